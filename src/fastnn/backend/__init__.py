@@ -1,0 +1,120 @@
+"""Two backends with the same functions: ``native`` (compiled) and ``numpy`` (the specification).
+
+`current` returns the module in use; `use_backend` switches it, for good or for a ``with`` block. The
+choice is one per process, so that worker threads see what the main thread chose.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from types import ModuleType, TracebackType
+
+_MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
+_active: ModuleType | None = None
+_active_name = ""
+
+
+def _load(name: str) -> ModuleType:
+    if name not in _MODULES:
+        raise ValueError(f"use_backend: unknown backend {name!r}, expected one of {sorted(_MODULES)}")
+    try:
+        return importlib.import_module(_MODULES[name])
+    except ImportError as error:
+        if name == "native" and (error.name or "").endswith("_core"):
+            raise RuntimeError(f"use_backend: the native backend is not available: {error}") from error
+        raise
+
+
+def _default() -> str:
+    """FASTNN_BACKEND if set; else native, falling back to NumPy with one warning."""
+    asked = os.environ.get("FASTNN_BACKEND", "")
+    if asked:
+        if asked not in _MODULES:
+            raise ValueError(f"FASTNN_BACKEND={asked!r} is not a backend, expected one of {sorted(_MODULES)}")
+        return asked
+    if "native" in available_backends():
+        return "native"
+    if os.environ.get("FASTNN_REQUIRE_NATIVE", "0") not in ("", "0"):
+        raise ImportError("fastnn: the compiled extension is missing and FASTNN_REQUIRE_NATIVE is set")
+    warnings.warn(
+        "fastnn: the compiled extension is not available; running on the slower NumPy backend",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return "numpy"
+
+
+def available_backends() -> list[str]:
+    """Names of the backends that can be used here.
+
+    >>> import fastnn.backend
+    >>> "numpy" in fastnn.backend.available_backends()
+    True
+    """
+    try:
+        importlib.import_module("fastnn._core")
+    except ModuleNotFoundError:
+        return ["numpy"]
+    return ["native", "numpy"]
+
+
+def current() -> ModuleType:
+    """The module of the active backend."""
+    if _active is None:
+        _set(_default())
+    assert _active is not None
+    return _active
+
+
+def current_name() -> str:
+    """``"native"`` or ``"numpy"``."""
+    current()
+    return _active_name
+
+
+def _set(name: str) -> None:
+    global _active, _active_name
+    _active = _load(name)
+    _active_name = name
+
+
+class use_backend:
+    """Use a backend from now on, or for a ``with`` block.
+
+    Parameters
+    ----------
+    name : {"native", "numpy"}
+        The backend to use.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    RuntimeError
+        If the compiled extension is asked for and not installed.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> with fnn.use_backend("numpy"):
+    ...     fnn.backend.current_name()
+    'numpy'
+    """
+
+    def __init__(self, name: str) -> None:
+        previous = current_name()
+        _set(name)
+        self._previous = previous
+
+    def __enter__(self) -> use_backend:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _set(self._previous)
