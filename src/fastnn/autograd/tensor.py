@@ -1,0 +1,264 @@
+"""`Tensor`: an array that remembers how it was computed; `record` is how operations put themselves on the tape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .graph import Node, Vjp, mode, run_backward
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_new = object.__new__
+
+
+def _as_data(array: Any, name: str) -> np.ndarray:
+    """An ndarray of float32, float64, integers or booleans in native byte order, without a copy if possible."""
+    data = np.asarray(array.data if isinstance(array, Tensor) else array)
+    if data.dtype not in _FLOATS and data.dtype.kind not in "iub":
+        raise TypeError(f"{name}: dtype {data.dtype} is not supported, expected float32 or float64")
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+
+
+class Tensor:
+    """An array on which operations are recorded, so that `backward` can differentiate through them.
+
+    Parameters
+    ----------
+    array : array_like
+        The values: float32 or float64 (integers and booleans where no gradient is required). An ndarray
+        is not copied; `fastnn.tensor` copies.
+    requires_grad : bool
+        Whether `backward` shall leave a gradient in ``.grad``.
+
+    Attributes
+    ----------
+    data : ndarray
+        The values.
+    grad : ndarray or None
+        The gradient, summed over calls of `backward`; only leaves get one (see `retain_grad`).
+
+    Notes
+    -----
+    Arithmetic follows NumPy's broadcasting and type promotion, comparisons give plain boolean arrays,
+    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("data", "grad", "_requires_grad", "_node", "_grad_buffer", "__weakref__")
+    __array_priority__ = 1000
+    __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
+
+    data: np.ndarray
+    grad: np.ndarray | None
+    _requires_grad: bool
+    _node: Node | None
+    _grad_buffer: np.ndarray | None  # where an optimiser wants the gradient
+
+    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        self.data = _as_data(array, type(self).__name__)
+        self.grad = None
+        self._node = None
+        self._grad_buffer = None
+        self._requires_grad = False
+        if requires_grad:
+            self.requires_grad = True
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is computed for this tensor; may be set on leaves (to freeze a parameter)."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._node is not None and not value:
+            raise RuntimeError("requires_grad: can be changed for leaves only; use detach()")
+        if value and self.data.dtype not in _FLOATS:
+            raise TypeError(f"requires_grad: dtype {self.data.dtype} has no gradient, expected float32 or float64")
+        self._requires_grad = bool(value)
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether this tensor was made by hand and not by a recorded operation."""
+        return self._node is None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values."""
+        return self.data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the values."""
+        return self.data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.data.size
+
+    def numpy(self) -> np.ndarray:
+        """The values as an ndarray, not copied."""
+        return self.data
+
+    def item(self) -> Any:
+        """The value of a one-element tensor as a Python number."""
+        return self.data.item()
+
+    def detach(self) -> Tensor:
+        """A tensor with the same memory and no history."""
+        return Tensor(self.data)
+
+    def retain_grad(self) -> None:
+        """Have `backward` leave a gradient in ``.grad`` though this tensor is not a leaf."""
+        if self._node is not None:
+            self._node.retained = self
+
+    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+        """Add the gradient of this tensor to ``.grad`` of the leaves it was computed from.
+
+        Parameters
+        ----------
+        grad : array_like, optional
+            The gradient with respect to this tensor, of its shape; 1 for a one-element tensor.
+        retain_graph : bool
+            Keep what the pass needs, so that it can be repeated; otherwise memory is freed on the way.
+
+        Raises
+        ------
+        RuntimeError
+            If nothing here requires a gradient, if the graph was freed by an earlier call, or if
+            ``grad`` is missing for a tensor of several elements.
+        ValueError
+            If ``grad`` has another shape.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("backward: this tensor was computed from nothing that requires a gradient")
+        if grad is None:
+            if self.data.size != 1:
+                raise RuntimeError(
+                    f"backward: a tensor of shape {self.shape} needs the argument grad; "
+                    "only for one element is it taken to be 1"
+                )
+            seed = np.ones_like(self.data, order="C", subok=False)
+        else:
+            seed = np.array(raw(grad), dtype=self.data.dtype, order="C")
+            if seed.shape != self.shape:
+                raise ValueError(f"backward: grad has shape {seed.shape} but the tensor has shape {self.shape}")
+        run_backward(self, seed, retain_graph)
+
+    def __repr__(self) -> str:
+        inner = np.array2string(self.data, separator=", ", prefix="tensor(")
+        dtype = "" if self.data.dtype == np.float64 else f", dtype={self.data.dtype}"
+        history = f", from={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
+        return f"tensor({inner}{dtype}{history})"
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __float__(self) -> float:
+        return float(self.data.item())
+
+    def __int__(self) -> int:
+        return int(self.data.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype, copy=copy)
+
+    def __getstate__(self) -> tuple[np.ndarray, np.ndarray | None, bool]:
+        if self._node is not None:
+            raise TypeError("Tensor: only leaves can be copied or pickled; use detach()")
+        return self.data, self.grad, self._requires_grad
+
+    def __setstate__(self, state: tuple[np.ndarray, np.ndarray | None, bool]) -> None:
+        self.data, self.grad, self._requires_grad = state
+        self._node = None
+        self._grad_buffer = None
+
+
+def raw(x: Any) -> Any:
+    """The ndarray of a `Tensor`; anything else unchanged."""
+    return x.data if isinstance(x, Tensor) else x
+
+
+def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+    """A `Tensor` with a copy of the values.
+
+    Parameters
+    ----------
+    array : array_like
+        The values.
+    requires_grad : bool
+        Whether `Tensor.backward` shall leave a gradient in ``.grad``.
+    dtype : dtype, optional
+        float32 or float64; by default what NumPy makes of ``array``.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.tensor([[1, 2]], dtype="float32", requires_grad=True)
+    tensor([[1., 2.]], dtype=float32, requires_grad=True)
+    """
+    return Tensor(np.array(_as_data(array, "tensor"), dtype=dtype, order="C"), requires_grad)
+
+
+def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
+    """Put an operation on the tape.
+
+    Parameters
+    ----------
+    name : str
+        The operation, as error messages and pictures shall call it.
+    output : ndarray
+        What it computed.
+    inputs : sequence of Tensor, array or None
+        What it was computed from.
+    vjp : callable
+        ``vjp(dy, needs)``: ``dy`` is the gradient of the output (C-contiguous, shape and dtype of the output),
+        ``needs`` says for each input whether its gradient is wanted; returns one gradient or None per input.
+
+    Returns
+    -------
+    Tensor or ndarray
+        ``output`` itself if no input is a `Tensor`; else a tensor, with a history if grad mode is on and an
+        input requires a gradient.
+    """
+    tensors = wanted = False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            tensors = True
+            if x._requires_grad:
+                wanted = True
+                break
+    if not tensors:
+        return output
+    if type(output) is not np.ndarray:
+        output = np.asarray(output)
+    result = _new(Tensor)
+    result.data = output
+    result.grad = result._grad_buffer = result._node = None
+    result._requires_grad = False
+    if wanted and mode.enabled:
+        if output.dtype not in _FLOATS:
+            raise TypeError(f"{name}: the result has dtype {output.dtype}, expected float32 or float64")
+        needs = tuple([isinstance(x, Tensor) and x._requires_grad for x in inputs])
+        parents = tuple([(x._node or x) if need else None for x, need in zip(inputs, needs, strict=True)])
+        result._node = Node(name, parents, needs, vjp, output)
+        result._requires_grad = True
+    return result
