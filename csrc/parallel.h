@@ -1,0 +1,43 @@
+// Work split over threads. This header and parallel.cpp are the only places that know how.
+//
+// Promise: a body is called on ranges [begin, end) that together cover [0, n) once. Where the ranges are cut depends
+// on the thread count, so an item's result must not depend on the range it is in: then the bits are the same for
+// every thread count. Reductions write one partial per item and combine them in index order afterwards.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace fastnn {
+
+using RangeBody = void (*)(void* context, int64_t begin, int64_t end, void* scratch);
+
+// cost: rough serial time of the whole loop in nanoseconds; it decides how many threads are worth waking.
+// scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside.
+void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body);
+
+int num_threads();
+void set_num_threads(int n);
+bool has_openmp();
+// True once, after a scratch allocation failed on this thread's last call (the body was then not run).
+bool take_out_of_memory();
+
+namespace {
+
+// body(begin, end, scratch)
+template <class Body>
+inline void parallel_scratch(int64_t n, double cost, size_t scratch, const Body& body) {
+  run_parallel(n, cost, scratch, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void* memory) {
+    (*static_cast<const Body*>(context))(begin, end, memory);
+  });
+}
+
+// body(begin, end)
+template <class Body>
+inline void parallel_for(int64_t n, double cost, const Body& body) {
+  run_parallel(n, cost, 0, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void*) {
+    (*static_cast<const Body*>(context))(begin, end);
+  });
+}
+
+}  // namespace
+}  // namespace fastnn

@@ -1,0 +1,187 @@
+// A vector of the instruction set being compiled: compiler vector extensions, with intrinsics only where those have no
+// operator (fused multiply-add, partial loads, square root). Vec<T> supports + - * / and comparisons directly; a
+// comparison gives a Mask<T> of all-ones or zero lanes.
+#pragma once
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+struct VecTraits;
+template <>
+struct VecTraits<float> {
+  using Int = int32_t;
+  typedef float Type __attribute__((vector_size(FASTNN_VEC_BYTES)));
+  typedef float Unaligned __attribute__((vector_size(FASTNN_VEC_BYTES), aligned(4), may_alias));
+  typedef int32_t MaskType __attribute__((vector_size(FASTNN_VEC_BYTES)));
+};
+template <>
+struct VecTraits<double> {
+  using Int = int64_t;
+  typedef double Type __attribute__((vector_size(FASTNN_VEC_BYTES)));
+  typedef double Unaligned __attribute__((vector_size(FASTNN_VEC_BYTES), aligned(8), may_alias));
+  typedef int64_t MaskType __attribute__((vector_size(FASTNN_VEC_BYTES)));
+};
+
+template <class T>
+using Vec = typename VecTraits<T>::Type;
+template <class T>
+using Mask = typename VecTraits<T>::MaskType;
+template <class T>
+constexpr int lanes = FASTNN_VEC_BYTES / sizeof(T);
+
+#define FASTNN_INLINE inline __attribute__((always_inline))
+
+template <class T>
+FASTNN_INLINE Vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename VecTraits<T>::Unaligned*>(p);
+}
+template <class T>
+FASTNN_INLINE void store(T* p, Vec<T> v) {
+  *reinterpret_cast<typename VecTraits<T>::Unaligned*>(p) = v;
+}
+template <class T>
+FASTNN_INLINE Vec<T> set1(T a) {
+  return a - Vec<T>{};  // minus, not plus: -0 + 0 would lose the sign
+}
+// Lane i is T(i).
+template <class T>
+FASTNN_INLINE Mask<T> iota() {
+  Mask<T> m;
+  for (int i = 0; i < lanes<T>; ++i) m[i] = i;
+  return m;
+}
+
+// The first n lanes (0 <= n <= lanes) from memory, the rest zero; nothing beyond p[n-1] is touched.
+template <class T>
+FASTNN_INLINE Vec<T> load_n(const T* p, int n) {
+#if FASTNN_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_maskz_loadu_ps(__mmask16((1u << n) - 1), p);
+  else
+    return (Vec<T>)_mm512_maskz_loadu_pd(__mmask8((1u << n) - 1), p);
+#elif FASTNN_VEC_BYTES == 32
+  const Mask<T> m = iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(n);
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm256_maskload_ps(p, (__m256i)m);
+  else
+    return (Vec<T>)_mm256_maskload_pd(p, (__m256i)m);
+#else
+  Vec<T> v = {};
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i < n) v[i] = p[i];
+  return v;
+#endif
+}
+template <class T>
+FASTNN_INLINE void store_n(T* p, Vec<T> v, int n) {
+#if FASTNN_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, __mmask16((1u << n) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, __mmask8((1u << n) - 1), (__m512d)v);
+#elif FASTNN_VEC_BYTES == 32
+  const Mask<T> m = iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(n);
+  if constexpr (sizeof(T) == 4)
+    _mm256_maskstore_ps(p, (__m256i)m, (__m256)v);
+  else
+    _mm256_maskstore_pd(p, (__m256i)m, (__m256d)v);
+#else
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i < n) p[i] = v[i];
+#endif
+}
+
+// a * b + c; rounded once where the hardware can (not on the portable x86 baseline).
+FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
+#if FASTNN_VEC_BYTES == 64
+  return (Vec<float>)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif FASTNN_VEC_BYTES == 32
+  return (Vec<float>)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (Vec<float>)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+FASTNN_INLINE Vec<double> fma(Vec<double> a, Vec<double> b, Vec<double> c) {
+#if FASTNN_VEC_BYTES == 64
+  return (Vec<double>)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
+#elif FASTNN_VEC_BYTES == 32
+  return (Vec<double>)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#elif defined(__aarch64__)
+  return (Vec<double>)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
+#else
+  return a * b + c;
+#endif
+}
+FASTNN_INLINE Vec<float> sqrt(Vec<float> a) {
+#if FASTNN_VEC_BYTES == 64
+  return (Vec<float>)_mm512_sqrt_ps((__m512)a);
+#elif FASTNN_VEC_BYTES == 32
+  return (Vec<float>)_mm256_sqrt_ps((__m256)a);
+#elif defined(__x86_64__)
+  return (Vec<float>)_mm_sqrt_ps((__m128)a);
+#else
+  for (int i = 0; i < lanes<float>; ++i) a[i] = std::sqrt(a[i]);
+  return a;
+#endif
+}
+FASTNN_INLINE Vec<double> sqrt(Vec<double> a) {
+#if FASTNN_VEC_BYTES == 64
+  return (Vec<double>)_mm512_sqrt_pd((__m512d)a);
+#elif FASTNN_VEC_BYTES == 32
+  return (Vec<double>)_mm256_sqrt_pd((__m256d)a);
+#elif defined(__x86_64__)
+  return (Vec<double>)_mm_sqrt_pd((__m128d)a);
+#else
+  for (int i = 0; i < lanes<double>; ++i) a[i] = std::sqrt(a[i]);
+  return a;
+#endif
+}
+
+// a > b ? a : b: when either is NaN the result is b, so `max(bound, x)` keeps a NaN in x.
+template <class V>
+FASTNN_INLINE V max(V a, V b) {
+  return a > b ? a : b;
+}
+template <class V>
+FASTNN_INLINE V min(V a, V b) {
+  return a < b ? a : b;
+}
+template <class V>
+FASTNN_INLINE V abs(V a) {
+  return a < V{} ? -a : a + V{};  // + 0 turns -0 into 0
+}
+
+// Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.
+template <class T>
+FASTNN_INLINE T reduce_add(Vec<T> v) {
+  T part[lanes<T>];
+  __builtin_memcpy(part, &v, sizeof v);
+  for (int half = lanes<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) part[i] += part[i + half];
+  return part[0];
+}
+// Largest lane; NaN if any lane is NaN.
+template <class T>
+FASTNN_INLINE T reduce_max(Vec<T> v) {
+  T part[lanes<T>];
+  __builtin_memcpy(part, &v, sizeof v);
+  for (int half = lanes<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i)
+      part[i] = part[i] > part[i + half] || part[i] != part[i] ? part[i] : part[i + half];
+  return part[0];
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA

@@ -1,0 +1,42 @@
+// Plain geometry of each op family: what a kernel needs to know beside its pointers.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace fastnn {
+
+// Spatial arrays are ordered depth, height, width; 1-d and 2-d ops have leading ones.
+struct Conv {
+  int64_t n, c, k, groups;  // x (n, c, size), weight (k, c / groups, kernel), y (n, k, out)
+  int64_t size[3], out[3], kernel[3], stride[3];
+  int64_t pad[3];  // on the low side; the high side is implied by out
+  int64_t dilation[3];
+};
+
+struct Pool {
+  int64_t n, c;  // x (n, c, size), y (n, c, out)
+  int64_t size[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+  int64_t pad_end[3];  // padding asked for on the high side: bounds what count_include_pad counts
+};
+
+struct AdaptivePool {
+  int64_t n, c;  // window i of an axis: floor(i*size/out) .. ceil((i+1)*size/out)
+  int64_t size[3], out[3];
+};
+
+// x seen as (outer, channels, inner); batch norm reduces over outer and inner, layer norm has one channel.
+struct Norm {
+  int64_t outer, channels, inner;
+};
+
+// x seen as (n, groups, channels, inner), channels counted per group.
+struct GroupNorm {
+  int64_t n, groups, channels, inner;
+};
+
+// x seen as (outer, n, inner), normalised over the middle axis.
+struct Softmax {
+  int64_t outer, n, inner;
+};
+
+}  // namespace fastnn

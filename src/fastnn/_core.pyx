@@ -1,0 +1,185 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+"""Bindings to the compiled kernels: pointers in, the GIL released, pointers out.
+
+No logic and no checks but memory safety: an array that is not what the kernel will read is refused.
+"""
+cimport numpy as cnp
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libcpp cimport bool as cbool
+
+cnp.import_array()
+
+cdef extern from "types.h" namespace "fastnn" nogil:
+    cdef struct Conv:
+        int64_t n, c, k, groups
+        int64_t size[3]
+        int64_t out[3]
+        int64_t kernel[3]
+        int64_t stride[3]
+        int64_t pad[3]
+        int64_t dilation[3]
+    cdef struct Pool:
+        int64_t n, c
+        int64_t size[3]
+        int64_t out[3]
+        int64_t kernel[3]
+        int64_t stride[3]
+        int64_t pad[3]
+        int64_t dilation[3]
+        int64_t pad_end[3]
+    cdef struct AdaptivePool:
+        int64_t n, c
+        int64_t size[3]
+        int64_t out[3]
+    cdef struct Norm:
+        int64_t outer, channels, inner
+    cdef struct GroupNorm:
+        int64_t n, groups, channels, inner
+    cdef struct Softmax:
+        int64_t outer, n, inner
+
+cdef extern from "dispatch.h" namespace "fastnn" nogil:
+    const char* isa_name(int i)
+    bint isa_usable_c "fastnn::isa_usable"(const char* name)
+    bint set_isa_c "fastnn::set_isa"(const char* name)
+    const char* active_isa_c "fastnn::active_isa"()
+
+cdef extern from "parallel.h" namespace "fastnn" nogil:
+    int num_threads_c "fastnn::num_threads"()
+    void set_num_threads_c "fastnn::set_num_threads"(int n)
+    bint has_openmp_c "fastnn::has_openmp"()
+    bint take_out_of_memory()
+
+# Elementwise kernels share two signatures: parameter a; then x, y or dy, saved, dx.
+ctypedef void (*Unary)(cbool, int64_t, double, void*, void*) noexcept nogil
+ctypedef void (*UnaryBackward)(cbool, int64_t, double, void*, void*, void*) noexcept nogil
+
+# Every kernel takes is_double first; pointers are passed as void*.
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    Unary relu_forward_c "fastnn::call::relu_forward"
+    UnaryBackward relu_backward_c "fastnn::call::relu_backward"
+    Unary leaky_relu_forward_c "fastnn::call::leaky_relu_forward"
+    UnaryBackward leaky_relu_backward_c "fastnn::call::leaky_relu_backward"
+
+
+# ---- memory safety ------------------------------------------------------------------------------------------------
+
+cdef enum:
+    F32 = cnp.NPY_FLOAT32
+    F64 = cnp.NPY_FLOAT64
+
+cdef int floating(object a) except -1:
+    """Type number of a float32 or float64 array."""
+    cdef int t
+    if not cnp.PyArray_Check(a):
+        raise TypeError(f"expected an ndarray, got {type(a).__name__}")
+    t = cnp.PyArray_TYPE(<cnp.ndarray>a)
+    if t != F32 and t != F64:
+        raise TypeError(f"expected float32 or float64, got {(<cnp.ndarray>a).dtype}")
+    return t
+
+cdef void* data(object a, int typenum, int64_t size) except NULL:
+    """Address of a plain (C-contiguous, aligned, native) array of exactly that type and size."""
+    if not cnp.PyArray_Check(a):
+        raise TypeError(f"expected an ndarray, got {type(a).__name__}")
+    cdef cnp.ndarray array = <cnp.ndarray>a
+    if cnp.PyArray_TYPE(array) != typenum:
+        raise TypeError(f"expected type number {typenum}, got {array.dtype}")
+    if not cnp.PyArray_ISCARRAY_RO(array):
+        raise ValueError("expected a C-contiguous, aligned array in native byte order")
+    if cnp.PyArray_SIZE(array) != size:
+        raise ValueError(f"expected {size} elements, got an array of shape {(<object>array).shape}")
+    return cnp.PyArray_DATA(array)
+
+cdef void* optional(object a, int typenum, int64_t size) except? NULL:
+    return NULL if a is None else data(a, typenum, size)
+
+cdef void* writable(object a, int typenum, int64_t size) except NULL:
+    cdef void* p = data(a, typenum, size)
+    if not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>a):
+        raise ValueError("output array is read-only")
+    return p
+
+cdef void* optional_writable(object a, int typenum, int64_t size) except? NULL:
+    return NULL if a is None else writable(a, typenum, size)
+
+cdef int finish() except -1:
+    """Call after a kernel that uses scratch memory."""
+    if take_out_of_memory():
+        raise MemoryError("no memory for the workspace of a kernel")
+    return 0
+
+
+# ---- process-wide settings ----------------------------------------------------------------------------------------
+
+def compiled_isas():
+    """Names of the instruction sets in this build, best last."""
+    names = []
+    cdef int i = 0
+    while isa_name(i) != NULL:
+        names.append(isa_name(i).decode())
+        i += 1
+    return names
+
+def usable_isas():
+    """Those that this CPU can run."""
+    return [name for name in compiled_isas() if isa_usable_c(name.encode())]
+
+def active_isa():
+    return active_isa_c().decode()
+
+def set_isa(str name):
+    """Make an instruction set the active one; ValueError if it is unknown or can't run here."""
+    if name not in compiled_isas():
+        raise ValueError(f"FASTNN_ISA: unknown instruction set {name!r}, this build has {compiled_isas()}")
+    if not set_isa_c(name.encode()):
+        raise ValueError(f"FASTNN_ISA: this CPU cannot run {name!r}, it can run {usable_isas()}")
+
+def num_threads():
+    return num_threads_c()
+
+def set_num_threads(int n):
+    set_num_threads_c(n)
+
+def has_openmp():
+    return bool(has_openmp_c())
+
+
+# ---- elementwise --------------------------------------------------------------------------------------------------
+
+cdef object empty_like(object x, int typenum):
+    cdef cnp.ndarray a = <cnp.ndarray>x
+    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum, 0)
+
+cdef object unary(Unary kernel, object x, double a):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        kernel(t == F64, n, a, px, py)
+    return y
+
+cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double a):
+    cdef int t = floating(dy)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>dy)
+    cdef void* pdy = data(dy, t, n)
+    cdef void* ps = data(saved, t, n)
+    cdef object dx = empty_like(dy, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        kernel(t == F64, n, a, pdy, ps, pdx)
+    return dx
+
+def relu_forward(x):
+    return unary(relu_forward_c, x, 0)
+
+def relu_backward(dy, x):
+    return unary_backward(relu_backward_c, dy, x, 0)
+
+def leaky_relu_forward(x, negative_slope):
+    return unary(leaky_relu_forward_c, x, negative_slope)
+
+def leaky_relu_backward(dy, x, negative_slope):
+    return unary_backward(leaky_relu_backward_c, dy, x, negative_slope)
