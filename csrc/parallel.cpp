@@ -17,7 +17,7 @@ namespace fastnn {
 namespace {
 
 // Waking a second thread costs about 2 microseconds when it spins and 5 when it doesn't; a thread must save more.
-constexpr double kCostPerThread = 8000;
+std::atomic<double> cost_per_thread{8000};
 
 std::atomic<int> thread_limit{1};
 std::atomic<bool> pool_started{false};  // a parallel region has run in this process
@@ -81,9 +81,10 @@ int openmp_cap() {
 int threads_for(int64_t n, double cost) {
 #ifdef _OPENMP
   const int limit = thread_limit.load(std::memory_order_relaxed);
-  if (limit <= 1 || n <= 1 || cost < 2 * kCostPerThread) return 1;
+  const double per_thread = cost_per_thread.load(std::memory_order_relaxed);
+  if (limit <= 1 || n <= 1 || cost < 2 * per_thread) return 1;
   if (pool_lost.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
-  const double worth = std::min(cost / kCostPerThread, double(limit));
+  const double worth = std::min(cost / std::max(per_thread, 1e-9), double(limit));
   return int(std::min<int64_t>({n, int64_t(worth), openmp_cap()}));
 #else
   (void)n, (void)cost;
@@ -132,6 +133,8 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
 
 int num_threads() { return pool_lost.load() ? 1 : thread_limit.load(); }
 void set_num_threads(int n) { thread_limit.store(std::max(1, n)); }
+double thread_cost() { return cost_per_thread.load(); }
+void set_thread_cost(double ns) { cost_per_thread.store(std::max(0.0, ns)); }
 
 bool has_openmp() {
 #ifdef _OPENMP

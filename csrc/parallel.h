@@ -17,6 +17,9 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
 
 int num_threads();
 void set_num_threads(int n);
+// Nanoseconds of work that a further thread must take over to be woken. Tests set 0, so that small arrays are split too.
+double thread_cost();
+void set_thread_cost(double ns);
 bool has_openmp();
 // True once, after a scratch allocation failed on this thread's last call (the body was then not run).
 bool take_out_of_memory();

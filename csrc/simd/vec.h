@@ -49,6 +49,25 @@ template <class T>
 FASTNN_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VecTraits<T>::Unaligned*>(p) = v;
 }
+// Past the caches where the hardware has such a store (no read of the line first); p is aligned to the vector.
+// stream_fence() orders these stores before what the thread does next.
+template <class T>
+FASTNN_INLINE void stream(T* p, Vec<T> v) {
+#if FASTNN_VEC_BYTES == 64
+  _mm512_stream_si512((__m512i*)p, (__m512i)v);
+#elif FASTNN_VEC_BYTES == 32
+  _mm256_stream_si256((__m256i*)p, (__m256i)v);
+#elif defined(__x86_64__)
+  _mm_stream_si128((__m128i*)p, (__m128i)v);
+#else
+  store(p, v);
+#endif
+}
+FASTNN_INLINE void stream_fence() {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
 template <class T>
 FASTNN_INLINE Vec<T> set1(T a) {
   return a - Vec<T>{};  // minus, not plus: -0 + 0 would lose the sign

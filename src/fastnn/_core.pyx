@@ -47,6 +47,8 @@ cdef extern from "dispatch.h" namespace "fastnn" nogil:
 cdef extern from "parallel.h" namespace "fastnn" nogil:
     int num_threads_c "fastnn::num_threads"()
     void set_num_threads_c "fastnn::set_num_threads"(int n)
+    double thread_cost_c "fastnn::thread_cost"()
+    void set_thread_cost_c "fastnn::set_thread_cost"(double ns)
     bint has_openmp_c "fastnn::has_openmp"()
     bint take_out_of_memory()
 
@@ -141,6 +143,13 @@ def num_threads():
 def set_num_threads(int n):
     set_num_threads_c(n)
 
+def thread_cost():
+    return thread_cost_c()
+
+def set_thread_cost(double ns):
+    """Nanoseconds of work that a further thread must take over to be woken."""
+    set_thread_cost_c(ns)
+
 def has_openmp():
     return bool(has_openmp_c())
 
@@ -183,3 +192,39 @@ def leaky_relu_forward(x, negative_slope):
 
 def leaky_relu_backward(dy, x, negative_slope):
     return unary_backward(leaky_relu_backward_c, dy, x, negative_slope)
+
+
+# ---- probes: what the machine can do, and how work is split -------------------------------------------------------
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void probe_fma_c "fastnn::call::probe_fma"(cbool, int64_t tasks, int64_t steps, void* out, int64_t* flops)
+    void probe_copy_c "fastnn::call::probe_copy"(cbool, int64_t n, cbool stream, void* x, void* y)
+    void probe_ranges_c "fastnn::call::probe_ranges"(cbool, int64_t n, double cost, void* out)
+
+def probe_fma(out, int64_t steps):
+    """Run a register-resident loop of multiply-adds once per element of ``out``; the number of operations."""
+    cdef int t = floating(out)
+    cdef int64_t tasks = cnp.PyArray_SIZE(<cnp.ndarray>out), flops = 0
+    cdef void* p = writable(out, t, tasks)
+    with nogil:
+        probe_fma_c(t == F64, tasks, steps, p, &flops)
+    return flops
+
+def probe_copy(x, y, bint stream):
+    """Copy x to y, past the caches if ``stream`` (y must then be aligned to 64 bytes)."""
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef void* py = writable(y, t, n)
+    if stream and <size_t>py % 64:
+        raise ValueError("probe_copy: y is not aligned to 64 bytes")
+    with nogil:
+        probe_copy_c(t == F64, n, stream, px, py)
+
+def probe_ranges(out, double cost):
+    """Fill ``out`` with the first index of the range that each index was computed in."""
+    cdef int t = floating(out)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>out)
+    cdef void* p = writable(out, t, n)
+    with nogil:
+        probe_ranges_c(t == F64, n, cost, p)
