@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from .tensor import Tensor
+    from .core import Tensor
 
 
 # vjp(dy, needs) -> one gradient or None per input
@@ -88,7 +88,7 @@ class Node:
     that intermediate arrays die unless ``vjp`` needs them.
     """
 
-    __slots__ = ("name", "number", "parents", "needs", "vjp", "shape", "dtype", "retained")
+    __slots__ = ("dtype", "name", "needs", "number", "parents", "retained", "shape", "vjp")
 
     def __init__(
         self,
@@ -116,7 +116,9 @@ def _conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any],
     if type(gradient) is not np.ndarray:
         gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
     if gradient.shape != shape:
-        raise ValueError(f"{name}: the backward gave a gradient of shape {gradient.shape} for an input of shape {shape}")
+        raise ValueError(
+            f"{name}: the backward gave a gradient of shape {gradient.shape} for an input of shape {shape}"
+        )
     if gradient.dtype is not dtype and gradient.dtype != dtype:
         return gradient.astype(dtype, order="C")
     # Not np.ascontiguousarray, which turns 0-d into 1-d.
@@ -128,7 +130,7 @@ def accumulate(leaf: Tensor, gradient: np.ndarray) -> None:
     if leaf.grad is not None:
         if leaf.grad.shape != gradient.shape:
             raise ValueError(
-                f"backward: .grad has shape {leaf.grad.shape} but the tensor has shape {gradient.shape}; set .grad to None"
+                f"backward: .grad has shape {leaf.grad.shape} but its tensor {gradient.shape}; set .grad to None"
             )
         np.add(leaf.grad, gradient, out=leaf.grad, casting="same_kind")
         return

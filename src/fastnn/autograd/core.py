@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .graph import Node, Vjp, mode, run_backward
+
+Axis = int | tuple[int, ...] | None
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _new = object.__new__
@@ -16,9 +18,11 @@ _new = object.__new__
 def _as_data(array: Any, name: str) -> np.ndarray:
     """An ndarray of float32, float64, integers or booleans in native byte order, without a copy if possible."""
     data = np.asarray(array.data if isinstance(array, Tensor) else array)
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
     if data.dtype not in _FLOATS and data.dtype.kind not in "iub":
         raise TypeError(f"{name}: dtype {data.dtype} is not supported, expected float32 or float64")
-    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
+    return data
 
 
 class Tensor:
@@ -53,7 +57,7 @@ class Tensor:
     array([2., 4.])
     """
 
-    __slots__ = ("data", "grad", "_requires_grad", "_node", "_grad_buffer", "__weakref__")
+    __slots__ = ("__weakref__", "_grad_buffer", "_node", "_requires_grad", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
@@ -169,6 +173,9 @@ class Tensor:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self.data)))
+
     def __float__(self) -> float:
         return float(self.data.item())
 
@@ -190,6 +197,138 @@ class Tensor:
         self.data, self.grad, self._requires_grad = state
         self._node = None
         self._grad_buffer = None
+
+    __hash__ = object.__hash__
+
+    def __add__(self, other: Any) -> Any:
+        return ops.add(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return ops.add(other, self)
+
+    def __sub__(self, other: Any) -> Any:
+        return ops.subtract(self, other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.subtract(other, self)
+
+    def __mul__(self, other: Any) -> Any:
+        return ops.multiply(self, other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ops.multiply(other, self)
+
+    def __truediv__(self, other: Any) -> Any:
+        return ops.divide(self, other)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ops.divide(other, self)
+
+    def __pow__(self, other: Any) -> Any:
+        return ops.power(self, other)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ops.power(other, self)
+
+    def __matmul__(self, other: Any) -> Any:
+        return matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return matmul(other, self)
+
+    def __neg__(self) -> Any:
+        return ops.negative(self)
+
+    def __abs__(self) -> Any:
+        return ops.absolute(self)
+
+    def __getitem__(self, index: Any) -> Any:
+        return shaping.getitem(self, index)
+
+    def __eq__(self, other: object) -> Any:
+        return self.data == raw(other)
+
+    def __ne__(self, other: object) -> Any:
+        return self.data != raw(other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.data < raw(other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.data <= raw(other)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.data > raw(other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.data >= raw(other)
+
+    def exp(self) -> Any:
+        """e to the power of each element."""
+        return ops.exp(self)
+
+    def log(self) -> Any:
+        """The natural logarithm of each element."""
+        return ops.log(self)
+
+    def sqrt(self) -> Any:
+        """The square root of each element."""
+        return ops.sqrt(self)
+
+    def abs(self) -> Any:
+        """The absolute value of each element."""
+        return ops.absolute(self)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The sum over an axis, several axes, or everything."""
+        return ops.sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The mean over an axis, several axes, or everything."""
+        return ops.mean(self, axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
+        return ops.max(self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
+        """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
+        return ops.min(self, axis, keepdims)
+
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+        """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
+        return ops.var(self, axis, keepdims, ddof)
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements in another shape, given as a tuple or as several integers; one may be -1."""
+        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def flatten(self) -> Any:
+        """The same elements along one axis."""
+        return shaping.reshape(self, -1)
+
+    def transpose(self, *axes: Any) -> Any:
+        """The axes in another order, given as a tuple or as several integers; reversed by default."""
+        return shaping.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+
+    permute = transpose
+
+    @property
+    def T(self) -> Any:
+        """The axes reversed."""
+        return shaping.transpose(self)
+
+    def swapaxes(self, first: int, second: int) -> Any:
+        """Two axes exchanged."""
+        return shaping.swapaxes(self, first, second)
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Any:
+        """Without axes of extent 1: all of them, or those named."""
+        return shaping.squeeze(self, axis)
+
+    def astype(self, dtype: Any) -> Any:
+        """In another dtype; the gradient comes back in this one."""
+        return shaping.astype(self, dtype)
 
 
 def raw(x: Any) -> Any:
@@ -262,3 +401,8 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
         result._node = Node(name, parents, needs, vjp, output)
         result._requires_grad = True
     return result
+
+
+# At the end, since they import from here.
+from . import ops, shaping
+from .matmul import matmul

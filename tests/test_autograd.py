@@ -1,0 +1,498 @@
+"""Tensors: values as NumPy's, gradients against central differences, the tape and its errors."""
+
+import copy
+import operator
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from fastnn.autograd import record
+from fastnn.testing import gradcheck
+
+
+def _normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def _positive(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(0.5, 2.0, shape)
+
+
+BROADCAST = [((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (2, 3)), ((2, 1, 3), (4, 1)), ((0, 3), (1, 3))]
+BINARY = {
+    "add": operator.add,
+    "subtract": operator.sub,
+    "multiply": operator.mul,
+    "divide": operator.truediv,
+    "power": operator.pow,
+    "maximum": fnn.maximum,
+    "minimum": fnn.minimum,
+    "where": lambda a, b: fnn.where(_where_mask(a, b), a, b),
+}
+NUMPY = {"maximum": np.maximum, "minimum": np.minimum, "where": lambda a, b: np.where(_where_mask(a, b), a, b)}
+
+
+def _where_mask(a, b):
+    shape = np.broadcast_shapes(np.shape(a), np.shape(b))
+    return np.arange(int(np.prod(shape))).reshape(shape) % 2 == 0
+
+
+@pytest.mark.parametrize("name", BINARY)
+@pytest.mark.parametrize("shapes", BROADCAST, ids=str)
+def test_binary(name, shapes):
+    a, b = _positive(*shapes[0], seed=1), _positive(*shapes[1], seed=2)
+    y = BINARY[name](fnn.tensor(a), fnn.tensor(b))
+    np.testing.assert_array_equal(y.data, NUMPY.get(name, BINARY[name])(a, b))
+    assert gradcheck(BINARY[name], a, b)
+
+
+@pytest.mark.parametrize("name", ["add", "subtract", "multiply", "divide", "power"])
+@pytest.mark.parametrize(
+    "other", [2, 1.5, np.float64(1.5), _positive(3), [1.0, 2.0, 3.0]], ids=lambda o: type(o).__name__
+)
+def test_operators_with_arrays_and_numbers_on_either_side(name, other):
+    op, x = BINARY[name], _positive(2, 3)
+    for f in (lambda t: op(t, other), lambda t: op(other, t)):
+        y = f(fnn.tensor(x))
+        assert isinstance(y, fnn.Tensor)
+        np.testing.assert_array_equal(y.data, f(x))
+        assert gradcheck(f, x)
+
+
+def test_python_numbers_leave_float32_alone():
+    x = fnn.tensor([1.0, 2.0], dtype=np.float32, requires_grad=True)
+    for y in (x + 1.5, 2 * x, x / 3, x**2, 1 - x, x.mean(), x.var(), x.sqrt(), x[0] * 2.0):
+        assert y.dtype == np.float32
+        y.backward(np.ones_like(y.data))
+    assert x.grad.dtype == np.float32
+
+
+def test_mixed_dtypes_promote_and_gradients_come_back_in_the_own_one():
+    a = fnn.tensor([1.0, 2.0], dtype=np.float32, requires_grad=True)
+    b = fnn.tensor([3.0, 4.0], requires_grad=True)
+    y = a * b
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert (a.grad.dtype, b.grad.dtype) == (np.float32, np.float64)
+    np.testing.assert_array_equal(a.grad, [3.0, 4.0])
+
+
+def test_power_at_zero():
+    x = fnn.tensor([0.0, 2.0], requires_grad=True)
+    for exponent, expected in ((0, [0.0, 0.0]), (1, [1.0, 1.0]), (2, [0.0, 4.0])):
+        x.grad = None
+        (x**exponent).sum().backward()
+        np.testing.assert_array_equal(x.grad, expected)
+    p = fnn.tensor([0.0, 3.0], requires_grad=True)
+    (np.zeros(2) ** p).sum().backward()
+    np.testing.assert_array_equal(p.grad, [0.0, 0.0])
+    assert gradcheck(lambda a, b: a**b, _positive(4), _normal(4))
+    assert gradcheck(lambda a: a ** np.array([0.0, 1.0, 2.0, -1.0]), _normal(4))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        operator.neg,
+        abs,
+        fnn.exp,
+        fnn.log,
+        fnn.sqrt,
+        lambda x: x.abs(),
+        lambda x: x.exp(),
+        lambda x: x.log(),
+        lambda x: x.sqrt(),
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (0, 2)], ids=str)
+def test_unary(f, shape):
+    assert gradcheck(f, _positive(*shape))
+
+
+def test_functions_give_arrays_for_arrays():
+    assert type(fnn.exp(np.ones(2))) is np.ndarray
+    assert type(fnn.concatenate([np.ones(2), np.ones(1)])) is np.ndarray
+    np.testing.assert_array_equal(fnn.absolute(np.array([-1.0])), [1.0])
+
+
+AXES = [None, 0, 1, -1, (0, 2), (-1, 0), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("axis", AXES, ids=str)
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var"])
+def test_reductions(name, axis, keepdims):
+    x = _normal(2, 3, 4)
+    y = getattr(fnn.tensor(x), name)(axis=axis, keepdims=keepdims)
+    np.testing.assert_allclose(y.data, getattr(x, name)(axis=axis, keepdims=keepdims), rtol=1e-15)
+    assert gradcheck(lambda t: getattr(t, name)(axis=axis, keepdims=keepdims), x)
+
+
+def test_reductions_of_no_axes_and_empty_arrays():
+    x = fnn.tensor(np.zeros((0, 3)), requires_grad=True)
+    x.sum().backward()
+    assert x.grad.shape == (0, 3)
+    assert x.sum(axis=0).shape == (3,)
+    with pytest.raises(ValueError, match="zero-size"):
+        x.max()
+    assert gradcheck(lambda t: t.sum(axis=()), _normal(2, 2))
+
+
+def test_variance_with_ddof():
+    x = _normal(3, 4)
+    np.testing.assert_array_equal(fnn.tensor(x).var(axis=1, ddof=1).data, x.var(axis=1, ddof=1))
+    assert gradcheck(lambda t: t.var(axis=1, ddof=1), x)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_first_of_equal_elements_gets_the_gradient(name):
+    x = fnn.tensor([[1.0, 1.0], [1.0, 1.0]], requires_grad=True)
+    getattr(x, name)(axis=1).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[1.0, 0.0], [1.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        0,
+        -1,
+        slice(1, None),
+        slice(None, None, -2),
+        (0, 1),
+        (0, 1, 2),
+        (Ellipsis, 0),
+        (None, slice(None), 1),
+        [0, 0, 2],
+        np.array([[0, 1], [1, 1]]),
+        (np.array([0, 1, 0]), slice(None), np.array([1, 1, 1])),
+        np.array([True, False, True]),
+        (slice(None), np.array([1, 1])),
+        True,
+    ],
+    ids=str,
+)
+def test_indexing(index):
+    x = _normal(3, 4, 5)
+    y = fnn.tensor(x)[index]
+    np.testing.assert_array_equal(y.data, x[index])
+    assert gradcheck(lambda t: t[index], x)
+
+
+def test_indexing_by_tensors_and_iteration():
+    x = fnn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    (x[fnn.tensor([0, 0])].sum() + x[fnn.tensor(x > 2.5)].sum()).backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 0.0, 1.0])
+    assert [float(v) for v in x] == [1.0, 2.0, 3.0]
+    with pytest.raises(TypeError):
+        list(fnn.tensor(1.0))
+    with pytest.raises(TypeError):
+        x[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x.reshape(4, 6),
+        lambda x: x.reshape((3, -1)),
+        lambda x: x.reshape(-1),
+        lambda x: x.flatten(),
+        lambda x: x.transpose(),
+        lambda x: x.T,
+        lambda x: x.transpose(1, 2, 0),
+        lambda x: x.permute((2, 0, -2)),
+        lambda x: x.swapaxes(0, -1),
+        lambda x: x[:, :1].squeeze(1),
+        lambda x: x[:1, :, :1].squeeze(),
+        lambda x: fnn.concatenate([x, x[:1], 2 * x]),
+        lambda x: fnn.concatenate([x, np.ones((2, 3, 1)), x[..., :2]], axis=-1),
+        lambda x: fnn.stack([x, np.ones((2, 3, 4)), x * x], axis=1),
+        lambda x: fnn.stack(list(x), axis=-1),
+        lambda x: fnn.concatenate(x),
+    ],
+)
+def test_shaping(f):
+    assert gradcheck(f, _normal(2, 3, 4))
+
+
+def test_shaping_gives_numpy_shapes():
+    x = fnn.tensor(_normal(2, 3, 4))
+    assert x.T.shape == (4, 3, 2)
+    assert x.transpose(1, 2, 0).shape == x.permute((1, 2, 0)).shape == (3, 4, 2)
+    assert fnn.autograd.shaping.expand_dims(x, (0, -1)).shape == (1, 2, 3, 4, 1)
+    assert gradcheck(lambda t: fnn.autograd.shaping.expand_dims(t, 1), _normal(2, 2))
+    np.testing.assert_array_equal(x.reshape(6, 4).data, x.data.reshape(6, 4))
+
+
+def test_astype():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    y = x.astype(np.float32)
+    assert y.dtype == np.float32
+    y.sum().backward()
+    assert x.grad.dtype == np.float64
+    with pytest.raises(TypeError, match="int64"):
+        x.astype(np.int64)
+
+
+def test_comparisons_give_arrays():
+    x = fnn.tensor([1.0, 2.0])
+    for op in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+        for other in (x, np.array([2.0, 2.0]), 2):
+            result = op(x, other)
+            assert type(result) is np.ndarray
+            np.testing.assert_array_equal(result, op(x.data, getattr(other, "data", other) if other is x else other))
+    assert len({x, fnn.tensor([1.0, 2.0])}) == 2
+
+
+def test_the_examples_of_the_spec():
+    # y = x·exp(x²): dy/dx = exp(x²)(1 + 2x²)
+    x = fnn.tensor(0.7, requires_grad=True)
+    (x * (x**2).exp()).backward()
+    assert x.grad == pytest.approx(np.exp(0.49) * (1 + 2 * 0.49), rel=1e-14)
+    # e = (a + b)(b + 1): de/da = b + 1, de/db = a + 2b + 1
+    a, b = fnn.tensor(2.0, requires_grad=True), fnn.tensor(1.0, requires_grad=True)
+    ((a + b) * (b + 1)).backward()
+    assert (float(a.grad), float(b.grad)) == (2.0, 5.0)
+
+
+def test_a_value_used_many_times_adds_up_and_shares_no_arrays():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    h = x * 1.0
+    # add hands the same array to both inputs, several times over
+    (h + h + h + x + (h + x)).sum().backward()
+    np.testing.assert_array_equal(x.grad, [6.0, 6.0])
+    a, b = fnn.tensor([1.0], requires_grad=True), fnn.tensor([1.0], requires_grad=True)
+    (a + b).backward()
+    a.grad += 1
+    np.testing.assert_array_equal(b.grad, [1.0])
+
+
+def test_gradients_accumulate_in_place():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    first = x.grad
+    (x * 3.0).sum().backward()
+    assert x.grad is first
+    np.testing.assert_array_equal(first, [5.0, 7.0])
+    seed = np.ones(2)
+    x.grad = None
+    x.backward(seed)
+    assert x.grad is not seed
+
+
+@pytest.mark.parametrize("length", [10_000, 100_000])
+def test_deep_graphs(length):
+    x = fnn.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(length):
+        y = y + 1.0
+    y.backward()
+    assert x.grad == 1.0
+    for _ in range(length):
+        y = y + x
+    del y  # freeing an unused graph must not recurse either
+
+
+def test_wide_graphs():
+    x = fnn.tensor(np.zeros(3), requires_grad=True)
+    sum(x * float(i) for i in range(1000)).sum().backward()
+    np.testing.assert_array_equal(x.grad, np.full(3, 499500.0))
+
+
+def test_backward_twice():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward(retain_graph=True)
+    y.backward()
+    np.testing.assert_array_equal(x.grad, [4.0, 8.0])
+    with pytest.raises(RuntimeError, match="retain_graph=True"):
+        y.backward()
+
+
+def test_backward_frees_saved_arrays():
+    class Probe(np.ndarray):
+        pass
+
+    big = np.ones(3).view(Probe)
+    died = weakref.ref(big)
+    x = fnn.tensor(np.ones(3), requires_grad=True)
+    y = record("probe", x.data * 1, (x,), lambda dy, needs, big=big: (dy * big,))
+    del big
+    z = y.sum()
+    assert died() is not None
+    z.backward()
+    assert died() is None
+
+
+def test_backward_errors():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(RuntimeError, match=r"shape \(2,\)"):
+        (x * x).backward()
+    with pytest.raises(ValueError, match=r"grad has shape \(3,\) but the tensor has shape \(2,\)"):
+        (x * x).backward(np.ones(3))
+    with pytest.raises(RuntimeError, match="nothing that requires a gradient"):
+        fnn.tensor([1.0]).backward()
+    x.grad = np.zeros(3)
+    with pytest.raises(ValueError, match=r"set \.grad to None"):
+        x.sum().backward()
+
+
+def test_wrong_custom_backwards_are_named():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(ValueError, match="mine: the backward gave a gradient of shape"):
+        record("mine", x.data * 2, (x,), lambda dy, needs: (dy[:1],)).sum().backward()
+    with pytest.raises(ValueError, match="mine: the backward gave 2 gradients for 1 inputs"):
+        record("mine", x.data * 2, (x,), lambda dy, needs: (dy, dy)).sum().backward()
+    with pytest.raises(TypeError, match="mine: the result has dtype complex128"):
+        record("mine", x.data * 1j, (x,), lambda dy, needs: (dy,))
+
+
+def test_record_asks_only_for_the_gradients_needed():
+    asked = []
+
+    def vjp(dy, needs):
+        asked.append(needs)
+        assert dy.flags.c_contiguous
+        return dy, None, None, None
+
+    x, frozen = fnn.tensor(np.ones((2, 3)), requires_grad=True), fnn.tensor(np.ones((2, 3)))
+    y = record("op", np.ones((2, 3)), (x, frozen, None, np.ones(3)), vjp)
+    y.T.sum(axis=0).backward(np.ones(2))
+    assert asked == [(True, False, False, False)]
+    assert record("op", np.ones(3), (frozen,), vjp).requires_grad is False
+    array = np.ones(3)
+    assert record("op", array, (array, None), vjp) is array
+
+
+def test_no_grad_and_enable_grad():
+    x = fnn.tensor([1.0], requires_grad=True)
+    with fnn.no_grad():
+        assert not (x * 2).requires_grad
+        with fnn.enable_grad():
+            assert (x * 2).requires_grad
+        assert not fnn.is_grad_enabled()
+    assert fnn.is_grad_enabled()
+
+    @fnn.no_grad()
+    def f(t):
+        return t * 2
+
+    assert not f(x).requires_grad
+    with pytest.raises(ZeroDivisionError), fnn.no_grad():
+        1 / 0  # noqa: B018
+    assert fnn.is_grad_enabled()
+
+
+def test_grad_mode_belongs_to_the_thread():
+    seen = []
+    with fnn.no_grad():
+        thread = threading.Thread(target=lambda: seen.append(fnn.is_grad_enabled()))
+        thread.start()
+        thread.join(10)
+    assert seen == [True]
+
+
+def test_freezing():
+    x, w = fnn.tensor([1.0], requires_grad=True), fnn.tensor([2.0], requires_grad=True)
+    w.requires_grad = False
+    y = x * w
+    y.backward()
+    assert w.grad is None
+    with pytest.raises(RuntimeError, match="leaves"):
+        (x * 2).requires_grad = False
+    with pytest.raises(TypeError, match="int64"):
+        fnn.tensor([1, 2], requires_grad=True)
+
+
+def test_detach_and_retain_grad():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    h = x * x
+    h.retain_grad()
+    (h * h.detach()).sum().backward()
+    np.testing.assert_array_equal(h.grad, [1.0, 4.0])
+    np.testing.assert_array_equal(x.grad, [2.0, 16.0])
+    assert not h.is_leaf
+    assert x.is_leaf
+
+
+def test_construction():
+    array = np.ones(2)
+    assert fnn.Tensor(array).data is array
+    assert fnn.tensor(array).data is not array
+    swapped = np.arange(3.0).astype(">f8")
+    assert fnn.tensor(swapped).dtype.isnative
+    assert fnn.tensor([1, 2]).dtype == np.int64
+    assert fnn.tensor([1, 2], dtype="float32").dtype == np.float32
+    assert fnn.tensor(fnn.tensor([1.0])).shape == (1,)
+    for bad in (np.ones(1, np.float16), [1j], ["a"], [None]):
+        with pytest.raises(TypeError, match="expected float32 or float64"):
+            fnn.tensor(bad)
+
+
+def test_as_a_number_and_an_array():
+    x = fnn.tensor([[2.5]], requires_grad=True)
+    assert (float(x), int(x), x.item(), bool(x), len(x)) == (2.5, 2, 2.5, True, 1)
+    assert (x.shape, x.ndim, x.size, x.dtype) == ((1, 1), 2, 1, np.float64)
+    assert np.asarray(x) is x.data
+    assert x.numpy() is x.data
+    assert np.asarray(x, dtype=np.float32).dtype == np.float32
+    with pytest.raises(TypeError):
+        np.exp(x)
+
+
+def test_repr():
+    assert repr(fnn.tensor([1.0])) == "tensor([1.])"
+    assert repr(fnn.tensor([1.0], dtype=np.float32, requires_grad=True)) == (
+        "tensor([1.], dtype=float32, requires_grad=True)"
+    )
+    assert repr(fnn.tensor([1.0], requires_grad=True) * 2) == "tensor([2.], from=multiply)"
+
+
+def test_copy_and_pickle():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    x.sum().backward()
+    for y in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        np.testing.assert_array_equal(y.data, x.data)
+        np.testing.assert_array_equal(y.grad, x.grad)
+        assert y.requires_grad
+        assert not np.shares_memory(y.data, x.data)
+    with pytest.raises(TypeError, match="detach"):
+        copy.deepcopy(x * 2)
+
+
+def test_grad_and_value_and_grad():
+    def f(x, y, scale=1.0):
+        return (x * x * y).sum() * scale
+
+    value, gradient = fnn.value_and_grad(f)([1.0, 2.0], np.array([3.0, 4.0]), scale=2.0)
+    assert type(value) is np.ndarray
+    assert value == 38.0
+    np.testing.assert_array_equal(gradient, [12.0, 32.0])
+    gx, gy = fnn.grad(f, argnums=(0, 1))([1.0, 2.0], [3.0, 4.0])
+    np.testing.assert_array_equal(gx, [6.0, 16.0])
+    np.testing.assert_array_equal(gy, [1.0, 4.0])
+    with fnn.no_grad():
+        np.testing.assert_array_equal(fnn.grad(f, -1)(np.array([1.0, 2.0]), [3.0, 4.0]), [1.0, 4.0])
+
+
+def test_grad_leaves_other_gradients_alone():
+    w = fnn.tensor([2.0], requires_grad=True)
+    x = fnn.tensor([3.0], requires_grad=True)
+    np.testing.assert_array_equal(fnn.grad(lambda t: (t * w).sum())(x), [2.0])
+    assert w.grad is None
+    assert x.grad is None
+    np.testing.assert_array_equal(fnn.grad(lambda t: w.sum())(x), [0.0])
+
+
+def test_grad_errors():
+    with pytest.raises(TypeError, match=r"one-element tensor, not a tensor of shape \(2,\)"):
+        fnn.grad(lambda x: x * 2)([1.0, 2.0])
+    with pytest.raises(TypeError, match="not float"):
+        fnn.grad(lambda x: 1.0)([1.0])
+    with pytest.raises(ValueError, match="argnums=1"):
+        fnn.grad(lambda x: x, 1)([1.0])
+    with pytest.raises(TypeError, match="int64"):
+        fnn.grad(lambda x: x.sum())([1])
