@@ -1,0 +1,296 @@
+"""Checkpoints: nested state in one ``.npz`` file that opens without running code.
+
+The file is an uncompressed zip archive. ``fastnn.json`` is the header: format name, version, and the
+saved state with every array replaced by ``{"$array": name}``. The arrays follow as ``name.npy``, so that
+``numpy.load`` reads the file too. Nothing in it is pickled.
+
+Reading trusts nothing: sizes are compared with the bytes that are there before memory is reserved, every
+entry is checked against its CRC, and the header must name each array exactly once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = "fastnn-checkpoint"
+VERSION = 1
+HEADER = "fastnn.json"
+
+_MAX_HEADER_BYTES = 16 << 20
+_MAX_NPY_HEADER = 10_000
+_ARRAY_KINDS = "biufc"
+_SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal states give equal files
+
+PathLike = str | os.PathLike[str]
+
+
+class CheckpointError(ValueError):
+    """A file is not a checkpoint, is damaged, or holds something else than was asked for."""
+
+
+def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
+    """Save nested state, replacing an older file only when the new one is complete.
+
+    Parameters
+    ----------
+    path : path
+        Where to write; no extension is added. The file is written beside it under a temporary name, flushed
+        to the disk and renamed, so that a crash leaves the older checkpoint whole.
+    state : mapping
+        Dictionaries with string keys, lists and tuples of arrays (bool, integer, float or complex), numbers,
+        strings, booleans and None, nested as you like: ``{"model": model.state_dict(), "epoch": 3, …}``.
+        The state of a NumPy generator (``rng.bit_generator.state``) fits.
+
+    Raises
+    ------
+    TypeError
+        If the state holds anything else; nothing is written then.
+    OSError
+        If the file cannot be written.
+
+    Notes
+    -----
+    SPEC J1 and K: checkpoints that resume to the same bits, and open without running code. Equal states give
+    equal files. NumPy scalars come back as Python numbers.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from fastnn.checkpoint import load_checkpoint, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     save_checkpoint(path, {"model": {"weight": np.ones(3)}, "epoch": 7})
+    ...     load_checkpoint(path)
+    {'model': {'weight': array([1., 1., 1.])}, 'epoch': 7}
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    if not isinstance(state, Mapping):
+        raise TypeError(f"save_checkpoint: state must be a mapping, got {type(state).__name__}")
+    tree = _encode(state, (), arrays)
+    header = json.dumps({"format": FORMAT, "version": VERSION, "state": tree}, allow_nan=False).encode()
+    if len(header) > _MAX_HEADER_BYTES:
+        raise ValueError(f"save_checkpoint: the state beside the arrays takes {len(header)} bytes; store long lists as arrays")
+
+    def write(file: IO[bytes]) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(zipfile.ZipInfo(HEADER, _ZIP_TIME), header)
+            for name, array in arrays.items():
+                info = zipfile.ZipInfo(name + ".npy", _ZIP_TIME)
+                with archive.open(info, "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, array, allow_pickle=False)
+
+    _write_atomically(path, write)
+
+
+def load_checkpoint(path: PathLike) -> dict[str, Any]:
+    """Load what `save_checkpoint` saved.
+
+    Parameters
+    ----------
+    path : path
+        A checkpoint.
+
+    Returns
+    -------
+    dict
+        The saved state; its arrays are fresh and writable.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is damaged, truncated, of another format or of a newer version. Never runs code from it.
+    OSError
+        If the file cannot be opened.
+
+    Examples
+    --------
+    See `save_checkpoint`.
+    """
+    name = os.fspath(path)
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise CheckpointError(f"load_checkpoint: {name!r} is not a regular file")
+    with open(path, "rb") as file:
+        try:
+            return _read(file)
+        except CheckpointError as error:
+            raise CheckpointError(f"load_checkpoint: {name!r} {error}") from None
+        except Exception as error:  # zipfile, zlib, json and the npy parser raise a dozen kinds on bad bytes
+            reason = f"{type(error).__name__}: {error}"
+            raise CheckpointError(f"load_checkpoint: {name!r} is damaged ({reason})") from error
+
+
+def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Any:
+    """Turn state into JSON values; arrays go into `arrays` under a name made of their path."""
+    if isinstance(value, np.ndarray):
+        return _encode_array(value, path, arrays)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"$float": str(value)}
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, list):
+        return [_encode(item, (*path, str(i)), arrays) for i, item in enumerate(value)]
+    if isinstance(value, tuple):
+        return {"$tuple": _encode(list(value), path, arrays)}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) or key.startswith("$"):
+                raise TypeError(f"save_checkpoint: {_at(path)} has the key {key!r}; keys are strings without a leading '$'")
+        return {key: _encode(item, (*path, key), arrays) for key, item in value.items()}
+    raise TypeError(
+        f"save_checkpoint: {_at(path)} is a {type(value).__name__}; "
+        "expected arrays, numbers, strings, None, lists, tuples and dictionaries"
+    )
+
+
+def _encode_array(array: NDArray[Any], path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> dict[str, str]:
+    if array.dtype.kind not in _ARRAY_KINDS:
+        raise TypeError(f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex")
+    name = "/".join(re.sub(r"[%/\\:\x00-\x1f]", lambda m: f"%{ord(m[0]):02X}", part) for part in path)
+    arrays[name] = array
+    return {"$array": name}
+
+
+def _at(path: tuple[str, ...]) -> str:
+    return "state" + "".join(f"[{part!r}]" for part in path)
+
+
+def _decode(node: Any, take: Callable[[str], NDArray[Any]]) -> Any:
+    """Undo `_encode`; `take` hands out each array once."""
+    if isinstance(node, list):
+        return [_decode(item, take) for item in node]
+    if not isinstance(node, dict):
+        return node
+    match node:
+        case {"$array": str(name), **rest} if not rest:
+            return take(name)
+        case {"$tuple": list(items), **rest} if not rest:
+            return tuple(_decode(item, take) for item in items)
+        case {"$float": str(text), **rest} if not rest and text in _SPECIAL_FLOATS:
+            return _SPECIAL_FLOATS[text]
+    if any(key.startswith("$") for key in node):
+        raise CheckpointError(f"has a header entry that is not understood: {sorted(node)!r:.200}")
+    return {key: _decode(item, take) for key, item in node.items()}
+
+
+def _read(file: IO[bytes]) -> dict[str, Any]:
+    size = os.fstat(file.fileno()).st_size
+    if not zipfile.is_zipfile(file):
+        raise CheckpointError("is not a fastnn checkpoint, or is truncated (no zip archive)")
+    with zipfile.ZipFile(file) as archive:
+        entries = _checked_entries(archive, size)
+        tree = _read_header(archive, entries)
+        waiting = {info.filename[: -len(".npy")]: info for info in entries.values() if info.filename != HEADER}
+
+        def take(name: str) -> NDArray[Any]:
+            if name not in waiting:
+                raise CheckpointError(f"lacks the array {name!r:.200}, or names it twice")
+            return _read_array(archive, waiting.pop(name))
+
+        state = _decode(tree, take)
+        if waiting:
+            raise CheckpointError(f"holds arrays its header does not name: {sorted(waiting)[:5]!r:.200}")
+    if not isinstance(state, dict):
+        raise CheckpointError("has a state that is not a dictionary")
+    return state
+
+
+def _checked_entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
+    """Entries by name, once it is sure that reading them all takes no more memory than the file has bytes."""
+    infos = archive.infolist()
+    entries = {info.filename: info for info in infos}
+    if HEADER not in entries:
+        raise CheckpointError(f"is not a fastnn checkpoint (no {HEADER} in the archive)")
+    if len(entries) != len(infos):
+        raise CheckpointError("is damaged (two entries have one name)")
+    if any(info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size for info in infos):
+        raise CheckpointError("is not a fastnn checkpoint (compressed entries)")
+    if sum(info.file_size for info in infos) > size:
+        raise CheckpointError("is damaged (its entries declare more bytes than the file has)")
+    for name in entries:
+        if name != HEADER and not name.endswith(".npy"):
+            raise CheckpointError(f"holds a foreign entry {name!r:.200}")
+    return entries
+
+
+def _read_header(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> Any:
+    if entries[HEADER].file_size > _MAX_HEADER_BYTES:
+        raise CheckpointError(f"has a header of more than {_MAX_HEADER_BYTES >> 20} MiB")
+    header = json.loads(archive.read(entries[HEADER]).decode())
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise CheckpointError(f"is not a fastnn checkpoint (no format name in its {HEADER})")
+    version = header.get("version")
+    if type(version) is not int or version < 1 or "state" not in header:
+        raise CheckpointError("has a damaged header")
+    if version > VERSION:
+        raise CheckpointError(f"has format version {version}, this fastnn reads up to {VERSION}")
+    return header["state"]
+
+
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    with archive.open(info) as entry:
+        magic = np.lib.format.read_magic(entry)
+        if magic == (1, 0):
+            read_header = np.lib.format.read_array_header_1_0
+        elif magic == (2, 0):
+            read_header = np.lib.format.read_array_header_2_0
+        else:
+            raise CheckpointError(f"has the array {info.filename!r:.200} in npy version {magic}")
+        shape, fortran, dtype = read_header(entry, max_header_size=_MAX_NPY_HEADER)
+        if dtype.kind not in _ARRAY_KINDS:
+            raise CheckpointError(f"has the array {info.filename!r:.200} of dtype {str(dtype)!r:.200}")
+        data = entry.read()  # to the end of the entry, where zipfile compares the CRC
+    if any(extent < 0 for extent in shape) or math.prod(shape) * dtype.itemsize != len(data):
+        raise CheckpointError(
+            f"has the array {info.filename!r:.200} with shape {str(shape)[:200]} and dtype {dtype} in {len(data)} bytes"
+        )
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
+
+
+def _write_atomically(path: PathLike, write: Callable[[IO[bytes]], None]) -> None:
+    """Write through a temporary file in the same folder; `path` is the old file or the complete new one."""
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(target):
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the rename itself durable, where the system can."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some file systems refuse to sync folders; the file itself is on the disk
+        pass
+    finally:
+        os.close(descriptor)
