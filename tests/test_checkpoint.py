@@ -99,9 +99,13 @@ def test_equal_states_give_equal_files_without_extension(tmp_path):
 
 
 def test_numpy_scalars_become_python_numbers(tmp_path):
-    save_checkpoint(tmp_path / "a", {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": np.float64("nan")})
+    save_checkpoint(
+        tmp_path / "a", {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": np.float64("nan")}
+    )
     loaded = load_checkpoint(tmp_path / "a")
-    assert loaded["a"] == float(np.float32(0.1)) and loaded["b"] == 3 and loaded["c"] is True and math.isnan(loaded["d"])
+    assert (
+        loaded["a"] == float(np.float32(0.1)) and loaded["b"] == 3 and loaded["c"] is True and math.isnan(loaded["d"])
+    )
 
 
 def test_numpy_opens_the_file_too(tmp_path):

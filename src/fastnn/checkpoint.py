@@ -24,13 +24,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._npy import ARRAY_KINDS, read_array
+
 FORMAT = "fastnn-checkpoint"
 VERSION = 1
 HEADER = "fastnn.json"
 
 _MAX_HEADER_BYTES = 16 << 20
-_MAX_NPY_HEADER = 10_000
-_ARRAY_KINDS = "biufc"
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal states give equal files
 
@@ -83,7 +83,9 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
     tree = _encode(state, (), arrays)
     header = json.dumps({"format": FORMAT, "version": VERSION, "state": tree}, allow_nan=False).encode()
     if len(header) > _MAX_HEADER_BYTES:
-        raise ValueError(f"save_checkpoint: the state beside the arrays takes {len(header)} bytes; store long lists as arrays")
+        raise ValueError(
+            f"save_checkpoint: the state beside the arrays takes {len(header)} bytes; store long lists as arrays"
+        )
 
     def write(file: IO[bytes]) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
@@ -150,7 +152,9 @@ def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) 
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key.startswith("$"):
-                raise TypeError(f"save_checkpoint: {_at(path)} has the key {key!r}; keys are strings without a leading '$'")
+                raise TypeError(
+                    f"save_checkpoint: {_at(path)} has the key {key!r}; keys are strings without a leading '$'"
+                )
         return {key: _encode(item, (*path, key), arrays) for key, item in value.items()}
     raise TypeError(
         f"save_checkpoint: {_at(path)} is a {type(value).__name__}; "
@@ -159,8 +163,10 @@ def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) 
 
 
 def _encode_array(array: NDArray[Any], path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> dict[str, str]:
-    if array.dtype.kind not in _ARRAY_KINDS:
-        raise TypeError(f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex")
+    if array.dtype.kind not in ARRAY_KINDS:
+        raise TypeError(
+            f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex"
+        )
     name = "/".join(re.sub(r"[%/\\:\x00-\x1f]", lambda m: f"%{ord(m[0]):02X}", part) for part in path)
     arrays[name] = array
     return {"$array": name}
@@ -244,22 +250,10 @@ def _read_header(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) 
 
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(info) as entry:
-        magic = np.lib.format.read_magic(entry)
-        if magic == (1, 0):
-            read_header = np.lib.format.read_array_header_1_0
-        elif magic == (2, 0):
-            read_header = np.lib.format.read_array_header_2_0
-        else:
-            raise CheckpointError(f"has the array {info.filename!r:.200} in npy version {magic}")
-        shape, fortran, dtype = read_header(entry, max_header_size=_MAX_NPY_HEADER)
-        if dtype.kind not in _ARRAY_KINDS:
-            raise CheckpointError(f"has the array {info.filename!r:.200} of dtype {str(dtype)!r:.200}")
-        data = entry.read()  # to the end of the entry, where zipfile compares the CRC
-    if any(extent < 0 for extent in shape) or math.prod(shape) * dtype.itemsize != len(data):
-        raise CheckpointError(
-            f"has the array {info.filename!r:.200} with shape {str(shape)[:200]} and dtype {dtype} in {len(data)} bytes"
-        )
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C").copy(order="K")
+        try:
+            return read_array(entry, info.file_size)
+        except ValueError as error:
+            raise CheckpointError(f"is damaged at {info.filename!r:.200}: {error}") from error
 
 
 def _write_atomically(path: PathLike, write: Callable[[IO[bytes]], None]) -> None:

@@ -1,0 +1,58 @@
+"""The 1797 handwritten digits of 8×8 pixels that come with scikit-learn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .extras import require
+from .split import stratified_split
+
+# One split for every seed of a training run, so that their test accuracies can be compared.
+_SPLIT_SEED = 0
+_TEST_SHARE = 0.2
+_VALIDATION_SHARE = 0.1
+
+
+class Labelled(NamedTuple):
+    """Images (N, 1, 8, 8), float32 in 0…1 with light ink on dark ground, and labels (N,), int64."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+
+class DigitsSplit(NamedTuple):
+    """The three parts of the digits."""
+
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+
+
+def load_digits() -> DigitsSplit:
+    """The digits, always split in the same way: 70 % training, 10 % validation, 20 % test, classes in proportion.
+
+    Returns
+    -------
+    DigitsSplit
+        ``train``, ``validation`` and ``test``, each with ``images`` and ``labels``.
+
+    Raises
+    ------
+    MissingExtraError
+        If scikit-learn is not installed.
+
+    Examples
+    --------
+    >>> from fastnn.data import load_digits
+    >>> load_digits().test.images.shape  # doctest: +SKIP
+    (359, 1, 8, 8)
+    """
+    datasets = require("sklearn.datasets", "scikit-learn", "demo", "the digits data set")
+    images, labels = datasets.load_digits(return_X_y=True)
+    images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    labels = labels.astype(np.int64)
+    test, validation, train = stratified_split(labels, [_TEST_SHARE, _VALIDATION_SHARE], _SPLIT_SEED)
+    return DigitsSplit(*(Labelled(images[part], labels[part]) for part in (train, validation, test)))
