@@ -291,3 +291,12 @@ def test_changed_bytes_give_the_same_state_or_an_error(tmp_path, data):
     except CheckpointError:
         return
     assert_same(state, loaded)
+
+
+def test_public_names():
+    import fastnn
+
+    assert fastnn.save_checkpoint is save_checkpoint and fastnn.load_checkpoint is load_checkpoint
+    assert fastnn.CheckpointError is CheckpointError
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fastnn.nonsense

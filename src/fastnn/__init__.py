@@ -1,5 +1,8 @@
 """Neural networks on plain NumPy arrays, as fast as the CPU allows."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from . import autograd, backend
 from .autograd import (
     Tensor,
@@ -21,27 +24,56 @@ from .autograd import (
 )
 from .backend import use_backend
 
+if TYPE_CHECKING:
+    from . import checkpoint, data, training
+    from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+
 __version__ = "0.1.0"
 
 __all__ = [
+    "CheckpointError",
     "Tensor",
     "__version__",
     "absolute",
     "autograd",
     "backend",
+    "checkpoint",
     "concatenate",
+    "data",
     "enable_grad",
     "exp",
     "grad",
     "is_grad_enabled",
+    "load_checkpoint",
     "log",
     "maximum",
     "minimum",
     "no_grad",
+    "save_checkpoint",
     "sqrt",
     "stack",
     "tensor",
+    "training",
     "use_backend",
     "value_and_grad",
     "where",
 ]
+
+# Imported when first used: they are not needed to compute, and cost time to import.
+_LAZY = {
+    "CheckpointError": "checkpoint",
+    "checkpoint": "",
+    "data": "",
+    "load_checkpoint": "checkpoint",
+    "save_checkpoint": "checkpoint",
+    "training": "",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_LAZY[name] or name}")
+    value = getattr(module, name) if _LAZY[name] else module
+    globals()[name] = value
+    return value
