@@ -1,0 +1,148 @@
+// Convolution forward and backward-data as a product of matrices whose right operand is never stored.
+//   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
+#include "conv_patches.h"
+#include "gemm_driver.h"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Where a sliver of output columns lies in y: rows are channels, `plane` apart.
+template <class T>
+struct PlaneOutput {
+  const Patches& p;
+  T* y;  // channel 0 of the group in image 0
+  int64_t image_stride;
+  GridRun runs[kTileCols<T>];
+  int64_t count;
+
+  T* address(const GridRun& r) const {
+    const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
+    const int64_t d = D.out_begin + r.d * D.out_step, h = H.out_begin + r.h * H.out_step;
+    return y + r.image * image_stride + (d * H.out_size + h) * W.out_size + W.out_begin + r.w * W.out_step;
+  }
+  T* direct(int64_t* ldc) const {
+    const GridRun& last = runs[count - 1];
+    const bool whole = last.column + last.size == kTileCols<T> && last.image == runs[0].image && p.dense_output();
+    *ldc = p.out_plane();
+    return whole ? address(runs[0]) : nullptr;
+  }
+  void read(int64_t channel, T* row) const {
+    for (int64_t i = 0; i < count; ++i)
+      gather_run(row + runs[i].column, address(runs[i]) + channel * p.out_plane(), runs[i].size, p.axis[2].out_step);
+  }
+  void write(int64_t channel, const T* row) const {
+    for (int64_t i = 0; i < count; ++i) {
+      T* to = address(runs[i]) + channel * p.out_plane();
+      if (p.axis[2].out_step == 1)
+        copy_run(to, row + runs[i].column, runs[i].size);
+      else
+        scatter_run(to, row + runs[i].column, runs[i].size, p.axis[2].out_step);
+    }
+  }
+};
+
+// packed_gemm's problem: B is the patch matrix of x for each group, C the planes of y.
+template <class T>
+struct PatchProblem {
+  const Patches& p;
+  const T* x;
+  T* y;
+  int64_t images, channels_in, channels_out, groups;
+
+  int64_t columns() const { return images * p.grid(); }
+  int64_t runs(int64_t j, GridRun* to) const {
+    const int64_t begin = j * kTileCols<T>, end = begin + kTileCols<T>;
+    return grid_runs(p, begin, end < columns() ? end : columns(), to);
+  }
+  void pack(int64_t group, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
+    GridRun grid[kTileCols<T>];
+    Piece pieces[3 * kTileCols<T>];
+    const int64_t count = runs(j, grid);
+    const T* x_group = x + group * (channels_in / groups) * p.in_plane();
+    pack_patches(p, x_group, channels_in * p.in_plane(), grid, count, pieces, k0, k1, sliver, kTileCols<T>);
+  }
+  PlaneOutput<T> output(int64_t group, int64_t j) const {
+    PlaneOutput<T> out{p, y + group * (channels_out / groups) * p.out_plane(), channels_out * p.out_plane(), {}, 0};
+    out.count = runs(j, out.runs);
+    return out;
+  }
+};
+
+inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
+
+// Taps of dx positions phase, phase + stride, …: those r with (phase + pad - r * dilation) divisible by the stride,
+//   dx[i] gets weight[r] * dy[(i + pad - r * dilation) / stride].
+inline Axis phase_axis(const Conv& g, int d, int64_t phase) {
+  const int64_t s = g.stride[d], dilation = g.dilation[d], period = s / gcd(s, dilation);
+  int64_t first = 0;
+  while (first < period && first < g.kernel[d] && (phase + g.pad[d] - first * dilation) % s) ++first;
+  const bool any = first < period && first < g.kernel[d];
+  Axis axis = {};
+  axis.grid = (g.size[d] - phase + s - 1) / s, axis.in = g.out[d], axis.step = 1;
+  axis.taps = any ? (g.kernel[d] - 1 - first) / period + 1 : 0;
+  axis.offset = any ? (phase + g.pad[d] - first * dilation) / s : 0, axis.offset_step = -period * dilation / s;
+  axis.weight = first, axis.weight_step = period;
+  axis.out_begin = phase, axis.out_step = s, axis.out_size = g.size[d];
+  return axis;
+}
+
+// f(patches) for every stride phase of dx.
+template <class F>
+void for_each_phase(const Conv& g, const F& f) {
+  const auto phases = [&](int d) { return g.stride[d] < g.size[d] ? g.stride[d] : g.size[d]; };
+  for (int64_t d = 0; d < phases(0); ++d)
+    for (int64_t h = 0; h < phases(1); ++h)
+      for (int64_t w = 0; w < phases(2); ++w) f(Patches{{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}});
+}
+
+template <class T>
+void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* w, T* dx, T* packed) {
+  const int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps();
+  const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2], depth = k_group * taps;
+  pack_a(g.groups, c_group, depth, packed, [&](int64_t group, int64_t c, int64_t r) {
+    const int64_t k = group * k_group + r / taps;
+    return w[(k * c_group + c) * volume + p.weight_position(r % taps, g.kernel)];
+  });
+  const PatchProblem<T> problem{p, dy, dx, g.n, g.k, g.c, g.groups};
+  packed_gemm<T>(g.groups, c_group, problem.columns(), depth, packed, nullptr, problem);
+}
+
+template <class T>
+void fill_zero(int64_t n, T* x) {
+  parallel_for(n, double(n) * 0.1, [=](int64_t begin, int64_t end) { zero_run(x + begin, end - begin); });
+}
+
+}  // namespace
+
+// y[n, k, o] = bias[k] + sum_{c, t} weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
+// packed: K * C/groups * prod(kernel) values
+template <class T>
+void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
+  const Patches p = output_patches(g);
+  const int64_t k_group = g.k / g.groups, depth = g.c / g.groups * p.taps();
+  pack_a(g.groups, k_group, depth, packed,
+         [&](int64_t group, int64_t k, int64_t r) { return w[(group * k_group + k) * depth + r]; });
+  const PatchProblem<T> problem{p, x, y, g.n, g.c, g.k, g.groups};
+  packed_gemm<T>(g.groups, k_group, problem.columns(), depth, packed, bias, problem);
+}
+
+// y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
+//   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
+// One dense product for each phase of the stride. packed: as in the forward.
+template <class T>
+void conv_backward_data(const Conv& g, const T* dy, const T* w, T* dx, T* packed) {
+  bool gaps = false;
+  for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
+  if (gaps) fill_zero(g.n * g.c * g.size[0] * g.size[1] * g.size[2], dx);
+  for_each_phase(g, [&](Patches p) {
+    p.flatten();
+    if (p.taps() > 0) backward_data_phase(g, p, dy, w, dx, packed);
+  });
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#define FASTNN_FAMILY_CONV 1
+#define FASTNN_IN(family) FASTNN_FAMILY_##family
+#include "instantiate.inc"

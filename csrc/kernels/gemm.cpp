@@ -1,0 +1,123 @@
+// Products of dense matrices: matmul (batched, either operand transposed) and the linear layer's three.
+#include "../simd/copy.h"
+#include "../simd/reduce.h"
+#include "gemm_driver.h"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Columns of a row-major matrix.
+template <class T>
+struct MatrixOutput {
+  T* c;
+  int64_t ldc, size;
+  T* direct(int64_t* stride) const {
+    *stride = ldc;
+    return size == kTileCols<T> ? c : nullptr;
+  }
+  void read(int64_t i, T* row) const { copy_run(row, c + i * ldc, size); }
+  void write(int64_t i, const T* row) const { copy_run(c + i * ldc, row, size); }
+};
+
+// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry.
+template <class T>
+struct MatrixProblem {
+  const T* b;
+  bool transposed;
+  int64_t m, columns, depth;
+  T* c;
+
+  int64_t size(int64_t j) const {
+    return columns - j * kTileCols<T> < kTileCols<T> ? columns - j * kTileCols<T> : kTileCols<T>;
+  }
+  void pack(int64_t entry, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
+    const T* from = b + entry * depth * columns;
+    const int64_t j0 = j * kTileCols<T>, n = size(j);
+    if (!transposed) {
+      for (int64_t k = k0; k < k1; ++k) copy_run(sliver + (k - k0) * kTileCols<T>, from + k * columns + j0, n);
+    } else {
+      for (int64_t i = 0; i < n; ++i)
+        for (int64_t k = k0; k < k1; ++k) sliver[(k - k0) * kTileCols<T> + i] = from[(j0 + i) * depth + k];
+    }
+  }
+  MatrixOutput<T> output(int64_t entry, int64_t j) const {
+    return {c + entry * m * columns + j * kTileCols<T>, columns, size(j)};
+  }
+};
+
+// C (m x n) = A B^T with both operands contiguous along the depth: no packing. Items are rows of tiles of the larger
+// side, and each element's sum runs over the whole depth at once.
+template <class T>
+void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
+  const int64_t items = (n + kDotCols - 1) / kDotCols;
+  parallel_for(items, double(m) * double(n) * double(depth) * (sizeof(T) == 4 ? 0.02 : 0.04),
+               [=](int64_t begin, int64_t end) {
+                 const int64_t j0 = begin * kDotCols, j1 = end * kDotCols < n ? end * kDotCols : n;
+                 dot_gemm(m, j1 - j0, depth, a, depth, b + j0 * depth, depth, c + j0, n, false);
+                 if (bias)
+                   for (int64_t i = 0; i < m; ++i)
+                     for (int64_t j = j0; j < j1; ++j) c[i * n + j] += bias[j];
+               });
+}
+
+// Beyond this many rows the transposing pack of B costs less than the dot tiles' heavier traffic.
+constexpr int64_t kDotMaxRows = 192;
+
+template <class T>
+void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
+              T* c, T* packed) {
+  if (batch == 1 && !trans_a && trans_b && m <= kDotMaxRows)
+    return dot_product<T>(m, n, depth, a, b, nullptr, c);
+  if (trans_a)
+    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i, int64_t k) { return a[(e * depth + k) * m + i]; });
+  else
+    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i, int64_t k) { return a[(e * m + i) * depth + k]; });
+  packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, c});
+}
+
+}  // namespace
+
+// c (batch, m, n) = op(a) op(b); a is (m, depth) or, transposed, (depth, m); b is (depth, n) or (n, depth).
+// packed: batch * m * depth values
+template <class T>
+void matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b, T* c,
+            T* packed) {
+  multiply(batch, m, n, depth, trans_a, trans_b, a, b, c, packed);
+}
+
+// y (m, n) = x (m, k) weight (n, k)^T + bias (n, may be null); packed: m * k values
+template <class T>
+void linear_forward(int64_t m, int64_t n, int64_t k, const T* x, const T* weight, const T* bias, T* y, T* packed) {
+  if (m <= kDotMaxRows) return dot_product(m, n, k, x, weight, bias, y);
+  multiply<T>(1, m, n, k, false, true, x, weight, y, packed);
+  if (!bias) return;
+  parallel_for(m, double(m * n) * 0.15, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t j = 0; j < n; ++j) y[i * n + j] += bias[j];
+  });
+}
+
+// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]; rows added in order
+template <class T>
+void linear_backward_bias(int64_t m, int64_t n, const T* dy, T* dbias) {
+  constexpr int64_t L = lanes<T>;
+  parallel_for((n + L - 1) / L, double(m * n) * 0.2, [=](int64_t begin, int64_t end) {
+    for (int64_t j = begin * L; j < end * L && j < n; j += L) {
+      const int size = int(n - j < L ? n - j : L);
+      Vec<T> sum = {};
+      for (int64_t i0 = 0; i0 < m; i0 += 64) {  // a sum of sums, so that the error grows with the root of m
+        Vec<T> part = {};
+        for (int64_t i = i0; i < m && i < i0 + 64; ++i) part += load_n(dy + i * n + j, size);
+        sum += part;
+      }
+      store_n(dbias + j, sum, size);
+    }
+  });
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#define FASTNN_FAMILY_GEMM 1
+#define FASTNN_IN(family) FASTNN_FAMILY_##family
+#include "instantiate.inc"

@@ -1,0 +1,120 @@
+// Register tiles: the two loops that all products of matrices, and so all convolutions, end in.
+#pragma once
+#include "../simd/vec.h"
+#include "../tune.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+constexpr int64_t kTileCols = kTileVectors* lanes<T>;
+// Depth of a packed block of B, so that a sliver has kSliverBytes.
+template <class T>
+constexpr int64_t kDepth = kSliverBytes / int64_t(kTileCols<T> * sizeof(T));
+
+// c (ROWS x kTileCols, row stride ldc) = start + a b, start being c itself, or bias per row (0 if null).
+//   a (depth, ROWS) packed; b (depth rows of kTileCols, row stride ldb)
+template <class T, int ROWS>
+void outer_tile(int64_t depth, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, bool accumulate, const T* bias) {
+  constexpr int V = kTileVectors, L = lanes<T>;
+  Vec<T> acc[ROWS][V];
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      acc[i][v] = accumulate ? load(c + i * ldc + v * L) : set1(bias ? bias[i] : T(0));
+  for (int64_t k = 0; k < depth; ++k, a += ROWS, b += ldb) {
+    Vec<T> b_k[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) b_k[v] = load(b + v * L);
+#pragma GCC unroll 16
+    for (int i = 0; i < ROWS; ++i) {
+      const Vec<T> a_ik = set1(a[i]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[i][v] = fma(a_ik, b_k[v], acc[i][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(c + i * ldc + v * L, acc[i][v]);
+}
+
+template <class T>
+using OuterTile = void (*)(int64_t, const T*, const T*, int64_t, T*, int64_t, bool, const T*);
+
+template <class T, int ROWS = kTileRows>
+FASTNN_INLINE OuterTile<T> outer_tile_for(int rows) {
+  if constexpr (ROWS == 1)
+    return outer_tile<T, 1>;
+  else
+    return rows == ROWS ? outer_tile<T, ROWS> : outer_tile_for<T, ROWS - 1>(rows);
+}
+
+// Rows of a matrix in balanced blocks: as few as kTileRows allows, sizes differing by at most one (64 rows are
+// 13+13+13+13+12, not 14+14+14+14+8), so that no multiply-add is spent on rows that don't exist.
+struct RowBlocks {
+  int64_t rows, count;
+  explicit RowBlocks(int64_t m) : rows(m), count((m + kTileRows - 1) / kTileRows) {}
+  int64_t begin(int64_t block) const { return rows * block / count; }
+  int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
+};
+
+// c[i][j] (+)= sum_k a[i*lda + k] * b[j*ldb + k]: both operands contiguous along k, one vector of partial sums each.
+template <class T, int ROWS, int COLS>
+void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, bool accumulate) {
+  constexpr int64_t L = lanes<T>;
+  Vec<T> acc[ROWS][COLS] = {};
+  const auto step = [&](auto&& get, int64_t k) __attribute__((always_inline)) {
+    Vec<T> b_k[COLS];
+#pragma GCC unroll 8
+    for (int j = 0; j < COLS; ++j) b_k[j] = get(b + j * ldb + k);
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; ++i) {
+      const Vec<T> a_k = get(a + i * lda + k);
+#pragma GCC unroll 8
+      for (int j = 0; j < COLS; ++j) acc[i][j] = fma(a_k, b_k[j], acc[i][j]);
+    }
+  };
+  int64_t k = 0;
+  for (; k + L <= depth; k += L) step([](const T* p) { return load(p); }, k);
+  const int rest = int(depth - k);
+  if (rest) step([rest](const T* p) { return load_n(p, rest); }, k);
+#pragma GCC unroll 8
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 8
+    for (int j = 0; j < COLS; ++j) {
+      T& out = c[i * ldc + j];
+      const T sum = reduce_add<T>(acc[i][j]);
+      out = accumulate ? out + sum : sum;
+    }
+}
+
+template <class T>
+using DotTile = void (*)(int64_t, const T*, int64_t, const T*, int64_t, T*, int64_t, bool);
+
+template <class T, int ROWS = kDotRows, int COLS = kDotCols>
+FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
+  if (rows == ROWS && cols == COLS) return dot_tile<T, ROWS, COLS>;
+  if constexpr (ROWS > 1)
+    if (rows < ROWS) return dot_tile_for<T, ROWS - 1, COLS>(rows, cols);
+  if constexpr (COLS > 1) return dot_tile_for<T, ROWS, COLS - 1>(rows, cols);
+  return dot_tile<T, 1, 1>;
+}
+
+// c (m x n) (+)= a (m x depth) b^T (b: n x depth), in dot tiles. A column of tiles of b is used for all rows of a
+// before the next is read.
+template <class T>
+void dot_gemm(int64_t m, int64_t n, int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
+              bool accumulate) {
+  for (int64_t j = 0; j < n; j += kDotCols) {
+    const int cols = int(n - j < kDotCols ? n - j : kDotCols);
+    for (int64_t i = 0; i < m; i += kDotRows) {
+      const int rows = int(m - i < kDotRows ? m - i : kDotRows);
+      dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, accumulate);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA

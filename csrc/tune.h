@@ -1,0 +1,36 @@
+// Block sizes and cut-offs, each with the measurement or the limit that set it.
+#pragma once
+#include <cstdint>
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Register tile of the outer-product GEMM: kTileRows x (2 vectors). Accumulators, two vectors of B and one broadcast
+// of A have to fit the register file: 14*2 + 3 = 31 of 32, 6*2 + 3 = 15 of 16. The portable x86 baseline has no fused
+// multiply-add and needs a temporary for the product as well.
+#if FASTNN_VEC_BYTES == 64
+constexpr int kTileRows = 14;
+#elif FASTNN_VEC_BYTES == 32
+constexpr int kTileRows = 6;
+#elif defined(__aarch64__)
+constexpr int kTileRows = 12;
+#else
+constexpr int kTileRows = 4;
+#endif
+constexpr int kTileVectors = 2;
+
+// Tile of the dot-product GEMM (both operands contiguous along the reduction): kDotRows x kDotCols accumulators.
+#if FASTNN_VEC_BYTES == 64 || defined(__aarch64__)
+constexpr int kDotRows = 6, kDotCols = 4;
+#else
+constexpr int kDotRows = 3, kDotCols = 3;
+#endif
+
+// Bytes of a packed sliver of B (depth x tile columns): it stays in a 32 KB first-level cache beside the stream of A.
+constexpr int64_t kSliverBytes = 24 * 1024;
+
+// Slivers whose outputs a thread keeps in its second-level cache while it goes through the depth blocks.
+constexpr int64_t kSliversPerPass = 8;
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
