@@ -142,6 +142,13 @@ def set_isa(str name):
     if not set_isa_c(name.encode()):
         raise ValueError(f"FASTNN_ISA: this CPU cannot run {name!r}, it can run {usable_isas()}")
 
+def _choose_isa():
+    """At import: the one that FASTNN_ISA names, else the best that this CPU can run."""
+    import os
+    set_isa(os.environ.get("FASTNN_ISA") or usable_isas().pop())
+
+_choose_isa()
+
 def num_threads():
     return num_threads_c()
 
