@@ -1,0 +1,105 @@
+"""Convolution: y[n, k, o] = bias[k] + sum over c and taps t of weight[k, c, t] * x[n, c, o * stride - pad + t * dilation].
+
+x (n, c, *size), weight (k, c // groups, *kernel), bias (k,), y (n, k, *out). Elements outside x are zeros.
+Below, x and y are seen with their channels split into (groups, channels of the group), and one tap of the
+window is one matrix product.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ...checks import Conv
+from ._common import Array, quiet
+
+
+@quiet
+def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
+    """y (n, k, *out)."""
+    xp, w = _padded(g, x), _grouped(g, weight)
+    y = np.zeros((g.n, g.groups, g.k // g.groups, *g.out), x.dtype)
+    for tap, at in _taps(g):
+        y += _product(w[(..., *tap)], xp[(..., *at)])
+    y = y.reshape(g.n, g.k, *g.out[5 - x.ndim :])
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * (x.ndim - 2))
+    return y
+
+
+@quiet
+def conv_backward(
+    g: Conv, dy: Array, x: Array, weight: Array, needs: tuple[bool, ...]
+) -> tuple[Array | None, Array | None, Array | None]:
+    """dx, dweight, dbias."""
+    dy5 = dy.reshape(g.n, g.groups, g.k // g.groups, *g.out)
+    return (
+        _backward_data(g, dy5, x, weight) if needs[0] else None,
+        _backward_weight(g, dy5, x, weight) if needs[1] else None,
+        dy5.sum(axis=(0, 3, 4, 5), dtype=np.float64).reshape(-1).astype(x.dtype) if needs[2] else None,
+    )
+
+
+def _backward_data(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
+    """y += w[tap] @ xp[at], hence dxp[at] += w[tap]^T @ dy."""
+    w = _grouped(g, weight).swapaxes(1, 2)
+    dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), x.dtype)
+    for tap, at in _taps(g):
+        dxp[(..., *at)] += _product(w[(..., *tap)], dy)
+    inside = tuple(slice(pad, pad + size) for pad, size in zip(g.pad, g.size, strict=True))
+    return dxp[(..., *inside)].reshape(x.shape).copy()
+
+
+def _backward_weight(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
+    """y += w[tap] @ xp[at], hence dw[tap] = sum over n of dy @ xp[at]^T."""
+    xp = _padded(g, x)
+    dw = np.zeros((g.groups, g.k // g.groups, g.c // g.groups, *g.kernel), x.dtype)
+    flat = (g.n, g.groups, -1, np.prod(g.out))
+    rows = dy.reshape(g.n, g.groups, g.k // g.groups, flat[3])
+    for tap, at in _taps(g):
+        columns = xp[(..., *at)].reshape(g.n, g.groups, g.c // g.groups, flat[3]).swapaxes(2, 3)
+        dw[(..., *tap)] = (rows @ columns).sum(axis=0)
+    return dw.reshape(weight.shape)
+
+
+def _product(w: Array, x: Array) -> Array:
+    """(groups, a, b) @ (n, groups, b, *space) -> (n, groups, a, *space)."""
+    n, groups, b, *space = x.shape
+    return (w @ x.reshape(n, groups, b, int(np.prod(space)))).reshape(n, groups, w.shape[1], *space)
+
+
+def _grouped(g: Conv, weight: Array) -> Array:
+    return weight.reshape(g.groups, g.k // g.groups, g.c // g.groups, *g.kernel)
+
+
+def _padded_size(g: Conv) -> tuple[int, ...]:
+    """The extent that the windows reach, but at least the image with its low padding."""
+    return tuple(
+        max((out - 1) * stride + (kernel - 1) * dilation + 1, pad + size)
+        for out, stride, kernel, dilation, pad, size in zip(
+            g.out, g.stride, g.kernel, g.dilation, g.pad, g.size, strict=True
+        )
+    )
+
+
+def _padded(g: Conv, x: Array) -> Array:
+    """x as (n, groups, c // groups, *padded size), zero outside."""
+    xp = np.zeros((g.n, g.c, *_padded_size(g)), x.dtype)
+    inside = tuple(slice(pad, pad + size) for pad, size in zip(g.pad, g.size, strict=True))
+    xp[(..., *inside)] = x.reshape(g.n, g.c, *g.size)
+    return xp.reshape(g.n, g.groups, g.c // g.groups, *xp.shape[2:])
+
+
+def _taps(g: Conv) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
+    """Each tap (kd, kh, kw) and the elements of the padded image that it meets, one per output."""
+    for tap in itertools.product(*map(range, g.kernel)):
+        yield (
+            tap,
+            tuple(
+                slice(t * dilation, t * dilation + (out - 1) * stride + 1, stride)
+                for t, out, stride, dilation in zip(tap, g.out, g.stride, g.dilation, strict=True)
+            ),
+        )

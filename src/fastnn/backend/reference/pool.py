@@ -1,0 +1,115 @@
+"""Pooling over windows: x (n, c, *size) -> y (n, c, *out). Padding is never an element of a window."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...checks import Pool
+from ._common import Array, quiet, windows
+
+
+def _image(g: Pool, x: Array) -> Array:
+    return x.reshape(g.n, g.c, *g.size)
+
+
+def _shape(g: Pool, like: Array) -> tuple[int, ...]:
+    return (g.n, g.c, *g.out[5 - like.ndim :])
+
+
+def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array | None]:
+    """y[o] = max of the window, and the tap that gave it: the first of equals, the first NaN before all."""
+    x5 = _image(g, x)
+    y = np.empty((g.n, g.c, *g.out), x.dtype)
+    index = np.full(y.shape, -1, np.int64)
+    for tap, outputs, inputs in windows(g):
+        at = (..., *outputs)
+        v, best, tap_of_best = x5[(..., *inputs)], y[at], index[at]
+        wins = (tap_of_best < 0) | (v > best) | (np.isnan(v) & ~np.isnan(best))
+        y[at] = np.where(wins, v, best)
+        index[at] = np.where(wins, tap, tap_of_best)
+    y = y.reshape(_shape(g, x))
+    if not with_index:
+        return y, None
+    dtype = np.uint8 if math.prod(g.kernel) <= 256 else np.int32
+    return y, index.astype(dtype).reshape(y.shape)
+
+
+@quiet
+def max_pool_backward(g: Pool, dy: Array, index: Array) -> Array:
+    """y[o] = x at tap index[o], hence dx there += dy[o]."""
+    dy5, index5 = dy.reshape(g.n, g.c, *g.out), index.reshape(g.n, g.c, *g.out)
+    dx = np.zeros((g.n, g.c, *g.size), dy.dtype)
+    for tap, outputs, inputs in windows(g):
+        at = (..., *outputs)
+        dx[(..., *inputs)] += np.where(index5[at] == tap, dy5[at], 0)
+    return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
+
+
+def _window_sizes(g: Pool, dtype: np.dtype, count_include_pad: bool) -> Array:
+    """Elements of each window, (*out): clipped to the image, or to the image with its padding."""
+    sizes = np.ones((), dtype)
+    for size, out, kernel, stride, pad, pad_end in zip(
+        g.size, g.out, g.kernel, g.stride, g.pad, g.pad_end, strict=True
+    ):
+        low, high = (-pad, size + pad_end) if count_include_pad else (0, size)
+        start = np.arange(out) * stride - pad
+        stop = np.minimum(start + kernel, high)
+        sizes = np.multiply.outer(sizes, (stop - np.maximum(start, low)).astype(dtype))
+    return sizes
+
+
+@quiet
+def avg_pool_forward(g: Pool, x: Array, count_include_pad: bool) -> Array:
+    """y[o] = sum of the window / its number of elements."""
+    x5 = _image(g, x)
+    y = np.zeros((g.n, g.c, *g.out), x.dtype)
+    for _, outputs, inputs in windows(g):
+        y[(..., *outputs)] += x5[(..., *inputs)]
+    y /= _window_sizes(g, x.dtype, count_include_pad)
+    return y.reshape(_shape(g, x))
+
+
+@quiet
+def avg_pool_backward(g: Pool, dy: Array, count_include_pad: bool) -> Array:
+    """y[o] = sum of x / size of the window, hence dx += dy / size for each of its elements."""
+    share = dy.reshape(g.n, g.c, *g.out) / _window_sizes(g, dy.dtype, count_include_pad)
+    dx = np.zeros((g.n, g.c, *g.size), dy.dtype)
+    for _, outputs, inputs in windows(g):
+        dx[(..., *inputs)] += share[(..., *outputs)]
+    return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
+
+
+def _window_max(g: Pool, x: Array) -> Array:
+    """max |x| of each window, and 1 where that is 0 or infinite: with it, |x|^p neither overflows nor vanishes."""
+    scale = np.zeros((g.n, g.c, *g.out), x.dtype)
+    for _, outputs, inputs in windows(g):
+        at = (..., *outputs)
+        scale[at] = np.maximum(scale[at], np.abs(x[(..., *inputs)]))
+    return np.where((scale > 0) & np.isfinite(scale), scale, x.dtype.type(1))
+
+
+@quiet
+def lp_pool_forward(g: Pool, x: Array, p: float) -> Array:
+    """y[o] = (sum of |x|^p)^(1/p) = s * (sum of |x / s|^p)^(1/p) with s = max |x|."""
+    x5 = _image(g, x)
+    scale = _window_max(g, x5)
+    total = np.zeros(scale.shape, x.dtype)
+    for _, outputs, inputs in windows(g):
+        at = (..., *outputs)
+        total[at] += np.abs(x5[(..., *inputs)] / scale[at]) ** p
+    return (scale * total ** (1 / p)).reshape(_shape(g, x))
+
+
+@quiet
+def lp_pool_backward(g: Pool, dy: Array, x: Array, y: Array, p: float) -> Array:
+    """y = (sum of |x|^p)^(1/p), hence dx += dy * sign(x) * (|x| / y)^(p - 1), and 0 where y or x is 0."""
+    x5 = _image(g, x)
+    dy5, y5 = dy.reshape(g.n, g.c, *g.out), y.reshape(g.n, g.c, *g.out)
+    dx = np.zeros_like(x5)
+    for _, outputs, inputs in windows(g):
+        at, v = (..., *outputs), x5[(..., *inputs)]
+        share = dy5[at] * np.sign(v) * (np.abs(v) / y5[at]) ** (p - 1)
+        dx[(..., *inputs)] += np.where((y5[at] == 0) | (v == 0), 0, share)
+    return dx.reshape(x.shape)

@@ -1,0 +1,126 @@
+"""What an array argument must be before a kernel sees it: C-contiguous, aligned, native, float32 or float64."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+FLOAT32 = np.dtype(np.float32)
+FLOAT64 = np.dtype(np.float64)
+INT64 = np.dtype(np.int64)
+
+# Bits of ndarray.flags.num, read at once because four attribute look-ups would cost as much as the ReLU of a
+# small array.
+_C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x0001, 0x0100, 0x0400
+_READABLE = _C_CONTIGUOUS | _ALIGNED
+_IN_PLACE = _READABLE | _WRITEABLE
+
+_ndarray = np.ndarray
+
+
+def array(op: str, name: str, value: Any) -> Array:
+    """``value`` itself if a kernel can read it as it is, else a copy that it can."""
+    if type(value) is _ndarray and value.flags.num & _READABLE == _READABLE:
+        dtype = value.dtype
+        if dtype is FLOAT32 or dtype is FLOAT64:
+            return value
+    return _converted(op, name, value)
+
+
+def _converted(op: str, name: str, value: Any) -> Array:
+    given = _as_ndarray(op, name, value, "an array of float32 or float64")
+    dtype = given.dtype
+    if dtype.kind != "f" or dtype.itemsize not in (4, 8):
+        raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}")
+    return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, "CA")
+
+
+def _as_ndarray(op: str, name: str, value: Any, expected: str) -> Array:
+    if value is None or isinstance(value, (str, bytes)):
+        raise TypeError(f"{op}: {name} must be {expected}, got {value!r:.80}")
+    try:
+        return np.asarray(value)
+    except Exception as error:  # an object's __array__ can raise anything
+        raise TypeError(f"{op}: {name} must be {expected}, got {type(value).__name__}: {error}") from error
+
+
+def operand(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
+    """A second array of a call: of the first one's dtype and, where given, of exactly this shape."""
+    a = array(op, name, value)
+    if a.dtype is not dtype:
+        same_dtype(op, name, a, dtype)
+    if shape is not None and a.shape != shape:
+        raise ValueError(f"{op}: {name} must have shape {shape}, got {a.shape}")
+    return a
+
+
+def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any]) -> None:
+    """Refuse a mixture of float32 and float64."""
+    if a.dtype != dtype:
+        raise TypeError(f"{op}: {name} is {a.dtype} but must be {dtype} as the other arrays (its shape is {a.shape})")
+
+
+def optional(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape) -> Array | None:
+    """As `operand`, but None stays None."""
+    return None if value is None else operand(op, name, value, dtype, shape)
+
+
+def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None) -> Array:
+    """An array that will be written to: a copy would lose the result, so it must be usable as it is."""
+    if not isinstance(value, _ndarray):
+        raise TypeError(f"{op}: {name} is updated in place and must be an ndarray, got {type(value).__name__}")
+    given = value.dtype
+    if not given.isnative or given.kind != "f" or given.itemsize not in (4, 8):
+        raise TypeError(f"{op}: {name} is updated in place and must be native float32 or float64, got dtype {given}")
+    if dtype is not None and given != dtype:
+        raise TypeError(f"{op}: {name} is {given} but must be {dtype} as the other arrays")
+    if shape is not None and value.shape != shape:
+        raise ValueError(f"{op}: {name} must have shape {shape}, got {value.shape}")
+    missing = _IN_PLACE & ~value.flags.num
+    if missing:
+        why = "writeable" if missing & _WRITEABLE else "C-contiguous" if missing & _C_CONTIGUOUS else "aligned"
+        raise ValueError(f"{op}: {name} is updated in place but is not {why} (shape {value.shape})")
+    return value if type(value) is _ndarray else value.view(_ndarray)
+
+
+def no_overlap(op: str, **arrays: Array | None) -> None:
+    """In-place targets come first in ``arrays``; no two of the arrays may share memory."""
+    given = [(name, a) for name, a in arrays.items() if a is not None]
+    for i, (name, a) in enumerate(given):
+        for other, b in given[:i]:
+            # All are contiguous, so that bounds decide exactly.
+            if np.may_share_memory(a, b):
+                raise ValueError(f"{op}: {other} of shape {b.shape} and {name} of shape {a.shape} overlap in memory")
+
+
+def shape_of(op: str, name: str, value: Any) -> Shape:
+    """The shape given as an array or as a tuple of ints."""
+    if isinstance(value, _ndarray):
+        return value.shape
+    if isinstance(value, (tuple, list)) and all(
+        isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in value
+    ):
+        return tuple(int(n) for n in value)
+    raise TypeError(f"{op}: {name} must be an array or a shape, got {value!r:.80}")
+
+
+def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int) -> Array:
+    """Class indices as flat int64, each in [0, classes) or ignore_index."""
+    given = _as_ndarray(op, "target", value, "an array of class indices")
+    if given.dtype.kind not in "iu":
+        raise TypeError(
+            f"{op}: target must hold integer class indices, got dtype {given.dtype} and shape {given.shape}"
+        )
+    if given.shape != shape:
+        raise ValueError(f"{op}: target must have shape {shape}, got {given.shape}")
+    legal = ((given >= 0) & (given < classes)) | (given == ignore_index)
+    if not legal.all():
+        wrong = given[~legal][0]
+        raise ValueError(
+            f"{op}: target holds {wrong}, expected 0 to {classes - 1} or ignore_index={ignore_index} (shape {given.shape})"
+        )
+    return np.require(given, INT64, "CA").reshape(-1)

@@ -1,0 +1,243 @@
+"""Shape arithmetic of convolution and pooling: arguments in, geometry out.
+
+Spatial tuples of a geometry always have the three entries depth, height, width; 1-d and 2-d operations have
+size 1, kernel 1, stride 1, padding 0, dilation 1 in front. The functions are cached, so they get hashable
+arguments that `scalars` made plain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from .arrays import Shape
+from .scalars import Padding, PerAxis
+
+Triple = tuple[int, int, int]
+
+# No extent and no count of elements beyond these reaches a kernel, so that its 64-bit offsets cannot overflow.
+MAX_EXTENT = 2**31 - 1
+MAX_ELEMENTS = 2**59
+
+
+class Conv(NamedTuple):
+    """x (n, c, *size), weight (k, c // groups, *kernel), y (n, k, *out); ``pad`` is the low side's."""
+
+    n: int
+    c: int
+    k: int
+    groups: int
+    size: Triple
+    out: Triple
+    kernel: Triple
+    stride: Triple
+    pad: Triple
+    dilation: Triple
+
+
+class Pool(NamedTuple):
+    """x (n, c, *size), y (n, c, *out); ``pad`` and ``pad_end`` are the padding asked for at either side."""
+
+    n: int
+    c: int
+    size: Triple
+    out: Triple
+    kernel: Triple
+    stride: Triple
+    pad: Triple
+    dilation: Triple
+    pad_end: Triple
+
+
+class AdaptivePool(NamedTuple):
+    """x (n, c, *size), y (n, c, *out); window i covers floor(i * size / out) to ceil((i + 1) * size / out)."""
+
+    n: int
+    c: int
+    size: Triple
+    out: Triple
+
+
+class _Axis(NamedTuple):
+    out: int
+    kernel: int
+    stride: int
+    dilation: int
+    low: int
+    high: int
+
+
+def limited(op: str, what: str, extents: Iterable[int]) -> None:
+    """Refuse an array whose elements could not be counted safely."""
+    shape = tuple(extents)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise ValueError(f"{op}: {what} would have shape {shape}, more than 2**59 elements")
+
+
+def require_rank(op: str, name: str, shape: Shape, axes: tuple[str, ...]) -> None:
+    """Refuse a shape that has not exactly these axes."""
+    if len(shape) != len(axes):
+        raise ValueError(f"{op}: {name} must have {len(axes)} axes ({', '.join(axes)}), got shape {shape}")
+
+
+def spatial_axes(rank: int) -> tuple[str, ...]:
+    """Names of the spatial axes for messages."""
+    return ("d", "h", "w")[3 - rank :]
+
+
+def _image(op: str, rank: int, x: Shape) -> None:
+    require_rank(op, "x", x, ("n", "c", *spatial_axes(rank)))
+    if 0 in x[1:]:
+        raise ValueError(f"{op}: only the batch may be empty, got x of shape {x}")
+
+
+def _tuple(value: PerAxis, rank: int) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else value
+
+
+def _sides(padding: Padding, size: int, kernel: int, stride: int, dilation: int, axis: int) -> tuple[int, int]:
+    """(low, high) padding of one axis."""
+    if isinstance(padding, int):
+        return padding, padding
+    if not isinstance(padding, str):
+        return padding[axis]
+    reach = dilation * (kernel - 1)
+    if padding == "full":
+        return reach, reach
+    if padding == "same":
+        # out = ceil(size / stride); the odd element goes to the end.
+        total = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
+        return total // 2, total - total // 2
+    return 0, 0
+
+
+def _axis(size: int, kernel: int, stride: int, dilation: int, low: int, high: int, ceil_mode: bool) -> _Axis | None:
+    """One axis: out = floor((size + low + high - dilation * (kernel - 1) - 1) / stride) + 1, or None if none fits.
+
+    With ceil_mode the division rounds up, but a last window that would start in the high padding is dropped.
+    Strides and dilations that step over nothing are made 1, which bounds every number that is left.
+    """
+    room = size + low + high - dilation * (kernel - 1) - 1
+    out = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if ceil_mode and (out - 1) * stride >= size + low:
+        out -= 1
+    if out < 1 or (room < 0 and not ceil_mode) or size + low + high > MAX_EXTENT:
+        return None
+    return _Axis(out, kernel, stride if out > 1 else 1, dilation if kernel > 1 else 1, low, high)
+
+
+def _axes(
+    op: str,
+    x: Shape,
+    kernel: tuple[int, ...],
+    stride: PerAxis,
+    padding: Padding,
+    dilation: PerAxis,
+    ceil_mode: bool = False,
+) -> list[_Axis]:
+    """The three axes of a windowed operation on x (n, c, *size)."""
+    rank = len(kernel)
+    strides, dilations = _tuple(stride, rank), _tuple(dilation, rank)
+    axes = [_Axis(1, 1, 1, 1, 0, 0)] * (3 - rank)
+    for i, (size, f, s, d) in enumerate(zip(x[2:], kernel, strides, dilations, strict=True)):
+        low, high = _sides(padding, size, f, s, d, i)
+        if size + low + high > MAX_EXTENT:
+            raise ValueError(f"{op}: x of shape {x} padded by {low} + {high} is larger than 2**31 - 1")
+        axis = _axis(size, f, s, d, low, high, ceil_mode)
+        if axis is None:
+            raise ValueError(
+                f"{op}: the kernel {kernel} with dilation {dilations} is larger than x of shape {x} "
+                f"with padding {low} + {high} along {spatial_axes(rank)[i]}"
+            )
+        axes.append(axis)
+    return axes
+
+
+def _triple(values: Iterable[int]) -> Triple:
+    a, b, c = values
+    return a, b, c
+
+
+@lru_cache(maxsize=1024)
+def conv_geometry(
+    op: str, rank: int, x: Shape, weight: Shape, stride: PerAxis, padding: Padding, dilation: PerAxis, groups: int
+) -> Conv:
+    """Geometry of x (n, c, *size) * weight (k, c // groups, *kernel)."""
+    _image(op, rank, x)
+    require_rank(op, "weight", weight, ("k", "c // groups", *("k" + a for a in spatial_axes(rank))))
+    if 0 in weight:
+        raise ValueError(f"{op}: weight must not be empty, got shape {weight}")
+    n, c, k = x[0], x[1], weight[0]
+    if groups < 1 or c % groups or k % groups:
+        raise ValueError(f"{op}: groups={groups} does not divide the channels of x {x} and of weight {weight}")
+    if weight[1] * groups != c:
+        raise ValueError(
+            f"{op}: weight of shape {weight} takes {weight[1]} channels per group, "
+            f"but x of shape {x} with groups={groups} has {c // groups}"
+        )
+    axes = _axes(op, x, weight[2:], stride, padding, dilation)
+    size = _triple((1,) * (3 - rank) + x[2:])
+    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
+    limited(op, "the result", (n, k, *out))
+    limited(op, "the padded x", (n, c, *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True))))
+    return Conv(n, c, k, groups, size, out, kernel, strides, low, dilations)
+
+
+@lru_cache(maxsize=1024)
+def pool_geometry(
+    op: str,
+    rank: int,
+    x: Shape,
+    kernel_size: PerAxis,
+    stride: PerAxis,
+    padding: Padding,
+    dilation: PerAxis,
+    ceil_mode: bool,
+) -> Pool:
+    """Geometry of windows over x (n, c, *size); every window holds at least one element of x."""
+    _image(op, rank, x)
+    kernel_sizes = _tuple(kernel_size, rank)
+    axes = _axes(op, x, kernel_sizes, stride, padding, dilation, ceil_mode)
+    size = _triple((1,) * (3 - rank) + x[2:])
+    for extent, axis in zip(size, axes, strict=True):
+        if not _windows_touch(extent, axis):
+            raise ValueError(
+                f"{op}: padding {padding!r} puts a whole window of kernel {kernel_sizes} outside x of shape {x}"
+            )
+    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
+    limited(op, "the kernel", kernel)
+    limited(op, "the result", (*x[:2], *out))
+    limited(op, "the padded x", (*x[:2], *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True))))
+    if math.prod(kernel) > MAX_EXTENT or math.prod(size) > MAX_EXTENT:
+        raise ValueError(f"{op}: kernel {kernel} and the image of x {x} must each have at most 2**31 - 1 positions")
+    return Pool(x[0], x[1], size, out, kernel, strides, low, dilations, high)
+
+
+def _windows_touch(size: int, axis: _Axis) -> bool:
+    """Whether every window has a tap inside [0, size)."""
+    out, kernel, stride, dilation, low, _ = axis
+    if (out - 1) * stride - low >= size or low > (kernel - 1) * dilation:
+        return False
+    if low == 0 or dilation <= size:
+        return True
+    # Taps further apart than the image is long can step over it: look at each window that starts before it.
+    before = low - stride * np.arange(min(out, -(-low // stride)), dtype=np.int64)
+    first = -(-before // dilation)
+    return bool(((first < kernel) & (first * dilation - before < size)).all())
+
+
+@lru_cache(maxsize=1024)
+def adaptive_geometry(op: str, rank: int, x: Shape, output_size: tuple[int | None, ...]) -> AdaptivePool:
+    """Geometry of `output_size` windows over x (n, c, *size); None keeps the size of x."""
+    _image(op, rank, x)
+    size = _triple((1,) * (3 - rank) + x[2:])
+    asked = (1,) * (3 - rank) + output_size
+    out = _triple(s if o is None else o for s, o in zip(size, asked, strict=True))
+    limited(op, "the result", (*x[:2], *out))
+    if math.prod(size) > MAX_EXTENT or max(out) > MAX_EXTENT:
+        raise ValueError(f"{op}: the image of x {x} and the output size {output_size} must be below 2**31")
+    return AdaptivePool(x[0], x[1], size, out)

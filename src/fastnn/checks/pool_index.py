@@ -1,0 +1,51 @@
+"""Where the maximum of a window was: as a tap of the window (kernels) or as a position in the image (callers)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, Shape
+from .geometry import Pool
+
+
+def _first_taps(g: Pool) -> list[Array]:
+    """Per axis, the coordinate that tap 0 of each output meets, shaped to broadcast over (n, c, *out)."""
+    return [
+        (np.arange(out, dtype=np.int64) * stride - pad).reshape(-1, *(1,) * (2 - axis))
+        for axis, (out, stride, pad) in enumerate(zip(g.out, g.stride, g.pad, strict=True))
+    ]
+
+
+def positions(g: Pool, taps: Array) -> Array:
+    """Flat positions in the image, int64, from taps."""
+    coordinates = np.unravel_index(taps.reshape(g.n, g.c, *g.out).astype(np.int64), g.kernel)
+    flat = np.zeros((), np.int64)
+    for first, tap, dilation, size in zip(_first_taps(g), coordinates, g.dilation, g.size, strict=True):
+        flat = flat * size + (first + tap * dilation)
+    return flat.reshape(taps.shape)
+
+
+def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
+    """Taps from flat positions, each of which must lie in the window that it is said to be the maximum of."""
+    given = np.asarray(indices)
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{op}: indices must be integers, got dtype {given.dtype}")
+    if given.shape != shape:
+        raise ValueError(f"{op}: indices must have shape {shape}, got {given.shape}")
+    positions = int(np.prod(g.size))
+    legal = (given >= 0) & (given < positions)
+    if legal.all():
+        coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
+        tap = np.zeros((), np.int64)
+        legal = np.ones((), bool)
+        for first, at, dilation, kernel in zip(_first_taps(g), coordinates, g.dilation, g.kernel, strict=True):
+            steps, rest = np.divmod(at - first, dilation)
+            legal = legal & (rest == 0) & (steps >= 0) & (steps < kernel)
+            tap = tap * kernel + steps
+        if legal.all():
+            return tap.reshape(shape).astype(np.uint8 if np.prod(g.kernel) <= 256 else np.int32)
+    raise ValueError(
+        f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
+    )

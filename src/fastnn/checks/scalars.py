@@ -1,0 +1,123 @@
+"""Numbers, flags and per-axis arguments. Everything comes out as plain int, float, bool or tuples of them.
+
+Plain types matter beyond tidiness: the geometry is cached by its arguments, and 1, 1.0 and True are one key.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+# A canonical padding: the same on all sides, a mode, or (low, high) per axis.
+Padding = int | str | tuple[tuple[int, int], ...]
+PerAxis = int | tuple[int, ...]
+
+
+def integer(op: str, name: str, value: Any, low: int | None = None) -> int:
+    """An int of at least ``low``; bools and floats are not ints."""
+    if type(value) is not int:
+        value = _index(value)
+        if value is None:
+            raise TypeError(f"{op}: {name} must be an int")
+    if low is not None and value < low:
+        raise ValueError(f"{op}: {name} must be at least {low}, got {value}")
+    return int(value)
+
+
+def _index(value: Any) -> int | None:
+    """``value`` as an int, or None if it isn't one."""
+    if isinstance(value, (bool, np.bool_, np.ndarray)):
+        return None
+    try:
+        return operator.index(value)
+    except Exception:  # an object's __index__ can raise anything
+        return None
+
+
+def real(
+    op: str,
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """A finite float in [low, high], with either end left out where said."""
+    if type(value) is not float:
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+            raise TypeError(f"{op}: {name} must be a real number, got {value!r:.80}")
+        try:
+            value = float(value)
+        except OverflowError as error:
+            raise ValueError(f"{op}: {name} must be finite, got an int too large for a float") from error
+    if not math.isfinite(value):
+        raise ValueError(f"{op}: {name} must be finite, got {value}")
+    if value < low or value > high or (open_low and value == low) or (open_high and value == high):
+        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
+        raise ValueError(f"{op}: {name} must be in {interval}, got {value}")
+    return float(value)
+
+
+def flag(op: str, name: str, value: Any) -> bool:
+    """True or False and nothing that is only truthy."""
+    if value is True or value is False:
+        return value
+    if isinstance(value, np.bool_):
+        return bool(value)
+    raise TypeError(f"{op}: {name} must be True or False, got {value!r:.80}")
+
+
+def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis:
+    """An int, or a tuple of ``rank`` ints."""
+    if type(value) is int:
+        if value < low:
+            raise ValueError(f"{op}: {name} must be at least {low}, got {value}")
+        return value
+    return _per_axis(op, name, value, rank, low)
+
+
+def _per_axis(op: str, name: str, value: Any, rank: int, low: int) -> PerAxis:
+    entries = value if isinstance(value, (tuple, list)) else (value,)
+    ints = tuple(_index(v) for v in entries)
+    if None in ints:
+        raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
+    if isinstance(value, (tuple, list)) and len(ints) != rank:
+        raise ValueError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
+    if min(ints) < low:  # type: ignore[type-var]
+        raise ValueError(f"{op}: {name} must be at least {low}, got {value!r:.80}")
+    return ints if isinstance(value, (tuple, list)) else ints[0]  # type: ignore[return-value]
+
+
+def padding(op: str, value: Any, rank: int) -> Padding:
+    """An int, one entry per axis (an int or (low, high)), or "valid", "same", "full"."""
+    if type(value) is int and value >= 0:
+        return value
+    if isinstance(value, str):
+        if value in ("valid", "same", "full"):
+            return value
+        raise ValueError(f"{op}: padding must be 'valid', 'same' or 'full' where it is a string, got {value!r:.80}")
+    if isinstance(value, (tuple, list)):
+        if len(value) != rank:
+            raise ValueError(
+                f"{op}: padding must have {rank} entries, each an int or a pair (low, high), got {value!r:.80}"
+            )
+        return tuple(_side_pair(op, value, entry) for entry in value)
+    return _side_pair(op, value, value)[0]
+
+
+def _side_pair(op: str, whole: Any, entry: Any) -> tuple[int, int]:
+    sides = entry if isinstance(entry, (tuple, list)) else (entry, entry)
+    low, high = (_index(sides[0]), _index(sides[1])) if len(sides) == 2 else (None, None)
+    if low is None or high is None:
+        raise TypeError(
+            f"{op}: padding must be an int, an int or a pair (low, high) per axis, 'valid', 'same' or 'full', "
+            f"got {whole!r:.80}"
+        )
+    if min(low, high) < 0:
+        raise ValueError(f"{op}: padding must not be negative, got {whole!r:.80}")
+    return low, high

@@ -1,0 +1,182 @@
+"""Convolution in one and two dimensions (SPEC A1, A2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+
+
+def _conv(
+    op: str, rank: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    g, x_, w_, b_ = checks.conv(op, rank, raw(x), raw(weight), raw(bias), stride, padding, dilation, groups)
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        return ops.conv_backward(g, dy, x_, w_, needs)
+
+    return record(op, ops.conv_forward(g, x_, w_, b_), (x, weight, bias), vjp)
+
+
+def _conv_backward(
+    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Any:
+    g, dy, x, weight = checks.conv_backward(op, rank, raw(dy), raw(x), raw(weight), stride, padding, dilation, groups)
+    return backend.current().conv_backward(g, dy, x, weight, (True, True, True))
+
+
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Convolve images with filters (cross-correlation, as everywhere in deep learning).
+
+    ``y[n, k, i, j] = bias[k] + sum over c, a, b of weight[k, c, a, b] * x[n, c, i*S - P + a*D, j*S - P + b*D]``
+    and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs (SPEC A1).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, h, w)
+        The images, float32 or float64.
+    weight : array_like or Tensor, shape (k, c // groups, kh, kw)
+        The filters, of the dtype of ``x``.
+    bias : array_like or Tensor, shape (k,), optional
+        Added to each output channel.
+    stride, dilation : int or (int, int)
+        Step of the window, and step between its taps.
+    padding : int, (int, int), ((int, int), (int, int)) or str
+        Zeros around the image: the same everywhere, per axis, or (low, high) per axis. ``"valid"`` is none,
+        ``"same"`` gives ``ceil(W / S)`` outputs with the odd zero at the high side, and ``"full"`` puts
+        ``D*(F - 1)`` zeros at each side (SPEC A2).
+    groups : int
+        Groups of channels convolved apart; ``groups = c`` is a depthwise convolution.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (n, k, oh, ow)
+        A tensor if an argument is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, or a kernel larger than the padded image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+    >>> F.conv2d(x, np.ones((1, 1, 3, 3)), bias=np.array([100.0]))
+    array([[[[145., 154.],
+             [181., 190.]]]])
+    >>> F.conv2d(x, np.ones((1, 1, 3, 3)), stride=2, padding="same").shape
+    (1, 1, 2, 2)
+    """
+    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d_backward(
+    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> tuple[Array, Array, Array]:
+    """Gradients of `conv2d` (SPEC A1).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, k, oh, ow)
+        The gradient of the output.
+    x, weight : array_like
+        What `conv2d` got.
+    stride, padding, dilation, groups
+        What `conv2d` got.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shapes of ``x`` and ``weight``, and ``(k,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, weight = np.ones((1, 1, 3, 3)), np.ones((1, 1, 2, 2))
+    >>> dx, dweight, dbias = F.conv2d_backward(np.ones((1, 1, 2, 2)), x, weight)
+    >>> dx[0, 0]
+    array([[1., 2., 1.],
+           [2., 4., 2.],
+           [1., 2., 1.]])
+    """
+    result: tuple[Array, Array, Array] = _conv_backward(
+        "conv2d_backward", 2, dy, x, weight, stride, padding, dilation, groups
+    )
+    return result
+
+
+def conv1d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Convolve sequences with filters: `conv2d` with one spatial axis (SPEC A1, A2).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, w)
+        The sequences, float32 or float64.
+    weight : array_like or Tensor, shape (k, c // groups, kw)
+        The filters, of the dtype of ``x``.
+    bias : array_like or Tensor, shape (k,), optional
+        Added to each output channel.
+    stride, dilation : int or (int,)
+        Step of the window, and step between its taps.
+    padding : int, (int,), ((int, int),) or str
+        As in `conv2d`; ``((low, high),)`` for different sides.
+    groups : int
+        Groups of channels convolved apart.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (n, k, ow)
+        A tensor if an argument is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]), padding="full")
+    array([[[ 1.,  1.,  2., -4.]]])
+    """
+    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+
+
+def conv1d_backward(
+    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> tuple[Array, Array, Array]:
+    """Gradients of `conv1d`: ``dx, dweight, dbias``, as `conv2d_backward` (SPEC A1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> dx, dweight, dbias = F.conv1d_backward(np.ones((1, 1, 2)), np.ones((1, 1, 3)), np.ones((1, 1, 2)))
+    >>> dx, dbias
+    (array([[[1., 2., 1.]]]), array([2.]))
+    """
+    result: tuple[Array, Array, Array] = _conv_backward(
+        "conv1d_backward", 1, dy, x, weight, stride, padding, dilation, groups
+    )
+    return result

@@ -1,0 +1,162 @@
+"""Matrix products (SPEC D1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+
+
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """Fully connected layer: ``y = x @ weight.T + bias`` (SPEC D1).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (..., in)
+        The inputs, float32 or float64.
+    weight : array_like or Tensor, shape (out, in)
+        The weights, of the dtype of ``x``.
+    bias : array_like or Tensor, shape (out,), optional
+        The biases.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (..., out)
+        A tensor if an argument is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
+    array([[11.5, 17. ]])
+    """
+    x_, w_, b_ = checks.linear("linear", raw(x), raw(weight), raw(bias))
+    ops = backend.current()
+    x2 = x_.reshape(-1, x_.shape[-1])
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        dx, dweight, dbias = ops.linear_backward(dy.reshape(-1, w_.shape[0]), x2, w_, needs)
+        return None if dx is None else dx.reshape(x_.shape), dweight, dbias
+
+    y = ops.linear_forward(x2, w_, b_)
+    return record("linear", y.reshape(*x_.shape[:-1], w_.shape[0]), (x, weight, bias), vjp)
+
+
+def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
+    """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)`` (SPEC D1).
+
+    Parameters
+    ----------
+    dy : array_like, shape (..., out)
+        The gradient of the output.
+    x, weight : array_like
+        What `linear` got.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shapes of ``x`` and ``weight``, and ``(out,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `linear`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]))
+    (array([[ 8., 10.]]), array([[1., 2.],
+           [1., 2.]]), array([1., 1.]))
+    """
+    dy_, x_, w_ = checks.linear_backward("linear_backward", raw(dy), raw(x), raw(weight))
+    out, inner = w_.shape
+    dx, dweight, dbias = backend.current().linear_backward(
+        dy_.reshape(-1, out), x_.reshape(-1, inner), w_, (True, True, True)
+    )
+    return dx.reshape(x_.shape), dweight, dbias
+
+
+def matmul(a: Any, b: Any) -> Any:
+    """Matrix product ``a @ b`` with NumPy's rules: 1-d operands are vectors, leading axes broadcast.
+
+    Parameters
+    ----------
+    a : array_like or Tensor, shape (..., m, k) or (k,)
+        The left operand, float32 or float64.
+    b : array_like or Tensor, shape (..., k, n) or (k,)
+        The right operand, of the dtype of ``a``.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (..., m, n)
+        Without the axis of an operand that is a vector; a tensor if an argument is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.matmul(np.eye(2), np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[1., 2.],
+           [3., 4.]])
+    >>> F.matmul(np.ones((5, 1, 2, 3)), np.ones((4, 3, 2))).shape
+    (5, 4, 2, 2)
+    """
+    a_, b_ = checks.matmul("matmul", raw(a), raw(b))
+    ops = backend.current()
+    am, bm = a_[None] if a_.ndim == 1 else a_, b_[:, None] if b_.ndim == 1 else b_
+    batch = np.broadcast_shapes(am.shape[:-2], bm.shape[:-2])
+    (m, k), n = am.shape[-2:], bm.shape[-1]
+    a3, b3 = _stacked(am, bm, batch)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        dy3 = dy.reshape(*a3.shape[:-1], n)
+        da = db = None
+        if needs[0]:
+            da = ops.matmul(dy3, b3, trans_b=True).reshape(*batch, m, k)
+            da = _summed(da, am.shape).reshape(a_.shape)
+        if needs[1]:
+            db = ops.matmul(a3, dy3, trans_a=True).reshape(*batch * (bm.ndim > 2), k, n)
+            db = _summed(db, bm.shape).reshape(b_.shape)
+        return da, db
+
+    y = ops.matmul(a3, b3).reshape(*batch, *(m,) * (a_.ndim > 1), *(n,) * (b_.ndim > 1))
+    return record("matmul", y, (a, b), vjp)
+
+
+def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
+    """Both as (count, rows, columns); or both as matrices where b is one, all of a's rows below each other."""
+    if b.ndim == 2:
+        return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b
+    count = math.prod(batch)
+    a, b = (np.broadcast_to(v, (*batch, *v.shape[-2:])).reshape(count, *v.shape[-2:]) for v in (a, b))
+    return np.ascontiguousarray(a), np.ascontiguousarray(b)
+
+
+def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of an operand of this shape from that of the operand broadcast: summed where it was repeated."""
+    new = gradient.ndim - len(shape)
+    repeated = [i + new for i, extent in enumerate(shape) if extent == 1 and gradient.shape[i + new] != 1]
+    return gradient.sum(axis=(*range(new), *repeated)).reshape(shape)
