@@ -227,6 +227,30 @@ def test_shaping_gives_numpy_shapes():
     np.testing.assert_array_equal(x.reshape(6, 4).data, x.data.reshape(6, 4))
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((2, 3), (3, 4)),
+        ((3,), (3,)),
+        ((3,), (3, 4)),
+        ((2, 3), (3,)),
+        ((5, 2, 3), (3, 4)),
+        ((2, 3), (5, 3, 4)),
+        ((5, 1, 2, 3), (4, 3, 2)),
+        ((5, 2, 3), (3,)),
+        ((3,), (5, 3, 2)),
+        ((0, 3), (3, 2)),
+        ((2, 0), (0, 3)),
+    ],
+    ids=str,
+)
+def test_matmul(shapes):
+    a, b = _normal(*shapes[0], seed=1), _normal(*shapes[1], seed=2)
+    np.testing.assert_allclose((fnn.tensor(a) @ b).data, a @ b, rtol=1e-13, atol=1e-14)
+    assert gradcheck(operator.matmul, a, b)
+    assert gradcheck(lambda t: a @ t, b)
+
+
 def test_astype():
     x = fnn.tensor([1.0, 2.0], requires_grad=True)
     y = x.astype(np.float32)

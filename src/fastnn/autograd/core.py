@@ -231,10 +231,10 @@ class Tensor:
         return ops.power(other, self)
 
     def __matmul__(self, other: Any) -> Any:
-        return matmul(self, other)
+        return _matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
-        return matmul(other, self)
+        return _matmul(other, self)
 
     def __neg__(self) -> Any:
         return ops.negative(self)
@@ -331,6 +331,12 @@ class Tensor:
         return shaping.astype(self, dtype)
 
 
+def _matmul(a: Any, b: Any) -> Any:
+    from ..functional import matmul  # which is above this module
+
+    return matmul(a, b)
+
+
 def raw(x: Any) -> Any:
     """The ndarray of a `Tensor`; anything else unchanged."""
     return x.data if isinstance(x, Tensor) else x
@@ -405,4 +411,3 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
 
 # At the end, since they import from here.
 from . import ops, shaping
-from .matmul import matmul
