@@ -142,7 +142,7 @@ def matmul(a: Any, b: Any) -> Any:
             db = _summed(db, bm.shape).reshape(b_.shape)
         return da, db
 
-    y = ops.matmul(a3, b3).reshape(*batch, *(m,) * (a_.ndim > 1), *(n,) * (b_.ndim > 1))
+    y = ops.matmul(a3, b3).reshape((*batch, *(m,) * (a_.ndim > 1), *(n,) * (b_.ndim > 1)))
     return record("matmul", y, (a, b), vjp)
 
 
