@@ -7,14 +7,45 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
+template <class T>
+struct PlaneOutput;
+
+// packed_gemm's problem: B is the patch matrix of x for each group, C the planes of y.
+template <class T>
+struct PatchProblem {
+  const Patches& p;
+  const T* x;
+  T* y;
+  int64_t images, channels_in, channels_out, groups;
+
+  int64_t columns() const { return images * p.grid(); }
+  int64_t runs(int64_t j, GridRun* to) const {
+    const int64_t begin = j * kTileCols<T>, end = begin + kTileCols<T>;
+    return grid_runs(p, begin, end < columns() ? end : columns(), to);
+  }
+  void pack(int64_t group, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
+    GridRun grid[kTileCols<T>];
+    Piece pieces[3 * kTileCols<T>];
+    const int64_t count = runs(j, grid);
+    const T* x_group = x + group * (channels_in / groups) * p.in_plane();
+    pack_patches(p, x_group, channels_in * p.in_plane(), grid, count, pieces, k0, k1, sliver, kTileCols<T>);
+  }
+  PlaneOutput<T> output(int64_t group, int64_t j) const;
+};
+
 // Where a sliver of output columns lies in y: rows are channels, `plane` apart.
 template <class T>
 struct PlaneOutput {
   const Patches& p;
   T* y;  // channel 0 of the group in image 0
-  int64_t image_stride;
+  int64_t image_stride, count;
   GridRun runs[kTileCols<T>];
-  int64_t count;
+
+  PlaneOutput(const PatchProblem<T>& problem, int64_t group, int64_t j)
+      : p(problem.p),
+        y(problem.y + group * (problem.channels_out / problem.groups) * p.out_plane()),
+        image_stride(problem.channels_out * p.out_plane()),
+        count(problem.runs(j, runs)) {}
 
   T* address(const GridRun& r) const {
     const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
@@ -42,32 +73,10 @@ struct PlaneOutput {
   }
 };
 
-// packed_gemm's problem: B is the patch matrix of x for each group, C the planes of y.
 template <class T>
-struct PatchProblem {
-  const Patches& p;
-  const T* x;
-  T* y;
-  int64_t images, channels_in, channels_out, groups;
-
-  int64_t columns() const { return images * p.grid(); }
-  int64_t runs(int64_t j, GridRun* to) const {
-    const int64_t begin = j * kTileCols<T>, end = begin + kTileCols<T>;
-    return grid_runs(p, begin, end < columns() ? end : columns(), to);
-  }
-  void pack(int64_t group, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
-    GridRun grid[kTileCols<T>];
-    Piece pieces[3 * kTileCols<T>];
-    const int64_t count = runs(j, grid);
-    const T* x_group = x + group * (channels_in / groups) * p.in_plane();
-    pack_patches(p, x_group, channels_in * p.in_plane(), grid, count, pieces, k0, k1, sliver, kTileCols<T>);
-  }
-  PlaneOutput<T> output(int64_t group, int64_t j) const {
-    PlaneOutput<T> out{p, y + group * (channels_out / groups) * p.out_plane(), channels_out * p.out_plane(), {}, 0};
-    out.count = runs(j, out.runs);
-    return out;
-  }
-};
+PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
+  return {*this, group, j};
+}
 
 inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
@@ -100,9 +109,15 @@ template <class T>
 void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* w, T* dx, T* packed) {
   const int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps();
   const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2], depth = k_group * taps;
-  pack_a(g.groups, c_group, depth, packed, [&](int64_t group, int64_t c, int64_t r) {
-    const int64_t k = group * k_group + r / taps;
-    return w[(k * c_group + c) * volume + p.weight_position(r % taps, g.kernel)];
+  // A[c][(k, t)] = weight[k, c, t]: a sliver's channels of one k are close together in memory, so k is the outer loop.
+  pack_a(g.groups, c_group, depth, packed, [&](int64_t e, int64_t c0, int64_t rows, int64_t r0, int64_t r1, T* sliver) {
+    for (int64_t k = r0 / taps; k * taps < r1; ++k)
+      for (int64_t t = 0; t < taps; ++t) {
+        const int64_t r = k * taps + t;
+        if (r < r0 || r >= r1) continue;
+        const T* from = w + ((e * k_group + k) * c_group + c0) * volume + p.weight_position(t, g.kernel);
+        for (int64_t i = 0; i < rows; ++i) sliver[(r - r0) * rows + i] = from[i * volume];
+      }
   });
   const PatchProblem<T> problem{p, dy, dx, g.n, g.k, g.c, g.groups};
   packed_gemm<T>(g.groups, c_group, problem.columns(), depth, packed, nullptr, problem);
@@ -121,8 +136,9 @@ template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
   const int64_t k_group = g.k / g.groups, depth = g.c / g.groups * p.taps();
-  pack_a(g.groups, k_group, depth, packed,
-         [&](int64_t group, int64_t k, int64_t r) { return w[(group * k_group + k) * depth + r]; });
+  pack_a(g.groups, k_group, depth, packed, [=](int64_t e, int64_t k0, int64_t rows, int64_t r0, int64_t r1, T* sliver) {
+    fill_sliver(w + (e * k_group + k0) * depth + r0, depth, 1, rows, r1 - r0, sliver);
+  });
   const PatchProblem<T> problem{p, x, y, g.n, g.c, g.k, g.groups};
   packed_gemm<T>(g.groups, k_group, problem.columns(), depth, packed, bias, problem);
 }

@@ -51,11 +51,19 @@ struct GridRun {
   int64_t image, d, h, w;     // where the first one lies
 };
 
+// a / b for small or large non-negative numbers: a 64-bit division takes three times as long as a 32-bit one, and
+// these are done for every tap of every sliver.
+FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
+  return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
+}
+inline int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : divide(a + b - 1, b); }
+inline int64_t clamp(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
+
 // Splits columns j0..j1 of the patch matrix into grid rows; returns how many (at most j1 - j0).
 inline int64_t grid_runs(const Patches& p, int64_t j0, int64_t j1, GridRun* runs) {
   const int64_t width = p.axis[2].grid, height = p.axis[1].grid, plane = p.grid();
-  int64_t image = j0 / plane, rest = j0 % plane;
-  int64_t w = rest % width, h = rest / width % height, d = rest / width / height;
+  int64_t image = divide(j0, plane), rest = j0 - image * plane;
+  int64_t d = divide(rest, width * height), h = divide(rest -= d * width * height, width), w = rest - h * width;
   int64_t count = 0;
   for (int64_t j = j0; j < j1;) {
     const int64_t size = width - w < j1 - j ? width - w : j1 - j;
@@ -73,9 +81,6 @@ struct Piece {
   int64_t column, size, source;
 };
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-inline int64_t clamp(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
-
 // Pieces of one tap's row for all runs: the part of each run inside the image, and zeros around it.
 inline int64_t tap_pieces(const Patches& p, const int64_t* offset, int64_t image_stride, const GridRun* runs,
                           int64_t run_count, Piece* pieces) {
@@ -85,8 +90,9 @@ inline int64_t tap_pieces(const Patches& p, const int64_t* offset, int64_t image
     const GridRun& run = runs[r];
     const int64_t d = run.d * D.step + offset[0], h = run.h * H.step + offset[1], w = run.w * W.step + offset[2];
     const bool inside = d >= 0 && d < D.in && h >= 0 && h < H.in;
-    const int64_t begin = inside ? clamp(ceil_div(-w, W.step), 0, run.size) : run.size;
-    const int64_t end = inside ? clamp(ceil_div(W.in - w, W.step), begin, run.size) : run.size;
+    int64_t begin = inside ? 0 : run.size, end = run.size;
+    if (inside && w < 0) begin = clamp(ceil_div(-w, W.step), 0, run.size);
+    if (inside && w + (run.size - 1) * W.step >= W.in) end = W.in > w ? clamp(ceil_div(W.in - w, W.step), begin, run.size) : begin;
     if (begin > 0) pieces[count++] = {run.column, begin, -1};
     if (end > begin)
       pieces[count++] = {run.column + begin, end - begin,
@@ -96,35 +102,49 @@ inline int64_t tap_pieces(const Patches& p, const int64_t* offset, int64_t image
   return count;
 }
 
+// One piece for `channels` channels: to + c * to_stride from x + c * plane. A column of vectors at a time, because the
+// pieces are short (a grid row) and the channels many: everything but the two addresses stays as it is.
 template <class T>
-FASTNN_INLINE void copy_pieces(const Piece* pieces, int64_t count, const T* x, int64_t step, T* row) {
-  for (int64_t i = 0; i < count; ++i) {
-    const Piece& piece = pieces[i];
+FASTNN_INLINE void copy_piece(const Piece& piece, const T* x, int64_t plane, int64_t step, int64_t channels, T* to,
+                              int64_t to_stride) {
+  const T* from = x + piece.source;
+  to += piece.column;
+  if (piece.source >= 0 && step != 1) {
+    for (int64_t c = 0; c < channels; ++c) gather_run(to + c * to_stride, from + c * plane, piece.size, step);
+    return;
+  }
+  for (int64_t i = 0; i < piece.size; i += lanes<T>) {
+    const int n = int(piece.size - i < lanes<T> ? piece.size - i : lanes<T>);
     if (piece.source < 0)
-      zero_run(row + piece.column, piece.size);
-    else if (step == 1)
-      copy_run(row + piece.column, x + piece.source, piece.size);
+      for (int64_t c = 0; c < channels; ++c) store_n(to + c * to_stride + i, Vec<T>{}, n);
+    else if (n == lanes<T>)
+      for (int64_t c = 0; c < channels; ++c) store(to + c * to_stride + i, load(from + c * plane + i));
     else
-      gather_run(row + piece.column, x + piece.source, piece.size, step);
+      for (int64_t c = 0; c < channels; ++c) store_n(to + c * to_stride + i, load_n(from + c * plane + i, n), n);
   }
 }
 
 // Rows k0..k1 of the patch matrix (row = channel * taps + tap) for the columns of `runs`, to out (row stride ld).
 // x points at channel 0 of image 0. Tap by tap: where a tap's row comes from is the same for every channel.
 template <class T>
-void pack_patches(const Patches& p, const T* x, int64_t image_stride, const GridRun* runs, int64_t run_count, Piece* pieces,
-                  int64_t k0, int64_t k1, T* out, int64_t ld) {
+void pack_patches(const Patches& p, const T* x, int64_t image_stride, const GridRun* runs, int64_t run_count,
+                  Piece* pieces, int64_t k0, int64_t k1, T* out, int64_t ld) {
   const int64_t taps = p.taps(), plane = p.in_plane();
-  for (int64_t t = 0; t < taps; ++t) {
-    const int64_t first = k0 <= t ? 0 : (k0 - t + taps - 1) / taps, last = k1 <= t ? 0 : (k1 - t + taps - 1) / taps;
-    if (first >= last) continue;
-    const int64_t tap[3] = {t / p.axis[2].taps / p.axis[1].taps, t / p.axis[2].taps % p.axis[1].taps, t % p.axis[2].taps};
-    int64_t offset[3];
-    for (int i = 0; i < 3; ++i) offset[i] = p.axis[i].offset + tap[i] * p.axis[i].offset_step;
-    const int64_t count = tap_pieces(p, offset, image_stride, runs, run_count, pieces);
-    for (int64_t c = first; c < last; ++c)
-      copy_pieces(pieces, count, x + c * plane, p.axis[2].step, out + (c * taps + t - k0) * ld);
-  }
+  const auto channel_of = [=](int64_t k, int64_t t) { return k <= t ? 0 : ceil_div(k - t, taps); };
+  int64_t t = 0, offset[3];
+  for (int64_t d = 0; d < p.axis[0].taps; ++d)
+    for (int64_t h = 0; h < p.axis[1].taps; ++h)
+      for (int64_t w = 0; w < p.axis[2].taps; ++w, ++t) {
+        const int64_t first = channel_of(k0, t), channels = channel_of(k1, t) - first;
+        if (channels <= 0) continue;
+        offset[0] = p.axis[0].offset + d * p.axis[0].offset_step;
+        offset[1] = p.axis[1].offset + h * p.axis[1].offset_step;
+        offset[2] = p.axis[2].offset + w * p.axis[2].offset_step;
+        const int64_t count = tap_pieces(p, offset, image_stride, runs, run_count, pieces);
+        for (int64_t i = 0; i < count; ++i)
+          copy_piece(pieces[i], x + first * plane, plane, p.axis[2].step, channels, out + (first * taps + t - k0) * ld,
+                     taps * ld);
+      }
 }
 
 // The grid of the outputs over the input: forward and backward-weight.

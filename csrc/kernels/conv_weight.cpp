@@ -11,7 +11,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr int64_t kPixels = 1024;    // longest block: 32 patch rows of it are 128 KB, in the second-level cache
+constexpr int64_t kPixels = 512;   // longest block: the rows of a dot tile together fit the first-level cache
 constexpr int64_t kPatchRows = 32;   // rows of the patch matrix per item
 constexpr int64_t kMaxChunks = 16;
 constexpr int64_t kPartialValues = 4 << 20;  // partial results together stay below this

@@ -1,6 +1,5 @@
 // Products of dense matrices: matmul (batched, either operand transposed) and the linear layer's three.
 #include "../simd/copy.h"
-#include "../simd/reduce.h"
 #include "gemm_driver.h"
 #include "kernels.h"
 
@@ -69,10 +68,10 @@ void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, 
               T* c, T* packed) {
   if (batch == 1 && !trans_a && trans_b && m <= kDotMaxRows)
     return dot_product<T>(m, n, depth, a, b, nullptr, c);
-  if (trans_a)
-    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i, int64_t k) { return a[(e * depth + k) * m + i]; });
-  else
-    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i, int64_t k) { return a[(e * m + i) * depth + k]; });
+  const int64_t stride_i = trans_a ? 1 : depth, stride_k = trans_a ? m : 1;
+  pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
+    fill_sliver(a + e * m * depth + i0 * stride_i + k0 * stride_k, stride_i, stride_k, rows, k1 - k0, sliver);
+  });
   packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, c});
 }
 

@@ -14,22 +14,28 @@ FASTNN_INLINE int64_t depth_end(int64_t k0, int64_t depth) {
 }
 
 // Packed A of each batch entry (m x depth): for each depth block, for each row block, a sliver (block depth, rows).
-// element(batch, i, k) gives A[i][k]; one item of the parallel loop is a row block of one entry.
-template <class T, class Element>
-void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Element& element) {
+// fill(entry, i0, rows, k0, k1, sliver) writes sliver[(k - k0) * rows + i] = A[i0 + i][k]; one item of the parallel
+// loop is a row block of one entry.
+template <class T, class Fill>
+void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill) {
   const RowBlocks blocks(m);
-  parallel_for(batch * blocks.count, double(batch * m) * double(depth) * 0.7, [&](int64_t begin, int64_t end) {
+  parallel_for(batch * blocks.count, double(batch * m) * double(depth) * 0.5, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t entry = item / blocks.count, block = item % blocks.count;
       const int64_t i0 = blocks.begin(block), rows = blocks.size(block);
       for (int64_t k0 = 0; k0 < depth; k0 += kDepth<T>) {
         const int64_t k1 = depth_end<T>(k0, depth);
-        T* sliver = packed + entry * m * depth + k0 * m + i0 * (k1 - k0);
-        for (int64_t i = 0; i < rows; ++i)
-          for (int64_t k = k0; k < k1; ++k) sliver[(k - k0) * rows + i] = element(entry, i0 + i, k);
+        fill(entry, i0, rows, k0, k1, packed + entry * m * depth + k0 * m + i0 * (k1 - k0));
       }
     }
   });
+}
+
+// The usual fills: a[i * stride_i + k * stride_k].
+template <class T>
+FASTNN_INLINE void fill_sliver(const T* a, int64_t stride_i, int64_t stride_k, int64_t rows, int64_t depth, T* sliver) {
+  for (int64_t k = 0; k < depth; ++k)
+    for (int64_t i = 0; i < rows; ++i) sliver[k * rows + i] = a[i * stride_i + k * stride_k];
 }
 
 // One block of depth of one sliver of columns: C[rows of blocks first..last][columns] (+)= A B.

@@ -1,5 +1,6 @@
 // Register tiles: the two loops that all products of matrices, and so all convolutions, end in.
 #pragma once
+#include "../simd/reduce.h"
 #include "../simd/vec.h"
 #include "../tune.h"
 
@@ -80,13 +81,12 @@ void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T
   for (; k + L <= depth; k += L) step([](const T* p) { return load(p); }, k);
   const int rest = int(depth - k);
   if (rest) step([rest](const T* p) { return load_n(p, rest); }, k);
-#pragma GCC unroll 8
+  T sums[ROWS * COLS];
+  reduce_add_many<T, ROWS * COLS>(&acc[0][0], sums);
   for (int i = 0; i < ROWS; ++i)
-#pragma GCC unroll 8
     for (int j = 0; j < COLS; ++j) {
       T& out = c[i * ldc + j];
-      const T sum = reduce_add<T>(acc[i][j]);
-      out = accumulate ? out + sum : sum;
+      out = accumulate ? out + sums[i * COLS + j] : sums[i * COLS + j];
     }
 }
 
@@ -102,17 +102,21 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
   return dot_tile<T, 1, 1>;
 }
 
-// c (m x n) (+)= a (m x depth) b^T (b: n x depth), in dot tiles. A column of tiles of b is used for all rows of a
-// before the next is read.
+// c (m x n) (+)= a (m x depth) b^T (b: n x depth), in dot tiles. The operand with more rows is walked once, tile by
+// tile; the other is read again for each of its tiles, from the cache.
 template <class T>
 void dot_gemm(int64_t m, int64_t n, int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
               bool accumulate) {
-  for (int64_t j = 0; j < n; j += kDotCols) {
-    const int cols = int(n - j < kDotCols ? n - j : kDotCols);
-    for (int64_t i = 0; i < m; i += kDotRows) {
-      const int rows = int(m - i < kDotRows ? m - i : kDotRows);
-      dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, accumulate);
-    }
+  const auto tile = [=](int64_t i, int64_t j) {
+    const int rows = int(m - i < kDotRows ? m - i : kDotRows), cols = int(n - j < kDotCols ? n - j : kDotCols);
+    dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, accumulate);
+  };
+  if (m >= n) {
+    for (int64_t i = 0; i < m; i += kDotRows)
+      for (int64_t j = 0; j < n; j += kDotCols) tile(i, j);
+  } else {
+    for (int64_t j = 0; j < n; j += kDotCols)
+      for (int64_t i = 0; i < m; i += kDotRows) tile(i, j);
   }
 }
 
