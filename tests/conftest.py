@@ -1,0 +1,40 @@
+"""Every test starts and ends with the same backend, instruction set, thread count and grad mode."""
+
+import warnings
+
+import pytest
+
+with warnings.catch_warnings():
+    # Said once per process where the extension is missing; test_backend looks at it.
+    warnings.simplefilter("ignore", RuntimeWarning)
+    import fastnn as fnn
+
+    fnn.backend.current()
+
+from harness import NATIVE
+
+if NATIVE:
+    from fastnn import _core
+
+
+@pytest.fixture(autouse=True)
+def _settings():
+    """Put back what a test changed for the whole process."""
+    name = fnn.backend.current_name()
+    state = (_core.active_isa(), _core.num_threads(), _core.thread_cost()) if NATIVE else None
+    yield
+    fnn.use_backend(name)
+    if state is not None:
+        _core.set_isa(state[0])
+        _core.set_num_threads(state[1])
+        _core.set_thread_cost(state[2])
+
+
+@pytest.fixture
+def native():
+    """The compiled bindings, with work split however small it is."""
+    if not NATIVE:
+        pytest.skip("the compiled extension fastnn._core is not installed")
+    _core.set_thread_cost(0)
+    fnn.use_backend("native")
+    return _core

@@ -1,0 +1,172 @@
+"""The one table of ops: parity, gradient checks, the comparison with PyTorch and the meta-tests all run from it.
+
+A row gives
+  name       in `fastnn.functional`; benchmarks use the same name
+  args       the arrays that gradients are taken of, in the order that samples give them
+  samples    the shapes and arguments that hurt (`samples`, `samples_norm`)
+  bound      the tolerance, a formula of eps, reduction length and magnitude (`tolerances`)
+  call       how to call it, where that is not ``F.name(*arrays, **options)``
+  backward   the public backward, ``(dy, y, arrays, options) -> gradients``, where there is one
+  in_place   keyword arguments whose arrays it changes
+  grid       more samples for the comparison with PyTorch, every combination of small arguments (`grid`)
+  torch      whether PyTorch has a counterpart (`torch_ops`)
+  gradcheck  whether central differences apply
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import fastnn.functional as F
+import grid
+import samples
+import samples_norm
+import tolerances
+from harness import Op
+
+Backward = Callable[[Any, Any, Any, Any], tuple[np.ndarray, ...]]
+
+
+def _of_x(name: str, *drop: str) -> Backward:
+    """Takes dy and the arrays of the forward."""
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        gradients = getattr(F, name)(dy, *arrays, **{k: v for k, v in options.items() if k not in drop})
+        return gradients if isinstance(gradients, tuple) else (gradients,)
+
+    return backward
+
+
+def _of_x_weight(name: str, *drop: str) -> Backward:
+    """Takes dy, x and the weight but not the bias, whose gradient doesn't need it."""
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        return getattr(F, name)(dy, *arrays[:2], **{k: v for k, v in options.items() if k not in drop})
+
+    return backward
+
+
+def _of_x_and_keyword_weight(name: str, *drop: str) -> Backward:
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        kept = {k: v for k, v in options.items() if k not in drop}
+        return getattr(F, name)(dy, arrays[0], weight=arrays[1], **kept)
+
+    return backward
+
+
+def _of_y(name: str) -> Backward:
+    """Takes dy and the output."""
+    return lambda dy, y, arrays, options: (getattr(F, name)(dy, y, **options),)
+
+
+def _of_shape(name: str) -> Backward:
+    """Takes dy and the shape of the input."""
+    return lambda dy, y, arrays, options: (getattr(F, name)(dy, arrays[0].shape, **options),)
+
+
+def _batch_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    if not options["training"]:
+        return None
+    return F.batch_norm_backward(dy, arrays[0], weight=arrays[1], eps=options.get("eps", 1e-5))
+
+
+def _lp_pool_backward(name: str) -> Backward:
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        rest = {k: v for k, v in options.items() if k != "norm_type"}
+        return (getattr(F, name)(dy, arrays[0], options["norm_type"], **rest),)
+
+    return backward
+
+
+def _cross_entropy_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    return (F.cross_entropy_backward(*arrays, dloss=dy, **options),)
+
+
+def _batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, **options: Any) -> Any:
+    return F.batch_norm(x, running_mean, running_var, weight, bias, **options)
+
+
+def _norm(name: str) -> Callable[..., Any]:
+    return lambda x, weight, bias, **options: getattr(F, name)(x, weight=weight, bias=bias, **options)
+
+
+def _elementwise(name: str, bound: Any, rows: Any = samples.elementwise, backward: Any = _of_x) -> Op:
+    return Op(name, ("x",), rows, bound, backward=backward(name + "_backward"), backward_name=name + "_backward")
+
+
+def _pool(name: str, bound: Any, backward: Backward, cases: Any = None) -> Op:
+    return Op(
+        name, ("x",), getattr(samples, name), bound, backward=backward, backward_name=name + "_backward", grid=cases
+    )  # fmt: skip
+
+
+def _affine(name: str, backward: Backward, **columns: Any) -> Op:
+    return Op(
+        name, ("x", "weight", "bias"), getattr(samples_norm, name), getattr(tolerances, name),
+        call=columns.pop("call", _norm(name)), backward=backward, backward_name=name + "_backward",
+        grid=getattr(grid, name), **columns,
+    )  # fmt: skip
+
+
+def _step(name: str, *state: str) -> Op:
+    return Op(
+        name, (), getattr(samples_norm, name), getattr(tolerances, name), in_place=("param", *state), gradcheck=False
+    )  # fmt: skip
+
+
+def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases: Any = None) -> Op:
+    return Op(
+        name, args, getattr(samples, name), tolerances.products, backward=backward,
+        backward_name=name + "_backward" if backward else "", grid=cases,
+    )  # fmt: skip
+
+
+XWB = ("x", "weight", "bias")
+OPS = [
+    _product("linear", XWB, _of_x_weight("linear_backward")),
+    _product("matmul", ("a", "b"), None),
+    _product("conv1d", XWB, _of_x_weight("conv1d_backward"), grid.conv1d),
+    _product("conv2d", XWB, _of_x_weight("conv2d_backward"), grid.conv2d),
+    _pool("max_pool1d", tolerances.maxima, _of_x("max_pool1d_backward", "return_indices"), grid.max_pool1d),
+    _pool("max_pool2d", tolerances.maxima, _of_x("max_pool2d_backward", "return_indices"), grid.max_pool2d),
+    _pool("avg_pool1d", tolerances.averages, _of_shape("avg_pool1d_backward"), grid.avg_pool1d),
+    _pool("avg_pool2d", tolerances.averages, _of_shape("avg_pool2d_backward"), grid.avg_pool2d),
+    _pool("lp_pool1d", tolerances.powers, _lp_pool_backward("lp_pool1d_backward"), grid.lp_pool1d),
+    _pool("lp_pool2d", tolerances.powers, _lp_pool_backward("lp_pool2d_backward"), grid.lp_pool2d),
+    _pool("adaptive_avg_pool1d", tolerances.averages, _of_shape("adaptive_avg_pool1d_backward")),
+    _pool("adaptive_avg_pool2d", tolerances.averages, _of_shape("adaptive_avg_pool2d_backward"), grid.adaptive_pool),
+    _pool("adaptive_max_pool1d", tolerances.maxima, _of_x("adaptive_max_pool1d_backward")),
+    _pool("adaptive_max_pool2d", tolerances.maxima, _of_x("adaptive_max_pool2d_backward"), grid.adaptive_pool),
+    _affine("batch_norm", _batch_norm_backward, call=_batch_norm, in_place=("running_mean", "running_var")),
+    _affine("layer_norm", _of_x_and_keyword_weight("layer_norm_backward")),
+    _affine("instance_norm", _of_x_and_keyword_weight("instance_norm_backward")),
+    _affine("group_norm", _of_x_and_keyword_weight("group_norm_backward")),
+    _elementwise("relu", tolerances.exact),
+    _elementwise("leaky_relu", tolerances.scaled, samples.leaky_relu),
+    _elementwise("elu", tolerances.exponential, samples.elu),
+    _elementwise("sigmoid", tolerances.sigmoid, backward=_of_y),
+    _elementwise("tanh", tolerances.tanh, backward=_of_y),
+    _elementwise("softmax", tolerances.softmax, samples_norm.softmax, _of_y),
+    _elementwise("log_softmax", tolerances.log_softmax, samples_norm.softmax, _of_y),
+    Op("cross_entropy", ("logits",), samples_norm.cross_entropy, tolerances.cross_entropy,
+       backward=_cross_entropy_backward, backward_name="cross_entropy_backward"),
+    Op("dropout", ("x",), samples_norm.dropout, tolerances.exact, torch=False, gradcheck=False),
+    _step("sgd_step", "momentum_buffer"),
+    _step("adam_step", "exp_avg", "exp_avg_sq"),
+    _step("adamw_step", "exp_avg", "exp_avg_sq"),
+    _step("rmsprop_step", "square_avg"),
+]  # fmt: skip
+
+
+def _landed(op: Op) -> bool:
+    try:
+        op(op.samples()[1])
+    except AttributeError:
+        return False
+    return True
+
+
+OPS = [op for op in OPS if _landed(op)]

@@ -1,0 +1,309 @@
+"""Sample generators of the op table: the shapes and arguments that hurt, in values that float32 holds exactly."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from harness import Sample
+
+# Around the vector lengths (4, 8, 16 lanes) and their small multiples.
+EDGES = sorted({2**k * m + d for k in range(2, 6) for m in (1, 3) for d in (-1, 0, 1)} | {1, 2})
+SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 1e-30, 3e38, -3e38, 88.0, -88.0, 104.0, -104.0, 1e4, -1e4]
+
+
+class Values:
+    """Random arrays that depend on nothing but the seed."""
+
+    def __init__(self, seed: str) -> None:
+        self.rng = np.random.default_rng(zlib.crc32(seed.encode()))
+
+    def normal(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
+        return (self.rng.standard_normal(shape) * scale + shift).astype(np.float32).astype(np.float64)
+
+    def positive(self, *shape: int) -> np.ndarray:
+        return self.rng.uniform(0.1, 2.0, shape).astype(np.float32).astype(np.float64)
+
+    def ties(self, *shape: int) -> np.ndarray:
+        """Few different values, so that maxima are often equal."""
+        return self.rng.integers(-2, 3, shape).astype(np.float64)
+
+    def with_specials(self, *shape: int, specials: Any = SPECIAL) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            x = self.normal(*shape).ravel()
+            special = np.array(specials).astype(np.float32).astype(np.float64)
+        at = self.rng.choice(x.size, min(x.size, special.size), replace=False)
+        x[at] = special[: at.size]
+        return x.reshape(shape)
+
+
+# ---- elementwise --------------------------------------------------------------------------------------------------
+
+
+@lru_cache
+def elementwise() -> list[Sample]:
+    v = Values("elementwise")
+    shapes = [(), (0,), (3, 0, 4), *((n,) for n in EDGES), (2, 3, 5, 7), (10007,), (3, 40, 41)]
+    samples = [Sample((v.normal(*s, scale=3),)) for s in shapes]
+    samples.append(Sample((np.linspace(-100, 100, 4001).astype(np.float32).astype(np.float64),), note="range"))
+    samples.append(Sample((v.normal(1000, scale=1e-4),), note="small"))
+    return [*samples, Sample((v.with_specials(97),), special=True)]
+
+
+def with_options(samples: list[Sample], *options: dict[str, Any]) -> list[Sample]:
+    """Every sample with the defaults, the first few with each set of options."""
+    few = [s for i, s in enumerate(samples) if i % 5 == 0 or s.special]
+    return samples + [Sample(s.arrays, o, s.special, s.note) for o in options for s in few]
+
+
+def leaky_relu() -> list[Sample]:
+    return with_options(elementwise(), {"negative_slope": 0.25}, {"negative_slope": 0.0}, {"negative_slope": -0.5})
+
+
+def elu() -> list[Sample]:
+    return with_options(elementwise(), {"alpha": 0.5}, {"alpha": 2.0})
+
+
+# ---- matrix products ----------------------------------------------------------------------------------------------
+
+# (m, k, n): edges of tiles and vectors, then more than one block along each axis
+PRODUCTS = [
+    (1, 1, 1), (1, 7, 1), (2, 1, 3), (1, 64, 10), (32, 64, 10), (7, 13, 17), (15, 33, 31), (16, 16, 16), (17, 65, 33),
+    (13, 3, 49), (48, 8, 47), (49, 9, 48), (5, 300, 6), (65, 31, 97), (129, 70, 3), (3, 2, 130), (2, 1500, 5),
+    (300, 40, 20), (20, 520, 260),
+]  # fmt: skip
+
+
+def linear() -> list[Sample]:
+    v = Values("linear")
+    samples = []
+    for i, (m, k, n) in enumerate(PRODUCTS):
+        bias = v.normal(n) if i % 3 else None
+        samples.append(Sample((v.normal(m, k), v.normal(n, k), bias)))
+    samples += [
+        Sample((v.normal(0, 5), v.normal(3, 5), v.normal(3))),
+        Sample((v.normal(2, 3, 5), v.normal(4, 5), v.normal(4))),
+        Sample((v.normal(5), v.normal(4, 5), None)),
+        Sample((v.normal(40, 30, shift=5), v.normal(20, 30, shift=-5), v.normal(20)), note="one sign"),
+    ]
+    x = v.normal(33, 17)
+    x[3, 5], x[20, 0], x[32, 16] = np.nan, np.inf, 1e-40
+    return [*samples, Sample((x, v.positive(19, 17), v.normal(19)), special=True)]
+
+
+def matmul() -> list[Sample]:
+    v = Values("matmul")
+    samples = [Sample((v.normal(m, k), v.normal(k, n))) for m, k, n in PRODUCTS]
+    pairs = [
+        ((0, 3), (3, 4)), ((4, 3), (3, 0)), ((4, 0), (0, 3)), ((5,), (5,)), ((5,), (5, 3)), ((3, 5), (5,)),
+        ((4, 3, 5), (4, 5, 2)), ((2, 3, 4, 5), (5, 6)), ((2, 1, 4, 5), (3, 5, 6)), ((0, 3, 4), (0, 4, 2)),
+        ((3, 17, 33), (3, 33, 18)),
+    ]  # fmt: skip
+    samples += [Sample((v.normal(*a), v.normal(*b))) for a, b in pairs]
+    a = v.normal(18, 9)
+    a[2, 3], a[17, 8], a[0, 0] = np.nan, -np.inf, 1e-40
+    return [*samples, Sample((a, v.positive(9, 21)), special=True)]
+
+
+# ---- convolution --------------------------------------------------------------------------------------------------
+
+
+def conv_sample(
+    v: Values, x: tuple[int, ...], k: int, kernel: tuple[int, ...], bias: bool = True, **options: Any
+) -> Sample:
+    c = x[1] // options.get("groups", 1)
+    return Sample((v.normal(*x), v.normal(k, c, *kernel), v.normal(k) if bias else None), options)
+
+
+def conv1d() -> list[Sample]:
+    v = Values("conv1d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1), 1, (1,), {}),
+        ((2, 3, 5), 4, (3,), {}),
+        ((2, 3, 7), 5, (7,), {}),
+        ((0, 3, 8), 4, (3,), {}),
+        ((2, 4, 17), 6, (3,), {"stride": 2, "padding": 1}),
+        ((1, 4, 33), 4, (5,), {"groups": 4, "padding": "same"}),
+        ((3, 6, 31), 9, (4,), {"groups": 3, "dilation": 3, "padding": "full"}),
+        ((1, 2, 128), 3, (3,), {"stride": 2, "padding": "same"}),
+        ((2, 2, 9), 3, (2,), {"stride": 3, "padding": ((0, 2),)}),
+        ((2, 70, 40), 65, (3,), {"padding": 1}),
+        ((1, 3, 400), 2, (9,), {"dilation": 20, "padding": "valid"}),
+    ]
+    return [conv_sample(v, x, k, f, bias=i % 3 != 2, **o) for i, (x, k, f, o) in enumerate(rows)]
+
+
+def conv2d() -> list[Sample]:
+    v = Values("conv2d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1), 1, (1, 1), {}),
+        ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
+        ((1, 1, 5, 5), 1, (5, 5), {}),
+        ((2, 3, 8, 8), 4, (3, 3), {"padding": 1}),
+        ((2, 1, 28, 28), 8, (3, 3), {"padding": 1}),
+        ((1, 3, 32, 32), 16, (3, 3), {"padding": 1}),
+        ((2, 16, 15, 17), 16, (3, 3), {"padding": 1}),
+        ((2, 17, 16, 33), 19, (3, 3), {"padding": (1, 0)}),
+        ((1, 5, 1, 64), 7, (1, 3), {"padding": "same"}),
+        ((1, 5, 65, 1), 7, (3, 1), {"stride": (2, 1)}),
+        ((3, 8, 9, 9), 12, (1, 1), {}),
+        ((2, 33, 14, 14), 65, (1, 1), {"stride": 2}),
+        ((2, 64, 7, 7), 48, (1, 1), {}),
+        ((1, 3, 40, 40), 20, (7, 7), {"stride": 2, "padding": 3}),
+        ((2, 4, 11, 13), 6, (2, 4), {"stride": (3, 2), "padding": ((0, 1), (2, 1))}),
+        ((2, 4, 11, 13), 6, (3, 2), {"stride": 4, "padding": "full"}),
+        ((2, 4, 12, 12), 6, (3, 3), {"dilation": 2, "padding": 2}),
+        ((2, 4, 20, 9), 6, (3, 3), {"dilation": (5, 2), "stride": (1, 2), "padding": (4, 1)}),
+        ((2, 6, 10, 11), 6, (3, 3), {"groups": 6, "padding": 1}),
+        ((2, 6, 10, 35), 12, (3, 3), {"groups": 6, "padding": 1, "stride": 2}),
+        ((2, 6, 9, 9), 10, (3, 3), {"groups": 2, "padding": "same"}),
+        ((1, 40, 5, 5), 8, (3, 3), {"groups": 8, "dilation": 2, "padding": "same"}),
+        ((2, 16, 32, 32), 16, (3, 3), {"padding": 1}),
+        ((1, 130, 9, 9), 70, (3, 3), {"padding": 1}),
+        ((9, 65, 7, 7), 130, (3, 3), {"padding": 1}),
+        ((1, 2, 4, 4), 3, (3, 3), {"padding": 6}),
+        ((1, 2, 300, 3), 3, (3, 3), {"padding": 1}),
+        ((1, 2, 3, 300), 3, (3, 3), {"padding": 1, "stride": (1, 3)}),
+        ((5, 2, 6, 6), 3, (2, 2), {"stride": 7}),
+    ]
+    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+    x = v.normal(2, 3, 18, 18)
+    x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 17, 17] = np.nan, np.inf, 1e-40
+    return [*samples, Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True)]
+
+
+# ---- pooling ------------------------------------------------------------------------------------------------------
+
+_POOL1D: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((1, 1, 1), {"kernel_size": 1}),
+    ((0, 2, 6), {"kernel_size": 2}),
+    ((2, 3, 17), {"kernel_size": 2}),
+    ((2, 3, 33), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 5, 10), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+    ((2, 2, 64), {"kernel_size": 5, "stride": 1, "padding": 2}),
+    ((1, 1, 700), {"kernel_size": 600, "stride": 50}),
+]
+_POOL2D: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((1, 1, 1, 1), {"kernel_size": 1}),
+    ((0, 2, 6, 6), {"kernel_size": 2}),
+    ((2, 3, 4, 4), {"kernel_size": 2}),
+    ((2, 3, 31, 33), {"kernel_size": 2}),
+    ((1, 2, 16, 64), {"kernel_size": 2}),
+    ((2, 5, 15, 17), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 3, 56, 56), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 3, 14, 15), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
+    ((1, 3, 9, 34), {"kernel_size": (3, 2), "stride": (1, 3), "padding": (1, 0), "ceil_mode": True}),
+    ((2, 2, 13, 12), {"kernel_size": 5, "stride": 1, "padding": 2}),
+    ((1, 2, 20, 3), {"kernel_size": (20, 3)}),
+    ((1, 1, 40, 40), {"kernel_size": (17, 19), "stride": (5, 4)}),
+    ((3, 17, 5, 7), {"kernel_size": 4, "stride": 3, "padding": 2}),
+    ((1, 2, 8, 8), {"kernel_size": 1, "stride": 3}),
+    ((2, 2, 7, 9), {"kernel_size": 3, "stride": 2, "padding": ((0, 1), (1, 0))}),
+    ((2, 40, 8, 8), {"kernel_size": 8}),
+]
+
+
+def _pool(name: str, rank: int, extra: list[tuple[tuple[int, ...], dict[str, Any]]], **options: Any) -> list[Sample]:
+    v = Values(name)
+    rows = (_POOL1D if rank == 1 else _POOL2D) + extra
+    samples = [Sample((v.normal(*x),), options | o) for x, o in rows]
+    shape = (2, 3, 40) if rank == 1 else (2, 3, 9, 21)
+    tied = Sample((v.ties(*shape),), {"kernel_size": 3, "stride": 2, **options}, note="ties")
+    return [*samples, tied, Sample((v.with_specials(*shape),), {"kernel_size": 2, **options}, special=True)]
+
+
+def _max_pool(rank: int) -> list[Sample]:
+    shape = (2, 3, 26) if rank == 1 else (2, 3, 13, 20)
+    extra: list[Any] = [
+        (shape, {"kernel_size": 3, "dilation": 2, "padding": 1}),
+        (shape, {"kernel_size": 2, "dilation": 5, "stride": 1}),
+        (shape, {"kernel_size": 3, "stride": 2, "padding": 1, "return_indices": True}),
+        (shape, {"kernel_size": 2, "ceil_mode": True, "return_indices": True}),
+    ]
+    nan = np.full((1, 2, 8) if rank == 1 else (1, 2, 4, 8), np.nan)
+    low = np.full_like(nan, -np.inf)
+    options = {"kernel_size": 3, "stride": 2, "padding": 1}
+    return [
+        *_pool(f"max_pool{rank}d", rank, extra),
+        Sample((nan,), options, special=True, note="all NaN"),
+        Sample((low,), options, special=True, note="all -inf"),
+    ]
+
+
+def _avg_pool(rank: int) -> list[Sample]:
+    shape = (2, 3, 26) if rank == 1 else (2, 3, 13, 20)
+    extra: list[Any] = [
+        (shape, {"kernel_size": k, "stride": 2, "padding": p, "ceil_mode": ceil, "count_include_pad": count})
+        for k, p, ceil, count in itertools.product((2, 3), (0, 1), (False, True), (False, True))
+    ]
+    return _pool(f"avg_pool{rank}d", rank, extra)
+
+
+def _lp_pool(rank: int) -> list[Sample]:
+    v = Values(f"lp_pool{rank}d")
+    rows = _POOL1D if rank == 1 else _POOL2D
+    samples = [Sample((v.normal(*x),), {"norm_type": (2, 3, 1, 1.5)[i % 4], **o}) for i, (x, o) in enumerate(rows)]
+    shape = (1, 2, 12) if rank == 1 else (1, 2, 6, 12)
+    zero = Sample((np.zeros(shape),), {"norm_type": 2, "kernel_size": 2}, note="zeros")
+    nan = v.with_specials(*shape, specials=[np.nan, np.inf, 0.0])
+    return [*samples, zero, Sample((nan,), {"norm_type": 2, "kernel_size": 2}, special=True)]
+
+
+def _adaptive_pool(name: str, rank: int) -> list[Sample]:
+    v = Values(f"{name}{rank}d")
+    rows: list[Any] = [
+        ((1, 1, 1), 1), ((0, 2, 6), 2), ((2, 3, 17), 1), ((2, 3, 17), 5), ((2, 3, 4), 7), ((1, 2, 64), 64),
+    ] if rank == 1 else [
+        ((1, 1, 1, 1), 1), ((0, 2, 6, 5), 2), ((2, 3, 7, 7), 1), ((2, 35, 8, 8), 1), ((2, 3, 17, 13), (5, 3)),
+        ((2, 3, 4, 3), (7, 2)), ((1, 2, 9, 64), (None, 16)), ((1, 2, 30, 31), 7),
+    ]  # fmt: skip
+    samples = [Sample((v.normal(*x),), {"output_size": o}) for x, o in rows]
+    shape = (2, 3, 20) if rank == 1 else (2, 3, 9, 11)
+    size = 7 if rank == 1 else (4, 3)
+    samples.append(Sample((v.ties(*shape),), {"output_size": size}, note="ties"))
+    nan = v.with_specials(*shape, specials=[np.nan, np.inf, -np.inf, 1e-40])
+    return [*samples, Sample((nan,), {"output_size": size}, special=True)]
+
+
+def max_pool1d() -> list[Sample]:
+    return _max_pool(1)
+
+
+def max_pool2d() -> list[Sample]:
+    return _max_pool(2)
+
+
+def avg_pool1d() -> list[Sample]:
+    return _avg_pool(1)
+
+
+def avg_pool2d() -> list[Sample]:
+    return _avg_pool(2)
+
+
+def lp_pool1d() -> list[Sample]:
+    return _lp_pool(1)
+
+
+def lp_pool2d() -> list[Sample]:
+    return _lp_pool(2)
+
+
+def adaptive_avg_pool1d() -> list[Sample]:
+    return _adaptive_pool("adaptive_avg_pool", 1)
+
+
+def adaptive_avg_pool2d() -> list[Sample]:
+    return _adaptive_pool("adaptive_avg_pool", 2)
+
+
+def adaptive_max_pool1d() -> list[Sample]:
+    return _adaptive_pool("adaptive_max_pool", 1)
+
+
+def adaptive_max_pool2d() -> list[Sample]:
+    return _adaptive_pool("adaptive_max_pool", 2)

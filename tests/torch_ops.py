@@ -1,0 +1,168 @@
+"""PyTorch's counterparts of the ops, under the names and with the arguments of `fastnn.functional`.
+
+Where PyTorch has no such argument (padding per side, "full", L_p pooling of negative numbers) the counterpart is
+composed of others that have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as tf
+
+
+def counterpart(name: str) -> Callable[..., Any]:
+    return globals().get(name) or getattr(tf, name)
+
+
+def _sides(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> list[int]:
+    """Padding in the order of `tf.pad`: last axis first, low before high."""
+    rank = len(size)
+    stride, dilation = (v if isinstance(v, tuple) else (v,) * rank for v in (stride, dilation))
+    pads: list[int] = []
+    for axis in reversed(range(rank)):
+        reach = dilation[axis] * (kernel[axis] - 1)
+        if padding == "valid":
+            low = high = 0
+        elif padding == "full":
+            low = high = reach
+        elif padding == "same":
+            out = -(-size[axis] // stride[axis])
+            total = max((out - 1) * stride[axis] + reach + 1 - size[axis], 0)
+            low, high = total // 2, total - total // 2
+        else:
+            side = padding[axis] if isinstance(padding, tuple) else padding
+            low, high = side if isinstance(side, tuple) else (side, side)
+        pads += [low, high]
+    return pads
+
+
+def _conv(convolve: Any) -> Callable[..., Any]:
+    def conv(
+        x: Any, weight: Any, bias: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    ) -> Any:
+        x = tf.pad(x, _sides(padding, x.shape[2:], weight.shape[2:], stride, dilation))
+        return convolve(x, weight, bias, stride, 0, dilation, groups)
+
+    return conv
+
+
+conv1d = _conv(tf.conv1d)
+conv2d = _conv(tf.conv2d)
+
+
+def matmul(a: Any, b: Any) -> Any:
+    return torch.matmul(a, b)
+
+
+def _by_side(padding: Any) -> bool:
+    return isinstance(padding, tuple) and any(isinstance(p, tuple) for p in padding)
+
+
+def max_pool1d(x: Any, kernel_size: Any, **options: Any) -> Any:
+    return tf.max_pool1d(x, kernel_size, **options)
+
+
+def max_pool2d(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
+    if _by_side(padding):
+        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1), value=-np.inf)
+        padding = 0
+    return tf.max_pool2d(x, kernel_size, padding=padding, **options)
+
+
+def avg_pool2d(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
+    if _by_side(padding):
+        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1))
+        padding = 0
+    return tf.avg_pool2d(x, kernel_size, padding=padding, **options)
+
+
+def lp_pool2d(x: Any, norm_type: float, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
+    if _by_side(padding):
+        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1))
+        padding = 0
+    sums = tf.avg_pool2d(x.abs() ** norm_type, kernel_size, padding=padding, divisor_override=1, **options)
+    return torch.where(sums > 0, sums, 1.0) ** (1 / norm_type) * (sums > 0)
+
+
+def lp_pool1d(x: Any, norm_type: float, kernel_size: int, stride: Any = None, padding: int = 0, **options: Any) -> Any:
+    step = (1, kernel_size if stride is None else stride)
+    return lp_pool2d(x[:, :, None], norm_type, (1, kernel_size), stride=step, padding=(0, padding), **options)[:, :, 0]
+
+
+def batch_norm(
+    x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float = 0.99, **o: Any
+) -> Any:
+    return tf.batch_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
+
+
+def layer_norm(x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float = 1e-5) -> Any:
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+    return tf.layer_norm(x, shape, weight, bias, eps)
+
+
+def instance_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
+    return tf.instance_norm(x, weight=weight, bias=bias, eps=eps)
+
+
+def group_norm(x: Any, weight: Any, bias: Any, num_groups: int, eps: float = 1e-5) -> Any:
+    return tf.group_norm(x, num_groups, weight, bias, eps)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    return tf.softmax(x, axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    return tf.log_softmax(x, axis)
+
+
+def _take_step(optimizer: Any, param: Any, grad: Any, state: dict[str, Any]) -> None:
+    optimizer.state[param].update(state)
+    param.grad = grad
+    optimizer.step()
+
+
+def sgd_step(
+    param: Any, grad: Any, momentum_buffer: Any = None, *, lr: float, momentum: float = 0.0, **options: Any
+) -> None:  # fmt: skip
+    state = {} if momentum_buffer is None else {"momentum_buffer": -momentum_buffer / lr}
+    _take_step(torch.optim.SGD([param], lr, momentum, **options), param, grad, state)
+    if momentum_buffer is not None:
+        momentum_buffer.copy_(-lr * state["momentum_buffer"])
+
+
+def _adam(kind: Any) -> Callable[..., None]:
+    def step(param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, *, step: int, **options: Any) -> None:
+        state = {"step": torch.tensor(float(step - 1)), "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
+        _take_step(kind([param], **options), param, grad, state)
+
+    return step
+
+
+adam_step = _adam(torch.optim.Adam)
+adamw_step = _adam(torch.optim.AdamW)
+
+
+def rmsprop_step(
+    param: Any,
+    grad: Any,
+    square_avg: Any,
+    *,
+    lr: float,
+    alpha: float,
+    eps: float,
+    weight_decay: float,
+    eps_inside: bool,
+) -> None:
+    if not eps_inside:
+        state = {"step": torch.tensor(0.0), "square_avg": square_avg}
+        return _take_step(torch.optim.RMSprop([param], lr, alpha, eps, weight_decay), param, grad, state)
+    with torch.no_grad():  # PyTorch has only the other form
+        g = grad + weight_decay * param
+        square_avg.mul_(alpha).add_((1 - alpha) * g * g)
+        param.sub_(lr * g / torch.sqrt(square_avg + eps))
+    return None
