@@ -23,6 +23,7 @@ from .autograd import (
     where,
 )
 from .backend import use_backend
+from .config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
     from . import checkpoint, data, training
@@ -42,6 +43,7 @@ __all__ = [
     "data",
     "enable_grad",
     "exp",
+    "get_num_threads",
     "grad",
     "is_grad_enabled",
     "load_checkpoint",
@@ -50,6 +52,8 @@ __all__ = [
     "minimum",
     "no_grad",
     "save_checkpoint",
+    "set_num_threads",
+    "show_config",
     "sqrt",
     "stack",
     "tensor",

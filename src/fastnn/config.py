@@ -1,0 +1,233 @@
+"""Threads and what is in use: `set_num_threads`, `get_num_threads`, `show_config`."""
+
+from __future__ import annotations
+
+import operator
+import os
+import sys
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from . import backend
+
+
+def _core() -> ModuleType | None:
+    """The extension, or None where it isn't built."""
+    try:
+        from . import _core as core
+    except ModuleNotFoundError:
+        return None
+    return core
+
+
+def _affinity() -> set[int]:
+    """CPUs that the scheduler lets this process use."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def _physical_cores(cpus: set[int], root: Path = Path("/sys/devices/system/cpu")) -> int | None:
+    """Distinct cores among `cpus`; hyperthreads of one core share its multiply-add units."""
+    cores = set()
+    for cpu in cpus:
+        try:
+            cores.add((root / f"cpu{cpu}/topology/thread_siblings_list").read_text().strip())
+        except OSError:
+            return None
+    return len(cores) or None
+
+
+def _read_quota(folder: Path) -> float | None:
+    """CPUs that a control group may use at a time (v2 ``cpu.max``, v1 ``cpu.cfs_*``), None if unlimited."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu.cfs_period_us").read_text().strip()
+        return int(quota) / int(period) if quota != "max" and int(quota) > 0 else None
+    except (OSError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """The tightest CPU quota of this process' control group and its parents (a container's limit)."""
+    try:
+        lines = proc.read_text().splitlines()
+    except OSError:
+        return None
+    quotas = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        for mount in [root / controllers, root / "cpu", root] if controllers else [root]:
+            folder = mount / path.lstrip("/")
+            # Inside a container the path can be the host's, which isn't mounted: then the mount itself is the group.
+            candidates = [folder, *folder.parents]
+            quotas += [q for f in candidates if f.is_relative_to(mount) and (q := _read_quota(f)) is not None]
+    return min(quotas, default=None)
+
+
+def _omp_num_threads() -> int | None:
+    first = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(first) if first.isdigit() and int(first) > 0 else None
+
+
+def default_num_threads() -> tuple[int, dict[str, int]]:
+    """The number of threads used unless set, and the limits it is the least of.
+
+    Returns
+    -------
+    threads : int
+        min(affinity, control-group quota rounded down, physical cores, OMP_NUM_THREADS), at least 1.
+    limits : dict
+        Each limit that exists, by name.
+    """
+    cpus = _affinity()
+    limits: dict[str, int] = {"affinity": len(cpus)}
+    if (cores := _physical_cores(cpus)) is not None:
+        limits["physical cores"] = cores
+    if (quota := _cgroup_quota()) is not None:
+        limits["control-group quota"] = max(1, int(quota))
+    if (asked := _omp_num_threads()) is not None:
+        limits["OMP_NUM_THREADS"] = asked
+    return max(1, min(limits.values())), limits
+
+
+_default, _limits = default_num_threads()
+_threads = _default
+_reason = f"the least of {_limits}"
+
+
+def _apply(threads: int, reason: str) -> None:
+    global _threads, _reason
+    _threads, _reason = threads, reason
+    if (core := _core()) is not None:
+        core.set_num_threads(threads)
+
+
+_apply(_threads, _reason)
+
+
+def get_num_threads() -> int:
+    """How many threads a kernel may use at most.
+
+    Small calls use fewer, and a child made by ``os.fork`` after a parallel call uses one. Results are the same bits for
+    every number.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.get_num_threads() >= 1
+    True
+    """
+    core = _core()
+    return int(core.num_threads()) if core is not None else _threads
+
+
+class set_num_threads:
+    """Set how many threads the kernels may use, from now on or for a ``with`` block.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. More than there are cores is allowed.
+
+    Raises
+    ------
+    TypeError
+        If `n` is not an integer.
+    ValueError
+        If `n` is below 1 or above 4096.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> with fnn.set_num_threads(1):
+    ...     fnn.get_num_threads()
+    1
+    """
+
+    def __init__(self, n: int) -> None:
+        if isinstance(n, bool):
+            raise TypeError("set_num_threads: n must be an integer, got bool")
+        try:
+            threads = operator.index(n)
+        except TypeError:
+            raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}") from None
+        if not 1 <= threads <= 4096:
+            raise ValueError(f"set_num_threads: n must be between 1 and 4096, got {threads}")
+        self._previous = (_threads, _reason)
+        _apply(threads, "set_num_threads")
+
+    def __enter__(self) -> set_num_threads:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _apply(*self._previous)
+
+
+def _config() -> dict[str, Any]:
+    from . import __version__
+
+    core = _core()
+    config: dict[str, Any] = {
+        "version": __version__,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "backend": backend.current_name(),
+        "available backends": backend.available_backends(),
+        "threads": get_num_threads(),
+        "why that many threads": _reason,
+    }
+    if core is not None:
+        config["isa"] = core.active_isa()
+        config["usable isas"] = core.usable_isas()
+        config["compiled isas"] = core.compiled_isas()
+        config["openmp"] = core.has_openmp()
+    return config
+
+
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Say what is in use: version, backend, instruction set, threads and why that many.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}
+        Print it, or return it as a dictionary.
+
+    Returns
+    -------
+    dict or None
+        The configuration with ``mode="dicts"``, else None.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.show_config("dicts")["threads"] == fnn.get_num_threads()
+    True
+    """
+    if mode not in ("stdout", "dicts"):
+        raise ValueError(f"show_config: mode must be 'stdout' or 'dicts', got {mode!r}")
+    config = _config()
+    if mode == "dicts":
+        return config
+    width = max(map(len, config))
+    for key, value in config.items():
+        print(f"{key:{width}}  {', '.join(map(str, value)) if isinstance(value, list) else value}")
+    return None
