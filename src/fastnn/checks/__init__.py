@@ -5,8 +5,10 @@ looking: C-contiguous, aligned, native byte order, one dtype of float32 and floa
 cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
 """
 
-from .arrays import array, same_dtype
+from .arrays import array, operand, same_dtype
 from .geometry import AdaptivePool, Conv, Pool
+from .loss import CrossEntropy, Softmax, cross_entropy, softmax
+from .norm import GroupNorm, Norm, batch_norm, batch_norm_backward, group_norm, layer_norm, norm_backward
 from .ops import (
     adaptive_pool,
     adaptive_pool_backward,
@@ -19,6 +21,8 @@ from .ops import (
     pool,
     pool_backward,
 )
+from .optim import betas, decay, rate, step_arrays, step_count
+from .pool_index import adaptive_indices
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
 from .scalars import flag, integer, real
@@ -26,22 +30,40 @@ from .scalars import flag, integer, real
 __all__ = [
     "AdaptivePool",
     "Conv",
+    "CrossEntropy",
+    "GroupNorm",
+    "Norm",
     "Pool",
+    "Softmax",
+    "adaptive_indices",
     "adaptive_pool",
     "adaptive_pool_backward",
     "array",
+    "batch_norm",
+    "batch_norm_backward",
+    "betas",
     "conv",
     "conv_backward",
+    "cross_entropy",
+    "decay",
     "elementwise_backward",
     "flag",
+    "group_norm",
     "integer",
+    "layer_norm",
     "linear",
     "linear_backward",
     "matmul",
+    "norm_backward",
+    "operand",
     "pool",
     "pool_backward",
     "pool_positions",
     "pool_taps",
+    "rate",
     "real",
     "same_dtype",
+    "softmax",
+    "step_arrays",
+    "step_count",
 ]

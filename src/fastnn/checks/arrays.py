@@ -71,6 +71,15 @@ def optional(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape)
 
 def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None) -> Array:
     """An array that will be written to: a copy would lose the result, so it must be usable as it is."""
+    if type(value) is _ndarray and value.flags.num & _IN_PLACE == _IN_PLACE:
+        known = value.dtype is FLOAT32 or value.dtype is FLOAT64
+        if known and (dtype is None or value.dtype is dtype) and (shape is None or value.shape == shape):
+            return value
+    return _examined_in_place(op, name, value, dtype, shape)
+
+
+def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None) -> Array:
+    """Say why not, or unwrap a subclass such as a memmap."""
     if not isinstance(value, _ndarray):
         raise TypeError(f"{op}: {name} is updated in place and must be an ndarray, got {type(value).__name__}")
     given = value.dtype
@@ -84,17 +93,17 @@ def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None,
     if missing:
         why = "writeable" if missing & _WRITEABLE else "C-contiguous" if missing & _C_CONTIGUOUS else "aligned"
         raise ValueError(f"{op}: {name} is updated in place but is not {why} (shape {value.shape})")
-    return value if type(value) is _ndarray else value.view(_ndarray)
+    return value.view(_ndarray)
 
 
-def no_overlap(op: str, **arrays: Array | None) -> None:
-    """In-place targets come first in ``arrays``; no two of the arrays may share memory."""
-    given = [(name, a) for name, a in arrays.items() if a is not None]
-    for i, (name, a) in enumerate(given):
-        for other, b in given[:i]:
-            # All are contiguous, so that bounds decide exactly.
+def no_overlap(op: str, targets: dict[str, Array], **inputs: Array | None) -> None:
+    """Refuse in-place targets that share memory with each other or with an input; all are contiguous."""
+    earlier = [(name, a) for name, a in inputs.items() if a is not None]
+    for name, a in targets.items():
+        for other, b in earlier:
             if np.may_share_memory(a, b):
-                raise ValueError(f"{op}: {other} of shape {b.shape} and {name} of shape {a.shape} overlap in memory")
+                raise ValueError(f"{op}: {name} of shape {a.shape} overlaps {other} of shape {b.shape} in memory")
+        earlier.append((name, a))
 
 
 def shape_of(op: str, name: str, value: Any) -> Shape:
@@ -106,6 +115,14 @@ def shape_of(op: str, name: str, value: Any) -> Shape:
     ):
         return tuple(int(n) for n in value)
     raise TypeError(f"{op}: {name} must be an array or a shape, got {value!r:.80}")
+
+
+def integer_array(op: str, name: str, value: Any) -> Array:
+    """An ndarray of some integer dtype."""
+    given = _as_ndarray(op, name, value, "an array of integers")
+    if given.dtype.kind not in "iu":
+        raise TypeError(f"{op}: {name} must hold integers, got dtype {given.dtype} and shape {given.shape}")
+    return given
 
 
 def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int) -> Array:

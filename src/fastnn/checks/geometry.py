@@ -104,7 +104,8 @@ def _sides(padding: Padding, size: int, kernel: int, stride: int, dilation: int,
     if isinstance(padding, int):
         return padding, padding
     if not isinstance(padding, str):
-        return padding[axis]
+        sides = padding[axis]
+        return (sides, sides) if isinstance(sides, int) else sides
     reach = dilation * (kernel - 1)
     if padding == "full":
         return reach, reach

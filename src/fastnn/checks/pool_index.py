@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Shape
-from .geometry import Pool
+from .arrays import Array, Shape, integer_array
+from .geometry import AdaptivePool, Pool
 
 
 def _first_taps(g: Pool) -> list[Array]:
@@ -27,13 +27,16 @@ def positions(g: Pool, taps: Array) -> Array:
     return flat.reshape(taps.shape)
 
 
-def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
-    """Taps from flat positions, each of which must lie in the window that it is said to be the maximum of."""
-    given = np.asarray(indices)
-    if given.dtype.kind not in "iu":
-        raise TypeError(f"{op}: indices must be integers, got dtype {given.dtype}")
+def _integers(op: str, indices: Any, shape: Shape) -> Array:
+    given = integer_array(op, "indices", indices)
     if given.shape != shape:
         raise ValueError(f"{op}: indices must have shape {shape}, got {given.shape}")
+    return given
+
+
+def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
+    """Taps from flat positions, each of which must lie in the window that it is said to be the maximum of."""
+    given = _integers(op, indices, shape)
     positions = int(np.prod(g.size))
     legal = (given >= 0) & (given < positions)
     if legal.all():
@@ -46,6 +49,23 @@ def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
             tap = tap * kernel + steps
         if legal.all():
             return tap.reshape(shape).astype(np.uint8 if np.prod(g.kernel) <= 256 else np.int32)
+    raise ValueError(
+        f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
+    )
+
+
+def adaptive_indices(op: str, g: AdaptivePool, shape: Shape, indices: Any) -> Array:
+    """Flat positions in the image as int32, each of which must lie in the window that it is said to be from."""
+    given = _integers(op, indices, shape)
+    legal = (given >= 0) & (given < int(np.prod(g.size)))
+    if legal.all():
+        coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
+        legal = np.ones((), bool)
+        for axis, (at, size, out) in enumerate(zip(coordinates, g.size, g.out, strict=True)):
+            i = np.arange(out, dtype=np.int64).reshape(-1, *(1,) * (2 - axis))
+            legal = legal & (at >= i * size // out) & (at < -(-(i + 1) * size // out))
+        if legal.all():
+            return np.require(given, np.int32, "CA")
     raise ValueError(
         f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
     )

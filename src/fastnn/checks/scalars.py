@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-# A canonical padding: the same on all sides, a mode, or (low, high) per axis.
-Padding = int | str | tuple[tuple[int, int], ...]
+# A plain padding: the same on all sides, a mode, or per axis an int or (low, high).
+Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 PerAxis = int | tuple[int, ...]
 
 
@@ -78,24 +78,44 @@ def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis
         if value < low:
             raise ValueError(f"{op}: {name} must be at least {low}, got {value}")
         return value
+    if type(value) is tuple and len(value) == rank and _plain(value, low):
+        return value
     return _per_axis(op, name, value, rank, low)
 
 
+def _plain(value: tuple[Any, ...], low: int) -> bool:
+    """Whether a tuple needs no conversion: the case of every layer, and much faster to see than to convert."""
+    for v in value:
+        if type(v) is not int or v < low:
+            return False
+    return True
+
+
 def _per_axis(op: str, name: str, value: Any, rank: int, low: int) -> PerAxis:
-    entries = value if isinstance(value, (tuple, list)) else (value,)
-    ints = tuple(_index(v) for v in entries)
-    if None in ints:
-        raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
-    if isinstance(value, (tuple, list)) and len(ints) != rank:
+    entries = value if isinstance(value, (tuple, list)) else (value,) * rank
+    converted = [_index(v) for v in entries]
+    if len(converted) != rank:
         raise ValueError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
-    if min(ints) < low:  # type: ignore[type-var]
+    result = tuple(v for v in converted if v is not None)
+    if len(result) != rank:
+        raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
+    if min(result) < low:
         raise ValueError(f"{op}: {name} must be at least {low}, got {value!r:.80}")
-    return ints if isinstance(value, (tuple, list)) else ints[0]  # type: ignore[return-value]
+    return result
+
+
+def ints(op: str, name: str, value: Any) -> tuple[int, ...]:
+    """Any number of ints, none negative: a shape."""
+    if type(value) is tuple and _plain(value, 0):
+        return value
+    if not isinstance(value, (tuple, list)):
+        value = (value,)
+    return tuple(integer(op, name, v, 0) for v in value)
 
 
 def padding(op: str, value: Any, rank: int) -> Padding:
     """An int, one entry per axis (an int or (low, high)), or "valid", "same", "full"."""
-    if type(value) is int and value >= 0:
+    if (type(value) is int and value >= 0) or (type(value) is tuple and len(value) == rank and _plain(value, 0)):
         return value
     if isinstance(value, str):
         if value in ("valid", "same", "full"):

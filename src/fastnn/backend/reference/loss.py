@@ -1,0 +1,68 @@
+"""Cross-entropy of logits x (outer, n, inner) against class indices t (outer, inner).
+
+With logp = x - lse, lse = log(sum of exp(x)), class weights w and smoothing s, the loss of a position is
+``-(1 - s) * w[t] * logp[t] - s / n * sum over c of w[c] * logp[c]``, and 0 where t is ignore_index.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...checks import Softmax
+from ._common import Array, quiet
+
+
+def _targets(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
+    """Class indices (outer, 1, inner), 0 where ignored, and where they count."""
+    t = target.reshape(g.outer, 1, g.inner)
+    counts = t != ignore_index
+    return np.where(counts, t, 0), counts
+
+
+def _class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
+    w = np.ones(g.n, like.dtype) if weight is None else weight
+    return w[None, :, None]
+
+
+@quiet
+def cross_entropy_forward(
+    g: Softmax, logits: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+) -> tuple[Array, Array]:
+    """loss (outer * inner,) as in the head of this file, and lse (outer * inner,)."""
+    x = logits.reshape(g)
+    top = x.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
+    t, counts = _targets(g, target, ignore_index)
+    w = _class_weights(g, weight, x)
+    # lse - x, in an order that keeps the digits of x - max where lse is large.
+    nll = log_sum - (x - top)
+    loss = np.take_along_axis(w * nll, t, 1)
+    if label_smoothing:
+        loss = (1 - label_smoothing) * loss + label_smoothing / g.n * (w * nll).sum(axis=1, keepdims=True)
+    return np.where(counts, loss, x.dtype.type(0)).reshape(-1), (top + log_sum).reshape(-1)
+
+
+@quiet
+def cross_entropy_backward(
+    g: Softmax,
+    dloss: Array,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    lse: Array,
+) -> Array:
+    """loss = sum over c of q[c] * (lse - x[c]), q = (1 - s) * w[t] at t plus s / n * w everywhere.
+
+    Hence dlogits = dloss * (p * sum of q - q) with p = exp(x - lse), and 0 where the target is ignored.
+    """
+    x = logits.reshape(g)
+    t, counts = _targets(g, target, ignore_index)
+    w = _class_weights(g, weight, x)
+    hit = np.arange(g.n)[None, :, None] == t
+    q = np.where(hit, (1 - label_smoothing) * w, x.dtype.type(0)) + label_smoothing / g.n * w
+    p = np.exp(x - lse.reshape(g.outer, 1, g.inner))
+    p /= p.sum(axis=1, keepdims=True)  # lse is rounded: at 1e4 in float32 p would be wrong by 5e-4
+    dx = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
+    return np.where(counts, dx, x.dtype.type(0)).reshape(logits.shape)

@@ -1,0 +1,172 @@
+"""Normalisation: y = (x - mean) * rstd * weight + bias with rstd = 1 / sqrt(var + eps), var the biased variance.
+
+Batch norm sees x as (outer, channels, inner) with statistics over outer and inner; layer norm as (rows, columns)
+with statistics over the columns; group norm as (n, groups, channels, inner) with statistics over channels and inner.
+All arithmetic is in float64; results are rounded once.
+
+With xhat = (x - mean) * rstd and d = dy * weight, and means over what shares a statistic:
+dx = rstd * (d - mean(d) - xhat * mean(d * xhat)), dweight = sum of dy * xhat, dbias = sum of dy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...checks import GroupNorm, Norm
+from ._common import Array, quiet
+
+Axes = tuple[int, ...]
+Gradients = tuple[Array | None, Array | None, Array | None]
+
+
+def _moments(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array]:
+    """Mean, biased variance and rstd, with the reduced axes kept."""
+    mean = x.mean(axes, dtype=np.float64, keepdims=True)
+    var = np.square(x - mean).mean(axes, keepdims=True)
+    return mean, var, 1 / np.sqrt(var + eps)
+
+
+def _affine(xhat: Array, weight: Array | None, bias: Array | None, shape: Axes) -> Array:
+    """xhat * weight + bias, both of which broadcast in ``shape``."""
+    if weight is not None:
+        xhat = xhat * weight.reshape(shape)
+    return xhat if bias is None else xhat + bias.reshape(shape)
+
+
+def _gradients(
+    dy: Array, xhat: Array, rstd: Array, weight: Array | None, affine: Axes, shared: Axes, needs: tuple[bool, ...]
+) -> Gradients:
+    """dx, dweight, dbias as in the head of this file.
+
+    ``affine`` is the shape in which weight broadcasts, ``shared`` are the axes that share a statistic.
+    """
+    dx = dweight = dbias = None
+    if needs[0]:
+        d = _affine(dy.astype(np.float64), weight, None, affine)
+        dx = rstd * (d - d.mean(shared, keepdims=True) - xhat * (d * xhat).mean(shared, keepdims=True))
+    repeated = tuple(i for i, extent in enumerate(affine) if extent == 1)
+    if needs[1]:
+        dweight = (dy * xhat).sum(repeated).reshape(-1)
+    if needs[2]:
+        dbias = dy.sum(repeated, dtype=np.float64).reshape(-1)
+    return dx, dweight, dbias
+
+
+def _rounded(gradients: Gradients, x: Array) -> Gradients:
+    dx, dweight, dbias = (None if v is None else v.astype(x.dtype) for v in gradients)
+    return None if dx is None else dx.reshape(x.shape), dweight, dbias
+
+
+def _column(v: Array) -> Array:
+    """(channels,) to broadcast over (outer, channels, inner), in float64."""
+    return v.astype(np.float64)[:, None]
+
+
+@quiet
+def batch_norm_train_forward(
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array]:
+    """y, mean (channels,), rstd (channels,); running = momentum * running + (1 - momentum) * batch, in place.
+
+    The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner.
+    """
+    x3, affine = x.reshape(g), (1, g.channels, 1)
+    mean, var, rstd = _moments(x3, (0, 2), eps)
+    y = _affine((x3 - mean) * rstd, weight, bias, affine)
+    m = g.outer * g.inner
+    if running_mean is not None:
+        running_mean[:] = momentum * running_mean + (1 - momentum) * mean.reshape(-1)
+    if running_var is not None:
+        running_var[:] = momentum * running_var + (1 - momentum) * (m / (m - 1)) * var.reshape(-1)
+    return y.astype(x.dtype).reshape(x.shape), mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+
+
+@quiet
+def batch_norm_backward(
+    g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: tuple[bool, ...]
+) -> Gradients:
+    """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on x."""
+    xhat = (x.reshape(g) - _column(mean)) * _column(rstd)
+    return _rounded(
+        _gradients(dy.reshape(g), xhat, _column(rstd), weight, (1, g.channels, 1), (0, 2), needs), x
+    )  # fmt: skip
+
+
+@quiet
+def batch_norm_eval_forward(
+    g: Norm, x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
+) -> Array:
+    """y = (x - mean) * rstd * weight + bias with the running statistics."""
+    xhat = (x.reshape(g) - _column(mean)) / np.sqrt(_column(var) + eps)
+    return _affine(xhat, weight, bias, (1, g.channels, 1)).astype(x.dtype).reshape(x.shape)
+
+
+@quiet
+def batch_norm_eval_backward(
+    g: Norm,
+    dy: Array,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    var: Array,
+    eps: float,
+    needs: tuple[bool, ...],
+) -> Gradients:
+    """y = (x - mean) * rstd * weight + bias with constant mean and rstd, hence dx = dy * weight * rstd."""
+    rstd = 1 / np.sqrt(_column(var) + eps)
+    dy3, affine = dy.reshape(g), (1, g.channels, 1)
+    xhat = (x.reshape(g) - _column(mean)) * rstd
+    _, dweight, dbias = _gradients(dy3, xhat, rstd, weight, affine, (0, 2), (False, *needs[1:]))
+    return _rounded((_affine(dy3 * rstd, weight, None, affine) if needs[0] else None, dweight, dbias), x)
+
+
+@quiet
+def layer_norm_forward(
+    g: Norm, x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """y, mean (outer,), rstd (outer,) for x as (outer, inner), weight and bias (inner,)."""
+    x2 = x.reshape(g.outer, g.inner)
+    mean, _, rstd = _moments(x2, (1,), eps)
+    y = _affine((x2 - mean) * rstd, weight, bias, (1, g.inner))
+    return y.astype(x.dtype).reshape(x.shape), mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+
+
+@quiet
+def layer_norm_backward(
+    g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: tuple[bool, ...]
+) -> Gradients:
+    """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on the row."""
+    xhat = (x.reshape(g.outer, g.inner) - _column(mean)) * _column(rstd)
+    dy2 = dy.reshape(g.outer, g.inner)
+    dx, dweight, dbias = _gradients(dy2, xhat, _column(rstd), weight, (1, g.inner), (1,), needs)
+    return _rounded((dx, dweight, dbias), x)
+
+
+@quiet
+def group_norm_forward(
+    g: GroupNorm, x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    """y, mean (n, groups), rstd (n, groups); weight and bias (groups * channels,)."""
+    x4 = x.reshape(g)
+    mean, _, rstd = _moments(x4, (2, 3), eps)
+    y = _affine((x4 - mean) * rstd, weight, bias, (1, g.groups, g.channels, 1))
+    statistics = (v.astype(x.dtype).reshape(g.n, g.groups) for v in (mean, rstd))
+    return y.astype(x.dtype).reshape(x.shape), *statistics
+
+
+@quiet
+def group_norm_backward(
+    g: GroupNorm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: tuple[bool, ...]
+) -> Gradients:
+    """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on the sample's group."""
+    mean4, rstd4 = (v.astype(np.float64).reshape(g.n, g.groups, 1, 1) for v in (mean, rstd))
+    xhat = (x.reshape(g) - mean4) * rstd4
+    affine = (1, g.groups, g.channels, 1)
+    return _rounded(_gradients(dy.reshape(g), xhat, rstd4, weight, affine, (2, 3), needs), x)

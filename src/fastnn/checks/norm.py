@@ -1,0 +1,150 @@
+"""The checks of normalisation: how x splits into statistics, affine parameters and running statistics."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from . import scalars
+from .arrays import Array, Shape, array, in_place, no_overlap, operand, optional
+
+
+class Norm(NamedTuple):
+    """x as (outer, channels, inner): batch norm has one statistic per channel, layer norm (channels = 1) per row."""
+
+    outer: int
+    channels: int
+    inner: int
+
+
+class GroupNorm(NamedTuple):
+    """x as (n, groups, channels, inner), ``channels`` per group: one statistic per sample and group."""
+
+    n: int
+    groups: int
+    channels: int
+    inner: int
+
+
+@lru_cache(maxsize=1024)
+def _batch_geometry(op: str, x: Shape, training: bool) -> Norm:
+    if len(x) < 2:
+        raise ValueError(f"{op}: x must have at least 2 axes (n, c, ...), got shape {x}")
+    g = Norm(x[0], x[1], math.prod(x[2:]))
+    if training and g.outer * g.inner < 2:
+        raise ValueError(f"{op}: training needs more than one value per channel, got x of shape {x}")
+    return g
+
+
+@lru_cache(maxsize=1024)
+def _layer_geometry(op: str, x: Shape, normalized: Shape) -> Norm:
+    lead = len(x) - len(normalized)
+    if not normalized or 0 in normalized or x[max(lead, 0) :] != normalized:
+        raise ValueError(f"{op}: x of shape {x} does not end in normalized_shape {normalized} (not empty)")
+    return Norm(math.prod(x[:lead]), 1, math.prod(normalized))
+
+
+@lru_cache(maxsize=1024)
+def _group_geometry(op: str, x: Shape, num_groups: int | None) -> GroupNorm:
+    """None groups are as many as channels: instance norm, which needs space to have statistics at all."""
+    if len(x) < (3 if num_groups is None else 2) or 0 in x[1:]:
+        raise ValueError(
+            f"{op}: x must have axes (n, c, ...), {'at least one of them spatial, ' if num_groups is None else ''}"
+            f"and only the batch may be empty, got shape {x}"
+        )
+    inner = math.prod(x[2:])
+    if num_groups is None:
+        if inner < 2:
+            raise ValueError(f"{op}: needs more than one spatial element, got x of shape {x}")
+        return GroupNorm(x[0], x[1], 1, inner)
+    if num_groups < 1 or x[1] % num_groups:
+        raise ValueError(f"{op}: num_groups={num_groups} does not divide the {x[1]} channels of x of shape {x}")
+    return GroupNorm(x[0], num_groups, x[1] // num_groups, inner)
+
+
+def _eps(op: str, eps: Any) -> float:
+    return scalars.real(op, "eps", eps, 0.0)
+
+
+def batch_norm(
+    op: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    training: Any,
+    momentum: Any,
+    eps: Any,
+) -> tuple[Norm, Array, Array | None, Array | None, Array | None, Array | None, bool, float, float]:
+    """Of ``batch_norm``: all its arguments, clean; the running statistics writeable in training."""
+    x = array(op, "x", x)
+    training = scalars.flag(op, "training", training)
+    g = _batch_geometry(op, x.shape, training)
+    shape = (g.channels,)
+    weight = optional(op, "weight", weight, x.dtype, shape)
+    bias = optional(op, "bias", bias, x.dtype, shape)
+    momentum = scalars.real(op, "momentum", momentum, 0.0, 1.0)
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{op}: running_mean and running_var must both be given or both be None, x of shape {x.shape}")
+    if not training:
+        if running_mean is None:
+            raise ValueError(f"{op}: evaluation needs running_mean and running_var, got None for x of shape {x.shape}")
+        running_mean = operand(op, "running_mean", running_mean, x.dtype, shape)
+        running_var = operand(op, "running_var", running_var, x.dtype, shape)
+    elif running_mean is not None:
+        running_mean = in_place(op, "running_mean", running_mean, x.dtype, shape)
+        running_var = in_place(op, "running_var", running_var, x.dtype, shape)
+        no_overlap(op, {"running_mean": running_mean, "running_var": running_var}, x=x, weight=weight, bias=bias)
+    return g, x, running_mean, running_var, weight, bias, training, momentum, _eps(op, eps)
+
+
+def layer_norm(
+    op: str, x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any
+) -> tuple[Norm, Array, Array | None, Array | None, float]:
+    """Of ``layer_norm``: weight and bias come out flat."""
+    x = array(op, "x", x)
+    if type(normalized_shape) is int:
+        normalized_shape = (normalized_shape,)
+    shape = scalars.ints(op, "normalized_shape", normalized_shape)
+    g = _layer_geometry(op, x.shape, shape)
+    weight = optional(op, "weight", weight, x.dtype, shape)
+    bias = optional(op, "bias", bias, x.dtype, shape)
+    flat = (None if weight is None else weight.reshape(-1)), (None if bias is None else bias.reshape(-1))
+    return g, x, *flat, _eps(op, eps)
+
+
+def group_norm(
+    op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any
+) -> tuple[GroupNorm, Array, Array | None, Array | None, float]:
+    """Of ``group_norm`` and, with None groups, ``instance_norm``."""
+    x = array(op, "x", x)
+    if num_groups is not None:
+        num_groups = scalars.integer(op, "num_groups", num_groups)
+    g = _group_geometry(op, x.shape, num_groups)
+    shape = (g.groups * g.channels,)
+    return (
+        g,
+        x,
+        optional(op, "weight", weight, x.dtype, shape),
+        optional(op, "bias", bias, x.dtype, shape),
+        _eps(op, eps),
+    )
+
+
+def norm_backward(
+    op: str, dy: Any, x: Array, mean: Any, rstd: Any, shape: Shape
+) -> tuple[Array, Array | None, Array | None]:
+    """dy of x's shape, and mean and rstd of ``shape`` where both are given."""
+    dy = operand(op, "dy", dy, x.dtype, x.shape)
+    if (mean is None) != (rstd is None):
+        raise ValueError(f"{op}: mean and rstd must both be given or both be None, for x of shape {x.shape}")
+    return dy, optional(op, "mean", mean, x.dtype, shape), optional(op, "rstd", rstd, x.dtype, shape)
+
+
+def batch_norm_backward(op: str, x: Any, weight: Any, eps: Any) -> tuple[Norm, Array, Array | None, float]:
+    """Of ``batch_norm_backward``, but for what `norm_backward` checks."""
+    x = array(op, "x", x)
+    g = _batch_geometry(op, x.shape, True)
+    return g, x, optional(op, "weight", weight, x.dtype, (g.channels,)), _eps(op, eps)

@@ -1,0 +1,43 @@
+"""The checks of optimiser steps. All come before the first write, so that a refused call has changed nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from . import scalars
+from .arrays import Array, in_place, no_overlap, operand
+
+
+def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
+    """Param, grad and state as flat arrays: views of what was given, but for a grad that had to be copied."""
+    param = in_place(op, "param", param)
+    grad = operand(op, "grad", grad, param.dtype, param.shape)
+    targets = {name: in_place(op, name, a, param.dtype, param.shape) for name, a in state.items()}
+    no_overlap(op, {"param": param, **targets}, grad=grad)
+    return [a.reshape(-1) for a in (param, grad, *targets.values())]
+
+
+def rate(op: str, name: str, value: Any) -> float:
+    """A finite number of at least 0."""
+    return scalars.real(op, name, value, 0.0)
+
+
+def decay(op: str, name: str, value: Any) -> float:
+    """A number in [0, 1)."""
+    return scalars.real(op, name, value, 0.0, 1.0, open_high=True)
+
+
+def betas(op: str, value: Any) -> tuple[float, float]:
+    """Two numbers in [0, 1)."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"{op}: betas must be a pair of numbers, got {value!r:.80}")
+    return decay(op, "betas", value[0]), decay(op, "betas", value[1])
+
+
+def step_count(op: str, value: Any) -> int:
+    """An int in [1, 2**63)."""
+    step = scalars.integer(op, "step", value, 1)
+    if step >= 2**63:
+        raise ValueError(f"{op}: step must be below 2**63, got a number of {int(math.log10(step)) + 1} digits")
+    return step

@@ -1,0 +1,245 @@
+"""Adaptive pooling in one and two dimensions: the windows follow from the output size (SPEC A4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+
+
+def _adaptive_avg_pool(op: str, rank: int, x: Any, output_size: Any) -> Any:
+    g, x_ = checks.adaptive_pool(op, rank, raw(x), output_size)
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.adaptive_avg_pool_backward(g, dy),)
+
+    return record(op, ops.adaptive_avg_pool_forward(g, x_), (x,), vjp)
+
+
+def _adaptive_avg_pool_backward(op: str, rank: int, dy: Any, x_shape: Any, output_size: Any) -> Array:
+    g, dy = checks.adaptive_pool_backward(op, rank, raw(dy), raw(x_shape), output_size)
+    return backend.current().adaptive_avg_pool_backward(g, dy)  # type: ignore[no-any-return]
+
+
+def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:
+    g, x_ = checks.adaptive_pool(op, rank, raw(x), output_size)
+    return_indices = checks.flag(op, "return_indices", return_indices)
+    ops = backend.current()
+    y, index = ops.adaptive_max_pool_forward(g, x_)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.adaptive_max_pool_backward(g, dy, index),)
+
+    y = record(op, y, (x,), vjp)
+    return (y, index.astype(np.int64)) if return_indices else y
+
+
+def _adaptive_max_pool_backward(op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any) -> Array:
+    dy, x = raw(dy), raw(x)
+    if indices is None:
+        x = checks.array(op, "x", x)
+    g, dy = checks.adaptive_pool_backward(op, rank, dy, x, output_size)
+    ops = backend.current()
+    if indices is not None:
+        index = checks.adaptive_indices(op, g, dy.shape, indices)
+    else:
+        checks.same_dtype(op, "x", x, dy.dtype)
+        index = ops.adaptive_max_pool_forward(g, x)[1]
+    return ops.adaptive_max_pool_backward(g, dy, index)  # type: ignore[no-any-return]
+
+
+def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
+    """Mean of each of ``output_size`` windows; size 1 is global average pooling (SPEC A4).
+
+    Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, h, w)
+        The images, float32 or float64.
+    output_size : int or (int or None, int or None)
+        Size of the output; None keeps that of ``x``.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (n, c, oh, ow)
+        The means; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For a wrong shape, or an output size below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 1)
+    array([[[[7.5]]]])
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, x, output_size)
+
+
+def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
+    """Gradient of `adaptive_avg_pool2d` (SPEC A4).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, oh, ow)
+        The gradient of the output.
+    x_shape : tuple of int, or ndarray
+        The shape of what `adaptive_avg_pool2d` got, or the array itself.
+    output_size
+        What `adaptive_avg_pool2d` got.
+
+    Returns
+    -------
+    ndarray, shape (n, c, h, w)
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `adaptive_avg_pool2d`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool2d_backward(np.ones((1, 1, 1, 1)), (1, 1, 2, 2), 1)
+    array([[[[0.25, 0.25],
+             [0.25, 0.25]]]])
+    """
+    return _adaptive_avg_pool_backward("adaptive_avg_pool2d_backward", 2, dy, x_shape, output_size)
+
+
+def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
+    """Mean of each window of sequences (n, c, w): `adaptive_avg_pool2d` with one spatial axis (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2)
+    array([[[2., 4.]]])
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
+
+
+def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
+    """Gradient of `adaptive_avg_pool1d`, as `adaptive_avg_pool2d_backward` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool1d_backward(np.array([[[2.0, 4.0]]]), (1, 1, 3), 2)
+    array([[[1., 3., 2.]]])
+    """
+    return _adaptive_avg_pool_backward("adaptive_avg_pool1d_backward", 1, dy, x_shape, output_size)
+
+
+def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum of each of ``output_size`` windows, those of `adaptive_avg_pool2d` (SPEC A4).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, h, w)
+        The images, float32 or float64.
+    output_size : int or (int or None, int or None)
+        Size of the output; None keeps that of ``x``.
+    return_indices : bool
+        Also return where each maximum was.
+
+    Returns
+    -------
+    y : ndarray or Tensor, shape (n, c, oh, ow)
+        The maxima, NaN where a window holds one; a tensor if ``x`` is one. Among equals the first counts.
+    indices : ndarray of int64, shape (n, c, oh, ow)
+        Flat positions ``row * w + column`` in the image; with ``return_indices`` only.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For a wrong shape, or an output size below 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), (1, 2))
+    array([[[[13., 15.]]]])
+    """
+    return _adaptive_max_pool("adaptive_max_pool2d", 2, x, output_size, return_indices)
+
+
+def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
+    """Gradient of `adaptive_max_pool2d` (SPEC A4).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, oh, ow)
+        The gradient of the output.
+    x : array_like, shape (n, c, h, w)
+        What `adaptive_max_pool2d` got; where ``indices`` are given its shape is enough.
+    output_size
+        What `adaptive_max_pool2d` got.
+    indices : array_like of int, optional
+        What `adaptive_max_pool2d` returned with ``return_indices=True``; else they are computed again.
+
+    Returns
+    -------
+    ndarray, shape (n, c, h, w)
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `adaptive_max_pool2d`, if ``dy`` has not the shape of its output, and if an index lies outside
+        its window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool2d_backward(np.ones((1, 1, 1, 1)), np.array([[[[1.0, 3.0], [3.0, 2.0]]]]), 1)
+    array([[[[0., 1.],
+             [0., 0.]]]])
+    """
+    return _adaptive_max_pool_backward("adaptive_max_pool2d_backward", 2, dy, x, output_size, indices)
+
+
+def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum of each window of sequences (n, c, w): `adaptive_max_pool2d` with one spatial axis (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool1d(np.array([[[1.0, 3.0, 2.0, 5.0]]]), 2, return_indices=True)
+    (array([[[3., 5.]]]), array([[[1, 3]]]))
+    """
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
+
+
+def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
+    """Gradient of `adaptive_max_pool1d`, as `adaptive_max_pool2d_backward` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 3.0, 2.0]]]), 2)
+    array([[[0., 2., 0.]]])
+    """
+    return _adaptive_max_pool_backward("adaptive_max_pool1d_backward", 1, dy, x, output_size, indices)

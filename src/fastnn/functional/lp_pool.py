@@ -1,0 +1,162 @@
+"""L_p pooling in one and two dimensions (SPEC A4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+
+
+def _lp_pool(
+    op: str, rank: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: bool, padding: Any
+) -> Any:
+    g, x_ = checks.pool(op, rank, raw(x), kernel_size, stride, padding, 1, ceil_mode)
+    p = checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
+    ops = backend.current()
+    y = ops.lp_pool_forward(g, x_, p)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.lp_pool_backward(g, dy, x_, y, p),)
+
+    return record(op, y, (x,), vjp)
+
+
+def _lp_pool_backward(
+    op: str, rank: int, dy: Any, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: bool, padding: Any
+) -> Array:
+    x = checks.array(op, "x", raw(x))
+    g, dy = checks.pool_backward(op, rank, raw(dy), x, kernel_size, stride, padding, 1, ceil_mode)
+    checks.same_dtype(op, "x", x, dy.dtype)
+    p = checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
+    ops = backend.current()
+    return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)  # type: ignore[no-any-return]
+
+
+def lp_pool2d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
+) -> Any:
+    """Norm of each window: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
+
+    PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
+    whole; here a window is the norm of the elements that it has.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, h, w)
+        The images, float32 or float64.
+    norm_type : float
+        The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+    kernel_size : int or (int, int)
+        Size of the window.
+    stride : int or (int, int), optional
+        Step of the window; its size by default.
+    ceil_mode : bool
+        Round the output size up, as in `max_pool2d`.
+    padding : int, (int, int), ((int, int), (int, int)) or str
+        Zeros around the image, in the forms of `conv2d`. Every window must hold an element of ``x``.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (n, c, oh, ow)
+        The norms; a tensor if ``x`` is one. The gradient is 0 where an element or its window's norm is 0.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an exponent that is not above 0 and finite, a kernel larger than the padded image, or a window
+        that would hold padding only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool2d(np.array([[[[3.0, 0.0], [0.0, -4.0]]]]), 2, 2)
+    array([[[[5.]]]])
+    """
+    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode, padding)
+
+
+def lp_pool2d_backward(
+    dy: Any,
+    x: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Any = 0,
+) -> Array:
+    """Gradient of `lp_pool2d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, oh, ow)
+        The gradient of the output.
+    x : array_like, shape (n, c, h, w)
+        What `lp_pool2d` got.
+    norm_type, kernel_size, stride, ceil_mode, padding
+        What `lp_pool2d` got.
+
+    Returns
+    -------
+    ndarray, shape (n, c, h, w)
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lp_pool2d`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool2d_backward(np.array([[[[5.0]]]]), np.array([[[[3.0, 0.0], [0.0, -4.0]]]]), 2, 2)
+    array([[[[ 3.,  0.],
+             [ 0., -4.]]]])
+    """
+    return _lp_pool_backward("lp_pool2d_backward", 2, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+
+
+def lp_pool1d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
+) -> Any:
+    """Norm of each window of sequences (n, c, w): `lp_pool2d` with one spatial axis (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool1d(np.array([[[3.0, -4.0, 0.0, 1.0]]]), 2, 2)
+    array([[[5., 1.]]])
+    """
+    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode, padding)
+
+
+def lp_pool1d_backward(
+    dy: Any,
+    x: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Any = 0,
+) -> Array:
+    """Gradient of `lp_pool1d`, as `lp_pool2d_backward` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool1d_backward(np.array([[[5.0]]]), np.array([[[3.0, -4.0]]]), 2, 2)
+    array([[[ 3., -4.]]])
+    """
+    return _lp_pool_backward("lp_pool1d_backward", 1, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)

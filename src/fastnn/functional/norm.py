@@ -1,0 +1,377 @@
+"""Batch, layer, instance and group normalisation (SPEC B)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+Gradients = tuple[Array, Array, Array]
+
+_ALL = (True, True, True)
+
+
+def batch_norm(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.99,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B1, B2).
+
+    In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
+    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance.
+    In evaluation the running statistics are used.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, ...)
+        The input, float32 or float64.
+    running_mean, running_var : ndarray, shape (c,), or None
+        Running statistics of the dtype of ``x``, both or neither; needed in evaluation, and in training
+        C-contiguous and writeable.
+    weight, bias : array_like or Tensor, shape (c,), optional
+        Scale and shift.
+    training : bool
+        Whether to use and track the statistics of ``x``.
+    momentum : float
+        Share of the old running statistics that is kept, in [0, 1], as in Keras, Flax and ONNX. PyTorch's
+        ``momentum`` is one minus this.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight`` or ``bias`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, a mixture, or running statistics that are no arrays.
+    ValueError
+        For shapes that don't fit, fewer than two values per channel in training (SPEC B3), or running
+        statistics that cannot be updated in place; nothing has changed then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> F.batch_norm(np.array([[1.0], [3.0]]), mean, var, training=True, momentum=0.75, eps=0.0)
+    array([[-1.],
+           [ 1.]])
+    >>> mean, var
+    (array([0.5]), array([1.25]))
+    """
+    g, x_, rmean, rvar, w_, b_, training, momentum, eps = checks.batch_norm(
+        "batch_norm", raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps
+    )
+    ops = backend.current()
+    if training:
+        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps)
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return ops.batch_norm_backward(g, dy, x_, w_, mean, rstd, needs)
+
+    else:
+        # Copies, since a later training step may change the running statistics before the backward.
+        mean, var = np.array(rmean), np.array(rvar)
+        y = ops.batch_norm_eval_forward(g, x_, mean, var, w_, b_, eps)
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return ops.batch_norm_eval_backward(g, dy, x_, w_, mean, var, eps, needs)
+
+    return record("batch_norm", y, (x, weight, bias), vjp)
+
+
+def batch_norm_backward(
+    dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+) -> Gradients:
+    """Gradients of `batch_norm` in training (SPEC B1).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, ...)
+        The gradient of the output.
+    x, weight, eps
+        What `batch_norm` got.
+    mean, rstd : array_like, shape (c,), optional
+        Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither; computed again where missing.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shape of ``x``, and twice ``(c,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm`, and for shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> dx, dweight, dbias = F.batch_norm_backward(np.array([[1.0], [3.0]]), np.array([[-1.0], [1.0]]), eps=0.0)
+    >>> dx, dweight, dbias
+    (array([[0.],
+           [0.]]), array([2.]), array([4.]))
+    """
+    op = "batch_norm_backward"
+    g, x, weight, eps = checks.batch_norm_backward(op, raw(x), raw(weight), eps)
+    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), (g.channels,))
+    ops = backend.current()
+    if mean is None:
+        _, mean, rstd = ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+
+
+def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Normalise each sample over its last axes: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B4).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (..., *normalized_shape)
+        The input, float32 or float64.
+    normalized_shape : int or tuple of int
+        The last axes of ``x``, over which mean and (biased) variance are taken.
+    weight, bias : array_like or Tensor, shape normalized_shape, optional
+        Scale and shift.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight`` or ``bias`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.layer_norm(np.array([[1.0, 3.0], [5.0, -5.0]]), 2, eps=0.0)
+    array([[-1.,  1.],
+           [ 1., -1.]])
+    """
+    g, x_, w_, b_, eps = checks.layer_norm("layer_norm", raw(x), normalized_shape, raw(weight), raw(bias), eps)
+    ops = backend.current()
+    y, mean, rstd = ops.layer_norm_forward(g, x_, w_, b_, eps)
+    shape = x_.shape[x_.ndim - _axes(normalized_shape) :]
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        dx, dweight, dbias = ops.layer_norm_backward(g, dy, x_, w_, mean, rstd, needs)
+        return dx, *(None if d is None else d.reshape(shape) for d in (dweight, dbias))
+
+    return record("layer_norm", y, (x, weight, bias), vjp)
+
+
+def _axes(normalized_shape: Any) -> int:
+    return len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
+
+
+def layer_norm_backward(
+    dy: Any,
+    x: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    eps: float = 1e-5,
+    mean: Any = None,
+    rstd: Any = None,
+) -> Gradients:
+    """Gradients of `layer_norm` (SPEC B4).
+
+    Parameters
+    ----------
+    dy : array_like
+        The gradient of the output, of the shape of ``x``.
+    x, normalized_shape, weight, eps
+        What `layer_norm` got.
+    mean, rstd : array_like, optional
+        Mean and ``1 / sqrt(var + eps)``, of the shape of ``x`` without its normalized axes, both or neither;
+        computed again where missing.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shape of ``x``, and twice ``normalized_shape``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `layer_norm`, and for shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.layer_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 2, eps=0.0)
+    (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
+    """
+    op = "layer_norm_backward"
+    g, x, weight, _, eps = checks.layer_norm(op, raw(x), normalized_shape, raw(weight), None, eps)
+    lead = x.ndim - _axes(normalized_shape)
+    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), x.shape[:lead])
+    ops = backend.current()
+    if mean is None or rstd is None:
+        _, mean, rstd = ops.layer_norm_forward(g, x, None, None, eps)
+    dx, dweight, dbias = ops.layer_norm_backward(g, dy, x, weight, mean.reshape(-1), rstd.reshape(-1), _ALL)
+    return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
+
+
+def _group_norm(op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: float) -> Any:
+    g, x_, w_, b_, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), raw(bias), eps)
+    ops = backend.current()
+    y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        return ops.group_norm_backward(g, dy, x_, w_, mean, rstd, needs)
+
+    return record(op, y, (x, weight, bias), vjp)
+
+
+def _group_norm_backward(
+    op: str, dy: Any, x: Any, num_groups: Any, weight: Any, eps: float, mean: Any, rstd: Any
+) -> Gradients:
+    g, x, weight, _, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), None, eps)
+    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), (g.n, g.groups))
+    ops = backend.current()
+    if mean is None:
+        _, mean, rstd = ops.group_norm_forward(g, x, None, None, eps)
+    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+
+
+def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Normalise each sample over groups of channels and space (SPEC B6).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, ...)
+        The input, float32 or float64.
+    num_groups : int
+        Number of groups, a divisor of ``c``; each takes ``c // num_groups`` neighbouring channels.
+    weight, bias : array_like or Tensor, shape (c,), optional
+        Scale and shift.
+    eps : float
+        Added to the (biased) variance.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight`` or ``bias`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.group_norm(np.array([[1.0, 3.0, 5.0, -5.0]]), 2, eps=0.0)
+    array([[-1.,  1.,  1., -1.]])
+    """
+    return _group_norm("group_norm", x, checks.integer("group_norm", "num_groups", num_groups), weight, bias, eps)
+
+
+def group_norm_backward(
+    dy: Any, x: Any, num_groups: int, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+) -> Gradients:
+    """Gradients of `group_norm` (SPEC B6).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, ...)
+        The gradient of the output.
+    x, num_groups, weight, eps
+        What `group_norm` got.
+    mean, rstd : array_like, shape (n, num_groups), optional
+        Mean and ``1 / sqrt(var + eps)``, both or neither; computed again where missing.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shape of ``x``, and twice ``(c,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `group_norm`, and for shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.group_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 1, eps=0.0)
+    (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
+    """
+    groups = checks.integer("group_norm_backward", "num_groups", num_groups)
+    return _group_norm_backward("group_norm_backward", dy, x, groups, weight, eps, mean, rstd)
+
+
+def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+    """Normalise each sample and channel over space, in training and evaluation alike (SPEC B5).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, ...)
+        The input, float32 or float64, with more than one spatial element.
+    weight, bias : array_like or Tensor, shape (c,), optional
+        Scale and shift.
+    eps : float
+        Added to the (biased) variance.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight`` or ``bias`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, or one spatial element only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.instance_norm(np.array([[[1.0, 3.0], [5.0, -5.0]]]), eps=0.0)
+    array([[[-1.,  1.],
+            [ 1., -1.]]])
+    """
+    return _group_norm("instance_norm", x, None, weight, bias, eps)
+
+
+def instance_norm_backward(
+    dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+) -> Gradients:
+    """Gradients of `instance_norm`: ``dx, dweight, dbias``, as `group_norm_backward` with c groups (SPEC B5).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
+    (array([[[0., 0.]]]), array([2.]), array([4.]))
+    """
+    return _group_norm_backward("instance_norm_backward", dy, x, None, weight, eps, mean, rstd)

@@ -1,0 +1,237 @@
+"""Fused optimiser steps (SPEC G): parameters and state change in place, nothing is returned.
+
+All arrays of a call have one shape and dtype, any number of axes; param and state are C-contiguous and
+writeable, and share no memory. If a check fails nothing has changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend, checks
+from ..autograd import raw
+
+
+def sgd_step(
+    param: Any,
+    grad: Any,
+    momentum_buffer: Any = None,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> None:
+    """Stochastic gradient descent, with momentum or Nesterov's (SPEC G1, G2, G3).
+
+    ``g = grad + weight_decay * param; d = momentum * d - lr * g; param += d``, and with Nesterov's form
+    ``param += momentum * d - lr * g``. PyTorch's buffer is ``-d / lr`` for a constant ``lr``.
+
+    Parameters
+    ----------
+    param : ndarray or Tensor
+        Changed in place, float32 or float64.
+    grad : array_like
+        The gradient.
+    momentum_buffer : ndarray, optional
+        The last step d, changed in place, zeros before the first step; needed if ``momentum`` is not 0.
+    lr, momentum, weight_decay : float
+        At least 0.
+    nesterov : bool
+        Look ahead; needs momentum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, d = np.array([1.0]), np.array([-2.0])
+    >>> F.sgd_step(x, np.array([1.0]), d, lr=0.5, momentum=0.5)
+    >>> x, d
+    (array([-0.5]), array([-1.5]))
+    """
+    op = "sgd_step"
+    lr, momentum, decay = (
+        checks.rate(op, "lr", lr),
+        checks.rate(op, "momentum", momentum),
+        checks.rate(op, "weight_decay", weight_decay),
+    )
+    nesterov = checks.flag(op, "nesterov", nesterov)
+    if momentum and momentum_buffer is None:
+        raise ValueError(f"{op}: momentum={momentum} needs a momentum_buffer of the shape of param")
+    if nesterov and not momentum:
+        raise ValueError(f"{op}: nesterov needs momentum above 0, got {momentum}")
+    if momentum_buffer is None:
+        p, g = checks.step_arrays(op, raw(param), raw(grad))
+        d = None
+    else:
+        p, g, d = checks.step_arrays(op, raw(param), raw(grad), momentum_buffer=raw(momentum_buffer))
+    backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay)
+
+
+def _adam(
+    op: str,
+    decoupled: bool,
+    param: Any,
+    grad: Any,
+    exp_avg: Any,
+    exp_avg_sq: Any,
+    step: int,
+    lr: float,
+    betas: Any,
+    eps: float,
+    weight_decay: float,
+) -> None:
+    step = checks.step_count(op, step)
+    lr, eps, decay = (
+        checks.rate(op, "lr", lr),
+        checks.rate(op, "eps", eps),
+        checks.rate(op, "weight_decay", weight_decay),
+    )
+    beta1, beta2 = checks.betas(op, betas)
+    p, g, m, v = checks.step_arrays(op, raw(param), raw(grad), exp_avg=raw(exp_avg), exp_avg_sq=raw(exp_avg_sq))
+    backend.current().adam_step(p, g, m, v, step, lr, beta1, beta2, eps, decay, decoupled)
+
+
+def adam_step(
+    param: Any,
+    grad: Any,
+    exp_avg: Any,
+    exp_avg_sq: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+) -> None:
+    """Adam with bias correction (SPEC G7).
+
+    ``g = grad + weight_decay * param; m = b1*m + (1 - b1)*g; v = b2*v + (1 - b2)*g**2;
+    param -= lr * mhat / (sqrt(vhat) + eps)`` with ``mhat = m / (1 - b1**step)``, ``vhat = v / (1 - b2**step)``.
+
+    Parameters
+    ----------
+    param : ndarray or Tensor
+        Changed in place, float32 or float64.
+    grad : array_like
+        The gradient.
+    exp_avg, exp_avg_sq : ndarray
+        m and v, changed in place, zeros before the first step.
+    step : int
+        The number of this step, from 1.
+    lr, eps, weight_decay : float
+        At least 0.
+    betas : (float, float)
+        b1 and b2, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> F.adam_step(x, np.array([4.0]), m, v, step=1, lr=0.25, eps=0.0)
+    >>> x.round(12), m.round(12), v.round(12)
+    (array([0.75]), array([0.4]), array([0.016]))
+    """
+    _adam("adam_step", False, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay)
+
+
+def adamw_step(
+    param: Any,
+    grad: Any,
+    exp_avg: Any,
+    exp_avg_sq: Any,
+    *,
+    step: int,
+    lr: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.01,
+) -> None:
+    """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step (SPEC G7).
+
+    Parameters
+    ----------
+    param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay
+        As in `adam_step`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `adam_step`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, m, v = np.array([1.0]), np.zeros(1), np.zeros(1)
+    >>> F.adamw_step(x, np.array([4.0]), m, v, step=1, lr=0.25, eps=0.0, weight_decay=0.5)
+    >>> x.round(12)
+    array([0.625])
+    """
+    _adam("adamw_step", True, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay)
+
+
+def rmsprop_step(
+    param: Any,
+    grad: Any,
+    square_avg: Any,
+    *,
+    lr: float,
+    alpha: float = 0.9,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    eps_inside: bool = True,
+) -> None:
+    """RMSprop (SPEC G5, G8).
+
+    ``g = grad + weight_decay * param; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
+
+    Parameters
+    ----------
+    param : ndarray or Tensor
+        Changed in place, float32 or float64.
+    grad : array_like
+        The gradient.
+    square_avg : ndarray
+        s, changed in place, zeros before the first step.
+    lr, eps, weight_decay : float
+        At least 0.
+    alpha : float
+        Share of the old s that is kept, in [0, 1).
+    eps_inside : bool
+        False gives PyTorch's form, ``param -= lr * g / (sqrt(s) + eps)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, s = np.array([1.0]), np.array([0.0])
+    >>> F.rmsprop_step(x, np.array([2.0]), s, lr=0.25, alpha=0.75, eps=0.0)
+    >>> x, s
+    (array([0.5]), array([1.]))
+    """
+    op = "rmsprop_step"
+    lr, eps, decay = (
+        checks.rate(op, "lr", lr),
+        checks.rate(op, "eps", eps),
+        checks.rate(op, "weight_decay", weight_decay),
+    )
+    alpha, inside = checks.decay(op, "alpha", alpha), checks.flag(op, "eps_inside", eps_inside)
+    p, g, s = checks.step_arrays(op, raw(param), raw(grad), square_avg=raw(square_avg))
+    backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, inside)

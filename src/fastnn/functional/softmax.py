@@ -1,0 +1,155 @@
+"""Softmax and its logarithm (SPEC C)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+Array = np.ndarray[Any, Any]
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, at least one axis.
+    axis : int
+        The axis that shall sum to 1.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one. A row with +inf, or with -inf only, is NaN.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``x`` has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softmax(np.array([[0.0, 0.0], [1e4, -1e4]]))
+    array([[0.5, 0.5],
+           [1. , 0. ]])
+    """
+    g, x_ = checks.softmax("softmax", raw(x), axis)
+    ops = backend.current()
+    y = ops.softmax_forward(g, x_)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.softmax_backward(g, dy, y),)
+
+    return record("softmax", y, (x,), vjp)
+
+
+def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+    """Gradient of `softmax` from its output, with the full Jacobian: ``y * (dy - sum of dy * y)`` (SPEC C).
+
+    Parameters
+    ----------
+    dy, y : array_like
+        The gradient of the output, and the output; of one shape and dtype.
+    axis : int
+        What `softmax` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or an axis that is not there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softmax_backward(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
+    array([ 0.25, -0.25])
+    """
+    g, y = checks.softmax("softmax_backward", raw(y), axis, "y")
+    dy = checks.operand("softmax_backward", "dy", raw(dy), y.dtype, y.shape)
+    return backend.current().softmax_backward(g, dy, y)  # type: ignore[no-any-return]
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, at least one axis.
+    axis : int
+        The axis whose exponentials shall sum to 1.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one. A row with +inf, or with -inf only, is NaN.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``x`` has no such axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.log_softmax(np.array([1e4, -1e4]))
+    array([     0., -20000.])
+    """
+    g, x_ = checks.softmax("log_softmax", raw(x), axis)
+    ops = backend.current()
+    y = ops.log_softmax_forward(g, x_)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.log_softmax_backward(g, dy, y),)
+
+    return record("log_softmax", y, (x,), vjp)
+
+
+def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+    """Gradient of `log_softmax` from its output: ``dy - exp(y) * sum of dy`` (SPEC C).
+
+    Parameters
+    ----------
+    dy, y : array_like
+        The gradient of the output, and the output; of one shape and dtype.
+    axis : int
+        What `log_softmax` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or an axis that is not there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
+    array([ 0.75, -0.75])
+    """
+    g, y = checks.softmax("log_softmax_backward", raw(y), axis, "y")
+    dy = checks.operand("log_softmax_backward", "dy", raw(dy), y.dtype, y.shape)
+    return backend.current().log_softmax_backward(g, dy, y)  # type: ignore[no-any-return]
