@@ -23,10 +23,11 @@ class Values:
         self.rng = np.random.default_rng(zlib.crc32(seed.encode()))
 
     def normal(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
-        return (self.rng.standard_normal(shape) * scale + shift).astype(np.float32).astype(np.float64)
+        # As an array, since arithmetic makes scalars of 0-d ones.
+        return np.asarray(self.rng.standard_normal(shape) * scale + shift, np.float32).astype(np.float64)
 
     def positive(self, *shape: int) -> np.ndarray:
-        return self.rng.uniform(0.1, 2.0, shape).astype(np.float32).astype(np.float64)
+        return np.asarray(self.rng.uniform(0.1, 2.0, shape), np.float32).astype(np.float64)
 
     def ties(self, *shape: int) -> np.ndarray:
         """Few different values, so that maxima are often equal."""

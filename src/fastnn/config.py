@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import operator
 import os
 import sys
@@ -17,10 +18,9 @@ from . import backend
 def _core() -> ModuleType | None:
     """The extension, or None where it isn't built."""
     try:
-        from . import _core as core
+        return importlib.import_module("fastnn._core")
     except ModuleNotFoundError:
         return None
-    return core
 
 
 def _affinity() -> set[int]:
