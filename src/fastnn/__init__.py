@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, backend
+from . import autograd, backend, functional, init, nn, optim
 from .autograd import (
     Tensor,
     absolute,
@@ -43,14 +43,18 @@ __all__ = [
     "data",
     "enable_grad",
     "exp",
+    "functional",
     "get_num_threads",
     "grad",
+    "init",
     "is_grad_enabled",
     "load_checkpoint",
     "log",
     "maximum",
     "minimum",
+    "nn",
     "no_grad",
+    "optim",
     "save_checkpoint",
     "set_num_threads",
     "show_config",

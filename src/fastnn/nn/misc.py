@@ -1,0 +1,94 @@
+"""Dropout, and layers that only move elements or do nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from .. import functional as F
+from ..checks import scalars
+from .module import Module
+
+
+class Dropout(Module):
+    """Zeroes elements with probability ``p`` in training and scales the others by 1/(1−p); the identity in evaluation.
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks.
+
+    Notes
+    -----
+    Source: SPEC D4. The mask depends on the Generator's state alone, not on backend or thread count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> dropped = nn.Dropout(0.5, rng=0)(np.ones(1000, np.float32))
+    >>> sorted({float(v) for v in dropped})
+    [0.0, 2.0]
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
+        self.p = scalars.real("Dropout", "p", p, 0.0, 1.0)
+        self.rng = np.random.default_rng(rng)
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.dropout(x, self.p, self.training, rng=self.rng)
+
+    def extra_repr(self) -> str:
+        return f"{self.p:g}"
+
+
+class Flatten(Module):
+    """Several axes joined to one; by default all but the first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Flatten()(np.ones((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        self.start_axis = scalars.integer("Flatten", "start_axis", start_axis)
+        self.end_axis = scalars.integer("Flatten", "end_axis", end_axis)
+
+    def forward(self, x: Any) -> Any:
+        """x (a, …, b, …, c) -> (a, b', c)."""
+        shape = np.shape(x)
+        try:
+            start, end = (normalize_axis_index(axis, len(shape)) for axis in (self.start_axis, self.end_axis))
+        except ValueError:
+            start, end = 1, 0
+        if start > end:
+            raise ValueError(f"Flatten: x of shape {shape} has no axes {self.start_axis} to {self.end_axis}")
+        return x.reshape((*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :]))
+
+    def extra_repr(self) -> str:
+        return "" if (self.start_axis, self.end_axis) == (1, -1) else f"{self.start_axis}, {self.end_axis}"
+
+
+class Identity(Module):
+    """Returns what it gets.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> nn.Identity()(3)
+    3
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Anything."""
+        return x

@@ -1,0 +1,276 @@
+"""Normalisation layers (SPEC B1 to B6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import init
+from ..checks import scalars
+from .module import Module, Parameter
+
+
+def _affine(
+    shape: int | tuple[int, ...], weight: bool, bias: bool, dtype: Any
+) -> tuple[Parameter | None, Parameter | None]:
+    """γ = 1 and β = 0, which weight decay leaves alone unless asked (SPEC G9)."""
+    return (
+        Parameter(init.constant(shape, 1.0, dtype=dtype), decay=False) if weight else None,
+        Parameter(init.zeros(shape, dtype=dtype), decay=False) if bias else None,
+    )
+
+
+class _ChannelNorm(Module):
+    """What batch and instance norm have in common."""
+
+    _ndims: tuple[int, ...]
+    _axes: str
+
+    def __init__(self, num_features: int, eps: float, affine: bool, dtype: Any) -> None:
+        op = type(self).__name__
+        self.num_features = scalars.integer(op, "num_features", num_features, 1)
+        self.eps = scalars.real(op, "eps", eps, 0.0)
+        self.weight, self.bias = _affine(num_features, affine, affine, dtype)
+
+    def _check(self, x: Any) -> None:
+        shape = np.shape(x)
+        if len(shape) not in self._ndims or shape[1] != self.num_features:
+            raise ValueError(
+                f"{type(self).__name__}: expected {self._axes} with C={self.num_features}, got x of shape {shape}"
+            )
+
+    def extra_repr(self) -> str:
+        return f"{self.num_features}, eps={self.eps:g}" + ("" if self.weight is not None else ", affine=False")
+
+
+class _BatchNorm(_ChannelNorm):
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.99,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        *,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(num_features, eps, affine, dtype)
+        self.momentum = scalars.real(type(self).__name__, "momentum", momentum, 0.0, 1.0)
+        tracked = track_running_stats
+        self.register_buffer("running_mean", init.zeros(num_features, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", init.constant(num_features, 1.0, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+
+    running_mean: np.ndarray | None
+    running_var: np.ndarray | None
+    num_batches_tracked: np.ndarray | None
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays. In training the running statistics take in those of the batch."""
+        self._check(x)
+        by_batch = self.training or self.running_mean is None
+        y = F.batch_norm(
+            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, self.momentum, self.eps
+        )
+        if self.training and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+        return y
+
+    def extra_repr(self) -> str:
+        tracked = "" if self.running_mean is not None else ", track_running_stats=False"
+        return f"{super().extra_repr()}, momentum={self.momentum:g}{tracked}"
+
+
+class BatchNorm1d(_BatchNorm):
+    """Batch norm of (N, C) or (N, C, W); everything as in `BatchNorm2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.BatchNorm1d(3)(np.arange(6, dtype=np.float32).reshape(2, 3)).data.round(3)
+    array([[-1., -1., -1.],
+           [ 1.,  1.,  1.]], dtype=float32)
+    """
+
+    _ndims = (2, 3)
+    _axes = "(N, C) or (N, C, W)"
+
+
+class BatchNorm2d(_BatchNorm):
+    """Batch norm of images (N, C, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel (SPEC B1, B2).
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        ε.
+    momentum : float
+        Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
+        (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here.
+    affine : bool
+        Whether there are γ (``weight``) and β (``bias``).
+    track_running_stats : bool
+        Whether to keep running statistics; without them evaluation uses those of its batch.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation. The variance is the unbiased estimate, divided by m − 1.
+    num_batches_tracked : ndarray of int64, ()
+        Training batches seen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> norm = nn.BatchNorm2d(3)
+    >>> y = norm(np.random.default_rng(0).normal(5.0, 2.0, (8, 3, 4, 4)).astype(np.float32))
+    >>> bool(abs(y.data.mean()) < 1e-5)
+    True
+    """
+
+    _ndims = (4,)
+    _axes = "(N, C, H, W)"
+
+
+class _InstanceNorm(_ChannelNorm):
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = np.float32) -> None:
+        super().__init__(num_features, eps, affine, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays."""
+        self._check(x)
+        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Instance norm of (N, C, W); parameters as `InstanceNorm2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.InstanceNorm1d(3)(np.ones((2, 3, 8))).shape
+    (2, 3, 8)
+    """
+
+    _ndims = (3,)
+    _axes = "(N, C, W)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalisation over space, for each sample and channel (SPEC B5); the same in training and evaluation.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+    dtype : dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.InstanceNorm2d(3)(np.ones((2, 3, 8, 8))).shape
+    (2, 3, 8, 8)
+    """
+
+    _ndims = (4,)
+    _axes = "(N, C, H, W)"
+
+
+class LayerNorm(Module):
+    """Normalisation over the last axes of each sample (SPEC B4); the same in training and evaluation.
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+        Extents of the axes normalised over: the last one, or for example (C, H, W).
+    eps : float
+        Added to the variance.
+    elementwise_affine, bias : bool
+        Whether there is a ``weight`` of shape ``normalized_shape``, and with it a ``bias``.
+    dtype : dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LayerNorm(4)(np.ones((2, 3, 4), np.float32)).shape
+    (2, 3, 4)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float32,
+    ) -> None:
+        shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        self.normalized_shape = tuple(scalars.integer("LayerNorm", "normalized_shape", n, 1) for n in shape)
+        self.eps = scalars.real("LayerNorm", "eps", eps, 0.0)
+        self.weight, self.bias = _affine(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays."""
+        return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return f"{self.normalized_shape}, eps={self.eps:g}" + ("" if self.weight is not None else ", affine=False")
+
+
+class GroupNorm(Module):
+    """Normalisation over groups of channels and space, for each sample (SPEC B6).
+
+    Parameters
+    ----------
+    num_groups, num_channels : int
+        The channels are split into this many groups, which must divide them.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a ``weight`` and a ``bias`` per channel.
+    dtype : dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.GroupNorm(2, 6)(np.ones((2, 6, 4, 4), np.float32)).shape
+    (2, 6, 4, 4)
+    """
+
+    def __init__(
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, dtype: Any = np.float32
+    ) -> None:
+        self.num_groups = scalars.integer("GroupNorm", "num_groups", num_groups, 1)
+        self.num_channels = scalars.integer("GroupNorm", "num_channels", num_channels, 1)
+        if num_channels % num_groups:
+            raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
+        self.eps = scalars.real("GroupNorm", "eps", eps, 0.0)
+        self.weight, self.bias = _affine(num_channels, affine, affine, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays."""
+        return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        affine = "" if self.weight is not None else ", affine=False"
+        return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}{affine}"

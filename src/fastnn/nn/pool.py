@@ -1,0 +1,242 @@
+"""Pooling layers (SPEC A4): the functions of the same names with their arguments kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from ..checks import scalars
+from .module import Module
+
+
+class _Pool(Module):
+    _rank: int
+
+    def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+        op = type(self).__name__
+        self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
+        self.stride = self.kernel_size if stride is None else scalars.per_axis(op, "stride", stride, self._rank)
+        self.padding = scalars.padding(op, padding, self._rank)
+        self.ceil_mode = scalars.flag(op, "ceil_mode", ceil_mode)
+
+    def extra_repr(self) -> str:
+        text = f"kernel_size={self.kernel_size}, stride={self.stride}"
+        if self.padding:
+            text += f", padding={self.padding!r}"
+        return text + (", ceil_mode=True" if self.ceil_mode else "")
+
+
+class _MaxPool(_Pool):
+    def __init__(
+        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
+
+
+class MaxPool1d(_MaxPool):
+    """The largest element under each window; parameters as `fastnn.functional.max_pool1d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.MaxPool1d(2)(np.array([[[1.0, 3.0, 2.0, 0.0]]]))
+    array([[[3., 2.]]])
+    """
+
+    _rank = 1
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, W) -> (N, C, W')."""
+        return F.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+
+class MaxPool2d(_MaxPool):
+    """The largest element under each window; parameters as `fastnn.functional.max_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.MaxPool2d(3, stride=2, padding=1)(np.ones((1, 4, 8, 8))).shape
+    (1, 4, 4, 4)
+    """
+
+    _rank = 2
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, H, W) -> (N, C, H', W')."""
+        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+
+class _AvgPool(_Pool):
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, ceil_mode)
+        self.count_include_pad = scalars.flag(type(self).__name__, "count_include_pad", count_include_pad)
+
+    def extra_repr(self) -> str:
+        return super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
+
+
+class AvgPool1d(_AvgPool):
+    """The mean under each window; parameters as `fastnn.functional.avg_pool1d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AvgPool1d(2)(np.array([[[1.0, 3.0, 2.0, 0.0]]]))
+    array([[[2., 1.]]])
+    """
+
+    _rank = 1
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, W) -> (N, C, W')."""
+        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class AvgPool2d(_AvgPool):
+    """The mean under each window; parameters as `fastnn.functional.avg_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AvgPool2d(2)(np.ones((1, 4, 8, 8))).shape
+    (1, 4, 4, 4)
+    """
+
+    _rank = 2
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, H, W) -> (N, C, H', W')."""
+        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+
+class _LPPool(_Pool):
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
+        super().__init__(kernel_size, stride, 0, ceil_mode)
+        self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
+
+    def extra_repr(self) -> str:
+        return f"norm_type={self.norm_type:g}, " + super().extra_repr()
+
+
+class LPPool1d(_LPPool):
+    """``(Σ|x|^p)^(1/p)`` over each window; parameters as `fastnn.functional.lp_pool1d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LPPool1d(2, 2)(np.array([[[3.0, 4.0]]]))
+    array([[[5.]]])
+    """
+
+    _rank = 1
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, W) -> (N, C, W')."""
+        return F.lp_pool1d(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+
+
+class LPPool2d(_LPPool):
+    """``(Σ|x|^p)^(1/p)`` over each window; parameters as `fastnn.functional.lp_pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LPPool2d(2, 2)(np.ones((1, 1, 2, 2)))
+    array([[[[2.]]]])
+    """
+
+    _rank = 2
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, H, W) -> (N, C, H', W')."""
+        return F.lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+
+
+class _AdaptivePool(Module):
+    def __init__(self, output_size: Any) -> None:
+        self.output_size = output_size
+
+    def extra_repr(self) -> str:
+        return f"{self.output_size}"
+
+
+class AdaptiveAvgPool1d(_AdaptivePool):
+    """The mean over windows that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveAvgPool1d(1)(np.ones((2, 4, 9))).shape
+    (2, 4, 1)
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, W) -> (N, C, output_size)."""
+        return F.adaptive_avg_pool1d(x, self.output_size)
+
+
+class AdaptiveAvgPool2d(_AdaptivePool):
+    """The mean over windows that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveAvgPool2d(1)(np.ones((2, 4, 9, 7))).shape
+    (2, 4, 1, 1)
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, H, W) -> (N, C, *output_size)."""
+        return F.adaptive_avg_pool2d(x, self.output_size)
+
+
+class AdaptiveMaxPool1d(_AdaptivePool):
+    """The largest element over windows that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveMaxPool1d(3)(np.ones((2, 4, 9))).shape
+    (2, 4, 3)
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, W) -> (N, C, output_size)."""
+        return F.adaptive_max_pool1d(x, self.output_size)
+
+
+class AdaptiveMaxPool2d(_AdaptivePool):
+    """The largest element over windows that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveMaxPool2d((3, 2))(np.ones((2, 4, 9, 7))).shape
+    (2, 4, 3, 2)
+    """
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, H, W) -> (N, C, *output_size)."""
+        return F.adaptive_max_pool2d(x, self.output_size)

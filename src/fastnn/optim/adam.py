@@ -1,0 +1,108 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from .flat import FlatBlock
+from .optimizer import Optimizer, Params
+
+
+class Adam(Optimizer):
+    """Adam with bias correction (SPEC G7).
+
+    ``v ← β₁v + (1−β₁)g``, ``s ← β₂s + (1−β₂)g²``, ``x ← x − lr · v̂/(sqrt(ŝ) + eps)`` with ``v̂ = v/(1−β₁ᵗ)``,
+    ``ŝ = s/(1−β₂ᵗ)`` and ``g = grad + weight_decay·x``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        β₁ and β₂.
+    eps : float
+        Added to the root.
+    weight_decay : float
+        L2 penalty, on weights and not on biases and parameters of norms.
+    decay_all : bool
+        Decay biases and parameters of norms too.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.Adam([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.9
+    """
+
+    state_names = ("exp_avg", "exp_avg_sq")
+    _step = staticmethod(F.adam_step)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        decay_all: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "betas": betas, "eps": eps}
+        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        super()._check_settings(group)
+        betas = group["betas"]
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas!r}")
+
+    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+        self._step(
+            block.data[run],
+            block.grad[run],
+            block.state["exp_avg"][run],
+            block.state["exp_avg_sq"][run],
+            step=step,
+            lr=group["lr"],
+            betas=group["betas"],
+            eps=group["eps"],
+            weight_decay=weight_decay,
+        )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step (SPEC G7, G9).
+
+    Parameters are those of `Adam`; ``weight_decay`` is 0.01 by default, as in PyTorch.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.AdamW([x], lr=0.1, weight_decay=0.5)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.85
+    """
+
+    _step = staticmethod(F.adamw_step)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        *,
+        decay_all: bool = False,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, decay_all=decay_all)

@@ -1,0 +1,126 @@
+"""Flat buffers: parameters, gradients and state of one dtype side by side in memory.
+
+One fused call then updates all of them. A parameter's array becomes a view into the flat buffer, and so does
+its gradient: the reverse pass writes there (`Tensor._grad_buffer`) without a copy in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+
+_ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
+
+
+def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+    extra = _ALIGNMENT // dtype.itemsize
+    raw = np.zeros(count + extra, dtype)
+    start = -raw.ctypes.data % _ALIGNMENT // dtype.itemsize
+    return raw[start : start + count]
+
+
+class FlatBlock:
+    """Parameters of one dtype that are stepped together.
+
+    Parameters
+    ----------
+    name : str
+        Of the optimiser, for error messages.
+    params : sequence of Tensor
+        Leaves; their arrays are copied into the block and replaced by views.
+    state_names : tuple of str
+        Names of the optimiser's state arrays, one buffer each, filled with zeros.
+    decay : bool
+        Whether weight decay applies to these parameters.
+
+    Attributes
+    ----------
+    data, grad : ndarray, (n,)
+        The flat buffers. Each parameter starts at a multiple of 64 bytes; the elements between stay 0.
+    state : dict of str to ndarray, (n,)
+        The flat state.
+    steps : list of int
+        How many steps each parameter has made.
+    """
+
+    def __init__(self, name: str, params: Sequence[Tensor], state_names: tuple[str, ...], decay: bool) -> None:
+        self.name = name
+        self.params = list(params)
+        self.decay = decay
+        dtype = params[0].dtype
+        step = _ALIGNMENT // dtype.itemsize
+        starts = np.cumsum([0] + [-(-p.size // step) * step for p in params]).tolist()
+        self.bounds = list(itertools.pairwise(starts))
+        self.data = _aligned_zeros(starts[-1], dtype)
+        self.grad = _aligned_zeros(starts[-1], dtype)
+        self.state = {key: _aligned_zeros(starts[-1], dtype) for key in state_names}
+        self.steps = [0] * len(params)
+        self._data_views = [self.view(self.data, i) for i in range(len(params))]
+        self._grad_views = [self.view(self.grad, i) for i in range(len(params))]
+        for i, p in enumerate(params):
+            self._take_data(i)
+            p._grad_buffer = self._grad_views[i]
+            if p.grad is not None:
+                self._take_grad(i)
+
+    def view(self, flat: np.ndarray, i: int) -> np.ndarray:
+        """Parameter i's part of a flat buffer, in the parameter's shape."""
+        start = self.bounds[i][0]
+        shape = self.params[i].shape
+        return flat[start : start + math.prod(shape)].reshape(shape)
+
+    def _take_data(self, i: int) -> None:
+        p, view = self.params[i], self._data_views[i]
+        if p.data.shape != view.shape or p.data.dtype != view.dtype:
+            raise ValueError(
+                f"{self.name}: a parameter of shape {view.shape} and dtype {view.dtype} was replaced by an array of "
+                f"shape {p.data.shape} and dtype {p.data.dtype}; make a new optimiser"
+            )
+        np.copyto(view, p.data)
+        p.data = view
+
+    def _take_grad(self, i: int) -> None:
+        p, view = self.params[i], self._grad_views[i]
+        if p.grad is None or p.grad.shape != view.shape:
+            shape = None if p.grad is None else p.grad.shape
+            raise ValueError(f"{self.name}: a parameter of shape {view.shape} has a gradient of shape {shape}")
+        np.copyto(view, p.grad, casting="same_kind")
+        p.grad = view
+
+    def zero_grad(self, set_to_none: bool) -> None:
+        """Forget the gradients, or fill them with zeros."""
+        if not set_to_none:
+            self.grad.fill(0)
+        for p, view in zip(self.params, self._grad_views, strict=True):
+            p.grad = None if set_to_none else view
+
+    def advance(self) -> Iterator[tuple[slice, int]]:
+        """Count a step for each parameter with a gradient; the runs to update, each with its step number.
+
+        Neighbours that have a gradient and made the same number of steps form one run: commonly there is one.
+        Arrays that were replaced since the last step (``p.data = …``, ``p.grad = …``) are copied in first.
+        """
+        for i, p in enumerate(self.params):
+            if p.data is not self._data_views[i]:
+                self._take_data(i)
+            if p.grad is not None and p.grad is not self._grad_views[i]:
+                self._take_grad(i)
+        start = end = step = 0
+        for i, p in enumerate(self.params):
+            if p.grad is None or not p._requires_grad:
+                continue
+            self.steps[i] += 1
+            low, high = self.bounds[i]
+            if low != end or self.steps[i] != step:
+                if end > start:
+                    yield slice(start, end), step
+                start, step = low, self.steps[i]
+            end = high
+        if end > start:
+            yield slice(start, end), step

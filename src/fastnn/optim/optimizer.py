@@ -1,0 +1,231 @@
+"""What all optimisers share: parameter groups, flat buffers, state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from .flat import FlatBlock
+
+Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+
+
+class Optimizer:
+    """Base of the optimisers.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        The parameters to optimise; or groups, dicts with "params" and the settings that differ from the defaults,
+        as in PyTorch.
+    defaults : dict
+        The settings.
+
+    Attributes
+    ----------
+    param_groups : list of dict
+        The groups with all their settings, which may be changed at any time: ``group["lr"] = 0.01``.
+
+    Notes
+    -----
+    The parameters' arrays become views into flat buffers, so that one call updates all of a group; their gradients
+    too. ``weight_decay`` leaves alone the parameters made with ``decay=False``, which the layers do for biases and
+    for the parameters of norms (SPEC G9), unless ``decay_all`` is True. (PyTorch decays all.)
+
+    Parameters without a gradient, and frozen ones, are not touched by a step.
+    """
+
+    state_names: tuple[str, ...] = ()
+
+    def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
+        self._name = type(self).__name__
+        self.defaults = defaults
+        self.param_groups: list[dict[str, Any]] = []
+        self._blocks: list[list[FlatBlock]] = []
+        for group in _as_groups(self._name, params):
+            self.add_param_group(group)
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Optimise further parameters.
+
+        Parameters
+        ----------
+        group : dict
+            "params", and settings that differ from the defaults.
+
+        Raises
+        ------
+        ValueError
+            For a parameter that is here already, is not a leaf, or for an unknown or impossible setting.
+        TypeError
+            For something that is not a tensor of float32 or float64.
+        """
+        number = len(self.param_groups)
+        unknown = [key for key in group if key != "params" and key not in self.defaults]
+        if unknown or "params" not in group:
+            raise ValueError(
+                f"{self._name}: group {number} has {sorted(group)}, expected params and any of {sorted(self.defaults)}"
+            )
+        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        if not params:
+            raise ValueError(f"{self._name}: group {number} has no parameters")
+        known = {id(p) for g in self.param_groups for p in g["params"]}
+        for i, p in enumerate(params):
+            _check_parameter(f"{self._name}: parameter {i} of group {number}", p)
+            if id(p) in known:
+                raise ValueError(f"{self._name}: parameter {i} of group {number} appears twice (shape {p.shape})")
+            known.add(id(p))
+        full = self.defaults | dict(group) | {"params": params}
+        self._check_settings(full)
+        self.param_groups.append(full)
+        self._blocks.append(self._gather(params))
+
+    def _gather(self, params: list[Tensor]) -> list[FlatBlock]:
+        kinds: dict[tuple[Any, bool], list[Tensor]] = {}
+        for p in params:
+            kinds.setdefault((p.dtype, getattr(p, "decay", True)), []).append(p)
+        return [FlatBlock(self._name, of_kind, self.state_names, decay) for (_, decay), of_kind in kinds.items()]
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        for key in ("lr", "weight_decay", "eps"):
+            if key in group and not group[key] >= 0:
+                raise ValueError(f"{self._name}: {key} must not be below 0, got {group[key]!r}")
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; to set it sets that of every group, to read it needs all groups to agree."""
+        rates = {group["lr"] for group in self.param_groups}
+        if len(rates) > 1:
+            raise ValueError(f"{self._name}: the groups have the learning rates {sorted(rates)}; see param_groups")
+        return float(rates.pop())
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self.param_groups:
+            self._check_settings(group | {"lr": value})
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient, in place."""
+        for group, blocks in zip(self.param_groups, self._blocks, strict=True):
+            for block in blocks:
+                decay = group["weight_decay"] if block.decay or group["decay_all"] else 0.0
+                for run, step in block.advance():
+                    self._update(block, run, step, group, decay)
+
+    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+        """Step one run of a block; ``step`` counts from 1."""
+        raise NotImplementedError
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients.
+
+        Parameters
+        ----------
+        set_to_none : bool
+            False leaves gradients of zeros instead of None: parameters that the next backward does not reach are
+            then stepped too (momentum and decay move them).
+        """
+        for blocks in self._blocks:
+            for block in blocks:
+                block.zero_grad(set_to_none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Settings and copies of the state, for `load_state_dict` and `fastnn.save_checkpoint`.
+
+        Returns
+        -------
+        dict
+            "param_groups": per group its settings and, under "params", its parameters' numbers, counted through all
+            groups; "state": by number (a string) the count of steps and the state arrays.
+        """
+        groups, state = [], {}
+        number = 0
+        for group, places in zip(self.param_groups, self._places(), strict=True):
+            settings = {key: value for key, value in group.items() if key != "params"}
+            groups.append(settings | {"params": list(range(number, number + len(places)))})
+            for block, i in places:
+                arrays = {key: block.view(flat, i).copy() for key, flat in block.state.items()}
+                state[str(number)] = {"step": block.steps[i], **arrays}
+                number += 1
+        return {"state": state, "param_groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` of an optimiser over the same parameters gave.
+
+        Everything is checked before anything is changed.
+
+        Raises
+        ------
+        ValueError
+            If groups, numbers of parameters, settings, state arrays or their shapes don't agree.
+        """
+        groups, entries = state["param_groups"], state["state"]
+        places = self._places()
+        sizes = [len(group["params"]) for group in groups]
+        if sizes != [len(p) for p in places]:
+            raise ValueError(
+                f"{self._name}: the state has groups of {sizes} parameters, this optimiser of {[len(p) for p in places]}"
+            )
+        for group in groups:
+            if group.keys() != {"params", *self.defaults}:
+                raise ValueError(
+                    f"{self._name}: the state has the settings {sorted(group)}, expected params, {sorted(self.defaults)}"
+                )
+            self._check_settings(group)
+        targets = [place for group in places for place in group]
+        for number, (block, i) in enumerate(targets):
+            self._check_entry(number, entries.get(str(number)), block.params[i])
+        for own, group in zip(self.param_groups, groups, strict=True):
+            own.update({key: value for key, value in group.items() if key != "params"})
+        for number, (block, i) in enumerate(targets):
+            entry = entries[str(number)]
+            block.steps[i] = int(entry["step"])
+            for key, flat in block.state.items():
+                block.view(flat, i)[...] = entry[key]
+
+    def _places(self) -> list[list[tuple[FlatBlock, int]]]:
+        """For each group, in which block each parameter is, and where in it."""
+        found = {id(p): (block, i) for blocks in self._blocks for block in blocks for i, p in enumerate(block.params)}
+        return [[found[id(p)] for p in group["params"]] for group in self.param_groups]
+
+    def _check_entry(self, number: int, entry: Any, p: Tensor) -> None:
+        expected = {"step", *self.state_names}
+        if not isinstance(entry, Mapping) or entry.keys() != expected:
+            found = sorted(entry) if isinstance(entry, Mapping) else entry
+            raise ValueError(f"{self._name}: the state of parameter {number} is {found}, expected {sorted(expected)}")
+        for key in self.state_names:
+            if np.shape(entry[key]) != p.shape:
+                raise ValueError(
+                    f"{self._name}: {key} of parameter {number} has shape {np.shape(entry[key])}, expected {p.shape}"
+                )
+
+    def __repr__(self) -> str:
+        settings = (
+            {k: v for k, v in g.items() if k != "params"} | {"parameters": len(g["params"])} for g in self.param_groups
+        )
+        return f"{self._name}({', '.join(str(s) for s in settings)})"
+
+
+def _as_groups(name: str, params: Params) -> list[dict[str, Any]]:
+    if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
+        raise TypeError(f"{name}: params must be an iterable of parameters or of groups, got {type(params).__name__}")
+    entries = list(params)
+    if not entries:
+        raise ValueError(f"{name}: there are no parameters to optimise")
+    if all(isinstance(entry, dict) for entry in entries):
+        return entries  # type: ignore[return-value]
+    return [{"params": entries}]
+
+
+def _check_parameter(what: str, p: Any) -> None:
+    if not isinstance(p, Tensor):
+        raise TypeError(f"{what} must be a Tensor, got {type(p).__name__}")
+    if p.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{what} must be float32 or float64, got {p.dtype}")
+    if not p.is_leaf:
+        raise ValueError(f"{what} is not a leaf but was computed (shape {p.shape})")

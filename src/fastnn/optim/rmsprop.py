@@ -1,0 +1,74 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from .flat import FlatBlock
+from .optimizer import Optimizer, Params
+
+
+class RMSprop(Optimizer):
+    """RMSprop (SPEC G5): ``s ← alpha·s + (1−alpha)·g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    alpha : float
+        The γ of the spec: how slowly the mean of squares follows. (PyTorch's default is 0.99.)
+    eps : float
+        Added to the mean of squares.
+    weight_decay : float
+        L2 penalty, on weights and not on biases and parameters of norms.
+    eps_inside : bool
+        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)`` (SPEC G8).
+    decay_all : bool
+        Decay biases and parameters of norms too.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.RMSprop([x], lr=0.1, alpha=0.75)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.8
+    """
+
+    state_names = ("square_avg",)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        alpha: float = 0.9,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        eps_inside: bool = True,
+        decay_all: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "alpha": alpha, "eps": eps, "eps_inside": eps_inside}
+        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        super()._check_settings(group)
+        if not 0 <= group["alpha"] <= 1:
+            raise ValueError(f"RMSprop: alpha must be in [0, 1], got {group['alpha']!r}")
+
+    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+        F.rmsprop_step(
+            block.data[run],
+            block.grad[run],
+            block.state["square_avg"][run],
+            lr=group["lr"],
+            alpha=group["alpha"],
+            eps=group["eps"],
+            weight_decay=weight_decay,
+            eps_inside=group["eps_inside"],
+        )

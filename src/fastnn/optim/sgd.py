@@ -1,0 +1,78 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from .flat import FlatBlock
+from .optimizer import Optimizer, Params
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked (SPEC G1 to G3).
+
+    ``g = grad + weight_decay·x``; without momentum ``x ← x − lr·g``; with it ``d ← momentum·d − lr·g`` and
+    ``x ← x + d``; Nesterov ``x ← x + momentum·d − lr·g``, the usual equivalent of taking the gradient at
+    ``x + momentum·d``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate. It is part of the buffer d: a change takes effect on new gradients only (PyTorch's buffer
+        holds the sum of gradients instead; with a constant rate both are the same).
+    momentum : float
+        0 for none; 0.9 is usual.
+    nesterov : bool
+        Nesterov's variant.
+    weight_decay : float
+        L2 penalty, on weights and not on biases and parameters of norms.
+    decay_all : bool
+        Decay biases and parameters of norms too.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.SGD([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x
+    tensor([0.8], requires_grad=True)
+    """
+
+    state_names = ("momentum_buffer",)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        *,
+        decay_all: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
+        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        super()._check_settings(group)
+        if not group["momentum"] >= 0:
+            raise ValueError(f"SGD: momentum must not be below 0, got {group['momentum']!r}")
+        if group["nesterov"] and not group["momentum"] > 0:
+            raise ValueError("SGD: nesterov needs momentum above 0")
+
+    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+        momentum = group["momentum"]
+        F.sgd_step(
+            block.data[run],
+            block.grad[run],
+            block.state["momentum_buffer"][run] if momentum else None,
+            lr=group["lr"],
+            momentum=momentum,
+            nesterov=group["nesterov"],
+            weight_decay=weight_decay,
+        )

@@ -1,0 +1,420 @@
+"""Optimisers: the formulas of SPEC G step by step, PyTorch, groups, flat buffers, state."""
+
+import copy
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+from fastnn import nn, optim
+
+RNG = np.random.default_rng(0)
+SHAPES = [(4, 3), (5,), (), (2, 3, 3)]
+STARTS = [RNG.standard_normal(shape) for shape in SHAPES]
+GRADS = [[RNG.standard_normal(shape) for shape in SHAPES] for _ in range(6)]
+
+
+def _params(dtype=np.float64):
+    return [fnn.tensor(start, requires_grad=True, dtype=dtype) for start in STARTS]
+
+
+def _run(optimizer, params, grads=GRADS):
+    for step in grads:
+        for p, g in zip(params, step, strict=True):
+            p.grad = None if g is None else g.astype(p.dtype)
+        optimizer.step()
+
+
+def _sgd(x, g, s, t, *, lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0):
+    g = g + weight_decay * x
+    d = s["d"] = momentum * s.get("d", 0.0) - lr * g
+    return x + momentum * d - lr * g if nesterov else x + d
+
+
+def _adam(x, g, s, t, *, lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decoupled=False):
+    if decoupled:
+        x = x - lr * weight_decay * x
+    else:
+        g = g + weight_decay * x
+    v = s["v"] = betas[0] * s.get("v", 0.0) + (1 - betas[0]) * g
+    q = s["q"] = betas[1] * s.get("q", 0.0) + (1 - betas[1]) * g * g
+    return x - lr * (v / (1 - betas[0] ** t)) / (np.sqrt(q / (1 - betas[1] ** t)) + eps)
+
+
+def _adamw(x, g, s, t, *, weight_decay=1e-2, **settings):
+    return _adam(x, g, s, t, weight_decay=weight_decay, decoupled=True, **settings)
+
+
+def _rmsprop(x, g, s, t, *, lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.0, eps_inside=True):
+    g = g + weight_decay * x
+    q = s["q"] = alpha * s.get("q", 0.0) + (1 - alpha) * g * g
+    return x - lr * g / (np.sqrt(q + eps) if eps_inside else np.sqrt(q) + eps)
+
+
+CASES = [
+    (optim.SGD, _sgd, {}),
+    (optim.SGD, _sgd, {"momentum": 0.9}),
+    (optim.SGD, _sgd, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1}),
+    (optim.SGD, _sgd, {"weight_decay": 0.1}),
+    (optim.Adam, _adam, {}),
+    (optim.Adam, _adam, {"betas": (0.8, 0.9), "eps": 1e-3, "weight_decay": 0.1}),
+    (optim.AdamW, _adamw, {}),
+    (optim.AdamW, _adamw, {"weight_decay": 0.3}),
+    (optim.RMSprop, _rmsprop, {}),
+    (optim.RMSprop, _rmsprop, {"alpha": 0.7, "eps": 0.1, "weight_decay": 0.1}),
+    (optim.RMSprop, _rmsprop, {"eps_inside": False, "eps": 0.1}),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("make", "formula", "settings"), CASES)
+def test_formulas(make, formula, settings, dtype):
+    params = _params(dtype)
+    optimizer = make(params, lr=0.1, **settings)
+    expected = [start.astype(dtype).astype(np.float64) for start in STARTS]
+    states = [{} for _ in STARTS]
+    for t, grads in enumerate(GRADS, 1):
+        _run(optimizer, params, [grads])
+        expected = [
+            formula(x, g.astype(dtype).astype(np.float64), s, t, **settings)
+            for x, g, s in zip(expected, grads, states, strict=True)
+        ]
+        for p, x in zip(params, expected, strict=True):
+            # A few roundings per step; a step is of the size of lr or of the gradient.
+            np.testing.assert_allclose(p.data, x, rtol=0, atol=64 * t * np.finfo(dtype).eps)
+
+
+def test_nesterov_follows_its_definition_on_a_quadratic():
+    # The definition: gradient at x + ρd. The stored parameter is that look-ahead point y = x + ρd.
+    a = np.array([1.0, 10.0])
+    p = fnn.tensor([1.0, -2.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.02, momentum=0.9, nesterov=True)
+    x, d = p.data.copy(), np.zeros(2)
+    for _ in range(20):
+        d = 0.9 * d - 0.02 * a * (x + 0.9 * d)
+        x = x + d
+        optimizer.zero_grad()
+        (0.5 * a * p * p).sum().backward()
+        optimizer.step()
+        np.testing.assert_allclose(p.data, x + 0.9 * d, rtol=1e-12)
+
+
+TORCH_CASES = [
+    (optim.SGD, "SGD", {"lr": 0.1, "momentum": 0.9}, {}),
+    (optim.SGD, "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, {}),
+    (optim.SGD, "SGD", {"lr": 0.1, "weight_decay": 0.1}, {}),
+    (optim.Adam, "Adam", {"lr": 0.1, "weight_decay": 0.1, "betas": (0.8, 0.99)}, {}),
+    (optim.AdamW, "AdamW", {"lr": 0.1, "weight_decay": 0.2}, {}),
+    (optim.AdamW, "AdamW", {"lr": 0.1}, {}),
+    (optim.RMSprop, "RMSprop", {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}, {"eps_inside": False}),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "settings", "own"), TORCH_CASES)
+def test_against_torch(make, name, settings, own):
+    torch = pytest.importorskip("torch")
+    params = _params()
+    theirs = [torch.tensor(start, requires_grad=True) for start in STARTS]
+    optimizer, other = make(params, **settings, **own), getattr(torch.optim, name)(theirs, **settings)
+    # In the third and fourth step some gradients are missing.
+    grads = [[None if t in (2, 3) and i in (0, 2) else g for i, g in enumerate(step)] for t, step in enumerate(GRADS)]
+    for step in grads:
+        _run(optimizer, params, [step])
+        for p, g in zip(theirs, step, strict=True):
+            p.grad = None if g is None else torch.tensor(g)
+        other.step()
+        for p, q in zip(params, theirs, strict=True):
+            np.testing.assert_allclose(p.data, q.detach().numpy(), rtol=1e-13, atol=1e-15)
+
+
+# flat buffers
+
+
+def test_parameters_and_gradients_are_views_of_one_buffer():
+    params = _params()
+    optim.Adam(params)
+    bases = {id(p.data.base) for p in params}
+    assert len(bases) == 1
+    assert all(p.data.ctypes.data % 64 == 0 for p in params)
+    sum((p * p).sum() for p in params).backward()
+    for p, start in zip(params, STARTS, strict=True):
+        np.testing.assert_array_equal(p.data, start)
+        np.testing.assert_array_equal(p.grad, 2 * start)
+        assert p.grad is p._grad_buffer
+    assert len({id(p.grad.base) for p in params}) == 1
+
+
+def test_one_call_steps_everything(monkeypatch):
+    calls = []
+    monkeypatch.setattr("fastnn.functional.sgd_step", lambda *args, **kwargs: calls.append(args[0].size))
+    params = _params()
+    _run(optim.SGD(params, lr=0.1), params, GRADS[:1])
+    assert calls == [16 + 8 + 8 + 24]
+
+
+def test_values_are_kept_when_gathered_and_old_arrays_are_left_alone():
+    array = np.arange(3.0)
+    p = fnn.Tensor(array, requires_grad=True)
+    p.grad = np.ones(3)
+    optimizer = optim.SGD([p], lr=1.0)
+    optimizer.step()
+    np.testing.assert_array_equal(array, [0.0, 1.0, 2.0])
+    np.testing.assert_array_equal(p.data, [-1.0, 0.0, 1.0])
+
+
+def test_accumulation_over_several_backwards():
+    p = fnn.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1)
+    for _ in range(2):
+        (p * 3.0).sum().backward()
+    np.testing.assert_array_equal(p.grad, [6.0, 6.0])
+    optimizer.zero_grad()
+    assert p.grad is None
+    (p * 3.0).sum().backward()
+    np.testing.assert_array_equal(p.grad, [3.0, 3.0])
+    optimizer.zero_grad(set_to_none=False)
+    np.testing.assert_array_equal(p.grad, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (3,), (0, 2), (1, 2), (0, 1, 2, 3)])
+def test_parameters_without_gradient_are_not_touched(missing):
+    params = _params()
+    optimizer = optim.Adam(params, lr=0.1, weight_decay=0.1)
+    _run(optimizer, params, GRADS[:1])
+    before = [p.data.copy() for p in params]
+    state = optimizer.state_dict()["state"]
+    _run(optimizer, params, [[None if i in missing else g for i, g in enumerate(GRADS[1])]])
+    after = optimizer.state_dict()["state"]
+    for i, p in enumerate(params):
+        assert (p.data == before[i]).all() == (i in missing)
+        assert after[str(i)]["step"] == (1 if i in missing else 2)
+        assert (after[str(i)]["exp_avg"] == state[str(i)]["exp_avg"]).all() == (i in missing)
+
+
+def test_frozen_parameters_are_not_touched():
+    params = _params()
+    optimizer = optim.SGD(params, lr=0.1, weight_decay=0.1)
+    params[1].requires_grad = False
+    _run(optimizer, params, GRADS[:1])
+    np.testing.assert_array_equal(params[1].data, STARTS[1])
+    params[1].requires_grad = True
+    _run(optimizer, params, GRADS[1:2])
+    assert (params[1].data != STARTS[1]).all()
+
+
+def test_arrays_put_in_from_outside_are_gathered_again():
+    params = _params()
+    optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
+    flat = params[0].data
+    _run(optimizer, params, GRADS[:1])
+    params[0].data = np.zeros((4, 3))
+    _run(optimizer, params, GRADS[1:2])
+    assert params[0].data is flat
+    np.testing.assert_allclose(flat, 0.5 * -GRADS[0][0] - GRADS[1][0], rtol=1e-14)
+    params[0].data = np.zeros((3, 4))
+    with pytest.raises(ValueError, match=r"SGD: a parameter of shape \(4, 3\).*replaced by an array of shape \(3, 4\)"):
+        optimizer.step()
+    params[0].data = flat
+    params[0].grad = np.zeros(3)
+    with pytest.raises(ValueError, match=r"SGD: a parameter of shape \(4, 3\) has a gradient of shape \(3,\)"):
+        optimizer.step()
+
+
+def test_a_change_of_optimiser_in_mid_training():
+    params = _params()
+    adam = optim.Adam(params, lr=0.1)
+    _run(adam, params, GRADS[:2])
+    values = [p.data.copy() for p in params]
+    sgd = optim.SGD(params, lr=0.1)
+    for p, value in zip(params, values, strict=True):
+        np.testing.assert_array_equal(p.data, value)
+    _run(sgd, params, GRADS[2:3])
+    for p, value, g in zip(params, values, GRADS[2], strict=True):
+        np.testing.assert_allclose(p.data, value - 0.1 * g, rtol=1e-14)
+    _run(adam, params, GRADS[3:4])  # and back
+
+
+def test_loading_a_model_after_making_the_optimiser():
+    net = nn.Sequential(nn.Linear(2, 2, rng=0))
+    optimizer = optim.SGD(net.parameters(), lr=1.0)
+    net.load_state_dict({"0.weight": np.zeros((2, 2)), "0.bias": np.zeros(2)})
+    net(np.ones((1, 2), np.float32)).sum().backward()
+    optimizer.step()
+    np.testing.assert_array_equal(net[0].weight.data, -np.ones((2, 2)))
+
+
+def test_copies_of_a_model_are_free_of_the_buffers():
+    net = nn.Sequential(nn.Linear(2, 2, rng=0))
+    optim.SGD(net.parameters(), lr=1.0)
+    other = copy.deepcopy(net)
+    other[0].weight.data += 1
+    assert (net[0].weight.data != other[0].weight.data).all()
+    assert other[0].weight.data.base is None
+
+
+def test_mixed_dtypes_and_empty_parameters():
+    params = [
+        fnn.tensor([1.0], requires_grad=True),
+        fnn.tensor(np.ones(2, np.float32), requires_grad=True),
+        fnn.tensor(np.ones((0, 3)), requires_grad=True),
+        fnn.tensor([3.0], requires_grad=True),
+    ]
+    optimizer = optim.Adam(params, lr=0.5)
+    sum(p.sum() for p in params).backward()
+    optimizer.step()
+    assert [p.dtype for p in params] == [np.float64, np.float32, np.float64, np.float64]
+    np.testing.assert_allclose(params[1].data, [0.5, 0.5], rtol=1e-6)
+    np.testing.assert_allclose(params[3].data, [2.5])
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
+# groups and settings
+
+
+def test_groups():
+    a, b = fnn.tensor([1.0], requires_grad=True), fnn.tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([{"params": [a]}, {"params": b, "lr": 0.5}], lr=0.1)
+    a.grad, b.grad = np.ones(1), np.ones(1)
+    optimizer.step()
+    assert (float(a), float(b)) == (0.9, 0.5)
+    with pytest.raises(ValueError, match=r"learning rates \[0.1, 0.5\]"):
+        _ = optimizer.lr
+    optimizer.lr = 0.25
+    assert optimizer.lr == 0.25
+    optimizer.param_groups[1]["lr"] = 0.0
+    optimizer.step()
+    assert (float(a), float(b)) == (0.65, 0.5)
+    c = fnn.tensor([1.0], requires_grad=True)
+    optimizer.add_param_group({"params": [c], "momentum": 0.9})
+    c.grad = np.ones(1)
+    optimizer.step()
+    assert float(c) == 0.9
+
+
+def test_weight_decay_leaves_biases_and_norms_alone_unless_asked():
+    def after(decay_all):
+        net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.BatchNorm1d(2))
+        for p in net.parameters():
+            p.data[...] = 1.0
+        opt = optim.SGD(net.parameters(), lr=1.0, weight_decay=0.5, decay_all=decay_all)
+        for p in net.parameters():
+            p.grad = np.zeros_like(p.data)
+        opt.step()
+        return {name: float(p.data.ravel()[0]) for name, p in net.named_parameters()}
+
+    assert after(False) == {"0.weight": 0.5, "0.bias": 1.0, "1.weight": 1.0, "1.bias": 1.0}
+    assert set(after(True).values()) == {0.5}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda p: optim.SGD([], lr=0.1), ValueError, "SGD: there are no parameters"),
+        (lambda p: optim.SGD(p, lr=0.1), TypeError, "SGD: params must be an iterable"),
+        (lambda p: optim.SGD([p, p], lr=0.1), ValueError, "parameter 1 of group 0 appears twice"),
+        (
+            lambda p: optim.SGD([{"params": [p]}, {"params": [p]}], lr=0.1),
+            ValueError,
+            "parameter 0 of group 1 appears twice",
+        ),
+        (lambda p: optim.SGD([{"params": []}], lr=0.1), ValueError, "group 0 has no parameters"),
+        (lambda p: optim.SGD([{"params": [p], "rate": 1}], lr=0.1), ValueError, "expected params and any of"),
+        (lambda p: optim.SGD([p * 2], lr=0.1), ValueError, "not a leaf"),
+        (lambda p: optim.SGD([p.data], lr=0.1), TypeError, "must be a Tensor, got ndarray"),
+        (lambda p: optim.SGD([fnn.tensor([1])], lr=0.1), TypeError, "int64"),
+        (lambda p: optim.SGD([p], lr=-0.1), ValueError, "lr must not be below 0"),
+        (lambda p: optim.SGD([p], lr=float("nan")), ValueError, "lr must not be below 0"),
+        (lambda p: optim.SGD([p], lr=0.1, momentum=-1), ValueError, "momentum"),
+        (lambda p: optim.SGD([p], lr=0.1, nesterov=True), ValueError, "nesterov needs momentum"),
+        (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "Adam: betas"),
+        (lambda p: optim.AdamW([p], weight_decay=-1), ValueError, "AdamW: weight_decay"),
+        (lambda p: optim.RMSprop([p], alpha=2), ValueError, "RMSprop: alpha"),
+        (lambda p: optim.RMSprop([p], eps=-1), ValueError, "RMSprop: eps"),
+    ],
+)
+def test_refusals(make, error, text):
+    with pytest.raises(error, match=text):
+        make(fnn.tensor([1.0], requires_grad=True))
+
+
+def test_setting_a_bad_rate_changes_nothing():
+    p = fnn.tensor([1.0], requires_grad=True)
+    optimizer = optim.Adam([p], lr=0.1)
+    with pytest.raises(ValueError, match="lr"):
+        optimizer.lr = -1.0
+    assert optimizer.lr == 0.1
+
+
+def test_repr():
+    p = fnn.tensor([1.0], requires_grad=True)
+    assert repr(optim.SGD([p], lr=0.1)).startswith("SGD({'lr': 0.1, ")
+
+
+# state
+
+
+@pytest.mark.parametrize(("make", "formula", "settings"), CASES)
+def test_state_round_trip(make, formula, settings):
+    params = _params()
+    optimizer = make(params, lr=0.1, **settings)
+    grads = [[None if t == 1 and i == 1 else g for i, g in enumerate(step)] for t, step in enumerate(GRADS)]
+    _run(optimizer, params, grads[:3])
+    state = copy.deepcopy(optimizer.state_dict())
+    resumed = [fnn.tensor(p.data, requires_grad=True) for p in params]
+    other = make(resumed, lr=0.7)
+    other.load_state_dict(state)
+    assert other.lr == 0.1
+    _run(optimizer, params, grads[3:])
+    _run(other, resumed, grads[3:])
+    for p, q in zip(params, resumed, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_state_goes_through_a_checkpoint(tmp_path):
+    params = _params(np.float32)
+    optimizer = optim.Adam([{"params": params[:1]}, {"params": params[1:], "lr": 0.5}], lr=0.1)
+    _run(optimizer, params, GRADS[:2])
+    fnn.save_checkpoint(tmp_path / "state.npz", optimizer.state_dict())
+    resumed = [fnn.tensor(p.data, requires_grad=True) for p in params]
+    other = optim.Adam([{"params": resumed[:1]}, {"params": resumed[1:]}])
+    other.load_state_dict(fnn.load_checkpoint(tmp_path / "state.npz"))
+    _run(optimizer, params, GRADS[2:])
+    _run(other, resumed, GRADS[2:])
+    for p, q in zip(params, resumed, strict=True):
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_state_is_a_copy():
+    params = _params()
+    optimizer = optim.Adam(params)
+    _run(optimizer, params, GRADS[:1])
+    state = optimizer.state_dict()
+    state["state"]["0"]["exp_avg"][...] = np.nan
+    _run(optimizer, params, GRADS[1:2])
+    assert np.isfinite(params[0].data).all()
+
+
+def test_a_state_that_does_not_fit_changes_nothing():
+    params = _params()
+    optimizer = optim.Adam(params)
+    _run(optimizer, params, GRADS[:1])
+    good = optimizer.state_dict()
+
+    def spoilt(change):
+        state = copy.deepcopy(good)
+        change(state)
+        return state
+
+    changes = [
+        (lambda s: s["param_groups"].append(s["param_groups"][0]), r"groups of \[4, 4\] parameters"),
+        (lambda s: s["param_groups"][0].pop("lr"), "settings"),
+        (lambda s: s["param_groups"][0].update(lr=-1.0), "lr"),
+        (lambda s: s["state"].pop("2"), "parameter 2 is None"),
+        (lambda s: s["state"]["1"].pop("exp_avg"), "parameter 1"),
+        (lambda s: s["state"]["3"].update(exp_avg=np.zeros(3)), r"exp_avg of parameter 3 has shape \(3,\)"),
+    ]
+    for change, text in changes:
+        with pytest.raises(ValueError, match=text):
+            optimizer.load_state_dict(spoilt(change))
+    for number, entry in optimizer.state_dict()["state"].items():
+        np.testing.assert_array_equal(entry["exp_avg"], good["state"][number]["exp_avg"])
