@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, backend, functional, init, nn, optim
+from . import autograd, backend, functional
 from .autograd import (
     Tensor,
     absolute,
@@ -26,7 +26,7 @@ from .backend import use_backend
 from .config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, training
+    from . import checkpoint, data, init, nn, optim, training
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 __version__ = "0.1.0"
@@ -72,7 +72,10 @@ _LAZY = {
     "CheckpointError": "checkpoint",
     "checkpoint": "",
     "data": "",
+    "init": "",
     "load_checkpoint": "checkpoint",
+    "nn": "",
+    "optim": "",
     "save_checkpoint": "checkpoint",
     "training": "",
 }

@@ -402,9 +402,16 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
     if wanted and mode.enabled:
         if output.dtype not in _FLOATS:
             raise TypeError(f"{name}: the result has dtype {output.dtype}, expected float32 or float64")
-        needs = tuple([isinstance(x, Tensor) and x._requires_grad for x in inputs])
-        parents = tuple([(x._node or x) if need else None for x, need in zip(inputs, needs, strict=True)])
-        result._node = Node(name, parents, needs, vjp, output)
+        needs: list[bool] = []
+        parents: list[Node | Tensor | None] = []
+        for x in inputs:
+            if isinstance(x, Tensor) and x._requires_grad:
+                needs.append(True)
+                parents.append(x._node or x)
+            else:
+                needs.append(False)
+                parents.append(None)
+        result._node = Node(name, tuple(parents), tuple(needs), vjp, output)
         result._requires_grad = True
     return result
 
