@@ -122,7 +122,7 @@ class Optimizer:
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients.
+        """Forget the gradients; the next backward writes new ones into the same arrays.
 
         Parameters
         ----------

@@ -1,0 +1,238 @@
+"""Each layer against its function and central differences; initial weights, running statistics, dropout, losses."""
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+import fastnn.functional as F
+from fastnn import nn
+from fastnn.testing import gradcheck
+
+
+def _x(*shape, seed=0, dtype=np.float64):
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+IMAGE, SIGNAL, ROWS = (2, 4, 6, 5), (2, 4, 9), (5, 4)
+LAYERS = [
+    (lambda: nn.Linear(4, 3, dtype=float, rng=0), ROWS, lambda m, x: F.linear(x, m.weight, m.bias)),
+    (lambda: nn.Linear(4, 3, bias=False, dtype=float, rng=0), (2, 3, 4), lambda m, x: F.linear(x, m.weight)),
+    (
+        lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1, groups=2, dtype=float, rng=0),
+        SIGNAL,
+        lambda m, x: F.conv1d(x, m.weight, m.bias, 2, 1, 1, 2),
+    ),
+    (
+        lambda: nn.Conv2d(4, 6, (3, 2), padding=((1, 0), (0, 1)), dilation=(1, 2), dtype=float, rng=0),
+        IMAGE,
+        lambda m, x: F.conv2d(x, m.weight, m.bias, 1, ((1, 0), (0, 1)), (1, 2)),
+    ),
+    (
+        lambda: nn.Conv2d(4, 4, 3, padding="same", groups=4, bias=False, dtype=float, rng=0),
+        IMAGE,
+        lambda m, x: F.conv2d(x, m.weight, None, 1, "same", 1, 4),
+    ),
+    (lambda: nn.MaxPool1d(3, 2, 1), SIGNAL, lambda m, x: F.max_pool1d(x, 3, 2, 1)),
+    (lambda: nn.MaxPool2d(2, dilation=2, ceil_mode=True), IMAGE, lambda m, x: F.max_pool2d(x, 2, 2, 0, 2, True)),
+    (lambda: nn.AvgPool1d(2), SIGNAL, lambda m, x: F.avg_pool1d(x, 2)),
+    (lambda: nn.AvgPool2d(3, 2, 1, True, False), IMAGE, lambda m, x: F.avg_pool2d(x, 3, 2, 1, True, False)),
+    (lambda: nn.LPPool1d(2, 3), SIGNAL, lambda m, x: F.lp_pool1d(x, 2, 3)),
+    (lambda: nn.LPPool2d(3.0, 2, 1), IMAGE, lambda m, x: F.lp_pool2d(x, 3.0, 2, 1)),
+    (lambda: nn.AdaptiveAvgPool1d(4), SIGNAL, lambda m, x: F.adaptive_avg_pool1d(x, 4)),
+    (lambda: nn.AdaptiveAvgPool2d(1), IMAGE, lambda m, x: F.adaptive_avg_pool2d(x, 1)),
+    (lambda: nn.AdaptiveMaxPool1d(2), SIGNAL, lambda m, x: F.adaptive_max_pool1d(x, 2)),
+    (lambda: nn.AdaptiveMaxPool2d((2, 3)), IMAGE, lambda m, x: F.adaptive_max_pool2d(x, (2, 3))),
+    (
+        lambda: nn.BatchNorm1d(4, dtype=float),
+        ROWS,
+        lambda m, x: F.batch_norm(x, None, None, m.weight, m.bias, True),
+    ),
+    (
+        lambda: nn.BatchNorm2d(4, affine=False, eps=0.1, dtype=float),
+        IMAGE,
+        lambda m, x: F.batch_norm(x, None, None, training=True, eps=0.1),
+    ),
+    (lambda: nn.LayerNorm(5, dtype=float), IMAGE, lambda m, x: F.layer_norm(x, 5, m.weight, m.bias)),
+    (
+        lambda: nn.LayerNorm((4, 6, 5), bias=False, dtype=float),
+        IMAGE,
+        lambda m, x: F.layer_norm(x, (4, 6, 5), m.weight),
+    ),
+    (lambda: nn.InstanceNorm1d(4), SIGNAL, lambda m, x: F.instance_norm(x)),
+    (lambda: nn.InstanceNorm2d(4, affine=True, dtype=float), IMAGE, lambda m, x: F.instance_norm(x, m.weight, m.bias)),
+    (lambda: nn.GroupNorm(2, 4, dtype=float), IMAGE, lambda m, x: F.group_norm(x, 2, m.weight, m.bias)),
+    (lambda: nn.ReLU(), IMAGE, lambda m, x: F.relu(x)),
+    (lambda: nn.LeakyReLU(0.2), IMAGE, lambda m, x: F.leaky_relu(x, 0.2)),
+    (lambda: nn.ELU(0.5), IMAGE, lambda m, x: F.elu(x, 0.5)),
+    (lambda: nn.Sigmoid(), IMAGE, lambda m, x: F.sigmoid(x)),
+    (lambda: nn.Tanh(), IMAGE, lambda m, x: F.tanh(x)),
+    (lambda: nn.Softmax(1), IMAGE, lambda m, x: F.softmax(x, 1)),
+    (lambda: nn.LogSoftmax(), ROWS, lambda m, x: F.log_softmax(x)),
+    (lambda: nn.Flatten(), IMAGE, lambda m, x: x.reshape(2, 120)),
+    (lambda: nn.Flatten(-3, 2), IMAGE, lambda m, x: x.reshape(2, 24, 5)),
+    (lambda: nn.Identity(), IMAGE, lambda m, x: x),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "function"),
+    LAYERS,
+    ids=lambda v: repr(v()) if callable(v) and v.__code__.co_argcount == 0 else "",
+)
+def test_layer(make, shape, function):
+    layer, x = make(), _x(*shape)
+    assert repr(layer).startswith(type(layer).__name__ + "(")
+    y = layer(fnn.tensor(x))
+    assert isinstance(y, fnn.Tensor)
+    np.testing.assert_array_equal(y.data, fnn.autograd.raw(function(layer, x)))
+    assert gradcheck(layer, x, max_elements=30)
+
+
+def test_layers_take_arrays_and_give_arrays_without_parameters():
+    assert type(nn.ReLU()(_x(3))) is np.ndarray
+    assert type(nn.Flatten()(_x(3, 2, 2))) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: nn.Linear(0, 3), "Linear: in_features"),
+        (lambda: nn.Linear(3, 2.5), "Linear: out_features"),
+        (lambda: nn.Conv2d(4, 6, 3, groups=4), "Conv2d: groups=4 must divide"),
+        (lambda: nn.Conv2d(4, 6, 0), "Conv2d: kernel_size"),
+        (lambda: nn.Conv1d(4, 6, (3, 3)), "Conv1d: kernel_size"),
+        (lambda: nn.Conv1d(4, 6, 3, stride=0), "Conv1d: stride"),
+        (lambda: nn.Conv1d(4, 6, 3, padding="most"), "Conv1d: padding"),
+        (lambda: nn.MaxPool2d((2, 2, 2)), "MaxPool2d: kernel_size"),
+        (lambda: nn.LPPool2d(0, 2), "LPPool2d: norm_type"),
+        (lambda: nn.BatchNorm1d(3, momentum=1.5), "BatchNorm1d: momentum"),
+        (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide"),
+        (lambda: nn.LayerNorm(0), "LayerNorm: normalized_shape"),
+        (lambda: nn.Dropout(1.5), "Dropout: p"),
+        (lambda: nn.CrossEntropyLoss(reduction="all"), "CrossEntropyLoss: reduction"),
+        (lambda: nn.Linear(2, 2, dtype=np.float16), "float16"),
+        (
+            lambda: nn.BatchNorm2d(4)(_x(2, 4, 5)),
+            r"BatchNorm2d: expected \(N, C, H, W\) with C=4, got x of shape \(2, 4, 5\)",
+        ),
+        (lambda: nn.BatchNorm1d(4)(_x(2, 3)), "BatchNorm1d: expected"),
+        (lambda: nn.InstanceNorm2d(4)(_x(2, 4)), "InstanceNorm2d: expected"),
+        (lambda: nn.Flatten(2, 1)(_x(2, 4, 3)), "Flatten: x of shape"),
+        (lambda: nn.Flatten()(_x(2)), "Flatten: x of shape"),
+    ],
+)
+def test_refusals(make, text):
+    with pytest.raises((ValueError, TypeError), match=text):
+        make()
+
+
+def test_initial_weights():
+    layer = nn.Linear(100, 50, rng=3)
+    assert 0.95 * np.sqrt(6 / 100) < abs(layer.weight.data).max() <= np.sqrt(6 / 100)
+    assert not layer.bias.data.any()
+    conv = nn.Conv2d(32, 64, 3, groups=4, rng=3)
+    assert 0.95 * np.sqrt(6 / 72) < abs(conv.weight.data).max() <= np.sqrt(6 / 72)
+    np.testing.assert_array_equal(conv.weight.data, nn.Conv2d(32, 64, 3, groups=4, rng=3).weight.data)
+    assert nn.Linear(3, 2, dtype=np.float64).weight.dtype == np.float64
+
+
+def test_which_parameters_decay():
+    net = nn.Sequential(
+        nn.Conv1d(2, 2, 3), nn.BatchNorm1d(2), nn.LayerNorm((2, 4)), nn.GroupNorm(1, 2), nn.Linear(4, 4)
+    )
+    assert {name for name, p in net.named_parameters() if p.decay} == {"0.weight", "4.weight"}
+
+
+# batch norm
+
+
+def test_batch_norm_running_statistics():
+    norm, x = nn.BatchNorm2d(3, momentum=0.9, dtype=float), _x(8, 3, 4, 4) * 2 + 5
+    mean, var = norm.running_mean, norm.running_var
+    norm(x)
+    norm(x)
+    assert norm.running_mean is mean
+    expected = (1 - 0.9**2) * x.mean(axis=(0, 2, 3))
+    np.testing.assert_allclose(mean, expected, rtol=1e-12)
+    unbiased = x.var(axis=(0, 2, 3)) * (8 * 16) / (8 * 16 - 1)
+    np.testing.assert_allclose(var, 0.9**2 + (1 - 0.9**2) * unbiased, rtol=1e-12)
+    assert norm.num_batches_tracked == 2
+    norm.eval()
+    y = norm(x)
+    shape = (1, 3, 1, 1)
+    np.testing.assert_allclose(y.data, (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + 1e-5), rtol=1e-12)
+    assert norm.num_batches_tracked == 2
+    assert gradcheck(norm, x, max_elements=20)
+
+
+def test_batch_norm_defaults_and_without_tracking():
+    norm = nn.BatchNorm1d(3)
+    assert norm.momentum == 0.99
+    assert norm.running_mean.dtype == np.float32
+    free = nn.BatchNorm1d(3, track_running_stats=False, dtype=float)
+    assert list(free.state_dict()) == ["weight", "bias"]
+    x = _x(6, 3)
+    training = free(x).data
+    np.testing.assert_array_equal(free.eval()(x).data, training)
+    assert "track_running_stats=False" in repr(free)
+
+
+def test_batch_norm_refuses_one_value_per_channel():
+    with pytest.raises(ValueError, match="batch_norm"):
+        nn.BatchNorm1d(3, dtype=float)(_x(1, 3))
+
+
+# dropout
+
+
+def test_dropout():
+    x = np.ones((100, 100), np.float32)
+    layer = nn.Dropout(0.3, rng=0)
+    first, second = layer(x), layer(x)
+    assert (first != second).any()
+    again = nn.Dropout(0.3, rng=0)
+    np.testing.assert_array_equal(again(x), first)
+    np.testing.assert_array_equal(again(x), second)
+    assert (first == 0).mean() == pytest.approx(0.3, abs=0.02)
+    layer.eval()
+    np.testing.assert_array_equal(layer(x), x)
+
+
+def test_dropout_resumes_from_the_state_of_its_generator():
+    layer, x = nn.Dropout(0.5, rng=0), np.ones(100)
+    layer(x)
+    state = layer.rng.bit_generator.state
+    expected = layer(x)
+    layer.rng.bit_generator.state = state
+    np.testing.assert_array_equal(layer(x), expected)
+
+
+def test_layers_share_a_generator():
+    rng = np.random.default_rng(0)
+    a, b = nn.Dropout(rng=rng), nn.Dropout(rng=rng)
+    assert a.rng is b.rng
+
+
+# losses
+
+
+def test_cross_entropy_loss():
+    logits, target = _x(6, 5), np.array([0, 1, 2, 3, 4, -1])
+    weight = np.linspace(1, 2, 5)
+    loss = nn.CrossEntropyLoss(weight, ignore_index=-1, reduction="sum", label_smoothing=0.1)
+    assert list(loss.state_dict()) == ["weight"]
+    expected = F.cross_entropy(logits, target, weight, -1, "sum", 0.1)
+    np.testing.assert_array_equal(loss(logits, target), expected)
+    assert gradcheck(loss, logits, target)
+
+
+@pytest.mark.parametrize(("make", "f"), [(nn.MSELoss, np.square), (nn.L1Loss, np.abs)])
+def test_element_losses(make, f):
+    output, target = _x(4, 3), _x(4, 3, seed=1)
+    values = f(output - target)
+    np.testing.assert_allclose(make()(output, target), values.mean(), rtol=1e-14)
+    np.testing.assert_allclose(make("sum")(fnn.tensor(output), target).data, values.sum(), rtol=1e-14)
+    np.testing.assert_array_equal(make("none")(output, target), values)
+    assert gradcheck(make(), output, target)
+    with pytest.raises(ValueError, match=r"output has shape \(4, 3\) but target \(4,\)"):
+        make()(output, target[:, 0])
