@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import operator
 import os
 import sys
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from . import backend
-
-
-def _core() -> ModuleType | None:
-    """The extension, or None where it isn't built."""
-    try:
-        return importlib.import_module("fastnn._core")
-    except ModuleNotFoundError:
-        return None
 
 
 def _affinity() -> set[int]:
@@ -107,7 +98,7 @@ _reason = f"the least of {_limits}"
 def _apply(threads: int, reason: str) -> None:
     global _threads, _reason
     _threads, _reason = threads, reason
-    if (core := _core()) is not None:
+    if (core := backend.extension()) is not None:
         core.set_num_threads(threads)
 
 
@@ -126,7 +117,7 @@ def get_num_threads() -> int:
     >>> fnn.get_num_threads() >= 1
     True
     """
-    core = _core()
+    core = backend.extension()
     return int(core.num_threads()) if core is not None else _threads
 
 
@@ -180,7 +171,7 @@ class set_num_threads:
 def _config() -> dict[str, Any]:
     from . import __version__
 
-    core = _core()
+    core = backend.extension()
     config: dict[str, Any] = {
         "version": __version__,
         "python": sys.version.split()[0],

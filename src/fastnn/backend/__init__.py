@@ -46,6 +46,14 @@ def _default() -> str:
     return "numpy"
 
 
+def extension() -> ModuleType | None:
+    """The compiled extension, or None where it isn't installed. One that is there and broken raises ImportError."""
+    try:
+        return importlib.import_module("fastnn._core")
+    except ModuleNotFoundError:
+        return None
+
+
 def available_backends() -> list[str]:
     """Names of the backends that can be used here.
 
@@ -53,11 +61,7 @@ def available_backends() -> list[str]:
     >>> "numpy" in fastnn.backend.available_backends()
     True
     """
-    try:
-        importlib.import_module("fastnn._core")
-    except ModuleNotFoundError:
-        return ["numpy"]
-    return ["native", "numpy"]
+    return ["numpy"] if extension() is None else ["native", "numpy"]
 
 
 def current() -> ModuleType:
