@@ -32,5 +32,8 @@ constexpr int64_t kSliverBytes = 24 * 1024;
 // Slivers whose outputs a thread keeps in its second-level cache while it goes through the depth blocks.
 constexpr int64_t kSliversPerPass = 8;
 
+// Rows of up to this many vectors are turned so that lanes run across rows (columns.h).
+constexpr int kTransposedRow = 4;
+
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

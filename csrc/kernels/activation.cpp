@@ -3,6 +3,7 @@
 //   backward: dy (n), saved s (n; x, or y where the derivative is a function of y) -> dx (n)
 // A comparison with NaN is false, so each select keeps the arm that carries the NaN on.
 #include "../simd/map.h"
+#include "../simd/math.h"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -10,6 +11,7 @@ namespace fastnn::FASTNN_ISA {
 // Rough nanoseconds per element out of cache on one core; they only decide when a second thread is woken.
 namespace {
 constexpr double kCopyCost = 0.15;
+constexpr double kExpCost = 0.5;
 }  // namespace
 
 // y = max(x, 0)
@@ -18,22 +20,58 @@ void relu_forward(int64_t n, T, const T* x, T* y) {
   map(n, kCopyCost, [](Vec<T> v) { return v < Vec<T>{} ? Vec<T>{} : v; }, y, x);
 }
 
-// y = max(x, 0)  =>  dx = x > 0 ? dy : 0
+// y = max(x, 0)  =>  dx = x <= 0 ? 0 : dy
 template <class T>
 void relu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
-  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : Vec<T>{}; }, dx, dy, x);
+  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return v <= Vec<T>{} ? Vec<T>{} : d; }, dx, dy, x);
 }
 
-// y = x >= 0 ? x : a * x
+// y = x > 0 ? x : a * x
 template <class T>
 void leaky_relu_forward(int64_t n, T a, const T* x, T* y) {
-  map(n, kCopyCost, [=](Vec<T> v) { return v < Vec<T>{} ? v * a : v; }, y, x);
+  map(n, kCopyCost, [=](Vec<T> v) { return v > Vec<T>{} ? v : v * a; }, y, x);
 }
 
-// y = x >= 0 ? x : a * x  =>  dx = x > 0 ? dy : a * dy
+// y = x > 0 ? x : a * x  =>  dx = x > 0 ? dy : a * dy
 template <class T>
 void leaky_relu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
   map(n, kCopyCost, [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * a; }, dx, dy, x);
+}
+
+// y = x > 0 ? x : a * (e^x - 1)
+template <class T>
+void elu_forward(int64_t n, T a, const T* x, T* y) {
+  map(n, kExpCost, [=](Vec<T> v) { return v > Vec<T>{} ? v : expm1<T>(v) * a; }, y, x);
+}
+
+// y = x > 0 ? x : a * (e^x - 1)  =>  dx = x > 0 ? dy : dy * a * e^x
+template <class T>
+void elu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
+  map(n, kExpCost, [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * (exp<T>(v) * a); }, dx, dy, x);
+}
+
+// y = 1 / (1 + e^-x)
+template <class T>
+void sigmoid_forward(int64_t n, T, const T* x, T* y) {
+  map(n, kExpCost, [](Vec<T> v) { return sigmoid<T>(v); }, y, x);
+}
+
+// y = 1 / (1 + e^-x)  =>  dx = dy * y * (1 - y)
+template <class T>
+void sigmoid_backward(int64_t n, T, const T* dy, const T* y, T* dx) {
+  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return d * (v * (T(1) - v)); }, dx, dy, y);
+}
+
+// y = tanh(x)
+template <class T>
+void tanh_forward(int64_t n, T, const T* x, T* y) {
+  map(n, kExpCost, [](Vec<T> v) { return tanh<T>(v); }, y, x);
+}
+
+// y = tanh(x)  =>  dx = dy * (1 - y^2)
+template <class T>
+void tanh_backward(int64_t n, T, const T* dy, const T* y, T* dx) {
+  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return d * (T(1) - v * v); }, dx, dy, y);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -7,7 +7,10 @@
 #include <cstdint>
 
 #if defined(__x86_64__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own _mm512_undefined
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 #endif
@@ -120,6 +123,26 @@ FASTNN_INLINE void store_n(T* p, Vec<T> v, int n) {
 #endif
 }
 
+// A whole vector, or its first `size` lanes where fewer are left (size may be negative): the other lanes are `fill`
+// (0 by default), and no memory beyond p[size-1] is touched.
+template <class T>
+FASTNN_INLINE Vec<T> load_part(const T* p, int64_t size) {
+  return size >= lanes<T> ? load(p) : load_n(p, size > 0 ? int(size) : 0);
+}
+template <class T>
+FASTNN_INLINE Vec<T> load_part(const T* p, int64_t size, T fill) {
+  if (size >= lanes<T>) return load(p);
+  using Int = typename VecTraits<T>::Int;
+  return iota<T>() < Mask<T>{} + Int(size) ? load_n(p, int(size)) : set1<T>(fill);
+}
+template <class T>
+FASTNN_INLINE void store_part(T* p, Vec<T> v, int64_t size) {
+  if (size >= lanes<T>)
+    store(p, v);
+  else if (size > 0)
+    store_n(p, v, int(size));
+}
+
 // a * b + c; rounded once where the hardware can (not on the portable x86 baseline).
 FASTNN_INLINE Vec<float> fma(Vec<float> a, Vec<float> b, Vec<float> c) {
 #if FASTNN_VEC_BYTES == 64
@@ -168,6 +191,21 @@ FASTNN_INLINE Vec<double> sqrt(Vec<double> a) {
 #endif
 }
 
+template <class V>
+FASTNN_INLINE auto sign_bit() {
+  return (decltype(V{} < V{}))(-V{});
+}
+
+#if FASTNN_VEC_BYTES == 64
+// a * 2^n for integers n of any size
+FASTNN_INLINE Vec<float> ldexp(Vec<float> a, Vec<float> n) {
+  return (Vec<float>)_mm512_scalef_ps((__m512)a, (__m512)n);
+}
+FASTNN_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
+  return (Vec<double>)_mm512_scalef_pd((__m512d)a, (__m512d)n);
+}
+#endif
+
 // a > b ? a : b: when either is NaN the result is b, so `max(bound, x)` keeps a NaN in x.
 template <class V>
 FASTNN_INLINE V max(V a, V b) {
@@ -179,7 +217,12 @@ FASTNN_INLINE V min(V a, V b) {
 }
 template <class V>
 FASTNN_INLINE V abs(V a) {
-  return a < V{} ? -a : a + V{};  // + 0 turns -0 into 0
+  return (V)((decltype(a < a))a & ~sign_bit<V>());
+}
+// a with the sign of b
+template <class V>
+FASTNN_INLINE V copysign(V a, V b) {
+  return (V)((decltype(a < a))abs(a) | ((decltype(a < a))b & sign_bit<V>()));
 }
 
 // Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.

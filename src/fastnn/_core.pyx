@@ -62,6 +62,12 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     UnaryBackward relu_backward_c "fastnn::call::relu_backward"
     Unary leaky_relu_forward_c "fastnn::call::leaky_relu_forward"
     UnaryBackward leaky_relu_backward_c "fastnn::call::leaky_relu_backward"
+    Unary elu_forward_c "fastnn::call::elu_forward"
+    UnaryBackward elu_backward_c "fastnn::call::elu_backward"
+    Unary sigmoid_forward_c "fastnn::call::sigmoid_forward"
+    UnaryBackward sigmoid_backward_c "fastnn::call::sigmoid_backward"
+    Unary tanh_forward_c "fastnn::call::tanh_forward"
+    UnaryBackward tanh_backward_c "fastnn::call::tanh_backward"
 
 
 # ---- memory safety ------------------------------------------------------------------------------------------------
@@ -69,6 +75,7 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
 cdef enum:
     F32 = cnp.NPY_FLOAT32
     F64 = cnp.NPY_FLOAT64
+    I64 = cnp.NPY_INT64
 
 cdef int floating(object a) except -1:
     """Type number of a float32 or float64 array."""
@@ -204,6 +211,171 @@ def leaky_relu_forward(x, negative_slope):
 
 def leaky_relu_backward(dy, x, negative_slope):
     return unary_backward(leaky_relu_backward_c, dy, x, negative_slope)
+
+def elu_forward(x, alpha):
+    return unary(elu_forward_c, x, alpha)
+
+def elu_backward(dy, x, alpha):
+    return unary_backward(elu_backward_c, dy, x, alpha)
+
+def sigmoid_forward(x):
+    return unary(sigmoid_forward_c, x, 0)
+
+def sigmoid_backward(dy, y):
+    return unary_backward(sigmoid_backward_c, dy, y, 0)
+
+def tanh_forward(x):
+    return unary(tanh_forward_c, x, 0)
+
+def tanh_backward(dy, y):
+    return unary_backward(tanh_backward_c, dy, y, 0)
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void dropout_forward_c "fastnn::call::dropout_forward"(cbool, int64_t n, double p, uint64_t key, void* x, void* y)
+
+def dropout_forward(x, double p, uint64_t key):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        dropout_forward_c(t == F64, n, p, key, px, py)
+    return y
+
+
+# ---- softmax and cross-entropy ------------------------------------------------------------------------------------
+
+ctypedef void (*SoftmaxForward)(cbool, Softmax, void*, void*) noexcept nogil
+ctypedef void (*SoftmaxBackward)(cbool, Softmax, void*, void*, void*) noexcept nogil
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    SoftmaxForward softmax_forward_c "fastnn::call::softmax_forward"
+    SoftmaxBackward softmax_backward_c "fastnn::call::softmax_backward"
+    SoftmaxForward log_softmax_forward_c "fastnn::call::log_softmax_forward"
+    SoftmaxBackward log_softmax_backward_c "fastnn::call::log_softmax_backward"
+
+    void cross_entropy_forward_c "fastnn::call::cross_entropy_forward"(
+        cbool, Softmax, void* x, void* target, void* weight, int64_t ignore_index, double smoothing, void* loss,
+        void* lse)
+    void cross_entropy_backward_c "fastnn::call::cross_entropy_backward"(
+        cbool, Softmax, void* dloss, void* x, void* target, void* weight, int64_t ignore_index, double smoothing,
+        void* lse, void* dx)
+
+cdef Softmax softmax_geometry(object g) except *:
+    cdef Softmax s
+    s.outer, s.n, s.inner = g[0], g[1], g[2]
+    return s
+
+cdef object softmax_like(SoftmaxForward kernel, object g, object x):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, s.outer * s.n * s.inner)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        kernel(t == F64, s, px, py)
+    finish()
+    return y
+
+cdef object softmax_like_backward(SoftmaxBackward kernel, object g, object dy, object y):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(dy)
+    cdef int64_t n = s.outer * s.n * s.inner
+    cdef void* pdy = data(dy, t, n)
+    cdef void* py = data(y, t, n)
+    cdef object dx = empty_like(dy, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        kernel(t == F64, s, pdy, py, pdx)
+    finish()
+    return dx
+
+def softmax_forward(g, x):
+    return softmax_like(softmax_forward_c, g, x)
+
+def softmax_backward(g, dy, y):
+    return softmax_like_backward(softmax_backward_c, g, dy, y)
+
+def log_softmax_forward(g, x):
+    return softmax_like(log_softmax_forward_c, g, x)
+
+def log_softmax_backward(g, dy, y):
+    return softmax_like_backward(log_softmax_backward_c, g, dy, y)
+
+def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, double label_smoothing):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(logits)
+    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef void* px = data(logits, t, positions * s.n)
+    cdef void* pt = data(target, I64, positions)
+    cdef void* pw = optional(weight, t, s.n)
+    cdef object loss = cnp.PyArray_EMPTY(1, &positions, t, 0)
+    cdef object lse = cnp.PyArray_EMPTY(1, &positions, t, 0)
+    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
+    with nogil:
+        cross_entropy_forward_c(t == F64, s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
+    finish()
+    return loss, lse
+
+def cross_entropy_backward(g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(logits)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* pdloss = data(dloss, t, positions)
+    cdef void* px = data(logits, t, positions * s.n)
+    cdef void* pt = data(target, I64, positions)
+    cdef void* pw = optional(weight, t, s.n)
+    cdef void* plse = data(lse, t, positions)
+    cdef object dx = empty_like(logits, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        cross_entropy_backward_c(t == F64, s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
+    finish()
+    return dx
+
+
+# ---- optimiser steps, in place ------------------------------------------------------------------------------------
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void sgd_step_c "fastnn::call::sgd_step"(
+        cbool, int64_t n, void* p, void* g, void* d, double lr, double momentum, cbool nesterov, double weight_decay)
+    void adam_step_c "fastnn::call::adam_step"(
+        cbool, int64_t n, void* p, void* g, void* exp_avg, void* exp_avg_sq, int64_t t, double lr, double beta1,
+        double beta2, double eps, double weight_decay, cbool decoupled)
+    void rmsprop_step_c "fastnn::call::rmsprop_step"(
+        cbool, int64_t n, void* p, void* g, void* square_avg, double lr, double alpha, double eps,
+        double weight_decay, cbool eps_inside)
+
+def sgd_step(param, grad, momentum_buffer, double lr, double momentum, bint nesterov, double weight_decay):
+    cdef int t = floating(param)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>param)
+    cdef void* p = writable(param, t, n)
+    cdef void* g = data(grad, t, n)
+    cdef void* d = optional_writable(momentum_buffer, t, n)
+    with nogil:
+        sgd_step_c(t == F64, n, p, g, d, lr, momentum, nesterov, weight_decay)
+
+def adam_step(param, grad, exp_avg, exp_avg_sq, int64_t step, double lr, double beta1, double beta2, double eps,
+              double weight_decay, bint decoupled):
+    cdef int t = floating(param)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>param)
+    cdef void* p = writable(param, t, n)
+    cdef void* g = data(grad, t, n)
+    cdef void* m = writable(exp_avg, t, n)
+    cdef void* v = writable(exp_avg_sq, t, n)
+    with nogil:
+        adam_step_c(t == F64, n, p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled)
+
+def rmsprop_step(param, grad, square_avg, double lr, double alpha, double eps, double weight_decay, bint eps_inside):
+    cdef int t = floating(param)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>param)
+    cdef void* p = writable(param, t, n)
+    cdef void* g = data(grad, t, n)
+    cdef void* s = writable(square_avg, t, n)
+    with nogil:
+        rmsprop_step_c(t == F64, n, p, g, s, lr, alpha, eps, weight_decay, eps_inside)
 
 
 # ---- products of matrices, convolution ----------------------------------------------------------------------------

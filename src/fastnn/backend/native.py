@@ -1,7 +1,8 @@
 """The compiled backend: allocates outputs and calls the kernels.
 
 Same names and signatures as `fastnn.backend.reference`, which says what each function computes.
-Elementwise functions are the bindings themselves: for small arrays a Python frame would cost more than the kernel.
+Functions that need nothing more are the bindings themselves: for small arrays a Python frame would cost more than
+the kernel.
 """
 
 from __future__ import annotations
@@ -13,22 +14,54 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._core import (
+    adam_step,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    dropout_forward,
+    elu_backward,
+    elu_forward,
     leaky_relu_backward,
     leaky_relu_forward,
+    log_softmax_backward,
+    log_softmax_forward,
     relu_backward,
     relu_forward,
+    rmsprop_step,
+    sgd_step,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_backward,
+    softmax_forward,
+    tanh_backward,
+    tanh_forward,
 )
 
 __all__ = [
+    "adam_step",
+    "conv_backward",
+    "conv_forward",
+    "cross_entropy_backward",
+    "cross_entropy_forward",
+    "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "leaky_relu_backward",
     "leaky_relu_forward",
+    "linear_backward",
+    "linear_forward",
+    "log_softmax_backward",
+    "log_softmax_forward",
+    "matmul",
     "relu_backward",
     "relu_forward",
-    "matmul",
-    "linear_forward",
-    "linear_backward",
-    "conv_forward",
-    "conv_backward",
+    "rmsprop_step",
+    "sgd_step",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_backward",
+    "softmax_forward",
+    "tanh_backward",
+    "tanh_forward",
 ]
 
 Array = NDArray[Any]

@@ -1,0 +1,91 @@
+// Philox4x32-10 (Salmon et al. 2011), a vector of counters at a time. Block i of a key has the counter (i low, i high,
+// 0, 0) and gives four 32-bit words; every word depends on its own number and the key alone.
+#pragma once
+#include <utility>
+
+#include "vec.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+typedef uint32_t U32 __attribute__((vector_size(FASTNN_VEC_BYTES)));
+typedef uint64_t U64 __attribute__((vector_size(FASTNN_VEC_BYTES)));
+
+// Product of the low 32 bits of each lane.
+FASTNN_INLINE U64 multiply_low_halves(U64 a, U64 b) {
+#if FASTNN_VEC_BYTES == 64
+  return (U64)_mm512_mul_epu32((__m512i)a, (__m512i)b);
+#elif FASTNN_VEC_BYTES == 32
+  return (U64)_mm256_mul_epu32((__m256i)a, (__m256i)b);
+#elif defined(__x86_64__)
+  return (U64)_mm_mul_epu32((__m128i)a, (__m128i)b);
+#elif defined(__aarch64__)
+  return (U64)vmull_u32(vmovn_u64((uint64x2_t)a), vmovn_u64((uint64x2_t)b));
+#else
+  return (a & 0xffffffff) * (b & 0xffffffff);
+#endif
+}
+
+struct Philox {
+  static constexpr int L = lanes<double>, blocks = L, words = 4 * L;  // in one call
+  static constexpr int rounds = 10;
+  uint64_t key0[rounds], key1[rounds];
+
+  explicit Philox(uint64_t key) {
+    uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
+    for (int i = 0; i < rounds; ++i, k0 += 0x9E3779B9, k1 += 0xBB67AE85) key0[i] = k0, key1[i] = k1;
+  }
+
+  // Words 4 * first … 4 * first + words - 1 of the stream.
+  FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2]) const {
+    constexpr auto all = std::make_integer_sequence<int, L>{};
+    const U64 m0 = U64{} + 0xD2511F53u, m1 = U64{} + 0xCD9E8D57u;
+    // One word per 64-bit lane; what the upper halves hold never reaches a result.
+    U64 c0 = block_numbers(all) + first, c1 = c0 >> 32, c2 = {}, c3 = {};
+#pragma GCC unroll 10
+    for (int i = 0; i < rounds; ++i) {
+      const U64 p0 = multiply_low_halves(c0, m0), p1 = multiply_low_halves(c2, m1);
+      c0 = (p1 >> 32) ^ c1 ^ key0[i];
+      c2 = (p0 >> 32) ^ c3 ^ key1[i];
+      c1 = p1, c3 = p0;
+    }
+    const U64 low = (c0 & 0xffffffff) | (c1 << 32), high = (c2 & 0xffffffff) | (c3 << 32);
+    out[0] = (U32)pair_even(low, high, all);
+    out[1] = (U32)pair_odd(low, high, all);
+  }
+
+ private:
+  // Even lanes hold the first half of the blocks and odd lanes the second, so that pairing within 128 bits is enough.
+  template <int... i>
+  static FASTNN_INLINE U64 block_numbers(std::integer_sequence<int, i...>) {
+    return U64{uint64_t(i / 2 + i % 2 * (L / 2))...};
+  }
+  template <int... i>
+  static FASTNN_INLINE U64 pair_even(U64 a, U64 b, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(a, b, (i / 2 * 2 + i % 2 * L)...);
+  }
+  template <int... i>
+  static FASTNN_INLINE U64 pair_odd(U64 a, U64 b, std::integer_sequence<int, i...>) {
+    return __builtin_shufflevector(a, b, (i / 2 * 2 + 1 + i % 2 * L)...);
+  }
+};
+
+// word >= threshold for the lanes<T> words from p on, as a mask for Vec<T>.
+template <class T>
+FASTNN_INLINE Mask<T> at_least(const uint32_t* p, uint32_t threshold);
+template <>
+FASTNN_INLINE Mask<float> at_least<float>(const uint32_t* p, uint32_t threshold) {
+  U32 w;
+  __builtin_memcpy(&w, p, sizeof w);
+  return (Mask<float>)(w >= threshold);
+}
+template <>
+FASTNN_INLINE Mask<double> at_least<double>(const uint32_t* p, uint32_t threshold) {
+  typedef uint32_t Half __attribute__((vector_size(FASTNN_VEC_BYTES / 2)));
+  Half w;
+  __builtin_memcpy(&w, p, sizeof w);
+  return __builtin_convertvector(w, Mask<double>) >= int64_t(threshold);
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
