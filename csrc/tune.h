@@ -34,6 +34,15 @@ constexpr int64_t kSliversPerPass = 8;
 
 // Rows of up to this many vectors are turned so that lanes run across rows (columns.h).
 constexpr int kTransposedRow = 4;
+// Direct convolution (conv_direct.h) instead of packing: rows of A times the share of columns computed in vain stay
+// below this, about what packing a vector of B costs in multiply-adds; and the padded copy of an image is at most this
+// large, three quarters of a 1 MB second-level cache.
+constexpr double kDirectWaste = 40;
+constexpr int64_t kDirectCopyBytes = 768 * 1024;
+
+// Rough nanoseconds of a multiply-add on one core; only decides when a second thread is woken.
+template <class T>
+constexpr double kMultiplyAddCost = sizeof(T) * 0.004 * (64.0 / FASTNN_VEC_BYTES);
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -1,5 +1,6 @@
 // Convolution forward and backward-data as a product of matrices whose right operand is never stored.
 //   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
+#include "conv_direct.h"
 #include "conv_patches.h"
 #include "gemm_driver.h"
 #include "kernels.h"
@@ -78,6 +79,18 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
   return {*this, group, j};
 }
 
+// y = bias + A * (patch matrix of x), read in place or packed.
+template <class T>
+void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
+                      int64_t groups, const T* packed_a, const T* bias) {
+  const int64_t depth = channels_in / groups * p.taps();
+  if (!images || !channels_out || !p.grid()) return;
+  const DirectProblem<T> direct(p, x, y, images, channels_in, channels_out, groups);
+  if (prefer_direct(direct, depth)) return direct_gemm(direct, depth, packed_a, bias);
+  const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
+  packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed_a, bias, problem);
+}
+
 inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
 // Taps of dx positions phase, phase + stride, …: those r with (phase + pad - r * dilation) divisible by the stride,
@@ -119,8 +132,7 @@ void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* 
         for (int64_t i = 0; i < rows; ++i) sliver[(r - r0) * rows + i] = from[i * volume];
       }
   });
-  const PatchProblem<T> problem{p, dy, dx, g.n, g.k, g.c, g.groups};
-  packed_gemm<T>(g.groups, c_group, problem.columns(), depth, packed, nullptr, problem);
+  multiply_patches<T>(p, dy, dx, g.n, g.k, g.c, g.groups, packed, nullptr);
 }
 
 template <class T>
@@ -139,8 +151,7 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T*
   pack_a(g.groups, k_group, depth, packed, [=](int64_t e, int64_t k0, int64_t rows, int64_t r0, int64_t r1, T* sliver) {
     fill_sliver(w + (e * k_group + k0) * depth + r0, depth, 1, rows, r1 - r0, sliver);
   });
-  const PatchProblem<T> problem{p, x, y, g.n, g.c, g.k, g.groups};
-  packed_gemm<T>(g.groups, k_group, problem.columns(), depth, packed, bias, problem);
+  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, packed, bias);
 }
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]

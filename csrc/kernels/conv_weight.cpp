@@ -58,6 +58,8 @@ struct WeightProblem {
     GridRun* runs = reinterpret_cast<GridRun*>(scratch);
     Piece* pieces = reinterpret_cast<Piece*>(runs + kPixels);
     T* patches = reinterpret_cast<T*>(pieces + 3 * kPixels);
+    int64_t offset[kPatchRows];
+    for (int64_t i = 0; i < kPatchRows; ++i) offset[i] = i * kPixels;
     const int64_t k0 = row_block * kPatchRows, k1 = k0 + kPatchRows < depth() ? k0 + kPatchRows : depth();
     const int64_t k_group = g.k / g.groups, image_stride = g.c * p.in_plane();
     const T* x_group = x + group * (g.c / g.groups) * p.in_plane();
@@ -69,7 +71,7 @@ struct WeightProblem {
       pack_patches(p, x_group, image_stride, runs, count, pieces, k0, k1, patches, kPixels);
       const T* rows = r.copied ? dy + group * k_group * r.line() + begin
                                : dy + (begin / r.plane * g.k + group * k_group) * r.plane + begin % r.plane;
-      dot_gemm(k_group, k1 - k0, size, rows, r.line(), patches, kPixels, to, depth(), b > first);
+      dot_gemm(k_group, k1 - k0, size, rows, r.line(), patches, offset, to, depth(), b > first);
     }
     if (first == last)
       for (int64_t k = 0; k < k_group; ++k) zero_run(to + k * depth(), k1 - k0);
@@ -123,7 +125,7 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T*
   }
   const WeightProblem<T> problem{g, p, r, dy, x, r.chunks > 1 ? work : dweight};
   const int64_t row_blocks = problem.row_blocks(), items = r.chunks * g.groups * row_blocks;
-  const double cost = double(values) * double(g.n * r.plane) * (sizeof(T) == 4 ? 0.02 : 0.04);
+  const double cost = double(values) * double(g.n * r.plane) * kMultiplyAddCost<T>;
   const size_t scratch = kPixels * (sizeof(GridRun) + 3 * sizeof(Piece) + kPatchRows * sizeof(T));
   parallel_scratch(items, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     for (int64_t i = begin; i < end; ++i)

@@ -45,19 +45,24 @@ struct MatrixProblem {
   }
 };
 
-// C (m x n) = A B^T with both operands contiguous along the depth: no packing. Items are rows of tiles of the larger
-// side, and each element's sum runs over the whole depth at once.
+constexpr int kDotGroup = 4 * kDotCols;  // columns of C, so rows of B, to an item
+
+// C (m x n) = A B^T with both operands contiguous along the depth: no packing; each element's sum runs over the whole
+// depth at once.
 template <class T>
 void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
-  const int64_t items = (n + kDotCols - 1) / kDotCols;
-  parallel_for(items, double(m) * double(n) * double(depth) * (sizeof(T) == 4 ? 0.02 : 0.04),
-               [=](int64_t begin, int64_t end) {
-                 const int64_t j0 = begin * kDotCols, j1 = end * kDotCols < n ? end * kDotCols : n;
-                 dot_gemm(m, j1 - j0, depth, a, depth, b + j0 * depth, depth, c + j0, n, false);
-                 if (bias)
-                   for (int64_t i = 0; i < m; ++i)
-                     for (int64_t j = j0; j < j1; ++j) c[i * n + j] += bias[j];
-               });
+  const int64_t items = (n + kDotGroup - 1) / kDotGroup;
+  parallel_for(items, double(m) * double(n) * double(depth) * kMultiplyAddCost<T>, [=](int64_t begin, int64_t end) {
+    int64_t offset[kDotGroup];
+    for (int j = 0; j < kDotGroup; ++j) offset[j] = j * depth;
+    for (int64_t j0 = begin * kDotGroup; j0 < end * kDotGroup && j0 < n; j0 += kDotGroup) {
+      const int64_t size = n - j0 < kDotGroup ? n - j0 : kDotGroup;
+      dot_gemm(m, size, depth, a, depth, b + j0 * depth, offset, c + j0, n, false);
+      if (!bias) continue;
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = j0; j < j0 + size; ++j) c[i * n + j] += bias[j];
+    }
+  });
 }
 
 // Beyond this many rows the transposing pack of B costs less than the dot tiles' heavier traffic.

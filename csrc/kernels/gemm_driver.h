@@ -38,31 +38,54 @@ FASTNN_INLINE void fill_sliver(const T* a, int64_t stride_i, int64_t stride_k, i
     for (int64_t i = 0; i < rows; ++i) sliver[k * rows + i] = a[i * stride_i + k * stride_k];
 }
 
-// One block of depth of one sliver of columns: C[rows of blocks first..last][columns] (+)= A B.
-// output.direct(&ldc) gives where row 0 of the sliver lies if its columns are whole and contiguous in C, else null;
-// then the tile works on a buffer, which output.read(i, row) and output.write(i, row) exchange with C.
-template <class T, class Output>
-void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1, const T* packed_a,
-                    const T* b, int64_t ldb, const T* bias, const Output& output) {
-  const bool accumulate = k0 > 0;
-  int64_t ldc = 0;
-  T* direct = output.direct(&ldc);
+// Rows of blocks first..last, depth k0..k1, times the columns given.
+template <class T, int V>
+FASTNN_INLINE void block_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1,
+                                 const T* packed_a, const T* bias, const Columns<T, V>& columns) {
   for (int64_t block = first; block < last; ++block) {
     const int64_t i0 = blocks.begin(block);
     const int rows = blocks.size(block);
-    const T* a = packed_a + k0 * blocks.rows + i0 * (k1 - k0);
-    const OuterTile<T> tile = outer_tile_for<T>(rows);
-    const T* block_bias = bias ? bias + i0 : nullptr;
-    if (direct) {
-      tile(k1 - k0, a, b, ldb, direct + i0 * ldc, ldc, accumulate, block_bias);
-    } else {
-      alignas(64) T buffer[kTileRows * kTileCols<T>];
-      if (accumulate)
-        for (int i = 0; i < rows; ++i) output.read(i0 + i, buffer + i * kTileCols<T>);
-      tile(k1 - k0, a, b, ldb, buffer, kTileCols<T>, accumulate, block_bias);
-      for (int i = 0; i < rows; ++i) output.write(i0 + i, buffer + i * kTileCols<T>);
-    }
+    outer_tile_for<T, V>(rows)(k1 - k0, packed_a + k0 * blocks.rows + i0 * (k1 - k0), columns, i0, k0 > 0,
+                               bias ? bias + i0 : nullptr);
   }
+}
+
+// As above for columns that don't lie in C as whole vectors: tiles work on a buffer that output.read(row, values) and
+// output.write(row, values) exchange with C.
+template <class T, int V, class Output>
+void buffered_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1, const T* packed_a,
+                      const T* bias, Columns<T, V> columns, const Output& output) {
+  constexpr int64_t width = V * lanes<T>;
+  alignas(64) T buffer[kTileRows * width];
+  columns.ldc = width;
+  for (int v = 0; v < V; ++v) columns.c[v] = buffer + v * lanes<T>, columns.size[v] = lanes<T>;
+  for (int64_t block = first; block < last; ++block) {
+    const int64_t i0 = blocks.begin(block);
+    const int rows = blocks.size(block);
+    if (k0 > 0)
+      for (int i = 0; i < rows; ++i) output.read(i0 + i, buffer + i * width);
+    outer_tile_for<T, V>(rows)(k1 - k0, packed_a + k0 * blocks.rows + i0 * (k1 - k0), columns, 0, k0 > 0,
+                               bias ? bias + i0 : nullptr);
+    for (int i = 0; i < rows; ++i) output.write(i0 + i, buffer + i * width);
+  }
+}
+
+// One sliver of packed B: into C where it lies there whole (output.direct gives its first element), else by the buffer.
+template <class T, class Output>
+void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1, const T* packed_a,
+                    const T* bias, const T* sliver, const int32_t* offset, const Output& output) {
+  Columns<T> columns;
+  columns.offset = offset;
+  T* direct = output.direct(&columns.ldc);
+  for (int v = 0; v < kTileVectors; ++v) {
+    columns.b[v] = sliver + v * lanes<T>;
+    columns.c[v] = direct + v * lanes<T>;
+    columns.size[v] = lanes<T>;
+  }
+  if (direct)
+    block_product(blocks, first, last, k0, k1, packed_a, bias, columns);
+  else
+    buffered_product(blocks, first, last, k0, k1, packed_a, bias, columns, output);
 }
 
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, sliver) writes rows k0..k1 of B
@@ -76,10 +99,12 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
   const RowBlocks blocks(m);
   const int64_t slivers = (columns + kTileCols<T> - 1) / kTileCols<T>;
   const int64_t parts = batch * slivers >= 16 ? 1 : blocks.count < 4 ? blocks.count : 4;
-  const double cost = double(batch * m) * double(columns) * double(depth) * (sizeof(T) == 4 ? 0.015 : 0.03);
-  const size_t sliver_bytes = size_t(kDepth<T> * kTileCols<T>) * sizeof(T);
-  parallel_scratch(batch * slivers * parts, cost, sliver_bytes, [&](int64_t begin, int64_t end, void* scratch) {
-    T* sliver = static_cast<T*>(scratch);
+  const double cost = double(batch * m) * double(columns) * double(depth) * kMultiplyAddCost<T>;
+  const size_t scratch = size_t(kDepth<T> * kTileCols<T>) * sizeof(T) + kDepth<T> * sizeof(int32_t);
+  parallel_scratch(batch * slivers * parts, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
+    T* sliver = static_cast<T*>(memory);
+    int32_t* offset = reinterpret_cast<int32_t*>(sliver + kDepth<T> * kTileCols<T>);
+    for (int64_t k = 0; k < kDepth<T>; ++k) offset[k] = int32_t(k * kTileCols<T>);
     for (int64_t pass = begin; pass < end; pass += kSliversPerPass) {
       const int64_t pass_end = pass + kSliversPerPass < end ? pass + kSliversPerPass : end;
       int64_t k0 = 0;
@@ -89,7 +114,7 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
           const int64_t part = item % parts, j = item / parts % slivers, entry = item / parts / slivers;
           problem.pack(entry, j, k0, k1, sliver);
           sliver_product(blocks, blocks.count * part / parts, blocks.count * (part + 1) / parts, k0, k1,
-                         packed_a + entry * m * depth, sliver, kTileCols<T>, bias ? bias + entry * m : nullptr,
+                         packed_a + entry * m * depth, bias ? bias + entry * m : nullptr, sliver, offset,
                          problem.output(entry, j));
         }
         k0 = k1;

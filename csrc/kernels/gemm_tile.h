@@ -13,21 +13,37 @@ constexpr int64_t kTileCols = kTileVectors* lanes<T>;
 template <class T>
 constexpr int64_t kDepth = kSliverBytes / int64_t(kTileCols<T> * sizeof(T));
 
-// c (ROWS x kTileCols, row stride ldc) = start + a b, start being c itself, or bias per row (0 if null).
-//   a (depth, ROWS) packed; b (depth rows of kTileCols, row stride ldb)
-template <class T, int ROWS>
-void outer_tile(int64_t depth, const T* a, const T* b, int64_t ldb, T* c, int64_t ldc, bool accumulate, const T* bias) {
-  constexpr int V = kTileVectors, L = lanes<T>;
+// Where V vectors of columns of B come from and go to: vector v of row k of B is b[v] + offset[k], vector v of row i of
+// C is c[v] + i * ldc, of which the first size[v] lanes exist.
+template <class T, int V = kTileVectors>
+struct Columns {
+  const T* b[V];
+  const int32_t* offset;
+  T* c[V];
+  int64_t ldc;
+  int size[V];
+};
+
+// C (ROWS x columns) = start + A B, start being C itself, or bias per row (0 if null); a (depth, ROWS) packed.
+template <class T, int ROWS, int V>
+void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t row, bool accumulate, const T* bias) {
   Vec<T> acc[ROWS][V];
+  T* c[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) c[v] = columns.c[v] + row * columns.ldc;
+  const int64_t ldc = columns.ldc;
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
-      acc[i][v] = accumulate ? load(c + i * ldc + v * L) : set1(bias ? bias[i] : T(0));
-  for (int64_t k = 0; k < depth; ++k, a += ROWS, b += ldb) {
+      acc[i][v] = accumulate ? load_n(c[v] + i * ldc, columns.size[v]) : set1(bias ? bias[i] : T(0));
+  const int32_t* offset = columns.offset;
+  const T* const b0 = columns.b[0];
+  const T* const b1 = columns.b[V - 1];
+  for (int64_t k = 0; k < depth; ++k, a += ROWS) {
     Vec<T> b_k[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) b_k[v] = load(b + v * L);
+    for (int v = 0; v < V; ++v) b_k[v] = load((v ? b1 : b0) + offset[k]);
 #pragma GCC unroll 16
     for (int i = 0; i < ROWS; ++i) {
       const Vec<T> a_ik = set1(a[i]);
@@ -35,21 +51,27 @@ void outer_tile(int64_t depth, const T* a, const T* b, int64_t ldb, T* c, int64_
       for (int v = 0; v < V; ++v) acc[i][v] = fma(a_ik, b_k[v], acc[i][v]);
     }
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(c + i * ldc + v * L, acc[i][v]);
+  for (int v = 0; v < V; ++v) {
+    if (columns.size[v] == lanes<T>) {
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) store(c[v] + i * ldc, acc[i][v]);
+    } else {
+#pragma GCC unroll 16
+      for (int i = 0; i < ROWS; ++i) store_n(c[v] + i * ldc, acc[i][v], columns.size[v]);
+    }
+  }
 }
 
-template <class T>
-using OuterTile = void (*)(int64_t, const T*, const T*, int64_t, T*, int64_t, bool, const T*);
+template <class T, int V>
+using OuterTile = void (*)(int64_t, const T*, const Columns<T, V>&, int64_t, bool, const T*);
 
-template <class T, int ROWS = kTileRows>
-FASTNN_INLINE OuterTile<T> outer_tile_for(int rows) {
+template <class T, int V = kTileVectors, int ROWS = kTileRows>
+FASTNN_INLINE OuterTile<T, V> outer_tile_for(int rows) {
   if constexpr (ROWS == 1)
-    return outer_tile<T, 1>;
+    return outer_tile<T, 1, V>;
   else
-    return rows == ROWS ? outer_tile<T, ROWS> : outer_tile_for<T, ROWS - 1>(rows);
+    return rows == ROWS ? outer_tile<T, ROWS, V> : outer_tile_for<T, V, ROWS - 1>(rows);
 }
 
 // Rows of a matrix in balanced blocks: as few as kTileRows allows, sizes differing by at most one (64 rows are
@@ -61,15 +83,19 @@ struct RowBlocks {
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
 };
 
-// c[i][j] (+)= sum_k a[i*lda + k] * b[j*ldb + k]: both operands contiguous along k, one vector of partial sums each.
+// c[i][j] (+)= sum_k a[i*lda + k] * b[offset[j] + k]: both operands contiguous along k, one vector of partial sums each.
 template <class T, int ROWS, int COLS>
-void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, bool accumulate) {
+void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
+              bool accumulate) {
   constexpr int64_t L = lanes<T>;
+  const T* row[COLS];
+#pragma GCC unroll 8
+  for (int j = 0; j < COLS; ++j) row[j] = b + offset[j];
   Vec<T> acc[ROWS][COLS] = {};
   const auto step = [&](auto&& get, int64_t k) __attribute__((always_inline)) {
     Vec<T> b_k[COLS];
 #pragma GCC unroll 8
-    for (int j = 0; j < COLS; ++j) b_k[j] = get(b + j * ldb + k);
+    for (int j = 0; j < COLS; ++j) b_k[j] = get(row[j] + k);
 #pragma GCC unroll 8
     for (int i = 0; i < ROWS; ++i) {
       const Vec<T> a_k = get(a + i * lda + k);
@@ -91,7 +117,7 @@ void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T
 }
 
 template <class T>
-using DotTile = void (*)(int64_t, const T*, int64_t, const T*, int64_t, T*, int64_t, bool);
+using DotTile = void (*)(int64_t, const T*, int64_t, const T*, const int64_t*, T*, int64_t, bool);
 
 template <class T, int ROWS = kDotRows, int COLS = kDotCols>
 FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
@@ -102,14 +128,14 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
   return dot_tile<T, 1, 1>;
 }
 
-// c (m x n) (+)= a (m x depth) b^T (b: n x depth), in dot tiles. The operand with more rows is walked once, tile by
-// tile; the other is read again for each of its tiles, from the cache.
+// c (m x n) (+)= a (m x depth) b^T in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
+// once, tile by tile; the other is read again for each of its tiles, from the cache.
 template <class T>
-void dot_gemm(int64_t m, int64_t n, int64_t depth, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
-              bool accumulate) {
+void dot_gemm(int64_t m, int64_t n, int64_t depth, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c,
+              int64_t ldc, bool accumulate) {
   const auto tile = [=](int64_t i, int64_t j) {
     const int rows = int(m - i < kDotRows ? m - i : kDotRows), cols = int(n - j < kDotCols ? n - j : kDotCols);
-    dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b + j * ldb, ldb, c + i * ldc + j, ldc, accumulate);
+    dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);
   };
   if (m >= n) {
     for (int64_t i = 0; i < m; i += kDotRows)
