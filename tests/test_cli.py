@@ -1,0 +1,256 @@
+"""The command line, run as a person runs it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn.cli import main
+
+FAST = ["--epochs", "1", "--batch-size", "512"]
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    pytest.importorskip("sklearn")
+    path = tmp_path_factory.mktemp("trained") / "digits.npz"
+    assert main(["train", "digits", "--epochs", "3", "--quiet", "--output", str(path)]) == 0
+    return str(path)
+
+
+@pytest.fixture
+def digits():
+    pytest.importorskip("sklearn")
+    from fastnn.data import load_digits
+
+    return load_digits().test
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "fastnn", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
+
+
+def fails(capsys, *arguments):
+    """Run in this process; the message on stderr, after checking that it is one and not a traceback."""
+    try:
+        code = main(list(arguments))
+    except SystemExit as leaving:  # from argparse
+        code = leaving.code
+    out, err = capsys.readouterr()
+    assert code == 2 and out == ""
+    assert "error: " in err and "Traceback" not in err
+    return err
+
+
+def test_train_prints_and_saves(home):
+    pytest.importorskip("sklearn")
+    done = run("train", "digits", *FAST, "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert re.fullmatch(
+        r"digits: 1258 train, 180 validation, 359 test images; \d+ parameters; (native|numpy) backend", lines[0]
+    )
+    epoch = r"epoch \d/2   train loss \d+\.\d{4} accuracy +\d+\.\d\d %   validation loss \d+\.\d{4} accuracy +\d+\.\d\d %   .* s"
+    assert re.fullmatch(epoch, lines[1]) and re.fullmatch(epoch, lines[2])
+    assert re.fullmatch(r"trained in \d+\.\d s, saved to digits.npz", lines[3])
+    assert re.fullmatch(r"test loss \d+\.\d{4}, accuracy \d+\.\d\d % \(\d+ of 359\)", lines[4])
+    assert "100 %" in done.stderr and "\r" not in done.stderr and "\x1b" not in done.stderr
+    assert os.listdir(home) == ["digits.npz"]
+
+
+def test_train_quiet(home, capsys):
+    pytest.importorskip("sklearn")
+    assert main(["train", "digits", *FAST, "--quiet", "--output", "other"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and re.fullmatch(r"test loss .* of 359\)\n", out)
+    assert os.listdir(home) == ["other"]
+
+
+def test_same_seed_same_file(home):
+    pytest.importorskip("sklearn")
+    for name, seed in (("a", "7"), ("b", "7"), ("c", "8")):
+        assert main(["train", "digits", *FAST, "--quiet", "--seed", seed, "--output", name]) == 0
+    a, b, c = ((home / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_backend_option(home, capsys):
+    pytest.importorskip("sklearn")
+    with fastnn.use_backend(fastnn.backend.current_name()):  # restores it afterwards
+        assert main(["train", "digits", *FAST, "--backend", "numpy"]) == 0
+        assert "; numpy backend" in capsys.readouterr().out
+
+
+def test_predict_arrays(home, capsys, checkpoint, digits):
+    images, labels = digits
+    np.save("batch.npy", images * 16)
+    np.savez("named.npz", images=(images[:5, 0] * 255).astype(np.uint8), labels=labels[:5])
+    assert main(["predict", checkpoint, "batch.npy"]) == 0
+    out, err = capsys.readouterr()
+    named = [int(re.fullmatch(r"batch\.npy\[\d+\]: (\d) \(\d+\.\d %\)", line)[1]) for line in out.splitlines()]
+    assert np.mean(np.array(named) == labels) > 0.93
+    assert err == "batch.npy: shape (359, 1, 8, 8), 359 images, brightness 0…16\n"
+    assert main(["predict", checkpoint, "named.npz", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    again = [int(line.split(": ")[1][0]) for line in out.splitlines()]
+    assert err == "" and again == named[:5]
+
+
+def test_predict_pictures(home, capsys, checkpoint, digits):
+    image_module = pytest.importorskip("PIL.Image")
+    right = 0
+    for i in range(40):
+        big = np.kron(digits.images[i, 0], np.ones((20, 20)))
+        page = np.pad(255 - 255 * big, 30, constant_values=255).astype(np.uint8)
+        image_module.fromarray(page if i % 2 else 255 - page).save(f"{i}.png")
+        assert main(["predict", checkpoint, f"{i}.png", "--quiet"]) == 0
+        right += capsys.readouterr().out.startswith(f"{i}.png: {digits.labels[i]} (")
+    assert right >= 35
+
+
+def test_predict_blank_and_several_files(home, capsys, checkpoint):
+    np.save("a.npy", np.zeros((8, 8)))
+    np.save("b.npy", np.ones((1, 30, 30)))
+    assert main(["predict", checkpoint, "a.npy", "b.npy"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "a.npy: blank\nb.npy: blank\n"
+    assert err.splitlines()[1] == "b.npy: shape (1, 30, 30), 1 image, brightness 0…1, dark on light"
+
+
+def test_predict_options(home, capsys, checkpoint):
+    np.savez("a.npz", x=np.ones((2, 8, 8)), y=np.zeros(3))
+    assert main(["predict", checkpoint, "a.npz", "--array", "x", "--scale", "16", "--ink", "light"]) == 0
+    assert "brightness 0…16\n" in capsys.readouterr().err
+
+
+def test_info(capsys):
+    assert main(["info"]) == 0
+    assert fastnn.__version__ in capsys.readouterr().out
+    assert main(["info", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)
+    assert config["version"] == fastnn.__version__ and config["backend"] == fastnn.backend.current_name()
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main(["--version"])
+    assert leaving.value.code == 0 and capsys.readouterr().out == f"fastnn {fastnn.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["nonsense"],
+        ["train"],
+        ["train", "letters"],
+        ["train", "digits", "--epochs", "0"],
+        ["train", "digits", "--epochs", "many"],
+        ["train", "digits", "--batch-size", "0"],
+        ["train", "digits", "--batch-size", "1259"],
+        ["train", "digits", "--seed", "-1"],
+        ["train", "digits", "--lr", "0"],
+        ["train", "digits", "--lr", "nan"],
+        ["train", "digits", "--lr", "inf"],
+        ["train", "digits", "--threads", "0"],
+        ["train", "digits", "--backend", "cuda"],
+        ["train", "digits", "--output", "no/such/folder.npz"],
+        ["train", "digits", "--output", "."],
+        ["predict"],
+        ["predict", "no-checkpoint.npz", "no-file.npy"],
+    ],
+)
+def test_errors_of_use(home, capsys, arguments):
+    if "1259" in arguments:
+        pytest.importorskip("sklearn")
+    fails(capsys, *arguments)
+    assert os.listdir(home) == []
+
+
+def test_predict_errors(home, capsys, checkpoint):
+    np.savez("plain.npz", x=np.zeros(3))
+    np.save("odd.npy", np.zeros((2, 3, 4, 5)))
+    (home / "text.png").write_text("no picture")
+    assert "not a fastnn checkpoint" in fails(capsys, "predict", "plain.npz", "odd.npy")
+    assert "no-file.npy" in fails(capsys, "predict", checkpoint, "no-file.npy")
+    assert "(2, 3, 4, 5) is not understood" in fails(capsys, "predict", checkpoint, "odd.npy")
+    pytest.importorskip("PIL")
+    assert "neither an array file nor a picture" in fails(capsys, "predict", checkpoint, "text.png")
+
+
+def test_missing_extras_are_named(home, capsys, monkeypatch, checkpoint):
+    (home / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for module in ("sklearn", "sklearn.datasets", "PIL", "PIL.Image"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert "pip install 'fastnn[demo]'" in fails(capsys, "train", "digits")
+    assert "pip install 'fastnn[demo]'" in fails(capsys, "predict", checkpoint, "a.png")
+
+
+def test_unknown_backend_in_the_environment(home):
+    done = run("info", env=os.environ | {"FASTNN_BACKEND": "cuda"})
+    assert done.returncode == 2 and "FASTNN_BACKEND='cuda'" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_interrupt(home):
+    pytest.importorskip("sklearn")
+    command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "10000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+    assert child.returncode == 130
+    assert "interrupted" in err and "Traceback" not in err
+    assert os.listdir(home) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_reader_that_leaves_early(home, checkpoint):
+    np.save("a.npy", np.zeros((5_000, 8, 8)))
+    command = [sys.executable, "-m", "fastnn", "predict", checkpoint, "a.npy", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        child.stdout.close()
+        err = child.stderr.read()
+    assert "Traceback" not in err and "BrokenPipe" not in err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
+def test_bar_on_a_terminal(home):
+    pytest.importorskip("sklearn")
+    master, slave = os.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {
+        "TERM": "xterm",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=environment) as child:
+        os.close(slave)
+        seen = b""
+        while True:
+            try:
+                chunk = os.read(master, 4096)
+            except OSError:  # Linux says so when the child has gone
+                break
+            if not chunk:
+                break
+            seen += chunk
+    os.close(master)
+    assert child.returncode == 0
+    text = seen.decode()
+    assert "epoch 1/2" in text and "━" in text and "\x1b[32m" in text
