@@ -28,33 +28,18 @@ struct PaddedLayout {
   int64_t phase_size() const { return extent[0] * extent[1] * extent[2]; }
   int64_t channel_size() const { return phase_size() * phases[0] * phases[1] * phases[2]; }
 
-  // Distance of tap i of axis d: phase * (size of what a phase holds) + position * stride within it.
-  int64_t tap_offset(const int64_t* tap) const {
-    int64_t phase = 0, position = 0;
-    for (int d = 0; d < 3; ++d) {
-      const Axis& a = p.axis[d];
-      const int64_t reach = a.offset + tap[d] * a.offset_step - low[d];
-      phase = phase * phases[d] + reach % a.step;
-      position = position * extent[d] + reach / a.step;
-    }
-    return phase * phase_size() + position;
-  }
-
   // Distances of patch rows k0..k1 (row = channel * taps + tap); Int is int32_t or int64_t.
   template <class Int>
   void row_offsets(int64_t k0, int64_t k1, Int* offset) const {
-    const int64_t taps = p.taps();
-    int64_t c = divide(k0, taps), t = k0 - c * taps;
-    int64_t tap[3] = {t / p.axis[2].taps / p.axis[1].taps, t / p.axis[2].taps % p.axis[1].taps, t % p.axis[2].taps};
-    for (int64_t k = k0; k < k1; ++k) {
-      offset[k - k0] = Int(c * channel_size() + tap_offset(tap));
-      if (++tap[2] < p.axis[2].taps) continue;
-      tap[2] = 0;
-      if (++tap[1] < p.axis[1].taps) continue;
-      tap[1] = 0;
-      if (++tap[0] < p.axis[0].taps) continue;
-      tap[0] = 0, ++c;
-    }
+    const int64_t taps = p.taps(), stride = channel_size();
+    int64_t tap[3], t = 0;
+    for (tap[0] = 0; tap[0] < p.axis[0].taps; ++tap[0])
+      for (tap[1] = 0; tap[1] < p.axis[1].taps; ++tap[1])
+        for (tap[2] = 0; tap[2] < p.axis[2].taps; ++tap[2], ++t) {
+          int64_t c = k0 <= t ? 0 : ceil_div(k0 - t, taps);
+          const int64_t from_tap = tap_offset(tap);
+          for (int64_t k = c * taps + t; k < k1; k += taps, ++c) offset[k - k0] = Int(c * stride + from_tap);
+        }
   }
 
   // Copy of `channels` planes of x; the slack behind it is zeroed.
@@ -68,6 +53,19 @@ struct PaddedLayout {
   }
 
  private:
+  // Distance of a tap: phase * size of a phase + position in it.
+  int64_t tap_offset(const int64_t* tap) const {
+    int64_t phase = 0, position = 0;
+    for (int d = 0; d < 3; ++d) {
+      const Axis& a = p.axis[d];
+      const int64_t reach = a.offset + tap[d] * a.offset_step - low[d], step = divide_by_step(reach, a.step);
+      phase = phase * phases[d] + reach - step * a.step;
+      position = position * extent[d] + step;
+    }
+    return phase * phase_size() + position;
+  }
+  static int64_t divide_by_step(int64_t reach, int64_t step) { return step == 1 ? reach : divide(reach, step); }
+
   template <class T>
   void fill_phase(const T* plane, int64_t pd, int64_t ph, int64_t pw, T* to) const {
     const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
