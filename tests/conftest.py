@@ -20,14 +20,14 @@ if NATIVE:
 @pytest.fixture(autouse=True)
 def _settings():
     """Put back what a test changed for the whole process."""
-    name = fnn.backend.current_name()
-    state = (_core.active_isa(), _core.num_threads(), _core.thread_cost()) if NATIVE else None
+    name, threads = fnn.backend.current_name(), fnn.get_num_threads()
+    state = (_core.active_isa(), _core.thread_cost()) if NATIVE else None
     yield
     fnn.use_backend(name)
+    fnn.set_num_threads(threads)
     if state is not None:
         _core.set_isa(state[0])
-        _core.set_num_threads(state[1])
-        _core.set_thread_cost(state[2])
+        _core.set_thread_cost(state[1])
 
 
 @pytest.fixture

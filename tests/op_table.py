@@ -153,20 +153,9 @@ OPS = [
     _elementwise("log_softmax", tolerances.log_softmax, samples_norm.softmax, _of_y),
     Op("cross_entropy", ("logits",), samples_norm.cross_entropy, tolerances.cross_entropy,
        backward=_cross_entropy_backward, backward_name="cross_entropy_backward"),
-    Op("dropout", ("x",), samples_norm.dropout, tolerances.exact, torch=False, gradcheck=False),
+    Op("dropout", ("x",), samples_norm.dropout, tolerances.scaled, torch=False, gradcheck=False),
     _step("sgd_step", "momentum_buffer"),
     _step("adam_step", "exp_avg", "exp_avg_sq"),
     _step("adamw_step", "exp_avg", "exp_avg_sq"),
     _step("rmsprop_step", "square_avg"),
 ]  # fmt: skip
-
-
-def _landed(op: Op) -> bool:
-    try:
-        op(op.samples()[1])
-    except AttributeError:
-        return False
-    return True
-
-
-OPS = [op for op in OPS if _landed(op)]

@@ -16,6 +16,11 @@ EDGES = sorted({2**k * m + d for k in range(2, 6) for m in (1, 3) for d in (-1, 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-40, -1e-40, 1e-30, 3e38, -3e38, 88.0, -88.0, 104.0, -104.0, 1e4, -1e4]
 
 
+def _single(x: Any) -> np.ndarray:
+    """Rounded to float32, held in float64."""
+    return np.asarray(x, np.float32).astype(np.float64)
+
+
 class Values:
     """Random arrays that depend on nothing but the seed."""
 
@@ -23,11 +28,10 @@ class Values:
         self.rng = np.random.default_rng(zlib.crc32(seed.encode()))
 
     def normal(self, *shape: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
-        # As an array, since arithmetic makes scalars of 0-d ones.
-        return np.asarray(self.rng.standard_normal(shape) * scale + shift, np.float32).astype(np.float64)
+        return _single(self.rng.standard_normal(shape) * scale + shift)
 
     def positive(self, *shape: int) -> np.ndarray:
-        return np.asarray(self.rng.uniform(0.1, 2.0, shape), np.float32).astype(np.float64)
+        return _single(self.rng.uniform(0.1, 2.0, shape))
 
     def ties(self, *shape: int) -> np.ndarray:
         """Few different values, so that maxima are often equal."""
@@ -36,7 +40,7 @@ class Values:
     def with_specials(self, *shape: int, specials: Any = SPECIAL) -> np.ndarray:
         with np.errstate(all="ignore"):
             x = self.normal(*shape).ravel()
-            special = np.array(specials).astype(np.float32).astype(np.float64)
+            special = _single(specials)
         at = self.rng.choice(x.size, min(x.size, special.size), replace=False)
         x[at] = special[: at.size]
         return x.reshape(shape)
@@ -50,7 +54,7 @@ def elementwise() -> list[Sample]:
     v = Values("elementwise")
     shapes = [(), (0,), (3, 0, 4), *((n,) for n in EDGES), (2, 3, 5, 7), (10007,), (3, 40, 41)]
     samples = [Sample((v.normal(*s, scale=3),)) for s in shapes]
-    samples.append(Sample((np.linspace(-100, 100, 4001).astype(np.float32).astype(np.float64),), note="range"))
+    samples.append(Sample((_single(np.linspace(-100, 100, 4001)),), note="range"))
     samples.append(Sample((v.normal(1000, scale=1e-4),), note="small"))
     return [*samples, Sample((v.with_specials(97),), special=True)]
 

@@ -127,6 +127,8 @@ def cross_entropy(op: Op, sample: Sample, truth: Results, eps: float) -> Results
     """loss = sum of q_c w_c (lse - x_c) over classes, q the smoothed target; each difference rounds as |lse| + |x_c|."""
     logits, options = sample.arrays[0], sample.options
     assert logits is not None
+    if logits.size == 0:
+        return {}
     n, classes = logits.shape[0], logits.shape[1]
     x = np.moveaxis(logits.reshape(n, classes, -1), 1, 2).reshape(-1, classes)
     target = options["target"].reshape(-1)
@@ -152,8 +154,8 @@ def cross_entropy(op: Op, sample: Sample, truth: Results, eps: float) -> Results
     terms = y * q.sum(1, keepdims=True) * (magnitude + walk(classes)) + 4 * q
     dx = np.moveaxis((dy * terms).reshape(n, -1, classes), 2, 1).reshape(logits.shape)
     if reduction == "none":
-        return {"y": (error + 2 * loss).reshape(shape), "dx": dx}
-    return {"y": (error.sum() + 2 * walk(x.shape[0]) * loss.sum()) / count, "dx": dx * walk(x.shape[0])}
+        return {"y": (error + 2 * loss).reshape(shape), "dlogits": dx}
+    return {"y": (error.sum() + 2 * walk(x.shape[0]) * loss.sum()) / count, "dlogits": dx * walk(x.shape[0])}
 
 
 # ---- norms --------------------------------------------------------------------------------------------------------

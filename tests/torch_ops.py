@@ -109,7 +109,9 @@ def instance_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
 
 
 def group_norm(x: Any, weight: Any, bias: Any, num_groups: int, eps: float = 1e-5) -> Any:
-    return tf.group_norm(x, num_groups, weight, bias, eps)
+    # PyTorch's backward fails where only one of the two is given.
+    weight = x.new_ones(x.shape[1]) if weight is None else weight
+    return tf.group_norm(x, num_groups, weight, x.new_zeros(x.shape[1]) if bias is None else bias, eps)
 
 
 def softmax(x: Any, axis: int = -1) -> Any:

@@ -26,7 +26,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     p : float
         The probability, in [0, 1].
     training : bool
-        If False, or if ``p`` is 0, ``x`` comes back as it is (not copied).
+        If False, or if ``p`` is 0, ``x`` comes back as it is (copied only where its layout must change).
     rng : None, int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives a new mask at each call, an int the same one
         again, None one that cannot be foreseen.
@@ -54,7 +54,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     x_ = checks.array("dropout", "x", raw(x))
     p_ = checks.real("dropout", "p", p, 0.0, 1.0)
     if not checks.flag("dropout", "training", training) or p_ == 0:
-        return x if raw(x) is not x or isinstance(x, np.ndarray) else x_
+        return x if raw(x) is not x else x_
     key = _key(rng)
     ops = backend.current()
 

@@ -1,0 +1,315 @@
+"""What is measured: a case per op and shape, with the operations or bytes that its result costs at least.
+
+`report` prints them against PyTorch, `test_bench` runs them under pytest-benchmark. ``op`` is the name in
+`fastnn.functional` (or the kind of training step), so that an op without a benchmark is seen by the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+import nets
+
+Call = Callable[..., Any]  # call(F, *arrays)
+FLOAT = 4
+
+
+@dataclass
+class Work:
+    """What to time; flops or bytes are per call."""
+
+    forward: Callable[[], Any]
+    backward: Callable[[], Any] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    op: str
+    label: str
+    build: Callable[[Any], Work]
+    flops: tuple[float, float] = (0.0, 0.0)  # forward, backward
+    bytes: tuple[float, float] = (0.0, 0.0)
+    table: bool = False  # a row of DESIGN's table
+    images: bool = False  # PyTorch is also measured in its channels_last layout
+    overhead: bool = False  # microseconds of call overhead matter, not throughput
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.label}"
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(prod(shape)).standard_normal(shape, dtype=np.float32)
+
+
+def _call_case(
+    op: str, label: str, shapes: list[tuple[int, ...] | None], call: Call, backward: bool = True, **columns: Any
+) -> Case:
+    """A function of arrays of these shapes and its reverse pass."""
+
+    def build(library: Any) -> Work:
+        arrays = [None if s is None else _normal(*s) for s in shapes]
+        inputs = [None if a is None else library.array(a) for a in arrays]
+        forward = library.quiet(lambda: call(library.F, *inputs))
+        if not backward:
+            return Work(forward)
+        y = forward()
+        return Work(forward, library.vjp(call, arrays, _normal(*y.shape)))
+
+    images = len(shapes[0] or ()) == 4 and not columns.get("overhead")
+    return Case(op, label, build, images=images, **columns)
+
+
+# ---- convolution: 2 · N · K · OH · OW · C/groups · KH · KW operations, twice that backwards -------------------------
+
+
+def _conv(
+    n: int, c: int, size: int, k: int, f: int, stride: int = 1, pad: int = 0, groups: int = 1, **columns: Any
+) -> Case:
+    out = (size + 2 * pad - f) // stride + 1
+    flops = 2.0 * n * k * out * out * (c // groups) * f * f
+    label = (
+        f"{f}×{f} {n}×{c}×{size}² → {k}" + (f" s{stride}" if stride > 1 else "") + (f" g{groups}" if groups > 1 else "")
+    )
+
+    def call(F: Any, x: Any, w: Any, b: Any) -> Any:
+        return F.conv2d(x, w, b, stride, pad, 1, groups)
+
+    shapes = [(n, c, size, size), (k, c // groups, f, f), (k,)]
+    return _call_case("conv2d", label, shapes, call, flops=(flops, 2 * flops), **columns)
+
+
+CONVOLUTIONS = [
+    _conv(32, 64, 56, 64, 3, pad=1, table=True),
+    _conv(32, 128, 28, 128, 3, pad=1, table=True),
+    _conv(32, 256, 14, 256, 3, pad=1, table=True),
+    _conv(32, 512, 7, 512, 3, pad=1, table=True),
+    _conv(32, 64, 56, 64, 1, table=True),
+    _conv(32, 256, 14, 512, 1, stride=2, table=True),
+    _conv(64, 3, 32, 64, 3, pad=1, table=True),
+    _conv(32, 1, 28, 32, 3, pad=1, table=True),
+    _conv(32, 16, 32, 16, 3, pad=1, table=True),
+    _conv(32, 3, 224, 64, 7, stride=2, pad=3, table=True),
+    _conv(32, 64, 56, 64, 3, pad=1, groups=64),
+    _conv(32, 64, 56, 128, 3, stride=2, pad=1),
+    _call_case(
+        "conv1d", "9 32×64×512 → 64", [(32, 64, 512), (64, 64, 9), (64,)],
+        lambda F, x, w, b: F.conv1d(x, w, b, 1, 4), flops=(2.0 * 32 * 64 * 512 * 64 * 9, 4.0 * 32 * 64 * 512 * 64 * 9),
+    ),
+]  # fmt: skip
+
+PRODUCTS = [
+    _call_case(
+        "linear", "256×1024 → 1024", [(256, 1024), (1024, 1024), (1024,)],
+        lambda F, x, w, b: F.linear(x, w, b), flops=(2.0 * 256 * 1024**2, 4.0 * 256 * 1024**2),
+    ),
+    _call_case(
+        "matmul", "1024³", [(1024, 1024), (1024, 1024)],
+        lambda F, a, b: F.matmul(a, b), flops=(2.0 * 1024**3, 4.0 * 1024**3),
+    ),
+]  # fmt: skip
+
+
+# ---- what is bound by memory: each array counted once --------------------------------------------------------------
+
+IMAGE = (32, 64, 56, 56)
+
+
+def _memory(
+    op: str,
+    label: str,
+    x: tuple[int, ...],
+    y: int,
+    call: Call,
+    *rest: tuple[int, ...],
+    saved: bool = True,
+    **columns: Any,
+) -> Case:
+    """Reads x and writes y values forwards; backwards reads dy (and x, if ``saved``) and writes dx."""
+    n = prod(x)
+    moved = (FLOAT * (n + y), FLOAT * (y + n * (1 + saved)))
+    return _call_case(op, label, [x, *rest], call, bytes=moved, **columns)
+
+
+def _pool(op: str, label: str, call: Call, out: int, saved: bool = False, **columns: Any) -> Case:
+    return _memory(op, f"{label} 32×64×56²", IMAGE, 32 * 64 * out * out, call, saved=saved, **columns)
+
+
+POOLS = [
+    _pool("max_pool2d", "2×2", lambda F, x: F.max_pool2d(x, 2), 28, table=True),
+    _pool("max_pool2d", "3×3 s2", lambda F, x: F.max_pool2d(x, 3, 2, 1), 28, table=True),
+    _pool("avg_pool2d", "2×2", lambda F, x: F.avg_pool2d(x, 2), 28, table=True),
+    _pool("lp_pool2d", "p=2 2×2", lambda F, x: F.lp_pool2d(x, 2, 2), 28, saved=True),
+    _pool("adaptive_avg_pool2d", "1", lambda F, x: F.adaptive_avg_pool2d(x, 1), 1),
+    _pool("adaptive_max_pool2d", "7", lambda F, x: F.adaptive_max_pool2d(x, 7), 7),
+    _memory("max_pool1d", "2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.max_pool1d(x, 2), saved=False),
+    _memory("avg_pool1d", "2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.avg_pool1d(x, 2), saved=False),
+    _memory("lp_pool1d", "p=2 2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.lp_pool1d(x, 2, 2)),
+    _memory(
+        "adaptive_avg_pool1d",
+        "1 32×64×1024",
+        (32, 64, 1024),
+        32 * 64,
+        lambda F, x: F.adaptive_avg_pool1d(x, 1),
+        saved=False,
+    ),
+    _memory(
+        "adaptive_max_pool1d",
+        "8 32×64×1024",
+        (32, 64, 1024),
+        32 * 64 * 8,
+        lambda F, x: F.adaptive_max_pool1d(x, 8),
+        saved=False,
+    ),
+]
+
+NORMS = [
+    _memory(
+        "batch_norm", "training 32×64×56²", IMAGE, prod(IMAGE),
+        lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True), (64,), (64,), table=True,
+    ),
+    _memory(
+        "instance_norm", "32×64×56²", IMAGE, prod(IMAGE),
+        lambda F, x, w, b: F.instance_norm(x, weight=w, bias=b), (64,), (64,), table=True,
+    ),
+    _memory(
+        "layer_norm", "over C,H,W 32×64×56²", IMAGE, prod(IMAGE),
+        lambda F, x, w, b: F.layer_norm(x, IMAGE[1:], w, b), IMAGE[1:], IMAGE[1:], table=True,
+    ),
+    _memory(
+        "layer_norm", "4096×768", (4096, 768), 4096 * 768,
+        lambda F, x, w, b: F.layer_norm(x, (768,), w, b), (768,), (768,),
+    ),
+    _memory(
+        "group_norm", "8 groups 32×64×56²", IMAGE, prod(IMAGE),
+        lambda F, x, w, b: F.group_norm(x, 8, w, b), (64,), (64,),
+    ),
+]  # fmt: skip
+
+ACTIVATIONS = [
+    _memory(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x, op=op: getattr(F, op)(x), table=op != "leaky_relu")
+    for op in ("elu", "sigmoid", "tanh", "relu", "leaky_relu")
+]
+
+LABELS = np.random.default_rng(0).integers(0, 1000, 256)
+LOSSES = [
+    _memory("softmax", "4096×1000", (4096, 1000), 4096000, lambda F, x: F.softmax(x, -1)),
+    _memory("log_softmax", "4096×1000", (4096, 1000), 4096000, lambda F, x: F.log_softmax(x, -1)),
+]
+
+
+def _cross_entropy(library: Any) -> Work:
+    logits, target = _normal(256, 1000), library.array(LABELS)
+
+    def call(F: Any, x: Any) -> Any:
+        return F.cross_entropy(x, target)
+
+    x = library.array(logits)
+    forward = library.quiet(lambda: call(library.F, x))
+    return Work(forward, library.vjp(call, [logits], np.ones((), np.float32)))
+
+
+def _dropout(library: Any) -> Work:
+    x = library.array(_normal(*IMAGE))
+    if isinstance(x, np.ndarray):
+        return Work(lambda: library.F.dropout(x, 0.5, True, rng=0))
+    return Work(library.quiet(lambda: library.F.dropout(x, 0.5, True)))
+
+
+LOSSES += [
+    Case("cross_entropy", "256×1000", _cross_entropy, bytes=(FLOAT * 256e3, FLOAT * 512e3)),
+    Case("dropout", "32×64×56²", _dropout, bytes=(2.0 * FLOAT * prod(IMAGE), 0.0)),
+]
+
+
+# ---- optimisers ---------------------------------------------------------------------------------------------------
+
+BIG = [(9_400_000,)]
+# Weights, biases and norm parameters of a small residual network
+SMALL = [shape for c in (16, 32, 64) for shape in [(c, c, 3, 3), (c,), (c,), (c,)] * 5]
+
+
+def _optimizer(
+    op: str, label: str, shapes: list[tuple[int, ...]], make: Callable[[Any, Any], Any], moved: int, **columns: Any
+) -> Case:
+    """``moved``: values read and written per parameter."""
+
+    def build(library: Any) -> Work:
+        parameters = [library.parameter(_normal(*s)) for s in shapes]
+        for parameter, s in zip(parameters, shapes, strict=True):
+            library.set_grad(parameter, _normal(*s))
+        return Work(make(library, parameters).step)
+
+    return Case(op, label, build, bytes=(float(FLOAT * moved * sum(map(prod, shapes))), 0.0), **columns)
+
+
+def _adam(library: Any, parameters: Any) -> Any:
+    return library.adam(parameters)
+
+
+def _rmsprop(library: Any, parameters: Any) -> Any:
+    return library.optim.RMSprop(parameters, lr=1e-3, alpha=0.9)
+
+
+OPTIMISERS = [
+    _optimizer("adam_step", "fused, 9.4 M", BIG, _adam, 7, table=True),
+    _optimizer("rmsprop_step", "9.4 M", BIG, _rmsprop, 5, table=True),
+    _optimizer("adam_step", "fused, 60 small tensors", SMALL, _adam, 7, table=True),
+    _optimizer("rmsprop_step", "60 small tensors", SMALL, _rmsprop, 5, table=True),
+    _optimizer("adamw_step", "9.4 M", BIG, lambda lib, p: lib.optim.AdamW(p, lr=1e-3), 7),
+    _optimizer("sgd_step", "momentum, 9.4 M", BIG, lambda lib, p: lib.optim.SGD(p, lr=1e-3, momentum=0.9), 5),
+]
+
+
+# ---- training steps: forward, loss, backward, optimiser --------------------------------------------------------------
+
+
+def _training(label: str, net: Callable[[Any], Any], shape: tuple[int, ...], **columns: Any) -> Case:
+    def build(library: Any) -> Work:
+        model = library.module(net(library.nn))
+        model.train()
+        optimizer, criterion = library.adam(list(model.parameters())), library.nn.CrossEntropyLoss()
+        x, target = library.array(_normal(*shape)), library.array(LABELS[: shape[0]] % 10)
+
+        def step() -> None:
+            optimizer.zero_grad()
+            criterion(model(x), target).backward()
+            optimizer.step()
+
+        return Work(step)
+
+    return Case("training step", label, build, table=True, images=len(shape) == 4, **columns)
+
+
+TRAINING = [
+    _training("1×8×8 CNN b32", nets.digits_cnn, (32, 1, 8, 8)),
+    _training("28×28 CNN b64", nets.mnist_cnn, (64, 1, 28, 28)),
+    _training("MLP 784-256-10 b64", nets.mlp, (64, 784)),
+    _training("ResNet-20 b128", nets.resnet20, (128, 3, 32, 32)),
+]
+
+
+# ---- call overhead --------------------------------------------------------------------------------------------------
+
+SMALL_IMAGE = (4, 12, 10, 10)
+
+
+def _overhead(op: str, label: str, shapes: list[tuple[int, ...] | None], call: Call) -> Case:
+    return _call_case(op, label, shapes, call, backward=False, overhead=True, table=True)
+
+
+OVERHEAD = [
+    _overhead("relu", "8 elements", [(8,)], lambda F, x: F.relu(x)),
+    _overhead("relu", "4×12×10×10", [SMALL_IMAGE], lambda F, x: F.relu(x)),
+    _overhead("layer_norm", "1×8", [(1, 8), (8,), (8,)], lambda F, x, w, b: F.layer_norm(x, (8,), w, b)),
+    _overhead("batch_norm", "4×2", [(4, 2), (2,), (2,)], lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True)),
+    _overhead("linear", "1×8 → 8", [(1, 8), (8, 8), (8,)], lambda F, x, w, b: F.linear(x, w, b)),
+    _overhead("max_pool2d", "2×2 1×1×2×4", [(1, 1, 2, 4)], lambda F, x: F.max_pool2d(x, 2)),
+    _overhead("conv2d", "3×3 1×1×4² → 1", [(1, 1, 4, 4), (1, 1, 3, 3), (1,)], lambda F, x, w, b: F.conv2d(x, w, b)),
+]
+
+CASES = [*CONVOLUTIONS, *PRODUCTS, *POOLS, *NORMS, *ACTIVATIONS, *LOSSES, *OPTIMISERS, *TRAINING, *OVERHEAD]

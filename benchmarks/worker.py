@@ -1,0 +1,101 @@
+"""A process that computes for the report, with one library, only when it is asked to.
+
+fastnn and PyTorch each bring a team of threads that spins for a while after its work is done; in one process, or at
+the same time, they would measure each other.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+SAMPLE_SECONDS = 1e-3  # calls shorter than this are timed in batches
+
+
+def make_library(name: str, threads: int) -> Any:
+    import libraries
+
+    if name in ("native", "numpy"):
+        library = libraries.Fastnn(name)
+        library.fastnn.set_num_threads(threads)
+        return library
+    torch = libraries.Torch(channels_last=name.endswith("channels_last"))
+    torch.torch.set_num_threads(threads)
+    return torch
+
+
+def _times(call: Callable[[], Any], seconds: float) -> list[float]:
+    """Seconds per call, of as many calls as fit, three at least; a first one warms up."""
+    start = time.perf_counter()
+    call()
+    first = time.perf_counter() - start
+    batch = max(1, int(SAMPLE_SECONDS / max(first, 1e-9)))
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(batch):
+            call()
+        times.append((time.perf_counter() - start) / batch)
+    return times
+
+
+class _Worker:
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._libraries: dict[str, Any] = {}
+        self._works: dict[tuple[str, int], Any] = {}
+
+    def _library(self, name: str) -> Any:
+        if name not in self._libraries:
+            self._libraries[name] = make_library(name, self._threads)
+        return self._libraries[name]
+
+    def build(self, name: str, index: int) -> list[str]:
+        """Set a case up; what it can time."""
+        import cases
+
+        work = cases.CASES[index].build(self._library(name))
+        self._works[name, index] = work
+        return ["forward"] + (["backward"] if work.backward else [])
+
+    def time(self, name: str, index: int, what: str, seconds: float) -> list[float]:
+        if name in ("native", "numpy"):
+            self._library(name).fastnn.use_backend(name)
+        return _times(getattr(self._works[name, index], what), seconds)
+
+    def drop(self) -> None:
+        self._works.clear()
+        gc.collect()
+
+    def limits(self) -> tuple[float, float]:
+        """GFLOP/s and GB/s of this machine with these threads."""
+        import machine
+
+        self._library("native")
+        return machine.fma_peak(self._threads), machine.copy_rate()
+
+    def about(self, name: str) -> str:
+        library = self._library(name)
+        if name == "torch":
+            return f"PyTorch {library.torch.__version__}"
+        import numpy as np
+
+        from fastnn import _core
+
+        return f"fastnn {library.fastnn.__version__} ({_core.active_isa()}), NumPy {np.__version__}"
+
+
+def serve(pipe: Connection, threads: int) -> None:
+    """Answer requests ``(method, *arguments)`` with ``(True, result)`` or ``(False, traceback)`` until None comes."""
+    worker = _Worker(threads)
+    while (request := pipe.recv()) is not None:
+        method, *arguments = request
+        try:
+            pipe.send((True, getattr(worker, method)(*arguments)))
+        except Exception:  # noqa: BLE001 - whatever a case raises goes to the report
+            pipe.send((False, traceback.format_exc()))
