@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
@@ -73,7 +72,7 @@ def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> 
     rows, cols = a.shape[-2:]
     m, depth = (cols, rows) if trans_a else (rows, cols)
     n = b.shape[-2] if trans_b else b.shape[-1]
-    out = np.empty((*a.shape[:-2], m, n), a.dtype)
+    out = _core.empty((*a.shape[:-2], m, n), a.dtype)
     _core.matmul(batch, m, n, depth, trans_a, trans_b, a, b, out)
     return out
 
@@ -81,7 +80,7 @@ def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> 
 def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
     m, k = x.shape
     n = weight.shape[0]
-    y = np.empty((m, n), x.dtype)
+    y = _core.empty((m, n), x.dtype)
     _core.linear_forward(m, n, k, x, weight, bias, y)
     return y
 
@@ -93,13 +92,13 @@ def linear_backward(
     dweight = matmul(dy, x, trans_a=True) if needs[1] else None
     dbias = None
     if needs[2]:
-        dbias = np.empty(dy.shape[1], dy.dtype)
+        dbias = _core.empty((dy.shape[1],), dy.dtype)
         _core.linear_backward_bias(*dy.shape, dy, dbias)
     return dx, dweight, dbias
 
 
 def conv_forward(g: Any, x: Array, weight: Array, bias: Array | None) -> Array:
-    y = np.empty((g.n, g.k, *g.out[5 - x.ndim :]), x.dtype)
+    y = _core.empty((g.n, g.k, *g.out[5 - x.ndim :]), x.dtype)
     _core.conv_forward(g, x, weight, bias, y)
     return y
 
@@ -109,12 +108,12 @@ def conv_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     dx = dweight = dbias = None
     if needs[0]:
-        dx = np.empty(x.shape, dy.dtype)
+        dx = _core.empty(x.shape, dy.dtype)
         _core.conv_backward_data(g, dy, weight, dx)
     if needs[1]:
-        dweight = np.empty(weight.shape, dy.dtype)
+        dweight = _core.empty(weight.shape, dy.dtype)
         _core.conv_backward_weight(g, dy, x, dweight)
     if needs[2]:
-        dbias = np.empty(g.k, dy.dtype)
+        dbias = _core.empty((g.k,), dy.dtype)
         _core.conv_backward_bias(g, dy, dbias)
     return dx, dweight, dbias
