@@ -41,7 +41,8 @@ def assert_same(a, b):
         for x, y in zip(a, b, strict=True):
             assert_same(x, y)
     elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype and a.shape == b.shape
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
         assert a.tobytes() == b.tobytes()
     else:
         assert a == b
@@ -78,7 +79,8 @@ def test_round_trip_is_exact(tmp_path):
 def test_arrays_are_writable_and_own_their_memory(tmp_path):
     save_checkpoint(tmp_path / "a", {"x": np.ones(3)})
     x = load_checkpoint(tmp_path / "a")["x"]
-    assert x.flags.writeable and x.flags.owndata
+    assert x.flags.writeable
+    assert x.flags.owndata
     x += 1
 
 
@@ -103,9 +105,10 @@ def test_numpy_scalars_become_python_numbers(tmp_path):
         tmp_path / "a", {"a": np.float32(0.1), "b": np.int64(3), "c": np.bool_(True), "d": np.float64("nan")}
     )
     loaded = load_checkpoint(tmp_path / "a")
-    assert (
-        loaded["a"] == float(np.float32(0.1)) and loaded["b"] == 3 and loaded["c"] is True and math.isnan(loaded["d"])
-    )
+    assert loaded["a"] == float(np.float32(0.1))
+    assert loaded["b"] == 3
+    assert loaded["c"] is True
+    assert math.isnan(loaded["d"])
 
 
 def test_numpy_opens_the_file_too(tmp_path):
@@ -131,7 +134,7 @@ def test_numpy_opens_the_file_too(tmp_path):
     ],
 )
 def test_what_cannot_be_saved_is_refused_before_writing(tmp_path, state):
-    with pytest.raises(TypeError, match="^save_checkpoint: "):
+    with pytest.raises(TypeError, match=r"^save_checkpoint: "):
         save_checkpoint(tmp_path / "a", state)
     assert os.listdir(tmp_path) == []
 
@@ -296,7 +299,8 @@ def test_changed_bytes_give_the_same_state_or_an_error(tmp_path, data):
 def test_public_names():
     import fastnn
 
-    assert fastnn.save_checkpoint is save_checkpoint and fastnn.load_checkpoint is load_checkpoint
+    assert fastnn.save_checkpoint is save_checkpoint
+    assert fastnn.load_checkpoint is load_checkpoint
     assert fastnn.CheckpointError is CheckpointError
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = fastnn.nonsense

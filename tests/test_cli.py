@@ -41,7 +41,9 @@ def digits():
 
 def run(*arguments, **options):
     command = [sys.executable, "-m", "fastnn", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300, **options)
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, encoding="utf-8", timeout=300, **options
+    )
 
 
 def fails(capsys, *arguments):
@@ -51,8 +53,10 @@ def fails(capsys, *arguments):
     except SystemExit as leaving:  # from argparse
         code = leaving.code
     out, err = capsys.readouterr()
-    assert code == 2 and out == ""
-    assert "error: " in err and "Traceback" not in err
+    assert code == 2
+    assert out == ""
+    assert "error: " in err
+    assert "Traceback" not in err
     return err
 
 
@@ -65,10 +69,13 @@ def test_train_prints_and_saves(home):
         r"digits: 1258 train, 180 validation, 359 test images; \d+ parameters; (native|numpy) backend", lines[0]
     )
     epoch = r"epoch \d/2   train loss \d+\.\d{4} accuracy +\d+\.\d\d %   validation loss \d+\.\d{4} accuracy +\d+\.\d\d %   .* s"
-    assert re.fullmatch(epoch, lines[1]) and re.fullmatch(epoch, lines[2])
+    assert re.fullmatch(epoch, lines[1])
+    assert re.fullmatch(epoch, lines[2])
     assert re.fullmatch(r"trained in \d+\.\d s, saved to digits.npz", lines[3])
     assert re.fullmatch(r"test loss \d+\.\d{4}, accuracy \d+\.\d\d % \(\d+ of 359\)", lines[4])
-    assert "100 %" in done.stderr and "\r" not in done.stderr and "\x1b" not in done.stderr
+    assert "100 %" in done.stderr
+    assert "\r" not in done.stderr
+    assert "\x1b" not in done.stderr
     assert os.listdir(home) == ["digits.npz"]
 
 
@@ -76,7 +83,8 @@ def test_train_quiet(home, capsys):
     pytest.importorskip("sklearn")
     assert main(["train", "digits", *FAST, "--quiet", "--output", "other"]) == 0
     out, err = capsys.readouterr()
-    assert err == "" and re.fullmatch(r"test loss .* of 359\)\n", out)
+    assert err == ""
+    assert re.fullmatch(r"test loss .* of 359\)\n", out)
     assert os.listdir(home) == ["other"]
 
 
@@ -107,7 +115,8 @@ def test_predict_arrays(home, capsys, checkpoint, digits):
     assert main(["predict", checkpoint, "named.npz", "--quiet"]) == 0
     out, err = capsys.readouterr()
     again = [int(line.split(": ")[1][0]) for line in out.splitlines()]
-    assert err == "" and again == named[:5]
+    assert err == ""
+    assert again == named[:5]
 
 
 def test_predict_pictures(home, capsys, checkpoint, digits):
@@ -142,13 +151,15 @@ def test_info(capsys):
     assert fastnn.__version__ in capsys.readouterr().out
     assert main(["info", "--json"]) == 0
     config = json.loads(capsys.readouterr().out)
-    assert config["version"] == fastnn.__version__ and config["backend"] == fastnn.backend.current_name()
+    assert config["version"] == fastnn.__version__
+    assert config["backend"] == fastnn.backend.current_name()
 
 
 def test_version(capsys):
     with pytest.raises(SystemExit) as leaving:
         main(["--version"])
-    assert leaving.value.code == 0 and capsys.readouterr().out == f"fastnn {fastnn.__version__}\n"
+    assert leaving.value.code == 0
+    assert capsys.readouterr().out == f"fastnn {fastnn.__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +213,9 @@ def test_missing_extras_are_named(home, capsys, monkeypatch, checkpoint):
 
 def test_unknown_backend_in_the_environment(home):
     done = run("info", env=os.environ | {"FASTNN_BACKEND": "cuda"})
-    assert done.returncode == 2 and "FASTNN_BACKEND='cuda'" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2
+    assert "FASTNN_BACKEND='cuda'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
@@ -215,7 +228,8 @@ def test_interrupt(home):
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert "interrupted" in err and "Traceback" not in err
+    assert "interrupted" in err
+    assert "Traceback" not in err
     assert os.listdir(home) == []
 
 
@@ -227,7 +241,8 @@ def test_reader_that_leaves_early(home, checkpoint):
         child.stdout.readline()
         child.stdout.close()
         err = child.stderr.read()
-    assert "Traceback" not in err and "BrokenPipe" not in err
+    assert "Traceback" not in err
+    assert "BrokenPipe" not in err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
@@ -253,4 +268,6 @@ def test_bar_on_a_terminal(home):
     os.close(master)
     assert child.returncode == 0
     text = seen.decode()
-    assert "epoch 1/2" in text and "━" in text and "\x1b[32m" in text
+    assert "epoch 1/2" in text
+    assert "━" in text
+    assert "\x1b[32m" in text

@@ -23,7 +23,7 @@ def test_batches_in_order_without_shuffling():
     assert [b.tolist() for (b,) in Batches(range(5), batch_size=2)] == [[0, 1], [2, 3], [4]]
 
 
-@pytest.mark.parametrize("drop_last, length", [(False, 3), (True, 2)])
+@pytest.mark.parametrize(("drop_last", "length"), [(False, 3), (True, 2)])
 def test_drop_last(drop_last, length):
     batches = Batches(np.arange(10), batch_size=4, drop_last=drop_last)
     assert len(batches) == len(list(batches)) == length
@@ -56,7 +56,7 @@ def test_no_samples_no_batches():
 
 
 @pytest.mark.parametrize(
-    "arrays, size, error",
+    ("arrays", "size", "error"),
     [
         ((), 1, ValueError),
         ((np.ones(3), np.ones(4)), 1, ValueError),
@@ -84,9 +84,11 @@ def test_split_is_disjoint_complete_proportional_and_fixed():
     assert stratified_split([0, 0, 0, 0, 1, 1], [0.5], seed=0)[0].tolist() == [2, 3, 4]  # the stream of RandomState
 
 
-@pytest.mark.parametrize("labels, fractions", [([[1]], [0.5]), ([1], [0.6, 0.6]), ([1], [-0.1]), ([1], [float("nan")])])
+@pytest.mark.parametrize(
+    ("labels", "fractions"), [([[1]], [0.5]), ([1], [0.6, 0.6]), ([1], [-0.1]), ([1], [float("nan")])]
+)
 def test_bad_split(labels, fractions):
-    with pytest.raises(ValueError, match="^stratified_split: "):
+    with pytest.raises(ValueError, match=r"^stratified_split: "):
         stratified_split(labels, fractions, seed=0)
 
 
@@ -99,7 +101,9 @@ def test_shift_moves_by_whole_pixels():
     images[:, :, 2, 3] = 1
     before = images.copy()
     shifted = random_shift(images, np.random.default_rng(0), pixels=1)
-    assert (images == before).all() and shifted.dtype == np.float32 and shifted.flags.c_contiguous
+    assert (images == before).all()
+    assert shifted.dtype == np.float32
+    assert shifted.flags.c_contiguous
     assert (shifted.sum(axis=(2, 3)) == 1).all()
     rows, columns = np.divmod(shifted.reshape(200, 2, -1).argmax(axis=2), 6)
     assert (rows[:, 0] == rows[:, 1]).all()
@@ -118,7 +122,8 @@ def test_shift_share():
 def test_noise(dtype):
     images = np.ones((100, 1, 8, 8), dtype)
     noisy = random_noise(images, np.random.default_rng(0), 0.1)
-    assert noisy.dtype == dtype and (images == 1).all()
+    assert noisy.dtype == dtype
+    assert (images == 1).all()
     assert abs(noisy.std() - 0.1) < 0.01
 
 
@@ -127,8 +132,11 @@ def test_digits():
     data = load_digits()
     assert [len(part.labels) for part in data] == [1258, 180, 359]
     for images, labels in data:
-        assert images.dtype == np.float32 and images.shape[1:] == (1, 8, 8) and labels.dtype == np.int64
-        assert images.min() == 0 and images.max() == 1
+        assert images.dtype == np.float32
+        assert images.shape[1:] == (1, 8, 8)
+        assert labels.dtype == np.int64
+        assert images.min() == 0
+        assert images.max() == 1
         assert np.ptp(np.bincount(labels)) <= 6
     rows = np.concatenate([part.images for part in data]).reshape(-1, 64)
     assert len(rows) == 1797
@@ -152,7 +160,7 @@ def seven(side=8, background=0.0, ink=1.0):
 
 
 @pytest.mark.parametrize(
-    "scale, dtype", [(1, np.float32), (1, bool), (16, np.uint8), (16, np.float64), (255, np.uint8)]
+    ("scale", "dtype"), [(1, np.float32), (1, bool), (16, np.uint8), (16, np.float64), (255, np.uint8)]
 )
 @pytest.mark.parametrize("dark", [False, True])
 def test_scales_and_polarities(scale, dtype, dark):
@@ -160,13 +168,14 @@ def test_scales_and_polarities(scale, dtype, dark):
     before = array.copy()
     found = digit_images(array)
     assert (array == before).all()
-    assert found.images.dtype == np.float32 and found.images.shape == (1, 1, 8, 8)
+    assert found.images.dtype == np.float32
+    assert found.images.shape == (1, 1, 8, 8)
     assert (found.images[0, 0] == seven()).all()
     assert (found.scale, found.inverted, found.shape) == (scale, dark, (8, 8))
 
 
 @pytest.mark.parametrize(
-    "shape, count",
+    ("shape", "count"),
     [((8, 8), 1), ((5, 8, 8), 5), ((5, 1, 8, 8), 5), ((64,), 1), ((5, 64), 5), ((1, 64), 1), ((0, 8, 8), 0)],
 )
 def test_shapes(shape, count):
@@ -178,7 +187,7 @@ def test_shapes(shape, count):
 
 @pytest.mark.parametrize("shape", [(), (3,), (0, 0), (0, 5), (64, 64), (2, 3, 8, 8), (1, 1, 1, 8, 8), (3, 0, 8)])
 def test_shapes_that_are_refused(shape):
-    with pytest.raises(ValueError, match="^digit_images: "):
+    with pytest.raises(ValueError, match=r"^digit_images: "):
         digit_images(np.zeros(shape))
 
 
@@ -188,7 +197,7 @@ def test_explicit_scale_and_ink_win():
 
 
 @pytest.mark.parametrize(
-    "array, options, error",
+    ("array", "options", "error"),
     [
         (np.full((8, 8), -1), {}, ValueError),
         (np.full((8, 8), 256), {}, ValueError),
@@ -202,7 +211,7 @@ def test_explicit_scale_and_ink_win():
     ],
 )
 def test_pixels_that_are_refused(array, options, error):
-    with pytest.raises(error, match="^digit_images: "):
+    with pytest.raises(error, match=r"^digit_images: "):
         digit_images(array, **options)
 
 
@@ -213,7 +222,9 @@ def test_other_sizes_are_fitted_around_the_ink():
     assert fitted.inverted == 1
     # The ink's box is 8 cells high and 5 wide; it is centred, half a cell to the left of where `seven` has it.
     assert (fitted.images[0, 0, :, 0] == 0).all()
-    assert fitted.images[0, 0].max() == 1 and fitted.images[0, 0, 0].max() > 0.9 and fitted.images[0, 0, 7].max() > 0.4
+    assert fitted.images[0, 0].max() == 1
+    assert fitted.images[0, 0, 0].max() > 0.9
+    assert fitted.images[0, 0, 7].max() > 0.4
     small = digit_images(seven(8)[None, :, 2:7])  # 8×5: enlarged in nothing, centred
     np.testing.assert_allclose(small.images, fitted.images, atol=1e-6)
 
@@ -306,7 +317,8 @@ def test_pictures(tmp_path, mode):
     picture(mode).save(tmp_path / "seven.png")
     read = read_digits(str(tmp_path / "seven.png"))
     expected = digit_images(seven()[:, 1:]).images
-    assert read.scale == 255 and read.inverted == (mode != "light on dark")
+    assert read.scale == 255
+    assert read.inverted == (mode != "light on dark")
     np.testing.assert_allclose(read.images, expected, atol=0.02)
 
 

@@ -50,8 +50,11 @@ def shown(output):
 
 def test_terminal_line_is_redrawn_and_taken_away():
     output = run(Terminal())
-    assert "\n" not in output and output.count("\r") >= 25
-    assert "epoch 1/3 \x1b[32m━" in output and "100 % loss 0.5" in output and "left" in output
+    assert "\n" not in output
+    assert output.count("\r") >= 25
+    assert "epoch 1/3 \x1b[32m━" in output
+    assert "100 % loss 0.5" in output
+    assert "left" in output
     assert shown(output) == ""
 
 
@@ -75,7 +78,8 @@ def test_clear_lets_other_text_be_printed():
 def test_no_color(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     output = run(Terminal())
-    assert "\x1b" not in output and "━" in output
+    assert "\x1b" not in output
+    assert "━" in output
 
 
 def test_ascii_terminal():
@@ -86,9 +90,12 @@ def test_ascii_terminal():
 def test_plain_lines_elsewhere(monkeypatch, make):
     monkeypatch.setenv("TERM", "dumb")
     output = run(make())
-    assert "\r" not in output and "\x1b" not in output
+    assert "\r" not in output
+    assert "\x1b" not in output
     lines = output.splitlines()
-    assert len(lines) == 10 and lines[0].startswith("epoch 1/3  12 % loss 0.5") and " 100 %" in lines[-1]
+    assert len(lines) == 10
+    assert lines[0].startswith("epoch 1/3  12 % loss 0.5")
+    assert " 100 %" in lines[-1]
 
 
 def test_disabled_says_nothing():
@@ -110,4 +117,5 @@ def test_real_terminal():
         bar.advance()
     text = os.read(master, 10_000).decode()
     os.close(master)
-    assert "25 %" in text and "━" in text
+    assert "25 %" in text
+    assert "━" in text

@@ -36,7 +36,8 @@ def test_learns_and_records():
         callbacks=[lambda t: seen.append((t.epoch, t.history[-1]["epoch"]))],
     )
     assert seen == [(i, i) for i in range(1, 9)]
-    assert trainer.step == 8 * 6 and history is trainer.history
+    assert trainer.step == 8 * 6
+    assert history is trainer.history
     names = {"epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
     assert all(set(record) == names for record in history)
     assert history[-1]["validation_accuracy"] > 0.9
@@ -67,7 +68,8 @@ def test_evaluation_changes_nothing():
     before = {name: value.copy() for name, value in trainer.model.state_dict().items()}
     assert trainer.model.training
     assert trainer.evaluate([(x, y)]) == trainer.evaluate([(x, y)])  # without dropout
-    assert trainer.model.training and trainer.step == 0
+    assert trainer.model.training
+    assert trainer.step == 0
     for name, value in trainer.model.state_dict().items():
         assert (value == before[name]).all()
     trainer.model.eval()
@@ -127,7 +129,8 @@ def test_model_shape():
     assert model(np.zeros((3, 1, 8, 8), np.float32)).shape == (3, 10)
     model.eval()
     probabilities = predict_digits(model, np.zeros((2, 1, 8, 8), np.float32))
-    assert isinstance(probabilities, np.ndarray) and probabilities.shape == (2, 10)
+    assert isinstance(probabilities, np.ndarray)
+    assert probabilities.shape == (2, 10)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert predict_digits(model, np.zeros((0, 1, 8, 8), np.float32)).shape == (0, 10)
 
@@ -229,7 +232,7 @@ def broken_states():
     yield "other dtype", good | {"model": good["model"] | {weight: np.zeros((32, 1, 3, 3), complex)}}, "does not fit"
 
 
-@pytest.mark.parametrize("state, message", [pytest.param(*case[1:], id=case[0]) for case in broken_states()])
+@pytest.mark.parametrize(("state", "message"), [pytest.param(*case[1:], id=case[0]) for case in broken_states()])
 def test_checkpoints_that_do_not_fit_are_refused(tmp_path, state, message):
     save_checkpoint(tmp_path / "a.npz", state)
     with pytest.raises(CheckpointError, match=message):

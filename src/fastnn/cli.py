@@ -65,7 +65,7 @@ def _add_train(commands: Any) -> None:
     train = commands.add_parser(
         "train",
         help="train a small convolutional network on handwritten digits",
-        description="Train a small convolutional network on scikit-learn's 1797 handwritten digits of 8×8 pixels, and "
+        description="Train a small convolutional network on scikit-learn's 1797 handwritten digits of 8x8 pixels, and "
         "save it. The split into training, validation and test images is always the same; a seed gives the same network, "
         "to the bit, on the same backend for any number of threads.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -85,7 +85,7 @@ def _add_predict(commands: Any) -> None:
     predict = commands.add_parser(
         "predict",
         help="name the digits in array files or pictures",
-        description="Name the digits in .npy or .npz files of arrays (one image or a batch; 8×8, flat rows of 64, or other "
+        description="Name the digits in .npy or .npz files of arrays (one image or a batch; 8x8, flat rows of 64, or other "
         "sizes, which are fitted around the ink) and in pictures of one digit each.",
     )
     predict.add_argument("checkpoint", help="a file saved by `fastnn train digits`")

@@ -235,7 +235,7 @@ def _read_picture(file: IO[bytes], path: str) -> NDArray[Any]:
     try:
         with image_module.open(file) as picture:
             if picture.width * picture.height > _MAX_PIXELS:
-                raise ValueError(f"{picture.width}×{picture.height} pixels are too many")
+                raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
             coloured = _eight_bits(picture).convert("RGBA")
             paper = image_module.new("RGBA", coloured.size, "white")
             return np.asarray(image_module.alpha_composite(paper, coloured).convert("L"))

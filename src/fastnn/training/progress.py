@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
+from typing import Self, TextIO
 
 _REDRAW_SECONDS = 0.1
 _LONGEST_BAR = 30
@@ -56,7 +56,7 @@ class ProgressBar:
         self._width = 0
         self._tenths = 0
 
-    def __enter__(self) -> ProgressBar:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
