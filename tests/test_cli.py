@@ -155,6 +155,28 @@ def test_info(capsys):
     assert config["backend"] == fastnn.backend.current_name()
 
 
+def test_threads_option(capsys):
+    assert main(["info", "--json", "--threads", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["threads"] == 1
+    assert "5000" in fails(capsys, "info", "--threads", "5000")
+
+
+def test_backend_that_is_not_installed(capsys, monkeypatch):
+    monkeypatch.setattr(fastnn.backend, "extension", lambda: None)
+    monkeypatch.setitem(sys.modules, "fastnn._core", None)
+    monkeypatch.delitem(sys.modules, "fastnn.backend.native", raising=False)
+    monkeypatch.delenv("FASTNN_BACKEND", raising=False)
+    assert "the native backend is not available" in fails(capsys, "info", "--backend", "native")
+    monkeypatch.setattr(fastnn.backend, "_active", None)
+    assert main(["info", "--backend", "numpy"]) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(fastnn.backend, "_active", None)
+    assert main(["info"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("fastnn: warning: the compiled extension is not available; ")
+    assert err.count("\n") == 1
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as leaving:
         main(["--version"])

@@ -8,6 +8,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,13 +126,16 @@ def _add_machine(parser: argparse.ArgumentParser) -> None:
 def _use_machine(options: argparse.Namespace) -> None:
     """Apply --backend and --threads."""
     try:
-        if options.backend:
-            fastnn.use_backend(options.backend)
-        fastnn.backend.current()
-        if options.threads:
-            fastnn.set_num_threads(options.threads)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fastnn.use_backend(options.backend or fastnn.backend.current_name())
+            if options.threads:
+                fastnn.set_num_threads(options.threads)
     except (ValueError, RuntimeError, ImportError) as error:
         raise UsageError(str(error)) from error
+    if options.backend != "numpy":  # who asks for NumPy need not be told that it is slow
+        for warning in caught:
+            print(f"fastnn: warning: {warning.message}".replace("warning: fastnn:", "warning:"), file=sys.stderr)
 
 
 def _train(options: argparse.Namespace) -> None:
