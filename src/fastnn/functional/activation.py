@@ -9,6 +9,19 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = [
+    "elu",
+    "elu_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
+    "relu",
+    "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "tanh",
+    "tanh_backward",
+]
+
 Array = np.ndarray[Any, Any]
 
 

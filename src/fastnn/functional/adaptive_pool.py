@@ -9,6 +9,17 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool1d_backward",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool1d_backward",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
+]
+
 Array = np.ndarray[Any, Any]
 
 

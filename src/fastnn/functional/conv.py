@@ -9,6 +9,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward"]
+
 Array = np.ndarray[Any, Any]
 
 

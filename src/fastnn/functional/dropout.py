@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = ["dropout"]
+
 Array = np.ndarray[Any, Any]
 
 

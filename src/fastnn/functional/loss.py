@@ -11,6 +11,8 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..checks import CrossEntropy
 
+__all__ = ["cross_entropy", "cross_entropy_backward"]
+
 Array = np.ndarray[Any, Any]
 
 

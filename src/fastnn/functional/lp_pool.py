@@ -9,6 +9,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = ["lp_pool1d", "lp_pool1d_backward", "lp_pool2d", "lp_pool2d_backward"]
+
 Array = np.ndarray[Any, Any]
 
 

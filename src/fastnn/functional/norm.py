@@ -9,6 +9,17 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "group_norm",
+    "group_norm_backward",
+    "instance_norm",
+    "instance_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+]
+
 Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 

@@ -11,6 +11,8 @@ from typing import Any
 from .. import backend, checks
 from ..autograd import raw
 
+__all__ = ["adam_step", "adamw_step", "rmsprop_step", "sgd_step"]
+
 
 def sgd_step(
     param: Any,

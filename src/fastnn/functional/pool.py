@@ -9,6 +9,17 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
 
+__all__ = [
+    "avg_pool1d",
+    "avg_pool1d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+]
+
 Array = np.ndarray[Any, Any]
 
 

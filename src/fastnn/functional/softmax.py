@@ -9,6 +9,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 
+__all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
+
 Array = np.ndarray[Any, Any]
 
 

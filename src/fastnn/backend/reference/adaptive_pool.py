@@ -12,6 +12,13 @@ import numpy as np
 from ...checks import AdaptivePool
 from ._common import Array, quiet
 
+__all__ = [
+    "adaptive_avg_pool_backward",
+    "adaptive_avg_pool_forward",
+    "adaptive_max_pool_backward",
+    "adaptive_max_pool_forward",
+]
+
 _SPATIAL = (4, 3, 2)
 
 

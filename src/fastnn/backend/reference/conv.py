@@ -16,6 +16,8 @@ import numpy as np
 from ...checks import Conv
 from ._common import Array, quiet
 
+__all__ = ["conv_backward", "conv_forward"]
+
 
 @quiet
 def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:

@@ -10,6 +10,8 @@ import numpy as np
 
 from ._common import Array, quiet
 
+__all__ = ["dropout_forward"]
+
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _MASK = 0xFFFFFFFF

@@ -11,6 +11,8 @@ import numpy as np
 from ...checks import Softmax
 from ._common import Array, quiet
 
+__all__ = ["cross_entropy_backward", "cross_entropy_forward"]
+
 
 def _targets(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
     """Class indices (outer, 1, inner), 0 where ignored, and where they count."""

@@ -15,6 +15,17 @@ import numpy as np
 from ...checks import GroupNorm, Norm
 from ._common import Array, quiet
 
+__all__ = [
+    "batch_norm_backward",
+    "batch_norm_eval_backward",
+    "batch_norm_eval_forward",
+    "batch_norm_train_forward",
+    "group_norm_backward",
+    "group_norm_forward",
+    "layer_norm_backward",
+    "layer_norm_forward",
+]
+
 Axes = tuple[int, ...]
 Gradients = tuple[Array | None, Array | None, Array | None]
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from ._common import Array, quiet
 
+__all__ = ["adam_step", "rmsprop_step", "sgd_step"]
+
 
 def _decayed(grad: Array, param: Array, weight_decay: float) -> Array:
     return grad + weight_decay * param if weight_decay else grad

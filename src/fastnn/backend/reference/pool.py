@@ -9,6 +9,15 @@ import numpy as np
 from ...checks import Pool
 from ._common import Array, quiet, windows
 
+__all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "lp_pool_backward",
+    "lp_pool_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+]
+
 
 def _image(g: Pool, x: Array) -> Array:
     return x.reshape(g.n, g.c, *g.size)
