@@ -53,11 +53,13 @@ template <class T>
 void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
   const int64_t items = (n + kDotGroup - 1) / kDotGroup;
   parallel_for(items, double(m) * double(n) * double(depth) * kMultiplyAddCost<T>, [=](int64_t begin, int64_t end) {
+    const int64_t zero = 0;
+    const Stretches whole{1, depth, &zero, &zero};
     int64_t offset[kDotGroup];
     for (int j = 0; j < kDotGroup; ++j) offset[j] = j * depth;
     for (int64_t j0 = begin * kDotGroup; j0 < end * kDotGroup && j0 < n; j0 += kDotGroup) {
       const int64_t size = n - j0 < kDotGroup ? n - j0 : kDotGroup;
-      dot_gemm(m, size, depth, a, depth, b + j0 * depth, offset, c + j0, n, false);
+      dot_gemm(m, size, whole, a, depth, b + j0 * depth, offset, c + j0, n, false);
       if (!bias) continue;
       for (int64_t i = 0; i < m; ++i)
         for (int64_t j = j0; j < j0 + size; ++j) c[i * n + j] += bias[j];

@@ -83,30 +83,41 @@ struct RowBlocks {
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
 };
 
-// c[i][j] (+)= sum_k a[i*lda + k] * b[offset[j] + k]: both operands contiguous along k, one vector of partial sums each.
+// Where the reduction of a dot product runs: `count` stretches of `size` elements, stretch s beginning a[s] and b[s]
+// elements after the two rows do.
+struct Stretches {
+  int64_t count, size;
+  const int64_t *a, *b;
+};
+
+// c[i][j] (+)= sum over stretches of a[i * lda + k] * b[offset[j] + k]: both operands contiguous along k, a vector of
+// partial sums for each element of c.
 template <class T, int ROWS, int COLS>
-void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
+void dot_tile(const Stretches& stretches, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
               bool accumulate) {
   constexpr int64_t L = lanes<T>;
-  const T* row[COLS];
-#pragma GCC unroll 8
-  for (int j = 0; j < COLS; ++j) row[j] = b + offset[j];
   Vec<T> acc[ROWS][COLS] = {};
-  const auto step = [&](auto&& get, int64_t k) __attribute__((always_inline)) {
-    Vec<T> b_k[COLS];
+  for (int64_t s = 0; s < stretches.count; ++s) {
+    const T* a_s = a + stretches.a[s];
+    const T* b_s[COLS];
 #pragma GCC unroll 8
-    for (int j = 0; j < COLS; ++j) b_k[j] = get(row[j] + k);
+    for (int j = 0; j < COLS; ++j) b_s[j] = b + offset[j] + stretches.b[s];
+    const auto step = [&](auto&& get, int64_t k) __attribute__((always_inline)) {
+      Vec<T> b_k[COLS];
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i) {
-      const Vec<T> a_k = get(a + i * lda + k);
+      for (int j = 0; j < COLS; ++j) b_k[j] = get(b_s[j] + k);
 #pragma GCC unroll 8
-      for (int j = 0; j < COLS; ++j) acc[i][j] = fma(a_k, b_k[j], acc[i][j]);
-    }
-  };
-  int64_t k = 0;
-  for (; k + L <= depth; k += L) step([](const T* p) { return load(p); }, k);
-  const int rest = int(depth - k);
-  if (rest) step([rest](const T* p) { return load_n(p, rest); }, k);
+      for (int i = 0; i < ROWS; ++i) {
+        const Vec<T> a_k = get(a_s + i * lda + k);
+#pragma GCC unroll 8
+        for (int j = 0; j < COLS; ++j) acc[i][j] = fma(a_k, b_k[j], acc[i][j]);
+      }
+    };
+    int64_t k = 0;
+    for (; k + L <= stretches.size; k += L) step([](const T* p) { return load(p); }, k);
+    const int rest = int(stretches.size - k);
+    if (rest) step([rest](const T* p) { return load_n(p, rest); }, k);
+  }
   T sums[ROWS * COLS];
   reduce_add_many<T, ROWS * COLS>(&acc[0][0], sums);
   for (int i = 0; i < ROWS; ++i)
@@ -117,7 +128,7 @@ void dot_tile(int64_t depth, const T* a, int64_t lda, const T* b, const int64_t*
 }
 
 template <class T>
-using DotTile = void (*)(int64_t, const T*, int64_t, const T*, const int64_t*, T*, int64_t, bool);
+using DotTile = void (*)(const Stretches&, const T*, int64_t, const T*, const int64_t*, T*, int64_t, bool);
 
 template <class T, int ROWS = kDotRows, int COLS = kDotCols>
 FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
@@ -128,14 +139,14 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
   return dot_tile<T, 1, 1>;
 }
 
-// c (m x n) (+)= a (m x depth) b^T in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
+// c (m x n) (+)= a (m rows) b^T (n rows) in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
 // once, tile by tile; the other is read again for each of its tiles, from the cache.
 template <class T>
-void dot_gemm(int64_t m, int64_t n, int64_t depth, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c,
+void dot_gemm(int64_t m, int64_t n, const Stretches& stretches, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c,
               int64_t ldc, bool accumulate) {
-  const auto tile = [=](int64_t i, int64_t j) {
+  const auto tile = [&](int64_t i, int64_t j) {
     const int rows = int(m - i < kDotRows ? m - i : kDotRows), cols = int(n - j < kDotCols ? n - j : kDotCols);
-    dot_tile_for<T>(rows, cols)(depth, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);
+    dot_tile_for<T>(rows, cols)(stretches, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);
   };
   if (m >= n) {
     for (int64_t i = 0; i < m; i += kDotRows)
