@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,22 @@ FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 
+
+def _max_elements() -> int:
+    """More elements than this no array may have: what the machine's memory holds in float32.
+
+    Beyond it an allocation may seem to work and then get the process killed. It is also far below where the
+    kernels' 64-bit offsets could overflow.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        memory = 0
+    return memory // 4 if memory > 0 else 2**59
+
+
+MAX_ELEMENTS = _max_elements()
+
 # Bits of ndarray.flags.num, read at once because four attribute look-ups would cost as much as the ReLU of a
 # small array.
 _C_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x0001, 0x0100, 0x0400
@@ -20,6 +39,17 @@ _READABLE = _C_CONTIGUOUS | _ALIGNED
 _IN_PLACE = _READABLE | _WRITEABLE
 
 _ndarray = np.ndarray
+
+
+def shown(value: Any) -> str:
+    """A short repr that cannot fail."""
+    return reprlib.repr(value)
+
+
+def limited(op: str, what: str, *shape: int) -> None:
+    """Refuse an array too large for the machine; an empty axis counts as one element long."""
+    if math.prod([n or 1 for n in shape]) > MAX_ELEMENTS:
+        raise ValueError(f"{op}: {what} would have shape {shape}, too large for the memory of this machine")
 
 
 def array(op: str, name: str, value: Any) -> Array:
@@ -36,12 +66,13 @@ def _converted(op: str, name: str, value: Any) -> Array:
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}")
-    return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, "CA")
+    limited(op, name, *given.shape)
+    return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, ("C", "A"))
 
 
 def _as_ndarray(op: str, name: str, value: Any, expected: str) -> Array:
     if value is None or isinstance(value, (str, bytes)):
-        raise TypeError(f"{op}: {name} must be {expected}, got {value!r:.80}")
+        raise TypeError(f"{op}: {name} must be {expected}, got {shown(value)}")
     try:
         return np.asarray(value)
     except Exception as error:  # an object's __array__ can raise anything
@@ -109,12 +140,12 @@ def no_overlap(op: str, targets: dict[str, Array], **inputs: Array | None) -> No
 def shape_of(op: str, name: str, value: Any) -> Shape:
     """The shape given as an array or as a tuple of ints."""
     if isinstance(value, _ndarray):
-        return value.shape
+        return tuple(value.shape)
     if isinstance(value, (tuple, list)) and all(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in value
     ):
         return tuple(int(n) for n in value)
-    raise TypeError(f"{op}: {name} must be an array or a shape, got {value!r:.80}")
+    raise TypeError(f"{op}: {name} must be an array or a shape, got {shown(value)}")
 
 
 def integer_array(op: str, name: str, value: Any) -> Array:
@@ -140,4 +171,4 @@ def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index:
         raise ValueError(
             f"{op}: target holds {wrong}, expected 0 to {classes - 1} or ignore_index={ignore_index} (shape {given.shape})"
         )
-    return np.require(given, INT64, "CA").reshape(-1)
+    return np.require(given, INT64, ("C", "A")).reshape(-1)

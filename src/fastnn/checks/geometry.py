@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .arrays import Shape
+from .arrays import Shape, limited
 from .scalars import Padding, PerAxis
 
 Triple = tuple[int, int, int]
 
-# No extent and no count of elements beyond these reaches a kernel, so that its 64-bit offsets cannot overflow.
+# No longer axis, padding included, reaches a kernel, so that products of two cannot overflow 64 bits.
 MAX_EXTENT = 2**31 - 1
-MAX_ELEMENTS = 2**59
 
 
 class Conv(NamedTuple):
@@ -69,13 +68,6 @@ class _Axis(NamedTuple):
     dilation: int
     low: int
     high: int
-
-
-def limited(op: str, what: str, extents: Iterable[int]) -> None:
-    """Refuse an array whose elements could not be counted safely."""
-    shape = tuple(extents)
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise ValueError(f"{op}: {what} would have shape {shape}, more than 2**59 elements")
 
 
 def require_rank(op: str, name: str, shape: Shape, axes: tuple[str, ...]) -> None:
@@ -183,8 +175,8 @@ def conv_geometry(
     axes = _axes(op, x, weight[2:], stride, padding, dilation)
     size = _triple((1,) * (3 - rank) + x[2:])
     out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
-    limited(op, "the result", (n, k, *out))
-    limited(op, "the padded x", (n, c, *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True))))
+    limited(op, "the result", n, k, *out)
+    limited(op, "the padded x", n, c, *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True)))
     return Conv(n, c, k, groups, size, out, kernel, strides, low, dilations)
 
 
@@ -210,9 +202,9 @@ def pool_geometry(
                 f"{op}: padding {padding!r} puts a whole window of kernel {kernel_sizes} outside x of shape {x}"
             )
     out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
-    limited(op, "the kernel", kernel)
-    limited(op, "the result", (*x[:2], *out))
-    limited(op, "the padded x", (*x[:2], *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True))))
+    limited(op, "the kernel", *kernel)
+    limited(op, "the result", *x[:2], *out)
+    limited(op, "the padded x", *x[:2], *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True)))
     if math.prod(kernel) > MAX_EXTENT or math.prod(size) > MAX_EXTENT:
         raise ValueError(f"{op}: kernel {kernel} and the image of x {x} must each have at most 2**31 - 1 positions")
     return Pool(x[0], x[1], size, out, kernel, strides, low, dilations, high)
@@ -238,7 +230,7 @@ def adaptive_geometry(op: str, rank: int, x: Shape, output_size: tuple[int | Non
     size = _triple((1,) * (3 - rank) + x[2:])
     asked = (1,) * (3 - rank) + output_size
     out = _triple(s if o is None else o for s, o in zip(size, asked, strict=True))
-    limited(op, "the result", (*x[:2], *out))
+    limited(op, "the result", *x[:2], *out)
     if math.prod(size) > MAX_EXTENT or max(out) > MAX_EXTENT:
         raise ValueError(f"{op}: the image of x {x} and the output size {output_size} must be below 2**31")
     return AdaptivePool(x[0], x[1], size, out)

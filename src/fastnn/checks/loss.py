@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import scalars
-from .arrays import Array, Shape, array, class_targets, optional
+from .arrays import Array, Shape, array, class_targets, limited, optional, shown
 
 
 class Softmax(NamedTuple):
@@ -34,6 +34,7 @@ class CrossEntropy(NamedTuple):
 def _softmax_geometry(op: str, x: Shape, axis: int) -> Softmax:
     if not -len(x) <= axis < len(x):
         raise ValueError(f"{op}: axis {axis} is not an axis of x of shape {x}")
+    limited(op, "x", *x)
     axis %= len(x)
     return Softmax(math.prod(x[:axis]), x[axis], math.prod(x[axis + 1 :]))
 
@@ -53,7 +54,7 @@ def cross_entropy(
     if len(shape) < 2 or shape[1] == 0:
         raise ValueError(f"{op}: logits must have shape (n, classes, ...) with at least one class, got {shape}")
     if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {reduction!r:.80}")
+        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {shown(reduction)}")
     ignore_index = scalars.integer(op, "ignore_index", ignore_index, -(2**63))
     if ignore_index >= 2**63:
         raise ValueError(f"{op}: ignore_index must fit in 64 bits, logits of shape {shape}")

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import scalars
-from .arrays import Array, Shape, array, in_place, no_overlap, operand, optional
+from .arrays import Array, Shape, array, in_place, limited, no_overlap, operand, optional
 
 
 class Norm(NamedTuple):
@@ -31,6 +31,7 @@ class GroupNorm(NamedTuple):
 def _batch_geometry(op: str, x: Shape, training: bool) -> Norm:
     if len(x) < 2:
         raise ValueError(f"{op}: x must have at least 2 axes (n, c, ...), got shape {x}")
+    limited(op, "x", *x)
     g = Norm(x[0], x[1], math.prod(x[2:]))
     if training and g.outer * g.inner < 2:
         raise ValueError(f"{op}: training needs more than one value per channel, got x of shape {x}")
@@ -42,6 +43,7 @@ def _layer_geometry(op: str, x: Shape, normalized: Shape) -> Norm:
     lead = len(x) - len(normalized)
     if not normalized or 0 in normalized or x[max(lead, 0) :] != normalized:
         raise ValueError(f"{op}: x of shape {x} does not end in normalized_shape {normalized} (not empty)")
+    limited(op, "x", *x)
     return Norm(math.prod(x[:lead]), 1, math.prod(normalized))
 
 
@@ -53,6 +55,7 @@ def _group_geometry(op: str, x: Shape, num_groups: int | None) -> GroupNorm:
             f"{op}: x must have axes (n, c, ...), {'at least one of them spatial, ' if num_groups is None else ''}"
             f"and only the batch may be empty, got shape {x}"
         )
+    limited(op, "x", *x)
     inner = math.prod(x[2:])
     if num_groups is None:
         if inner < 2:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from . import scalars
-from .arrays import Array, Shape, array, operand, optional, shape_of
+from .arrays import Array, Shape, array, limited, operand, optional, shape_of, shown
 from .geometry import (
     AdaptivePool,
     Conv,
     Pool,
     adaptive_geometry,
     conv_geometry,
-    limited,
     pool_geometry,
     require_rank,
 )
@@ -96,7 +96,7 @@ def _output_size(op: str, rank: int, value: Any) -> tuple[int | None, ...]:
     if not isinstance(value, (tuple, list)):
         value = (value,) * rank
     if len(value) != rank:
-        raise ValueError(f"{op}: output_size must be an int or a tuple of {rank} ints or None, got {value!r:.80}")
+        raise ValueError(f"{op}: output_size must be an int or a tuple of {rank} ints or None, got {shown(value)}")
     return tuple(None if v is None else scalars.integer(op, "output_size", v, 1) for v in value)
 
 
@@ -109,7 +109,7 @@ def linear(op: str, x: Any, weight: Any, bias: Any) -> tuple[Array, Array, Array
         raise ValueError(f"{op}: x of shape {x.shape} does not fit weight of shape {weight.shape} (out, in)")
     if 0 in weight.shape:
         raise ValueError(f"{op}: weight must not be empty, got shape {weight.shape}")
-    limited(op, "the result", (*x.shape[:-1], weight.shape[0]))
+    limited(op, "the result", *x.shape[:-1], weight.shape[0])
     return x, weight, optional(op, "bias", bias, x.dtype, weight.shape[:1])
 
 
@@ -127,9 +127,13 @@ def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array]:
         raise ValueError(f"{op}: a and b must have at least one axis, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != (b.shape[-2] if b.ndim > 1 else b.shape[0]):
         raise ValueError(f"{op}: the inner extents of a {a.shape} and b {b.shape} differ")
-    for p, q in zip(a.shape[-3::-1], b.shape[-3::-1], strict=False):
-        if p != q and p != 1 and q != 1:
-            raise ValueError(f"{op}: the batch axes of a {a.shape} and b {b.shape} do not broadcast")
+    batch = list(itertools.zip_longest(a.shape[-3::-1], b.shape[-3::-1], fillvalue=1))
+    if any(p != q and 1 not in (p, q) for p, q in batch):
+        raise ValueError(f"{op}: the batch axes of a {a.shape} and b {b.shape} do not broadcast")
+    repeated = [p * q for p, q in batch]
+    limited(op, "the result", *repeated, *a.shape[-2:-1], *b.shape[-1:])
+    for shape in (a.shape, b.shape):
+        limited(op, "an operand, broadcast", *repeated, *shape[-2:])
     return a, b
 
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from . import scalars
-from .arrays import Array, in_place, no_overlap, operand
+from .arrays import Array, in_place, no_overlap, operand, shown
 
 
 def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
@@ -31,7 +31,7 @@ def decay(op: str, name: str, value: Any) -> float:
 def betas(op: str, value: Any) -> tuple[float, float]:
     """Two numbers in [0, 1)."""
     if not isinstance(value, (tuple, list)) or len(value) != 2:
-        raise ValueError(f"{op}: betas must be a pair of numbers, got {value!r:.80}")
+        raise ValueError(f"{op}: betas must be a pair of numbers, got {shown(value)}")
     return decay(op, "betas", value[0]), decay(op, "betas", value[1])
 
 

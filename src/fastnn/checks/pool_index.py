@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ def _first_taps(g: Pool) -> list[Array]:
 def positions(g: Pool, taps: Array) -> Array:
     """Flat positions in the image, int64, from taps."""
     coordinates = np.unravel_index(taps.reshape(g.n, g.c, *g.out).astype(np.int64), g.kernel)
-    flat = np.zeros((), np.int64)
+    flat: Array = np.zeros((), np.int64)
     for first, tap, dilation, size in zip(_first_taps(g), coordinates, g.dilation, g.size, strict=True):
         flat = flat * size + (first + tap * dilation)
     return flat.reshape(taps.shape)
@@ -37,7 +38,7 @@ def _integers(op: str, indices: Any, shape: Shape) -> Array:
 def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
     """Taps from flat positions, each of which must lie in the window that it is said to be the maximum of."""
     given = _integers(op, indices, shape)
-    positions = int(np.prod(g.size))
+    positions = math.prod(g.size)
     legal = (given >= 0) & (given < positions)
     if legal.all():
         coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
@@ -57,7 +58,7 @@ def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
 def adaptive_indices(op: str, g: AdaptivePool, shape: Shape, indices: Any) -> Array:
     """Flat positions in the image as int32, each of which must lie in the window that it is said to be from."""
     given = _integers(op, indices, shape)
-    legal = (given >= 0) & (given < int(np.prod(g.size)))
+    legal = (given >= 0) & (given < math.prod(g.size))
     if legal.all():
         coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
         legal = np.ones((), bool)
@@ -65,7 +66,7 @@ def adaptive_indices(op: str, g: AdaptivePool, shape: Shape, indices: Any) -> Ar
             i = np.arange(out, dtype=np.int64).reshape(-1, *(1,) * (2 - axis))
             legal = legal & (at >= i * size // out) & (at < -(-(i + 1) * size // out))
         if legal.all():
-            return np.require(given, np.int32, "CA")
+            return np.require(given, np.int32, ("C", "A"))
     raise ValueError(
         f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
     )

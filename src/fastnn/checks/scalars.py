@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .arrays import shown
+
 # A plain padding: the same on all sides, a mode, or per axis an int or (low, high).
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 PerAxis = int | tuple[int, ...]
@@ -18,13 +20,12 @@ PerAxis = int | tuple[int, ...]
 
 def integer(op: str, name: str, value: Any, low: int | None = None) -> int:
     """An int of at least ``low``; bools and floats are not ints."""
-    if type(value) is not int:
-        value = _index(value)
-        if value is None:
-            raise TypeError(f"{op}: {name} must be an int")
-    if low is not None and value < low:
-        raise ValueError(f"{op}: {name} must be at least {low}, got {value}")
-    return int(value)
+    plain = value if type(value) is int else _index(value)
+    if plain is None:
+        raise TypeError(f"{op}: {name} must be an int, got {shown(value)}")
+    if low is not None and plain < low:
+        raise ValueError(f"{op}: {name} must be at least {low}, got {plain}")
+    return plain
 
 
 def _index(value: Any) -> int | None:
@@ -32,8 +33,8 @@ def _index(value: Any) -> int | None:
     if isinstance(value, (bool, np.bool_, np.ndarray)):
         return None
     try:
-        return operator.index(value)
-    except Exception:  # an object's __index__ can raise anything
+        return int(operator.index(value))
+    except Exception:  # noqa: BLE001 - an object's __index__ can raise anything
         return None
 
 
@@ -50,7 +51,7 @@ def real(
     """A finite float in [low, high], with either end left out where said."""
     if type(value) is not float:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-            raise TypeError(f"{op}: {name} must be a real number, got {value!r:.80}")
+            raise TypeError(f"{op}: {name} must be a real number, got {shown(value)}")
         try:
             value = float(value)
         except OverflowError as error:
@@ -69,7 +70,7 @@ def flag(op: str, name: str, value: Any) -> bool:
         return value
     if isinstance(value, np.bool_):
         return bool(value)
-    raise TypeError(f"{op}: {name} must be True or False, got {value!r:.80}")
+    raise TypeError(f"{op}: {name} must be True or False, got {shown(value)}")
 
 
 def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis:
@@ -95,12 +96,12 @@ def _per_axis(op: str, name: str, value: Any, rank: int, low: int) -> PerAxis:
     entries = value if isinstance(value, (tuple, list)) else (value,) * rank
     converted = [_index(v) for v in entries]
     if len(converted) != rank:
-        raise ValueError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
+        raise ValueError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {shown(value)}")
     result = tuple(v for v in converted if v is not None)
     if len(result) != rank:
-        raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {value!r:.80}")
+        raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {shown(value)}")
     if min(result) < low:
-        raise ValueError(f"{op}: {name} must be at least {low}, got {value!r:.80}")
+        raise ValueError(f"{op}: {name} must be at least {low}, got {shown(value)}")
     return result
 
 
@@ -120,11 +121,11 @@ def padding(op: str, value: Any, rank: int) -> Padding:
     if isinstance(value, str):
         if value in ("valid", "same", "full"):
             return value
-        raise ValueError(f"{op}: padding must be 'valid', 'same' or 'full' where it is a string, got {value!r:.80}")
+        raise ValueError(f"{op}: padding must be 'valid', 'same' or 'full' where it is a string, got {shown(value)}")
     if isinstance(value, (tuple, list)):
         if len(value) != rank:
             raise ValueError(
-                f"{op}: padding must have {rank} entries, each an int or a pair (low, high), got {value!r:.80}"
+                f"{op}: padding must have {rank} entries, each an int or a pair (low, high), got {shown(value)}"
             )
         return tuple(_side_pair(op, value, entry) for entry in value)
     return _side_pair(op, value, value)[0]
@@ -136,8 +137,8 @@ def _side_pair(op: str, whole: Any, entry: Any) -> tuple[int, int]:
     if low is None or high is None:
         raise TypeError(
             f"{op}: padding must be an int, an int or a pair (low, high) per axis, 'valid', 'same' or 'full', "
-            f"got {whole!r:.80}"
+            f"got {shown(whole)}"
         )
     if min(low, high) < 0:
-        raise ValueError(f"{op}: padding must not be negative, got {whole!r:.80}")
+        raise ValueError(f"{op}: padding must not be negative, got {shown(whole)}")
     return low, high

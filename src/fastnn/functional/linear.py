@@ -161,4 +161,4 @@ def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:
     """The gradient of an operand of this shape from that of the operand broadcast: summed where it was repeated."""
     new = gradient.ndim - len(shape)
     repeated = [i + new for i, extent in enumerate(shape) if extent == 1 and gradient.shape[i + new] != 1]
-    return gradient.sum(axis=(*range(new), *repeated)).reshape(shape)
+    return np.asarray(gradient.sum(axis=(*range(new), *repeated))).reshape(shape)

@@ -11,34 +11,41 @@ import numpy as np
 from ...checks import Conv, Pool
 
 Array = np.ndarray[Any, Any]
-Slices = tuple[slice, slice, slice]
+# An index of the three last axes: (..., slice, slice, slice).
+Index = Any
 
 # Overflow, inf - inf and 0 / 0 are legal and give inf and NaN, as in the compiled kernels.
 quiet = np.errstate(all="ignore")
 
 
-def windows(g: Conv | Pool) -> Iterator[tuple[int, Slices, Slices]]:
+def windows(g: Conv | Pool) -> Iterator[tuple[int, Index, Index]]:
     """For each tap of the window: its number, the outputs for which it lies inside the image, the inputs it meets.
 
     Tap number ``(kd * KH + kh) * KW + kw`` of output ``o`` meets input ``o * stride - pad + k * dilation``. Both
-    slices of a tap have the same shape, and no input occurs twice in one slice.
+    indices of a tap select arrays of one shape, and no input occurs twice.
     """
     taps = [
-        [
-            (k, *_inside(size, out, stride, k * dilation - pad))
-            for k in range(kernel)
-        ]
-        for size, out, kernel, stride, pad, dilation in zip(
-            g.size, g.out, g.kernel, g.stride, g.pad, g.dilation, strict=True
-        )
-    ]  # fmt: skip
+        [(k, *_inside(k, *axis)) for k in _meeting(*axis)]
+        for axis in zip(g.size, g.out, g.kernel, g.stride, g.pad, g.dilation, strict=True)
+    ]
     for (kd, od, id_), (kh, oh, ih), (kw, ow, iw) in itertools.product(*taps):
-        if od.stop > od.start and oh.stop > oh.start and ow.stop > ow.start:
-            yield (kd * g.kernel[1] + kh) * g.kernel[2] + kw, (od, oh, ow), (id_, ih, iw)
+        yield (kd * g.kernel[1] + kh) * g.kernel[2] + kw, (..., od, oh, ow), (..., id_, ih, iw)
 
 
-def _inside(size: int, out: int, stride: int, offset: int) -> tuple[slice, slice]:
-    """Outputs o with 0 <= o * stride + offset < size, and those inputs."""
+def _meeting(size: int, out: int, kernel: int, stride: int, pad: int, dilation: int) -> list[int]:
+    """Taps that lie inside the image for some output; a kernel may be far larger than the image."""
+    taps: set[int] = set()
+    for o in range(out):
+        start = o * stride - pad
+        taps.update(range(max(0, -(start // dilation)), min(kernel, -((start - size) // dilation))))
+        if len(taps) == kernel:
+            break
+    return sorted(taps)
+
+
+def _inside(k: int, size: int, out: int, kernel: int, stride: int, pad: int, dilation: int) -> tuple[slice, slice]:
+    """Outputs o for which tap k is inside, 0 <= o * stride - pad + k * dilation < size, and those inputs."""
+    offset = k * dilation - pad
     first = max(0, -(offset // stride))
     last = min(out, -((offset - size) // stride))
     start = first * stride + offset

@@ -5,6 +5,7 @@ The windows are boxes, so that sums, maxima and gradients go one axis after the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -75,7 +76,7 @@ def adaptive_max_pool_forward(g: AdaptivePool, x: Array) -> tuple[Array, Array]:
 @quiet
 def adaptive_max_pool_backward(g: AdaptivePool, dy: Array, index: Array) -> Array:
     """y[o] = x[index[o]], hence dx[index[o]] += dy[o]; windows overlap, so that one x may be met twice."""
-    dx = np.zeros((g.n * g.c, int(np.prod(g.size))), dy.dtype)
+    dx = np.zeros((g.n * g.c, math.prod(g.size)), dy.dtype)
     plane = np.arange(g.n * g.c)[:, None]
-    np.add.at(dx, (plane, index.reshape(g.n * g.c, int(np.prod(g.out)))), dy.reshape(g.n * g.c, int(np.prod(g.out))))
+    np.add.at(dx, (plane, index.reshape(g.n * g.c, math.prod(g.out))), dy.reshape(g.n * g.c, math.prod(g.out)))
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])

@@ -8,13 +8,13 @@ window is one matrix product.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from ...checks import Conv
-from ._common import Array, quiet
+from ._common import Array, Index, quiet
 
 __all__ = ["conv_backward", "conv_forward"]
 
@@ -25,7 +25,7 @@ def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
     xp, w = _padded(g, x), _grouped(g, weight)
     y = np.zeros((g.n, g.groups, g.k // g.groups, *g.out), x.dtype)
     for tap, at in _taps(g):
-        y += _product(w[(..., *tap)], xp[(..., *at)])
+        y += _product(w[tap], xp[at])
     y = y.reshape(g.n, g.k, *g.out[5 - x.ndim :])
     if bias is not None:
         y += bias.reshape(-1, *(1,) * (x.ndim - 2))
@@ -50,27 +50,25 @@ def _backward_data(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
     w = _grouped(g, weight).swapaxes(1, 2)
     dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), x.dtype)
     for tap, at in _taps(g):
-        dxp[(..., *at)] += _product(w[(..., *tap)], dy)
-    inside = tuple(slice(pad, pad + size) for pad, size in zip(g.pad, g.size, strict=True))
-    return dxp[(..., *inside)].reshape(x.shape).copy()
+        dxp[at] += _product(w[tap], dy)
+    return dxp[_inside(g)].reshape(x.shape).copy()
 
 
 def _backward_weight(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
     """y += w[tap] @ xp[at], hence dw[tap] = sum over n of dy @ xp[at]^T."""
     xp = _padded(g, x)
-    dw = np.zeros((g.groups, g.k // g.groups, g.c // g.groups, *g.kernel), x.dtype)
-    flat = (g.n, g.groups, -1, np.prod(g.out))
-    rows = dy.reshape(g.n, g.groups, g.k // g.groups, flat[3])
+    dw: Array = np.zeros((g.groups, g.k // g.groups, g.c // g.groups, *g.kernel), x.dtype)
+    rows = dy.reshape(g.n, g.groups, g.k // g.groups, math.prod(g.out))
     for tap, at in _taps(g):
-        columns = xp[(..., *at)].reshape(g.n, g.groups, g.c // g.groups, flat[3]).swapaxes(2, 3)
-        dw[(..., *tap)] = (rows @ columns).sum(axis=0)
+        columns = xp[at].reshape(g.n, g.groups, g.c // g.groups, math.prod(g.out))
+        dw[tap] = (rows @ columns.swapaxes(2, 3)).sum(axis=0)
     return dw.reshape(weight.shape)
 
 
 def _product(w: Array, x: Array) -> Array:
     """(groups, a, b) @ (n, groups, b, *space) -> (n, groups, a, *space)."""
     n, groups, b, *space = x.shape
-    return (w @ x.reshape(n, groups, b, int(np.prod(space)))).reshape(n, groups, w.shape[1], *space)
+    return (w @ x.reshape(n, groups, b, math.prod(space))).reshape(n, groups, w.shape[1], *space)
 
 
 def _grouped(g: Conv, weight: Array) -> Array:
@@ -87,21 +85,23 @@ def _padded_size(g: Conv) -> tuple[int, ...]:
     )
 
 
+def _inside(g: Conv) -> Index:
+    """Where the image lies in the padded one."""
+    return (..., *(slice(pad, pad + size) for pad, size in zip(g.pad, g.size, strict=True)))
+
+
 def _padded(g: Conv, x: Array) -> Array:
     """x as (n, groups, c // groups, *padded size), zero outside."""
-    xp = np.zeros((g.n, g.c, *_padded_size(g)), x.dtype)
-    inside = tuple(slice(pad, pad + size) for pad, size in zip(g.pad, g.size, strict=True))
-    xp[(..., *inside)] = x.reshape(g.n, g.c, *g.size)
+    xp: Array = np.zeros((g.n, g.c, *_padded_size(g)), x.dtype)
+    xp[_inside(g)] = x.reshape(g.n, g.c, *g.size)
     return xp.reshape(g.n, g.groups, g.c // g.groups, *xp.shape[2:])
 
 
-def _taps(g: Conv) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
-    """Each tap (kd, kh, kw) and the elements of the padded image that it meets, one per output."""
+def _taps(g: Conv) -> Iterator[tuple[Index, Index]]:
+    """For each tap, the indices of its weights and of the elements of the padded image that it meets, one per output."""
     for tap in itertools.product(*map(range, g.kernel)):
-        yield (
-            tap,
-            tuple(
-                slice(t * dilation, t * dilation + (out - 1) * stride + 1, stride)
-                for t, out, stride, dilation in zip(tap, g.out, g.stride, g.dilation, strict=True)
-            ),
+        at = (
+            slice(t * dilation, t * dilation + (out - 1) * stride + 1, stride)
+            for t, out, stride, dilation in zip(tap, g.out, g.stride, g.dilation, strict=True)
         )
+        yield (..., *tap), (..., *at)

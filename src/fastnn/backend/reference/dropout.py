@@ -38,4 +38,5 @@ def dropout_forward(x: Array, p: float, key: int) -> Array:
     blocks = np.arange((x.size + 3) // 4, dtype=np.uint64)
     threshold = np.uint64(min(int(p * 2**32), 2**32 - 1))
     keep = (_philox(blocks, key) >= threshold).reshape(-1)[: x.size].reshape(x.shape)
-    return np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+    y: Array = np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+    return y

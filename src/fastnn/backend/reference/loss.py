@@ -66,5 +66,6 @@ def cross_entropy_backward(
     q = np.where(hit, (1 - label_smoothing) * w, x.dtype.type(0)) + label_smoothing / g.n * w
     p = np.exp(x - lse.reshape(g.outer, 1, g.inner))
     p /= p.sum(axis=1, keepdims=True)  # lse is rounded: at 1e4 in float32 p would be wrong by 5e-4
-    dx = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
-    return np.where(counts, dx, x.dtype.type(0)).reshape(logits.shape)
+    dx: Array = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
+    dx[np.broadcast_to(~counts, dx.shape)] = 0
+    return dx.reshape(logits.shape)

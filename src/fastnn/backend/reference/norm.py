@@ -168,8 +168,8 @@ def group_norm_forward(
     x4 = x.reshape(g)
     mean, _, rstd = _moments(x4, (2, 3), eps)
     y = _affine((x4 - mean) * rstd, weight, bias, (1, g.groups, g.channels, 1))
-    statistics = (v.astype(x.dtype).reshape(g.n, g.groups) for v in (mean, rstd))
-    return y.astype(x.dtype).reshape(x.shape), *statistics
+    mean, rstd = (v.astype(x.dtype).reshape(g.n, g.groups) for v in (mean, rstd))
+    return y.astype(x.dtype).reshape(x.shape), mean, rstd
 
 
 @quiet

@@ -33,11 +33,10 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
     y = np.empty((g.n, g.c, *g.out), x.dtype)
     index = np.full(y.shape, -1, np.int64)
     for tap, outputs, inputs in windows(g):
-        at = (..., *outputs)
-        v, best, tap_of_best = x5[(..., *inputs)], y[at], index[at]
+        v, best, tap_of_best = x5[inputs], y[outputs], index[outputs]
         wins = (tap_of_best < 0) | (v > best) | (np.isnan(v) & ~np.isnan(best))
-        y[at] = np.where(wins, v, best)
-        index[at] = np.where(wins, tap, tap_of_best)
+        y[outputs] = np.where(wins, v, best)
+        index[outputs] = np.where(wins, tap, tap_of_best)
     y = y.reshape(_shape(g, x))
     if not with_index:
         return y, None
@@ -51,8 +50,7 @@ def max_pool_backward(g: Pool, dy: Array, index: Array) -> Array:
     dy5, index5 = dy.reshape(g.n, g.c, *g.out), index.reshape(g.n, g.c, *g.out)
     dx = np.zeros((g.n, g.c, *g.size), dy.dtype)
     for tap, outputs, inputs in windows(g):
-        at = (..., *outputs)
-        dx[(..., *inputs)] += np.where(index5[at] == tap, dy5[at], 0)
+        dx[inputs] += np.where(index5[outputs] == tap, dy5[outputs], 0)
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
 
 
@@ -75,7 +73,7 @@ def avg_pool_forward(g: Pool, x: Array, count_include_pad: bool) -> Array:
     x5 = _image(g, x)
     y = np.zeros((g.n, g.c, *g.out), x.dtype)
     for _, outputs, inputs in windows(g):
-        y[(..., *outputs)] += x5[(..., *inputs)]
+        y[outputs] += x5[inputs]
     y /= _window_sizes(g, x.dtype, count_include_pad)
     return y.reshape(_shape(g, x))
 
@@ -86,7 +84,7 @@ def avg_pool_backward(g: Pool, dy: Array, count_include_pad: bool) -> Array:
     share = dy.reshape(g.n, g.c, *g.out) / _window_sizes(g, dy.dtype, count_include_pad)
     dx = np.zeros((g.n, g.c, *g.size), dy.dtype)
     for _, outputs, inputs in windows(g):
-        dx[(..., *inputs)] += share[(..., *outputs)]
+        dx[inputs] += share[outputs]
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
 
 
@@ -94,8 +92,7 @@ def _window_max(g: Pool, x: Array) -> Array:
     """max |x| of each window, and 1 where that is 0 or infinite: with it, |x|^p neither overflows nor vanishes."""
     scale = np.zeros((g.n, g.c, *g.out), x.dtype)
     for _, outputs, inputs in windows(g):
-        at = (..., *outputs)
-        scale[at] = np.maximum(scale[at], np.abs(x[(..., *inputs)]))
+        scale[outputs] = np.maximum(scale[outputs], np.abs(x[inputs]))
     return np.where((scale > 0) & np.isfinite(scale), scale, x.dtype.type(1))
 
 
@@ -106,8 +103,7 @@ def lp_pool_forward(g: Pool, x: Array, p: float) -> Array:
     scale = _window_max(g, x5)
     total = np.zeros(scale.shape, x.dtype)
     for _, outputs, inputs in windows(g):
-        at = (..., *outputs)
-        total[at] += np.abs(x5[(..., *inputs)] / scale[at]) ** p
+        total[outputs] += np.abs(x5[inputs] / scale[outputs]) ** p
     return (scale * total ** (1 / p)).reshape(_shape(g, x))
 
 
@@ -118,7 +114,7 @@ def lp_pool_backward(g: Pool, dy: Array, x: Array, y: Array, p: float) -> Array:
     dy5, y5 = dy.reshape(g.n, g.c, *g.out), y.reshape(g.n, g.c, *g.out)
     dx = np.zeros_like(x5)
     for _, outputs, inputs in windows(g):
-        at, v = (..., *outputs), x5[(..., *inputs)]
-        share = dy5[at] * np.sign(v) * (np.abs(v) / y5[at]) ** (p - 1)
-        dx[(..., *inputs)] += np.where((y5[at] == 0) | (v == 0), 0, share)
+        v = x5[inputs]
+        share = dy5[outputs] * np.sign(v) * (np.abs(v) / y5[outputs]) ** (p - 1)
+        dx[inputs] += np.where((y5[outputs] == 0) | (v == 0), 0, share)
     return dx.reshape(x.shape)

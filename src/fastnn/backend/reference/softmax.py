@@ -15,33 +15,37 @@ __all__ = ["log_softmax_backward", "log_softmax_forward", "softmax_backward", "s
 
 def _shifted(g: Softmax, x: Array) -> Array:
     """x - max over the row."""
-    x3 = x.reshape(g)
-    return x3 - x3.max(axis=1, keepdims=True, initial=-np.inf)
+    x3: Array = x.reshape(g)
+    return np.asarray(x3 - x3.max(axis=1, keepdims=True, initial=-np.inf))
 
 
 @quiet
 def softmax_forward(g: Softmax, x: Array) -> Array:
     """y = exp(x - max) / sum of exp(x - max)."""
     e = np.exp(_shifted(g, x))
-    return (e / e.sum(axis=1, keepdims=True)).reshape(x.shape)
+    y: Array = e / e.sum(axis=1, keepdims=True)
+    return y.reshape(x.shape)
 
 
 @quiet
 def softmax_backward(g: Softmax, dy: Array, y: Array) -> Array:
     """dy_i/dx_j = y_i * ((i == j) - y_j), hence dx = y * (dy - sum of dy * y)."""
     dy3, y3 = dy.reshape(g), y.reshape(g)
-    return (y3 * (dy3 - (dy3 * y3).sum(axis=1, keepdims=True))).reshape(y.shape)
+    dx: Array = y3 * (dy3 - (dy3 * y3).sum(axis=1, keepdims=True))
+    return dx.reshape(y.shape)
 
 
 @quiet
 def log_softmax_forward(g: Softmax, x: Array) -> Array:
     """y = x - max - log(sum of exp(x - max))."""
     shifted = _shifted(g, x)
-    return (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))).reshape(x.shape)
+    y: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return y.reshape(x.shape)
 
 
 @quiet
 def log_softmax_backward(g: Softmax, dy: Array, y: Array) -> Array:
     """dy_i/dx_j = (i == j) - exp(y_j), hence dx = dy - exp(y) * sum of dy."""
     dy3, y3 = dy.reshape(g), y.reshape(g)
-    return (dy3 - np.exp(y3) * dy3.sum(axis=1, keepdims=True)).reshape(y.shape)
+    dx: Array = dy3 - np.exp(y3) * dy3.sum(axis=1, keepdims=True)
+    return dx.reshape(y.shape)
