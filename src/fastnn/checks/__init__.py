@@ -25,7 +25,7 @@ from .optim import betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
-from .scalars import flag, integer, real
+from .scalars import flag, generator, integer, real
 
 __all__ = [
     "AdaptivePool",
@@ -48,6 +48,7 @@ __all__ = [
     "decay",
     "elementwise_backward",
     "flag",
+    "generator",
     "group_norm",
     "integer",
     "layer_norm",

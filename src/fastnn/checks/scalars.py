@@ -142,3 +142,21 @@ def _side_pair(op: str, whole: Any, entry: Any) -> tuple[int, int]:
     if min(low, high) < 0:
         raise ValueError(f"{op}: padding must not be negative, got {shown(whole)}")
     return low, high
+
+
+def generator(op: str, rng: Any) -> np.random.Generator:
+    """A generator from what `numpy.random.default_rng` takes; lists are looked into, as NumPy follows cyclic ones."""
+    random = np.random  # imported by NumPy when first used, which takes longer than importing this package
+    if isinstance(rng, (tuple, list)):
+        rng = [integer(op, "rng", v, 0) for v in rng]
+    elif isinstance(rng, np.ndarray):
+        if rng.dtype.kind not in "iu" or rng.ndim != 1:
+            raise TypeError(
+                f"{op}: rng must be 1-d integers where it is an array, got {rng.dtype} of shape {rng.shape}"
+            )
+    elif not isinstance(rng, (random.Generator, random.BitGenerator, random.SeedSequence, random.RandomState)):
+        rng = None if rng is None else integer(op, "rng", rng, 0)
+    try:
+        return random.default_rng(rng)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{op}: rng must be what numpy.random.default_rng takes: {error}") from error

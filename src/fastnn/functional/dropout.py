@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
+from ..autograd import Tensor, raw, record
 
 __all__ = ["dropout"]
 
@@ -29,7 +29,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
         The probability, in [0, 1].
     training : bool
         If False, or if ``p`` is 0, ``x`` comes back as it is (copied only where its layout must change).
-    rng : None, int, SeedSequence or Generator
+    rng : None, int, sequence of int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives a new mask at each call, an int the same one
         again, None one that cannot be foreseen.
 
@@ -56,7 +56,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     x_ = checks.array("dropout", "x", raw(x))
     p_ = checks.real("dropout", "p", p, 0.0, 1.0)
     if not checks.flag("dropout", "training", training) or p_ == 0:
-        return x if raw(x) is not x else x_
+        return x if isinstance(x, Tensor) else x_
     key = _key(rng)
     ops = backend.current()
 
@@ -70,8 +70,4 @@ def _key(rng: Any) -> int:
     """64 bits from ``rng``."""
     if rng is None:
         return int.from_bytes(os.urandom(8), "little")
-    try:
-        generator = np.random.default_rng(rng)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"dropout: rng must be what numpy.random.default_rng takes: {error}") from error
-    return int(generator.integers(0, 2**64, dtype=np.uint64))
+    return int(checks.generator("dropout", rng).integers(0, 2**64, dtype=np.uint64))
