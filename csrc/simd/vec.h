@@ -43,6 +43,7 @@ template <class T>
 constexpr int lanes = FASTNN_VEC_BYTES / sizeof(T);
 
 #define FASTNN_INLINE inline __attribute__((always_inline))
+#define FASTNN_FLAT __attribute__((always_inline))  // the same for a lambda, after its parameters
 
 template <class T>
 FASTNN_INLINE Vec<T> load(const T* p) {

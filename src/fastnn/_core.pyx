@@ -564,3 +564,72 @@ def probe_ranges(out, double cost):
     cdef void* p = writable(out, t, n)
     with nogil:
         probe_ranges_c(t == F64, n, cost, p)
+
+
+# ---- pooling ------------------------------------------------------------------------------------------------------
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void max_pool_forward_c "fastnn::call::max_pool_forward"(cbool, Pool, void* x, void* y, void* index)
+    void max_pool_backward_c "fastnn::call::max_pool_backward"(cbool, Pool, void* dy, void* index, void* dx)
+
+cdef Pool pool_geometry(object g) except *:
+    """From checks.Pool, with what a kernel divides by looked at again."""
+    cdef Pool p
+    n, c, size, out, kernel, stride, pad, dilation, pad_end = g
+    p.n, p.c = n, c
+    axes3(size, p.size)
+    axes3(out, p.out)
+    axes3(kernel, p.kernel)
+    axes3(stride, p.stride)
+    axes3(pad, p.pad)
+    axes3(dilation, p.dilation)
+    axes3(pad_end, p.pad_end)
+    cdef int d
+    cdef bint sane = p.n >= 0 and p.c >= 0
+    for d in range(3):
+        sane = sane and p.size[d] > 0 and p.out[d] > 0 and p.kernel[d] > 0 and p.stride[d] > 0 and p.dilation[d] > 0
+        sane = sane and p.pad[d] >= 0 and p.pad_end[d] >= 0
+    if not sane:
+        raise ValueError(f"impossible geometry {g}")
+    return p
+
+cdef object image(int64_t n, int64_t c, const int64_t* space, int rank, int typenum):
+    """(n, c, *space) with the last `rank` of the three extents."""
+    cdef cnp.npy_intp shape[5]
+    cdef int i
+    shape[0], shape[1] = n, c
+    if rank < 0 or rank > 3:
+        raise ValueError(f"expected 1 to 3 spatial axes, got {rank}")
+    for i in range(rank):
+        shape[2 + i] = space[3 - rank + i]
+    return new_array(2 + rank, shape, typenum)
+
+cdef int spatial_rank(object a) except -1:
+    return cnp.PyArray_NDIM(<cnp.ndarray?>a) - 2
+
+cdef int index_type(const Pool* p) noexcept:
+    return cnp.NPY_UINT8 if volume(p.kernel) <= 256 else cnp.NPY_INT32
+
+def max_pool_forward(g, x, with_index):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(x), rank = spatial_rank(x)
+    cdef void* px = data(x, t, p.n * p.c * volume(p.size))
+    y = image(p.n, p.c, p.out, rank, t)
+    index = image(p.n, p.c, p.out, rank, index_type(&p)) if with_index else None
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pi = NULL if index is None else cnp.PyArray_DATA(<cnp.ndarray>index)
+    with nogil:
+        max_pool_forward_c(t == F64, p, px, py, pi)
+    return y, index
+
+def max_pool_backward(g, dy, index):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(dy)
+    cdef int64_t outputs = p.n * p.c * volume(p.out)
+    cdef void* pdy = data(dy, t, outputs)
+    cdef void* pi = data(index, index_type(&p), outputs)
+    dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        max_pool_backward_c(t == F64, p, pdy, pi, pdx)
+    return dx

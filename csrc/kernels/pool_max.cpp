@@ -1,0 +1,108 @@
+// Max pooling over windows.
+//   forward:  x (n, c, size) -> y (n, c, out), index (n, c, out) or null: the tap (kd * KH + kh) * KW + kw that won, in
+//             bytes where the window has at most 256 taps, else in 32-bit integers
+//   backward: dy, index -> dx (n, c, size)
+#include <cmath>
+
+#include "../simd/copy.h"
+#include "gather.h"
+#include "kernels.h"
+#include "window.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Nanoseconds per element read or written, out of cache; they only decide when a second thread is woken.
+constexpr double kForwardCost = 0.3, kBackwardCost = 0.4;
+
+// One of bytes and words is given, or neither.
+template <class T>
+void max_rows(const Pool& g, const T* x, T* y, uint8_t* bytes, int32_t* words) {
+  const Vec<T> lowest = set1<T>(-T(INFINITY));
+  const double taps = double(output_rows(g)) * double(g.out[2]) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
+  parallel_for(output_rows(g), taps * kForwardCost, [&](int64_t begin, int64_t end) {
+    each_block<T>(g, begin, end, [&](const auto& block, const OutputRow& row, int64_t at) FASTNN_FLAT {
+      Vec<T> best = lowest;
+      Mask<T> tap_of_best = {};
+      row.image_rows([&](int64_t from, int64_t tap) FASTNN_FLAT {
+        block.taps(x + from, tap, lowest,
+                   [&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap_of_best, v, number); });
+      });
+      store_n(y + at, best, block.n);
+      if (!bytes && !words) return;
+      const Mask<T> none_won = best == lowest;  // a window of nothing above -inf: its first element wins
+      if (__builtin_expect(any<T>(none_won), 0)) tap_of_best = none_won ? block.first_tap(row) : tap_of_best;
+      if (bytes)
+        store_index_n<T>(bytes + at, tap_of_best, block.n);
+      else
+        store_index_n<T>(words + at, tap_of_best, block.n);
+    });
+  });
+}
+
+// y[o] = x at tap index[o]  =>  dx there += dy[o]
+template <class T>
+struct MaxTerm {
+  const T* dy;
+  const uint8_t* index;
+  FASTNN_INLINE Vec<T> whole(Mask<T> tap, int64_t at) const {
+    return load_index<T>(index + at) == tap ? load(dy + at) : Vec<T>{};
+  }
+  FASTNN_INLINE Vec<T> part(Mask<T> tap, int64_t at, const Part<T>& lanes_in) const {
+    const Mask<T> wins = load_index_part<T>(index + at, lanes_in) == tap;
+    return wins ? load_lanes(dy + at, lanes_in, Vec<T>{}) : Vec<T>{};
+  }
+};
+
+// As above by scatter, plane after plane and each in one piece, where a gather would waste most lanes.
+template <class T, class Index>
+void max_scatter(const Pool& g, const T* dy, const Index* index, T* dx) {
+  const int64_t inputs = g.size[0] * g.size[1] * g.size[2], outputs = g.out[0] * g.out[1] * g.out[2];
+  const uint32_t kw = uint32_t(g.kernel[2]), kh = uint32_t(g.kernel[1]);
+  parallel_for(g.n * g.c, double(g.n * g.c) * double(inputs) * kBackwardCost, [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) {
+      T* image = dx + plane * inputs;
+      zero_run(image, inputs);
+      int64_t o = plane * outputs;
+      for (int64_t od = 0; od < g.out[0]; ++od)
+        for (int64_t oh = 0; oh < g.out[1]; ++oh)
+          for (int64_t ow = 0; ow < g.out[2]; ++ow, ++o) {
+            const uint32_t tap = uint32_t(index[o]), row = tap / kw;
+            const int64_t d = od * g.stride[0] - g.pad[0] + row / kh * g.dilation[0];
+            const int64_t h = oh * g.stride[1] - g.pad[1] + row % kh * g.dilation[1];
+            const int64_t w = ow * g.stride[2] - g.pad[2] + tap % kw * g.dilation[2];
+            if (inside(d, g.size[0]) && inside(h, g.size[1]) && inside(w, g.size[2]))
+              image[(d * g.size[1] + h) * g.size[2] + w] += dy[o];
+          }
+    }
+  });
+}
+
+bool byte_index(const Pool& g) { return g.kernel[0] * g.kernel[1] * g.kernel[2] <= 256; }
+
+}  // namespace
+
+// y[o] = max over taps k of x[o * stride - pad + k * dilation]; the first of equals, the first NaN before all
+template <class T>
+void max_pool_forward(Pool g, const T* x, T* y, void* index) {
+  if (byte_index(g))
+    max_rows(g, x, y, static_cast<uint8_t*>(index), static_cast<int32_t*>(nullptr));
+  else
+    max_rows(g, x, y, static_cast<uint8_t*>(nullptr), static_cast<int32_t*>(index));
+}
+
+template <class T>
+void max_pool_backward(Pool g, const T* dy, const void* index, T* dx) {
+  if (!byte_index(g))
+    max_scatter(g, dy, static_cast<const int32_t*>(index), dx);
+  else if (g.stride[2] > 2)
+    max_scatter(g, dy, static_cast<const uint8_t*>(index), dx);
+  else
+    gather_windows<T>(g, kBackwardCost, MaxTerm<T>{dy, static_cast<const uint8_t*>(index)}, dx);
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#define FASTNN_FAMILY_POOL_MAX 1
+#define FASTNN_IN(family) FASTNN_FAMILY_##family
+#include "instantiate.inc"

@@ -1,0 +1,197 @@
+// Vectors whose lanes are not simply consecutive in memory: parts of a vector, every second element, narrow integers.
+#pragma once
+#include <utility>
+
+#include "vec.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+FASTNN_INLINE int clamp_lane(int64_t i) {
+  return i < 0 ? 0 : i > lanes<T> ? lanes<T> : int(i);
+}
+
+template <class T>
+FASTNN_INLINE Mask<T> splat(int64_t i) {
+  return Mask<T>{} + typename VecTraits<T>::Int(i);
+}
+// Lane i is start + i * step.
+template <class T>
+FASTNN_INLINE Mask<T> ramp(int64_t start, int64_t step) {
+  return splat<T>(start) + splat<T>(step) * iota<T>();
+}
+
+template <class T>
+FASTNN_INLINE bool any(Mask<T> m) {
+#if FASTNN_VEC_BYTES == 64
+  return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
+#elif FASTNN_VEC_BYTES == 32
+  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+  uint64_t half[2];
+  __builtin_memcpy(half, &m, sizeof half);
+  return (half[0] | half[1]) != 0;
+#endif
+}
+
+// Some consecutive lanes of a vector, lo <= i < hi, in the form that loads want. lo and hi may be any numbers.
+template <class T>
+struct Part {
+  Part() = default;
+  FASTNN_INLINE Part(int64_t first, int64_t last) {
+    const int lo = clamp_lane<T>(first), hi = clamp_lane<T>(last);
+#if FASTNN_VEC_BYTES == 64
+    bits = uint16_t(((1u << hi) - 1) & ~((1u << lo) - 1));
+#else
+    begin = lo, end = hi;
+#if FASTNN_VEC_BYTES == 32
+    mask = (iota<T>() >= splat<T>(lo)) & (iota<T>() < splat<T>(hi));
+#endif
+#endif
+  }
+#if FASTNN_VEC_BYTES == 64
+  uint16_t bits;
+#else
+  int begin, end;
+#if FASTNN_VEC_BYTES == 32
+  Mask<T> mask;
+#endif
+#endif
+};
+
+// Lanes of the part from p[i], the others fill; no other memory is touched.
+template <class T>
+FASTNN_INLINE Vec<T> load_lanes(const T* p, const Part<T>& part, Vec<T> fill) {
+#if FASTNN_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_mask_loadu_ps((__m512)fill, part.bits, p);
+  else
+    return (Vec<T>)_mm512_mask_loadu_pd((__m512d)fill, __mmask8(part.bits), p);
+#elif FASTNN_VEC_BYTES == 32
+  if constexpr (sizeof(T) == 4)
+    return part.mask ? (Vec<T>)_mm256_maskload_ps(p, (__m256i)part.mask) : fill;
+  else
+    return part.mask ? (Vec<T>)_mm256_maskload_pd(p, (__m256i)part.mask) : fill;
+#else
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i >= part.begin && i < part.end) fill[i] = p[i];
+  return fill;
+#endif
+}
+
+// Lane i from p[i * stride] for lo <= i < hi, the others fill.
+template <class T>
+FASTNN_INLINE Vec<T> load_strided(const T* p, int64_t stride, int64_t lo, int64_t hi, Vec<T> fill) {
+  T part[lanes<T>];
+  __builtin_memcpy(part, &fill, sizeof part);
+  for (int i = clamp_lane<T>(lo), end = clamp_lane<T>(hi); i < end; ++i) part[i] = p[i * stride];
+  return load(part);
+}
+
+template <class V, int... I>
+FASTNN_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (2 * I)...);
+}
+template <class V, int... I>
+FASTNN_INLINE V odd_lanes(V a, V b, std::integer_sequence<int, I...>) {
+  return __builtin_shufflevector(a, b, (2 * I + 1)...);
+}
+template <class V, int... I>
+FASTNN_INLINE V zip_lower(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int n = sizeof...(I);
+  return __builtin_shufflevector(a, b, (I / 2 + I % 2 * n)...);
+}
+template <class V, int... I>
+FASTNN_INLINE V zip_upper(V a, V b, std::integer_sequence<int, I...>) {
+  constexpr int n = sizeof...(I);
+  return __builtin_shufflevector(a, b, (n / 2 + I / 2 + I % 2 * n)...);
+}
+
+// (a0 a1 a2 … | b0 b1 …) seen as one sequence: its elements at even and at odd places.
+template <class T>
+FASTNN_INLINE void deinterleave(Vec<T> a, Vec<T> b, Vec<T>& even, Vec<T>& odd) {
+  even = even_lanes(a, b, std::make_integer_sequence<int, lanes<T>>());
+  odd = odd_lanes(a, b, std::make_integer_sequence<int, lanes<T>>());
+}
+// The inverse: a0 b0 a1 b1 … over two vectors.
+template <class T>
+FASTNN_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
+  low = zip_lower(a, b, std::make_integer_sequence<int, lanes<T>>());
+  high = zip_upper(a, b, std::make_integer_sequence<int, lanes<T>>());
+}
+
+// Unsigned bytes or 32-bit integers, one per lane of Vec<T>.
+template <class T, class Index>
+FASTNN_INLINE Mask<T> load_index(const Index* p) {
+  typedef Index Narrow __attribute__((vector_size(lanes<T> * sizeof(Index))));
+  Narrow v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, Mask<T>);
+}
+// Lanes outside the part are zero and not read.
+template <class T, class Index>
+FASTNN_INLINE Mask<T> load_index_part(const Index* p, const Part<T>& part) {
+#if FASTNN_VEC_BYTES == 64
+  const uint16_t bits = part.bits;
+  if constexpr (sizeof(Index) == 1 && sizeof(T) == 4)
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi32(bits, _mm_maskz_loadu_epi8(bits, p));
+  else if constexpr (sizeof(Index) == 1)
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi64(__mmask8(bits), _mm_maskz_loadu_epi8(bits, p));
+  else if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm512_maskz_loadu_epi32(bits, p);
+  else
+    return (Mask<T>)_mm512_maskz_cvtepi32_epi64(__mmask8(bits), _mm256_maskz_loadu_epi32(__mmask8(bits), p));
+#else
+  Index narrow[lanes<T>] = {};
+  for (int i = part.begin; i < part.end; ++i) narrow[i] = p[i];
+  return load_index<T>(narrow);
+#endif
+}
+template <class T, class Index>
+FASTNN_INLINE void store_index_n(Index* p, Mask<T> m, int n) {
+#if FASTNN_VEC_BYTES == 64
+  const uint32_t bits = (1u << n) - 1;
+  if constexpr (sizeof(Index) == 1 && sizeof(T) == 4)
+    _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16(bits), (__m512i)m);
+  else if constexpr (sizeof(Index) == 1)
+    _mm512_mask_cvtepi64_storeu_epi8(p, __mmask8(bits), (__m512i)m);
+  else if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_epi32(p, __mmask16(bits), (__m512i)m);
+  else
+    _mm512_mask_cvtepi64_storeu_epi32(p, __mmask8(bits), (__m512i)m);
+#else
+  typedef Index Narrow __attribute__((vector_size(lanes<T> * sizeof(Index))));
+  const Narrow v = __builtin_convertvector(m, Narrow);
+  Index narrow[lanes<T>];
+  __builtin_memcpy(n == lanes<T> ? p : narrow, &v, sizeof v);
+  if (n < lanes<T>)
+    for (int i = 0; i < n; ++i) p[i] = narrow[i];
+#endif
+}
+
+// Running maximum with the tap that gave it: the first of equals, the first NaN before all.
+template <class T>
+FASTNN_INLINE void take_larger(Vec<T>& best, Mask<T>& index, Vec<T> v, Mask<T> tap) {
+#if FASTNN_VEC_BYTES == 64
+  // not (v <= best) holds when either is NaN; a NaN that leads stays.
+  if constexpr (sizeof(T) == 4) {
+    __mmask16 wins = _mm512_cmp_ps_mask((__m512)v, (__m512)best, _CMP_NLE_UQ);
+    wins = _mm512_mask_cmp_ps_mask(wins, (__m512)best, (__m512)best, _CMP_ORD_Q);
+    best = (Vec<T>)_mm512_mask_mov_ps((__m512)best, wins, (__m512)v);
+    index = (Mask<T>)_mm512_mask_mov_epi32((__m512i)index, wins, (__m512i)tap);
+  } else {
+    __mmask8 wins = _mm512_cmp_pd_mask((__m512d)v, (__m512d)best, _CMP_NLE_UQ);
+    wins = _mm512_mask_cmp_pd_mask(wins, (__m512d)best, (__m512d)best, _CMP_ORD_Q);
+    best = (Vec<T>)_mm512_mask_mov_pd((__m512d)best, wins, (__m512d)v);
+    index = (Mask<T>)_mm512_mask_mov_epi64((__m512i)index, wins, (__m512i)tap);
+  }
+#else
+  const Mask<T> wins = ~(v <= best) & (best == best);
+  best = wins ? v : best;
+  index = wins ? tap : index;
+#endif
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
