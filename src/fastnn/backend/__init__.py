@@ -19,12 +19,9 @@ _active_name = ""
 def _load(name: str) -> ModuleType:
     if name not in _MODULES:
         raise ValueError(f"use_backend: unknown backend {name!r}, expected one of {sorted(_MODULES)}")
-    try:
-        return importlib.import_module(_MODULES[name])
-    except ImportError as error:
-        if name == "native" and (error.name or "").endswith("_core"):
-            raise RuntimeError(f"use_backend: the native backend is not available: {error}") from error
-        raise
+    if name == "native" and extension() is None:
+        raise RuntimeError("use_backend: the native backend is not available: the compiled extension is missing")
+    return importlib.import_module(_MODULES[name])
 
 
 def _default() -> str:

@@ -1,0 +1,36 @@
+"""Run Python code in a fresh process, with a time limit: for what is decided at import, and for what may hang."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+# Makes `import fastnn._core` fail as it does where the extension isn't installed.
+HIDE_EXTENSION = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name == "fastnn._core":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Hide())
+"""
+
+
+def run(code, timeout=60, check=True, hide_extension=False, **environment):
+    """stdout of the code, or with check=False the finished process; FASTNN_* of this process is not handed on."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("FASTNN_", "OMP_", "PYTEST_"))}
+    code = (HIDE_EXTENSION if hide_extension else "") + textwrap.dedent(code)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env | environment,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not check:
+        return done
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout.strip()

@@ -1,0 +1,280 @@
+"""Threads: how many, who limits them, forks, several Python threads at once, and the floating-point state."""
+
+import os
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+import fastnn.functional as F
+from fastnn import config
+from harness import NATIVE
+from subproc import run
+
+needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+
+
+def ranges(native, n=64):
+    """Into how many ranges a large loop is split."""
+    out = np.empty(n, np.float32)
+    native.probe_ranges(out, 1e9)
+    return len(np.unique(out))
+
+
+# ---- how many -----------------------------------------------------------------------------------------------------
+
+
+def test_set_and_get():
+    before = fnn.get_num_threads()
+    with fnn.set_num_threads(3):
+        assert fnn.get_num_threads() == 3
+        fnn.set_num_threads(5)
+        assert fnn.get_num_threads() == 5
+    assert fnn.get_num_threads() == before
+    fnn.set_num_threads(np.int64(2))
+    assert fnn.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("n", [0, -1, 5000, 2**40])
+def test_bad_numbers(n):
+    before = fnn.get_num_threads()
+    with pytest.raises(ValueError, match=r"^set_num_threads: "):
+        fnn.set_num_threads(n)
+    assert fnn.get_num_threads() == before
+
+
+@pytest.mark.parametrize("n", [1.5, "2", None, True])
+def test_bad_types(n):
+    with pytest.raises(TypeError, match=r"^set_num_threads: "):
+        fnn.set_num_threads(n)
+
+
+@needs_native
+def test_work_is_split_over_that_many(native):
+    for threads in (1, 2, 3, 7):
+        fnn.set_num_threads(threads)
+        assert ranges(native) == (threads if native.has_openmp() else 1)
+
+
+@needs_native
+def test_small_work_stays_on_one_thread(native):
+    fnn.set_num_threads(4)
+    native.set_thread_cost(8000)
+    out = np.empty(64, np.float32)
+    native.probe_ranges(out, 1000.0)
+    assert len(np.unique(out)) == 1
+
+
+def test_environment_limits_the_default():
+    code = "import fastnn; print(fastnn.get_num_threads())"
+    assert run(code, OMP_NUM_THREADS="1", FASTNN_BACKEND="numpy") == "1"
+    assert run(code, OMP_NUM_THREADS="nonsense", FASTNN_BACKEND="numpy") == run(code, FASTNN_BACKEND="numpy")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs the package-free os.sched_setaffinity (Linux)")
+def test_affinity_limits_the_default():
+    code = """
+        import os
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+        import fastnn
+        print(fastnn.get_num_threads(), fastnn.show_config("dicts")["why that many threads"])
+    """
+    out = run(code, FASTNN_BACKEND="numpy")
+    assert out.startswith("1 ")
+    assert "'affinity': 1" in out
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}, 2.5),
+        ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "garbage"}, None),
+        ({}, None),
+    ],
+)
+def test_quota_of_a_control_group(tmp_path, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert config._read_quota(tmp_path) == quota
+
+
+def test_the_tightest_quota_of_the_parents_counts(tmp_path):
+    (tmp_path / "cgroup").write_text("0::/pod/container\n")
+    container = tmp_path / "fs" / "pod" / "container"
+    container.mkdir(parents=True)
+    (container / "cpu.max").write_text("400000 100000")
+    (container.parent / "cpu.max").write_text("200000 100000")
+    assert config._cgroup_quota(tmp_path / "cgroup", tmp_path / "fs") == 2.0
+    assert config._cgroup_quota(tmp_path / "missing", tmp_path / "fs") is None
+
+
+@needs_native
+def test_threadpoolctl_is_obeyed(native):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    if not native.has_openmp():
+        return
+    fnn.set_num_threads(2)
+    unlimited = ranges(native)
+    with threadpoolctl.threadpool_limits(1):
+        assert ranges(native) == 1
+        with threadpoolctl.threadpool_limits(None):
+            pass
+    assert ranges(native) == unlimited
+
+
+# ---- several processes and threads at once --------------------------------------------------------------------------
+
+SET_UP = """
+    import os, sys, threading
+    import numpy as np
+    import fastnn as fnn, fastnn.functional as F
+    from fastnn import _core
+
+    fnn.set_num_threads(2)
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((4, 8, 40, 40)), rng.standard_normal((16, 8, 3, 3))
+
+    def work():
+        y = F.conv2d(x, w, padding=1)
+        return F.max_pool2d(F.relu(F.layer_norm(y, y.shape[1:])), 2).tobytes()
+
+    expected = work()
+    out = np.empty(64, np.float32)
+    _core.probe_ranges(out, 1e9)
+    assert not _core.has_openmp() or len(np.unique(out)) == 2, "no parallel call was made"
+"""
+
+
+@needs_native
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
+def test_a_forked_child_computes():
+    code = """
+    def child(depth):
+        pid = os.fork()
+        if pid == 0:
+            good = work() == expected and fnn.get_num_threads() == (1 if _core.has_openmp() else 2)
+            if good and depth:
+                good = child(depth - 1)
+            threads = [threading.Thread(target=work) for _ in range(2)]
+            for t in threads: t.start()
+            for t in threads: t.join()
+            os._exit(0 if good else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    assert child(1), "the child got other bits"
+    assert work() == expected
+    _core.probe_ranges(out, 1e9)
+    assert not _core.has_openmp() or len(np.unique(out)) == 2, "the parent lost its threads"
+    """
+    run(SET_UP + code, timeout=60)
+
+
+@needs_native
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
+def test_multiprocessing_by_fork():
+    code = """
+    import multiprocessing
+    import warnings
+    warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        results = [pool.apply_async(work) for _ in range(6)]
+        assert all(r.get(30) == expected for r in results)
+    """
+    run(SET_UP + code, timeout=60)
+
+
+@needs_native
+def test_two_python_threads_at_once():
+    code = """
+    failures = []
+    start = threading.Barrier(4)
+
+    def repeat(i):
+        start.wait()
+        for _ in range(30):
+            if work() != expected:
+                failures.append(i)
+
+    threads = [threading.Thread(target=repeat, args=(i,)) for i in range(4)]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    assert not failures, failures
+    """
+    run(SET_UP + code, timeout=120)
+
+
+@needs_native
+def test_settings_changed_while_others_compute():
+    """The instruction set and the number of threads may change under a running thread; results stay right."""
+    code = """
+    done = threading.Event()
+    failures = []
+
+    def repeat():
+        while not done.is_set():
+            if not np.allclose(F.relu(x - 1), np.maximum(x - 1, 0)):
+                failures.append(1)
+
+    threads = [threading.Thread(target=repeat) for _ in range(2)]
+    for t in threads: t.start()
+    for i in range(200):
+        fnn.set_num_threads(1 + i % 3)
+        _core.set_isa(_core.usable_isas()[i % len(_core.usable_isas())])
+        fnn.use_backend("numpy" if i % 5 == 0 else "native")
+        F.relu(x)
+    done.set()
+    for t in threads: t.join()
+    assert not failures
+    """
+    run(SET_UP + code, timeout=120)
+
+
+@needs_native
+def test_the_gil_is_released(native):
+    """Another Python thread runs while a kernel does."""
+    fnn.set_num_threads(1)
+    out = np.full(1, 0.999, np.float32)
+    done, times = threading.Event(), []
+
+    def note():
+        while not done.wait(0.005):
+            times.append(time.perf_counter())
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    start = time.perf_counter()
+    native.probe_fma(out, 30_000_000)
+    end = time.perf_counter()
+    done.set()
+    thread.join()
+    middle = [t for t in times if start + 0.2 * (end - start) < t < end - 0.2 * (end - start)]
+    assert middle
+
+
+# ---- floating-point state -------------------------------------------------------------------------------------------
+
+
+@needs_native
+@pytest.mark.parametrize("threads", [1, 2])
+def test_denormals_are_flushed_inside_only(native, threads):
+    """A kernel takes denormals for zeros; NumPy's arithmetic before and after keeps them."""
+    fnn.set_num_threads(threads)
+    tiny = np.full(1000, 1e-40, np.float32)
+    y = F.leaky_relu(-tiny, 0.5)
+    assert (y == 0).all()
+    assert (tiny * np.float32(0.5) > 0).all()
+    assert (np.full(1000, 1e-310) * 0.5 > 0).all()
+
+
+@needs_native
+def test_numpy_s_error_flags_are_left_alone(native):
+    """Kernels divide by zero and overflow without NumPy hearing of it."""
+    with np.errstate(all="raise"):
+        F.softmax(np.array([[np.inf, 1.0]], np.float32))
+        F.sigmoid(np.array([-1e30, 1e30], np.float32))
+        np.ones(3, np.float32) + np.ones(3, np.float32)
