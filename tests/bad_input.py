@@ -1,0 +1,167 @@
+"""Legal arguments of every public function, and values that have no business in them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import fastnn as fnn
+
+_rng = np.random.default_rng(0)
+
+
+def _f(*shape: int) -> np.ndarray:
+    return np.abs(np.asarray(_rng.standard_normal(shape), np.float32)) + np.float32(0.1)
+
+
+_x3, _x4 = _f(2, 2, 5), _f(2, 2, 4, 4)
+_class = np.array([0, 1, 2])
+
+_window: dict[str, Any] = {"stride": 2, "padding": 0, "ceil_mode": False}
+_max = {"kernel_size": 2, **_window, "dilation": 1}
+_avg = {"kernel_size": 2, **_window, "count_include_pad": True}
+_lp = {"norm_type": 2.0, "kernel_size": 2, **_window}
+_conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
+_statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
+_entropy = {
+    "logits": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean",
+    "label_smoothing": 0.1,
+}  # fmt: skip
+
+
+def _step(*state: str, **numbers: Any) -> dict[str, Any]:
+    return {**{name: _f(3, 2) for name in ("param", "grad", *state)}, **numbers}
+
+
+_adam = {"step": 1, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}
+
+# Every public function with all its arguments by name.
+LEGAL: dict[str, dict[str, Any]] = {
+    "relu": {"x": _x4},
+    "leaky_relu": {"x": _x4, "negative_slope": 0.1},
+    "elu": {"x": _x4, "alpha": 1.0},
+    "sigmoid": {"x": _x4},
+    "tanh": {"x": _x4},
+    "relu_backward": {"dy": _x4, "x": _x4},
+    "leaky_relu_backward": {"dy": _x4, "x": _x4, "negative_slope": 0.1},
+    "elu_backward": {"dy": _x4, "x": _x4, "alpha": 1.0},
+    "sigmoid_backward": {"dy": _x4, "y": _x4},
+    "tanh_backward": {"dy": _x4, "y": _x4},
+    "softmax": {"x": _x4, "axis": 1},
+    "softmax_backward": {"dy": _x4, "y": _x4, "axis": 1},
+    "log_softmax": {"x": _x4, "axis": 1},
+    "log_softmax_backward": {"dy": _x4, "y": _x4, "axis": 1},
+    "linear": {"x": _f(3, 4), "weight": _f(2, 4), "bias": _f(2)},
+    "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4)},
+    "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
+    "conv1d": {"x": _x3, "weight": _f(2, 2, 3), "bias": _f(2), **_conv},
+    "conv1d_backward": {"dy": _f(2, 2, 3), "x": _x3, "weight": _f(2, 2, 3), **_conv},
+    "conv2d": {"x": _x4, "weight": _f(2, 2, 3, 3), "bias": _f(2), **_conv},
+    "conv2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "weight": _f(2, 2, 3, 3), **_conv},
+    "max_pool1d": {"x": _x3, **_max, "return_indices": False},
+    "max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_max, "indices": None},
+    "max_pool2d": {"x": _x4, **_max, "return_indices": True},
+    "max_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, **_max, "indices": None},
+    "avg_pool1d": {"x": _x3, **_avg},
+    "avg_pool1d_backward": {"dy": _f(2, 2, 2), "x_shape": _x3.shape, **_avg},
+    "avg_pool2d": {"x": _x4, **_avg},
+    "avg_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x_shape": _x4.shape, **_avg},
+    "lp_pool1d": {"x": _x3, **_lp},
+    "lp_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_lp},
+    "lp_pool2d": {"x": _x4, **_lp},
+    "lp_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, **_lp},
+    "adaptive_avg_pool1d": {"x": _x3, "output_size": 2},
+    "adaptive_avg_pool1d_backward": {"dy": _f(2, 2, 2), "x_shape": _x3.shape, "output_size": 2},
+    "adaptive_avg_pool2d": {"x": _x4, "output_size": 2},
+    "adaptive_avg_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x_shape": _x4.shape, "output_size": 2},
+    "adaptive_max_pool1d": {"x": _x3, "output_size": 2, "return_indices": False},
+    "adaptive_max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, "output_size": 2, "indices": None},
+    "adaptive_max_pool2d": {"x": _x4, "output_size": 2, "return_indices": True},
+    "adaptive_max_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "output_size": 2, "indices": None},
+    "batch_norm": {
+        "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "training": True, "momentum": 0.9,
+    },
+    "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
+    "layer_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "bias": _f(4, 4), "eps": 1e-5},
+    "layer_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), **_statistics, "weight": _f(4, 4)},
+    "group_norm": {"x": _x4, "num_groups": 2, **_affine},
+    "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
+    "instance_norm": {"x": _x4, **_affine},
+    "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
+    "cross_entropy": _entropy,
+    "cross_entropy_backward": {**_entropy, "dloss": None},
+    "dropout": {"x": _x4, "p": 0.5, "training": True, "rng": 0},
+    "sgd_step": _step("momentum_buffer", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "adam_step": _step("exp_avg", "exp_avg_sq", **_adam),
+    "adamw_step": _step("exp_avg", "exp_avg_sq", **_adam),
+    "rmsprop_step": _step("square_avg", lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, eps_inside=True),
+}  # fmt: skip
+
+# Arguments that a function writes to.
+IN_PLACE = {
+    "batch_norm": ("running_mean", "running_var"),
+    "sgd_step": ("param", "momentum_buffer"),
+    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
+    "adamw_step": ("param", "exp_avg", "exp_avg_sq"),
+    "rmsprop_step": ("param", "square_avg"),
+}
+
+
+class Raises:
+    """Every question that is asked of it raises."""
+
+    def __index__(self) -> int:
+        raise RuntimeError("no index")
+
+    def __float__(self) -> float:
+        raise RuntimeError("no float")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        raise KeyError("no array")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+_cyclic: list[Any] = []
+_cyclic.append(_cyclic)
+
+_HUGE = [2**31 - 1, 2**31, 2**32, 2**61, 2**62, 2**63 - 1, 2**63, 2**64, 10**30, 10**400]
+
+SCALARS: list[Any] = [
+    None, True, False, 0, 1, 2, 3, -1, -(2**31), -(10**30), *_HUGE,
+    0.0, 1.0, 1.5, -0.5, float("nan"), float("inf"), -float("inf"), 1e308, 5e-324, 1j,
+    "", "1", "same", "valid", "full", "mean", b"x",
+    (), (1,), (1, 1), (2, 2), (1, 1, 1), [1, 1], (0, 0), (-1, 1), (1.0, 1), (True, 1), (None, None), (None, 1),
+    [[1, 1], [1, 1]], ((1, 2), (0, 1)), ((1, 2),), ((1, 2, 3), (1, 1)),
+    (2**62, 1), (1, 2**62), ((2**62, 0), (0, 2**62)), _cyclic,
+    {}, {1: 2}, set(), object(), Raises(), len, range(2),
+    np.int64(1), np.int8(-1), np.uint64(2**64 - 1), np.float32(2), np.float64("nan"), np.bool_(True),
+    np.datetime64("2020"), np.array(1), np.array([1, 1]), np.array([1.0, 1.0]),
+]  # fmt: skip
+
+
+def _read_only() -> np.ndarray:
+    a = _x4.copy()
+    a.flags.writeable = False
+    return a
+
+
+_one = np.float32(1)
+
+ARRAYS: list[Any] = [
+    *SCALARS, _x4, _read_only(), _x4[::-1], _x4[:, ::-1, ::2], _x4.T,
+    *(_x4.astype(t) for t in ("f8", "f2", "g", "i8", "?", "c8", ">f4")),
+    *(_f(*shape) for shape in [(), (0,), (2,), (4,), (2, 2), (2, 2, 4), (2, 2, 4, 4, 1)]),
+    *(_f(*shape) for shape in [(0, 2, 4, 4), (2, 0, 4, 4), (2, 2, 0, 4), (0, 0, 0, 0)]),
+    np.full((2, 2, 4, 4), np.nan, np.float32),
+    # More elements than there is memory for, or none at all along an axis that is as long.
+    np.broadcast_to(_one, (2**40, 2)), np.broadcast_to(_one, (2, 2, 2**20, 2**20)),
+    np.empty((2**40, 0), np.float32), np.empty((0, 2**40), np.float32), np.empty((0, 2**20, 2**20), np.float32),
+    np.empty((2, 2, 2**40, 0), np.float32),
+    np.array(["a"]), np.array([object()]), np.zeros(3, dtype=[("a", "f4")]), np.ma.masked_array(_x4),
+    np.zeros(257, np.uint8)[1:].view(np.float32).reshape(2, 2, 4, 4),
+    fnn.tensor(_x4), fnn.tensor(np.arange(4)),
+]  # fmt: skip
