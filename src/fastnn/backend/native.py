@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
@@ -65,10 +66,19 @@ __all__ = [
     "softmax_forward",
     "tanh_backward",
     "tanh_forward",
+    "batch_norm_train_forward",
+    "batch_norm_eval_forward",
+    "batch_norm_backward",
+    "batch_norm_eval_backward",
+    "layer_norm_forward",
+    "layer_norm_backward",
+    "group_norm_forward",
+    "group_norm_backward",
 ]
 
 Array = NDArray[Any]
 Needs = tuple[bool, bool, bool]
+Gradients = tuple[Array | None, Array | None, Array | None]
 
 
 def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> Array:
@@ -91,7 +101,7 @@ def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
 
 def linear_backward(
     dy: Array, x: Array, weight: Array, needs: Needs
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> Gradients:
     dx = matmul(dy, weight) if needs[0] else None
     dweight = matmul(dy, x, trans_a=True) if needs[1] else None
     dbias = None
@@ -109,7 +119,7 @@ def conv_forward(g: Any, x: Array, weight: Array, bias: Array | None) -> Array:
 
 def conv_backward(
     g: Any, dy: Array, x: Array, weight: Array, needs: Needs
-) -> tuple[Array | None, Array | None, Array | None]:
+) -> Gradients:
     dx = dweight = dbias = None
     if needs[0]:
         dx = _core.empty(x.shape, dy.dtype)
@@ -120,4 +130,94 @@ def conv_backward(
     if needs[2]:
         dbias = _core.empty((g.k,), dy.dtype)
         _core.conv_backward_bias(g, dy, dbias)
+    return dx, dweight, dbias
+
+
+def batch_norm_train_forward(
+    g: Any,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
+    momentum: float,
+    eps: float,
+) -> tuple[Array, Array, Array]:
+    y = _core.empty(x.shape, x.dtype)
+    mean = _core.empty((g.channels,), x.dtype)
+    rstd = _core.empty((g.channels,), x.dtype)
+    _core.batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, momentum, eps, y, mean, rstd)
+    return y, mean, rstd
+
+
+def batch_norm_eval_forward(
+    g: Any, x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
+) -> Array:
+    y = _core.empty(x.shape, x.dtype)
+    _core.batch_norm_eval_forward(g, x, mean, var, weight, bias, eps, y)
+    return y
+
+
+def _batch_norm_gradients(
+    g: Any, training: bool, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
+) -> Gradients:
+    dx = _core.empty(x.shape, x.dtype) if needs[0] else None
+    dweight = _core.empty((g.channels,), x.dtype)
+    dbias = _core.empty((g.channels,), x.dtype)
+    _core.batch_norm_backward(g, training, dy, x, weight, mean, rstd, dx, dweight, dbias)
+    return dx, dweight if needs[1] else None, dbias if needs[2] else None
+
+
+def batch_norm_backward(
+    g: Any, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
+) -> Gradients:
+    return _batch_norm_gradients(g, True, dy, x, weight, mean, rstd, needs)
+
+
+def batch_norm_eval_backward(
+    g: Any, dy: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float, needs: Needs
+) -> Gradients:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rstd = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
+    return _batch_norm_gradients(g, False, dy, x, weight, mean, rstd, needs)
+
+
+def layer_norm_forward(
+    g: Any, x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    y = _core.empty(x.shape, x.dtype)
+    mean = _core.empty((g.outer,), x.dtype)
+    rstd = _core.empty((g.outer,), x.dtype)
+    _core.layer_norm_forward(g, x, weight, bias, eps, y, mean, rstd)
+    return y, mean, rstd
+
+
+def layer_norm_backward(
+    g: Any, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
+) -> Gradients:
+    parameters = needs[1] or needs[2]
+    dx = _core.empty(x.shape, x.dtype) if needs[0] else None
+    dweight = _core.empty((g.inner,), x.dtype) if parameters else None
+    dbias = _core.empty((g.inner,), x.dtype) if parameters else None
+    _core.layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias)
+    return dx, dweight if needs[1] else None, dbias if needs[2] else None
+
+
+def group_norm_forward(
+    g: Any, x: Array, weight: Array | None, bias: Array | None, eps: float
+) -> tuple[Array, Array, Array]:
+    y = _core.empty(x.shape, x.dtype)
+    mean = _core.empty((g.n, g.groups), x.dtype)
+    rstd = _core.empty((g.n, g.groups), x.dtype)
+    _core.group_norm_forward(g, x, weight, bias, eps, y, mean, rstd)
+    return y, mean, rstd
+
+
+def group_norm_backward(
+    g: Any, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
+) -> Gradients:
+    dx = _core.empty(x.shape, x.dtype) if needs[0] else None
+    dweight = _core.empty((g.groups * g.channels,), x.dtype) if needs[1] else None
+    dbias = _core.empty((g.groups * g.channels,), x.dtype) if needs[2] else None
+    _core.group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias)
     return dx, dweight, dbias
