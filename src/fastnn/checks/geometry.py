@@ -111,14 +111,15 @@ def _sides(padding: Padding, size: int, kernel: int, stride: int, dilation: int,
 def _axis(size: int, kernel: int, stride: int, dilation: int, low: int, high: int, ceil_mode: bool) -> _Axis | None:
     """One axis: out = floor((size + low + high - dilation * (kernel - 1) - 1) / stride) + 1, or None if none fits.
 
-    With ceil_mode the division rounds up, but a last window that would start in the high padding is dropped.
+    With ceil_mode the division rounds up, but windows that would start in the high padding are dropped.
     Strides and dilations that step over nothing are made 1, which bounds every number that is left.
     """
-    room = size + low + high - dilation * (kernel - 1) - 1
-    out = (-(-room // stride) if ceil_mode else room // stride) + 1
-    if ceil_mode and (out - 1) * stride >= size + low:
-        out -= 1
-    if out < 1 or (room < 0 and not ceil_mode) or size + low + high > MAX_EXTENT:
+    reach = dilation * (kernel - 1)
+    room = size + low + high - reach - 1
+    out = room // stride + 1
+    if ceil_mode:
+        out = min(-(-room // stride) + 1, (size + low - 1) // stride + 1)
+    if out < 1 or (room < 0 and not ceil_mode) or reach >= MAX_EXTENT:
         return None
     return _Axis(out, kernel, stride if out > 1 else 1, dilation if kernel > 1 else 1, low, high)
 
