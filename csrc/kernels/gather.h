@@ -25,7 +25,7 @@ FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
 // A row of inputs (plane, id, ih) and the output rows whose windows hold some of it.
 class InputRow {
  public:
-  FASTNN_INLINE InputRow(const Pool& g, int64_t plane, int64_t row) : g_(g), plane_(plane) {
+  FASTNN_INLINE InputRow(const Pool& g, int64_t row) : g_(g) {
     id_ = g.size[0] == 1 ? 0 : row / g.size[1];
     ih_ = row - id_ * g.size[1];
     od_ = outputs_over(g, 0, id_);
@@ -38,13 +38,13 @@ class InputRow {
     }
     oh_ = outputs_over(g_, 1, ih_);
   }
-  // Calls f(offset in y of the output row, number of the first of the taps on this row) in order.
+  // Calls f(offset of the output row in its plane, number of the first of the taps on this row) in order.
   template <class F>
   FASTNN_INLINE void output_rows(const F& f) const {
     for (int64_t od = od_.begin; od < od_.end; ++od) {
       const int64_t kd = tap_on(g_, 0, id_, od);
       if (kd < 0) continue;
-      int64_t at = ((plane_ * g_.out[0] + od) * g_.out[1] + oh_.begin) * g_.out[2];
+      int64_t at = (od * g_.out[1] + oh_.begin) * g_.out[2];
       for (int64_t oh = oh_.begin; oh < oh_.end; ++oh, at += g_.out[2]) {
         const int64_t kh = tap_on(g_, 1, ih_, oh);
         if (kh >= 0) f(at, (kd * g_.kernel[1] + kh) * g_.kernel[2]);
@@ -54,7 +54,7 @@ class InputRow {
 
  private:
   const Pool& g_;
-  int64_t plane_, id_, ih_;
+  int64_t id_, ih_;
   Range od_, oh_;
 };
 
@@ -132,47 +132,48 @@ class Gather {
 };
 
 template <class T, class G, class Term>
-FASTNN_INLINE void gather_block(const Pool& g, const G& block, const Term& term, int64_t plane, int64_t begin,
-                                int64_t end, T* dx) {
-  InputRow row(g, plane, begin);
-  T* out = dx + (plane * g.size[0] * g.size[1] + begin) * g.size[2] + block.ix;
+FASTNN_INLINE void gather_block(const Pool& g, const G& block, const Term& term, int64_t begin, int64_t end,
+                                T* dx) {
+  InputRow row(g, begin);
+  T* out = dx + begin * g.size[2] + block.ix;
   for (int64_t r = begin; r < end; ++r, out += g.size[2], row.next()) {
     Vec<T> sum[2] = {};
     row.output_rows([&](int64_t at, int64_t tap) FASTNN_FLAT { block.add(term, at, tap, sum); });
+    for (Vec<T>& s : sum) s = term.total(s);
     block.store(sum, out);
   }
 }
 template <class T, int Stride, int Kernel, class Term>
-FASTNN_INLINE void gather_rows(const Pool& g, const Term& term, int64_t plane, int64_t begin, int64_t end, T* dx) {
+FASTNN_INLINE void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, T* dx) {
   using Inner = Gather<T, Stride, Kernel, false>;
   for (int64_t ix = 0; ix < g.size[2]; ix += Inner::width) {
     if (Inner::is_inner(g, ix))
-      gather_block(g, Inner(g, ix), term, plane, begin, end, dx);
+      gather_block(g, Inner(g, ix), term, begin, end, dx);
     else
-      gather_block(g, Gather<T, Stride, Kernel, true>(g, ix), term, plane, begin, end, dx);
+      gather_block(g, Gather<T, Stride, Kernel, true>(g, ix), term, begin, end, dx);
   }
 }
 
-// dx (n, c, size): dx[i] = sum over windows o and taps k that meet i of term(k, o). Stride 1 or 2 along the row.
-// term.whole(tap, at) is the term of lanes<T> outputs from offset at; term.part(tap, at, lanes) reads only those lanes,
-// the others are 0.
+// Rows [begin, end) of dx (n, c, size): dx[i] = sum over windows o and taps k that meet i of term(k, o). Stride 1 or 2
+// along the row. term.plane(p) gives the terms of a plane of outputs; theirs are whole(tap, at), the terms of lanes<T>
+// outputs from offset at, and part(tap, at, lanes), which reads only those lanes and makes the others 0; total(sum) is
+// what becomes of the sum.
 template <class T, class Term>
-void gather_windows(const Pool& g, double ns, const Term& term, T* dx) {
-  const int64_t rows = input_rows(g);
-  parallel_for(rows, double(rows) * double(g.size[2]) * ns, [&](int64_t begin, int64_t end) {
-    each_group(begin, end, g.size[0] * g.size[1], g.size[2], [&](int64_t plane, int64_t first, int64_t last) {
-      const int64_t kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-      if (g.stride[2] == 2 && kernel == 2)
-        gather_rows<T, 2, 2>(g, term, plane, first, last, dx);
-      else if (g.stride[2] == 2 && kernel == 3)
-        gather_rows<T, 2, 3>(g, term, plane, first, last, dx);
-      else if (g.stride[2] == 2)
-        gather_rows<T, 2, 0>(g, term, plane, first, last, dx);
-      else if (kernel == 3)
-        gather_rows<T, 1, 3>(g, term, plane, first, last, dx);
-      else
-        gather_rows<T, 1, 0>(g, term, plane, first, last, dx);
-    });
+FASTNN_INLINE void gather_windows(const Pool& g, const Term& term, int64_t begin, int64_t end, T* dx) {
+  const int64_t per_plane = g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
+  each_group(begin, end, per_plane, g.size[2], [&](int64_t plane, int64_t first, int64_t last) {
+    const Term terms = term.plane(plane);
+    T* out = dx + plane * per_plane * g.size[2];
+    if (g.stride[2] == 2 && kernel == 2)
+      gather_rows<T, 2, 2>(g, terms, first, last, out);
+    else if (g.stride[2] == 2 && kernel == 3)
+      gather_rows<T, 2, 3>(g, terms, first, last, out);
+    else if (g.stride[2] == 2)
+      gather_rows<T, 2, 0>(g, terms, first, last, out);
+    else if (kernel == 3)
+      gather_rows<T, 1, 3>(g, terms, first, last, out);
+    else
+      gather_rows<T, 1, 0>(g, terms, first, last, out);
   });
 }
 

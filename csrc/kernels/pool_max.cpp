@@ -45,6 +45,8 @@ template <class T>
 struct MaxTerm {
   const T* dy;
   const uint8_t* index;
+  int64_t outputs;  // of a plane
+  MaxTerm plane(int64_t p) const { return {dy + p * outputs, index + p * outputs, outputs}; }
   FASTNN_INLINE Vec<T> whole(Mask<T> tap, int64_t at) const {
     return load_index<T>(index + at) == tap ? load(dy + at) : Vec<T>{};
   }
@@ -52,7 +54,15 @@ struct MaxTerm {
     const Mask<T> wins = load_index_part<T>(index + at, lanes_in) == tap;
     return wins ? load_lanes(dy + at, lanes_in, Vec<T>{}) : Vec<T>{};
   }
+  FASTNN_INLINE Vec<T> total(Vec<T> sum) const { return sum; }
 };
+
+template <class T>
+void max_gather(const Pool& g, const T* dy, const uint8_t* index, T* dx) {
+  const MaxTerm<T> term = {dy, index, g.out[0] * g.out[1] * g.out[2]};
+  const double cost = double(input_rows(g)) * double(g.size[2]) * kBackwardCost;
+  parallel_for(input_rows(g), cost, [&](int64_t begin, int64_t end) { gather_windows(g, term, begin, end, dx); });
+}
 
 // As above by scatter, plane after plane and each in one piece, where a gather would waste most lanes.
 template <class T, class Index>
@@ -98,7 +108,7 @@ void max_pool_backward(Pool g, const T* dy, const void* index, T* dx) {
   else if (g.stride[2] > 2)
     max_scatter(g, dy, static_cast<const uint8_t*>(index), dx);
   else
-    gather_windows<T>(g, kBackwardCost, MaxTerm<T>{dy, static_cast<const uint8_t*>(index)}, dx);
+    max_gather(g, dy, static_cast<const uint8_t*>(index), dx);
 }
 
 }  // namespace fastnn::FASTNN_ISA

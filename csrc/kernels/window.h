@@ -14,6 +14,7 @@ constexpr int64_t kGroupElements = 4096;
 struct Range {
   int64_t begin, end;
 };
+FASTNN_INLINE bool same(Range a, Range b) { return a.begin == b.begin && a.end == b.end; }
 
 // Division of what may be negative, rounded down; by shifts for the usual strides because a divide costs 40 cycles.
 FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {

@@ -15,6 +15,12 @@ from numpy.typing import NDArray
 from .. import _core
 from .._core import (
     adam_step,
+    adaptive_avg_pool_backward,
+    adaptive_avg_pool_forward,
+    adaptive_max_pool_backward,
+    adaptive_max_pool_forward,
+    avg_pool_backward,
+    avg_pool_forward,
     cross_entropy_backward,
     cross_entropy_forward,
     dropout_forward,
@@ -24,6 +30,8 @@ from .._core import (
     leaky_relu_forward,
     log_softmax_backward,
     log_softmax_forward,
+    lp_pool_backward,
+    lp_pool_forward,
     max_pool_backward,
     max_pool_forward,
     relu_backward,
@@ -40,6 +48,12 @@ from .._core import (
 
 __all__ = [
     "adam_step",
+    "adaptive_avg_pool_backward",
+    "adaptive_avg_pool_forward",
+    "adaptive_max_pool_backward",
+    "adaptive_max_pool_forward",
+    "avg_pool_backward",
+    "avg_pool_forward",
     "conv_backward",
     "conv_forward",
     "cross_entropy_backward",
@@ -53,6 +67,8 @@ __all__ = [
     "linear_forward",
     "log_softmax_backward",
     "log_softmax_forward",
+    "lp_pool_backward",
+    "lp_pool_forward",
     "matmul",
     "max_pool_backward",
     "max_pool_forward",

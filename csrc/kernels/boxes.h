@@ -1,0 +1,150 @@
+// Windows without dilation as boxes [begin, end) along each axis, of Pool and AdaptivePool alike, one output at a time:
+// for windows longer than a vector, rows of outputs shorter than one, and adaptive windows, which differ in size.
+#pragma once
+#include "../simd/copy.h"
+#include "window.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// The inputs of window o along an axis.
+FASTNN_INLINE Range box(const Pool& g, int axis, int64_t o) {
+  const int64_t first = o * g.stride[axis] - g.pad[axis], last = first + g.kernel[axis];
+  return {first > 0 ? first : 0, last < g.size[axis] ? last : g.size[axis]};
+}
+FASTNN_INLINE Range box(const AdaptivePool& g, int axis, int64_t o) {
+  if (g.out[axis] == 1) return {0, g.size[axis]};
+  return {o * g.size[axis] / g.out[axis], ((o + 1) * g.size[axis] + g.out[axis] - 1) / g.out[axis]};
+}
+
+// The windows that hold input i.
+FASTNN_INLINE Range boxes_over(const Pool& g, int axis, int64_t i) {
+  const int64_t from = i + g.pad[axis], s = g.stride[axis];
+  Range o = {from >= g.kernel[axis] ? floor_div(from - g.kernel[axis], s) + 1 : 0, floor_div(from, s) + 1};
+  if (o.end > g.out[axis]) o.end = g.out[axis];
+  return o;
+}
+FASTNN_INLINE Range boxes_over(const AdaptivePool& g, int axis, int64_t i) {
+  if (g.out[axis] == 1) return {0, 1};
+  // floor(o * size / out) <= i and i < ceil((o + 1) * size / out)
+  return {i * g.out[axis] / g.size[axis], ((i + 1) * g.out[axis] + g.size[axis] - 1) / g.size[axis]};
+}
+
+// What an average divides by along one axis.
+FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, bool include_pad) {
+  if (include_pad) {
+    const int64_t first = o * g.stride[axis] - g.pad[axis], end = g.size[axis] + g.pad_end[axis];
+    return first + g.kernel[axis] < end ? g.kernel[axis] : end - first;
+  }
+  const Range b = box(g, axis, o);
+  return b.end - b.begin;
+}
+FASTNN_INLINE int64_t box_count(const AdaptivePool& g, int axis, int64_t o, bool) {
+  const Range b = box(g, axis, o);
+  return b.end - b.begin;
+}
+
+// Calls f(run, its length) for the contiguous runs of a box of the image at x.
+template <class G, class T, class F>
+FASTNN_INLINE void box_runs(const G& g, const T* x, Range d, Range h, Range w, const F& f) {
+  int64_t rows = h.end - h.begin, length = w.end - w.begin, step = g.size[2];
+  if (length == step) length *= rows, rows = 1;
+  for (int64_t i = d.begin; i < d.end; ++i)
+    for (int64_t r = 0; r < rows; ++r) f(x + (i * g.size[1] + h.begin + r) * step + w.begin, length);
+}
+
+// Sum of a run on top of four vectors of partial sums.
+template <class T>
+FASTNN_INLINE void add_run(Vec<T>* sum, const T* x, int64_t n) {
+  constexpr int64_t L = lanes<T>;
+  int64_t i = 0;
+  for (; i + 4 * L <= n; i += 4 * L)
+#pragma GCC unroll 4
+    for (int u = 0; u < 4; ++u) sum[u] += load(x + i + u * L);
+  for (; i + L <= n; i += L) sum[0] += load(x + i);
+  if (i < n) sum[1] += load_n(x + i, int(n - i));
+}
+
+// Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
+template <class G, class F>
+FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const F& f) {
+  int64_t oh = begin % g.out[1], od = begin / g.out[1] % g.out[0], plane = begin / g.out[1] / g.out[0];
+  for (int64_t r = begin; r < end; ++r) {
+    f(plane, od, oh, r * g.out[2]);
+    if (++oh == g.out[1]) {
+      oh = 0;
+      if (++od == g.out[0]) od = 0, ++plane;
+    }
+  }
+}
+
+// y[o] = sum of box o / what it counts
+template <class T, class G>
+void box_means(const G& g, bool include_pad, double ns, const T* x, T* y) {
+  const int64_t image = g.size[0] * g.size[1] * g.size[2], rows = g.n * g.c * g.out[0] * g.out[1];
+  parallel_for(rows, double(g.n * g.c) * double(image) * ns, [&](int64_t begin, int64_t end) {
+    each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t at) {
+      const Range d = box(g, 0, od), h = box(g, 1, oh);
+      const int64_t count = box_count(g, 0, od, include_pad) * box_count(g, 1, oh, include_pad);
+      for (int64_t ow = 0; ow < g.out[2]; ++ow) {
+        Vec<T> sum[4] = {};
+        box_runs(g, x + plane * image, d, h, box(g, 2, ow), [&](const T* run, int64_t n) { add_run(sum, run, n); });
+        const T total = reduce_add<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
+        y[at + ow] = total / T(count * box_count(g, 2, ow, include_pad));
+      }
+    });
+  });
+}
+
+template <class T>
+FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
+  int64_t i = 0;
+  if (n < 8) {  // a scalar that was just stored is faster to load than a part of a vector
+    for (; i < n; ++i) x[i] += value;
+    return;
+  }
+  for (; i + lanes<T> <= n; i += lanes<T>) store(x + i, load(x + i) + value);
+  if (i < n) store_n(x + i, load_n(x + i, int(n - i)) + value, int(n - i));
+}
+
+// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the rows
+// of dy over it, then spreads that row's sums along itself. share: g.out[2] values of scratch.
+template <class T, class G>
+FASTNN_INLINE void spread_row(const G& g, bool include_pad, Range od, Range oh, const T* dy, T* share, T* dx) {
+  zero_run(share, g.out[2]);
+  for (int64_t d = od.begin; d < od.end; ++d)
+    for (int64_t h = oh.begin; h < oh.end; ++h) {
+      const int64_t count = box_count(g, 0, d, include_pad) * box_count(g, 1, h, include_pad);
+      const T* row = dy + (d * g.out[1] + h) * g.out[2];
+      for (int64_t w = 0; w < g.out[2]; ++w) share[w] += row[w] / T(count * box_count(g, 2, w, include_pad));
+    }
+  zero_run(dx, g.size[2]);
+  for (int64_t w = 0; w < g.out[2]; ++w) {
+    const Range b = box(g, 2, w);
+    add_to_run(dx + b.begin, b.end - b.begin, share[w]);
+  }
+}
+
+template <class T, class G>
+void spread_boxes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
+  const int64_t per_plane = g.size[0] * g.size[1], rows = g.n * g.c * per_plane, outputs = g.out[0] * g.out[1] * g.out[2];
+  const double cost = double(rows) * double(g.size[2]) * ns;
+  parallel_scratch(rows, cost, size_t(g.out[2]) * sizeof(T), [&](int64_t begin, int64_t end, void* scratch) {
+    Range last_d = {}, last_h = {};
+    int64_t last_plane = -1;
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t plane = r / per_plane, id = r % per_plane / g.size[1], ih = r % g.size[1];
+      const Range od = boxes_over(g, 0, id), oh = boxes_over(g, 1, ih);
+      T* row = dx + r * g.size[2];
+      // Rows under the same windows are equal.
+      if (plane == last_plane && same(od, last_d) && same(oh, last_h))
+        copy_run(row, row - g.size[2], g.size[2]);
+      else
+        spread_row(g, include_pad, od, oh, dy + plane * outputs, static_cast<T*>(scratch), row);
+      last_plane = plane, last_d = od, last_h = oh;
+    }
+  });
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
