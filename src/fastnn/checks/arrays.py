@@ -156,19 +156,21 @@ def integer_array(op: str, name: str, value: Any) -> Array:
     return given
 
 
-def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int) -> Array:
-    """Class indices as flat int64, each in [0, classes) or ignore_index."""
-    given = _as_ndarray(op, "target", value, "an array of class indices")
-    if given.dtype.kind not in "iu":
-        raise TypeError(
-            f"{op}: target must hold integer class indices, got dtype {given.dtype} and shape {given.shape}"
-        )
+def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int) -> tuple[Array, bool]:
+    """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored."""
+    given = integer_array(op, "target", value)
     if given.shape != shape:
         raise ValueError(f"{op}: target must have shape {shape}, got {given.shape}")
+    if given.dtype.kind == "i":
+        plain = given.dtype is INT64 and given.flags.num & _READABLE == _READABLE
+        target = (given if plain else np.require(given, INT64, ("C", "A"))).reshape(-1)
+        # One comparison sees both ends, since negative numbers are huge as unsigned ones.
+        if (target.view(np.uint64) < classes).all():
+            return target, not 0 <= ignore_index < classes
     legal = ((given >= 0) & (given < classes)) | (given == ignore_index)
     if not legal.all():
         wrong = given[~legal][0]
         raise ValueError(
-            f"{op}: target holds {wrong}, expected 0 to {classes - 1} or ignore_index={ignore_index} (shape {given.shape})"
+            f"{op}: target holds {wrong}, expected 0 to {classes - 1} or ignore_index={ignore_index} (shape {shape})"
         )
-    return np.require(given, INT64, ("C", "A")).reshape(-1)
+    return np.require(given, INT64, ("C", "A")).reshape(-1), False

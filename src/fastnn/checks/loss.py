@@ -19,11 +19,12 @@ class Softmax(NamedTuple):
 
 
 class CrossEntropy(NamedTuple):
-    """The arguments of ``cross_entropy``, clean; ``target`` is flat."""
+    """The arguments of ``cross_entropy``, clean; ``target`` is flat, and ``all_count`` if surely none is ignored."""
 
     geometry: Softmax
     logits: Array
     target: Array
+    all_count: bool
     weight: Array | None
     ignore_index: int
     reduction: str
@@ -61,7 +62,7 @@ def cross_entropy(
     return CrossEntropy(
         _softmax_geometry(op, shape, 1),
         logits,
-        class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index),
+        *class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index),
         optional(op, "weight", weight, logits.dtype, shape[1:2]),
         ignore_index,
         reduction,

@@ -86,10 +86,10 @@ def _total(c: CrossEntropy) -> float:
     """What the sum of the losses is divided by."""
     if c.reduction != "mean":
         return 1.0
-    counted = c.target != c.ignore_index
-    if c.weight is None:
-        return float(np.count_nonzero(counted))
-    return float(c.weight[c.target[counted]].sum(dtype=np.float64))
+    if c.weight is None and c.all_count:
+        return float(c.target.size)
+    target = c.target if c.all_count else c.target[c.target != c.ignore_index]
+    return float(target.size if c.weight is None else c.weight[target].sum(dtype=np.float64))
 
 
 def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
