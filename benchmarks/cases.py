@@ -190,9 +190,17 @@ NORMS = [
     ),
 ]  # fmt: skip
 
+
+def _activation(op: str, **columns: Any) -> Case:
+    return _memory(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x: getattr(F, op)(x), **columns)
+
+
 ACTIVATIONS = [
-    _memory(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x, op=op: getattr(F, op)(x), table=op != "leaky_relu")
-    for op in ("elu", "sigmoid", "tanh", "relu", "leaky_relu")
+    _activation("elu", table=True),
+    _activation("sigmoid", table=True),
+    _activation("tanh", table=True),
+    _activation("relu", table=True),
+    _activation("leaky_relu"),
 ]
 
 LABELS = np.random.default_rng(0).integers(0, 1000, 256)

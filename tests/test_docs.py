@@ -1,0 +1,169 @@
+"""The documentation works: its Python runs, its commands exist, its links lead somewhere, its diffs fit the source."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import fastnn
+import report
+from fastnn import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = {page.name: page for page in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]}
+TEXTS = {name: page.read_text(encoding="utf-8") for name, page in PAGES.items()}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def blocks(name, language):
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXTS[name], re.MULTILINE | re.DOTALL)
+
+
+def every(language):
+    return [pytest.param(b, id=f"{name}-{i}") for name in TEXTS for i, b in enumerate(blocks(name, language))]
+
+
+def run_python(code):
+    if "load_digits" in code:
+        pytest.importorskip("sklearn")
+    exec(compile(code, "<documentation>", "exec"), {"__name__": "__main__"})  # noqa: S102
+
+
+@pytest.mark.parametrize("code", every("python"))
+def test_python_runs(code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_python(code)
+
+
+def test_the_two_commands():
+    assert blocks("README.md", "sh")[:2] == [
+        "pip install '.[demo]' && fastnn train digits\n",
+        "pip install '.[test]' && pytest\n",
+    ]
+
+
+def commands(block):
+    """Each command of a shell block as a list of words, without variables set before it."""
+    for line in block.splitlines():
+        words = shlex.split(line)
+        while words:
+            end = words.index("&&") if "&&" in words else len(words)
+            command, words = words[:end], words[end + 1 :]
+            while re.match(r"[A-Z_]+=", command[0]):
+                command = command[1:]
+            yield command
+
+
+@pytest.mark.parametrize("block", every("sh"))
+def test_commands_exist(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for program, *arguments in commands(block):
+        match program, *arguments:
+            case "fastnn", *options:
+                cli._parser().parse_args(options)
+            case "python", "benchmarks/report.py", *options:
+                monkeypatch.setattr(sys, "argv", ["report.py", *options])
+                assert report._chosen(report._arguments()) or "relu6" in options
+            case "python", "-m", "fastnn", *options:
+                cli._parser().parse_args(options)
+            case "python", "-c", code:
+                run_python(code)
+            case "pip", "install", *options:
+                for extras in re.findall(r"\.\[(.*?)\]", " ".join(options)):
+                    assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+            case ("pytest", *_) | ("python", "-m", "build"):
+                pass
+            case _:
+                pytest.fail(f"nothing checks {program} {arguments}")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_links_lead_somewhere(name):
+    prose = re.sub(r"^```.*?^```$", "", TEXTS[name], flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)", prose):
+        assert target.startswith("https://") or (PAGES[name].parent / target).exists(), target
+
+
+def test_one_version():
+    assert PROJECT["version"] == fastnn.__version__
+    assert f"\n## {fastnn.__version__} (" in TEXTS["CHANGELOG.md"]
+
+
+# ---- the diffs of adding_an_op.md ---------------------------------------------------------------------------------
+
+
+def steps():
+    """Path and diff, for each diff: a path stands alone on the last line of the kind before it."""
+    path = None
+    for line, diff in re.findall(
+        r"^`([\w/.]+)`$|^```diff\n(.*?)^```$", TEXTS["adding_an_op.md"], re.MULTILINE | re.DOTALL
+    ):
+        path = line or path
+        if diff:
+            yield path, diff
+
+
+def apply(root, path, diff):
+    lines = diff.splitlines(keepends=True)
+    old, new = ("".join(line[1:] or "\n" for line in lines if line[0] not in sign) for sign in ("+", "-"))
+    text = (root / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path} holds {text.count(old)} times\n{old}"
+    (root / path).write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A copy of the source, without the compiled extension, to which the diffs are applied."""
+    root = tmp_path_factory.mktemp("extended")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    for folder in ("src", "csrc", "tests", "benchmarks"):
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    for path, diff in steps():
+        apply(root, path, diff)
+    return root
+
+
+PYTEST = """
+import sys
+sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]  # would find the original
+sys.path.insert(0, "src")
+import pytest
+files = [f"tests/test_{name}.py" for name in ("meta", "parity", "gradcheck")]
+sys.exit(pytest.main(["-p", "no:cacheprovider", "-k", "relu6 or reaches_every_public or measured or functional.activation", *files]))
+"""
+
+
+def test_the_example_works_on_numpy(extended):
+    env = os.environ | {"FASTNN_BACKEND": "numpy"}
+    done = subprocess.run(
+        [sys.executable, "-c", PYTEST], cwd=extended, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "relu6" in (extended / "src/fastnn/functional/activation.py").read_text(encoding="utf-8")
+
+
+def test_the_example_is_valid_cpp(extended):
+    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
+    compiler = next(filter(None, map(shutil.which, filter(None, names))), None)
+    if compiler is None:
+        pytest.skip("no C++ compiler is installed")
+    flags = [
+        "-std=gnu++20",
+        "-Werror",
+        "-Wall",
+        "-Wextra",
+        "-Wno-psabi",
+        "-DFASTNN_ISA=generic",
+        "-DFASTNN_VEC_BYTES=16",
+    ]
+    done = subprocess.run(
+        [compiler, *flags, "-fsyntax-only", "csrc/kernels/activation.cpp"],
+        cwd=extended, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
