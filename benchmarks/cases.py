@@ -37,6 +37,7 @@ class Case:
     table: bool = False  # a row of DESIGN's table
     images: bool = False  # PyTorch is also measured in its channels_last layout
     overhead: bool = False  # microseconds of call overhead matter, not throughput
+    directions: tuple[str, ...] = ("forward",)  # the parts of `Work` there are
 
     def __str__(self) -> str:
         return f"{self.op} {self.label}"
@@ -61,7 +62,8 @@ def _call_case(
         return Work(forward, library.vjp(call, arrays, _normal(*y.shape)))
 
     images = len(shapes[0] or ()) == 4 and not columns.get("overhead")
-    return Case(op, label, build, images=images, **columns)
+    directions = ("forward", "backward") if backward else ("forward",)
+    return Case(op, label, build, images=images, directions=directions, **columns)
 
 
 # ---- convolution: 2 · N · K · OH · OW · C/groups · KH · KW operations, twice that backwards -------------------------
@@ -229,7 +231,13 @@ def _dropout(library: Any) -> Work:
 
 
 LOSSES += [
-    Case("cross_entropy", "256×1000", _cross_entropy, bytes=(FLOAT * 256e3, FLOAT * 512e3)),
+    Case(
+        "cross_entropy",
+        "256×1000",
+        _cross_entropy,
+        bytes=(FLOAT * 256e3, FLOAT * 512e3),
+        directions=("forward", "backward"),
+    ),
     Case("dropout", "32×64×56²", _dropout, bytes=(2.0 * FLOAT * prod(IMAGE), 0.0)),
 ]
 

@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Row:
 
     case: cases.Case
     what: str
-    times: dict[str, list[float]] = field(default_factory=dict)
+    times: dict[str, list[float]]
 
     def ms(self, library: str) -> float | None:
         return 1e3 * statistics.median(self.times[library]) if library in self.times else None
@@ -92,19 +92,15 @@ class Session:
         """All directions of a case, the libraries in turn."""
         case = cases.CASES[index]
         contenders = self._contenders(case)
-        directions = [process.ask("build", name, index) for name, process in contenders.items()]
+        for name, process in contenders.items():
+            process.ask("build", name, index)
         rows = []
-        for what in ("forward", "backward"):
-            able = [name for name, can in zip(contenders, directions, strict=True) if what in can]
-            if "native" not in able:
-                continue
-            row = Row(case, what)
+        for what in case.directions:
+            row = Row(case, what, {name: [] for name in contenders})
             for _ in range(self._rounds):
-                for name in able:
+                for name, process in contenders.items():
                     time.sleep(SETTLE)
-                    row.times.setdefault(name, []).extend(
-                        contenders[name].ask("time", name, index, what, self._seconds / self._rounds)
-                    )
+                    row.times[name] += process.ask("time", name, index, what, self._seconds / self._rounds)
             rows.append(row)
         for process in {self._fastnn, self._torch} - {None}:
             process.ask("drop")
@@ -146,7 +142,7 @@ def cells(row: Row, session: Session, numpy: bool) -> list[str]:
     ratio = f"{torch / native:.2f}" if torch and native else "–"
     line = [
         str(row.case),
-        "" if row.case.op == "training step" or row.case.overhead else row.what,
+        row.what if len(row.case.directions) > 1 else "",
         _number(native),
         _number(torch),
         ratio,

@@ -15,6 +15,11 @@ from libraries import Fastnn, Torch
 LIBRARIES = fnn.backend.available_backends() + (["torch"] if importlib.util.find_spec("torch") else [])
 
 
+def plain(value):
+    """A test's name without what pytest would escape."""
+    return str(value).translate({ord("×"): "x", ord("²"): "^2", ord("³"): "^3", ord("→"): "to"})
+
+
 @pytest.fixture
 def library(request):
     backend, threads = fnn.backend.current_name(), fnn.get_num_threads()
@@ -28,13 +33,10 @@ def library(request):
 
 
 @pytest.mark.parametrize("library", LIBRARIES, indirect=True)
-@pytest.mark.parametrize("what", ["forward", "backward"])
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize(("case", "what"), [(c, what) for c in CASES for what in c.directions], ids=plain)
 def test_bench(benchmark, case, what, library):
     work = case.build(library)
     call = getattr(work, what)
-    if call is None:
-        pytest.skip("this case has no backward of its own")
     benchmark.group = f"{case} {what}"
     benchmark.name = library.name
     benchmark.pedantic(call, rounds=5, iterations=100 if case.overhead else 1, warmup_rounds=1)

@@ -55,13 +55,10 @@ class _Worker:
             self._libraries[name] = make_library(name, self._threads)
         return self._libraries[name]
 
-    def build(self, name: str, index: int) -> list[str]:
-        """Set a case up; what it can time."""
+    def build(self, name: str, index: int) -> None:
         import cases
 
-        work = cases.CASES[index].build(self._library(name))
-        self._works[name, index] = work
-        return ["forward"] + (["backward"] if work.backward else [])
+        self._works[name, index] = cases.CASES[index].build(self._library(name))
 
     def time(self, name: str, index: int, what: str, seconds: float) -> list[float]:
         if name in ("native", "numpy"):
