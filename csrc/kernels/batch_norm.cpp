@@ -166,8 +166,11 @@ void batch_norm_backward(const Norm& g, bool training, const T* dy, const T* x, 
       if (!dx) return;
       const Vec<T> k = r * vector_or(weight, c, n, 1), share = set1(T(training ? 1 / m : 0));
       const Vec<T> slope = k * r * dot * share, level = k * sum * share;
-      for (int64_t i = 0; i < g.outer; ++i)
-        store_n(dx + i * g.channels + c, d(i) * k - fma(centred(i), slope, level), n);
+      for (int64_t i = 0; i < g.outer; ++i) {
+        // Given statistics leave no term in x: zero times its NaN would be one.
+        const Vec<T> through = training ? fma(centred(i), slope, level) : Vec<T>{};
+        store_n(dx + i * g.channels + c, d(i) * k - through, n);
+      }
     });
   }
   parallel_for(g.channels, double(g.channels) * m * kNormCost * 3, [=](int64_t begin, int64_t end) {
@@ -189,7 +192,10 @@ void batch_norm_backward(const Norm& g, bool training, const T* dy, const T* x, 
       const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * k - fma(v - centre, slope, level); };
       for (int64_t n = 0; n < g.outer; ++n) {
         const int64_t at = first + n * step;
-        map_run(g.inner, gradient, dx + at, dy + at, x + at);
+        if (training)
+          map_run(g.inner, gradient, dx + at, dy + at, x + at);
+        else
+          map_run(g.inner, [k](Vec<T> d) { return d * k; }, dx + at, dy + at);
       }
     }
   });
