@@ -107,8 +107,8 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
   if (i < n) store_n(x + i, load_n(x + i, int(n - i)) + value, int(n - i));
 }
 
-// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the rows
-// of dy over it, then spreads that row's sums along itself. share: g.out[2] values of scratch.
+// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the
+// rows of dy over it, then spreads that row's sums along itself. share: g.out[2] values of scratch.
 template <class T, class G>
 FASTNN_INLINE void spread_row(const G& g, bool include_pad, Range od, Range oh, const T* dy, T* share, T* dx) {
   zero_run(share, g.out[2]);
@@ -127,7 +127,8 @@ FASTNN_INLINE void spread_row(const G& g, bool include_pad, Range od, Range oh, 
 
 template <class T, class G>
 void spread_boxes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
-  const int64_t per_plane = g.size[0] * g.size[1], rows = g.n * g.c * per_plane, outputs = g.out[0] * g.out[1] * g.out[2];
+  const int64_t per_plane = g.size[0] * g.size[1], rows = g.n * g.c * per_plane;
+  const int64_t outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(rows) * double(g.size[2]) * ns;
   parallel_scratch(rows, cost, size_t(g.out[2]) * sizeof(T), [&](int64_t begin, int64_t end, void* scratch) {
     Range last_d = {}, last_h = {};

@@ -59,7 +59,7 @@ class InputRow {
 };
 
 // Stride * lanes<T> consecutive inputs of any row. Along the row, tap k of output o meets input i = o * stride - pad +
-// k * dilation: with stride 2 the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to the taps of one parity each.
+// k * dilation: with stride 2, the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to taps of one parity each.
 // Stride is 1 or 2; Kernel is fixed with dilation 1, or 0: any. Clip: some of these outputs may not exist.
 template <class T, int Stride, int Kernel, bool Clip>
 class Gather {

@@ -78,7 +78,8 @@ void gather_averages(const Pool& g, bool include_pad, const T* dy, T* dx) {
   const bool whole = all_whole(g, include_pad);
   const int64_t outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(input_rows(g)) * double(g.size[2]) * kCost;
-  parallel_scratch(input_rows(g), cost, whole ? 0 : outputs * sizeof(T), [&](int64_t begin, int64_t end, void* scratch) {
+  const size_t bytes = whole ? 0 : size_t(outputs) * sizeof(T);
+  parallel_scratch(input_rows(g), cost, bytes, [&](int64_t begin, int64_t end, void* scratch) {
     T* counts = static_cast<T*>(scratch);
     if (counts) plane_counts(g, include_pad, counts);
     const T count = T(g.kernel[0] * g.kernel[1] * g.kernel[2]);

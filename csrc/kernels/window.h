@@ -112,7 +112,8 @@ class Block {
         for (int k = 0; k < Kernel; ++k) f(number + k, fixed(p, k, fill));
       else
 #pragma GCC unroll 8
-        for (int k = 0; k < Kernel; k += 2) pair(fixed(p, k, fill), fixed(p, k + 1, fill), k + 1 < Kernel, number + k, f);
+        for (int k = 0; k < Kernel; k += 2)
+          pair(fixed(p, k, fill), fixed(p, k + 1, fill), k + 1 < Kernel, number + k, f);
     }
   }
 
@@ -164,7 +165,7 @@ class Block {
   Part<T> parts_[loads ? loads : 1];
 };
 
-// Calls f(block, row, offset in y) for each block of the rows [begin, end) of a plane, blocks of the same lanes together.
+// Calls f(block, row, offset in y) for each block of the rows [begin, end) of a plane, those of the same lanes together.
 template <class T, int Stride, int Kernel, class F>
 FASTNN_INLINE void each_block_of(const Pool& g, int64_t plane, int64_t begin, int64_t end, const F& f) {
   constexpr int64_t L = lanes<T>;

@@ -121,53 +121,105 @@ FASTNN_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
   high = zip_upper(a, b, std::make_integer_sequence<int, lanes<T>>());
 }
 
-// Unsigned bytes or 32-bit integers, one per lane of Vec<T>.
-template <class T, class Index>
-FASTNN_INLINE Mask<T> load_index(const Index* p) {
-  typedef Index Narrow __attribute__((vector_size(lanes<T> * sizeof(Index))));
-  Narrow v;
-  __builtin_memcpy(&v, p, sizeof v);
-  return __builtin_convertvector(v, Mask<T>);
+// n <= 8 bytes from p as a little-endian number, and the inverse; no other memory is touched.
+FASTNN_INLINE uint64_t load_bytes(const uint8_t* p, int n) {
+  uint64_t v = 0;
+  if (n == 8) {
+    __builtin_memcpy(&v, p, 8);
+    return v;
+  }
+  for (int size = 4, at = 0; size > 0; size /= 2)
+    if (n & size) {
+      uint32_t part = 0;
+      __builtin_memcpy(&part, p + at, size_t(size));
+      v |= uint64_t(part) << 8 * at;
+      at += size;
+    }
+  return v;
+}
+FASTNN_INLINE void store_bytes(uint8_t* p, uint64_t v, int n) {
+  if (n == 8) {
+    __builtin_memcpy(p, &v, 8);
+    return;
+  }
+  for (int size = 4; size > 0; size /= 2)
+    if (n & size) {
+      __builtin_memcpy(p, &v, size_t(size));
+      p += size;
+      v >>= 8 * size;
+    }
+}
+
+// One byte per lane: byte i of bits is lane i. Compilers turn the conversion of such short vectors into scalar code.
+template <class T>
+FASTNN_INLINE Mask<T> widen_bytes(uint64_t bits) {
+#if FASTNN_VEC_BYTES == 32
+  if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(int64_t(bits)));
+  else
+    return (Mask<T>)_mm256_cvtepu8_epi64(_mm_cvtsi64_si128(int64_t(bits)));
+#else
+  Mask<T> m = {};
+  for (int i = 0; i < lanes<T> && i < 8; ++i) m[i] = uint8_t(bits >> 8 * i);
+  return m;
+#endif
+}
+template <class T>
+FASTNN_INLINE uint64_t narrow_to_bytes(Mask<T> m) {
+#if FASTNN_VEC_BYTES == 32
+  const __m256i low_halves = _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7);
+  const __m256i v = sizeof(T) == 4 ? (__m256i)m : _mm256_permutevar8x32_epi32((__m256i)m, low_halves);
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+  return uint64_t(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
+#else
+  uint64_t bits = 0;
+  for (int i = 0; i < lanes<T> && i < 8; ++i) bits |= uint64_t(m[i] & 255) << 8 * i;
+  return bits;
+#endif
+}
+
+// Bytes from memory, one per lane of Vec<T>.
+template <class T>
+FASTNN_INLINE Mask<T> load_index(const uint8_t* p) {
+#if FASTNN_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi32(0xffff, _mm_loadu_si128((const __m128i*)p));
+  else
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi64(0xff, _mm_loadl_epi64((const __m128i*)p));
+#else
+  return widen_bytes<T>(load_bytes(p, lanes<T>));
+#endif
 }
 // Lanes outside the part are zero and not read.
-template <class T, class Index>
-FASTNN_INLINE Mask<T> load_index_part(const Index* p, const Part<T>& part) {
+template <class T>
+FASTNN_INLINE Mask<T> load_index_part(const uint8_t* p, const Part<T>& part) {
 #if FASTNN_VEC_BYTES == 64
-  const uint16_t bits = part.bits;
-  if constexpr (sizeof(Index) == 1 && sizeof(T) == 4)
-    return (Mask<T>)_mm512_maskz_cvtepu8_epi32(bits, _mm_maskz_loadu_epi8(bits, p));
-  else if constexpr (sizeof(Index) == 1)
-    return (Mask<T>)_mm512_maskz_cvtepu8_epi64(__mmask8(bits), _mm_maskz_loadu_epi8(bits, p));
-  else if constexpr (sizeof(T) == 4)
-    return (Mask<T>)_mm512_maskz_loadu_epi32(bits, p);
+  const __m128i bytes = _mm_maskz_loadu_epi8(part.bits, p);
+  if constexpr (sizeof(T) == 4)
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi32(part.bits, bytes);
   else
-    return (Mask<T>)_mm512_maskz_cvtepi32_epi64(__mmask8(bits), _mm256_maskz_loadu_epi32(__mmask8(bits), p));
+    return (Mask<T>)_mm512_maskz_cvtepu8_epi64(__mmask8(part.bits), bytes);
 #else
-  Index narrow[lanes<T>] = {};
-  for (int i = part.begin; i < part.end; ++i) narrow[i] = p[i];
-  return load_index<T>(narrow);
+  const int n = part.end - part.begin;
+  return n > 0 ? widen_bytes<T>(load_bytes(p + part.begin, n) << 8 * part.begin) : Mask<T>{};
 #endif
 }
-template <class T, class Index>
-FASTNN_INLINE void store_index_n(Index* p, Mask<T> m, int n) {
+// The first n lanes as bytes, or as 32-bit integers.
+template <class T>
+FASTNN_INLINE void store_index_n(uint8_t* p, Mask<T> m, int n) {
 #if FASTNN_VEC_BYTES == 64
-  const uint32_t bits = (1u << n) - 1;
-  if constexpr (sizeof(Index) == 1 && sizeof(T) == 4)
-    _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16(bits), (__m512i)m);
-  else if constexpr (sizeof(Index) == 1)
-    _mm512_mask_cvtepi64_storeu_epi8(p, __mmask8(bits), (__m512i)m);
-  else if constexpr (sizeof(T) == 4)
-    _mm512_mask_storeu_epi32(p, __mmask16(bits), (__m512i)m);
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_cvtepi32_storeu_epi8(p, __mmask16((1u << n) - 1), (__m512i)m);
   else
-    _mm512_mask_cvtepi64_storeu_epi32(p, __mmask8(bits), (__m512i)m);
+    _mm512_mask_cvtepi64_storeu_epi8(p, __mmask8((1u << n) - 1), (__m512i)m);
 #else
-  typedef Index Narrow __attribute__((vector_size(lanes<T> * sizeof(Index))));
-  const Narrow v = __builtin_convertvector(m, Narrow);
-  Index narrow[lanes<T>];
-  __builtin_memcpy(n == lanes<T> ? p : narrow, &v, sizeof v);
-  if (n < lanes<T>)
-    for (int i = 0; i < n; ++i) p[i] = narrow[i];
+  store_bytes(p, narrow_to_bytes<T>(m), n);
 #endif
+}
+template <class T>
+FASTNN_INLINE void store_index_n(int32_t* p, Mask<T> m, int n) {
+  for (int i = 0; i < lanes<T>; ++i)
+    if (i < n) p[i] = int32_t(m[i]);
 }
 
 // Running maximum with the tap that gave it: the first of equals, the first NaN before all.

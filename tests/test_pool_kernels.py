@@ -1,0 +1,197 @@
+"""Every path of the pooling kernels by the shape that leads to it: right, in bounds, the same bits for any thread count."""
+
+import ctypes
+import mmap
+
+import numpy as np
+import pytest
+
+import harness
+from fastnn import backend, checks
+from fastnn.backend import reference
+from harness import DTYPES, ISAS, THREADS
+
+pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+
+by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
+
+# name: shape of x, kernel, stride, padding, dilation, ceil_mode
+WINDOWS = {
+    "kernel 2 stride 2, whole vectors": ((2, 3, 6, 132), 2, 2, 0, 1, False),
+    "kernel 2 stride 2, exactly one vector": ((1, 2, 4, 32), 2, 2, 0, 1, False),
+    "kernel 2 stride 2, short rows": ((3, 2, 8, 8), 2, 2, 0, 1, False),
+    "kernel 2 stride 2, odd image": ((2, 2, 7, 7), 2, 2, 1, 1, True),
+    "kernel 3 stride 2, whole vectors": ((2, 2, 9, 131), 3, 2, 1, 1, False),
+    "kernel 3 stride 2, short rows": ((2, 3, 7, 7), 3, 2, 1, 1, False),
+    "kernel 3 stride 2, no padding": ((2, 3, 28, 28), 3, 2, 0, 1, True),
+    "kernel 3 stride 1": ((2, 2, 12, 70), 3, 1, 1, 1, False),
+    "kernel 3 stride 1, one column": ((2, 2, 5, 1), 3, 1, 1, 1, False),
+    "any kernel stride 1": ((1, 2, 9, 75), (2, 5), 1, (1, 2), 1, False),
+    "any kernel stride 2": ((1, 2, 9, 75), (2, 5), 2, (1, 2), 1, False),
+    "stride 2, dilated by 2": ((1, 2, 11, 90), 3, 2, 1, 2, False),
+    "stride 2, dilated by 3": ((1, 2, 11, 90), 3, 2, 1, 3, False),
+    "stride 1, dilated": ((1, 2, 11, 60), 3, 1, 1, 2, False),
+    "stride 3": ((1, 2, 10, 100), 3, 3, 1, 1, True),
+    "stride 4, gaps": ((1, 2, 10, 100), 2, 4, 0, 1, False),
+    "strides differ": ((1, 2, 16, 40), (3, 3), (3, 2), (1, 1), 1, False),
+    "index of 32 bits": ((1, 2, 20, 40), (17, 16), (2, 3), (1, 2), 1, False),
+    "along the window": ((2, 5, 14, 70), (14, 35), (14, 35), 0, 1, False),
+    "the whole plane": ((2, 5, 7, 7), 7, 7, 0, 1, False),
+    "overlapping along the window": ((2, 3, 20, 40), (9, 36), (2, 2), (4, 3), 1, False),
+    "groups of rows": ((1, 1, 70, 300), 3, 2, 1, 1, False),
+}
+UNDILATED = {name: window for name, window in WINDOWS.items() if window[4] == 1}
+by_window = pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())
+by_undilated_window = pytest.mark.parametrize("window", UNDILATED.values(), ids=UNDILATED.keys())
+
+ADAPTIVE = {
+    "to one": ((2, 3, 7, 7), (1, 1)),
+    "to one, long": ((2, 3, 9, 130), (1, 1)),
+    "dividing": ((2, 3, 12, 40), (3, 4)),
+    "overlapping": ((2, 3, 11, 37), (4, 5)),
+    "larger than the image": ((1, 2, 3, 5), (7, 8)),
+    "one row": ((1, 2, 1, 70), (1, 2)),
+}
+by_adaptive = pytest.mark.parametrize("case", ADAPTIVE.values(), ids=ADAPTIVE.keys())
+
+
+def values(shape, dtype, seed=0):
+    """With ties, and windows of minus infinity alone."""
+    x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    x[..., ::5] = np.round(x[..., ::5])
+    x[0, 0] = np.where(x[0, 0] > 0, x[0, 0], -np.inf)
+    return x
+
+
+class Guarded:
+    """Copies of an array that touch a page without access, above or below."""
+
+    def __init__(self):
+        self._maps = []
+        self._protect = ctypes.CDLL(None, use_errno=True).mprotect
+        self._protect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+
+    def _pages(self, count):
+        page = mmap.PAGESIZE
+        memory = mmap.mmap(-1, (count + 2) * page)
+        start = np.frombuffer(memory, np.uint8).ctypes.data
+        for at in (start, start + (count + 1) * page):
+            assert self._protect(at, page, 0) == 0
+        self._maps.append((memory, start, (count + 2) * page))
+        return np.frombuffer(memory, np.uint8)[page:-page]
+
+    def copies(self, a):
+        room = self._pages(-(-max(a.nbytes, 1) // mmap.PAGESIZE))
+        for part in (room[room.size - a.nbytes :], room[: a.nbytes]):
+            copy = part.view(a.dtype).reshape(a.shape)
+            copy[...] = a
+            copy.flags.writeable = False
+            yield copy
+
+    def release(self):
+        for _, start, size in self._maps:
+            self._protect(start, size, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+@pytest.fixture
+def guarded():
+    g = Guarded()
+    yield g
+    g.release()
+
+
+def geometry(window, x):
+    return checks.pool("test", 2, x, *window[1:])[0]
+
+
+def every_way(native, isa, guarded, call, *arrays):
+    """call(backend, arrays) next to either guard and for every number of threads; all with the same bits."""
+    native.set_isa(isa)
+    results = []
+    for copies in zip(*(guarded.copies(a) for a in arrays), strict=True):
+        native.set_num_threads(1)
+        results.append(call(backend.current(), *copies))
+    for threads in THREADS[1:]:
+        native.set_num_threads(threads)
+        results.append(call(backend.current(), *arrays))
+    first = results[0] if isinstance(results[0], tuple) else (results[0],)
+    for other in results[1:]:
+        for a, b in zip(first, other if isinstance(other, tuple) else (other,), strict=True):
+            assert a.tobytes() == b.tobytes()
+    return results[0]
+
+
+def close(actual, expected, terms, dtype):
+    """Sums of `terms` products of numbers around one, rounded in dtype."""
+    np.testing.assert_allclose(actual, expected, rtol=8 * np.finfo(dtype).eps, atol=8 * terms * np.finfo(dtype).eps)
+
+
+@by_dtype
+@by_isa
+@by_window
+def test_max_pool(window, isa, dtype, native, guarded):
+    x = values(window[0], dtype)
+    x[-1, -1, -1, -1] = np.nan
+    g = geometry(window, x)
+    y, index = reference.max_pool_forward(g, x, True)
+    got_y, got_index = every_way(native, isa, guarded, lambda ops, x: ops.max_pool_forward(g, x, True), x)
+    assert np.array_equal(got_y, y, equal_nan=True)
+    assert np.array_equal(got_index, index)
+    assert got_index.dtype == index.dtype
+    without = every_way(native, isa, guarded, lambda ops, x: ops.max_pool_forward(g, x, False)[0], x)
+    assert np.array_equal(without, y, equal_nan=True)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    dx = every_way(native, isa, guarded, lambda ops, dy, i: ops.max_pool_backward(g, dy, i), dy, index)
+    close(dx, reference.max_pool_backward(g, dy, index), np.prod(g.kernel), dtype)
+
+
+@by_dtype
+@by_isa
+@by_undilated_window
+@pytest.mark.parametrize("include_pad", [True, False])
+def test_avg_pool(window, isa, dtype, include_pad, native, guarded):
+    x = np.random.default_rng(0).standard_normal(window[0]).astype(dtype)
+    g = geometry(window, x)
+    y = every_way(native, isa, guarded, lambda ops, x: ops.avg_pool_forward(g, x, include_pad), x)
+    close(y, reference.avg_pool_forward(g, x.astype(np.float64), include_pad), 1, dtype)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    dx = every_way(native, isa, guarded, lambda ops, dy: ops.avg_pool_backward(g, dy, include_pad), dy)
+    close(dx, reference.avg_pool_backward(g, dy.astype(np.float64), include_pad), 4, dtype)
+
+
+@by_dtype
+@by_isa
+@by_undilated_window
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.5])
+def test_lp_pool(window, isa, dtype, p, native, guarded):
+    x = np.random.default_rng(0).standard_normal(window[0]).astype(dtype)
+    x[0, 0, :3] = 0
+    g = geometry(window, x)
+    y = every_way(native, isa, guarded, lambda ops, x: ops.lp_pool_forward(g, x, p), x)
+    close(y, reference.lp_pool_forward(g, x.astype(np.float64), p), np.prod(g.kernel), dtype)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    dx = every_way(native, isa, guarded, lambda ops, *a: ops.lp_pool_backward(g, *a, p), dy, x, y)
+    expected = reference.lp_pool_backward(g, *(a.astype(np.float64) for a in (dy, x, y)), p)
+    close(dx, expected, np.prod(g.kernel), dtype)
+
+
+@by_dtype
+@by_isa
+@by_adaptive
+def test_adaptive_pool(case, isa, dtype, native, guarded):
+    shape, out = case
+    x = values(shape, dtype)
+    g, _ = checks.adaptive_pool("test", 2, x, out)
+    y, index = reference.adaptive_max_pool_forward(g, x)
+    got = every_way(native, isa, guarded, lambda ops, x: ops.adaptive_max_pool_forward(g, x), x)
+    assert np.array_equal(got[0], y)
+    assert np.array_equal(got[1], index)
+    dy = np.random.default_rng(1).standard_normal(y.shape).astype(dtype)
+    dx = every_way(native, isa, guarded, lambda ops, *a: ops.adaptive_max_pool_backward(g, *a), dy, index)
+    close(dx, reference.adaptive_max_pool_backward(g, dy, index), 16, dtype)
+    x = np.random.default_rng(0).standard_normal(shape).astype(dtype)
+    y = every_way(native, isa, guarded, lambda ops, x: ops.adaptive_avg_pool_forward(g, x), x)
+    close(y, reference.adaptive_avg_pool_forward(g, x.astype(np.float64)), 1, dtype)
+    dx = every_way(native, isa, guarded, lambda ops, dy: ops.adaptive_avg_pool_backward(g, dy), dy)
+    close(dx, reference.adaptive_avg_pool_backward(g, dy.astype(np.float64)), 16, dtype)
