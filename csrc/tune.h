@@ -34,6 +34,9 @@ constexpr int64_t kSliversPerPass = 8;
 
 // Rows of up to this many vectors are turned so that lanes run across rows (columns.h).
 constexpr int kTransposedRow = 4;
+
+// Scratch for a strip of neighbouring positions, in the second-level cache, and the most of it that is one row.
+constexpr int64_t kStripBytes = 128 * 1024, kStripRowBytes = 2048;
 // Direct convolution (conv_direct.h) instead of packing: rows of A times the share of columns computed in vain stay
 // below this, about what packing a vector of B costs in multiply-adds; and the padded copy of an image is at most this
 // large, three quarters of a 1 MB second-level cache.

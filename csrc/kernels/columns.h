@@ -1,9 +1,10 @@
 // Access to x (outer, n, inner) for ops over the middle axis: outer * inner positions of n values each.
 //
 // Rows: inner is 1 and n is long. A position is a contiguous row, and lanes run along it.
-// Tiles: lanes run across positions. A tile is copied to scratch as n contiguous rows of `width` positions: gathered
-// from where they lie `inner` apart, or for inner = 1 transposed, so that ten classes fill whole vectors and need no
-// sums across lanes.
+// Strips: lanes run across positions. A strip of neighbouring positions is copied to scratch as n rows: gathered from
+// where they lie `inner` apart, or for inner = 1 transposed, so that ten classes fill whole vectors and need no sums
+// across lanes. Planes are often a power of two apart, where n of them would fight for the same few lines of a cache;
+// scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
 #pragma once
 #include "../parallel.h"
 #include "../simd/transpose.h"
@@ -13,106 +14,120 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// V vectors of neighbouring inner positions.
-template <class T, int V>
-struct GatheredTile {
-  static constexpr int L = lanes<T>, vectors = V, width = V * L;
+// How the positions are cut into strips; decided by shape alone.
+template <class T>
+struct StripPlan {
+  static constexpr int64_t L = lanes<T>;
   Softmax g;
-  int64_t position, offset;  // the first position's number and the place of its first value
-  int64_t count;             // positions in this tile
-  T* memory;
+  int64_t width, pitch;  // positions in a strip; distance of its rows in scratch
+  int64_t per_outer;     // strips side by side in one outer index (inner > 1)
 
-  static int64_t tiles(const Softmax& g) { return g.outer * ((g.inner + width - 1) / width); }
-  static int64_t buffer_size(const Softmax& g) { return g.n * width; }
-
-  FASTNN_INLINE GatheredTile(const Softmax& geometry, int64_t index, T* scratch) : g(geometry), memory(scratch) {
-    const int64_t blocks = (g.inner + width - 1) / width, first = index % blocks * width;
-    position = index / blocks * g.inner + first;
-    offset = index / blocks * g.n * g.inner + first;
-    count = g.inner - first < width ? g.inner - first : width;
+  explicit StripPlan(const Softmax& geometry) : g(geometry) {
+    if (g.inner == 1) {
+      width = pitch = 4 * L;
+      return;
+    }
+    const int64_t column = int64_t(sizeof(T)) * (g.n + 1), fits = kStripBytes / column;
+    int64_t most = fits < kStripRowBytes / int64_t(sizeof(T)) ? fits : kStripRowBytes / int64_t(sizeof(T));
+    most = most < L ? L : most / L * L;
+    per_outer = (g.inner + most - 1) / most;
+    width = per_outer > 0 ? ((g.inner + per_outer - 1) / per_outer + L - 1) / L * L : most;
+    pitch = width / L % 2 ? width : width + L;
   }
-  FASTNN_INLINE T* buffer(int i) const { return memory + i * buffer_size(g); }
-
-  FASTNN_INLINE T* load(const T* x, int i = 0) const {
-    T* rows = buffer(i);
-    for (int64_t c = 0; c < g.n; ++c)
-      for (int v = 0; v < V; ++v)
-        fastnn::FASTNN_ISA::store(rows + c * width + v * L, load_part(x + offset + c * g.inner + v * L, count - v * L));
-    return rows;
-  }
-  FASTNN_INLINE void store(const T* rows, T* y) const {
-    for (int64_t c = 0; c < g.n; ++c)
-      for (int v = 0; v < V; ++v)
-        store_part(y + offset + c * g.inner + v * L, fastnn::FASTNN_ISA::load(rows + c * width + v * L), count - v * L);
-  }
+  int64_t strips() const { return g.inner == 1 ? (g.outer + width - 1) / width : g.outer * per_outer; }
+  int64_t buffer_size() const { return (g.n + L - 1) / L * L * pitch; }  // room for whole squares
 };
 
-// One vector of rows, for inner = 1.
 template <class T>
-struct TransposedTile {
-  static constexpr int L = lanes<T>, vectors = 1, width = L;
-  Softmax g;
-  int64_t position, offset, count;
+struct Strip {
+  static constexpr int64_t L = lanes<T>;
+  const StripPlan<T>& plan;
+  int64_t position, offset, count;  // the first position's number and the place of its first value; how many
   T* memory;
 
-  static int64_t tiles(const Softmax& g) { return (g.outer + L - 1) / L; }
-  static int64_t buffer_size(const Softmax& g) { return (g.n + L - 1) / L * L * L; }  // whole squares
-
-  FASTNN_INLINE TransposedTile(const Softmax& geometry, int64_t index, T* scratch) : g(geometry), memory(scratch) {
-    position = index * L;
-    offset = position * g.n;
-    count = g.outer - position < L ? g.outer - position : L;
-  }
-  FASTNN_INLINE T* buffer(int i) const { return memory + i * buffer_size(g); }
-
-  FASTNN_INLINE T* load(const T* x, int i = 0) const {
-    T* rows = buffer(i);
-    for (int64_t c = 0; c < g.n; c += L) {
-      Vec<T> v[L];
-#pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) v[r] = r < count ? load_part(x + offset + r * g.n + c, g.n - c) : Vec<T>{};
-      transpose<T>(v);
-#pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) fastnn::FASTNN_ISA::store(rows + (c + r) * L, v[r]);
+  Strip(const StripPlan<T>& p, int64_t index, void* scratch) : plan(p), memory(static_cast<T*>(scratch)) {
+    const Softmax& g = plan.g;
+    if (g.inner == 1) {
+      position = index * plan.width;
+      offset = position * g.n;
+      count = g.outer - position;
+    } else {
+      const int64_t o = index / plan.per_outer, first = index % plan.per_outer * plan.width;
+      position = o * g.inner + first;
+      offset = o * g.n * g.inner + first;
+      count = g.inner - first;
     }
+    if (count > plan.width) count = plan.width;
+  }
+
+  // The strip of x in scratch buffer i.
+  T* load(const T* x, int i = 0) const {
+    T* rows = memory + i * plan.buffer_size();
+    if (plan.g.inner == 1)
+      for (int64_t at = 0; at < count; at += L) turn_in(x + offset + at * plan.g.n, count - at, rows + at);
+    else
+      for (int64_t c = 0; c < plan.g.n; ++c)
+        for (int64_t at = 0; at < count; at += L)
+          fastnn::FASTNN_ISA::store(rows + c * plan.pitch + at, load_part(x + offset + c * plan.g.inner + at, count - at));
     return rows;
   }
-  FASTNN_INLINE void store(const T* rows, T* y) const {
-    for (int64_t c = 0; c < g.n; c += L) {
+  void store(const T* rows, T* y) const {
+    if (plan.g.inner == 1)
+      for (int64_t at = 0; at < count; at += L) turn_out(rows + at, count - at, y + offset + at * plan.g.n);
+    else
+      for (int64_t c = 0; c < plan.g.n; ++c)
+        for (int64_t at = 0; at < count; at += L)
+          store_part(y + offset + c * plan.g.inner + at, fastnn::FASTNN_ISA::load(rows + c * plan.pitch + at), count - at);
+  }
+
+  // f(V, at) for the columns from `at` on of each group of V vectors.
+  template <class F>
+  FASTNN_INLINE void for_tiles(const F& f) const {
+    int64_t at = 0;
+    for (; at + 3 * L < count; at += 4 * L) f(std::integral_constant<int, 4>{}, at);
+    for (; at < count; at += L) f(std::integral_constant<int, 1>{}, at);
+  }
+
+ private:
+  // L rows of x to L columns of scratch and back; `size` of them exist, the others are zero.
+  void turn_in(const T* x, int64_t size, T* rows) const {
+    const int64_t n = plan.g.n;
+    for (int64_t c = 0; c < n; c += L) {
       Vec<T> v[L];
 #pragma GCC unroll 16
-      for (int r = 0; r < L; ++r) v[r] = fastnn::FASTNN_ISA::load(rows + (c + r) * L);
+      for (int r = 0; r < L; ++r) v[r] = r < size ? load_part(x + r * n + c, n - c) : Vec<T>{};
+      transpose<T>(v);
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) fastnn::FASTNN_ISA::store(rows + (c + r) * plan.pitch, v[r]);
+    }
+  }
+  void turn_out(const T* rows, int64_t size, T* y) const {
+    const int64_t n = plan.g.n;
+    for (int64_t c = 0; c < n; c += L) {
+      Vec<T> v[L];
+#pragma GCC unroll 16
+      for (int r = 0; r < L; ++r) v[r] = fastnn::FASTNN_ISA::load(rows + (c + r) * plan.pitch);
       transpose<T>(v);
 #pragma GCC unroll 16
       for (int r = 0; r < L; ++r)
-        if (r < count) store_part(y + offset + r * g.n + c, v[r], g.n - c);
+        if (r < size) store_part(y + r * n + c, v[r], n - c);
     }
   }
 };
 
-template <class Tile, class T, class Body>
-void run_tiles(const Softmax& g, int buffers, double ns, const Body& body) {
-  const size_t bytes = size_t(buffers) * size_t(Tile::buffer_size(g)) * sizeof(T);
+// on_row(r) for each row, or on_strip(strip) for each strip with room for `buffers` copies. ns: cost of one value.
+template <class T, class OnRow, class OnStrip>
+void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnStrip& on_strip) {
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
-  parallel_scratch(Tile::tiles(g), cost, bytes, [=](int64_t begin, int64_t end, void* memory) {
-    for (int64_t i = begin; i < end; ++i) body(Tile(g, i, static_cast<T*>(memory)));
-  });
-}
-
-// on_row(r) for each row, or on_tile(tile) for each tile with room for `buffers` copies. ns: cost of one value.
-template <class T, class OnRow, class OnTile>
-void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnTile& on_tile) {
-  constexpr int V = 4;
-  if (g.inner >= V * lanes<T>)
-    run_tiles<GatheredTile<T, V>, T>(g, buffers, ns, on_tile);
-  else if (g.inner > 1)
-    run_tiles<GatheredTile<T, 1>, T>(g, buffers, ns, on_tile);
-  else if (g.n <= kTransposedRow * lanes<T>)
-    run_tiles<TransposedTile<T>, T>(g, buffers, ns, on_tile);
-  else
-    parallel_for(g.outer, double(g.outer) * double(g.n) * ns, [=](int64_t begin, int64_t end) {
+  if (g.inner == 1 && g.n > kTransposedRow * lanes<T>)
+    return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) on_row(r);
     });
+  const StripPlan<T> plan(g);
+  const size_t bytes = size_t(buffers) * size_t(plan.buffer_size()) * sizeof(T);
+  parallel_scratch(plan.strips(), cost, bytes, [=](int64_t begin, int64_t end, void* memory) {
+    for (int64_t i = begin; i < end; ++i) on_strip(Strip<T>(plan, i, memory));
+  });
 }
 
 // Largest of n values. (A NaN may be passed over; its difference from any maximum is a NaN again.)
@@ -149,17 +164,17 @@ FASTNN_INLINE T row_sum(int64_t n, const Term& term) {
   return reduce_add<T>(sum);
 }
 
-// The same for the positions of a tile of n rows and V vectors: term(at, v), at the index of vector v in its row.
+// The same for V vectors of columns in n rows of scratch: term(at, v), at the index of vector v in its row.
 template <class T, int V>
-FASTNN_INLINE void tile_max(int64_t n, const T* rows, Vec<T> (&m)[V]) {
+FASTNN_INLINE void tile_max(int64_t n, const T* rows, int64_t pitch, Vec<T> (&m)[V]) {
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) m[v] = set1(-T(__builtin_inf()));
   for (int64_t c = 0; c < n; ++c)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) m[v] = max(m[v], load(rows + (c * V + v) * lanes<T>));
+    for (int v = 0; v < V; ++v) m[v] = max(m[v], load(rows + c * pitch + v * lanes<T>));
 }
 template <class T, int V, class Term>
-FASTNN_INLINE void tile_sum(int64_t n, Vec<T> (&sum)[V], const Term& term) {
+FASTNN_INLINE void tile_sum(int64_t n, int64_t pitch, Vec<T> (&sum)[V], const Term& term) {
   constexpr int64_t block = 64;
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) sum[v] = Vec<T>{};
@@ -168,17 +183,17 @@ FASTNN_INLINE void tile_sum(int64_t n, Vec<T> (&sum)[V], const Term& term) {
     Vec<T> a[V] = {};
     for (int64_t c = begin; c < end; ++c)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) a[v] += term((c * V + v) * lanes<T>, v);
+      for (int v = 0; v < V; ++v) a[v] += term(c * pitch + v * lanes<T>, v);
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[v] += a[v];
   }
 }
-// rows = f(at, v) for each vector of a tile
+// rows = f(at, v)
 template <class T, int V, class F>
-FASTNN_INLINE void tile_map(int64_t n, T* rows, const F& f) {
+FASTNN_INLINE void tile_map(int64_t n, int64_t pitch, T* rows, const F& f) {
   for (int64_t c = 0; c < n; ++c)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(rows + (c * V + v) * lanes<T>, f((c * V + v) * lanes<T>, v));
+    for (int v = 0; v < V; ++v) store(rows + c * pitch + v * lanes<T>, f(c * pitch + v * lanes<T>, v));
 }
 
 }  // namespace

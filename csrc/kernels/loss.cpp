@@ -72,14 +72,15 @@ void forward_row(const Classes<T>& k, const T* x, int64_t t, T* loss, T* lse) {
 }
 
 template <class T, int V>
-void forward_tile(const Classes<T>& k, const T* rows, int64_t count, const int64_t* target, T* loss, T* lse) {
+void forward_tile(const Classes<T>& k, const T* rows, int64_t pitch, int64_t count, const int64_t* target, T* loss,
+                  T* lse) {
   constexpr int L = lanes<T>, width = V * L;
   Vec<T> m[V], sum[V], dot[V] = {};
-  tile_max(k.n, rows, m);
-  tile_sum<T, V>(k.n, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
+  tile_max(k.n, rows, pitch, m);
+  tile_sum<T, V>(k.n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
   if (k.smoothing != 0)
-    tile_sum<T, V>(k.n, dot, [&](int64_t at, int v) {
-      return set1(k.weight_of(at / width)) * (load(rows + at) - m[v]);
+    tile_sum<T, V>(k.n, pitch, dot, [&](int64_t at, int v) {
+      return set1(k.weight_of(at / pitch)) * (load(rows + at) - m[v]);
     });
   T peak[width], log_sum[width], mean[width];
   for (int v = 0; v < V; ++v) {
@@ -87,9 +88,9 @@ void forward_tile(const Classes<T>& k, const T* rows, int64_t count, const int64
     store(log_sum + v * L, log<T>(sum[v]));
     store(mean + v * L, dot[v]);
   }
-  for (int64_t i = 0; i < count; ++i) {
+  for (int64_t i = 0; i < count && i < width; ++i) {
     const int64_t t = target[i];
-    loss[i] = k.loss(t, k.valid(t) ? rows[t * width + i] - peak[i] : T(0), log_sum[i], mean[i]);
+    loss[i] = k.loss(t, k.valid(t) ? rows[t * pitch + i] - peak[i] : T(0), log_sum[i], mean[i]);
     lse[i] = peak[i] + log_sum[i];
   }
 }
@@ -120,8 +121,10 @@ void backward_row(const Classes<T>& k, const T* x, int64_t t, T dloss, T lse, T*
 }
 
 template <class T, int V>
-void backward_tile(const Classes<T>& k, T* rows, int64_t count, const int64_t* target, const T* dloss, const T* lse) {
+void backward_tile(const Classes<T>& k, T* rows, int64_t pitch, int64_t count, const int64_t* target, const T* dloss,
+                   const T* lse) {
   constexpr int L = lanes<T>, width = V * L;
+  if (count > width) count = width;
   T whole[width] = {}, spread[width] = {}, hit[width] = {};
   for (int64_t i = 0; i < count; ++i) {
     const Pull<T> pull(k, target[i], dloss[i]);
@@ -129,22 +132,22 @@ void backward_tile(const Classes<T>& k, T* rows, int64_t count, const int64_t* t
   }
   Vec<T> sum[V], shift[V];
   for (int v = 0; v < V; ++v) shift[v] = load_part(lse + v * L, count - v * L);
-  tile_sum<T, V>(k.n, sum, [&](int64_t at, int v) {
+  tile_sum<T, V>(k.n, pitch, sum, [&](int64_t at, int v) {
     const Vec<T> e = exp<T>(load(rows + at) - shift[v]);
     store(rows + at, e);
     return e;
   });
   for (int v = 0; v < V; ++v) sum[v] = load(whole + v * L) / sum[v];
-  tile_map<T, V>(k.n, rows, [&](int64_t at, int v) { return load(rows + at) * sum[v]; });
+  tile_map<T, V>(k.n, pitch, rows, [&](int64_t at, int v) { return load(rows + at) * sum[v]; });
   if (k.smoothing != 0)
-    tile_map<T, V>(k.n, rows, [&](int64_t at, int v) {
-      return load(rows + at) - set1(k.weight_of(at / width)) * load(spread + v * L);
+    tile_map<T, V>(k.n, pitch, rows, [&](int64_t at, int v) {
+      return load(rows + at) - set1(k.weight_of(at / pitch)) * load(spread + v * L);
     });
   for (int64_t i = 0; i < count; ++i) {
     if (target[i] == k.ignore)  // whatever its logits are
-      for (int64_t c = 0; c < k.n; ++c) rows[c * width + i] = 0;
+      for (int64_t c = 0; c < k.n; ++c) rows[c * pitch + i] = 0;
     else if (k.valid(target[i]))
-      rows[target[i] * width + i] -= hit[i];
+      rows[target[i] * pitch + i] -= hit[i];
   }
 }
 
@@ -157,9 +160,12 @@ void cross_entropy_forward(Softmax g, const T* x, const int64_t* target, const T
   const Classes<T> k(g.n, weight, ignore_index, smoothing);
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { forward_row(k, x + r * g.n, target[r], loss + r, lse + r); },
-      [=](auto tile) {
-        const int64_t p = tile.position;
-        forward_tile<T, decltype(tile)::vectors>(k, tile.load(x), tile.count, target + p, loss + p, lse + p);
+      [=](const Strip<T>& strip) {
+        const T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) {
+          const int64_t p = strip.position + at;
+          forward_tile<T, V>(k, rows + at, strip.plan.pitch, strip.count - at, target + p, loss + p, lse + p);
+        });
       });
 }
 
@@ -172,11 +178,13 @@ void cross_entropy_backward(Softmax g, const T* dloss, const T* x, const int64_t
   for_positions<T>(
       g, 1, kBackwardCost,
       [=](int64_t r) { backward_row(k, x + r * g.n, target[r], dloss[r], lse[r], dx + r * g.n); },
-      [=](auto tile) {
-        const int64_t p = tile.position;
-        T* rows = tile.load(x);
-        backward_tile<T, decltype(tile)::vectors>(k, rows, tile.count, target + p, dloss + p, lse + p);
-        tile.store(rows, dx);
+      [=](const Strip<T>& strip) {
+        T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) {
+          const int64_t p = strip.position + at;
+          backward_tile<T, V>(k, rows + at, strip.plan.pitch, strip.count - at, target + p, dloss + p, lse + p);
+        });
+        strip.store(rows, dx);
       });
 }
 

@@ -40,25 +40,25 @@ void log_softmax_row(int64_t n, const T* x, T* y) {
 }
 
 template <class T, int V>
-void softmax_tile(int64_t n, T* rows) {
+void softmax_tile(int64_t n, T* rows, int64_t pitch) {
   Vec<T> m[V], sum[V];
-  tile_max(n, rows, m);
-  tile_sum<T, V>(n, sum, [&](int64_t at, int v) {
+  tile_max(n, rows, pitch, m);
+  tile_sum<T, V>(n, pitch, sum, [&](int64_t at, int v) {
     const Vec<T> e = exp<T>(load(rows + at) - m[v]);
     store(rows + at, e);
     return e;
   });
   for (int v = 0; v < V; ++v) sum[v] = T(1) / sum[v];
-  tile_map<T, V>(n, rows, [&](int64_t at, int v) { return load(rows + at) * sum[v]; });
+  tile_map<T, V>(n, pitch, rows, [&](int64_t at, int v) { return load(rows + at) * sum[v]; });
 }
 
 template <class T, int V>
-void log_softmax_tile(int64_t n, T* rows) {
+void log_softmax_tile(int64_t n, T* rows, int64_t pitch) {
   Vec<T> m[V], sum[V];
-  tile_max(n, rows, m);
-  tile_sum<T, V>(n, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
+  tile_max(n, rows, pitch, m);
+  tile_sum<T, V>(n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
   for (int v = 0; v < V; ++v) sum[v] = log<T>(sum[v]);
-  tile_map<T, V>(n, rows, [&](int64_t at, int v) { return (load(rows + at) - m[v]) - sum[v]; });
+  tile_map<T, V>(n, pitch, rows, [&](int64_t at, int v) { return (load(rows + at) - m[v]) - sum[v]; });
 }
 
 // dx = result(dy, y, sum(term(dy, y))), the form that both derivatives have
@@ -76,13 +76,16 @@ FASTNN_INLINE void backward(const Softmax& g, const T* dy, const T* y, T* dx, co
   for_positions<T>(
       g, 2, kBackwardCost,
       [=](int64_t r) { backward_row(g.n, dy + r * g.n, y + r * g.n, dx + r * g.n, term, result); },
-      [=](auto tile) {
-        constexpr int V = decltype(tile)::vectors;
-        T *d = tile.load(dy, 0), *s = tile.load(y, 1);
-        Vec<T> sum[V];
-        tile_sum<T, V>(g.n, sum, [&](int64_t at, int) { return term(load(d + at), load(s + at)); });
-        tile_map<T, V>(g.n, d, [&](int64_t at, int v) { return result(load(d + at), load(s + at), sum[v]); });
-        tile.store(d, dx);
+      [=](const Strip<T>& strip) {
+        T *rows = strip.load(dy, 0), *saved = strip.load(y, 1);
+        strip.for_tiles([&](auto V, int64_t column) {
+          T *d = rows + column, *s = saved + column;
+          const int64_t pitch = strip.plan.pitch;
+          Vec<T> sum[V];
+          tile_sum<T, V>(g.n, pitch, sum, [&](int64_t at, int) { return term(load(d + at), load(s + at)); });
+          tile_map<T, V>(g.n, pitch, d, [&](int64_t at, int v) { return result(load(d + at), load(s + at), sum[v]); });
+        });
+        strip.store(rows, dx);
       });
 }
 
@@ -93,10 +96,10 @@ template <class T>
 void softmax_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { softmax_row(g.n, x + r * g.n, y + r * g.n); },
-      [=](auto tile) {
-        T* rows = tile.load(x);
-        softmax_tile<T, decltype(tile)::vectors>(g.n, rows);
-        tile.store(rows, y);
+      [=](const Strip<T>& strip) {
+        T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) { softmax_tile<T, V>(g.n, rows + at, strip.plan.pitch); });
+        strip.store(rows, y);
       });
 }
 
@@ -113,10 +116,10 @@ template <class T>
 void log_softmax_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { log_softmax_row(g.n, x + r * g.n, y + r * g.n); },
-      [=](auto tile) {
-        T* rows = tile.load(x);
-        log_softmax_tile<T, decltype(tile)::vectors>(g.n, rows);
-        tile.store(rows, y);
+      [=](const Strip<T>& strip) {
+        T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) { log_softmax_tile<T, V>(g.n, rows + at, strip.plan.pitch); });
+        strip.store(rows, y);
       });
 }
 

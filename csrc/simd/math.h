@@ -23,7 +23,7 @@ struct MathConstants<float> {
   static constexpr float smallest = 1.17549435e-38f;
   static constexpr float exp_first = -87.3365448f, exp_last = 88.7228317f;  // where the result is normal and finite
   static constexpr float exp_min = -90.0f, exp_max = 89.0f;                 // beyond these it is 0 and infinity
-  static constexpr float expm1_min = -20.0f, expm1_max = 88.9f;
+  static constexpr float expm1_min = -20.0f, expm1_max = 88.0f;
   static constexpr float tanh_max = 10.0f;
   static constexpr int32_t sqrt_half = 0x3f3504f3;
   // (e^r - 1 - r) / r^2 on |r| <= ln(2)/2: e^r - 1 to 2^-25.9 of itself
@@ -40,7 +40,7 @@ struct MathConstants<double> {
   static constexpr double smallest = 2.2250738585072014e-308;
   static constexpr double exp_first = -708.39641853226411, exp_last = 709.78271289338397;
   static constexpr double exp_min = -710.0, exp_max = 710.0;
-  static constexpr double expm1_min = -40.0, expm1_max = 709.9;
+  static constexpr double expm1_min = -40.0, expm1_max = 709.0;
   static constexpr double tanh_max = 20.0;
   static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
   // to 2^-54.9
@@ -63,20 +63,14 @@ FASTNN_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[n]) {
   return y;
 }
 
-// x = n ln(2) + r, n an integer, |r| <= ln(2)/2; |x| must be small enough for n to fit in 11 bits.
+// x = n ln(2) + r with an integer n, |r| <= ln(2)/2. Returns offset + n; offset is `round` plus a small integer, so that
+// n (plus that integer) stands in the low bits.
 template <class T>
-FASTNN_INLINE void reduce_ln2(Vec<T> x, Vec<T>& n, Vec<T>& r) {
+FASTNN_INLINE Vec<T> reduce_ln2(Vec<T> x, T offset, Vec<T>& r) {
   using C = MathConstants<T>;
-  n = fma(x, set1<T>(C::log2e), set1<T>(C::round)) - C::round;
-  r = fma(n, set1<T>(-C::ln2_hi), x);
-  r = fma(n, set1<T>(-C::ln2_lo), r);
-}
-
-// 2^n for an integer n within [-bias, bias]; 2^-bias is given as 0.
-template <class T>
-FASTNN_INLINE Vec<T> power_of_2(Vec<T> n) {
-  using C = MathConstants<T>;
-  return (Vec<T>)((Mask<T>)(n + (C::round + T(C::bias))) << C::mantissa);
+  const Vec<T> shifted = fma(x, set1<T>(C::log2e), set1<T>(offset)), n = shifted - offset;
+  r = fma(n, set1<T>(-C::ln2_lo), fma(n, set1<T>(-C::ln2_hi), x));
+  return shifted;
 }
 
 // e^r - 1 for |r| <= ln(2)/2
@@ -89,29 +83,32 @@ FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
 template <class T>
 FASTNN_INLINE Vec<T> exp(Vec<T> x) {
   using C = MathConstants<T>;
-  Vec<T> n, r;
+  Vec<T> r;
 #if FASTNN_VEC_BYTES == 64
-  reduce_ln2<T>(min(set1<T>(C::exp_max), max(set1<T>(C::exp_min), x)), n, r);
-  return ldexp(expm1_reduced<T>(r) + T(1), n);
+  const Vec<T> shifted = reduce_ln2<T>(min(set1<T>(C::exp_max), max(set1<T>(C::exp_min), x)), C::round, r);
+  return ldexp(expm1_reduced<T>(r) + T(1), shifted - C::round);
 #else
   // n is added to the exponent field: right for every normal result, the others are selected by x.
-  reduce_ln2<T>(x, n, r);
-  const Mask<T> field = (Mask<T>)(expm1_reduced<T>(r) + T(1)) + ((Mask<T>)(n + C::round) << C::mantissa);
-  const Vec<T> y = x < C::exp_first ? Vec<T>{} : (Vec<T>)field;
-  return x <= C::exp_last ? y : x + T(__builtin_inf());
+  const Mask<T> shifted = (Mask<T>)reduce_ln2<T>(x, C::round, r);
+  const Vec<T> y = (Vec<T>)((Mask<T>)(expm1_reduced<T>(r) + T(1)) + (shifted << C::mantissa));
+  return x <= C::exp_last ? (x < C::exp_first ? Vec<T>{} : y) : x + T(__builtin_inf());
 #endif
 }
 
-// e^x - 1, right near 0 too. At most 2.3 ulp. -1 far below, infinity where the result overflows.
+// e^x - 1 for x from expm1_min to expm1_max, right near 0 too. At most 2.3 ulp.
+template <class T>
+FASTNN_INLINE Vec<T> expm1_within(Vec<T> x) {
+  using C = MathConstants<T>;
+  Vec<T> r;
+  const Mask<T> shifted = (Mask<T>)reduce_ln2<T>(x, C::round + T(C::bias), r);
+  const Vec<T> power = (Vec<T>)(shifted << C::mantissa);  // 2^n
+  return fma(power, expm1_reduced<T>(r), power - T(1));
+}
+// The same; -1 below, and anything from 88 (double: 709) on counts as 88 (709).
 template <class T>
 FASTNN_INLINE Vec<T> expm1(Vec<T> x) {
   using C = MathConstants<T>;
-  Vec<T> n, r;
-  reduce_ln2<T>(min(set1<T>(C::expm1_max), max(set1<T>(C::expm1_min), x)), n, r);
-  // Half of it first, because 2^n overflows in the last octave; near 0 the half would be a denormal.
-  const Vec<T> half = power_of_2<T>(n - T(1)), p = expm1_reduced<T>(r);
-  const Vec<T> y = fma(half, p, half - T(0.5));
-  return n == Vec<T>{} ? p : y + y;
+  return expm1_within<T>(min(set1<T>(C::expm1_max), max(set1<T>(C::expm1_min), x)));
 }
 
 // The natural logarithm. At most 0.9 ulp. -infinity at 0, NaN below, infinity at infinity.
@@ -134,10 +131,9 @@ FASTNN_INLINE Vec<T> log(Vec<T> x) {
 // At most 2.6 ulp; ±1 from |x| = 9.02 (double: 19.06) on, tanh(-0) = -0.
 template <class T>
 FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
-  using C = MathConstants<T>;
-  const Vec<T> a = min(set1<T>(C::tanh_max), abs(x));
-  const Vec<T> e = expm1<T>(a + a);
-  return copysign(e / (e + T(2)), x);
+  const Vec<T> a = min(set1<T>(MathConstants<T>::tanh_max), abs(x));
+  const Vec<T> e = expm1_within<T>(a + a), y = e / (e + T(2));
+  return (Vec<T>)((Mask<T>)y | ((Mask<T>)x & (Mask<T>)sign_bit<Vec<T>>()));
 }
 
 // 1 / (1 + e^-x), to relative accuracy on both sides. At most 2.5 ulp; 0 where e^x is.

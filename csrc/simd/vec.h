@@ -8,7 +8,8 @@
 
 #if defined(__x86_64__)
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own _mm512_undefined
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12 warns of its own _mm512_undefined
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
 #elif defined(__aarch64__)
@@ -192,6 +193,7 @@ FASTNN_INLINE Vec<double> sqrt(Vec<double> a) {
 #endif
 }
 
+// The sign bit of each lane.
 template <class V>
 FASTNN_INLINE auto sign_bit() {
   return (decltype(V{} < V{}))(-V{});
@@ -207,23 +209,39 @@ FASTNN_INLINE Vec<double> ldexp(Vec<double> a, Vec<double> n) {
 }
 #endif
 
-// a > b ? a : b: when either is NaN the result is b, so `max(bound, x)` keeps a NaN in x.
+// a > b ? a : b: when either is NaN the result is b, so `max(bound, x)` keeps a NaN in x. x86 has just that in one
+// instruction, which compilers don't find by themselves.
 template <class V>
 FASTNN_INLINE V max(V a, V b) {
+  constexpr bool single = sizeof(a[0]) == 4;
+#if FASTNN_VEC_BYTES == 64
+  return single ? (V)_mm512_max_ps((__m512)a, (__m512)b) : (V)_mm512_max_pd((__m512d)a, (__m512d)b);
+#elif FASTNN_VEC_BYTES == 32
+  return single ? (V)_mm256_max_ps((__m256)a, (__m256)b) : (V)_mm256_max_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+  return single ? (V)_mm_max_ps((__m128)a, (__m128)b) : (V)_mm_max_pd((__m128d)a, (__m128d)b);
+#else
+  (void)single;
   return a > b ? a : b;
+#endif
 }
 template <class V>
 FASTNN_INLINE V min(V a, V b) {
+  constexpr bool single = sizeof(a[0]) == 4;
+#if FASTNN_VEC_BYTES == 64
+  return single ? (V)_mm512_min_ps((__m512)a, (__m512)b) : (V)_mm512_min_pd((__m512d)a, (__m512d)b);
+#elif FASTNN_VEC_BYTES == 32
+  return single ? (V)_mm256_min_ps((__m256)a, (__m256)b) : (V)_mm256_min_pd((__m256d)a, (__m256d)b);
+#elif defined(__x86_64__)
+  return single ? (V)_mm_min_ps((__m128)a, (__m128)b) : (V)_mm_min_pd((__m128d)a, (__m128d)b);
+#else
+  (void)single;
   return a < b ? a : b;
+#endif
 }
 template <class V>
 FASTNN_INLINE V abs(V a) {
   return (V)((decltype(a < a))a & ~sign_bit<V>());
-}
-// a with the sign of b
-template <class V>
-FASTNN_INLINE V copysign(V a, V b) {
-  return (V)((decltype(a < a))abs(a) | ((decltype(a < a))b & sign_bit<V>()));
 }
 
 // Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.
