@@ -139,3 +139,25 @@ def test_body_and_tail_of_a_loop_agree(isa, dtype, native):
         alone = np.concatenate([function(x[i : i + 1]) for i in range(x.size)])
         for size in range(1, x.size + 1):
             np.testing.assert_array_equal(function(x[:size]), alone[:size])
+
+
+def test_long_double_arithmetic_survives(isa, dtype, native):
+    """Kernels leave the x87 registers alone: code that touches an MMX register breaks the next long double."""
+    native.set_isa(isa)
+    native.set_num_threads(1)
+    x = np.linspace(-3, 3, 12).reshape(3, 4).astype(dtype)
+    target = np.array([0, 3, 1])
+    numbers = np.linspace(np.longdouble(0), np.longdouble(1), 9)
+    expected = np.exp(numbers)
+    for call in (
+        lambda: F.cross_entropy(x, target),
+        lambda: F.cross_entropy_backward(x, target, label_smoothing=0.1),
+        lambda: F.cross_entropy(np.tile(x, (1, 40)), target, label_smoothing=0.1),
+        lambda: F.cross_entropy_backward(np.tile(x, (1, 40)), target),
+        lambda: F.softmax(x, axis=0),
+        lambda: F.log_softmax(x),
+        lambda: F.dropout(x, 0.5, rng=0),
+        lambda: F.tanh(x),
+    ):
+        call()
+        np.testing.assert_array_equal(np.exp(numbers), expected)

@@ -1,9 +1,10 @@
 // exp, expm1, log, tanh and sigmoid on vectors of float or double.
 //
-// The accuracy stated at each function is the largest error found, in units of the last place, over every float and over
-// 2^26 doubles (half of them spread over all bit patterns, half along the range where the function changes), with fused
-// multiply-add or without. Kernels run with denormals flushed, so an operand or a result below the smallest normal number
-// counts as zero. A NaN stays a NaN.
+// The accuracy stated at each function bounds the largest error found, in units of the last place. With fused
+// multiply-add (AVX-512): every float between 2^-25 and 120 in size (log: 2^-11 and 2^13), every 61st beyond, and 2^24
+// doubles, half of them spread over all bit patterns and half along the range where the function changes. The other sets:
+// every 512th float and 2^20 doubles. Kernels run with denormals flushed, so an operand or a result below the smallest
+// normal number counts as zero. A NaN stays a NaN.
 //
 // Polynomial coefficients are minimax fits (Remez exchange in 60 digits, then rounded to T).
 #pragma once
