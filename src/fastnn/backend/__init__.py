@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import warnings
 from types import ModuleType, TracebackType
 
@@ -43,12 +44,27 @@ def _default() -> str:
     return "numpy"
 
 
+# How often an idle OpenMP thread looks for work before it sleeps: about half a millisecond, enough to catch the next
+# call of a network. libgomp's 300 000 keep a core busy for 11 ms after every call; where other processes want that
+# core, an epoch of the digits took 20 times as long.
+_SPIN_COUNT = "20000"
+
+
 def extension() -> ModuleType | None:
     """The compiled extension, or None where it isn't installed. One that is there and broken raises ImportError."""
+    if "fastnn._core" in sys.modules:
+        return sys.modules["fastnn._core"]
+    # libgomp reads its environment once, when the extension brings it in; nobody else is to see the setting.
+    ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
+    if ours:
+        os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
     try:
         return importlib.import_module("fastnn._core")
     except ModuleNotFoundError:
         return None
+    finally:
+        if ours:
+            del os.environ["GOMP_SPINCOUNT"]
 
 
 def available_backends() -> list[str]:
