@@ -32,6 +32,9 @@ constexpr int64_t kSliverBytes = 24 * 1024;
 // Slivers whose outputs a thread keeps in its second-level cache while it goes through the depth blocks.
 constexpr int64_t kSliversPerPass = 8;
 
+// Up to this many rows, 8 slivers of C are kept in a thread's buffer between depth blocks (512 KB).
+constexpr int64_t kHeldRows = 512;
+
 // Rows of up to this many vectors are turned so that lanes run across rows (columns.h).
 constexpr int kTransposedRow = 4;
 

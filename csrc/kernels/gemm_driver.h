@@ -70,22 +70,26 @@ void buffered_product(const RowBlocks& blocks, int64_t first, int64_t last, int6
   }
 }
 
-// One sliver of packed B: into C where it lies there whole (output.direct gives its first element), else by the buffer.
+// One sliver of packed B: into C where it lies there whole (output.direct gives its first element), else by a buffer:
+// `held` (m rows of the sliver, kept from one depth block to the next and written out after the last), or a tile's.
 template <class T, class Output>
-void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1, const T* packed_a,
-                    const T* bias, const T* sliver, const int32_t* offset, const Output& output) {
+void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_t k0, int64_t k1, int64_t depth,
+                    const T* packed_a, const T* bias, const T* sliver, const int32_t* offset, T* held,
+                    const Output& output) {
   Columns<T> columns;
   columns.offset = offset;
   T* direct = output.direct(&columns.ldc);
+  T* start = direct ? direct : held;
+  if (!direct) columns.ldc = kTileCols<T>;
   for (int v = 0; v < kTileVectors; ++v) {
     columns.b[v] = sliver + v * lanes<T>;
-    columns.c[v] = direct + v * lanes<T>;
+    columns.c[v] = start + v * lanes<T>;
     columns.size[v] = lanes<T>;
   }
-  if (direct)
-    block_product(blocks, first, last, k0, k1, packed_a, bias, columns);
-  else
-    buffered_product(blocks, first, last, k0, k1, packed_a, bias, columns, output);
+  if (!start) return buffered_product(blocks, first, last, k0, k1, packed_a, bias, columns, output);
+  block_product(blocks, first, last, k0, k1, packed_a, bias, columns);
+  if (!direct && k1 == depth)
+    for (int64_t i = blocks.begin(first); i < blocks.begin(last); ++i) output.write(i, held + i * kTileCols<T>);
 }
 
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, sliver) writes rows k0..k1 of B
@@ -100,10 +104,14 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
   const int64_t slivers = (columns + kTileCols<T> - 1) / kTileCols<T>;
   const int64_t parts = batch * slivers >= 16 ? 1 : blocks.count < 4 ? blocks.count : 4;
   const double cost = double(batch * m) * double(columns) * double(depth) * kMultiplyAddCost<T>;
-  const size_t scratch = size_t(kDepth<T> * kTileCols<T>) * sizeof(T) + kDepth<T> * sizeof(int32_t);
+  // Rows of a sliver that isn't whole in C are many short pieces: with several depth blocks they are kept together.
+  const int64_t held_size = depth > kDepth<T> && m <= kHeldRows ? m * kTileCols<T> : 0;
+  const size_t values = size_t(kDepth<T> * kTileCols<T> + kSliversPerPass * held_size);
+  const size_t scratch = values * sizeof(T) + kDepth<T> * sizeof(int32_t);
   parallel_scratch(batch * slivers * parts, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     T* sliver = static_cast<T*>(memory);
-    int32_t* offset = reinterpret_cast<int32_t*>(sliver + kDepth<T> * kTileCols<T>);
+    T* held = sliver + kDepth<T> * kTileCols<T>;
+    int32_t* offset = reinterpret_cast<int32_t*>(sliver + values);
     for (int64_t k = 0; k < kDepth<T>; ++k) offset[k] = int32_t(k * kTileCols<T>);
     for (int64_t pass = begin; pass < end; pass += kSliversPerPass) {
       const int64_t pass_end = pass + kSliversPerPass < end ? pass + kSliversPerPass : end;
@@ -113,9 +121,9 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
         for (int64_t item = pass; item < pass_end; ++item) {
           const int64_t part = item % parts, j = item / parts % slivers, entry = item / parts / slivers;
           problem.pack(entry, j, k0, k1, sliver);
-          sliver_product(blocks, blocks.count * part / parts, blocks.count * (part + 1) / parts, k0, k1,
+          sliver_product(blocks, blocks.count * part / parts, blocks.count * (part + 1) / parts, k0, k1, depth,
                          packed_a + entry * m * depth, bias ? bias + entry * m : nullptr, sliver, offset,
-                         problem.output(entry, j));
+                         held_size ? held + (item - pass) * held_size : nullptr, problem.output(entry, j));
         }
         k0 = k1;
       } while (k0 < depth);
