@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import autograd, backend, functional
+from . import autograd, backend
 from .autograd import (
     Tensor,
     absolute,
@@ -26,7 +26,7 @@ from .backend import use_backend
 from .config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, init, nn, optim, training
+    from . import checkpoint, data, functional, init, nn, optim, training
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 __version__ = "0.1.0"
@@ -67,11 +67,12 @@ __all__ = [
     "where",
 ]
 
-# Imported when first used: they are not needed to compute, and cost time to import.
+# Imported when first used, because each costs time to import.
 _LAZY = {
     "CheckpointError": "checkpoint",
     "checkpoint": "",
     "data": "",
+    "functional": "",
     "init": "",
     "load_checkpoint": "checkpoint",
     "nn": "",
