@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -156,7 +156,7 @@ class set_num_threads:
         self._previous = (_threads, _reason)
         _apply(threads, "set_num_threads")
 
-    def __enter__(self) -> set_num_threads:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

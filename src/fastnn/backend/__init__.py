@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from types import ModuleType, TracebackType
+from typing import Self
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
@@ -125,7 +126,7 @@ class use_backend:
         _set(name)
         self._previous = previous
 
-    def __enter__(self) -> use_backend:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
