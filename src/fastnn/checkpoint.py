@@ -30,6 +30,7 @@ VERSION = 1
 HEADER = "fastnn.json"
 
 _MAX_HEADER_BYTES = 16 << 20
+_MAX_DEPTH = 200  # levels of nesting: far below what Python's own recursion allows, on any version
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal states give equal files
 
@@ -136,6 +137,8 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
 
 def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Any:
     """Turn state into JSON values; arrays go into `arrays` under a name made of their path."""
+    if len(path) > _MAX_DEPTH:
+        raise ValueError(f"save_checkpoint: state is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(value, np.ndarray):
         return _encode_array(value, path, arrays)
     if isinstance(value, np.generic):
@@ -175,22 +178,24 @@ def _at(path: tuple[str, ...]) -> str:
     return "state" + "".join(f"[{part!r}]" for part in path)
 
 
-def _decode(node: Any, take: Callable[[str], NDArray[Any]]) -> Any:
+def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> Any:
     """Undo `_encode`; `take` hands out each array once."""
+    if depth > _MAX_DEPTH:
+        raise CheckpointError(f"has a header that is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(node, list):
-        return [_decode(item, take) for item in node]
+        return [_decode(item, take, depth + 1) for item in node]
     if not isinstance(node, dict):
         return node
     match node:
         case {"$array": str(name), **rest} if not rest:
             return take(name)
         case {"$tuple": list(items), **rest} if not rest:
-            return tuple(_decode(item, take) for item in items)
+            return tuple(_decode(item, take, depth + 1) for item in items)
         case {"$float": str(text), **rest} if not rest and text in _SPECIAL_FLOATS:
             return _SPECIAL_FLOATS[text]
     if any(key.startswith("$") for key in node):
         raise CheckpointError(f"has a header entry that is not understood: {sorted(node)!r:.200}")
-    return {key: _decode(item, take) for key, item in node.items()}
+    return {key: _decode(item, take, depth + 1) for key, item in node.items()}
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:
