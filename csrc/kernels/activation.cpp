@@ -4,6 +4,7 @@
 // A comparison with NaN is false, so each select keeps the arm that carries the NaN on.
 #include "../simd/map.h"
 #include "../simd/math.h"
+#define FASTNN_FAMILY "activation.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -76,6 +77,4 @@ void tanh_backward(int64_t n, T, const T* dy, const T* y, T* dx) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_ACTIVATION 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

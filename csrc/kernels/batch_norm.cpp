@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "../simd/sums.h"
+#define FASTNN_FAMILY "batch_norm.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -203,6 +204,4 @@ void batch_norm_backward(const Norm& g, bool training, const T* dy, const T* x, 
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_BATCH_NORM 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -3,6 +3,7 @@
 #include "conv_direct.h"
 #include "conv_patches.h"
 #include "gemm_driver.h"
+#define FASTNN_FAMILY "conv.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -170,6 +171,4 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, T* dx, T* packed
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_CONV 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -6,6 +6,7 @@
 #include "../simd/reduce.h"
 #include "conv_layout.h"
 #include "gemm_tile.h"
+#define FASTNN_FAMILY "conv_weight.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -255,6 +256,4 @@ void conv_backward_bias(const Conv& g, const T* dy, T* dbias) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_CONV_WEIGHT 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -1,6 +1,7 @@
 // Inverted dropout of x (n) with a counter-based generator: element i is kept by word i of the Philox stream of `key`,
 // so the mask is the same for every thread count, instruction set and backend, and the backward pass needs no mask.
 #include "../simd/philox.h"
+#define FASTNN_FAMILY "dropout.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -46,6 +47,4 @@ void dropout_forward(int64_t n, double p, uint64_t key, const T* x, T* y) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_DROPOUT 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -1,6 +1,7 @@
 // Products of dense matrices: matmul (batched, either operand transposed) and the linear layer's three.
 #include "../simd/copy.h"
 #include "gemm_driver.h"
+#define FASTNN_FAMILY "gemm.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -124,6 +125,4 @@ void linear_backward_bias(int64_t m, int64_t n, const T* dy, T* dbias) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_GEMM 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

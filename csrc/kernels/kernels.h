@@ -1,4 +1,4 @@
-// Declarations of every kernel in this instruction set's namespace.
+// Declarations of the family's kernels in this instruction set's namespace. FASTNN_FAMILY names its list.
 #pragma once
 #include "../parallel.h"
 #include "../types.h"
@@ -8,7 +8,7 @@ namespace fastnn::FASTNN_ISA {
 #define FASTNN_KERNEL(name, params) \
   template <class T>                \
   void name params;
-#include "../kernels.inc"
+#include FASTNN_FAMILY
 #undef FASTNN_KERNEL
 
 }  // namespace fastnn::FASTNN_ISA

@@ -6,6 +6,7 @@
 
 #include "../simd/copy.h"
 #include "../simd/sums.h"
+#define FASTNN_FAMILY "layer_norm.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -202,6 +203,4 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_LAYER_NORM 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

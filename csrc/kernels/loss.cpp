@@ -6,6 +6,7 @@
 // A class number out of range can't come from a checked call; it gives NaN instead of reading out of bounds.
 #include "../simd/math.h"
 #include "columns.h"
+#define FASTNN_FAMILY "loss.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -190,6 +191,4 @@ void cross_entropy_backward(Softmax g, const T* dloss, const T* x, const int64_t
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_LOSS 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

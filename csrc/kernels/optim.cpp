@@ -1,6 +1,7 @@
 // Optimiser steps, in place over n parameters p with gradients g: each array is read and written once.
 // Division and square root are the exact ones. Scalars are worked out in double and rounded once.
 #include "../simd/map.h"
+#define FASTNN_FAMILY "optim.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -71,6 +72,4 @@ void rmsprop_step(int64_t n, T* p, const T* g, T* square_avg, double lr, double 
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_OPTIM 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -5,6 +5,7 @@
 
 #include "../simd/strided.h"
 #include "boxes.h"
+#define FASTNN_FAMILY "pool_adaptive.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -88,6 +89,4 @@ void adaptive_max_pool_backward(AdaptivePool g, const T* dy, const int32_t* inde
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_POOL_ADAPTIVE 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -4,6 +4,7 @@
 // A window counts its elements inside the image, or with include_pad also those in the padding asked for.
 #include "boxes.h"
 #include "gather.h"
+#define FASTNN_FAMILY "pool_avg.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -113,6 +114,4 @@ void avg_pool_backward(Pool g, bool include_pad, const T* dy, T* dx) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_POOL_AVG 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -6,6 +6,7 @@
 #include "../simd/copy.h"
 #include "../simd/math.h"
 #include "boxes.h"
+#define FASTNN_FAMILY "pool_lp.inc"
 #include "kernels.h"
 #include "window.h"
 
@@ -90,6 +91,4 @@ void lp_pool_backward(Pool g, double p, const T* dy, const T* x, const T* y, T* 
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_POOL_LP 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

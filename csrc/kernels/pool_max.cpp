@@ -6,6 +6,7 @@
 
 #include "../simd/copy.h"
 #include "gather.h"
+#define FASTNN_FAMILY "pool_max.inc"
 #include "kernels.h"
 #include "window.h"
 
@@ -113,6 +114,4 @@ void max_pool_backward(Pool g, const T* dy, const void* index, T* dx) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_POOL_MAX 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

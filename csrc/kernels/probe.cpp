@@ -1,5 +1,6 @@
 // Probes of the machine and of the splitting of work: the benchmark report's limits and the thread tests stand on them.
 #include "../simd/vec.h"
+#define FASTNN_FAMILY "probe.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -60,6 +61,4 @@ void probe_ranges(int64_t n, double cost, T* out) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_PROBE 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

@@ -5,6 +5,7 @@
 // +infinity, or nothing but -infinity, becomes NaN throughout.
 #include "../simd/math.h"
 #include "columns.h"
+#define FASTNN_FAMILY "softmax.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -133,6 +134,4 @@ void log_softmax_backward(Softmax g, const T* dy, const T* y, T* dx) {
 
 }  // namespace fastnn::FASTNN_ISA
 
-#define FASTNN_FAMILY_SOFTMAX 1
-#define FASTNN_IN(family) FASTNN_FAMILY_##family
 #include "instantiate.inc"

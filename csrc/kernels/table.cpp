@@ -1,5 +1,6 @@
 // This instruction set's tables, for the dispatcher.
 #include "../dispatch.h"
+#define FASTNN_FAMILY "../kernels.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {

@@ -1,7 +1,7 @@
 """Neural networks on plain NumPy arrays, as fast as the CPU allows."""
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import autograd, backend
 from .autograd import (
@@ -12,6 +12,7 @@ from .autograd import (
     exp,
     grad,
     is_grad_enabled,
+    jvp,
     log,
     maximum,
     minimum,
@@ -20,6 +21,7 @@ from .autograd import (
     stack,
     tensor,
     value_and_grad,
+    vjp,
     where,
 )
 from .backend import use_backend
@@ -48,6 +50,7 @@ __all__ = [
     "grad",
     "init",
     "is_grad_enabled",
+    "jvp",
     "load_checkpoint",
     "log",
     "maximum",
@@ -64,6 +67,7 @@ __all__ = [
     "training",
     "use_backend",
     "value_and_grad",
+    "vjp",
     "where",
 ]
 
@@ -81,11 +85,12 @@ _LAZY = {
     "training": "",
 }
 
+if not TYPE_CHECKING:  # a type checker would take every unknown name for one of these
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_LAZY[name] or name}")
-    value = getattr(module, name) if _LAZY[name] else module
-    globals()[name] = value
-    return value
+    def __getattr__(name):
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{__name__}.{_LAZY[name] or name}")
+        value = getattr(module, name) if _LAZY[name] else module
+        globals()[name] = value
+        return value

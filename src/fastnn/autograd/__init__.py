@@ -1,10 +1,10 @@
-"""Reverse-mode differentiation: `Tensor`, the tape, and the operations that don't belong to `fastnn.functional`."""
+"""Differentiation in reverse and forward mode: `Tensor`, the tape, and the operations that don't belong to `fastnn.functional`."""
 
-from .core import Tensor, raw, record, tensor
-from .graph import enable_grad, is_grad_enabled, no_grad
+from .core import Tensor, raw, record, record_many, tensor
+from .graph import enable_grad, is_grad_enabled, no_grad, self_adjoint
 from .ops import absolute, exp, log, maximum, minimum, sqrt, where
 from .shaping import concatenate, stack
-from .transforms import grad, value_and_grad
+from .transforms import grad, jvp, value_and_grad, vjp
 
 __all__ = [
     "Tensor",
@@ -14,15 +14,19 @@ __all__ = [
     "exp",
     "grad",
     "is_grad_enabled",
+    "jvp",
     "log",
     "maximum",
     "minimum",
     "no_grad",
     "raw",
     "record",
+    "record_many",
+    "self_adjoint",
     "sqrt",
     "stack",
     "tensor",
     "value_and_grad",
+    "vjp",
     "where",
 ]

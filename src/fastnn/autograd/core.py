@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Node, Vjp, mode, run_backward
+from .graph import Jvp, Node, Vjp, mode, run_backward, self_adjoint
 
 Axis = int | tuple[int, ...] | None
 
@@ -57,7 +57,7 @@ class Tensor:
     array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_grad_buffer", "_node", "_requires_grad", "data", "grad")
+    __slots__ = ("__weakref__", "_grad_buffer", "_node", "_requires_grad", "_tangent", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
@@ -66,6 +66,7 @@ class Tensor:
     _requires_grad: bool
     _node: Node | None
     _grad_buffer: np.ndarray | None  # where an optimiser wants the gradient
+    _tangent: np.ndarray | None  # in forward mode; unset otherwise
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         self.data = _as_data(array, type(self).__name__)
@@ -363,7 +364,7 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     return Tensor(np.array(_as_data(array, "tensor"), dtype=dtype, order="C"), requires_grad)
 
 
-def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
+def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None) -> Any:
     """Put an operation on the tape.
 
     Parameters
@@ -377,6 +378,10 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
     vjp : callable
         ``vjp(dy, needs)``: ``dy`` is the gradient of the output (C-contiguous, shape and dtype of the output),
         ``needs`` says for each input whether its gradient is wanted; returns one gradient or None per input.
+    jvp : callable, optional
+        ``jvp(tangents)``: one array or None (zero) per input, each of its input's shape and dtype; returns the tangent
+        of the output. ``self_adjoint`` where there is one input and the Jacobian is symmetric, as for every
+        elementwise function.
 
     Returns
     -------
@@ -413,7 +418,83 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp) -> Any:
                 parents.append(None)
         result._node = Node(name, tuple(parents), tuple(needs), vjp, output)
         result._requires_grad = True
+    if mode.forward:
+        result._tangent = _push_forward(name, output, inputs, vjp, jvp)
     return result
+
+
+def record_many(
+    name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any], vjp: Any, jvp: Jvp | None = None
+) -> tuple[Any, ...]:
+    """`record` for an operation with several outputs.
+
+    Parameters
+    ----------
+    name, inputs
+        As in `record`.
+    outputs : sequence of ndarray
+        What it computed.
+    vjp : callable
+        ``vjp(dys, needs)``, as in `record` but with a sequence of gradients, None for outputs that nothing was computed
+        from.
+    jvp : callable, optional
+        ``jvp(tangents)`` returns one tangent per output.
+
+    Returns
+    -------
+    tuple of Tensor or ndarray
+        One per output, each as from `record`.
+    """
+    dys: list[np.ndarray | None] = [None] * len(outputs)
+    token = np.zeros(())
+
+    def all_at_once(_: np.ndarray, needs: tuple[bool, ...]) -> Any:
+        gradients = vjp(tuple(dys), needs)
+        dys[:] = [None] * len(outputs)
+        return gradients
+
+    tangents: list[Any] = []
+
+    def push(given: Sequence[np.ndarray | None]) -> Any:
+        if jvp is None:
+            raise _no_forward_mode(name)
+        tangents.extend(jvp(given))
+        return token
+
+    # A node for the operation, and above it one for each output, which leaves its gradient in dys.
+    operation = record(name, token, inputs, all_at_once, push)
+
+    def output(i: int) -> Any:
+        def leave(dy: np.ndarray, needs: tuple[bool, ...]) -> tuple[np.ndarray]:
+            dys[i] = dy
+            return (token,)
+
+        return record(f"{name} output {i}", outputs[i], (operation,), leave, lambda _: tangents[i])
+
+    return tuple(output(i) for i in range(len(outputs)))
+
+
+def _no_forward_mode(name: str) -> NotImplementedError:
+    return NotImplementedError(f"{name}: has no derivative in forward mode; give record a jvp")
+
+
+def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None) -> np.ndarray | None:
+    """The tangent of the output, or None where no input has one."""
+    tangents = [getattr(x, "_tangent", None) for x in inputs]
+    if all(t is None for t in tangents):
+        return None
+    if jvp is None:
+        raise _no_forward_mode(name)
+    if jvp is self_adjoint:
+        assert tangents[0] is not None  # the only input's
+        tangent = np.asarray(vjp(tangents[0], (True,))[0])
+    else:
+        tangent = np.asarray(jvp(tangents))
+    if tangent.shape != output.shape:
+        raise ValueError(
+            f"{name}: the jvp gave a tangent of shape {tangent.shape} for an output of shape {output.shape}"
+        )
+    return np.array(tangent, dtype=output.dtype, order="C", copy=None)
 
 
 # At the end, since they import from here.

@@ -22,12 +22,21 @@ if TYPE_CHECKING:
 
 # vjp(dy, needs) -> one gradient or None per input
 Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
+# jvp(tangents) -> the tangent of the output; a tangent of None is zero
+Jvp = Callable[[Sequence[np.ndarray | None]], Any]
+
+
+def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
+    """In the place of a jvp: the operation has one input and a symmetric Jacobian, so that its vjp is the jvp."""
+    raise AssertionError("record calls the vjp instead")
+
 
 next_number = itertools.count().__next__
 
 
 class _Mode(threading.local):
     enabled = True
+    forward = False  # whether tensors carry tangents
 
 
 mode = _Mode()

@@ -1,15 +1,15 @@
-"""`grad` and `value_and_grad`: derivatives of functions, without touching any ``.grad``."""
+"""`grad`, `value_and_grad`, `vjp` and `jvp`: derivatives of functions, without touching any ``.grad``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from .core import Tensor, raw
-from .graph import enable_grad, run_backward
+from .graph import enable_grad, mode, no_grad, run_backward
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -86,3 +86,117 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
         return both(*args, **kwargs)[1]
 
     return wrapped
+
+
+def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[np.ndarray, ...]]]:
+    """The value of ``f`` and the function that pulls a gradient of the value back to the arguments (reverse mode).
+
+    Parameters
+    ----------
+    f : callable
+        Takes tensors and returns a tensor of any shape.
+    *primals : array_like
+        Its arguments, float32 or float64.
+
+    Returns
+    -------
+    value : ndarray
+        ``f(*primals)``.
+    pullback : callable
+        ``pullback(dy)``, with ``dy`` of the shape of the value, gives one gradient per argument; it may be called
+        repeatedly.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` does not return a tensor, or an argument is not of float32 or float64.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> value, pullback = fnn.vjp(lambda x, y: x * y, [1.0, 2.0], [3.0, 4.0])
+    >>> pullback([1.0, 10.0])
+    (array([ 3., 40.]), array([ 1., 20.]))
+    """
+    leaves = [Tensor(raw(x), requires_grad=True) for x in primals]
+    with enable_grad():
+        value = f(*leaves)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"vjp: the function must return a tensor, not {type(value).__name__}")
+
+    def pullback(dy: Any) -> tuple[np.ndarray, ...]:
+        found: dict[Tensor, np.ndarray] = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
+
+        def deliver(leaf: Tensor, gradient: np.ndarray) -> None:
+            if leaf in found:
+                found[leaf] += gradient
+
+        seed = np.array(raw(dy), dtype=value.dtype, order="C")
+        if seed.shape != value.shape:
+            raise ValueError(f"vjp: dy has shape {seed.shape} but the value has shape {value.shape}")
+        if value.requires_grad:
+            run_backward(value, seed, True, deliver)
+        return tuple(found[leaf] for leaf in leaves)
+
+    return value.data, pullback
+
+
+def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """The value of ``f`` and its derivative in one direction, in one pass (forward mode).
+
+    Parameters
+    ----------
+    f : callable
+        Takes tensors and returns a tensor of any shape.
+    primals : sequence of array_like
+        Its arguments, float32 or float64.
+    tangents : sequence of array_like or None
+        The direction: for each argument an array of its shape, or None where it shall not move.
+
+    Returns
+    -------
+    value, tangent : ndarray
+        ``f(*primals)``, and the derivative of ``f(*(primals + t * tangents))`` by ``t`` at 0.
+
+    Raises
+    ------
+    TypeError
+        If ``f`` does not return a tensor, or an argument is not of float32 or float64.
+    ValueError
+        If a tangent has not the shape of its argument.
+    RuntimeError
+        Inside another `jvp`: tangents of tangents are not kept.
+    NotImplementedError
+        If ``f`` uses an operation that has no derivative in forward mode.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.jvp(lambda x: x * x, [[1.0, 3.0]], [[1.0, 10.0]])
+    (array([1., 9.]), array([ 2., 60.]))
+    """
+    if len(primals) != len(tangents):
+        raise ValueError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
+    if mode.forward:
+        raise RuntimeError("jvp: cannot be used inside another jvp")
+    arguments = [_with_tangent(x, t) for x, t in zip(primals, tangents, strict=True)]
+    mode.forward = True
+    try:
+        with no_grad():
+            value = f(*arguments)
+    finally:
+        mode.forward = False
+    if not isinstance(value, Tensor):
+        raise TypeError(f"jvp: the function must return a tensor, not {type(value).__name__}")
+    tangent = getattr(value, "_tangent", None)
+    return value.data, np.zeros_like(value.data) if tangent is None else tangent
+
+
+def _with_tangent(x: Any, tangent: Any) -> Tensor:
+    primal = Tensor(raw(x), requires_grad=True)  # which refuses integers
+    if tangent is not None:
+        tangent = np.array(raw(tangent), dtype=primal.dtype, order="C")
+        if tangent.shape != primal.shape:
+            raise ValueError(f"jvp: a tangent has shape {tangent.shape} but its argument {primal.shape}")
+        primal._tangent = tangent
+    return primal

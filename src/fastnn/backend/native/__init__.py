@@ -1,0 +1,20 @@
+"""The compiled backend: allocates outputs and calls the kernels.
+
+Same names and signatures as `fastnn.backend.reference`, which says what each function computes.
+Functions that need nothing more are the bindings themselves: for small arrays a Python frame would cost more than
+the kernel.
+"""
+
+from .activation import *
+from .adaptive_pool import *
+from .conv import *
+from .dropout import *
+from .linear import *
+from .loss import *
+from .norm import *
+from .optim import *
+from .pool import *
+from .softmax import *
+
+# Each module says in its own __all__ what it adds.
+__all__ = [name for name, value in sorted(globals().items()) if callable(value)]

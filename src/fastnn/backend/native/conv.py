@@ -1,0 +1,32 @@
+"""Convolution: y[n, k, o] = bias[k] + sum over c and taps t of weight[k, c, t] * x[n, c, o * stride - pad + t * dilation]."""
+
+from __future__ import annotations
+
+from ... import _core
+from ...checks import Conv
+from ._common import Array, Gradients, Needs
+
+__all__ = [
+    "conv_backward",
+    "conv_forward",
+]
+
+
+def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
+    y = _core.empty((g.n, g.k, *g.out[5 - x.ndim :]), x.dtype)
+    _core.conv_forward(g, x, weight, bias, y)
+    return y
+
+
+def conv_backward(g: Conv, dy: Array, x: Array, weight: Array, needs: Needs) -> Gradients:
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = _core.empty(x.shape, dy.dtype)
+        _core.conv_backward_data(g, dy, weight, dx)
+    if needs[1]:
+        dweight = _core.empty(weight.shape, dy.dtype)
+        _core.conv_backward_weight(g, dy, x, dweight)
+    if needs[2]:
+        dbias = _core.empty((g.k,), dy.dtype)
+        _core.conv_backward_bias(g, dy, dbias)
+    return dx, dweight, dbias

@@ -1,0 +1,136 @@
+# Normalisation.
+
+cdef extern from "types.h" namespace "fastnn" nogil:
+    cdef struct Norm:
+        int64_t outer, channels, inner
+    cdef struct GroupNorm:
+        int64_t n, groups, channels, inner
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void batch_norm_train_forward_c "fastnn::call::batch_norm_train_forward"(cbool is_double, ...)
+    void batch_norm_eval_forward_c "fastnn::call::batch_norm_eval_forward"(cbool is_double, ...)
+    void batch_norm_backward_c "fastnn::call::batch_norm_backward"(cbool is_double, ...)
+    void layer_norm_forward_c "fastnn::call::layer_norm_forward"(cbool is_double, ...)
+    void layer_norm_workspace_c "fastnn::call::layer_norm_backward_workspace"(cbool is_double, ...)
+    void layer_norm_backward_c "fastnn::call::layer_norm_backward"(cbool is_double, ...)
+    void group_norm_forward_c "fastnn::call::group_norm_forward"(cbool is_double, ...)
+    void group_norm_backward_c "fastnn::call::group_norm_backward"(cbool is_double, ...)
+
+cdef Norm norm_geometry(object g) except *:
+    cdef Norm n
+    n.outer, n.channels, n.inner = g
+    if n.outer < 0 or n.channels < 0 or n.inner < 0:
+        raise ValueError(f"impossible geometry {g}")
+    return n
+
+cdef GroupNorm group_geometry(object g) except *:
+    cdef GroupNorm n
+    n.n, n.groups, n.channels, n.inner = g
+    if n.n < 0 or n.groups < 0 or n.channels < 0 or n.inner < 0:
+        raise ValueError(f"impossible geometry {g}")
+    return n
+
+def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, y, mean, rstd):
+    cdef int t = floating(x)
+    cdef Norm n = norm_geometry(g)
+    cdef int64_t size = n.outer * n.channels * n.inner
+    cdef void* px = data(x, t, size)
+    cdef void* pw = optional(weight, t, n.channels)
+    cdef void* pb = optional(bias, t, n.channels)
+    cdef void* prm = optional_writable(running_mean, t, n.channels)
+    cdef void* prv = optional_writable(running_var, t, n.channels)
+    cdef void* py = writable(y, t, size)
+    cdef void* pm = writable(mean, t, n.channels)
+    cdef void* pr = writable(rstd, t, n.channels)
+    with nogil:
+        batch_norm_train_forward_c(t == F64, n, px, pw, pb, prm, prv, momentum, eps, py, pm, pr)
+
+def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, y):
+    cdef int t = floating(x)
+    cdef Norm n = norm_geometry(g)
+    cdef int64_t size = n.outer * n.channels * n.inner
+    cdef void* px = data(x, t, size)
+    cdef void* pm = data(mean, t, n.channels)
+    cdef void* pv = data(var, t, n.channels)
+    cdef void* pw = optional(weight, t, n.channels)
+    cdef void* pb = optional(bias, t, n.channels)
+    cdef void* py = writable(y, t, size)
+    with nogil:
+        batch_norm_eval_forward_c(t == F64, n, px, pm, pv, pw, pb, eps, py)
+
+def batch_norm_backward(g, cbool training, dy, x, weight, mean, rstd, dx, dweight, dbias):
+    cdef int t = floating(dy)
+    cdef Norm n = norm_geometry(g)
+    cdef int64_t size = n.outer * n.channels * n.inner
+    cdef void* pdy = data(dy, t, size)
+    cdef void* px = data(x, t, size)
+    cdef void* pw = optional(weight, t, n.channels)
+    cdef void* pm = data(mean, t, n.channels)
+    cdef void* pr = data(rstd, t, n.channels)
+    cdef void* pdx = optional_writable(dx, t, size)
+    cdef void* pdw = writable(dweight, t, n.channels)
+    cdef void* pdb = writable(dbias, t, n.channels)
+    with nogil:
+        batch_norm_backward_c(t == F64, n, training, pdy, px, pw, pm, pr, pdx, pdw, pdb)
+
+def layer_norm_forward(g, x, weight, bias, double eps, y, mean, rstd):
+    cdef int t = floating(x)
+    cdef Norm n = norm_geometry(g)
+    cdef void* px = data(x, t, n.outer * n.inner)
+    cdef void* pw = optional(weight, t, n.inner)
+    cdef void* pb = optional(bias, t, n.inner)
+    cdef void* py = writable(y, t, n.outer * n.inner)
+    cdef void* pm = writable(mean, t, n.outer)
+    cdef void* pr = writable(rstd, t, n.outer)
+    with nogil:
+        layer_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+
+def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
+    cdef int t = floating(dy)
+    cdef Norm n = norm_geometry(g)
+    cdef void* pdy = data(dy, t, n.outer * n.inner)
+    cdef void* px = data(x, t, n.outer * n.inner)
+    cdef void* pw = optional(weight, t, n.inner)
+    cdef void* pm = data(mean, t, n.outer)
+    cdef void* pr = data(rstd, t, n.outer)
+    cdef void* pdx = optional_writable(dx, t, n.outer * n.inner)
+    cdef void* pdw = optional_writable(dweight, t, n.inner)
+    cdef void* pdb = optional_writable(dbias, t, n.inner)
+    if (pdw == NULL) != (pdb == NULL):
+        raise ValueError("dweight and dbias come together")
+    cdef int64_t size = 0
+    layer_norm_workspace_c(t == F64, n, &size)
+    cdef object work = workspace(t, size)
+    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        layer_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
+
+def group_norm_forward(g, x, weight, bias, double eps, y, mean, rstd):
+    cdef int t = floating(x)
+    cdef GroupNorm n = group_geometry(g)
+    cdef int64_t size = n.n * n.groups * n.channels * n.inner
+    cdef void* px = data(x, t, size)
+    cdef void* pw = optional(weight, t, n.groups * n.channels)
+    cdef void* pb = optional(bias, t, n.groups * n.channels)
+    cdef void* py = writable(y, t, size)
+    cdef void* pm = writable(mean, t, n.n * n.groups)
+    cdef void* pr = writable(rstd, t, n.n * n.groups)
+    with nogil:
+        group_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+
+def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
+    cdef int t = floating(dy)
+    cdef GroupNorm n = group_geometry(g)
+    cdef int64_t size = n.n * n.groups * n.channels * n.inner
+    cdef void* pdy = data(dy, t, size)
+    cdef void* px = data(x, t, size)
+    cdef void* pw = optional(weight, t, n.groups * n.channels)
+    cdef void* pm = data(mean, t, n.n * n.groups)
+    cdef void* pr = data(rstd, t, n.n * n.groups)
+    cdef void* pdx = optional_writable(dx, t, size)
+    cdef void* pdw = optional_writable(dweight, t, n.groups * n.channels)
+    cdef void* pdb = optional_writable(dbias, t, n.groups * n.channels)
+    cdef object sums = workspace(cnp.NPY_FLOAT64, 2 * n.n * n.groups * n.channels)
+    cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
+    with nogil:
+        group_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)

@@ -1,0 +1,196 @@
+# Pooling.
+
+cdef extern from "types.h" namespace "fastnn" nogil:
+    cdef struct Pool:
+        int64_t n, c
+        int64_t size[3]
+        int64_t out[3]
+        int64_t kernel[3]
+        int64_t stride[3]
+        int64_t pad[3]
+        int64_t dilation[3]
+        int64_t pad_end[3]
+    cdef struct AdaptivePool:
+        int64_t n, c
+        int64_t size[3]
+        int64_t out[3]
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void max_pool_forward_c "fastnn::call::max_pool_forward"(cbool, Pool, void* x, void* y, void* index)
+    void max_pool_backward_c "fastnn::call::max_pool_backward"(cbool, Pool, void* dy, void* index, void* dx)
+    void avg_pool_forward_c "fastnn::call::avg_pool_forward"(cbool, Pool, cbool include_pad, void* x, void* y)
+    void avg_pool_backward_c "fastnn::call::avg_pool_backward"(cbool, Pool, cbool include_pad, void* dy, void* dx)
+    void lp_pool_forward_c "fastnn::call::lp_pool_forward"(cbool, Pool, double p, void* x, void* y)
+    void lp_pool_backward_c "fastnn::call::lp_pool_backward"(
+        cbool, Pool, double p, void* dy, void* x, void* y, void* dx)
+    void adaptive_avg_pool_forward_c "fastnn::call::adaptive_avg_pool_forward"(cbool, AdaptivePool, void* x, void* y)
+    void adaptive_avg_pool_backward_c "fastnn::call::adaptive_avg_pool_backward"(cbool, AdaptivePool, void* dy, void* dx)
+    void adaptive_max_pool_forward_c "fastnn::call::adaptive_max_pool_forward"(
+        cbool, AdaptivePool, void* x, void* y, void* index)
+    void adaptive_max_pool_backward_c "fastnn::call::adaptive_max_pool_backward"(
+        cbool, AdaptivePool, void* dy, void* index, void* dx)
+
+cdef Pool pool_geometry(object g) except *:
+    """From checks.Pool, with what a kernel divides by looked at again."""
+    cdef Pool p
+    n, c, size, out, kernel, stride, pad, dilation, pad_end = g
+    p.n, p.c = n, c
+    axes3(size, p.size)
+    axes3(out, p.out)
+    axes3(kernel, p.kernel)
+    axes3(stride, p.stride)
+    axes3(pad, p.pad)
+    axes3(dilation, p.dilation)
+    axes3(pad_end, p.pad_end)
+    cdef int d
+    cdef bint sane = p.n >= 0 and p.c >= 0
+    for d in range(3):
+        sane = sane and p.size[d] > 0 and p.out[d] > 0 and p.kernel[d] > 0 and p.stride[d] > 0 and p.dilation[d] > 0
+        sane = sane and p.pad[d] >= 0 and p.pad_end[d] >= 0
+    if not sane:
+        raise ValueError(f"impossible geometry {g}")
+    return p
+
+cdef object image(int64_t n, int64_t c, const int64_t* space, int rank, int typenum):
+    """(n, c, *space) with the last `rank` of the three extents."""
+    cdef cnp.npy_intp shape[5]
+    cdef int i
+    shape[0], shape[1] = n, c
+    if rank < 0 or rank > 3:
+        raise ValueError(f"expected 1 to 3 spatial axes, got {rank}")
+    for i in range(rank):
+        shape[2 + i] = space[3 - rank + i]
+    return new_array(2 + rank, shape, typenum)
+
+cdef int spatial_rank(object a) except -1:
+    return cnp.PyArray_NDIM(<cnp.ndarray?>a) - 2
+
+cdef int index_type(const Pool* p) noexcept:
+    return cnp.NPY_UINT8 if volume(p.kernel) <= 256 else cnp.NPY_INT32
+
+def max_pool_forward(g, x, with_index):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(x), rank = spatial_rank(x)
+    cdef void* px = data(x, t, p.n * p.c * volume(p.size))
+    y = image(p.n, p.c, p.out, rank, t)
+    index = image(p.n, p.c, p.out, rank, index_type(&p)) if with_index else None
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pi = NULL if index is None else cnp.PyArray_DATA(<cnp.ndarray>index)
+    with nogil:
+        max_pool_forward_c(t == F64, p, px, py, pi)
+    return y, index
+
+def max_pool_backward(g, dy, index):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(dy)
+    cdef int64_t outputs = p.n * p.c * volume(p.out)
+    cdef void* pdy = data(dy, t, outputs)
+    cdef void* pi = data(index, index_type(&p), outputs)
+    dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        max_pool_backward_c(t == F64, p, pdy, pi, pdx)
+    return dx
+
+def avg_pool_forward(g, x, bint count_include_pad):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, p.n * p.c * volume(p.size))
+    y = image(p.n, p.c, p.out, spatial_rank(x), t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        avg_pool_forward_c(t == F64, p, count_include_pad, px, py)
+    finish()
+    return y
+
+def avg_pool_backward(g, dy, bint count_include_pad):
+    cdef Pool p = pool_geometry(g)
+    cdef int t = floating(dy)
+    cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
+    dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        avg_pool_backward_c(t == F64, p, count_include_pad, pdy, pdx)
+    finish()
+    return dx
+
+def lp_pool_forward(g, x, double p):
+    cdef Pool q = pool_geometry(g)
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, q.n * q.c * volume(q.size))
+    y = image(q.n, q.c, q.out, spatial_rank(x), t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        lp_pool_forward_c(t == F64, q, p, px, py)
+    return y
+
+def lp_pool_backward(g, dy, x, y, double p):
+    cdef Pool q = pool_geometry(g)
+    cdef int t = floating(dy)
+    cdef void* pdy = data(dy, t, q.n * q.c * volume(q.out))
+    cdef void* px = data(x, t, q.n * q.c * volume(q.size))
+    cdef void* py = data(y, t, q.n * q.c * volume(q.out))
+    dx = image(q.n, q.c, q.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        lp_pool_backward_c(t == F64, q, p, pdy, px, py, pdx)
+    return dx
+
+cdef AdaptivePool adaptive_geometry(object g) except *:
+    """From checks.AdaptivePool, with what a kernel divides by looked at again."""
+    cdef AdaptivePool p
+    n, c, size, out = g
+    p.n, p.c = n, c
+    axes3(size, p.size)
+    axes3(out, p.out)
+    cdef int d
+    cdef bint sane = p.n >= 0 and p.c >= 0
+    for d in range(3):
+        sane = sane and p.size[d] > 0 and p.out[d] > 0
+    if not sane:
+        raise ValueError(f"impossible geometry {g}")
+    return p
+
+def adaptive_avg_pool_forward(g, x):
+    cdef AdaptivePool p = adaptive_geometry(g)
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, p.n * p.c * volume(p.size))
+    y = image(p.n, p.c, p.out, spatial_rank(x), t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        adaptive_avg_pool_forward_c(t == F64, p, px, py)
+    return y
+
+def adaptive_avg_pool_backward(g, dy):
+    cdef AdaptivePool p = adaptive_geometry(g)
+    cdef int t = floating(dy)
+    cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
+    dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        adaptive_avg_pool_backward_c(t == F64, p, pdy, pdx)
+    finish()
+    return dx
+
+def adaptive_max_pool_forward(g, x):
+    cdef AdaptivePool p = adaptive_geometry(g)
+    cdef int t = floating(x), rank = spatial_rank(x)
+    cdef void* px = data(x, t, p.n * p.c * volume(p.size))
+    y = image(p.n, p.c, p.out, rank, t)
+    index = image(p.n, p.c, p.out, rank, cnp.NPY_INT32)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
+    with nogil:
+        adaptive_max_pool_forward_c(t == F64, p, px, py, pi)
+    return y, index
+
+def adaptive_max_pool_backward(g, dy, index):
+    cdef AdaptivePool p = adaptive_geometry(g)
+    cdef int t = floating(dy)
+    cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
+    cdef void* pi = data(index, cnp.NPY_INT32, p.n * p.c * volume(p.out))
+    dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        adaptive_max_pool_backward_c(t == F64, p, pdy, pi, pdx)
+    return dx
