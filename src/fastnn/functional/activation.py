@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
+from ..autograd import raw, record, self_adjoint
 
 __all__ = [
     "elu",
@@ -56,7 +56,7 @@ def relu(x: Any) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.relu_backward(dy, x_),)
 
-    return record("relu", ops.relu_forward(x_), (x,), vjp)
+    return record("relu", ops.relu_forward(x_), (x,), vjp, self_adjoint)
 
 
 def relu_backward(dy: Any, x: Any) -> Array:
@@ -124,7 +124,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.leaky_relu_backward(dy, x_, slope),)
 
-    return record("leaky_relu", ops.leaky_relu_forward(x_, slope), (x,), vjp)
+    return record("leaky_relu", ops.leaky_relu_forward(x_, slope), (x,), vjp, self_adjoint)
 
 
 def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
@@ -195,7 +195,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.elu_backward(dy, x_, a),)
 
-    return record("elu", ops.elu_forward(x_, a), (x,), vjp)
+    return record("elu", ops.elu_forward(x_, a), (x,), vjp, self_adjoint)
 
 
 def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
@@ -261,7 +261,7 @@ def sigmoid(x: Any) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.sigmoid_backward(dy, y),)
 
-    return record("sigmoid", y, (x,), vjp)
+    return record("sigmoid", y, (x,), vjp, self_adjoint)
 
 
 def sigmoid_backward(dy: Any, y: Any) -> Array:
@@ -325,7 +325,7 @@ def tanh(x: Any) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.tanh_backward(dy, y),)
 
-    return record("tanh", y, (x,), vjp)
+    return record("tanh", y, (x,), vjp, self_adjoint)
 
 
 def tanh_backward(dy: Any, y: Any) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._tangents import at
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -30,7 +31,10 @@ def _adaptive_avg_pool(op: str, rank: int, x: Any, output_size: Any) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.adaptive_avg_pool_backward(g, dy),)
 
-    return record(op, ops.adaptive_avg_pool_forward(g, x_), (x,), vjp)
+    def jvp(tangents: Any) -> Any:
+        return ops.adaptive_avg_pool_forward(g, tangents[0])
+
+    return record(op, ops.adaptive_avg_pool_forward(g, x_), (x,), vjp, jvp)
 
 
 def _adaptive_avg_pool_backward(op: str, rank: int, dy: Any, x_shape: Any, output_size: Any) -> Array:
@@ -47,7 +51,10 @@ def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indi
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.adaptive_max_pool_backward(g, dy, index),)
 
-    y = record(op, y, (x,), vjp)
+    def jvp(tangents: Any) -> Array:
+        return at(tangents[0], index)
+
+    y = record(op, y, (x,), vjp, jvp)
     return (y, index.astype(np.int64)) if return_indices else y
 
 

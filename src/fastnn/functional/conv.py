@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._tangents import total
 
 __all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward"]
 
@@ -23,7 +24,16 @@ def _conv(
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
         return ops.conv_backward(g, dy, x_, w_, needs)
 
-    return record(op, ops.conv_forward(g, x_, w_, b_), (x, weight, bias), vjp)
+    y = ops.conv_forward(g, x_, w_, b_)
+
+    def jvp(tangents: Any) -> Any:
+        tx, tw, tb = tangents
+        by_x = None if tx is None else ops.conv_forward(g, tx, w_, None)
+        by_weight = None if tw is None else ops.conv_forward(g, x_, tw, None)
+        by_bias = None if tb is None else np.broadcast_to(tb.reshape(-1, *(1,) * rank), y.shape)
+        return total(by_x, by_weight, by_bias)
+
+    return record(op, y, (x, weight, bias), vjp, jvp)
 
 
 def _conv_backward(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import Tensor, raw, record
+from ..autograd import Tensor, raw, record, self_adjoint
 
 __all__ = ["dropout"]
 
@@ -63,7 +63,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.dropout_forward(dy, p_, key),)
 
-    return record("dropout", ops.dropout_forward(x_, p_, key), (x,), vjp)
+    return record("dropout", ops.dropout_forward(x_, p_, key), (x,), vjp, self_adjoint)
 
 
 def _key(rng: Any) -> int:

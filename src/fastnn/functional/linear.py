@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul"]
 
@@ -54,8 +55,15 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         dx, dweight, dbias = ops.linear_backward(dy.reshape(-1, w_.shape[0]), x2, w_, needs)
         return None if dx is None else dx.reshape(x_.shape), dweight, dbias
 
-    y = ops.linear_forward(x2, w_, b_)
-    return record("linear", y.reshape(*x_.shape[:-1], w_.shape[0]), (x, weight, bias), vjp)
+    shape = (*x_.shape[:-1], w_.shape[0])
+
+    def jvp(tangents: Any) -> Any:
+        tx, tw, tb = tangents
+        by_x = None if tx is None else ops.linear_forward(tx.reshape(x2.shape), w_, None)
+        by_weight = None if tw is None else ops.linear_forward(x2, tw, None)
+        return np.broadcast_to(total(by_x, by_weight, tb), (x2.shape[0], w_.shape[0])).reshape(shape)
+
+    return record("linear", ops.linear_forward(x2, w_, b_).reshape(shape), (x, weight, bias), vjp, jvp)
 
 
 def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
@@ -145,7 +153,12 @@ def matmul(a: Any, b: Any) -> Any:
         return da, db
 
     y = ops.matmul(a3, b3).reshape((*batch, *(m,) * (a_.ndim > 1), *(n,) * (b_.ndim > 1)))
-    return record("matmul", y, (a, b), vjp)
+
+    def jvp(tangents: Any) -> Any:
+        ta, tb = tangents
+        return total(None if ta is None else matmul(ta, b_), None if tb is None else matmul(a_, tb))
+
+    return record("matmul", y, (a, b), vjp, jvp)
 
 
 def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:

@@ -79,7 +79,13 @@ def cross_entropy(
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (_gradient(ops, c, dy, total, lse),)
 
-    return record("cross_entropy", result, (logits,), vjp)
+    def jvp(tangents: Any) -> Array:
+        # logits is the only input: its gradients for every position on its own, times the tangent.
+        each = _gradient(ops, c, np.ones(loss.shape, c.logits.dtype).reshape(c.target.shape), total, lse)
+        moved = (each * tangents[0]).sum(axis=1)
+        return np.asarray(moved if reduction == "none" else moved.sum())
+
+    return record("cross_entropy", result, (logits,), vjp, jvp)
 
 
 def _total(c: CrossEntropy) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._tangents import of_lp_pool
 
 __all__ = ["lp_pool1d", "lp_pool1d_backward", "lp_pool2d", "lp_pool2d_backward"]
 
@@ -25,7 +26,10 @@ def _lp_pool(
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.lp_pool_backward(g, dy, x_, y, p),)
 
-    return record(op, y, (x,), vjp)
+    def jvp(tangents: Any) -> Array:
+        return of_lp_pool(g, tangents[0], x_, y, p)
+
+    return record(op, y, (x,), vjp, jvp)
 
 
 def _lp_pool_backward(

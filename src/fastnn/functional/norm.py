@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._tangents import of_affine
 
 __all__ = [
     "batch_norm",
@@ -24,6 +25,17 @@ Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 
 _ALL = (True, True, True)
+_X = (True, False, False)
+
+
+def _column(v: Array | None, x: Array) -> Any:
+    """One value per channel, to broadcast with x (n, c, ...)."""
+    return None if v is None else v.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def _spread(tangents: Any, x: Array) -> Any:
+    """Tangents of x, weight and bias, the latter to broadcast with x."""
+    return tangents[0], _column(tangents[1], x), _column(tangents[2], x)
 
 
 def batch_norm(
@@ -101,7 +113,19 @@ def batch_norm(
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
             return ops.batch_norm_eval_backward(g, dy, x_, w_, mean, var, eps, needs)
 
-    return record("batch_norm", y, (x, weight, bias), vjp)
+    def jvp(tangents: Any) -> Any:
+        def normalised(t: Array) -> Any:
+            if training:
+                return ops.batch_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
+            return ops.batch_norm_eval_backward(g, t, x_, None, mean, var, eps, _X)[0]
+
+        def xhat() -> Array:
+            scale = rstd if training else 1 / np.sqrt(var + x_.dtype.type(eps))
+            return np.asarray((x_ - _column(mean, x_)) * _column(scale, x_))
+
+        return np.broadcast_to(of_affine(_spread(tangents, x_), normalised, xhat, _column(w_, x_)), y.shape)
+
+    return record("batch_norm", y, (x, weight, bias), vjp, jvp)
 
 
 def batch_norm_backward(
@@ -189,7 +213,17 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
         dx, dweight, dbias = ops.layer_norm_backward(g, dy, x_, w_, mean, rstd, needs)
         return dx, *(None if d is None else d.reshape(shape) for d in (dweight, dbias))
 
-    return record("layer_norm", y, (x, weight, bias), vjp)
+    def jvp(tangents: Any) -> Any:
+        def normalised(t: Array) -> Any:
+            return ops.layer_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
+
+        def xhat() -> Any:
+            return ops.layer_norm_forward(g, x_, None, None, eps)[0]
+
+        w = None if w_ is None else w_.reshape(shape)
+        return np.broadcast_to(of_affine(tangents, normalised, xhat, w), y.shape)
+
+    return record("layer_norm", y, (x, weight, bias), vjp, jvp)
 
 
 def _axes(normalized_shape: Any) -> int:
@@ -253,7 +287,16 @@ def _group_norm(op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: f
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
         return ops.group_norm_backward(g, dy, x_, w_, mean, rstd, needs)
 
-    return record(op, y, (x, weight, bias), vjp)
+    def jvp(tangents: Any) -> Any:
+        def normalised(t: Array) -> Any:
+            return ops.group_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
+
+        def xhat() -> Any:
+            return ops.group_norm_forward(g, x_, None, None, eps)[0]
+
+        return np.broadcast_to(of_affine(_spread(tangents, x_), normalised, xhat, _column(w_, x_)), y.shape)
+
+    return record(op, y, (x, weight, bias), vjp, jvp)
 
 
 def _group_norm_backward(

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
+from ._tangents import at
 
 __all__ = [
     "avg_pool1d",
@@ -43,7 +44,11 @@ def _max_pool(
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.max_pool_backward(g, dy, index),)
 
-    y = record(op, y, (x,), vjp)
+    def jvp(tangents: Any) -> Array:
+        taps = ops.max_pool_forward(g, x_, True)[1] if index is None else index
+        return at(tangents[0], checks.pool_positions(g, taps))
+
+    y = record(op, y, (x,), vjp, jvp)
     return (y, checks.pool_positions(g, index)) if return_indices else y
 
 
@@ -89,7 +94,10 @@ def _avg_pool(
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.avg_pool_backward(g, dy, include),)
 
-    return record(op, ops.avg_pool_forward(g, x_, include), (x,), vjp)
+    def jvp(tangents: Any) -> Any:
+        return ops.avg_pool_forward(g, tangents[0], include)
+
+    return record(op, ops.avg_pool_forward(g, x_, include), (x,), vjp, jvp)
 
 
 def _avg_pool_backward(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
+from ..autograd import raw, record, self_adjoint
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -51,7 +51,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.softmax_backward(g, dy, y),)
 
-    return record("softmax", y, (x,), vjp)
+    return record("softmax", y, (x,), vjp, self_adjoint)
 
 
 def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
@@ -122,7 +122,11 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.log_softmax_backward(g, dy, y),)
 
-    return record("log_softmax", y, (x,), vjp)
+    def jvp(tangents: Any) -> Array:
+        t = tangents[0]
+        return np.asarray(t - (np.exp(y) * t).sum(axis=axis, keepdims=True))
+
+    return record("log_softmax", y, (x,), vjp, jvp)
 
 
 def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:

@@ -1,0 +1,55 @@
+"""What the forward mode of several operations is made of: a tangent of None is zero."""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend.reference._common import windows
+from ..checks import Pool
+
+Array = np.ndarray[Any, Any]
+Tangents = Sequence[Array | None]
+
+
+def total(*terms: Array | None) -> Any:
+    """The sum of the terms that are not None, of which there is at least one."""
+    return functools.reduce(operator.add, (term for term in terms if term is not None))
+
+
+def of_affine(tangents: Tangents, normalised: Callable[[Array], Array], xhat: Callable[[], Array], weight: Any) -> Any:
+    """``y = xhat * weight + bias``: from the tangents of x, weight and bias, in shapes that broadcast.
+
+    ``normalised`` maps the tangent of x to that of xhat; ``weight`` may be None.
+    """
+    tx, tw, tb = tangents
+    moved = None if tx is None else normalised(tx)
+    if moved is not None and weight is not None:
+        moved = moved * weight
+    return total(moved, None if tw is None else xhat() * tw, tb)
+
+
+def at(tangent: Array, positions: Array) -> Array:
+    """The elements at flat positions of each plane; both are (n, c, spatial axes)."""
+    planes = tangent.shape[:2]
+    flat = tangent.reshape(*planes, math.prod(tangent.shape[2:]))
+    taken = np.take_along_axis(flat, positions.reshape(*planes, math.prod(positions.shape[2:])), 2)
+    return taken.reshape(positions.shape)
+
+
+def of_lp_pool(g: Pool, tangent: Array, x: Array, y: Array, p: float) -> Array:
+    """y = (sum of |x|^p)^(1/p), hence dy = sum of dx * sign(x) * (|x| / y)^(p - 1), and 0 where y or x is 0."""
+    x5, t5 = (v.reshape(g.n, g.c, *g.size) for v in (x, tangent))
+    y5 = y.reshape(g.n, g.c, *g.out)
+    dy = np.zeros_like(y5)
+    with np.errstate(all="ignore"):
+        for _, outputs, inputs in windows(g):
+            v = x5[inputs]
+            share = t5[inputs] * np.sign(v) * (np.abs(v) / y5[outputs]) ** (p - 1)
+            dy[outputs] += np.where((y5[outputs] == 0) | (v == 0), 0, share)
+    return dy.reshape(y.shape)
