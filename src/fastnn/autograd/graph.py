@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # vjp(dy, needs) -> one gradient or None per input
 Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
 # jvp(tangents) -> the tangent of the output; a tangent of None is zero
-Jvp = Callable[[Sequence[np.ndarray | None]], Any]
+Jvp = Callable[[Sequence[Any]], Any]
 
 
 def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:

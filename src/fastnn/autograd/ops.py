@@ -7,14 +7,17 @@ input was broadcast.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .core import Axis, Tensor, _as_data, record
+from .graph import self_adjoint
 
 Gradients = tuple[Any, ...]
+Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
 
 
@@ -34,46 +37,47 @@ def _fit(gradient: Any, like: np.ndarray) -> Any:
     return gradient.sum(axis=(*range(extra), *stretched)).reshape(shape)
 
 
+def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Any:
+    """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each."""
+
+    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
+        return _fit(by_a(dy), a_) if needs[0] else None, _fit(by_b(dy), b_) if needs[1] else None
+
+    def jvp(tangents: Sequence[Any]) -> np.ndarray:
+        ta, tb = tangents
+        moved = by_b(tb) if ta is None else by_a(ta) if tb is None else by_a(ta) + by_b(tb)
+        return np.broadcast_to(moved, np.shape(y))
+
+    return record(name, y, (a, b), vjp, jvp)
+
+
+def _same(d: np.ndarray) -> np.ndarray:
+    return d
+
+
 def add(a: Any, b: Any) -> Any:
     """``a + b``."""
     a_, b_ = operand(a, "add"), operand(b, "add")
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return _fit(dy, a_) if needs[0] else None, _fit(dy, b_) if needs[1] else None
-
-    return record("add", a_ + b_, (a, b), vjp)
+    return _binary("add", a_ + b_, a, b, a_, b_, _same, _same)
 
 
 def subtract(a: Any, b: Any) -> Any:
     """``a - b``."""
     a_, b_ = operand(a, "subtract"), operand(b, "subtract")
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return _fit(dy, a_) if needs[0] else None, _fit(-dy, b_) if needs[1] else None
-
-    return record("subtract", a_ - b_, (a, b), vjp)
+    return _binary("subtract", a_ - b_, a, b, a_, b_, _same, np.negative)
 
 
 def multiply(a: Any, b: Any) -> Any:
     """``a * b``."""
     a_, b_ = operand(a, "multiply"), operand(b, "multiply")
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return _fit(dy * b_, a_) if needs[0] else None, _fit(dy * a_, b_) if needs[1] else None
-
-    return record("multiply", a_ * b_, (a, b), vjp)
+    return _binary("multiply", a_ * b_, a, b, a_, b_, lambda d: d * b_, lambda d: d * a_)
 
 
 def divide(a: Any, b: Any) -> Any:
     """``a / b``."""
     a_, b_ = operand(a, "divide"), operand(b, "divide")
     y = a_ / b_
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        scaled = dy / b_
-        return _fit(scaled, a_) if needs[0] else None, _fit(-scaled * y, b_) if needs[1] else None
-
-    return record("divide", y, (a, b), vjp)
+    return _binary("divide", y, a, b, a_, b_, lambda d: d / b_, lambda d: -(d / b_) * y)
 
 
 def power(a: Any, b: Any) -> Any:
@@ -81,50 +85,47 @@ def power(a: Any, b: Any) -> Any:
     a_, b_ = operand(a, "power"), operand(b, "power")
     y = a_**b_
 
-    def by_base(dy: np.ndarray) -> Any:
+    def by_base(d: np.ndarray) -> Any:
         # y = a^b: b·a^(b−1), without 0·∞ at a = 0, b = 0
         if type(b_) in _NUMBERS:
-            return np.zeros_like(dy) if b_ == 0 else dy * (b_ * a_ ** (b_ - 1))
-        return dy * (b_ * np.power(a_, np.where(b_ == 0, np.ones_like(b_), b_ - 1)))
+            return np.zeros_like(d) if b_ == 0 else d * (b_ * a_ ** (b_ - 1))
+        return d * (b_ * np.power(a_, np.where(b_ == 0, np.ones_like(b_), b_ - 1)))
 
-    def by_exponent(dy: np.ndarray) -> Any:
+    def by_exponent(d: np.ndarray) -> Any:
         # y = a^b: y·log a, without 0·(−∞) at a = 0
         flat = (np.equal(a_, 0)) & (b_ >= 0)
-        return dy * np.where(flat, np.zeros_like(y), y * np.log(np.where(flat, np.ones_like(a_), a_)))
+        return d * np.where(flat, np.zeros_like(y), y * np.log(np.where(flat, np.ones_like(a_), a_)))
 
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return _fit(by_base(dy), a_) if needs[0] else None, _fit(by_exponent(dy), b_) if needs[1] else None
-
-    return record("power", y, (a, b), vjp)
+    return _binary("power", y, a, b, a_, b_, by_base, by_exponent)
 
 
 def negative(x: Any) -> Any:
     """``-x``."""
-    return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,))
+    return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
 def exp(x: Any) -> Any:
     """e to the power of each element."""
     y = np.exp(operand(x, "exp"))
-    return record("exp", y, (x,), lambda dy, needs: (dy * y,))
+    return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
 def log(x: Any) -> Any:
     """The natural logarithm of each element."""
     x_ = operand(x, "log")
-    return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,))
+    return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
 def sqrt(x: Any) -> Any:
     """The square root of each element."""
     y = np.sqrt(operand(x, "sqrt"))
-    return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),))
+    return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
 def absolute(x: Any) -> Any:
     """The absolute value of each element; the derivative at 0 is 0."""
     x_ = operand(x, "absolute")
-    return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),))
+    return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
 def maximum(a: Any, b: Any) -> Any:
@@ -147,14 +148,10 @@ def where(condition: Any, a: Any, b: Any) -> Any:
 
 
 def _pick(name: str, y: Any, mask: Any, a: Any, b: Any, a_: Any, b_: Any) -> Any:
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        zero = np.zeros((), dy.dtype)
-        return (
-            _fit(np.where(mask, dy, zero), a_) if needs[0] else None,
-            _fit(np.where(mask, zero, dy), b_) if needs[1] else None,
-        )
-
-    return record(name, y, (a, b), vjp)
+    return _binary(
+        name, y, a, b, a_, b_,
+        lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d),
+    )  # fmt: skip
 
 
 def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -170,7 +167,11 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over an axis, several axes, or everything."""
     x_ = operand(x, "sum")
     axes = _axes(axis, x_.ndim)
-    return record("sum", x_.sum(axis=axes, keepdims=keepdims), (x,), lambda dy, needs: (_spread(dy, x_, axes),))
+
+    def total(v: np.ndarray) -> Any:
+        return v.sum(axis=axes, keepdims=keepdims)
+
+    return record("sum", total(x_), (x,), lambda dy, needs: (_spread(dy, x_, axes),), lambda t: total(t[0]))
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -178,8 +179,13 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x_ = operand(x, "mean")
     axes = _axes(axis, x_.ndim)
     count = math.prod(x_.shape[i] for i in axes)
-    y = x_.mean(axis=axes, keepdims=keepdims)
-    return record("mean", y, (x,), lambda dy, needs: (_spread(dy / count, x_, axes),))
+
+    def average(v: np.ndarray) -> Any:
+        return v.mean(axis=axes, keepdims=keepdims)
+
+    return record(
+        "mean", average(x_), (x,), lambda dy, needs: (_spread(dy / count, x_, axes),), lambda t: average(t[0])
+    )
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -188,12 +194,17 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     axes = _axes(axis, x_.ndim)
     count = math.prod(x_.shape[i] for i in axes) - ddof
 
+    scale = 2 / count if count > 0 else math.nan
+
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         # y = Σ(x − x̄)² / count
-        scale = 2 / count if count > 0 else math.nan
         return ((x_ - x_.mean(axis=axes, keepdims=True)) * _spread(dy * scale, x_, axes),)
 
-    return record("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp)
+    def jvp(tangents: Sequence[Any]) -> Any:
+        # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
+        return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
+
+    return record("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -209,12 +220,22 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     x_ = operand(x, name)
     axes = _axes(axis, x_.ndim)
+    order = [i for i in range(x_.ndim) if i not in axes] + list(axes)
+    y = reduce(x_, axis=axes, keepdims=keepdims)
+
+    def rows_of(v: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """One row for each result, and where in the rows of x the results are."""
+        count = np.size(y)
+        where = locate(x_.transpose(order).reshape(count, -1), axis=1)
+        return v.transpose(order).reshape(count, -1), (np.arange(count), where)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        order = [i for i in range(x_.ndim) if i not in axes] + list(axes)
-        rows = x_.transpose(order).reshape(dy.size, -1)
-        dx = np.zeros(rows.shape, dy.dtype)
-        dx[np.arange(dy.size), locate(rows, axis=1)] = dy.reshape(-1)
+        dx, best = rows_of(np.zeros(x_.shape, dy.dtype))
+        dx[best] = dy.reshape(-1)
         return (dx.reshape([x_.shape[i] for i in order]).transpose(np.argsort(order)),)
 
-    return record(name, reduce(x_, axis=axes, keepdims=keepdims), (x,), vjp)
+    def jvp(tangents: Sequence[Any]) -> Any:
+        rows, best = rows_of(tangents[0])
+        return rows[best].reshape(np.shape(y))
+
+    return record(name, y, (x,), vjp, jvp)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,22 @@ import numpy as np
 from .core import Tensor, raw, record
 from .ops import Gradients, operand
 
+Move = Callable[[np.ndarray], np.ndarray]
 _BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
 
 
 def _is_basic(index: Any) -> bool:
     items = index if type(index) is tuple else (index,)
     return all(isinstance(item, _BASIC) and item is not True and item is not False for item in items)
+
+
+def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Any:
+    """Record an operation that is linear: its tangent moves as the values do, its gradient moves ``back``."""
+    return record(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))
+
+
+def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
+    return np.zeros_like(like) if tangent is None else tangent
 
 
 def getitem(x: Tensor, index: Any) -> Any:
@@ -32,43 +42,43 @@ def getitem(x: Tensor, index: Any) -> Any:
             np.add.at(dx, index, dy)  # an element taken twice gets both gradients
         return (dx,)
 
-    return record("getitem", x_[index], (x,), vjp)
+    return record("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
 
 
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one extent may be -1."""
     x_ = operand(x, "reshape")
-    return record("reshape", x_.reshape(shape), (x,), lambda dy, needs: (dy.reshape(x_.shape),))
+    return _moved("reshape", x, x_, lambda v: v.reshape(shape), lambda dy: dy.reshape(x_.shape))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """The axes in another order, by default reversed."""
     x_ = operand(x, "transpose")
     back = None if axes is None else np.argsort([axis % x_.ndim for axis in axes])
-    return record("transpose", x_.transpose(axes), (x,), lambda dy, needs: (dy.transpose(back),))
+    return _moved("transpose", x, x_, lambda v: v.transpose(axes), lambda dy: dy.transpose(back))
 
 
 def swapaxes(x: Any, first: int, second: int) -> Any:
     """Two axes exchanged."""
     x_ = operand(x, "swapaxes")
-    return record("swapaxes", x_.swapaxes(first, second), (x,), lambda dy, needs: (dy.swapaxes(first, second),))
+    return _moved("swapaxes", x, x_, lambda v: v.swapaxes(first, second), lambda dy: dy.swapaxes(first, second))
 
 
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """Without axes of extent 1: all of them, or those named."""
     x_ = operand(x, "squeeze")
-    return record("squeeze", x_.squeeze(axis), (x,), lambda dy, needs: (dy.reshape(x_.shape),))
+    return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(x_.shape))
 
 
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """With new axes of extent 1 at the positions named."""
     x_ = operand(x, "expand_dims")
-    return record("expand_dims", np.expand_dims(x_, axis), (x,), lambda dy, needs: (dy.reshape(x_.shape),))
+    return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(x_.shape))
 
 
 def astype(x: Any, dtype: Any) -> Any:
     """In another dtype; the gradient comes back in the old one."""
-    return record("astype", operand(x, "astype").astype(dtype), (x,), lambda dy, needs: (dy,))
+    return _moved("astype", x, operand(x, "astype"), lambda v: v.astype(dtype), lambda dy: dy)
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
@@ -89,7 +99,10 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
         ends = np.cumsum([array.shape[axis] for array in arrays[:-1]])
         return tuple(part if need else None for part, need in zip(np.split(dy, ends, axis), needs, strict=True))
 
-    return record("concatenate", y, inputs, vjp)
+    def jvp(tangents: Sequence[Any]) -> np.ndarray:
+        return np.concatenate([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
+
+    return record("concatenate", y, inputs, vjp, jvp)
 
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
@@ -102,10 +115,14 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     (2, 2)
     """
     inputs = tuple(tensors)
-    y = np.stack([operand(x, "stack") for x in inputs], axis=axis)
+    arrays = [operand(x, "stack") for x in inputs]
+    y = np.stack(arrays, axis=axis)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         parts = np.moveaxis(dy, axis, 0)
         return tuple(part if need else None for part, need in zip(parts, needs, strict=True))
 
-    return record("stack", y, inputs, vjp)
+    def jvp(tangents: Sequence[Any]) -> np.ndarray:
+        return np.stack([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
+
+    return record("stack", y, inputs, vjp, jvp)
