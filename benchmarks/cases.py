@@ -102,6 +102,10 @@ CONVOLUTIONS = [
         "conv1d", "9 32×64×512 → 64", [(32, 64, 512), (64, 64, 9), (64,)],
         lambda F, x, w, b: F.conv1d(x, w, b, 1, 4), flops=(2.0 * 32 * 64 * 512 * 64 * 9, 4.0 * 32 * 64 * 512 * 64 * 9),
     ),
+    _call_case(
+        "conv3d", "3×3×3 4×32×8×28² → 32", [(4, 32, 8, 28, 28), (32, 32, 3, 3, 3), (32,)],
+        lambda F, x, w, b: F.conv3d(x, w, b, 1, 1), flops=(2.0 * 4 * 32 * 8 * 28**2 * 32 * 27, 4.0 * 4 * 32 * 8 * 28**2 * 32 * 27),
+    ),
 ]  # fmt: skip
 
 PRODUCTS = [
@@ -141,6 +145,10 @@ def _pool(op: str, label: str, call: Call, out: int, saved: bool = False, **colu
     return _memory(op, f"{label} 32×64×56²", IMAGE, 32 * 64 * out * out, call, saved=saved, **columns)
 
 
+def _volume_pool(op: str, label: str, call: Call, out: int, saved: bool = False) -> Case:
+    return _memory(op, f"{label} 8×32×8×28²", (8, 32, 8, 28, 28), 8 * 32 * out, call, saved=saved)
+
+
 POOLS = [
     _pool("max_pool2d", "2×2", lambda F, x: F.max_pool2d(x, 2), 28, table=True),
     _pool("max_pool2d", "3×3 s2", lambda F, x: F.max_pool2d(x, 3, 2, 1), 28, table=True),
@@ -148,6 +156,11 @@ POOLS = [
     _pool("lp_pool2d", "p=2 2×2", lambda F, x: F.lp_pool2d(x, 2, 2), 28, saved=True),
     _pool("adaptive_avg_pool2d", "1", lambda F, x: F.adaptive_avg_pool2d(x, 1), 1),
     _pool("adaptive_max_pool2d", "7", lambda F, x: F.adaptive_max_pool2d(x, 7), 7),
+    _volume_pool("max_pool3d", "2×2×2", lambda F, x: F.max_pool3d(x, 2), 4 * 14 * 14),
+    _volume_pool("avg_pool3d", "2×2×2", lambda F, x: F.avg_pool3d(x, 2), 4 * 14 * 14),
+    _volume_pool("lp_pool3d", "p=2 2×2×2", lambda F, x: F.lp_pool3d(x, 2, 2), 4 * 14 * 14, saved=True),
+    _volume_pool("adaptive_avg_pool3d", "1", lambda F, x: F.adaptive_avg_pool3d(x, 1), 1),
+    _volume_pool("adaptive_max_pool3d", "4", lambda F, x: F.adaptive_max_pool3d(x, 4), 64),
     _memory("max_pool1d", "2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.max_pool1d(x, 2), saved=False),
     _memory("avg_pool1d", "2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.avg_pool1d(x, 2), saved=False),
     _memory("lp_pool1d", "p=2 2 32×64×1024", (32, 64, 1024), 32 * 64 * 512, lambda F, x: F.lp_pool1d(x, 2, 2)),

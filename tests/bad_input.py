@@ -15,7 +15,7 @@ def _f(*shape: int) -> np.ndarray:
     return np.abs(np.asarray(_rng.standard_normal(shape), np.float32)) + np.float32(0.1)
 
 
-_x3, _x4 = _f(2, 2, 5), _f(2, 2, 4, 4)
+_x3, _x4, _x5 = _f(2, 2, 5), _f(2, 2, 4, 4), _f(2, 2, 3, 4, 4)
 _class = np.array([0, 1, 2])
 
 _window: dict[str, Any] = {"stride": 2, "padding": 0, "ceil_mode": False}
@@ -60,26 +60,38 @@ LEGAL: dict[str, dict[str, Any]] = {
     "conv1d_backward": {"dy": _f(2, 2, 3), "x": _x3, "weight": _f(2, 2, 3), **_conv},
     "conv2d": {"x": _x4, "weight": _f(2, 2, 3, 3), "bias": _f(2), **_conv},
     "conv2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "weight": _f(2, 2, 3, 3), **_conv},
+    "conv3d": {"x": _x5, "weight": _f(2, 2, 2, 3, 3), "bias": _f(2), **_conv},
+    "conv3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "weight": _f(2, 2, 2, 3, 3), **_conv},
     "max_pool1d": {"x": _x3, **_max, "return_indices": False},
     "max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_max, "indices": None},
     "max_pool2d": {"x": _x4, **_max, "return_indices": True},
     "max_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, **_max, "indices": None},
+    "max_pool3d": {"x": _x5, **_max, "return_indices": True},
+    "max_pool3d_backward": {"dy": _f(2, 2, 1, 2, 2), "x": _x5, **_max, "indices": None},
     "avg_pool1d": {"x": _x3, **_avg},
     "avg_pool1d_backward": {"dy": _f(2, 2, 2), "x_shape": _x3.shape, **_avg},
     "avg_pool2d": {"x": _x4, **_avg},
     "avg_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x_shape": _x4.shape, **_avg},
+    "avg_pool3d": {"x": _x5, **_avg},
+    "avg_pool3d_backward": {"dy": _f(2, 2, 1, 2, 2), "x_shape": _x5.shape, **_avg},
     "lp_pool1d": {"x": _x3, **_lp},
     "lp_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_lp},
     "lp_pool2d": {"x": _x4, **_lp},
     "lp_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, **_lp},
+    "lp_pool3d": {"x": _x5, **_lp},
+    "lp_pool3d_backward": {"dy": _f(2, 2, 1, 2, 2), "x": _x5, **_lp},
     "adaptive_avg_pool1d": {"x": _x3, "output_size": 2},
     "adaptive_avg_pool1d_backward": {"dy": _f(2, 2, 2), "x_shape": _x3.shape, "output_size": 2},
     "adaptive_avg_pool2d": {"x": _x4, "output_size": 2},
     "adaptive_avg_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x_shape": _x4.shape, "output_size": 2},
+    "adaptive_avg_pool3d": {"x": _x5, "output_size": 2},
+    "adaptive_avg_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x_shape": _x5.shape, "output_size": 2},
     "adaptive_max_pool1d": {"x": _x3, "output_size": 2, "return_indices": False},
     "adaptive_max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, "output_size": 2, "indices": None},
     "adaptive_max_pool2d": {"x": _x4, "output_size": 2, "return_indices": True},
     "adaptive_max_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "output_size": 2, "indices": None},
+    "adaptive_max_pool3d": {"x": _x5, "output_size": 2, "return_indices": True},
+    "adaptive_max_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "output_size": 2, "indices": None},
     "batch_norm": {
         "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "training": True, "momentum": 0.9,
     },

@@ -67,6 +67,23 @@ def conv1d() -> list[Sample]:
     return samples
 
 
+def conv3d() -> list[Sample]:
+    v = Values("grid conv3d")
+    choices = product(
+        kernel=((1, 1, 1), (2, 2, 2), (3, 1, 2)),
+        stride=(1, (1, 2, 3)),
+        padding=(0, (1, 0, 2), ((1, 0), (0, 2), (1, 1)), "same", "full"),
+        dilation=(1, (2, 1, 2)),
+        groups=(1, 2),
+    )
+    samples = []
+    for i, options in enumerate(choices):
+        kernel = options.pop("kernel")
+        if _fits((4, 5, 6), kernel, options["padding"], options["dilation"]):
+            samples.append(conv_sample(v, (2, 2, 4, 5, 6), 4, kernel, bias=i % 2 == 0, **options))
+    return samples
+
+
 def _legal_padding(options: dict[str, Any], rank: int) -> bool:
     """PyTorch's rule: at most half the kernel."""
     kernel, padding = _pairs(options["kernel_size"], rank), _pairs(options.get("padding", 0), rank)
@@ -105,6 +122,13 @@ def max_pool1d() -> list[Sample]:
     )  # fmt: skip
 
 
+def max_pool3d() -> list[Sample]:
+    return _pool(
+        "max_pool3d", (1, 2, 5, 6, 7), kernel_size=(1, 2, (3, 2, 1), 3), stride=(None, 1, (2, 1, 3)),
+        padding=(0, 1, (1, 0, 0)), dilation=(1, (1, 2, 1)), ceil_mode=(False, True), return_indices=(False, True),
+    )  # fmt: skip
+
+
 def avg_pool2d() -> list[Sample]:
     return _pool(
         "avg_pool2d",
@@ -124,6 +148,13 @@ def avg_pool1d() -> list[Sample]:
     )  # fmt: skip
 
 
+def avg_pool3d() -> list[Sample]:
+    return _pool(
+        "avg_pool3d", (1, 2, 5, 6, 7), kernel_size=(1, 2, (3, 2, 1), 3), stride=(None, 1, (2, 1, 3)),
+        padding=(0, 1, (1, 0, 0)), ceil_mode=(False, True), count_include_pad=(False, True),
+    )  # fmt: skip
+
+
 def lp_pool2d() -> list[Sample]:
     return _pool(
         "lp_pool2d", (2, 2, 7, 9), norm_type=(1, 2, 3, 2.5), kernel_size=(1, 2, (3, 2)), stride=(None, 1, (2, 3)),
@@ -138,10 +169,24 @@ def lp_pool1d() -> list[Sample]:
     )  # fmt: skip
 
 
+def lp_pool3d() -> list[Sample]:
+    return _pool(
+        "lp_pool3d", (1, 2, 5, 6, 7), norm_type=(1, 2, 2.5), kernel_size=(1, 2, (3, 2, 1)), stride=(None, (2, 1, 3)),
+        ceil_mode=(False, True),
+    )  # fmt: skip
+
+
 def adaptive_pool() -> list[Sample]:
     v = Values("grid adaptive_pool")
     sizes = [1, 2, 3, 5, (1, 4), (9, 2), (None, 3), (7, 8)]
     return [Sample((v.normal(2, 3, *image),), {"output_size": s}) for image in ((7, 8), (1, 5), (12, 3)) for s in sizes]
+
+
+def adaptive_pool3d() -> list[Sample]:
+    v = Values("grid adaptive_pool3d")
+    sizes = [1, 2, 3, (1, 4, 2), (None, 3, 5), (4, 7, 8)]
+    images = ((4, 7, 8), (1, 5, 3))
+    return [Sample((v.normal(2, 2, *image),), {"output_size": s}) for image in images for s in sizes]
 
 
 def _parameters(v: Values, present: str, *shape: int) -> tuple[np.ndarray | None, np.ndarray | None]:

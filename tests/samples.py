@@ -181,6 +181,25 @@ def conv2d() -> list[Sample]:
     return [*samples, Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True)]
 
 
+def conv3d() -> list[Sample]:
+    v = Values("conv3d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1, 1), 1, (1, 1, 1), {}),
+        ((0, 2, 3, 4, 4), 3, (3, 3, 3), {"padding": 1}),
+        ((2, 3, 4, 7, 9), 4, (3, 3, 3), {"padding": 1}),
+        ((1, 16, 5, 8, 17), 16, (3, 3, 3), {"padding": "same"}),
+        ((2, 3, 6, 9, 10), 5, (3, 2, 4), {"stride": (2, 3, 1), "padding": (1, 0, 2)}),
+        ((1, 4, 7, 8, 6), 6, (2, 3, 2), {"dilation": (3, 2, 1), "groups": 2, "padding": ((1, 2), (0, 1), (2, 0))}),
+        ((2, 4, 5, 5, 33), 8, (1, 3, 3), {"groups": 4, "padding": "full", "stride": 2}),
+        ((3, 17, 4, 3, 5), 33, (1, 1, 1), {"stride": (1, 2, 2)}),
+        ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
+    ]
+    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+    x = v.normal(1, 2, 4, 5, 18)
+    x[0, 1, 2, 3, 4], x[0, 0, 0, 0, 0], x[0, 1, 3, 4, 17] = np.nan, np.inf, 1e-40
+    return [*samples, Sample((x, v.positive(3, 2, 2, 3, 3), v.normal(3)), {"padding": 1}, special=True)]
+
+
 # ---- pooling ------------------------------------------------------------------------------------------------------
 
 _POOL1D: list[tuple[tuple[int, ...], dict[str, Any]]] = [
@@ -212,24 +231,39 @@ _POOL2D: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 ]
 
 
+_POOL3D: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((1, 1, 1, 1, 1), {"kernel_size": 1}),
+    ((0, 2, 4, 6, 6), {"kernel_size": 2}),
+    ((2, 3, 4, 6, 9), {"kernel_size": 2}),
+    ((1, 2, 5, 7, 33), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((2, 2, 3, 9, 6), {"kernel_size": (1, 3, 2), "stride": (1, 2, 3), "ceil_mode": True}),
+    ((1, 3, 6, 5, 12), {"kernel_size": (5, 3, 5), "stride": 1, "padding": (2, 1, 2)}),
+    ((1, 1, 9, 8, 9), {"kernel_size": (7, 6, 8)}),
+    ((2, 2, 4, 5, 7), {"kernel_size": 2, "stride": 3, "padding": ((0, 1), (1, 0), (1, 1))}),
+]
+_POOLS = {1: _POOL1D, 2: _POOL2D, 3: _POOL3D}
+# Shapes for what has to be tried on one shape only, by rank.
+_SHAPES = {1: (2, 3, 40), 2: (2, 3, 9, 21), 3: (2, 2, 5, 6, 13)}
+
+
 def _pool(name: str, rank: int, extra: list[tuple[tuple[int, ...], dict[str, Any]]], **options: Any) -> list[Sample]:
     v = Values(name)
-    rows = (_POOL1D if rank == 1 else _POOL2D) + extra
+    rows = _POOLS[rank] + extra
     samples = [Sample((v.normal(*x),), options | o) for x, o in rows]
-    shape = (2, 3, 40) if rank == 1 else (2, 3, 9, 21)
+    shape = _SHAPES[rank]
     tied = Sample((v.ties(*shape),), {"kernel_size": 3, "stride": 2, **options}, note="ties")
     return [*samples, tied, Sample((v.with_specials(*shape),), {"kernel_size": 2, **options}, special=True)]
 
 
 def _max_pool(rank: int) -> list[Sample]:
-    shape = (2, 3, 26) if rank == 1 else (2, 3, 13, 20)
+    shape = _SHAPES[rank]
     extra: list[Any] = [
         (shape, {"kernel_size": 3, "dilation": 2, "padding": 1}),
-        (shape, {"kernel_size": 2, "dilation": 5, "stride": 1}),
+        (shape, {"kernel_size": 2, "dilation": 4, "stride": 1}),
         (shape, {"kernel_size": 3, "stride": 2, "padding": 1, "return_indices": True}),
         (shape, {"kernel_size": 2, "ceil_mode": True, "return_indices": True}),
     ]
-    nan = np.full((1, 2, 8) if rank == 1 else (1, 2, 4, 8), np.nan)
+    nan = np.full((1, 2, *(2, 4, 8)[-rank:]), np.nan)
     low = np.full_like(nan, -np.inf)
     options = {"kernel_size": 3, "stride": 2, "padding": 1}
     return [
@@ -240,7 +274,7 @@ def _max_pool(rank: int) -> list[Sample]:
 
 
 def _avg_pool(rank: int) -> list[Sample]:
-    shape = (2, 3, 26) if rank == 1 else (2, 3, 13, 20)
+    shape = _SHAPES[rank]
     extra: list[Any] = [
         (shape, {"kernel_size": k, "stride": 2, "padding": p, "ceil_mode": ceil, "count_include_pad": count})
         for k, p, ceil, count in itertools.product((2, 3), (0, 1), (False, True), (False, True))
@@ -250,9 +284,9 @@ def _avg_pool(rank: int) -> list[Sample]:
 
 def _lp_pool(rank: int) -> list[Sample]:
     v = Values(f"lp_pool{rank}d")
-    rows = _POOL1D if rank == 1 else _POOL2D
+    rows = _POOLS[rank]
     samples = [Sample((v.normal(*x),), {"norm_type": (2, 3, 1, 1.5)[i % 4], **o}) for i, (x, o) in enumerate(rows)]
-    shape = (1, 2, 12) if rank == 1 else (1, 2, 6, 12)
+    shape = (1, 2, *(4, 6, 12)[-rank:])
     zero = Sample((np.zeros(shape),), {"norm_type": 2, "kernel_size": 2}, note="zeros")
     nan = v.with_specials(*shape, specials=[np.nan, np.inf, 0.0])
     return [*samples, zero, Sample((nan,), {"norm_type": 2, "kernel_size": 2}, special=True)]
@@ -260,15 +294,20 @@ def _lp_pool(rank: int) -> list[Sample]:
 
 def _adaptive_pool(name: str, rank: int) -> list[Sample]:
     v = Values(f"{name}{rank}d")
-    rows: list[Any] = [
-        ((1, 1, 1), 1), ((0, 2, 6), 2), ((2, 3, 17), 1), ((2, 3, 17), 5), ((2, 3, 4), 7), ((1, 2, 64), 64),
-    ] if rank == 1 else [
-        ((1, 1, 1, 1), 1), ((0, 2, 6, 5), 2), ((2, 3, 7, 7), 1), ((2, 35, 8, 8), 1), ((2, 3, 17, 13), (5, 3)),
-        ((2, 3, 4, 3), (7, 2)), ((1, 2, 9, 64), (None, 16)), ((1, 2, 30, 31), 7),
-    ]  # fmt: skip
-    samples = [Sample((v.normal(*x),), {"output_size": o}) for x, o in rows]
-    shape = (2, 3, 20) if rank == 1 else (2, 3, 9, 11)
-    size = 7 if rank == 1 else (4, 3)
+    rows: dict[int, list[Any]] = {
+        1: [((1, 1, 1), 1), ((0, 2, 6), 2), ((2, 3, 17), 1), ((2, 3, 17), 5), ((2, 3, 4), 7), ((1, 2, 64), 64)],
+        2: [
+            ((1, 1, 1, 1), 1), ((0, 2, 6, 5), 2), ((2, 3, 7, 7), 1), ((2, 35, 8, 8), 1), ((2, 3, 17, 13), (5, 3)),
+            ((2, 3, 4, 3), (7, 2)), ((1, 2, 9, 64), (None, 16)), ((1, 2, 30, 31), 7),
+        ],
+        3: [
+            ((1, 1, 1, 1, 1), 1), ((0, 2, 3, 6, 5), 2), ((2, 3, 3, 7, 7), 1), ((2, 3, 9, 7, 5), (5, 3, 2)),
+            ((2, 2, 2, 4, 3), (3, 7, 2)), ((1, 2, 5, 6, 33), (None, 4, 16)),
+        ],
+    }  # fmt: skip
+    samples = [Sample((v.normal(*x),), {"output_size": o}) for x, o in rows[rank]]
+    shape = _SHAPES[rank]
+    size = (3, 4, 7)[-rank:]
     samples.append(Sample((v.ties(*shape),), {"output_size": size}, note="ties"))
     nan = v.with_specials(*shape, specials=[np.nan, np.inf, -np.inf, 1e-40])
     return [*samples, Sample((nan,), {"output_size": size}, special=True)]
@@ -282,12 +321,20 @@ def max_pool2d() -> list[Sample]:
     return _max_pool(2)
 
 
+def max_pool3d() -> list[Sample]:
+    return _max_pool(3)
+
+
 def avg_pool1d() -> list[Sample]:
     return _avg_pool(1)
 
 
 def avg_pool2d() -> list[Sample]:
     return _avg_pool(2)
+
+
+def avg_pool3d() -> list[Sample]:
+    return _avg_pool(3)
 
 
 def lp_pool1d() -> list[Sample]:
@@ -298,6 +345,10 @@ def lp_pool2d() -> list[Sample]:
     return _lp_pool(2)
 
 
+def lp_pool3d() -> list[Sample]:
+    return _lp_pool(3)
+
+
 def adaptive_avg_pool1d() -> list[Sample]:
     return _adaptive_pool("adaptive_avg_pool", 1)
 
@@ -306,9 +357,17 @@ def adaptive_avg_pool2d() -> list[Sample]:
     return _adaptive_pool("adaptive_avg_pool", 2)
 
 
+def adaptive_avg_pool3d() -> list[Sample]:
+    return _adaptive_pool("adaptive_avg_pool", 3)
+
+
 def adaptive_max_pool1d() -> list[Sample]:
     return _adaptive_pool("adaptive_max_pool", 1)
 
 
 def adaptive_max_pool2d() -> list[Sample]:
     return _adaptive_pool("adaptive_max_pool", 2)
+
+
+def adaptive_max_pool3d() -> list[Sample]:
+    return _adaptive_pool("adaptive_max_pool", 3)

@@ -13,7 +13,7 @@ def _x(*shape, seed=0, dtype=np.float64):
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-IMAGE, SIGNAL, ROWS = (2, 4, 6, 5), (2, 4, 9), (5, 4)
+VOLUME, IMAGE, SIGNAL, ROWS = (2, 4, 3, 5, 4), (2, 4, 6, 5), (2, 4, 9), (5, 4)
 LAYERS = [
     (lambda: nn.Linear(4, 3, dtype=float, rng=0), ROWS, lambda m, x: F.linear(x, m.weight, m.bias)),
     (lambda: nn.Linear(4, 3, bias=False, dtype=float, rng=0), (2, 3, 4), lambda m, x: F.linear(x, m.weight)),
@@ -32,16 +32,31 @@ LAYERS = [
         IMAGE,
         lambda m, x: F.conv2d(x, m.weight, None, 1, "same", 1, 4),
     ),
+    (
+        lambda: nn.Conv3d(4, 2, (2, 3, 1), (1, 2, 1), "same", groups=2, dtype=float, rng=0),
+        VOLUME,
+        lambda m, x: F.conv3d(x, m.weight, m.bias, (1, 2, 1), "same", 1, 2),
+    ),
     (lambda: nn.MaxPool1d(3, 2, 1), SIGNAL, lambda m, x: F.max_pool1d(x, 3, 2, 1)),
     (lambda: nn.MaxPool2d(2, dilation=2, ceil_mode=True), IMAGE, lambda m, x: F.max_pool2d(x, 2, 2, 0, 2, True)),
+    (lambda: nn.MaxPool3d((1, 2, 2), 1), VOLUME, lambda m, x: F.max_pool3d(x, (1, 2, 2), 1)),
     (lambda: nn.AvgPool1d(2), SIGNAL, lambda m, x: F.avg_pool1d(x, 2)),
     (lambda: nn.AvgPool2d(3, 2, 1, True, False), IMAGE, lambda m, x: F.avg_pool2d(x, 3, 2, 1, True, False)),
+    (lambda: nn.AvgPool3d(2, 1), VOLUME, lambda m, x: F.avg_pool3d(x, 2, 1)),
     (lambda: nn.LPPool1d(2, 3), SIGNAL, lambda m, x: F.lp_pool1d(x, 2, 3)),
     (lambda: nn.LPPool2d(3.0, 2, 1), IMAGE, lambda m, x: F.lp_pool2d(x, 3.0, 2, 1)),
+    (lambda: nn.LPPool3d(2, 2), VOLUME, lambda m, x: F.lp_pool3d(x, 2, 2)),
     (lambda: nn.AdaptiveAvgPool1d(4), SIGNAL, lambda m, x: F.adaptive_avg_pool1d(x, 4)),
     (lambda: nn.AdaptiveAvgPool2d(1), IMAGE, lambda m, x: F.adaptive_avg_pool2d(x, 1)),
+    (lambda: nn.AdaptiveAvgPool3d((1, 2, 3)), VOLUME, lambda m, x: F.adaptive_avg_pool3d(x, (1, 2, 3))),
     (lambda: nn.AdaptiveMaxPool1d(2), SIGNAL, lambda m, x: F.adaptive_max_pool1d(x, 2)),
     (lambda: nn.AdaptiveMaxPool2d((2, 3)), IMAGE, lambda m, x: F.adaptive_max_pool2d(x, (2, 3))),
+    (lambda: nn.AdaptiveMaxPool3d(2), VOLUME, lambda m, x: F.adaptive_max_pool3d(x, 2)),
+    (
+        lambda: nn.BatchNorm3d(4, dtype=float),
+        VOLUME,
+        lambda m, x: F.batch_norm(x, None, None, m.weight, m.bias, True),
+    ),
     (
         lambda: nn.BatchNorm1d(4, dtype=float),
         ROWS,
@@ -60,6 +75,7 @@ LAYERS = [
     ),
     (lambda: nn.InstanceNorm1d(4), SIGNAL, lambda m, x: F.instance_norm(x)),
     (lambda: nn.InstanceNorm2d(4, affine=True, dtype=float), IMAGE, lambda m, x: F.instance_norm(x, m.weight, m.bias)),
+    (lambda: nn.InstanceNorm3d(4), VOLUME, lambda m, x: F.instance_norm(x)),
     (lambda: nn.GroupNorm(2, 4, dtype=float), IMAGE, lambda m, x: F.group_norm(x, 2, m.weight, m.bias)),
     (lambda: nn.ReLU(), IMAGE, lambda m, x: F.relu(x)),
     (lambda: nn.LeakyReLU(0.2), IMAGE, lambda m, x: F.leaky_relu(x, 0.2)),
@@ -116,6 +132,8 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
             r"BatchNorm2d: expected \(N, C, H, W\) with C=4, got x of shape \(2, 4, 5\)",
         ),
         (lambda: nn.BatchNorm1d(4)(_x(2, 3)), "BatchNorm1d: expected"),
+        (lambda: nn.BatchNorm3d(4)(_x(*IMAGE)), r"BatchNorm3d: expected \(N, C, D, H, W\)"),
+        (lambda: nn.Conv3d(4, 6, (3, 3)), "Conv3d: kernel_size"),
         (lambda: nn.InstanceNorm2d(4)(_x(2, 4)), "InstanceNorm2d: expected"),
         (lambda: nn.Flatten(2, 1)(_x(2, 4, 3)), "Flatten: x of shape"),
         (lambda: nn.Flatten()(_x(2)), "Flatten: x of shape"),

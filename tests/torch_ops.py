@@ -52,6 +52,7 @@ def _conv(convolve: Any) -> Callable[..., Any]:
 
 conv1d = _conv(tf.conv1d)
 conv2d = _conv(tf.conv2d)
+conv3d = _conv(tf.conv3d)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -66,26 +67,29 @@ def max_pool1d(x: Any, kernel_size: Any, **options: Any) -> Any:
     return tf.max_pool1d(x, kernel_size, **options)
 
 
-def max_pool2d(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
-    if _by_side(padding):
-        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1), value=-np.inf)
-        padding = 0
-    return tf.max_pool2d(x, kernel_size, padding=padding, **options)
+def _pool(pool: Any, fill: float) -> Callable[..., Any]:
+    def padded(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
+        if _by_side(padding):
+            x = tf.pad(x, _sides(padding, x.shape[2:], (1,) * (x.ndim - 2), 1, 1), value=fill)
+            padding = 0
+        return pool(x, kernel_size, padding=padding, **options)
+
+    return padded
 
 
-def avg_pool2d(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
-    if _by_side(padding):
-        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1))
-        padding = 0
-    return tf.avg_pool2d(x, kernel_size, padding=padding, **options)
+max_pool2d, max_pool3d = _pool(tf.max_pool2d, -np.inf), _pool(tf.max_pool3d, -np.inf)
+avg_pool2d, avg_pool3d = _pool(tf.avg_pool2d, 0.0), _pool(tf.avg_pool3d, 0.0)
 
 
-def lp_pool2d(x: Any, norm_type: float, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
-    if _by_side(padding):
-        x = tf.pad(x, _sides(padding, x.shape[2:], (1, 1), 1, 1))
-        padding = 0
-    sums = tf.avg_pool2d(x.abs() ** norm_type, kernel_size, padding=padding, divisor_override=1, **options)
-    return torch.where(sums > 0, sums, 1.0) ** (1 / norm_type) * (sums > 0)
+def _lp_pool(average: Any) -> Callable[..., Any]:
+    def norm(x: Any, norm_type: float, kernel_size: Any, **options: Any) -> Any:
+        sums = average(x.abs() ** norm_type, kernel_size, divisor_override=1, **options)
+        return torch.where(sums > 0, sums, 1.0) ** (1 / norm_type) * (sums > 0)
+
+    return norm
+
+
+lp_pool2d, lp_pool3d = _lp_pool(avg_pool2d), _lp_pool(avg_pool3d)
 
 
 def lp_pool1d(x: Any, norm_type: float, kernel_size: int, stride: Any = None, padding: int = 0, **options: Any) -> Any:

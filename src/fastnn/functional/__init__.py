@@ -7,14 +7,15 @@ import types
 
 from .activation import *
 from .adaptive_pool import *
+from .avg_pool import *
 from .conv import *
 from .dropout import *
 from .linear import *
 from .loss import *
 from .lp_pool import *
+from .max_pool import *
 from .norm import *
 from .optim import *
-from .pool import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

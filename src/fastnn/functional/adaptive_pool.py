@@ -1,4 +1,4 @@
-"""Adaptive pooling in one and two dimensions: the windows follow from the output size (SPEC A4)."""
+"""Adaptive pooling in one, two and three dimensions: the windows follow from the output size (SPEC A4)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._spatial import sections
 from ._tangents import at
 
 __all__ = [
@@ -15,10 +16,14 @@ __all__ = [
     "adaptive_avg_pool1d_backward",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool3d",
+    "adaptive_avg_pool3d_backward",
     "adaptive_max_pool1d",
     "adaptive_max_pool1d_backward",
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_backward",
+    "adaptive_max_pool3d",
+    "adaptive_max_pool3d_backward",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -72,29 +77,133 @@ def _adaptive_max_pool_backward(op: str, rank: int, dy: Any, x: Any, output_size
     return ops.adaptive_max_pool_backward(g, dy, index)  # type: ignore[no-any-return]
 
 
+_AVG = """
+Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
+average pooling.
+
+Parameters
+----------
+x : array_like or Tensor, shape (n, c, {size})
+    The {inputs}, float32 or float64.
+output_size : {sizes}
+    Size of the output; None keeps that of ``x``.
+
+Returns
+-------
+ndarray or Tensor, shape (n, c, {out})
+    The means; a tensor if ``x`` is one.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
+ValueError
+    For a wrong shape, or an output size below 1.
+"""
+
+_AVG_BACKWARD = """
+Parameters
+----------
+dy : array_like, shape (n, c, {out})
+    The gradient of the output.
+x_shape : tuple of int, or ndarray
+    The shape of what `{op}` got, or the array itself.
+output_size
+    What `{op}` got.
+
+Returns
+-------
+ndarray, shape (n, c, {size})
+    The gradient of ``x``.
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and if ``dy`` has not the shape of its output.
+"""
+
+_MAX = """
+The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
+
+Parameters
+----------
+x : array_like or Tensor, shape (n, c, {size})
+    The {inputs}, float32 or float64.
+output_size : {sizes}
+    Size of the output; None keeps that of ``x``.
+return_indices : bool
+    Also return where each maximum was.
+
+Returns
+-------
+y : ndarray or Tensor, shape (n, c, {out})
+    The maxima, NaN where a window holds one; a tensor if ``x`` is one. Among equals the first counts.
+indices : ndarray of int64, shape (n, c, {out})
+    Flat positions ``{position}`` in the {input}; with ``return_indices`` only.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
+ValueError
+    For a wrong shape, or an output size below 1.
+"""
+
+_MAX_BACKWARD = """
+Parameters
+----------
+dy : array_like, shape (n, c, {out})
+    The gradient of the output.
+x : array_like, shape (n, c, {size})
+    What `{op}` got; where ``indices`` are given its shape is enough.
+output_size
+    What `{op}` got.
+indices : array_like of int, optional
+    What `{op}` returned with ``return_indices=True``; else they are computed again.
+
+Returns
+-------
+ndarray, shape (n, c, {size})
+    The gradient of ``x``.
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, if ``dy`` has not the shape of its output, and if an index lies outside its window.
+"""
+
+
+@sections(_AVG, 1)
+def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
+    """Mean of each of ``output_size`` windows of sequences (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2)
+    array([[[2., 4.]]])
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
+
+
+@sections(_AVG_BACKWARD, 1)
+def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
+    """Gradient of `adaptive_avg_pool1d` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_avg_pool1d_backward(np.array([[[2.0, 4.0]]]), (1, 1, 3), 2)
+    array([[[1., 3., 2.]]])
+    """
+    return _adaptive_avg_pool_backward("adaptive_avg_pool1d_backward", 1, dy, x_shape, output_size)
+
+
+@sections(_AVG, 2)
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
-    """Mean of each of ``output_size`` windows; size 1 is global average pooling (SPEC A4).
-
-    Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``.
-
-    Parameters
-    ----------
-    x : array_like or Tensor, shape (n, c, h, w)
-        The images, float32 or float64.
-    output_size : int or (int or None, int or None)
-        Size of the output; None keeps that of ``x``.
-
-    Returns
-    -------
-    ndarray or Tensor, shape (n, c, oh, ow)
-        The means; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For a wrong shape, or an output size below 1.
+    """Mean of each of ``output_size`` windows of images (SPEC A4).
 
     Examples
     --------
@@ -106,27 +215,9 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     return _adaptive_avg_pool("adaptive_avg_pool2d", 2, x, output_size)
 
 
+@sections(_AVG_BACKWARD, 2)
 def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
     """Gradient of `adaptive_avg_pool2d` (SPEC A4).
-
-    Parameters
-    ----------
-    dy : array_like, shape (n, c, oh, ow)
-        The gradient of the output.
-    x_shape : tuple of int, or ndarray
-        The shape of what `adaptive_avg_pool2d` got, or the array itself.
-    output_size
-        What `adaptive_avg_pool2d` got.
-
-    Returns
-    -------
-    ndarray, shape (n, c, h, w)
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `adaptive_avg_pool2d`, and if ``dy`` has not the shape of its output.
 
     Examples
     --------
@@ -139,57 +230,66 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
     return _adaptive_avg_pool_backward("adaptive_avg_pool2d_backward", 2, dy, x_shape, output_size)
 
 
-def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
-    """Mean of each window of sequences (n, c, w): `adaptive_avg_pool2d` with one spatial axis (SPEC A4).
+@sections(_AVG, 3)
+def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
+    """Mean of each of ``output_size`` windows of volumes (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.adaptive_avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2)
-    array([[[2., 4.]]])
+    >>> F.adaptive_avg_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, None))
+    array([[[[[3., 4.]]]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
+    return _adaptive_avg_pool("adaptive_avg_pool3d", 3, x, output_size)
 
 
-def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
-    """Gradient of `adaptive_avg_pool1d`, as `adaptive_avg_pool2d_backward` (SPEC A4).
+@sections(_AVG_BACKWARD, 3)
+def adaptive_avg_pool3d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
+    """Gradient of `adaptive_avg_pool3d` (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.adaptive_avg_pool1d_backward(np.array([[[2.0, 4.0]]]), (1, 1, 3), 2)
-    array([[[1., 3., 2.]]])
+    >>> F.adaptive_avg_pool3d_backward(np.ones((1, 1, 1, 1, 1)), (1, 1, 1, 2, 2), 1)
+    array([[[[[0.25, 0.25],
+              [0.25, 0.25]]]]])
     """
-    return _adaptive_avg_pool_backward("adaptive_avg_pool1d_backward", 1, dy, x_shape, output_size)
+    return _adaptive_avg_pool_backward("adaptive_avg_pool3d_backward", 3, dy, x_shape, output_size)
 
 
+@sections(_MAX, 1)
+def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum of each of ``output_size`` windows of sequences (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool1d(np.array([[[1.0, 3.0, 2.0, 5.0]]]), 2, return_indices=True)
+    (array([[[3., 5.]]]), array([[[1, 3]]]))
+    """
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
+
+
+@sections(_MAX_BACKWARD, 1)
+def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
+    """Gradient of `adaptive_max_pool1d` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.adaptive_max_pool1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 3.0, 2.0]]]), 2)
+    array([[[0., 2., 0.]]])
+    """
+    return _adaptive_max_pool_backward("adaptive_max_pool1d_backward", 1, dy, x, output_size, indices)
+
+
+@sections(_MAX, 2)
 def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """Maximum of each of ``output_size`` windows, those of `adaptive_avg_pool2d` (SPEC A4).
-
-    Parameters
-    ----------
-    x : array_like or Tensor, shape (n, c, h, w)
-        The images, float32 or float64.
-    output_size : int or (int or None, int or None)
-        Size of the output; None keeps that of ``x``.
-    return_indices : bool
-        Also return where each maximum was.
-
-    Returns
-    -------
-    y : ndarray or Tensor, shape (n, c, oh, ow)
-        The maxima, NaN where a window holds one; a tensor if ``x`` is one. Among equals the first counts.
-    indices : ndarray of int64, shape (n, c, oh, ow)
-        Flat positions ``row * w + column`` in the image; with ``return_indices`` only.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For a wrong shape, or an output size below 1.
+    """Maximum of each of ``output_size`` windows of images (SPEC A4).
 
     Examples
     --------
@@ -201,30 +301,9 @@ def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) 
     return _adaptive_max_pool("adaptive_max_pool2d", 2, x, output_size, return_indices)
 
 
+@sections(_MAX_BACKWARD, 2)
 def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
     """Gradient of `adaptive_max_pool2d` (SPEC A4).
-
-    Parameters
-    ----------
-    dy : array_like, shape (n, c, oh, ow)
-        The gradient of the output.
-    x : array_like, shape (n, c, h, w)
-        What `adaptive_max_pool2d` got; where ``indices`` are given its shape is enough.
-    output_size
-        What `adaptive_max_pool2d` got.
-    indices : array_like of int, optional
-        What `adaptive_max_pool2d` returned with ``return_indices=True``; else they are computed again.
-
-    Returns
-    -------
-    ndarray, shape (n, c, h, w)
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `adaptive_max_pool2d`, if ``dy`` has not the shape of its output, and if an index lies outside
-        its window.
 
     Examples
     --------
@@ -237,27 +316,30 @@ def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any
     return _adaptive_max_pool_backward("adaptive_max_pool2d_backward", 2, dy, x, output_size, indices)
 
 
-def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """Maximum of each window of sequences (n, c, w): `adaptive_max_pool2d` with one spatial axis (SPEC A4).
+@sections(_MAX, 3)
+def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    """Maximum of each of ``output_size`` windows of volumes (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.adaptive_max_pool1d(np.array([[[1.0, 3.0, 2.0, 5.0]]]), 2, return_indices=True)
-    (array([[[3., 5.]]]), array([[[1, 3]]]))
+    >>> F.adaptive_max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, 2))
+    array([[[[[6., 7.]]]]])
     """
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
+    return _adaptive_max_pool("adaptive_max_pool3d", 3, x, output_size, return_indices)
 
 
-def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
-    """Gradient of `adaptive_max_pool1d`, as `adaptive_max_pool2d_backward` (SPEC A4).
+@sections(_MAX_BACKWARD, 3)
+def adaptive_max_pool3d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
+    """Gradient of `adaptive_max_pool3d` (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.adaptive_max_pool1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 3.0, 2.0]]]), 2)
-    array([[[0., 2., 0.]]])
+    >>> F.adaptive_max_pool3d_backward(np.ones((1, 1, 1, 1, 1)), np.array([[[[[1.0, 3.0], [3.0, 2.0]]]]]), 1)
+    array([[[[[0., 1.],
+              [0., 0.]]]]])
     """
-    return _adaptive_max_pool_backward("adaptive_max_pool1d_backward", 1, dy, x, output_size, indices)
+    return _adaptive_max_pool_backward("adaptive_max_pool3d_backward", 3, dy, x, output_size, indices)

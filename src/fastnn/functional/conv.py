@@ -1,4 +1,4 @@
-"""Convolution in one and two dimensions (SPEC A1, A2)."""
+"""Convolution in one, two and three dimensions (SPEC A1, A2)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._spatial import sections
 from ._tangents import total
 
-__all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward"]
+__all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward", "conv3d", "conv3d_backward"]
 
 Array = np.ndarray[Any, Any]
+Gradients = tuple[Array, Array, Array]
 
 
 def _conv(
@@ -38,11 +40,101 @@ def _conv(
 
 def _conv_backward(
     op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Any:
+) -> Gradients:
     g, dy, x, weight = checks.conv_backward(op, rank, raw(dy), raw(x), raw(weight), stride, padding, dilation, groups)
-    return backend.current().conv_backward(g, dy, x, weight, (True, True, True))
+    return backend.current().conv_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
 
 
+_FORWARD = """
+Parameters
+----------
+x : array_like or Tensor, shape (n, c, {size})
+    The {inputs}, float32 or float64.
+weight : array_like or Tensor, shape (k, c // groups, {kernel})
+    The filters, of the dtype of ``x``.
+bias : array_like or Tensor, shape (k,), optional
+    Added to each output channel.
+stride, dilation : {ints}
+    Step of the window, and step between its taps.
+padding : {paddings}, or str
+    Zeros around the {input}: the same everywhere, per axis, or (low, high) per axis. ``"valid"`` is none,
+    ``"same"`` gives ``ceil(W / S)`` outputs with the odd zero at the high side, and ``"full"`` puts
+    ``D*(F - 1)`` zeros at each side (SPEC A2).
+groups : int
+    Groups of channels convolved apart; ``groups = c`` is a depthwise convolution.
+
+Returns
+-------
+ndarray or Tensor, shape (n, k, {out})
+    A tensor if an argument is one.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64, or a mixture of them.
+ValueError
+    For shapes that don't fit, or a kernel larger than the padded {input}.
+"""
+
+_BACKWARD = """
+Parameters
+----------
+dy : array_like, shape (n, k, {out})
+    The gradient of the output.
+x, weight : array_like
+    What `{op}` got.
+stride, padding, dilation, groups
+    What `{op}` got.
+
+Returns
+-------
+dx, dweight, dbias : ndarray
+    Of the shapes of ``x`` and ``weight``, and ``(k,)``.
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and if ``dy`` has not the shape of its output.
+"""
+
+
+@sections(_FORWARD, 1)
+def conv1d(
+    x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Any:
+    """Convolve sequences with filters (cross-correlation, as everywhere in deep learning).
+
+    ``y[n, k, i] = bias[k] + sum over c, a of weight[k, c, a] * x[n, c, i*S - P + a*D]``, and there are
+    ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs (SPEC A1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]), padding="full")
+    array([[[ 1.,  1.,  2., -4.]]])
+    """
+    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+
+
+@sections(_BACKWARD, 1)
+def conv1d_backward(
+    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+) -> Gradients:
+    """Gradients of `conv1d` (SPEC A1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> dx, dweight, dbias = F.conv1d_backward(np.ones((1, 1, 2)), np.ones((1, 1, 3)), np.ones((1, 1, 2)))
+    >>> dx, dbias
+    (array([[[1., 2., 1.]]]), array([2.]))
+    """
+    return _conv_backward("conv1d_backward", 1, dy, x, weight, stride, padding, dilation, groups)
+
+
+@sections(_FORWARD, 2)
 def conv2d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -50,35 +142,6 @@ def conv2d(
 
     ``y[n, k, i, j] = bias[k] + sum over c, a, b of weight[k, c, a, b] * x[n, c, i*S - P + a*D, j*S - P + b*D]``
     and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs (SPEC A1).
-
-    Parameters
-    ----------
-    x : array_like or Tensor, shape (n, c, h, w)
-        The images, float32 or float64.
-    weight : array_like or Tensor, shape (k, c // groups, kh, kw)
-        The filters, of the dtype of ``x``.
-    bias : array_like or Tensor, shape (k,), optional
-        Added to each output channel.
-    stride, dilation : int or (int, int)
-        Step of the window, and step between its taps.
-    padding : int, (int, int), ((int, int), (int, int)) or str
-        Zeros around the image: the same everywhere, per axis, or (low, high) per axis. ``"valid"`` is none,
-        ``"same"`` gives ``ceil(W / S)`` outputs with the odd zero at the high side, and ``"full"`` puts
-        ``D*(F - 1)`` zeros at each side (SPEC A2).
-    groups : int
-        Groups of channels convolved apart; ``groups = c`` is a depthwise convolution.
-
-    Returns
-    -------
-    ndarray or Tensor, shape (n, k, oh, ow)
-        A tensor if an argument is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
-    ValueError
-        For shapes that don't fit, or a kernel larger than the padded image.
 
     Examples
     --------
@@ -94,29 +157,11 @@ def conv2d(
     return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
 
 
+@sections(_BACKWARD, 2)
 def conv2d_backward(
     dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> tuple[Array, Array, Array]:
+) -> Gradients:
     """Gradients of `conv2d` (SPEC A1).
-
-    Parameters
-    ----------
-    dy : array_like, shape (n, k, oh, ow)
-        The gradient of the output.
-    x, weight : array_like
-        What `conv2d` got.
-    stride, padding, dilation, groups
-        What `conv2d` got.
-
-    Returns
-    -------
-    dx, dweight, dbias : ndarray
-        Of the shapes of ``x`` and ``weight``, and ``(k,)``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `conv2d`, and if ``dy`` has not the shape of its output.
 
     Examples
     --------
@@ -129,66 +174,40 @@ def conv2d_backward(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    result: tuple[Array, Array, Array] = _conv_backward(
-        "conv2d_backward", 2, dy, x, weight, stride, padding, dilation, groups
-    )
-    return result
+    return _conv_backward("conv2d_backward", 2, dy, x, weight, stride, padding, dilation, groups)
 
 
-def conv1d(
+@sections(_FORWARD, 3)
+def conv3d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve sequences with filters: `conv2d` with one spatial axis (SPEC A1, A2).
-
-    Parameters
-    ----------
-    x : array_like or Tensor, shape (n, c, w)
-        The sequences, float32 or float64.
-    weight : array_like or Tensor, shape (k, c // groups, kw)
-        The filters, of the dtype of ``x``.
-    bias : array_like or Tensor, shape (k,), optional
-        Added to each output channel.
-    stride, dilation : int or (int,)
-        Step of the window, and step between its taps.
-    padding : int, (int,), ((int, int),) or str
-        As in `conv2d`; ``((low, high),)`` for different sides.
-    groups : int
-        Groups of channels convolved apart.
-
-    Returns
-    -------
-    ndarray or Tensor, shape (n, k, ow)
-        A tensor if an argument is one.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `conv2d`.
+    """Convolve volumes, or videos, with filters: `conv2d` with a third spatial axis in front (SPEC A1, A2).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]), padding="full")
-    array([[[ 1.,  1.,  2., -4.]]])
+    >>> F.conv3d(np.ones((1, 1, 2, 3, 3)), np.ones((1, 1, 2, 2, 2)), padding=(0, 0, 1))
+    array([[[[[4., 8., 8., 4.],
+              [4., 8., 8., 4.]]]]])
     """
-    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+    return _conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
 
 
-def conv1d_backward(
+@sections(_BACKWARD, 3)
+def conv3d_backward(
     dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-) -> tuple[Array, Array, Array]:
-    """Gradients of `conv1d`: ``dx, dweight, dbias``, as `conv2d_backward` (SPEC A1).
+) -> Gradients:
+    """Gradients of `conv3d` (SPEC A1).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> dx, dweight, dbias = F.conv1d_backward(np.ones((1, 1, 2)), np.ones((1, 1, 3)), np.ones((1, 1, 2)))
-    >>> dx, dbias
-    (array([[[1., 2., 1.]]]), array([2.]))
+    >>> x, weight = np.ones((1, 1, 2, 2, 3)), np.ones((1, 1, 2, 2, 2))
+    >>> dx, dweight, dbias = F.conv3d_backward(np.ones((1, 1, 1, 1, 2)), x, weight)
+    >>> dx[0, 0, 0]
+    array([[1., 2., 1.],
+           [1., 2., 1.]])
     """
-    result: tuple[Array, Array, Array] = _conv_backward(
-        "conv1d_backward", 1, dy, x, weight, stride, padding, dilation, groups
-    )
-    return result
+    return _conv_backward("conv3d_backward", 3, dy, x, weight, stride, padding, dilation, groups)

@@ -1,4 +1,4 @@
-"""L_p pooling in one and two dimensions (SPEC A4)."""
+"""L_p pooling in one, two and three dimensions (SPEC A4)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ._spatial import sections
 from ._tangents import of_lp_pool
 
-__all__ = ["lp_pool1d", "lp_pool1d_backward", "lp_pool2d", "lp_pool2d_backward"]
+__all__ = [
+    "lp_pool1d",
+    "lp_pool1d_backward",
+    "lp_pool2d",
+    "lp_pool2d_backward",
+    "lp_pool3d",
+    "lp_pool3d_backward",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -43,41 +51,105 @@ def _lp_pool_backward(
     return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)  # type: ignore[no-any-return]
 
 
+_FORWARD = """
+PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
+whole; here a window is the norm of the elements that it has.
+
+Parameters
+----------
+x : array_like or Tensor, shape (n, c, {size})
+    The {inputs}, float32 or float64.
+norm_type : float
+    The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+kernel_size : {ints}
+    Size of the window.
+stride : {ints}, optional
+    Step of the window; its size by default.
+ceil_mode : bool
+    Round the output size up, as in `max_pool2d`.
+padding : {paddings}, or str
+    Zeros around the {input}, in the forms of `conv2d`. Every window must hold an element of ``x``.
+
+Returns
+-------
+ndarray or Tensor, shape (n, c, {out})
+    The norms; a tensor if ``x`` is one. The gradient is 0 where an element or its window's norm is 0.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
+ValueError
+    For an exponent that is not above 0 and finite, a kernel larger than the padded {input}, or a window
+    that would hold padding only.
+"""
+
+_BACKWARD = """
+Parameters
+----------
+dy : array_like, shape (n, c, {out})
+    The gradient of the output.
+x : array_like, shape (n, c, {size})
+    What `{op}` got.
+norm_type, kernel_size, stride, ceil_mode, padding
+    What `{op}` got.
+
+Returns
+-------
+ndarray, shape (n, c, {size})
+    The gradient of ``x``.
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and if ``dy`` has not the shape of its output.
+"""
+
+
+@sections(_FORWARD, 1)
+def lp_pool1d(
+    x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
+) -> Any:
+    """Norm of each window of sequences: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool1d(np.array([[[3.0, -4.0, 0.0, 1.0]]]), 2, 2)
+    array([[[5., 1.]]])
+    """
+    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode, padding)
+
+
+@sections(_BACKWARD, 1)
+def lp_pool1d_backward(
+    dy: Any,
+    x: Any,
+    norm_type: float,
+    kernel_size: Any,
+    stride: Any = None,
+    ceil_mode: bool = False,
+    *,
+    padding: Any = 0,
+) -> Array:
+    """Gradient of `lp_pool1d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.lp_pool1d_backward(np.array([[[5.0]]]), np.array([[[3.0, -4.0]]]), 2, 2)
+    array([[[ 3., -4.]]])
+    """
+    return _lp_pool_backward("lp_pool1d_backward", 1, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+
+
+@sections(_FORWARD, 2)
 def lp_pool2d(
     x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
 ) -> Any:
-    """Norm of each window: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
-
-    PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
-    whole; here a window is the norm of the elements that it has.
-
-    Parameters
-    ----------
-    x : array_like or Tensor, shape (n, c, h, w)
-        The images, float32 or float64.
-    norm_type : float
-        The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
-    kernel_size : int or (int, int)
-        Size of the window.
-    stride : int or (int, int), optional
-        Step of the window; its size by default.
-    ceil_mode : bool
-        Round the output size up, as in `max_pool2d`.
-    padding : int, (int, int), ((int, int), (int, int)) or str
-        Zeros around the image, in the forms of `conv2d`. Every window must hold an element of ``x``.
-
-    Returns
-    -------
-    ndarray or Tensor, shape (n, c, oh, ow)
-        The norms; a tensor if ``x`` is one. The gradient is 0 where an element or its window's norm is 0.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For an exponent that is not above 0 and finite, a kernel larger than the padded image, or a window
-        that would hold padding only.
+    """Norm of each window of images: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
 
     Examples
     --------
@@ -89,6 +161,7 @@ def lp_pool2d(
     return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
+@sections(_BACKWARD, 2)
 def lp_pool2d_backward(
     dy: Any,
     x: Any,
@@ -101,25 +174,6 @@ def lp_pool2d_backward(
 ) -> Array:
     """Gradient of `lp_pool2d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
 
-    Parameters
-    ----------
-    dy : array_like, shape (n, c, oh, ow)
-        The gradient of the output.
-    x : array_like, shape (n, c, h, w)
-        What `lp_pool2d` got.
-    norm_type, kernel_size, stride, ceil_mode, padding
-        What `lp_pool2d` got.
-
-    Returns
-    -------
-    ndarray, shape (n, c, h, w)
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `lp_pool2d`, and if ``dy`` has not the shape of its output.
-
     Examples
     --------
     >>> import numpy as np
@@ -131,22 +185,24 @@ def lp_pool2d_backward(
     return _lp_pool_backward("lp_pool2d_backward", 2, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
-def lp_pool1d(
+@sections(_FORWARD, 3)
+def lp_pool3d(
     x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
 ) -> Any:
-    """Norm of each window of sequences (n, c, w): `lp_pool2d` with one spatial axis (SPEC A4).
+    """Norm of each window of volumes: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.lp_pool1d(np.array([[[3.0, -4.0, 0.0, 1.0]]]), 2, 2)
-    array([[[5., 1.]]])
+    >>> F.lp_pool3d(np.array([[[[[3.0, 0.0], [0.0, -4.0]]]]]), 2, (1, 2, 2))
+    array([[[[[5.]]]]])
     """
-    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
-def lp_pool1d_backward(
+@sections(_BACKWARD, 3)
+def lp_pool3d_backward(
     dy: Any,
     x: Any,
     norm_type: float,
@@ -156,13 +212,15 @@ def lp_pool1d_backward(
     *,
     padding: Any = 0,
 ) -> Array:
-    """Gradient of `lp_pool1d`, as `lp_pool2d_backward` (SPEC A4).
+    """Gradient of `lp_pool3d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.lp_pool1d_backward(np.array([[[5.0]]]), np.array([[[3.0, -4.0]]]), 2, 2)
-    array([[[ 3., -4.]]])
+    >>> x = np.array([[[[[3.0, 0.0], [0.0, -4.0]]]]])
+    >>> F.lp_pool3d_backward(np.array([[[[[5.0]]]]]), x, 2, (1, 2, 2))
+    array([[[[[ 3.,  0.],
+              [ 0., -4.]]]]])
     """
-    return _lp_pool_backward("lp_pool1d_backward", 1, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return _lp_pool_backward("lp_pool3d_backward", 3, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)

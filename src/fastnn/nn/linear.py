@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -57,7 +58,8 @@ class Linear(Module):
 
 
 class _Conv(Module):
-    _rank: int
+    _rank: ClassVar[int]
+    _function: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,
@@ -90,6 +92,10 @@ class _Conv(Module):
         self.weight = Parameter(init.he_uniform(shape, dtype=dtype, rng=rng))
         self.bias = Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None
 
+    def forward(self, x: Any) -> Any:
+        """x (N, in_channels, *size) -> (N, out_channels, *out)."""
+        return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
         for name, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
@@ -99,7 +105,7 @@ class _Conv(Module):
 
 
 class Conv1d(_Conv):
-    """Convolution along one axis; everything as in `Conv2d`.
+    """Convolution of sequences (N, C, W); everything as in `Conv2d`.
 
     Attributes
     ----------
@@ -114,11 +120,7 @@ class Conv1d(_Conv):
     (2, 8, 20)
     """
 
-    _rank = 1
-
-    def forward(self, x: Any) -> Any:
-        """x (N, in_channels, W) -> (N, out_channels, W')."""
-        return F.conv1d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    _rank, _function = 1, staticmethod(F.conv1d)
 
 
 class Conv2d(_Conv):
@@ -156,8 +158,23 @@ class Conv2d(_Conv):
     (2, 8, 8, 8)
     """
 
-    _rank = 2
+    _rank, _function = 2, staticmethod(F.conv2d)
 
-    def forward(self, x: Any) -> Any:
-        """x (N, in_channels, H, W) -> (N, out_channels, H', W')."""
-        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+class Conv3d(_Conv):
+    """Convolution of volumes or videos (N, C, D, H, W); everything as in `Conv2d`.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, *kernel_size)
+    bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Conv3d(3, 8, (1, 3, 3), padding=(0, 1, 1), rng=0)(np.ones((2, 3, 4, 8, 8), np.float32)).shape
+    (2, 8, 4, 8, 8)
+    """
+
+    _rank, _function = 3, staticmethod(F.conv3d)

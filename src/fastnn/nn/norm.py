@@ -140,6 +140,21 @@ class BatchNorm2d(_BatchNorm):
     _axes = "(N, C, H, W)"
 
 
+class BatchNorm3d(_BatchNorm):
+    """Batch norm of volumes (N, C, D, H, W); everything as in `BatchNorm2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.BatchNorm3d(3)(np.ones((2, 3, 2, 4, 4), np.float32)).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ndims = (5,)
+    _axes = "(N, C, D, H, W)"
+
+
 class _InstanceNorm(_ChannelNorm):
     def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = np.float32) -> None:
         super().__init__(num_features, eps, affine, dtype)
@@ -189,6 +204,21 @@ class InstanceNorm2d(_InstanceNorm):
 
     _ndims = (4,)
     _axes = "(N, C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance norm of volumes (N, C, D, H, W); parameters as `InstanceNorm2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.InstanceNorm3d(3)(np.ones((2, 3, 2, 4, 4))).shape
+    (2, 3, 2, 4, 4)
+    """
+
+    _ndims = (5,)
+    _axes = "(N, C, D, H, W)"
 
 
 class LayerNorm(Module):

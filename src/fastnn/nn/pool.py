@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from .. import functional as F
 from ..checks import scalars
@@ -10,7 +11,8 @@ from .module import Module
 
 
 class _Pool(Module):
-    _rank: int
+    _rank: ClassVar[int]
+    _function: ClassVar[Callable[..., Any]]
 
     def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
         op = type(self).__name__
@@ -33,12 +35,16 @@ class _MaxPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
 
+    def forward(self, x: Any) -> Any:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
 class MaxPool1d(_MaxPool):
-    """The largest element under each window; parameters as `fastnn.functional.max_pool1d`.
+    """The largest element under each window of (N, C, W); parameters as `fastnn.functional.max_pool1d`.
 
     Examples
     --------
@@ -48,15 +54,11 @@ class MaxPool1d(_MaxPool):
     array([[[3., 2.]]])
     """
 
-    _rank = 1
-
-    def forward(self, x: Any) -> Any:
-        """x (N, C, W) -> (N, C, W')."""
-        return F.max_pool1d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+    _rank, _function = 1, staticmethod(F.max_pool1d)
 
 
 class MaxPool2d(_MaxPool):
-    """The largest element under each window; parameters as `fastnn.functional.max_pool2d`.
+    """The largest element under each window of (N, C, H, W); parameters as `fastnn.functional.max_pool2d`.
 
     Examples
     --------
@@ -66,11 +68,21 @@ class MaxPool2d(_MaxPool):
     (1, 4, 4, 4)
     """
 
-    _rank = 2
+    _rank, _function = 2, staticmethod(F.max_pool2d)
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, H, W) -> (N, C, H', W')."""
-        return F.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
+
+class MaxPool3d(_MaxPool):
+    """The largest element under each window of (N, C, D, H, W); parameters as `fastnn.functional.max_pool3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.MaxPool3d((1, 2, 2))(np.ones((1, 4, 3, 8, 8))).shape
+    (1, 4, 3, 4, 4)
+    """
+
+    _rank, _function = 3, staticmethod(F.max_pool3d)
 
 
 class _AvgPool(_Pool):
@@ -85,12 +97,16 @@ class _AvgPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad = scalars.flag(type(self).__name__, "count_include_pad", count_include_pad)
 
+    def forward(self, x: Any) -> Any:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
     def extra_repr(self) -> str:
         return super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
 
 
 class AvgPool1d(_AvgPool):
-    """The mean under each window; parameters as `fastnn.functional.avg_pool1d`.
+    """The mean under each window of (N, C, W); parameters as `fastnn.functional.avg_pool1d`.
 
     Examples
     --------
@@ -100,15 +116,11 @@ class AvgPool1d(_AvgPool):
     array([[[2., 1.]]])
     """
 
-    _rank = 1
-
-    def forward(self, x: Any) -> Any:
-        """x (N, C, W) -> (N, C, W')."""
-        return F.avg_pool1d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+    _rank, _function = 1, staticmethod(F.avg_pool1d)
 
 
 class AvgPool2d(_AvgPool):
-    """The mean under each window; parameters as `fastnn.functional.avg_pool2d`.
+    """The mean under each window of (N, C, H, W); parameters as `fastnn.functional.avg_pool2d`.
 
     Examples
     --------
@@ -118,11 +130,21 @@ class AvgPool2d(_AvgPool):
     (1, 4, 4, 4)
     """
 
-    _rank = 2
+    _rank, _function = 2, staticmethod(F.avg_pool2d)
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, H, W) -> (N, C, H', W')."""
-        return F.avg_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+
+class AvgPool3d(_AvgPool):
+    """The mean under each window of (N, C, D, H, W); parameters as `fastnn.functional.avg_pool3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AvgPool3d(2)(np.ones((1, 4, 4, 8, 8))).shape
+    (1, 4, 2, 4, 4)
+    """
+
+    _rank, _function = 3, staticmethod(F.avg_pool3d)
 
 
 class _LPPool(_Pool):
@@ -130,12 +152,16 @@ class _LPPool(_Pool):
         super().__init__(kernel_size, stride, 0, ceil_mode)
         self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
 
+    def forward(self, x: Any) -> Any:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()
 
 
 class LPPool1d(_LPPool):
-    """``(Σ|x|^p)^(1/p)`` over each window; parameters as `fastnn.functional.lp_pool1d`.
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, W); parameters as `fastnn.functional.lp_pool1d`.
 
     Examples
     --------
@@ -145,15 +171,11 @@ class LPPool1d(_LPPool):
     array([[[5.]]])
     """
 
-    _rank = 1
-
-    def forward(self, x: Any) -> Any:
-        """x (N, C, W) -> (N, C, W')."""
-        return F.lp_pool1d(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+    _rank, _function = 1, staticmethod(F.lp_pool1d)
 
 
 class LPPool2d(_LPPool):
-    """``(Σ|x|^p)^(1/p)`` over each window; parameters as `fastnn.functional.lp_pool2d`.
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, H, W); parameters as `fastnn.functional.lp_pool2d`.
 
     Examples
     --------
@@ -163,23 +185,40 @@ class LPPool2d(_LPPool):
     array([[[[2.]]]])
     """
 
-    _rank = 2
+    _rank, _function = 2, staticmethod(F.lp_pool2d)
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, H, W) -> (N, C, H', W')."""
-        return F.lp_pool2d(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+
+class LPPool3d(_LPPool):
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, D, H, W); parameters as `fastnn.functional.lp_pool3d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LPPool3d(3, 2)(np.ones((1, 1, 2, 2, 2)))
+    array([[[[[2.]]]]])
+    """
+
+    _rank, _function = 3, staticmethod(F.lp_pool3d)
 
 
 class _AdaptivePool(Module):
+    _rank: ClassVar[int]
+    _function: ClassVar[Callable[..., Any]]
+
     def __init__(self, output_size: Any) -> None:
         self.output_size = output_size
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, *size) -> (N, C, *output_size)."""
+        return self._function(x, self.output_size)
 
     def extra_repr(self) -> str:
         return f"{self.output_size}"
 
 
 class AdaptiveAvgPool1d(_AdaptivePool):
-    """The mean over windows that give this output size; 1 is global pooling.
+    """The mean over windows of (N, C, W) that give this output size; 1 is global pooling.
 
     Examples
     --------
@@ -189,13 +228,11 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     (2, 4, 1)
     """
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, W) -> (N, C, output_size)."""
-        return F.adaptive_avg_pool1d(x, self.output_size)
+    _rank, _function = 1, staticmethod(F.adaptive_avg_pool1d)
 
 
 class AdaptiveAvgPool2d(_AdaptivePool):
-    """The mean over windows that give this output size; 1 is global pooling.
+    """The mean over windows of (N, C, H, W) that give this output size; 1 is global pooling.
 
     Examples
     --------
@@ -205,13 +242,25 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     (2, 4, 1, 1)
     """
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, H, W) -> (N, C, *output_size)."""
-        return F.adaptive_avg_pool2d(x, self.output_size)
+    _rank, _function = 2, staticmethod(F.adaptive_avg_pool2d)
+
+
+class AdaptiveAvgPool3d(_AdaptivePool):
+    """The mean over windows of (N, C, D, H, W) that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveAvgPool3d(1)(np.ones((2, 4, 5, 9, 7))).shape
+    (2, 4, 1, 1, 1)
+    """
+
+    _rank, _function = 3, staticmethod(F.adaptive_avg_pool3d)
 
 
 class AdaptiveMaxPool1d(_AdaptivePool):
-    """The largest element over windows that give this output size; 1 is global pooling.
+    """The largest element over windows of (N, C, W) that give this output size; 1 is global pooling.
 
     Examples
     --------
@@ -221,13 +270,11 @@ class AdaptiveMaxPool1d(_AdaptivePool):
     (2, 4, 3)
     """
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, W) -> (N, C, output_size)."""
-        return F.adaptive_max_pool1d(x, self.output_size)
+    _rank, _function = 1, staticmethod(F.adaptive_max_pool1d)
 
 
 class AdaptiveMaxPool2d(_AdaptivePool):
-    """The largest element over windows that give this output size; 1 is global pooling.
+    """The largest element over windows of (N, C, H, W) that give this output size; 1 is global pooling.
 
     Examples
     --------
@@ -237,6 +284,18 @@ class AdaptiveMaxPool2d(_AdaptivePool):
     (2, 4, 3, 2)
     """
 
-    def forward(self, x: Any) -> Any:
-        """x (N, C, H, W) -> (N, C, *output_size)."""
-        return F.adaptive_max_pool2d(x, self.output_size)
+    _rank, _function = 2, staticmethod(F.adaptive_max_pool2d)
+
+
+class AdaptiveMaxPool3d(_AdaptivePool):
+    """The largest element over windows of (N, C, D, H, W) that give this output size; 1 is global pooling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.AdaptiveMaxPool3d((1, 3, None))(np.ones((2, 4, 5, 9, 7))).shape
+    (2, 4, 1, 3, 7)
+    """
+
+    _rank, _function = 3, staticmethod(F.adaptive_max_pool3d)
