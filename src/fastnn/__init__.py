@@ -8,6 +8,8 @@ from .autograd import (
     Tensor,
     absolute,
     concatenate,
+    detect_anomaly,
+    differentiable,
     enable_grad,
     exp,
     grad,
@@ -29,6 +31,7 @@ from .config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
     from . import checkpoint, data, functional, init, nn, optim, training
+    from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 __version__ = "0.1.0"
@@ -43,6 +46,9 @@ __all__ = [
     "checkpoint",
     "concatenate",
     "data",
+    "detect_anomaly",
+    "differentiable",
+    "draw_graph",
     "enable_grad",
     "exp",
     "functional",
@@ -76,6 +82,7 @@ _LAZY = {
     "CheckpointError": "checkpoint",
     "checkpoint": "",
     "data": "",
+    "draw_graph": "autograd.drawing",
     "functional": "",
     "init": "",
     "load_checkpoint": "checkpoint",

@@ -1,6 +1,8 @@
 """Differentiation in reverse and forward mode: `Tensor`, the tape, and the operations that don't belong to `fastnn.functional`."""
 
+from .anomaly import detect_anomaly
 from .core import Tensor, raw, record, record_many, tensor
+from .custom import differentiable
 from .graph import enable_grad, is_grad_enabled, no_grad, self_adjoint
 from .ops import absolute, exp, log, maximum, minimum, sqrt, where
 from .shaping import concatenate, stack
@@ -10,6 +12,8 @@ __all__ = [
     "Tensor",
     "absolute",
     "concatenate",
+    "detect_anomaly",
+    "differentiable",
     "enable_grad",
     "exp",
     "grad",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Jvp, Node, Vjp, mode, run_backward, self_adjoint
+from .graph import Jvp, Node, Vjp, mode, note_change, run_backward, self_adjoint
 
 Axis = int | tuple[int, ...] | None
 
@@ -57,7 +57,7 @@ class Tensor:
     array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_grad_buffer", "_node", "_requires_grad", "_tangent", "data", "grad")
+    __slots__ = ("__weakref__", "_changed", "_grad_buffer", "_node", "_requires_grad", "_tangent", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
@@ -67,6 +67,7 @@ class Tensor:
     _node: Node | None
     _grad_buffer: np.ndarray | None  # where an optimiser wants the gradient
     _tangent: np.ndarray | None  # in forward mode; unset otherwise
+    _changed: int  # when the values were last changed in place, in numbers of nodes; unset if never
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         self.data = _as_data(array, type(self).__name__)
@@ -145,13 +146,16 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If nothing here requires a gradient, if the graph was freed by an earlier call, or if
-            ``grad`` is missing for a tensor of several elements.
+            If nothing here requires a gradient, if the graph was freed by an earlier call, if a leaf was changed in
+            place since the graph was recorded, or if ``grad`` is missing for a tensor of several elements.
         ValueError
             If ``grad`` has another shape.
         """
         if not self._requires_grad:
-            raise RuntimeError("backward: this tensor was computed from nothing that requires a gradient")
+            raise RuntimeError(
+                "backward: this tensor was computed from nothing that requires a gradient: no input had "
+                "requires_grad=True, or it went through no_grad(), detach() or .numpy()"
+            )
         if grad is None:
             if self.data.size != 1:
                 raise RuntimeError(
@@ -245,6 +249,15 @@ class Tensor:
 
     def __getitem__(self, index: Any) -> Any:
         return shaping.getitem(self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._node is not None or (self._requires_grad and mode.enabled):
+            raise RuntimeError(
+                "Tensor: elements can be assigned in leaves only, and where a gradient is required inside no_grad(); "
+                "use fastnn.where or concatenate to compute with a gradient"
+            )
+        self.data[tuple(raw(i) for i in index) if type(index) is tuple else raw(index)] = raw(value)
+        note_change((self,))
 
     def __eq__(self, other: object) -> Any:
         return self.data == raw(other)
@@ -416,6 +429,8 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
             else:
                 needs.append(False)
                 parents.append(None)
+        for observe in mode.observers:
+            vjp = observe(name, output, inputs, vjp, result)
         result._node = Node(name, tuple(parents), tuple(needs), vjp, output)
         result._requires_grad = True
     if mode.forward:

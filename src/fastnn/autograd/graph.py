@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
 # jvp(tangents) -> the tangent of the output; a tangent of None is zero
 Jvp = Callable[[Sequence[Any]], Any]
+# observer(name, output, inputs, vjp, result) -> the vjp to record
+Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "Tensor"], Vjp]
 
 
 def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
@@ -34,8 +36,36 @@ def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
 next_number = itertools.count().__next__
 
 
+class _Changes:
+    """The number, among those of nodes, of the last change in place of any leaf."""
+
+    last = -1
+
+
+changes = _Changes()
+
+
+def note_change(tensors: Iterable[Tensor]) -> None:
+    """Say that the values of leaves were changed in place, so that graphs recorded before are not differentiated."""
+    changes.last = number = next_number()
+    for tensor in tensors:
+        tensor._changed = number
+
+
+def _refuse_changed(node: Node) -> None:
+    for parent in node.parents:
+        if parent is not None and not isinstance(parent, Node) and getattr(parent, "_changed", -1) > node.number:
+            raise RuntimeError(
+                f"backward: {node.name} was computed from a tensor of shape {parent.shape} that was changed in place "
+                "since (by an optimiser's step, load_state_dict or an assignment to its elements): its gradient would "
+                "mix old values and new ones; call backward before the change, or compute again after it"
+            )
+
+
 class _Mode(threading.local):
     enabled = True
+    # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
+    observers: tuple[Observer, ...] = ()
     forward = False  # whether tensors carry tangents
 
 
@@ -175,6 +205,8 @@ def run_backward(
                 f"backward: the graph was freed by an earlier backward (at {node.name}); "
                 "pass retain_graph=True to the earlier call to go through it twice"
             )
+        if node.number < changes.last:
+            _refuse_changed(node)
         if node.retained is not None:
             accumulate(node.retained, dy)
         gradients = vjp(dy, node.needs)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from ..autograd import Tensor, tensor
+from ..autograd.graph import note_change
 
 
 class Parameter(Tensor):
@@ -196,6 +197,7 @@ class Module:
         checked = [(array, _fitting(name, state[name], array)) for name, array in own.items() if name in state]
         for array, values in checked:
             array[...] = values
+        note_change(self.parameters())
         return keys
 
     def train(self, mode: bool = True) -> Self:

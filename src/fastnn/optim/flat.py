@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
+from ..autograd.graph import note_change
 
 _ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
 
@@ -111,6 +112,7 @@ class FlatBlock:
                 self._take_data(i)
             if p.grad is not None and p.grad is not self._grad_views[i]:
                 self._take_grad(i)
+        note_change(p for p in self.params if p.grad is not None and p._requires_grad)
         start = end = step = 0
         for i, p in enumerate(self.params):
             if p.grad is None or not p._requires_grad:

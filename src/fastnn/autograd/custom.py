@@ -1,0 +1,98 @@
+"""`differentiable`: an operation of one's own, in Python or around a kernel."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .core import Tensor, raw, record, record_many
+
+
+def differentiable(
+    forward: Callable[..., tuple[Any, Any]],
+    vjp: Callable[..., Any],
+    jvp: Callable[..., Any] | None = None,
+    name: str | None = None,
+) -> Callable[..., Any]:
+    """Make an operation out of a function of arrays and its derivative.
+
+    Parameters
+    ----------
+    forward : callable
+        ``forward(*arrays, **options)`` returns ``(result, saved)``: an ndarray, or a tuple of them, and whatever the
+        derivatives need again. It gets plain arrays in the place of tensors.
+    vjp : callable
+        ``vjp(saved, dy)`` returns the gradient of each positional argument (None where there is none): an array if there
+        is one argument, else a tuple. For several results, ``vjp(saved, *dys)``.
+    jvp : callable, optional
+        ``jvp(saved, *tangents)`` returns the tangent of the result (or a tuple of them); only `fastnn.jvp` needs it.
+        Arguments that do not move have tangents of zeros.
+    name : str, optional
+        What error messages and pictures call it; by default the name of ``forward``.
+
+    Returns
+    -------
+    callable
+        Takes tensors and arrays; positional arguments are differentiated, keyword arguments are not. Returns tensors if
+        an argument is one, else arrays.
+
+    Raises
+    ------
+    TypeError
+        If ``forward`` does not return a pair.
+    ValueError
+        In the reverse pass, if there are too many or too few gradients, or one has a wrong shape.
+
+    Notes
+    -----
+    Check a new one with `fastnn.testing.gradcheck`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> cube = fnn.differentiable(
+    ...     lambda x: (x**3, x),
+    ...     lambda x, dy: 3 * x**2 * dy,
+    ...     lambda x, t: 3 * x**2 * t,
+    ...     name="cube",
+    ... )
+    >>> fnn.grad(lambda x: cube(x).sum())([1.0, 2.0])
+    array([ 3., 12.])
+    >>> cube(np.array(2.0))
+    array(8.)
+    """
+    op = name or str(getattr(forward, "__name__", "differentiable"))
+
+    @functools.wraps(forward)
+    def operation(*inputs: Any, **options: Any) -> Any:
+        arrays = [_array(x) for x in inputs]
+        pair = forward(*arrays, **options)
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError(f"{op}: forward must return (result, saved), got {type(pair).__name__}")
+        result, saved = pair
+        several = isinstance(result, tuple)
+        results = [np.asarray(r) for r in (result if several else (result,))]
+
+        def pull(dys: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
+            given = (np.zeros_like(r) if dy is None else dy for dy, r in zip(dys, results, strict=True))
+            gradients = vjp(saved, *given)
+            return gradients if isinstance(gradients, (tuple, list)) else (gradients,)
+
+        def push(tangents: Sequence[Any]) -> Any:
+            if jvp is None:
+                raise NotImplementedError(f"{op}: has no derivative in forward mode; give differentiable a jvp")
+            return jvp(saved, *(np.zeros_like(a) if t is None else t for t, a in zip(tangents, arrays, strict=True)))
+
+        if several:
+            return record_many(op, results, inputs, pull, push)
+        return record(op, results[0], inputs, lambda dy, needs: pull((dy,), needs), push)
+
+    return operation
+
+
+def _array(x: Any) -> Any:
+    return raw(x) if isinstance(x, (Tensor, np.ndarray)) else np.asarray(x)
