@@ -85,6 +85,16 @@ def _conv(
     return _call_case("conv2d", label, shapes, call, flops=(flops, 2 * flops), **columns)
 
 
+def _conv_transpose(op: str, label: str, x: tuple[int, ...], k: int, f: int, **options: int) -> Case:
+    """Every input meets every weight of its channel once."""
+    rank = len(x) - 2
+    flops = 2.0 * prod(x) * k * f**rank
+    shapes = [x, (x[1], k, *(f,) * rank), (k,)]
+    return _call_case(
+        op, label, shapes, lambda F, x, w, b: getattr(F, op)(x, w, b, **options), flops=(flops, 2 * flops)
+    )  # fmt: skip
+
+
 CONVOLUTIONS = [
     _conv(32, 64, 56, 64, 3, pad=1, table=True),
     _conv(32, 128, 28, 128, 3, pad=1, table=True),
@@ -102,6 +112,10 @@ CONVOLUTIONS = [
         "conv1d", "9 32×64×512 → 64", [(32, 64, 512), (64, 64, 9), (64,)],
         lambda F, x, w, b: F.conv1d(x, w, b, 1, 4), flops=(2.0 * 32 * 64 * 512 * 64 * 9, 4.0 * 32 * 64 * 512 * 64 * 9),
     ),
+    _conv_transpose("conv_transpose2d", "4×4 s2 16×64×28² → 32", (16, 64, 28, 28), 32, 4, stride=2, padding=1),
+    _conv_transpose("conv_transpose2d", "2×2 s2 16×64×28² → 32", (16, 64, 28, 28), 32, 2, stride=2),
+    _conv_transpose("conv_transpose1d", "4 s2 16×64×512 → 32", (16, 64, 512), 32, 4, stride=2, padding=1),
+    _conv_transpose("conv_transpose3d", "2×2×2 s2 4×32×8×14² → 16", (4, 32, 8, 14, 14), 16, 2, stride=2),
     _call_case(
         "conv3d", "3×3×3 4×32×8×28² → 32", [(4, 32, 8, 28, 28), (32, 32, 3, 3, 3), (32,)],
         lambda F, x, w, b: F.conv3d(x, w, b, 1, 1), flops=(2.0 * 4 * 32 * 8 * 28**2 * 32 * 27, 4.0 * 4 * 32 * 8 * 28**2 * 32 * 27),

@@ -23,6 +23,7 @@ _max = {"kernel_size": 2, **_window, "dilation": 1}
 _avg = {"kernel_size": 2, **_window, "count_include_pad": True}
 _lp = {"norm_type": 2.0, "kernel_size": 2, **_window}
 _conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}
 _affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
 _statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
 _entropy = {
@@ -62,6 +63,12 @@ LEGAL: dict[str, dict[str, Any]] = {
     "conv2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "weight": _f(2, 2, 3, 3), **_conv},
     "conv3d": {"x": _x5, "weight": _f(2, 2, 2, 3, 3), "bias": _f(2), **_conv},
     "conv3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "weight": _f(2, 2, 2, 3, 3), **_conv},
+    "conv_transpose1d": {"x": _x3, "weight": _f(2, 3, 3), "bias": _f(3), **_transposed},
+    "conv_transpose1d_backward": {"dy": _f(2, 3, 12), "x": _x3, "weight": _f(2, 3, 3), **_transposed},
+    "conv_transpose2d": {"x": _x4, "weight": _f(2, 3, 3, 3), "bias": _f(3), **_transposed},
+    "conv_transpose2d_backward": {"dy": _f(2, 3, 10, 10), "x": _x4, "weight": _f(2, 3, 3, 3), **_transposed},
+    "conv_transpose3d": {"x": _x5, "weight": _f(2, 3, 1, 3, 3), "bias": _f(3), **_transposed},
+    "conv_transpose3d_backward": {"dy": _f(2, 3, 6, 10, 10), "x": _x5, "weight": _f(2, 3, 1, 3, 3), **_transposed},
     "max_pool1d": {"x": _x3, **_max, "return_indices": False},
     "max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_max, "indices": None},
     "max_pool2d": {"x": _x4, **_max, "return_indices": True},

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness import Sample
-from samples import Values, conv_sample
+from samples import Values, conv_sample, conv_transpose_sample
 
 
 def product(**choices: Any) -> Iterator[dict[str, Any]]:
@@ -82,6 +82,45 @@ def conv3d() -> list[Sample]:
         if _fits((4, 5, 6), kernel, options["padding"], options["dilation"]):
             samples.append(conv_sample(v, (2, 2, 4, 5, 6), 4, kernel, bias=i % 2 == 0, **options))
     return samples
+
+
+def _conv_transpose(name: str, x: tuple[int, ...], k: int, **choices: Any) -> list[Sample]:
+    """PyTorch's rules: output padding below stride or dilation, and something left of the result."""
+    v = Values(f"grid {name}")
+    rank = len(x) - 2
+    samples = []
+    for i, options in enumerate(product(**choices)):
+        kernel = options.pop("kernel")
+        axes = zip(x[2:], kernel, *(_pairs(options[o], rank) for o in list(options) if o != "groups"), strict=True)
+        legal = True
+        for size, f, stride, padding, extra, dilation in axes:
+            low, high = padding if isinstance(padding, tuple) else (padding, padding)
+            extent = (size - 1) * stride + dilation * (f - 1) + extra + 1
+            legal = legal and extra < max(stride, dilation) and extent > low + high
+        if legal:
+            samples.append(conv_transpose_sample(v, x, k, kernel, bias=i % 2 == 0, **options))
+    return samples
+
+
+def conv_transpose1d() -> list[Sample]:
+    return _conv_transpose(
+        "conv_transpose1d", (2, 4, 5), 6, kernel=((1,), (2,), (3,)), stride=(1, 2, 3), padding=(0, 1, ((2, 0),)),
+        output_padding=(0, 1, 2), dilation=(1, 2, 3), groups=(1, 2),
+    )  # fmt: skip
+
+
+def conv_transpose2d() -> list[Sample]:
+    return _conv_transpose(
+        "conv_transpose2d", (2, 4, 4, 5), 6, kernel=((1, 1), (2, 3), (3, 3)), stride=(1, 2, (3, 1)),
+        padding=(0, 1, (1, 0), ((0, 1), (2, 1))), output_padding=(0, 1, (2, 0)), dilation=(1, 2, (1, 3)), groups=(1, 2),
+    )  # fmt: skip
+
+
+def conv_transpose3d() -> list[Sample]:
+    return _conv_transpose(
+        "conv_transpose3d", (1, 2, 2, 3, 4), 4, kernel=((2, 2, 2), (1, 3, 2)), stride=(1, (1, 2, 3)),
+        padding=(0, (0, 1, 0)), output_padding=(0, (0, 1, 2)), dilation=(1, (2, 1, 1)), groups=(1, 2),
+    )  # fmt: skip
 
 
 def _legal_padding(options: dict[str, Any], rank: int) -> bool:

@@ -200,6 +200,71 @@ def conv3d() -> list[Sample]:
     return [*samples, Sample((x, v.positive(3, 2, 2, 3, 3), v.normal(3)), {"padding": 1}, special=True)]
 
 
+# ---- transposed convolution: stride phases with and without taps, outputs beyond the last tap, crops ------------------
+
+
+def conv_transpose_sample(
+    v: Values, x: tuple[int, ...], k: int, kernel: tuple[int, ...], bias: bool = True, **options: Any
+) -> Sample:
+    weight = (x[1], k // options.get("groups", 1), *kernel)
+    return Sample((v.normal(*x), v.normal(*weight), v.normal(k) if bias else None), options)
+
+
+def _conv_transpose(name: str, rows: list[tuple[Any, ...]]) -> list[Sample]:
+    v = Values(name)
+    return [conv_transpose_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+
+
+def conv_transpose1d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1), 1, (1,), {}),
+        ((2, 3, 5), 4, (3,), {}),
+        ((0, 3, 8), 4, (3,), {"stride": 2}),
+        ((2, 4, 17), 6, (4,), {"stride": 2, "padding": 1}),
+        ((1, 4, 33), 8, (5,), {"groups": 4, "padding": 2}),
+        ((2, 2, 9), 3, (2,), {"stride": 5, "output_padding": 4}),
+        ((2, 2, 7), 3, (2,), {"dilation": 4, "output_padding": 3, "padding": ((0, 2),)}),
+        ((2, 70, 20), 65, (3,), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((1, 3, 1), 2, (3,), {"stride": 40, "padding": 1}),
+        ((1, 2, 6), 2, (3,), {"padding": 3}),
+    ]
+    return _conv_transpose("conv_transpose1d", rows)
+
+
+def conv_transpose2d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1), 1, (1, 1), {}),
+        ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
+        ((2, 3, 8, 8), 4, (2, 2), {"stride": 2}),
+        ((2, 3, 8, 9), 4, (3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((1, 16, 7, 7), 16, (4, 4), {"stride": 2, "padding": 1}),
+        ((2, 17, 6, 18), 33, (3, 3), {"padding": 1}),
+        ((1, 4, 5, 6), 6, (1, 2), {"stride": (3, 2), "groups": 2}),
+        ((2, 6, 5, 6), 6, (3, 3), {"groups": 6, "stride": 2, "padding": ((0, 1), (1, 2))}),
+        ((1, 5, 4, 9), 7, (3, 2), {"dilation": (2, 3), "stride": (1, 2), "output_padding": (1, 2)}),
+        ((2, 64, 4, 4), 32, (4, 4), {"stride": 2, "padding": 1}),
+        ((1, 2, 3, 40), 3, (2, 3), {"stride": (7, 1), "padding": (0, 3)}),
+    ]
+    samples = _conv_transpose("conv_transpose2d", rows)
+    v = Values("conv_transpose2d special")
+    x = v.normal(2, 3, 9, 9)
+    x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 8, 8] = np.nan, np.inf, 1e-40
+    options = {"stride": 2, "padding": 1}
+    return [*samples, Sample((x, v.positive(3, 5, 3, 3), v.normal(5)), options, special=True)]
+
+
+def conv_transpose3d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1, 1), 1, (1, 1, 1), {}),
+        ((0, 2, 2, 3, 3), 3, (3, 3, 3), {}),
+        ((2, 3, 2, 4, 5), 4, (2, 2, 2), {"stride": 2}),
+        ((1, 8, 3, 4, 9), 6, (3, 3, 3), {"stride": (1, 2, 2), "padding": 1, "output_padding": (0, 1, 1)}),
+        ((1, 4, 3, 5, 4), 6, (2, 1, 3), {"groups": 2, "dilation": (2, 1, 3), "padding": ((1, 0), (0, 0), (2, 1))}),
+        ((2, 3, 2, 2, 2), 3, (1, 2, 1), {"stride": (3, 2, 4), "groups": 3}),
+    ]
+    return _conv_transpose("conv_transpose3d", rows)
+
+
 # ---- pooling ------------------------------------------------------------------------------------------------------
 
 _POOL1D: list[tuple[tuple[int, ...], dict[str, Any]]] = [

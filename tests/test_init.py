@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import fastnn.functional as F
 from fastnn import init
 
 DRAWN = [
@@ -69,6 +70,19 @@ def test_fans_count_connections():
     fan_in, fan_out = init.fans(weight.shape, groups)
     assert (reached.sum(axis=1) == fan_in).all()
     assert (reached.sum(axis=0) == fan_out).all()
+
+
+def test_fans_of_a_transposed_convolution_count_connections():
+    groups, per_group, out, kernel = 2, 3, 8, 3
+    weight = np.ones((groups * per_group, out // groups, kernel))
+    x = np.ones((1, groups * per_group, 9))
+    fan_in, fan_out = init.fans(weight.shape, groups, transposed=True)
+    # An output away from the border is a sum over fan_in inputs, and an input is added to fan_out outputs.
+    assert (F.conv_transpose1d(x, weight, groups=groups)[0, :, 2:-2] == fan_in).all()
+    dx, _, _ = F.conv_transpose1d_backward(np.ones((1, out, 11)), x, weight, groups=groups)
+    assert (dx == fan_out).all()
+    # The two are exchanged if the weight is taken for that of a convolution, so what takes both needs no telling.
+    assert sum(init.fans(weight.shape, groups)) == fan_in + fan_out
 
 
 FANS_IN_OUT = (200 * 3, 300 * 3)

@@ -37,6 +37,21 @@ LAYERS = [
         VOLUME,
         lambda m, x: F.conv3d(x, m.weight, m.bias, (1, 2, 1), "same", 1, 2),
     ),
+    (
+        lambda: nn.ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, dilation=2, dtype=float, rng=0),
+        SIGNAL,
+        lambda m, x: F.conv_transpose1d(x, m.weight, m.bias, 2, 1, 1, 2, 2),
+    ),
+    (
+        lambda: nn.ConvTranspose2d(4, 3, (2, 3), (3, 1), ((0, 1), (1, 0)), bias=False, dtype=float, rng=0),
+        IMAGE,
+        lambda m, x: F.conv_transpose2d(x, m.weight, None, (3, 1), ((0, 1), (1, 0))),
+    ),
+    (
+        lambda: nn.ConvTranspose3d(4, 2, 2, (1, 2, 1), dtype=float, rng=0),
+        VOLUME,
+        lambda m, x: F.conv_transpose3d(x, m.weight, m.bias, (1, 2, 1)),
+    ),
     (lambda: nn.MaxPool1d(3, 2, 1), SIGNAL, lambda m, x: F.max_pool1d(x, 3, 2, 1)),
     (lambda: nn.MaxPool2d(2, dilation=2, ceil_mode=True), IMAGE, lambda m, x: F.max_pool2d(x, 2, 2, 0, 2, True)),
     (lambda: nn.MaxPool3d((1, 2, 2), 1), VOLUME, lambda m, x: F.max_pool3d(x, (1, 2, 2), 1)),
@@ -119,6 +134,13 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.Conv1d(4, 6, (3, 3)), "Conv1d: kernel_size"),
         (lambda: nn.Conv1d(4, 6, 3, stride=0), "Conv1d: stride"),
         (lambda: nn.Conv1d(4, 6, 3, padding="most"), "Conv1d: padding"),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, groups=4), "ConvTranspose2d: groups=4 must divide"),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"), "ConvTranspose2d: padding"),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=-1), "ConvTranspose2d: output_padding"),
+        (
+            lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1, dtype=float)(_x(*IMAGE)),
+            "output_padding 1 must be smaller",
+        ),
         (lambda: nn.MaxPool2d((2, 2, 2)), "MaxPool2d: kernel_size"),
         (lambda: nn.LPPool2d(0, 2), "LPPool2d: norm_type"),
         (lambda: nn.BatchNorm1d(3, momentum=1.5), "BatchNorm1d: momentum"),
@@ -151,6 +173,9 @@ def test_initial_weights():
     conv = nn.Conv2d(32, 64, 3, groups=4, rng=3)
     assert 0.95 * np.sqrt(6 / 72) < abs(conv.weight.data).max() <= np.sqrt(6 / 72)
     np.testing.assert_array_equal(conv.weight.data, nn.Conv2d(32, 64, 3, groups=4, rng=3).weight.data)
+    transposed = nn.ConvTranspose2d(64, 32, 3, groups=4, rng=3)
+    assert transposed.weight.shape == (64, 8, 3, 3)
+    assert 0.95 * np.sqrt(6 / 144) < abs(transposed.weight.data).max() <= np.sqrt(6 / 144)
     assert nn.Linear(3, 2, dtype=np.float64).weight.dtype == np.float64
 
 

@@ -11,7 +11,7 @@ import pytest
 from definitions import ALL, close, linear_adjoint
 from fastnn import checks
 from fastnn.backend import reference
-from fastnn.checks.geometry import adaptive_geometry, conv_geometry, pool_geometry
+from fastnn.checks.geometry import adaptive_geometry, conv_geometry, conv_transpose_geometry, pool_geometry
 
 
 @pytest.fixture
@@ -73,6 +73,62 @@ def test_conv(x, weight, stride, padding, dilation, groups, rng):
     close(dbias, dy.sum((0, *range(2, 2 + rank))))
     for i in range(3):
         only = reference.conv_backward(g, dy, x, weight, tuple(j == i for j in range(3)))
+        assert [v is not None for v in only] == [j == i for j in range(3)]
+
+
+# ---- transposed convolution -----------------------------------------------------------------------------------------
+
+TRANSPOSED = [
+    ((2, 3, 5), (3, 4, 3), 1, 0, 0, 1, 1),
+    ((2, 4, 6), (4, 3, 2), 3, ((0, 3),), 2, 2, 2),
+    ((1, 2, 3, 4), (2, 3, 3, 2), (2, 1), ((1, 0), (2, 1)), (1, 0), 1, 1),
+    ((1, 3, 2, 3), (3, 1, 3, 2), (3, 2), 1, (2, 2), 3, (1, 4)),
+    ((1, 2, 1, 1), (2, 2, 1, 1), 5, 0, 4, 2, 1),
+    ((0, 2, 4, 4), (2, 3, 3, 3), 1, 1, 0, 1, 1),
+    ((1, 2, 2, 3, 2), (2, 1, 2, 3, 1), (1, 2, 3), 1, (0, 1, 2), 2, (2, 1, 1)),
+]
+
+
+def conv_transpose_by_definition(x, weight, stride, padding, output_padding, groups, dilation):
+    """Every input adds its multiple of the filters to an array that is then cropped."""
+    rank = x.ndim - 2
+    stride, output_padding, dilation = (
+        v if isinstance(v, tuple) else (v,) * rank for v in (stride, output_padding, dilation)
+    )
+    sides = [
+        p if isinstance(p, tuple) else (p, p) for p in (padding if isinstance(padding, tuple) else (padding,) * rank)
+    ]
+    n, c, *size = x.shape
+    filters = weight.shape[1]
+    extent = [
+        (w - 1) * s + d * (f - 1) + extra + 1
+        for w, s, d, f, extra in zip(size, stride, dilation, weight.shape[2:], output_padding, strict=True)
+    ]
+    y = np.zeros((n, filters * groups, *extent))
+    for i, j, k in itertools.product(range(n), range(c), range(filters)):
+        for at in itertools.product(*map(range, size)):
+            for tap in itertools.product(*map(range, weight.shape[2:])):
+                to = tuple(o * s + t * d for o, s, t, d in zip(at, stride, tap, dilation, strict=True))
+                y[(i, j // (c // groups) * filters + k, *to)] += weight[(j, k, *tap)] * x[(i, j, *at)]
+    return y[(..., *(slice(low, e - high) for e, (low, high) in zip(extent, sides, strict=True)))]
+
+
+@pytest.mark.parametrize(("x", "weight", "stride", "padding", "output_padding", "groups", "dilation"), TRANSPOSED)
+def test_conv_transpose(x, weight, stride, padding, output_padding, groups, dilation, rng):
+    rank, rest = len(x) - 2, (stride, padding, output_padding, groups, dilation)
+    g = conv_transpose_geometry(f"conv_transpose{rank}d", rank, x, weight, *rest)
+    x, weight, bias = rng.standard_normal(x), rng.standard_normal(weight), rng.standard_normal(g.c)
+    expected = conv_transpose_by_definition(x, weight, *rest)
+    close(reference.conv_transpose_forward(g, x, weight, None), expected)
+    close(reference.conv_transpose_forward(g, x, weight, bias), expected + bias.reshape(-1, *[1] * rank))
+
+    dy = rng.standard_normal(expected.shape)
+    dx, dweight, dbias = reference.conv_transpose_backward(g, dy, x, weight, ALL)
+    close(dx, linear_adjoint(lambda e: conv_transpose_by_definition(e, weight, *rest), x, dy))
+    close(dweight, linear_adjoint(lambda e: conv_transpose_by_definition(x, e, *rest), weight, dy))
+    close(dbias, dy.sum((0, *range(2, 2 + rank))))
+    for i in range(3):
+        only = reference.conv_transpose_backward(g, dy, x, weight, tuple(j == i for j in range(3)))
         assert [v is not None for v in only] == [j == i for j in range(3)]
 
 

@@ -55,6 +55,22 @@ conv2d = _conv(tf.conv2d)
 conv3d = _conv(tf.conv3d)
 
 
+def _conv_transpose(convolve: Any) -> Callable[..., Any]:
+    def conv(x: Any, weight: Any, bias: Any, padding: Any = 0, **options: Any) -> Any:
+        if not _by_side(padding):
+            return convolve(x, weight, bias, padding=padding, **options)
+        y = convolve(x, weight, bias, **options)
+        sides = [p if isinstance(p, tuple) else (p, p) for p in padding]
+        return y[(..., *(slice(low, n - high) for n, (low, high) in zip(y.shape[2:], sides, strict=True)))]
+
+    return conv
+
+
+conv_transpose1d = _conv_transpose(tf.conv_transpose1d)
+conv_transpose2d = _conv_transpose(tf.conv_transpose2d)
+conv_transpose3d = _conv_transpose(tf.conv_transpose3d)
+
+
 def matmul(a: Any, b: Any) -> Any:
     return torch.matmul(a, b)
 

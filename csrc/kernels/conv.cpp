@@ -120,7 +120,7 @@ void for_each_phase(const Conv& g, const F& f) {
 }
 
 template <class T>
-void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* w, T* dx, T* packed) {
+void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
   const int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps();
   const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2], depth = k_group * taps;
   // A[c][(k, t)] = weight[k, c, t]: a sliver's channels of one k are close together in memory, so k is the outer loop.
@@ -133,12 +133,16 @@ void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* 
         for (int64_t i = 0; i < rows; ++i) sliver[(r - r0) * rows + i] = from[i * volume];
       }
   });
-  multiply_patches<T>(p, dy, dx, g.n, g.k, g.c, g.groups, packed, nullptr);
+  multiply_patches<T>(p, dy, dx, g.n, g.k, g.c, g.groups, packed, bias);
 }
 
+// dx[n, c, i] = bias[c], or 0
 template <class T>
-void fill_zero(int64_t n, T* x) {
-  parallel_for(n, double(n) * 0.1, [=](int64_t begin, int64_t end) { zero_run(x + begin, end - begin); });
+void fill_planes(const Conv& g, const T* bias, T* dx) {
+  const int64_t planes = g.n * g.c, size = g.size[0] * g.size[1] * g.size[2];
+  parallel_for(planes, double(planes) * double(size) * 0.1, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) fill_run(dx + i * size, bias ? bias[i % g.c] : T(0), size);
+  });
 }
 
 }  // namespace
@@ -157,15 +161,16 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T*
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
-// One dense product for each phase of the stride. packed: as in the forward.
+// One dense product for each phase of the stride. packed: as in the forward. The bias (C), added to dx, is null but in a
+// transposed convolution, whose forward this is.
 template <class T>
-void conv_backward_data(const Conv& g, const T* dy, const T* w, T* dx, T* packed) {
+void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
   bool gaps = false;
   for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
-  if (gaps) fill_zero(g.n * g.c * g.size[0] * g.size[1] * g.size[2], dx);
+  if (gaps) fill_planes(g, bias, dx);
   for_each_phase(g, [&](Patches p) {
     p.flatten();
-    if (p.taps() > 0) backward_data_phase(g, p, dy, w, dx, packed);
+    if (p.taps() > 0) backward_data_phase(g, p, dy, w, bias, dx, packed);
   });
 }
 

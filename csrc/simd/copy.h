@@ -1,4 +1,4 @@
-// Moving runs of elements: contiguous, strided, zero.
+// Moving runs of elements: contiguous, strided, constant.
 #pragma once
 #include "vec.h"
 
@@ -13,10 +13,16 @@ FASTNN_INLINE void copy_run(T* to, const T* from, int64_t n) {
 }
 
 template <class T>
-FASTNN_INLINE void zero_run(T* to, int64_t n) {
+FASTNN_INLINE void fill_run(T* to, T value, int64_t n) {
+  const Vec<T> v = set1(value);
   int64_t i = 0;
-  for (; i + lanes<T> <= n; i += lanes<T>) store(to + i, Vec<T>{});
-  if (i < n) store_n(to + i, Vec<T>{}, int(n - i));
+  for (; i + lanes<T> <= n; i += lanes<T>) store(to + i, v);
+  if (i < n) store_n(to + i, v, int(n - i));
+}
+
+template <class T>
+FASTNN_INLINE void zero_run(T* to, int64_t n) {
+  fill_run(to, T(0), n);
 }
 
 // Lanes 0, 2, 4, … of the 2 * lanes elements at p.

@@ -204,7 +204,7 @@ def xavier_normal(
     Parameters
     ----------
     shape : tuple of int
-        Of the weight; see `fans`. Xavier is the same for a transposed convolution without groups.
+        Of the weight; see `fans`. Xavier is the same for a transposed convolution, which exchanges the two fans.
     gain : float
         Factor of the standard deviation.
     groups : int

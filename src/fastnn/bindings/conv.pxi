@@ -90,17 +90,18 @@ def conv_forward(g, x, weight, bias, y):
         conv_forward_c(t == F64, c, px, pw, pb, py, pp)
     finish()
 
-def conv_backward_data(g, dy, weight, dx):
+def conv_backward_data(g, dy, weight, bias, dx):
     cdef int t = floating(dy)
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
     cdef void* pw = data(weight, t, weights)
+    cdef void* pb = optional(bias, t, c.c)
     cdef void* pdx = writable(dx, t, c.n * c.c * volume(c.size))
     cdef object packed = workspace(t, weights)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
-        conv_backward_data_c(t == F64, c, pdy, pw, pdx, pp)
+        conv_backward_data_c(t == F64, c, pdy, pw, pb, pdx, pp)
     finish()
 
 def conv_backward_weight(g, dy, x, dweight):

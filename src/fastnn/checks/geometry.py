@@ -182,6 +182,60 @@ def conv_geometry(
 
 
 @lru_cache(maxsize=1024)
+def conv_transpose_geometry(
+    op: str,
+    rank: int,
+    x: Shape,
+    weight: Shape,
+    stride: PerAxis,
+    padding: Padding,
+    output_padding: PerAxis,
+    groups: int,
+    dilation: PerAxis,
+) -> Conv:
+    """Geometry of the convolution that maps the output (n, k, *size) to x (n, c, *out): transposed, x to the output.
+
+    size = (out - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1, weight (c, k // groups, *kernel).
+    """
+    _image(op, rank, x)
+    require_rank(op, "weight", weight, ("c", "k // groups", *("k" + a for a in spatial_axes(rank))))
+    if 0 in weight:
+        raise ValueError(f"{op}: weight must not be empty, got shape {weight}")
+    if groups < 1 or x[1] % groups:
+        raise ValueError(f"{op}: groups={groups} does not divide the channels of x {x}")
+    if weight[0] != x[1]:
+        raise ValueError(f"{op}: weight of shape {weight} takes {weight[0]} channels, but x of shape {x} has {x[1]}")
+    axes, sizes, whole = [_Axis(1, 1, 1, 1, 0, 0)] * (3 - rank), [1] * (3 - rank), [1] * (3 - rank)
+    per_axis = zip(
+        x[2:], weight[2:], *(_tuple(v, rank) for v in (stride, dilation, output_padding)), strict=True
+    )  # fmt: skip
+    for i, (out, f, s, d, extra) in enumerate(per_axis):
+        low, high = _sides(padding, out, f, s, d, i)
+        if extra >= max(s, d):
+            raise ValueError(
+                f"{op}: output_padding {output_padding} must be smaller than stride {stride} or dilation {dilation} "
+                f"along {spatial_axes(rank)[i]}, x of shape {x}"
+            )
+        extent = (out - 1) * s + d * (f - 1) + extra + 1
+        if extent > MAX_EXTENT:
+            raise ValueError(
+                f"{op}: the result along {spatial_axes(rank)[i]} for x of shape {x} is larger than 2**31 - 1"
+            )
+        if extent - low - high < 1:
+            raise ValueError(
+                f"{op}: padding {low} + {high} leaves nothing of the {extent} outputs along {spatial_axes(rank)[i]} "
+                f"for x of shape {x}"
+            )
+        axes.append(_Axis(out, f, s if out > 1 else 1, d if f > 1 else 1, low, high))
+        sizes.append(extent - low - high)
+        whole.append(extent)
+    out_, kernel, strides, dilations, lows, _ = (_triple(v) for v in zip(*axes, strict=True))
+    channels = weight[1] * groups
+    limited(op, "the result before it is cropped", x[0], channels, *whole)
+    return Conv(x[0], channels, x[1], groups, _triple(sizes), out_, kernel, strides, lows, dilations)
+
+
+@lru_cache(maxsize=1024)
 def pool_geometry(
     op: str,
     rank: int,

@@ -13,6 +13,7 @@ from .geometry import (
     Pool,
     adaptive_geometry,
     conv_geometry,
+    conv_transpose_geometry,
     pool_geometry,
     require_rank,
 )
@@ -43,6 +44,56 @@ def conv_backward(
     """Of ``conv{rank}d_backward``."""
     g, x, weight, _ = conv(op, rank, x, weight, None, stride, padding, dilation, groups)
     return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight
+
+
+def conv_transpose(
+    op: str,
+    rank: int,
+    x: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> tuple[Conv, Array, Array, Array | None]:
+    """Of ``conv_transpose{rank}d``."""
+    x = array(op, "x", x)
+    weight = operand(op, "weight", weight, x.dtype)
+    if isinstance(padding, str):
+        raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {shown(padding)}")
+    g = conv_transpose_geometry(
+        op,
+        rank,
+        x.shape,
+        weight.shape,
+        scalars.per_axis(op, "stride", stride, rank),
+        scalars.padding(op, padding, rank),
+        scalars.per_axis(op, "output_padding", output_padding, rank, 0),
+        groups if type(groups) is int else scalars.integer(op, "groups", groups),
+        scalars.per_axis(op, "dilation", dilation, rank),
+    )
+    return g, x, weight, optional(op, "bias", bias, x.dtype, (g.c,))
+
+
+def conv_transpose_backward(
+    op: str,
+    rank: int,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> tuple[Conv, Array, Array, Array]:
+    """Of ``conv_transpose{rank}d_backward``."""
+    g, x, weight, _ = conv_transpose(
+        op, rank, x, weight, None, stride, padding, output_padding, groups, dilation
+    )  # fmt: skip
+    return g, operand(op, "dy", dy, x.dtype, (g.n, g.c, *g.size[3 - rank :])), x, weight
 
 
 def _pool_geometry(

@@ -9,6 +9,7 @@ from .activation import *
 from .adaptive_pool import *
 from .avg_pool import *
 from .conv import *
+from .conv_transpose import *
 from .dropout import *
 from .linear import *
 from .loss import *

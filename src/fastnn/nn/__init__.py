@@ -2,12 +2,8 @@
 
 from .activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .containers import ModuleList, Sequential
-from .linear import (
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    Linear,
-)
+from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .linear import Linear
 from .loss import CrossEntropyLoss, L1Loss, MSELoss
 from .misc import Dropout, Flatten, Identity
 from .module import Module, Parameter
@@ -56,6 +52,9 @@ __all__ = [
     "Conv1d",
     "Conv2d",
     "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Flatten",

@@ -16,7 +16,7 @@ import numpy as np
 from ...checks import Conv
 from ._common import Array, Index, quiet
 
-__all__ = ["conv_backward", "conv_forward"]
+__all__ = ["conv_backward", "conv_forward", "conv_transpose_backward", "conv_transpose_forward"]
 
 
 @quiet
@@ -27,9 +27,7 @@ def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
     for tap, at in _taps(g):
         y += _product(w[tap], xp[at])
     y = y.reshape(g.n, g.k, *g.out[5 - x.ndim :])
-    if bias is not None:
-        y += bias.reshape(-1, *(1,) * (x.ndim - 2))
-    return y
+    return _add_bias(y, bias)
 
 
 @quiet
@@ -39,19 +37,53 @@ def conv_backward(
     """dx, dweight, dbias."""
     dy5 = dy.reshape(g.n, g.groups, g.k // g.groups, *g.out)
     return (
-        _backward_data(g, dy5, x, weight) if needs[0] else None,
+        _backward_data(g, dy5, weight).reshape(x.shape) if needs[0] else None,
         _backward_weight(g, dy5, x, weight) if needs[1] else None,
-        dy5.sum(axis=(0, 3, 4, 5), dtype=np.float64).reshape(-1).astype(x.dtype) if needs[2] else None,
+        _backward_bias(dy) if needs[2] else None,
     )
 
 
-def _backward_data(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
+@quiet
+def conv_transpose_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
+    """y[n, c, o * stride - pad + t * dilation] += weight[k, c, t] * x[n, k, o], and bias[c].
+
+    g is the geometry of the convolution whose data gradient this is: x (n, k, *out), y (n, c, *size).
+    """
+    y = _backward_data(g, x.reshape(g.n, g.groups, g.k // g.groups, *g.out), weight)
+    return _add_bias(y.reshape(g.n, g.c, *g.size[5 - x.ndim :]), bias)
+
+
+@quiet
+def conv_transpose_backward(
+    g: Conv, dy: Array, x: Array, weight: Array, needs: tuple[bool, ...]
+) -> tuple[Array | None, Array | None, Array | None]:
+    """dx, dweight, dbias: y is linear in x with the transposed matrix of a convolution, whose own one gives dx."""
+    x5 = x.reshape(g.n, g.groups, g.k // g.groups, *g.out)
+    return (
+        conv_forward(g, dy, weight, None) if needs[0] else None,
+        _backward_weight(g, x5, dy, weight) if needs[1] else None,
+        _backward_bias(dy) if needs[2] else None,
+    )
+
+
+def _add_bias(y: Array, bias: Array | None) -> Array:
+    if bias is not None:
+        y += bias.reshape(-1, *(1,) * (y.ndim - 2))
+    return y
+
+
+def _backward_bias(dy: Array) -> Array:
+    """y = bias[k] + …, hence dbias[k] = sum of dy over all but the channels."""
+    return np.asarray(dy.sum(axis=(0, *range(2, dy.ndim)), dtype=np.float64), dy.dtype)
+
+
+def _backward_data(g: Conv, dy: Array, weight: Array) -> Array:
     """y += w[tap] @ xp[at], hence dxp[at] += w[tap]^T @ dy."""
     w = _grouped(g, weight).swapaxes(1, 2)
-    dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), x.dtype)
+    dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), dy.dtype)
     for tap, at in _taps(g):
         dxp[at] += _product(w[tap], dy)
-    return dxp[_inside(g)].reshape(x.shape).copy()
+    return dxp[_inside(g)].copy()
 
 
 def _backward_weight(g: Conv, dy: Array, x: Array, weight: Array) -> Array:

@@ -1,0 +1,262 @@
+"""Convolution layers (SPEC A1 to A3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import functional as F
+from .. import init
+from ..checks import scalars
+from .module import Module, Parameter
+
+
+class _Kernels(Module):
+    """What convolution and transposed convolution have in common."""
+
+    _rank: ClassVar[int]
+    _function: ClassVar[Callable[..., Any]]
+    _transposed = False
+
+    def _settle(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        stride: Any,
+        dilation: Any,
+        groups: int,
+        bias: bool,
+        dtype: Any,
+        rng: Any,
+    ) -> None:
+        op = type(self).__name__
+        self.in_channels = scalars.integer(op, "in_channels", in_channels, 1)
+        self.out_channels = scalars.integer(op, "out_channels", out_channels, 1)
+        self.groups = scalars.integer(op, "groups", groups, 1)
+        if in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"{op}: groups={groups} must divide in_channels={in_channels}, out_channels={out_channels}"
+            )
+        self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
+        self.stride = scalars.per_axis(op, "stride", stride, self._rank)
+        self.dilation = scalars.per_axis(op, "dilation", dilation, self._rank)
+        kernel = self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size,) * self._rank
+        first, second = self.out_channels, self.in_channels
+        if self._transposed:
+            first, second = second, first
+        weight = init.he_uniform(
+            (first, second // groups, *kernel), groups=groups, transposed=self._transposed, dtype=dtype, rng=rng
+        )
+        self.weight = Parameter(weight)
+        self.bias = Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
+        defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
+        for name, default in defaults.items():
+            if getattr(self, name, default) != default:
+                parts.append(f"{name}={getattr(self, name)!r}")
+        return ", ".join(parts) + (", bias=False" if self.bias is None else "")
+
+
+class _Conv(_Kernels):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: Any = 0,
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
+        self.padding = scalars.padding(type(self).__name__, padding, self._rank)
+
+    def forward(self, x: Any) -> Any:
+        """x (N, in_channels, *size) -> (N, out_channels, *out)."""
+        return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Conv1d(_Conv):
+    """Convolution of sequences (N, C, W); everything as in `Conv2d`.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kernel_size)
+    bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Conv1d(3, 8, 5, padding="same", rng=0)(np.ones((2, 3, 20), np.float32)).shape
+    (2, 8, 20)
+    """
+
+    _rank, _function = 1, staticmethod(F.conv1d)
+
+
+class Conv2d(_Conv):
+    """Convolution of images (SPEC A1, A2).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or tuple of int
+        Extents of the kernel.
+    stride, dilation : int or tuple of int
+        Steps between windows, and between the elements under a kernel.
+    padding : int, tuple, or {"valid", "same", "full"}
+        See `fastnn.functional.conv2d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, *kernel_size)
+    bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Conv2d(3, 8, 3, stride=2, padding=1, rng=0)(np.ones((2, 3, 16, 16), np.float32)).shape
+    (2, 8, 8, 8)
+    """
+
+    _rank, _function = 2, staticmethod(F.conv2d)
+
+
+class Conv3d(_Conv):
+    """Convolution of volumes or videos (N, C, D, H, W); everything as in `Conv2d`.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, *kernel_size)
+    bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Conv3d(3, 8, (1, 3, 3), padding=(0, 1, 1), rng=0)(np.ones((2, 3, 4, 8, 8), np.float32)).shape
+    (2, 8, 4, 8, 8)
+    """
+
+    _rank, _function = 3, staticmethod(F.conv3d)
+
+
+class _ConvTranspose(_Kernels):
+    _transposed = True
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        padding: Any = 0,
+        output_padding: int | tuple[int, ...] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | tuple[int, ...] = 1,
+        *,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        op = type(self).__name__
+        self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
+        if isinstance(padding, str):
+            raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {padding!r}")
+        self.padding = scalars.padding(op, padding, self._rank)
+        self.output_padding = scalars.per_axis(op, "output_padding", output_padding, self._rank, 0)
+
+    def forward(self, x: Any) -> Any:
+        """x (N, in_channels, *size) -> (N, out_channels, *out)."""
+        return self._function(
+            x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
+        )  # fmt: skip
+
+
+class ConvTranspose1d(_ConvTranspose):
+    """Transposed convolution of sequences (N, C, W); everything as in `ConvTranspose2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.ConvTranspose1d(8, 3, 4, stride=2, padding=1, rng=0)(np.ones((2, 8, 10), np.float32)).shape
+    (2, 3, 20)
+    """
+
+    _rank, _function = 1, staticmethod(F.conv_transpose1d)
+
+
+class ConvTranspose2d(_ConvTranspose):
+    """Transposed convolution of images (N, C, H, W), which enlarges them (SPEC A3).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or tuple of int
+        Extents of the kernel.
+    stride, dilation : int or tuple of int
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int or tuple
+        How much is cut off at the sides of the result.
+    output_padding : int or tuple of int
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, *kernel_size)
+    bias : Parameter, (out_channels,), or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.ConvTranspose2d(8, 3, 3, stride=2, padding=1, output_padding=1, rng=0)
+    >>> layer(np.ones((2, 8, 16, 16), np.float32)).shape
+    (2, 3, 32, 32)
+    """
+
+    _rank, _function = 2, staticmethod(F.conv_transpose2d)
+
+
+class ConvTranspose3d(_ConvTranspose):
+    """Transposed convolution of volumes (N, C, D, H, W); everything as in `ConvTranspose2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.ConvTranspose3d(4, 2, 2, stride=2, rng=0)(np.ones((1, 4, 2, 3, 4), np.float32)).shape
+    (1, 2, 4, 6, 8)
+    """
+
+    _rank, _function = 3, staticmethod(F.conv_transpose3d)
