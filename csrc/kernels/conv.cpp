@@ -54,6 +54,7 @@ struct PlaneOutput {
     const int64_t d = D.out_begin + r.d * D.out_step, h = H.out_begin + r.h * H.out_step;
     return y + r.image * image_stride + (d * H.out_size + h) * W.out_size + W.out_begin + r.w * W.out_step;
   }
+  const T* start(T*) const { return nullptr; }  // a bias is per channel, so per row
   T* direct(int64_t* ldc) const {
     const GridRun& last = runs[count - 1];
     const bool whole = last.column + last.size == kTileCols<T> && last.image == runs[0].image && p.dense_output();

@@ -11,7 +11,14 @@ namespace {
 template <class T>
 struct MatrixOutput {
   T* c;
+  const T* bias;  // per column, or null
   int64_t ldc, size;
+  const T* start(T* buffer) const {
+    if (!bias || size == kTileCols<T>) return bias;
+    copy_run(buffer, bias, size);
+    zero_run(buffer + size, kTileCols<T> - size);
+    return buffer;
+  }
   T* direct(int64_t* stride) const {
     *stride = ldc;
     return size == kTileCols<T> ? c : nullptr;
@@ -20,12 +27,13 @@ struct MatrixOutput {
   void write(int64_t i, const T* row) const { copy_run(c + i * ldc, row, size); }
 };
 
-// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry.
+// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry; bias (columns) or null.
 template <class T>
 struct MatrixProblem {
   const T* b;
   bool transposed;
   int64_t m, columns, depth;
+  const T* bias;
   T* c;
 
   int64_t size(int64_t j) const {
@@ -34,15 +42,19 @@ struct MatrixProblem {
   void pack(int64_t entry, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
     const T* from = b + entry * depth * columns;
     const int64_t j0 = j * kTileCols<T>, n = size(j);
-    if (!transposed) {
+    if (!transposed && n == kTileCols<T>) {
+      for (int64_t k = k0; k < k1; ++k, sliver += kTileCols<T>)
+        for (int v = 0; v < kTileVectors; ++v)
+          store(sliver + v * lanes<T>, load(from + k * columns + j0 + v * lanes<T>));
+    } else if (!transposed) {
       for (int64_t k = k0; k < k1; ++k) copy_run(sliver + (k - k0) * kTileCols<T>, from + k * columns + j0, n);
     } else {
-      for (int64_t i = 0; i < n; ++i)
-        for (int64_t k = k0; k < k1; ++k) sliver[(k - k0) * kTileCols<T> + i] = from[(j0 + i) * depth + k];
+      turn(from + j0 * depth + k0, depth, n, k1 - k0, sliver, kTileCols<T>);
     }
   }
   MatrixOutput<T> output(int64_t entry, int64_t j) const {
-    return {c + entry * m * columns + j * kTileCols<T>, columns, size(j)};
+    const int64_t j0 = j * kTileCols<T>;
+    return {c + entry * m * columns + j0, bias ? bias + j0 : nullptr, columns, size(j)};
   }
 };
 
@@ -68,19 +80,23 @@ void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, co
   });
 }
 
-// Beyond this many rows the transposing pack of B costs less than the dot tiles' heavier traffic.
-constexpr int64_t kDotMaxRows = 192;
+// Whether turning B into slivers costs more than the dot tiles' reductions and heavier traffic. Measured with AVX-512 for
+// n = 10, 64, 256, 512: the products are equal at 128 rows for 64 columns, at 32 rows for 256 and 512, at half as many
+// where the depth is 64; with 10 columns, most of a sliver is padding.
+inline bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
+  const int64_t work = m * (n < 256 ? n : 256);
+  return work < (depth > 96 ? 32 : 16) * 256;
+}
 
 template <class T>
 void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
-              T* c, T* packed) {
-  if (batch == 1 && !trans_a && trans_b && m <= kDotMaxRows)
-    return dot_product<T>(m, n, depth, a, b, nullptr, c);
+              const T* bias, T* c, T* packed) {
+  if (batch == 1 && !trans_a && trans_b && prefer_dot(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
   const int64_t stride_i = trans_a ? 1 : depth, stride_k = trans_a ? m : 1;
   pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
     fill_sliver(a + e * m * depth + i0 * stride_i + k0 * stride_k, stride_i, stride_k, rows, k1 - k0, sliver);
   });
-  packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, c});
+  packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
 }
 
 }  // namespace
@@ -90,19 +106,13 @@ void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, 
 template <class T>
 void matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b, T* c,
             T* packed) {
-  multiply(batch, m, n, depth, trans_a, trans_b, a, b, c, packed);
+  multiply<T>(batch, m, n, depth, trans_a, trans_b, a, b, nullptr, c, packed);
 }
 
 // y (m, n) = x (m, k) weight (n, k)^T + bias (n, may be null); packed: m * k values
 template <class T>
 void linear_forward(int64_t m, int64_t n, int64_t k, const T* x, const T* weight, const T* bias, T* y, T* packed) {
-  if (m <= kDotMaxRows) return dot_product(m, n, k, x, weight, bias, y);
-  multiply<T>(1, m, n, k, false, true, x, weight, y, packed);
-  if (!bias) return;
-  parallel_for(m, double(m * n) * 0.15, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t j = 0; j < n; ++j) y[i * n + j] += bias[j];
-  });
+  multiply<T>(1, m, n, k, false, true, x, weight, bias, y, packed);
 }
 
 // y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]; rows added in order

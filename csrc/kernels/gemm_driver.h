@@ -2,6 +2,7 @@
 // as functors, A is packed beforehand.
 #pragma once
 #include "../parallel.h"
+#include "../simd/transpose.h"
 #include "gemm_tile.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -31,9 +32,27 @@ void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill
   });
 }
 
+// to[k * ldto + i] = from[i * stride + k] for i < rows, k < depth: squares turned in registers, 5 times as fast as
+// element by element.
+template <class T>
+void turn(const T* from, int64_t stride, int64_t rows, int64_t depth, T* to, int64_t ldto) {
+  constexpr int64_t L = lanes<T>;
+  for (int64_t i0 = 0; i0 < rows; i0 += L) {
+    const int n = int(rows - i0 < L ? rows - i0 : L);
+    for (int64_t k0 = 0; k0 < depth; k0 += L) {
+      const int size = int(depth - k0 < L ? depth - k0 : L);
+      Vec<T> v[L] = {};
+      for (int i = 0; i < n; ++i) v[i] = load_n(from + (i0 + i) * stride + k0, size);
+      transpose<T>(v);
+      for (int k = 0; k < size; ++k) store_n(to + (k0 + k) * ldto + i0, v[k], n);
+    }
+  }
+}
+
 // The usual fills: a[i * stride_i + k * stride_k].
 template <class T>
 FASTNN_INLINE void fill_sliver(const T* a, int64_t stride_i, int64_t stride_k, int64_t rows, int64_t depth, T* sliver) {
+  if (stride_k == 1) return turn(a, stride_i, rows, depth, sliver, rows);
   for (int64_t k = 0; k < depth; ++k)
     for (int64_t i = 0; i < rows; ++i) sliver[k * rows + i] = a[i * stride_i + k * stride_k];
 }
@@ -81,6 +100,8 @@ void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_
   T* direct = output.direct(&columns.ldc);
   T* start = direct ? direct : held;
   if (!direct) columns.ldc = kTileCols<T>;
+  alignas(64) T first_values[kTileCols<T>];
+  columns.start = output.start(first_values);
   for (int v = 0; v < kTileVectors; ++v) {
     columns.b[v] = sliver + v * lanes<T>;
     columns.c[v] = start + v * lanes<T>;
@@ -92,8 +113,16 @@ void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_
     for (int64_t i = blocks.begin(first); i < blocks.begin(last); ++i) output.write(i, held + i * kTileCols<T>);
 }
 
+// Into how many parts the rows are cut, so that every thread has work. Each part packs the sliver again.
+inline int64_t row_parts(int64_t slivers, int64_t blocks) {
+  const int64_t threads = num_threads();
+  if (slivers >= 4 * threads || slivers % threads == 0) return 1;
+  return blocks < 4 ? blocks : 4;
+}
+
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, sliver) writes rows k0..k1 of B
-// for the columns of sliver j (anything finite beyond the last) and problem.output(entry, j) says where they go.
+// for the columns of sliver j (anything finite beyond the last) and problem.output(entry, j) says where they go, and by
+// start(buffer) what their sums start from: kTileCols values, or null for bias (per row, may be null).
 // Threads take slivers; when there are few of them, also parts of the rows. Neither changes an element's sum, which
 // runs over the depth in order.
 template <class T, class Problem>
@@ -102,7 +131,7 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
   if (!batch || !m || !columns) return;
   const RowBlocks blocks(m);
   const int64_t slivers = (columns + kTileCols<T> - 1) / kTileCols<T>;
-  const int64_t parts = batch * slivers >= 16 ? 1 : blocks.count < 4 ? blocks.count : 4;
+  const int64_t parts = row_parts(batch * slivers, blocks.count);
   const double cost = double(batch * m) * double(columns) * double(depth) * kMultiplyAddCost<T>;
   // Rows of a sliver that isn't whole in C are many short pieces: with several depth blocks they are kept together.
   const int64_t held_size = depth > kDepth<T> && m <= kHeldRows ? m * kTileCols<T> : 0;

@@ -22,9 +22,11 @@ struct Columns {
   T* c[V];
   int64_t ldc;
   int size[V];
+  const T* start = nullptr;  // what sums start from, V vectors for every row; null: see outer_tile
 };
 
-// C (ROWS x columns) = start + A B, start being C itself, or bias per row (0 if null); a (depth, ROWS) packed.
+// C (ROWS x columns) = start + A B, start being C itself, or columns.start, or bias per row (0 if null); a (depth, ROWS)
+// packed.
 template <class T, int ROWS, int V>
 void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t row, bool accumulate, const T* bias) {
   Vec<T> acc[ROWS][V];
@@ -36,7 +38,9 @@ void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t
   for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
-      acc[i][v] = accumulate ? load_n(c[v] + i * ldc, columns.size[v]) : set1(bias ? bias[i] : T(0));
+      acc[i][v] = accumulate      ? load_n(c[v] + i * ldc, columns.size[v])
+                  : columns.start ? load(columns.start + v * lanes<T>)
+                                  : set1(bias ? bias[i] : T(0));
   const int32_t* offset = columns.offset;
   const T* const b0 = columns.b[0];
   const T* const b1 = columns.b[V - 1];
