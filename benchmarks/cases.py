@@ -220,6 +220,16 @@ NORMS = [
 ]  # fmt: skip
 
 
+def _response(F: Any, x: Any) -> Any:
+    return F.local_response_norm(x, 5, 1e-4, 0.75, 2.0)
+
+
+NORMS += [
+    _memory("rms_norm", "4096×768", (4096, 768), 4096 * 768, lambda F, x, w: F.rms_norm(x, (768,), w), (768,)),
+    _memory("local_response_norm", "5 32×64×56²", IMAGE, prod(IMAGE), _response),
+]
+
+
 def _activation(op: str, **columns: Any) -> Case:
     return _memory(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x: getattr(F, op)(x), **columns)
 

@@ -26,6 +26,7 @@ _conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 _transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}
 _affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
 _statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
+_response = {"size": 3, "alpha": 0.1, "beta": 0.75, "k": 1.0}
 _entropy = {
     "logits": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean",
     "label_smoothing": 0.1,
@@ -109,6 +110,10 @@ LEGAL: dict[str, dict[str, Any]] = {
     "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
     "instance_norm": {"x": _x4, **_affine},
     "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
+    "rms_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": None},
+    "rms_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": 0.1, "rstd": None},
+    "local_response_norm": {"x": _x4, **_response},
+    "local_response_norm_backward": {"dy": _x4, "x": _x4, **_response},
     "cross_entropy": _entropy,
     "cross_entropy_backward": {**_entropy, "dloss": None},
     "dropout": {"x": _x4, "p": 0.5, "training": True, "rng": 0},

@@ -282,3 +282,23 @@ def group_norm() -> list[Sample]:
         Sample((v.normal(*o["shape"]), *_parameters(v, o["present"], 6)), {"num_groups": o["groups"], "eps": o["eps"]})
         for o in choices
     ]
+
+
+def rms_norm() -> list[Sample]:
+    v = Values("grid rms_norm")
+    samples = []
+    for choice in product(shape=NORM_SHAPES, last=(1, 2, 3), present=("w", ""), eps=(1e-5, 0.1)):
+        shape, last = choice["shape"], choice["last"]
+        if last < len(shape):
+            normalized = shape[-last:]
+            arrays = (v.normal(*shape), _parameters(v, choice["present"], *normalized)[0])
+            samples.append(Sample(arrays, {"normalized_shape": normalized, "eps": choice["eps"]}))
+    return samples
+
+
+def local_response_norm() -> list[Sample]:
+    v = Values("grid local_response_norm")
+    choices = product(
+        shape=NORM_SHAPES[1:], size=(1, 2, 3, 8), alpha=(1e-4, 1.0), beta=(0.75, 0.5, 1.0, 2.2), k=(1.0, 0.1)
+    )  # fmt: skip
+    return [Sample((v.normal(*o.pop("shape"), scale=2),), o) for o in choices]

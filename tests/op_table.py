@@ -89,6 +89,10 @@ def _batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: 
     return F.batch_norm(x, running_mean, running_var, weight, bias, **options)
 
 
+def _rms_norm(x: Any, weight: Any, **options: Any) -> Any:
+    return F.rms_norm(x, weight=weight, **options)
+
+
 def _norm(name: str) -> Callable[..., Any]:
     return lambda x, weight, bias, **options: getattr(F, name)(x, weight=weight, bias=bias, **options)
 
@@ -153,6 +157,11 @@ OPS = [
     _affine("layer_norm", _of_x_and_keyword_weight("layer_norm_backward")),
     _affine("instance_norm", _of_x_and_keyword_weight("instance_norm_backward")),
     _affine("group_norm", _of_x_and_keyword_weight("group_norm_backward")),
+    Op("rms_norm", ("x", "weight"), samples_norm.rms_norm, tolerances.rms_norm, call=_rms_norm,
+       backward=_of_x_and_keyword_weight("rms_norm_backward"), backward_name="rms_norm_backward", grid=grid.rms_norm),
+    Op("local_response_norm", ("x",), samples_norm.local_response_norm, tolerances.local_response_norm,
+       backward=_of_x("local_response_norm_backward"), backward_name="local_response_norm_backward",
+       grid=grid.local_response_norm),
     _elementwise("relu", tolerances.exact),
     _elementwise("leaky_relu", tolerances.scaled, samples.leaky_relu),
     _elementwise("elu", tolerances.exponential, samples.elu),

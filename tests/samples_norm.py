@@ -97,6 +97,37 @@ def group_norm() -> list[Sample]:
     return [*samples, Sample((_with_nan(v, 2, 4, 3, 5), *_affine(v, 0, 4)), {"num_groups": 2}, special=True)]
 
 
+def rms_norm() -> list[Sample]:
+    """Always with eps, whose default depends on the dtype."""
+    v = Values("rms_norm")
+    rows: list[Any] = [((3, n), (n,)) for n in EDGES]
+    rows += [((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((4, 3, 7, 7), (3, 7, 7)), ((7,), (7,)), ((0, 5), (5,))]
+    rows += [((2, 5000), (5000,)), ((3, 5), 5), ((700, 10), (10,)), ((2, 6, 9, 33), (6, 9, 33))]
+    samples = []
+    for i, (shape, normalized) in enumerate(rows):
+        parameter = (normalized,) if isinstance(normalized, int) else normalized
+        options = {"normalized_shape": normalized, "eps": (1e-5, 1e-3, 0.0)[i % 3]}
+        samples.append(Sample((_normed(v, i, *shape), _affine(v, i, *parameter)[0]), options))
+    zero = Sample((np.zeros((2, 20)), v.normal(20)), {"normalized_shape": 20, "eps": 1e-5}, note="zeros")
+    nan = Sample((_with_nan(v, 4, 10), v.normal(10)), {"normalized_shape": (10,), "eps": 1e-5}, special=True)
+    return [*samples, zero, nan]
+
+
+def local_response_norm() -> list[Sample]:
+    v = Values("local_response_norm")
+    rows: list[Any] = [
+        ((2, 1), {"size": 3}), ((0, 3, 4), {"size": 2}), ((5, 3), {"size": 1}), ((2, 7, 5), {"size": 5, "alpha": 1.0}),
+        ((2, 16, 3, 5), {"size": 5, "alpha": 0.1, "k": 2.0}), ((1, 33, 4, 4), {"size": 4, "alpha": 2.0, "beta": 0.5}),
+        ((3, 4, 16), {"size": 9, "alpha": 1.0, "beta": 1.0}), ((1, 5, 2, 3, 7), {"size": 3, "alpha": 3.0, "beta": 0.6}),
+        ((2, 20, 17, 17), {"size": 5, "alpha": 1e-2}), ((1, 300, 40), {"size": 5, "alpha": 1.0, "k": 0.5}),
+        ((2, 6, 9), {"size": 2, "alpha": 1.0, "beta": -0.5}), ((1, 3, 700), {"size": 2**31 - 1, "alpha": 1e9}),
+    ]  # fmt: skip
+    samples = [Sample((v.normal(*s, scale=2),), options) for s, options in rows]
+    zero = Sample((np.zeros((2, 6, 9)),), {"size": 3, "alpha": 1.0}, note="zeros")
+    nan = v.with_specials(2, 6, 20, specials=[np.nan, np.inf, -np.inf, 1e-40])
+    return [*samples, zero, Sample((nan,), {"size": 3, "alpha": 1.0}, special=True)]
+
+
 def softmax() -> list[Sample]:
     v = Values("softmax")
     samples = [Sample((v.normal(3, n, scale=3),)) for n in EDGES]

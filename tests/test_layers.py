@@ -92,6 +92,9 @@ LAYERS = [
     (lambda: nn.InstanceNorm2d(4, affine=True, dtype=float), IMAGE, lambda m, x: F.instance_norm(x, m.weight, m.bias)),
     (lambda: nn.InstanceNorm3d(4), VOLUME, lambda m, x: F.instance_norm(x)),
     (lambda: nn.GroupNorm(2, 4, dtype=float), IMAGE, lambda m, x: F.group_norm(x, 2, m.weight, m.bias)),
+    (lambda: nn.RMSNorm(5, dtype=float), IMAGE, lambda m, x: F.rms_norm(x, 5, m.weight)),
+    (lambda: nn.RMSNorm((6, 5), 0.1, False), IMAGE, lambda m, x: F.rms_norm(x, (6, 5), eps=0.1)),
+    (lambda: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0), IMAGE, lambda m, x: F.local_response_norm(x, 3, 0.5, 0.6, 2.0)),
     (lambda: nn.ReLU(), IMAGE, lambda m, x: F.relu(x)),
     (lambda: nn.LeakyReLU(0.2), IMAGE, lambda m, x: F.leaky_relu(x, 0.2)),
     (lambda: nn.ELU(0.5), IMAGE, lambda m, x: F.elu(x, 0.5)),
@@ -146,6 +149,9 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.BatchNorm1d(3, momentum=1.5), "BatchNorm1d: momentum"),
         (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide"),
         (lambda: nn.LayerNorm(0), "LayerNorm: normalized_shape"),
+        (lambda: nn.RMSNorm(4, eps=-1.0), "RMSNorm: eps"),
+        (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
+        (lambda: nn.LocalResponseNorm(3, k=-1.0), "LocalResponseNorm: k"),
         (lambda: nn.Dropout(1.5), "Dropout: p"),
         (lambda: nn.CrossEntropyLoss(reduction="all"), "CrossEntropyLoss: reduction"),
         (lambda: nn.Linear(2, 2, dtype=np.float16), "float16"),
@@ -184,6 +190,15 @@ def test_which_parameters_decay():
         nn.Conv1d(2, 2, 3), nn.BatchNorm1d(2), nn.LayerNorm((2, 4)), nn.GroupNorm(1, 2), nn.Linear(4, 4)
     )
     assert {name for name, p in net.named_parameters() if p.decay} == {"0.weight", "4.weight"}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rms_norm_adds_the_machine_epsilon_by_default(dtype):
+    eps = np.finfo(dtype).eps
+    x = np.full((1, 4), 1e-4, dtype)
+    np.testing.assert_array_equal(F.rms_norm(x, 4), F.rms_norm(x, 4, eps=float(eps)))
+    np.testing.assert_allclose(F.rms_norm(x, 4), x / np.sqrt(x * x + eps), rtol=4 * eps)
+    assert nn.RMSNorm(4).eps is None
 
 
 # batch norm

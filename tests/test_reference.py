@@ -114,6 +114,37 @@ def test_layer_and_group_norm(affine, rng):
     close(dbias, dy.reshape(2, 24).sum(0))
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_rms_norm(affine, rng):
+    g, eps = checks.Norm(3, 1, 5), 1e-3
+    x, dy, weight = rng.standard_normal((3, 5)), rng.standard_normal((3, 5)), rng.standard_normal(5)
+    w = weight if affine else None
+    roots = [math.sqrt(sum(v * v for v in row) / 5 + eps) for row in x]
+    xhat = np.array([[v / root for v in row] for row, root in zip(x, roots, strict=True)])
+    y, rstd = reference.rms_norm_forward(g, x, w, eps)
+    close(y, xhat * (weight if affine else 1))
+    close(rstd, [1 / root for root in roots])
+    dx, dweight = reference.rms_norm_backward(g, dy, x, w, rstd, ALL)
+    numeric = central_differences(lambda x: reference.rms_norm_forward(g, x, w, eps)[0], x, dy)
+    np.testing.assert_allclose(dx, numeric, rtol=1e-6, atol=1e-8)
+    close(dweight, (dy * xhat).sum(0))
+    assert reference.rms_norm_backward(g, dy, x, w, rstd, (False, False)) == (None, None)
+
+
+@pytest.mark.parametrize(("size", "alpha", "beta", "k"), [(1, 1.0, 0.75, 1.0), (2, 0.5, 1.3, 0.1), (5, 2.0, 0.5, 3.0)])
+def test_local_response_norm(size, alpha, beta, k, rng):
+    g = checks.Norm(2, 4, 3)
+    x, dy = rng.standard_normal(g), rng.standard_normal(g)
+    expected = np.empty(g)
+    for n, c, p in np.ndindex(*g):
+        window = [j for j in range(c - size // 2, c + (size - 1) // 2 + 1) if 0 <= j < 4]
+        expected[n, c, p] = x[n, c, p] / (k + alpha / size * sum(x[n, j, p] ** 2 for j in window)) ** beta
+    close(reference.local_response_norm_forward(g, x, size, alpha, beta, k), expected)
+    dx = reference.local_response_norm_backward(g, dy, x, size, alpha, beta, k)
+    numeric = central_differences(lambda x: reference.local_response_norm_forward(g, x, size, alpha, beta, k), x, dy)
+    np.testing.assert_allclose(dx, numeric, rtol=1e-6, atol=1e-8)
+
+
 # ---- softmax and cross-entropy --------------------------------------------------------------------------------------
 
 

@@ -277,6 +277,47 @@ def group_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     return _norm_of(sample, view, (1, groups, c // groups, 1), (2, 3), (0, 3), truth, eps)
 
 
+def rms_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """y = x * rstd * weight: every term of the mean square is positive, so rstd is relatively as exact as it is."""
+    x, weight = sample.arrays
+    assert x is not None
+    if x.size == 0:
+        return {}
+    n = int(np.prod(sample.options["normalized_shape"]))
+    rows = x.reshape(-1, n)
+    dy, w = gradient_for(x.shape, np.float64).reshape(-1, n), np.ones(n) if weight is None else weight.reshape(-1)
+    rstd = 1 / np.sqrt(np.square(rows).mean(1, keepdims=True) + sample.options["eps"])
+    z, d = rows * rstd, dy * w
+    r = 4 + walk(n)
+    along = (d * z).mean(1, keepdims=True)
+    along_error = (walk(n) + r) * np.abs(d * z).mean(1, keepdims=True)
+    dx = rstd * (2 * np.abs(d) + np.abs(z) * (along_error + (r + 4) * np.abs(along)) + r * np.abs(d - z * along))
+    dweight = (walk(rows.shape[0]) + r + 2) * np.abs(dy * z).sum(0)
+    bound = {"y": (r + 2) * np.abs(z * w).reshape(x.shape), "dx": dx.reshape(x.shape)}
+    return bound if weight is None else bound | {"dweight": dweight.reshape(weight.shape)}
+
+
+def local_response_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """y = x * s^-beta, s a sum of positive terms: a power's relative error is eps times beta (that of s + |log s|)."""
+    x, o = sample.arrays[0], sample.options
+    assert x is not None
+    size, alpha, beta, k = o["size"], o.get("alpha", 1e-4), o.get("beta", 0.75), o.get("k", 1.0)
+    outer, channels = x.shape[:2]
+    x3, dy = (
+        np.abs(v).reshape(outer, channels, int(np.prod(x.shape[2:]))) for v in (x, gradient_for(x.shape, np.float64))
+    )
+    near = np.subtract.outer(np.arange(channels), np.arange(channels))  # c - j
+    window = ((near <= size // 2) & (near >= -((size - 1) // 2))).astype(float)
+    s = k + alpha / size * np.einsum("cj,njp->ncp", window, x3 * x3)
+    power = s**-beta
+    terms = walk(min(size, channels))
+    relative = 6 + abs(beta) * (terms + 4 + 2 * np.abs(np.log(s)))
+    t = dy * x3 * power / s
+    gathered = np.einsum("cj,ncp->njp", window, t * (relative + 2 * terms + 8))
+    dx = dy * power * (relative + 2) + 2 * abs(beta) * alpha / size * x3 * gathered
+    return {"y": ((relative + 2) * x3 * power).reshape(x.shape), "dx": dx.reshape(x.shape)}
+
+
 # ---- optimiser steps ----------------------------------------------------------------------------------------------
 
 

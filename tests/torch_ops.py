@@ -134,6 +134,21 @@ def group_norm(x: Any, weight: Any, bias: Any, num_groups: int, eps: float = 1e-
     return tf.group_norm(x, num_groups, weight, x.new_zeros(x.shape[1]) if bias is None else bias, eps)
 
 
+def rms_norm(x: Any, weight: Any, normalized_shape: Any, eps: float) -> Any:
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+    return tf.rms_norm(x, shape, weight, eps)
+
+
+def local_response_norm(x: Any, size: int, **options: Any) -> Any:
+    if x.ndim == 2:  # which PyTorch refuses
+        return tf.local_response_norm(x[:, :, None], size, **options)[:, :, 0]
+    if size <= 2 * x.shape[1]:
+        return tf.local_response_norm(x, size, **options)
+    # The window covers all channels, and PyTorch would allocate as many.
+    alpha, beta, k = (options.get(name, value) for name, value in (("alpha", 1e-4), ("beta", 0.75), ("k", 1.0)))
+    return x / (k + alpha / size * (x * x).sum(1, keepdim=True)) ** beta
+
+
 def softmax(x: Any, axis: int = -1) -> Any:
     return tf.softmax(x, axis)
 

@@ -4,10 +4,9 @@
 //   y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(var + eps), var biased
 #include <cmath>
 
-#include "../simd/copy.h"
-#include "../simd/sums.h"
 #define FASTNN_FAMILY "layer_norm.inc"
 #include "kernels.h"
+#include "row_sums.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -28,46 +27,16 @@ void stretch_statistics(int64_t n, const T* x, double eps, T* mean, T* rstd) {
   *rstd = T(1 / std::sqrt(total / double(n) + eps));
 }
 
-// Columns of a (rows, inner) matrix are summed over rows in chunks that the shape decides; chunks are added in order.
-struct RowChunks {
-  int64_t chunks, columns;  // columns to an item
-  explicit RowChunks(const Norm& g) : chunks(g.outer / 256), columns(512) {
-    chunks = chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
-  }
-};
-
-// dweight = sum over rows of dy * (x - mean) * rstd, dbias = sum of dy; work: 2 * chunks * inner values if chunks > 1
+// dweight = sum over rows of dy * (x - mean) * rstd, dbias = sum of dy
 template <class T>
 void layer_norm_parameters(const Norm& g, const T* dy, const T* x, const T* mean, const T* rstd, T* dweight, T* dbias,
                            T* work) {
-  const RowChunks cut(g);
-  const int64_t blocks = (g.inner + cut.columns - 1) / cut.columns;
   const double cost = double(g.outer) * double(g.inner) * kNormCost * 2;
-  parallel_for(cut.chunks * blocks, cost, [=](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t chunk = item / blocks, j0 = item % blocks * cut.columns;
-      const int64_t j1 = j0 + cut.columns < g.inner ? j0 + cut.columns : g.inner;
-      T* dw = cut.chunks > 1 ? work + 2 * chunk * g.inner : dweight;
-      T* db = cut.chunks > 1 ? work + (2 * chunk + 1) * g.inner : dbias;
-      zero_run(dw + j0, j1 - j0);
-      zero_run(db + j0, j1 - j0);
-      for (int64_t i = g.outer * chunk / cut.chunks; i < g.outer * (chunk + 1) / cut.chunks; ++i) {
-        const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
-        const int64_t at = i * g.inner + j0;
-        map_run(j1 - j0, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, (v - centre) * scale, w); }, dw + j0, dw + j0,
-                dy + at, x + at);
-        map_run(j1 - j0, [](Vec<T> b, Vec<T> d) { return b + d; }, db + j0, db + j0, dy + at);
-      }
-    }
-  });
-  if (cut.chunks == 1) return;
-  parallel_for(2, cost / 256, [=](int64_t begin, int64_t end) {
-    for (int64_t which = begin; which < end; ++which) {
-      T* out = which ? dbias : dweight;
-      copy_run(out, work + which * g.inner, g.inner);
-      for (int64_t chunk = 1; chunk < cut.chunks; ++chunk)
-        map_run(g.inner, [](Vec<T> a, Vec<T> b) { return a + b; }, out, out, work + (2 * chunk + which) * g.inner);
-    }
+  sum_rows<T, 2>(RowChunks(g.outer, g.inner), cost, {dweight, dbias}, work, [=](int64_t i, int64_t j0, int64_t n, T** to) {
+    const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
+    const int64_t at = i * g.inner + j0;
+    map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, (v - centre) * scale, w); }, to[0], to[0], dy + at, x + at);
+    map_run(n, [](Vec<T> b, Vec<T> d) { return b + d; }, to[1], to[1], dy + at);
   });
 }
 
@@ -98,8 +67,7 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
 // Values of workspace that layer_norm_backward needs for the gradients of the parameters.
 template <class T>
 void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
-  const RowChunks cut(g);
-  *size = cut.chunks > 1 ? 2 * cut.chunks * g.inner : 0;
+  *size = RowChunks(g.outer, g.inner).workspace(2);
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd

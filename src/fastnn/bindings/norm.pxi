@@ -15,6 +15,11 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void layer_norm_backward_c "fastnn::call::layer_norm_backward"(cbool is_double, ...)
     void group_norm_forward_c "fastnn::call::group_norm_forward"(cbool is_double, ...)
     void group_norm_backward_c "fastnn::call::group_norm_backward"(cbool is_double, ...)
+    void rms_norm_forward_c "fastnn::call::rms_norm_forward"(cbool is_double, ...)
+    void rms_norm_workspace_c "fastnn::call::rms_norm_backward_workspace"(cbool is_double, ...)
+    void rms_norm_backward_c "fastnn::call::rms_norm_backward"(cbool is_double, ...)
+    void local_response_norm_forward_c "fastnn::call::local_response_norm_forward"(cbool is_double, ...)
+    void local_response_norm_backward_c "fastnn::call::local_response_norm_backward"(cbool is_double, ...)
 
 cdef Norm norm_geometry(object g) except *:
     cdef Norm n
@@ -134,3 +139,52 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
     with nogil:
         group_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
+
+def rms_norm_forward(g, x, weight, double eps, y, rstd):
+    cdef int t = floating(x)
+    cdef Norm n = norm_geometry(g)
+    cdef void* px = data(x, t, n.outer * n.inner)
+    cdef void* pw = optional(weight, t, n.inner)
+    cdef void* py = writable(y, t, n.outer * n.inner)
+    cdef void* pr = writable(rstd, t, n.outer)
+    with nogil:
+        rms_norm_forward_c(t == F64, n, px, pw, eps, py, pr)
+
+def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
+    cdef int t = floating(dy)
+    cdef Norm n = norm_geometry(g)
+    cdef void* pdy = data(dy, t, n.outer * n.inner)
+    cdef void* px = data(x, t, n.outer * n.inner)
+    cdef void* pw = optional(weight, t, n.inner)
+    cdef void* pr = data(rstd, t, n.outer)
+    cdef void* pdx = optional_writable(dx, t, n.outer * n.inner)
+    cdef void* pdw = optional_writable(dweight, t, n.inner)
+    cdef int64_t size = 0
+    rms_norm_workspace_c(t == F64, n, &size)
+    cdef object work = workspace(t, size)
+    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        rms_norm_backward_c(t == F64, n, pdy, px, pw, pr, pdx, pdw, pwork)
+
+def local_response_norm_forward(g, int64_t size, double alpha, double beta, double k, x, y):
+    cdef int t = floating(x)
+    cdef Norm n = norm_geometry(g)
+    cdef void* px = data(x, t, n.outer * n.channels * n.inner)
+    cdef void* py = writable(y, t, n.outer * n.channels * n.inner)
+    if size < 1:
+        raise ValueError(f"impossible window {size}")
+    with nogil:
+        local_response_norm_forward_c(t == F64, n, size, alpha, beta, k, px, py)
+    finish()
+
+def local_response_norm_backward(g, int64_t size, double alpha, double beta, double k, dy, x, dx):
+    cdef int t = floating(dy)
+    cdef Norm n = norm_geometry(g)
+    cdef void* pdy = data(dy, t, n.outer * n.channels * n.inner)
+    cdef void* px = data(x, t, n.outer * n.channels * n.inner)
+    cdef void* pdx = writable(dx, t, n.outer * n.channels * n.inner)
+    if size < 1:
+        raise ValueError(f"impossible window {size}")
+    with nogil:
+        local_response_norm_backward_c(t == F64, n, size, alpha, beta, k, pdy, px, pdx)
+    finish()

@@ -8,7 +8,17 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 from .arrays import array, operand, same_dtype
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import CrossEntropy, Softmax, cross_entropy, softmax
-from .norm import GroupNorm, Norm, batch_norm, batch_norm_backward, group_norm, layer_norm, norm_backward
+from .norm import (
+    GroupNorm,
+    Norm,
+    batch_norm,
+    batch_norm_backward,
+    group_norm,
+    layer_norm,
+    local_response_norm,
+    norm_backward,
+    rms_norm,
+)
 from .ops import (
     adaptive_pool,
     adaptive_pool_backward,
@@ -58,6 +68,7 @@ __all__ = [
     "layer_norm",
     "linear",
     "linear_backward",
+    "local_response_norm",
     "matmul",
     "norm_backward",
     "operand",
@@ -67,6 +78,7 @@ __all__ = [
     "pool_taps",
     "rate",
     "real",
+    "rms_norm",
     "same_dtype",
     "softmax",
     "step_arrays",

@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from . import scalars
-from .arrays import Array, Shape, array, in_place, limited, no_overlap, operand, optional
+from .arrays import FLOAT32, Array, Shape, array, in_place, limited, no_overlap, operand, optional
+from .geometry import MAX_EXTENT
 
 
 class Norm(NamedTuple):
@@ -45,6 +46,14 @@ def _layer_geometry(op: str, x: Shape, normalized: Shape) -> Norm:
         raise ValueError(f"{op}: x of shape {x} does not end in normalized_shape {normalized} (not empty)")
     limited(op, "x", *x)
     return Norm(math.prod(x[:lead]), 1, math.prod(normalized))
+
+
+@lru_cache(maxsize=1024)
+def _response_geometry(op: str, x: Shape) -> Norm:
+    if len(x) < 2 or 0 in x[1:]:
+        raise ValueError(f"{op}: x must have axes (n, c, ...) of which only the batch may be empty, got shape {x}")
+    limited(op, "x", *x)
+    return Norm(x[0], x[1], math.prod(x[2:]))
 
 
 @lru_cache(maxsize=1024)
@@ -116,6 +125,25 @@ def layer_norm(
     bias = optional(op, "bias", bias, x.dtype, shape)
     flat = (None if weight is None else weight.reshape(-1)), (None if bias is None else bias.reshape(-1))
     return g, x, *flat, _eps(op, eps)
+
+
+def rms_norm(op: str, x: Any, normalized_shape: Any, weight: Any, eps: Any) -> tuple[Norm, Array, Array | None, float]:
+    """Of ``rms_norm``: weight comes out flat, eps None as the spacing of the dtype's numbers at 1."""
+    given = 0.0 if eps is None else eps
+    g, x, weight, _, eps_ = layer_norm(op, x, normalized_shape, weight, None, given)
+    return g, x, weight, (2.0**-23 if x.dtype is FLOAT32 else 2.0**-52) if eps is None else eps_
+
+
+def local_response_norm(
+    op: str, x: Any, size: Any, alpha: Any, beta: Any, k: Any
+) -> tuple[Norm, Array, int, float, float, float]:
+    """Of ``local_response_norm``: all its arguments, clean."""
+    x = array(op, "x", x)
+    size = scalars.integer(op, "size", size, 1)
+    if size > MAX_EXTENT:
+        raise ValueError(f"{op}: size must be at most 2**31 - 1, got {size}")
+    alpha, k = scalars.real(op, "alpha", alpha, 0.0), scalars.real(op, "k", k, 0.0)
+    return _response_geometry(op, x.shape), x, size, alpha, scalars.real(op, "beta", beta), k
 
 
 def group_norm(

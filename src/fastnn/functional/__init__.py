@@ -12,11 +12,13 @@ from .conv import *
 from .conv_transpose import *
 from .dropout import *
 from .linear import *
+from .local_response_norm import *
 from .loss import *
 from .lp_pool import *
 from .max_pool import *
 from .norm import *
 from .optim import *
+from .rms_norm import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

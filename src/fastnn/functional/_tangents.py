@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..backend.reference._common import windows
-from ..checks import Pool
+from ..backend.reference.local_response_norm import energy, window_sum
+from ..checks import Norm, Pool
 
 Array = np.ndarray[Any, Any]
 Tangents = Sequence[Array | None]
@@ -53,3 +54,13 @@ def of_lp_pool(g: Pool, tangent: Array, x: Array, y: Array, p: float) -> Array:
             share = t5[inputs] * np.sign(v) * (np.abs(v) / y5[outputs]) ** (p - 1)
             dy[outputs] += np.where((y5[outputs] == 0) | (v == 0), 0, share)
     return dy.reshape(y.shape)
+
+
+def of_local_response_norm(g: Norm, tangent: Array, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
+    """y = x * s^-beta, hence dy = dx * s^-beta - beta * x * s^(-beta - 1) * ds with ds from the window of x * dx."""
+    x3, t3 = (v.reshape(g).astype(np.float64) for v in (x, tangent))
+    with np.errstate(all="ignore"):
+        s = energy(x3, size, alpha, k)
+        ds = 2 * alpha / size * window_sum(x3 * t3, size // 2, (size - 1) // 2)
+        dy = (t3 - beta * x3 * ds / s) * s**-beta
+    return dy.astype(x.dtype).reshape(x.shape)

@@ -304,3 +304,79 @@ class GroupNorm(Module):
     def extra_repr(self) -> str:
         affine = "" if self.weight is not None else ", affine=False"
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}{affine}"
+
+
+class RMSNorm(Module):
+    """Division by the root mean square over the last axes of each sample (SPEC B6): `fastnn.functional.rms_norm`.
+
+    Parameters
+    ----------
+    normalized_shape : int or tuple of int
+        Extents of the axes normalised over.
+    eps : float, optional
+        Added to the mean square; by default the machine epsilon of the input's dtype, as in PyTorch.
+    elementwise_affine : bool
+        Whether there is a ``weight`` of shape ``normalized_shape``.
+    dtype : dtype
+        float32 or float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.RMSNorm(4)(np.full((2, 4), -3.0, np.float32)).data[0]
+    array([-1., -1., -1., -1.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        dtype: Any = np.float32,
+    ) -> None:
+        shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        self.normalized_shape = tuple(scalars.integer("RMSNorm", "normalized_shape", n, 1) for n in shape)
+        self.eps = None if eps is None else scalars.real("RMSNorm", "eps", eps, 0.0)
+        self.weight, _ = _affine(self.normalized_shape, elementwise_affine, False, dtype)
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays."""
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        eps = "" if self.eps is None else f", eps={self.eps:g}"
+        return f"{self.normalized_shape}{eps}" + ("" if self.weight is not None else ", affine=False")
+
+
+class LocalResponseNorm(Module):
+    """Division by a power of the energy in neighbouring channels: `fastnn.functional.local_response_norm` (SPEC B6).
+
+    Parameters
+    ----------
+    size : int
+        Channels in a window.
+    alpha, beta, k : float
+        ``y = x / (k + alpha / size * energy) ** beta``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LocalResponseNorm(5)(np.ones((2, 8, 4, 4), np.float32)).shape
+    (2, 8, 4, 4)
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        op = "LocalResponseNorm"
+        self.size = scalars.integer(op, "size", size, 1)
+        self.alpha, self.k = scalars.real(op, "alpha", alpha, 0.0), scalars.real(op, "k", k, 0.0)
+        self.beta = scalars.real(op, "beta", beta)
+
+    def forward(self, x: Any) -> Any:
+        """The shape stays."""
+        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha:g}, beta={self.beta:g}, k={self.k:g}"

@@ -10,10 +10,12 @@ from .adaptive_pool import *
 from .conv import *
 from .dropout import *
 from .linear import *
+from .local_response_norm import *
 from .loss import *
 from .norm import *
 from .optim import *
 from .pool import *
+from .rms_norm import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

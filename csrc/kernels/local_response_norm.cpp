@@ -1,0 +1,111 @@
+// Local response norm: x, y (outer, channels, inner).
+//   s[c] = k + alpha / size * sum of x[j]^2 over j from c - size / 2 to c + (size - 1) / 2,  y[c] = x[c] * s[c]^-beta
+// Work goes by strips of neighbouring positions, in which the window slides over the channels.
+#include "../simd/math.h"
+#define FASTNN_FAMILY "local_response_norm.inc"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+constexpr double kTapCost = 0.1, kPowerCost = 1.5;  // rough nanoseconds per element
+constexpr int64_t kStripVectors = 16;               // a kilobyte: neighbouring rows of a window stay in the first-level cache
+constexpr int64_t kStripBytes = 64 * 1024;          // of the terms of all channels that the backward keeps
+
+struct Response {
+  int64_t channels, below, above;  // the window of channel c: c - below .. c + above
+  double share, beta, k;           // share = alpha / size
+
+  Response(const Norm& g, int64_t size, double alpha, double beta, double k)
+      : channels(g.channels), below(size / 2), above((size - 1) / 2), share(alpha / double(size)), beta(beta), k(k) {}
+
+  // s^-beta; three quarters, the usual exponent, take two square roots
+  template <class T>
+  FASTNN_INLINE Vec<T> power(Vec<T> s) const {
+    const Vec<T> one = set1(T(1));
+    if (beta == 1) return one / s;
+    const Vec<T> root = one / sqrt(s);
+    if (beta == 0.5) return root;
+    if (beta == 0.75) return root * sqrt(root);
+    return exp<T>(log<T>(s) * T(-beta));
+  }
+};
+
+// f(first, last) of the channels in reach of c.
+FASTNN_INLINE int64_t first_channel(int64_t c, int64_t below) { return c > below ? c - below : 0; }
+FASTNN_INLINE int64_t last_channel(int64_t c, int64_t above, int64_t channels) { return above < channels - c ? c + above : channels - 1; }
+
+// s[c] at n <= lanes positions; x is channel 0 there
+template <class T>
+FASTNN_INLINE Vec<T> response(const Response& r, const T* x, int64_t inner, int64_t c, int64_t n) {
+  Vec<T> sum = {};
+  for (int64_t j = first_channel(c, r.below); j <= last_channel(c, r.above, r.channels); ++j) {
+    const Vec<T> v = load_part(x + j * inner, n);
+    sum = fma(v, v, sum);
+  }
+  return fma(sum, set1(T(r.share)), set1(T(r.k)));
+}
+
+// body(first element of channel 0, positions, scratch) for strips of up to `width` positions of a sample
+template <class T, class Body>
+void for_strips(const Norm& g, int64_t width, double cost, size_t scratch, const Body& body) {
+  const int64_t strips = (g.inner + width - 1) / width;
+  parallel_scratch(g.outer * strips, cost * double(g.outer * g.channels) * double(g.inner), scratch,
+                   [&](int64_t begin, int64_t end, void* memory) {
+                     for (int64_t i = begin; i < end; ++i) {
+                       const int64_t at = i % strips * width, left = g.inner - at;
+                       body(i / strips * g.channels * g.inner + at, left < width ? left : width, static_cast<T*>(memory));
+                     }
+                   });
+}
+
+FASTNN_INLINE double cost_per_element(const Norm& g, int64_t size) {
+  return kPowerCost + kTapCost * double(size < g.channels ? size : g.channels);
+}
+
+}  // namespace
+
+template <class T>
+void local_response_norm_forward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* x, T* y) {
+  const Response r(g, size, alpha, beta, k);
+  for_strips<T>(g, kStripVectors * lanes<T>, cost_per_element(g, size), 0, [&](int64_t at, int64_t n, T*) {
+    for (int64_t c = 0; c < g.channels; ++c)
+      for (int64_t i = 0; i < n; i += lanes<T>) {
+        const int64_t here = at + c * g.inner + i;
+        const Vec<T> s = response(r, x + at + i, g.inner, c, n - i);
+        store_part(y + here, load_part(x + here, n - i) * r.power<T>(s), n - i);
+      }
+  });
+}
+
+// y[c] = x[c] * s[c]^-beta
+//   =>  dx[c] = dy[c] * s[c]^-beta - 2 * beta * alpha / size * x[c] * sum of t[j] over the windows j that c is in,
+//       t[j] = dy[j] * x[j] * s[j]^(-beta - 1)
+template <class T>
+void local_response_norm_backward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* dy,
+                                  const T* x, T* dx) {
+  const Response r(g, size, alpha, beta, k);
+  const int64_t L = lanes<T>, fit = kStripBytes / int64_t(g.channels * L * int64_t(sizeof(T)) + 1);
+  const int64_t width = L * (fit < 1 ? 1 : fit < kStripVectors ? fit : kStripVectors);
+  const Vec<T> slope = set1(T(2 * beta * r.share));
+  for_strips<T>(g, width, 2 * cost_per_element(g, size), size_t(g.channels * width) * sizeof(T), [&](int64_t at, int64_t n, T* terms) {
+    for (int64_t c = 0; c < g.channels; ++c)
+      for (int64_t i = 0; i < n; i += L) {
+        const int64_t here = at + c * g.inner + i;
+        const Vec<T> s = response(r, x + at + i, g.inner, c, n - i), d = load_part(dy + here, n - i) * r.power<T>(s);
+        store(terms + c * width + i, d * load_part(x + here, n - i) / s);
+        store_part(dx + here, d, n - i);
+      }
+    for (int64_t c = 0; c < g.channels; ++c)
+      for (int64_t i = 0; i < n; i += L) {
+        const int64_t here = at + c * g.inner + i;
+        Vec<T> sum = {};
+        for (int64_t j = first_channel(c, r.above); j <= last_channel(c, r.below, g.channels); ++j) sum += load(terms + j * width + i);
+        store_part(dx + here, load_part(dx + here, n - i) - slope * load_part(x + here, n - i) * sum, n - i);
+      }
+  });
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#include "instantiate.inc"

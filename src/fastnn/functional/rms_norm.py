@@ -1,0 +1,119 @@
+"""Root-mean-square normalisation (SPEC B6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+from ._tangents import of_affine
+
+__all__ = ["rms_norm", "rms_norm_backward"]
+
+Array = np.ndarray[Any, Any]
+
+
+def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+    """Divide each sample by its root mean square over the last axes: ``x / sqrt(mean(x**2) + eps) * weight`` (SPEC B6).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (..., *normalized_shape)
+        The input, float32 or float64.
+    normalized_shape : int or tuple of int
+        The last axes of ``x``, over which the mean is taken.
+    weight : array_like or Tensor, shape normalized_shape, optional
+        Scale.
+    eps : float, optional
+        Added to the mean of the squares; by default ``numpy.finfo(x.dtype).eps``, as in PyTorch: 1.2e-7 for float32
+        and 2.2e-16 for float64.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` or ``weight`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit.
+
+    Notes
+    -----
+    Source: Zhang and Sennrich, "Root mean square layer normalization", 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.rms_norm(np.array([[1.0, 7.0], [-3.0, -3.0]]), 2, np.array([5.0, 10.0]), eps=0.0)
+    array([[  1.,  14.],
+           [ -5., -10.]])
+    """
+    g, x_, w_, eps_ = checks.rms_norm("rms_norm", raw(x), normalized_shape, raw(weight), eps)
+    ops = backend.current()
+    y, rstd = ops.rms_norm_forward(g, x_, w_, eps_)
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        dx, dweight = ops.rms_norm_backward(g, dy, x_, w_, rstd, needs)
+        return dx, None if dweight is None else dweight.reshape(raw(weight).shape)
+
+    def jvp(tangents: Any) -> Any:
+        def normalised(t: Array) -> Any:  # the Jacobian of xhat is symmetric
+            return ops.rms_norm_backward(g, t, x_, None, rstd, (True, False))[0]
+
+        def xhat() -> Any:
+            return ops.rms_norm_forward(g, x_, None, eps_)[0]
+
+        w = None if w_ is None else w_.reshape(raw(weight).shape)
+        return of_affine((*tangents, None), normalised, xhat, w)
+
+    return record("rms_norm", y, (x, weight), vjp, jvp)
+
+
+def rms_norm_backward(
+    dy: Any, x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None, rstd: Any = None
+) -> tuple[Array, Array]:
+    """Gradients of `rms_norm` (SPEC B6).
+
+    Parameters
+    ----------
+    dy : array_like
+        The gradient of the output, of the shape of ``x``.
+    x, normalized_shape, weight, eps
+        What `rms_norm` got.
+    rstd : array_like, optional
+        ``1 / sqrt(mean(x**2) + eps)``, of the shape of ``x`` without its normalized axes; computed again if missing.
+
+    Returns
+    -------
+    dx, dweight : ndarray
+        Of the shape of ``x``, and of ``normalized_shape``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rms_norm`, and for shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.rms_norm_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 7.0]]), 2, eps=0.0)
+    (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
+    """
+    op = "rms_norm_backward"
+    g, x, weight, eps_ = checks.rms_norm(op, raw(x), normalized_shape, raw(weight), eps)
+    lead = x.ndim - (len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1)
+    dy = checks.operand(op, "dy", raw(dy), x.dtype, x.shape)
+    ops = backend.current()
+    if rstd is None:
+        rstd = ops.rms_norm_forward(g, x, None, eps_)[1]
+    else:
+        rstd = checks.operand(op, "rstd", raw(rstd), x.dtype, x.shape[:lead]).reshape(-1)
+    dx, dweight = ops.rms_norm_backward(g, dy, x, weight, rstd, (True, True))
+    return dx, dweight.reshape(x.shape[lead:])
