@@ -193,6 +193,7 @@ def conv3d() -> list[Sample]:
         ((2, 4, 5, 5, 33), 8, (1, 3, 3), {"groups": 4, "padding": "full", "stride": 2}),
         ((3, 17, 4, 3, 5), 33, (1, 1, 1), {"stride": (1, 2, 2)}),
         ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
+        ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes slab by slab
     ]
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(1, 2, 4, 5, 18)
@@ -261,6 +262,7 @@ def conv_transpose3d() -> list[Sample]:
         ((1, 8, 3, 4, 9), 6, (3, 3, 3), {"stride": (1, 2, 2), "padding": 1, "output_padding": (0, 1, 1)}),
         ((1, 4, 3, 5, 4), 6, (2, 1, 3), {"groups": 2, "dilation": (2, 1, 3), "padding": ((1, 0), (0, 0), (2, 1))}),
         ((2, 3, 2, 2, 2), 3, (1, 2, 1), {"stride": (3, 2, 4), "groups": 3}),
+        ((1, 16, 9, 30, 48), 2, (3, 1, 2), {"stride": (2, 1, 2), "padding": (1, 0, 0)}),  # goes slab by slab
     ]
     return _conv_transpose("conv_transpose3d", rows)
 

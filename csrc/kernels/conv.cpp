@@ -81,7 +81,15 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
   return {*this, group, j};
 }
 
-// y = bias + A * (patch matrix of x), read in place or packed.
+// The problem's grid from position `begin` of its first axis on, `size` positions of it.
+inline Patches slab(Patches p, int64_t begin, int64_t size) {
+  Axis& a = p.axis[0];
+  a.offset += begin * a.step, a.out_begin += begin * a.out_step, a.grid = size;
+  return p;
+}
+
+// y = bias + A * (patch matrix of x), read in place or packed. A volume whose padded copy would be too large for the
+// cache is gone through in slabs that fit: 4x32x8x28x28 -> 32 with 3x3x3 taps takes 15.4 ms on one core, packed 22.
 template <class T>
 void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
                       int64_t groups, const T* packed_a, const T* bias) {
@@ -89,6 +97,16 @@ void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_
   if (!images || !channels_out || !p.grid()) return;
   const DirectProblem<T> direct(p, x, y, images, channels_in, channels_out, groups);
   if (prefer_direct(direct, depth)) return direct_gemm(direct, depth, packed_a, bias);
+  const int64_t planes = p.axis[0].grid;
+  for (int64_t size = planes; size > 1;) {
+    size = (size + 1) / 2;
+    const auto part = [&](int64_t d) {
+      return DirectProblem<T>(slab(p, d, clamp(planes - d, 1, size)), x, y, images, channels_in, channels_out, groups);
+    };
+    if (!prefer_direct(part(0), depth)) continue;
+    for (int64_t d = 0; d < planes; d += size) direct_gemm(part(d), depth, packed_a, bias);
+    return;
+  }
   const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
   packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed_a, bias, problem);
 }
