@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -234,13 +235,31 @@ def _activation(op: str, **columns: Any) -> Case:
     return _memory(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x: getattr(F, op)(x), **columns)
 
 
+def _maxout(F: Any, x: Any) -> Any:
+    return F.maxout(x, 2) if isinstance(F, ModuleType) else x.unflatten(1, (-1, 2)).max(2).values
+
+
 ACTIVATIONS = [
     _activation("elu", table=True),
     _activation("sigmoid", table=True),
     _activation("tanh", table=True),
     _activation("relu", table=True),
     _activation("leaky_relu"),
-]
+    _activation("selu"),
+    _activation("softplus"),
+    _activation("gelu"),
+    _call_case(
+        "gelu", "tanh 32×64×56²", [IMAGE], lambda F, x: F.gelu(x, approximate="tanh"),
+        bytes=(2.0 * FLOAT * prod(IMAGE), 3.0 * FLOAT * prod(IMAGE)),
+    ),
+    _activation("silu"),
+    _activation("hardsigmoid"),
+    _memory("prelu", "64 slopes 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (64,)),
+    _memory("prelu", "1 slope 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (1,)),
+    _memory("rrelu", "training 32×64×56²", IMAGE, prod(IMAGE), lambda F, x: F.rrelu(x, training=True)),
+    _memory("maxout", "2 256×2048", (256, 2048), 256 * 1024, lambda F, x: _maxout(F, x)),
+    _memory("maxout", "2 32×64×56²", IMAGE, prod(IMAGE) // 2, lambda F, x: _maxout(F, x)),
+]  # fmt: skip
 
 LABELS = np.random.default_rng(0).integers(0, 1000, 256)
 LOSSES = [
@@ -260,11 +279,14 @@ def _cross_entropy(library: Any) -> Work:
     return Work(forward, library.vjp(call, [logits], np.ones((), np.float32)))
 
 
-def _dropout(library: Any) -> Work:
-    x = library.array(_normal(*IMAGE))
-    if isinstance(x, np.ndarray):
-        return Work(lambda: library.F.dropout(x, 0.5, True, rng=0))
-    return Work(library.quiet(lambda: library.F.dropout(x, 0.5, True)))
+def _dropout(op: str, shape: tuple[int, ...]) -> Case:
+    def build(library: Any) -> Work:
+        x, function = library.array(_normal(*shape)), getattr(library.F, op)
+        if isinstance(x, np.ndarray):
+            return Work(lambda: function(x, 0.5, True, rng=0))
+        return Work(library.quiet(lambda: function(x, 0.5, True)))
+
+    return Case(op, "×".join(map(str, shape)), build, bytes=(2.0 * FLOAT * prod(shape), 0.0))
 
 
 LOSSES += [
@@ -275,7 +297,10 @@ LOSSES += [
         bytes=(FLOAT * 256e3, FLOAT * 512e3),
         directions=("forward", "backward"),
     ),
-    Case("dropout", "32×64×56²", _dropout, bytes=(2.0 * FLOAT * prod(IMAGE), 0.0)),
+    _dropout("dropout", IMAGE),
+    _dropout("dropout1d", (32, 64, 1024)),
+    _dropout("dropout2d", IMAGE),
+    _dropout("dropout3d", (8, 64, 16, 28, 28)),
 ]
 
 

@@ -73,6 +73,43 @@ def elu() -> list[Sample]:
     return with_options(elementwise(), {"alpha": 0.5}, {"alpha": 2.0})
 
 
+def softplus() -> list[Sample]:
+    return with_options(elementwise(), {"beta": 0.5}, {"beta": 3.0, "threshold": 1.0}, {"threshold": -2.0})
+
+
+def gelu() -> list[Sample]:
+    return with_options(elementwise(), {"approximate": "tanh"})
+
+
+def rrelu() -> list[Sample]:
+    random = {"training": True, "rng": 5}
+    return with_options(elementwise(), {"lower": 0.0, "upper": 0.5}, random, random | {"lower": 0.25, "upper": 0.25})
+
+
+def prelu() -> list[Sample]:
+    v = Values("prelu")
+    rows: list[Any] = [
+        ((), 1), ((0,), 1), ((3, 0, 4), 1), ((2, 3, 0), 3), ((0, 3, 5), 3), ((1, 1), 1), ((70, 1), 1), ((4, 17), 17),
+        ((131, 3), 3), ((64, 16), 16), ((65, 33), 33), ((2, 3, 5, 7), 3), ((2, 5, 129), 5), ((3, 2, 4, 4, 5), 2),
+        ((1, 2, 16385), 2), ((40007,), 1), ((3, 40, 41), 1),
+    ]  # fmt: skip
+    samples = [Sample((v.normal(*s), v.normal(n))) for s, n in rows]
+    samples.append(Sample((v.normal(2, 3, 9), np.array([0.25, 0.0, -1.0]))))
+    return [*samples, Sample((v.with_specials(4, 3, 9), v.positive(3)), special=True)]
+
+
+def maxout() -> list[Sample]:
+    v = Values("maxout")
+    rows: list[Any] = [
+        ((2, 4), 2, 1), ((3, 6), 3, 1), ((33, 40), 5, 1), ((70, 6), 2, 1), ((3, 5), 1, 1), ((4, 300), 150, -1),
+        ((8,), 4, 0), ((6, 5), 2, 0), ((2, 6, 4, 5), 3, 1), ((2, 8, 33), 4, 1), ((2, 3, 130), 2, 2), ((0, 4), 2, 1),
+        ((3, 0), 2, 1), ((2, 4, 0), 2, 1), ((2, 4, 2, 3, 4), 2, 1),
+    ]  # fmt: skip
+    samples = [Sample((v.normal(*s),), {"k": k, "axis": axis}) for s, k, axis in rows]
+    samples += [Sample((v.ties(*s),), {"k": 3}, note="ties") for s in ((40, 9), (3, 6, 20), (2, 300))]
+    return [*samples, *(Sample((v.with_specials(*s),), {"k": 3}, special=True) for s in ((13, 9), (2, 9, 7)))]
+
+
 # ---- matrix products ----------------------------------------------------------------------------------------------
 
 # (m, k, n): edges of tiles and vectors, then more than one block along each axis

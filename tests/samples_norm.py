@@ -178,6 +178,27 @@ def dropout() -> list[Sample]:
     return [*samples, Sample((v.with_specials(64),), {"p": 0.25, "rng": 3}, special=True)]
 
 
+def _spatial_dropout(*space: int) -> list[Sample]:
+    v = Values(f"dropout{len(space)}d")
+    rows: list[Any] = [((2, 3), 0.5), ((1, 1), 0.5), ((5, 33), 0.1), ((0, 3), 0.5), ((3, 5), 0.0), ((3, 5), 1.0)]
+    samples = [Sample((v.normal(*s, *space),), {"p": p, "rng": i}) for i, (s, p) in enumerate(rows)]
+    samples.append(Sample((v.normal(2, 3, *space),), {"p": 0.5, "training": False}))
+    samples.append(Sample((v.normal(2, 3, *space[:-1], 0),), {"p": 0.5, "rng": 1}))
+    return [*samples, Sample((v.with_specials(4, 3, *space),), {"p": 0.5, "rng": 3}, special=True)]
+
+
+def dropout1d() -> list[Sample]:
+    return _spatial_dropout(19)
+
+
+def dropout2d() -> list[Sample]:
+    return _spatial_dropout(5, 7)
+
+
+def dropout3d() -> list[Sample]:
+    return _spatial_dropout(2, 3, 4)
+
+
 # ---- optimiser steps: every array is an option, those of `in_place` are changed -------------------------------------
 
 STEP_SHAPES = [(), (0,), *((n,) for n in EDGES[::3]), (3, 5, 7), (10007,)]

@@ -100,6 +100,20 @@ LAYERS = [
     (lambda: nn.ELU(0.5), IMAGE, lambda m, x: F.elu(x, 0.5)),
     (lambda: nn.Sigmoid(), IMAGE, lambda m, x: F.sigmoid(x)),
     (lambda: nn.Tanh(), IMAGE, lambda m, x: F.tanh(x)),
+    (lambda: nn.SELU(), IMAGE, lambda m, x: F.selu(x)),
+    (lambda: nn.SiLU(), IMAGE, lambda m, x: F.silu(x)),
+    (lambda: nn.GELU(), IMAGE, lambda m, x: F.gelu(x)),
+    (lambda: nn.GELU("tanh"), ROWS, lambda m, x: F.gelu(x, "tanh")),
+    (lambda: nn.Softplus(2.0, 1.0), IMAGE, lambda m, x: F.softplus(x, 2.0, 1.0)),
+    (lambda: nn.Hardsigmoid(), IMAGE, lambda m, x: F.hardsigmoid(x)),
+    (lambda: nn.PReLU(dtype=float), ROWS, lambda m, x: F.prelu(x, m.weight)),
+    (lambda: nn.PReLU(4, 0.5, dtype=float), IMAGE, lambda m, x: F.prelu(x, np.full(4, 0.5))),
+    (lambda: nn.RReLU(0.25, 0.75).eval(), IMAGE, lambda m, x: F.leaky_relu(x, 0.5)),
+    (
+        lambda: nn.Maxout(4, 3, 2, dtype=float, rng=0),
+        (2, 3, 4),
+        lambda m, x: F.linear(x, m.linear.weight.data, m.linear.bias.data).reshape(2, 3, 3, 2).max(axis=-1),
+    ),
     (lambda: nn.Softmax(1), IMAGE, lambda m, x: F.softmax(x, 1)),
     (lambda: nn.LogSoftmax(), ROWS, lambda m, x: F.log_softmax(x)),
     (lambda: nn.Flatten(), IMAGE, lambda m, x: x.reshape(2, 120)),
@@ -153,6 +167,15 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
         (lambda: nn.LocalResponseNorm(3, k=-1.0), "LocalResponseNorm: k"),
         (lambda: nn.Dropout(1.5), "Dropout: p"),
+        (lambda: nn.Dropout2d(-0.5), "Dropout2d: p"),
+        (lambda: nn.Dropout2d()(_x(2, 3, 4)), r"dropout2d: x must have 4 axes \(n, c, h, w\)"),
+        (lambda: nn.PReLU(0), "PReLU: num_parameters"),
+        (lambda: nn.PReLU(3)(_x(2, 4)), r"prelu: weight is float32 but must be float64"),
+        (lambda: nn.PReLU(3, dtype=float)(_x(2, 4)), r"prelu: weight must have shape \(1,\) or"),
+        (lambda: nn.RReLU(0.5, 0.25), "RReLU: lower=0.5 must not be above upper=0.25"),
+        (lambda: nn.Maxout(4, 2, 0), "Maxout: pieces"),
+        (lambda: nn.GELU("erf"), "GELU: approximate"),
+        (lambda: nn.Softplus(0), "Softplus: beta"),
         (lambda: nn.CrossEntropyLoss(reduction="all"), "CrossEntropyLoss: reduction"),
         (lambda: nn.Linear(2, 2, dtype=np.float16), "float16"),
         (
@@ -254,6 +277,30 @@ def test_dropout():
     assert (first == 0).mean() == pytest.approx(0.3, abs=0.02)
     layer.eval()
     np.testing.assert_array_equal(layer(x), x)
+
+
+@pytest.mark.parametrize(("layer", "space"), [(nn.Dropout1d, (5,)), (nn.Dropout2d, (3, 4)), (nn.Dropout3d, (2, 3, 2))])
+def test_spatial_dropout_drops_whole_channels(layer, space):
+    x = _x(40, 25, *space) + 10
+    net = layer(0.3, rng=0)
+    y = net(x).reshape(1000, -1)
+    dropped = (y == 0).all(axis=1)
+    assert dropped.mean() == pytest.approx(0.3, abs=5 * np.sqrt(0.3 * 0.7 / 1000))
+    np.testing.assert_allclose(y[~dropped], x.reshape(1000, -1)[~dropped] / 0.7)
+    assert (net(x) != net(x)).any()
+    assert net.eval()(x) is x
+
+
+def test_rrelu():
+    x = -np.ones((200, 100))
+    layer = nn.RReLU(rng=0)
+    slopes = -layer(x)
+    assert 1 / 8 <= slopes.min() < 0.126
+    assert 0.332 < slopes.max() < 1 / 3
+    assert slopes.mean() == pytest.approx((1 / 8 + 1 / 3) / 2, abs=5 * (1 / 3 - 1 / 8) / np.sqrt(12 * x.size))
+    assert (-layer(x) != slopes).any()
+    np.testing.assert_array_equal(-nn.RReLU(rng=0)(x), slopes)
+    np.testing.assert_allclose(layer.eval()(x), (1 / 8 + 1 / 3) / 2 * x)
 
 
 def test_dropout_resumes_from_the_state_of_its_generator():

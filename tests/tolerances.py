@@ -91,6 +91,67 @@ def tanh(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     return {"y": 4 * np.abs(y), "dx": dy * (9 * y * y + 2 * (1 - y * y))}
 
 
+def softplus(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """z = beta x is rounded, which shifts log(1 + e^z) by |z| s(z) roundings and s(z) by |z| of its own."""
+    x, dy = _x_dy(sample)
+    beta = sample.options.get("beta", 1.0)
+    z = beta * x
+    s = 1 / (1 + np.exp(-z))
+    return {"y": 5 * np.abs(truth["y"]) + np.abs(z) * s / beta, "dx": dy * s * (4 + np.abs(z))}
+
+
+def _flushed(eps: float) -> float:
+    """What is lost, in units of eps, where a kernel takes a factor below the smallest normal number for zero."""
+    return float(np.finfo(np.float32 if eps > 1e-10 else np.float64).tiny) / eps
+
+
+def gelu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """Phi and phi are good to 5 units; the reference's x / sqrt(2), rounded in float64, makes x^2 more of it."""
+    if sample.options.get("approximate") == "tanh":
+        return _gelu_tanh(sample, truth, eps)
+    x, dy = _x_dy(sample)
+    roundings = 7 + x * x * (np.finfo(np.float64).eps / eps)
+    bell = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    cdf = np.abs(truth["y"] / np.where(x == 0, np.inf, x)) + 0.5 * (x == 0)
+    lost = np.abs(x) * _flushed(eps)
+    return {"y": roundings * np.abs(truth["y"]) + lost, "dx": dy * ((cdf + np.abs(x) * bell) * roundings + lost)}
+
+
+def _gelu_tanh(sample: Sample, truth: Results, eps: float) -> Results:
+    """y = x s(u): u gathers 4 roundings, of which s(u) sees |u| s(-u)."""
+    x, dy = _x_dy(sample)
+    x = np.clip(x, -30, 30)
+    rate = 2 * np.sqrt(2 / np.pi)
+    u, slope = rate * (x + 0.044715 * x**3), rate * (1 + 3 * 0.044715 * x**2)
+    s, opposite = 1 / (1 + np.exp(-u)), 1 / (1 + np.exp(u))
+    error = 5 + 4 * np.abs(u) * opposite
+    bend = np.abs(x) * s * opposite * slope
+    lost = np.abs(x) * _flushed(eps)
+    dx = dy * (s * error + bend * (8 + 4 * np.abs(u)) + lost * slope)
+    return {"y": np.abs(truth["y"]) * error + lost, "dx": dx}
+
+
+def silu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    x, dy = _x_dy(sample)
+    s, opposite = 1 / (1 + np.exp(-x)), 1 / (1 + np.exp(x))
+    lost = np.abs(x) * _flushed(eps)
+    return {"y": 5 * np.abs(truth["y"]) + lost, "dx": dy * (s * (5 + 8 * np.abs(x) * opposite) + lost)}
+
+
+def prelu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """dweight is a sum of x dy over a channel."""
+    x, weight = sample.arrays
+    assert x is not None
+    assert weight is not None
+    terms = np.where(x > 0, 0.0, np.abs(x * gradient_for(x.shape, np.float64)))
+    if weight.size == 1:
+        magnitude = terms.sum(keepdims=True).reshape(1)
+    else:
+        magnitude = terms.reshape(x.shape[0], x.shape[1], int(np.prod(x.shape[2:]))).sum((0, 2))
+    dweight = walk(x.size / max(weight.size, 1)) * magnitude
+    return {"y": 2 * np.abs(truth["y"]), "dx": 2 * np.abs(truth["dx"]), "dweight": dweight}
+
+
 # ---- softmax and cross-entropy ------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,28 @@ def local_response_norm(x: Any, size: int, **options: Any) -> Any:
     return x / (k + alpha / size * (x * x).sum(1, keepdim=True)) ** beta
 
 
+def gelu(x: Any, approximate: str = "none") -> Any:
+    # tf.gelu adds 1 to erf or tanh, which cancels on the negative side; test_activations compares with it.
+    if approximate == "none":
+        return x * (torch.special.erfc(x / -np.sqrt(2)) / 2)
+    u = (2 * np.sqrt(2 / np.pi)) * (x + 0.044715 * x**3)
+    return torch.where(x > 0, x - x * torch.sigmoid(-u), x * torch.sigmoid(u))
+
+
+def silu(x: Any) -> Any:
+    # The derivative of tf.silu has 1 - sigmoid(x), which cancels; test_activations compares with it.
+    return torch.where(x > 0, x - x * torch.sigmoid(-x), x * torch.sigmoid(x))
+
+
+def hardsigmoid(x: Any) -> Any:
+    # In float64 the gradient of tf.hardsigmoid is dy times a 1/6 rounded to float32.
+    return tf.relu6(x + 3) / 6
+
+
+def maxout(x: Any, k: int, axis: int = 1) -> Any:
+    return x.unflatten(axis, (-1, k)).max(axis + 1 if axis >= 0 else axis).values
+
+
 def softmax(x: Any, axis: int = -1) -> Any:
     return tf.softmax(x, axis)
 

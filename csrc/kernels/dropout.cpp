@@ -1,6 +1,9 @@
 // Inverted dropout of x (n) with a counter-based generator: element i is kept by word i of the Philox stream of `key`,
 // so the mask is the same for every thread count, instruction set and backend, and the backward pass needs no mask.
+// Spatial dropout keeps or drops whole planes of x (n, inner) likewise.
+#include "../simd/copy.h"
 #include "../simd/philox.h"
+#include "../simd/sums.h"
 #define FASTNN_FAMILY "dropout.inc"
 #include "kernels.h"
 
@@ -42,6 +45,25 @@ void dropout_forward(int64_t n, double p, uint64_t key, const T* x, T* y) {
     const int64_t full = end * group <= n ? end : n / group;
     for (int64_t i = begin; i < full; ++i) drop(random, i * group, group, threshold, scale, x, y);
     if (full < end) drop(random, full * group, n - full * group, threshold, scale, x, y);
+  });
+}
+
+// y[i, :] = word i >= p * 2^32 ? x[i, :] / (1 - p) : 0, for n planes of `inner` values
+template <class T>
+void spatial_dropout_forward(int64_t n, int64_t inner, double p, uint64_t key, const T* x, T* y) {
+  const bool all = p >= 1;
+  const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
+  const T scale = all ? T(0) : T(1 / (1 - p));
+  const Philox random(key);
+  parallel_for(n, double(n) * (40 + 0.15 * double(inner)), [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      U32 words[2];
+      random.generate(uint64_t(i) / 4, words);
+      if (!all && reinterpret_cast<const uint32_t*>(words)[i % 4] >= threshold)
+        map_run(inner, [=](Vec<T> v) { return v * scale; }, y + i * inner, x + i * inner);
+      else
+        zero_run(y + i * inner, inner);
+    }
   });
 }
 

@@ -87,5 +87,15 @@ FASTNN_INLINE Mask<double> at_least<double>(const uint32_t* p, uint32_t threshol
   return __builtin_convertvector(w, Mask<double>) >= int64_t(threshold);
 }
 
+// Uniform numbers in [0, 1) of 24 bits, from the lanes<T> words from p on: the same ones for float and double.
+template <class T>
+FASTNN_INLINE Vec<T> unit(const uint32_t* p) {
+  typedef int32_t Words __attribute__((vector_size(lanes<T> * 4)));
+  typedef uint32_t Unsigned __attribute__((vector_size(lanes<T> * 4)));
+  Unsigned w;
+  __builtin_memcpy(&w, p, sizeof w);
+  return __builtin_convertvector((Words)(w >> 8), Vec<T>) * T(1.0 / 16777216);
+}
+
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

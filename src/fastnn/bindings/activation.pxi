@@ -74,6 +74,8 @@ def tanh_backward(dy, y):
 
 cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void dropout_forward_c "fastnn::call::dropout_forward"(cbool, int64_t n, double p, uint64_t key, void* x, void* y)
+    void spatial_dropout_forward_c "fastnn::call::spatial_dropout_forward"(
+        cbool, int64_t n, int64_t inner, double p, uint64_t key, void* x, void* y)
 
 def dropout_forward(x, double p, uint64_t key):
     cdef int t = floating(x)
@@ -83,4 +85,14 @@ def dropout_forward(x, double p, uint64_t key):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     with nogil:
         dropout_forward_c(t == F64, n, p, key, px, py)
+    return y
+
+def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
+    cdef int t = floating(x)
+    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), inner = size // planes if planes else 0
+    cdef void* px = data(x, t, planes * inner)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        spatial_dropout_forward_c(t == F64, planes, inner, p, key, px, py)
     return y

@@ -5,6 +5,7 @@ looking: C-contiguous, aligned, native byte order, one dtype of float32 and floa
 cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
 """
 
+from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
 from .arrays import array, operand, same_dtype
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import CrossEntropy, Softmax, cross_entropy, softmax
@@ -62,25 +63,31 @@ __all__ = [
     "decay",
     "elementwise_backward",
     "flag",
+    "gelu_tanh",
     "generator",
     "group_norm",
     "integer",
+    "interval",
     "layer_norm",
     "linear",
     "linear_backward",
     "local_response_norm",
     "matmul",
+    "maxout",
     "norm_backward",
     "operand",
+    "planes",
     "pool",
     "pool_backward",
     "pool_positions",
     "pool_taps",
+    "prelu",
     "rate",
     "real",
     "rms_norm",
     "same_dtype",
     "softmax",
+    "softplus",
     "step_arrays",
     "step_count",
 ]

@@ -6,6 +6,8 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 import types
 
 from .activation import *
+from .activation_pieces import *
+from .activation_smooth import *
 from .adaptive_pool import *
 from .avg_pool import *
 from .conv import *

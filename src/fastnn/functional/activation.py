@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
-from ..autograd import raw, record, self_adjoint
+from .. import checks
+from ._elementwise import gradient, of_input, of_output
 
 __all__ = [
     "elu",
@@ -50,13 +50,7 @@ def relu(x: Any) -> Any:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    x_ = checks.array("relu", "x", raw(x))
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.relu_backward(dy, x_),)
-
-    return record("relu", ops.relu_forward(x_), (x,), vjp, self_adjoint)
+    return of_input("relu", x)
 
 
 def relu_backward(dy: Any, x: Any) -> Array:
@@ -84,8 +78,7 @@ def relu_backward(dy: Any, x: Any) -> Array:
     >>> F.relu_backward(np.array([5.0, 5.0]), np.array([-1.0, 2.0]))
     array([0., 5.])
     """
-    dy, x = checks.elementwise_backward("relu_backward", "x", raw(dy), raw(x))
-    return backend.current().relu_backward(dy, x)  # type: ignore[no-any-return]
+    return gradient("relu_backward", "x", dy, x)
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
@@ -117,14 +110,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    x_ = checks.array("leaky_relu", "x", raw(x))
-    slope = checks.real("leaky_relu", "negative_slope", negative_slope)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.leaky_relu_backward(dy, x_, slope),)
-
-    return record("leaky_relu", ops.leaky_relu_forward(x_, slope), (x,), vjp, self_adjoint)
+    return of_input("leaky_relu", x, checks.real("leaky_relu", "negative_slope", negative_slope))
 
 
 def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
@@ -154,9 +140,8 @@ def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
     >>> F.leaky_relu_backward(np.array([8.0, 8.0]), np.array([-1.0, 2.0]), 0.125)
     array([1., 8.])
     """
-    dy, x = checks.elementwise_backward("leaky_relu_backward", "x", raw(dy), raw(x))
     slope = checks.real("leaky_relu_backward", "negative_slope", negative_slope)
-    return backend.current().leaky_relu_backward(dy, x, slope)  # type: ignore[no-any-return]
+    return gradient("leaky_relu_backward", "x", dy, x, slope)
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
@@ -188,14 +173,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    x_ = checks.array("elu", "x", raw(x))
-    a = checks.real("elu", "alpha", alpha)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.elu_backward(dy, x_, a),)
-
-    return record("elu", ops.elu_forward(x_, a), (x,), vjp, self_adjoint)
+    return of_input("elu", x, checks.real("elu", "alpha", alpha))
 
 
 def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
@@ -225,8 +203,7 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
     >>> F.elu_backward(np.array([3.0, 3.0]), np.array([0.0, 2.0]), alpha=0.5)
     array([1.5, 3. ])
     """
-    dy, x = checks.elementwise_backward("elu_backward", "x", raw(dy), raw(x))
-    return backend.current().elu_backward(dy, x, checks.real("elu_backward", "alpha", alpha))  # type: ignore[no-any-return]
+    return gradient("elu_backward", "x", dy, x, checks.real("elu_backward", "alpha", alpha))
 
 
 def sigmoid(x: Any) -> Any:
@@ -254,14 +231,7 @@ def sigmoid(x: Any) -> Any:
     >>> F.sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    x_ = checks.array("sigmoid", "x", raw(x))
-    ops = backend.current()
-    y = ops.sigmoid_forward(x_)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.sigmoid_backward(dy, y),)
-
-    return record("sigmoid", y, (x,), vjp, self_adjoint)
+    return of_output("sigmoid", x)
 
 
 def sigmoid_backward(dy: Any, y: Any) -> Array:
@@ -289,8 +259,7 @@ def sigmoid_backward(dy: Any, y: Any) -> Array:
     >>> F.sigmoid_backward(np.array([4.0]), np.array([0.5]))
     array([1.])
     """
-    dy, y = checks.elementwise_backward("sigmoid_backward", "y", raw(dy), raw(y))
-    return backend.current().sigmoid_backward(dy, y)  # type: ignore[no-any-return]
+    return gradient("sigmoid_backward", "y", dy, y)
 
 
 def tanh(x: Any) -> Any:
@@ -318,14 +287,7 @@ def tanh(x: Any) -> Any:
     >>> F.tanh(np.array([-1e4, 0.0, 1e4]))
     array([-1.,  0.,  1.])
     """
-    x_ = checks.array("tanh", "x", raw(x))
-    ops = backend.current()
-    y = ops.tanh_forward(x_)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.tanh_backward(dy, y),)
-
-    return record("tanh", y, (x,), vjp, self_adjoint)
+    return of_output("tanh", x)
 
 
 def tanh_backward(dy: Any, y: Any) -> Array:
@@ -353,5 +315,4 @@ def tanh_backward(dy: Any, y: Any) -> Array:
     >>> F.tanh_backward(np.array([4.0]), np.array([0.5]))
     array([3.])
     """
-    dy, y = checks.elementwise_backward("tanh_backward", "y", raw(dy), raw(y))
-    return backend.current().tanh_backward(dy, y)  # type: ignore[no-any-return]
+    return gradient("tanh_backward", "y", dy, y)

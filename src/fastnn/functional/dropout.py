@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import Tensor, raw, record, self_adjoint
+from ._random import key
 
-__all__ = ["dropout"]
+__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
 
 Array = np.ndarray[Any, Any]
 
@@ -57,17 +57,124 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     p_ = checks.real("dropout", "p", p, 0.0, 1.0)
     if not checks.flag("dropout", "training", training) or p_ == 0:
         return x if isinstance(x, Tensor) else x_
-    key = _key(rng)
+    bits = key("dropout", rng)
     ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.dropout_forward(dy, p_, key),)
+        return (ops.dropout_forward(dy, p_, bits),)
 
-    return record("dropout", ops.dropout_forward(x_, p_, key), (x,), vjp, self_adjoint)
+    return record("dropout", ops.dropout_forward(x_, p_, bits), (x,), vjp, self_adjoint)
 
 
-def _key(rng: Any) -> int:
-    """64 bits from ``rng``."""
-    if rng is None:
-        return int.from_bytes(os.urandom(8), "little")
-    return int(checks.generator("dropout", rng).integers(0, 2**64, dtype=np.uint64))
+def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+    """Spatial dropout of signals: whole channels of a sample are zero or kept (SPEC D4).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, channels, width)
+        float32 or float64.
+    p, training, rng
+        As in `dropout2d`.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `dropout2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> np.unique(F.dropout1d(np.ones((8, 5, 7)), 0.5, rng=0))
+    array([0., 2.])
+    """
+    return _spatial("dropout1d", 1, x, p, training, rng)
+
+
+def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+    """Spatial dropout of images: whole channels of a sample are zero or kept (SPEC D4).
+
+    Neighbouring pixels are so alike that dropping them one by one hides little. Source: Tompson et al. 2015.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, channels, height, width)
+        float32 or float64.
+    p : float
+        The probability that a channel of a sample is dropped, in [0, 1]; the others are scaled by ``1 / (1 - p)``.
+    training : bool
+        If False, or if ``p`` is 0, ``x`` comes back as it is (copied only where its layout must change).
+    rng : None, int, sequence of int, SeedSequence or Generator
+        As in `dropout`.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``p`` is not in [0, 1], or ``x`` has another number of axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> y = F.dropout2d(np.ones((8, 5, 7, 7)), 0.5, rng=0)
+    >>> np.unique(y.min(axis=(2, 3)) == y.max(axis=(2, 3))), np.unique(y)
+    (array([ True]), array([0., 2.]))
+    """
+    return _spatial("dropout2d", 2, x, p, training, rng)
+
+
+def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+    """Spatial dropout of volumes: whole channels of a sample are zero or kept (SPEC D4).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, channels, depth, height, width)
+        float32 or float64.
+    p, training, rng
+        As in `dropout2d`.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `dropout2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> np.unique(F.dropout3d(np.ones((8, 5, 3, 4, 4)), 0.5, rng=0))
+    array([0., 2.])
+    """
+    return _spatial("dropout3d", 3, x, p, training, rng)
+
+
+def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> Any:
+    x_ = checks.array(op, "x", raw(x))
+    planes = checks.planes(op, rank, x_)
+    p_ = checks.real(op, "p", p, 0.0, 1.0)
+    if not checks.flag(op, "training", training) or p_ == 0:
+        return x if isinstance(x, Tensor) else x_
+    bits = key(op, rng)
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.spatial_dropout_forward(dy, planes, p_, bits),)
+
+    return record(op, ops.spatial_dropout_forward(x_, planes, p_, bits), (x,), vjp, self_adjoint)

@@ -1,11 +1,24 @@
 """Layers and networks: modules over `fastnn.functional`, with PyTorch's names and parameter shapes."""
 
-from .activation import ELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .activation import (
+    ELU,
+    GELU,
+    SELU,
+    Hardsigmoid,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from .containers import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
 from .loss import CrossEntropyLoss, L1Loss, MSELoss
-from .misc import Dropout, Flatten, Identity
+from .misc import Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity
 from .module import Module, Parameter
 from .norm import (
     BatchNorm1d,
@@ -19,6 +32,7 @@ from .norm import (
     LocalResponseNorm,
     RMSNorm,
 )
+from .pieces import Maxout, PReLU, RReLU
 from .pool import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -39,6 +53,8 @@ from .pool import (
 
 __all__ = [
     "ELU",
+    "GELU",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
@@ -59,8 +75,12 @@ __all__ = [
     "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Dropout3d",
     "Flatten",
     "GroupNorm",
+    "Hardsigmoid",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
@@ -78,13 +98,18 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
+    "Maxout",
     "Module",
     "ModuleList",
+    "PReLU",
     "Parameter",
     "RMSNorm",
+    "RReLU",
     "ReLU",
     "Sequential",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softplus",
     "Tanh",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .. import functional as F
 from ..checks import scalars
 from .module import Module
@@ -99,6 +100,99 @@ class Tanh(Module):
     def forward(self, x: Any) -> Any:
         """Any shape; it stays."""
         return F.tanh(x)
+
+
+class SELU(Module):
+    """``scale · (x where positive, alpha · (e^x − 1) elsewhere)``; see `fastnn.functional.selu`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.SELU()(np.array([-1.0, 2.0])).round(3)
+    array([-1.111,  2.101])
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.selu(x)
+
+
+class SiLU(Module):
+    """``x · sigmoid(x)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.SiLU()(np.array([-1.0, 2.0])).round(3)
+    array([-0.269,  1.762])
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.silu(x)
+
+
+class Hardsigmoid(Module):
+    """``min(max(x + 3, 0), 6) / 6``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Hardsigmoid()(np.array([-1.0, 2.0])).round(3)
+    array([0.333, 0.833])
+    """
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.hardsigmoid(x)
+
+
+class Softplus(Module):
+    """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Softplus()(np.array([-1.0, 2.0])).round(3)
+    array([0.313, 2.127])
+    """
+
+    def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        self.beta, self.threshold = checks.softplus("Softplus", beta, threshold)
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.softplus(x, self.beta, self.threshold)
+
+    def extra_repr(self) -> str:
+        return f"beta={self.beta:g}, threshold={self.threshold:g}"
+
+
+class GELU(Module):
+    """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.GELU()(np.array([-1.0, 2.0])).round(3)
+    array([-0.159,  1.954])
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        checks.gelu_tanh("GELU", approximate)
+        self.approximate = approximate
+
+    def forward(self, x: Any) -> Any:
+        """Any shape; it stays."""
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        return f"approximate={self.approximate!r}"
 
 
 class _AlongAxis(Module):

@@ -38,7 +38,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
-        self.p = scalars.real("Dropout", "p", p, 0.0, 1.0)
+        self.p = scalars.real(type(self).__name__, "p", p, 0.0, 1.0)
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Any) -> Any:
@@ -47,6 +47,56 @@ class Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"{self.p:g}"
+
+
+class _SpatialDropout(Dropout):
+    _rank: int
+
+    def forward(self, x: Any) -> Any:
+        """x (N, C, ...); the shape stays."""
+        return getattr(F, f"dropout{self._rank}d")(x, self.p, self.training, rng=self.rng)
+
+
+class Dropout1d(_SpatialDropout):
+    """Zeroes whole channels of signals (N, C, W) in training; everything else as in `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> np.unique(nn.Dropout1d(0.5, rng=0)(np.ones((4, 8, 5))))
+    array([0., 2.])
+    """
+
+    _rank = 1
+
+
+class Dropout2d(_SpatialDropout):
+    """Zeroes whole channels of images (N, C, H, W) in training; everything else as in `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> np.unique(nn.Dropout2d(0.5, rng=0)(np.ones((4, 8, 5, 5))))
+    array([0., 2.])
+    """
+
+    _rank = 2
+
+
+class Dropout3d(_SpatialDropout):
+    """Zeroes whole channels of volumes (N, C, D, H, W) in training; everything else as in `Dropout`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> np.unique(nn.Dropout3d(0.5, rng=0)(np.ones((4, 8, 5, 5, 2))))
+    array([0., 2.])
+    """
+
+    _rank = 3
 
 
 class Flatten(Module):

@@ -6,6 +6,8 @@ the kernel.
 """
 
 from .activation import *
+from .activation_pieces import *
+from .activation_smooth import *
 from .adaptive_pool import *
 from .conv import *
 from .dropout import *

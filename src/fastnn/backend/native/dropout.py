@@ -2,8 +2,10 @@
 
 from ..._core import (
     dropout_forward,
+    spatial_dropout_forward,
 )
 
 __all__ = [
     "dropout_forward",
+    "spatial_dropout_forward",
 ]

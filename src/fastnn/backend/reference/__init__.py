@@ -7,6 +7,8 @@ It has the names, signatures and results of `fastnn.backend.native`. Arrays come
 import types
 
 from .activation import *
+from .activation_pieces import *
+from .activation_smooth import *
 from .adaptive_pool import *
 from .conv import *
 from .dropout import *

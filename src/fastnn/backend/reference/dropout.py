@@ -10,7 +10,7 @@ import numpy as np
 
 from ._common import Array, quiet
 
-__all__ = ["dropout_forward"]
+__all__ = ["dropout_forward", "spatial_dropout_forward"]
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -30,13 +30,32 @@ def _philox(blocks: Array, key: int) -> Array:
     return np.stack([c0, c1, c2, c3], axis=1)
 
 
+def words(n: int, key: int) -> Array:
+    """The first n words of the stream of a key."""
+    blocks = np.arange((n + 3) // 4, dtype=np.uint64)
+    return np.asarray(_philox(blocks, key).reshape(-1)[:n])
+
+
+def _kept(n: int, p: float, key: int) -> Array:
+    threshold = np.uint64(min(int(p * 2**32), 2**32 - 1))
+    return np.asarray(words(n, key) >= threshold)
+
+
 @quiet
 def dropout_forward(x: Array, p: float, key: int) -> Array:
     """y = x / (1 - p) where the word of the element is at least floor(p * 2^32), else 0; the same for dx from dy."""
     if p == 1:
         return np.zeros_like(x)
-    blocks = np.arange((x.size + 3) // 4, dtype=np.uint64)
-    threshold = np.uint64(min(int(p * 2**32), 2**32 - 1))
-    keep = (_philox(blocks, key) >= threshold).reshape(-1)[: x.size].reshape(x.shape)
+    keep = _kept(x.size, p, key).reshape(x.shape)
     y: Array = np.where(keep, x * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
     return y
+
+
+@quiet
+def spatial_dropout_forward(x: Array, planes: int, p: float, key: int) -> Array:
+    """The same for whole planes: x (planes, inner), and the word of the plane decides."""
+    if p == 1 or x.size == 0:
+        return np.zeros_like(x)
+    keep = _kept(planes, p, key).reshape(planes, 1)
+    y: Array = np.where(keep, x.reshape(planes, -1) * x.dtype.type(1 / (1 - p)), x.dtype.type(0))
+    return y.reshape(x.shape)

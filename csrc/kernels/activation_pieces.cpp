@@ -1,0 +1,255 @@
+// Activations of linear pieces: PReLU with learned slopes, RReLU with random ones, Maxout.
+//   prelu:  x (outer, channels, inner), w (channels) -> y;  dy, x, w -> dx, dw
+//   rrelu:  x (n) -> y (n), the slope of element i from word i of the Philox stream of `key`;  dy, x -> dx
+//   maxout: x (outer, n, inner) -> y (outer, inner), the largest over n;  dy (outer, inner), x -> dx
+#include "../simd/map.h"
+#include "../simd/philox.h"
+#include "../simd/sums.h"
+#include "columns.h"
+#define FASTNN_FAMILY "activation_pieces.inc"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3;  // rough nanoseconds per element
+
+// Elements of a plane, and rows of a matrix, whose slope gradients become one partial sum.
+constexpr int64_t kPlaneBlock = 16384, kRowBlock = 64;
+
+// x cut into contiguous pieces: planes of one channel, in blocks; or for inner = 1 rows over all channels.
+struct Pieces {
+  Norm g;
+  bool rows;
+  int64_t per_plane, count;
+
+  explicit Pieces(const Norm& geometry) : g(geometry), rows(g.inner == 1 && g.channels > 1) {
+    per_plane = (g.inner + kPlaneBlock - 1) / kPlaneBlock;
+    count = rows ? (g.outer + kRowBlock - 1) / kRowBlock : g.outer * g.channels * per_plane;
+  }
+};
+
+// A block of a plane: its first element, its length and its channel.
+struct PlaneBlock {
+  int64_t first, size, channel;
+
+  PlaneBlock(const Pieces& p, int64_t index) {
+    const int64_t plane = index / p.per_plane, begin = index % p.per_plane * kPlaneBlock;
+    first = plane * p.g.inner + begin;
+    size = p.g.inner - begin < kPlaneBlock ? p.g.inner - begin : kPlaneBlock;
+    channel = plane % p.g.channels;
+  }
+};
+
+// The rows of a block as [begin, end).
+struct RowBlock {
+  int64_t begin, end;
+
+  RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(begin + kRowBlock) {
+    if (end > p.g.outer) end = p.g.outer;
+  }
+};
+
+// y[i] = f(slopes, x0[i], …) over piece `index`
+template <class T, class F, class... P>
+FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F& f, T* y, const P*... x) {
+  if (!p.rows) {
+    const PlaneBlock b(p, index);
+    const Vec<T> slope = set1(w[b.channel]);
+    return map_run(b.size, [&](Vec<T> first, auto... rest) { return f(slope, first, rest...); }, y + b.first, (x + b.first)...);
+  }
+  const RowBlock b(p, index);
+  const int64_t c = p.g.channels;
+  for (int64_t r = b.begin; r < b.end; ++r)
+    for (int64_t i = 0; i < c; i += lanes<T>)
+      store_part(y + r * c + i, f(load_part(w + i, c - i), load_part(x + r * c + i, c - i)...), c - i);
+}
+
+template <class T>
+FASTNN_INLINE Vec<T> slope_term(Vec<T> d, Vec<T> v) {
+  return v > Vec<T>{} ? Vec<T>{} : d * v;
+}
+
+// The slopes' partial sums of a piece: one of a plane's block, one per channel of a block of rows.
+template <class T>
+void sum_piece(const Pieces& p, int64_t index, const T* dy, const T* x, double* partial) {
+  if (!p.rows) {
+    const PlaneBlock b(p, index);
+    BlockSums<T, 1> sums;
+    sums.add(b.size, [](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] += slope_term<T>(d, v); }, dy + b.first, x + b.first);
+    partial[index] = sums.total(0);
+    return;
+  }
+  const RowBlock b(p, index);
+  const int64_t c = p.g.channels;
+  for (int64_t i = 0; i < c; i += lanes<T>) {
+    Vec<T> sum = {};
+    for (int64_t r = b.begin; r < b.end; ++r)
+      sum += slope_term<T>(load_part(dy + r * c + i, c - i), load_part(x + r * c + i, c - i));
+    for (int k = 0; k < lanes<T> && i + k < c; ++k) partial[index * c + i + k] = double(sum[k]);
+  }
+}
+
+// The partial sums of a channel, in order.
+template <class T>
+void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw) {
+  const int64_t c = p.g.channels;
+  double sum = 0;
+  if (p.rows)
+    for (int64_t b = 0; b < p.count; ++b) sum += partial[b * c + channel];
+  else
+    for (int64_t o = 0; o < p.g.outer; ++o)
+      for (int64_t b = 0; b < p.per_plane; ++b) sum += partial[(o * c + channel) * p.per_plane + b];
+  dw[channel] = T(sum);
+}
+
+double cost_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner) * kCopyCost; }
+
+// y[i] = f(slope, x0[i], …), slope = lower + (upper - lower) u for the uniform number u of element i
+template <class T, class F, class... P>
+FASTNN_INLINE void map_random(int64_t n, T lower, T upper, uint64_t key, const F& f, T* y, const P*... x) {
+  constexpr int64_t group = Philox::words;
+  const Philox random(key);
+  parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
+    for (int64_t g = begin; g < end; ++g) {
+      U32 words[2];
+      random.generate(uint64_t(g * group) / 4, words);
+      const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
+      for (int64_t i = 0, at = g * group; i < group; i += lanes<T>, at += lanes<T>) {
+        const Vec<T> slope = fma(unit<T>(w + i), set1(upper - lower), set1(lower));
+        store_part(y + at, f(slope, load_part(x + at, n - at)...), n - at);
+      }
+    }
+  });
+}
+
+// Whether v takes the place of the largest value m so far: the first of equals stays, and the first NaN.
+template <class V>
+FASTNN_INLINE auto beats(V v, V m) {
+  return (v > m) | ((v != v) & (m == m));
+}
+inline bool beats_one(double v, double m) { return v > m || (v != v && m == m); }
+
+template <class T>
+int64_t first_largest(int64_t n, const T* x) {
+  int64_t best = 0;
+  for (int64_t c = 1; c < n; ++c)
+    if (beats_one(double(x[c]), double(x[best]))) best = c;
+  return best;
+}
+
+// The largest of each of V vectors of columns, and the row it is in.
+template <class T, int V>
+FASTNN_INLINE void tile_first_largest(int64_t n, const T* rows, int64_t pitch, Vec<T> (&m)[V], Mask<T> (&row)[V]) {
+  using Int = typename VecTraits<T>::Int;
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) m[v] = load(rows + v * lanes<T>), row[v] = Mask<T>{};
+  for (int64_t c = 1; c < n; ++c)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Vec<T> x = load(rows + c * pitch + v * lanes<T>);
+      const Mask<T> better = beats(x, m[v]);
+      m[v] = better ? x : m[v];
+      row[v] = better ? Mask<T>{} + Int(c) : row[v];
+    }
+}
+
+}  // namespace
+
+// y = x > 0 ? x : w[channel] x
+template <class T>
+void prelu_forward(Norm g, const T* x, const T* w, T* y) {
+  const Pieces pieces(g);
+  parallel_for(pieces.count, cost_of(g), [=](int64_t begin, int64_t end) {
+    const auto f = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
+    for (int64_t i = begin; i < end; ++i) map_piece(pieces, i, w, f, y, x);
+  });
+}
+
+// y = x > 0 ? x : w[channel] x  =>  dx = x > 0 ? dy : w[channel] dy,  dw[channel] = sum of (x > 0 ? 0 : x dy)
+// partial: as many numbers as prelu_backward_workspace says
+template <class T>
+void prelu_backward(Norm g, const T* dy, const T* x, const T* w, double* partial, T* dx, T* dw) {
+  const Pieces pieces(g);
+  parallel_for(pieces.count, 2 * cost_of(g), [=](int64_t begin, int64_t end) {
+    const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
+    for (int64_t i = begin; i < end; ++i) {
+      map_piece(pieces, i, w, f, dx, dy, x);
+      sum_piece(pieces, i, dy, x, partial);
+    }
+  });
+  const double adding = double(pieces.count) * double(pieces.rows ? g.channels : 1);
+  parallel_for(g.channels, adding, [=](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
+  });
+}
+
+template <class T>
+void prelu_backward_workspace(Norm g, int64_t* count) {
+  const Pieces pieces(g);
+  *count = pieces.count * (pieces.rows ? g.channels : 1);
+}
+
+// y = x > 0 ? x : slope x
+template <class T>
+void rrelu_forward(int64_t n, T lower, T upper, uint64_t key, const T* x, T* y) {
+  map_random(n, lower, upper, key, [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; }, y, x);
+}
+
+// y = x > 0 ? x : slope x  =>  dx = x > 0 ? dy : slope dy
+template <class T>
+void rrelu_backward(int64_t n, T lower, T upper, uint64_t key, const T* dy, const T* x, T* dx) {
+  const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
+  map_random(n, lower, upper, key, f, dx, dy, x);
+}
+
+// y = max_c x[c], NaN if any is
+template <class T>
+void maxout_forward(Softmax g, const T* x, T* y) {
+  for_positions<T>(
+      g, 1, kMaxoutCost, [=](int64_t r) { y[r] = x[r * g.n + first_largest(g.n, x + r * g.n)]; },
+      [=](const Strip<T>& strip) {
+        const T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) {
+          Vec<T> m[V];
+          Mask<T> row[V];
+          tile_first_largest<T, V>(g.n, rows + at, strip.plan.pitch, m, row);
+          for (int v = 0; v < V; ++v) {
+            const int64_t i = at + v * lanes<T>;
+            store_part(y + strip.position + i, m[v], strip.count - i);
+          }
+        });
+      });
+}
+
+// y = max_c x[c]  =>  dx[c] = c is the first with x[c] = y ? dy : 0
+template <class T>
+void maxout_backward(Softmax g, const T* dy, const T* x, T* dx) {
+  using Int = typename VecTraits<T>::Int;
+  for_positions<T>(
+      g, 1, kMaxoutCost,
+      [=](int64_t r) {
+        for (int64_t c = 0; c < g.n; ++c) dx[r * g.n + c] = 0;
+        dx[r * g.n + first_largest(g.n, x + r * g.n)] = dy[r];
+      },
+      [=](const Strip<T>& strip) {
+        T* rows = strip.load(x);
+        strip.for_tiles([&](auto V, int64_t at) {
+          Vec<T> m[V], d[V];
+          Mask<T> row[V];
+          tile_first_largest<T, V>(g.n, rows + at, strip.plan.pitch, m, row);
+          for (int v = 0; v < V; ++v) {
+            const int64_t i = at + v * lanes<T>;
+            d[v] = load_part(dy + strip.position + i, strip.count - i);
+          }
+          for (int64_t c = 0; c < g.n; ++c)
+            for (int v = 0; v < V; ++v)
+              store(rows + at + c * strip.plan.pitch + v * lanes<T>, row[v] == Int(c) ? d[v] : Vec<T>{});
+        });
+        strip.store(rows, dx);
+      });
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#include "instantiate.inc"

@@ -1,0 +1,66 @@
+"""Activations of linear pieces: learned slopes, random slopes, the largest of several."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...checks import Norm, Softmax
+from ._common import Array, quiet
+from .dropout import words
+
+__all__ = [
+    "maxout_backward",
+    "maxout_forward",
+    "prelu_backward",
+    "prelu_forward",
+    "rrelu_backward",
+    "rrelu_forward",
+]
+
+
+@quiet
+def prelu_forward(g: Norm, x: Array, weight: Array) -> Array:
+    """y = x where x > 0, else weight[channel] * x; x (outer, channels, inner)."""
+    x3: Array = x.reshape(g)
+    return np.where(x3 > 0, x3, weight.reshape(-1, 1) * x3).reshape(x.shape)
+
+
+@quiet
+def prelu_backward(g: Norm, dy: Array, x: Array, weight: Array) -> tuple[Array, Array]:
+    """dx = dy where x > 0, else weight[channel] * dy; dweight[channel] = sum of x * dy where x is not > 0."""
+    dy3, x3 = dy.reshape(g), x.reshape(g)
+    dx = np.where(x3 > 0, dy3, weight.reshape(-1, 1) * dy3)
+    dweight = np.where(x3 > 0, dy.dtype.type(0), x3 * dy3).sum(axis=(0, 2), dtype=np.float64)
+    return dx.reshape(x.shape), dweight.astype(x.dtype).reshape(weight.shape)
+
+
+def _slopes(x: Array, lower: float, upper: float, key: int) -> Array:
+    """lower + (upper - lower) * u, u from the upper 24 bits of the element's word."""
+    u = (words(x.size, key) >> np.uint64(8)).astype(x.dtype) / x.dtype.type(2**24)
+    return np.asarray(lower + (upper - lower) * u).astype(x.dtype).reshape(x.shape)
+
+
+@quiet
+def rrelu_forward(x: Array, lower: float, upper: float, key: int) -> Array:
+    """y = x where x > 0, else slope * x with a random slope per element."""
+    return np.where(x > 0, x, _slopes(x, lower, upper, key) * x)
+
+
+@quiet
+def rrelu_backward(dy: Array, x: Array, lower: float, upper: float, key: int) -> Array:
+    """dx = dy where x > 0, else slope * dy with the slope of the forward pass."""
+    return np.where(x > 0, dy, _slopes(x, lower, upper, key) * dy)
+
+
+def maxout_forward(g: Softmax, x: Array) -> Array:
+    """y (outer * inner,) is the largest of x (outer, n, inner) over n; NaN if one is."""
+    return np.asarray(x.reshape(g).max(axis=1)).reshape(-1)
+
+
+def maxout_backward(g: Softmax, dy: Array, x: Array) -> Array:
+    """dx = dy for the first that is the largest (the first NaN, if there is one), else 0."""
+    x3: Array = x.reshape(g)
+    first = x3.argmax(axis=1)[:, None, :]
+    return np.where(np.arange(g.n)[None, :, None] == first, dy.reshape(g.outer, 1, g.inner), dy.dtype.type(0)).reshape(
+        x.shape
+    )

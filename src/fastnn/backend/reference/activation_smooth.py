@@ -1,0 +1,120 @@
+"""Smooth activations, y = f(x), and dx = dy * f'(x)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ._common import Array, quiet
+from .activation import sigmoid_forward
+
+__all__ = [
+    "gelu_backward",
+    "gelu_forward",
+    "gelu_tanh_backward",
+    "gelu_tanh_forward",
+    "hardsigmoid_backward",
+    "hardsigmoid_forward",
+    "selu_backward",
+    "selu_forward",
+    "silu_backward",
+    "silu_forward",
+    "softplus_backward",
+    "softplus_forward",
+]
+
+# Klambauer et al. 2017: mean 0 and variance 1 are a fixed point
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+_GELU_RATE, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+def _normal_cdf(x: Array) -> Array:
+    """Phi(x) = erfc(-x / sqrt(2)) / 2, in float64."""
+    return np.asarray(_erfc(x.astype(np.float64) / -math.sqrt(2)) / 2)
+
+
+@quiet
+def selu_forward(x: Array) -> Array:
+    """y = scale * (x where x > 0, else alpha * (exp(x) - 1))."""
+    return np.where(x > 0, SELU_SCALE * x, SELU_SCALE * SELU_ALPHA * np.expm1(x))
+
+
+@quiet
+def selu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * scale * (1 where x > 0, else alpha * exp(x))."""
+    return np.where(x > 0, SELU_SCALE * dy, dy * (SELU_SCALE * SELU_ALPHA * np.exp(x)))
+
+
+@quiet
+def softplus_forward(x: Array, beta: float, threshold: float) -> Array:
+    """y = log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold."""
+    z = beta * x
+    return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
+
+
+@quiet
+def softplus_backward(dy: Array, x: Array, beta: float, threshold: float) -> Array:
+    """dx = dy * sigmoid(beta * x), and dy itself where beta * x > threshold."""
+    z = beta * x
+    return np.where(z > threshold, dy, dy * sigmoid_forward(z))
+
+
+@quiet
+def gelu_forward(x: Array) -> Array:
+    """y = x * Phi(x), Phi the distribution function of the normal distribution."""
+    return np.asarray(x * _normal_cdf(x)).astype(x.dtype)
+
+
+@quiet
+def gelu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * (Phi(x) + x * phi(x)), phi(x) = exp(-x^2 / 2) / sqrt(2 pi)."""
+    w = x.astype(np.float64)
+    slope = _normal_cdf(x) + w * np.exp(-w * w / 2) / math.sqrt(2 * math.pi)
+    return np.asarray(dy * slope).astype(x.dtype)
+
+
+def _argument(x: Array) -> tuple[Array, Array]:
+    """u = 2 sqrt(2/pi) (x + 0.044715 x^3) and its derivative; bounded, beyond 30 exp(-|u|) is 0."""
+    b = np.clip(x, -30, 30)
+    return _GELU_RATE * (b + _CUBIC * b**3), _GELU_RATE * (1 + 3 * _CUBIC * b**2)
+
+
+@quiet
+def gelu_tanh_forward(x: Array) -> Array:
+    """y = x * (1 + tanh(u / 2)) / 2 = x * sigmoid(u)."""
+    return np.asarray(x * sigmoid_forward(_argument(x)[0]))
+
+
+@quiet
+def gelu_tanh_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * (s + x * s * (1 - s) * u'), s = sigmoid(u), 1 - s = sigmoid(-u)."""
+    u, slope = _argument(x)
+    s = sigmoid_forward(u)
+    return np.asarray(dy * (s + x * (s * sigmoid_forward(-u) * slope)))
+
+
+@quiet
+def silu_forward(x: Array) -> Array:
+    """y = x * sigmoid(x)."""
+    return np.asarray(x * sigmoid_forward(x))
+
+
+@quiet
+def silu_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * s * (1 + x * (1 - s)), s = sigmoid(x), 1 - s = sigmoid(-x)."""
+    return np.asarray(dy * (sigmoid_forward(x) * (1 + x * sigmoid_forward(-x))))
+
+
+@quiet
+def hardsigmoid_forward(x: Array) -> Array:
+    """y = min(max(x + 3, 0), 6) / 6."""
+    return np.asarray(np.clip(x + 3, 0, 6) / 6)
+
+
+@quiet
+def hardsigmoid_backward(dy: Array, x: Array) -> Array:
+    """dx = dy / 6 where -3 < x < 3 (and where x is NaN), else 0."""
+    return np.where((x <= -3) | (x >= 3), dy.dtype.type(0), dy / 6)

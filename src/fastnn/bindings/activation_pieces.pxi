@@ -1,0 +1,94 @@
+# PReLU, RReLU and Maxout.
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void prelu_forward_c "fastnn::call::prelu_forward"(cbool, Norm, void* x, void* w, void* y)
+    void prelu_backward_c "fastnn::call::prelu_backward"(
+        cbool, Norm, void* dy, void* x, void* w, double* partial, void* dx, void* dw)
+    void prelu_workspace_c "fastnn::call::prelu_backward_workspace"(cbool, Norm, int64_t* count)
+    void rrelu_forward_c "fastnn::call::rrelu_forward"(
+        cbool, int64_t n, double lower, double upper, uint64_t key, void* x, void* y)
+    void rrelu_backward_c "fastnn::call::rrelu_backward"(
+        cbool, int64_t n, double lower, double upper, uint64_t key, void* dy, void* x, void* dx)
+    void maxout_forward_c "fastnn::call::maxout_forward"(cbool, Softmax, void* x, void* y)
+    void maxout_backward_c "fastnn::call::maxout_backward"(cbool, Softmax, void* dy, void* x, void* dx)
+
+def prelu_forward(g, x, weight):
+    cdef Norm n = norm_geometry(g)
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, n.outer * n.channels * n.inner)
+    cdef void* pw = data(weight, t, n.channels)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        prelu_forward_c(t == F64, n, px, pw, py)
+    return y
+
+def prelu_backward(g, dy, x, weight):
+    cdef Norm n = norm_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t size = n.outer * n.channels * n.inner, partials = 0
+    cdef void* pdy = data(dy, t, size)
+    cdef void* px = data(x, t, size)
+    cdef void* pw = data(weight, t, n.channels)
+    cdef object dx = empty_like(x, t)
+    cdef object dweight = empty_like(weight, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
+    prelu_workspace_c(t == F64, n, &partials)
+    cdef object work = workspace(F64, partials)
+    cdef double* partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        prelu_backward_c(t == F64, n, pdy, px, pw, partial, pdx, pdw)
+    return dx, dweight
+
+def rrelu_forward(x, double lower, double upper, uint64_t key):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        rrelu_forward_c(t == F64, n, lower, upper, key, px, py)
+    return y
+
+def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
+    cdef int t = floating(dy)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>dy)
+    cdef void* pdy = data(dy, t, n)
+    cdef void* px = data(x, t, n)
+    cdef object dx = empty_like(dy, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        rrelu_backward_c(t == F64, n, lower, upper, key, pdy, px, pdx)
+    return dx
+
+cdef Softmax pieces_geometry(object g) except *:
+    cdef Softmax s = softmax_geometry(g)
+    if s.n < 1:
+        raise ValueError(f"no pieces in {g}")
+    return s
+
+def maxout_forward(g, x):
+    cdef Softmax s = pieces_geometry(g)
+    cdef int t = floating(x)
+    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef void* px = data(x, t, positions * s.n)
+    cdef object y = new_array(1, &positions, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    with nogil:
+        maxout_forward_c(t == F64, s, px, py)
+    finish()
+    return y
+
+def maxout_backward(g, dy, x):
+    cdef Softmax s = pieces_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* pdy = data(dy, t, positions)
+    cdef void* px = data(x, t, positions * s.n)
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        maxout_backward_c(t == F64, s, pdy, px, pdx)
+    finish()
+    return dx

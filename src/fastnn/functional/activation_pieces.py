@@ -1,0 +1,237 @@
+"""Activations of linear pieces (SPEC C): learned slopes, random slopes, the largest of several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record, self_adjoint
+from ._elementwise import of_input
+from ._random import key
+
+__all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu"]
+
+Array = np.ndarray[Any, Any]
+
+
+def prelu(x: Any, weight: Any) -> Any:
+    """``x`` where ``x > 0``, else ``weight * x`` with a learned slope (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape; with a slope per channel (n, channels, ...).
+    weight : array_like or Tensor, shape (1,) or (channels,)
+        The slope of the negative side, of the dtype of ``x``; it starts at 0.25 (He et al. 2015).
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if one of the two is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        If ``weight`` is neither one slope nor one per channel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.prelu(np.array([[-4.0, -4.0], [1.0, 1.0]]), np.array([0.25, 0.5]))
+    array([[-1., -2.],
+           [ 1.,  1.]])
+    """
+    g, x_, w = checks.prelu("prelu", raw(x), raw(weight))
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+        return ops.prelu_backward(g, dy, x_, w)
+
+    def jvp(tangents: Any) -> Array:
+        dx, dw = tangents
+        moved = np.zeros_like(x_) if dx is None else ops.prelu_backward(g, dx, x_, w)[0]
+        if dw is not None:
+            with np.errstate(all="ignore"):
+                slope = np.where(x_ > 0, x_.dtype.type(0), x_)
+                moved = moved + (slope.reshape(g) * dw.reshape(-1, 1)).reshape(x_.shape)
+        return np.asarray(moved)
+
+    return record("prelu", ops.prelu_forward(g, x_, w), (x, weight), vjp, jvp)
+
+
+def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
+    """Gradients of `prelu` (SPEC C).
+
+    Parameters
+    ----------
+    dy : array_like
+        The gradient of the output, of the shape of ``x``.
+    x, weight : array_like
+        What `prelu` got.
+
+    Returns
+    -------
+    dx, dweight : ndarray
+        ``dy`` where ``x > 0``, else ``weight * dy``; the sums of ``x * dy`` where ``x`` is not above 0, in an
+        order that does not depend on the number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `prelu`, and if ``dy`` has not the shape of ``x``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.prelu_backward(np.array([1.0, 1.0]), np.array([-4.0, 2.0]), np.array([0.25]))
+    (array([0.25, 1.  ]), array([-4.]))
+    """
+    op = "prelu_backward"
+    g, x, weight = checks.prelu(op, raw(x), raw(weight))
+    dy = checks.operand(op, "dy", raw(dy), x.dtype, x.shape)
+    return backend.current().prelu_backward(g, dy, x, weight)  # type: ignore[no-any-return]
+
+
+def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
+    """``x`` where ``x > 0``, else ``slope * x`` with a random slope per element (SPEC C).
+
+    In training the slopes are uniform on [lower, upper]; they follow from 64 bits drawn from ``rng`` and the position
+    of the element, the same on both backends and for every number of threads. In evaluation all are
+    ``(lower + upper) / 2``. Source: Xu et al. 2015.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    lower, upper : float
+        The interval of the slopes.
+    training : bool
+        Whether the slopes are random.
+    rng : None, int, sequence of int, SeedSequence or Generator
+        What `numpy.random.default_rng` takes. A generator gives new slopes at each call, an int the same ones
+        again, None ones that cannot be foreseen.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If the bounds are not finite, or ``lower`` is above ``upper``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.rrelu(np.array([-1.0, 1.0]), 0.25, 0.75)
+    array([-0.5,  1. ])
+    >>> y = F.rrelu(-np.ones(1000), training=True, rng=0)
+    >>> bool(-1 / 3 < y.min() < y.max() < -1 / 8)
+    True
+    """
+    low, high = checks.interval("rrelu", "lower", lower, "upper", upper)
+    if not checks.flag("rrelu", "training", training):
+        return of_input("rrelu", x, (low + high) / 2, kernel="leaky_relu")
+    return _random_slopes(x, low, high, key("rrelu", rng))
+
+
+def _random_slopes(x: Any, lower: float, upper: float, bits: int) -> Any:
+    x_ = checks.array("rrelu", "x", raw(x))
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.rrelu_backward(dy, x_, lower, upper, bits),)
+
+    return record("rrelu", ops.rrelu_forward(x_, lower, upper, bits), (x,), vjp, self_adjoint)
+
+
+def maxout(x: Any, k: int, axis: int = 1) -> Any:
+    """The largest of each ``k`` neighbours along an axis (SPEC C).
+
+    Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
+    pieces. Source: Goodfellow et al. 2013.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, at least one axis.
+    k : int
+        How many pieces each output is the largest of; divides the extent of the axis.
+    axis : int
+        The axis of the features.
+
+    Returns
+    -------
+    ndarray or Tensor
+        The shape of ``x`` with the axis ``k`` times shorter: output i is the largest of ``i*k … i*k + k - 1``, NaN if
+        one of them is. Of equal ones the first gets the gradient. A tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``x`` has no such axis, or ``k`` does not divide its extent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
+    array([[ 3., -2.]])
+    """
+    g, x_, shape = checks.maxout("maxout", raw(x), k, axis)
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.maxout_backward(g, dy, x_),)
+
+    def jvp(tangents: Any) -> Array:
+        first = ops.maxout_backward(g, np.ones(shape, x_.dtype), x_).reshape(g)
+        moved = np.where(first != 0, tangents[0].reshape(g), x_.dtype.type(0))
+        return np.asarray(moved.sum(axis=1).reshape(shape))
+
+    return record("maxout", ops.maxout_forward(g, x_).reshape(shape), (x,), vjp, jvp)
+
+
+def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
+    """Gradient of `maxout`: ``dy`` at the first of the largest, else 0 (SPEC C).
+
+    Parameters
+    ----------
+    dy : array_like
+        The gradient of the output, of its shape.
+    x, k, axis
+        What `maxout` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `maxout`, and if ``dy`` has not the shape of the output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.maxout_backward(np.array([[5.0]]), np.array([[1.0, 3.0, 3.0]]), 3)
+    array([[0., 5., 0.]])
+    """
+    op = "maxout_backward"
+    g, x, shape = checks.maxout(op, raw(x), k, axis)
+    dy = checks.operand(op, "dy", raw(dy), x.dtype, shape)
+    return backend.current().maxout_backward(g, dy, x)  # type: ignore[no-any-return]

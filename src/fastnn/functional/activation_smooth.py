@@ -1,0 +1,328 @@
+"""Smooth elementwise activations (SPEC C): arrays of any shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import checks
+from ._elementwise import gradient, of_input
+
+__all__ = [
+    "gelu",
+    "gelu_backward",
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "selu",
+    "selu_backward",
+    "silu",
+    "silu_backward",
+    "softplus",
+    "softplus_backward",
+]
+
+Array = np.ndarray[Any, Any]
+
+
+def selu(x: Any) -> Any:
+    """``scale * (x if x > 0 else alpha * (exp(x) - 1))`` (SPEC C).
+
+    ``scale = 1.0507…`` and ``alpha = 1.6733…`` make mean 0 and variance 1 a fixed point of layers whose weights have
+    the variance 1/fan_in (`init.lecun_normal`). Source: Klambauer et al. 2017.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.selu(np.array([-1e4, 0.0, 1.0])).round(4)
+    array([-1.7581,  0.    ,  1.0507])
+    """
+    return of_input("selu", x)
+
+
+def selu_backward(dy: Any, x: Any) -> Array:
+    """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))`` (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `selu` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.selu_backward(np.array([1.0, 1.0]), np.array([-1e4, 1.0])).round(4)
+    array([0.    , 1.0507])
+    """
+    return gradient("selu_backward", "x", dy, x)
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x`` (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    beta : float
+        Above 0; the larger, the nearer to ReLU.
+    threshold : float
+        Where ``beta * x`` is larger, the result is ``x`` itself.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``beta`` is not above 0, or one of the two is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
+    array([0.    , 0.6931, 2.1269])
+    """
+    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold))
+
+
+def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Array:
+    """Gradient of `softplus`: ``dy * sigmoid(beta * x)`` (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `softplus` got; of one shape and dtype.
+    beta, threshold : float
+        What `softplus` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or numbers that `softplus` refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softplus_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
+    array([2., 4.])
+    """
+    return gradient("softplus_backward", "x", dy, x, *checks.softplus("softplus_backward", beta, threshold))
+
+
+def gelu(x: Any, approximate: str = "none") -> Any:
+    """``x * Phi(x)``, Phi the distribution function of the normal distribution (SPEC C).
+
+    Phi is ``(1 + erf(x / sqrt(2))) / 2``, computed to relative accuracy on the far negative side too, where PyTorch's
+    sum cancels. Source: Hendrycks and Gimpel 2016.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    approximate : {"none", "tanh"}
+        "tanh" computes ``x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))) / 2`` instead.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``approximate`` is neither of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.gelu(np.array([-1.0, 0.0, 1.0])).round(4)
+    array([-0.1587,  0.    ,  0.8413])
+    >>> F.gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
+    array([-0.1588,  0.    ,  0.8412])
+    """
+    return of_input("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
+
+
+def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
+    """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, phi the density (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `gelu` got; of one shape and dtype.
+    approximate : {"none", "tanh"}
+        What `gelu` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or an ``approximate`` that is neither of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.gelu_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
+    array([2., 4.])
+    """
+    kernel = "gelu_tanh_backward" if checks.gelu_tanh("gelu_backward", approximate) else ""
+    return gradient("gelu_backward", "x", dy, x, kernel=kernel)
+
+
+def silu(x: Any) -> Any:
+    """``x * sigmoid(x)``, also known as swish (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.silu(np.array([-1e4, 0.0, 1.0])).round(4)
+    array([-0.    ,  0.    ,  0.7311])
+    """
+    return of_input("silu", x)
+
+
+def silu_backward(dy: Any, x: Any) -> Array:
+    """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)`` (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `silu` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.silu_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
+    array([2., 4.])
+    """
+    return gradient("silu_backward", "x", dy, x)
+
+
+def hardsigmoid(x: Any) -> Any:
+    """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines (SPEC C).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
+    array([0.  , 0.5 , 0.75, 1.  ])
+    """
+    return of_input("hardsigmoid", x)
+
+
+def hardsigmoid_backward(dy: Any, x: Any) -> Array:
+    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0 (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `hardsigmoid` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hardsigmoid_backward(np.array([6.0, 6.0]), np.array([0.0, 4.0]))
+    array([1., 0.])
+    """
+    return gradient("hardsigmoid_backward", "x", dy, x)
