@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 from types import ModuleType
@@ -371,6 +371,42 @@ TRAINING = [
 ]
 
 
+# ---- recurrent layers: 2 · T · N · gates · H · (I + H) operations, twice that backwards -----------------------------
+
+
+def _recurrent(op: str, gates: int, inputs: int, units: int, steps: int, batch: int, **columns: Any) -> Iterator[Case]:
+    """The forward in evaluation; and what a training step needs, forward and gradients of input and weights."""
+
+    def evaluation(library: Any) -> Work:
+        net, x = getattr(library.nn, op.upper())(inputs, units), library.array(_normal(steps, batch, inputs))
+        return Work(library.quiet(lambda: net(x)))
+
+    def training(library: Any) -> Work:
+        net, x = getattr(library.nn, op.upper())(inputs, units), library.parameter(_normal(steps, batch, inputs))
+        dy = library.array(_normal(steps, batch, units))
+
+        def step() -> None:
+            net.zero_grad()
+            x.grad = None
+            net(x)[0].backward(dy)
+
+        return Work(step)
+
+    flops = 2.0 * steps * batch * gates * units * (inputs + units)
+    label = f"{inputs}→{units}, T={steps}, b{batch}"
+    yield Case(op, label, evaluation, flops=(flops, 0.0), **columns)
+    yield Case(op, f"{label}, forward + backward", training, flops=(3 * flops, 0.0), **columns)
+
+
+RECURRENT = [
+    case
+    for op, gates in (("lstm", 4), ("gru", 3))
+    for sizes in ((64, 128, 50, 32), (128, 256, 100, 16), (64, 128, 50, 1), (128, 256, 100, 1))
+    for case in _recurrent(op, gates, *sizes, table=sizes == (64, 128, 50, 32))
+]
+RECURRENT += _recurrent("rnn", 1, 64, 128, 50, 32)
+
+
 # ---- call overhead --------------------------------------------------------------------------------------------------
 
 SMALL_IMAGE = (4, 12, 10, 10)
@@ -390,4 +426,4 @@ OVERHEAD = [
     _overhead("conv2d", "3×3 1×1×4² → 1", [(1, 1, 4, 4), (1, 1, 3, 3), (1,)], lambda F, x, w, b: F.conv2d(x, w, b)),
 ]
 
-CASES = [*CONVOLUTIONS, *PRODUCTS, *POOLS, *NORMS, *ACTIVATIONS, *LOSSES, *OPTIMISERS, *TRAINING, *OVERHEAD]
+CASES = [*CONVOLUTIONS, *PRODUCTS, *POOLS, *NORMS, *ACTIVATIONS, *LOSSES, *OPTIMISERS, *TRAINING, *RECURRENT, *OVERHEAD]

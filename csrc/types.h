@@ -34,6 +34,12 @@ struct GroupNorm {
   int64_t n, groups, channels, inner;
 };
 
+// One direction of one recurrent layer; the state is (batch, units).
+struct Rnn {
+  int64_t steps, batch, units;
+  bool reverse, relu;
+};
+
 // x seen as (outer, n, inner), normalised over the middle axis.
 struct Softmax {
   int64_t outer, n, inner;

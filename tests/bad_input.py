@@ -39,6 +39,17 @@ def _step(*state: str, **numbers: Any) -> dict[str, Any]:
 
 _adam = {"step": 1, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}
 
+
+def _recurrent(gates: int, *states: str, backward: bool = False, **options: Any) -> dict[str, Any]:
+    weights = {"weight_ih": _f(gates * 4, 2), "weight_hh": _f(gates * 4, 4)}
+    weights |= {"bias_ih": _f(gates * 4), "bias_hh": _f(gates * 4)}
+    call = {"x": _f(3, 2, 2), **{f"{s}0": _f(2, 4) for s in states}, **weights, **options}
+    call |= {"lengths": np.array([3, 1]), "reverse": True}
+    if not backward:
+        return {**call, "return_saved": True}
+    return {"dy": _f(3, 2, 4), **call, **{f"d{s}_n": _f(2, 4) for s in states}, "saved": None}
+
+
 # Every public function with all its arguments by name.
 LEGAL: dict[str, dict[str, Any]] = {
     "relu": {"x": _x4},
@@ -73,6 +84,12 @@ LEGAL: dict[str, dict[str, Any]] = {
     "linear": {"x": _f(3, 4), "weight": _f(2, 4), "bias": _f(2)},
     "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4)},
     "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
+    "rnn": _recurrent(1, "h", nonlinearity="relu"),
+    "rnn_backward": _recurrent(1, "h", backward=True, nonlinearity="relu"),
+    "lstm": _recurrent(4, "h", "c"),
+    "lstm_backward": _recurrent(4, "h", "c", backward=True),
+    "gru": _recurrent(3, "h"),
+    "gru_backward": _recurrent(3, "h", backward=True),
     "conv1d": {"x": _x3, "weight": _f(2, 2, 3), "bias": _f(2), **_conv},
     "conv1d_backward": {"dy": _f(2, 2, 3), "x": _x3, "weight": _f(2, 2, 3), **_conv},
     "conv2d": {"x": _x4, "weight": _f(2, 2, 3, 3), "bias": _f(2), **_conv},

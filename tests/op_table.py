@@ -20,11 +20,14 @@ from typing import Any
 
 import numpy as np
 
+import fastnn as fnn
 import fastnn.functional as F
 import grid
 import samples
 import samples_norm
+import samples_rnn
 import tolerances
+import tolerances_rnn
 from harness import Op
 
 Backward = Callable[[Any, Any, Any, Any], tuple[np.ndarray, ...]]
@@ -128,6 +131,25 @@ def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases:
     )  # fmt: skip
 
 
+def _recurrent(name: str, *states: str) -> Op:
+    """Output and final states below each other, so that every one of them gets a gradient."""
+
+    def call(*arrays: Any, **options: Any) -> Any:
+        output, *finals = getattr(F, name)(*arrays, **options)
+        return fnn.concatenate([output, *(h[None] for h in finals)])
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        steps = len(arrays[0])
+        finals = {f"d{state}_n": d for state, d in zip(states, dy[steps:], strict=True)}
+        return getattr(F, name + "_backward")(dy[:steps], *arrays, **options, **finals)
+
+    return Op(
+        name, ("x", *(state + "0" for state in states), "weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+        getattr(samples_rnn, name), getattr(tolerances_rnn, name), call=call, backward=backward,
+        backward_name=name + "_backward",
+    )  # fmt: skip
+
+
 XWB = ("x", "weight", "bias")
 OPS = [
     _product("linear", XWB, _of_x_weight("linear_backward")),
@@ -138,6 +160,9 @@ OPS = [
     _product("conv_transpose1d", XWB, _of_x_weight("conv_transpose1d_backward"), grid.conv_transpose1d),
     _product("conv_transpose2d", XWB, _of_x_weight("conv_transpose2d_backward"), grid.conv_transpose2d),
     _product("conv_transpose3d", XWB, _of_x_weight("conv_transpose3d_backward"), grid.conv_transpose3d),
+    _recurrent("rnn", "h"),
+    _recurrent("lstm", "h", "c"),
+    _recurrent("gru", "h"),
     _pool("max_pool1d", tolerances.maxima, _of_x("max_pool1d_backward", "return_indices"), grid.max_pool1d),
     _pool("max_pool2d", tolerances.maxima, _of_x("max_pool2d_backward", "return_indices"), grid.max_pool2d),
     _pool("max_pool3d", tolerances.maxima, _of_x("max_pool3d_backward", "return_indices"), grid.max_pool3d),

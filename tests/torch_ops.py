@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as tf
+import torch.nn.utils.rnn as rnn_utils
 
 
 def counterpart(name: str) -> Callable[..., Any]:
@@ -73,6 +74,46 @@ conv_transpose3d = _conv_transpose(tf.conv_transpose3d)
 
 def matmul(a: Any, b: Any) -> Any:
     return torch.matmul(a, b)
+
+
+def _turned(x: Any, lengths: Any) -> Any:
+    """Every sequence backwards, from its own end."""
+    if lengths is None:
+        return x.flip(0)
+    t, ends = torch.arange(len(x))[:, None], torch.as_tensor(lengths)
+    return x[torch.where(t < ends, ends - 1 - t, t), torch.arange(x.shape[1])]
+
+
+def _layer(run: Any, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+    batch, units = x.shape[1], weights[1].shape[1]
+    states = [x.new_zeros(batch, units) if h is None else h for h in states]
+    weights = [x.new_zeros(len(weights[1])) if w is None else w for w in weights]
+    x = _turned(x, lengths) if reverse else x
+    settings = (True, 1, 0.0, False, False)  # biases, layers, dropout, training, bidirectional
+    if lengths is None:
+        hx = [h[None] for h in states]
+        y, *finals = run(x, hx if len(hx) > 1 else hx[0], weights, *settings, False)
+    else:
+        packed = rnn_utils.pack_padded_sequence(x, torch.as_tensor(lengths), enforce_sorted=False)
+        hx = [h[None, packed.sorted_indices] for h in states]
+        y, *finals = run(packed.data, packed.batch_sizes, hx if len(hx) > 1 else hx[0], weights, *settings)
+        finals = [h[:, packed.unsorted_indices] for h in finals]
+        y, _ = rnn_utils.pad_packed_sequence(packed._replace(data=y), total_length=len(x))
+    return torch.cat([_turned(y, lengths) if reverse else y, *finals])
+
+
+def rnn(
+    x: Any, h0: Any, *weights: Any, nonlinearity: str = "tanh", lengths: Any = None, reverse: bool = False
+) -> Any:  # fmt: skip
+    return _layer(getattr(torch, f"rnn_{nonlinearity}"), x, [h0], list(weights), lengths, reverse)
+
+
+def lstm(x: Any, h0: Any, c0: Any, *weights: Any, lengths: Any = None, reverse: bool = False) -> Any:
+    return _layer(torch.lstm, x, [h0, c0], list(weights), lengths, reverse)
+
+
+def gru(x: Any, h0: Any, *weights: Any, lengths: Any = None, reverse: bool = False) -> Any:
+    return _layer(torch.gru, x, [h0], list(weights), lengths, reverse)
 
 
 def _by_side(padding: Any) -> bool:

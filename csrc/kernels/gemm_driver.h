@@ -2,6 +2,7 @@
 // as functors, A is packed beforehand.
 #pragma once
 #include "../parallel.h"
+#include "../simd/copy.h"
 #include "../simd/transpose.h"
 #include "gemm_tile.h"
 
@@ -53,6 +54,10 @@ void turn(const T* from, int64_t stride, int64_t rows, int64_t depth, T* to, int
 template <class T>
 FASTNN_INLINE void fill_sliver(const T* a, int64_t stride_i, int64_t stride_k, int64_t rows, int64_t depth, T* sliver) {
   if (stride_k == 1) return turn(a, stride_i, rows, depth, sliver, rows);
+  if (stride_i == 1) {
+    for (int64_t k = 0; k < depth; ++k) copy_run(sliver + k * rows, a + k * stride_k, rows);
+    return;
+  }
   for (int64_t k = 0; k < depth; ++k)
     for (int64_t i = 0; i < rows; ++i) sliver[k * rows + i] = a[i * stride_i + k * stride_k];
 }

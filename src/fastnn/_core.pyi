@@ -119,6 +119,85 @@ def conv_backward_data(g: Conv, dy: Array, weight: Array, bias: Array | None, dx
 def conv_backward_weight(g: Conv, dy: Array, x: Array, dweight: Array) -> None: ...
 def conv_backward_bias(g: Conv, dy: Array, dbias: Array) -> None: ...
 
+# rnn
+def rnn_forward(
+    gates: Array,
+    h0: Array | None,
+    weight: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+    relu: bool,
+    y: Array,
+    h_n: Array,
+) -> None: ...
+def lstm_forward(
+    gates: Array,
+    h0: Array | None,
+    c0: Array | None,
+    weight: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+    y: Array,
+    cells: Array,
+    h_n: Array,
+    c_n: Array,
+) -> None: ...
+def gru_forward(
+    gates: Array,
+    h0: Array | None,
+    weight: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+    y: Array,
+    candidate: Array,
+    h_n: Array,
+) -> None: ...
+def rnn_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    y: Array,
+    weight: Array,
+    lengths: Array | None,
+    reverse: bool,
+    relu: bool,
+    dgates: Array,
+    dh0: Array,
+) -> None: ...
+def lstm_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    dc_n: Array | None,
+    gates: Array,
+    cells: Array,
+    c0: Array | None,
+    weight: Array,
+    lengths: Array | None,
+    reverse: bool,
+    dgates: Array,
+    dh0: Array,
+    dc0: Array,
+) -> None: ...
+def gru_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    gates: Array,
+    candidate: Array,
+    y: Array,
+    h0: Array | None,
+    weight: Array,
+    lengths: Array | None,
+    reverse: bool,
+    dgates: Array,
+    drec: Array,
+    dh0: Array,
+) -> None: ...
+
 # norm
 def batch_norm_train_forward(
     g: Norm,

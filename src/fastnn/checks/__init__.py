@@ -6,7 +6,7 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, operand, same_dtype
+from .arrays import array, operand, same_dtype, shown
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import CrossEntropy, Softmax, cross_entropy, softmax
 from .norm import (
@@ -38,6 +38,15 @@ from .optim import betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
+from .rnn import (
+    Recurrent,
+    existing_steps,
+    recurrent,
+    recurrent_gradients,
+    recurrent_saved,
+    sequence_lengths,
+    states_before,
+)
 from .scalars import flag, generator, integer, real
 
 __all__ = [
@@ -47,6 +56,7 @@ __all__ = [
     "GroupNorm",
     "Norm",
     "Pool",
+    "Recurrent",
     "Softmax",
     "adaptive_indices",
     "adaptive_pool",
@@ -62,6 +72,7 @@ __all__ = [
     "cross_entropy",
     "decay",
     "elementwise_backward",
+    "existing_steps",
     "flag",
     "gelu_tanh",
     "generator",
@@ -84,10 +95,16 @@ __all__ = [
     "prelu",
     "rate",
     "real",
+    "recurrent",
+    "recurrent_gradients",
+    "recurrent_saved",
     "rms_norm",
     "same_dtype",
+    "sequence_lengths",
+    "shown",
     "softmax",
     "softplus",
+    "states_before",
     "step_arrays",
     "step_count",
 ]

@@ -21,6 +21,7 @@ from .max_pool import *
 from .norm import *
 from .optim import *
 from .rms_norm import *
+from .rnn import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

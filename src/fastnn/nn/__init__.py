@@ -50,10 +50,14 @@ from .pool import (
     MaxPool2d,
     MaxPool3d,
 )
+from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -79,6 +83,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
     "Identity",
@@ -89,6 +94,7 @@ __all__ = [
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -104,6 +110,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "Sequential",

@@ -18,6 +18,7 @@ from .norm import *
 from .optim import *
 from .pool import *
 from .rms_norm import *
+from .rnn import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

@@ -19,6 +19,7 @@ from .norm import *
 from .optim import *
 from .pool import *
 from .rms_norm import *
+from .rnn import *
 from .softmax import *
 
 # Each module says in its own __all__ what it adds.

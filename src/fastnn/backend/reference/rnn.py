@@ -1,0 +1,250 @@
+"""Recurrent layers: x (steps, batch, inputs), states (batch, units), weights (gates * units, …) with gates below each other.
+
+Row n ends after lengths[n] steps (all of them where lengths is None): later outputs are 0 and the state stays. In
+reverse a row begins at its last step. A state, bias or incoming gradient of None is zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...checks import existing_steps, states_before
+from ._common import Array, quiet
+
+__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward"]
+
+LayerNeeds = tuple[bool, ...]
+LayerGradients = tuple[Array | None, ...]
+
+
+def _sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow on either side."""
+    e = np.exp(-np.abs(x))
+    return np.asarray(np.where(x < 0, e, 1) / (1 + e))
+
+
+def _share(a: Array, weight: Array, bias: Array | None) -> Array:
+    """What a contributes to the preactivations."""
+    share = a @ weight.T
+    return np.asarray(share if bias is None else share + bias)
+
+
+def _initial(h0: Array | None, x: Array, units: int) -> Array:
+    return np.zeros((x.shape[1], units), x.dtype) if h0 is None else h0
+
+
+def _layer_gradients(
+    dgates: Array, drec: Array, x: Array, before: Array, weight_ih: Array, needs: LayerNeeds
+) -> LayerGradients:
+    """dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh from the gradients of both shares of the preactivations."""
+    flat, flat_rec = (d.reshape(-1, d.shape[2]) for d in (dgates, drec))
+    return (
+        dgates @ weight_ih if needs[0] else None,
+        np.ascontiguousarray(flat.T @ x.reshape(-1, x.shape[2])) if needs[1] else None,
+        np.ascontiguousarray(flat_rec.T @ before.reshape(-1, before.shape[2])) if needs[2] else None,
+        flat.sum(axis=0, dtype=np.float64).astype(x.dtype) if needs[3] else None,
+        flat_rec.sum(axis=0, dtype=np.float64).astype(x.dtype) if needs[4] else None,
+    )
+
+
+def _total(dy: Array | None, t: int, dh: Array) -> Array:
+    """The gradient of the state at time t: from the output there and from the steps after."""
+    return dh if dy is None else dh + dy[t]
+
+
+# ---- the plain cell -----------------------------------------------------------------------------------------------
+
+
+@quiet
+def rnn_forward(
+    x: Array,
+    h0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    relu: bool,
+    lengths: Array | None,
+    reverse: bool,
+) -> tuple[Array, Array]:
+    """h' = tanh(W x + b + R h + b'), or max(0, …) -> y (steps, batch, units), h_n (batch, units)."""
+    units = weight_hh.shape[1]
+    y = np.zeros((*x.shape[:2], units), x.dtype)
+    h, inputs = _initial(h0, x, units), _share(x, weight_ih, bias_ih)
+    for t, exists in existing_steps(x, lengths, reverse):
+        a = inputs[t] + _share(h, weight_hh, bias_hh)
+        new = np.maximum(a, 0) if relu else np.tanh(a)
+        y[t] = np.where(exists, new, 0)
+        h = np.where(exists, new, h)
+    return y, h.copy()
+
+
+@quiet
+def rnn_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    x: Array,
+    h0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    relu: bool,
+    lengths: Array | None,
+    reverse: bool,
+    y: Array,
+    needs: LayerNeeds,
+) -> LayerGradients:
+    """h' = f(a), a = W x + b + R h + b', hence da = dh' f'(a), dh = da R; tanh' = 1 - h'^2, relu' = h' > 0."""
+    units = weight_hh.shape[1]
+    initial = _initial(h0, x, units)
+    dgates, dh = np.zeros_like(y), _initial(dh_n, x, units)
+    for t, exists in reversed(list(existing_steps(x, lengths, reverse))):
+        d = _total(dy, t, dh)
+        da = np.where(y[t] <= 0, d.dtype.type(0), d) if relu else d * (1 - y[t] * y[t])
+        dgates[t] = np.where(exists, da, 0)
+        dh = np.where(exists, dgates[t] @ weight_hh, dh)
+    before = states_before(y, initial, lengths, reverse)
+    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, needs)
+    return dx, dh.copy(), *rest
+
+
+# ---- LSTM ---------------------------------------------------------------------------------------------------------
+
+
+@quiet
+def lstm_forward(
+    x: Array,
+    h0: Array | None,
+    c0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+) -> tuple[Array, Array, Array, Array, Array]:
+    """c' = f c + i g, h' = o tanh(c'), with i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of W x + b + R h + b'.
+
+    -> y (steps, batch, units), h_n and c_n (batch, units), and for the backward the gates and cell states of all steps
+    """
+    units = weight_hh.shape[1]
+    y, cells = (np.zeros((*x.shape[:2], units), x.dtype) for _ in range(2))
+    gates = np.zeros((*x.shape[:2], 4 * units), x.dtype)
+    h, c, inputs = _initial(h0, x, units), _initial(c0, x, units), _share(x, weight_ih, bias_ih)
+    for t, exists in existing_steps(x, lengths, reverse):
+        a_i, a_f, a_g, a_o = np.split(inputs[t] + _share(h, weight_hh, bias_hh), 4, axis=1)
+        i, f, g, o = _sigmoid(a_i), _sigmoid(a_f), np.tanh(a_g), _sigmoid(a_o)
+        new_c = f * c + i * g
+        new_h = o * np.tanh(new_c)
+        gates[t] = np.where(exists, np.concatenate([i, f, g, o], axis=1), 0)
+        y[t], cells[t] = np.where(exists, new_h, 0), np.where(exists, new_c, 0)
+        h, c = np.where(exists, new_h, h), np.where(exists, new_c, c)
+    return y, h.copy(), c.copy(), gates, cells
+
+
+@quiet
+def lstm_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    dc_n: Array | None,
+    x: Array,
+    h0: Array | None,
+    c0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    lengths: Array | None,
+    reverse: bool,
+    y: Array,
+    gates: Array,
+    cells: Array,
+    needs: LayerNeeds,
+) -> LayerGradients:
+    """c' = f c + i g, h' = o tanh(c'), hence dc' += dh' o (1 - tanh(c')^2), do = dh' tanh(c'), di = dc' g, df = dc' c,
+    dg = dc' i, dc = dc' f; da through sigmoid' = s (1 - s) and tanh' = 1 - g^2; dh = da R.
+    """
+    units = weight_hh.shape[1]
+    dgates = np.zeros_like(gates)
+    dh, dc = _initial(dh_n, x, units), _initial(dc_n, x, units)
+    cells_before = states_before(cells, _initial(c0, x, units), lengths, reverse)
+    for t, exists in reversed(list(existing_steps(x, lengths, reverse))):
+        i, f, g, o = np.split(gates[t], 4, axis=1)
+        d, squashed = _total(dy, t, dh), np.tanh(cells[t])
+        new_dc = dc + d * o * (1 - squashed * squashed)
+        da = [
+            new_dc * g * i * (1 - i),
+            new_dc * cells_before[t] * f * (1 - f),
+            new_dc * i * (1 - g * g),
+            d * squashed * o * (1 - o),
+        ]
+        dgates[t] = np.where(exists, np.concatenate(da, axis=1), 0)
+        dh, dc = np.where(exists, dgates[t] @ weight_hh, dh), np.where(exists, new_dc * f, dc)
+    before = states_before(y, _initial(h0, x, units), lengths, reverse)
+    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, needs)
+    return dx, dh.copy(), dc.copy(), *rest
+
+
+# ---- GRU ----------------------------------------------------------------------------------------------------------
+
+
+@quiet
+def gru_forward(
+    x: Array,
+    h0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    bias_ih: Array | None,
+    bias_hh: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+) -> tuple[Array, Array, Array, Array]:
+    """h' = (1 - z) n + z h, with r, z = sigmoid(W x + b + R h + b') and n = tanh(W_n x + b_n + r m), m = R_n h + b'_n.
+
+    -> y (steps, batch, units), h_n (batch, units), and for the backward the gates r, z, n and m of all steps
+    """
+    units = weight_hh.shape[1]
+    y, candidate = (np.zeros((*x.shape[:2], units), x.dtype) for _ in range(2))
+    gates = np.zeros((*x.shape[:2], 3 * units), x.dtype)
+    h, inputs = _initial(h0, x, units), _share(x, weight_ih, bias_ih)
+    for t, exists in existing_steps(x, lengths, reverse):
+        x_r, x_z, x_n = np.split(inputs[t], 3, axis=1)
+        h_r, h_z, m = np.split(_share(h, weight_hh, bias_hh), 3, axis=1)
+        r, z = _sigmoid(x_r + h_r), _sigmoid(x_z + h_z)
+        n = np.tanh(x_n + r * m)
+        new = n + z * (h - n)
+        gates[t] = np.where(exists, np.concatenate([r, z, n], axis=1), 0)
+        y[t], candidate[t] = np.where(exists, new, 0), np.where(exists, m, 0)
+        h = np.where(exists, new, h)
+    return y, h.copy(), gates, candidate
+
+
+@quiet
+def gru_backward(
+    dy: Array | None,
+    dh_n: Array | None,
+    x: Array,
+    h0: Array | None,
+    weight_ih: Array,
+    weight_hh: Array,
+    lengths: Array | None,
+    reverse: bool,
+    y: Array,
+    gates: Array,
+    candidate: Array,
+    needs: LayerNeeds,
+) -> LayerGradients:
+    """h' = (1 - z) n + z h, hence dn = dh' (1 - z), dz = dh' (h - n), and z dh' goes to dh directly; with
+    n = tanh(a_n), a_n = … + r m: da_n = dn (1 - n^2), dr = da_n m, dm = da_n r; and dh = (da_r, da_z, dm) R + z dh'.
+    """
+    units = weight_hh.shape[1]
+    dgates, drec = np.zeros_like(gates), np.zeros_like(gates)
+    dh = _initial(dh_n, x, units)
+    before = states_before(y, _initial(h0, x, units), lengths, reverse)
+    for t, exists in reversed(list(existing_steps(x, lengths, reverse))):
+        r, z, n = np.split(gates[t], 3, axis=1)
+        d = _total(dy, t, dh)
+        da_n = d * (1 - z) * (1 - n * n)
+        da_r, da_z = da_n * candidate[t] * r * (1 - r), d * (before[t] - n) * z * (1 - z)
+        dgates[t] = np.where(exists, np.concatenate([da_r, da_z, da_n], axis=1), 0)
+        drec[t] = np.where(exists, np.concatenate([da_r, da_z, da_n * r], axis=1), 0)
+        dh = np.where(exists, drec[t] @ weight_hh + d * z, dh)
+    dx, *rest = _layer_gradients(dgates, drec, x, before, weight_ih, needs)
+    return dx, dh.copy(), *rest

@@ -1,0 +1,147 @@
+# Recurrent layers: the loops over time.
+
+cdef extern from "types.h" namespace "fastnn" nogil:
+    cdef struct Rnn:
+        int64_t steps, batch, units
+        cbool reverse, relu
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void rnn_workspace_c "fastnn::call::rnn_workspace"(cbool is_double, ...)
+    void rnn_forward_c "fastnn::call::rnn_forward"(cbool is_double, ...)
+    void lstm_forward_c "fastnn::call::lstm_forward"(cbool is_double, ...)
+    void gru_forward_c "fastnn::call::gru_forward"(cbool is_double, ...)
+    void rnn_backward_c "fastnn::call::rnn_backward"(cbool is_double, ...)
+    void lstm_backward_c "fastnn::call::lstm_backward"(cbool is_double, ...)
+    void gru_backward_c "fastnn::call::gru_backward"(cbool is_double, ...)
+
+cdef Rnn rnn_geometry(object y, cbool reverse, cbool relu) except *:
+    """From an array (steps, batch, units)."""
+    cdef Rnn r
+    r.steps, r.batch, r.units = y.shape
+    r.reverse = reverse
+    r.relu = relu
+    if r.units < 1:
+        raise ValueError("expected at least one unit")
+    return r
+
+cdef object rnn_work(int t, Rnn r, int64_t gates):
+    cdef int64_t size = 0
+    rnn_workspace_c(t == F64, r, gates, &size)
+    return workspace(t, size)
+
+def rnn_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, cbool relu, y, h_n):
+    cdef int t = floating(gates)
+    cdef Rnn r = rnn_geometry(y, reverse, relu)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pg = writable(gates, t, r.steps * state)
+    cdef void* ph0 = optional(h0, t, state)
+    cdef void* pw = data(weight, t, r.units * r.units)
+    cdef void* pbi = optional(bias_ih, t, r.units)
+    cdef void* pbh = optional(bias_hh, t, r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* py = writable(y, t, r.steps * state)
+    cdef void* phn = writable(h_n, t, state)
+    cdef object work = rnn_work(t, r, 1)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        rnn_forward_c(t == F64, r, pg, ph0, pw, pbi, pbh, pl, py, phn, pk)
+    finish()
+
+def lstm_forward(gates, h0, c0, weight, bias_ih, bias_hh, lengths, cbool reverse, y, cells, h_n, c_n):
+    cdef int t = floating(gates)
+    cdef Rnn r = rnn_geometry(y, reverse, False)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pg = writable(gates, t, 4 * r.steps * state)
+    cdef void* ph0 = optional(h0, t, state)
+    cdef void* pc0 = optional(c0, t, state)
+    cdef void* pw = data(weight, t, 4 * r.units * r.units)
+    cdef void* pbi = optional(bias_ih, t, 4 * r.units)
+    cdef void* pbh = optional(bias_hh, t, 4 * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* py = writable(y, t, r.steps * state)
+    cdef void* pc = writable(cells, t, r.steps * state)
+    cdef void* phn = writable(h_n, t, state)
+    cdef void* pcn = writable(c_n, t, state)
+    cdef object work = rnn_work(t, r, 4)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        lstm_forward_c(t == F64, r, pg, ph0, pc0, pw, pbi, pbh, pl, py, pc, phn, pcn, pk)
+    finish()
+
+def gru_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, y, candidate, h_n):
+    cdef int t = floating(gates)
+    cdef Rnn r = rnn_geometry(y, reverse, False)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pg = writable(gates, t, 3 * r.steps * state)
+    cdef void* ph0 = optional(h0, t, state)
+    cdef void* pw = data(weight, t, 3 * r.units * r.units)
+    cdef void* pbi = optional(bias_ih, t, 3 * r.units)
+    cdef void* pbh = optional(bias_hh, t, 3 * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* py = writable(y, t, r.steps * state)
+    cdef void* pm = writable(candidate, t, r.steps * state)
+    cdef void* phn = writable(h_n, t, state)
+    cdef object work = rnn_work(t, r, 3)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        gru_forward_c(t == F64, r, pg, ph0, pw, pbi, pbh, pl, py, pm, phn, pk)
+    finish()
+
+def rnn_backward(dy, dh_n, y, weight, lengths, cbool reverse, cbool relu, dgates, dh0):
+    cdef int t = floating(y)
+    cdef Rnn r = rnn_geometry(y, reverse, relu)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pdy = optional(dy, t, r.steps * state)
+    cdef void* pdh = optional(dh_n, t, state)
+    cdef void* py = data(y, t, r.steps * state)
+    cdef void* pw = data(weight, t, r.units * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* pdg = writable(dgates, t, r.steps * state)
+    cdef void* pdh0 = writable(dh0, t, state)
+    cdef object work = rnn_work(t, r, 1)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        rnn_backward_c(t == F64, r, pdy, pdh, py, pw, pl, pdg, pdh0, pk)
+    finish()
+
+def lstm_backward(dy, dh_n, dc_n, gates, cells, c0, weight, lengths, cbool reverse, dgates, dh0, dc0):
+    cdef int t = floating(cells)
+    cdef Rnn r = rnn_geometry(cells, reverse, False)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pdy = optional(dy, t, r.steps * state)
+    cdef void* pdh = optional(dh_n, t, state)
+    cdef void* pdc = optional(dc_n, t, state)
+    cdef void* pg = data(gates, t, 4 * r.steps * state)
+    cdef void* pc = data(cells, t, r.steps * state)
+    cdef void* pc0 = optional(c0, t, state)
+    cdef void* pw = data(weight, t, 4 * r.units * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* pdg = writable(dgates, t, 4 * r.steps * state)
+    cdef void* pdh0 = writable(dh0, t, state)
+    cdef void* pdc0 = writable(dc0, t, state)
+    cdef object work = rnn_work(t, r, 4)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        lstm_backward_c(t == F64, r, pdy, pdh, pdc, pg, pc, pc0, pw, pl, pdg, pdh0, pdc0, pk)
+    finish()
+
+def gru_backward(dy, dh_n, gates, candidate, y, h0, weight, lengths, cbool reverse, dgates, drec, dh0):
+    cdef int t = floating(y)
+    cdef Rnn r = rnn_geometry(y, reverse, False)
+    cdef int64_t state = r.batch * r.units
+    cdef void* pdy = optional(dy, t, r.steps * state)
+    cdef void* pdh = optional(dh_n, t, state)
+    cdef void* pg = data(gates, t, 3 * r.steps * state)
+    cdef void* pm = data(candidate, t, r.steps * state)
+    cdef void* py = data(y, t, r.steps * state)
+    cdef void* ph0 = optional(h0, t, state)
+    cdef void* pw = data(weight, t, 3 * r.units * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* pdg = writable(dgates, t, 3 * r.steps * state)
+    cdef void* pdr = writable(drec, t, 3 * r.steps * state)
+    cdef void* pdh0 = writable(dh0, t, state)
+    cdef object work = rnn_work(t, r, 3)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        gru_backward_c(t == F64, r, pdy, pdh, pg, pm, py, ph0, pw, pl, pdg, pdr, pdh0, pk)
+    finish()

@@ -1,0 +1,449 @@
+"""Recurrent layers: one layer in one direction (SPEC D2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw
+from ..autograd.core import record_many
+from .rnn_tangents import gru_tangents, lstm_tangents, rnn_tangents
+
+__all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
+
+Array = np.ndarray[Any, Any]
+_ALL = (True,) * 5
+
+
+def _relu(op: str, nonlinearity: Any) -> bool:
+    if not isinstance(nonlinearity, str) or nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"{op}: nonlinearity must be 'tanh' or 'relu', got {checks.shown(nonlinearity)}")
+    return nonlinearity == "relu"
+
+
+def rnn(
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    nonlinearity: str = "tanh",
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    return_saved: bool = False,
+) -> Any:
+    """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)`` (SPEC D2).
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (steps, batch, in)
+        The sequences, float32 or float64.
+    h0 : array_like or Tensor, shape (batch, units), or None
+        The initial state; None is zero.
+    weight_ih, weight_hh : array_like or Tensor, shapes (units, in), (units, units)
+        W and R.
+    bias_ih, bias_hh : array_like or Tensor, shape (units,), optional
+        b and b'.
+    nonlinearity : {"tanh", "relu"}
+        The function of the preactivations.
+    lengths : array_like of int, shape (batch,), optional
+        Where sequences end, from 1 to ``steps``. Behind its end a sequence is not read (not even a NaN), the output is
+        0, and the final state is that of the last step before; as with PyTorch's packed sequences.
+    reverse : bool
+        Go through time backwards, each sequence from its own end; ``output[t]`` still belongs to ``x[t]``.
+    return_saved : bool
+        Return what `rnn_backward` would otherwise compute again, too.
+
+    Returns
+    -------
+    output : ndarray or Tensor, shape (steps, batch, units)
+        The states of all steps.
+    h_n : ndarray or Tensor, shape (batch, units)
+        The final state.
+    saved : tuple of ndarray
+        Only with ``return_saved``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, an unknown nonlinearity, or lengths out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> output, h_n = F.rnn(np.ones((3, 1, 1)), None, np.ones((1, 1)), np.eye(1), nonlinearity="relu")
+    >>> output.ravel(), h_n
+    (array([1., 2., 3.]), array([[3.]]))
+    """
+    relu = _relu("rnn", nonlinearity)
+    inputs = (x, h0, weight_ih, weight_hh, bias_ih, bias_hh)
+    x_, h0_, *weights = map(raw, inputs)
+    call = checks.recurrent("rnn", 1, x_, {"h0": h0_}, weights, lengths, reverse)
+    keep = checks.flag("rnn", "return_saved", return_saved)
+    ops = backend.current()
+    y, h_n = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
+
+    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
+        return ops.rnn_backward(
+            *dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, (needs[0], *needs[2:])
+        )
+
+    outputs = record_many("rnn", (y, h_n), inputs, vjp, lambda tangents: rnn_tangents(call, relu, tangents, y))
+    return (*outputs, (y,)) if keep else outputs
+
+
+def rnn_backward(
+    dy: Any,
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    nonlinearity: str = "tanh",
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    dh_n: Any = None,
+    saved: Any = None,
+) -> tuple[Array, ...]:
+    """Gradients of `rnn` (SPEC D2).
+
+    Parameters
+    ----------
+    dy : array_like, shape (steps, batch, units), or None
+        The gradient of ``output``; None is zero.
+    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse
+        What `rnn` got.
+    dh_n : array_like, shape (batch, units), optional
+        The gradient of ``h_n``.
+    saved : tuple of ndarray, optional
+        What `rnn` returned as such; without it the forward is computed again.
+
+    Returns
+    -------
+    dx, dh0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
+        Also of what was None in the forward.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `rnn`, and for gradients or saved arrays that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, weight = np.ones((3, 1, 1)), np.ones((1, 1))
+    >>> dx, *_ = F.rnn_backward(np.ones((3, 1, 1)), x, None, weight, weight, nonlinearity="relu")
+    >>> dx.ravel()
+    array([3., 2., 1.])
+    """
+    op = "rnn_backward"
+    relu = _relu(op, nonlinearity)
+    x, h0, *weights = map(raw, (x, h0, weight_ih, weight_hh, bias_ih, bias_hh))
+    call = checks.recurrent(op, 1, x, {"h0": h0}, weights, lengths, reverse)
+    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n))
+    ops = backend.current()
+    if saved is None:
+        y, _ = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
+    else:
+        (y,) = checks.recurrent_saved(op, call, saved, 1)
+    gradients: tuple[Array, ...] = ops.rnn_backward(
+        *dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, _ALL
+    )
+    return gradients
+
+
+def lstm(
+    x: Any,
+    h0: Any,
+    c0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    return_saved: bool = False,
+) -> Any:
+    """Long short-term memory (SPEC D2).
+
+    ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
+    ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (steps, batch, in)
+        The sequences, float32 or float64.
+    h0, c0 : array_like or Tensor, shape (batch, units), or None
+        The initial state and cell state; None is zero.
+    weight_ih, weight_hh : array_like or Tensor, shapes (4 * units, in), (4 * units, units)
+        W and R.
+    bias_ih, bias_hh : array_like or Tensor, shape (4 * units,), optional
+        b and b'.
+    lengths, reverse, return_saved
+        As in `rnn`.
+
+    Returns
+    -------
+    output : ndarray or Tensor, shape (steps, batch, units)
+        The states h of all steps.
+    h_n, c_n : ndarray or Tensor, shape (batch, units)
+        The final state and cell state.
+    saved : tuple of ndarray
+        Only with ``return_saved``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, or lengths out of range.
+
+    Notes
+    -----
+    Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al. (2000).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> rng = np.random.default_rng(0)
+    >>> x, w, r = (rng.standard_normal(shape) for shape in ((5, 2, 3), (16, 3), (16, 4)))
+    >>> output, h_n, c_n = F.lstm(x, None, None, w, r, lengths=[5, 2])
+    >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
+    ((5, 2, 4), True, True)
+    """
+    inputs = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
+    x_, h0_, c0_, *weights = map(raw, inputs)
+    call = checks.recurrent("lstm", 4, x_, {"h0": h0_, "c0": c0_}, weights, lengths, reverse)
+    keep = checks.flag("lstm", "return_saved", return_saved)
+    ops = backend.current()
+    y, h_n, c_n, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
+
+    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
+        return ops.lstm_backward(
+            *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells, (needs[0], *needs[3:])
+        )
+
+    outputs = record_many(
+        "lstm", (y, h_n, c_n), inputs, vjp, lambda tangents: lstm_tangents(call, tangents, y, gates, cells)
+    )
+    return (*outputs, (y, gates, cells)) if keep else outputs
+
+
+def lstm_backward(
+    dy: Any,
+    x: Any,
+    h0: Any,
+    c0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    dh_n: Any = None,
+    dc_n: Any = None,
+    saved: Any = None,
+) -> tuple[Array, ...]:
+    """Gradients of `lstm` (SPEC D2).
+
+    Parameters
+    ----------
+    dy : array_like, shape (steps, batch, units), or None
+        The gradient of ``output``; None is zero.
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+        What `lstm` got.
+    dh_n, dc_n : array_like, shape (batch, units), optional
+        The gradients of the final states.
+    saved : tuple of ndarray, optional
+        What `lstm` returned as such; without it the forward is computed again.
+
+    Returns
+    -------
+    dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
+        Also of what was None in the forward.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `lstm`, and for gradients or saved arrays that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, weights = np.ones((3, 1, 2)), (np.ones((4, 2)), np.ones((4, 1)))
+    >>> output, h_n, c_n, saved = F.lstm(x, None, None, *weights, return_saved=True)
+    >>> dx, *_ = F.lstm_backward(np.ones((3, 1, 1)), x, None, None, *weights, saved=saved)
+    >>> dx.shape
+    (3, 1, 2)
+    """
+    op = "lstm_backward"
+    x, h0, c0, *weights = map(raw, (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh))
+    call = checks.recurrent(op, 4, x, {"h0": h0, "c0": c0}, weights, lengths, reverse)
+    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n), dc_n=raw(dc_n))
+    ops = backend.current()
+    if saved is None:
+        y, _, _, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
+    else:
+        y, gates, cells = checks.recurrent_saved(op, call, saved, 1, 4, 1)
+    gradients: tuple[Array, ...] = ops.lstm_backward(
+        *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells, _ALL
+    )
+    return gradients
+
+
+def gru(
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    return_saved: bool = False,
+) -> Any:
+    """Gated recurrent unit (SPEC D2).
+
+    ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
+    ``n = tanh(W_n x + b_n + r (R_n h + b'_n))`` and ``h' = (1 - z) n + z h``. The rows of weights and biases belong to
+    r, z, n, in this order.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (steps, batch, in)
+        The sequences, float32 or float64.
+    h0 : array_like or Tensor, shape (batch, units), or None
+        The initial state; None is zero.
+    weight_ih, weight_hh : array_like or Tensor, shapes (3 * units, in), (3 * units, units)
+        W and R.
+    bias_ih, bias_hh : array_like or Tensor, shape (3 * units,), optional
+        b and b'.
+    lengths, reverse, return_saved
+        As in `rnn`.
+
+    Returns
+    -------
+    output : ndarray or Tensor, shape (steps, batch, units)
+        The states of all steps.
+    h_n : ndarray or Tensor, shape (batch, units)
+        The final state.
+    saved : tuple of ndarray
+        Only with ``return_saved``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, or lengths out of range.
+
+    Notes
+    -----
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), in the form of cuDNN and PyTorch,
+    where r acts on the product with R.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> rng = np.random.default_rng(0)
+    >>> x, w, r = (rng.standard_normal(shape) for shape in ((5, 2, 3), (12, 3), (12, 4)))
+    >>> output, h_n = F.gru(x, None, w, r, reverse=True)
+    >>> output.shape, bool((output[0] == h_n).all())
+    ((5, 2, 4), True)
+    """
+    inputs = (x, h0, weight_ih, weight_hh, bias_ih, bias_hh)
+    x_, h0_, *weights = map(raw, inputs)
+    call = checks.recurrent("gru", 3, x_, {"h0": h0_}, weights, lengths, reverse)
+    keep = checks.flag("gru", "return_saved", return_saved)
+    ops = backend.current()
+    y, h_n, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
+
+    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
+        return ops.gru_backward(
+            *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate,
+            (needs[0], *needs[2:]),
+        )  # fmt: skip
+
+    outputs = record_many(
+        "gru", (y, h_n), inputs, vjp, lambda tangents: gru_tangents(call, tangents, y, gates, candidate)
+    )
+    return (*outputs, (y, gates, candidate)) if keep else outputs
+
+
+def gru_backward(
+    dy: Any,
+    x: Any,
+    h0: Any,
+    weight_ih: Any,
+    weight_hh: Any,
+    bias_ih: Any = None,
+    bias_hh: Any = None,
+    lengths: Any = None,
+    reverse: bool = False,
+    *,
+    dh_n: Any = None,
+    saved: Any = None,
+) -> tuple[Array, ...]:
+    """Gradients of `gru` (SPEC D2).
+
+    Parameters
+    ----------
+    dy : array_like, shape (steps, batch, units), or None
+        The gradient of ``output``; None is zero.
+    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+        What `gru` got.
+    dh_n : array_like, shape (batch, units), optional
+        The gradient of ``h_n``.
+    saved : tuple of ndarray, optional
+        What `gru` returned as such; without it the forward is computed again.
+
+    Returns
+    -------
+    dx, dh0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
+        Also of what was None in the forward.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gru`, and for gradients or saved arrays that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, weights = np.ones((3, 1, 2)), (np.ones((3, 2)), np.ones((3, 1)))
+    >>> output, h_n, saved = F.gru(x, None, *weights, return_saved=True)
+    >>> dx, *_ = F.gru_backward(None, x, None, *weights, dh_n=np.ones((1, 1)), saved=saved)
+    >>> dx.shape
+    (3, 1, 2)
+    """
+    op = "gru_backward"
+    x, h0, *weights = map(raw, (x, h0, weight_ih, weight_hh, bias_ih, bias_hh))
+    call = checks.recurrent(op, 3, x, {"h0": h0}, weights, lengths, reverse)
+    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n))
+    ops = backend.current()
+    if saved is None:
+        y, _, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
+    else:
+        y, gates, candidate = checks.recurrent_saved(op, call, saved, 1, 3, 1)
+    gradients: tuple[Array, ...] = ops.gru_backward(
+        *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate, _ALL
+    )
+    return gradients

@@ -1,0 +1,104 @@
+"""Recurrent layers in forward mode: tangents go through time as the states do.
+
+Each function gets one tangent or None per input of the layer and what its forward saved, and returns the tangents of
+the output and of the final states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend
+from ..checks import Recurrent, existing_steps, states_before
+
+__all__ = ["gru_tangents", "lstm_tangents", "rnn_tangents"]
+
+Array = np.ndarray[Any, Any]
+Tangents = Sequence[Array | None]
+
+
+def _product(a: Array, weight: Array, bias: Array | None = None) -> Array:
+    y = backend.current().linear_forward(a.reshape(-1, a.shape[-1]), weight, bias)
+    return np.asarray(y.reshape(*a.shape[:-1], len(weight)))
+
+
+def _shares(call: Recurrent, tangents: Tangents, before: Array) -> tuple[Array, Array]:
+    """Tangents of the input's and of the state's share of all preactivations, for states that don't move."""
+    dx, *_, dweight_ih, dweight_hh, dbias_ih, dbias_hh = tangents
+    shape = (*call.x.shape[:2], len(call.weight_ih))
+    inputs, state = np.zeros(shape, call.x.dtype), np.zeros(shape, call.x.dtype)
+    if dx is not None:
+        inputs += _product(dx, call.weight_ih)
+    if dweight_ih is not None:
+        inputs += _product(call.x, dweight_ih)
+    if dbias_ih is not None:
+        inputs += dbias_ih
+    if dweight_hh is not None:
+        state += _product(before, dweight_hh)
+    if dbias_hh is not None:
+        state += dbias_hh
+    return inputs, state
+
+
+def _initial(call: Recurrent, i: int, given: Tangents | None = None) -> Array:
+    state = call.states[i] if given is None else given[i + 1]
+    return np.zeros(call.output_shape[1:], call.x.dtype) if state is None else state
+
+
+def _through(call: Recurrent) -> Iterator[tuple[int, Array]]:
+    return existing_steps(call.x, call.lengths, call.reverse)
+
+
+def _before(call: Recurrent, states: Array, i: int) -> Array:
+    return states_before(states, _initial(call, i), call.lengths, call.reverse)
+
+
+def rnn_tangents(call: Recurrent, relu: bool, tangents: Tangents, y: Array) -> tuple[Array, Array]:
+    """h' = f(a)  =>  dh' = f'(a) da"""
+    inputs, state = _shares(call, tangents, _before(call, y, 0))
+    dy, dh = np.zeros_like(y), _initial(call, 0, tangents)
+    for t, exists in _through(call):
+        da = inputs[t] + state[t] + _product(dh, call.weight_hh)
+        new = np.where(y[t] <= 0, dh.dtype.type(0), da) if relu else da * (1 - y[t] * y[t])
+        dy[t] = np.where(exists, new, 0)
+        dh = np.where(exists, new, dh)
+    return dy, dh
+
+
+def lstm_tangents(
+    call: Recurrent, tangents: Tangents, y: Array, gates: Array, cells: Array
+) -> tuple[Array, Array, Array]:
+    """c' = f c + i g, h' = o tanh(c')  =>  dc' = df c + f dc + di g + i dg, dh' = do tanh(c') + o (1 - tanh(c')^2) dc'"""
+    inputs, state = _shares(call, tangents, _before(call, y, 0))
+    cells_before = _before(call, cells, 1)
+    dy, dh, dc = np.zeros_like(y), _initial(call, 0, tangents), _initial(call, 1, tangents)
+    for t, exists in _through(call):
+        i, f, g, o = np.split(gates[t], 4, axis=1)
+        da_i, da_f, da_g, da_o = np.split(inputs[t] + state[t] + _product(dh, call.weight_hh), 4, axis=1)
+        di, df, dg, do = da_i * i * (1 - i), da_f * f * (1 - f), da_g * (1 - g * g), da_o * o * (1 - o)
+        squashed = np.tanh(cells[t])
+        new_c = df * cells_before[t] + f * dc + di * g + i * dg
+        new_h = do * squashed + o * (1 - squashed * squashed) * new_c
+        dy[t] = np.where(exists, new_h, 0)
+        dh, dc = np.where(exists, new_h, dh), np.where(exists, new_c, dc)
+    return dy, dh, dc
+
+
+def gru_tangents(call: Recurrent, tangents: Tangents, y: Array, gates: Array, candidate: Array) -> tuple[Array, Array]:
+    """h' = (1 - z) n + z h, n = tanh(a + r m)  =>  dh' = (1 - z) dn + z dh + dz (h - n), dn = (1 - n^2) (da + dr m + r dm)"""
+    before = _before(call, y, 0)
+    inputs, state = _shares(call, tangents, before)
+    dy, dh = np.zeros_like(y), _initial(call, 0, tangents)
+    for t, exists in _through(call):
+        r, z, n = np.split(gates[t], 3, axis=1)
+        x_r, x_z, x_n = np.split(inputs[t], 3, axis=1)
+        h_r, h_z, dm = np.split(state[t] + _product(dh, call.weight_hh), 3, axis=1)
+        dr, dz = (x_r + h_r) * r * (1 - r), (x_z + h_z) * z * (1 - z)
+        dn = (1 - n * n) * (x_n + dr * candidate[t] + r * dm)
+        new = (1 - z) * dn + z * dh + dz * (before[t] - n)
+        dy[t] = np.where(exists, new, 0)
+        dh = np.where(exists, new, dh)
+    return dy, dh

@@ -1,0 +1,427 @@
+"""Recurrent layers and cells (SPEC D2), with PyTorch's names, shapes and order of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import init
+from ..autograd import concatenate, raw, stack
+from ..checks import scalars
+from ..checks.arrays import shown
+from .module import Module, Parameter
+
+_FORGET = 1  # place of the forget gate among an LSTM's gates i, f, g, o
+
+
+def _initial(gates: int, inputs: int, units: int, bias: bool, dtype: Any, rng: Any) -> Iterator[tuple[str, Any]]:
+    """Xavier weights for the inputs and orthogonal ones for the state, gate by gate; biases 0, but 1 to forget."""
+    yield "weight_ih", np.concatenate([init.xavier_uniform((units, inputs), rng=rng, dtype=dtype) for _ in range(gates)])
+    yield "weight_hh", np.concatenate([init.orthogonal((units, units), rng=rng, dtype=dtype) for _ in range(gates)])
+    if bias:
+        first = init.zeros(gates * units, dtype=dtype)
+        if gates == 4:
+            first[_FORGET * units : (_FORGET + 1) * units] = 1
+        yield "bias_ih", first
+        yield "bias_hh", init.zeros(gates * units, dtype=dtype)
+
+
+class _Named(Module):
+    """What layers and cells share: parameters with a suffix, None where there is no bias."""
+
+    _gates: int
+    bias: bool
+
+    def _add(self, suffix: str, inputs: int, units: int, dtype: Any, rng: Any) -> None:
+        for name, values in _initial(self._gates, inputs, units, self.bias, dtype, rng):
+            setattr(self, name + suffix, Parameter(values, decay=not name.startswith("bias")))
+
+    def _weights(self, suffix: str) -> list[Any]:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self, name + suffix, None) for name in names]
+
+
+class _Recurrent(_Named):
+    _states: tuple[str, ...] = ("h",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        op = type(self).__name__
+        self.input_size = scalars.integer(op, "input_size", input_size, 1)
+        self.hidden_size = scalars.integer(op, "hidden_size", hidden_size, 1)
+        self.num_layers = scalars.integer(op, "num_layers", num_layers, 1)
+        self.bias = scalars.flag(op, "bias", bias)
+        self.batch_first = scalars.flag(op, "batch_first", batch_first)
+        self.dropout = scalars.real(op, "dropout", dropout, 0.0, 1.0)
+        self.bidirectional = scalars.flag(op, "bidirectional", bidirectional)
+        self.rng = np.random.default_rng(rng)
+        self._suffixes = [
+            [f"_l{layer}{turn}" for turn in ("", "_reverse")[: 1 + self.bidirectional]]
+            for layer in range(self.num_layers)
+        ]
+        for layer, suffixes in enumerate(self._suffixes):
+            inputs = self.hidden_size * len(suffixes) if layer else self.input_size
+            for suffix in suffixes:
+                self._add(suffix, inputs, self.hidden_size, dtype, self.rng)
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+        """The function of this kind of layer."""
+        raise NotImplementedError
+
+    def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+        """x (steps, batch, in) -> output (steps, batch, directions * hidden), final state; see the class."""
+        ndim = np.ndim(raw(x))
+        if ndim not in (2, 3):
+            raise ValueError(
+                f"{type(self).__name__}: x must have shape (steps, batch, in) or (steps, in), got {np.shape(raw(x))}"
+            )
+        single = ndim == 2
+        x = x if hasattr(x, "swapaxes") else np.asarray(x)
+        if single:
+            x = x[:, None]
+        elif self.batch_first:
+            x = x.swapaxes(0, 1)
+        initial = self._given(state, single, x.shape[1])
+        y, finals = x, []
+        for layer, suffixes in enumerate(self._suffixes):
+            if layer:
+                y = F.dropout(y, self.dropout, self.training, rng=self.rng)
+            results = []
+            for turn, suffix in enumerate(suffixes):
+                own = [None if h is None else h[len(finals) + turn] for h in initial]
+                results.append(self._run(y, own, self._weights(suffix), lengths, turn == 1))
+            y = results[0][0] if len(results) == 1 else concatenate([r[0] for r in results], axis=2)
+            finals += [r[1:] for r in results]
+        final = tuple(stack(each) for each in zip(*finals, strict=True))
+        if single:
+            y, final = y[:, 0], tuple(h[:, 0] for h in final)
+        elif self.batch_first:
+            y = y.swapaxes(0, 1)
+        return y, final if len(final) > 1 else final[0]
+
+    def _given(self, state: Any, single: bool, batch: int) -> list[Any]:
+        """The initial states, each (layers * directions, batch, hidden) or None."""
+        if state is None:
+            return [None] * len(self._states)
+        op, names = type(self).__name__, [f"{name}0" for name in self._states]
+        given = [state] if len(names) == 1 else state
+        if not isinstance(given, (tuple, list)) or len(given) != len(names):
+            raise TypeError(f"{op}: the state must be a tuple ({', '.join(names)}), got {shown(type(state).__name__)}")
+        rows = self.num_layers * (1 + self.bidirectional)
+        expected = (rows, self.hidden_size) if single else (rows, batch, self.hidden_size)
+        for name, h in zip(names, given, strict=True):
+            if np.shape(raw(h)) != expected:
+                raise ValueError(f"{op}: {name} must have shape {expected}, got {np.shape(raw(h))}")
+        arrays = [h if hasattr(h, "swapaxes") else np.asarray(h) for h in given]
+        return [h[:, None] for h in arrays] if single else arrays
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        for name, default in (
+            ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0), ("bidirectional", False),
+        ):  # fmt: skip
+            if getattr(self, name) != default:
+                parts.append(f"{name}={getattr(self, name)!r}")
+        return ", ".join(parts)
+
+
+class RNN(_Recurrent):
+    """Plain recurrent network: ``h' = tanh(W x + b + R h + b')`` (SPEC D2, `fastnn.functional.rnn`).
+
+    Parameters
+    ----------
+    input_size, hidden_size : int
+        Features of the input, and units of the state.
+    num_layers : int
+        Layers on top of each other, each with the output of the one below as its input.
+    nonlinearity : {"tanh", "relu"}
+        The function of the preactivations.
+    bias : bool
+        Whether there are biases.
+    batch_first : bool
+        Input and output are (batch, steps, features) instead of (steps, batch, features). States are not concerned.
+    dropout : float
+        Probability of dropping an output of every layer but the last, in training.
+    bidirectional : bool
+        Let each layer run in both directions; their outputs stand beside each other.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: the initial weights and the masks of dropout are drawn from it.
+        For each gate, input weights are drawn by `init.xavier_uniform` and those of the state by `init.orthogonal`;
+        biases start at 0. (PyTorch draws everything from ``± sqrt(1/hidden_size)``.)
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, … : Parameter, (hidden_size, in)
+        ``in`` is ``input_size``, and in further layers ``directions * hidden_size``.
+    weight_hh_l0, … : Parameter, (hidden_size, hidden_size)
+    bias_ih_l0, bias_hh_l0, … : Parameter, (hidden_size,)
+
+    Notes
+    -----
+    A call is ``output, h_n = net(x, h0=None, lengths=None)``. ``x`` is (steps, batch, in), or (steps, in) for a
+    single sequence. ``h0`` and ``h_n`` are (layers * directions, batch, hidden_size): layer by layer, forward before
+    reverse. ``lengths`` says where each sequence of the batch ends: behind that, input is not read and output is 0;
+    ``h_n`` is the state at the last step of each, and the reverse direction begins there.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> output, h_n = nn.RNN(3, 8, num_layers=2, rng=0)(np.ones((10, 4, 3), np.float32), lengths=[10, 7, 2, 1])
+    >>> output.shape, h_n.shape
+    ((10, 4, 8), (2, 4, 8))
+    """
+
+    _gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
+        )
+        self.nonlinearity = _nonlinearity("RNN", nonlinearity)
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+        return F.rnn(x, *states, *weights, self.nonlinearity, lengths, reverse)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory network (SPEC D2, `fastnn.functional.lstm`).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
+        As of `RNN`. The bias of the forget gate starts at 1 (``bias_ih`` 1, ``bias_hh`` 0), so that the cell remembers
+        from the beginning (Jozefowicz et al., 2015).
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, … : Parameter, (4 * hidden_size, in)
+        The rows of the gates i, f, g, o, in this order.
+    weight_hh_l0, … : Parameter, (4 * hidden_size, hidden_size)
+    bias_ih_l0, bias_hh_l0, … : Parameter, (4 * hidden_size,)
+
+    Notes
+    -----
+    A call is ``output, (h_n, c_n) = net(x, (h0, c0)=None, lengths=None)``; everything else as of `RNN`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> net = nn.LSTM(3, 8, bidirectional=True, batch_first=True, rng=0)
+    >>> output, (h_n, c_n) = net(np.ones((4, 10, 3), np.float32))
+    >>> output.shape, h_n.shape, c_n.shape
+    ((4, 10, 16), (2, 4, 8), (2, 4, 8))
+    """
+
+    _gates = 4
+    _states = ("h", "c")
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+        return F.lstm(x, *states, *weights, lengths, reverse)
+
+
+class GRU(_Recurrent):
+    """Network of gated recurrent units (SPEC D2, `fastnn.functional.gru`).
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
+        As of `RNN`.
+
+    Attributes
+    ----------
+    weight_ih_l0, weight_ih_l0_reverse, weight_ih_l1, … : Parameter, (3 * hidden_size, in)
+        The rows of the gates r, z, n, in this order.
+    weight_hh_l0, … : Parameter, (3 * hidden_size, hidden_size)
+    bias_ih_l0, bias_hh_l0, … : Parameter, (3 * hidden_size,)
+
+    Notes
+    -----
+    A call is ``output, h_n = net(x, h0=None, lengths=None)``, as of `RNN`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> output, h_n = nn.GRU(3, 8, rng=0)(np.ones((10, 4, 3), np.float32))
+    >>> output.shape, h_n.shape
+    ((10, 4, 8), (1, 4, 8))
+    """
+
+    _gates = 3
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
+        return F.gru(x, *states, *weights, lengths, reverse)
+
+
+def _nonlinearity(op: str, value: Any) -> str:
+    if not isinstance(value, str) or value not in ("tanh", "relu"):
+        raise ValueError(f"{op}: nonlinearity must be 'tanh' or 'relu', got {shown(value)}")
+    return value
+
+
+class _Cell(_Named):
+    """One step of a recurrent layer."""
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = np.float32, rng: Any = None
+    ) -> None:
+        op = type(self).__name__
+        self.input_size = scalars.integer(op, "input_size", input_size, 1)
+        self.hidden_size = scalars.integer(op, "hidden_size", hidden_size, 1)
+        self.bias = scalars.flag(op, "bias", bias)
+        self._add("", self.input_size, self.hidden_size, dtype, np.random.default_rng(rng))
+
+    def _step(self, x: Any, states: list[Any]) -> list[Any]:
+        """The states after an input (batch, in), or (in,) for a single row."""
+        ndim = np.ndim(raw(x))
+        if ndim not in (1, 2):
+            raise ValueError(f"{type(self).__name__}: x must have shape (batch, in) or (in,), got {np.shape(raw(x))}")
+        arrays = [a if a is None or hasattr(a, "swapaxes") else np.asarray(a) for a in (x, *states)]
+        if ndim == 1:
+            arrays = [None if a is None else a[None] for a in arrays]
+        after = self._run(arrays[0][None], arrays[1:], self._weights(""))[1:]
+        return [h[0] for h in after] if ndim == 1 else list(after)
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+
+class RNNCell(_Cell):
+    """One step of `RNN`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, nonlinearity, dtype, rng
+        As of `RNN`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.RNNCell(3, 8, rng=0)(np.ones((4, 3), np.float32)).shape
+    (4, 8)
+    """
+
+    _gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        self.nonlinearity = _nonlinearity("RNNCell", nonlinearity)
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        """x (batch, in), h (batch, hidden) -> h'."""
+        return self._step(x, [state])[0]
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
+        return F.rnn(x, *states, *weights, self.nonlinearity)
+
+
+class LSTMCell(_Cell):
+    """One step of `LSTM`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, dtype, rng
+        As of `LSTM`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> h, c = nn.LSTMCell(3, 8, rng=0)(np.ones((4, 3), np.float32))
+    >>> h.shape, c.shape
+    ((4, 8), (4, 8))
+    """
+
+    _gates = 4
+
+    def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
+        """x (batch, in), (h, c) each (batch, hidden) -> (h', c')."""
+        if state is not None and (not isinstance(state, (tuple, list)) or len(state) != 2):
+            raise TypeError(f"LSTMCell: the state must be a tuple (h, c), got {shown(type(state).__name__)}")
+        h, c = self._step(x, [None, None] if state is None else list(state))
+        return h, c
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
+        return F.lstm(x, *states, *weights)
+
+
+class GRUCell(_Cell):
+    """One step of `GRU`.
+
+    Parameters
+    ----------
+    input_size, hidden_size, bias, dtype, rng
+        As of `GRU`.
+
+    Attributes
+    ----------
+    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.GRUCell(3, 8, rng=0)(np.ones((4, 3), np.float32)).shape
+    (4, 8)
+    """
+
+    _gates = 3
+
+    def forward(self, x: Any, state: Any = None) -> Any:
+        """x (batch, in), h (batch, hidden) -> h'."""
+        return self._step(x, [state])[0]
+
+    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
+        return F.gru(x, *states, *weights)

@@ -1,0 +1,57 @@
+"""Samples of the op table: recurrent layers and the embedding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import Sample
+from samples import Values
+
+# (steps, batch, in, units): one of everything, edges of vectors and of blocks of rows, more than one depth block
+LAYERS = [
+    (1, 1, 1, 1), (5, 3, 4, 7), (4, 2, 5, 33), (3, 1, 2, 4), (2, 2, 3, 16), (6, 9, 2, 17), (3, 17, 40, 20),
+    (5, 32, 16, 32), (7, 1, 3, 40), (3, 4, 3, 65), (4, 13, 70, 15), (2, 5, 6, 130), (1, 8, 5, 9), (0, 2, 3, 4), (4, 0, 3, 4),
+]  # fmt: skip
+
+
+def _layer(v: Values, gates: int, states: int, shape: tuple[int, ...], i: int, **options: Any) -> Sample:
+    """Every third has no initial states, every fourth not all biases; weights keep the state's size."""
+    steps, batch, inputs, units = shape
+    initial = [v.normal(batch, units) if (i + j) % 3 else None for j in range(states)]
+    weights = [v.normal(gates * units, n, scale=n**-0.5) for n in (inputs, units)]
+    biases = [v.normal(gates * units) if i % 4 != j else None for j in (0, 2)]
+    return Sample((v.normal(steps, batch, inputs), *initial, *weights, *biases), options)
+
+
+def _options(v: Values, steps: int, batch: int, i: int) -> dict[str, Any]:
+    lengths = v.rng.integers(1, steps + 1, batch).tolist() if steps and batch and i % 2 else None
+    return {"lengths": lengths, "reverse": i // 2 % 2 == 1}
+
+
+def _recurrent(name: str, gates: int, states: int, *extra: dict[str, Any]) -> list[Sample]:
+    v = Values(name)
+    samples = []
+    for i, shape in enumerate(LAYERS):
+        for j in (i, i + 3):
+            options = _options(v, *shape[:2], j) | (extra[j % len(extra)] if extra else {})
+            samples.append(_layer(v, gates, states, shape, j, **options))
+    special = _layer(v, gates, states, (4, 5, 3, 18), 1, lengths=[4, 2, 3, 4, 1], **(extra[0] if extra else {}))
+    x = special.arrays[0]
+    assert x is not None
+    x[2, 0, 1], x[3, 1, 0], x[1, 4] = np.nan, np.nan, np.inf  # the last two behind the end
+    x[0, 2, 2] = 1e-40
+    return [*samples, Sample(special.arrays, special.options, special=True)]
+
+
+def rnn() -> list[Sample]:
+    return _recurrent("rnn", 1, 1, {"nonlinearity": "tanh"}, {"nonlinearity": "relu"})
+
+
+def lstm() -> list[Sample]:
+    return _recurrent("lstm", 4, 2)
+
+
+def gru() -> list[Sample]:
+    return _recurrent("gru", 3, 1)
