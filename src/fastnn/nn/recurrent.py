@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,10 @@ _FORGET = 1  # place of the forget gate among an LSTM's gates i, f, g, o
 
 def _initial(gates: int, inputs: int, units: int, bias: bool, dtype: Any, rng: Any) -> Iterator[tuple[str, Any]]:
     """Xavier weights for the inputs and orthogonal ones for the state, gate by gate; biases 0, but 1 to forget."""
-    yield "weight_ih", np.concatenate([init.xavier_uniform((units, inputs), rng=rng, dtype=dtype) for _ in range(gates)])
+    yield (
+        "weight_ih",
+        np.concatenate([init.xavier_uniform((units, inputs), rng=rng, dtype=dtype) for _ in range(gates)]),
+    )
     yield "weight_hh", np.concatenate([init.orthogonal((units, units), rng=rng, dtype=dtype) for _ in range(gates)])
     if bias:
         first = init.zeros(gates * units, dtype=dtype)
@@ -32,8 +36,13 @@ def _initial(gates: int, inputs: int, units: int, bias: bool, dtype: Any, rng: A
 class _Named(Module):
     """What layers and cells share: parameters with a suffix, None where there is no bias."""
 
+    _function: Any
     _gates: int
     bias: bool
+
+    def _options(self) -> dict[str, Any]:
+        """Further arguments of the function."""
+        return {}
 
     def _add(self, suffix: str, inputs: int, units: int, dtype: Any, rng: Any) -> None:
         for name, values in _initial(self._gates, inputs, units, self.bias, dtype, rng):
@@ -78,10 +87,6 @@ class _Recurrent(_Named):
             for suffix in suffixes:
                 self._add(suffix, inputs, self.hidden_size, dtype, self.rng)
 
-    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
-        """The function of this kind of layer."""
-        raise NotImplementedError
-
     def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
         """x (steps, batch, in) -> output (steps, batch, directions * hidden), final state; see the class."""
         ndim = np.ndim(raw(x))
@@ -96,14 +101,16 @@ class _Recurrent(_Named):
         elif self.batch_first:
             x = x.swapaxes(0, 1)
         initial = self._given(state, single, x.shape[1])
-        y, finals = x, []
+        function = partial(self._function, **self._options())
+        y = x
+        finals: list[tuple[Any, ...]] = []
         for layer, suffixes in enumerate(self._suffixes):
             if layer:
                 y = F.dropout(y, self.dropout, self.training, rng=self.rng)
             results = []
             for turn, suffix in enumerate(suffixes):
                 own = [None if h is None else h[len(finals) + turn] for h in initial]
-                results.append(self._run(y, own, self._weights(suffix), lengths, turn == 1))
+                results.append(function(y, *own, *self._weights(suffix), lengths=lengths, reverse=turn == 1))
             y = results[0][0] if len(results) == 1 else concatenate([r[0] for r in results], axis=2)
             finals += [r[1:] for r in results]
         final = tuple(stack(each) for each in zip(*finals, strict=True))
@@ -188,6 +195,7 @@ class RNN(_Recurrent):
     ((10, 4, 8), (2, 4, 8))
     """
 
+    _function = staticmethod(F.rnn)
     _gates = 1
 
     def __init__(
@@ -209,8 +217,8 @@ class RNN(_Recurrent):
         )
         self.nonlinearity = _nonlinearity("RNN", nonlinearity)
 
-    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
-        return F.rnn(x, *states, *weights, self.nonlinearity, lengths, reverse)
+    def _options(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
 
 
 class LSTM(_Recurrent):
@@ -243,11 +251,9 @@ class LSTM(_Recurrent):
     ((4, 10, 16), (2, 4, 8), (2, 4, 8))
     """
 
+    _function = staticmethod(F.lstm)
     _gates = 4
     _states = ("h", "c")
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
-        return F.lstm(x, *states, *weights, lengths, reverse)
 
 
 class GRU(_Recurrent):
@@ -278,10 +284,8 @@ class GRU(_Recurrent):
     ((10, 4, 8), (1, 4, 8))
     """
 
+    _function = staticmethod(F.gru)
     _gates = 3
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any], lengths: Any, reverse: bool) -> Any:
-        return F.gru(x, *states, *weights, lengths, reverse)
 
 
 def _nonlinearity(op: str, value: Any) -> str:
@@ -310,11 +314,8 @@ class _Cell(_Named):
         arrays = [a if a is None or hasattr(a, "swapaxes") else np.asarray(a) for a in (x, *states)]
         if ndim == 1:
             arrays = [None if a is None else a[None] for a in arrays]
-        after = self._run(arrays[0][None], arrays[1:], self._weights(""))[1:]
+        after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options())[1:]
         return [h[0] for h in after] if ndim == 1 else list(after)
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
-        raise NotImplementedError
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
@@ -340,6 +341,7 @@ class RNNCell(_Cell):
     (4, 8)
     """
 
+    _function = staticmethod(F.rnn)
     _gates = 1
 
     def __init__(
@@ -355,12 +357,12 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
         self.nonlinearity = _nonlinearity("RNNCell", nonlinearity)
 
+    def _options(self) -> dict[str, Any]:
+        return {"nonlinearity": self.nonlinearity}
+
     def forward(self, x: Any, state: Any = None) -> Any:
         """x (batch, in), h (batch, hidden) -> h'."""
         return self._step(x, [state])[0]
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
-        return F.rnn(x, *states, *weights, self.nonlinearity)
 
 
 class LSTMCell(_Cell):
@@ -384,6 +386,7 @@ class LSTMCell(_Cell):
     ((4, 8), (4, 8))
     """
 
+    _function = staticmethod(F.lstm)
     _gates = 4
 
     def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
@@ -392,9 +395,6 @@ class LSTMCell(_Cell):
             raise TypeError(f"LSTMCell: the state must be a tuple (h, c), got {shown(type(state).__name__)}")
         h, c = self._step(x, [None, None] if state is None else list(state))
         return h, c
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
-        return F.lstm(x, *states, *weights)
 
 
 class GRUCell(_Cell):
@@ -417,11 +417,9 @@ class GRUCell(_Cell):
     (4, 8)
     """
 
+    _function = staticmethod(F.gru)
     _gates = 3
 
     def forward(self, x: Any, state: Any = None) -> Any:
         """x (batch, in), h (batch, hidden) -> h'."""
         return self._step(x, [state])[0]
-
-    def _run(self, x: Any, states: list[Any], weights: list[Any]) -> Any:
-        return F.gru(x, *states, *weights)
