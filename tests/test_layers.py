@@ -95,6 +95,21 @@ LAYERS = [
     (lambda: nn.RMSNorm(5, dtype=float), IMAGE, lambda m, x: F.rms_norm(x, 5, m.weight)),
     (lambda: nn.RMSNorm((6, 5), 0.1, False), IMAGE, lambda m, x: F.rms_norm(x, (6, 5), eps=0.1)),
     (lambda: nn.LocalResponseNorm(3, 0.5, 0.6, 2.0), IMAGE, lambda m, x: F.local_response_norm(x, 3, 0.5, 0.6, 2.0)),
+    (
+        lambda: nn.Residual(nn.Linear(4, 4, dtype=float, rng=0), nn.Linear(4, 4, dtype=float, rng=1), nn.Tanh()),
+        ROWS,
+        lambda m, x: F.tanh(m.branch(x) + m.shortcut(x)),
+    ),
+    (
+        lambda: nn.ResidualBlock(4, 4, dtype=float, rng=0).eval(),
+        IMAGE,
+        lambda m, x: F.relu(m.branch(x).data + x),
+    ),
+    (
+        lambda: nn.ResidualBlock(4, 6, stride=(2, 1), dtype=float, rng=0),
+        IMAGE,
+        lambda m, x: F.relu(m.branch(x).data + m.shortcut(x).data),
+    ),
     (lambda: nn.ReLU(), IMAGE, lambda m, x: F.relu(x)),
     (lambda: nn.LeakyReLU(0.2), IMAGE, lambda m, x: F.leaky_relu(x, 0.2)),
     (lambda: nn.ELU(0.5), IMAGE, lambda m, x: F.elu(x, 0.5)),
@@ -166,6 +181,10 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.RMSNorm(4, eps=-1.0), "RMSNorm: eps"),
         (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
         (lambda: nn.LocalResponseNorm(3, k=-1.0), "LocalResponseNorm: k"),
+        (lambda: nn.Residual(None), "Residual: branch must be a module"),
+        (lambda: nn.Residual(nn.Flatten())(_x(2, 4, 3)), r"Residual: the branch gives shape \(2, 12\)"),
+        (lambda: nn.ResidualBlock(4, 4, 2, "identity"), "ResidualBlock: the identity does not fit"),
+        (lambda: nn.ResidualBlock(4, 4, shortcut="none"), "ResidualBlock: shortcut"),
         (lambda: nn.Dropout(1.5), "Dropout: p"),
         (lambda: nn.Dropout2d(-0.5), "Dropout2d: p"),
         (lambda: nn.Dropout2d()(_x(2, 3, 4)), r"dropout2d: x must have 4 axes \(n, c, h, w\)"),
@@ -206,6 +225,15 @@ def test_initial_weights():
     assert transposed.weight.shape == (64, 8, 3, 3)
     assert 0.95 * np.sqrt(6 / 144) < abs(transposed.weight.data).max() <= np.sqrt(6 / 144)
     assert nn.Linear(3, 2, dtype=np.float64).weight.dtype == np.float64
+
+
+def test_residual_shortcuts():
+    same, wider = nn.ResidualBlock(4, 4, rng=0), nn.ResidualBlock(4, 8, rng=0)
+    assert type(same.shortcut) is nn.Identity
+    assert wider.shortcut[0].weight.shape == (8, 4, 1, 1)
+    assert type(nn.ResidualBlock(4, 4, shortcut="projection").shortcut) is nn.Sequential
+    assert same.branch[0].bias is None
+    assert (same.branch[0].weight.data != same.branch[3].weight.data).any()
 
 
 def test_which_parameters_decay():

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from . import checkpoint, data, functional, init, nn, optim, training
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+    from .nn.summary import summary
 
 __version__ = "0.1.0"
 
@@ -69,6 +70,7 @@ __all__ = [
     "show_config",
     "sqrt",
     "stack",
+    "summary",
     "tensor",
     "training",
     "use_backend",
@@ -89,6 +91,7 @@ _LAZY = {
     "nn": "",
     "optim": "",
     "save_checkpoint": "checkpoint",
+    "summary": "nn.summary",
     "training": "",
 }
 

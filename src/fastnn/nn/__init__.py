@@ -51,6 +51,8 @@ from .pool import (
     MaxPool3d,
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
+from .residual import Residual, ResidualBlock
+from .statistics import recompute_statistics
 
 __all__ = [
     "ELU",
@@ -113,10 +115,13 @@ __all__ = [
     "RNNCell",
     "RReLU",
     "ReLU",
+    "Residual",
+    "ResidualBlock",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
     "Tanh",
+    "recompute_statistics",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +55,15 @@ class _Kernels(Module):
         self.weight = Parameter(weight)
         self.bias = Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None
 
+    def _axes(self, *values: Any) -> Iterator[tuple[int, ...]]:
+        """Values of each axis of arguments that are ints or one int per axis."""
+        return zip(*(v if isinstance(v, tuple) else (v,) * self._rank for v in values), strict=True)
+
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Each output (of a transposed convolution: input) meets all weights of its channel."""
+        per_channel = math.prod(self.weight.shape[1:])
+        return math.prod(inputs[0] if self._transposed else output) * per_channel
+
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
         defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
@@ -83,6 +94,10 @@ class _Conv(_Kernels):
     def forward(self, x: Any) -> Any:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
         return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """The dilated kernel."""
+        return tuple((d * (k - 1) + 1, s) for k, s, d in self._axes(self.kernel_size, self.stride, self.dilation))
 
 
 class Conv1d(_Conv):
@@ -191,6 +206,11 @@ class _ConvTranspose(_Kernels):
         return self._function(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
         )  # fmt: skip
+
+    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, Fraction], ...]:
+        """The inputs whose kernels reach an output: every stride-th tap of one."""
+        axes = self._axes(self.kernel_size, self.stride, self.dilation)
+        return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 
 
 class ConvTranspose1d(_ConvTranspose):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,9 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         """x (..., in_features) -> (..., out_features)."""
         return F.linear(x, self.weight, self.bias)
+
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        return math.prod(output) * self.in_features
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}" + (", bias=False" if self.bias is None else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -220,6 +221,20 @@ class Module:
         for module in reversed(list(self.modules())):
             function(module)
         return self
+
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Multiply–adds of a call, from the shapes of its inputs and its (first) output; for `fastnn.summary`.
+
+        Without those of modules below. Layers that multiply say how often; others do nothing that counts.
+        """
+        return 0
+
+    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int | Fraction, int | Fraction], ...] | None:
+        """Extent and stride of the window along each spatial axis of an input of this size; for `fastnn.summary`.
+
+        None for a layer that looks at no windows.
+        """
+        return None
 
     def extra_repr(self) -> str:
         """What stands between the brackets of ``repr``, beside the modules below."""

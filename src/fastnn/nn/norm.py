@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,13 @@ def _affine(
     )
 
 
-class _ChannelNorm(Module):
+class _Norm(Module):
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """A scale and a shift of each element."""
+        return math.prod(output)
+
+
+class _ChannelNorm(_Norm):
     """What batch and instance norm have in common."""
 
     _ndims: tuple[int, ...]
@@ -221,7 +228,7 @@ class InstanceNorm3d(_InstanceNorm):
     _axes = "(N, C, D, H, W)"
 
 
-class LayerNorm(Module):
+class LayerNorm(_Norm):
     """Normalisation over the last axes of each sample (SPEC B4); the same in training and evaluation.
 
     Parameters
@@ -265,7 +272,7 @@ class LayerNorm(Module):
         return f"{self.normalized_shape}, eps={self.eps:g}" + ("" if self.weight is not None else ", affine=False")
 
 
-class GroupNorm(Module):
+class GroupNorm(_Norm):
     """Normalisation over groups of channels and space, for each sample (SPEC B6).
 
     Parameters
@@ -306,7 +313,7 @@ class GroupNorm(Module):
         return f"{self.num_groups}, {self.num_channels}, eps={self.eps:g}{affine}"
 
 
-class RMSNorm(Module):
+class RMSNorm(_Norm):
     """Division by the root mean square over the last axes of each sample (SPEC B6): `fastnn.functional.rms_norm`.
 
     Parameters
@@ -350,7 +357,7 @@ class RMSNorm(Module):
         return f"{self.normalized_shape}{eps}" + ("" if self.weight is not None else ", affine=False")
 
 
-class LocalResponseNorm(Module):
+class LocalResponseNorm(_Norm):
     """Division by a power of the energy in neighbouring channels: `fastnn.functional.local_response_norm` (SPEC B6).
 
     Parameters

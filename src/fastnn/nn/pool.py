@@ -21,6 +21,12 @@ class _Pool(Module):
         self.padding = scalars.padding(op, padding, self._rank)
         self.ceil_mode = scalars.flag(op, "ceil_mode", ceil_mode)
 
+    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+        """The dilated window."""
+        arguments = (self.kernel_size, self.stride, getattr(self, "dilation", 1))
+        axes = zip(*(v if isinstance(v, tuple) else (v,) * self._rank for v in arguments), strict=True)
+        return tuple((d * (k - 1) + 1, s) for k, s, d in axes)
+
     def extra_repr(self) -> str:
         text = f"kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding:
@@ -212,6 +218,14 @@ class _AdaptivePool(Module):
     def forward(self, x: Any) -> Any:
         """x (N, C, *size) -> (N, C, *output_size)."""
         return self._function(x, self.output_size)
+
+    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...] | None:
+        """Where all windows are of one size."""
+        asked = self.output_size if isinstance(self.output_size, (tuple, list)) else (self.output_size,) * self._rank
+        outs = [n if out is None else out for n, out in zip(size, asked, strict=True)]
+        if any(n % out for n, out in zip(size, outs, strict=True)):
+            return None
+        return tuple((n // out, n // out) for n, out in zip(size, outs, strict=True))
 
     def extra_repr(self) -> str:
         return f"{self.output_size}"

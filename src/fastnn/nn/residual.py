@@ -1,0 +1,135 @@
+"""Residual blocks (SPEC D5): what a block learns is added to what it got."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..checks import scalars
+from .activation import ReLU
+from .containers import Sequential
+from .conv import Conv2d
+from .misc import Identity
+from .module import Module
+from .norm import BatchNorm2d
+
+
+class Residual(Module):
+    """``activation(branch(x) + shortcut(x))``.
+
+    Parameters
+    ----------
+    branch : Module
+        What is learned beside the shortcut.
+    shortcut : Module, optional
+        The identity by default; a projection where the branch changes the shape.
+    activation : Module, optional
+        Applied to the sum; none by default.
+
+    Raises
+    ------
+    ValueError
+        When called, if branch and shortcut give different shapes.
+
+    Notes
+    -----
+    Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016, equations (1) and (2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> block = nn.Residual(nn.Linear(3, 3, rng=0), activation=nn.ReLU())
+    >>> block(np.ones((2, 3), np.float32)).shape
+    (2, 3)
+    """
+
+    def __init__(self, branch: Module, shortcut: Module | None = None, activation: Module | None = None) -> None:
+        for name, module in (("branch", branch), ("shortcut", shortcut), ("activation", activation)):
+            if not isinstance(module, Module) and (module is not None or name == "branch"):
+                raise TypeError(f"Residual: {name} must be a module, got {type(module).__name__}")
+        self.branch = branch
+        self.shortcut = Identity() if shortcut is None else shortcut
+        self.activation = Identity() if activation is None else activation
+
+    def forward(self, x: Any) -> Any:
+        """x as branch and shortcut take it."""
+        y, passed = self.branch(x), self.shortcut(x)
+        if np.shape(y) != np.shape(passed):
+            raise ValueError(
+                f"{type(self).__name__}: the branch gives shape {np.shape(y)} but the shortcut {np.shape(passed)}, "
+                f"for x of shape {np.shape(x)}"
+            )
+        return self.activation(y + passed)
+
+
+class ResidualBlock(Residual):
+    """Two 3×3 convolutions with batch norm, added to a shortcut: the block of ResNet-18, -34 and -20 (SPEC D5).
+
+    conv – norm – ReLU – conv – norm, plus the shortcut, then ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    stride : int or (int, int)
+        Of the first convolution and of the projection.
+    shortcut : {"auto", "identity", "projection"}
+        The input itself, or a 1×1 convolution with batch norm; ``"auto"`` projects where the shape changes.
+    momentum : float
+        Of the batch norms; see `BatchNorm2d`.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes; draws the weights.
+
+    Raises
+    ------
+    ValueError
+        For an identity shortcut where the shape changes.
+
+    Notes
+    -----
+    Source: He, Zhang, Ren and Sun, "Deep residual learning for image recognition", 2016, figure 2; ``"auto"`` is
+    option B of section 4.1 and ``"projection"`` option C.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.ResidualBlock(8, 16, stride=2, rng=0)(np.ones((2, 8, 16, 16), np.float32)).shape
+    (2, 16, 8, 8)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        stride: int | tuple[int, int] = 1,
+        shortcut: str = "auto",
+        *,
+        momentum: float = 0.99,
+        dtype: Any = np.float32,
+        rng: Any = None,
+    ) -> None:
+        if shortcut not in ("auto", "identity", "projection"):
+            raise ValueError(f"ResidualBlock: shortcut must be 'auto', 'identity' or 'projection', got {shortcut!r}")
+        steps = scalars.per_axis("ResidualBlock", "stride", stride, 2)
+        changes = in_channels != out_channels or steps not in (1, (1, 1))
+        if changes and shortcut == "identity":
+            raise ValueError(
+                f"ResidualBlock: the identity does not fit {in_channels} to {out_channels} channels with stride {stride}"
+            )
+        generator = np.random.default_rng(rng)
+
+        def conv(inputs: int, size: int, step: Any) -> list[Module]:
+            padding = size // 2
+            return [
+                Conv2d(inputs, out_channels, size, step, padding, bias=False, dtype=dtype, rng=generator),
+                BatchNorm2d(out_channels, momentum=momentum, dtype=dtype),
+            ]
+
+        branch = Sequential(*conv(in_channels, 3, steps), ReLU(), *conv(out_channels, 3, 1))
+        projects = changes or shortcut == "projection"
+        super().__init__(branch, Sequential(*conv(in_channels, 1, steps)) if projects else None, ReLU())
