@@ -76,6 +76,16 @@ def test_counts():
     assert fnn.summary(net, (4, 8, 8)).trainable == table.parameters - 768 * 5
 
 
+def test_recurrent_layers():
+    net = nn.LSTM(3, 4, num_layers=2, bidirectional=True)
+    (row,) = fnn.summary(net, (7, "N", 3)).rows
+    assert row.output_shape == (7, "N", 8)
+    assert row.multiply_adds == 7 * 2 * 16 * ((3 + 4) + (8 + 4))
+    assert row.receptive_field is None
+    (cell,) = fnn.summary(nn.GRUCell(3, 4), (3,)).rows
+    assert (cell.output_shape, cell.multiply_adds) == (("N", 4), 12 * 7)
+
+
 def test_resnet20():
     """He et al. 2016, table 6: 0.27 M parameters; their 41 M multiply–adds are without the projections' 0.4 M."""
     table = fnn.summary(nets.resnet20(nn), (3, 32, 32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -47,6 +48,11 @@ class _Named(Module):
     def _add(self, suffix: str, inputs: int, units: int, dtype: Any, rng: Any) -> None:
         for name, values in _initial(self._gates, inputs, units, self.bias, dtype, rng):
             setattr(self, name + suffix, Parameter(values, decay=not name.startswith("bias")))
+
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """Every step multiplies by each matrix once."""
+        matrices = sum(p.size for p in vars(self).values() if isinstance(p, Parameter) and p.ndim == 2)
+        return math.prod(inputs[0][:-1]) * matrices
 
     def _weights(self, suffix: str) -> list[Any]:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
