@@ -46,6 +46,12 @@ constexpr int64_t kStripBytes = 128 * 1024, kStripRowBytes = 2048;
 constexpr double kDirectWaste = 40;
 constexpr int64_t kDirectCopyBytes = 768 * 1024;
 
+// Largest copy of a block of images (conv_lanes.h): twice the second-level cache.
+constexpr int64_t kLaneCopyBytes = 2 << 20;
+
+// Largest copy of a block of channels (conv_weight_channels.h), which is read in order.
+constexpr int64_t kChannelCopyBytes = 8 << 20;
+
 // Rough nanoseconds of a multiply-add on one core; only decides when a second thread is woken.
 template <class T>
 constexpr double kMultiplyAddCost = sizeof(T) * 0.004 * (64.0 / FASTNN_VEC_BYTES);

@@ -1,6 +1,7 @@
 // Convolution forward and backward-data as a product of matrices whose right operand is never stored.
 //   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
 #include "conv_direct.h"
+#include "conv_lanes.h"
 #include "conv_patches.h"
 #include "gemm_driver.h"
 #define FASTNN_FAMILY "conv.inc"
@@ -88,13 +89,15 @@ inline Patches slab(Patches p, int64_t begin, int64_t size) {
   return p;
 }
 
-// y = bias + A * (patch matrix of x), read in place or packed. A volume whose padded copy would be too large for the
+// y = bias + A * (patch matrix of x), read in place from copies, or packed. A volume whose padded copy would be too large for the
 // cache is gone through in slabs that fit: 4x32x8x28x28 -> 32 with 3x3x3 taps takes 15.4 ms on one core, packed 22.
 template <class T>
 void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
                       int64_t groups, const T* packed_a, const T* bias) {
   const int64_t depth = channels_in / groups * p.taps();
   if (!images || !channels_out || !p.grid()) return;
+  const LaneProblem<T> in_lanes{PaddedLayout(p), x, y, images, channels_in, channels_out, groups};
+  if (prefer_lanes(in_lanes)) return lane_gemm(in_lanes, packed_a, bias);
   const DirectProblem<T> direct(p, x, y, images, channels_in, channels_out, groups);
   if (prefer_direct(direct, depth)) return direct_gemm(direct, depth, packed_a, bias);
   const int64_t planes = p.axis[0].grid;

@@ -42,6 +42,26 @@ struct PaddedLayout {
         }
   }
 
+  // Distance of tap number t.
+  int64_t tap_distance(int64_t t) const {
+    const int64_t w = p.axis[2].taps, hw = p.axis[1].taps * w;
+    const int64_t tap[3] = {t / hw, t % hw / w, t % w};
+    return tap_offset(tap);
+  }
+
+  // Where input position (d, h, w) lies in a channel of the copy; -1 where no tap reads it.
+  int32_t position(int64_t d, int64_t h, int64_t w) const {
+    const int64_t in[3] = {d, h, w};
+    int64_t phase = 0, place = 0;
+    for (int i = 0; i < 3; ++i) {
+      const int64_t reach = in[i] - low[i], step = reach < 0 ? 0 : divide_by_step(reach, p.axis[i].step);
+      if (reach < 0 || step >= extent[i]) return -1;
+      phase = phase * phases[i] + reach - step * p.axis[i].step;
+      place = place * extent[i] + step;
+    }
+    return int32_t(phase * phase_size() + place);
+  }
+
   // Copy of `channels` planes of x; the slack behind it is zeroed.
   template <class T>
   void fill(const T* x, int64_t channels, T* copy, int64_t slack) const {

@@ -4,8 +4,7 @@
 // The reduction over images and pixels is cut into chunks by the shape alone; each chunk sums into a partial result of
 // its own and the partial results are added in order.
 #include "../simd/reduce.h"
-#include "conv_layout.h"
-#include "gemm_tile.h"
+#include "conv_weight_channels.h"
 #define FASTNN_FAMILY "conv_weight.inc"
 #include "kernels.h"
 
@@ -188,13 +187,19 @@ void add_chunks(int64_t n, int64_t chunks, const T* parts, T* out) {
 }
 
 template <class T, class Problem>
-void sum_items(const Conv& g, const Problem& problem, int64_t chunks, size_t scratch) {
-  const int64_t row_blocks = problem.row_blocks(), items = chunks * g.groups * row_blocks;
+void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t row_blocks, size_t scratch) {
+  const int64_t items = chunks * g.groups * row_blocks;
   const double cost = double(weight_size(g)) * double(g.n * g.out[0]) * double(g.out[1] * g.out[2]) * kMultiplyAddCost<T>;
   parallel_scratch(items, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     for (int64_t i = begin; i < end; ++i)
       problem.item(i / row_blocks / g.groups, i / row_blocks % g.groups, i % row_blocks, memory);
   });
+}
+
+// Chunks of at least 8 K pixels, which bounds what writing and adding the partial results costs.
+inline int64_t channel_chunks(const Conv& g) {
+  const int64_t pixels = g.n * g.out[0] * g.out[1] * g.out[2];
+  return bounded_chunks(g, clamp(pixels / (8 * 1024), 1, g.n < kMaxChunks ? g.n : kMaxChunks));
 }
 
 inline bool empty(const Conv& g) { return g.n == 0 || weight_size(g) == 0 || g.out[0] * g.out[1] * g.out[2] == 0; }
@@ -207,6 +212,11 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   *size = 0;
   if (empty(g)) return;
   const PaddedLayout layout(output_patches(g));
+  const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), nullptr, nullptr, nullptr);
+  if (by_channels.preferred()) {
+    *size = by_channels.size();
+    return;
+  }
   const DirectWeight<T> direct(g, layout, nullptr, nullptr, nullptr);
   const Reduction r(g);
   const int64_t chunks = direct.preferred() ? direct.chunks : r.chunks;
@@ -220,10 +230,15 @@ template <class T>
 void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T* work) {
   if (empty(g)) return zero_run(dweight, weight_size(g));
   const PaddedLayout layout(output_patches(g));
+  const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), dy, x, work);
+  if (by_channels.preferred()) {
+    sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());
+    return add_channel_parts(by_channels, dweight);
+  }
   DirectWeight<T> direct(g, layout, dy, x, dweight);
   if (direct.preferred()) {
     if (direct.chunks > 1) direct.out = work;
-    sum_items<T>(g, direct, direct.chunks, direct.scratch());
+    sum_items<T>(g, direct, direct.chunks, direct.row_blocks(), direct.scratch());
     if (direct.chunks > 1) add_chunks(weight_size(g), direct.chunks, work, dweight);
     return;
   }
@@ -234,7 +249,7 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T*
     work += g.n * g.k * r.plane;
   }
   const PackedWeight<T> packed{g, layout.p, r, dy, x, r.chunks > 1 ? work : dweight};
-  sum_items<T>(g, packed, r.chunks, packed.scratch);
+  sum_items<T>(g, packed, r.chunks, packed.row_blocks(), packed.scratch);
   if (r.chunks > 1) add_chunks(weight_size(g), r.chunks, work, dweight);
 }
 

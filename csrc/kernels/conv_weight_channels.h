@@ -1,0 +1,161 @@
+// Backward-weight as an outer product over pixels, lanes across input channels.
+//   dweight[k, c, t] = sum over pixels r of dy[k, r] * x[c, r shifted by t]
+// With channels innermost, a pixel's row of B for tap t is a vector or two of the copy
+//   copy: (images, phases of D, H, W, positions of D, H, W, channels of the block)
+// at a distance that t alone decides, and the tiles are those of the forward pass: no sum across lanes, as dot products
+// need for each element.
+#pragma once
+#include "conv_layout.h"
+#include "gemm_driver.h"
+#include "lane_copy.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+struct ChannelWeight {
+  const Conv& g;
+  const PaddedLayout& layout;
+  const T* dy;
+  const T* x;
+  T* parts;  // (chunks, K, blocks of channels, taps, channels of a block)
+  int vectors;  // in a block of channels: with one, a tile takes two taps side by side
+  int64_t images, chunks, blocks_per_item;
+
+  ChannelWeight(const Conv& g, const PaddedLayout& layout, int64_t chunks, const T* dy, const T* x, T* parts)
+      : g(g), layout(layout), dy(dy), x(x), parts(parts), vectors(group_in() > lanes<T> ? kTileVectors : 1),
+        images(clamp(kDepth<T> / (plane() ? plane() : 1), 1, g.n)), chunks(chunks),
+        // Each item packs dy for itself, which 9 taps of a block repay.
+        blocks_per_item(clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())) {}
+
+  int64_t group_in() const { return g.c / g.groups; }
+  int64_t group_out() const { return g.k / g.groups; }
+  int64_t plane() const { return layout.p.grid(); }
+  int64_t width() const { return vectors * lanes<T>; }
+  int64_t blocks() const { return (group_in() + width() - 1) / width(); }
+  int64_t columns() const { return blocks() * layout.p.taps() * width(); }
+  int64_t size() const { return chunks * g.k * columns(); }
+  int64_t items_per_group() const { return (blocks() + blocks_per_item - 1) / blocks_per_item; }
+  int64_t image_copy() const { return layout.channel_size() * width(); }
+  int64_t copy_size() const { return images * blocks_per_item * image_copy() + kTileCols<T>; }
+  size_t scratch() const {
+    return size_t(copy_size() + group_out() * kDepth<T>) * sizeof(T) +
+           size_t(kDepth<T> + LanePlaces::values(layout)) * sizeof(int32_t);
+  }
+  bool preferred() const {
+    const int64_t c = group_in();
+    return 4 * c >= 3 * blocks() * width() && group_out() >= 8 && g.n * plane() >= 64 &&
+           copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
+  }
+
+  // parts[chunk][k of the group][some blocks] = sum over the chunk's images
+  void item(int64_t chunk, int64_t group, int64_t which, void* memory) const {
+    T* copy = static_cast<T*>(memory);
+    T* packed = copy + copy_size();
+    int32_t* offset = reinterpret_cast<int32_t*>(packed + group_out() * kDepth<T>);
+    const LanePlaces places(layout, offset + kDepth<T>);
+    zero_run(copy, copy_size());
+    const int64_t b0 = which * blocks_per_item, b1 = clamp(blocks(), b0, b0 + blocks_per_item);
+    const int64_t first = g.n * chunk / chunks, last = g.n * (chunk + 1) / chunks;
+    T* out = parts + (chunk * g.k + group * group_out()) * columns();
+    for (int64_t image = first; image < last; image += images) {
+      const int64_t count = clamp(last - image, 1, images), pixels = count * plane();
+      fill(image, count, group, b0, b1, places, copy);
+      const int64_t pieces = (pixels + kDepth<T> - 1) / kDepth<T>;
+      for (int64_t piece = 0; piece < pieces; ++piece) {
+        const int64_t r0 = pixels * piece / pieces, r1 = pixels * (piece + 1) / pieces;
+        pack_pixels(image, group, r0, r1, packed);
+        for (int64_t r = r0; r < r1; ++r)
+          offset[r - r0] = int32_t(divide(r, plane()) * blocks_per_item * image_copy() + places.from[r % plane()] * width());
+        product(b0, b1, r1 - r0, packed, copy, offset, out, image > first || piece > 0);
+      }
+    }
+    if (first == last)
+      for (int64_t k = 0; k < group_out(); ++k)
+        zero_run(out + k * columns() + b0 * layout.p.taps() * width(), (b1 - b0) * layout.p.taps() * width());
+  }
+
+ private:
+  void fill(int64_t image, int64_t count, int64_t group, int64_t b0, int64_t b1, const LanePlaces& places, T* copy) const {
+    const int64_t in_plane = layout.p.in_plane();
+    for (int64_t i = 0; i < count; ++i)
+      for (int64_t b = b0; b < b1; ++b) {
+        const T* from = x + ((image + i) * g.c + group * group_in() + b * width()) * in_plane;
+        T* to = copy + (i * blocks_per_item + b - b0) * image_copy();
+        const int64_t channels = clamp(group_in() - b * width(), 0, width());
+        if (vectors == 1)
+          copy_lanes<T, 1>(from, channels, in_plane, 1, in_plane, places.in, 0, to);
+        else
+          copy_lanes<T, kTileVectors>(from, channels, in_plane, 1, in_plane, places.in, 0, to);
+      }
+  }
+
+  // Slivers of dy for pixels r0..r1 of the images, a row block after the other, as outer_tile wants its A.
+  void pack_pixels(int64_t image, int64_t group, int64_t r0, int64_t r1, T* packed) const {
+    const RowBlocks rows(group_out());
+    for (int64_t block = 0; block < rows.count; ++block) {
+      const int64_t k0 = rows.begin(block), size = rows.size(block);
+      T* sliver = packed + k0 * (r1 - r0);
+      for (int64_t r = r0; r < r1;) {
+        const int64_t i = divide(r, plane()), at = r - i * plane(), run = clamp(plane() - at, 1, r1 - r);
+        turn(dy + ((image + i) * g.k + group * group_out() + k0) * plane() + at, plane(), size, run, sliver, size);
+        sliver += run * size;
+        r += run;
+      }
+    }
+  }
+
+  void product(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const T* copy, const int32_t* offset, T* out,
+               bool accumulate) const {
+    const RowBlocks rows(group_out());
+    const int64_t taps = layout.p.taps();
+    // A column vector is (block, tap, vector of the block); those of a tile need not lie side by side.
+    const int64_t q0 = b0 * taps * vectors, q1 = b1 * taps * vectors;
+    int64_t q = q0;
+    for (; q + kTileVectors <= q1; q += kTileVectors)
+      tiles<kTileVectors>(rows, q, b0, pixels, packed, copy, offset, out, accumulate);
+    for (; q < q1; ++q) tiles<1>(rows, q, b0, pixels, packed, copy, offset, out, accumulate);
+  }
+
+  template <int V>
+  void tiles(const RowBlocks& rows, int64_t q, int64_t b0, int64_t pixels, const T* packed, const T* copy,
+             const int32_t* offset, T* out, bool accumulate) const {
+    Columns<T, V> tile;
+    tile.offset = offset;
+    tile.ldc = columns();
+    for (int v = 0; v < V; ++v) {
+      const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / layout.p.taps();
+      tile.b[v] = copy + (block - b0) * image_copy() + layout.tap_distance(tap % layout.p.taps()) * width() + vector * lanes<T>;
+      tile.c[v] = out + (q + v) * lanes<T>;
+      tile.size[v] = lanes<T>;
+    }
+    for (int64_t block = 0; block < rows.count; ++block) {
+      const int64_t k0 = rows.begin(block);
+      outer_tile_for<T, V>(rows.size(block))(pixels, packed + k0 * pixels, tile, k0, accumulate, nullptr);
+    }
+  }
+};
+
+// dweight[k][c][t] = sum over chunks, in order, of parts[chunk][k][c / width][t][c % width]
+template <class T>
+void add_channel_parts(const ChannelWeight<T>& problem, T* dweight) {
+  const int64_t taps = problem.layout.p.taps(), channels = problem.group_in(), width = problem.width();
+  const int64_t columns = problem.columns(), stride = problem.g.k * columns;
+  parallel_for(problem.g.k, double(problem.size()) * 0.3, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k)
+      for (int64_t b = 0; b < problem.blocks(); ++b)
+        for (int64_t t = 0; t < taps; ++t) {
+          const T* from = problem.parts + k * columns + (b * taps + t) * width;
+          const int64_t count = clamp(channels - b * width, 0, width);
+          T* to = dweight + (k * channels + b * width) * taps + t;
+          for (int64_t c = 0; c < count; ++c) {
+            T sum = from[c];
+            for (int64_t s = 1; s < problem.chunks; ++s) sum += from[s * stride + c];
+            to[c * taps] = sum;
+          }
+        }
+  });
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA

@@ -1,0 +1,53 @@
+// Copies in which lanes run across images or channels: values at one position lie side by side.
+#pragma once
+#include "../simd/transpose.h"
+#include "conv_layout.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Positions of one plane: where input position i lies in a channel of the copy (-1 where no tap reads it), from where
+// output position g of the grid reads, and where it goes in the output plane.
+struct LanePlaces {
+  int32_t *in, *from, *to;
+
+  static int64_t values(const PaddedLayout& l) { return l.p.in_plane() + 2 * l.p.grid(); }
+  LanePlaces(const PaddedLayout& l, int32_t* memory)
+      : in(memory), from(memory + l.p.in_plane()), to(from + l.p.grid()) {
+    const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
+    int32_t* next = in;
+    for (int64_t d = 0; d < D.in; ++d)
+      for (int64_t h = 0; h < H.in; ++h)
+        for (int64_t w = 0; w < W.in; ++w) *next++ = l.position(d, h, w);
+    int64_t g = 0;
+    for (int64_t d = 0; d < D.grid; ++d)
+      for (int64_t h = 0; h < H.grid; ++h)
+        for (int64_t w = 0; w < W.grid; ++w, ++g) {
+          from[g] = int32_t((d * l.extent[1] + h) * l.extent[2] + w);
+          to[g] = int32_t(((D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step) * W.out_size +
+                          W.out_begin + w * W.out_step);
+        }
+  }
+};
+
+// copy[(c * channel_size + place[i]) * V * lanes + n] = x[n * image_stride + c * plane + i]; images that aren't there are 0.
+template <class T, int V>
+void copy_lanes(const T* x, int64_t images, int64_t image_stride, int64_t channels, int64_t plane, const int32_t* place,
+                int64_t channel_size, T* copy) {
+  constexpr int64_t L = lanes<T>;
+  for (int64_t c = 0; c < channels; ++c, x += plane, copy += channel_size * V * L)
+    for (int64_t i0 = 0; i0 < plane; i0 += L) {
+      const int size = int(plane - i0 < L ? plane - i0 : L);
+      for (int v = 0; v < V; ++v) {
+        const int64_t count = clamp(images - v * L, 0, L);
+        Vec<T> t[L] = {};
+        for (int64_t n = 0; n < count; ++n) t[n] = load_n(x + (v * L + n) * image_stride + i0, size);
+        transpose<T>(t);
+        for (int i = 0; i < size; ++i)
+          if (place[i0 + i] >= 0) store(copy + (place[i0 + i] * V + v) * L, t[i]);
+      }
+    }
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
