@@ -1,6 +1,9 @@
 """A residual network on the handwritten digits of scikit-learn.
 
 python examples/residual_digits.py [--epochs 20] [--seed 0]
+
+Trained on the 1438 other images for 20 epochs it named 98.9 to 99.4 % of the 359 test images right: 99.2, 98.9, 99.2, 99.4
+and 99.2 % with the seeds 0 to 4. One image is 0.3 %.
 """
 
 from __future__ import annotations
