@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness import Sample
-from samples import Values, conv_sample, conv_transpose_sample
+from samples import Values
+from samples_conv import conv_sample, conv_transpose_sample
 
 
 def product(**choices: Any) -> Iterator[dict[str, Any]]:

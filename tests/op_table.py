@@ -3,7 +3,7 @@
 A row gives
   name       in `fastnn.functional`; benchmarks use the same name
   args       the arrays that gradients are taken of, in the order that samples give them
-  samples    the shapes and arguments that hurt (`samples`, `samples_norm`)
+  samples    the shapes and arguments that hurt (`samples`, `samples_conv`, `samples_norm`)
   bound      the tolerance, a formula of eps, reduction length and magnitude (`tolerances`)
   call       how to call it, where that is not ``F.name(*arrays, **options)``
   backward   the public backward, ``(dy, y, arrays, options) -> gradients``, where there is one
@@ -24,6 +24,7 @@ import fastnn as fnn
 import fastnn.functional as F
 import grid
 import samples
+import samples_conv
 import samples_norm
 import samples_rnn
 import tolerances
@@ -125,8 +126,9 @@ def _step(name: str, *state: str) -> Op:
 
 
 def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases: Any = None) -> Op:
+    rows = getattr(samples_conv if name.startswith("conv") else samples, name)
     return Op(
-        name, args, getattr(samples, name), tolerances.products, backward=backward,
+        name, args, rows, tolerances.products, backward=backward,
         backward_name=name + "_backward" if backward else "", grid=cases,
     )  # fmt: skip
 

@@ -181,6 +181,36 @@ def conv_geometry(
     return Conv(n, c, k, groups, size, out, kernel, strides, low, dilations)
 
 
+def _transposed_axes(
+    op: str,
+    x: Shape,
+    kernel: tuple[int, ...],
+    stride: PerAxis,
+    padding: Padding,
+    output_padding: PerAxis,
+    dilation: PerAxis,
+) -> tuple[list[_Axis], list[int]]:
+    """The three axes of a transposed convolution of x (n, c, *out), and the extents of its result before it is cropped."""
+    rank = len(kernel)
+    axes, extents = [_Axis(1, 1, 1, 1, 0, 0)] * (3 - rank), [1] * (3 - rank)
+    per_axis = (_tuple(v, rank) for v in (stride, dilation, output_padding))
+    for i, (out, f, s, d, extra) in enumerate(zip(x[2:], kernel, *per_axis, strict=True)):
+        low, high = _sides(padding, out, f, s, d, i)
+        where = f"along {spatial_axes(rank)[i]} for x of shape {x}"
+        if extra >= max(s, d):
+            raise ValueError(
+                f"{op}: output_padding {output_padding} must be smaller than stride {stride} or dilation {dilation} {where}"
+            )
+        extent = (out - 1) * s + d * (f - 1) + extra + 1
+        if extent > MAX_EXTENT:
+            raise ValueError(f"{op}: the result {where} is larger than 2**31 - 1")
+        if extent - low - high < 1:
+            raise ValueError(f"{op}: padding {low} + {high} leaves nothing of the {extent} outputs {where}")
+        axes.append(_Axis(out, f, s if out > 1 else 1, d if f > 1 else 1, low, high))
+        extents.append(extent)
+    return axes, extents
+
+
 @lru_cache(maxsize=1024)
 def conv_transpose_geometry(
     op: str,
@@ -205,34 +235,12 @@ def conv_transpose_geometry(
         raise ValueError(f"{op}: groups={groups} does not divide the channels of x {x}")
     if weight[0] != x[1]:
         raise ValueError(f"{op}: weight of shape {weight} takes {weight[0]} channels, but x of shape {x} has {x[1]}")
-    axes, sizes, whole = [_Axis(1, 1, 1, 1, 0, 0)] * (3 - rank), [1] * (3 - rank), [1] * (3 - rank)
-    per_axis = zip(
-        x[2:], weight[2:], *(_tuple(v, rank) for v in (stride, dilation, output_padding)), strict=True
-    )  # fmt: skip
-    for i, (out, f, s, d, extra) in enumerate(per_axis):
-        low, high = _sides(padding, out, f, s, d, i)
-        if extra >= max(s, d):
-            raise ValueError(
-                f"{op}: output_padding {output_padding} must be smaller than stride {stride} or dilation {dilation} "
-                f"along {spatial_axes(rank)[i]}, x of shape {x}"
-            )
-        extent = (out - 1) * s + d * (f - 1) + extra + 1
-        if extent > MAX_EXTENT:
-            raise ValueError(
-                f"{op}: the result along {spatial_axes(rank)[i]} for x of shape {x} is larger than 2**31 - 1"
-            )
-        if extent - low - high < 1:
-            raise ValueError(
-                f"{op}: padding {low} + {high} leaves nothing of the {extent} outputs along {spatial_axes(rank)[i]} "
-                f"for x of shape {x}"
-            )
-        axes.append(_Axis(out, f, s if out > 1 else 1, d if f > 1 else 1, low, high))
-        sizes.append(extent - low - high)
-        whole.append(extent)
-    out_, kernel, strides, dilations, lows, _ = (_triple(v) for v in zip(*axes, strict=True))
+    axes, extents = _transposed_axes(op, x, weight[2:], stride, padding, output_padding, dilation)
+    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
     channels = weight[1] * groups
-    limited(op, "the result before it is cropped", x[0], channels, *whole)
-    return Conv(x[0], channels, x[1], groups, _triple(sizes), out_, kernel, strides, lows, dilations)
+    limited(op, "the result before it is cropped", x[0], channels, *extents)
+    size = _triple(extent - lo - hi for extent, lo, hi in zip(extents, low, high, strict=True))
+    return Conv(x[0], channels, x[1], groups, size, out, kernel, strides, low, dilations)
 
 
 @lru_cache(maxsize=1024)

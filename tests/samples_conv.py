@@ -1,0 +1,162 @@
+"""Sample generators of the op table, continued: convolution and transposed convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harness import Sample
+from samples import Values
+
+# ---- convolution --------------------------------------------------------------------------------------------------
+
+
+def conv_sample(
+    v: Values, x: tuple[int, ...], k: int, kernel: tuple[int, ...], bias: bool = True, **options: Any
+) -> Sample:
+    c = x[1] // options.get("groups", 1)
+    return Sample((v.normal(*x), v.normal(k, c, *kernel), v.normal(k) if bias else None), options)
+
+
+def conv1d() -> list[Sample]:
+    v = Values("conv1d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1), 1, (1,), {}),
+        ((2, 3, 5), 4, (3,), {}),
+        ((2, 3, 7), 5, (7,), {}),
+        ((0, 3, 8), 4, (3,), {}),
+        ((2, 4, 17), 6, (3,), {"stride": 2, "padding": 1}),
+        ((1, 4, 33), 4, (5,), {"groups": 4, "padding": "same"}),
+        ((3, 6, 31), 9, (4,), {"groups": 3, "dilation": 3, "padding": "full"}),
+        ((1, 2, 128), 3, (3,), {"stride": 2, "padding": "same"}),
+        ((2, 2, 9), 3, (2,), {"stride": 3, "padding": ((0, 2),)}),
+        ((2, 70, 40), 65, (3,), {"padding": 1}),
+        ((1, 3, 400), 2, (9,), {"dilation": 20, "padding": "valid"}),
+    ]
+    return [conv_sample(v, x, k, f, bias=i % 3 != 2, **o) for i, (x, k, f, o) in enumerate(rows)]
+
+
+def conv2d() -> list[Sample]:
+    v = Values("conv2d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1), 1, (1, 1), {}),
+        ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
+        ((1, 1, 5, 5), 1, (5, 5), {}),
+        ((2, 3, 8, 8), 4, (3, 3), {"padding": 1}),
+        ((2, 1, 28, 28), 8, (3, 3), {"padding": 1}),
+        ((1, 3, 32, 32), 16, (3, 3), {"padding": 1}),
+        ((2, 16, 15, 17), 16, (3, 3), {"padding": 1}),
+        ((2, 17, 16, 33), 19, (3, 3), {"padding": (1, 0)}),
+        ((1, 5, 1, 64), 7, (1, 3), {"padding": "same"}),
+        ((1, 5, 65, 1), 7, (3, 1), {"stride": (2, 1)}),
+        ((3, 8, 9, 9), 12, (1, 1), {}),
+        ((2, 33, 14, 14), 65, (1, 1), {"stride": 2}),
+        ((2, 64, 7, 7), 48, (1, 1), {}),
+        ((1, 3, 40, 40), 20, (7, 7), {"stride": 2, "padding": 3}),
+        ((2, 4, 11, 13), 6, (2, 4), {"stride": (3, 2), "padding": ((0, 1), (2, 1))}),
+        ((2, 4, 11, 13), 6, (3, 2), {"stride": 4, "padding": "full"}),
+        ((2, 4, 12, 12), 6, (3, 3), {"dilation": 2, "padding": 2}),
+        ((2, 4, 20, 9), 6, (3, 3), {"dilation": (5, 2), "stride": (1, 2), "padding": (4, 1)}),
+        ((2, 6, 10, 11), 6, (3, 3), {"groups": 6, "padding": 1}),
+        ((2, 6, 10, 35), 12, (3, 3), {"groups": 6, "padding": 1, "stride": 2}),
+        ((2, 6, 9, 9), 10, (3, 3), {"groups": 2, "padding": "same"}),
+        ((1, 40, 5, 5), 8, (3, 3), {"groups": 8, "dilation": 2, "padding": "same"}),
+        ((2, 16, 32, 32), 16, (3, 3), {"padding": 1}),
+        ((1, 130, 9, 9), 70, (3, 3), {"padding": 1}),
+        ((9, 65, 7, 7), 130, (3, 3), {"padding": 1}),
+        ((1, 2, 4, 4), 3, (3, 3), {"padding": 6}),
+        ((1, 2, 300, 3), 3, (3, 3), {"padding": 1}),
+        ((1, 2, 3, 300), 3, (3, 3), {"padding": 1, "stride": (1, 3)}),
+        ((5, 2, 6, 6), 3, (2, 2), {"stride": 7}),
+    ]
+    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+    x = v.normal(2, 3, 18, 18)
+    x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 17, 17] = np.nan, np.inf, 1e-40
+    return [*samples, Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True)]
+
+
+def conv3d() -> list[Sample]:
+    v = Values("conv3d")
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1, 1), 1, (1, 1, 1), {}),
+        ((0, 2, 3, 4, 4), 3, (3, 3, 3), {"padding": 1}),
+        ((2, 3, 4, 7, 9), 4, (3, 3, 3), {"padding": 1}),
+        ((1, 16, 5, 8, 17), 16, (3, 3, 3), {"padding": "same"}),
+        ((2, 3, 6, 9, 10), 5, (3, 2, 4), {"stride": (2, 3, 1), "padding": (1, 0, 2)}),
+        ((1, 4, 7, 8, 6), 6, (2, 3, 2), {"dilation": (3, 2, 1), "groups": 2, "padding": ((1, 2), (0, 1), (2, 0))}),
+        ((2, 4, 5, 5, 33), 8, (1, 3, 3), {"groups": 4, "padding": "full", "stride": 2}),
+        ((3, 17, 4, 3, 5), 33, (1, 1, 1), {"stride": (1, 2, 2)}),
+        ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
+        ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes slab by slab
+    ]
+    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+    x = v.normal(1, 2, 4, 5, 18)
+    x[0, 1, 2, 3, 4], x[0, 0, 0, 0, 0], x[0, 1, 3, 4, 17] = np.nan, np.inf, 1e-40
+    return [*samples, Sample((x, v.positive(3, 2, 2, 3, 3), v.normal(3)), {"padding": 1}, special=True)]
+
+
+# ---- transposed convolution: stride phases with and without taps, outputs beyond the last tap, crops ------------------
+
+
+def conv_transpose_sample(
+    v: Values, x: tuple[int, ...], k: int, kernel: tuple[int, ...], bias: bool = True, **options: Any
+) -> Sample:
+    weight = (x[1], k // options.get("groups", 1), *kernel)
+    return Sample((v.normal(*x), v.normal(*weight), v.normal(k) if bias else None), options)
+
+
+def _conv_transpose(name: str, rows: list[tuple[Any, ...]]) -> list[Sample]:
+    v = Values(name)
+    return [conv_transpose_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+
+
+def conv_transpose1d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1), 1, (1,), {}),
+        ((2, 3, 5), 4, (3,), {}),
+        ((0, 3, 8), 4, (3,), {"stride": 2}),
+        ((2, 4, 17), 6, (4,), {"stride": 2, "padding": 1}),
+        ((1, 4, 33), 8, (5,), {"groups": 4, "padding": 2}),
+        ((2, 2, 9), 3, (2,), {"stride": 5, "output_padding": 4}),
+        ((2, 2, 7), 3, (2,), {"dilation": 4, "output_padding": 3, "padding": ((0, 2),)}),
+        ((2, 70, 20), 65, (3,), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((1, 3, 1), 2, (3,), {"stride": 40, "padding": 1}),
+        ((1, 2, 6), 2, (3,), {"padding": 3}),
+    ]
+    return _conv_transpose("conv_transpose1d", rows)
+
+
+def conv_transpose2d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1), 1, (1, 1), {}),
+        ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
+        ((2, 3, 8, 8), 4, (2, 2), {"stride": 2}),
+        ((2, 3, 8, 9), 4, (3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+        ((1, 16, 7, 7), 16, (4, 4), {"stride": 2, "padding": 1}),
+        ((2, 17, 6, 18), 33, (3, 3), {"padding": 1}),
+        ((1, 4, 5, 6), 6, (1, 2), {"stride": (3, 2), "groups": 2}),
+        ((2, 6, 5, 6), 6, (3, 3), {"groups": 6, "stride": 2, "padding": ((0, 1), (1, 2))}),
+        ((1, 5, 4, 9), 7, (3, 2), {"dilation": (2, 3), "stride": (1, 2), "output_padding": (1, 2)}),
+        ((2, 64, 4, 4), 32, (4, 4), {"stride": 2, "padding": 1}),
+        ((1, 2, 3, 40), 3, (2, 3), {"stride": (7, 1), "padding": (0, 3)}),
+    ]
+    samples = _conv_transpose("conv_transpose2d", rows)
+    v = Values("conv_transpose2d special")
+    x = v.normal(2, 3, 9, 9)
+    x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 8, 8] = np.nan, np.inf, 1e-40
+    options = {"stride": 2, "padding": 1}
+    return [*samples, Sample((x, v.positive(3, 5, 3, 3), v.normal(5)), options, special=True)]
+
+
+def conv_transpose3d() -> list[Sample]:
+    rows: list[tuple[Any, ...]] = [
+        ((1, 1, 1, 1, 1), 1, (1, 1, 1), {}),
+        ((0, 2, 2, 3, 3), 3, (3, 3, 3), {}),
+        ((2, 3, 2, 4, 5), 4, (2, 2, 2), {"stride": 2}),
+        ((1, 8, 3, 4, 9), 6, (3, 3, 3), {"stride": (1, 2, 2), "padding": 1, "output_padding": (0, 1, 1)}),
+        ((1, 4, 3, 5, 4), 6, (2, 1, 3), {"groups": 2, "dilation": (2, 1, 3), "padding": ((1, 0), (0, 0), (2, 1))}),
+        ((2, 3, 2, 2, 2), 3, (1, 2, 1), {"stride": (3, 2, 4), "groups": 3}),
+        ((1, 16, 9, 30, 48), 2, (3, 1, 2), {"stride": (2, 1, 2), "padding": (1, 0, 0)}),  # goes slab by slab
+    ]
+    return _conv_transpose("conv_transpose3d", rows)
