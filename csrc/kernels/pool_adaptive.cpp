@@ -14,14 +14,19 @@ namespace {
 // Nanoseconds per element of x, out of cache; they only decide when a second thread is woken.
 constexpr double kCost = 0.15, kMaxCost = 0.4;
 
-// The best so far of a window: the first of equals, the first NaN before all. position < 0: none yet.
+// The best so far of a window: the first of equals, the first NaN before all.
 template <class T>
 struct Best {
-  T value = 0;
-  int64_t position = -1;
+  T value;
+  int64_t position;
+  // An element beyond all before.
+  FASTNN_INLINE void next(T v, int64_t at) {
+    if (v <= value) return;  // nearly always: one comparison
+    if (v > value || (v != v && value == value)) value = v, position = at;
+  }
+  // An element anywhere.
   FASTNN_INLINE void offer(T v, int64_t at) {
-    if (position < 0 || v > value || (v != v && value == value) ||
-        (at < position && (v == value || (v != v && value != value))))
+    if (v > value || (v != v && value == value) || (at < position && (v == value || (v != v && value != value))))
       value = v, position = at;
   }
 };
@@ -37,7 +42,7 @@ FASTNN_INLINE void offer_run(Best<T>& best, const T* x, int64_t at, int64_t n) {
     for (i = L; i + L <= n; i += L) take_larger<T>(value, block, load(x + i), splat<T>(i / L));
     for (int lane = 0; lane < L; ++lane) best.offer(value[lane], at + block[lane] * L + lane);
   }
-  for (; i < n; ++i) best.offer(x[i], at + i);
+  for (; i < n; ++i) best.next(x[i], at + i);
 }
 
 }  // namespace
@@ -63,9 +68,10 @@ void adaptive_max_pool_forward(AdaptivePool g, const T* x, T* y, int32_t* index)
       const T* from = x + plane * image;
       const Range d = box(g, 0, od), h = box(g, 1, oh);
       for (int64_t ow = 0; ow < g.out[2]; ++ow) {
-        Best<T> best;
-        box_runs(g, from, d, h, box(g, 2, ow),
-                 [&](const T* run, int64_t n) { offer_run(best, run, run - from, n); });
+        const Range w = box(g, 2, ow);
+        const int64_t first = (d.begin * g.size[1] + h.begin) * g.size[2] + w.begin;
+        Best<T> best{from[first], first};
+        box_runs(g, from, d, h, w, [&](const T* run, int64_t n) { offer_run(best, run, run - from, n); });
         y[at + ow] = best.value;
         index[at + ow] = int32_t(best.position);
       }
