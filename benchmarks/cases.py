@@ -279,6 +279,50 @@ def _cross_entropy(library: Any) -> Work:
     return Work(forward, library.vjp(call, [logits], np.ones((), np.float32)))
 
 
+def _loss(op: str, label: str, shape: tuple[int, ...], target: np.ndarray, moved: int, **options: Any) -> Case:
+    """``moved``: values per score that the loss reads; the gradient writes one more."""
+
+    def build(library: Any) -> Work:
+        x, t = _normal(*shape), library.array(target)
+
+        def call(F: Any, a: Any) -> Any:
+            return getattr(F, op)(a, t, **options)
+
+        given = library.array(x)
+        return Work(library.quiet(lambda: call(library.F, given)), library.vjp(call, [x], np.ones((), np.float32)))
+
+    size = FLOAT * float(prod(shape))
+    return Case(op, label, build, bytes=(moved * size, (moved + 1) * size), directions=("forward", "backward"))
+
+
+PAIRS = (1000, 1000)
+WANTED = np.random.default_rng(1).random(PAIRS, dtype=np.float32)
+SIGNS = np.sign(WANTED - np.float32(0.5)) + (WANTED == 0.5)
+LOSSES += [
+    _loss("cross_entropy", "probabilities 256×1000", (256, 1000), WANTED[:256], 2),
+    _loss("mse_loss", "1000×1000", PAIRS, WANTED, 2),
+    _loss("l1_loss", "1000×1000", PAIRS, WANTED, 2),
+    _loss("huber_loss", "1000×1000", PAIRS, WANTED, 2),
+    _loss("binary_cross_entropy_with_logits", "1000×1000", PAIRS, WANTED, 2),
+    _loss("kl_div", "1000×1000", PAIRS, WANTED, 2, reduction="sum"),
+    _loss("nll_loss", "256×1000", (256, 1000), LABELS, 0),
+    _loss("multi_margin_loss", "256×1000", (256, 1000), LABELS, 1),
+]
+
+
+def _hinge(library: Any) -> Work:
+    x, t = _normal(*PAIRS), library.array(SIGNS)
+
+    def call(F: Any, a: Any) -> Any:
+        return F.hinge_loss(a, t) if isinstance(F, ModuleType) else F.relu(1 - t * a).mean()
+
+    given = library.array(x)
+    return Work(library.quiet(lambda: call(library.F, given)), library.vjp(call, [x], np.ones((), np.float32)))
+
+
+LOSSES.append(Case("hinge_loss", "1000×1000", _hinge, bytes=(8e6, 12e6), directions=("forward", "backward")))
+
+
 def _dropout(op: str, shape: tuple[int, ...]) -> Case:
     def build(library: Any) -> Work:
         x, function = library.array(_normal(*shape)), getattr(library.F, op)

@@ -33,6 +33,11 @@ _entropy = {
 }  # fmt: skip
 
 
+_binary = {
+    "x": _f(3), "target": np.ones(3, np.float32), "weight": _f(3), "reduction": "mean", "pos_weight": _f(1),
+}  # fmt: skip
+
+
 def _step(*state: str, **numbers: Any) -> dict[str, Any]:
     return {**{name: _f(3, 2) for name in ("param", "grad", *state)}, **numbers}
 
@@ -148,6 +153,18 @@ LEGAL: dict[str, dict[str, Any]] = {
     "local_response_norm_backward": {"dy": _x4, "x": _x4, **_response},
     "cross_entropy": _entropy,
     "cross_entropy_backward": {**_entropy, "dloss": None},
+    "mse_loss": {"x": _x4, "target": _x4, "reduction": "mean"},
+    "mse_loss_backward": {"x": _x4, "target": _x4, "reduction": "none", "dloss": _x4},
+    "l1_loss": {"x": _x4, "target": _x4, "reduction": "none"},
+    "huber_loss": {"x": _x4, "target": _x4, "delta": 1.0, "reduction": "sum"},
+    "hinge_loss": {"x": _f(3), "target": np.ones(3, np.float32), "margin": 1.0, "reduction": "mean"},
+    "kl_div": {"x": _f(3), "target": np.ones(3, np.float32), "reduction": "batchmean", "log_target": False},
+    "binary_cross_entropy_with_logits": _binary,
+    "binary_cross_entropy_with_logits_backward": {**_binary, "dloss": None},
+    "nll_loss": {"x": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean"},
+    "multi_margin_loss": {
+        "x": _f(3, 4), "target": _class, "p": 2, "margin": 1.0, "weight": _f(4), "reduction": "mean",
+    },
     "dropout": {"x": _x4, "p": 0.5, "training": True, "rng": 0},
     "dropout1d": {"x": _x3, "p": 0.5, "training": True, "rng": 0},
     "dropout2d": {"x": _x4, "p": 0.5, "training": True, "rng": 0},

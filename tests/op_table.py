@@ -25,9 +25,11 @@ import fastnn.functional as F
 import grid
 import samples
 import samples_conv
+import samples_loss
 import samples_norm
 import samples_rnn
 import tolerances
+import tolerances_loss
 import tolerances_rnn
 from harness import Op
 
@@ -87,6 +89,18 @@ def _lp_pool_backward(name: str) -> Backward:
 
 def _cross_entropy_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
     return (F.cross_entropy_backward(*arrays, dloss=dy, **options),)
+
+
+def _bce_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    return (F.binary_cross_entropy_with_logits_backward(*arrays, dloss=dy, **options),)
+
+
+def _of_pair(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    dx = F.mse_loss_backward(*arrays, dloss=dy, **options)
+    return dx, -dx
+
+
+_mse_backward = {"backward": _of_pair, "backward_name": "mse_loss_backward"}
 
 
 def _batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, **options: Any) -> Any:
@@ -207,6 +221,16 @@ OPS = [
     _elementwise("log_softmax", tolerances.log_softmax, samples_norm.softmax, _of_y),
     Op("cross_entropy", ("logits",), samples_norm.cross_entropy, tolerances.cross_entropy,
        backward=_cross_entropy_backward, backward_name="cross_entropy_backward"),
+    *(
+        Op(name, ("x", "target"), getattr(samples_loss, name), tolerances_loss.pair_loss, **columns)
+        for name, columns in (("mse_loss", _mse_backward), ("l1_loss", {}), ("huber_loss", {}))
+    ),
+    Op("binary_cross_entropy_with_logits", ("x",), samples_loss.binary_cross_entropy_with_logits,
+       tolerances_loss.pair_loss, backward=_bce_backward, backward_name="binary_cross_entropy_with_logits_backward"),
+    Op("hinge_loss", ("x",), samples_loss.hinge_loss, tolerances_loss.pair_loss),
+    Op("kl_div", ("x",), samples_loss.kl_div, tolerances_loss.pair_loss),
+    Op("nll_loss", ("x",), samples_loss.nll_loss, tolerances_loss.nll_loss),
+    Op("multi_margin_loss", ("x",), samples_loss.multi_margin_loss, tolerances_loss.multi_margin_loss),
     Op("dropout", ("x",), samples_norm.dropout, tolerances.scaled, torch=False, gradcheck=False),
     *(
         Op(name, ("x",), getattr(samples_norm, name), tolerances.scaled, torch=False, gradcheck=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import samples_loss
 from harness import Sample
 from samples import EDGES, Values
 
@@ -164,6 +165,7 @@ def cross_entropy() -> list[Sample]:
         Sample((v.normal(0, 5),), {"target": target[:0], "reduction": "sum"}),
         Sample((v.normal(0, 5),), {"target": target[:0], "reduction": "none"}),
     ]
+    samples += samples_loss.soft_cross_entropy()
     nan = v.normal(6, 5)
     nan[1, 2], nan[3, 0] = np.nan, np.inf
     return [*samples, Sample((nan,), {"target": target, "reduction": "none"}, special=True)]

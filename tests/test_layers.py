@@ -367,5 +367,5 @@ def test_element_losses(make, f):
     np.testing.assert_allclose(make("sum")(fnn.tensor(output), target).data, values.sum(), rtol=1e-14)
     np.testing.assert_array_equal(make("none")(output, target), values)
     assert gradcheck(make(), output, target)
-    with pytest.raises(ValueError, match=r"output has shape \(4, 3\) but target \(4,\)"):
+    with pytest.raises(ValueError, match=r"target must have shape \(4, 3\), got \(4,\)"):
         make()(output, target[:, 0])

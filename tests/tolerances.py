@@ -192,14 +192,19 @@ def cross_entropy(op: Op, sample: Sample, truth: Results, eps: float) -> Results
         return {}
     n, classes = logits.shape[0], logits.shape[1]
     x = np.moveaxis(logits.reshape(n, classes, -1), 1, 2).reshape(-1, classes)
-    target = options["target"].reshape(-1)
     weight = options.get("weight")
     weight = np.ones(classes) if weight is None else weight
-    kept = target != options.get("ignore_index", -100)
     smoothing = options.get("label_smoothing", 0.0)
     q = (smoothing / classes) * np.ones_like(x)
-    q[np.arange(x.shape[0]), np.where(kept, target, 0)] += 1 - smoothing
-    q *= weight * kept[:, None]
+    soft = options["target"].dtype.kind == "f"
+    if soft:
+        q += (1 - smoothing) * np.moveaxis(options["target"].reshape(n, classes, -1), 1, 2).reshape(-1, classes)
+        q *= weight
+    else:
+        target = options["target"].reshape(-1)
+        kept = target != options.get("ignore_index", -100)
+        q[np.arange(x.shape[0]), np.where(kept, target, 0)] += 1 - smoothing
+        q *= weight * kept[:, None]
 
     top = x.max(1, keepdims=True, initial=-np.inf)
     y = np.exp(x - top)
@@ -209,10 +214,12 @@ def cross_entropy(op: Op, sample: Sample, truth: Results, eps: float) -> Results
     loss, error = (q * np.abs(lse - x)).sum(1), (q * magnitude).sum(1) * walk(classes)
 
     reduction = options.get("reduction", "mean")
-    count = weight[np.where(kept, target, 0)] @ kept if reduction == "mean" else 1.0
+    count = 1.0
+    if reduction == "mean":
+        count = float(x.shape[0]) if soft else weight[np.where(kept, target, 0)] @ kept
     shape = truth["y"].shape
     dy = np.abs(gradient_for(shape, np.float64)).reshape(-1, 1) / count
-    terms = y * q.sum(1, keepdims=True) * (magnitude + walk(classes)) + 4 * q
+    terms = y * q.sum(1, keepdims=True) * (magnitude + 2 * walk(classes)) + 4 * q
     dx = np.moveaxis((dy * terms).reshape(n, -1, classes), 2, 1).reshape(logits.shape)
     if reduction == "none":
         return {"y": (error + 2 * loss).reshape(shape), "dlogits": dx}

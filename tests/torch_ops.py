@@ -220,6 +220,27 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     return tf.log_softmax(x, axis)
 
 
+def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    loss = tf.relu(margin - target * x)
+    return loss if reduction == "none" else getattr(loss, reduction)()
+
+
+def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    if reduction == "mean":  # PyTorch warns that this is not the divergence
+        return tf.kl_div(x, target, reduction="none", log_target=log_target).mean()
+    return tf.kl_div(x, target, reduction=reduction, log_target=log_target)
+
+
+def binary_cross_entropy_with_logits(
+    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:  # fmt: skip
+    # PyTorch's own adds (1 - target) * x, which cancels on the negative side; test_losses compares with it.
+    on = target if pos_weight is None else pos_weight * target
+    loss = (1 - target) * tf.softplus(x, threshold=700) + on * tf.softplus(-x, threshold=700)
+    loss = loss if weight is None else weight * loss
+    return loss if reduction == "none" else getattr(loss, reduction)()
+
+
 def _take_step(optimizer: Any, param: Any, grad: Any, state: dict[str, Any]) -> None:
     optimizer.state[param].update(state)
     param.grad = grad

@@ -8,7 +8,19 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
 from .arrays import array, operand, same_dtype, shown
 from .geometry import AdaptivePool, Conv, Pool
-from .loss import CrossEntropy, Softmax, cross_entropy, softmax
+from .loss import (
+    CrossEntropy,
+    Softmax,
+    broadcast,
+    cross_entropy,
+    multi_margin_loss,
+    nll_loss,
+    pair,
+    reduction_of,
+    signs,
+    softmax,
+    within_unit,
+)
 from .norm import (
     GroupNorm,
     Norm,
@@ -65,6 +77,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_backward",
     "betas",
+    "broadcast",
     "conv",
     "conv_backward",
     "conv_transpose",
@@ -85,8 +98,11 @@ __all__ = [
     "local_response_norm",
     "matmul",
     "maxout",
+    "multi_margin_loss",
+    "nll_loss",
     "norm_backward",
     "operand",
+    "pair",
     "planes",
     "pool",
     "pool_backward",
@@ -98,13 +114,16 @@ __all__ = [
     "recurrent",
     "recurrent_gradients",
     "recurrent_saved",
+    "reduction_of",
     "rms_norm",
     "same_dtype",
     "sequence_lengths",
     "shown",
+    "signs",
     "softmax",
     "softplus",
     "states_before",
     "step_arrays",
     "step_count",
+    "within_unit",
 ]

@@ -156,7 +156,7 @@ def integer_array(op: str, name: str, value: Any) -> Array:
     return given
 
 
-def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int) -> tuple[Array, bool]:
+def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int | None) -> tuple[Array, bool]:
     """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored."""
     given = integer_array(op, "target", value)
     if given.shape != shape:
@@ -166,11 +166,12 @@ def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index:
         target = (given if plain else np.require(given, INT64, ("C", "A"))).reshape(-1)
         # One comparison sees both ends, since negative numbers are huge as unsigned ones.
         if (target.view(np.uint64) < classes).all():
-            return target, not 0 <= ignore_index < classes
-    legal = ((given >= 0) & (given < classes)) | (given == ignore_index)
+            return target, ignore_index is None or not 0 <= ignore_index < classes
+    legal = (given >= 0) & (given < classes)
+    if ignore_index is not None:
+        legal |= given == ignore_index
     if not legal.all():
         wrong = given[~legal][0]
-        raise ValueError(
-            f"{op}: target holds {wrong}, expected 0 to {classes - 1} or ignore_index={ignore_index} (shape {shape})"
-        )
+        other = "" if ignore_index is None else f" or ignore_index={ignore_index}"
+        raise ValueError(f"{op}: target holds {wrong}, expected 0 to {classes - 1}{other} (shape {shape})")
     return np.require(given, INT64, ("C", "A")).reshape(-1), False

@@ -1,4 +1,4 @@
-"""The checks of softmax, cross-entropy and dropout."""
+"""The checks of softmax and losses."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import scalars
-from .arrays import Array, Shape, array, class_targets, limited, optional, shown
+from .arrays import Array, Shape, array, class_targets, limited, operand, optional, shown
 
 
 class Softmax(NamedTuple):
@@ -19,7 +21,10 @@ class Softmax(NamedTuple):
 
 
 class CrossEntropy(NamedTuple):
-    """The arguments of ``cross_entropy``, clean; ``target`` is flat, and ``all_count`` if surely none is ignored."""
+    """The arguments of ``cross_entropy``, clean; ``target`` is flat, and ``all_count`` if surely none is ignored.
+
+    Where the target is probabilities (``soft``) it has the shape of the logits.
+    """
 
     geometry: Softmax
     logits: Array
@@ -29,6 +34,7 @@ class CrossEntropy(NamedTuple):
     ignore_index: int
     reduction: str
     label_smoothing: float
+    soft: bool = False
 
 
 @lru_cache(maxsize=1024)
@@ -46,25 +52,117 @@ def softmax(op: str, x: Any, axis: Any, name: str = "x") -> tuple[Softmax, Array
     return _softmax_geometry(op, x.shape, axis if type(axis) is int else scalars.integer(op, "axis", axis)), x
 
 
+def reduction_of(op: str, reduction: Any, *more: str) -> str:
+    """One of "mean", "sum", "none" and what the loss has besides."""
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none", *more):
+        names = ", ".join(repr(name) for name in ("mean", "sum", *more))
+        raise ValueError(f"{op}: reduction must be {names} or 'none', got {shown(reduction)}")
+    return reduction
+
+
+def _scores(op: str, name: str, value: Any) -> Array:
+    x = array(op, name, value)
+    if x.ndim < 2 or x.shape[1] == 0:
+        raise ValueError(f"{op}: {name} must have shape (n, classes, ...) with at least one class, got {x.shape}")
+    return x
+
+
+def _index(op: str, name: str, value: Any, shape: Shape) -> int:
+    index = scalars.integer(op, "ignore_index", value, -(2**63))
+    if index >= 2**63:
+        raise ValueError(f"{op}: ignore_index must fit in 64 bits, {name} of shape {shape}")
+    return index
+
+
+def within_unit(op: str, name: str, a: Array) -> Array:
+    """Probabilities: all in [0, 1]."""
+    if a.size and not (a.min() >= 0 and a.max() <= 1):
+        raise ValueError(f"{op}: {name} must be probabilities in [0, 1], got {a.min()} to {a.max()} (shape {a.shape})")
+    return a
+
+
+def _is_soft(target: Any) -> bool:
+    return getattr(getattr(target, "dtype", None), "kind", "") == "f"
+
+
 def cross_entropy(
     op: str, logits: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any, label_smoothing: Any
 ) -> CrossEntropy:
-    """Of ``cross_entropy``: logits (n, classes, ...), target (n, ...)."""
-    logits = array(op, "logits", logits)
+    """Of ``cross_entropy``: logits (n, classes, ...), target (n, ...) of classes, or of the logits' shape."""
+    logits = _scores(op, "logits", logits)
     shape = logits.shape
-    if len(shape) < 2 or shape[1] == 0:
-        raise ValueError(f"{op}: logits must have shape (n, classes, ...) with at least one class, got {shape}")
-    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"{op}: reduction must be 'mean', 'sum' or 'none', got {shown(reduction)}")
-    ignore_index = scalars.integer(op, "ignore_index", ignore_index, -(2**63))
-    if ignore_index >= 2**63:
-        raise ValueError(f"{op}: ignore_index must fit in 64 bits, logits of shape {shape}")
+    reduction = reduction_of(op, reduction)
+    ignore_index = _index(op, "logits", ignore_index, shape)
+    soft = _is_soft(target)
+    wanted: tuple[Array, bool]
+    if soft:
+        wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape)), True
+    else:
+        wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index)
     return CrossEntropy(
         _softmax_geometry(op, shape, 1),
         logits,
-        *class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index),
+        *wanted,
         optional(op, "weight", weight, logits.dtype, shape[1:2]),
         ignore_index,
         reduction,
         scalars.real(op, "label_smoothing", label_smoothing, 0.0, 1.0),
+        soft,
     )
+
+
+def nll_loss(op: str, x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> CrossEntropy:
+    """Of ``nll_loss``: x (n, classes, ...), target (n, ...)."""
+    x = _scores(op, "x", x)
+    shape = x.shape
+    index = _index(op, "x", ignore_index, shape)
+    return CrossEntropy(
+        _softmax_geometry(op, shape, 1),
+        x,
+        *class_targets(op, target, shape[:1] + shape[2:], shape[1], index),
+        optional(op, "weight", weight, x.dtype, shape[1:2]),
+        index,
+        reduction_of(op, reduction),
+        0.0,
+    )
+
+
+def multi_margin_loss(
+    op: str, x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any
+) -> tuple[Array, Array, Array | None, float, bool, str]:
+    """Of ``multi_margin_loss``: x (n, classes), target (n,), p 1 or 2."""
+    x = _scores(op, "x", x)
+    if x.ndim != 2:
+        raise ValueError(f"{op}: x must have shape (n, classes), got {x.shape}")
+    p = scalars.integer(op, "p", p)
+    if p not in (1, 2):
+        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
+    target, _ = class_targets(op, target, x.shape[:1], x.shape[1], None)
+    weight = optional(op, "weight", weight, x.dtype, x.shape[1:])
+    return x, target, weight, scalars.real(op, "margin", margin), p == 2, reduction_of(op, reduction)
+
+
+def pair(op: str, x: Any, target: Any) -> tuple[Array, Array]:
+    """x and a target of its shape and dtype."""
+    x = array(op, "x", x)
+    return x, operand(op, "target", target, x.dtype, x.shape)
+
+
+def signs(op: str, name: str, a: Array) -> Array:
+    """All +1 or -1."""
+    if not (np.abs(a) == 1).all():
+        raise ValueError(f"{op}: {name} must hold 1 and -1 only, got {a[np.abs(a) != 1][0]} (shape {a.shape})")
+    return a
+
+
+def broadcast(op: str, name: str, value: Any, like: Array) -> Array | None:
+    """None, or an array that broadcasts to the shape of another, at full size."""
+    if value is None:
+        return None
+    a = operand(op, name, value, like.dtype)
+    if a.shape == like.shape:
+        return a
+    try:
+        return np.ascontiguousarray(np.broadcast_to(a, like.shape))
+    except ValueError:
+        raise ValueError(f"{op}: {name} of shape {a.shape} does not broadcast to {like.shape}") from None

@@ -11,7 +11,7 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..checks import CrossEntropy
 
-__all__ = ["cross_entropy", "cross_entropy_backward"]
+__all__ = ["cross_entropy", "cross_entropy_backward", "multi_margin_loss", "nll_loss"]
 
 Array = np.ndarray[Any, Any]
 
@@ -24,38 +24,39 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross-entropy of logits against class indices (SPEC F).
+    """Cross-entropy of logits against class numbers or probabilities (SPEC F).
 
     ``-(1 - s) * w[t] * logp[t] - s / classes * sum over c of w[c] * logp[c]`` with ``logp = log_softmax(logits)``
-    along axis 1 and smoothing s.
+    along axis 1 and smoothing s; for probabilities ``-sum over c of w[c] * ((1 - s) * target[c] + s / classes) * logp[c]``.
 
     Parameters
     ----------
     logits : array_like or Tensor, shape (n, classes, ...)
         Unnormalised scores, float32 or float64.
-    target : array_like of int, shape (n, ...)
-        The classes.
+    target : array_like of int, shape (n, ...), or of floats, shape (n, classes, ...)
+        The classes; or the probability of each class, of the dtype of ``logits``, a constant for differentiation.
     weight : array_like, shape (classes,), optional
         Weights w of the classes, of the dtype of ``logits``; a constant for differentiation.
     ignore_index : int
         Positions with this target count for nothing.
     reduction : {"mean", "sum", "none"}
         "mean" divides the sum by the sum of ``w[target]`` over the positions that count (their number where
-        there are no weights), and is NaN if none does.
+        there are no weights), and is NaN if none does; for probabilities by the number of positions.
     label_smoothing : float
         Share of the target that goes evenly to all classes, in [0, 1].
 
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``target``; a tensor if ``logits`` is one.
+        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` is one.
 
     Raises
     ------
     TypeError
         For logits other than float32 and float64, or targets that are not integers.
     ValueError
-        For shapes that don't fit, or a target that is neither a class nor ``ignore_index``.
+        For shapes that don't fit, a target that is neither a class nor ``ignore_index``, probabilities outside
+        [0, 1], or an unknown reduction.
 
     Examples
     --------
@@ -68,43 +69,68 @@ def cross_entropy(
         "cross_entropy", raw(logits), raw(target), raw(weight), ignore_index, reduction, label_smoothing
     )
     ops = backend.current()
-    loss, lse = ops.cross_entropy_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing)
+    loss, lse = _forward(ops, c)
     total = _total(c)
-    if reduction == "none":
-        result = loss.reshape(c.logits.shape[:1] + c.logits.shape[2:])
-    else:
-        with np.errstate(all="ignore"):
-            result = np.asarray(loss.sum(dtype=np.float64) / total, c.logits.dtype)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (_gradient(ops, c, dy, total, lse),)
 
     def jvp(tangents: Any) -> Array:
         # logits is the only input: its gradients for every position on its own, times the tangent.
-        each = _gradient(ops, c, np.ones(loss.shape, c.logits.dtype).reshape(c.target.shape), total, lse)
+        each = _gradient(ops, c, np.ones(loss.shape, c.logits.dtype), total, lse)
         moved = (each * tangents[0]).sum(axis=1)
         return np.asarray(moved if reduction == "none" else moved.sum())
 
-    return record("cross_entropy", result, (logits,), vjp, jvp)
+    return record("cross_entropy", _reduced(c, loss, total), (logits,), vjp, jvp)
+
+
+def _forward(ops: ModuleType, c: CrossEntropy) -> tuple[Array, Array]:
+    """The losses and the logarithms of the sums, both flat."""
+    if c.soft:
+        return ops.soft_cross_entropy_forward(  # type: ignore[no-any-return]
+            c.geometry, c.logits, c.target, c.weight, c.label_smoothing
+        )
+    return ops.cross_entropy_forward(  # type: ignore[no-any-return]
+        c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing
+    )
 
 
 def _total(c: CrossEntropy) -> float:
     """What the sum of the losses is divided by."""
     if c.reduction != "mean":
         return 1.0
+    if c.soft:
+        return float(c.geometry.outer * c.geometry.inner)
     if c.weight is None and c.all_count:
         return float(c.target.size)
     target = c.target if c.all_count else c.target[c.target != c.ignore_index]
     return float(target.size if c.weight is None else c.weight[target].sum(dtype=np.float64))
 
 
-def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
+def _shares(c: CrossEntropy, dloss: Array, total: float) -> Array:
+    """The gradient of each position's loss, flat."""
+    positions = (c.geometry.outer * c.geometry.inner,)
     with np.errstate(all="ignore"):
-        share = np.ascontiguousarray(np.broadcast_to(dloss / np.float64(total), dloss.shape or c.target.shape))
-    share = share.astype(c.logits.dtype, copy=False).reshape(-1)
+        share = np.broadcast_to((dloss / np.float64(total)).reshape(-1), positions)
+    return np.ascontiguousarray(share, c.logits.dtype)
+
+
+def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
+    share = _shares(c, dloss, total)
+    if c.soft:
+        return ops.soft_cross_entropy_backward(  # type: ignore[no-any-return]
+            c.geometry, share, c.logits, c.target, c.weight, c.label_smoothing, lse
+        )
     return ops.cross_entropy_backward(  # type: ignore[no-any-return]
         c.geometry, share, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse
     )
+
+
+def _reduced(c: CrossEntropy, loss: Array, total: float) -> Array:
+    if c.reduction == "none":
+        return loss.reshape(c.logits.shape[:1] + c.logits.shape[2:])
+    with np.errstate(all="ignore"):
+        return np.asarray(loss.sum(dtype=np.float64) / total, c.logits.dtype)
 
 
 def cross_entropy_backward(
@@ -148,5 +174,127 @@ def cross_entropy_backward(
     dtype = c.logits.dtype
     dloss = np.ones(shape, dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), dtype, shape)
     ops = backend.current()
-    _, lse = ops.cross_entropy_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing)
+    _, lse = _forward(ops, c)
     return _gradient(ops, c, dloss, _total(c), lse)
+
+
+def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+    """Negative log-likelihood ``-weight[target] * x[target]`` of logarithms of probabilities (SPEC F).
+
+    After `log_softmax` this is `cross_entropy`, which is faster and keeps less.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, classes, ...)
+        Logarithms of probabilities, float32 or float64.
+    target : array_like of int, shape (n, ...)
+        The classes.
+    weight : array_like, shape (classes,), optional
+        Weights of the classes, of the dtype of ``x``; a constant for differentiation.
+    ignore_index : int
+        Positions with this target count for nothing.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the sum of ``weight[target]`` over the positions that count.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``target``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or targets that are not integers.
+    ValueError
+        For shapes that don't fit, a target that is neither a class nor ``ignore_index``, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
+    array([0.5 , 0.25])
+    """
+    c = checks.nll_loss("nll_loss", raw(x), raw(target), raw(weight), ignore_index, reduction)
+    ops = backend.current()
+    loss = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index)
+    total = _total(c)
+
+    def slope(dloss: Array) -> Array:
+        share = _shares(c, dloss, total)
+        return ops.nll_loss_backward(  # type: ignore[no-any-return]
+            c.geometry, share, c.logits, c.target, c.weight, c.ignore_index
+        )
+
+    return record("nll_loss", _reduced(c, loss, total), (x,), *_maps(c.logits, reduction, slope))
+
+
+def multi_margin_loss(
+    x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """Hinge of scores of several classes (SPEC F).
+
+    ``weight[t] / classes * sum over c != t of max(0, margin - x[t] + x[c])**p``. For two classes see `hinge_loss`.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, classes)
+        Scores, float32 or float64.
+    target : array_like of int, shape (n,)
+        The classes t.
+    p : {1, 2}
+        Whether the hinges are squared.
+    margin : float
+        By how much the score of the right class shall be larger than the others.
+    weight : array_like, shape (classes,), optional
+        Weights of the classes, of the dtype of ``x``; a constant for differentiation.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by n.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else (n,); a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or targets that are not integers.
+    ValueError
+        For shapes that don't fit, a target that is not a class, another ``p``, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
+    array(0.5)
+    """
+    op = "multi_margin_loss"
+    x_, t, w, m, squared, reduction = checks.multi_margin_loss(
+        op, raw(x), raw(target), p, margin, raw(weight), reduction
+    )
+    ops = backend.current()
+    loss = ops.multi_margin_loss_forward(x_, t, w, m, squared)
+    total = np.float64(t.size if reduction == "mean" else 1)
+    with np.errstate(all="ignore"):
+        value = loss if reduction == "none" else np.asarray(loss.sum(dtype=np.float64) / total, x_.dtype)
+
+    def slope(dloss: Array) -> Array:
+        share = np.ascontiguousarray(np.broadcast_to((dloss / total).reshape(-1), t.shape), x_.dtype)
+        return ops.multi_margin_loss_backward(share, x_, t, w, m, squared)  # type: ignore[no-any-return]
+
+    return record(op, value, (x,), *_maps(x_, reduction, slope))
+
+
+def _maps(x: Array, reduction: str, slope: Any) -> tuple[Any, Any]:
+    """The vjp and the jvp of a loss of rows; ``slope(dloss)`` is the gradient of x."""
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (slope(dy),)
+
+    def jvp(tangents: Any) -> Array:
+        moved = slope(np.ones(x.shape[:1] + x.shape[2:], x.dtype)) * tangents[0]
+        return np.asarray(moved.sum(axis=1) if reduction == "none" else moved.sum())
+
+    return vjp, jvp

@@ -17,7 +17,17 @@ from .activation import (
 from .containers import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .linear import Linear
-from .loss import CrossEntropyLoss, L1Loss, MSELoss
+from .loss import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HingeLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    MultiMarginLoss,
+    NLLLoss,
+)
 from .misc import Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity
 from .module import Module, Parameter
 from .norm import (
@@ -70,6 +80,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -88,10 +99,13 @@ __all__ = [
     "GRUCell",
     "GroupNorm",
     "Hardsigmoid",
+    "HingeLoss",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
@@ -109,6 +123,8 @@ __all__ = [
     "Maxout",
     "Module",
     "ModuleList",
+    "MultiMarginLoss",
+    "NLLLoss",
     "PReLU",
     "Parameter",
     "RMSNorm",

@@ -6,17 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import checks
 from .. import functional as F
-from ..autograd import ops
 from .module import Module
-
-_REDUCTIONS = ("mean", "sum", "none")
-
-
-def _checked(op: str, reduction: str) -> str:
-    if reduction not in _REDUCTIONS:
-        raise ValueError(f"{op}: reduction must be one of {_REDUCTIONS}, got {reduction!r}")
-    return reduction
 
 
 class CrossEntropyLoss(Module):
@@ -51,36 +43,24 @@ class CrossEntropyLoss(Module):
         self.weight: np.ndarray | None
         self.register_buffer("weight", None if weight is None else np.array(weight))
         self.ignore_index = ignore_index
-        self.reduction = _checked("CrossEntropyLoss", reduction)
+        self.reduction = checks.reduction_of("CrossEntropyLoss", reduction)
         self.label_smoothing = label_smoothing
 
     def forward(self, logits: Any, target: Any) -> Any:
-        """logits (N, C, ...), target (N, ...) of class indices."""
+        """logits (N, C, ...), target (N, ...) of classes, or (N, C, ...) of probabilities."""
         return F.cross_entropy(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
-class _ElementLoss(Module):
+class _Loss(Module):
     def __init__(self, reduction: str = "mean") -> None:
-        self.reduction = _checked(type(self).__name__, reduction)
-
-    def _difference(self, output: Any, target: Any) -> Any:
-        if np.shape(output) != np.shape(target):
-            raise ValueError(
-                f"{type(self).__name__}: output has shape {np.shape(output)} but target {np.shape(target)}"
-            )
-        return ops.subtract(output, target)
-
-    def _reduced(self, values: Any) -> Any:
-        if self.reduction == "none":
-            return values
-        return ops.mean(values) if self.reduction == "mean" else ops.sum(values)
+        self.reduction = checks.reduction_of(type(self).__name__, reduction)
 
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
 
 
-class MSELoss(_ElementLoss):
-    """``(output − target)²``; the mean, the sum, or (reduction "none") each.
+class MSELoss(_Loss):
+    """``(x − target)²``; the mean, the sum, or (reduction "none") each.
 
     Examples
     --------
@@ -90,14 +70,13 @@ class MSELoss(_ElementLoss):
     2.0
     """
 
-    def forward(self, output: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Any:
         """Both of one shape."""
-        difference = self._difference(output, target)
-        return self._reduced(ops.multiply(difference, difference))
+        return F.mse_loss(x, target, self.reduction)
 
 
-class L1Loss(_ElementLoss):
-    """``|output − target|``; the mean, the sum, or (reduction "none") each.
+class L1Loss(_Loss):
+    """``|x − target|``; the mean, the sum, or (reduction "none") each.
 
     Examples
     --------
@@ -107,6 +86,135 @@ class L1Loss(_ElementLoss):
     1.0
     """
 
-    def forward(self, output: Any, target: Any) -> Any:
+    def forward(self, x: Any, target: Any) -> Any:
         """Both of one shape."""
-        return self._reduced(ops.absolute(self._difference(output, target)))
+        return F.l1_loss(x, target, self.reduction)
+
+
+class HuberLoss(_Loss):
+    """Squared up to ``delta``, absolute beyond; see `fastnn.functional.huber_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> float(nn.HuberLoss("sum")(np.array([1.0, 4.0]), np.array([2.0, 0.0])))
+    4.0
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.delta = checks.real("HuberLoss", "delta", delta, 0.0, open_low=True)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """Both of one shape."""
+        return F.huber_loss(x, target, self.delta, self.reduction)
+
+
+class HingeLoss(_Loss):
+    """``max(0, margin − target · x)`` for targets of 1 and −1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> float(nn.HingeLoss("sum")(np.array([0.25, -3.0]), np.array([1.0, -1.0])))
+    0.75
+    """
+
+    def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
+        super().__init__(reduction)
+        self.margin = checks.real("HingeLoss", "margin", margin)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """Both of one shape."""
+        return F.hinge_loss(x, target, self.margin, self.reduction)
+
+
+class KLDivLoss(_Loss):
+    """``target · (log target − x)`` for ``x`` of log-probabilities; see `fastnn.functional.kl_div`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.KLDivLoss("batchmean")(np.log([[0.25, 0.75]]), np.array([[0.5, 0.5]])).round(4)
+    np.float64(0.1438)
+    """
+
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        self.reduction = checks.reduction_of("KLDivLoss", reduction, "batchmean")
+        self.log_target = checks.flag("KLDivLoss", "log_target", log_target)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """Both of one shape."""
+        return F.kl_div(x, target, self.reduction, self.log_target)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Cross-entropy of two classes from logits; see `fastnn.functional.binary_cross_entropy_with_logits`.
+
+    ``weight`` and ``pos_weight`` are buffers, so that they are part of the state.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.BCEWithLogitsLoss()(np.zeros(2), np.array([1.0, 0.0])).round(4)
+    np.float64(0.6931)
+    """
+
+    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
+        super().__init__(reduction)
+        self.weight: np.ndarray | None
+        self.pos_weight: np.ndarray | None
+        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.register_buffer("pos_weight", None if pos_weight is None else np.array(pos_weight))
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """Both of one shape."""
+        return F.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
+
+
+class NLLLoss(_Loss):
+    """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.NLLLoss(reduction="sum")(np.array([[-0.5, -1.0]]), np.array([1]))
+    array(1.)
+    """
+
+    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight: np.ndarray | None
+        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.ignore_index = ignore_index
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """x (N, C, ...), target (N, ...) of classes."""
+        return F.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
+
+
+class MultiMarginLoss(_Loss):
+    """Hinge of several classes; see `fastnn.functional.multi_margin_loss`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> float(nn.MultiMarginLoss()(np.array([[0.5, 0.75, -4.0, 1.0]]), np.array([3])))
+    0.3125
+    """
+
+    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.weight: np.ndarray | None
+        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.p, self.margin = p, checks.real("MultiMarginLoss", "margin", margin)
+
+    def forward(self, x: Any, target: Any) -> Any:
+        """x (N, C), target (N,) of classes."""
+        return F.multi_margin_loss(x, target, self.p, self.margin, self.weight, self.reduction)

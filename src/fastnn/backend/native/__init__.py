@@ -9,6 +9,7 @@ from .activation import *
 from .activation_pieces import *
 from .activation_smooth import *
 from .adaptive_pool import *
+from .class_loss import *
 from .conv import *
 from .dropout import *
 from .linear import *
@@ -16,6 +17,7 @@ from .local_response_norm import *
 from .loss import *
 from .norm import *
 from .optim import *
+from .pair_loss import *
 from .pool import *
 from .rms_norm import *
 from .rnn import *

@@ -14,14 +14,14 @@ from ._common import Array, quiet
 __all__ = ["cross_entropy_backward", "cross_entropy_forward"]
 
 
-def _targets(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
+def targets_of(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
     """Class indices (outer, 1, inner), 0 where ignored, and where they count."""
     t = target.reshape(g.outer, 1, g.inner)
     counts = t != ignore_index
     return np.where(counts, t, 0), counts
 
 
-def _class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
+def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
     w = np.ones(g.n, like.dtype) if weight is None else weight
     return w[None, :, None]
 
@@ -34,8 +34,8 @@ def cross_entropy_forward(
     x = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
-    t, counts = _targets(g, target, ignore_index)
-    w = _class_weights(g, weight, x)
+    t, counts = targets_of(g, target, ignore_index)
+    w = class_weights(g, weight, x)
     # lse - x, in an order that keeps the digits of x - max where lse is large.
     nll = log_sum - (x - top)
     loss = np.take_along_axis(w * nll, t, 1)
@@ -60,8 +60,8 @@ def cross_entropy_backward(
     Hence dlogits = dloss * (p * sum of q - q) with p = exp(x - lse), and 0 where the target is ignored.
     """
     x = logits.reshape(g)
-    t, counts = _targets(g, target, ignore_index)
-    w = _class_weights(g, weight, x)
+    t, counts = targets_of(g, target, ignore_index)
+    w = class_weights(g, weight, x)
     hit = np.arange(g.n)[None, :, None] == t
     q = np.where(hit, (1 - label_smoothing) * w, x.dtype.type(0)) + label_smoothing / g.n * w
     p = np.exp(x - lse.reshape(g.outer, 1, g.inner))

@@ -1,0 +1,95 @@
+"""Losses of rows of scores x (outer, n, inner): cross-entropy of probabilities, negative log-likelihood, hinge."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...checks import Softmax
+from ._common import Array, quiet
+from .loss import class_weights, targets_of
+
+__all__ = [
+    "multi_margin_loss_backward",
+    "multi_margin_loss_forward",
+    "nll_loss_backward",
+    "nll_loss_forward",
+    "soft_cross_entropy_backward",
+    "soft_cross_entropy_forward",
+]
+
+
+def _mixed(g: Softmax, target: Array, weight: Array | None, label_smoothing: float) -> Array:
+    """q = w * ((1 - s) * p + s / n)."""
+    p: Array = target.reshape(g)
+    return np.asarray(class_weights(g, weight, p) * ((1 - label_smoothing) * p + label_smoothing / g.n))
+
+
+@quiet
+def soft_cross_entropy_forward(
+    g: Softmax, logits: Array, target: Array, weight: Array | None, label_smoothing: float
+) -> tuple[Array, Array]:
+    """loss = sum over c of q[c] * (lse - x[c]), and lse = log(sum of exp(x)), both (outer * inner,)."""
+    x: Array = logits.reshape(g)
+    top = x.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
+    loss = (_mixed(g, target, weight, label_smoothing) * (log_sum - (x - top))).sum(axis=1)
+    return loss.reshape(-1), (top + log_sum).reshape(-1)
+
+
+@quiet
+def soft_cross_entropy_backward(
+    g: Softmax, dloss: Array, logits: Array, target: Array, weight: Array | None, label_smoothing: float, lse: Array
+) -> Array:
+    """dx = dloss * (softmax(x) * sum of q - q)."""
+    q = _mixed(g, target, weight, label_smoothing)
+    p = np.exp(logits.reshape(g) - lse.reshape(g.outer, 1, g.inner))
+    p /= p.sum(axis=1, keepdims=True)
+    dx: Array = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
+    return dx.reshape(logits.shape)
+
+
+@quiet
+def nll_loss_forward(g: Softmax, x: Array, target: Array, weight: Array | None, ignore_index: int) -> Array:
+    """loss = -w[t] * x[t], 0 where t is ignore_index."""
+    x3: Array = x.reshape(g)
+    t, counts = targets_of(g, target, ignore_index)
+    loss = np.take_along_axis(-class_weights(g, weight, x3) * x3, t, 1)
+    return np.where(counts, loss, x.dtype.type(0)).reshape(-1)
+
+
+@quiet
+def nll_loss_backward(
+    g: Softmax, dloss: Array, x: Array, target: Array, weight: Array | None, ignore_index: int
+) -> Array:
+    """dx = -w[t] * dloss at t, else 0."""
+    t, counts = targets_of(g, target, ignore_index)
+    hit = (np.arange(g.n)[None, :, None] == t) & counts
+    slope = -class_weights(g, weight, dloss) * dloss.reshape(g.outer, 1, g.inner)
+    return np.where(hit, slope, dloss.dtype.type(0)).reshape(x.shape)
+
+
+def _hinges(x: Array, target: Array, margin: float) -> Array:
+    """h[c] = max(0, margin - x[t] + x[c]), and 0 at t."""
+    t = target[:, None]
+    h = np.maximum(0, margin - np.take_along_axis(x, t, 1) + x)
+    return np.where(np.arange(x.shape[1]) == t, x.dtype.type(0), h)
+
+
+@quiet
+def multi_margin_loss_forward(x: Array, target: Array, weight: Array | None, margin: float, squared: bool) -> Array:
+    """loss = w[t] / n * sum of h (or h^2) over the other classes; x (rows, n)."""
+    h = _hinges(x, target, margin)
+    loss = (h * h if squared else h).sum(axis=1) / x.shape[1]
+    return np.asarray(loss if weight is None else weight[target] * loss)
+
+
+@quiet
+def multi_margin_loss_backward(
+    dloss: Array, x: Array, target: Array, weight: Array | None, margin: float, squared: bool
+) -> Array:
+    """dx[c] = dloss * w[t] / n * (1 where h > 0, or 2 h), and dx[t] = minus the sum of those."""
+    h = _hinges(x, target, margin)
+    d = (dloss if weight is None else dloss * weight[target])[:, None] / x.shape[1]
+    dx = d * (2 * h if squared else (h > 0))
+    np.put_along_axis(dx, target[:, None], -dx.sum(axis=1, keepdims=True), 1)
+    return np.asarray(dx.astype(x.dtype))

@@ -1,0 +1,134 @@
+"""Losses of pairs of elements, l(x, t): each loss (``each``), or their sum as a float.
+
+The backward functions give dx = dloss * dl/dx; dloss has one number per element, or one for all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._common import Array, quiet
+from .activation import sigmoid_forward
+
+__all__ = [
+    "bce_with_logits_backward",
+    "bce_with_logits_forward",
+    "hinge_loss_backward",
+    "hinge_loss_forward",
+    "huber_loss_backward",
+    "huber_loss_forward",
+    "kl_div_backward",
+    "kl_div_forward",
+    "kl_div_log_backward",
+    "kl_div_log_forward",
+    "l1_loss_backward",
+    "l1_loss_forward",
+    "mse_loss_backward",
+    "mse_loss_forward",
+]
+
+
+def _result(loss: Array, each: bool) -> Array | float:
+    return np.asarray(loss) if each else float(loss.sum(dtype=np.float64))
+
+
+def _gradient(dloss: Array, slope: Array) -> Array:
+    return np.asarray((dloss if dloss.size == 1 else dloss.reshape(slope.shape)) * slope).reshape(slope.shape)
+
+
+@quiet
+def mse_loss_forward(x: Array, target: Array, each: bool) -> Array | float:
+    """l = (x - t)^2."""
+    return _result((x - target) ** 2, each)
+
+
+@quiet
+def mse_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
+    """dl/dx = 2 (x - t)."""
+    return _gradient(dloss, 2 * (x - target))
+
+
+@quiet
+def l1_loss_forward(x: Array, target: Array, each: bool) -> Array | float:
+    """l = |x - t|."""
+    return _result(np.abs(x - target), each)
+
+
+@quiet
+def l1_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
+    """dl/dx = sign(x - t)."""
+    return _gradient(dloss, np.sign(x - target))
+
+
+@quiet
+def huber_loss_forward(x: Array, target: Array, delta: float, each: bool) -> Array | float:
+    """l = d^2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), d = x - t."""
+    d = np.abs(x - target)
+    return _result(np.where(d > delta, delta * (d - delta / 2), d * d / 2), each)
+
+
+@quiet
+def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float) -> Array:
+    """dl/dx = x - t, cut at ±delta."""
+    return _gradient(dloss, np.clip(x - target, -delta, delta))
+
+
+@quiet
+def hinge_loss_forward(x: Array, target: Array, margin: float, each: bool) -> Array | float:
+    """l = max(0, margin - t * x)."""
+    return _result(np.maximum(0, margin - target * x), each)
+
+
+@quiet
+def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float) -> Array:
+    """dl/dx = -t where margin - t * x > 0, else 0."""
+    return _gradient(dloss, np.where(margin - target * x <= 0, x.dtype.type(0), -target))
+
+
+@quiet
+def kl_div_forward(x: Array, target: Array, each: bool) -> Array | float:
+    """l = t * (log t - x), where x is a logarithm and 0 log 0 = 0."""
+    entropy = np.where(target == 0, x.dtype.type(0), target * np.log(target))
+    return _result(entropy - target * x, each)
+
+
+@quiet
+def kl_div_backward(dloss: Array, x: Array, target: Array) -> Array:
+    """dl/dx = -t."""
+    return _gradient(dloss, -target)
+
+
+@quiet
+def kl_div_log_forward(x: Array, target: Array, each: bool) -> Array | float:
+    """l = exp(t) * (t - x), both logarithms."""
+    return _result(np.exp(target) * (target - x), each)
+
+
+@quiet
+def kl_div_log_backward(dloss: Array, x: Array, target: Array) -> Array:
+    """dl/dx = -exp(t)."""
+    return _gradient(dloss, -np.exp(target))
+
+
+def _or_one(a: Array | None, like: Array) -> Array:
+    return np.ones_like(like) if a is None else a
+
+
+@quiet
+def bce_with_logits_forward(
+    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, each: bool
+) -> Array | float:
+    """l = w * ((1 - t) * softplus(x) + p * t * softplus(-x)), softplus(x) = max(x, 0) + log(1 + exp(-|x|))."""
+    w, p = _or_one(weight, x), _or_one(pos_weight, x)
+    off, on, soft = 1 - target, p * target, np.log1p(np.exp(-np.abs(x)))
+    loss = w * (off * np.maximum(x, 0) + on * np.maximum(-x, 0) + (off + on) * soft)
+    return _result(loss.astype(x.dtype), each)
+
+
+@quiet
+def bce_with_logits_backward(
+    dloss: Array, x: Array, target: Array, weight: Array | None, pos_weight: Array | None
+) -> Array:
+    """dl/dx = w * ((1 - t) * sigmoid(x) - p * t * sigmoid(-x))."""
+    w, p = _or_one(weight, x), _or_one(pos_weight, x)
+    return _gradient(dloss, w * ((1 - target) * sigmoid_forward(x) - p * target * sigmoid_forward(-x)))

@@ -1,0 +1,237 @@
+# Losses of pairs of elements, and of rows of scores.
+
+ctypedef void (*PairLoss)(cbool, int64_t, double, void*, void*, void*, double*) noexcept nogil
+ctypedef void (*PairLossBackward)(cbool, int64_t, double, void*, cbool, void*, void*, void*) noexcept nogil
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    PairLoss mse_loss_forward_c "fastnn::call::mse_loss_forward"
+    PairLossBackward mse_loss_backward_c "fastnn::call::mse_loss_backward"
+    PairLoss l1_loss_forward_c "fastnn::call::l1_loss_forward"
+    PairLossBackward l1_loss_backward_c "fastnn::call::l1_loss_backward"
+    PairLoss huber_loss_forward_c "fastnn::call::huber_loss_forward"
+    PairLossBackward huber_loss_backward_c "fastnn::call::huber_loss_backward"
+    PairLoss hinge_loss_forward_c "fastnn::call::hinge_loss_forward"
+    PairLossBackward hinge_loss_backward_c "fastnn::call::hinge_loss_backward"
+    PairLoss kl_div_forward_c "fastnn::call::kl_div_forward"
+    PairLossBackward kl_div_backward_c "fastnn::call::kl_div_backward"
+    PairLoss kl_div_log_forward_c "fastnn::call::kl_div_log_forward"
+    PairLossBackward kl_div_log_backward_c "fastnn::call::kl_div_log_backward"
+    void bce_forward_c "fastnn::call::bce_with_logits_forward"(
+        cbool, int64_t n, void* x, void* t, void* w, void* p, void* loss, double* partial)
+    void bce_backward_c "fastnn::call::bce_with_logits_backward"(
+        cbool, int64_t n, void* dy, cbool each, void* x, void* t, void* w, void* p, void* dx)
+    void soft_cross_entropy_forward_c "fastnn::call::soft_cross_entropy_forward"(
+        cbool, Softmax, void* x, void* p, void* weight, double smoothing, void* loss, void* lse)
+    void soft_cross_entropy_backward_c "fastnn::call::soft_cross_entropy_backward"(
+        cbool, Softmax, void* dloss, void* x, void* p, void* weight, double smoothing, void* lse, void* dx)
+    void nll_loss_forward_c "fastnn::call::nll_loss_forward"(
+        cbool, Softmax, void* x, void* target, void* weight, int64_t ignore, void* loss)
+    void nll_loss_backward_c "fastnn::call::nll_loss_backward"(
+        cbool, Softmax, void* dloss, void* target, void* weight, int64_t ignore, void* dx)
+    void multi_margin_loss_forward_c "fastnn::call::multi_margin_loss_forward"(
+        cbool, int64_t rows, int64_t n, void* x, void* target, void* weight, double margin, cbool squared, void* loss)
+    void multi_margin_loss_backward_c "fastnn::call::multi_margin_loss_backward"(
+        cbool, int64_t rows, int64_t n, void* dloss, void* x, void* target, void* weight, double margin, cbool squared,
+        void* dx)
+
+cdef enum:
+    PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
+
+# Where the losses of pairs go: an array, or partial sums that are added in order.
+cdef class _PairSums:
+    cdef object values, work
+    cdef void* loss
+    cdef double* partial
+    cdef int64_t blocks
+
+    def __cinit__(self, object x, int t, int64_t n, bint each):
+        self.blocks = (n + PAIR_BLOCK - 1) // PAIR_BLOCK
+        self.loss = self.partial = NULL
+        if each:
+            self.values = empty_like(x, t)
+            self.loss = cnp.PyArray_DATA(<cnp.ndarray>self.values)
+        else:
+            self.work = workspace(F64, self.blocks)
+            self.partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>self.work)
+
+    cdef object result(self):
+        cdef double sum = 0
+        cdef int64_t i
+        if self.values is not None:
+            return self.values
+        for i in range(self.blocks):
+            sum += self.partial[i]
+        return sum
+
+cdef object pair_loss(PairLoss kernel, object x, object target, double a, bint each):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef void* pt = data(target, t, n)
+    cdef _PairSums sums = _PairSums(x, t, n, each)
+    with nogil:
+        kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
+    return sums.result()
+
+cdef object pair_loss_backward(PairLossBackward kernel, object dloss, object x, object target, double a):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x), given = cnp.PyArray_SIZE(<cnp.ndarray>dloss)
+    cdef bint each = given != 1
+    cdef void* pdy = data(dloss, t, n if each else 1)
+    cdef void* px = data(x, t, n)
+    cdef void* pt = data(target, t, n)
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        kernel(t == F64, n, a, pdy, each, px, pt, pdx)
+    return dx
+
+def mse_loss_forward(x, target, bint each):
+    return pair_loss(mse_loss_forward_c, x, target, 0, each)
+
+def mse_loss_backward(dloss, x, target):
+    return pair_loss_backward(mse_loss_backward_c, dloss, x, target, 0)
+
+def l1_loss_forward(x, target, bint each):
+    return pair_loss(l1_loss_forward_c, x, target, 0, each)
+
+def l1_loss_backward(dloss, x, target):
+    return pair_loss_backward(l1_loss_backward_c, dloss, x, target, 0)
+
+def huber_loss_forward(x, target, double delta, bint each):
+    return pair_loss(huber_loss_forward_c, x, target, delta, each)
+
+def huber_loss_backward(dloss, x, target, double delta):
+    return pair_loss_backward(huber_loss_backward_c, dloss, x, target, delta)
+
+def hinge_loss_forward(x, target, double margin, bint each):
+    return pair_loss(hinge_loss_forward_c, x, target, margin, each)
+
+def hinge_loss_backward(dloss, x, target, double margin):
+    return pair_loss_backward(hinge_loss_backward_c, dloss, x, target, margin)
+
+def kl_div_forward(x, target, bint each):
+    return pair_loss(kl_div_forward_c, x, target, 0, each)
+
+def kl_div_backward(dloss, x, target):
+    return pair_loss_backward(kl_div_backward_c, dloss, x, target, 0)
+
+def kl_div_log_forward(x, target, bint each):
+    return pair_loss(kl_div_log_forward_c, x, target, 0, each)
+
+def kl_div_log_backward(dloss, x, target):
+    return pair_loss_backward(kl_div_log_backward_c, dloss, x, target, 0)
+
+def bce_with_logits_forward(x, target, weight, pos_weight, bint each):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef void* pt = data(target, t, n)
+    cdef void* pw = optional(weight, t, n)
+    cdef void* pp = optional(pos_weight, t, n)
+    cdef _PairSums sums = _PairSums(x, t, n, each)
+    with nogil:
+        bce_forward_c(t == F64, n, px, pt, pw, pp, sums.loss, sums.partial)
+    return sums.result()
+
+def bce_with_logits_backward(dloss, x, target, weight, pos_weight):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x), given = cnp.PyArray_SIZE(<cnp.ndarray>dloss)
+    cdef bint each = given != 1
+    cdef void* pdy = data(dloss, t, n if each else 1)
+    cdef void* px = data(x, t, n)
+    cdef void* pt = data(target, t, n)
+    cdef void* pw = optional(weight, t, n)
+    cdef void* pp = optional(pos_weight, t, n)
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        bce_backward_c(t == F64, n, pdy, each, px, pt, pw, pp, pdx)
+    return dx
+
+def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing):
+    cdef Softmax s = pieces_geometry(g)
+    cdef int t = floating(logits)
+    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef void* px = data(logits, t, positions * s.n)
+    cdef void* pt = data(target, t, positions * s.n)
+    cdef void* pw = optional(weight, t, s.n)
+    cdef object loss = new_array(1, &positions, t)
+    cdef object lse = new_array(1, &positions, t)
+    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
+    with nogil:
+        soft_cross_entropy_forward_c(t == F64, s, px, pt, pw, label_smoothing, ploss, plse)
+    finish()
+    return loss, lse
+
+def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse):
+    cdef Softmax s = pieces_geometry(g)
+    cdef int t = floating(logits)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* pdloss = data(dloss, t, positions)
+    cdef void* px = data(logits, t, positions * s.n)
+    cdef void* pt = data(target, t, positions * s.n)
+    cdef void* pw = optional(weight, t, s.n)
+    cdef void* plse = data(lse, t, positions)
+    cdef object dx = empty_like(logits, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        soft_cross_entropy_backward_c(t == F64, s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
+    finish()
+    return dx
+
+def nll_loss_forward(g, x, target, weight, int64_t ignore_index):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(x)
+    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef void* px = data(x, t, positions * s.n)
+    cdef void* pt = data(target, I64, positions)
+    cdef void* pw = optional(weight, t, s.n)
+    cdef object loss = new_array(1, &positions, t)
+    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    with nogil:
+        nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
+    return loss
+
+def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index):
+    cdef Softmax s = softmax_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* pdloss = data(dloss, t, positions)
+    cdef void* pt = data(target, I64, positions)
+    cdef void* pw = optional(weight, t, s.n)
+    data(x, t, positions * s.n)
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        nll_loss_backward_c(t == F64, s, pdloss, pt, pw, ignore_index, pdx)
+    return dx
+
+def multi_margin_loss_forward(x, target, weight, double margin, bint squared):
+    cdef int t = floating(x)
+    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef cnp.npy_intp rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
+    cdef int64_t n = size // rows if rows else 0
+    cdef void* px = data(x, t, rows * n)
+    cdef void* pt = data(target, I64, rows)
+    cdef void* pw = optional(weight, t, n) if rows else NULL
+    cdef object loss = new_array(1, &rows, t)
+    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    with nogil:
+        multi_margin_loss_forward_c(t == F64, rows, n, px, pt, pw, margin, squared, ploss)
+    return loss
+
+def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared):
+    cdef int t = floating(x)
+    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
+    cdef int64_t n = size // rows if rows else 0
+    cdef void* pdloss = data(dloss, t, rows)
+    cdef void* px = data(x, t, rows * n)
+    cdef void* pt = data(target, I64, rows)
+    cdef void* pw = optional(weight, t, n) if rows else NULL
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
+    with nogil:
+        multi_margin_loss_backward_c(t == F64, rows, n, pdloss, px, pt, pw, margin, squared, pdx)
+    return dx

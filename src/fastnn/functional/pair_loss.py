@@ -1,0 +1,389 @@
+"""Losses of pairs of elements (SPEC F): fused kernels for the value, its deterministic sum, and the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+__all__ = [
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_backward",
+    "hinge_loss",
+    "huber_loss",
+    "kl_div",
+    "l1_loss",
+    "mse_loss",
+    "mse_loss_backward",
+]
+
+Array = np.ndarray[Any, Any]
+
+
+def _divisor(reduction: str, x: Array) -> float:
+    if reduction == "batchmean":
+        return float(x.shape[0])
+    return float(x.size) if reduction == "mean" else 1.0
+
+
+def _share(dloss: Array, reduction: str, x: Array) -> Array:
+    """What each element's derivative is multiplied by: one number per element, or one for all."""
+    if reduction == "none":
+        return dloss
+    with np.errstate(all="ignore"):
+        return np.asarray(dloss / np.float64(_divisor(reduction, x)), x.dtype).reshape(1)
+
+
+def _pair_loss(
+    op: str, kernel: str, x: Any, target: Any, x_: Array, target_: Array, parameters: tuple[Any, ...], reduction: str
+) -> Any:
+    """Compute and record. Where ``target`` is not None it has the gradient of x with the other sign."""
+    ops = backend.current()
+    each = reduction == "none"
+    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, each)
+    if not each:
+        with np.errstate(all="ignore"):
+            value = np.asarray(np.float64(value) / _divisor(reduction, x_), x_.dtype)
+
+    def slope(dloss: Array) -> Array:
+        share = _share(dloss, reduction, x_)
+        return getattr(ops, kernel + "_backward")(share, x_, target_, *parameters)  # type: ignore[no-any-return]
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        dx = slope(dy)
+        return (dx, -dx if needs[1] else None) if target is not None else (dx,)
+
+    def jvp(tangents: Any) -> Array:
+        dx = tangents[0] if tangents[0] is not None else np.zeros_like(x_)
+        if target is not None and tangents[1] is not None:
+            dx = dx - tangents[1]
+        moved = slope(np.ones(x_.shape if each else (), x_.dtype)) * dx
+        return np.asarray(moved if each else moved.sum())
+
+    return record(op, value, (x,) if target is None else (x, target), vjp, jvp)
+
+
+def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """Squared error ``(x - target)**2`` (SPEC F).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    target : array_like or Tensor
+        What it should be; of the shape and dtype of ``x``.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    2.0
+    """
+    x_, target_ = checks.pair("mse_loss", raw(x), raw(target))
+    return _pair_loss("mse_loss", "mse_loss", x, target, x_, target_, (), checks.reduction_of("mse_loss", reduction))
+
+
+def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+    """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was (SPEC F).
+
+    Parameters
+    ----------
+    x, target, reduction
+        What `mse_loss` got.
+    dloss : array_like, optional
+        The gradient of the loss, of its shape; ones by default.
+
+    Returns
+    -------
+    ndarray
+        Of the shape of ``x``; the gradient of ``target`` is minus this.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `mse_loss`, and if ``dloss`` has not the shape of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.mse_loss_backward(np.array([1.0, 2.0]), np.array([1.0, 4.0]), "sum")
+    array([ 0., -4.])
+    """
+    op = "mse_loss_backward"
+    x, target = checks.pair(op, raw(x), raw(target))
+    share = _given_share(op, dloss, checks.reduction_of(op, reduction), x)
+    return backend.current().mse_loss_backward(share, x, target)  # type: ignore[no-any-return]
+
+
+def _given_share(op: str, dloss: Any, reduction: str, x: Array) -> Array:
+    shape = x.shape if reduction == "none" else ()
+    given = np.ones(shape, x.dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), x.dtype, shape)
+    return _share(given, reduction, x)
+
+
+def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+    """Absolute error ``|x - target|``; its derivative is 0 where both are equal (SPEC F).
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    target : array_like or Tensor
+        What it should be; of the shape and dtype of ``x``.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
+    1.0
+    """
+    x_, target_ = checks.pair("l1_loss", raw(x), raw(target))
+    return _pair_loss("l1_loss", "l1_loss", x, target, x_, target_, (), checks.reduction_of("l1_loss", reduction))
+
+
+def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Any:
+    """Squared near 0, absolute beyond (SPEC F).
+
+    ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, with ``d = x - target``.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    target : array_like or Tensor
+        What it should be; of the shape and dtype of ``x``.
+    delta : float
+        Where the one becomes the other; above 0.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes, a ``delta`` that is not above 0, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.huber_loss(np.array([1.0, 4.0]), np.array([2.0, 0.0]), reduction="none")
+    array([0.5, 3.5])
+    """
+    x_, target_ = checks.pair("huber_loss", raw(x), raw(target))
+    d = checks.real("huber_loss", "delta", delta, 0.0, open_low=True)
+    return _pair_loss(
+        "huber_loss", "huber_loss", x, target, x_, target_, (d,), checks.reduction_of("huber_loss", reduction)
+    )
+
+
+def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """Hinge of scores of two classes, ``max(0, margin - target * x)`` (SPEC F).
+
+    For more classes see `multi_margin_loss`.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Scores, float32 or float64, any shape.
+    target : array_like
+        1 or -1 for each, of the shape and dtype of ``x``; a constant for differentiation.
+    margin : float
+        The score from which on a right answer costs nothing.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes, a target that is neither 1 nor -1, or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hinge_loss(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="none")
+    array([0.75, 0.  ])
+    """
+    x_, target_ = checks.pair("hinge_loss", raw(x), raw(target))
+    checks.signs("hinge_loss", "target", target_)
+    m = checks.real("hinge_loss", "margin", margin)
+    reduction = checks.reduction_of("hinge_loss", reduction)
+    return _pair_loss("hinge_loss", "hinge_loss", x, None, x_, target_, (m,), reduction)
+
+
+def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+    """Kullback-Leibler divergence, ``target * (log(target) - x)`` (SPEC F).
+
+    ``x`` holds logarithms of probabilities (`log_softmax`); ``0 * log(0)`` is 0.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Logarithms of probabilities, float32 or float64, any shape.
+    target : array_like
+        Probabilities, of the shape and dtype of ``x``; a constant for differentiation.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        "mean" divides the sum by the number of elements, "batchmean" by the first extent: that is the divergence.
+    log_target : bool
+        Whether ``target`` holds logarithms too.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x`` for "none", else of shape (); a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes, probabilities outside [0, 1], or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+    >>> F.kl_div(np.log(q), p, "sum").round(4)
+    np.float64(0.1438)
+    """
+    x_, target_ = checks.pair("kl_div", raw(x), raw(target))
+    logarithms = checks.flag("kl_div", "log_target", log_target)
+    if not logarithms:
+        checks.within_unit("kl_div", "target", target_)
+    reduction = checks.reduction_of("kl_div", reduction, *(("batchmean",) if x_.ndim else ()))
+    kernel = "kl_div_log" if logarithms else "kl_div"
+    return _pair_loss("kl_div", kernel, x, None, x_, target_, (), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
+) -> Any:
+    """Cross-entropy of two classes from logits, without overflow (SPEC F).
+
+    ``weight * ((1 - target) * softplus(x) + pos_weight * target * softplus(-x))``.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Logits of the class 1, float32 or float64, any shape.
+    target : array_like
+        Its probability, of the shape and dtype of ``x``; a constant for differentiation.
+    weight, pos_weight : array_like, optional
+        Factors of the whole and of the part of the class 1, of the dtype of ``x``, broadcast to its shape; constants.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, a target outside [0, 1], or an unknown reduction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.binary_cross_entropy_with_logits(np.array([0.0, -1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
+    array([0.6931, 0.    ])
+    """
+    op = "binary_cross_entropy_with_logits"
+    x_, target_, w, p = _binary(op, x, target, weight, pos_weight)
+    reduction = checks.reduction_of(op, reduction)
+    return _pair_loss(op, "bce_with_logits", x, None, x_, target_, (w, p), reduction)
+
+
+def _binary(op: str, x: Any, target: Any, weight: Any, pos_weight: Any) -> tuple[Array, Array, Any, Any]:
+    x, target = checks.pair(op, raw(x), raw(target))
+    checks.within_unit(op, "target", target)
+    w = checks.broadcast(op, "weight", raw(weight), x)
+    return x, target, w, checks.broadcast(op, "pos_weight", raw(pos_weight), x)
+
+
+def binary_cross_entropy_with_logits_backward(
+    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
+) -> Array:
+    """Gradient of `binary_cross_entropy_with_logits` with respect to the logits (SPEC F).
+
+    Parameters
+    ----------
+    x, target, weight, reduction, pos_weight
+        What `binary_cross_entropy_with_logits` got.
+    dloss : array_like, optional
+        The gradient of the loss, of its shape; ones by default.
+
+    Returns
+    -------
+    ndarray
+        ``sigmoid(x) - target``, weighted and scaled as the loss was.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `binary_cross_entropy_with_logits`, and if ``dloss`` has not the shape of the loss.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
+    array([-0.5,  1. ])
+    """
+    op = "binary_cross_entropy_with_logits_backward"
+    x, target, w, p = _binary(op, x, target, weight, pos_weight)
+    share = _given_share(op, dloss, checks.reduction_of(op, reduction), x)
+    return backend.current().bce_with_logits_backward(share, x, target, w, p)  # type: ignore[no-any-return]
