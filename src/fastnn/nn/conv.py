@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from fractions import Fraction
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +12,9 @@ from .. import functional as F
 from .. import init
 from ..checks import scalars
 from .module import Module, Parameter
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class _Kernels(Module):
@@ -209,6 +211,8 @@ class _ConvTranspose(_Kernels):
 
     def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, Fraction], ...]:
         """The inputs whose kernels reach an output: every stride-th tap of one."""
+        from fractions import Fraction  # here, since importing it takes longer than this module
+
         axes = self._axes(self.kernel_size, self.stride, self.dilation)
         return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 

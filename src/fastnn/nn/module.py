@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from fractions import Fraction
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from ..autograd import Tensor, tensor
 from ..autograd.graph import note_change
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 
 class Parameter(Tensor):
