@@ -10,11 +10,16 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from types import ModuleType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
+# Forward functions of the active backend by operation, where they refuse arrays that they cannot read: those of the
+# native one. A caller with a plain array needs no check of its own then, which for a few elements takes longer than the
+# kernel. Empty with the NumPy backend.
+guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
 
 
@@ -96,6 +101,9 @@ def _set(name: str) -> None:
     global _active, _active_name
     _active = _load(name)
     _active_name = name
+    guarded.clear()
+    if name == "native":
+        guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 
 
 class use_backend:

@@ -12,12 +12,19 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import Tensor, raw, record, self_adjoint
+from ..backend import guarded
 
 Array = np.ndarray[Any, Any]
+_ndarray = np.ndarray
 
 
 def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
     """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``."""
+    if type(x) is _ndarray:
+        try:
+            return guarded[kernel or op](x, *parameters)
+        except (KeyError, TypeError, ValueError):
+            pass  # there is none, or the array is not plain: converted or refused below
     forward, backward = (kernel or op) + "_forward", (kernel or op) + "_backward"
     ops = backend.current()
     if not isinstance(x, Tensor):
@@ -32,10 +39,10 @@ def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
 
 def of_output(op: str, x: Any, *parameters: Any) -> Any:
     """y = f(x), whose gradient is computed from y."""
+    if not isinstance(x, Tensor):
+        return of_input(op, x, *parameters)
     forward, backward = op + "_forward", op + "_backward"
     ops = backend.current()
-    if not isinstance(x, Tensor):
-        return getattr(ops, forward)(checks.array(op, "x", x), *parameters)
     y = getattr(ops, forward)(checks.array(op, "x", x.data), *parameters)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
