@@ -415,6 +415,33 @@ TRAINING = [
 ]
 
 
+# ---- embedding: each row taken is read and written once; the gradient is as large as the table --------------------
+
+ROWS = np.random.default_rng(0).integers(0, 30000, 8192)
+
+
+def _embedding(library: Any) -> Work:
+    table, index = _normal(30000, 256), library.array(ROWS)
+
+    def call(F: Any, weight: Any) -> Any:
+        return F.embedding(index, weight)
+
+    weight = library.array(table)
+    forward = library.quiet(lambda: call(library.F, weight))
+    return Work(forward, library.vjp(call, [table], _normal(8192, 256)))
+
+
+EMBEDDING = [
+    Case(
+        "embedding",
+        "8192 of 30000×256",
+        _embedding,
+        bytes=(2.0 * FLOAT * 8192 * 256, FLOAT * (8192.0 + 30000.0) * 256),
+        directions=("forward", "backward"),
+    )
+]
+
+
 # ---- recurrent layers: 2 · T · N · gates · H · (I + H) operations, twice that backwards -----------------------------
 
 
@@ -470,4 +497,16 @@ OVERHEAD = [
     _overhead("conv2d", "3×3 1×1×4² → 1", [(1, 1, 4, 4), (1, 1, 3, 3), (1,)], lambda F, x, w, b: F.conv2d(x, w, b)),
 ]
 
-CASES = [*CONVOLUTIONS, *PRODUCTS, *POOLS, *NORMS, *ACTIVATIONS, *LOSSES, *OPTIMISERS, *TRAINING, *RECURRENT, *OVERHEAD]
+CASES = [
+    *CONVOLUTIONS,
+    *PRODUCTS,
+    *POOLS,
+    *NORMS,
+    *ACTIVATIONS,
+    *LOSSES,
+    *OPTIMISERS,
+    *TRAINING,
+    *EMBEDDING,
+    *RECURRENT,
+    *OVERHEAD,
+]

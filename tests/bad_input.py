@@ -89,6 +89,8 @@ LEGAL: dict[str, dict[str, Any]] = {
     "linear": {"x": _f(3, 4), "weight": _f(2, 4), "bias": _f(2)},
     "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4)},
     "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
+    "embedding": {"index": np.array([[0, 4], [2, 2]]), "weight": _f(5, 3), "padding_idx": 1},
+    "embedding_backward": {"dy": _f(2, 2, 3), "index": np.array([[0, 4], [2, 2]]), "num_embeddings": 5, "padding_idx": 1},
     "rnn": _recurrent(1, "h", nonlinearity="relu"),
     "rnn_backward": _recurrent(1, "h", backward=True, nonlinearity="relu"),
     "lstm": _recurrent(4, "h", "c"),

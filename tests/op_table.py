@@ -147,6 +147,10 @@ def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases:
     )  # fmt: skip
 
 
+def _embedding_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    return (F.embedding_backward(dy, options["index"], len(arrays[0]), options.get("padding_idx")),)
+
+
 def _recurrent(name: str, *states: str) -> Op:
     """Output and final states below each other, so that every one of them gets a gradient."""
 
@@ -176,6 +180,9 @@ OPS = [
     _product("conv_transpose1d", XWB, _of_x_weight("conv_transpose1d_backward"), grid.conv_transpose1d),
     _product("conv_transpose2d", XWB, _of_x_weight("conv_transpose2d_backward"), grid.conv_transpose2d),
     _product("conv_transpose3d", XWB, _of_x_weight("conv_transpose3d_backward"), grid.conv_transpose3d),
+    Op("embedding", ("weight",), samples_rnn.embedding, tolerances.products,
+       call=lambda weight, index, **options: F.embedding(index, weight, **options),
+       backward=_embedding_backward, backward_name="embedding_backward"),
     _recurrent("rnn", "h"),
     _recurrent("lstm", "h", "c"),
     _recurrent("gru", "h"),

@@ -55,3 +55,19 @@ def lstm() -> list[Sample]:
 
 def gru() -> list[Sample]:
     return _recurrent("gru", 3, 1)
+
+
+def embedding() -> list[Sample]:
+    v = Values("embedding")
+
+    def sample(rows: int, width: int, *shape: int, **options: Any) -> Sample:
+        note = "row without gradient" if options else ""  # on purpose, but no derivative
+        return Sample((v.normal(rows, width),), {"index": v.rng.integers(0, rows, shape), **options}, note=note)
+
+    samples = [
+        sample(1, 1), sample(5, 3, 7), sample(10, 17, 2, 3), sample(3, 33, 400), sample(50, 16, 0), sample(200, 64, 300),
+        sample(7, 5, 40, padding_idx=2), sample(4, 20, 3, 5, padding_idx=-1), sample(2, 8, 2, 0, 3),
+    ]  # fmt: skip
+    table = v.normal(6, 9)
+    table[2, 3], table[4, 0] = np.nan, np.inf
+    return [*samples, Sample((table,), {"index": np.array([4, 2, 2, 0])}, special=True)]

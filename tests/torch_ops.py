@@ -76,6 +76,10 @@ def matmul(a: Any, b: Any) -> Any:
     return torch.matmul(a, b)
 
 
+def embedding(weight: Any, index: Any, padding_idx: int | None = None) -> Any:
+    return tf.embedding(index, weight, padding_idx)
+
+
 def _turned(x: Any, lengths: Any) -> Any:
     """Every sequence backwards, from its own end."""
     if lengths is None:

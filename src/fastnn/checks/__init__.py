@@ -7,6 +7,7 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
 from .arrays import array, operand, same_dtype, shown
+from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
     CrossEntropy,
@@ -85,6 +86,8 @@ __all__ = [
     "cross_entropy",
     "decay",
     "elementwise_backward",
+    "embedding",
+    "embedding_backward",
     "existing_steps",
     "flag",
     "gelu_tanh",

@@ -13,6 +13,7 @@ from .avg_pool import *
 from .conv import *
 from .conv_transpose import *
 from .dropout import *
+from .embedding import *
 from .linear import *
 from .local_response_norm import *
 from .loss import *

@@ -16,6 +16,7 @@ from .activation import (
 )
 from .containers import ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .embedding import Embedding
 from .linear import Linear
 from .loss import (
     BCEWithLogitsLoss,
@@ -95,6 +96,7 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
+    "Embedding",
     "Flatten",
     "GRUCell",
     "GroupNorm",

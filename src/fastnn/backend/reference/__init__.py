@@ -13,6 +13,7 @@ from .adaptive_pool import *
 from .class_loss import *
 from .conv import *
 from .dropout import *
+from .embedding import *
 from .linear import *
 from .local_response_norm import *
 from .loss import *

@@ -1,0 +1,23 @@
+"""Rows of a table by number: index (n,), weight (rows, width)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._common import Array, quiet
+
+__all__ = ["embedding_backward", "embedding_forward"]
+
+
+def embedding_forward(index: Array, weight: Array) -> Array:
+    """y[i] = weight[index[i]]."""
+    return np.asarray(weight[index])
+
+
+@quiet
+def embedding_backward(dy: Array, index: Array, rows: int, skip: int) -> Array:
+    """y[i] = weight[index[i]], hence dweight[r] = sum of dy[i] over index[i] = r; row ``skip`` gets none."""
+    dweight = np.zeros((rows, dy.shape[1]), dy.dtype)
+    kept = index != skip
+    np.add.at(dweight, index[kept], dy[kept])
+    return dweight

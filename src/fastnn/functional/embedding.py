@@ -1,0 +1,102 @@
+"""Embedding: rows of a table by number (SPEC D6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+
+__all__ = ["embedding", "embedding_backward"]
+
+Array = np.ndarray[Any, Any]
+
+
+def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
+    """Rows of a table: ``y[...] = weight[index[...]]`` (SPEC D6).
+
+    Parameters
+    ----------
+    index : array_like of int, any shape
+        Numbers of rows, from 0 to ``rows - 1``.
+    weight : array_like or Tensor, shape (rows, width)
+        The table, float32 or float64.
+    padding_idx : int, optional
+        A row that gets no gradient; counted from the end if negative. What it holds is looked up like any other.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (*index.shape, width)
+        A tensor if ``weight`` is one.
+
+    Raises
+    ------
+    TypeError
+        For numbers that are not integers, or a table of a dtype other than float32 and float64.
+    ValueError
+        For numbers out of range, or a table that is not a matrix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.embedding([[2, 0]], np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]))
+    array([[[4., 5.],
+            [0., 1.]]])
+    """
+    flat, shape, weight_, skip = checks.embedding("embedding", raw(index), raw(weight), padding_idx)
+    rows, width = weight_.shape
+    ops = backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.embedding_backward(dy.reshape(flat.size, width), flat, rows, skip),)
+
+    def jvp(tangents: Sequence[Array | None]) -> Any:
+        (dweight,) = tangents
+        assert dweight is not None  # the only input's
+        if skip >= 0:
+            dweight = dweight.copy()
+            dweight[skip] = 0
+        return ops.embedding_forward(flat, dweight).reshape(*shape, width)
+
+    y = ops.embedding_forward(flat, weight_).reshape(*shape, width)
+    return record("embedding", y, (weight,), vjp, jvp)
+
+
+def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:
+    """Gradient of `embedding`: each row's sum of ``dy`` over where it was taken (SPEC D6).
+
+    Parameters
+    ----------
+    dy : array_like, shape (*index.shape, width)
+        The gradient of the output.
+    index, padding_idx
+        What `embedding` got.
+    num_embeddings : int
+        Rows of the table.
+
+    Returns
+    -------
+    ndarray, shape (num_embeddings, width)
+        The gradient of the table; the same bits for every number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `embedding`, and if ``dy`` does not fit ``index``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.embedding_backward(np.array([[1.0], [10.0], [100.0]]), [2, 0, 2], 3)
+    array([[ 10.],
+           [  0.],
+           [101.]])
+    """
+    arguments = checks.embedding_backward("embedding_backward", raw(dy), raw(index), num_embeddings, padding_idx)
+    dweight: Array = backend.current().embedding_backward(*arguments)
+    return dweight
