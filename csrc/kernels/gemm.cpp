@@ -92,10 +92,12 @@ template <class T>
 void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
               const T* bias, T* c, T* packed) {
   if (batch == 1 && !trans_a && trans_b && prefer_dot(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
-  const int64_t stride_i = trans_a ? 1 : depth, stride_k = trans_a ? m : 1;
-  pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
-    fill_sliver(a + e * m * depth + i0 * stride_i + k0 * stride_k, stride_i, stride_k, rows, k1 - k0, sliver);
-  });
+  if (trans_a)
+    pack_a_turned(batch, m, depth, a, packed);
+  else
+    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
+      fill_sliver(a + (e * m + i0) * depth + k0, depth, 1, rows, k1 - k0, sliver);
+    });
   packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
 }
 

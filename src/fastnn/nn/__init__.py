@@ -64,8 +64,11 @@ from .pool import (
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .residual import Residual, ResidualBlock
 from .statistics import recompute_statistics
+from .structured import PyramidalRNN, StackRNN
 
 __all__ = [
+    "PyramidalRNN",
+    "StackRNN",
     "ELU",
     "GELU",
     "GRU",
