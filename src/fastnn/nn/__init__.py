@@ -67,8 +67,6 @@ from .statistics import recompute_statistics
 from .structured import PyramidalRNN, StackRNN
 
 __all__ = [
-    "PyramidalRNN",
-    "StackRNN",
     "ELU",
     "GELU",
     "GRU",
@@ -132,6 +130,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "PyramidalRNN",
     "RMSNorm",
     "RNNCell",
     "RReLU",
@@ -143,6 +142,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "StackRNN",
     "Tanh",
     "recompute_statistics",
 ]
