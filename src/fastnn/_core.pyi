@@ -221,6 +221,18 @@ def lstm_backward(
     dh0: Array,
     dc0: Array,
 ) -> None: ...
+def rnn_backward_weights(
+    d: Array,
+    x: Array | None,
+    y: Array | None,
+    h0: Array | None,
+    lengths: Array | None,
+    reverse: bool,
+    units: int,
+    dweight_ih: Array | None,
+    dweight_hh: Array | None,
+    dbias: Array | None,
+) -> None: ...
 def gru_backward(
     dy: Array | None,
     dh_n: Array | None,

@@ -12,6 +12,8 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void gru_forward_c "fastnn::call::gru_forward"(cbool is_double, ...)
     void rnn_backward_c "fastnn::call::rnn_backward"(cbool is_double, ...)
     void lstm_backward_c "fastnn::call::lstm_backward"(cbool is_double, ...)
+    void rnn_weights_workspace_c "fastnn::call::rnn_weights_workspace"(cbool is_double, ...)
+    void rnn_backward_weights_c "fastnn::call::rnn_backward_weights"(cbool is_double, ...)
     void gru_backward_c "fastnn::call::gru_backward"(cbool is_double, ...)
 
 cdef Rnn rnn_geometry(object y, cbool reverse, cbool relu) except *:
@@ -144,4 +146,32 @@ def gru_backward(dy, dh_n, gates, candidate, y, h0, weight, lengths, cbool rever
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
     with nogil:
         gru_backward_c(t == F64, r, pdy, pdh, pg, pm, py, ph0, pw, pl, pdg, pdr, pdh0, pk)
+    finish()
+
+def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, int64_t units, dweight_ih, dweight_hh, dbias):
+    """x and dweight_ih, y and dweight_hh, and dbias may be None."""
+    cdef int t = floating(d)
+    cdef Rnn r
+    cdef int64_t columns, inputs = 0 if x is None else x.shape[2]
+    r.steps, r.batch, columns = d.shape
+    r.units = units
+    r.reverse = reverse
+    r.relu = False
+    if r.units < 1 or (x is None) != (dweight_ih is None) or (y is None) != (dweight_hh is None):
+        raise ValueError("expected each source with its gradient")
+    cdef int64_t rows = r.steps * r.batch
+    cdef void* pd = data(d, t, rows * columns)
+    cdef void* px = optional(x, t, rows * inputs)
+    cdef void* py = optional(y, t, rows * r.units)
+    cdef void* ph0 = optional(h0, t, r.batch * r.units)
+    cdef void* pl = optional(lengths, I64, r.batch)
+    cdef void* pwi = optional_writable(dweight_ih, t, columns * inputs)
+    cdef void* pwh = optional_writable(dweight_hh, t, columns * r.units)
+    cdef void* pb = optional_writable(dbias, t, columns)
+    cdef int64_t size = 0
+    rnn_weights_workspace_c(t == F64, r, columns, inputs, &size)
+    cdef object work = workspace(t, size)
+    cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
+    with nogil:
+        rnn_backward_weights_c(t == F64, r, columns, inputs, pd, px, py, ph0, pl, pwi, pwh, pb, pk)
     finish()

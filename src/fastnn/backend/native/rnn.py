@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ... import _core
 from ._common import Array
 from .linear import linear_forward, matmul
@@ -20,19 +18,17 @@ def _input_share(x: Array, weight: Array) -> Array:
     return linear_forward(x.reshape(steps * batch, inputs), weight, None).reshape(steps, batch, weight.shape[0])
 
 
-def _state_gradient(drec: Array, y: Array, h0: Array | None, lengths: Array | None, reverse: bool) -> Array:
-    """The sum over steps of drec^T times the state before; padded steps have drec = 0."""
-    steps, batch, columns = drec.shape
-    units = y.shape[2]
-    after, before = (drec[:-1], y[1:]) if reverse else (drec[1:], y[:-1])
-    dweight = matmul(after.reshape(-1, columns), before.reshape(-1, units), trans_a=True)
-    if h0 is not None and steps:
-        if not reverse:
-            first = drec[0]
-        else:
-            first = drec[-1] if lengths is None else drec[lengths - 1, np.arange(batch)]
-        dweight += matmul(first, h0, trans_a=True)
-    return dweight
+def _weight_gradients(
+    d: Array, x: Array | None, y: Array | None, h0: Array | None, lengths: Array | None, reverse: bool, bias: bool
+) -> LayerGradients:
+    """d^T times x, times the states before each step, and times 1; None without x, y and bias."""
+    columns, units = d.shape[2], 1 if y is None else y.shape[2]
+    dweight_ih = None if x is None else _core.empty((columns, x.shape[2]), d.dtype)
+    dweight_hh = None if y is None else _core.empty((columns, units), d.dtype)
+    dbias = _core.empty((columns,), d.dtype) if bias else None
+    if x is not None or y is not None or bias:
+        _core.rnn_backward_weights(d, x, y, h0, lengths, reverse, units, dweight_ih, dweight_hh, dbias)
+    return dweight_ih, dweight_hh, dbias
 
 
 def _layer_gradients(
@@ -48,21 +44,21 @@ def _layer_gradients(
 ) -> LayerGradients:
     """dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh from the gradients of both shares of the preactivations."""
     steps, batch, columns = dgates.shape
-    flat = dgates.reshape(steps * batch, columns)
-    dx = matmul(flat, weight_ih).reshape(x.shape) if needs[0] else None
-    dweight_ih = matmul(flat, x.reshape(steps * batch, x.shape[2]), trans_a=True) if needs[1] else None
-    dweight_hh = _state_gradient(drec, y, h0, lengths, reverse) if needs[2] else None
-    dbias_ih = _column_sums(dgates) if needs[3] else None
-    dbias_hh = None
-    if needs[4]:
-        dbias_hh = dbias_ih.copy() if drec is dgates and dbias_ih is not None else _column_sums(drec)
+    dx = matmul(dgates.reshape(steps * batch, columns), weight_ih).reshape(x.shape) if needs[0] else None
+    x_, y_ = x if needs[1] else None, y if needs[2] else None
+    if drec is dgates:
+        dweight_ih, dweight_hh, dbias = _weight_gradients(dgates, x_, y_, h0, lengths, reverse, needs[3] or needs[4])
+        both = needs[3] and needs[4]
+        return (
+            dx,
+            dweight_ih,
+            dweight_hh,
+            dbias if needs[3] else None,
+            dbias.copy() if both and dbias is not None else dbias,
+        )
+    dweight_ih, _, dbias_ih = _weight_gradients(dgates, x_, None, None, lengths, reverse, needs[3])
+    _, dweight_hh, dbias_hh = _weight_gradients(drec, None, y_, h0, lengths, reverse, needs[4])
     return dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh
-
-
-def _column_sums(a: Array) -> Array:
-    sums = _core.empty(a.shape[2:], a.dtype)
-    _core.linear_backward_bias(a.shape[0] * a.shape[1], a.shape[2], a, sums)
-    return sums
 
 
 def _outputs(x: Array, units: int) -> tuple[Array, Array]:

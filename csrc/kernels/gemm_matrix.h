@@ -1,0 +1,61 @@
+// Row-major matrices as the B and C of packed_gemm.
+#pragma once
+#include "../simd/copy.h"
+#include "gemm_driver.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Columns of a row-major matrix.
+template <class T>
+struct MatrixOutput {
+  T* c;
+  const T* bias;  // per column, or null
+  int64_t ldc, size;
+  const T* start(T* buffer) const {
+    if (!bias || size == kTileCols<T>) return bias;
+    copy_run(buffer, bias, size);
+    zero_run(buffer + size, kTileCols<T> - size);
+    return buffer;
+  }
+  T* direct(int64_t* stride) const {
+    *stride = ldc;
+    return size == kTileCols<T> ? c : nullptr;
+  }
+  void read(int64_t i, T* row) const { copy_run(row, c + i * ldc, size); }
+  void write(int64_t i, const T* row) const { copy_run(c + i * ldc, row, size); }
+};
+
+// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry; bias (columns) or null.
+template <class T>
+struct MatrixProblem {
+  const T* b;
+  bool transposed;
+  int64_t m, columns, depth;
+  const T* bias;
+  T* c;
+
+  int64_t size(int64_t j) const {
+    return columns - j * kTileCols<T> < kTileCols<T> ? columns - j * kTileCols<T> : kTileCols<T>;
+  }
+  void pack(int64_t entry, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
+    const T* from = b + entry * depth * columns;
+    const int64_t j0 = j * kTileCols<T>, n = size(j);
+    if (!transposed && n == kTileCols<T>) {
+      for (int64_t k = k0; k < k1; ++k, sliver += kTileCols<T>)
+        for (int v = 0; v < kTileVectors; ++v)
+          store(sliver + v * lanes<T>, load(from + k * columns + j0 + v * lanes<T>));
+    } else if (!transposed) {
+      for (int64_t k = k0; k < k1; ++k) copy_run(sliver + (k - k0) * kTileCols<T>, from + k * columns + j0, n);
+    } else {
+      turn(from + j0 * depth + k0, depth, n, k1 - k0, sliver, kTileCols<T>);
+    }
+  }
+  MatrixOutput<T> output(int64_t entry, int64_t j) const {
+    const int64_t j0 = j * kTileCols<T>;
+    return {c + entry * m * columns + j0, bias ? bias + j0 : nullptr, columns, size(j)};
+  }
+};
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA

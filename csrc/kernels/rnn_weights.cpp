@@ -1,0 +1,109 @@
+// Gradients of a recurrent layer's weights and bias: one product over all steps and rows.
+//   d (steps, batch, columns): gradients of the preactivations;  x (steps, batch, inputs);  y (steps, batch, units)
+//   a = W x + R h + b  =>  dW = d^T x,  dR = d^T h,  db = d^T 1,  h the state before each step
+// Computed turned round, [x | h | 1]^T d: the operand that has to be packed is the narrow one, and d is read once.
+#include "gemm_matrix.h"
+#define FASTNN_FAMILY "rnn_weights.inc"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+struct Sources {
+  Rnn g;
+  int64_t inputs;
+  const T *x, *y, *h0;
+  const int64_t* lengths;
+  bool bias;
+
+  int64_t width() const { return (x ? inputs : 0) + (y ? g.units : 0) + bias; }
+
+  // Row k of [x | h | 1].
+  void fill(int64_t k, T* row) const {
+    if (x) {
+      copy_run(row, x + k * inputs, inputs);
+      row += inputs;
+    }
+    if (y) {
+      const T* before = state_before(k / g.batch, k % g.batch);
+      if (before)
+        copy_run(row, before, g.units);
+      else
+        zero_run(row, g.units);
+      row += g.units;
+    }
+    if (bias) *row = 1;
+  }
+
+  // Null stands for zeros; behind the end of a sequence d is zero.
+  const T* state_before(int64_t t, int64_t n) const {
+    const int64_t last = (lengths ? lengths[n] : g.steps) - 1;
+    if (t > last) return nullptr;
+    if (t == (g.reverse ? last : 0)) return h0 ? h0 + n * g.units : nullptr;
+    return y + ((g.reverse ? t + 1 : t - 1) * g.batch + n) * g.units;
+  }
+};
+
+// The transpose of [x | h | 1] packed as pack_a does, a few rows at a time.
+template <class T>
+void pack_sources(const Sources<T>& sources, T* packed) {
+  constexpr int64_t chunk = 8;
+  static_assert(kDepth<T> % chunk == 0);
+  const int64_t depth = sources.g.steps * sources.g.batch, m = sources.width();
+  const RowBlocks blocks(m);
+  const double cost = double(m) * double(depth) * 0.3;
+  parallel_scratch((depth + chunk - 1) / chunk, cost, size_t(chunk * m) * sizeof(T), [&](int64_t begin, int64_t end, void* memory) {
+    T* rows = static_cast<T*>(memory);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t k = item * chunk, k0 = k / kDepth<T> * kDepth<T>, size = depth_end<T>(k0, depth) - k0;
+      const int64_t rest = depth - k < chunk ? depth - k : chunk;
+      for (int64_t i = 0; i < rest; ++i) sources.fill(k + i, rows + i * m);
+      for (int64_t block = 0; block < blocks.count; ++block) {
+        const int64_t i0 = blocks.begin(block), count = blocks.size(block);
+        T* to = packed + k0 * m + i0 * size + (k - k0) * count;
+        for (int64_t i = 0; i < rest; ++i) copy_run(to + i * count, rows + i * m + i0, count);
+      }
+    }
+  });
+}
+
+// to (columns, rows) = the transpose of from (rows, columns)
+template <class T>
+void turn_back(const T* from, int64_t rows, int64_t columns, T* to) {
+  constexpr int64_t L = lanes<T>;
+  parallel_for((columns + L - 1) / L, double(rows) * double(columns) * 0.3, [=](int64_t begin, int64_t end) {
+    const int64_t first = begin * L, last = end * L < columns ? end * L : columns;
+    turn(from + first, columns, rows, last - first, to + first * rows, rows);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void rnn_weights_workspace(Rnn g, int64_t columns, int64_t inputs, int64_t* size) {
+  *size = (inputs + g.units + 1) * (g.steps * g.batch + columns);
+}
+
+template <class T>
+void rnn_backward_weights(Rnn g, int64_t columns, int64_t inputs, const T* d, const T* x, const T* y, const T* h0,
+                          const int64_t* lengths, T* dweight_ih, T* dweight_hh, T* dbias, T* work) {
+  const Sources<T> sources{g, inputs, x, y, h0, lengths, dbias != nullptr};
+  const int64_t depth = g.steps * g.batch, m = sources.width();
+  T* c = work + m * depth;
+  pack_sources(sources, work);
+  packed_gemm<T>(1, m, columns, depth, work, nullptr, MatrixProblem<T>{d, false, m, columns, depth, nullptr, c});
+  if (x) {
+    turn_back(c, inputs, columns, dweight_ih);
+    c += inputs * columns;
+  }
+  if (y) {
+    turn_back(c, g.units, columns, dweight_hh);
+    c += g.units * columns;
+  }
+  if (dbias) copy_run(dbias, c, columns);
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#include "instantiate.inc"
