@@ -373,6 +373,12 @@ def _adam(library: Any, parameters: Any) -> Any:
     return library.adam(parameters)
 
 
+def _amsgrad(library: Any, parameters: Any) -> Any:
+    if hasattr(library.optim, "AMSGrad"):
+        return library.optim.AMSGrad(parameters, lr=1e-3)
+    return library.optim.Adam(parameters, lr=1e-3, amsgrad=True, fused=True)
+
+
 def _rmsprop(library: Any, parameters: Any) -> Any:
     return library.optim.RMSprop(parameters, lr=1e-3, alpha=0.9)
 
@@ -383,6 +389,14 @@ OPTIMISERS = [
     _optimizer("adam_step", "fused, 60 small tensors", SMALL, _adam, 7, table=True),
     _optimizer("rmsprop_step", "60 small tensors", SMALL, _rmsprop, 5, table=True),
     _optimizer("adamw_step", "9.4 M", BIG, lambda lib, p: lib.optim.AdamW(p, lr=1e-3), 7),
+    _optimizer("adamw_step", "60 small tensors", SMALL, lambda lib, p: lib.optim.AdamW(p, lr=1e-3), 7),
+    _optimizer("adam_step", "AMSGrad, 9.4 M", BIG, _amsgrad, 9),
+    _optimizer("adagrad_step", "9.4 M", BIG, lambda lib, p: lib.optim.Adagrad(p, lr=1e-2), 5),
+    _optimizer("adagrad_step", "60 small tensors", SMALL, lambda lib, p: lib.optim.Adagrad(p, lr=1e-2), 5),
+    _optimizer("adadelta_step", "9.4 M", BIG, lambda lib, p: lib.optim.Adadelta(p), 7),
+    _optimizer("adadelta_step", "60 small tensors", SMALL, lambda lib, p: lib.optim.Adadelta(p), 7),
+    _optimizer("sgd_step", "plain, 9.4 M", BIG, lambda lib, p: lib.optim.SGD(p, lr=1e-3), 3),
+    _optimizer("sgd_step", "momentum, 60 small tensors", SMALL, lambda lib, p: lib.optim.SGD(p, 1e-3, 0.9), 5),
     _optimizer("sgd_step", "momentum, 9.4 M", BIG, lambda lib, p: lib.optim.SGD(p, lr=1e-3, momentum=0.9), 5),
 ]
 

@@ -42,7 +42,7 @@ def _step(*state: str, **numbers: Any) -> dict[str, Any]:
     return {**{name: _f(3, 2) for name in ("param", "grad", *state)}, **numbers}
 
 
-_adam = {"step": 1, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1}
+_adam = {"step": 1, "lr": 0.1, "betas": (0.9, 0.99), "eps": 1e-8, "weight_decay": 0.1, "l1": 0.1}
 
 
 def _recurrent(gates: int, *states: str, backward: bool = False, **options: Any) -> dict[str, Any]:
@@ -171,18 +171,22 @@ LEGAL: dict[str, dict[str, Any]] = {
     "dropout1d": {"x": _x3, "p": 0.5, "training": True, "rng": 0},
     "dropout2d": {"x": _x4, "p": 0.5, "training": True, "rng": 0},
     "dropout3d": {"x": _f(2, 2, 2, 2, 2), "p": 0.5, "training": True, "rng": 0},
-    "sgd_step": _step("momentum_buffer", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
-    "adam_step": _step("exp_avg", "exp_avg_sq", **_adam),
-    "adamw_step": _step("exp_avg", "exp_avg_sq", **_adam),
-    "rmsprop_step": _step("square_avg", lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, eps_inside=True),
+    "sgd_step": _step("momentum_buffer", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1, l1=0.1),
+    "adam_step": _step("exp_avg", "exp_avg_sq", "max_exp_avg_sq", **_adam),
+    "adamw_step": _step("exp_avg", "exp_avg_sq", "max_exp_avg_sq", **_adam),
+    "rmsprop_step": _step("square_avg", lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.1, l1=0.1, eps_inside=True),
+    "adagrad_step": _step("square_sum", lr=0.1, eps=1e-8, weight_decay=0.1, l1=0.1, eps_inside=True),
+    "adadelta_step": _step("square_avg", "acc_delta", lr=0.1, rho=0.9, eps=1e-8, weight_decay=0.1, l1=0.1),
 }  # fmt: skip
 
 # Arguments that a function writes to.
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
     "sgd_step": ("param", "momentum_buffer"),
-    "adam_step": ("param", "exp_avg", "exp_avg_sq"),
-    "adamw_step": ("param", "exp_avg", "exp_avg_sq"),
+    "adam_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    "adamw_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    "adagrad_step": ("param", "square_sum"),
+    "adadelta_step": ("param", "square_avg", "acc_delta"),
     "rmsprop_step": ("param", "square_avg"),
 }
 

@@ -244,7 +244,9 @@ OPS = [
         for name in ("dropout1d", "dropout2d", "dropout3d")
     ),
     _step("sgd_step", "momentum_buffer"),
-    _step("adam_step", "exp_avg", "exp_avg_sq"),
-    _step("adamw_step", "exp_avg", "exp_avg_sq"),
+    _step("adam_step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    _step("adamw_step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    _step("adagrad_step", "square_sum"),
+    _step("adadelta_step", "square_avg", "acc_delta"),
     _step("rmsprop_step", "square_avg"),
 ]  # fmt: skip

@@ -217,7 +217,8 @@ def _steps(seed: str, state: dict[str, bool], variants: list[dict[str, Any]]) ->
 
 
 def sgd_step() -> list[Sample]:
-    plain = _steps("sgd", {}, [{"lr": 0.1}, {"lr": 0.03, "weight_decay": 0.01}])
+    penalties = {"weight_decay": 0.01, "l1": 0.02}
+    plain = _steps("sgd", {}, [{"lr": 0.1}, {"lr": 0.03, "weight_decay": 0.01}, {"lr": 0.03, **penalties}])
     variants = [
         {"lr": 0.1, "momentum": 0.9},
         {"lr": 0.1, "momentum": 0.9, "nesterov": True},
@@ -231,7 +232,9 @@ def _adam(seed: str, decay: float) -> list[Sample]:
         {"step": 1, "lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0},
         {"step": 1000, "lr": 0.1, "betas": (0.5, 0.9), "eps": 1e-3, "weight_decay": decay},
     ]
-    return _steps(seed, {"exp_avg": False, "exp_avg_sq": True}, variants)
+    variants.append(variants[1] | {"l1": 0.01})
+    amsgrad = _steps(seed + " amsgrad", {"exp_avg": False, "exp_avg_sq": True, "max_exp_avg_sq": True}, variants[:2])
+    return _steps(seed, {"exp_avg": False, "exp_avg_sq": True}, variants) + amsgrad
 
 
 def adam_step() -> list[Sample]:
@@ -248,4 +251,23 @@ def rmsprop_step() -> list[Sample]:
         {"lr": 1e-2, "alpha": 0.99, "eps": 1e-3, "weight_decay": 0.01, "eps_inside": True},
         {"lr": 1e-2, "alpha": 0.99, "eps": 1e-3, "weight_decay": 0.01, "eps_inside": False},
     ]
+    variants.append(variants[1] | {"l1": 0.01})
     return _steps("rmsprop", {"square_avg": True}, variants)
+
+
+def adagrad_step() -> list[Sample]:
+    variants: list[dict[str, Any]] = [
+        {"lr": 1e-2, "eps": 1e-8, "eps_inside": True},
+        {"lr": 1e-2, "eps": 1e-3, "weight_decay": 0.01, "l1": 0.01, "eps_inside": True},
+        {"lr": 1e-2, "eps": 1e-3, "weight_decay": 0.01, "eps_inside": False},
+    ]
+    return _steps("adagrad", {"square_sum": True}, variants)
+
+
+def adadelta_step() -> list[Sample]:
+    variants: list[dict[str, Any]] = [
+        {"lr": 1.0, "rho": 0.9, "eps": 1e-6},
+        {"lr": 0.5, "rho": 0.5, "eps": 1e-2, "weight_decay": 0.01},
+        {"lr": 0.5, "rho": 0.95, "eps": 1e-2, "weight_decay": 0.01, "l1": 0.01},
+    ]
+    return _steps("adadelta", {"square_avg": True, "acc_delta": True}, variants)

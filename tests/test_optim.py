@@ -25,8 +25,8 @@ def _run(optimizer, params, grads=GRADS):
         optimizer.step()
 
 
-def _sgd(x, g, s, t, *, lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0):
-    g = g + weight_decay * x
+def _sgd(x, g, s, t, *, lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0, l1=0.0):
+    g = g + weight_decay * x + l1 * np.sign(x)
     d = s["d"] = momentum * s.get("d", 0.0) - lr * g
     return x + momentum * d - lr * g if nesterov else x + d
 
@@ -51,8 +51,38 @@ def _rmsprop(x, g, s, t, *, lr=0.1, alpha=0.9, eps=1e-8, weight_decay=0.0, eps_i
     return x - lr * g / (np.sqrt(q + eps) if eps_inside else np.sqrt(q) + eps)
 
 
+def _amsgrad(x, g, s, t, *, lr=0.1, betas=(0.9, 0.999), eps=1e-8):
+    v = s["v"] = betas[0] * s.get("v", 0.0) + (1 - betas[0]) * g
+    q = s["q"] = betas[1] * s.get("q", 0.0) + (1 - betas[1]) * g * g
+    s["top"] = np.maximum(s.get("top", 0.0), q)
+    return x - lr * (v / (1 - betas[0] ** t)) / (np.sqrt(s["top"] / (1 - betas[1] ** t)) + eps)
+
+
+def _adagrad(x, g, s, t, *, lr=0.1, eps=1e-8, weight_decay=0.0, l1=0.0, eps_inside=True):
+    g = g + weight_decay * x + l1 * np.sign(x)
+    q = s["q"] = s.get("q", 0.0) + g * g
+    return x - lr * g / (np.sqrt(q + eps) if eps_inside else np.sqrt(q) + eps)
+
+
+def _adadelta(x, g, s, t, *, lr=0.1, rho=0.9, eps=1e-6, weight_decay=0.0):
+    g = g + weight_decay * x
+    q = s["q"] = rho * s.get("q", 0.0) + (1 - rho) * g * g
+    before = s.get("d", 0.0)
+    d = np.sqrt((before + eps) / (q + eps)) * g
+    s["d"] = rho * before + (1 - rho) * d * d
+    return x - lr * d
+
+
 CASES = [
     (optim.SGD, _sgd, {}),
+    (optim.SGD, _sgd, {"weight_decay": 0.1, "l1": 0.2}),
+    (optim.AMSGrad, _amsgrad, {}),
+    (optim.AMSGrad, _amsgrad, {"betas": (0.5, 0.6), "eps": 1e-3}),
+    (optim.Adagrad, _adagrad, {}),
+    (optim.Adagrad, _adagrad, {"eps": 0.1, "weight_decay": 0.1, "l1": 0.05}),
+    (optim.Adagrad, _adagrad, {"eps_inside": False, "eps": 0.1}),
+    (optim.Adadelta, _adadelta, {}),
+    (optim.Adadelta, _adadelta, {"rho": 0.6, "eps": 0.1, "weight_decay": 0.1}),
     (optim.SGD, _sgd, {"momentum": 0.9}),
     (optim.SGD, _sgd, {"momentum": 0.8, "nesterov": True, "weight_decay": 0.1}),
     (optim.SGD, _sgd, {"weight_decay": 0.1}),
@@ -106,6 +136,9 @@ TORCH_CASES = [
     (optim.Adam, "Adam", {"lr": 0.1, "weight_decay": 0.1, "betas": (0.8, 0.99)}, {}),
     (optim.AdamW, "AdamW", {"lr": 0.1, "weight_decay": 0.2}, {}),
     (optim.AdamW, "AdamW", {"lr": 0.1}, {}),
+    (optim.AMSGrad, "Adam", {"lr": 0.1, "betas": (0.5, 0.6)}, {}),
+    (optim.Adagrad, "Adagrad", {"lr": 0.1, "eps": 1e-3, "weight_decay": 0.1}, {"eps_inside": False}),
+    (optim.Adadelta, "Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}, {}),
     (optim.RMSprop, "RMSprop", {"lr": 0.1, "alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1}, {"eps_inside": False}),
 ]
 
@@ -115,7 +148,8 @@ def test_against_torch(make, name, settings, own):
     torch = pytest.importorskip("torch")
     params = _params()
     theirs = [torch.tensor(start, requires_grad=True) for start in STARTS]
-    optimizer, other = make(params, **settings, **own), getattr(torch.optim, name)(theirs, **settings)
+    amsgrad = {"amsgrad": True} if make is optim.AMSGrad else {}
+    optimizer, other = make(params, **settings, **own), getattr(torch.optim, name)(theirs, **settings, **amsgrad)
     # In the third and fourth step some gradients are missing.
     grads = [[None if t in (2, 3) and i in (0, 2) else g for i, g in enumerate(step)] for t, step in enumerate(GRADS)]
     for step in grads:
@@ -328,6 +362,9 @@ def test_weight_decay_leaves_biases_and_norms_alone_unless_asked():
         (lambda p: optim.SGD([p], lr=0.1, nesterov=True), ValueError, "nesterov needs momentum"),
         (lambda p: optim.Adam([p], betas=(0.9, 1.0)), ValueError, "Adam: betas"),
         (lambda p: optim.AdamW([p], weight_decay=-1), ValueError, "AdamW: weight_decay"),
+        (lambda p: optim.SGD([p], lr=0.1, l1=-1), ValueError, "SGD: l1"),
+        (lambda p: optim.Adadelta([p], rho=1.0), ValueError, "Adadelta: rho"),
+        (lambda p: optim.Adagrad([p], eps=-1), ValueError, "Adagrad: eps"),
         (lambda p: optim.RMSprop([p], alpha=2), ValueError, "RMSprop: alpha"),
         (lambda p: optim.RMSprop([p], eps=-1), ValueError, "RMSprop: eps"),
     ],

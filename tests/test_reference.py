@@ -314,10 +314,10 @@ def test_sgd_steps(decay, rng):
         buffer = None if momentum is None else np.zeros(3)
         for grad in grads:
             for i in range(3):
-                g = grad[i] + decay * x[i]
+                g = grad[i] + decay * x[i] + math.copysign(0.05, x[i])
                 d[i] = (momentum or 0) * d[i] - 0.1 * g
                 x[i] += momentum * d[i] - 0.1 * g if nesterov else d[i]
-            reference.sgd_step(param, grad, buffer, 0.1, momentum or 0.0, nesterov, decay)
+            reference.sgd_step(param, grad, buffer, 0.1, momentum or 0.0, nesterov, decay, 0.05)
         close(param, x)
 
 
@@ -334,7 +334,7 @@ def test_adam_steps(decay, decoupled, rng):
             ms[i] = 0.8 * ms[i] + 0.2 * g
             vs[i] = 0.95 * vs[i] + 0.05 * g**2
             x[i] -= 0.1 * (ms[i] / (1 - 0.8**step)) / (math.sqrt(vs[i] / (1 - 0.95**step)) + 1e-3)
-        reference.adam_step(param, grad, m, v, step, 0.1, 0.8, 0.95, 1e-3, decay, decoupled)
+        reference.adam_step(param, grad, m, v, None, step, 0.1, 0.8, 0.95, 1e-3, decay, 0.0, decoupled)
     close(param, x)
     close(m, ms)
     close(v, vs)
@@ -350,6 +350,6 @@ def test_rmsprop_steps(decay, inside, rng):
             g = grad[i] + decay * x[i]
             ss[i] = 0.9 * ss[i] + 0.1 * g**2
             x[i] -= 0.1 * g / (math.sqrt(ss[i] + 1e-3) if inside else math.sqrt(ss[i]) + 1e-3)
-        reference.rmsprop_step(param, grad, s, 0.1, 0.9, 1e-3, decay, inside)
+        reference.rmsprop_step(param, grad, s, 0.1, 0.9, 1e-3, decay, 0.0, inside)
     close(param, x)
     close(s, ss)

@@ -245,25 +245,30 @@ def binary_cross_entropy_with_logits(
     return loss if reduction == "none" else getattr(loss, reduction)()
 
 
-def _take_step(optimizer: Any, param: Any, grad: Any, state: dict[str, Any]) -> None:
+def _take_step(optimizer: Any, param: Any, grad: Any, state: dict[str, Any], l1: float = 0.0) -> None:
     optimizer.state[param].update(state)
-    param.grad = grad
+    param.grad = grad + l1 * param.sign()
     optimizer.step()
 
 
 def sgd_step(
-    param: Any, grad: Any, momentum_buffer: Any = None, *, lr: float, momentum: float = 0.0, **options: Any
+    param: Any, grad: Any, momentum_buffer: Any = None, *, lr: float, momentum: float = 0.0, l1: float = 0.0, **options: Any
 ) -> None:  # fmt: skip
     state = {} if momentum_buffer is None else {"momentum_buffer": -momentum_buffer / lr}
-    _take_step(torch.optim.SGD([param], lr, momentum, **options), param, grad, state)
+    _take_step(torch.optim.SGD([param], lr, momentum, **options), param, grad, state, l1)
     if momentum_buffer is not None:
         momentum_buffer.copy_(-lr * state["momentum_buffer"])
 
 
 def _adam(kind: Any) -> Callable[..., None]:
-    def step(param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, *, step: int, **options: Any) -> None:
+    def step(
+        param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, *, step: int, max_exp_avg_sq: Any = None,
+        l1: float = 0.0, **options: Any,
+    ) -> None:  # fmt: skip
         state = {"step": torch.tensor(float(step - 1)), "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
-        _take_step(kind([param], **options), param, grad, state)
+        if max_exp_avg_sq is not None:
+            state["max_exp_avg_sq"] = max_exp_avg_sq
+        _take_step(kind([param], amsgrad=max_exp_avg_sq is not None, **options), param, grad, state, l1)
 
     return step
 
@@ -282,12 +287,35 @@ def rmsprop_step(
     eps: float,
     weight_decay: float,
     eps_inside: bool,
+    l1: float = 0.0,
 ) -> None:
     if not eps_inside:
         state = {"step": torch.tensor(0.0), "square_avg": square_avg}
-        return _take_step(torch.optim.RMSprop([param], lr, alpha, eps, weight_decay), param, grad, state)
+        return _take_step(torch.optim.RMSprop([param], lr, alpha, eps, weight_decay), param, grad, state, l1)
     with torch.no_grad():  # PyTorch has only the other form
-        g = grad + weight_decay * param
+        g = grad + weight_decay * param + l1 * param.sign()
         square_avg.mul_(alpha).add_((1 - alpha) * g * g)
         param.sub_(lr * g / torch.sqrt(square_avg + eps))
     return None
+
+
+def adagrad_step(
+    param: Any, grad: Any, square_sum: Any, *, lr: float, eps: float, eps_inside: bool, weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:  # fmt: skip
+    if not eps_inside:
+        state = {"step": torch.tensor(0.0), "sum": square_sum}
+        return _take_step(torch.optim.Adagrad([param], lr, 0, weight_decay, 0, eps), param, grad, state, l1)
+    with torch.no_grad():  # PyTorch has only the other form
+        g = grad + weight_decay * param + l1 * param.sign()
+        square_sum.add_(g * g)
+        param.sub_(lr * g / torch.sqrt(square_sum + eps))
+    return None
+
+
+def adadelta_step(
+    param: Any, grad: Any, square_avg: Any, acc_delta: Any, *, lr: float, rho: float, eps: float,
+    weight_decay: float = 0.0, l1: float = 0.0,
+) -> None:  # fmt: skip
+    state = {"step": torch.tensor(0.0), "square_avg": square_avg, "acc_delta": acc_delta}
+    _take_step(torch.optim.Adadelta([param], lr, rho, eps, weight_decay), param, grad, state, l1)

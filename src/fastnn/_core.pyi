@@ -117,18 +117,21 @@ def sgd_step(
     momentum: float,
     nesterov: bool,
     weight_decay: float,
+    l1: float,
 ) -> None: ...
 def adam_step(
     param: Array,
     grad: Array,
     exp_avg: Array,
     exp_avg_sq: Array,
+    max_exp_avg_sq: Array | None,
     step: int,
     lr: float,
     beta1: float,
     beta2: float,
     eps: float,
     weight_decay: float,
+    l1: float,
     decoupled: bool,
 ) -> None: ...
 def rmsprop_step(
@@ -139,7 +142,29 @@ def rmsprop_step(
     alpha: float,
     eps: float,
     weight_decay: float,
+    l1: float,
     eps_inside: bool,
+) -> None: ...
+def adagrad_step(
+    param: Array,
+    grad: Array,
+    square_sum: Array,
+    lr: float,
+    eps: float,
+    weight_decay: float,
+    l1: float,
+    eps_inside: bool,
+) -> None: ...
+def adadelta_step(
+    param: Array,
+    grad: Array,
+    square_avg: Array,
+    acc_delta: Array,
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    l1: float,
 ) -> None: ...
 
 # conv

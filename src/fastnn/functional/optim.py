@@ -2,6 +2,9 @@
 
 All arrays of a call have one shape and dtype, any number of axes; param and state are C-contiguous and
 writeable, and share no memory. If a check fails nothing has changed.
+
+``weight_decay`` and ``l1`` are penalties in the gradient, ``g = grad + weight_decay * param + l1 * sign(param)``: with
+lambda / n they are SPEC G9's (decoupled decay, of `adamw_step`, is not in the gradient).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from typing import Any
 from .. import backend, checks
 from ..autograd import raw
 
-__all__ = ["adam_step", "adamw_step", "rmsprop_step", "sgd_step"]
+__all__ = ["adadelta_step", "adagrad_step", "adam_step", "adamw_step", "rmsprop_step", "sgd_step"]
 
 
 def sgd_step(
@@ -23,10 +26,11 @@ def sgd_step(
     momentum: float = 0.0,
     nesterov: bool = False,
     weight_decay: float = 0.0,
+    l1: float = 0.0,
 ) -> None:
     """Stochastic gradient descent, with momentum or Nesterov's (SPEC G1, G2, G3).
 
-    ``g = grad + weight_decay * param; d = momentum * d - lr * g; param += d``, and with Nesterov's form
+    ``g = grad + penalties; d = momentum * d - lr * g; param += d``, and with Nesterov's form
     ``param += momentum * d - lr * g``. PyTorch's buffer is ``-d / lr`` for a constant ``lr``.
 
     Parameters
@@ -37,7 +41,7 @@ def sgd_step(
         The gradient.
     momentum_buffer : ndarray, optional
         The last step d, changed in place, zeros before the first step; needed if ``momentum`` is not 0.
-    lr, momentum, weight_decay : float
+    lr, momentum, weight_decay, l1 : float
         At least 0.
     nesterov : bool
         Look ahead; needs momentum.
@@ -62,7 +66,7 @@ def sgd_step(
         checks.rate(op, "momentum", momentum),
         checks.rate(op, "weight_decay", weight_decay),
     )
-    nesterov = checks.flag(op, "nesterov", nesterov)
+    nesterov, penalty = checks.flag(op, "nesterov", nesterov), checks.rate(op, "l1", l1)
     if momentum and momentum_buffer is None:
         raise ValueError(f"{op}: momentum={momentum} needs a momentum_buffer of the shape of param")
     if nesterov and not momentum:
@@ -72,7 +76,7 @@ def sgd_step(
         d = None
     else:
         p, g, d = checks.step_arrays(op, raw(param), raw(grad), momentum_buffer=raw(momentum_buffer))
-    backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay)
+    backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay, penalty)
 
 
 def _adam(
@@ -87,6 +91,8 @@ def _adam(
     betas: Any,
     eps: float,
     weight_decay: float,
+    l1: float,
+    max_exp_avg_sq: Any,
 ) -> None:
     step = checks.step_count(op, step)
     lr, eps, decay = (
@@ -95,8 +101,13 @@ def _adam(
         checks.rate(op, "weight_decay", weight_decay),
     )
     beta1, beta2 = checks.betas(op, betas)
-    p, g, m, v = checks.step_arrays(op, raw(param), raw(grad), exp_avg=raw(exp_avg), exp_avg_sq=raw(exp_avg_sq))
-    backend.current().adam_step(p, g, m, v, step, lr, beta1, beta2, eps, decay, decoupled)
+    l1 = checks.rate(op, "l1", l1)
+    state = {"exp_avg": raw(exp_avg), "exp_avg_sq": raw(exp_avg_sq)}
+    if max_exp_avg_sq is not None:
+        state["max_exp_avg_sq"] = raw(max_exp_avg_sq)
+    p, g, m, v, *largest = checks.step_arrays(op, raw(param), raw(grad), **state)
+    top = largest[0] if largest else None
+    backend.current().adam_step(p, g, m, v, top, step, lr, beta1, beta2, eps, decay, l1, decoupled)
 
 
 def adam_step(
@@ -110,10 +121,12 @@ def adam_step(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    l1: float = 0.0,
+    max_exp_avg_sq: Any = None,
 ) -> None:
     """Adam with bias correction (SPEC G7).
 
-    ``g = grad + weight_decay * param; m = b1*m + (1 - b1)*g; v = b2*v + (1 - b2)*g**2;
+    ``g = grad + penalties; m = b1*m + (1 - b1)*g; v = b2*v + (1 - b2)*g**2;
     param -= lr * mhat / (sqrt(vhat) + eps)`` with ``mhat = m / (1 - b1**step)``, ``vhat = v / (1 - b2**step)``.
 
     Parameters
@@ -126,10 +139,12 @@ def adam_step(
         m and v, changed in place, zeros before the first step.
     step : int
         The number of this step, from 1.
-    lr, eps, weight_decay : float
+    lr, eps, weight_decay, l1 : float
         At least 0.
     betas : (float, float)
         b1 and b2, in [0, 1).
+    max_exp_avg_sq : ndarray, optional
+        With it AMSGrad (Reddi et al. 2018): the largest v so far, changed in place and used in the place of v.
 
     Raises
     ------
@@ -145,7 +160,7 @@ def adam_step(
     >>> x.round(12), m.round(12), v.round(12)
     (array([0.75]), array([0.4]), array([0.016]))
     """
-    _adam("adam_step", False, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay)
+    _adam("adam_step", False, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay, l1, max_exp_avg_sq)
 
 
 def adamw_step(
@@ -159,12 +174,14 @@ def adamw_step(
     betas: tuple[float, float] = (0.9, 0.999),
     eps: float = 1e-8,
     weight_decay: float = 0.01,
+    l1: float = 0.0,
+    max_exp_avg_sq: Any = None,
 ) -> None:
     """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step (SPEC G7).
 
     Parameters
     ----------
-    param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay
+    param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay, l1, max_exp_avg_sq
         As in `adam_step`.
 
     Raises
@@ -181,7 +198,7 @@ def adamw_step(
     >>> x.round(12)
     array([0.625])
     """
-    _adam("adamw_step", True, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay)
+    _adam("adamw_step", True, param, grad, exp_avg, exp_avg_sq, step, lr, betas, eps, weight_decay, l1, max_exp_avg_sq)
 
 
 def rmsprop_step(
@@ -193,11 +210,12 @@ def rmsprop_step(
     alpha: float = 0.9,
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    l1: float = 0.0,
     eps_inside: bool = True,
 ) -> None:
     """RMSprop (SPEC G5, G8).
 
-    ``g = grad + weight_decay * param; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
+    ``g = grad + penalties; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
 
     Parameters
     ----------
@@ -207,7 +225,7 @@ def rmsprop_step(
         The gradient.
     square_avg : ndarray
         s, changed in place, zeros before the first step.
-    lr, eps, weight_decay : float
+    lr, eps, weight_decay, l1 : float
         At least 0.
     alpha : float
         Share of the old s that is kept, in [0, 1).
@@ -235,5 +253,116 @@ def rmsprop_step(
         checks.rate(op, "weight_decay", weight_decay),
     )
     alpha, inside = checks.decay(op, "alpha", alpha), checks.flag(op, "eps_inside", eps_inside)
+    penalty = checks.rate(op, "l1", l1)
     p, g, s = checks.step_arrays(op, raw(param), raw(grad), square_avg=raw(square_avg))
-    backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, inside)
+    backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, penalty, inside)
+
+
+def adagrad_step(
+    param: Any,
+    grad: Any,
+    square_sum: Any,
+    *,
+    lr: float,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    eps_inside: bool = True,
+) -> None:
+    """Adagrad (SPEC G4, G8).
+
+    ``g = grad + penalties; s = s + g**2; param -= lr * g / sqrt(s + eps)``.
+
+    Parameters
+    ----------
+    param : ndarray or Tensor
+        Changed in place, float32 or float64.
+    grad : array_like
+        The gradient.
+    square_sum : ndarray
+        s, changed in place, zeros before the first step.
+    lr, eps, weight_decay, l1 : float
+        At least 0.
+    eps_inside : bool
+        False gives PyTorch's form, ``param -= lr * g / (sqrt(s) + eps)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, s = np.array([1.0]), np.array([0.0])
+    >>> F.adagrad_step(x, np.array([2.0]), s, lr=0.25, eps=0.0)
+    >>> x, s
+    (array([0.75]), array([4.]))
+    """
+    op = "adagrad_step"
+    lr, eps, decay, penalty = (
+        checks.rate(op, "lr", lr),
+        checks.rate(op, "eps", eps),
+        checks.rate(op, "weight_decay", weight_decay),
+        checks.rate(op, "l1", l1),
+    )
+    inside = checks.flag(op, "eps_inside", eps_inside)
+    p, g, s = checks.step_arrays(op, raw(param), raw(grad), square_sum=raw(square_sum))
+    backend.current().adagrad_step(p, g, s, lr, eps, decay, penalty, inside)
+
+
+def adadelta_step(
+    param: Any,
+    grad: Any,
+    square_avg: Any,
+    acc_delta: Any,
+    *,
+    lr: float = 1.0,
+    rho: float = 0.9,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+) -> None:
+    """Adadelta (SPEC G6).
+
+    ``g = grad + penalties; s = rho*s + (1 - rho)*g**2; d = sqrt((D + eps) / (s + eps)) * g;
+    D = rho*D + (1 - rho)*d**2; param -= lr * d``.
+
+    Parameters
+    ----------
+    param : ndarray or Tensor
+        Changed in place, float32 or float64.
+    grad : array_like
+        The gradient.
+    square_avg, acc_delta : ndarray
+        s and D, changed in place, zeros before the first step.
+    lr, eps, weight_decay, l1 : float
+        At least 0; the method itself has no learning rate, that is, 1.
+    rho : float
+        Share of the old s and D that is kept, in [0, 1).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arrays or numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, s, d = np.array([1.0]), np.array([0.0]), np.array([4.0])
+    >>> F.adadelta_step(x, np.array([2.0]), s, d, rho=0.75, eps=0.0)
+    >>> x, s, d
+    (array([-3.]), array([1.]), array([7.]))
+    """
+    op = "adadelta_step"
+    lr, eps, decay, penalty = (
+        checks.rate(op, "lr", lr),
+        checks.rate(op, "eps", eps),
+        checks.rate(op, "weight_decay", weight_decay),
+        checks.rate(op, "l1", l1),
+    )
+    rho = checks.decay(op, "rho", rho)
+    p, g, s, d = checks.step_arrays(op, raw(param), raw(grad), square_avg=raw(square_avg), acc_delta=raw(acc_delta))
+    backend.current().adadelta_step(p, g, s, d, lr, rho, eps, decay, penalty)

@@ -1,8 +1,43 @@
-"""Optimisers: fused steps over flat buffers."""
+"""Optimisers: fused steps over flat buffers; clipping and schedules."""
 
-from .adam import Adam, AdamW
+from .adagrad import Adadelta, Adagrad
+from .adam import Adam, AdamW, AMSGrad
+from .clip import clip_grad_norm, clip_grad_value
 from .optimizer import Optimizer
 from .rmsprop import RMSprop
+from .schedule import (
+    Cosine,
+    Exponential,
+    Linear,
+    OneCycle,
+    ReduceOnPlateau,
+    Schedule,
+    Sequence,
+    StepDecay,
+    Warmup,
+    momentum_schedule,
+)
 from .sgd import SGD
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop"]
+__all__ = [
+    "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Cosine",
+    "Exponential",
+    "Linear",
+    "OneCycle",
+    "Optimizer",
+    "RMSprop",
+    "ReduceOnPlateau",
+    "Schedule",
+    "Sequence",
+    "StepDecay",
+    "Warmup",
+    "clip_grad_norm",
+    "clip_grad_value",
+    "momentum_schedule",
+]

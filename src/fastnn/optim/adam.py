@@ -13,7 +13,7 @@ class Adam(Optimizer):
     """Adam with bias correction (SPEC G7).
 
     ``v ← β₁v + (1−β₁)g``, ``s ← β₂s + (1−β₂)g²``, ``x ← x − lr · v̂/(sqrt(ŝ) + eps)`` with ``v̂ = v/(1−β₁ᵗ)``,
-    ``ŝ = s/(1−β₂ᵗ)`` and ``g = grad + weight_decay·x``.
+    ``ŝ = s/(1−β₂ᵗ)`` and ``g = grad + weight_decay·x + l1·sign(x)``.
 
     Parameters
     ----------
@@ -27,6 +27,8 @@ class Adam(Optimizer):
         Added to the root.
     weight_decay : float
         L2 penalty, on weights and not on biases and parameters of norms.
+    l1 : float
+        L1 penalty, on the same parameters.
     decay_all : bool
         Decay biases and parameters of norms too.
 
@@ -41,7 +43,7 @@ class Adam(Optimizer):
     0.9
     """
 
-    state_names = ("exp_avg", "exp_avg_sq")
+    state_names: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
     _step = staticmethod(F.adam_step)
 
     def __init__(
@@ -52,10 +54,11 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
         *,
+        l1: float = 0.0,
         decay_all: bool = False,
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps}
-        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+        super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         super()._check_settings(group)
@@ -63,17 +66,20 @@ class Adam(Optimizer):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas!r}")
 
-    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
         self._step(
             block.data[run],
             block.grad[run],
             block.state["exp_avg"][run],
             block.state["exp_avg_sq"][run],
+            max_exp_avg_sq=block.state["max_exp_avg_sq"][run] if "max_exp_avg_sq" in block.state else None,
             step=step,
             lr=group["lr"],
             betas=group["betas"],
             eps=group["eps"],
-            weight_decay=weight_decay,
+            **penalties,
         )
 
 
@@ -103,6 +109,26 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         *,
+        l1: float = 0.0,
         decay_all: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, decay_all=decay_all)
+        super().__init__(params, lr, betas, eps, weight_decay, l1=l1, decay_all=decay_all)
+
+
+class AMSGrad(Adam):
+    """Adam with the largest ``s`` so far in the place of ``s`` (SPEC G7; Reddi et al. 2018).
+
+    Parameters are those of `Adam`.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.AMSGrad([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.9
+    """
+
+    state_names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")

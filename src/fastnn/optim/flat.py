@@ -126,3 +126,33 @@ class FlatBlock:
             end = high
         if end > start:
             yield slice(start, end), step
+
+
+def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:
+    """The gradients of parameters; those side by side in one flat buffer come as one array, with the zeros between.
+
+    A parameter given twice counts once.
+    """
+    run: list[int] | None = None  # start and end of a run in its memory
+    memory: np.ndarray | None = None
+    seen: set[int] = set()
+    for p in params:
+        g = p.grad
+        if g is None or id(p) in seen:
+            continue
+        seen.add(id(p))
+        base = g.base if g is p._grad_buffer else None
+        if not isinstance(base, np.ndarray):
+            yield g
+            continue
+        step = _ALIGNMENT // g.itemsize
+        start = (g.ctypes.data - base.ctypes.data) // g.itemsize
+        end = start + -(-g.size // step) * step
+        if memory is base and run is not None and run[1] == start:
+            run[1] = end
+            continue
+        if memory is not None and run is not None:
+            yield memory[run[0] : run[1]]
+        memory, run = base, [start, end]
+    if memory is not None and run is not None:
+        yield memory[run[0] : run[1]]

@@ -32,7 +32,8 @@ class Optimizer:
     Notes
     -----
     The parameters' arrays become views into flat buffers, so that one call updates all of a group; their gradients
-    too. ``weight_decay`` leaves alone the parameters made with ``decay=False``, which the layers do for biases and
+    too. ``weight_decay`` and ``l1`` add ``weight_decay·x + l1·sign(x)`` to the gradient: with λ/n, n the number of
+    samples, they are the penalties of SPEC G9. They leave alone the parameters made with ``decay=False``, which the layers do for biases and
     for the parameters of norms (SPEC G9), unless ``decay_all`` is True. (PyTorch decays all.)
 
     Parameters without a gradient, and frozen ones, are not touched by a step.
@@ -45,6 +46,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._blocks: list[list[FlatBlock]] = []
+        self._steps_taken = 0  # what a schedule looks at
         for group in _as_groups(self._name, params):
             self.add_param_group(group)
 
@@ -90,7 +92,7 @@ class Optimizer:
         return [FlatBlock(self._name, of_kind, self.state_names, decay) for (_, decay), of_kind in kinds.items()]
 
     def _check_settings(self, group: dict[str, Any]) -> None:
-        for key in ("lr", "weight_decay", "eps"):
+        for key in ("lr", "weight_decay", "l1", "eps"):
             if key in group and not group[key] >= 0:
                 raise ValueError(f"{self._name}: {key} must not be below 0, got {group[key]!r}")
 
@@ -111,13 +113,18 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient, in place."""
+        self._steps_taken += 1
         for group, blocks in zip(self.param_groups, self._blocks, strict=True):
             for block in blocks:
-                decay = group["weight_decay"] if block.decay or group["decay_all"] else 0.0
+                penalties = {key: group[key] for key in ("weight_decay", "l1")}
+                if not (block.decay or group["decay_all"]):
+                    penalties = dict.fromkeys(penalties, 0.0)
                 for run, step in block.advance():
-                    self._update(block, run, step, group, decay)
+                    self._update(block, run, step, group, penalties)
 
-    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
         """Step one run of a block; ``step`` counts from 1."""
         raise NotImplementedError
 

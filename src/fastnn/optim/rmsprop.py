@@ -10,7 +10,7 @@ from .optimizer import Optimizer, Params
 
 
 class RMSprop(Optimizer):
-    """RMSprop (SPEC G5): ``s ← alpha·s + (1−alpha)·g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x``.
+    """RMSprop (SPEC G5): ``s ← alpha·s + (1−alpha)·g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
 
     Parameters
     ----------
@@ -26,6 +26,8 @@ class RMSprop(Optimizer):
         L2 penalty, on weights and not on biases and parameters of norms.
     eps_inside : bool
         False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)`` (SPEC G8).
+    l1 : float
+        L1 penalty, on the same parameters.
     decay_all : bool
         Decay biases and parameters of norms too.
 
@@ -51,17 +53,20 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
         *,
         eps_inside: bool = True,
+        l1: float = 0.0,
         decay_all: bool = False,
     ) -> None:
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "eps_inside": eps_inside}
-        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+        super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         super()._check_settings(group)
         if not 0 <= group["alpha"] <= 1:
             raise ValueError(f"RMSprop: alpha must be in [0, 1], got {group['alpha']!r}")
 
-    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
         F.rmsprop_step(
             block.data[run],
             block.grad[run],
@@ -69,6 +74,6 @@ class RMSprop(Optimizer):
             lr=group["lr"],
             alpha=group["alpha"],
             eps=group["eps"],
-            weight_decay=weight_decay,
+            **penalties,
             eps_inside=group["eps_inside"],
         )

@@ -12,7 +12,7 @@ from .optimizer import Optimizer, Params
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked (SPEC G1 to G3).
 
-    ``g = grad + weight_decay·x``; without momentum ``x ← x − lr·g``; with it ``d ← momentum·d − lr·g`` and
+    ``g = grad + weight_decay·x + l1·sign(x)``; without momentum ``x ← x − lr·g``; with it ``d ← momentum·d − lr·g`` and
     ``x ← x + d``; Nesterov ``x ← x + momentum·d − lr·g``, the usual equivalent of taking the gradient at
     ``x + momentum·d``.
 
@@ -29,6 +29,8 @@ class SGD(Optimizer):
         Nesterov's variant.
     weight_decay : float
         L2 penalty, on weights and not on biases and parameters of norms.
+    l1 : float
+        L1 penalty, on the same parameters.
     decay_all : bool
         Decay biases and parameters of norms too.
 
@@ -53,10 +55,11 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         *,
+        l1: float = 0.0,
         decay_all: bool = False,
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
-        super().__init__(params, settings | {"weight_decay": weight_decay, "decay_all": decay_all})
+        super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         super()._check_settings(group)
@@ -65,7 +68,9 @@ class SGD(Optimizer):
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("SGD: nesterov needs momentum above 0")
 
-    def _update(self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], weight_decay: float) -> None:
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
         momentum = group["momentum"]
         F.sgd_step(
             block.data[run],
@@ -74,5 +79,5 @@ class SGD(Optimizer):
             lr=group["lr"],
             momentum=momentum,
             nesterov=group["nesterov"],
-            weight_decay=weight_decay,
+            **penalties,
         )

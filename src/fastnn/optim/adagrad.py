@@ -1,0 +1,135 @@
+"""Adagrad and Adadelta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import functional as F
+from .flat import FlatBlock
+from .optimizer import Optimizer, Params
+
+
+class Adagrad(Optimizer):
+    """Adagrad (SPEC G4): ``s ← s + g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    eps : float
+        Added to the sum of squares.
+    eps_inside : bool
+        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)`` (SPEC G8).
+    weight_decay, l1 : float
+        L2 and L1 penalty, on weights and not on biases and parameters of norms.
+    decay_all : bool
+        Penalise biases and parameters of norms too.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.Adagrad([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.9
+    """
+
+    state_names = ("square_sum",)
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-2,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        *,
+        l1: float = 0.0,
+        eps_inside: bool = True,
+        decay_all: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "eps": eps, "eps_inside": eps_inside}
+        super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
+
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
+        F.adagrad_step(
+            block.data[run],
+            block.grad[run],
+            block.state["square_sum"][run],
+            lr=group["lr"],
+            eps=group["eps"],
+            eps_inside=group["eps_inside"],
+            **penalties,
+        )
+
+
+class Adadelta(Optimizer):
+    """Adadelta (SPEC G6): steps in proportion to the steps before.
+
+    ``s ← rho·s + (1−rho)·g²``, ``d = sqrt((D + eps)/(s + eps))·g``, ``D ← rho·D + (1−rho)·d²``, ``x ← x − lr·d``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        A factor of the step; the method itself has none.
+    rho : float
+        How slowly both means follow, in [0, 1).
+    eps : float
+        Under both roots; it sets the size of the first steps.
+    weight_decay, l1 : float
+        L2 and L1 penalty, on weights and not on biases and parameters of norms.
+    decay_all : bool
+        Penalise biases and parameters of norms too.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = fnn.optim.Adadelta([x], rho=0.75, eps=0.01)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> round(x.item(), 6)
+    0.800993
+    """
+
+    state_names = ("square_avg", "acc_delta")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+        *,
+        l1: float = 0.0,
+        decay_all: bool = False,
+    ) -> None:
+        settings = {"lr": lr, "rho": rho, "eps": eps}
+        super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
+
+    def _check_settings(self, group: dict[str, Any]) -> None:
+        super()._check_settings(group)
+        if not 0 <= group["rho"] < 1:
+            raise ValueError(f"Adadelta: rho must be in [0, 1), got {group['rho']!r}")
+
+    def _update(
+        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
+    ) -> None:
+        F.adadelta_step(
+            block.data[run],
+            block.grad[run],
+            block.state["square_avg"][run],
+            block.state["acc_delta"][run],
+            lr=group["lr"],
+            rho=group["rho"],
+            eps=group["eps"],
+            **penalties,
+        )

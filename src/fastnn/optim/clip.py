@@ -1,0 +1,106 @@
+"""Gradient clipping (SPEC G10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..checks import scalars
+from .flat import runs_of
+
+_CHUNK = 1 << 16  # elements that are squared at a time; they stay in the second-level cache
+
+
+def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Limit every element of the gradients to ``[-clip_value, clip_value]``, in place.
+
+    Parameters
+    ----------
+    params : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    clip_value : float
+        Not below 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a limit that is no such number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> x.grad = np.array([-3.0, 0.5])
+    >>> fnn.optim.clip_grad_value([x], 1.0)
+    >>> x.grad
+    array([-1. ,  0.5])
+    """
+    limit = scalars.real("clip_grad_value", "clip_value", clip_value, 0.0)
+    for g in _gradients(params):
+        np.clip(g, -limit, limit, out=g)
+
+
+def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0) -> float:
+    """Scale the gradients so that the norm of all of them together is at most ``max_norm``, in place.
+
+    Parameters
+    ----------
+    params : Tensor or iterable of Tensor
+        Those without a gradient are passed over.
+    max_norm : float
+        Not below 0.
+    norm_type : float
+        p of the p-norm, at least 1; ``inf`` for the largest absolute value.
+
+    Returns
+    -------
+    float
+        The norm before scaling, summed in an order that depends on the shapes alone. If it is infinite or NaN the
+        gradients become NaN or 0, as in PyTorch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For numbers other than described.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> x.grad = np.array([3.0, 4.0])
+    >>> fnn.optim.clip_grad_norm([x], 1.0), x.grad.round(5)
+    (5.0, array([0.6, 0.8]))
+    """
+    limit = scalars.real("clip_grad_norm", "max_norm", max_norm, 0.0)
+    p = np.inf if norm_type == np.inf else scalars.real("clip_grad_norm", "norm_type", norm_type, 1.0)
+    gradients = list(_gradients(params))
+    with np.errstate(all="ignore"):
+        if p == np.inf:
+            norm = float(np.max([np.abs(g).max(initial=0) for g in gradients], initial=0.0))
+        else:
+            norm = float(sum(_power_sum(g.reshape(-1), p) for g in gradients) ** (1 / p))
+        factor = limit / (norm + 1e-6)  # PyTorch's constant
+        if not factor >= 1:
+            for g in gradients:
+                g *= factor
+    return norm
+
+
+def _power_sum(g: np.ndarray, p: float) -> float:
+    """Sum of |g|^p, chunk by chunk: NumPy adds each in pairs and on one thread, so that the bits are always the same."""
+    total = 0.0
+    for start in range(0, g.size, _CHUNK):
+        chunk = g[start : start + _CHUNK]
+        powers = chunk * chunk if p == 2 else np.abs(chunk) ** p
+        total += float(powers.sum(dtype=np.float64 if p != 2 else None))
+    return total
+
+
+def _gradients(params: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
+    """The gradients as few arrays: what lies side by side in an optimiser's buffer is one."""
+    listed = [params] if isinstance(params, Tensor) else list(params)
+    return runs_of([p for p in listed if p.grad is not None])

@@ -1,0 +1,411 @@
+"""Schedules (SPEC G11): rules that give a factor for a step, and what applies them to an optimiser.
+
+A rule is any function of the number of steps taken. `Schedule` multiplies an optimiser's own rate by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from collections.abc import Sequence as SequenceOf
+from dataclasses import dataclass
+from typing import Any
+
+from ..checks import scalars
+from .optimizer import Optimizer
+
+Rule = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """``gamma`` to the power of ``step // step_size``.
+
+    >>> from fastnn.optim import StepDecay
+    >>> [StepDecay(2, 0.5)(t) for t in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+
+    step_size: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        scalars.integer("StepDecay", "step_size", self.step_size, 1)
+        scalars.real("StepDecay", "gamma", self.gamma, 0.0)
+
+    def __call__(self, step: int) -> float:
+        """The factor."""
+        return float(self.gamma ** (step // self.step_size))
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """``gamma`` to the power of ``step``.
+
+    >>> from fastnn.optim import Exponential
+    >>> [Exponential(0.5)(t) for t in range(3)]
+    [1.0, 0.5, 0.25]
+    """
+
+    gamma: float
+
+    def __post_init__(self) -> None:
+        scalars.real("Exponential", "gamma", self.gamma, 0.0)
+
+    def __call__(self, step: int) -> float:
+        """The factor."""
+        return float(self.gamma**step)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From ``first`` to ``last`` in a straight line over ``steps`` steps, then ``last``.
+
+    >>> from fastnn.optim import Linear
+    >>> [Linear(0.5, 0.9, 4)(t) for t in (0, 2, 4, 9)]
+    [0.5, 0.7, 0.9, 0.9]
+    """
+
+    first: float
+    last: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        scalars.real("Linear", "first", self.first)
+        scalars.real("Linear", "last", self.last)
+        scalars.integer("Linear", "steps", self.steps, 1)
+
+    def __call__(self, step: int) -> float:
+        """The value."""
+        share = min(step / self.steps, 1.0)
+        return (1 - share) * self.first + share * self.last
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """From ``first`` to 1 in a straight line over ``steps`` steps, then 1.
+
+    >>> from fastnn.optim import Warmup
+    >>> [Warmup(4)(t) for t in (0, 1, 4, 5)]
+    [0.0, 0.25, 1.0, 1.0]
+    """
+
+    steps: int
+    first: float = 0.0
+
+    def __post_init__(self) -> None:
+        scalars.integer("Warmup", "steps", self.steps, 1)
+        scalars.real("Warmup", "first", self.first, 0.0)
+
+    def __call__(self, step: int) -> float:
+        """The factor."""
+        return Linear(self.first, 1.0, self.steps)(step)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From 1 to ``last`` along half a cosine over ``steps`` steps, then ``last`` (Loshchilov and Hutter 2017).
+
+    >>> from fastnn.optim import Cosine
+    >>> [round(Cosine(4)(t), 3) for t in (0, 1, 2, 4, 5)]
+    [1.0, 0.854, 0.5, 0.0, 0.0]
+    """
+
+    steps: int
+    last: float = 0.0
+
+    def __post_init__(self) -> None:
+        scalars.integer("Cosine", "steps", self.steps, 1)
+        scalars.real("Cosine", "last", self.last, 0.0)
+
+    def __call__(self, step: int) -> float:
+        """The factor."""
+        share = min(step / self.steps, 1.0)
+        return self.last + (1 - self.last) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class OneCycle:
+    """Up from ``first`` to 1 and down to ``last``, each along half a cosine (Smith and Topin 2017).
+
+    The optimiser's own rate is the peak. ``rising`` is the share of the ``steps`` before it.
+
+    >>> from fastnn.optim import OneCycle
+    >>> [round(OneCycle(10, rising=0.4)(t), 3) for t in (0, 2, 4, 7, 10)]
+    [0.04, 0.52, 1.0, 0.5, 0.0]
+    """
+
+    steps: int
+    rising: float = 0.3
+    first: float = 1 / 25
+    last: float = 1 / 250_000
+
+    def __post_init__(self) -> None:
+        scalars.integer("OneCycle", "steps", self.steps, 1)
+        scalars.real("OneCycle", "rising", self.rising, 0.0, 1.0, open_low=True, open_high=True)
+        scalars.real("OneCycle", "first", self.first, 0.0)
+        scalars.real("OneCycle", "last", self.last, 0.0)
+
+    def __call__(self, step: int) -> float:
+        """The factor."""
+        peak = self.rising * self.steps
+        if step < peak:
+            share, low = 1 - step / peak, self.first
+        else:
+            share, low = min((step - peak) / (self.steps - peak), 1.0), self.last
+        return low + (1 - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+class Sequence:
+    """One rule after another; each counts from where it begins.
+
+    Parameters
+    ----------
+    rules : sequence of callable
+        The rules.
+    milestones : sequence of int
+        The step at which each but the first begins.
+
+    Examples
+    --------
+    >>> from fastnn.optim import Cosine, Sequence, Warmup
+    >>> rule = Sequence([Warmup(2), Cosine(4)], [2])
+    >>> [round(rule(t), 3) for t in range(7)]
+    [0.0, 0.5, 1.0, 0.854, 0.5, 0.146, 0.0]
+    """
+
+    def __init__(self, rules: SequenceOf[Rule], milestones: SequenceOf[int]) -> None:
+        self.rules, self.milestones = list(rules), [scalars.integer("Sequence", "milestones", m, 1) for m in milestones]
+        if len(self.rules) != len(self.milestones) + 1 or self.milestones != sorted(set(self.milestones)):
+            raise ValueError(
+                f"Sequence: {len(self.rules)} rules need {len(self.rules) - 1} rising milestones, got {list(milestones)}"
+            )
+
+    def __call__(self, step: int) -> float:
+        """The factor of the rule that is on."""
+        number = sum(step >= m for m in self.milestones)
+        return self.rules[number](step - (self.milestones[number - 1] if number else 0))
+
+
+class _Stepped:
+    """What is stepped after the optimiser, and saves and loads its state."""
+
+    _keys: tuple[str, ...]
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"{type(self).__name__}: expected an optimiser, got {type(optimizer).__name__}")
+        self.optimizer = optimizer
+        self._seen = optimizer._steps_taken
+
+    def _after_the_optimizer(self) -> None:
+        if self.optimizer._steps_taken == self._seen:
+            raise RuntimeError(
+                f"{type(self).__name__}: step was called before the optimiser's; call optimizer.step() first"
+            )
+        self._seen = self.optimizer._steps_taken
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` and `fastnn.save_checkpoint` take; the rule itself is not in it."""
+        return {key: getattr(self, key) for key in self._keys}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises
+        ------
+        ValueError
+            If it has other keys, or is of an optimiser with another number of groups.
+        """
+        if state.keys() != set(self._keys):
+            raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected {sorted(self._keys)}")
+        self._check_state(state)
+        for key in self._keys:
+            setattr(self, key, state[key])
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        pass
+
+
+class Schedule(_Stepped):
+    """Applies a rule to a setting of an optimiser, group by group.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its setting is changed at once, to the value for step 0.
+    rule : callable
+        The factor (or the value) for a number of steps; see `Cosine` and the others.
+    key : str
+        The setting: "lr", or "momentum" of `SGD`.
+    relative : bool
+        Whether the rule's result is multiplied by what each group had, or is the value itself.
+
+    Attributes
+    ----------
+    steps : int
+        How often `step` was called.
+    base : list of float
+        What each group had.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> from fastnn import optim
+    >>> x = fnn.tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.SGD([x], lr=0.5)
+    >>> schedule = optim.Schedule(optimizer, optim.Sequence([optim.Warmup(2), optim.Cosine(8)], [2]))
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates.append(round(optimizer.lr, 3))
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [0.0, 0.25, 0.5, 0.481]
+    """
+
+    _keys = ("base", "steps")
+
+    def __init__(self, optimizer: Optimizer, rule: Rule, *, key: str = "lr", relative: bool = True) -> None:
+        super().__init__(optimizer)
+        if key not in optimizer.defaults:
+            raise ValueError(
+                f"Schedule: the optimiser has no setting {key!r}, expected one of {sorted(optimizer.defaults)}"
+            )
+        self.rule, self.key, self.relative = rule, key, relative
+        self.base = [float(group[key]) for group in optimizer.param_groups]
+        self.steps = 0
+        self._apply()
+
+    def _apply(self) -> None:
+        value = self.rule(self.steps)
+        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
+            group[self.key] = base * value if self.relative else value
+
+    def step(self) -> None:
+        """Count a step and set the value for it; once after every ``optimizer.step()``, or once an epoch.
+
+        Raises
+        ------
+        RuntimeError
+            If the optimiser made no step since.
+        """
+        self._after_the_optimizer()
+        self.steps += 1
+        self._apply()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave, and set the value for it."""
+        super().load_state_dict(state)
+        self.base, self.steps = [float(b) for b in self.base], int(self.steps)
+        self._apply()
+
+    def _check_state(self, state: Mapping[str, Any]) -> None:
+        if len(state["base"]) != len(self.base):
+            raise ValueError(f"Schedule: the state has {len(state['base'])} groups, this optimiser {len(self.base)}")
+
+
+def momentum_schedule(optimizer: Optimizer, steps: int, first: float = 0.5, last: float = 0.9) -> Schedule:
+    """Momentum from ``first`` to ``last`` over ``steps`` steps (SPEC G11).
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        One with the setting "momentum".
+    steps : int
+        How long it takes.
+    first, last : float
+        Before and after.
+
+    Returns
+    -------
+    Schedule
+        To be stepped after the optimiser.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> optimizer = fnn.optim.SGD([fnn.tensor([1.0], requires_grad=True)], lr=0.1, momentum=0.9)
+    >>> schedule = fnn.optim.momentum_schedule(optimizer, 10)
+    >>> optimizer.param_groups[0]["momentum"]
+    0.5
+    """
+    return Schedule(optimizer, Linear(first, last, steps), key="momentum", relative=False)
+
+
+class ReduceOnPlateau(_Stepped):
+    """Multiplies the learning rates by ``factor`` when a measure has not improved for ``patience`` steps.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Its groups' rates are changed.
+    factor : float
+        In (0, 1).
+    patience : int
+        How many steps without improvement are borne.
+    threshold : float
+        By which share the measure must improve to count.
+    larger_is_better : bool
+        True for an accuracy, False for a loss.
+    min_lr : float
+        Rates are not made smaller than this.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> optimizer = fnn.optim.SGD([fnn.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = fnn.optim.ReduceOnPlateau(optimizer, 0.5, patience=1)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     optimizer.step()
+    ...     schedule.step(loss)
+    >>> optimizer.lr
+    0.5
+    """
+
+    _keys = ("best", "waited")
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 0.1,
+        patience: int = 10,
+        *,
+        threshold: float = 1e-4,
+        larger_is_better: bool = False,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(optimizer)
+        op = "ReduceOnPlateau"
+        self.factor = scalars.real(op, "factor", factor, 0.0, 1.0, open_low=True, open_high=True)
+        self.patience = scalars.integer(op, "patience", patience, 0)
+        self.threshold = scalars.real(op, "threshold", threshold, 0.0)
+        self.larger_is_better = scalars.flag(op, "larger_is_better", larger_is_better)
+        self.min_lr = scalars.real(op, "min_lr", min_lr, 0.0)
+        self.best = -math.inf if larger_is_better else math.inf
+        self.waited = 0
+
+    def _improves(self, measure: float) -> bool:
+        if math.isinf(self.best):
+            return math.isfinite(measure)
+        margin = self.threshold * abs(self.best)
+        return measure > self.best + margin if self.larger_is_better else measure < self.best - margin
+
+    def step(self, measure: float) -> None:
+        """Take note of a measure, as of a validation after some steps of the optimiser. NaN is no improvement.
+
+        Raises
+        ------
+        RuntimeError
+            If the optimiser made no step since.
+        """
+        self._after_the_optimizer()
+        if self._improves(float(measure)):
+            self.best, self.waited = float(measure), 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.waited = 0
+            for group in self.optimizer.param_groups:
+                group["lr"] = max(group["lr"] * self.factor, min(self.min_lr, group["lr"]))
