@@ -5,6 +5,7 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from fastnn import nn
 from fastnn.autograd import raw
 
 BACKENDS = fnn.backend.available_backends()
@@ -94,3 +95,45 @@ def test_means_of_nothing_are_nan():
     empty = np.zeros((0, 3))
     for loss in (F.mse_loss(empty, empty), F.l1_loss(empty, empty), F.cross_entropy(empty, empty)):
         assert np.isnan(raw(loss))
+
+
+T = np.array([0, 2, 1, 1])
+MODULES = [
+    (nn.MSELoss("sum"), Y, lambda: F.mse_loss(X, Y, "sum")),
+    (nn.L1Loss("none"), Y, lambda: F.l1_loss(X, Y, "none")),
+    (nn.HuberLoss(delta=0.5), Y, lambda: F.huber_loss(X, Y, 0.5)),
+    (nn.HingeLoss(margin=0.5), np.sign(Y), lambda: F.hinge_loss(X, np.sign(Y), 0.5)),
+    (nn.KLDivLoss("batchmean"), P, lambda: F.kl_div(X, P, "batchmean")),
+    (nn.KLDivLoss(log_target=True), -P, lambda: F.kl_div(X, -P, log_target=True)),
+    (
+        nn.BCEWithLogitsLoss(P[0], pos_weight=P[1]),
+        P,
+        lambda: F.binary_cross_entropy_with_logits(X, P, P[0], pos_weight=P[1]),
+    ),
+    (nn.NLLLoss(P[0], ignore_index=1), T, lambda: F.nll_loss(X, T, P[0], 1)),
+    (nn.MultiMarginLoss(2, 0.5, P[0]), T, lambda: F.multi_margin_loss(X, T, 2, 0.5, P[0])),
+    (nn.CrossEntropyLoss(label_smoothing=0.1), P, lambda: F.cross_entropy(X, P, label_smoothing=0.1)),
+]
+
+
+@pytest.mark.parametrize(("module", "target", "expected"), MODULES, ids=lambda v: type(v).__name__)
+def test_modules(module, target, expected):
+    np.testing.assert_array_equal(module(X, target), expected())
+
+
+def test_weights_of_losses_are_state():
+    assert list(nn.NLLLoss(P[0]).state_dict()) == ["weight"]
+    assert sorted(nn.BCEWithLogitsLoss(P[0], pos_weight=P[1]).state_dict()) == ["pos_weight", "weight"]
+    with pytest.raises(ValueError, match="HuberLoss: delta"):
+        nn.HuberLoss(delta=-1.0)
+    with pytest.raises(ValueError, match="MSELoss: reduction"):
+        nn.MSELoss("batchmean")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+def test_sums_do_not_depend_on_threads(threads):
+    x, t = np.random.default_rng(1).normal(size=(2, 100_003)).astype(np.float32)
+    with fnn.set_num_threads(1):
+        expected = F.mse_loss(x, t)
+    with fnn.set_num_threads(threads):
+        assert F.mse_loss(x, t) == expected
