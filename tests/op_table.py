@@ -30,6 +30,7 @@ import samples_norm
 import samples_rnn
 import tolerances
 import tolerances_loss
+import tolerances_optim
 import tolerances_rnn
 from harness import Op
 
@@ -135,7 +136,7 @@ def _affine(name: str, backward: Backward, **columns: Any) -> Op:
 
 def _step(name: str, *state: str) -> Op:
     return Op(
-        name, (), getattr(samples_norm, name), getattr(tolerances, name), in_place=("param", *state), gradcheck=False
+        name, (), getattr(samples_norm, name), getattr(tolerances_optim, name), in_place=("param", *state), gradcheck=False
     )  # fmt: skip
 
 
