@@ -127,6 +127,11 @@ def test_noise(dtype):
     assert abs(noisy.std() - 0.1) < 0.01
 
 
+def test_noise_refuses_integers():
+    with pytest.raises(TypeError, match="random_noise: images must be of a float dtype, got uint8"):
+        random_noise(np.zeros((2, 1, 8, 8), np.uint8), np.random.default_rng(0), 0.1)
+
+
 def test_digits():
     pytest.importorskip("sklearn")
     data = load_digits()

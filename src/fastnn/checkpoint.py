@@ -38,7 +38,22 @@ PathLike = str | os.PathLike[str]
 
 
 class CheckpointError(ValueError):
-    """A file is not a checkpoint, is damaged, or holds something else than was asked for."""
+    """A file is not a checkpoint, is damaged, or holds something else than was asked for.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn as fnn
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     with open(path, "wb") as file:
+    ...         _ = file.write(b"something else")
+    ...     try:
+    ...         fnn.load_checkpoint(path)
+    ...     except fnn.CheckpointError as error:
+    ...         print(str(error).replace(path, "model.npz"))
+    load_checkpoint: 'model.npz' is not a fastnn checkpoint, or is truncated (no zip archive)
+    """
 
 
 def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
@@ -58,6 +73,8 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
     ------
     TypeError
         If the state holds anything else; nothing is written then.
+    ValueError
+        If it is nested more than 200 levels deep, or what is beside the arrays takes more than 16 MiB.
     OSError
         If the file cannot be written.
 
@@ -120,7 +137,14 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
 
     Examples
     --------
-    See `save_checkpoint`.
+    >>> import os, tempfile
+    >>> import fastnn as fnn
+    >>> model = fnn.nn.Linear(3, 2, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.npz")
+    ...     fnn.save_checkpoint(path, model.state_dict())
+    ...     list(fnn.load_checkpoint(path))
+    ['weight', 'bias']
     """
     name = os.fspath(path)
     if not stat.S_ISREG(os.stat(path).st_mode):

@@ -78,6 +78,13 @@ def default_num_threads() -> tuple[int, dict[str, int]]:
         min(affinity, control-group quota rounded down, physical cores, OMP_NUM_THREADS), at least 1.
     limits : dict
         Each limit that exists, by name.
+
+    Examples
+    --------
+    >>> from fastnn.config import default_num_threads
+    >>> threads, limits = default_num_threads()
+    >>> threads == max(1, min(limits.values()))
+    True
     """
     cpus = _affinity()
     limits: dict[str, int] = {"affinity": len(cpus)}
@@ -110,6 +117,11 @@ def get_num_threads() -> int:
 
     Small calls use fewer, and a child made by ``os.fork`` after a parallel call uses one. Results are the same bits for
     every number.
+
+    Returns
+    -------
+    int
+        At least 1.
 
     Examples
     --------

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from ._docs import sections
+
 Shape = int | Sequence[int]
 
 __all__ = [
@@ -34,6 +36,63 @@ __all__ = [
 ]
 
 
+_DRAWN = """
+rng : optional
+    Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+dtype : dtype
+    float32 or float64.
+
+Returns
+-------
+ndarray, shape ``shape``
+    Values drawn in float64 and rounded.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
+ValueError
+"""
+
+_NORMAL = f"""
+Parameters
+----------
+shape : int or tuple of int
+    The shape.
+mean, std : float
+    Mean and standard deviation.{_DRAWN}
+    If ``std`` is below 0 or not finite.
+"""
+
+_XAVIER = f"""
+Parameters
+----------
+shape : tuple of int
+    Of the weight; see `fans`. A transposed convolution, which exchanges the two fans, gets the same values.
+gain : float
+    Factor of the standard deviation.
+groups : int
+    Groups of the convolution.{_DRAWN}
+    If ``gain`` is below 0 or not finite, and as `fans`.
+"""
+
+_BY_FAN_IN = f"""
+Parameters
+----------
+shape : tuple of int
+    Of the weight; see `fans`.
+{{slope}}groups : int
+    Groups of the convolution.
+transposed : bool
+    Whether the weight is that of a transposed convolution.{_DRAWN}
+    As `fans`.
+"""
+
+_SLOPE = """negative_slope : float
+    Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
+"""
+
+
 def _cast(values: np.ndarray, dtype: Any, op: str) -> np.ndarray:
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -48,8 +107,29 @@ def _spread(op: str, name: str, value: float) -> float:
 
 
 def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
-    """All zeros.
+    """All zeros (SPEC E).
 
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Zeros.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0.
+
+    Examples
+    --------
     >>> from fastnn import init
     >>> init.zeros(2)
     array([0., 0.], dtype=float32)
@@ -58,8 +138,31 @@ def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
 
 
 def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarray:
-    """One value everywhere, as 0.1 for biases.
+    """One value everywhere, as 0.1 for biases (SPEC E).
 
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    value : float
+        The value.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Filled with ``value``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0.
+
+    Examples
+    --------
     >>> from fastnn import init
     >>> init.constant(2, 0.1, dtype=float)
     array([0.1, 0.1])
@@ -67,21 +170,11 @@ def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarr
     return _cast(np.full(shape, value, np.float64), dtype, "constant")
 
 
+@sections(_NORMAL)
 def normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Normally distributed.
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-        The shape.
-    mean, std : float
-        Mean and standard deviation.
-    rng : optional
-        Anything `numpy.random.default_rng` takes.
-    dtype : dtype
-        float32 or float64.
+    """Normally distributed (SPEC E).
 
     Examples
     --------
@@ -93,12 +186,13 @@ def normal(
     return _cast(values, dtype, "normal")
 
 
+@sections(_NORMAL)
 def truncated_normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Normally distributed, values further than two standard deviations from the mean drawn anew.
+    """Normally distributed, values further than two standard deviations from the mean drawn anew (SPEC E).
 
-    Parameters are those of `normal`; ``std`` is that of the distribution before it is cut (0.88 of it remain).
+    ``std`` is that of the distribution before it is cut; 0.88 of it remain.
 
     Examples
     --------
@@ -119,7 +213,32 @@ def truncated_normal(
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Uniformly distributed between ``low`` and ``high``.
+    """Uniformly distributed between ``low`` and ``high`` (SPEC E).
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    low, high : float
+        The bounds; before rounding to ``dtype`` ``low`` can be drawn, ``high`` cannot.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``low`` is above ``high`` or one of them NaN.
+    OverflowError
+        If their difference is not finite.
 
     Examples
     --------
@@ -196,23 +315,13 @@ def _xavier(op: str, distribution: str, shape: Shape, gain: float, groups: int, 
     return _scaled(op, distribution, variance, shape, rng, dtype)
 
 
+@sections(_XAVIER)
 def xavier_normal(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
     """Xavier (Glorot): normal with variance ``gain² · 2/(fan_in + fan_out)``; for tanh and sigmoid.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the weight; see `fans`. Xavier is the same for a transposed convolution, which exchanges the two fans.
-    gain : float
-        Factor of the standard deviation.
-    groups : int
-        Groups of the convolution.
-    rng : optional
-        Anything `numpy.random.default_rng` takes.
-    dtype : dtype
-        float32 or float64.
+    Source: SPEC E; Glorot and Bengio 2010.
 
     Examples
     --------
@@ -223,10 +332,13 @@ def xavier_normal(
     return _xavier("xavier_normal", "normal", shape, gain, groups, rng, dtype)
 
 
+@sections(_XAVIER)
 def xavier_uniform(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Xavier (Glorot): uniform on ``± gain · sqrt(6/(fan_in + fan_out))``; parameters as `xavier_normal`.
+    """Xavier (Glorot): uniform on ``± gain · sqrt(6/(fan_in + fan_out))``; for tanh and sigmoid.
+
+    Source: SPEC E; Glorot and Bengio 2010.
 
     Examples
     --------
@@ -244,6 +356,7 @@ def _by_fan_in(
     return _scaled(op, distribution, factor / max(fan_in, 1), shape, rng, dtype)
 
 
+@sections(_BY_FAN_IN, slope=_SLOPE)
 def he_normal(
     shape: Shape,
     negative_slope: float = 0.0,
@@ -255,18 +368,7 @@ def he_normal(
 ) -> np.ndarray:
     """He (Kaiming): normal with variance ``2/fan_in``; for ReLU and its kin.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the weight; see `fans`.
-    negative_slope : float
-        Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
-    groups, transposed
-        See `fans`.
-    rng : optional
-        Anything `numpy.random.default_rng` takes.
-    dtype : dtype
-        float32 or float64.
+    Source: SPEC E; He et al. 2015.
 
     Examples
     --------
@@ -278,6 +380,7 @@ def he_normal(
     return _by_fan_in("he_normal", "normal", factor, shape, groups, transposed, rng, dtype)
 
 
+@sections(_BY_FAN_IN, slope=_SLOPE)
 def he_uniform(
     shape: Shape,
     negative_slope: float = 0.0,
@@ -287,7 +390,9 @@ def he_uniform(
     rng: Any = None,
     dtype: Any = np.float32,
 ) -> np.ndarray:
-    """He (Kaiming): uniform on ``± sqrt(6/fan_in)``; parameters as `he_normal`.
+    """He (Kaiming): uniform on ``± sqrt(6/fan_in)``; for ReLU and its kin.
+
+    Source: SPEC E; He et al. 2015.
 
     Examples
     --------
@@ -299,10 +404,13 @@ def he_uniform(
     return _by_fan_in("he_uniform", "uniform", factor, shape, groups, transposed, rng, dtype)
 
 
+@sections(_BY_FAN_IN, slope="")
 def lecun_normal(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """LeCun: normal with variance ``1/fan_in``; for SELU and linear layers. Parameters as `he_normal`.
+    """LeCun: normal with variance ``1/fan_in``; for SELU and linear layers.
+
+    Source: SPEC E; LeCun et al. 1998.
 
     Examples
     --------
@@ -313,10 +421,13 @@ def lecun_normal(
     return _by_fan_in("lecun_normal", "normal", 1.0, shape, groups, transposed, rng, dtype)
 
 
+@sections(_BY_FAN_IN, slope="")
 def lecun_uniform(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """LeCun: uniform on ``± sqrt(3/fan_in)``; parameters as `he_normal`.
+    """LeCun: uniform on ``± sqrt(3/fan_in)``; for SELU and linear layers.
+
+    Source: SPEC E; LeCun et al. 1998.
 
     Examples
     --------
@@ -330,6 +441,8 @@ def lecun_uniform(
 def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any = np.float32) -> np.ndarray:
     """Rows (or columns, where there are fewer) orthogonal to each other and of length ``gain``.
 
+    Source: SPEC E; Saxe et al. 2014.
+
     Parameters
     ----------
     shape : tuple of int
@@ -337,9 +450,21 @@ def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any =
     gain : float
         Length of the rows or columns.
     rng : optional
-        Anything `numpy.random.default_rng` takes.
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
     dtype : dtype
         float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Uniform over such matrices; computed in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For fewer than two axes.
 
     Examples
     --------

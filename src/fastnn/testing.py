@@ -13,7 +13,20 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 class GradientError(AssertionError):
-    """A backward disagrees with central differences."""
+    """A backward disagrees with central differences.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> from fastnn.testing import GradientError, gradcheck
+    >>> def wrong(x):
+    ...     return fnn.autograd.record("wrong", x.data * 2, (x,), lambda dy, needs: (dy * 3,))
+    >>> try:
+    ...     gradcheck(wrong, 1.0)
+    ... except GradientError as error:
+    ...     print(str(error).partition(",")[0])
+    gradcheck: input 0 of shape ()
+    """
 
 
 def gradcheck(

@@ -352,7 +352,24 @@ def _matmul(a: Any, b: Any) -> Any:
 
 
 def raw(x: Any) -> Any:
-    """The ndarray of a `Tensor`; anything else unchanged."""
+    """The ndarray of a `Tensor`; anything else unchanged.
+
+    Parameters
+    ----------
+    x : Tensor or anything
+        Nothing is copied, and nothing refused.
+
+    Returns
+    -------
+    ndarray or anything
+        ``x.data`` of a tensor, else ``x`` itself.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.autograd.raw(fnn.tensor([1.0])), fnn.autograd.raw(2)
+    (array([1.]), 2)
+    """
     return x.data if isinstance(x, Tensor) else x
 
 
@@ -366,7 +383,20 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
     requires_grad : bool
         Whether `Tensor.backward` shall leave a gradient in ``.grad``.
     dtype : dtype, optional
-        float32 or float64; by default what NumPy makes of ``array``.
+        float32 or float64, or integers or booleans where no gradient is required; by default what NumPy makes of
+        ``array``.
+
+    Returns
+    -------
+    Tensor
+        A leaf, of C-contiguous values.
+
+    Raises
+    ------
+    TypeError
+        For another dtype, or integers or booleans with ``requires_grad=True``.
+    ValueError
+        For nested lists that are not of one shape.
 
     Examples
     --------
@@ -401,6 +431,32 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     Tensor or ndarray
         ``output`` itself if no input is a `Tensor`; else a tensor, with a history if grad mode is on and an
         input requires a gradient.
+
+    Raises
+    ------
+    TypeError
+        If a history is due and ``output`` is neither float32 nor float64.
+    NotImplementedError
+        Inside `jvp`, if an input has a tangent and there is no ``jvp``.
+    ValueError
+        Inside `jvp`, if the tangent has not the shape of ``output``; in a later backward, if ``vjp`` gives not one
+        gradient per input or one of another shape than its input's.
+
+    Notes
+    -----
+    Source: SPEC H1 and H2. `differentiable` wraps this for functions with a derivative of their own.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> from fastnn.autograd import raw, record, self_adjoint
+    >>> def cube(x):
+    ...     x_ = raw(x)
+    ...     return record("cube", x_**3, (x,), lambda dy, needs: (dy * 3 * x_**2,), self_adjoint)
+    >>> x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> cube(x).sum().backward()
+    >>> x.grad
+    array([ 3., 12.])
     """
     tensors = wanted = False
     for x in inputs:
@@ -459,6 +515,26 @@ def record_many(
     -------
     tuple of Tensor or ndarray
         One per output, each as from `record`.
+
+    Raises
+    ------
+    TypeError, NotImplementedError, ValueError
+        As `record`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> from fastnn.autograd import raw, record_many
+    >>> def halves(x):
+    ...     def vjp(dys, needs):
+    ...         return (np.concatenate([np.zeros(2) if dy is None else dy for dy in dys]),)
+    ...     return record_many("halves", np.split(raw(x), 2), (x,), vjp, lambda tangents: np.split(tangents[0], 2))
+    >>> x = fnn.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
+    >>> first, second = halves(x)
+    >>> (first * 2.0).sum().backward()
+    >>> x.grad
+    array([2., 2., 0., 0.])
     """
     dys: list[np.ndarray | None] = [None] * len(outputs)
     token = np.zeros(())

@@ -29,7 +29,32 @@ Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "Tensor"], Vjp]
 
 
 def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
-    """In the place of a jvp: the operation has one input and a symmetric Jacobian, so that its vjp is the jvp."""
+    """In the place of a jvp: the operation has one input and a symmetric Jacobian, so that its vjp is the jvp.
+
+    Parameters
+    ----------
+    tangents : sequence
+        As of every jvp; never given, since `record` recognises this function and calls the vjp in its place.
+
+    Returns
+    -------
+    ndarray
+        As of every jvp; this one does not return.
+
+    Raises
+    ------
+    AssertionError
+        If it is called.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> from fastnn.autograd import raw, record, self_adjoint
+    >>> def double(x):
+    ...     return record("double", raw(x) * 2, (x,), lambda dy, needs: (dy * 2,), self_adjoint)
+    >>> fnn.jvp(double, ([1.0, 2.0],), ([1.0, 0.0],))
+    (array([2., 4.]), array([2., 0.]))
+    """
     raise AssertionError("record calls the vjp instead")
 
 
@@ -75,6 +100,13 @@ mode = _Mode()
 def is_grad_enabled() -> bool:
     """Whether operations on tensors are recorded in this thread.
 
+    Returns
+    -------
+    bool
+        True but inside `no_grad`; `enable_grad` makes it True again.
+
+    Examples
+    --------
     >>> import fastnn as fnn
     >>> with fnn.no_grad():
     ...     fnn.autograd.is_grad_enabled()
@@ -114,7 +146,17 @@ class no_grad(_SetMode):
 
 
 class enable_grad(_SetMode):
-    """Record again inside a `no_grad` block: a context manager, and a decorator of functions."""
+    """Record again inside a `no_grad` block: a context manager, and a decorator of functions (one per thread).
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> w = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> with fnn.no_grad(), fnn.enable_grad():
+    ...     y = w * 2.0
+    >>> y.requires_grad
+    True
+    """
 
     _enabled = True
 

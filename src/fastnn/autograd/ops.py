@@ -13,12 +13,49 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from .._docs import sections
 from .core import Axis, Tensor, _as_data, record
 from .graph import self_adjoint
 
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
+
+_OF_ONE = """
+Parameters
+----------
+x : array_like or Tensor
+    Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+Returns
+-------
+ndarray or Tensor
+    Of the shape of ``x``; a tensor if ``x`` is one.
+
+Raises
+------
+TypeError
+    For a dtype other than float32, float64, integers and booleans.
+"""
+
+_OF_TWO = """
+Parameters
+----------
+a, b : array_like or Tensor
+    Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+Returns
+-------
+ndarray or Tensor
+    Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+Raises
+------
+TypeError
+    For a dtype other than float32, float64, integers and booleans.
+ValueError
+    For shapes that don't broadcast.
+"""
 
 
 def operand(x: Any, name: str) -> Any:
@@ -104,44 +141,123 @@ def negative(x: Any) -> Any:
     return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
+@sections(_OF_ONE)
 def exp(x: Any) -> Any:
-    """e to the power of each element."""
+    """e to the power of each element.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.exp(fnn.tensor([0.0, 1.0]))
+    tensor([1.        , 2.71828183])
+    """
     y = np.exp(operand(x, "exp"))
     return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
+@sections(_OF_ONE)
 def log(x: Any) -> Any:
-    """The natural logarithm of each element."""
+    """The natural logarithm of each element.
+
+    0 gives −inf and less than 0 gives NaN, each with NumPy's warning.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.log(fnn.tensor([1.0, 2.0]))
+    tensor([0.        , 0.69314718])
+    """
     x_ = operand(x, "log")
     return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
+@sections(_OF_ONE)
 def sqrt(x: Any) -> Any:
-    """The square root of each element."""
+    """The square root of each element.
+
+    Less than 0 gives NaN, with NumPy's warning; the derivative at 0 is infinite.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.sqrt(fnn.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """
     y = np.sqrt(operand(x, "sqrt"))
     return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
+@sections(_OF_ONE)
 def absolute(x: Any) -> Any:
-    """The absolute value of each element; the derivative at 0 is 0."""
+    """The absolute value of each element; the derivative at 0 is 0.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.absolute(fnn.tensor([-1.5, 2.0]))
+    tensor([1.5, 2. ])
+    """
     x_ = operand(x, "absolute")
     return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
+@sections(_OF_TWO)
 def maximum(a: Any, b: Any) -> Any:
-    """The larger of two elements; equal ones give the gradient to the first, NaN propagates."""
+    """The larger of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.maximum(fnn.tensor([-1.0, 2.0]), 0.0)
+    tensor([0., 2.])
+    """
     a_, b_ = operand(a, "maximum"), operand(b, "maximum")
     return _pick("maximum", np.maximum(a_, b_), (a_ >= b_) | np.isnan(a_), a, b, a_, b_)
 
 
+@sections(_OF_TWO)
 def minimum(a: Any, b: Any) -> Any:
-    """The smaller of two elements; equal ones give the gradient to the first, NaN propagates."""
+    """The smaller of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.minimum(fnn.tensor([-1.0, 2.0]), 0.0)
+    tensor([-1.,  0.])
+    """
     a_, b_ = operand(a, "minimum"), operand(b, "minimum")
     return _pick("minimum", np.minimum(a_, b_), (a_ <= b_) | np.isnan(a_), a, b, a_, b_)
 
 
 def where(condition: Any, a: Any, b: Any) -> Any:
-    """Elements of ``a`` where the condition holds, else of ``b``."""
+    """Elements of ``a`` where the condition holds, else of ``b``.
+
+    Parameters
+    ----------
+    condition : array_like or Tensor
+        Taken as booleans; gets no gradient.
+    a, b : array_like or Tensor
+        float32 or float64, integers and booleans as NumPy promotes them. All three broadcast.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one. A gradient reaches only the elements taken.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> x = fnn.tensor([-1.0, 2.0])
+    >>> fnn.where(x > 0, x, 0.1 * x)
+    tensor([-0.1,  2. ])
+    """
     a_, b_ = operand(a, "where"), operand(b, "where")
     mask = np.asarray(operand(condition, "where"), dtype=bool)
     return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)

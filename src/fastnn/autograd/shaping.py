@@ -84,6 +84,25 @@ def astype(x: Any, dtype: Any) -> Any:
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors or arrays joined along an axis they have.
 
+    Parameters
+    ----------
+    tensors : sequence of array_like or Tensor
+        At least one; of one shape but for that axis. Dtypes as NumPy promotes them.
+    axis : int
+        The axis to join along, counted from the end if negative.
+
+    Returns
+    -------
+    ndarray or Tensor
+        A tensor if one of ``tensors`` is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans, or an axis that is not an integer.
+    ValueError
+        For an empty sequence, shapes that don't fit, or an axis that isn't there.
+
     Examples
     --------
     >>> import fastnn as fnn
@@ -107,6 +126,25 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
 
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors or arrays of one shape joined along a new axis.
+
+    Parameters
+    ----------
+    tensors : sequence of array_like or Tensor
+        At least one. Dtypes as NumPy promotes them.
+    axis : int
+        Where the new axis is in the result, counted from the end if negative.
+
+    Returns
+    -------
+    ndarray or Tensor
+        With one axis more; a tensor if one of ``tensors`` is.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans, or an axis that is not an integer.
+    ValueError
+        For an empty sequence, shapes that differ, or an axis out of range.
 
     Examples
     --------

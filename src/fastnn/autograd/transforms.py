@@ -32,6 +32,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     ------
     TypeError
         If ``f`` does not return a one-element tensor, or an argument is not of float32 or float64.
+    ValueError
+        If ``argnums`` names an argument that was not given by position.
 
     Examples
     --------
@@ -71,7 +73,24 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """A function that returns the gradient of ``f``; see `value_and_grad`.
+    """A function that returns the gradient of ``f``, without its value; see `value_and_grad`.
+
+    Parameters
+    ----------
+    f : callable
+        Takes tensors (and whatever else) and returns a one-element tensor.
+    argnums : int or tuple of int
+        The positional arguments to differentiate by.
+
+    Returns
+    -------
+    callable
+        With the arguments of ``f``; returns the gradient, an ndarray, or a tuple of them if ``argnums`` is a tuple.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `value_and_grad`, when the function returned is called.
 
     Examples
     --------

@@ -57,7 +57,24 @@ _SPIN_COUNT = "20000"
 
 
 def extension() -> ModuleType | None:
-    """The compiled extension, or None where it isn't installed. One that is there and broken raises ImportError."""
+    """The compiled extension ``fastnn._core``, imported when first asked for.
+
+    Returns
+    -------
+    module or None
+        None where it isn't installed.
+
+    Raises
+    ------
+    ImportError
+        If it is there and broken.
+
+    Examples
+    --------
+    >>> from fastnn import backend
+    >>> (backend.extension() is None) == ("native" not in backend.available_backends())
+    True
+    """
     if "fastnn._core" in sys.modules:
         return sys.modules["fastnn._core"]
     # libgomp reads its environment once, when the extension brings it in; nobody else is to see the setting.
@@ -76,6 +93,18 @@ def extension() -> ModuleType | None:
 def available_backends() -> list[str]:
     """Names of the backends that can be used here.
 
+    Returns
+    -------
+    list of str
+        "numpy", and before it "native" where the compiled extension is installed.
+
+    Raises
+    ------
+    ImportError
+        If the extension is there and broken.
+
+    Examples
+    --------
     >>> import fastnn.backend
     >>> "numpy" in fastnn.backend.available_backends()
     True
@@ -84,7 +113,31 @@ def available_backends() -> list[str]:
 
 
 def current() -> ModuleType:
-    """The module of the active backend."""
+    """The module of the active backend.
+
+    The first call chooses it: the one that ``FASTNN_BACKEND`` names, else native, else NumPy with a `RuntimeWarning`.
+
+    Returns
+    -------
+    module
+        Functions of plain arrays, the same in both backends.
+
+    Raises
+    ------
+    ValueError
+        If ``FASTNN_BACKEND`` names no backend; the first call only, as the following.
+    RuntimeError
+        If it names native and the compiled extension is missing.
+    ImportError
+        If the extension is missing and ``FASTNN_REQUIRE_NATIVE`` is set, or if it is there and broken.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> with fnn.use_backend("numpy"):
+    ...     fnn.backend.current().__name__
+    'fastnn.backend.reference'
+    """
     if _active is None:
         _set(_default())
     assert _active is not None
@@ -92,7 +145,24 @@ def current() -> ModuleType:
 
 
 def current_name() -> str:
-    """``"native"`` or ``"numpy"``."""
+    """The name of the active backend.
+
+    Returns
+    -------
+    {"native", "numpy"}
+
+    Raises
+    ------
+    ValueError, RuntimeError, ImportError
+        As `current`.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> with fnn.use_backend("numpy"):
+    ...     fnn.backend.current_name()
+    'numpy'
+    """
     current()
     return _active_name
 

@@ -29,6 +29,13 @@ def random_shift(images: Array, rng: np.random.Generator, pixels: int = 1, share
     ndarray, (N, C, H, W)
         A new batch of the same dtype.
 
+    Raises
+    ------
+    TypeError
+        If ``pixels`` is not an integer.
+    ValueError
+        For images without four axes, or ``pixels`` below 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -62,6 +69,11 @@ def random_noise(images: Array, rng: np.random.Generator, std: float) -> Array:
     ndarray
         A new batch of the same shape and dtype.
 
+    Raises
+    ------
+    TypeError
+        For images that are not of a float dtype.
+
     Examples
     --------
     >>> import numpy as np
@@ -69,6 +81,8 @@ def random_noise(images: Array, rng: np.random.Generator, std: float) -> Array:
     >>> random_noise(np.zeros((2, 1, 8, 8), np.float32), np.random.default_rng(0), 0.1).dtype
     dtype('float32')
     """
+    if images.dtype.kind != "f":
+        raise TypeError(f"random_noise: images must be of a float dtype, got {images.dtype}")
     noise = rng.standard_normal(images.shape, dtype=np.float32)
     noisy: Array = images + images.dtype.type(std) * noise.astype(images.dtype, copy=False)
     return noisy

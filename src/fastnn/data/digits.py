@@ -17,14 +17,44 @@ _VALIDATION_SHARE = 0.1
 
 
 class Labelled(NamedTuple):
-    """Images (N, 1, 8, 8), float32 in 0…1 with light ink on dark ground, and labels (N,), int64."""
+    """Images of digits, and what they show.
+
+    Parameters
+    ----------
+    images : ndarray of float32, (N, 1, 8, 8)
+        In 0…1, light ink on dark ground.
+    labels : ndarray of int64, (N,)
+        The digits, 0 to 9.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import Labelled
+    >>> images, labels = Labelled(np.zeros((3, 1, 8, 8), np.float32), np.arange(3))
+    >>> images.shape
+    (3, 1, 8, 8)
+    """
 
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
 
 
 class DigitsSplit(NamedTuple):
-    """The three parts of the digits."""
+    """The three parts of the digits, as `load_digits` gives them.
+
+    Parameters
+    ----------
+    train, validation, test : Labelled
+        To train on, to choose by, and to be judged on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import DigitsSplit, Labelled
+    >>> part = Labelled(np.zeros((3, 1, 8, 8), np.float32), np.arange(3))
+    >>> DigitsSplit(train=part, validation=part, test=part).test.labels
+    array([0, 1, 2])
+    """
 
     train: Labelled
     validation: Labelled

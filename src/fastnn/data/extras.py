@@ -7,7 +7,16 @@ from types import ModuleType
 
 
 class MissingExtraError(ImportError):
-    """A package that an extra of fastnn brings is not installed."""
+    """A package that an extra of fastnn brings is not installed.
+
+    Examples
+    --------
+    >>> from fastnn.data import MissingExtraError, load_digits
+    >>> try:
+    ...     digits = load_digits()
+    ... except MissingExtraError as error:
+    ...     print("pip install 'fastnn[demo]'")
+    """
 
 
 def require(module: str, package: str, extra: str, purpose: str) -> ModuleType:

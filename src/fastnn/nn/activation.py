@@ -27,7 +27,12 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` where positive, ``negative_slope · x`` elsewhere.
+    """``x`` where positive, ``negative_slope · x`` elsewhere (SPEC C).
+
+    Parameters
+    ----------
+    negative_slope : float
+        The fixed slope below 0; finite.
 
     Examples
     --------
@@ -49,7 +54,12 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """``x`` where positive, ``alpha · (e^x − 1)`` elsewhere.
+    """``x`` where positive, ``alpha · (e^x − 1)`` elsewhere (SPEC C).
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit at −∞; finite.
 
     Examples
     --------
@@ -151,7 +161,14 @@ class Hardsigmoid(Module):
 
 
 class Softplus(Module):
-    """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold``.
+    """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold`` (SPEC C).
+
+    Parameters
+    ----------
+    beta : float
+        The larger, the closer to ReLU; above 0.
+    threshold : float
+        Where the identity begins.
 
     Examples
     --------
@@ -173,7 +190,12 @@ class Softplus(Module):
 
 
 class GELU(Module):
-    """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu`.
+    """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu` (SPEC C).
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}
+        "none" takes the exact distribution function Phi, "tanh" the formula.
 
     Examples
     --------
@@ -204,7 +226,12 @@ class _AlongAxis(Module):
 
 
 class Softmax(_AlongAxis):
-    """``e^x / Σ e^x`` along an axis.
+    """``e^x / Σ e^x`` along an axis (SPEC C).
+
+    Parameters
+    ----------
+    axis : int
+        The axis that sums to 1, by default the last. (PyTorch calls it ``dim``.)
 
     Examples
     --------
@@ -220,7 +247,12 @@ class Softmax(_AlongAxis):
 
 
 class LogSoftmax(_AlongAxis):
-    """``x − log Σ e^x`` along an axis.
+    """``x − log Σ e^x`` along an axis (SPEC C).
+
+    Parameters
+    ----------
+    axis : int
+        The axis summed over, by default the last. (PyTorch calls it ``dim``.)
 
     Examples
     --------

@@ -43,6 +43,11 @@ class _Numbered(Module):
 class ModuleList(_Numbered):
     """A list of modules whose parameters are found; it computes nothing itself.
 
+    Parameters
+    ----------
+    modules : iterable of Module
+        The first entries, under the names "0", "1", …; `append` adds more.
+
     Examples
     --------
     >>> from fastnn import nn

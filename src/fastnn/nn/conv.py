@@ -11,10 +11,62 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from ..checks import scalars
+from ..functional._spatial import sections
 from .module import Module, Parameter
 
 if TYPE_CHECKING:
     from fractions import Fraction
+
+_CHANNELS = """
+Parameters
+----------
+in_channels, out_channels : int
+    Channels of input and output.
+kernel_size : {ints}
+    Extents of the kernel.
+"""
+
+_REST = """groups : int
+    Groups of channels that don't see each other; must divide both numbers of channels.
+bias : bool
+    Whether to add a bias.
+dtype : dtype
+    float32 or float64.
+rng : optional
+    Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+"""
+
+_CONV = f"""{_CHANNELS}stride, dilation : {{ints}}
+    Steps between windows, and between the elements under a kernel.
+padding : {{paddings}}, or {{{{"valid", "same", "full"}}}}
+    Zeros around the {{input}}; see `fastnn.functional.conv{{rank}}d`.
+{_REST}
+Attributes
+----------
+weight : Parameter, (out_channels, in_channels // groups, {{kernel}})
+bias : Parameter, (out_channels,), or None
+
+Notes
+-----
+Source: SPEC A1 and A2.
+"""
+
+_CONV_TRANSPOSE = f"""{_CHANNELS}stride, dilation : {{ints}}
+    Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+padding : {{paddings}}
+    How much is cut off at the sides of the result.
+output_padding : {{ints}}
+    Outputs more at the high side; below stride or dilation.
+{_REST}
+Attributes
+----------
+weight : Parameter, (in_channels, out_channels // groups, {{kernel}})
+bias : Parameter, (out_channels,), or None
+
+Notes
+-----
+Source: SPEC A3. The output sizes are in `fastnn.functional.conv_transpose{{rank}}d`.
+"""
 
 
 class _Kernels(Module):
@@ -102,13 +154,9 @@ class _Conv(_Kernels):
         return tuple((d * (k - 1) + 1, s) for k, s, d in self._axes(self.kernel_size, self.stride, self.dilation))
 
 
+@sections(_CONV, 1)
 class Conv1d(_Conv):
-    """Convolution of sequences (N, C, W); everything as in `Conv2d`.
-
-    Attributes
-    ----------
-    weight : Parameter, (out_channels, in_channels // groups, kernel_size)
-    bias : Parameter, (out_channels,), or None
+    """Convolution of sequences (N, C, W).
 
     Examples
     --------
@@ -121,32 +169,9 @@ class Conv1d(_Conv):
     _rank, _function = 1, staticmethod(F.conv1d)
 
 
+@sections(_CONV, 2)
 class Conv2d(_Conv):
-    """Convolution of images (SPEC A1, A2).
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels of input and output.
-    kernel_size : int or tuple of int
-        Extents of the kernel.
-    stride, dilation : int or tuple of int
-        Steps between windows, and between the elements under a kernel.
-    padding : int, tuple, or {"valid", "same", "full"}
-        See `fastnn.functional.conv2d`.
-    groups : int
-        Groups of channels that don't see each other; must divide both numbers of channels.
-    bias : bool
-        Whether to add a bias.
-    dtype : dtype
-        float32 or float64.
-    rng : optional
-        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
-
-    Attributes
-    ----------
-    weight : Parameter, (out_channels, in_channels // groups, *kernel_size)
-    bias : Parameter, (out_channels,), or None
+    """Convolution of images (N, C, H, W).
 
     Examples
     --------
@@ -159,13 +184,9 @@ class Conv2d(_Conv):
     _rank, _function = 2, staticmethod(F.conv2d)
 
 
+@sections(_CONV, 3)
 class Conv3d(_Conv):
-    """Convolution of volumes or videos (N, C, D, H, W); everything as in `Conv2d`.
-
-    Attributes
-    ----------
-    weight : Parameter, (out_channels, in_channels // groups, *kernel_size)
-    bias : Parameter, (out_channels,), or None
+    """Convolution of volumes or videos (N, C, D, H, W).
 
     Examples
     --------
@@ -217,8 +238,9 @@ class _ConvTranspose(_Kernels):
         return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 
 
+@sections(_CONV_TRANSPOSE, 1)
 class ConvTranspose1d(_ConvTranspose):
-    """Transposed convolution of sequences (N, C, W); everything as in `ConvTranspose2d`.
+    """Transposed convolution of sequences (N, C, W), which lengthens them.
 
     Examples
     --------
@@ -231,34 +253,9 @@ class ConvTranspose1d(_ConvTranspose):
     _rank, _function = 1, staticmethod(F.conv_transpose1d)
 
 
+@sections(_CONV_TRANSPOSE, 2)
 class ConvTranspose2d(_ConvTranspose):
-    """Transposed convolution of images (N, C, H, W), which enlarges them (SPEC A3).
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-        Channels of input and output.
-    kernel_size : int or tuple of int
-        Extents of the kernel.
-    stride, dilation : int or tuple of int
-        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
-    padding : int or tuple
-        How much is cut off at the sides of the result.
-    output_padding : int or tuple of int
-        Outputs more at the high side; below stride or dilation.
-    groups : int
-        Groups of channels that don't see each other; must divide both numbers of channels.
-    bias : bool
-        Whether to add a bias.
-    dtype : dtype
-        float32 or float64.
-    rng : optional
-        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
-
-    Attributes
-    ----------
-    weight : Parameter, (in_channels, out_channels // groups, *kernel_size)
-    bias : Parameter, (out_channels,), or None
+    """Transposed convolution of images (N, C, H, W), which enlarges them.
 
     Examples
     --------
@@ -272,8 +269,9 @@ class ConvTranspose2d(_ConvTranspose):
     _rank, _function = 2, staticmethod(F.conv_transpose2d)
 
 
+@sections(_CONV_TRANSPOSE, 3)
 class ConvTranspose3d(_ConvTranspose):
-    """Transposed convolution of volumes (N, C, D, H, W); everything as in `ConvTranspose2d`.
+    """Transposed convolution of volumes (N, C, D, H, W), which enlarges them.
 
     Examples
     --------

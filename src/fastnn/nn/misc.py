@@ -9,24 +9,28 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from .. import functional as F
+from .._docs import sections
 from ..checks import scalars
 from .module import Module
 
+_DROPOUT = """
+Parameters
+----------
+p : float
+    Probability of being dropped, in 0…1.
+rng : optional
+    Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+    Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks.
 
+Notes
+-----
+Source: SPEC D4. The mask depends on the Generator's state alone, not on backend or thread count.
+"""
+
+
+@sections(_DROPOUT)
 class Dropout(Module):
     """Zeroes elements with probability ``p`` in training and scales the others by 1/(1−p); the identity in evaluation.
-
-    Parameters
-    ----------
-    p : float
-        Probability of being dropped.
-    rng : optional
-        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
-        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks.
-
-    Notes
-    -----
-    Source: SPEC D4. The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -57,8 +61,9 @@ class _SpatialDropout(Dropout):
         return getattr(F, f"dropout{self._rank}d")(x, self.p, self.training, rng=self.rng)
 
 
+@sections(_DROPOUT)
 class Dropout1d(_SpatialDropout):
-    """Zeroes whole channels of signals (N, C, W) in training; everything else as in `Dropout`.
+    """Zeroes whole channels of signals (N, C, W) in training and scales the others by 1/(1−p).
 
     Examples
     --------
@@ -71,8 +76,9 @@ class Dropout1d(_SpatialDropout):
     _rank = 1
 
 
+@sections(_DROPOUT)
 class Dropout2d(_SpatialDropout):
-    """Zeroes whole channels of images (N, C, H, W) in training; everything else as in `Dropout`.
+    """Zeroes whole channels of images (N, C, H, W) in training and scales the others by 1/(1−p).
 
     Examples
     --------
@@ -85,8 +91,9 @@ class Dropout2d(_SpatialDropout):
     _rank = 2
 
 
+@sections(_DROPOUT)
 class Dropout3d(_SpatialDropout):
-    """Zeroes whole channels of volumes (N, C, D, H, W) in training; everything else as in `Dropout`.
+    """Zeroes whole channels of volumes (N, C, D, H, W) in training and scales the others by 1/(1−p).
 
     Examples
     --------
@@ -100,7 +107,12 @@ class Dropout3d(_SpatialDropout):
 
 
 class Flatten(Module):
-    """Several axes joined to one; by default all but the first.
+    """Several axes joined to one; by default all but the first (SPEC D6).
+
+    Parameters
+    ----------
+    start_axis, end_axis : int
+        The first and the last axis to join, counted from the end if negative. (PyTorch: ``start_dim``, ``end_dim``.)
 
     Examples
     --------

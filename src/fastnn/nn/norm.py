@@ -9,8 +9,60 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._docs import sections
 from ..checks import scalars
 from .module import Module, Parameter
+
+_BATCH = """
+Parameters
+----------
+num_features : int
+    Channels.
+eps : float
+    ε.
+momentum : float
+    Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
+    (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here.
+affine : bool
+    Whether there are γ (``weight``) and β (``bias``).
+track_running_stats : bool
+    Whether to keep running statistics; without them evaluation uses those of its batch.
+dtype : dtype
+    float32 or float64.
+
+Attributes
+----------
+weight, bias : Parameter, (num_features,), or None
+running_mean, running_var : ndarray, (num_features,), or None
+    Used in evaluation. The variance is the unbiased estimate, divided by m − 1.
+num_batches_tracked : ndarray of int64, ()
+    Training batches seen.
+
+Notes
+-----
+Source: SPEC B1 to B3. In training a batch must have more than one value per channel.
+"""
+
+_INSTANCE = """
+Parameters
+----------
+num_features : int
+    Channels.
+eps : float
+    Added to the variance.
+affine : bool
+    Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+dtype : dtype
+    float32 or float64.
+
+Attributes
+----------
+weight, bias : Parameter, (num_features,), or None
+
+Notes
+-----
+Source: SPEC B5. The same in training and evaluation.
+"""
 
 
 def _affine(
@@ -90,8 +142,9 @@ class _BatchNorm(_ChannelNorm):
         return f"{super().extra_repr()}, momentum={self.momentum:g}{tracked}"
 
 
+@sections(_BATCH)
 class BatchNorm1d(_BatchNorm):
-    """Batch norm of (N, C) or (N, C, W); everything as in `BatchNorm2d`.
+    """Batch norm of (N, C) or (N, C, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
 
     Examples
     --------
@@ -106,32 +159,9 @@ class BatchNorm1d(_BatchNorm):
     _axes = "(N, C) or (N, C, W)"
 
 
+@sections(_BATCH)
 class BatchNorm2d(_BatchNorm):
-    """Batch norm of images (N, C, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel (SPEC B1, B2).
-
-    Parameters
-    ----------
-    num_features : int
-        Channels.
-    eps : float
-        ε.
-    momentum : float
-        Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
-        (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here.
-    affine : bool
-        Whether there are γ (``weight``) and β (``bias``).
-    track_running_stats : bool
-        Whether to keep running statistics; without them evaluation uses those of its batch.
-    dtype : dtype
-        float32 or float64.
-
-    Attributes
-    ----------
-    weight, bias : Parameter, (num_features,), or None
-    running_mean, running_var : ndarray, (num_features,), or None
-        Used in evaluation. The variance is the unbiased estimate, divided by m − 1.
-    num_batches_tracked : ndarray of int64, ()
-        Training batches seen.
+    """Batch norm of images (N, C, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
 
     Examples
     --------
@@ -147,8 +177,9 @@ class BatchNorm2d(_BatchNorm):
     _axes = "(N, C, H, W)"
 
 
+@sections(_BATCH)
 class BatchNorm3d(_BatchNorm):
-    """Batch norm of volumes (N, C, D, H, W); everything as in `BatchNorm2d`.
+    """Batch norm of volumes (N, C, D, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
 
     Examples
     --------
@@ -172,8 +203,9 @@ class _InstanceNorm(_ChannelNorm):
         return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
 
 
+@sections(_INSTANCE)
 class InstanceNorm1d(_InstanceNorm):
-    """Instance norm of (N, C, W); parameters as `InstanceNorm2d`.
+    """Normalisation of sequences (N, C, W) over W, for each sample and channel.
 
     Examples
     --------
@@ -187,19 +219,9 @@ class InstanceNorm1d(_InstanceNorm):
     _axes = "(N, C, W)"
 
 
+@sections(_INSTANCE)
 class InstanceNorm2d(_InstanceNorm):
-    """Normalisation over space, for each sample and channel (SPEC B5); the same in training and evaluation.
-
-    Parameters
-    ----------
-    num_features : int
-        Channels.
-    eps : float
-        Added to the variance.
-    affine : bool
-        Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
-    dtype : dtype
-        float32 or float64.
+    """Normalisation of images (N, C, H, W) over H and W, for each sample and channel.
 
     Examples
     --------
@@ -213,8 +235,9 @@ class InstanceNorm2d(_InstanceNorm):
     _axes = "(N, C, H, W)"
 
 
+@sections(_INSTANCE)
 class InstanceNorm3d(_InstanceNorm):
-    """Instance norm of volumes (N, C, D, H, W); parameters as `InstanceNorm2d`.
+    """Normalisation of volumes (N, C, D, H, W) over D, H and W, for each sample and channel.
 
     Examples
     --------

@@ -7,7 +7,66 @@ from typing import Any, ClassVar
 
 from .. import functional as F
 from ..checks import scalars
+from ..functional._spatial import sections
 from .module import Module
+
+_WINDOW = """kernel_size : {ints}
+    Size of the window.
+stride : {ints}, optional
+    Step of the window; its size by default, less makes windows overlap.
+"""
+
+_CEIL_MODE = """ceil_mode : bool
+    Round the output size up, as `fastnn.functional.max_pool2d` explains.
+"""
+
+_MAX = f"""
+Parameters
+----------
+{_WINDOW}padding : {{paddings}}, or str
+    Border that never wins, in the forms of `fastnn.functional.conv2d`.
+dilation : {{ints}}
+    Step between the taps of a window.
+{_CEIL_MODE}
+Notes
+-----
+Source: SPEC A4. Among equals the first gets the gradient.
+"""
+
+_AVG = f"""
+Parameters
+----------
+{_WINDOW}padding : {{paddings}}, or str
+    Zeros around the {{input}}, in the forms of `fastnn.functional.conv2d`.
+{_CEIL_MODE}count_include_pad : bool
+    Whether padding counts in the divisor. What overhangs the padded {{input}} (``ceil_mode``) never does.
+
+Notes
+-----
+Source: SPEC A4.
+"""
+
+_LP = f"""
+Parameters
+----------
+norm_type : float
+    The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+{_WINDOW}{_CEIL_MODE}
+Notes
+-----
+Source: SPEC A4. PyTorch leaves out the absolute value.
+"""
+
+_ADAPTIVE = """
+Parameters
+----------
+output_size : {sizes}
+    Extents of the output; None keeps that of the input, 1 pools globally.
+
+Notes
+-----
+Source: SPEC A4. Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
+"""
 
 
 class _Pool(Module):
@@ -49,8 +108,9 @@ class _MaxPool(_Pool):
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
+@sections(_MAX, 1)
 class MaxPool1d(_MaxPool):
-    """The largest element under each window of (N, C, W); parameters as `fastnn.functional.max_pool1d`.
+    """The largest element under each window of (N, C, W).
 
     Examples
     --------
@@ -63,8 +123,9 @@ class MaxPool1d(_MaxPool):
     _rank, _function = 1, staticmethod(F.max_pool1d)
 
 
+@sections(_MAX, 2)
 class MaxPool2d(_MaxPool):
-    """The largest element under each window of (N, C, H, W); parameters as `fastnn.functional.max_pool2d`.
+    """The largest element under each window of (N, C, H, W).
 
     Examples
     --------
@@ -77,8 +138,9 @@ class MaxPool2d(_MaxPool):
     _rank, _function = 2, staticmethod(F.max_pool2d)
 
 
+@sections(_MAX, 3)
 class MaxPool3d(_MaxPool):
-    """The largest element under each window of (N, C, D, H, W); parameters as `fastnn.functional.max_pool3d`.
+    """The largest element under each window of (N, C, D, H, W).
 
     Examples
     --------
@@ -111,8 +173,9 @@ class _AvgPool(_Pool):
         return super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
 
 
+@sections(_AVG, 1)
 class AvgPool1d(_AvgPool):
-    """The mean under each window of (N, C, W); parameters as `fastnn.functional.avg_pool1d`.
+    """The mean under each window of (N, C, W).
 
     Examples
     --------
@@ -125,8 +188,9 @@ class AvgPool1d(_AvgPool):
     _rank, _function = 1, staticmethod(F.avg_pool1d)
 
 
+@sections(_AVG, 2)
 class AvgPool2d(_AvgPool):
-    """The mean under each window of (N, C, H, W); parameters as `fastnn.functional.avg_pool2d`.
+    """The mean under each window of (N, C, H, W).
 
     Examples
     --------
@@ -139,8 +203,9 @@ class AvgPool2d(_AvgPool):
     _rank, _function = 2, staticmethod(F.avg_pool2d)
 
 
+@sections(_AVG, 3)
 class AvgPool3d(_AvgPool):
-    """The mean under each window of (N, C, D, H, W); parameters as `fastnn.functional.avg_pool3d`.
+    """The mean under each window of (N, C, D, H, W).
 
     Examples
     --------
@@ -166,8 +231,9 @@ class _LPPool(_Pool):
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()
 
 
+@sections(_LP, 1)
 class LPPool1d(_LPPool):
-    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, W); parameters as `fastnn.functional.lp_pool1d`.
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, W).
 
     Examples
     --------
@@ -180,8 +246,9 @@ class LPPool1d(_LPPool):
     _rank, _function = 1, staticmethod(F.lp_pool1d)
 
 
+@sections(_LP, 2)
 class LPPool2d(_LPPool):
-    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, H, W); parameters as `fastnn.functional.lp_pool2d`.
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, H, W).
 
     Examples
     --------
@@ -194,8 +261,9 @@ class LPPool2d(_LPPool):
     _rank, _function = 2, staticmethod(F.lp_pool2d)
 
 
+@sections(_LP, 3)
 class LPPool3d(_LPPool):
-    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, D, H, W); parameters as `fastnn.functional.lp_pool3d`.
+    """``(Σ|x|^p)^(1/p)`` over each window of (N, C, D, H, W).
 
     Examples
     --------
@@ -231,8 +299,9 @@ class _AdaptivePool(Module):
         return f"{self.output_size}"
 
 
+@sections(_ADAPTIVE, 1)
 class AdaptiveAvgPool1d(_AdaptivePool):
-    """The mean over windows of (N, C, W) that give this output size; 1 is global pooling.
+    """The mean over windows of (N, C, W), as many as the output is to have elements.
 
     Examples
     --------
@@ -245,8 +314,9 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     _rank, _function = 1, staticmethod(F.adaptive_avg_pool1d)
 
 
+@sections(_ADAPTIVE, 2)
 class AdaptiveAvgPool2d(_AdaptivePool):
-    """The mean over windows of (N, C, H, W) that give this output size; 1 is global pooling.
+    """The mean over windows of (N, C, H, W), as many as the output is to have elements.
 
     Examples
     --------
@@ -259,8 +329,9 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     _rank, _function = 2, staticmethod(F.adaptive_avg_pool2d)
 
 
+@sections(_ADAPTIVE, 3)
 class AdaptiveAvgPool3d(_AdaptivePool):
-    """The mean over windows of (N, C, D, H, W) that give this output size; 1 is global pooling.
+    """The mean over windows of (N, C, D, H, W), as many as the output is to have elements.
 
     Examples
     --------
@@ -273,8 +344,9 @@ class AdaptiveAvgPool3d(_AdaptivePool):
     _rank, _function = 3, staticmethod(F.adaptive_avg_pool3d)
 
 
+@sections(_ADAPTIVE, 1)
 class AdaptiveMaxPool1d(_AdaptivePool):
-    """The largest element over windows of (N, C, W) that give this output size; 1 is global pooling.
+    """The largest element over windows of (N, C, W), as many as the output is to have elements.
 
     Examples
     --------
@@ -287,8 +359,9 @@ class AdaptiveMaxPool1d(_AdaptivePool):
     _rank, _function = 1, staticmethod(F.adaptive_max_pool1d)
 
 
+@sections(_ADAPTIVE, 2)
 class AdaptiveMaxPool2d(_AdaptivePool):
-    """The largest element over windows of (N, C, H, W) that give this output size; 1 is global pooling.
+    """The largest element over windows of (N, C, H, W), as many as the output is to have elements.
 
     Examples
     --------
@@ -301,8 +374,9 @@ class AdaptiveMaxPool2d(_AdaptivePool):
     _rank, _function = 2, staticmethod(F.adaptive_max_pool2d)
 
 
+@sections(_ADAPTIVE, 3)
 class AdaptiveMaxPool3d(_AdaptivePool):
-    """The largest element over windows of (N, C, D, H, W) that give this output size; 1 is global pooling.
+    """The largest element over windows of (N, C, D, H, W), as many as the output is to have elements.
 
     Examples
     --------

@@ -32,7 +32,12 @@ def accuracy(scores: Any, labels: Any) -> float:
     Returns
     -------
     float
-        In 0…1.
+        In 0…1; NaN for no samples.
+
+    Raises
+    ------
+    ValueError
+        For scores without an axis of classes, or labels whose shape doesn't broadcast with (N,).
 
     Examples
     --------
@@ -46,6 +51,25 @@ def accuracy(scores: Any, labels: Any) -> float:
 
 def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
     """A learning rate that falls from `lr` at step 0 to nearly 0 at the last step, along half a cosine.
+
+    ``lr/2 · (1 + cos(π · step/steps))``. Source: SPEC G11; Loshchilov and Hutter 2017.
+
+    Parameters
+    ----------
+    lr : float
+        The rate to start from.
+    steps : int
+        Optimiser steps in all; from this one on the rate is 0.
+
+    Returns
+    -------
+    callable
+        ``schedule(step)``, with steps counted from 0; what `Trainer` takes.
+
+    Raises
+    ------
+    ZeroDivisionError
+        For ``steps=0``, when the schedule is called.
 
     Examples
     --------
