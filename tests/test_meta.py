@@ -4,6 +4,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,22 @@ from op_table import OPS
 needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 
 FUNCTIONS = {name: getattr(F, name) for name in F.__all__}
+DOCUMENTED = (
+    "fastnn",
+    "fastnn.autograd",
+    "fastnn.backend",
+    "fastnn.checkpoint",
+    "fastnn.config",
+    "fastnn.data",
+    "fastnn.functional",
+    "fastnn.init",
+    "fastnn.nn",
+    "fastnn.optim",
+    "fastnn.testing",
+    "fastnn.training",
+)
+# Takes anything.
+REFUSES_NOTHING = {"fastnn.autograd.raw"}
 MODULES = [
     "fastnn",
     *sorted(m.name for m in pkgutil.walk_packages(fnn.__path__, "fastnn.") if not m.name.endswith("__main__")),
@@ -83,13 +100,62 @@ def test_every_op_is_measured():
     assert sorted(measured - {op.name for op in OPS}) == ["training step"]
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def public(module):
+    """Functions and classes of ours that a module offers: those in __all__, or without one those it defines."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [n for n, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    for name in names:
+        value = getattr(module, name)
+        if (inspect.isfunction(value) or inspect.isclass(value)) and not name.startswith("_"):
+            yield f"{module.__name__}.{name}", value
+
+
+PUBLIC = {name: value for module in DOCUMENTED for name, value in public(importlib.import_module(module))}
+
+
+def sections(text):
+    """The numpydoc sections of a docstring by name."""
+    parts = re.split(r"^([A-Z][A-Za-z ]*)\n-{3,}$", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def explained(section):
+    """The names that a Parameters section explains: ``a, b : type`` explains two."""
+    headings = [line.split(" : ")[0] for line in section.splitlines() if line and not line.startswith(" ")]
+    return {name.lstrip("*") for heading in headings for name in heading.split(", ")}
+
+
+def begins_with_a_sentence(value):
+    return (inspect.getdoc(value) or " ").splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
 def test_public_functions_are_documented(name):
-    text = inspect.getdoc(FUNCTIONS[name]) or ""
-    assert ">>> " in text, "no example"
-    assert text.splitlines()[0].endswith((".", ":")), "the first line is a sentence"
-    hints = inspect.signature(FUNCTIONS[name]).parameters.values()
+    value = PUBLIC[name]
+    assert begins_with_a_sentence(value), "the first line is not a sentence"
+    found = sections(inspect.getdoc(value))
+    assert ">>> " in found.get("Examples", ""), "no example"
+    if inspect.isclass(value) and issubclass(value, Exception):
+        return
+    signature = inspect.signature(value)
+    assert sorted(set(signature.parameters) - explained(found.get("Parameters", ""))) == []
+    hints = signature.parameters.values()
     assert all(p.annotation is not inspect.Parameter.empty for p in hints), "no type annotations"
+    if inspect.isfunction(value):
+        assert "Returns" in found or "Yields" in found or signature.return_annotation == "None"
+        assert "Raises" in found or not signature.parameters or name in REFUSES_NOTHING
+
+
+@pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isclass(value)])
+def test_public_methods_are_documented(name):
+    """Also where a subclass defines a method anew: its base's docstring counts for it."""
+    kind = PUBLIC[name]
+    for member in (n for n in dir(kind) if not n.startswith("_")):
+        given = inspect.getattr_static(kind, member)
+        function = getattr(given, "fget", None) or getattr(given, "__func__", given)
+        if inspect.isfunction(function) and function.__module__.startswith("fastnn"):
+            assert begins_with_a_sentence(getattr(kind, member)), member
 
 
 @pytest.mark.parametrize("name", MODULES)

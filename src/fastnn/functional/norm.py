@@ -419,7 +419,26 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
 def instance_norm_backward(
     dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
 ) -> Gradients:
-    """Gradients of `instance_norm`: ``dx, dweight, dbias``, as `group_norm_backward` with c groups (SPEC B5).
+    """Gradients of `instance_norm`, as `group_norm_backward` with c groups (SPEC B5).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, ...)
+        The gradient of the output.
+    x, weight, eps
+        What `instance_norm` got.
+    mean, rstd : array_like, shape (n, c), optional
+        Mean and ``1 / sqrt(var + eps)``, both or neither; computed again where missing.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shape of ``x``, and twice ``(c,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `instance_norm`, and for shapes that don't fit.
 
     Examples
     --------

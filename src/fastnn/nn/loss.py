@@ -12,7 +12,7 @@ from .module import Module
 
 
 class CrossEntropyLoss(Module):
-    """Cross-entropy from logits; parameters as `fastnn.functional.cross_entropy`.
+    """Cross-entropy from logits; see `fastnn.functional.cross_entropy` (SPEC F).
 
     Parameters
     ----------
@@ -60,7 +60,12 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """``(x − target)²``; the mean, the sum, or (reduction "none") each.
+    """Squared error ``(x − target)²`` (SPEC F).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        The mean over all elements, their sum, or each.
 
     Examples
     --------
@@ -76,7 +81,12 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """``|x − target|``; the mean, the sum, or (reduction "none") each.
+    """Absolute error ``|x − target|`` (SPEC F).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        The mean over all elements, their sum, or each.
 
     Examples
     --------
@@ -92,7 +102,14 @@ class L1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared up to ``delta``, absolute beyond; see `fastnn.functional.huber_loss`.
+    """Squared up to ``delta``, absolute beyond; see `fastnn.functional.huber_loss` (SPEC F).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        The mean over all elements, their sum, or each.
+    delta : float
+        Where the one becomes the other; above 0.
 
     Examples
     --------
@@ -112,7 +129,14 @@ class HuberLoss(_Loss):
 
 
 class HingeLoss(_Loss):
-    """``max(0, margin − target · x)`` for targets of 1 and −1.
+    """Hinge ``max(0, margin − target · x)`` for targets of 1 and −1 (SPEC F).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        The mean over all elements, their sum, or each.
+    margin : float
+        The score from which on a right answer costs nothing.
 
     Examples
     --------
@@ -132,7 +156,14 @@ class HingeLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """``target · (log target − x)`` for ``x`` of log-probabilities; see `fastnn.functional.kl_div`.
+    """``target · (log target − x)`` for ``x`` of log-probabilities; see `fastnn.functional.kl_div` (SPEC F).
+
+    Parameters
+    ----------
+    reduction : {"mean", "batchmean", "sum", "none"}
+        "mean" divides the sum by the number of elements, "batchmean" by the first extent: that is the divergence.
+    log_target : bool
+        Whether the target holds logarithms too.
 
     Examples
     --------
@@ -152,9 +183,17 @@ class KLDivLoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Cross-entropy of two classes from logits; see `fastnn.functional.binary_cross_entropy_with_logits`.
+    """Cross-entropy of two classes from logits (SPEC F); see `fastnn.functional.binary_cross_entropy_with_logits`.
 
-    ``weight`` and ``pos_weight`` are buffers, so that they are part of the state.
+    Parameters
+    ----------
+    weight : array_like, optional
+        Factors of the elements, of a shape that broadcasts to that of the input; a buffer, so that it is part of
+        the state.
+    reduction : {"mean", "sum", "none"}
+        The mean over all elements, their sum, or each.
+    pos_weight : array_like, optional
+        Factors of the part of class 1; a buffer too.
 
     Examples
     --------
@@ -177,7 +216,16 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss`.
+    """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss` (SPEC F).
+
+    Parameters
+    ----------
+    weight : array_like, (classes,), optional
+        Weights of the classes; a buffer, so that it is part of the state.
+    ignore_index : int
+        Targets that don't count.
+    reduction : {"mean", "sum", "none"}
+        The mean weighted by ``weight[target]``, the sum, or each.
 
     Examples
     --------
@@ -199,7 +247,18 @@ class NLLLoss(_Loss):
 
 
 class MultiMarginLoss(_Loss):
-    """Hinge of several classes; see `fastnn.functional.multi_margin_loss`.
+    """Hinge of several classes; see `fastnn.functional.multi_margin_loss` (SPEC F).
+
+    Parameters
+    ----------
+    p : {1, 2}
+        Whether the hinges are squared.
+    margin : float
+        By how much the score of the right class shall be larger than the others.
+    weight : array_like, (classes,), optional
+        Weights of the classes; a buffer, so that it is part of the state.
+    reduction : {"mean", "sum", "none"}
+        The mean over the samples, their sum, or each.
 
     Examples
     --------

@@ -37,6 +37,14 @@ class Optimizer:
     for the parameters of norms (SPEC G9), unless ``decay_all`` is True. (PyTorch decays all.)
 
     Parameters without a gradient, and frozen ones, are not touched by a step.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> first, second = (fnn.tensor([1.0], requires_grad=True) for _ in range(2))
+    >>> optimizer = fnn.optim.SGD([{"params": [first]}, {"params": [second], "lr": 0.5}], lr=0.1)
+    >>> isinstance(optimizer, fnn.optim.Optimizer), [group["lr"] for group in optimizer.param_groups]
+    (True, [0.1, 0.5])
     """
 
     state_names: tuple[str, ...] = ()

@@ -19,8 +19,17 @@ Rule = Callable[[int], float]
 
 @dataclass(frozen=True)
 class StepDecay:
-    """``gamma`` to the power of ``step // step_size``.
+    """``gamma`` to the power of ``step // step_size`` (SPEC G11).
 
+    Parameters
+    ----------
+    step_size : int
+        Steps between two changes, at least 1.
+    gamma : float
+        Factor of each change, not below 0.
+
+    Examples
+    --------
     >>> from fastnn.optim import StepDecay
     >>> [StepDecay(2, 0.5)(t) for t in range(5)]
     [1.0, 1.0, 0.5, 0.5, 0.25]
@@ -40,8 +49,15 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Exponential:
-    """``gamma`` to the power of ``step``.
+    """``gamma`` to the power of ``step`` (SPEC G11).
 
+    Parameters
+    ----------
+    gamma : float
+        Factor of each step, not below 0.
+
+    Examples
+    --------
     >>> from fastnn.optim import Exponential
     >>> [Exponential(0.5)(t) for t in range(3)]
     [1.0, 0.5, 0.25]
@@ -59,8 +75,17 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Linear:
-    """From ``first`` to ``last`` in a straight line over ``steps`` steps, then ``last``.
+    """From ``first`` to ``last`` in a straight line over ``steps`` steps, then ``last`` (SPEC G11).
 
+    Parameters
+    ----------
+    first, last : float
+        The values at the beginning and at the end.
+    steps : int
+        How long it takes, at least 1.
+
+    Examples
+    --------
     >>> from fastnn.optim import Linear
     >>> [Linear(0.5, 0.9, 4)(t) for t in (0, 2, 4, 9)]
     [0.5, 0.7, 0.9, 0.9]
@@ -83,8 +108,17 @@ class Linear:
 
 @dataclass(frozen=True)
 class Warmup:
-    """From ``first`` to 1 in a straight line over ``steps`` steps, then 1.
+    """From ``first`` to 1 in a straight line over ``steps`` steps, then 1 (SPEC G11).
 
+    Parameters
+    ----------
+    steps : int
+        How long it takes, at least 1.
+    first : float
+        The factor of step 0, not below 0.
+
+    Examples
+    --------
     >>> from fastnn.optim import Warmup
     >>> [Warmup(4)(t) for t in (0, 1, 4, 5)]
     [0.0, 0.25, 1.0, 1.0]
@@ -104,8 +138,19 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Cosine:
-    """From 1 to ``last`` along half a cosine over ``steps`` steps, then ``last`` (Loshchilov and Hutter 2017).
+    """From 1 to ``last`` along half a cosine over ``steps`` steps, then ``last``.
 
+    Source: SPEC G11; Loshchilov and Hutter 2017.
+
+    Parameters
+    ----------
+    steps : int
+        How long it takes, at least 1.
+    last : float
+        The factor at the end, not below 0.
+
+    Examples
+    --------
     >>> from fastnn.optim import Cosine
     >>> [round(Cosine(4)(t), 3) for t in (0, 1, 2, 4, 5)]
     [1.0, 0.854, 0.5, 0.0, 0.0]
@@ -126,10 +171,21 @@ class Cosine:
 
 @dataclass(frozen=True)
 class OneCycle:
-    """Up from ``first`` to 1 and down to ``last``, each along half a cosine (Smith and Topin 2017).
+    """Up from ``first`` to 1 and down to ``last``, each along half a cosine.
 
-    The optimiser's own rate is the peak. ``rising`` is the share of the ``steps`` before it.
+    The optimiser's own rate is the peak. Source: SPEC G11; Smith and Topin 2017.
 
+    Parameters
+    ----------
+    steps : int
+        The length of the cycle, at least 1.
+    rising : float
+        The share of the steps before the peak, between 0 and 1.
+    first, last : float
+        The factors at the beginning and at the end, not below 0.
+
+    Examples
+    --------
     >>> from fastnn.optim import OneCycle
     >>> [round(OneCycle(10, rising=0.4)(t), 3) for t in (0, 2, 4, 7, 10)]
     [0.04, 0.52, 1.0, 0.5, 0.0]
@@ -157,7 +213,7 @@ class OneCycle:
 
 
 class Sequence:
-    """One rule after another; each counts from where it begins.
+    """One rule after another; each counts from where it begins (SPEC G11).
 
     Parameters
     ----------
@@ -228,7 +284,7 @@ class _Stepped:
 
 
 class Schedule(_Stepped):
-    """Applies a rule to a setting of an optimiser, group by group.
+    """Applies a rule to a setting of an optimiser, group by group (SPEC G11).
 
     Parameters
     ----------
@@ -322,6 +378,13 @@ def momentum_schedule(optimizer: Optimizer, steps: int, first: float = 0.5, last
     -------
     Schedule
         To be stepped after the optimiser.
+
+    Raises
+    ------
+    TypeError
+        For something that is not an optimiser, or parameters that are not numbers.
+    ValueError
+        If the optimiser has no momentum, ``steps`` is below 1, or a value is not finite.
 
     Examples
     --------
