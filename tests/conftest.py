@@ -11,10 +11,26 @@ with warnings.catch_warnings():
 
     fnn.backend.current()
 
-from harness import NATIVE
+from harness import NATIVE, OUTCOMES
 
 if NATIVE:
     from fastnn import _core
+
+
+def pytest_configure(config):
+    config.stash[OUTCOMES] = {}
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.name == "test_the_tests_ran")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" or report.outcome != "passed":
+        item.config.stash[OUTCOMES][report.nodeid] = report.outcome
+    return report
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
@@ -23,6 +24,9 @@ THREADS = (1, 2, 3, 7)
 DTYPES = (np.float32, np.float64)
 
 Results = dict[str, np.ndarray]
+
+# What became of each test of this run, for the one that compares docs/features.md with it.
+OUTCOMES = pytest.StashKey[dict[str, str]]()
 
 
 def is_float(value: Any) -> bool:

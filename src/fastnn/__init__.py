@@ -30,7 +30,7 @@ from .backend import use_backend
 from .config import get_num_threads, set_num_threads, show_config
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, functional, init, nn, optim, training
+    from . import checkpoint, data, functional, init, nn, optim, testing, training
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.summary import summary
@@ -72,6 +72,7 @@ __all__ = [
     "stack",
     "summary",
     "tensor",
+    "testing",
     "training",
     "use_backend",
     "value_and_grad",
@@ -92,6 +93,7 @@ _LAZY = {
     "optim": "",
     "save_checkpoint": "checkpoint",
     "summary": "nn.summary",
+    "testing": "",
     "training": "",
 }
 
