@@ -51,7 +51,27 @@ Raises
 ------
 TypeError
     For a dtype other than float32 and float64.
+ValueError"""
+
+_FILLED = """
+Parameters
+----------
+shape : int or tuple of int
+    The shape.
+{value}dtype : dtype
+    float32 or float64.
+
+Returns
+-------
+ndarray, shape ``shape``
+    A fresh array.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
 ValueError
+    For an extent below 0.
 """
 
 _NORMAL = f"""
@@ -61,7 +81,29 @@ shape : int or tuple of int
     The shape.
 mean, std : float
     Mean and standard deviation.{_DRAWN}
-    If ``std`` is below 0 or not finite.
+    For an extent below 0, or a ``std`` below 0 or not finite.
+"""
+
+_UNIFORM = f"""
+Parameters
+----------
+shape : int or tuple of int
+    The shape.
+low, high : float
+    The bounds; before rounding ``low`` can be drawn, ``high`` cannot.{_DRAWN}
+    For an extent below 0, a ``low`` above ``high``, or NaN.
+OverflowError
+    If their difference is not finite.
+"""
+
+_ORTHOGONAL = f"""
+Parameters
+----------
+shape : tuple of int
+    At least two axes; those after the first count as one.
+gain : float
+    Length of the rows or columns.{_DRAWN}
+    For fewer than two axes.
 """
 
 _XAVIER = f"""
@@ -73,7 +115,7 @@ gain : float
     Factor of the standard deviation.
 groups : int
     Groups of the convolution.{_DRAWN}
-    If ``gain`` is below 0 or not finite, and as `fans`.
+    For a ``gain`` below 0 or not finite, and as `fans`.
 """
 
 _BY_FAN_IN = f"""
@@ -106,27 +148,9 @@ def _spread(op: str, name: str, value: float) -> float:
     return value
 
 
+@sections(_FILLED, value="")
 def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
     """All zeros (SPEC E).
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-        The shape.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray, shape ``shape``
-        Zeros.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For an extent below 0.
 
     Examples
     --------
@@ -137,29 +161,9 @@ def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
     return _cast(np.zeros(shape), dtype, "zeros")
 
 
+@sections(_FILLED, value="value : float\n    The value.\n")
 def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarray:
     """One value everywhere, as 0.1 for biases (SPEC E).
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-        The shape.
-    value : float
-        The value.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray, shape ``shape``
-        Filled with ``value``.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For an extent below 0.
 
     Examples
     --------
@@ -210,35 +214,11 @@ def truncated_normal(
     return _cast(values.reshape(shape), dtype, "truncated_normal")
 
 
+@sections(_UNIFORM)
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
     """Uniformly distributed between ``low`` and ``high`` (SPEC E).
-
-    Parameters
-    ----------
-    shape : int or tuple of int
-        The shape.
-    low, high : float
-        The bounds; before rounding to ``dtype`` ``low`` can be drawn, ``high`` cannot.
-    rng : optional
-        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray, shape ``shape``
-        Values drawn in float64 and rounded.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        If ``low`` is above ``high`` or one of them NaN.
-    OverflowError
-        If their difference is not finite.
 
     Examples
     --------
@@ -438,33 +418,11 @@ def lecun_uniform(
     return _by_fan_in("lecun_uniform", "uniform", 1.0, shape, groups, transposed, rng, dtype)
 
 
+@sections(_ORTHOGONAL)
 def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any = np.float32) -> np.ndarray:
     """Rows (or columns, where there are fewer) orthogonal to each other and of length ``gain``.
 
-    Source: SPEC E; Saxe et al. 2014.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        At least two axes; those after the first count as one.
-    gain : float
-        Length of the rows or columns.
-    rng : optional
-        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
-    dtype : dtype
-        float32 or float64.
-
-    Returns
-    -------
-    ndarray, shape ``shape``
-        Uniform over such matrices; computed in float64 and rounded.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        For fewer than two axes.
+    The distribution over such matrices is uniform. Source: SPEC E; Saxe et al. 2014.
 
     Examples
     --------
