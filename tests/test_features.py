@@ -31,7 +31,9 @@ def table():
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 4 and re.fullmatch(r"[A-H]\d*", cells[0]):
-            names, tests = ([e for quoted in re.findall(r"`([^`]+)`", cell) for e in expand(quoted)] for cell in cells[2:])
+            names, tests = (
+                [e for quoted in re.findall(r"`([^`]+)`", cell) for e in expand(quoted)] for cell in cells[2:]
+            )
             lines.append((cells[0], names, tests))
     return lines
 

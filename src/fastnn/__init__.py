@@ -27,7 +27,7 @@ from .autograd import (
     where,
 )
 from .backend import use_backend
-from .config import get_num_threads, set_num_threads, show_config
+from .config import empty_cache, get_num_threads, set_cache_limit, set_num_threads, show_config
 
 if TYPE_CHECKING:
     from . import checkpoint, data, functional, init, nn, optim, testing, training
@@ -50,6 +50,7 @@ __all__ = [
     "detect_anomaly",
     "differentiable",
     "draw_graph",
+    "empty_cache",
     "enable_grad",
     "exp",
     "functional",
@@ -66,6 +67,7 @@ __all__ = [
     "no_grad",
     "optim",
     "save_checkpoint",
+    "set_cache_limit",
     "set_num_threads",
     "show_config",
     "sqrt",

@@ -1,10 +1,11 @@
-"""Threads and what is in use: `set_num_threads`, `get_num_threads`, `show_config`."""
+"""Threads, memory and what is in use: `set_num_threads`, `get_num_threads`, `set_cache_limit`, `show_config`."""
 
 from __future__ import annotations
 
 import operator
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from . import backend
+
+_PROC, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def _affinity() -> set[int]:
@@ -45,23 +48,46 @@ def _read_quota(folder: Path) -> float | None:
         return None
 
 
-def _cgroup_quota(proc: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """The tightest CPU quota of this process' control group and its parents (a container's limit)."""
+def _control_groups(controller: str, proc: Path, root: Path) -> Iterator[Path]:
+    """The folders of this process' control group and its parents, as far as they are mounted."""
     try:
         lines = proc.read_text().splitlines()
     except OSError:
-        return None
-    quotas = []
+        return
     for line in lines:
         _, controllers, path = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        for mount in [root / controllers, root / "cpu", root] if controllers else [root]:
+        for mount in [root / controllers, root / controller, root] if controllers else [root]:
             folder = mount / path.lstrip("/")
             # Inside a container the path can be the host's, which isn't mounted: then the mount itself is the group.
-            candidates = [folder, *folder.parents]
-            quotas += [q for f in candidates if f.is_relative_to(mount) and (q := _read_quota(f)) is not None]
-    return min(quotas, default=None)
+            yield from (f for f in [folder, *folder.parents] if f.is_relative_to(mount))
+
+
+def _cgroup_quota(proc: Path = _PROC, root: Path = _GROUPS) -> float | None:
+    """The tightest CPU quota of this process' control group and its parents (a container's limit)."""
+    quotas = (_read_quota(folder) for folder in _control_groups("cpu", proc, root))
+    return min((q for q in quotas if q is not None), default=None)
+
+
+def _read_memory(folder: Path) -> int | None:
+    """Bytes that a control group may use (v2 ``memory.max``, v1 ``memory.limit_in_bytes``), None if unlimited."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            return int((folder / name).read_text())
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _memory(proc: Path = _PROC, root: Path = _GROUPS) -> int:
+    """Bytes of memory that this process may use: the machine's, or its control group's."""
+    limits = (_read_memory(folder) for folder in _control_groups("memory", proc, root))
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        machine = 2**32
+    return min([machine, *(n for n in limits if n is not None)])
 
 
 def _omp_num_threads() -> int | None:
@@ -110,6 +136,56 @@ def _apply(threads: int, reason: str) -> None:
 
 
 _apply(_threads, _reason)
+
+
+def set_cache_limit(size: int) -> None:
+    """Set how many bytes of dead arrays the compiled backend keeps for the next ones at most.
+
+    A training step makes and drops the same arrays again and again; taken from the system each time, their pages cost up
+    to as much as the computing. The limit is an eighth of the memory that this process may use, unless set.
+
+    Parameters
+    ----------
+    size : int
+        Bytes; 0 keeps nothing.
+
+    Raises
+    ------
+    TypeError
+        If `size` is not an integer.
+    ValueError
+        If `size` is below 0.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.set_cache_limit(2**28)
+    """
+    if isinstance(size, bool):
+        raise TypeError("set_cache_limit: size must be an integer, got bool")
+    try:
+        limit = operator.index(size)
+    except TypeError:
+        raise TypeError(f"set_cache_limit: size must be an integer, got {type(size).__name__}") from None
+    if limit < 0:
+        raise ValueError(f"set_cache_limit: size must be at least 0, got {limit}")
+    if (core := backend.extension()) is not None:
+        core.set_cache_limit(min(limit, sys.maxsize))
+
+
+def empty_cache() -> None:
+    """Give the memory of dead arrays that the compiled backend keeps (see `set_cache_limit`) back to the system.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> fnn.empty_cache()
+    """
+    if (core := backend.extension()) is not None:
+        core.empty_cache()
+
+
+set_cache_limit(_memory() // 8)
 
 
 def get_num_threads() -> int:
@@ -198,6 +274,7 @@ def _config() -> dict[str, Any]:
         config["usable isas"] = core.usable_isas()
         config["compiled isas"] = core.compiled_isas()
         config["openmp"] = core.has_openmp()
+        config["cache limit, MB"] = core.cache_limit() >> 20
     return config
 
 

@@ -43,13 +43,44 @@ cdef void* writable(object a, int typenum, int64_t size) except NULL:
 cdef void* optional_writable(object a, int typenum, int64_t size) except? NULL:
     return NULL if a is None else writable(a, typenum, size)
 
+cdef extern from "memory.h" namespace "fastnn" nogil:
+    void* take_block(size_t bytes, size_t* capacity)
+    void give_block(void* block, size_t capacity)
+    size_t cache_limit_c "fastnn::cache_limit"()
+    void set_cache_limit_c "fastnn::set_cache_limit"(size_t bytes)
+    size_t cached_bytes_c "fastnn::cached_bytes"()
+    void empty_cache_c "fastnn::empty_cache"()
+
+def cache_limit():
+    """How many bytes of dead arrays are kept at most."""
+    return cache_limit_c()
+
+def set_cache_limit(size_t size):
+    set_cache_limit_c(size)
+
+def cached_bytes():
+    """How many bytes of dead arrays are kept."""
+    return cached_bytes_c()
+
+def empty_cache():
+    """Give what is kept back to the system."""
+    empty_cache_c()
+
+cdef class _Block:
+    """The memory of an array; its base, so that it lives as long as the array and its views."""
+    cdef void* start
+    cdef size_t capacity
+
+    def __dealloc__(self):
+        if self.start != NULL:
+            give_block(self.start, self.capacity)
+
 cdef enum:
-    LINE = 64        # bytes of a cache line and of the longest vector
-    SMALL = 8192     # below this many bytes an aligned start isn't worth a second object
+    SMALL = 4096     # below this many bytes NumPy's allocation is faster than one with a second object
 
 cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
     """Uninitialised array. A large one starts on a cache line: full-vector stores that straddle two lines made a
-    first-layer convolution 1.6 times slower, and NumPy aligns to 16 bytes."""
+    first-layer convolution 1.6 times slower, and NumPy aligns to 16 bytes. Its memory is kept when it dies."""
     cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
     cdef cnp.npy_intp bytes = cnp.PyDataType_ELSIZE(descr)
     cdef int i
@@ -59,12 +90,12 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
         bytes *= dims[i]
     if bytes < SMALL:
         return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
-    bytes += LINE
-    cdef cnp.ndarray memory = cnp.PyArray_EMPTY(1, &bytes, cnp.NPY_UINT8, 0)
-    cdef char* start = <char*>cnp.PyArray_DATA(memory)
-    start += (LINE - <size_t>start % LINE) % LINE
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, typenum, start)
-    cnp.set_array_base(array, memory)
+    cdef _Block block = _Block.__new__(_Block)
+    block.start = take_block(bytes, &block.capacity)
+    if block.start == NULL:
+        raise MemoryError(f"no memory for an array of {bytes} bytes")
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, typenum, block.start)
+    cnp.set_array_base(array, block)
     return array
 
 def empty(tuple shape, cnp.dtype dtype):

@@ -1,0 +1,98 @@
+#include "memory.h"
+
+#include <pthread.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <mutex>
+
+namespace fastnn {
+namespace {
+
+constexpr size_t kLine = 64;
+constexpr int kSteps = 8;  // sizes per power of two: at most an eighth is wasted
+constexpr int kClasses = 64 * kSteps;
+
+struct Free {
+  Free* next;
+};
+
+std::mutex mutex;
+Free* free_blocks[kClasses];
+size_t cached = 0, limit = 0;
+
+// A child of fork must not inherit a lock that a thread it doesn't have is holding.
+const int at_fork = pthread_atfork([] { mutex.lock(); }, [] { mutex.unlock(); }, [] { mutex.unlock(); });
+
+// The smallest capacity of at least `bytes`, and its class: (8 + step) * 2^k lines of 8 bytes each.
+size_t round_up(size_t bytes, int* which) {
+  const size_t units = bytes <= kLine * kSteps ? kLine : (bytes + 7) / 8;
+  const int top = 63 - __builtin_clzll(units);  // units >= 64
+  const size_t unit = size_t(1) << (top - 3);
+  const size_t steps = (units + unit - 1) / unit;  // 8 … 16
+  *which = steps == 16 ? (top + 1) * kSteps : top * kSteps + int(steps) - kSteps;
+  return steps * unit * 8;
+}
+
+void drop_all() {
+  for (Free*& head : free_blocks)
+    while (Free* block = head) {
+      head = block->next;
+      std::free(block);
+    }
+  cached = 0;
+}
+
+}  // namespace
+
+void* take_block(size_t bytes, size_t* capacity) {
+  int which;
+  const size_t size = round_up(bytes, &which);
+  *capacity = size;
+  {
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (Free* block = free_blocks[which]) {
+      free_blocks[which] = block->next;
+      cached -= size;
+      return block;
+    }
+  }
+  if (void* block = std::aligned_alloc(kLine, size)) return block;
+  empty_cache();  // what is kept may be what is missing
+  return std::aligned_alloc(kLine, size);
+}
+
+void give_block(void* block, size_t capacity) {
+  int which;
+  round_up(capacity, &which);
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (capacity > limit) return std::free(block);
+  if (cached + capacity > limit) drop_all();  // sizes that are no longer asked for have to make room
+  Free* const head = static_cast<Free*>(block);
+  head->next = free_blocks[which];
+  free_blocks[which] = head;
+  cached += capacity;
+}
+
+size_t cache_limit() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  return limit;
+}
+
+void set_cache_limit(size_t bytes) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  limit = bytes;
+  if (cached > limit) drop_all();
+}
+
+size_t cached_bytes() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  return cached;
+}
+
+void empty_cache() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  drop_all();
+}
+
+}  // namespace fastnn

@@ -1,0 +1,20 @@
+// Memory for arrays, which is kept when they die and given out again.
+//
+// A training step makes and drops the same arrays again and again. malloc gives large ones back to the system, and
+// the next step faults every page in again, zeroed: measured on one core, half the time of a ResNet-20 step.
+#pragma once
+#include <cstddef>
+
+namespace fastnn {
+
+// Memory on a cache line for at least `bytes` values, null if there is none; `capacity` is for give_block.
+void* take_block(size_t bytes, size_t* capacity);
+void give_block(void* block, size_t capacity);
+
+// What is kept at most, and now, in bytes. Beyond the limit nothing is kept.
+size_t cache_limit();
+void set_cache_limit(size_t bytes);
+size_t cached_bytes();
+void empty_cache();
+
+}  // namespace fastnn
