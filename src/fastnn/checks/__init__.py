@@ -47,7 +47,7 @@ from .ops import (
     pool,
     pool_backward,
 )
-from .optim import betas, decay, rate, step_arrays, step_count
+from .optim import FlatArray, betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
@@ -66,6 +66,7 @@ __all__ = [
     "AdaptivePool",
     "Conv",
     "CrossEntropy",
+    "FlatArray",
     "GroupNorm",
     "Norm",
     "Pool",

@@ -5,12 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from . import scalars
 from .arrays import Array, in_place, no_overlap, operand, shown
 
 
+class FlatArray(np.ndarray[Any, Any]):
+    """A slice of an optimiser's flat buffers, which are plain, of one dtype and apart from each other by construction.
+
+    ``plain`` is the buffer as an ordinary array, of which parameters and gradients are views.
+    """
+
+    plain: Array
+
+
 def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
     """Param, grad and state as flat arrays: views of what was given, but for a grad that had to be copied."""
+    if type(param) is type(grad) is FlatArray:
+        return [param, grad, *state.values()]
     param = in_place(op, "param", param)
     grad = operand(op, "grad", grad, param.dtype, param.shape)
     targets = {name: in_place(op, name, a, param.dtype, param.shape) for name, a in state.items()}

@@ -15,15 +15,19 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..autograd.graph import note_change
+from ..checks import FlatArray
 
 _ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
 
 
-def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> np.ndarray:
+def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> FlatArray:
     extra = _ALIGNMENT // dtype.itemsize
     raw = np.zeros(count + extra, dtype)
     start = -raw.ctypes.data % _ALIGNMENT // dtype.itemsize
-    return raw[start : start + count]
+    plain = raw[start : start + count]
+    flat = plain.view(FlatArray)
+    flat.plain = plain
+    return flat
 
 
 class FlatBlock:
@@ -70,11 +74,11 @@ class FlatBlock:
             if p.grad is not None:
                 self._take_grad(i)
 
-    def view(self, flat: np.ndarray, i: int) -> np.ndarray:
+    def view(self, flat: FlatArray, i: int) -> np.ndarray:
         """Parameter i's part of a flat buffer, in the parameter's shape."""
         start = self.bounds[i][0]
         shape = self.params[i].shape
-        return flat[start : start + math.prod(shape)].reshape(shape)
+        return flat.plain[start : start + math.prod(shape)].reshape(shape)
 
     def _take_data(self, i: int) -> None:
         p, view = self.params[i], self._data_views[i]
