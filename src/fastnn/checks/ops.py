@@ -155,13 +155,16 @@ def linear(op: str, x: Any, weight: Any, bias: Any) -> tuple[Array, Array, Array
     """Of ``linear``: x (..., k), weight (n, k), bias (n,)."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    require_rank(op, "weight", weight.shape, ("out", "in"))
-    if x.ndim < 1 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"{op}: x of shape {x.shape} does not fit weight of shape {weight.shape} (out, in)")
-    if 0 in weight.shape:
-        raise ValueError(f"{op}: weight must not be empty, got shape {weight.shape}")
-    limited(op, "the result", *x.shape[:-1], weight.shape[0])
-    return x, weight, optional(op, "bias", bias, x.dtype, weight.shape[:1])
+    shape, size = x.shape, weight.shape
+    if len(size) != 2:
+        require_rank(op, "weight", size, ("out", "in"))
+    if not shape or shape[-1] != size[1]:
+        raise ValueError(f"{op}: x of shape {shape} does not fit weight of shape {size} (out, in)")
+    if not weight.size:
+        raise ValueError(f"{op}: weight must not be empty, got shape {size}")
+    if x.size * size[0] > 2**31 or not x.size:  # else the result is not too large: most calls are spared the product
+        limited(op, "the result", *shape[:-1], size[0])
+    return x, weight, None if bias is None else operand(op, "bias", bias, x.dtype, size[:1])
 
 
 def linear_backward(op: str, dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
