@@ -213,6 +213,9 @@ def _max_pool(rank: int) -> list[Sample]:
         (shape, {"kernel_size": 2, "dilation": 4, "stride": 1}),
         (shape, {"kernel_size": 3, "stride": 2, "padding": 1, "return_indices": True}),
         (shape, {"kernel_size": 2, "ceil_mode": True, "return_indices": True}),
+        # Lanes across planes: more of them than lanes, some of the last vector missing.
+        ((3, 7, *(2, 6, 5)[-rank:]), {"kernel_size": 2, "ceil_mode": True}),
+        ((5, 9, *(3, 4, 3)[-rank:]), {"kernel_size": 3, "stride": 1, "padding": 1, "return_indices": True}),
     ]
     nan = np.full((1, 2, *(2, 4, 8)[-rank:]), np.nan)
     low = np.full_like(nan, -np.inf)

@@ -69,6 +69,19 @@ def conv2d() -> list[Sample]:
         ((1, 2, 300, 3), 3, (3, 3), {"padding": 1}),
         ((1, 2, 3, 300), 3, (3, 3), {"padding": 1, "stride": (1, 3)}),
         ((5, 2, 6, 6), 3, (2, 2), {"stride": 7}),
+        # Lanes across images: of one vector and of two, some of them missing; several strips of positions; both strides.
+        ((16, 3, 4, 4), 9, (3, 3), {"padding": 1}),
+        ((31, 2, 5, 3), 17, (3, 3), {"padding": 1}),
+        ((48, 8, 2, 2), 40, (3, 3), {"padding": (1, 2), "dilation": (1, 2)}),
+        ((32, 4, 8, 7), 16, (3, 2), {"padding": (2, 1), "stride": 2, "groups": 2}),
+        ((16, 33, 6, 6), 150, (2, 2), {}),
+        ((18, 4, 6, 1), 9, (3, 1), {"padding": (1, 0)}),
+        # Lanes across channels: one vector and two, several images to a piece, several chunks, taps by twos.
+        ((3, 16, 9, 9), 8, (3, 3), {"padding": 1}),
+        ((9, 31, 5, 5), 21, (3, 3), {"padding": 1}),
+        ((2, 64, 12, 12), 16, (1, 1), {"stride": 2}),
+        ((4, 50, 20, 17), 30, (3, 2), {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
+        ((20, 16, 30, 30), 8, (2, 2), {"dilation": 2}),
     ]
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(2, 3, 18, 18)

@@ -89,29 +89,50 @@ inline Patches slab(Patches p, int64_t begin, int64_t size) {
   return p;
 }
 
-// y = bias + A * (patch matrix of x), read in place from copies, or packed. A volume whose padded copy would be too large for the
-// cache is gone through in slabs that fit: 4x32x8x28x28 -> 32 with 3x3x3 taps takes 15.4 ms on one core, packed 22.
+// How the patch matrix is read.
+enum class Reading { packed, direct, lanes, slabs };
+
+// Read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
+// slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps takes 15.4 ms on one core, packed 22.
+template <class T>
+Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, int64_t* size) {
+  const T* x = nullptr;
+  T* y = nullptr;
+  const int64_t depth = channels_in / groups * p.taps();
+  if (prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups})) return Reading::lanes;
+  const auto fits = [&](const Patches& part) {
+    return prefer_direct(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth);
+  };
+  if (fits(p)) return Reading::direct;
+  for (*size = p.axis[0].grid; *size > 1;) {
+    *size = (*size + 1) / 2;
+    if (fits(slab(p, 0, *size))) return Reading::slabs;
+  }
+  return Reading::packed;
+}
+
+// y = bias + A * (patch matrix of x)
 template <class T>
 void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
                       int64_t groups, const T* packed_a, const T* bias) {
   const int64_t depth = channels_in / groups * p.taps();
   if (!images || !channels_out || !p.grid()) return;
-  const LaneProblem<T> in_lanes{PaddedLayout(p), x, y, images, channels_in, channels_out, groups};
-  if (prefer_lanes(in_lanes)) return lane_gemm(in_lanes, packed_a, bias);
-  const DirectProblem<T> direct(p, x, y, images, channels_in, channels_out, groups);
-  if (prefer_direct(direct, depth)) return direct_gemm(direct, depth, packed_a, bias);
-  const int64_t planes = p.axis[0].grid;
-  for (int64_t size = planes; size > 1;) {
-    size = (size + 1) / 2;
-    const auto part = [&](int64_t d) {
-      return DirectProblem<T>(slab(p, d, clamp(planes - d, 1, size)), x, y, images, channels_in, channels_out, groups);
-    };
-    if (!prefer_direct(part(0), depth)) continue;
-    for (int64_t d = 0; d < planes; d += size) direct_gemm(part(d), depth, packed_a, bias);
-    return;
+  int64_t size = 0;
+  const auto direct = [&](const Patches& part) {
+    direct_gemm(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth, packed_a, bias);
+  };
+  switch (choose<T>(p, images, channels_in, channels_out, groups, &size)) {
+    case Reading::lanes:
+      return lane_gemm(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups}, packed_a, bias);
+    case Reading::direct:
+      return direct(p);
+    case Reading::slabs:
+      for (int64_t d = 0; d < p.axis[0].grid; d += size) direct(slab(p, d, clamp(p.axis[0].grid - d, 1, size)));
+      return;
+    case Reading::packed:
+      const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
+      packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed_a, bias, problem);
   }
-  const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
-  packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed_a, bias, problem);
 }
 
 inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
@@ -179,6 +200,13 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T*
     fill_sliver(w + (e * k_group + k0) * depth + r0, depth, 1, rows, r1 - r0, sliver);
   });
   multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, packed, bias);
+}
+
+// Which way the forward pass goes, for tests: a value of Reading.
+template <class T>
+void conv_forward_path(const Conv& g, int64_t* path) {
+  int64_t size = 0;
+  *path = int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, &size));
 }
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]

@@ -224,6 +224,14 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   if (chunks > 1) *size += chunks * weight_size(g);
 }
 
+// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2.
+template <class T>
+void conv_weight_path(const Conv& g, int64_t* path) {
+  const PaddedLayout layout(output_patches(g));
+  const bool channels = ChannelWeight<T>(g, layout, channel_chunks(g), nullptr, nullptr, nullptr).preferred();
+  *path = channels ? 2 : DirectWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
+}
+
 // y[n, k, o] = bias[k] + sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dweight[k, c, t] = sum_{n, o} dy[n, k, o] * x[n, c, o * stride + t * dilation - pad]
 template <class T>

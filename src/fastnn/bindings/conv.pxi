@@ -18,6 +18,8 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void conv_backward_data_c "fastnn::call::conv_backward_data"(cbool is_double, ...)
     void conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(cbool is_double, ...)
     void conv_backward_weight_c "fastnn::call::conv_backward_weight"(cbool is_double, ...)
+    void conv_forward_path_c "fastnn::call::conv_forward_path"(cbool is_double, ...)
+    void conv_weight_path_c "fastnn::call::conv_weight_path"(cbool is_double, ...)
     void conv_backward_bias_c "fastnn::call::conv_backward_bias"(cbool is_double, ...)
 
 def matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, cbool trans_a, cbool trans_b, a, b, c):
@@ -75,6 +77,14 @@ cdef Conv conv_geometry(object g) except *:
     if not sane or c.c % c.groups or c.k % c.groups:
         raise ValueError(f"impossible geometry {g}")
     return c
+
+def conv_paths(g, cbool is_double):
+    """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
+    cdef Conv c = conv_geometry(g)
+    cdef int64_t forward = 0, weight = 0
+    conv_forward_path_c(is_double, c, &forward)
+    conv_weight_path_c(is_double, c, &weight)
+    return ("packed", "direct", "lanes", "slabs")[forward], ("packed", "direct", "channels")[weight]
 
 def conv_forward(g, x, weight, bias, y):
     cdef int t = floating(x)

@@ -1,0 +1,60 @@
+"""Every way through a convolution is taken by samples of the op table, on every instruction set: so parity, the same bits
+for every thread count, forward mode and the comparison with PyTorch hold for each."""
+
+import numpy as np
+import pytest
+
+import harness
+import samples_conv
+from fastnn import checks
+
+pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+
+
+def paths(native, rank, samples, dtype):
+    """The ways that samples go, forward and for the weight gradient."""
+    found = set()
+    for s in samples:
+        x, w, b = s.cast(dtype).arrays
+        options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | s.options
+        g = checks.conv("conv", rank, x, w, b, **options)[0]
+        if x.size:
+            found.add(native.conv_paths(g, dtype == np.float64))
+    return found
+
+
+@pytest.mark.parametrize("dtype", harness.DTYPES, ids=["f32", "f64"])
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_all_are_taken(isa, dtype, native):
+    native.set_isa(isa)
+    found = paths(native, 2, samples_conv.conv2d(), dtype) | paths(native, 3, samples_conv.conv3d(), dtype)
+    # With two lanes no row is too narrow, and a copy too large for the cache would be too large for these tests.
+    some = {"direct", "lanes"} if (isa, dtype) == ("generic", np.float64) else {"packed", "direct", "lanes"}
+    assert {forward for forward, _ in found} >= some
+    assert {weight for _, weight in found} == {"packed", "direct", "channels"}
+
+
+def test_a_volume_goes_in_slabs(native):
+    g = checks.conv("conv3d", 3, np.ones((1, 32, 8, 28, 28), "f"), np.ones((32, 32, 3, 3, 3), "f"), None, 1, 1, 1, 1)[0]
+    native.set_isa(harness.ISAS[-1])
+    assert native.conv_paths(g, False)[0] == "slabs"
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "forward", "weight"),
+    [
+        ((32, 16, 4, 4), (32, 16, 3, 3), "lanes", "channels"),
+        ((32, 1, 8, 8), (16, 1, 3, 3), "lanes", "direct"),
+        ((32, 64, 8, 8), (64, 64, 3, 3), "lanes", "channels"),
+        ((64, 3, 32, 32), (64, 3, 3, 3), "direct", "direct"),
+        ((32, 256, 14, 14), (256, 256, 3, 3), "direct", "channels"),
+        ((32, 512, 7, 7), (512, 512, 3, 3), "packed", "channels"),
+        ((1, 4, 4, 4), (4, 4, 3, 3), "direct", "packed"),
+    ],
+)
+def test_the_choice_for_usual_shapes(shape, kernel, forward, weight, native):
+    if harness.ISAS[-1] != "avx512":
+        pytest.skip("the choices of AVX-512")
+    native.set_isa("avx512")
+    g = checks.conv("conv2d", 2, np.ones(shape, "f"), np.ones(kernel, "f"), None, 1, 1, 1, 1)[0]
+    assert native.conv_paths(g, False) == (forward, weight)
