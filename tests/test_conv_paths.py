@@ -28,10 +28,10 @@ def paths(native, rank, samples, dtype):
 def test_all_are_taken(isa, dtype, native):
     native.set_isa(isa)
     found = paths(native, 2, samples_conv.conv2d(), dtype) | paths(native, 3, samples_conv.conv3d(), dtype)
-    # With two lanes no row is too narrow, and a copy too large for the cache would be too large for these tests.
-    some = {"direct", "lanes"} if (isa, dtype) == ("generic", np.float64) else {"packed", "direct", "lanes"}
-    assert {forward for forward, _ in found} >= some
-    assert {weight for _, weight in found} == {"packed", "direct", "channels"}
+    # With two lanes no row is too narrow to be read in place, and a copy too large for that is too large for a test.
+    packed = set() if (isa, dtype) == ("generic", np.float64) else {"packed"}
+    assert {forward for forward, _ in found} >= {"direct", "lanes"} | packed
+    assert {weight for _, weight in found} >= {"direct", "channels"} | packed
 
 
 def test_a_volume_goes_in_slabs(native):
