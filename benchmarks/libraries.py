@@ -51,11 +51,17 @@ class Fastnn:
     def vjp(self, call: Callable[..., Any], arrays: Sequence[Any], dy: np.ndarray) -> Callable[[], Any]:
         """The reverse pass of ``call`` alone, as the tape runs it: no sums into ``.grad``."""
         y = call(self.F, *(None if a is None else self.fastnn.Tensor(a, requires_grad=True) for a in arrays))
-        node, needs = y._node, tuple(a is not None for a in arrays)
+        node, needs = y._node, y._node.needs
         return lambda: node.vjp(dy, needs)
 
-    def quiet(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        return call
+    def without_grad(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """``call``, which uses parameters, without recording a graph."""
+
+        def run() -> Any:
+            with self.fastnn.no_grad():
+                return call()
+
+        return run
 
 
 class _TorchFunctional:
@@ -109,8 +115,8 @@ class Torch:
         seed = self.array(dy)
         return lambda: self.torch.autograd.grad(y, wanted, seed, retain_graph=True)
 
-    def quiet(self, call: Callable[[], Any]) -> Callable[[], Any]:
-        """``call`` without recording a graph."""
+    def without_grad(self, call: Callable[[], Any]) -> Callable[[], Any]:
+        """``call``, which uses parameters, without recording a graph."""
 
         def run() -> Any:
             with self.torch.no_grad():
