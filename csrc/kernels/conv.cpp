@@ -196,9 +196,7 @@ template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
   const int64_t k_group = g.k / g.groups, depth = g.c / g.groups * p.taps();
-  pack_a(g.groups, k_group, depth, packed, [=](int64_t e, int64_t k0, int64_t rows, int64_t r0, int64_t r1, T* sliver) {
-    fill_sliver(w + (e * k_group + k0) * depth + r0, depth, 1, rows, r1 - r0, sliver);
-  });
+  pack_a_rows(g.groups, k_group, depth, w, packed);
   multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, packed, bias);
 }
 

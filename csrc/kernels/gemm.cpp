@@ -41,11 +41,9 @@ void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, 
               const T* bias, T* c, T* packed) {
   if (batch == 1 && !trans_a && trans_b && prefer_dot(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
   if (trans_a)
-    pack_a_turned(batch, m, depth, a, packed);
+    pack_a_columns(batch, m, depth, packed, [=](int64_t entry, int64_t k, T*) { return a + (entry * depth + k) * m; });
   else
-    pack_a(batch, m, depth, packed, [=](int64_t e, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
-      fill_sliver(a + (e * m + i0) * depth + k0, depth, 1, rows, k1 - k0, sliver);
-    });
+    pack_a_rows(batch, m, depth, a, packed);
   packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
 }
 

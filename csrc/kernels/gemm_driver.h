@@ -33,34 +33,37 @@ void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill
   });
 }
 
-// pack_a of the transpose of a (depth, m), a few rows of a at a time: a sliver filled as a whole would visit a line of
-// every row, and the next sliver the same lines again.
+// pack_a of a (m, depth).
 template <class T>
-void pack_a_turned(int64_t batch, int64_t m, int64_t depth, const T* a, T* packed) {
+void pack_a_rows(int64_t batch, int64_t m, int64_t depth, const T* a, T* packed) {
+  pack_a(batch, m, depth, packed, [=](int64_t entry, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* sliver) {
+    turn(a + (entry * m + i0) * depth + k0, depth, rows, k1 - k0, sliver, rows);
+  });
+}
+
+// pack_a of a matrix that lies the other way, a few of its lines at a time: a sliver filled as a whole would visit every
+// line, and the next sliver the same lines again. line(entry, k, room) gives A[0 … m)[k], where it lies or put into room.
+template <class T, class Line>
+void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Line& line) {
   constexpr int64_t chunk = 8;
   static_assert(kDepth<T> % chunk == 0);
   const int64_t chunks = (depth + chunk - 1) / chunk;
   const RowBlocks blocks(m);
-  parallel_for(batch * chunks, double(batch * m) * double(depth) * 0.2, [=](int64_t begin, int64_t end) {
+  const double cost = double(batch * m) * double(depth) * 0.2;
+  parallel_scratch(batch * chunks, cost, size_t(chunk * m) * sizeof(T), [&](int64_t begin, int64_t end, void* memory) {
+    T* room = static_cast<T*>(memory);
     for (int64_t item = begin; item < end; ++item) {
       const int64_t entry = item / chunks, k = item % chunks * chunk, k0 = k / kDepth<T> * kDepth<T>;
       const int64_t rest = depth - k < chunk ? depth - k : chunk, size = depth_end<T>(k0, depth) - k0;
-      const T* from = a + (entry * depth + k) * m;
+      const T* from[chunk];
+      for (int64_t i = 0; i < rest; ++i) from[i] = line(entry, k + i, room + i * m);
       T* to = packed + entry * m * depth + k0 * m;
       for (int64_t block = 0; block < blocks.count; ++block) {
         const int64_t i0 = blocks.begin(block), rows = blocks.size(block);
-        for (int64_t i = 0; i < rest; ++i) copy_run(to + i0 * size + (k - k0 + i) * rows, from + i * m + i0, rows);
+        for (int64_t i = 0; i < rest; ++i) copy_run(to + i0 * size + (k - k0 + i) * rows, from[i] + i0, rows);
       }
     }
   });
-}
-
-// The usual fills: a[i * stride_i + k * stride_k].
-template <class T>
-FASTNN_INLINE void fill_sliver(const T* a, int64_t stride_i, int64_t stride_k, int64_t rows, int64_t depth, T* sliver) {
-  if (stride_k == 1) return turn(a, stride_i, rows, depth, sliver, rows);
-  for (int64_t k = 0; k < depth; ++k)
-    for (int64_t i = 0; i < rows; ++i) sliver[k * rows + i] = a[i * stride_i + k * stride_k];
 }
 
 // Rows of blocks first..last, depth k0..k1, times the columns given.

@@ -64,15 +64,9 @@ void pack_forward(const RnnPlan<T>& plan, const T* weight, T* packed) {
       const int64_t rows = gate < gates ? (units - u < L ? units - u : L) : 0;
       const T* from = weight + (gate * units + u) * units;
       T* to = packed + vector / vectors * units * panel + vector % vectors * L;
-      for (int64_t k = 0; k < units; k += L) {
-        Vec<T> square[L];
-#pragma GCC unroll 16
-        for (int r = 0; r < L; ++r) square[r] = r < rows ? load_part(from + r * units + k, units - k) : Vec<T>{};
-        transpose<T>(square);
-#pragma GCC unroll 16
-        for (int r = 0; r < L; ++r)
-          if (k + r < units) store(to + (k + r) * panel, square[r]);
-      }
+      if (rows < L)
+        for (int64_t k = 0; k < units; ++k) store(to + k * panel, Vec<T>{});
+      turn(from, units, rows, units, to, panel);
     }
   });
 }

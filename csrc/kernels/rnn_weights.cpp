@@ -45,29 +45,6 @@ struct Sources {
   }
 };
 
-// The transpose of [x | h | 1] packed as pack_a does, a few rows at a time.
-template <class T>
-void pack_sources(const Sources<T>& sources, T* packed) {
-  constexpr int64_t chunk = 8;
-  static_assert(kDepth<T> % chunk == 0);
-  const int64_t depth = sources.g.steps * sources.g.batch, m = sources.width();
-  const RowBlocks blocks(m);
-  const double cost = double(m) * double(depth) * 0.3;
-  parallel_scratch((depth + chunk - 1) / chunk, cost, size_t(chunk * m) * sizeof(T), [&](int64_t begin, int64_t end, void* memory) {
-    T* rows = static_cast<T*>(memory);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t k = item * chunk, k0 = k / kDepth<T> * kDepth<T>, size = depth_end<T>(k0, depth) - k0;
-      const int64_t rest = depth - k < chunk ? depth - k : chunk;
-      for (int64_t i = 0; i < rest; ++i) sources.fill(k + i, rows + i * m);
-      for (int64_t block = 0; block < blocks.count; ++block) {
-        const int64_t i0 = blocks.begin(block), count = blocks.size(block);
-        T* to = packed + k0 * m + i0 * size + (k - k0) * count;
-        for (int64_t i = 0; i < rest; ++i) copy_run(to + i * count, rows + i * m + i0, count);
-      }
-    }
-  });
-}
-
 // to (columns, rows) = the transpose of from (rows, columns)
 template <class T>
 void turn_back(const T* from, int64_t rows, int64_t columns, T* to) {
@@ -91,7 +68,10 @@ void rnn_backward_weights(Rnn g, int64_t columns, int64_t inputs, const T* d, co
   const Sources<T> sources{g, inputs, x, y, h0, lengths, dbias != nullptr};
   const int64_t depth = g.steps * g.batch, m = sources.width();
   T* c = work + m * depth;
-  pack_sources(sources, work);
+  pack_a_columns(1, m, depth, work, [&](int64_t, int64_t k, T* room) {
+    sources.fill(k, room);
+    return room;
+  });
   packed_gemm<T>(1, m, columns, depth, work, nullptr, MatrixProblem<T>{d, false, m, columns, depth, nullptr, c});
   if (x) {
     turn_back(c, inputs, columns, dweight_ih);

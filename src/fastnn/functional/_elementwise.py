@@ -6,16 +6,69 @@ functions are called ``op + "_forward"`` and ``op + "_backward"``, unless ``kern
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
+from .. import _docs, backend, checks
 from ..autograd import Tensor, raw, record, self_adjoint
 from ..backend import guarded
 
 Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
+
+_FORWARD = """
+Parameters
+----------
+x : array_like or Tensor
+    float32 or float64, any shape.
+{parameters}
+Returns
+-------
+ndarray or Tensor
+    Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64.
+{errors}"""
+
+_BACKWARD = """
+Parameters
+----------
+dy, {saved} : array_like
+    The gradient of the output, and {what}; of one shape and dtype.
+{parameters}
+Returns
+-------
+ndarray
+    The gradient of ``x``.
+
+Raises
+------
+TypeError, ValueError
+    For another dtype, {refused}.
+"""
+
+
+def document(parameters: str = "", errors: str = "") -> Callable[[_docs.Documented], _docs.Documented]:
+    """The sections of a docstring that these functions have in common, with entries for further parameters."""
+    errors = f"ValueError\n    {errors}" if errors else ""
+    return _docs.sections(_FORWARD, parameters=parameters, errors=errors)
+
+
+def document_gradient(
+    saved: str = "x", parameters: str = "", errors: str = ""
+) -> Callable[[_docs.Documented], _docs.Documented]:
+    """The same for their backwards, which get ``saved``: ``x``, or ``y``, the output."""
+    what = "what `{op}` got" if saved == "x" else "the output"
+    parameters = f"{parameters} : float\n    What `{{op}}` got.\n" if parameters else ""
+    text = _BACKWARD.replace("{what}", what).replace("{parameters}", parameters)
+    return _docs.sections(
+        text, saved=saved, refused=f"different shapes, or {errors}" if errors else "or different shapes"
+    )
 
 
 def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._elementwise import gradient, of_input, of_output
+from ._elementwise import document, document_gradient, gradient, of_input, of_output
 
 __all__ = [
     "elu",
@@ -25,23 +25,9 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
+@document()
 def relu(x: Any) -> Any:
     """``max(x, 0)``; NaN stays NaN (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -53,23 +39,9 @@ def relu(x: Any) -> Any:
     return of_input("relu", x)
 
 
+@document_gradient()
 def relu_backward(dy: Any, x: Any) -> Array:
     """Gradient of `relu`: ``dy`` where ``x > 0``, else 0 (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `relu` got; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------
@@ -81,27 +53,15 @@ def relu_backward(dy: Any, x: Any) -> Array:
     return gradient("relu_backward", "x", dy, x)
 
 
+@document(
+    parameters="""\
+negative_slope : float
+    The fixed slope of the negative side.
+""",
+    errors="If ``negative_slope`` is not finite.",
+)
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """``x`` where ``x > 0``, else ``negative_slope * x`` (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    negative_slope : float
-        The fixed slope of the negative side.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        If ``negative_slope`` is not finite.
 
     Examples
     --------
@@ -113,25 +73,9 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return of_input("leaky_relu", x, checks.real("leaky_relu", "negative_slope", negative_slope))
 
 
+@document_gradient(parameters="negative_slope", errors="a slope that is not finite")
 def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
     """Gradient of `leaky_relu`: ``dy`` where ``x > 0``, else ``negative_slope * dy`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `leaky_relu` got; of one shape and dtype.
-    negative_slope : float
-        What `leaky_relu` got.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, different shapes, or a slope that is not finite.
 
     Examples
     --------
@@ -144,27 +88,15 @@ def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
     return gradient("leaky_relu_backward", "x", dy, x, slope)
 
 
+@document(
+    parameters="""\
+alpha : float
+    Minus the limit at minus infinity.
+""",
+    errors="If ``alpha`` is not finite.",
+)
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)`` (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    alpha : float
-        Minus the limit at minus infinity.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        If ``alpha`` is not finite.
 
     Examples
     --------
@@ -176,25 +108,9 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     return of_input("elu", x, checks.real("elu", "alpha", alpha))
 
 
+@document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
 def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
     """Gradient of `elu`: ``dy`` where ``x > 0``, else ``dy * alpha * exp(x)`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `elu` got; of one shape and dtype.
-    alpha : float
-        What `elu` got.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, different shapes, or an ``alpha`` that is not finite.
 
     Examples
     --------
@@ -206,23 +122,9 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
     return gradient("elu_backward", "x", dy, x, checks.real("elu_backward", "alpha", alpha))
 
 
+@document()
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))``, without overflow for any ``x`` (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -234,23 +136,9 @@ def sigmoid(x: Any) -> Any:
     return of_output("sigmoid", x)
 
 
+@document_gradient("y")
 def sigmoid_backward(dy: Any, y: Any) -> Array:
     """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, y : array_like
-        The gradient of the output, and the output; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------
@@ -262,23 +150,9 @@ def sigmoid_backward(dy: Any, y: Any) -> Array:
     return gradient("sigmoid_backward", "y", dy, y)
 
 
+@document()
 def tanh(x: Any) -> Any:
     """Hyperbolic tangent (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -290,23 +164,9 @@ def tanh(x: Any) -> Any:
     return of_output("tanh", x)
 
 
+@document_gradient("y")
 def tanh_backward(dy: Any, y: Any) -> Array:
     """Gradient of `tanh` from its output: ``dy * (1 - y**2)`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, y : array_like
-        The gradient of the output, and the output; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._elementwise import gradient, of_input
+from ._elementwise import document, document_gradient, gradient, of_input
 
 __all__ = [
     "gelu",
@@ -25,26 +25,12 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
+@document()
 def selu(x: Any) -> Any:
     """``scale * (x if x > 0 else alpha * (exp(x) - 1))`` (SPEC C).
 
     ``scale = 1.0507…`` and ``alpha = 1.6733…`` make mean 0 and variance 1 a fixed point of layers whose weights have
     the variance 1/fan_in (`init.lecun_normal`). Source: Klambauer et al. 2017.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -56,23 +42,9 @@ def selu(x: Any) -> Any:
     return of_input("selu", x)
 
 
+@document_gradient()
 def selu_backward(dy: Any, x: Any) -> Array:
     """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `selu` got; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------
@@ -84,29 +56,17 @@ def selu_backward(dy: Any, x: Any) -> Array:
     return gradient("selu_backward", "x", dy, x)
 
 
+@document(
+    parameters="""\
+beta : float
+    Above 0; the larger, the nearer to ReLU.
+threshold : float
+    Where ``beta * x`` is larger, the result is ``x`` itself.
+""",
+    errors="If ``beta`` is not above 0, or one of the two is not finite.",
+)
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x`` (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    beta : float
-        Above 0; the larger, the nearer to ReLU.
-    threshold : float
-        Where ``beta * x`` is larger, the result is ``x`` itself.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        If ``beta`` is not above 0, or one of the two is not finite.
 
     Examples
     --------
@@ -118,25 +78,9 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     return of_input("softplus", x, *checks.softplus("softplus", beta, threshold))
 
 
+@document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
 def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """Gradient of `softplus`: ``dy * sigmoid(beta * x)`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `softplus` got; of one shape and dtype.
-    beta, threshold : float
-        What `softplus` got.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, different shapes, or numbers that `softplus` refuses.
 
     Examples
     --------
@@ -148,30 +92,18 @@ def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.
     return gradient("softplus_backward", "x", dy, x, *checks.softplus("softplus_backward", beta, threshold))
 
 
+@document(
+    parameters="""\
+approximate : {"none", "tanh"}
+    "tanh" computes ``x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))) / 2`` instead.
+""",
+    errors="If ``approximate`` is neither of the two.",
+)
 def gelu(x: Any, approximate: str = "none") -> Any:
     """``x * Phi(x)``, Phi the distribution function of the normal distribution (SPEC C).
 
     Phi is ``(1 + erf(x / sqrt(2))) / 2``, computed to relative accuracy on the far negative side too, where PyTorch's
     sum cancels. Source: Hendrycks and Gimpel 2016.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    approximate : {"none", "tanh"}
-        "tanh" computes ``x * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x**3))) / 2`` instead.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
-    ValueError
-        If ``approximate`` is neither of the two.
 
     Examples
     --------
@@ -216,23 +148,9 @@ def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
     return gradient("gelu_backward", "x", dy, x, kernel=kernel)
 
 
+@document()
 def silu(x: Any) -> Any:
     """``x * sigmoid(x)``, also known as swish (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -244,23 +162,9 @@ def silu(x: Any) -> Any:
     return of_input("silu", x)
 
 
+@document_gradient()
 def silu_backward(dy: Any, x: Any) -> Array:
     """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)`` (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `silu` got; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------
@@ -272,23 +176,9 @@ def silu_backward(dy: Any, x: Any) -> Array:
     return gradient("silu_backward", "x", dy, x)
 
 
+@document()
 def hardsigmoid(x: Any) -> Any:
     """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines (SPEC C).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of the shape and dtype of ``x``; a tensor if ``x`` is one.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64.
 
     Examples
     --------
@@ -300,23 +190,9 @@ def hardsigmoid(x: Any) -> Any:
     return of_input("hardsigmoid", x)
 
 
+@document_gradient()
 def hardsigmoid_backward(dy: Any, x: Any) -> Array:
     """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0 (SPEC C).
-
-    Parameters
-    ----------
-    dy, x : array_like
-        The gradient of the output, and what `hardsigmoid` got; of one shape and dtype.
-
-    Returns
-    -------
-    ndarray
-        The gradient of ``x``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For another dtype, or different shapes.
 
     Examples
     --------

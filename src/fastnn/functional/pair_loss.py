@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
+from .. import _docs, backend, checks
 from ..autograd import raw, record
 
 __all__ = [
@@ -66,29 +66,34 @@ def _pair_loss(
     return record(op, value, (x,) if target is None else (x, target), vjp, jvp)
 
 
+# Of losses of the difference of the two, either of which may be differentiated.
+_DIFFERENCE = """
+Parameters
+----------
+x : array_like or Tensor
+    float32 or float64, any shape.
+target : array_like or Tensor
+    What it should be; of the shape and dtype of ``x``.
+{parameters}reduction : {{"mean", "sum", "none"}}
+    "mean" divides the sum by the number of elements.
+
+Returns
+-------
+ndarray or Tensor
+    Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64, or a mixture of them.
+ValueError
+    For different shapes{refused} or an unknown reduction.
+"""
+
+
+@_docs.sections(_DIFFERENCE, parameters="", refused=",")
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """Squared error ``(x - target)**2`` (SPEC F).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    target : array_like or Tensor
-        What it should be; of the shape and dtype of ``x``.
-    reduction : {"mean", "sum", "none"}
-        "mean" divides the sum by the number of elements.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
-    ValueError
-        For different shapes, or an unknown reduction.
 
     Examples
     --------
@@ -140,29 +145,9 @@ def _given_share(op: str, dloss: Any, reduction: str, x: Array) -> Array:
     return _share(given, reduction, x)
 
 
+@_docs.sections(_DIFFERENCE, parameters="", refused=",")
 def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     """Absolute error ``|x - target|``; its derivative is 0 where both are equal (SPEC F).
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    target : array_like or Tensor
-        What it should be; of the shape and dtype of ``x``.
-    reduction : {"mean", "sum", "none"}
-        "mean" divides the sum by the number of elements.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
-    ValueError
-        For different shapes, or an unknown reduction.
 
     Examples
     --------
@@ -175,33 +160,15 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     return _pair_loss("l1_loss", "l1_loss", x, target, x_, target_, (), checks.reduction_of("l1_loss", reduction))
 
 
+@_docs.sections(
+    _DIFFERENCE,
+    parameters="delta : float\n    Where the one becomes the other; above 0.\n",
+    refused=", a ``delta`` that is not above 0,",
+)
 def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared near 0, absolute beyond (SPEC F).
 
     ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, with ``d = x - target``.
-
-    Parameters
-    ----------
-    x : array_like or Tensor
-        float32 or float64, any shape.
-    target : array_like or Tensor
-        What it should be; of the shape and dtype of ``x``.
-    delta : float
-        Where the one becomes the other; above 0.
-    reduction : {"mean", "sum", "none"}
-        "mean" divides the sum by the number of elements.
-
-    Returns
-    -------
-    ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of the two is.
-
-    Raises
-    ------
-    TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
-    ValueError
-        For different shapes, a ``delta`` that is not above 0, or an unknown reduction.
 
     Examples
     --------
