@@ -245,6 +245,7 @@ ACTIVATIONS = [
     _activation("tanh", table=True),
     _activation("relu", table=True),
     _activation("leaky_relu"),
+    _call_case("add", "32×64×56²", [IMAGE, IMAGE], lambda F, a, b: F.add(a, b), backward=False, bytes=(3.0 * FLOAT * prod(IMAGE), 0.0)),
     _activation("selu"),
     _activation("softplus"),
     _activation("gelu"),

@@ -58,6 +58,7 @@ def _recurrent(gates: int, *states: str, backward: bool = False, **options: Any)
 # Every public function with all its arguments by name.
 LEGAL: dict[str, dict[str, Any]] = {
     "relu": {"x": _x4},
+    "add": {"a": _x4, "b": _x4},
     "leaky_relu": {"x": _x4, "negative_slope": 0.1},
     "elu": {"x": _x4, "alpha": 1.0},
     "sigmoid": {"x": _x4},

@@ -175,6 +175,7 @@ XWB = ("x", "weight", "bias")
 OPS = [
     _product("linear", XWB, _of_x_weight("linear_backward")),
     _product("matmul", ("a", "b"), None),
+    Op("add", ("a", "b"), samples.add, tolerances.exact),
     _product("conv1d", XWB, _of_x_weight("conv1d_backward"), grid.conv1d),
     _product("conv2d", XWB, _of_x_weight("conv2d_backward"), grid.conv2d),
     _product("conv3d", XWB, _of_x_weight("conv3d_backward"), grid.conv3d),

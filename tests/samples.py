@@ -59,6 +59,12 @@ def elementwise() -> list[Sample]:
     return [*samples, Sample((v.with_specials(97),), special=True)]
 
 
+def add() -> list[Sample]:
+    v = Values("add")
+    pairs = [Sample((s.arrays[0], v.normal(*np.shape(s.arrays[0])))) for s in elementwise() if not s.special]
+    return [*pairs, Sample((v.with_specials(97), v.with_specials(97)), special=True)]
+
+
 def with_options(samples: list[Sample], *options: dict[str, Any]) -> list[Sample]:
     """Every sample with the defaults, the first few with each set of options."""
     few = [s for i, s in enumerate(samples) if i % 5 == 0 or s.special]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+import fastnn.functional as F
 from fastnn import nn, optim
 
 RNG = np.random.default_rng(0)
@@ -174,8 +175,47 @@ def test_parameters_and_gradients_are_views_of_one_buffer():
     for p, start in zip(params, STARTS, strict=True):
         np.testing.assert_array_equal(p.data, start)
         np.testing.assert_array_equal(p.grad, 2 * start)
-        assert p.grad is p._grad_buffer
+        assert p.grad is p._target.array
     assert len({id(p.grad.base) for p in params}) == 1
+
+
+def _layer_sum(x, *weights):
+    for w in weights:
+        x = F.linear(x, w)
+    return x.sum()
+
+
+def test_backward_writes_into_the_buffers_and_a_shared_parameter_counts_twice():
+    start, x = np.arange(4.0).reshape(2, 2), np.ones((3, 2))
+    p = fnn.Tensor(start, requires_grad=True)
+    expected = np.zeros((2, 2))
+    for position in range(2):
+        leaves = [fnn.Tensor(start, requires_grad=position == i) for i in range(2)]
+        _layer_sum(x, *leaves).backward()
+        expected += leaves[position].grad
+    optim.SGD([p], lr=0.1)
+    for count in (1, 2):
+        _layer_sum(x, p, p).backward()
+        assert p.grad is p._target.array
+        np.testing.assert_allclose(p.grad, count * expected, rtol=1e-14)
+
+
+def test_both_gradients_of_one_operation_with_one_parameter():
+    p = fnn.Tensor(np.eye(2) * 3, requires_grad=True)
+    optim.SGD([p], lr=0.1)
+    F.linear(p, p).sum().backward()
+    np.testing.assert_array_equal(p.grad, [[6.0, 6.0], [6.0, 6.0]])
+
+
+def test_gradients_of_functions_leave_the_buffers_alone():
+    p, x = fnn.Tensor(np.eye(2), requires_grad=True), np.ones((1, 2))
+    optim.SGD([p], lr=0.1)
+    _layer_sum(x, p).backward()
+    before = p.grad.copy()
+    p.grad = None
+    fnn.grad(lambda v: _layer_sum(v, p))(np.full((1, 2), 7.0))
+    assert p.grad is None
+    np.testing.assert_array_equal(p._target.array, before)
 
 
 def test_one_call_steps_everything(monkeypatch):

@@ -19,6 +19,9 @@ def counterpart(name: str) -> Callable[..., Any]:
     return globals().get(name) or getattr(tf, name)
 
 
+add = torch.add
+
+
 def _sides(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> list[int]:
     """Padding in the order of `tf.pad`: last axis first, low before high."""
     rank = len(size)

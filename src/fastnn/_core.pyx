@@ -12,6 +12,7 @@ cnp.import_array()
 include "bindings/memory.pxi"
 include "bindings/settings.pxi"
 include "bindings/activation.pxi"
+include "bindings/add.pxi"
 include "bindings/activation_smooth.pxi"
 include "bindings/softmax.pxi"
 include "bindings/optim.pxi"

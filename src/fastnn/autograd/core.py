@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Jvp, Node, Vjp, mode, note_change, run_backward, self_adjoint
+from .graph import Jvp, Node, Target, Vjp, mode, note_change, run_backward, self_adjoint
 
 Axis = int | tuple[int, ...] | None
 
@@ -57,7 +57,7 @@ class Tensor:
     array([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_changed", "_grad_buffer", "_node", "_requires_grad", "_tangent", "data", "grad")
+    __slots__ = ("__weakref__", "_changed", "_node", "_requires_grad", "_tangent", "_target", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
@@ -65,15 +65,15 @@ class Tensor:
     grad: np.ndarray | None
     _requires_grad: bool
     _node: Node | None
-    _grad_buffer: np.ndarray | None  # where an optimiser wants the gradient
     _tangent: np.ndarray | None  # in forward mode; unset otherwise
+    _target: Target | None  # where an optimiser wants the gradient
     _changed: int  # when the values were last changed in place, in numbers of nodes; unset if never
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         self.data = _as_data(array, type(self).__name__)
         self.grad = None
         self._node = None
-        self._grad_buffer = None
+        self._target = None
         self._requires_grad = False
         if requires_grad:
             self.requires_grad = True
@@ -201,7 +201,7 @@ class Tensor:
     def __setstate__(self, state: tuple[np.ndarray, np.ndarray | None, bool]) -> None:
         self.data, self.grad, self._requires_grad = state
         self._node = None
-        self._grad_buffer = None
+        self._target = None
 
     __hash__ = object.__hash__
 
@@ -458,36 +458,35 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     >>> x.grad
     array([ 3., 12.])
     """
-    tensors = wanted = False
+    tensors = wanted = targeted = False
+    needs: list[bool] = []
+    parents: list[Node | Tensor | None] = []
     for x in inputs:
+        need = False
+        parent: Node | Tensor | None = None
         if isinstance(x, Tensor):
             tensors = True
             if x._requires_grad:
-                wanted = True
-                break
+                need = wanted = True
+                parent = x._node
+                if parent is None:
+                    parent, targeted = x, targeted or x._target is not None
+        needs.append(need)
+        parents.append(parent)
     if not tensors:
         return output
     if type(output) is not np.ndarray:
         output = np.asarray(output)
     result = _new(Tensor)
     result.data = output
-    result.grad = result._grad_buffer = result._node = None
+    result.grad = result._target = result._node = None
     result._requires_grad = False
     if wanted and mode.enabled:
         if output.dtype not in _FLOATS:
             raise TypeError(f"{name}: the result has dtype {output.dtype}, expected float32 or float64")
-        needs: list[bool] = []
-        parents: list[Node | Tensor | None] = []
-        for x in inputs:
-            if isinstance(x, Tensor) and x._requires_grad:
-                needs.append(True)
-                parents.append(x._node or x)
-            else:
-                needs.append(False)
-                parents.append(None)
         for observe in mode.observers:
             vjp = observe(name, output, inputs, vjp, result)
-        result._node = Node(name, tuple(parents), tuple(needs), vjp, output)
+        result._node = Node(name, tuple(parents), tuple(needs), vjp, output, targeted)
         result._requires_grad = True
     if mode.forward:
         result._tangent = _push_forward(name, output, inputs, vjp, jvp)

@@ -7,18 +7,21 @@ without recursion.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ContextDecorator
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import backend
+
 if TYPE_CHECKING:
     from .core import Tensor
 
+_ndarray = np.ndarray
 
 # vjp(dy, needs) -> one gradient or None per input
 Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
@@ -166,10 +169,11 @@ class Node:
 
     ``parents`` is aligned with the operation's inputs: the node that made the input, the leaf tensor
     itself, or None where no gradient is wanted. The output is not held, only its shape and dtype, so
-    that intermediate arrays die unless ``vjp`` needs them.
+    that intermediate arrays die unless ``vjp`` needs them. ``targeted`` says whether a leaf among the
+    parents may have a `Target`.
     """
 
-    __slots__ = ("dtype", "name", "needs", "number", "parents", "retained", "shape", "vjp")
+    __slots__ = ("dtype", "name", "needs", "number", "parents", "retained", "shape", "targeted", "vjp")
 
     def __init__(
         self,
@@ -178,6 +182,7 @@ class Node:
         needs: tuple[bool, ...],
         vjp: Vjp,
         output: np.ndarray,
+        targeted: bool,
     ) -> None:
         self.name = name
         self.number = next_number()
@@ -187,14 +192,53 @@ class Node:
         self.shape = output.shape
         self.dtype = output.dtype
         self.retained: Tensor | None = None
+        self.targeted = targeted
 
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.shape}>"
 
 
+class Target:
+    """Where an optimiser wants a parameter's gradient: ``array``, as long as the parameter's values are ``values``.
+
+    The reverse pass hands it to a vjp in the place of a True in ``needs``, so that a backward of the compiled backend
+    writes there and not into an array of its own. Who does not know it takes it for True.
+    """
+
+    __slots__ = ("array", "values")
+
+    def __init__(self, array: np.ndarray, values: np.ndarray) -> None:
+        self.array = array
+        self.values = values
+
+
+def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Tensor | None]) -> tuple[Any, ...]:
+    """``needs`` with the targets of leaves that have no gradient yet; one for a leaf that comes twice."""
+    wanted = list(needs)
+    for i, parent in enumerate(parents):
+        if parent is None or type(parent) is Node:
+            continue
+        target = parent._target  # type: ignore[union-attr]
+        if target is None or parent.grad is not None or target.values is not parent.data:  # type: ignore[union-attr]
+            continue
+        if not any(earlier is target for earlier in wanted):
+            wanted[i] = target
+    return tuple(wanted)
+
+
+def add(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
+    """``a + b`` with NumPy's rules: by the active backend for plain arrays of one shape and dtype, else by NumPy."""
+    if type(a) is type(b) is _ndarray and a.shape == b.shape and a.dtype is b.dtype:
+        try:
+            return backend.current().add(a, b, out)
+        except (TypeError, ValueError):
+            pass  # not of floats, or not contiguous
+    return np.add(a, b, out=out)
+
+
 def _conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray:
     """The gradient as a C-contiguous array of the dtype; its shape must be right already."""
-    if type(gradient) is not np.ndarray:
+    if type(gradient) is not _ndarray:
         gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
     if gradient.shape != shape:
         raise ValueError(
@@ -207,20 +251,26 @@ def _conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any],
 
 
 def accumulate(leaf: Tensor, gradient: np.ndarray) -> None:
-    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's buffer if there is one."""
-    if leaf.grad is not None:
-        if leaf.grad.shape != gradient.shape:
+    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one."""
+    before, target = leaf.grad, leaf._target
+    if before is not None:
+        if before.shape != gradient.shape:
             raise ValueError(
-                f"backward: .grad has shape {leaf.grad.shape} but its tensor {gradient.shape}; set .grad to None"
+                f"backward: .grad has shape {before.shape} but its tensor {gradient.shape}; set .grad to None"
             )
-        np.add(leaf.grad, gradient, out=leaf.grad, casting="same_kind")
-        return
-    buffer = leaf._grad_buffer
-    if buffer is not None and buffer.shape == gradient.shape and buffer.dtype == gradient.dtype:
-        np.copyto(buffer, gradient)
-        leaf.grad = buffer
-    else:
+        if before.dtype is gradient.dtype:
+            add(before, gradient, before)
+        else:
+            np.add(before, gradient, out=before, casting="same_kind")
+    elif target is None:
         # A copy: the array may be shared with another gradient or with what an operation saved.
+        leaf.grad = gradient.copy()
+    elif gradient is target.array:
+        leaf.grad = gradient
+    elif target.array.shape == gradient.shape and target.array.dtype == gradient.dtype:
+        np.copyto(target.array, gradient)
+        leaf.grad = target.array
+    else:
         leaf.grad = gradient.copy()
 
 
@@ -231,17 +281,18 @@ def run_backward(
     deliver: Callable[[Tensor, np.ndarray], None] = accumulate,
 ) -> None:
     """Send ``gradient`` (shape and dtype of ``root``) down the graph, ``deliver`` it at the leaves."""
-    if root._node is None:
+    node = root._node
+    if node is None:
         deliver(root, gradient)
         return
-    pending: dict[Node, np.ndarray] = {root._node: gradient}
+    pending: dict[Node, np.ndarray] = {node: gradient}
     owned: set[Node] = set()  # nodes whose pending gradient is an array of ours, free to be added to
-    heap = [(-root._node.number, root._node)]
+    heap = [(-node.number, node)]
+    in_place = deliver is accumulate
     while heap:
-        node = heapq.heappop(heap)[1]
+        node = heappop(heap)[1]
         dy = pending.pop(node)
-        owned.discard(node)
-        vjp = node.vjp
+        vjp, parents, needs = node.vjp, node.parents, node.needs
         if vjp is None:
             raise RuntimeError(
                 f"backward: the graph was freed by an earlier backward (at {node.name}); "
@@ -251,8 +302,9 @@ def run_backward(
             _refuse_changed(node)
         if node.retained is not None:
             accumulate(node.retained, dy)
-        gradients = vjp(dy, node.needs)
-        parents = node.parents
+        if in_place and node.targeted:
+            needs = _targeted(needs, parents)
+        gradients = vjp(dy, needs)
         if len(gradients) != len(parents):
             raise ValueError(f"{node.name}: the backward gave {len(gradients)} gradients for {len(parents)} inputs")
         if not retain_graph:
@@ -262,17 +314,17 @@ def run_backward(
         for parent, g in zip(parents, gradients, strict=True):
             if parent is None or g is None:
                 continue
-            if not isinstance(parent, Node):
-                deliver(parent, _conform(g, parent.data.shape, parent.data.dtype, node.name))
+            if type(parent) is not Node:
+                deliver(parent, _conform(g, parent.data.shape, parent.data.dtype, node.name))  # type: ignore
                 continue
             g = _conform(g, parent.shape, parent.dtype, node.name)
             before = pending.get(parent)
             if before is None:
                 pending[parent] = g
-                heapq.heappush(heap, (-parent.number, parent))
-            elif parent in owned:
-                np.add(before, g, out=before)
+                heappush(heap, (-parent.number, parent))
             else:
-                # Not in place: an operation may hand the same array to several inputs.
-                pending[parent] = np.asarray(before + g)
+                # In place only where nobody else has the array: an operation may hand one to several inputs.
+                pending[parent] = add(before, g, before if parent in owned else None)
                 owned.add(parent)
+        # What the operation saved and gave is freed before the next one allocates.
+        vjp = gradients = g = before = None  # type: ignore[assignment]

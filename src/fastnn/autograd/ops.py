@@ -15,6 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._docs import sections
 from .core import Axis, Tensor, _as_data, record
+from .graph import add as _sum
 from .graph import self_adjoint
 
 Gradients = tuple[Any, ...]
@@ -95,7 +96,7 @@ def _same(d: np.ndarray) -> np.ndarray:
 def add(a: Any, b: Any) -> Any:
     """``a + b``."""
     a_, b_ = operand(a, "add"), operand(b, "add")
-    return _binary("add", a_ + b_, a, b, a_, b_, _same, _same)
+    return _binary("add", _sum(a_, b_), a, b, a_, b_, _same, _same)
 
 
 def subtract(a: Any, b: Any) -> Any:

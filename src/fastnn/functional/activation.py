@@ -36,7 +36,7 @@ def relu(x: Any) -> Any:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return of_input("relu", x)
+    return of_output("relu", x)
 
 
 @document_gradient()

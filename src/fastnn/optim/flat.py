@@ -1,7 +1,7 @@
 """Flat buffers: parameters, gradients and state of one dtype side by side in memory.
 
 One fused call then updates all of them. A parameter's array becomes a view into the flat buffer, and so does
-its gradient: the reverse pass writes there (`Tensor._grad_buffer`) without a copy in between.
+its gradient: the reverse pass writes there (`Target`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.graph import note_change
+from ..autograd.graph import Target, note_change
 from ..checks import FlatArray
 
 _ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
@@ -70,7 +70,7 @@ class FlatBlock:
         self._grad_views = [self.view(self.grad, i) for i in range(len(params))]
         for i, p in enumerate(params):
             self._take_data(i)
-            p._grad_buffer = self._grad_views[i]
+            p._target = Target(self._grad_views[i], self._data_views[i])
             if p.grad is not None:
                 self._take_grad(i)
 
@@ -145,7 +145,7 @@ def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:
         if g is None or id(p) in seen:
             continue
         seen.add(id(p))
-        base = g.base if g is p._grad_buffer else None
+        base = g.base if p._target is not None and g is p._target.array else None
         if not isinstance(base, np.ndarray):
             yield g
             continue

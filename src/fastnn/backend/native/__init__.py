@@ -9,6 +9,7 @@ from .activation import *
 from .activation_pieces import *
 from .activation_smooth import *
 from .adaptive_pool import *
+from .add import *
 from .class_loss import *
 from .conv import *
 from .dropout import *

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ... import _core
 from ...checks import Conv
-from ._common import Array, Gradients, Needs
+from ._common import Array, Gradients, Needs, room
 
 __all__ = [
     "conv_backward",
@@ -30,10 +30,10 @@ def conv_backward(g: Conv, dy: Array, x: Array, weight: Array, needs: Needs) -> 
         dx = _core.empty(x.shape, dy.dtype)
         _core.conv_backward_data(g, dy, weight, None, dx)
     if needs[1]:
-        dweight = _core.empty(weight.shape, dy.dtype)
+        dweight = room(needs[1], weight.shape, dy.dtype)
         _core.conv_backward_weight(g, dy, x, dweight)
     if needs[2]:
-        dbias = _core.empty((g.k,), dy.dtype)
+        dbias = room(needs[2], (g.k,), dy.dtype)
         _core.conv_backward_bias(g, dy, dbias)
     return dx, dweight, dbias
 
@@ -50,9 +50,9 @@ def conv_transpose_backward(g: Conv, dy: Array, x: Array, weight: Array, needs: 
         dx = _core.empty(x.shape, dy.dtype)
         _core.conv_forward(g, dy, weight, None, dx)
     if needs[1]:
-        dweight = _core.empty(weight.shape, dy.dtype)
+        dweight = room(needs[1], weight.shape, dy.dtype)
         _core.conv_backward_weight(g, x, dy, dweight)
     if needs[2]:
-        dbias = _core.empty((g.c,), dy.dtype)
+        dbias = room(needs[2], (g.c,), dy.dtype)
         _core.conv_backward_bias(g._replace(k=g.c, out=g.size), dy, dbias)
     return dx, dweight, dbias

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ... import _core
-from ._common import Array, Gradients, Needs
+from ._common import Array, Gradients, Needs, room
 
 __all__ = [
     "linear_backward",
@@ -13,11 +13,16 @@ __all__ = [
 
 
 def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> Array:
+    return _product(a, b, trans_a, trans_b)
+
+
+def _product(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False, out: Array | None = None) -> Array:
     batch = a.shape[0] if a.ndim == 3 else 1
     rows, cols = a.shape[-2:]
     m, depth = (cols, rows) if trans_a else (rows, cols)
     n = b.shape[-2] if trans_b else b.shape[-1]
-    out = _core.empty((*a.shape[:-2], m, n), a.dtype)
+    if out is None:
+        out = _core.empty((*a.shape[:-2], m, n), a.dtype)
     _core.matmul(batch, m, n, depth, trans_a, trans_b, a, b, out)
     return out
 
@@ -32,9 +37,10 @@ def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
 
 def linear_backward(dy: Array, x: Array, weight: Array, needs: Needs) -> Gradients:
     dx = matmul(dy, weight) if needs[0] else None
-    dweight = matmul(dy, x, trans_a=True) if needs[1] else None
-    dbias = None
+    dweight = dbias = None
+    if needs[1]:
+        dweight = _product(dy, x, trans_a=True, out=room(needs[1], weight.shape, dy.dtype))
     if needs[2]:
-        dbias = _core.empty((dy.shape[1],), dy.dtype)
+        dbias = room(needs[2], (dy.shape[1],), dy.dtype)
         _core.linear_backward_bias(dy.shape[0], dy.shape[1], dy, dbias)
     return dx, dweight, dbias

@@ -6,7 +6,7 @@ import numpy as np
 
 from ... import _core
 from ...checks import GroupNorm, Norm
-from ._common import Array, Gradients, Needs
+from ._common import Array, Gradients, Needs, room
 
 __all__ = [
     "batch_norm_backward",
@@ -49,8 +49,8 @@ def _batch_norm_gradients(
     g: Norm, training: bool, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
 ) -> Gradients:
     dx = _core.empty(x.shape, x.dtype) if needs[0] else None
-    dweight = _core.empty((g.channels,), x.dtype)
-    dbias = _core.empty((g.channels,), x.dtype)
+    dweight = room(needs[1], (g.channels,), x.dtype)
+    dbias = room(needs[2], (g.channels,), x.dtype)
     _core.batch_norm_backward(g, training, dy, x, weight, mean, rstd, dx, dweight, dbias)
     return dx, dweight if needs[1] else None, dbias if needs[2] else None
 

@@ -1,0 +1,44 @@
+"""The sum of two arrays of one shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend, checks
+from ..autograd import raw, record
+from ._tangents import total
+
+__all__ = ["add"]
+
+
+def add(a: Any, b: Any) -> Any:
+    """``a + b`` of arrays of one shape, as where a residual connection ends; ``+`` of tensors also broadcasts.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        float32 or float64, of one shape and dtype.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the same shape and dtype; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
+    array([4., 7.])
+    """
+    a_ = checks.array("add", "a", raw(a))
+    b_ = checks.operand("add", "b", raw(b), a_.dtype, a_.shape)
+    y = backend.current().add(a_, b_, None)
+    return record("add", y, (a, b), lambda dy, needs: (dy, dy), lambda tangents: total(*tangents))
