@@ -22,6 +22,8 @@ WINDOWS = {
     "kernel 2 stride 2, exactly one vector": ((1, 2, 4, 32), 2, 2, 0, 1, False),
     "kernel 2 stride 2, short rows": ((3, 2, 8, 8), 2, 2, 0, 1, False),
     "kernel 2 stride 2, odd image": ((2, 2, 7, 7), 2, 2, 1, 1, True),
+    "side by side, inputs beyond the last": ((2, 2, 7, 65), 2, 2, 0, 1, False),
+    "side by side, the last are cut off": ((2, 2, 7, 67), 2, 2, 0, 1, True),
     "kernel 3 stride 2, whole vectors": ((2, 2, 9, 131), 3, 2, 1, 1, False),
     "kernel 3 stride 2, short rows": ((2, 3, 7, 7), 3, 2, 1, 1, False),
     "kernel 3 stride 2, no padding": ((2, 3, 28, 28), 3, 2, 0, 1, True),
@@ -39,7 +41,10 @@ WINDOWS = {
     "along the window": ((2, 5, 14, 70), (14, 35), (14, 35), 0, 1, False),
     "the whole plane": ((2, 5, 7, 7), 7, 7, 0, 1, False),
     "overlapping along the window": ((2, 3, 20, 40), (9, 36), (2, 2), (4, 3), 1, False),
-    "groups of rows": ((1, 1, 70, 300), 3, 2, 1, 1, False),
+    "parts of wide rows": ((1, 1, 70, 300), 3, 2, 1, 1, False),
+    "parts of many rows": ((1, 1, 600, 20), 3, 2, 1, 1, False),
+    "parts of columns": ((1, 1, 5, 4500), 3, 2, 1, 1, False),
+    "parts of columns, stride 1": ((1, 1, 5, 4500), (2, 4), 1, 1, 1, False),
 }
 UNDILATED = {name: window for name, window in WINDOWS.items() if window[4] == 1}
 by_window = pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())

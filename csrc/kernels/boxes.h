@@ -65,19 +65,6 @@ FASTNN_INLINE void add_run(Vec<T>* sum, const T* x, int64_t n) {
   if (i < n) sum[1] += load_n(x + i, int(n - i));
 }
 
-// Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
-template <class G, class F>
-FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const F& f) {
-  int64_t oh = begin % g.out[1], od = begin / g.out[1] % g.out[0], plane = begin / g.out[1] / g.out[0];
-  for (int64_t r = begin; r < end; ++r) {
-    f(plane, od, oh, r * g.out[2]);
-    if (++oh == g.out[1]) {
-      oh = 0;
-      if (++od == g.out[0]) od = 0, ++plane;
-    }
-  }
-}
-
 // y[o] = sum of box o / what it counts
 template <class T, class G>
 void box_means(const G& g, bool include_pad, double ns, const T* x, T* y) {

@@ -1,19 +1,44 @@
-// Backward of a pooling as a gather: each input sums over the windows that hold it, in the order of the outputs, so
-// that overlapping windows need no scatter and the result doesn't depend on how rows are shared out to threads.
+// Backward of a pooling as a gather: each input sums over the windows that hold it, in the order of the outputs, so that
+// overlapping windows need no scatter and the result doesn't depend on how rows are shared out to threads.
+//   dx[i] = sum over windows o and taps k that meet input i of a term of (o, k, x[i])
+//
+// The outputs that a part of the input meets are first copied to scratch ("staged"), in rows with zeros beside them: then
+// each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened) is done
+// once for all its taps.
+//
+// A term says how it is computed:
+//   arrays, of_inputs   vectors that it needs of the outputs, and whether it depends on x
+//   load(o, size, v)    v[0 … arrays): those vectors, of `size` outputs from place o on; lanes beyond are 0
+//   value(v, tap, x)    the terms of the tap; 0 where v is 0
 #pragma once
+#include "../simd/copy.h"
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
+// Inputs of a part, its rows, and the inputs of a row, at most: what is staged for them stays in the first-level cache.
+constexpr int64_t kPartElements = 8192, kPartRows = 256, kPartColumns = 2048;
+
 FASTNN_INLINE bool inside(int64_t i, int64_t size) { return uint64_t(i) < uint64_t(size); }
+
+inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 
 // Outputs o of an axis with a tap k on input i: o * stride - pad + k * dilation == i.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, int64_t i) {
-  const int64_t reach = (g.kernel[axis] - 1) * g.dilation[axis], from = i + g.pad[axis];
-  Range o = {from > reach ? ceil_div(from - reach, g.stride[axis]) : 0, floor_div(from, g.stride[axis]) + 1};
+  const int64_t from = i + g.pad[axis], last = reach(g, axis);
+  Range o = {from > last ? ceil_div(from - last, g.stride[axis]) : 0, floor_div(from, g.stride[axis]) + 1};
   if (o.end > g.out[axis]) o.end = g.out[axis];
   return o;
+}
+// Those over the inputs [begin, end), and the most there can be over n of them.
+FASTNN_INLINE Range outputs_over(const Pool& g, int axis, Range i) {
+  const Range o = {outputs_over(g, axis, i.begin).begin, outputs_over(g, axis, i.end - 1).end};
+  return {o.begin, o.end < o.begin ? o.begin : o.end};
+}
+inline int64_t most_outputs(const Pool& g, int axis, int64_t n) {
+  const int64_t most = (n - 1 + reach(g, axis)) / g.stride[axis] + 1;
+  return most < g.out[axis] ? most : g.out[axis];
 }
 
 // That tap, or -1 where dilation steps over i.
@@ -22,158 +47,221 @@ FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
   return d == 1 ? from : from % d ? -1 : from / d;
 }
 
-// A row of inputs (plane, id, ih) and the output rows whose windows hold some of it.
-class InputRow {
- public:
-  FASTNN_INLINE InputRow(const Pool& g, int64_t row) : g_(g) {
-    id_ = g.size[0] == 1 ? 0 : row / g.size[1];
-    ih_ = row - id_ * g.size[1];
-    od_ = outputs_over(g, 0, id_);
-    oh_ = outputs_over(g, 1, ih_);
-  }
-  FASTNN_INLINE void next() {
-    if (++ih_ == g_.size[1]) {
-      ih_ = 0, ++id_;
-      od_ = outputs_over(g_, 0, id_);
-    }
-    oh_ = outputs_over(g_, 1, ih_);
-  }
-  // Calls f(offset of the output row in its plane, number of the first of the taps on this row) in order.
-  template <class F>
-  FASTNN_INLINE void output_rows(const F& f) const {
-    for (int64_t od = od_.begin; od < od_.end; ++od) {
-      const int64_t kd = tap_on(g_, 0, id_, od);
-      if (kd < 0) continue;
-      int64_t at = (od * g_.out[1] + oh_.begin) * g_.out[2];
-      for (int64_t oh = oh_.begin; oh < oh_.end; ++oh, at += g_.out[2]) {
-        const int64_t kh = tap_on(g_, 1, ih_, oh);
-        if (kh >= 0) f(at, (kd * g_.kernel[1] + kh) * g_.kernel[2]);
-      }
-    }
-  }
+// A part of the input: rows of a slice or whole slices, and columns of them.
+struct InputPart {
+  Range d, h, w;
+};
+FASTNN_INLINE bool same(const InputPart& a, const InputPart& b) { return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w); }
 
- private:
-  const Pool& g_;
-  int64_t id_, ih_;
-  Range od_, oh_;
+// How large a part is at most, by the shape.
+struct GatherPlan {
+  int64_t columns, rows, slices;
+  explicit GatherPlan(const Pool& g) {
+    columns = g.size[2] < kPartColumns ? g.size[2] : kPartColumns;
+    rows = kPartElements / columns < kPartRows ? kPartElements / columns : kPartRows;
+    slices = rows < g.size[1] ? 1 : rows / g.size[1];
+    if (rows > g.size[1]) rows = g.size[1];
+  }
 };
 
-// Stride * lanes<T> consecutive inputs of any row. Along the row, tap k of output o meets input i = o * stride - pad +
-// k * dilation: with stride 2, the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to taps of one parity each.
-// Stride is 1 or 2; Kernel is fixed with dilation 1, or 0: any. Clip: some of these outputs may not exist.
-template <class T, int Stride, int Kernel, bool Clip>
-class Gather {
- public:
-  static constexpr int64_t width = Stride * lanes<T>;
-
-  FASTNN_INLINE Gather(const Pool& g, int64_t first) : ix(first), g_(g), from_(first + g.pad[2]), k_(taps(g)) {
-    if constexpr (Clip && Kernel > 0)
-      for (int k = 0; k < Kernel; ++k) parts_[k] = part(output(k));
-  }
-
-  // Whether all those outputs exist.
-  static FASTNN_INLINE bool is_inner(const Pool& g, int64_t first) {
-    const int64_t from = first + g.pad[2];
-    return from >= (g.kernel[2] - 1) * g.dilation[2] && (from + Stride - 1) / Stride + lanes<T> <= g.out[2];
-  }
-
-  // Adds the terms of an output row. tap: number of its first tap on this row of inputs.
-  template <class Term>
-  FASTNN_INLINE void add(const Term& term, int64_t at, int64_t tap, Vec<T>* sum) const {
-    if constexpr (Kernel == 0) {
-      for (int64_t k = k_.end - 1; k >= k_.begin; --k)
-        sum[parity(k * g_.dilation[2])] += value(term, splat<T>(tap + k), at + output(k), part(output(k)));
-    } else {
-      const Mask<T> number = splat<T>(tap);
-#pragma GCC unroll 8
-      for (int k = Kernel - 1; k >= 0; --k) sum[parity(k)] += value(term, number + k, at + output(k), parts_[k]);
-    }
-  }
-  FASTNN_INLINE void store(const Vec<T>* sum, T* dx) const {
-    const int64_t left = g_.size[2] - ix;
-    if constexpr (Stride == 1) {
-      store_n(dx, sum[0], clamp_lane<T>(left));
-    } else {
-      const bool odd = from_ & 1;
-      Vec<T> low, high;
-      interleave<T>(odd ? sum[1] : sum[0], odd ? sum[0] : sum[1], low, high);
-      store_n(dx, low, clamp_lane<T>(left));
-      if (left > lanes<T>) store_n(dx + lanes<T>, high, clamp_lane<T>(left - lanes<T>));
-    }
-  }
-
-  int64_t ix;
-
- private:
-  // The output that meets the first input, or with stride 2 the first or second, with tap k.
-  FASTNN_INLINE int64_t output(int64_t k) const {
-    return (from_ - k * g_.dilation[2] + Stride - 1) >> (Stride - 1);
-  }
-  static FASTNN_INLINE int parity(int64_t k) { return Stride == 1 ? 0 : k & 1; }
-  FASTNN_INLINE Part<T> part(int64_t o) const { return Clip ? Part<T>(-o, g_.out[2] - o) : Part<T>(); }
-  template <class Term>
-  static FASTNN_INLINE Vec<T> value(const Term& term, Mask<T> tap, int64_t at, const Part<T>& lanes_in) {
-    return Clip ? term.part(tap, at, lanes_in) : term.whole(tap, at);
-  }
-  // Taps that meet one of the inputs, without those that would do so only from outputs that don't exist.
-  FASTNN_INLINE Range taps(const Pool& g) const {
-    const int64_t d = g.dilation[2], last = from_ + width - 1, beyond = from_ - (g.out[2] - 1) * g.stride[2];
-    Range k = {0, g.kernel[2]};
-    if (Kernel || !Clip) return k;
-    if (beyond > 0) k.begin = ceil_div(beyond, d);
-    if ((k.end - 1) * d > last) k.end = floor_div(last, d) + 1;
-    return k;
-  }
-
-  const Pool& g_;
-  int64_t from_;
-  Range k_;
-  Part<T> parts_[Kernel ? Kernel : 1];
+// Output (d, h, w) of a plane and its offset in dy.
+struct OutputPlace {
+  int64_t d, h, w, offset;
 };
 
-template <class T, class G, class Term>
-FASTNN_INLINE void gather_block(const Pool& g, const G& block, const Term& term, int64_t begin, int64_t end,
-                                T* dx) {
-  InputRow row(g, begin);
-  T* out = dx + begin * g.size[2] + block.ix;
-  for (int64_t r = begin; r < end; ++r, out += g.size[2], row.next()) {
-    Vec<T> sum[2] = {};
-    row.output_rows([&](int64_t at, int64_t tap) FASTNN_FLAT { block.add(term, at, tap, sum); });
-    for (Vec<T>& s : sum) s = term.total(s);
-    block.store(sum, out);
-  }
-}
-template <class T, int Stride, int Kernel, class Term>
-FASTNN_INLINE void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, T* dx) {
-  using Inner = Gather<T, Stride, Kernel, false>;
-  for (int64_t ix = 0; ix < g.size[2]; ix += Inner::width) {
-    if (Inner::is_inner(g, ix))
-      gather_block(g, Inner(g, ix), term, begin, end, dx);
-    else
-      gather_block(g, Gather<T, Stride, Kernel, true>(g, ix), term, begin, end, dx);
-  }
-}
+// A row of outputs over a row of inputs: where output 0 would be staged, and the number of its first tap on the latter.
+template <class T>
+struct RowOver {
+  const T* outputs;
+  int64_t tap;
+};
 
-// Rows [begin, end) of dx (n, c, size): dx[i] = sum over windows o and taps k that meet i of term(k, o). Stride 1 or 2
-// along the row. term.plane(p) gives the terms of a plane of outputs; theirs are whole(tap, at), the terms of lanes<T>
-// outputs from offset at, and part(tap, at, lanes), which reads only those lanes and makes the others 0; total(sum) is
-// what becomes of the sum.
+// The outputs over a part of the input: each of a term's arrays has a row of them for every (od, oh), vectors of zeros
+// before and behind it. Parts of the same place in their planes differ in the staged values alone.
 template <class T, class Term>
-FASTNN_INLINE void gather_windows(const Pool& g, const Term& term, int64_t begin, int64_t end, T* dx) {
-  const int64_t per_plane = g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-  each_group(begin, end, per_plane, g.size[2], [&](int64_t plane, int64_t first, int64_t last) {
-    const Term terms = term.plane(plane);
-    T* out = dx + plane * per_plane * g.size[2];
+class Stage {
+ public:
+  static constexpr int64_t L = lanes<T>;
+
+  static size_t bytes(const Pool& g) {
+    const GatherPlan plan(g);
+    const int64_t rows = most_outputs(g, 0, plan.slices) * most_outputs(g, 1, plan.rows);
+    const int64_t array = rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L;
+    return size_t(Term::arrays * array) * sizeof(T) + lists_bytes(g, plan);
+  }
+  Stage(const Pool& g, const Term& term, void* memory)
+      : g_(g), term_(term), most_(most_over(g)), over_(static_cast<RowOver<T>*>(memory)) {
+    const GatherPlan plan(g);
+    counts_ = reinterpret_cast<int64_t*>(over_ + plan.slices * plan.rows * most_);
+    first_ = reinterpret_cast<T*>(static_cast<char*>(memory) + lists_bytes(g, plan)) + L;
+  }
+
+  void fill(int64_t plane, const InputPart& part) {
+    if (!same(part, part_)) place(part);
+    T* to = first_;
+    for (int64_t d = d_.begin; d < d_.end; ++d)
+      for (int64_t h = h_.begin; h < h_.end; ++h, to += pitch_) fill_row(plane, d, h, to);
+  }
+  // The rows of outputs over row i of the part, in order, and how many they are.
+  const RowOver<T>* over(int64_t i) const { return over_ + i * most_; }
+  int64_t count(int64_t i) const { return counts_[i]; }
+
+  int64_t array = 0;  // distance of one array from the next
+
+ private:
+  static int64_t most_over(const Pool& g) { return most_outputs(g, 0, 1) * most_outputs(g, 1, 1); }
+  static size_t lists_bytes(const Pool& g, const GatherPlan& plan) {
+    const size_t row = size_t(most_over(g)) * sizeof(RowOver<T>) + sizeof(int64_t);
+    return (size_t(plan.slices * plan.rows) * row + 63) / 64 * 64;
+  }
+
+  void place(const InputPart& part) {
+    part_ = part;
+    d_ = outputs_over(g_, 0, part.d), h_ = outputs_over(g_, 1, part.h), w_ = outputs_over(g_, 2, part.w);
+    pitch_ = w_.end - w_.begin + 2 * L;
+    array = (d_.end - d_.begin) * (h_.end - h_.begin) * pitch_ + L;
+    zero_run(first_ - L, Term::arrays * array);
+    int64_t i = 0;
+    for (int64_t id = part.d.begin; id < part.d.end; ++id)
+      for (int64_t ih = part.h.begin; ih < part.h.end; ++ih, ++i) counts_[i] = find_rows(id, ih, over_ + i * most_);
+  }
+  int64_t find_rows(int64_t id, int64_t ih, RowOver<T>* found) const {
+    const Range od = outputs_over(g_, 0, id), oh = outputs_over(g_, 1, ih);
+    int64_t count = 0;
+    for (int64_t d = od.begin; d < od.end; ++d)
+      for (int64_t h = oh.begin; h < oh.end; ++h) {
+        const int64_t kd = tap_on(g_, 0, id, d), kh = tap_on(g_, 1, ih, h);
+        const int64_t row = (d - d_.begin) * (h_.end - h_.begin) + h - h_.begin;
+        if (kd >= 0 && kh >= 0) found[count++] = {first_ + row * pitch_ - w_.begin, (kd * g_.kernel[1] + kh) * g_.kernel[2]};
+      }
+    return count;
+  }
+  // Vectors are stored whole: lanes beyond the row are 0 and lie in the zeros behind it.
+  FASTNN_INLINE void fill_row(int64_t plane, int64_t d, int64_t h, T* to) const {
+    const int64_t row = (plane * g_.out[0] + d) * g_.out[1] + h, end = w_.end, distance = array;
+    OutputPlace o = {d, h, w_.begin, row * g_.out[2] + w_.begin};
+    for (; o.w < end; o.w += L, o.offset += L, to += L) {
+      Vec<T> v[Term::arrays];
+      term_.load(o, end - o.w, v);
+      for (int i = 0; i < Term::arrays; ++i) store(to + i * distance, v[i]);
+    }
+  }
+
+  const Pool& g_;
+  const Term& term_;
+  InputPart part_ = {};
+  Range d_ = {}, h_ = {}, w_ = {};
+  int64_t pitch_ = 0, most_;
+  RowOver<T>* over_;
+  int64_t* counts_;
+  T* first_;
+};
+
+// Which outputs a vector of inputs meets. Along the row, tap k of output o meets input i = o * stride - pad + k *
+// dilation: with stride 2, the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to taps of one parity each.
+// Stride is 1 or 2; Kernel is fixed with dilation 1, or 0: any.
+template <class T, int Stride, int Kernel>
+struct GatherTaps {
+  static constexpr int64_t width = Stride * lanes<T>;
+  int64_t pad, kernel, dilation, out;
+  bool odd;
+  explicit FASTNN_INLINE GatherTaps(const Pool& g)
+      : pad(g.pad[2]), kernel(g.kernel[2]), dilation(g.dilation[2]), out(g.out[2]), odd(g.pad[2] & 1) {}
+
+  // f(k, parity, first output) for the taps that meet one of the inputs from ix on; ix is a multiple of the stride.
+  template <class F>
+  FASTNN_INLINE void each(int64_t ix, const F& f) const {
+    const int64_t half = ix / Stride;
+    if constexpr (Kernel > 0) {
+#pragma GCC unroll 8
+      for (int k = Kernel - 1; k >= 0; --k) f(k, Stride == 1 ? 0 : k & 1, half + output(pad - k));
+    } else {
+      const int64_t from = ix + pad, last = from + width - 1, beyond = from - (out - 1) * Stride;
+      const int64_t begin = beyond > 0 ? ceil_div(beyond, dilation) : 0;
+      int64_t k = kernel - 1;
+      if (k * dilation > last) k = floor_div(last, dilation);
+      for (; k >= begin; --k) f(k, Stride == 1 ? 0 : int(k * dilation & 1), half + output(pad - k * dilation));
+    }
+  }
+  static FASTNN_INLINE int64_t output(int64_t i) { return (i + Stride - 1) >> (Stride - 1); }
+  // The inputs of each parity, and the inverse. What is stored past a row is cut off.
+  FASTNN_INLINE void load(const T* x, int64_t left, Vec<T>* in) const {
+    in[0] = load_part(x, left);
+    if constexpr (Stride == 1) return;
+    Vec<T> even, other;
+    deinterleave<T>(in[0], load_part(x + lanes<T>, left - lanes<T>), even, other);
+    in[0] = odd ? other : even, in[1] = odd ? even : other;
+  }
+  FASTNN_INLINE void store(const Vec<T>* sum, T* dx, int64_t left) const {
+    if constexpr (Stride == 1) return store_part(dx, sum[0], left);
+    Vec<T> low, high;
+    interleave<T>(odd ? sum[1] : sum[0], odd ? sum[0] : sum[1], low, high);
+    store_part(dx, low, left);
+    store_part(dx + lanes<T>, high, left - lanes<T>);
+  }
+};
+
+// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs.
+template <class T, class Taps, class Term>
+FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const RowOver<T>* over, int64_t rows, int64_t array,
+                              int64_t offset, int64_t begin, int64_t end, T* dx) {
+  for (int64_t ix = begin; ix < end; ix += Taps::width) {
+    Vec<T> in[2] = {}, sum[2] = {};
+    if constexpr (Term::of_inputs) taps.load(term.x + offset + ix, end - ix, in);
+    for (int64_t r = 0; r < rows; ++r) {
+      const RowOver<T> row = over[r];
+      taps.each(ix, [&](int64_t k, int parity, int64_t o) FASTNN_FLAT {
+        Vec<T> v[Term::arrays];
+        for (int i = 0; i < Term::arrays; ++i) v[i] = load(row.outputs + o + i * array);
+        sum[parity] += term.value(v, splat<T>(row.tap + k), in[parity]);
+      });
+    }
+    taps.store(sum, dx + offset + ix, end - ix);
+  }
+}
+
+// Calls f(plane, part) for the parts of the input that together cover the rows [begin, end) of all planes.
+template <class F>
+FASTNN_INLINE void each_part(const Pool& g, const GatherPlan& plan, int64_t begin, int64_t end, const F& f) {
+  const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
+  while (begin < end) {
+    const int64_t slice = begin / g.size[1], plane = slice / g.size[0], d = slice % g.size[0], h = begin % g.size[1];
+    const bool whole = h == 0 && plan.rows == g.size[1] && end - begin >= g.size[1];
+    const int64_t slices = whole ? least(least(plan.slices, g.size[0] - d), (end - begin) / g.size[1]) : 1;
+    const int64_t rows = whole ? g.size[1] : least(least(plan.rows, g.size[1] - h), end - begin);
+    for (int64_t w = 0; w < g.size[2]; w += plan.columns)
+      f(plane, InputPart{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, g.size[2])}});
+    begin += slices * rows;
+  }
+}
+
+template <class T, int Stride, int Kernel, class Term>
+void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, void* scratch, T* dx) {
+  const GatherTaps<T, Stride, Kernel> taps(g);
+  Stage<T, Term> stage(g, term, scratch);
+  each_part(g, GatherPlan(g), begin, end, [&](int64_t plane, const InputPart& part) {
+    stage.fill(plane, part);
+    const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
+    const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);
+    for (int64_t i = 0; i < rows; ++i)
+      gather_row(taps, term, stage.over(i), stage.count(i), stage.array, (first + i) * g.size[2], part.w.begin, part.w.end, dx);
+  });
+}
+
+template <class T, class Term>
+void gather(const Pool& g, const Term& term, double cost, T* dx) {
+  const int64_t n = g.n * g.c * g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
+  parallel_scratch(n, cost, (Stage<T, Term>::bytes(g)), [&](int64_t begin, int64_t end, void* scratch) {
     if (g.stride[2] == 2 && kernel == 2)
-      gather_rows<T, 2, 2>(g, terms, first, last, out);
+      gather_rows<T, 2, 2>(g, term, begin, end, scratch, dx);
     else if (g.stride[2] == 2 && kernel == 3)
-      gather_rows<T, 2, 3>(g, terms, first, last, out);
+      gather_rows<T, 2, 3>(g, term, begin, end, scratch, dx);
     else if (g.stride[2] == 2)
-      gather_rows<T, 2, 0>(g, terms, first, last, out);
+      gather_rows<T, 2, 0>(g, term, begin, end, scratch, dx);
     else if (kernel == 3)
-      gather_rows<T, 1, 3>(g, terms, first, last, out);
+      gather_rows<T, 1, 3>(g, term, begin, end, scratch, dx);
     else
-      gather_rows<T, 1, 0>(g, terms, first, last, out);
+      gather_rows<T, 1, 0>(g, term, begin, end, scratch, dx);
   });
 }
 

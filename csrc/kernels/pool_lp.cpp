@@ -8,7 +8,7 @@
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_lp.inc"
 #include "kernels.h"
-#include "window.h"
+#include "side_by_side.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -40,7 +40,30 @@ FASTNN_INLINE void add_shares(const T* x, int64_t n, T dy, T y, double p, T* dx)
   }
 }
 
-// A plane in one piece: overlapping windows add to the same dx.
+// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output: dy and y. P is p
+// where it is 1 or 2, else 0.
+template <class T, int P>
+struct NormTerm {
+  static constexpr int arrays = 2;
+  static constexpr bool of_inputs = true;
+  const T *dy, *x, *y;
+  double p;
+  FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
+    v[0] = load_part(dy + o.offset, size), v[1] = load_part(y + o.offset, size);
+  }
+  FASTNN_INLINE Vec<T> value(const Vec<T>* outputs, Mask<T>, Vec<T> v) const {
+    const Vec<T> d = outputs[0], norm = outputs[1], none = {};
+    Vec<T> share;
+    if constexpr (P == 1)
+      share = v == v ? d : v;
+    else
+      share = (P == 2 ? abs(v) / norm : power<T>(abs(v) / norm, p - 1)) * d;
+    share = v < none ? -share : share;
+    return (norm == none) | (v == none) ? none : share;
+  }
+};
+
+// The same by scatter. A plane in one piece: overlapping windows add to the same dx.
 template <class T>
 void lp_plane(const Pool& g, const T* dy, const T* x, const T* y, double p, T* dx) {
   zero_run(dx, g.size[0] * g.size[1] * g.size[2]);
@@ -83,6 +106,10 @@ template <class T>
 void lp_pool_backward(Pool g, double p, const T* dy, const T* x, const T* y, T* dx) {
   const int64_t inputs = g.size[0] * g.size[1] * g.size[2], outputs = g.out[0] * g.out[1] * g.out[2];
   const double taps = double(g.n * g.c) * double(outputs) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
+  const double ns = taps * cost_per_tap(p) / (double(g.n * g.c) * double(inputs));
+  if (g.stride[2] <= 2 && p == 1) return pool_gradient(g, NormTerm<T, 1>{dy, x, y, p}, ns, dx);
+  if (g.stride[2] <= 2 && p == 2) return pool_gradient(g, NormTerm<T, 2>{dy, x, y, p}, ns, dx);
+  if (g.stride[2] <= 2) return pool_gradient(g, NormTerm<T, 0>{dy, x, y, p}, ns, dx);
   parallel_for(g.n * g.c, taps * 3 * cost_per_tap(p), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
       lp_plane(g, dy + i * outputs, x + i * inputs, y + i * outputs, p, dx + i * inputs);

@@ -5,10 +5,10 @@
 #include <cmath>
 
 #include "../simd/copy.h"
-#include "gather.h"
 #define FASTNN_FAMILY "pool_max.inc"
 #include "kernels.h"
 #include "pool_planes.h"
+#include "side_by_side.h"
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -42,29 +42,22 @@ void max_rows(const Pool& g, const T* x, T* y, uint8_t* bytes, int32_t* words) {
   });
 }
 
-// y[o] = x at tap index[o]  =>  dx there += dy[o]
+// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output: dy, and the index as an integer as wide as T.
 template <class T>
 struct MaxTerm {
+  static constexpr int arrays = 2;
+  static constexpr bool of_inputs = false;
   const T* dy;
   const uint8_t* index;
-  int64_t outputs;  // of a plane
-  MaxTerm plane(int64_t p) const { return {dy + p * outputs, index + p * outputs, outputs}; }
-  FASTNN_INLINE Vec<T> whole(Mask<T> tap, int64_t at) const {
-    return load_index<T>(index + at) == tap ? load(dy + at) : Vec<T>{};
+  FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
+    v[0] = load_part(dy + o.offset, size);
+    v[1] = (Vec<T>)(size >= lanes<T> ? load_index<T>(index + o.offset)
+                                     : load_index_part<T>(index + o.offset, Part<T>(0, size)));
   }
-  FASTNN_INLINE Vec<T> part(Mask<T> tap, int64_t at, const Part<T>& lanes_in) const {
-    const Mask<T> wins = load_index_part<T>(index + at, lanes_in) == tap;
-    return wins ? load_lanes(dy + at, lanes_in, Vec<T>{}) : Vec<T>{};
+  FASTNN_INLINE Vec<T> value(const Vec<T>* v, Mask<T> tap, Vec<T>) const {
+    return (Mask<T>)v[1] == tap ? v[0] : Vec<T>{};
   }
-  FASTNN_INLINE Vec<T> total(Vec<T> sum) const { return sum; }
 };
-
-template <class T>
-void max_gather(const Pool& g, const T* dy, const uint8_t* index, T* dx) {
-  const MaxTerm<T> term = {dy, index, g.out[0] * g.out[1] * g.out[2]};
-  const double cost = double(input_rows(g)) * double(g.size[2]) * kBackwardCost;
-  parallel_for(input_rows(g), cost, [&](int64_t begin, int64_t end) { gather_windows(g, term, begin, end, dx); });
-}
 
 // As above by scatter, plane after plane and each in one piece, where a gather would waste most lanes.
 template <class T, class Index>
@@ -169,7 +162,7 @@ void max_pool_backward(Pool g, const T* dy, const void* index, T* dx) {
   else if (g.stride[2] > 2)
     max_scatter(g, dy, static_cast<const uint8_t*>(index), dx);
   else
-    max_gather(g, dy, static_cast<const uint8_t*>(index), dx);
+    pool_gradient(g, MaxTerm<T>{dy, static_cast<const uint8_t*>(index)}, kBackwardCost, dx);
 }
 
 }  // namespace fastnn::FASTNN_ISA

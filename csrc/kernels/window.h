@@ -223,6 +223,19 @@ FASTNN_INLINE void each_block(const Pool& g, int64_t begin, int64_t end, const F
   });
 }
 
+// Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
+template <class G, class F>
+FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const F& f) {
+  int64_t oh = begin % g.out[1], od = begin / g.out[1] % g.out[0], plane = begin / g.out[1] / g.out[0];
+  for (int64_t r = begin; r < end; ++r) {
+    f(plane, od, oh, r * g.out[2]);
+    if (++oh == g.out[1]) {
+      oh = 0;
+      if (++od == g.out[0]) od = 0, ++plane;
+    }
+  }
+}
+
 inline int64_t output_rows(const Pool& g) { return g.n * g.c * g.out[0] * g.out[1]; }
 inline int64_t input_rows(const Pool& g) { return g.n * g.c * g.size[0] * g.size[1]; }
 

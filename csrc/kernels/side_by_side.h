@@ -1,0 +1,81 @@
+// Backward of a pooling over windows that lie side by side, which share no input: each output is loaded once and written
+// to all its inputs. Terms are those of gather.h.
+#pragma once
+#include "gather.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// Windows of two side by side along the row, and windows side by side along the other axes.
+inline bool side_by_side(const Pool& g) {
+  bool is = g.kernel[2] == 2;
+  for (int i = 0; i < 3; ++i) is = is && g.kernel[i] == g.stride[i] && g.pad[i] == 0 && g.dilation[i] == 1;
+  return is;
+}
+
+// Part of a plane of dx: rows of some slices, the first of which starts at `offset`.
+struct Slab {
+  int64_t offset, slices, rows, slice;  // slice: distance of slices
+
+  Slab(const Pool& g, int64_t plane, Range d, Range h)
+      : offset(((plane * g.size[0] + d.begin) * g.size[1] + h.begin) * g.size[2]),
+        slices(d.end - d.begin),
+        rows(h.end - h.begin),
+        slice(g.size[1] * g.size[2]) {}
+};
+
+// dx of a slab under the row of outputs that starts at o.
+template <class T, class Term>
+FASTNN_INLINE void spread_row(const Pool& g, const Term& term, OutputPlace o, Slab slab, T* dx) {
+  constexpr int64_t L = lanes<T>;
+  constexpr int A = Term::arrays;
+  const int64_t width = g.size[2], outputs = g.out[2], row_taps = g.kernel[2], slice_taps = g.kernel[1] * row_taps;
+  for (int64_t ix = 0; ix < width; ix += 2 * L, o.w += L, o.offset += L) {
+    Vec<T> v[A], low[A], high[A];
+    term.load(o, outputs - o.w, v);
+    for (int i = 0; i < A; ++i) interleave<T>(v[i], v[i], low[i], high[i]);
+    const int64_t left = width - ix;
+    for (int64_t d = 0; d < slab.slices; ++d) {
+      Mask<T> tap = splat<T>(d * slice_taps) + (iota<T>() & 1);
+      for (int64_t h = 0, at = slab.offset + d * slab.slice + ix; h < slab.rows; ++h, at += width, tap += splat<T>(row_taps)) {
+        Vec<T> in[2] = {};
+        if constexpr (Term::of_inputs) in[0] = load_part(term.x + at, left), in[1] = load_part(term.x + at + L, left - L);
+        store_part(dx + at, term.value(low, tap, in[0]), left);
+        store_part(dx + at + L, term.value(high, tap, in[1]), left - L);
+      }
+    }
+  }
+}
+
+template <class T>
+void zero_slab(const Pool& g, Slab slab, T* dx) {
+  for (int64_t d = 0; d < slab.slices; ++d) zero_run(dx + slab.offset + d * slab.slice, slab.rows * g.size[2]);
+}
+
+// dx of all planes where windows lie side by side. Inputs beyond the last of them get 0.
+template <class T, class Term>
+void spread(const Pool& g, const Term& term, double cost, T* dx) {
+  const auto clip = [&](int axis, int64_t i) { return i < g.size[axis] ? i : g.size[axis]; };
+  parallel_for(output_rows(g), cost, [&](int64_t begin, int64_t end) {
+    each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t offset) FASTNN_FLAT {
+      const Range d = {od * g.stride[0], clip(0, (od + 1) * g.stride[0])}, h = {oh * g.stride[1], clip(1, (oh + 1) * g.stride[1])};
+      spread_row(g, term, {od, oh, 0, offset}, Slab(g, plane, d, h), dx);
+      const int64_t end_d = od + 1 < g.out[0] ? d.end : g.size[0], end_h = oh + 1 < g.out[1] ? h.end : g.size[1];
+      if (end_h > h.end) zero_slab(g, Slab(g, plane, d, {h.end, end_h}), dx);
+      if (end_d > d.end) zero_slab(g, Slab(g, plane, {d.end, end_d}, {h.begin, end_h}), dx);
+    });
+  });
+}
+
+// dx (n, c, size) of any windows; stride 1 or 2 along the row. ns: nanoseconds per input.
+template <class T, class Term>
+void pool_gradient(const Pool& g, const Term& term, double ns, T* dx) {
+  const double cost = double(g.n * g.c) * double(g.size[0] * g.size[1] * g.size[2]) * ns;
+  if (side_by_side(g))
+    spread(g, term, cost, dx);
+  else
+    gather(g, term, cost, dx);
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
