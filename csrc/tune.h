@@ -46,6 +46,10 @@ constexpr int64_t kStripBytes = 128 * 1024, kStripRowBytes = 2048;
 constexpr double kDirectWaste = 40;
 constexpr int64_t kDirectCopyBytes = 768 * 1024;
 
+// Least depth of a convolution with lanes across output channels (conv_channels.h): turning the results costs a tile about
+// as much as 16 of its steps.
+constexpr int64_t kChannelDepth = 64;
+
 // Largest copy of a block of images (conv_lanes.h): twice the second-level cache.
 constexpr int64_t kLaneCopyBytes = 2 << 20;
 

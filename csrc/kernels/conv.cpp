@@ -1,5 +1,6 @@
 // Convolution forward and backward-data as a product of matrices whose right operand is never stored.
 //   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
+#include "conv_channels.h"
 #include "conv_direct.h"
 #include "conv_lanes.h"
 #include "conv_patches.h"
@@ -82,15 +83,8 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
   return {*this, group, j};
 }
 
-// The problem's grid from position `begin` of its first axis on, `size` positions of it.
-inline Patches slab(Patches p, int64_t begin, int64_t size) {
-  Axis& a = p.axis[0];
-  a.offset += begin * a.step, a.out_begin += begin * a.out_step, a.grid = size;
-  return p;
-}
-
 // How the patch matrix is read.
-enum class Reading { packed, direct, lanes, slabs };
+enum class Reading { packed, direct, lanes, slabs, channels };
 
 // Read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
 // slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps takes 15.4 ms on one core, packed 22.
@@ -100,40 +94,60 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
   T* y = nullptr;
   const int64_t depth = channels_in / groups * p.taps();
   if (prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups})) return Reading::lanes;
+  if (prefer_channels(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups))) return Reading::channels;
   const auto fits = [&](const Patches& part) {
     return prefer_direct(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth);
   };
   if (fits(p)) return Reading::direct;
   for (*size = p.axis[0].grid; *size > 1;) {
     *size = (*size + 1) / 2;
-    if (fits(slab(p, 0, *size))) return Reading::slabs;
+    if (fits(p.slab(0, 0, *size))) return Reading::slabs;
   }
   return Reading::packed;
 }
 
-// y = bias + A * (patch matrix of x)
-template <class T>
+// y = bias + A * (patch matrix of x). weights.rows(packed) packs A as pack_a does, weights.channels(packed) as
+// pack_channels does.
+template <class T, class Weights>
 void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
-                      int64_t groups, const T* packed_a, const T* bias) {
+                      int64_t groups, const Weights& weights, T* packed, const T* bias) {
   const int64_t depth = channels_in / groups * p.taps();
   if (!images || !channels_out || !p.grid()) return;
   int64_t size = 0;
+  const Reading reading = choose<T>(p, images, channels_in, channels_out, groups, &size);
+  if (reading == Reading::channels) {
+    weights.channels(packed);
+    return channel_gemm(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups), packed, bias);
+  }
+  weights.rows(packed);
   const auto direct = [&](const Patches& part) {
-    direct_gemm(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth, packed_a, bias);
+    direct_gemm(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth, packed, bias);
   };
-  switch (choose<T>(p, images, channels_in, channels_out, groups, &size)) {
-    case Reading::lanes:
-      return lane_gemm(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups}, packed_a, bias);
-    case Reading::direct:
-      return direct(p);
-    case Reading::slabs:
-      for (int64_t d = 0; d < p.axis[0].grid; d += size) direct(slab(p, d, clamp(p.axis[0].grid - d, 1, size)));
-      return;
-    case Reading::packed:
-      const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
-      packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed_a, bias, problem);
+  if (reading == Reading::lanes) {
+    lane_gemm(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups}, packed, bias);
+  } else if (reading == Reading::direct) {
+    direct(p);
+  } else if (reading == Reading::slabs) {
+    for (int64_t d = 0; d < p.axis[0].grid; d += size) direct(p.slab(0, d, clamp(p.axis[0].grid - d, 1, size)));
+  } else {
+    const PatchProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
+    packed_gemm<T>(groups, channels_out / groups, problem.columns(), depth, packed, bias, problem);
   }
 }
+
+// A of the forward pass: weight[k][(c, t)].
+template <class T>
+struct ForwardWeights {
+  const T* w;
+  int64_t groups, m, depth;
+
+  void rows(T* packed) const { pack_a_rows(groups, m, depth, w, packed); }
+  void channels(T* packed) const {
+    pack_channels(groups, m, depth, packed, [&](int64_t group, int64_t k, int64_t n, T* sliver) {
+      turn(w + (group * m + k) * depth, depth, n, depth, sliver, n);
+    });
+  }
+};
 
 inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
@@ -162,22 +176,37 @@ void for_each_phase(const Conv& g, const F& f) {
       for (int64_t w = 0; w < phases(2); ++w) f(Patches{{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}});
 }
 
+// A of the data gradient in one phase of the stride: A[c][(k, t)] = weight[k, c, t], t counting the phase's taps.
 template <class T>
-void backward_data_phase(const Conv& g, const Patches& p, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
-  const int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps();
-  const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2], depth = k_group * taps;
-  // A[c][(k, t)] = weight[k, c, t]: a sliver's channels of one k are close together in memory, so k is the outer loop.
-  pack_a(g.groups, c_group, depth, packed, [&](int64_t e, int64_t c0, int64_t rows, int64_t r0, int64_t r1, T* sliver) {
+struct BackwardWeights {
+  const Conv& g;
+  const Patches& p;
+  const T* w;
+  int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps(), depth = k_group * taps;
+  int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2];
+
+  // weight[k, c, …]
+  const T* at(int64_t group, int64_t k, int64_t c) const { return w + ((group * k_group + k) * c_group + c) * volume; }
+  // A sliver's channels of one k are close together in memory, so k is the outer loop.
+  void fill(int64_t group, int64_t c0, int64_t n, int64_t r0, int64_t r1, T* sliver) const {
     for (int64_t k = r0 / taps; k * taps < r1; ++k)
       for (int64_t t = 0; t < taps; ++t) {
         const int64_t r = k * taps + t;
         if (r < r0 || r >= r1) continue;
-        const T* from = w + ((e * k_group + k) * c_group + c0) * volume + p.weight_position(t, g.kernel);
-        for (int64_t i = 0; i < rows; ++i) sliver[(r - r0) * rows + i] = from[i * volume];
+        const T* from = at(group, k, c0) + p.weight_position(t, g.kernel);
+        for (int64_t i = 0; i < n; ++i) sliver[(r - r0) * n + i] = from[i * volume];
       }
-  });
-  multiply_patches<T>(p, dy, dx, g.n, g.k, g.c, g.groups, packed, bias);
-}
+  }
+  void rows(T* packed) const {
+    pack_a(g.groups, c_group, depth, packed, [this](int64_t e, int64_t c0, int64_t n, int64_t r0, int64_t r1, T* sliver) {
+      fill(e, c0, n, r0, r1, sliver);
+    });
+  }
+  void channels(T* packed) const {
+    pack_channels(g.groups, c_group, depth, packed,
+                  [this](int64_t e, int64_t c0, int64_t n, T* sliver) { fill(e, c0, n, 0, depth, sliver); });
+  }
+};
 
 // dx[n, c, i] = bias[c], or 0
 template <class T>
@@ -191,13 +220,12 @@ void fill_planes(const Conv& g, const T* bias, T* dx) {
 }  // namespace
 
 // y[n, k, o] = bias[k] + sum_{c, t} weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
-// packed: K * C/groups * prod(kernel) values
+// packed: K * C/groups * prod(kernel) values, and kPackedSlack more
 template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
-  const int64_t k_group = g.k / g.groups, depth = g.c / g.groups * p.taps();
-  pack_a_rows(g.groups, k_group, depth, w, packed);
-  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, packed, bias);
+  const ForwardWeights<T> weights{w, g.groups, g.k / g.groups, g.c / g.groups * p.taps()};
+  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, weights, packed, bias);
 }
 
 // Which way the forward pass goes, for tests: a value of Reading.
@@ -218,7 +246,7 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   if (gaps) fill_planes(g, bias, dx);
   for_each_phase(g, [&](Patches p) {
     p.flatten();
-    if (p.taps() > 0) backward_data_phase(g, p, dy, w, bias, dx, packed);
+    if (p.taps() > 0) multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, packed, bias);
   });
 }
 

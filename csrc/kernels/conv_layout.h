@@ -25,6 +25,12 @@ struct PaddedLayout {
       phases[d] = a.step;
     }
   }
+  // Whether the copy would be the image itself.
+  bool in_place() const {
+    for (int d = 0; d < 3; ++d)
+      if (low[d] != 0 || extent[d] != p.axis[d].in || phases[d] != 1) return false;
+    return true;
+  }
   int64_t phase_size() const { return extent[0] * extent[1] * extent[2]; }
   int64_t channel_size() const { return phase_size() * phases[0] * phases[1] * phases[2]; }
 

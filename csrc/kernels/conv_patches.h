@@ -32,6 +32,13 @@ struct Patches {
     const int64_t size = in_plane();
     for (int d = 0; d < 3; ++d) axis[d].grid = axis[d].in = axis[d].out_size = d == 2 ? size : 1;
   }
+  // Positions begin … begin + size of axis d.
+  Patches slab(int d, int64_t begin, int64_t size) const {
+    Patches part = *this;
+    Axis& a = part.axis[d];
+    a.offset += begin * a.step, a.out_begin += begin * a.out_step, a.grid = size;
+    return part;
+  }
   bool dense_output() const {
     for (const Axis& a : axis)
       if (a.grid != a.out_size) return false;

@@ -1,6 +1,7 @@
 # Products of matrices, convolution.
 
 cdef extern from "types.h" namespace "fastnn" nogil:
+    const int64_t kPackedSlack
     cdef struct Conv:
         int64_t n, c, k, groups
         int64_t size[3]
@@ -84,7 +85,7 @@ def conv_paths(g, cbool is_double):
     cdef int64_t forward = 0, weight = 0
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
-    return ("packed", "direct", "lanes", "slabs")[forward], ("packed", "direct", "channels")[weight]
+    return ("packed", "direct", "lanes", "slabs", "channels")[forward], ("packed", "direct", "channels")[weight]
 
 def conv_forward(g, x, weight, bias, y):
     cdef int t = floating(x)
@@ -94,7 +95,7 @@ def conv_forward(g, x, weight, bias, y):
     cdef void* pw = data(weight, t, weights)
     cdef void* pb = optional(bias, t, c.k)
     cdef void* py = writable(y, t, c.n * c.k * volume(c.out))
-    cdef object packed = workspace(t, weights)
+    cdef object packed = workspace(t, weights + kPackedSlack)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         conv_forward_c(t == F64, c, px, pw, pb, py, pp)
@@ -108,7 +109,7 @@ def conv_backward_data(g, dy, weight, bias, dx):
     cdef void* pw = data(weight, t, weights)
     cdef void* pb = optional(bias, t, c.c)
     cdef void* pdx = writable(dx, t, c.n * c.c * volume(c.size))
-    cdef object packed = workspace(t, weights)
+    cdef object packed = workspace(t, weights + kPackedSlack)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         conv_backward_data_c(t == F64, c, pdy, pw, pb, pdx, pp)
