@@ -240,6 +240,7 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T*
   const PaddedLayout layout(output_patches(g));
   const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), dy, x, work);
   if (by_channels.preferred()) {
+    by_channels.pack();
     sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());
     return add_channel_parts(by_channels, dweight);
   }

@@ -41,6 +41,11 @@ void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t
       acc[i][v] = accumulate      ? load_n(c[v] + i * ldc, columns.size[v])
                   : columns.start ? load(columns.start + v * lanes<T>)
                                   : set1(bias ? bias[i] : T(0));
+  // The rows after these are the next tile's, as a rule: by then they are in the cache.
+#pragma GCC unroll 16
+  for (int i = 0; i < ROWS; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) __builtin_prefetch(c[v] + (ROWS + i) * ldc, 1);
   const int32_t* offset = columns.offset;
   const T* const b0 = columns.b[0];
   const T* const b1 = columns.b[V - 1];
