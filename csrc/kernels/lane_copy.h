@@ -30,6 +30,19 @@ struct LanePlaces {
   }
 };
 
+// t[n] = `size` elements of row n; rows beyond `count` stay as they are.
+template <class T>
+FASTNN_INLINE void load_rows(const T* from, int64_t stride, int64_t count, int size, Vec<T> (&t)[lanes<T>]) {
+  if (count == lanes<T> && size == lanes<T>) {
+#pragma GCC unroll 16
+    for (int n = 0; n < lanes<T>; ++n) t[n] = load(from + n * stride);
+  } else {
+#pragma GCC unroll 16
+    for (int n = 0; n < lanes<T>; ++n)
+      if (n < count) t[n] = load_n(from + n * stride, size);
+  }
+}
+
 // copy[(c * channel_size + place[i]) * V * lanes + n] = x[n * image_stride + c * plane + i]; images that aren't there are 0.
 template <class T, int V>
 void copy_lanes(const T* x, int64_t images, int64_t image_stride, int64_t channels, int64_t plane, const int32_t* place,
@@ -39,12 +52,12 @@ void copy_lanes(const T* x, int64_t images, int64_t image_stride, int64_t channe
     for (int64_t i0 = 0; i0 < plane; i0 += L) {
       const int size = int(plane - i0 < L ? plane - i0 : L);
       for (int v = 0; v < V; ++v) {
-        const int64_t count = clamp(images - v * L, 0, L);
         Vec<T> t[L] = {};
-        for (int64_t n = 0; n < count; ++n) t[n] = load_n(x + (v * L + n) * image_stride + i0, size);
+        load_rows(x + v * L * image_stride + i0, image_stride, clamp(images - v * L, 0, L), size, t);
         transpose<T>(t);
-        for (int i = 0; i < size; ++i)
-          if (place[i0 + i] >= 0) store(copy + (place[i0 + i] * V + v) * L, t[i]);
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i)
+          if (i < size && place[i0 + i] >= 0) store(copy + (place[i0 + i] * V + v) * L, t[i]);
       }
     }
 }
