@@ -76,7 +76,16 @@ def conv2d() -> list[Sample]:
         ((32, 4, 8, 7), 16, (3, 2), {"padding": (2, 1), "stride": 2, "groups": 2}),
         ((16, 33, 6, 6), 150, (2, 2), {}),
         ((18, 4, 6, 1), 9, (3, 1), {"padding": (1, 0)}),
-        # Lanes across channels: one vector and two, several images to a piece, several chunks, taps by twos.
+        # Forward with lanes across output channels: a block that isn't full, of one vector and of two; rows in pairs and
+        # cut up; an image in slabs; x read in place, a row in pieces; groups; strides.
+        ((3, 9, 7, 7), 44, (3, 3), {"padding": 1}),
+        ((2, 8, 5, 29), 60, (3, 3), {"padding": (1, 0), "dilation": (1, 2)}),
+        ((1, 64, 40, 50), 33, (3, 3), {"padding": 1}),
+        ((1, 70, 1, 1500), 40, (1, 1), {}),
+        ((2, 96, 9, 9), 128, (3, 3), {"stride": 2, "padding": 1, "groups": 2}),
+        # Neither: few output channels and rows of one position.
+        ((2, 3, 20, 9), 7, (1, 9), {}),
+        # Weight gradient with lanes across channels: one vector and two, several images to a piece, several chunks, taps by twos.
         ((3, 16, 9, 9), 8, (3, 3), {"padding": 1}),
         ((9, 31, 5, 5), 21, (3, 3), {"padding": 1}),
         ((2, 64, 12, 12), 16, (1, 1), {"stride": 2}),
