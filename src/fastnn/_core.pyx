@@ -3,16 +3,24 @@
 
 No logic and no checks but memory safety: an array that is not what the kernel will read is refused.
 """
+cimport cython
 cimport numpy as cnp
+from cpython.float cimport PyFloat_AS_DOUBLE
+from cpython.long cimport PyLong_AsLongLongAndOverflow
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.string cimport memcmp
 from libcpp cimport bool as cbool
 
 cnp.import_array()
 
 include "bindings/memory.pxi"
 include "bindings/settings.pxi"
+include "bindings/plan.pxi"
 include "bindings/activation.pxi"
 include "bindings/add.pxi"
+include "bindings/values.pxi"
 include "bindings/activation_smooth.pxi"
 include "bindings/softmax.pxi"
 include "bindings/optim.pxi"

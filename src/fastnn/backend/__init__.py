@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+from . import plans
+
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
 # Forward functions of the active backend by operation, where they refuse arrays that they cannot read: those of the
@@ -172,6 +174,7 @@ def _set(name: str) -> None:
     _active = _load(name)
     _active_name = name
     guarded.clear()
+    plans.switch(extension() if name == "native" else None)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 

@@ -68,13 +68,14 @@ cdef Softmax pieces_geometry(object g) except *:
         raise ValueError(f"no pieces in {g}")
     return s
 
-def maxout_forward(g, x):
+def maxout_forward(g, x, tuple shape):
+    """Of this shape, which has as many elements as there are positions."""
     cdef Softmax s = pieces_geometry(g)
     cdef int t = floating(x)
-    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
-    cdef object y = new_array(1, &positions, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef object y = new_shaped(shape, t)
+    cdef void* py = writable(y, t, positions)
     with nogil:
         maxout_forward_c(t == F64, s, px, py)
     finish()

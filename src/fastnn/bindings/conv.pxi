@@ -23,31 +23,61 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void conv_weight_path_c "fastnn::call::conv_weight_path"(cbool is_double, ...)
     void conv_backward_bias_c "fastnn::call::conv_backward_bias"(cbool is_double, ...)
 
-def matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, cbool trans_a, cbool trans_b, a, b, c):
-    cdef int t = floating(a)
+def matmul(a, b, bint trans_a=False, bint trans_b=False):
+    return product(a, b, trans_a, trans_b, None)
+
+def matmul_into(a, b, bint trans_a, bint trans_b, c):
+    product(a, b, trans_a, trans_b, c)
+
+cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
+    cdef int t = floating(a), row = cnp.PyArray_NDIM(<cnp.ndarray>a) - 2
+    if row < 0 or row > 1 or cnp.PyArray_NDIM(<cnp.ndarray?>b) != row + 2:
+        raise ValueError("expected two matrices, or two stacks of them")
+    cdef const cnp.npy_intp* da = cnp.PyArray_DIMS(<cnp.ndarray>a)
+    cdef int64_t batch = da[0] if row else 1, m = da[row + trans_a], depth = da[row + (not trans_a)]
+    cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>b)[row + (not trans_b)]
+    cdef cnp.npy_intp shape[3]
+    shape[0], shape[row], shape[row + 1] = batch, m, n
     cdef void* pa = data(a, t, batch * m * depth)
     cdef void* pb = data(b, t, batch * depth * n)
+    if c is None:
+        c = new_array(row + 2, shape, t)
     cdef void* pc = writable(c, t, batch * m * n)
     cdef object packed = workspace(t, batch * m * depth)
     cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
-        matmul_c(t == F64, batch, m, n, depth, trans_a, trans_b, pa, pb, pc, pw)
+        matmul_c(t == F64, batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
     finish()
+    return c
 
-def linear_forward(int64_t m, int64_t n, int64_t k, x, weight, bias, y):
-    cdef int t = floating(x)
+def linear_forward(x, weight, bias):
+    cdef int t = floating(x), last = cnp.PyArray_NDIM(<cnp.ndarray>x) - 1, i
+    cdef cnp.npy_intp shape[32]
+    if last < 0 or last >= 32 or cnp.PyArray_NDIM(<cnp.ndarray?>weight) != 2:
+        raise ValueError("expected x (..., k) and weight (n, k)")
+    cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>weight)[0], k = cnp.PyArray_DIMS(<cnp.ndarray>x)[last], m = 1
+    for i in range(last):
+        shape[i] = cnp.PyArray_DIMS(<cnp.ndarray>x)[i]
+        m *= shape[i]
+    shape[last] = n
     cdef void* px = data(x, t, m * k)
     cdef void* pw = data(weight, t, n * k)
     cdef void* pb = optional(bias, t, n)
-    cdef void* py = writable(y, t, m * n)
+    cdef object y = new_array(last + 1, shape, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, m * k)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         linear_forward_c(t == F64, m, n, k, px, pw, pb, py, pp)
     finish()
+    return y
 
-def linear_backward_bias(int64_t m, int64_t n, dy, dbias):
+def linear_backward_bias(dy, dbias):
+    """The sum of the rows of dy (m, n)."""
     cdef int t = floating(dy)
+    if cnp.PyArray_NDIM(<cnp.ndarray>dy) != 2:
+        raise ValueError("expected dy (m, n)")
+    cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
     cdef void* pdb = writable(dbias, t, n)
     with nogil:
@@ -60,8 +90,34 @@ cdef int axes3(object values, int64_t* to) except -1:
     to[0], to[1], to[2] = values
     return 0
 
+# Reading a geometry takes longer than a small convolution, so what was read is kept.
+cdef enum:
+    GEOMETRIES = 4096
+
+cdef int remember(dict geometries, object g, object known) except -1:
+    if isinstance(g, tuple):  # others could change
+        if len(geometries) >= GEOMETRIES:
+            geometries.clear()
+        geometries[<size_t><void*>g] = known
+    return 0
+
+cdef class _ConvGeometry:
+    cdef object made_from  # kept, so that no other object gets its address
+    cdef Conv conv
+
+cdef dict conv_geometries = {}  # by the address of the tuple: checks give the same one for the same arguments
+
 cdef Conv conv_geometry(object g) except *:
-    """From checks.Conv; a kernel trusts these numbers, so the signs and the output size are looked at again."""
+    """From checks.Conv."""
+    cdef _ConvGeometry known = conv_geometries.get(<size_t><void*>g)
+    if known is None:
+        known = _ConvGeometry.__new__(_ConvGeometry)
+        known.made_from, known.conv = g, read_conv(g)
+        remember(conv_geometries, g, known)
+    return known.conv
+
+cdef Conv read_conv(object g) except *:
+    """A kernel trusts these numbers, so the signs and the output size are looked at again."""
     cdef Conv c
     size, out, kernel, stride, pad, dilation = g[4:]
     c.n, c.c, c.k, c.groups = g[:4]
@@ -87,33 +143,38 @@ def conv_paths(g, cbool is_double):
     conv_weight_path_c(is_double, c, &weight)
     return ("packed", "direct", "lanes", "slabs", "channels")[forward], ("packed", "direct", "channels")[weight]
 
-def conv_forward(g, x, weight, bias, y):
+def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pw = data(weight, t, weights)
     cdef void* pb = optional(bias, t, c.k)
-    cdef void* py = writable(y, t, c.n * c.k * volume(c.out))
+    cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, weights + kPackedSlack)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         conv_forward_c(t == F64, c, px, pw, pb, py, pp)
     finish()
+    return y
 
-def conv_backward_data(g, dy, weight, bias, dx):
-    cdef int t = floating(dy)
+def conv_transpose_forward(g, x, weight, bias):
+    """Also the gradient of the input of the convolution of this geometry: x is its dy then, and there is no bias."""
+    cdef int t = floating(x)
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
-    cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
+    cdef void* px = data(x, t, c.n * c.k * volume(c.out))
     cdef void* pw = data(weight, t, weights)
     cdef void* pb = optional(bias, t, c.c)
-    cdef void* pdx = writable(dx, t, c.n * c.c * volume(c.size))
+    cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, weights + kPackedSlack)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
-        conv_backward_data_c(t == F64, c, pdy, pw, pb, pdx, pp)
+        conv_backward_data_c(t == F64, c, px, pw, pb, py, pp)
     finish()
+    return y
 
 def conv_backward_weight(g, dy, x, dweight):
     cdef int t = floating(dy)
@@ -129,10 +190,16 @@ def conv_backward_weight(g, dy, x, dweight):
         conv_backward_weight_c(t == F64, c, pdy, px, pdw, pwork)
     finish()
 
-def conv_backward_bias(g, dy, dbias):
+def conv_backward_bias(dy, dbias):
+    """The sum of each channel of dy (n, k, ...)."""
     cdef int t = floating(dy)
-    cdef Conv c = conv_geometry(g)
-    cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
+    if cnp.PyArray_NDIM(<cnp.ndarray>dy) < 2:
+        raise ValueError("expected dy (n, k, ...)")
+    cdef Conv c
+    c.n, c.k = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
+    c.out[0], c.out[1] = 1, 1
+    c.out[2] = cnp.PyArray_SIZE(<cnp.ndarray>dy) // (c.n * c.k) if c.n * c.k else 0
+    cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
     cdef void* pdb = writable(dbias, t, c.k)
     with nogil:
         conv_backward_bias_c(t == F64, c, pdy, pdb)

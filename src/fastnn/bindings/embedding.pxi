@@ -4,18 +4,35 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void embedding_forward_c "fastnn::call::embedding_forward"(cbool is_double, ...)
     void embedding_backward_c "fastnn::call::embedding_backward"(cbool is_double, ...)
 
-def embedding_forward(int64_t n, int64_t rows, int64_t width, index, weight, y):
-    cdef int t = floating(weight)
+def embedding_forward(index, weight):
+    cdef int t = floating(weight), last = cnp.PyArray_NDIM(<cnp.ndarray?>index), i
+    cdef cnp.npy_intp shape[32]
+    if last >= 32 or cnp.PyArray_NDIM(<cnp.ndarray>weight) != 2:
+        raise ValueError("expected at most 31 axes of numbers, and weight (rows, width)")
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>index)
+    cdef int64_t rows = cnp.PyArray_DIMS(<cnp.ndarray>weight)[0], width = cnp.PyArray_DIMS(<cnp.ndarray>weight)[1]
+    for i in range(last):
+        shape[i] = cnp.PyArray_DIMS(<cnp.ndarray>index)[i]
+    shape[last] = width
     cdef void* pi = data(index, I64, n)
     cdef void* pw = data(weight, t, rows * width)
-    cdef void* py = writable(y, t, n * width)
+    cdef object y = new_array(last + 1, shape, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     with nogil:
         embedding_forward_c(t == F64, n, rows, width, pi, pw, py)
+    return y
 
-def embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, index, dy, dweight):
-    cdef int t = floating(dy)
+def embedding_backward(dy, index, int64_t rows, int64_t skip):
+    cdef int t = floating(dy), last = cnp.PyArray_NDIM(<cnp.ndarray>dy) - 1
+    if last < 0 or rows < 0:
+        raise ValueError("expected dy (..., width)")
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray?>index), width = cnp.PyArray_DIMS(<cnp.ndarray>dy)[last]
+    cdef cnp.npy_intp shape[2]
+    shape[0], shape[1] = rows, width
     cdef void* pi = data(index, I64, n)
     cdef void* pdy = data(dy, t, n * width)
-    cdef void* pdw = writable(dweight, t, rows * width)
+    cdef object dweight = new_array(2, shape, t)
+    cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
     with nogil:
         embedding_backward_c(t == F64, n, rows, width, skip, pi, pdy, pdw)
+    return dweight

@@ -37,41 +37,44 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
 cdef enum:
     PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
 
-# Where the losses of pairs go: an array, or partial sums that are added in order.
+# Where the losses of pairs go: an array, or partial sums that are added in order and divided.
 cdef class _PairSums:
     cdef object values, work
     cdef void* loss
     cdef double* partial
+    cdef double only
     cdef int64_t blocks
+    cdef int typenum
 
     def __cinit__(self, object x, int t, int64_t n, bint each):
         self.blocks = (n + PAIR_BLOCK - 1) // PAIR_BLOCK
-        self.loss = self.partial = NULL
+        self.typenum = t
+        self.loss, self.partial = NULL, &self.only
         if each:
             self.values = empty_like(x, t)
             self.loss = cnp.PyArray_DATA(<cnp.ndarray>self.values)
-        else:
+        elif self.blocks > 1:
             self.work = workspace(F64, self.blocks)
             self.partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>self.work)
 
-    cdef object result(self):
+    cdef object result(self, object divisor):
         cdef double sum = 0
         cdef int64_t i
         if self.values is not None:
             return self.values
         for i in range(self.blocks):
             sum += self.partial[i]
-        return sum
+        return quotient(sum, divisor, self.typenum)
 
-cdef object pair_loss(PairLoss kernel, object x, object target, double a, bint each):
+cdef object pair_loss(PairLoss kernel, object x, object target, double a, object divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
-    cdef _PairSums sums = _PairSums(x, t, n, each)
+    cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
     with nogil:
         kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
-    return sums.result()
+    return sums.result(divisor)
 
 cdef object pair_loss_backward(PairLossBackward kernel, object dloss, object x, object target, double a):
     cdef int t = floating(x)
@@ -86,53 +89,53 @@ cdef object pair_loss_backward(PairLossBackward kernel, object dloss, object x, 
         kernel(t == F64, n, a, pdy, each, px, pt, pdx)
     return dx
 
-def mse_loss_forward(x, target, bint each):
-    return pair_loss(mse_loss_forward_c, x, target, 0, each)
+def mse_loss_forward(x, target, divisor):
+    return pair_loss(mse_loss_forward_c, x, target, 0, divisor)
 
 def mse_loss_backward(dloss, x, target):
     return pair_loss_backward(mse_loss_backward_c, dloss, x, target, 0)
 
-def l1_loss_forward(x, target, bint each):
-    return pair_loss(l1_loss_forward_c, x, target, 0, each)
+def l1_loss_forward(x, target, divisor):
+    return pair_loss(l1_loss_forward_c, x, target, 0, divisor)
 
 def l1_loss_backward(dloss, x, target):
     return pair_loss_backward(l1_loss_backward_c, dloss, x, target, 0)
 
-def huber_loss_forward(x, target, double delta, bint each):
-    return pair_loss(huber_loss_forward_c, x, target, delta, each)
+def huber_loss_forward(x, target, double delta, divisor):
+    return pair_loss(huber_loss_forward_c, x, target, delta, divisor)
 
 def huber_loss_backward(dloss, x, target, double delta):
     return pair_loss_backward(huber_loss_backward_c, dloss, x, target, delta)
 
-def hinge_loss_forward(x, target, double margin, bint each):
-    return pair_loss(hinge_loss_forward_c, x, target, margin, each)
+def hinge_loss_forward(x, target, double margin, divisor):
+    return pair_loss(hinge_loss_forward_c, x, target, margin, divisor)
 
 def hinge_loss_backward(dloss, x, target, double margin):
     return pair_loss_backward(hinge_loss_backward_c, dloss, x, target, margin)
 
-def kl_div_forward(x, target, bint each):
-    return pair_loss(kl_div_forward_c, x, target, 0, each)
+def kl_div_forward(x, target, divisor):
+    return pair_loss(kl_div_forward_c, x, target, 0, divisor)
 
 def kl_div_backward(dloss, x, target):
     return pair_loss_backward(kl_div_backward_c, dloss, x, target, 0)
 
-def kl_div_log_forward(x, target, bint each):
-    return pair_loss(kl_div_log_forward_c, x, target, 0, each)
+def kl_div_log_forward(x, target, divisor):
+    return pair_loss(kl_div_log_forward_c, x, target, 0, divisor)
 
 def kl_div_log_backward(dloss, x, target):
     return pair_loss_backward(kl_div_log_backward_c, dloss, x, target, 0)
 
-def bce_with_logits_forward(x, target, weight, pos_weight, bint each):
+def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef void* pw = optional(weight, t, n)
     cdef void* pp = optional(pos_weight, t, n)
-    cdef _PairSums sums = _PairSums(x, t, n, each)
+    cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
     with nogil:
         bce_forward_c(t == F64, n, px, pt, pw, pp, sums.loss, sums.partial)
-    return sums.result()
+    return sums.result(divisor)
 
 def bce_with_logits_backward(dloss, x, target, weight, pos_weight):
     cdef int t = floating(x)
@@ -149,7 +152,7 @@ def bce_with_logits_backward(dloss, x, target, weight, pos_weight):
         bce_backward_c(t == F64, n, pdy, each, px, pt, pw, pp, pdx)
     return dx
 
-def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing):
+def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing, divisor=None):
     cdef Softmax s = pieces_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
@@ -163,7 +166,7 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     with nogil:
         soft_cross_entropy_forward_c(t == F64, s, px, pt, pw, label_smoothing, ploss, plse)
     finish()
-    return loss, lse
+    return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse):
     cdef Softmax s = pieces_geometry(g)
@@ -181,7 +184,7 @@ def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_s
     finish()
     return dx
 
-def nll_loss_forward(g, x, target, weight, int64_t ignore_index):
+def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef Softmax s = softmax_geometry(g)
     cdef int t = floating(x)
     cdef cnp.npy_intp positions = s.outer * s.inner
@@ -192,7 +195,7 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index):
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     with nogil:
         nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
-    return loss
+    return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index):
     cdef Softmax s = softmax_geometry(g)
@@ -208,7 +211,7 @@ def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index):
         nll_loss_backward_c(t == F64, s, pdloss, pt, pw, ignore_index, pdx)
     return dx
 
-def multi_margin_loss_forward(x, target, weight, double margin, bint squared):
+def multi_margin_loss_forward(x, target, weight, double margin, bint squared, divisor=None):
     cdef int t = floating(x)
     cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef cnp.npy_intp rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
@@ -220,7 +223,7 @@ def multi_margin_loss_forward(x, target, weight, double margin, bint squared):
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     with nogil:
         multi_margin_loss_forward_c(t == F64, rows, n, px, pt, pw, margin, squared, ploss)
-    return loss
+    return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared):
     cdef int t = floating(x)

@@ -100,13 +100,16 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
 
 def empty(tuple shape, cnp.dtype dtype):
     """Uninitialised array for a kernel to fill."""
+    return new_shaped(shape, dtype.type_num)
+
+cdef object new_shaped(tuple shape, int typenum):
     cdef cnp.npy_intp dims[32]
     cdef int i, ndim = len(shape)
     if ndim > 32:
         raise ValueError(f"{ndim} axes are too many")
     for i in range(ndim):
         dims[i] = shape[i]
-    return new_array(ndim, dims, dtype.type_num)
+    return new_array(ndim, dims, typenum)
 
 cdef object workspace(int typenum, int64_t size):
     """Uninitialised memory that lives as long as the object returned."""

@@ -35,7 +35,7 @@ cdef GroupNorm group_geometry(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return n
 
-def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, y, mean, rstd):
+def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef int64_t size = n.outer * n.channels * n.inner
@@ -44,13 +44,18 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* pb = optional(bias, t, n.channels)
     cdef void* prm = optional_writable(running_mean, t, n.channels)
     cdef void* prv = optional_writable(running_var, t, n.channels)
-    cdef void* py = writable(y, t, size)
-    cdef void* pm = writable(mean, t, n.channels)
-    cdef void* pr = writable(rstd, t, n.channels)
+    cdef cnp.npy_intp channels = n.channels
+    cdef object y = empty_like(x, t)
+    cdef object mean = new_array(1, &channels, t)
+    cdef object rstd = new_array(1, &channels, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
+    cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     with nogil:
         batch_norm_train_forward_c(t == F64, n, px, pw, pb, prm, prv, momentum, eps, py, pm, pr)
+    return y, mean, rstd
 
-def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, y):
+def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef int64_t size = n.outer * n.channels * n.inner
@@ -59,9 +64,11 @@ def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, y):
     cdef void* pv = data(var, t, n.channels)
     cdef void* pw = optional(weight, t, n.channels)
     cdef void* pb = optional(bias, t, n.channels)
-    cdef void* py = writable(y, t, size)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     with nogil:
         batch_norm_eval_forward_c(t == F64, n, px, pm, pv, pw, pb, eps, py)
+    return y
 
 def batch_norm_backward(g, cbool training, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef int t = floating(dy)
@@ -78,17 +85,22 @@ def batch_norm_backward(g, cbool training, dy, x, weight, mean, rstd, dx, dweigh
     with nogil:
         batch_norm_backward_c(t == F64, n, training, pdy, px, pw, pm, pr, pdx, pdw, pdb)
 
-def layer_norm_forward(g, x, weight, bias, double eps, y, mean, rstd):
+def layer_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
     cdef void* pb = optional(bias, t, n.inner)
-    cdef void* py = writable(y, t, n.outer * n.inner)
-    cdef void* pm = writable(mean, t, n.outer)
-    cdef void* pr = writable(rstd, t, n.outer)
+    cdef cnp.npy_intp rows = n.outer
+    cdef object y = empty_like(x, t)
+    cdef object mean = new_array(1, &rows, t)
+    cdef object rstd = new_array(1, &rows, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
+    cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     with nogil:
         layer_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    return y, mean, rstd
 
 def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef int t = floating(dy)
@@ -110,18 +122,24 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     with nogil:
         layer_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
 
-def group_norm_forward(g, x, weight, bias, double eps, y, mean, rstd):
+def group_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
     cdef GroupNorm n = group_geometry(g)
     cdef int64_t size = n.n * n.groups * n.channels * n.inner
     cdef void* px = data(x, t, size)
     cdef void* pw = optional(weight, t, n.groups * n.channels)
     cdef void* pb = optional(bias, t, n.groups * n.channels)
-    cdef void* py = writable(y, t, size)
-    cdef void* pm = writable(mean, t, n.n * n.groups)
-    cdef void* pr = writable(rstd, t, n.n * n.groups)
+    cdef cnp.npy_intp rows[2]
+    rows[0], rows[1] = n.n, n.groups
+    cdef object y = empty_like(x, t)
+    cdef object mean = new_array(2, rows, t)
+    cdef object rstd = new_array(2, rows, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
+    cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     with nogil:
         group_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    return y, mean, rstd
 
 def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef int t = floating(dy)
@@ -140,15 +158,19 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     with nogil:
         group_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
 
-def rms_norm_forward(g, x, weight, double eps, y, rstd):
+def rms_norm_forward(g, x, weight, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
-    cdef void* py = writable(y, t, n.outer * n.inner)
-    cdef void* pr = writable(rstd, t, n.outer)
+    cdef cnp.npy_intp rows = n.outer
+    cdef object y = empty_like(x, t)
+    cdef object rstd = new_array(1, &rows, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
+    cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     with nogil:
         rms_norm_forward_c(t == F64, n, px, pw, eps, py, pr)
+    return y, rstd
 
 def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
     cdef int t = floating(dy)
@@ -166,25 +188,29 @@ def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
     with nogil:
         rms_norm_backward_c(t == F64, n, pdy, px, pw, pr, pdx, pdw, pwork)
 
-def local_response_norm_forward(g, int64_t size, double alpha, double beta, double k, x, y):
+def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, double k):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
-    cdef void* py = writable(y, t, n.outer * n.channels * n.inner)
+    cdef object y = empty_like(x, t)
+    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     if size < 1:
         raise ValueError(f"impossible window {size}")
     with nogil:
         local_response_norm_forward_c(t == F64, n, size, alpha, beta, k, px, py)
     finish()
+    return y
 
-def local_response_norm_backward(g, int64_t size, double alpha, double beta, double k, dy, x, dx):
+def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double beta, double k):
     cdef int t = floating(dy)
     cdef Norm n = norm_geometry(g)
     cdef void* pdy = data(dy, t, n.outer * n.channels * n.inner)
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
-    cdef void* pdx = writable(dx, t, n.outer * n.channels * n.inner)
+    cdef object dx = empty_like(x, t)
+    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     if size < 1:
         raise ValueError(f"impossible window {size}")
     with nogil:
         local_response_norm_backward_c(t == F64, n, size, alpha, beta, k, pdy, px, pdx)
     finish()
+    return dx

@@ -18,6 +18,7 @@ cdef extern from "types.h" namespace "fastnn" nogil:
 cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void max_pool_forward_c "fastnn::call::max_pool_forward"(cbool, Pool, void* x, void* y, void* index)
     void max_pool_backward_c "fastnn::call::max_pool_backward"(cbool, Pool, void* dy, void* index, void* dx)
+    void max_pool_positions_c "fastnn::call::max_pool_positions"(cbool, Pool, void* index, int64_t* positions)
     void avg_pool_forward_c "fastnn::call::avg_pool_forward"(cbool, Pool, cbool include_pad, void* x, void* y)
     void avg_pool_backward_c "fastnn::call::avg_pool_backward"(cbool, Pool, cbool include_pad, void* dy, void* dx)
     void lp_pool_forward_c "fastnn::call::lp_pool_forward"(cbool, Pool, double p, void* x, void* y)
@@ -30,8 +31,23 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void adaptive_max_pool_backward_c "fastnn::call::adaptive_max_pool_backward"(
         cbool, AdaptivePool, void* dy, void* index, void* dx)
 
+cdef class _PoolGeometry:
+    cdef object made_from  # kept, so that no other object gets its address
+    cdef Pool pool
+
+cdef dict pool_geometries = {}  # as conv_geometries
+
 cdef Pool pool_geometry(object g) except *:
-    """From checks.Pool, with what a kernel divides by looked at again."""
+    """From checks.Pool."""
+    cdef _PoolGeometry known = pool_geometries.get(<size_t><void*>g)
+    if known is None:
+        known = _PoolGeometry.__new__(_PoolGeometry)
+        known.made_from, known.pool = g, read_pool(g)
+        remember(pool_geometries, g, known)
+    return known.pool
+
+cdef Pool read_pool(object g) except *:
+    """What a kernel divides by is looked at again."""
     cdef Pool p
     n, c, size, out, kernel, stride, pad, dilation, pad_end = g
     p.n, p.c = n, c
@@ -52,14 +68,17 @@ cdef Pool pool_geometry(object g) except *:
     return p
 
 cdef object image(int64_t n, int64_t c, const int64_t* space, int rank, int typenum):
-    """(n, c, *space) with the last `rank` of the three extents."""
+    """(n, c, *space) with the last `rank` of the three extents, before which there are ones."""
     cdef cnp.npy_intp shape[5]
     cdef int i
     shape[0], shape[1] = n, c
     if rank < 0 or rank > 3:
         raise ValueError(f"expected 1 to 3 spatial axes, got {rank}")
-    for i in range(rank):
-        shape[2 + i] = space[3 - rank + i]
+    for i in range(3):
+        if i >= 3 - rank:
+            shape[i + rank - 1] = space[i]
+        elif space[i] != 1:
+            raise ValueError(f"expected extents of {rank} axes")
     return new_array(2 + rank, shape, typenum)
 
 cdef int spatial_rank(object a) except -1:
@@ -91,6 +110,20 @@ def max_pool_backward(g, dy, index):
     with nogil:
         max_pool_backward_c(t == F64, p, pdy, pi, pdx)
     return dx
+
+def max_pool_positions(g, index):
+    cdef Pool p = pool_geometry(g)
+    cdef void* pi = data(index, index_type(&p), p.n * p.c * volume(p.out))
+    positions = image(p.n, p.c, p.out, spatial_rank(index), I64)
+    cdef int64_t* pp = <int64_t*>cnp.PyArray_DATA(<cnp.ndarray>positions)
+    with nogil:
+        max_pool_positions_c(False, p, pi, pp)
+    return positions
+
+def max_pool_indices(g, x):
+    """The maxima, and where in the image they are."""
+    y, index = max_pool_forward(g, x, True)
+    return y, max_pool_positions(g, index)
 
 def avg_pool_forward(g, x, bint count_include_pad):
     cdef Pool p = pool_geometry(g)
@@ -183,6 +216,11 @@ def adaptive_max_pool_forward(g, x):
     with nogil:
         adaptive_max_pool_forward_c(t == F64, p, px, py, pi)
     return y, index
+
+def adaptive_max_pool_indices(g, x):
+    """The maxima, and where in the image they are, as int64."""
+    y, index = adaptive_max_pool_forward(g, x)
+    return y, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
 
 def adaptive_max_pool_backward(g, dy, index):
     cdef AdaptivePool p = adaptive_geometry(g)

@@ -61,7 +61,7 @@ def log_softmax_forward(g, x):
 def log_softmax_backward(g, dy, y):
     return softmax_like_backward(log_softmax_backward_c, g, dy, y)
 
-def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, double label_smoothing):
+def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, double label_smoothing, divisor=None):
     cdef Softmax s = softmax_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
@@ -75,7 +75,7 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
     with nogil:
         cross_entropy_forward_c(t == F64, s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
     finish()
-    return loss, lse
+    return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def cross_entropy_backward(g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse):
     cdef Softmax s = softmax_geometry(g)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record, self_adjoint
+from ..backend.plans import Plan, planned, register
 from ._elementwise import of_input
 from ._random import key
 
@@ -46,6 +47,10 @@ def prelu(x: Any, weight: Any) -> Any:
     array([[-1., -2.],
            [ 1.,  1.]])
     """
+    return planned["prelu"](x, weight)
+
+
+def _prelu(x: Any, weight: Any) -> Any:
     g, x_, w = checks.prelu("prelu", raw(x), raw(weight))
     ops = backend.current()
 
@@ -62,6 +67,13 @@ def prelu(x: Any, weight: Any) -> Any:
         return np.asarray(moved)
 
     return record("prelu", ops.prelu_forward(g, x_, w), (x, weight), vjp, jvp)
+
+
+def _prelu_plan(*arguments: Any) -> Plan:
+    return Plan("prelu_forward", checks.prelu("prelu", *arguments))
+
+
+register("prelu", _prelu, _prelu_plan)
 
 
 def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
@@ -190,6 +202,10 @@ def maxout(x: Any, k: int, axis: int = 1) -> Any:
     >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
     array([[ 3., -2.]])
     """
+    return planned["maxout"](x, k, axis)
+
+
+def _maxout(x: Any, k: Any, axis: Any) -> Any:
     g, x_, shape = checks.maxout("maxout", raw(x), k, axis)
     ops = backend.current()
 
@@ -201,7 +217,14 @@ def maxout(x: Any, k: int, axis: int = 1) -> Any:
         moved = np.where(first != 0, tangents[0].reshape(g), x_.dtype.type(0))
         return np.asarray(moved.sum(axis=1).reshape(shape))
 
-    return record("maxout", ops.maxout_forward(g, x_).reshape(shape), (x,), vjp, jvp)
+    return record("maxout", ops.maxout_forward(g, x_, shape), (x,), vjp, jvp)
+
+
+def _maxout_plan(*arguments: Any) -> Plan:
+    return Plan("maxout_forward", checks.maxout("maxout", *arguments))
+
+
+register("maxout", _maxout, _maxout_plan)
 
 
 def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:

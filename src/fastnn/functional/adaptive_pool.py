@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 from ._tangents import at
 
@@ -42,6 +44,15 @@ def _adaptive_avg_pool(op: str, rank: int, x: Any, output_size: Any) -> Any:
     return record(op, ops.adaptive_avg_pool_forward(g, x_), (x,), vjp, jvp)
 
 
+def _adaptive_avg_pool_plan(op: str, rank: int, *arguments: Any) -> Plan:
+    return Plan("adaptive_avg_pool_forward", checks.adaptive_pool(op, rank, *arguments))
+
+
+for _rank in (1, 2, 3):
+    _name = f"adaptive_avg_pool{_rank}d"
+    register(_name, partial(_adaptive_avg_pool, _name, _rank), partial(_adaptive_avg_pool_plan, _name, _rank))
+
+
 def _adaptive_avg_pool_backward(op: str, rank: int, dy: Any, x_shape: Any, output_size: Any) -> Array:
     g, dy = checks.adaptive_pool_backward(op, rank, raw(dy), raw(x_shape), output_size)
     return backend.current().adaptive_avg_pool_backward(g, dy)  # type: ignore[no-any-return]
@@ -61,6 +72,18 @@ def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indi
 
     y = record(op, y, (x,), vjp, jvp)
     return (y, index.astype(np.int64)) if return_indices else y
+
+
+def _adaptive_max_pool_plan(op: str, rank: int, x: Any, output_size: Any, return_indices: Any) -> Plan:
+    arguments = checks.adaptive_pool(op, rank, x, output_size)
+    if checks.flag(op, "return_indices", return_indices):
+        return Plan("adaptive_max_pool_indices", arguments)
+    return Plan("adaptive_max_pool_forward", arguments, first=True)
+
+
+for _rank in (1, 2, 3):
+    _name = f"adaptive_max_pool{_rank}d"
+    register(_name, partial(_adaptive_max_pool, _name, _rank), partial(_adaptive_max_pool_plan, _name, _rank))
 
 
 def _adaptive_max_pool_backward(op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any) -> Array:
@@ -184,7 +207,7 @@ def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
     >>> F.adaptive_avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2)
     array([[[2., 4.]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, x, output_size)
+    return planned["adaptive_avg_pool1d"](x, output_size)
 
 
 @sections(_AVG_BACKWARD, 1)
@@ -212,7 +235,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
     >>> F.adaptive_avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 1)
     array([[[[7.5]]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, x, output_size)
+    return planned["adaptive_avg_pool2d"](x, output_size)
 
 
 @sections(_AVG_BACKWARD, 2)
@@ -241,7 +264,7 @@ def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
     >>> F.adaptive_avg_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, None))
     array([[[[[3., 4.]]]]])
     """
-    return _adaptive_avg_pool("adaptive_avg_pool3d", 3, x, output_size)
+    return planned["adaptive_avg_pool3d"](x, output_size)
 
 
 @sections(_AVG_BACKWARD, 3)
@@ -270,7 +293,7 @@ def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) 
     >>> F.adaptive_max_pool1d(np.array([[[1.0, 3.0, 2.0, 5.0]]]), 2, return_indices=True)
     (array([[[3., 5.]]]), array([[[1, 3]]]))
     """
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, x, output_size, return_indices)
+    return planned["adaptive_max_pool1d"](x, output_size, return_indices)
 
 
 @sections(_MAX_BACKWARD, 1)
@@ -298,7 +321,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) 
     >>> F.adaptive_max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), (1, 2))
     array([[[[13., 15.]]]])
     """
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, x, output_size, return_indices)
+    return planned["adaptive_max_pool2d"](x, output_size, return_indices)
 
 
 @sections(_MAX_BACKWARD, 2)
@@ -327,7 +350,7 @@ def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) 
     >>> F.adaptive_max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, 2))
     array([[[[[6., 7.]]]]])
     """
-    return _adaptive_max_pool("adaptive_max_pool3d", 3, x, output_size, return_indices)
+    return planned["adaptive_max_pool3d"](x, output_size, return_indices)
 
 
 @sections(_MAX_BACKWARD, 3)

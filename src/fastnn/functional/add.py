@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._tangents import total
 
 __all__ = ["add"]
@@ -38,7 +39,22 @@ def add(a: Any, b: Any) -> Any:
     >>> F.add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
     array([4., 7.])
     """
-    a_ = checks.array("add", "a", raw(a))
-    b_ = checks.operand("add", "b", raw(b), a_.dtype, a_.shape)
+    return planned["add"](a, b)
+
+
+def _checked(a: Any, b: Any) -> tuple[Any, Any]:
+    a = checks.array("add", "a", a)
+    return a, checks.operand("add", "b", b, a.dtype, a.shape)
+
+
+def _add(a: Any, b: Any) -> Any:
+    a_, b_ = _checked(raw(a), raw(b))
     y = backend.current().add(a_, b_, None)
     return record("add", y, (a, b), lambda dy, needs: (dy, dy), lambda tangents: total(*tangents))
+
+
+def _plan(*arguments: Any) -> Plan:
+    return Plan("add", (*_checked(*arguments), None))
+
+
+register("add", _add, _plan)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 
 __all__ = [
@@ -43,6 +45,17 @@ def _avg_pool(
         return ops.avg_pool_forward(g, tangents[0], include)
 
     return record(op, ops.avg_pool_forward(g, x_, include), (x,), vjp, jvp)
+
+
+def _avg_pool_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan:
+    kernel_size, stride, padding, ceil_mode, include = arguments
+    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
+    return Plan("avg_pool_forward", (g, x, checks.flag(op, "count_include_pad", include)))
+
+
+for _rank in (1, 2, 3):
+    _name = f"avg_pool{_rank}d"
+    register(_name, partial(_avg_pool, _name, _rank), partial(_avg_pool_plan, _name, _rank))
 
 
 def _avg_pool_backward(
@@ -130,7 +143,7 @@ def avg_pool1d(
     >>> F.avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2, padding=1, count_include_pad=False)
     array([[[1., 4.]]])
     """
-    return _avg_pool("avg_pool1d", 1, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool1d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 @sections(_BACKWARD, 1)
@@ -176,7 +189,7 @@ def avg_pool2d(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    return _avg_pool("avg_pool2d", 2, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool2d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 @sections(_BACKWARD, 2)
@@ -222,7 +235,7 @@ def avg_pool3d(
     >>> F.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[6.5, 8.5]]]]])
     """
-    return _avg_pool("avg_pool3d", 3, x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool3d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
 
 
 @sections(_BACKWARD, 3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 from ._tangents import total
 
@@ -36,6 +38,15 @@ def _conv(
         return total(by_x, by_weight, by_bias)
 
     return record(op, y, (x, weight, bias), vjp, jvp)
+
+
+def _plan(op: str, rank: int, *arguments: Any) -> Plan:
+    return Plan("conv_forward", checks.conv(op, rank, *arguments))
+
+
+for _rank in (1, 2, 3):
+    _name = f"conv{_rank}d"
+    register(_name, partial(_conv, _name, _rank), partial(_plan, _name, _rank))
 
 
 def _conv_backward(
@@ -114,7 +125,7 @@ def conv1d(
     >>> F.conv1d(np.array([[[1.0, 2.0, 4.0]]]), np.array([[[-1.0, 1.0]]]), padding="full")
     array([[[ 1.,  1.,  2., -4.]]])
     """
-    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups)
+    return planned["conv1d"](x, weight, bias, stride, padding, dilation, groups)
 
 
 @sections(_BACKWARD, 1)
@@ -154,7 +165,7 @@ def conv2d(
     >>> F.conv2d(x, np.ones((1, 1, 3, 3)), stride=2, padding="same").shape
     (1, 1, 2, 2)
     """
-    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups)
+    return planned["conv2d"](x, weight, bias, stride, padding, dilation, groups)
 
 
 @sections(_BACKWARD, 2)
@@ -191,7 +202,7 @@ def conv3d(
     array([[[[[4., 8., 8., 4.],
               [4., 8., 8., 4.]]]]])
     """
-    return _conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups)
+    return planned["conv3d"](x, weight, bias, stride, padding, dilation, groups)
 
 
 @sections(_BACKWARD, 3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 from ._tangents import total
 
@@ -40,6 +42,15 @@ def _conv_transpose(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometr
         return total(by_x, by_weight, by_bias)
 
     return record(op, y, (x, weight, bias), vjp, jvp)
+
+
+def _plan(op: str, rank: int, *arguments: Any) -> Plan:
+    return Plan("conv_transpose_forward", checks.conv_transpose(op, rank, *arguments))
+
+
+for _rank in (1, 2, 3):
+    _name = f"conv_transpose{_rank}d"
+    register(_name, partial(_conv_transpose, _name, _rank), partial(_plan, _name, _rank))
 
 
 def _conv_transpose_backward(op: str, rank: int, dy: Any, x: Any, weight: Any, *geometry: Any) -> Gradients:
@@ -128,9 +139,7 @@ def conv_transpose1d(
     >>> F.conv_transpose1d(np.array([[[1.0, 10.0, 100.0]]]), np.array([[[1.0, 2.0, 3.0]]]), stride=2)
     array([[[  1.,   2.,  13.,  20., 130., 200., 300.]]])
     """
-    return _conv_transpose(
-        "conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )  # fmt: skip
+    return planned["conv_transpose1d"](x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @sections(_BACKWARD, 1)
@@ -188,9 +197,7 @@ def conv_transpose2d(
     >>> F.conv_transpose2d(np.ones((2, 3, 7, 7)), np.ones((3, 4, 3, 3)), None, 2, 1, output_padding=1).shape
     (2, 4, 14, 14)
     """
-    return _conv_transpose(
-        "conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )  # fmt: skip
+    return planned["conv_transpose2d"](x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @sections(_BACKWARD, 2)
@@ -242,9 +249,7 @@ def conv_transpose3d(
     array([[[[[1., 1., 2., 2.],
               [1., 1., 2., 2.]]]]])
     """
-    return _conv_transpose(
-        "conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation
-    )  # fmt: skip
+    return planned["conv_transpose3d"](x, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 @sections(_BACKWARD, 3)

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 
 __all__ = ["embedding", "embedding_backward"]
 
@@ -47,6 +48,10 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[[4., 5.],
             [0., 1.]]])
     """
+    return planned["embedding"](index, weight, padding_idx)
+
+
+def _embedding(index: Any, weight: Any, padding_idx: Any) -> Any:
     flat, shape, weight_, skip = checks.embedding("embedding", raw(index), raw(weight), padding_idx)
     rows, width = weight_.shape
     ops = backend.current()
@@ -64,6 +69,14 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
 
     y = ops.embedding_forward(flat, weight_).reshape(*shape, width)
     return record("embedding", y, (weight,), vjp, jvp)
+
+
+def _embedding_plan(index: Any, weight: Any, padding_idx: Any) -> Plan:
+    flat, _, weight, _ = checks.embedding("embedding", index, weight, padding_idx)
+    return Plan("embedding_forward", (flat, weight), guard=("numbers_below", flat, len(weight)))
+
+
+register("embedding", _embedding, _embedding_plan)
 
 
 def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul"]
@@ -47,6 +48,10 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
+    return planned["linear"](x, weight, bias)
+
+
+def _linear(x: Any, weight: Any, bias: Any) -> Any:
     x_, w_, b_ = checks.linear("linear", raw(x), raw(weight), raw(bias))
     ops = backend.current()
     x2 = x_.reshape(-1, x_.shape[-1])
@@ -63,7 +68,14 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
         by_weight = None if tw is None else ops.linear_forward(x2, tw, None)
         return np.broadcast_to(total(by_x, by_weight, tb), (x2.shape[0], w_.shape[0])).reshape(shape)
 
-    return record("linear", ops.linear_forward(x2, w_, b_).reshape(shape), (x, weight, bias), vjp, jvp)
+    return record("linear", ops.linear_forward(x_, w_, b_), (x, weight, bias), vjp, jvp)
+
+
+def _linear_plan(*arguments: Any) -> Plan:
+    return Plan("linear_forward", checks.linear("linear", *arguments))
+
+
+register("linear", _linear, _linear_plan)
 
 
 def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
@@ -134,6 +146,10 @@ def matmul(a: Any, b: Any) -> Any:
     >>> F.matmul(np.ones((5, 1, 2, 3)), np.ones((4, 3, 2))).shape
     (5, 4, 2, 2)
     """
+    return planned["matmul"](a, b)
+
+
+def _matmul(a: Any, b: Any) -> Any:
     a_, b_ = checks.matmul("matmul", raw(a), raw(b))
     ops = backend.current()
     am, bm = a_[None] if a_.ndim == 1 else a_, b_[:, None] if b_.ndim == 1 else b_
@@ -159,6 +175,15 @@ def matmul(a: Any, b: Any) -> Any:
         return total(None if ta is None else matmul(ta, b_), None if tb is None else matmul(a_, tb))
 
     return record("matmul", y, (a, b), vjp, jvp)
+
+
+def _matmul_plan(*arguments: Any) -> Plan | None:
+    a, b = checks.matmul("matmul", *arguments)
+    matrices = a.ndim == b.ndim and (a.ndim == 2 or (a.ndim == 3 and len(a) == len(b)))
+    return Plan("matmul", (a, b)) if matrices else None
+
+
+register("matmul", _matmul, _matmul_plan)
 
 
 def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:

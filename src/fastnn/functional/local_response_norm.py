@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
@@ -58,6 +59,10 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
             [0.2       ],
             [0.11538462]]])
     """
+    return planned["local_response_norm"](x, size, alpha, beta, k)
+
+
+def _local_response_norm(x: Any, size: Any, alpha: Any, beta: Any, k: Any) -> Any:
     arguments: list[Any]
     g, x_, *arguments = checks.local_response_norm("local_response_norm", raw(x), size, alpha, beta, k)
     ops = backend.current()
@@ -69,6 +74,13 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
         return of_local_response_norm(g, tangents[0], x_, *arguments)
 
     return record("local_response_norm", ops.local_response_norm_forward(g, x_, *arguments), (x,), vjp, jvp)
+
+
+def _plan(*arguments: Any) -> Plan:
+    return Plan("local_response_norm_forward", checks.local_response_norm("local_response_norm", *arguments))
+
+
+register("local_response_norm", _local_response_norm, _plan)
 
 
 def local_response_norm_backward(

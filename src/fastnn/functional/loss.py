@@ -9,6 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ..checks import CrossEntropy
 
 __all__ = ["cross_entropy", "cross_entropy_backward", "multi_margin_loss", "nll_loss"]
@@ -65,38 +66,75 @@ def cross_entropy(
     >>> F.cross_entropy(np.array([[0.0, 0.0], [1e4, -1e4]]), np.array([0, 1]), reduction="none").round(2)
     array([6.9e-01, 2.0e+04])
     """
+    return planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing)
+
+
+def _cross_entropy(
+    logits: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any, label_smoothing: Any
+) -> Any:
     c = checks.cross_entropy(
         "cross_entropy", raw(logits), raw(target), raw(weight), ignore_index, reduction, label_smoothing
     )
     ops = backend.current()
-    loss, lse = _forward(ops, c)
     total = _total(c)
+    value, lse = _forward(ops, c, None if c.reduction == "none" else total)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (_gradient(ops, c, dy, total, lse),)
 
     def jvp(tangents: Any) -> Array:
         # logits is the only input: its gradients for every position on its own, times the tangent.
-        each = _gradient(ops, c, np.ones(loss.shape, c.logits.dtype), total, lse)
+        each = _gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse)
         moved = (each * tangents[0]).sum(axis=1)
         return np.asarray(moved if reduction == "none" else moved.sum())
 
-    return record("cross_entropy", _reduced(c, loss, total), (logits,), vjp, jvp)
+    return record("cross_entropy", _shaped(c, value), (logits,), vjp, jvp)
 
 
-def _forward(ops: ModuleType, c: CrossEntropy) -> tuple[Array, Array]:
-    """The losses and the logarithms of the sums, both flat."""
+def _cross_entropy_plan(*arguments: Any) -> Plan | None:
+    c = checks.cross_entropy("cross_entropy", *arguments)
+    if not c.soft:
+        return _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), first=True)
+    clean = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
+    plan = Plan("soft_cross_entropy_forward", clean, ("values_within", c.target, 0.0, 1.0), first=True)
+    return plan if _flat(c) else None
+
+
+register("cross_entropy", _cross_entropy, _cross_entropy_plan)
+
+
+def _class_plan(c: CrossEntropy, binding: str, more: tuple[Any, ...], first: bool) -> Plan | None:
+    """Of a loss of class numbers; where some are ignored or weighted, what the sum is divided by depends on them."""
+    if not _flat(c) or c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
+        return None
+    divisor = float(c.target.size) if c.reduction == "mean" else _divisor(c)
+    arguments = (c.geometry, c.logits, c.target, None, c.ignore_index, *more, divisor)
+    return Plan(binding, arguments, ("numbers_below", c.target, c.geometry.n), first)
+
+
+def _flat(c: CrossEntropy) -> bool:
+    """Whether losses in a row are of the shape of the result."""
+    return c.reduction != "none" or c.logits.ndim == 2
+
+
+def _forward(ops: ModuleType, c: CrossEntropy, divisor: float | None) -> tuple[Array, Array]:
+    """The losses, flat, or their sum by a divisor; and the logarithms of the sums, flat."""
     if c.soft:
         return ops.soft_cross_entropy_forward(  # type: ignore[no-any-return]
-            c.geometry, c.logits, c.target, c.weight, c.label_smoothing
+            c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor
         )
     return ops.cross_entropy_forward(  # type: ignore[no-any-return]
-        c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing
+        c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, divisor
     )
 
 
+def _divisor(c: CrossEntropy) -> float | None:
+    """What the sum of the losses is divided by; None where there is no sum."""
+    return None if c.reduction == "none" else _total(c)
+
+
 def _total(c: CrossEntropy) -> float:
-    """What the sum of the losses is divided by."""
+    """What each loss is divided by."""
     if c.reduction != "mean":
         return 1.0
     if c.soft:
@@ -126,11 +164,8 @@ def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse:
     )
 
 
-def _reduced(c: CrossEntropy, loss: Array, total: float) -> Array:
-    if c.reduction == "none":
-        return loss.reshape(c.logits.shape[:1] + c.logits.shape[2:])
-    with np.errstate(all="ignore"):
-        return np.asarray(loss.sum(dtype=np.float64) / total, c.logits.dtype)
+def _shaped(c: CrossEntropy, value: Array) -> Array:
+    return value.reshape(c.logits.shape[:1] + c.logits.shape[2:]) if c.reduction == "none" else value
 
 
 def cross_entropy_backward(
@@ -174,7 +209,7 @@ def cross_entropy_backward(
     dtype = c.logits.dtype
     dloss = np.ones(shape, dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), dtype, shape)
     ops = backend.current()
-    _, lse = _forward(ops, c)
+    _, lse = _forward(ops, c, None)
     return _gradient(ops, c, dloss, _total(c), lse)
 
 
@@ -215,10 +250,15 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
     array([0.5 , 0.25])
     """
+    return planned["nll_loss"](x, target, weight, ignore_index, reduction)
+
+
+def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
     c = checks.nll_loss("nll_loss", raw(x), raw(target), raw(weight), ignore_index, reduction)
     ops = backend.current()
-    loss = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index)
     total = _total(c)
+    divisor = None if c.reduction == "none" else total
+    value = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, divisor)
 
     def slope(dloss: Array) -> Array:
         share = _shares(c, dloss, total)
@@ -226,7 +266,14 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
             c.geometry, share, c.logits, c.target, c.weight, c.ignore_index
         )
 
-    return record("nll_loss", _reduced(c, loss, total), (x,), *_maps(c.logits, reduction, slope))
+    return record("nll_loss", _shaped(c, value), (x,), *_maps(c.logits, reduction, slope))
+
+
+def _nll_loss_plan(*arguments: Any) -> Plan | None:
+    return _class_plan(checks.nll_loss("nll_loss", *arguments), "nll_loss_forward", (), first=False)
+
+
+register("nll_loss", _nll_loss, _nll_loss_plan)
 
 
 def multi_margin_loss(
@@ -270,21 +317,38 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
     array(0.5)
     """
+    return planned["multi_margin_loss"](x, target, p, margin, weight, reduction)
+
+
+def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:
     op = "multi_margin_loss"
     x_, t, w, m, squared, reduction = checks.multi_margin_loss(
         op, raw(x), raw(target), p, margin, raw(weight), reduction
     )
     ops = backend.current()
-    loss = ops.multi_margin_loss_forward(x_, t, w, m, squared)
-    total = np.float64(t.size if reduction == "mean" else 1)
-    with np.errstate(all="ignore"):
-        value = loss if reduction == "none" else np.asarray(loss.sum(dtype=np.float64) / total, x_.dtype)
+    divisor = _rows_divisor(reduction, len(x_))
+    value = ops.multi_margin_loss_forward(x_, t, w, m, squared, divisor)
 
     def slope(dloss: Array) -> Array:
-        share = np.ascontiguousarray(np.broadcast_to((dloss / total).reshape(-1), t.shape), x_.dtype)
+        with np.errstate(all="ignore"):
+            each = dloss / np.float64(divisor or 1)
+        share = np.ascontiguousarray(np.broadcast_to(each.reshape(-1), t.shape), x_.dtype)
         return ops.multi_margin_loss_backward(share, x_, t, w, m, squared)  # type: ignore[no-any-return]
 
     return record(op, value, (x,), *_maps(x_, reduction, slope))
+
+
+def _rows_divisor(reduction: str, rows: int) -> float | None:
+    return None if reduction == "none" else float(rows) if reduction == "mean" else 1.0
+
+
+def _multi_margin_loss_plan(*arguments: Any) -> Plan:
+    x, target, *more, reduction = checks.multi_margin_loss("multi_margin_loss", *arguments)
+    guard = ("numbers_below", target, x.shape[1])
+    return Plan("multi_margin_loss_forward", (x, target, *more, _rows_divisor(reduction, len(x))), guard)
+
+
+register("multi_margin_loss", _multi_margin_loss, _multi_margin_loss_plan)
 
 
 def _maps(x: Array, reduction: str, slope: Any) -> tuple[Any, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 from ._tangents import of_lp_pool
 
@@ -38,6 +40,18 @@ def _lp_pool(
         return of_lp_pool(g, tangents[0], x_, y, p)
 
     return record(op, y, (x,), vjp, jvp)
+
+
+def _lp_pool_plan(
+    op: str, rank: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: Any, padding: Any
+) -> Plan:
+    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
+    return Plan("lp_pool_forward", (g, x, checks.real(op, "norm_type", norm_type, 0.0, open_low=True)))
+
+
+for _rank in (1, 2, 3):
+    _name = f"lp_pool{_rank}d"
+    register(_name, partial(_lp_pool, _name, _rank), partial(_lp_pool_plan, _name, _rank))
 
 
 def _lp_pool_backward(
@@ -119,7 +133,7 @@ def lp_pool1d(
     >>> F.lp_pool1d(np.array([[[3.0, -4.0, 0.0, 1.0]]]), 2, 2)
     array([[[5., 1.]]])
     """
-    return _lp_pool("lp_pool1d", 1, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool1d"](x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
 @sections(_BACKWARD, 1)
@@ -158,7 +172,7 @@ def lp_pool2d(
     >>> F.lp_pool2d(np.array([[[[3.0, 0.0], [0.0, -4.0]]]]), 2, 2)
     array([[[[5.]]]])
     """
-    return _lp_pool("lp_pool2d", 2, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool2d"](x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
 @sections(_BACKWARD, 2)
@@ -198,7 +212,7 @@ def lp_pool3d(
     >>> F.lp_pool3d(np.array([[[[[3.0, 0.0], [0.0, -4.0]]]]]), 2, (1, 2, 2))
     array([[[[[5.]]]]])
     """
-    return _lp_pool("lp_pool3d", 3, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool3d"](x, norm_type, kernel_size, stride, ceil_mode, padding)
 
 
 @sections(_BACKWARD, 3)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
+from ..backend.plans import Plan, planned, register
 from ._spatial import sections
 from ._tangents import at
 
@@ -45,10 +47,23 @@ def _max_pool(
 
     def jvp(tangents: Any) -> Array:
         taps = ops.max_pool_forward(g, x_, True)[1] if index is None else index
-        return at(tangents[0], checks.pool_positions(g, taps))
+        return at(tangents[0], ops.max_pool_positions(g, taps))
 
     y = record(op, y, (x,), vjp, jvp)
-    return (y, checks.pool_positions(g, index)) if return_indices else y
+    return (y, ops.max_pool_positions(g, index)) if return_indices else y
+
+
+def _max_pool_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan:
+    *windows, return_indices = arguments
+    g, x = checks.pool(op, rank, x, *windows)
+    if checks.flag(op, "return_indices", return_indices):
+        return Plan("max_pool_indices", (g, x))
+    return Plan("max_pool_forward", (g, x, False), first=True)
+
+
+for _rank in (1, 2, 3):
+    _name = f"max_pool{_rank}d"
+    register(_name, partial(_max_pool, _name, _rank), partial(_max_pool_plan, _name, _rank))
 
 
 def _max_pool_backward(
@@ -154,7 +169,7 @@ def max_pool1d(
     >>> F.max_pool1d(np.array([[[1.0, 3.0, 2.0, 5.0, 4.0]]]), 2, ceil_mode=True)
     array([[[3., 5., 4.]]])
     """
-    return _max_pool("max_pool1d", 1, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return planned["max_pool1d"](x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @sections(_BACKWARD, 1)
@@ -207,7 +222,7 @@ def max_pool2d(
     array([[[[ 5,  7],
              [13, 15]]]])
     """
-    return _max_pool("max_pool2d", 2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return planned["max_pool2d"](x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @sections(_BACKWARD, 2)
@@ -255,7 +270,7 @@ def max_pool3d(
     >>> F.max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[13., 15.]]]]])
     """
-    return _max_pool("max_pool3d", 3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+    return planned["max_pool3d"](x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 @sections(_BACKWARD, 3)

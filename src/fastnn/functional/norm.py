@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._tangents import of_affine
 
 __all__ = [
@@ -95,6 +96,12 @@ def batch_norm(
     >>> mean, var
     (array([0.5]), array([1.25]))
     """
+    return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def _batch_norm(
+    x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: Any, momentum: Any, eps: Any
+) -> Any:
     g, x_, rmean, rvar, w_, b_, training, momentum, eps = checks.batch_norm(
         "batch_norm", raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps
     )
@@ -126,6 +133,16 @@ def batch_norm(
         return np.broadcast_to(of_affine(_spread(tangents, x_), normalised, xhat, _column(w_, x_)), y.shape)
 
     return record("batch_norm", y, (x, weight, bias), vjp, jvp)
+
+
+def _batch_norm_plan(*arguments: Any) -> Plan:
+    g, x, mean, var, weight, bias, training, momentum, eps = checks.batch_norm("batch_norm", *arguments)
+    if training:
+        return Plan("batch_norm_train_forward", (g, x, weight, bias, mean, var, momentum, eps), first=True)
+    return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps))
+
+
+register("batch_norm", _batch_norm, _batch_norm_plan)
 
 
 def batch_norm_backward(
@@ -204,6 +221,10 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
     array([[-1.,  1.],
            [ 1., -1.]])
     """
+    return planned["layer_norm"](x, normalized_shape, weight, bias, eps)
+
+
+def _layer_norm(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Any:
     g, x_, w_, b_, eps = checks.layer_norm("layer_norm", raw(x), normalized_shape, raw(weight), raw(bias), eps)
     ops = backend.current()
     y, mean, rstd = ops.layer_norm_forward(g, x_, w_, b_, eps)
@@ -224,6 +245,13 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
         return np.broadcast_to(of_affine(tangents, normalised, xhat, w), y.shape)
 
     return record("layer_norm", y, (x, weight, bias), vjp, jvp)
+
+
+def _layer_norm_plan(*arguments: Any) -> Plan:
+    return Plan("layer_norm_forward", checks.layer_norm("layer_norm", *arguments), first=True)
+
+
+register("layer_norm", _layer_norm, _layer_norm_plan)
 
 
 def _axes(normalized_shape: Any) -> int:
@@ -279,7 +307,15 @@ def layer_norm_backward(
     return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
 
 
-def _group_norm(op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: float) -> Any:
+def _group_norm(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Any:
+    return _grouped("group_norm", x, checks.integer("group_norm", "num_groups", num_groups), weight, bias, eps)
+
+
+def _instance_norm(x: Any, *arguments: Any) -> Any:
+    return _grouped("instance_norm", x, None, *arguments)
+
+
+def _grouped(op: str, x: Any, num_groups: int | None, weight: Any, bias: Any, eps: Any) -> Any:
     g, x_, w_, b_, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), raw(bias), eps)
     ops = backend.current()
     y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
@@ -297,6 +333,19 @@ def _group_norm(op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: f
         return np.broadcast_to(of_affine(_spread(tangents, x_), normalised, xhat, _column(w_, x_)), y.shape)
 
     return record(op, y, (x, weight, bias), vjp, jvp)
+
+
+def _group_norm_plan(x: Any, num_groups: Any, *arguments: Any) -> Plan:
+    groups = checks.integer("group_norm", "num_groups", num_groups)
+    return Plan("group_norm_forward", checks.group_norm("group_norm", x, groups, *arguments), first=True)
+
+
+def _instance_norm_plan(x: Any, *arguments: Any) -> Plan:
+    return Plan("group_norm_forward", checks.group_norm("instance_norm", x, None, *arguments), first=True)
+
+
+register("group_norm", _group_norm, _group_norm_plan)
+register("instance_norm", _instance_norm, _instance_norm_plan)
 
 
 def _group_norm_backward(
@@ -343,7 +392,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     >>> F.group_norm(np.array([[1.0, 3.0, 5.0, -5.0]]), 2, eps=0.0)
     array([[-1.,  1.,  1., -1.]])
     """
-    return _group_norm("group_norm", x, checks.integer("group_norm", "num_groups", num_groups), weight, bias, eps)
+    return planned["group_norm"](x, num_groups, weight, bias, eps)
 
 
 def group_norm_backward(
@@ -413,7 +462,7 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
     array([[[-1.,  1.],
             [ 1., -1.]]])
     """
-    return _group_norm("instance_norm", x, None, weight, bias, eps)
+    return planned["instance_norm"](x, weight, bias, eps)
 
 
 def instance_norm_backward(

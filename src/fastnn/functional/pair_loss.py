@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _docs, backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -23,7 +26,10 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-def _divisor(reduction: str, x: Array) -> float:
+def _divisor(reduction: str, x: Array) -> float | None:
+    """What the sum of the losses is divided by; None where there is no sum."""
+    if reduction == "none":
+        return None
     if reduction == "batchmean":
         return float(x.shape[0])
     return float(x.size) if reduction == "mean" else 1.0
@@ -31,22 +37,29 @@ def _divisor(reduction: str, x: Array) -> float:
 
 def _share(dloss: Array, reduction: str, x: Array) -> Array:
     """What each element's derivative is multiplied by: one number per element, or one for all."""
-    if reduction == "none":
+    divisor = _divisor(reduction, x)
+    if divisor is None:
         return dloss
     with np.errstate(all="ignore"):
-        return np.asarray(dloss / np.float64(_divisor(reduction, x)), x.dtype).reshape(1)
+        return np.asarray(dloss / np.float64(divisor), x.dtype).reshape(1)
 
 
-def _pair_loss(
-    op: str, kernel: str, x: Any, target: Any, x_: Array, target_: Array, parameters: tuple[Any, ...], reduction: str
-) -> Any:
-    """Compute and record. Where ``target`` is not None it has the gradient of x with the other sign."""
+class _Checked(NamedTuple):
+    """The arguments of a loss, clean, and what its target must be besides: a predicate of the bindings."""
+
+    kernel: str
+    x: Array
+    target: Array
+    parameters: tuple[Any, ...]
+    reduction: str
+    values: tuple[Any, ...] = ()
+
+
+def _computed(op: str, check: Callable[..., _Checked], both: bool, x: Any, target: Any, *arguments: Any) -> Any:
+    """Check, compute and record; ``both`` says that target has the gradient of x with the other sign."""
+    kernel, x_, target_, parameters, reduction, _ = check(raw(x), raw(target), *map(raw, arguments))
     ops = backend.current()
-    each = reduction == "none"
-    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, each)
-    if not each:
-        with np.errstate(all="ignore"):
-            value = np.asarray(np.float64(value) / _divisor(reduction, x_), x_.dtype)
+    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, _divisor(reduction, x_))
 
     def slope(dloss: Array) -> Array:
         share = _share(dloss, reduction, x_)
@@ -54,16 +67,27 @@ def _pair_loss(
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         dx = slope(dy)
-        return (dx, -dx if needs[1] else None) if target is not None else (dx,)
+        return (dx, -dx if needs[1] else None) if both else (dx,)
 
     def jvp(tangents: Any) -> Array:
         dx = tangents[0] if tangents[0] is not None else np.zeros_like(x_)
-        if target is not None and tangents[1] is not None:
+        if both and tangents[1] is not None:
             dx = dx - tangents[1]
+        each = reduction == "none"
         moved = slope(np.ones(x_.shape if each else (), x_.dtype)) * dx
         return np.asarray(moved if each else moved.sum())
 
-    return record(op, value, (x,) if target is None else (x, target), vjp, jvp)
+    return record(op, value, (x, target) if both else (x,), vjp, jvp)
+
+
+def _plan(check: Callable[..., _Checked], *arguments: Any) -> Plan:
+    kernel, x, target, parameters, reduction, values = check(*arguments)
+    guard = (values[0], target, *values[1:]) if values else None
+    return Plan(kernel + "_forward", (x, target, *parameters, _divisor(reduction, x)), guard)
+
+
+def _register(name: str, check: Callable[..., _Checked], both: bool = False) -> None:
+    register(name, partial(_computed, name, check, both), partial(_plan, check))
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -102,8 +126,15 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    x_, target_ = checks.pair("mse_loss", raw(x), raw(target))
-    return _pair_loss("mse_loss", "mse_loss", x, target, x_, target_, (), checks.reduction_of("mse_loss", reduction))
+    return planned["mse_loss"](x, target, reduction)
+
+
+def _difference(op: str, x: Any, target: Any, reduction: Any) -> _Checked:
+    return _Checked(op, *checks.pair(op, x, target), (), checks.reduction_of(op, reduction))
+
+
+_register("mse_loss", partial(_difference, "mse_loss"), both=True)
+_register("l1_loss", partial(_difference, "l1_loss"), both=True)
 
 
 def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
@@ -156,8 +187,7 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    x_, target_ = checks.pair("l1_loss", raw(x), raw(target))
-    return _pair_loss("l1_loss", "l1_loss", x, target, x_, target_, (), checks.reduction_of("l1_loss", reduction))
+    return planned["l1_loss"](x, target, reduction)
 
 
 @_docs.sections(
@@ -177,11 +207,17 @@ def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean")
     >>> F.huber_loss(np.array([1.0, 4.0]), np.array([2.0, 0.0]), reduction="none")
     array([0.5, 3.5])
     """
-    x_, target_ = checks.pair("huber_loss", raw(x), raw(target))
-    d = checks.real("huber_loss", "delta", delta, 0.0, open_low=True)
-    return _pair_loss(
-        "huber_loss", "huber_loss", x, target, x_, target_, (d,), checks.reduction_of("huber_loss", reduction)
-    )
+    return planned["huber_loss"](x, target, delta, reduction)
+
+
+def _huber_loss(x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
+    op = "huber_loss"
+    arrays = checks.pair(op, x, target)
+    parameters = (checks.real(op, "delta", delta, 0.0, open_low=True),)
+    return _Checked(op, *arrays, parameters, checks.reduction_of(op, reduction))
+
+
+_register("huber_loss", _huber_loss, both=True)
 
 
 def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -219,11 +255,18 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     >>> F.hinge_loss(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="none")
     array([0.75, 0.  ])
     """
-    x_, target_ = checks.pair("hinge_loss", raw(x), raw(target))
-    checks.signs("hinge_loss", "target", target_)
-    m = checks.real("hinge_loss", "margin", margin)
-    reduction = checks.reduction_of("hinge_loss", reduction)
-    return _pair_loss("hinge_loss", "hinge_loss", x, None, x_, target_, (m,), reduction)
+    return planned["hinge_loss"](x, target, margin, reduction)
+
+
+def _hinge_loss(x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
+    op = "hinge_loss"
+    x, target = checks.pair(op, x, target)
+    checks.signs(op, "target", target)
+    parameters = (checks.real(op, "margin", margin),)
+    return _Checked(op, x, target, parameters, checks.reduction_of(op, reduction), ("values_are_signs",))
+
+
+_register("hinge_loss", _hinge_loss)
 
 
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -262,13 +305,25 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     >>> F.kl_div(np.log(q), p, "sum").round(4)
     np.float64(0.1438)
     """
-    x_, target_ = checks.pair("kl_div", raw(x), raw(target))
-    logarithms = checks.flag("kl_div", "log_target", log_target)
+    return planned["kl_div"](x, target, reduction, log_target)
+
+
+_UNIT = ("values_within", 0.0, 1.0)
+
+
+def _kl_div(x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
+    op = "kl_div"
+    x, target = checks.pair(op, x, target)
+    logarithms = checks.flag(op, "log_target", log_target)
     if not logarithms:
-        checks.within_unit("kl_div", "target", target_)
-    reduction = checks.reduction_of("kl_div", reduction, *(("batchmean",) if x_.ndim else ()))
-    kernel = "kl_div_log" if logarithms else "kl_div"
-    return _pair_loss("kl_div", kernel, x, None, x_, target_, (), reduction)
+        checks.within_unit(op, "target", target)
+    reduction = checks.reduction_of(op, reduction, *(("batchmean",) if x.ndim else ()))
+    if logarithms:
+        return _Checked("kl_div_log", x, target, (), reduction)
+    return _Checked("kl_div", x, target, (), reduction, _UNIT)
+
+
+_register("kl_div", _kl_div)
 
 
 def binary_cross_entropy_with_logits(
@@ -308,10 +363,16 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(np.array([0.0, -1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([0.6931, 0.    ])
     """
+    return planned["binary_cross_entropy_with_logits"](x, target, weight, reduction, pos_weight)
+
+
+def _binary_loss(x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:
     op = "binary_cross_entropy_with_logits"
-    x_, target_, w, p = _binary(op, x, target, weight, pos_weight)
-    reduction = checks.reduction_of(op, reduction)
-    return _pair_loss(op, "bce_with_logits", x, None, x_, target_, (w, p), reduction)
+    x, target, *weights = _binary(op, x, target, weight, pos_weight)
+    return _Checked("bce_with_logits", x, target, tuple(weights), checks.reduction_of(op, reduction), _UNIT)
+
+
+_register("binary_cross_entropy_with_logits", _binary_loss)
 
 
 def _binary(op: str, x: Any, target: Any, weight: Any, pos_weight: Any) -> tuple[Array, Array, Any, Any]:

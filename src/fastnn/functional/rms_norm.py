@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..backend.plans import Plan, planned, register
 from ._tangents import of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
@@ -54,6 +55,10 @@ def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | Non
     array([[  1.,  14.],
            [ -5., -10.]])
     """
+    return planned["rms_norm"](x, normalized_shape, weight, eps)
+
+
+def _rms_norm(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
     g, x_, w_, eps_ = checks.rms_norm("rms_norm", raw(x), normalized_shape, raw(weight), eps)
     ops = backend.current()
     y, rstd = ops.rms_norm_forward(g, x_, w_, eps_)
@@ -73,6 +78,13 @@ def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | Non
         return of_affine((*tangents, None), normalised, xhat, w)
 
     return record("rms_norm", y, (x, weight), vjp, jvp)
+
+
+def _plan(*arguments: Any) -> Plan:
+    return Plan("rms_norm_forward", checks.rms_norm("rms_norm", *arguments), first=True)
+
+
+register("rms_norm", _rms_norm, _plan)
 
 
 def rms_norm_backward(

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record, self_adjoint
+from ..backend.plans import Plan, planned, register
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -44,6 +45,10 @@ def softmax(x: Any, axis: int = -1) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
+    return planned["softmax"](x, axis)
+
+
+def _softmax(x: Any, axis: Any) -> Any:
     g, x_ = checks.softmax("softmax", raw(x), axis)
     ops = backend.current()
     y = ops.softmax_forward(g, x_)
@@ -52,6 +57,13 @@ def softmax(x: Any, axis: int = -1) -> Any:
         return (ops.softmax_backward(g, dy, y),)
 
     return record("softmax", y, (x,), vjp, self_adjoint)
+
+
+def _softmax_plan(*arguments: Any) -> Plan:
+    return Plan("softmax_forward", checks.softmax("softmax", *arguments))
+
+
+register("softmax", _softmax, _softmax_plan)
 
 
 def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
@@ -115,6 +127,10 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> F.log_softmax(np.array([1e4, -1e4]))
     array([     0., -20000.])
     """
+    return planned["log_softmax"](x, axis)
+
+
+def _log_softmax(x: Any, axis: Any) -> Any:
     g, x_ = checks.softmax("log_softmax", raw(x), axis)
     ops = backend.current()
     y = ops.log_softmax_forward(g, x_)
@@ -127,6 +143,13 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
         return np.asarray(t - (np.exp(y) * t).sum(axis=axis, keepdims=True))
 
     return record("log_softmax", y, (x,), vjp, jvp)
+
+
+def _log_softmax_plan(*arguments: Any) -> Plan:
+    return Plan("log_softmax_forward", checks.softmax("log_softmax", *arguments))
+
+
+register("log_softmax", _log_softmax, _log_softmax_plan)
 
 
 def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:

@@ -6,7 +6,9 @@ gives its x.
 
 from __future__ import annotations
 
-from ... import _core
+from typing import Any
+
+from ..._core import conv_backward_bias, conv_backward_weight, conv_forward, conv_transpose_forward
 from ...checks import Conv
 from ._common import Array, Gradients, Needs, room
 
@@ -18,41 +20,25 @@ __all__ = [
 ]
 
 
-def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
-    y = _core.empty((g.n, g.k, *g.out[5 - x.ndim :]), x.dtype)
-    _core.conv_forward(g, x, weight, bias, y)
-    return y
-
-
 def conv_backward(g: Conv, dy: Array, x: Array, weight: Array, needs: Needs) -> Gradients:
-    dx = dweight = dbias = None
-    if needs[0]:
-        dx = _core.empty(x.shape, dy.dtype)
-        _core.conv_backward_data(g, dy, weight, None, dx)
-    if needs[1]:
-        dweight = room(needs[1], weight.shape, dy.dtype)
-        _core.conv_backward_weight(g, dy, x, dweight)
-    if needs[2]:
-        dbias = room(needs[2], (g.k,), dy.dtype)
-        _core.conv_backward_bias(g, dy, dbias)
-    return dx, dweight, dbias
-
-
-def conv_transpose_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
-    y = _core.empty((g.n, g.c, *g.size[5 - x.ndim :]), x.dtype)
-    _core.conv_backward_data(g, x, weight, bias, y)
-    return y
+    dx = conv_transpose_forward(g, dy, weight, None) if needs[0] else None
+    dweight = _weight_gradient(g, dy, x, weight, needs[1]) if needs[1] else None
+    return dx, dweight, _bias_gradient(dy, needs[2]) if needs[2] else None
 
 
 def conv_transpose_backward(g: Conv, dy: Array, x: Array, weight: Array, needs: Needs) -> Gradients:
-    dx = dweight = dbias = None
-    if needs[0]:
-        dx = _core.empty(x.shape, dy.dtype)
-        _core.conv_forward(g, dy, weight, None, dx)
-    if needs[1]:
-        dweight = room(needs[1], weight.shape, dy.dtype)
-        _core.conv_backward_weight(g, x, dy, dweight)
-    if needs[2]:
-        dbias = room(needs[2], (g.c,), dy.dtype)
-        _core.conv_backward_bias(g._replace(k=g.c, out=g.size), dy, dbias)
-    return dx, dweight, dbias
+    dx = conv_forward(g, dy, weight, None) if needs[0] else None
+    dweight = _weight_gradient(g, x, dy, weight, needs[1]) if needs[1] else None
+    return dx, dweight, _bias_gradient(dy, needs[2]) if needs[2] else None
+
+
+def _weight_gradient(g: Conv, dy: Array, x: Array, weight: Array, need: Any) -> Array:
+    dweight = room(need, weight.shape, weight.dtype)
+    conv_backward_weight(g, dy, x, dweight)
+    return dweight
+
+
+def _bias_gradient(dy: Array, need: Any) -> Array:
+    dbias = room(need, dy.shape[1:2], dy.dtype)
+    conv_backward_bias(dy, dbias)
+    return dbias

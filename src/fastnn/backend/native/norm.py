@@ -5,6 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ... import _core
+from ..._core import (
+    batch_norm_eval_forward,
+    batch_norm_train_forward,
+    group_norm_forward,
+    layer_norm_forward,
+)
 from ...checks import GroupNorm, Norm
 from ._common import Array, Gradients, Needs, room
 
@@ -18,31 +24,6 @@ __all__ = [
     "layer_norm_backward",
     "layer_norm_forward",
 ]
-
-
-def batch_norm_train_forward(
-    g: Norm,
-    x: Array,
-    weight: Array | None,
-    bias: Array | None,
-    running_mean: Array | None,
-    running_var: Array | None,
-    momentum: float,
-    eps: float,
-) -> tuple[Array, Array, Array]:
-    y = _core.empty(x.shape, x.dtype)
-    mean = _core.empty((g.channels,), x.dtype)
-    rstd = _core.empty((g.channels,), x.dtype)
-    _core.batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, momentum, eps, y, mean, rstd)
-    return y, mean, rstd
-
-
-def batch_norm_eval_forward(
-    g: Norm, x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
-) -> Array:
-    y = _core.empty(x.shape, x.dtype)
-    _core.batch_norm_eval_forward(g, x, mean, var, weight, bias, eps, y)
-    return y
 
 
 def _batch_norm_gradients(
@@ -69,16 +50,6 @@ def batch_norm_eval_backward(
     return _batch_norm_gradients(g, False, dy, x, weight, mean, rstd, needs)
 
 
-def layer_norm_forward(
-    g: Norm, x: Array, weight: Array | None, bias: Array | None, eps: float
-) -> tuple[Array, Array, Array]:
-    y = _core.empty(x.shape, x.dtype)
-    mean = _core.empty((g.outer,), x.dtype)
-    rstd = _core.empty((g.outer,), x.dtype)
-    _core.layer_norm_forward(g, x, weight, bias, eps, y, mean, rstd)
-    return y, mean, rstd
-
-
 def layer_norm_backward(
     g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: Needs
 ) -> Gradients:
@@ -88,16 +59,6 @@ def layer_norm_backward(
     dbias = _core.empty((g.inner,), x.dtype) if parameters else None
     _core.layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias)
     return dx, dweight if needs[1] else None, dbias if needs[2] else None
-
-
-def group_norm_forward(
-    g: GroupNorm, x: Array, weight: Array | None, bias: Array | None, eps: float
-) -> tuple[Array, Array, Array]:
-    y = _core.empty(x.shape, x.dtype)
-    mean = _core.empty((g.n, g.groups), x.dtype)
-    rstd = _core.empty((g.n, g.groups), x.dtype)
-    _core.group_norm_forward(g, x, weight, bias, eps, y, mean, rstd)
-    return y, mean, rstd
 
 
 def group_norm_backward(

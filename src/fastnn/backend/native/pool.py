@@ -7,6 +7,7 @@ from ..._core import (
     lp_pool_forward,
     max_pool_backward,
     max_pool_forward,
+    max_pool_positions,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_pool_positions",
 ]

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from ... import _core
+from ..._core import rms_norm_forward
 from ...checks import Norm
 from ._common import Array
 
 __all__ = ["rms_norm_backward", "rms_norm_forward"]
-
-
-def rms_norm_forward(g: Norm, x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
-    y = _core.empty(x.shape, x.dtype)
-    rstd = _core.empty((g.outer,), x.dtype)
-    _core.rms_norm_forward(g, x, weight, eps, y, rstd)
-    return y, rstd
 
 
 def rms_norm_backward(

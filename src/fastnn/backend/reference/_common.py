@@ -18,6 +18,13 @@ Index = Any
 quiet = np.errstate(all="ignore")
 
 
+def reduced(loss: Array, divisor: float | None) -> Array:
+    """All losses in a row, or their sum by a divisor, of shape ()."""
+    if divisor is None:
+        return loss.reshape(-1)
+    return np.asarray(loss.sum(dtype=np.float64) / np.float64(divisor), loss.dtype)
+
+
 def windows(g: Conv | Pool) -> Iterator[tuple[int, Index, Index]]:
     """For each tap of the window: its number, the outputs for which it lies inside the image, the inputs it meets.
 

@@ -52,9 +52,9 @@ def rrelu_backward(dy: Array, x: Array, lower: float, upper: float, key: int) ->
     return np.where(x > 0, dy, _slopes(x, lower, upper, key) * dy)
 
 
-def maxout_forward(g: Softmax, x: Array) -> Array:
-    """y (outer * inner,) is the largest of x (outer, n, inner) over n; NaN if one is."""
-    return np.asarray(x.reshape(g).max(axis=1)).reshape(-1)
+def maxout_forward(g: Softmax, x: Array, shape: tuple[int, ...]) -> Array:
+    """y (outer, inner) is the largest of x (outer, n, inner) over n, NaN if one is; in another shape."""
+    return np.asarray(x.reshape(g).max(axis=1)).reshape(shape)
 
 
 def maxout_backward(g: Softmax, dy: Array, x: Array) -> Array:

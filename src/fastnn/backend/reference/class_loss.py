@@ -1,11 +1,14 @@
-"""Losses of rows of scores x (outer, n, inner): cross-entropy of probabilities, negative log-likelihood, hinge."""
+"""Losses of rows of scores x (outer, n, inner): cross-entropy of probabilities, negative log-likelihood, hinge.
+
+The losses are flat, or where there is a divisor their sum by it, of shape ().
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet
+from ._common import Array, quiet, reduced
 from .loss import class_weights, targets_of
 
 __all__ = [
@@ -26,14 +29,19 @@ def _mixed(g: Softmax, target: Array, weight: Array | None, label_smoothing: flo
 
 @quiet
 def soft_cross_entropy_forward(
-    g: Softmax, logits: Array, target: Array, weight: Array | None, label_smoothing: float
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    label_smoothing: float,
+    divisor: float | None = None,
 ) -> tuple[Array, Array]:
     """loss = sum over c of q[c] * (lse - x[c]), and lse = log(sum of exp(x)), both (outer * inner,)."""
     x: Array = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
     loss = (_mixed(g, target, weight, label_smoothing) * (log_sum - (x - top))).sum(axis=1)
-    return loss.reshape(-1), (top + log_sum).reshape(-1)
+    return reduced(loss, divisor), (top + log_sum).reshape(-1)
 
 
 @quiet
@@ -49,12 +57,14 @@ def soft_cross_entropy_backward(
 
 
 @quiet
-def nll_loss_forward(g: Softmax, x: Array, target: Array, weight: Array | None, ignore_index: int) -> Array:
+def nll_loss_forward(
+    g: Softmax, x: Array, target: Array, weight: Array | None, ignore_index: int, divisor: float | None = None
+) -> Array:
     """loss = -w[t] * x[t], 0 where t is ignore_index."""
     x3: Array = x.reshape(g)
     t, counts = targets_of(g, target, ignore_index)
     loss = np.take_along_axis(-class_weights(g, weight, x3) * x3, t, 1)
-    return np.where(counts, loss, x.dtype.type(0)).reshape(-1)
+    return reduced(np.where(counts, loss, x.dtype.type(0)), divisor)
 
 
 @quiet
@@ -76,11 +86,13 @@ def _hinges(x: Array, target: Array, margin: float) -> Array:
 
 
 @quiet
-def multi_margin_loss_forward(x: Array, target: Array, weight: Array | None, margin: float, squared: bool) -> Array:
+def multi_margin_loss_forward(
+    x: Array, target: Array, weight: Array | None, margin: float, squared: bool, divisor: float | None = None
+) -> Array:
     """loss = w[t] / n * sum of h (or h^2) over the other classes; x (rows, n)."""
     h = _hinges(x, target, margin)
     loss = (h * h if squared else h).sum(axis=1) / x.shape[1]
-    return np.asarray(loss if weight is None else weight[target] * loss)
+    return reduced(loss if weight is None else weight[target] * loss, divisor)
 
 
 @quiet

@@ -1,4 +1,4 @@
-"""Rows of a table by number: index (n,), weight (rows, width)."""
+"""Rows of a table by number: index (...), weight (rows, width)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def embedding_forward(index: Array, weight: Array) -> Array:
 @quiet
 def embedding_backward(dy: Array, index: Array, rows: int, skip: int) -> Array:
     """y[i] = weight[index[i]], hence dweight[r] = sum of dy[i] over index[i] = r; row ``skip`` gets none."""
-    dweight = np.zeros((rows, dy.shape[1]), dy.dtype)
+    dweight = np.zeros((rows, dy.shape[-1]), dy.dtype)
     kept = index != skip
     np.add.at(dweight, index[kept], dy[kept])
     return dweight

@@ -17,7 +17,7 @@ def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> 
 
 @quiet
 def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
-    """x (m, k), weight (n, k), bias (n,) -> y (m, n)."""
+    """x (..., k), weight (n, k), bias (n,) -> y (..., n)."""
     y = x @ weight.T
     if bias is not None:
         y += bias

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet
+from ._common import Array, quiet, reduced
 
 __all__ = ["cross_entropy_backward", "cross_entropy_forward"]
 
@@ -28,9 +28,15 @@ def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
 
 @quiet
 def cross_entropy_forward(
-    g: Softmax, logits: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    divisor: float | None = None,
 ) -> tuple[Array, Array]:
-    """loss (outer * inner,) as in the head of this file, and lse (outer * inner,)."""
+    """loss (outer * inner,) as in the head of this file, or their sum by a divisor; and lse (outer * inner,)."""
     x = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
@@ -41,7 +47,7 @@ def cross_entropy_forward(
     loss = np.take_along_axis(w * nll, t, 1)
     if label_smoothing:
         loss = (1 - label_smoothing) * loss + label_smoothing / g.n * (w * nll).sum(axis=1, keepdims=True)
-    return np.where(counts, loss, x.dtype.type(0)).reshape(-1), (top + log_sum).reshape(-1)
+    return reduced(np.where(counts, loss, x.dtype.type(0)), divisor), (top + log_sum).reshape(-1)
 
 
 @quiet

@@ -1,4 +1,4 @@
-"""Losses of pairs of elements, l(x, t): each loss (``each``), or their sum as a float.
+"""Losses of pairs of elements, l(x, t): each loss, or where there is a divisor their sum by it, of shape ().
 
 The backward functions give dx = dloss * dl/dx; dloss has one number per element, or one for all.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._common import Array, quiet
+from ._common import Array, quiet, reduced
 from .activation import sigmoid_forward
 
 __all__ = [
@@ -28,8 +28,8 @@ __all__ = [
 ]
 
 
-def _result(loss: Array, each: bool) -> Array | float:
-    return np.asarray(loss) if each else float(loss.sum(dtype=np.float64))
+def _result(loss: Array, divisor: float | None) -> Array:
+    return np.asarray(loss) if divisor is None else reduced(loss, divisor)
 
 
 def _gradient(dloss: Array, slope: Array) -> Array:
@@ -37,9 +37,9 @@ def _gradient(dloss: Array, slope: Array) -> Array:
 
 
 @quiet
-def mse_loss_forward(x: Array, target: Array, each: bool) -> Array | float:
+def mse_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = (x - t)^2."""
-    return _result((x - target) ** 2, each)
+    return _result((x - target) ** 2, divisor)
 
 
 @quiet
@@ -49,9 +49,9 @@ def mse_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
 
 
 @quiet
-def l1_loss_forward(x: Array, target: Array, each: bool) -> Array | float:
+def l1_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = |x - t|."""
-    return _result(np.abs(x - target), each)
+    return _result(np.abs(x - target), divisor)
 
 
 @quiet
@@ -61,10 +61,10 @@ def l1_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
 
 
 @quiet
-def huber_loss_forward(x: Array, target: Array, delta: float, each: bool) -> Array | float:
+def huber_loss_forward(x: Array, target: Array, delta: float, divisor: float | None) -> Array:
     """l = d^2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), d = x - t."""
     d = np.abs(x - target)
-    return _result(np.where(d > delta, delta * (d - delta / 2), d * d / 2), each)
+    return _result(np.where(d > delta, delta * (d - delta / 2), d * d / 2), divisor)
 
 
 @quiet
@@ -74,9 +74,9 @@ def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float) -> 
 
 
 @quiet
-def hinge_loss_forward(x: Array, target: Array, margin: float, each: bool) -> Array | float:
+def hinge_loss_forward(x: Array, target: Array, margin: float, divisor: float | None) -> Array:
     """l = max(0, margin - t * x)."""
-    return _result(np.maximum(0, margin - target * x), each)
+    return _result(np.maximum(0, margin - target * x), divisor)
 
 
 @quiet
@@ -86,10 +86,10 @@ def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float) ->
 
 
 @quiet
-def kl_div_forward(x: Array, target: Array, each: bool) -> Array | float:
+def kl_div_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = t * (log t - x), where x is a logarithm and 0 log 0 = 0."""
     entropy = np.where(target == 0, x.dtype.type(0), target * np.log(target))
-    return _result(entropy - target * x, each)
+    return _result(entropy - target * x, divisor)
 
 
 @quiet
@@ -99,9 +99,9 @@ def kl_div_backward(dloss: Array, x: Array, target: Array) -> Array:
 
 
 @quiet
-def kl_div_log_forward(x: Array, target: Array, each: bool) -> Array | float:
+def kl_div_log_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = exp(t) * (t - x), both logarithms."""
-    return _result(np.exp(target) * (target - x), each)
+    return _result(np.exp(target) * (target - x), divisor)
 
 
 @quiet
@@ -116,13 +116,13 @@ def _or_one(a: Array | None, like: Array) -> Array:
 
 @quiet
 def bce_with_logits_forward(
-    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, each: bool
-) -> Array | float:
+    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, divisor: float | None
+) -> Array:
     """l = w * ((1 - t) * softplus(x) + p * t * softplus(-x)), softplus(x) = max(x, 0) + log(1 + exp(-|x|))."""
     w, p = _or_one(weight, x), _or_one(pos_weight, x)
     off, on, soft = 1 - target, p * target, np.log1p(np.exp(-np.abs(x)))
     loss = w * (off * np.maximum(x, 0) + on * np.maximum(-x, 0) + (off + on) * soft)
-    return _result(loss.astype(x.dtype), each)
+    return _result(loss.astype(x.dtype), divisor)
 
 
 @quiet

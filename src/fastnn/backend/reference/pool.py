@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ...checks import Pool
+from ...checks import Pool, pool_positions
 from ._common import Array, quiet, windows
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "lp_pool_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "max_pool_positions",
 ]
 
 
@@ -42,6 +43,11 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
         return y, None
     dtype = np.uint8 if math.prod(g.kernel) <= 256 else np.int32
     return y, index.astype(dtype).reshape(y.shape)
+
+
+def max_pool_positions(g: Pool, index: Array) -> Array:
+    """Flat positions in the image, int64, from the taps that `max_pool_forward` gives."""
+    return pool_positions(g, index)
 
 
 @quiet

@@ -1,0 +1,47 @@
+// What the values of an array x (n) are, for checks that depend on them, and the sum of losses. All in one pass that the
+// compiler makes vectors of, without a branch per value.
+#include "../simd/vec.h"
+#define FASTNN_FAMILY "values.inc"
+#include "kernels.h"
+
+namespace fastnn::FASTNN_ISA {
+
+// sum of x[i], in double: eight sums of every eighth, which are added in order
+template <class T>
+void sum_values(int64_t n, const T* x, double* sum) {
+  double sums[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (int j = 0; j < 8; ++j) sums[j] += double(x[i + j]);
+  for (int j = 0; i < n; ++i, ++j) sums[j] += double(x[i]);
+  for (int j = 1; j < 8; ++j) sums[0] += sums[j];
+  *sum = sums[0];
+}
+
+// all low <= x[i] <= high; NaN is not
+template <class T>
+void values_within(int64_t n, T low, T high, const T* x, bool* yes) {
+  int outside = 0;
+  for (int64_t i = 0; i < n; ++i) outside |= !(x[i] >= low) | !(x[i] <= high);
+  *yes = !outside;
+}
+
+// all x[i] = 1 or -1
+template <class T>
+void values_are_signs(int64_t n, const T* x, bool* yes) {
+  int others = 0;
+  for (int64_t i = 0; i < n; ++i) others |= (x[i] != T(1)) & (x[i] != T(-1));
+  *yes = !others;
+}
+
+// all 0 <= x[i] < end
+template <class T>
+void numbers_below(int64_t n, int64_t end, const int64_t* x, bool* yes) {
+  int others = 0;
+  for (int64_t i = 0; i < n; ++i) others |= uint64_t(x[i]) >= uint64_t(end);
+  *yes = !others;
+}
+
+}  // namespace fastnn::FASTNN_ISA
+
+#include "instantiate.inc"

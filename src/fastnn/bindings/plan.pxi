@@ -1,0 +1,182 @@
+# Calls of public functions with plain arrays, checked once per signature.
+#
+# The signature of a call is all that checks may look at: types, shapes, whether arrays may be written to, which of them
+# overlap or are the same memory, and the values of the other arguments. A call that passed the checks leaves a plan, the binding it came
+# to and that one's arguments; the next call of the same signature goes there at once. Values inside arrays are no part
+# of the signature: where checks look at them, the plan has a guard that does so in every call.
+
+cdef extern from "Python.h":
+    object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
+
+cdef enum:
+    SIGNATURE_WORDS = 64
+    SIGNATURE_ARRAYS = 8
+    PLANNED_ARGUMENTS = 12
+    PLANS = 512                # of one function; shapes that change with every call start again beyond it
+
+cdef enum:
+    ARRAY_WORD, INT_WORD, FLOAT_WORD, OBJECT_WORD, TUPLE_WORD
+
+cdef struct Signature:
+    int count
+    int arrays
+    int64_t words[SIGNATURE_WORDS]
+    size_t begin[SIGNATURE_ARRAYS]
+    size_t end[SIGNATURE_ARRAYS]
+
+# The functions below return whether what they got can be part of a signature.
+
+cdef bint sign_array(Signature* s, cnp.ndarray a) noexcept:
+    cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a), i
+    if not cnp.PyArray_ISCARRAY_RO(a) or (t != F32 and t != F64 and t != I64):
+        return False
+    if s.arrays == SIGNATURE_ARRAYS or s.count + ndim >= SIGNATURE_WORDS - SIGNATURE_ARRAYS:
+        return False
+    cdef size_t begin = <size_t>cnp.PyArray_DATA(a), end = begin + cnp.PyArray_NBYTES(a)
+    cdef int64_t overlaps = 0, same = 0
+    for i in range(s.arrays):
+        overlaps |= <int64_t>(begin < s.end[i] and s.begin[i] < end) << i
+        same |= <int64_t>(begin == s.begin[i] and end == s.end[i]) << i
+    s.begin[s.arrays], s.end[s.arrays] = begin, end
+    s.arrays += 1
+    s.words[s.count] = ARRAY_WORD | t << 8 | ndim << 16 | <int64_t>cnp.PyArray_ISWRITEABLE(a) << 24
+    s.words[s.count] |= overlaps << 32 | same << 40
+    for i in range(ndim):
+        s.words[s.count + 1 + i] = cnp.PyArray_DIMS(a)[i]
+    s.count += 1 + ndim
+    return True
+
+cdef bint sign(Signature* s, object value) noexcept:
+    cdef int overflow = 0
+    cdef int64_t number
+    cdef double real
+    if cnp.PyArray_CheckExact(value):
+        return sign_array(s, <cnp.ndarray>value)
+    if s.count >= SIGNATURE_WORDS - SIGNATURE_ARRAYS:
+        return False
+    cdef int64_t* to = s.words + s.count
+    s.count += 2
+    if value is None or value is True or value is False or type(value) is str:
+        to[0], to[1] = OBJECT_WORD, <int64_t><void*>value  # a plan keeps strings, so that nothing else gets the address
+    elif type(value) is int:
+        number = PyLong_AsLongLongAndOverflow(value, &overflow)
+        to[0], to[1] = INT_WORD, number
+    elif type(value) is float:
+        real = PyFloat_AS_DOUBLE(value)
+        to[0], to[1] = FLOAT_WORD, (<int64_t*>&real)[0]
+    elif type(value) is tuple:
+        to[0], to[1] = TUPLE_WORD, PyTuple_GET_SIZE(value)
+        for item in <tuple>value:
+            if cnp.PyArray_Check(item) or not sign(s, item):
+                return False
+    else:
+        return False
+    return overflow == 0
+
+cdef bint sign_all(Signature* s, tuple values) noexcept:
+    cdef int i
+    s.count = s.arrays = 0
+    for i in range(PyTuple_GET_SIZE(values)):
+        if not sign(s, <object>PyTuple_GET_ITEM(values, i)):
+            return False
+    return True
+
+cdef int64_t hashed(const Signature* s) noexcept:
+    cdef uint64_t h = s.count
+    cdef int i
+    for i in range(s.count):
+        h = (h ^ <uint64_t>s.words[i]) * <uint64_t>0x9E3779B97F4A7C15
+        h ^= h >> 29
+    return h >> 4
+
+cdef class _Call:
+    """A binding and its arguments, of which some are the caller's."""
+    cdef object function
+    cdef tuple arguments
+    cdef int count
+    cdef int from_caller[PLANNED_ARGUMENTS]  # the position among the caller's arguments, or -1
+
+    cdef object run(self, tuple given):
+        cdef PyObject* values[PLANNED_ARGUMENTS]
+        cdef int i, at
+        for i in range(self.count):
+            at = self.from_caller[i]
+            values[i] = PyTuple_GET_ITEM(self.arguments if at < 0 else given, i if at < 0 else at)
+        return PyObject_Vectorcall(self.function, values, self.count, NULL)
+
+cdef int position(cnp.ndarray a, tuple given) except -2:
+    """Which of the caller's arguments an array is, or else is all of in another shape; -1 if none."""
+    cdef int i
+    for i in range(len(given)):
+        if given[i] is a:
+            return i
+    for i in range(len(given)):
+        if cnp.PyArray_CheckExact(given[i]) and same_memory(a, given[i]):
+            return i
+    return -1
+
+cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
+    return (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(b) and cnp.PyArray_NBYTES(a) == cnp.PyArray_NBYTES(b)
+            and cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) and cnp.PyArray_ISCARRAY_RO(a))
+
+cdef _Call planned_call(str name, tuple arguments, tuple given):
+    """None if an array is not one of the caller's: that of another call would not be the same."""
+    cdef _Call call = _Call.__new__(_Call)
+    cdef int i
+    call.count = len(arguments)
+    if call.count > PLANNED_ARGUMENTS:
+        return None
+    for i in range(call.count):
+        call.from_caller[i] = -1
+        if cnp.PyArray_Check(arguments[i]):
+            call.from_caller[i] = position(arguments[i], given)
+            if call.from_caller[i] < 0:
+                return None
+    call.function = globals()[name]
+    call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
+    return call
+
+cdef class _Plan:
+    cdef Signature signature
+    cdef tuple kept          # strings, and tuples that may hold one
+    cdef _Call call, guard   # no call: this signature has no plan
+    cdef bint first          # only the first of several results is wanted
+
+cdef class _Planned:
+    """`plan` gives, for plain arguments, what `fastnn.backend.Plan` says, or None; ``full`` takes any arguments."""
+    cdef object plan, full
+    cdef dict plans
+
+    def __init__(self, plan, full):
+        self.plan, self.full, self.plans = plan, full, {}
+
+    def __call__(self, *given):
+        cdef Signature s
+        if not sign_all(&s, given):
+            return self.full(*given)
+        cdef int64_t key = hashed(&s)
+        cdef _Plan p = self.plans.get(key)
+        if p is None or p.signature.count != s.count or memcmp(p.signature.words, s.words, s.count * sizeof(int64_t)):
+            p = self.learn(&s, given)
+            self.plans[key] = p
+        if p.call is None or (p.guard is not None and p.guard.run(given) is not True):
+            return self.full(*given)
+        result = p.call.run(given)
+        return (<tuple>result)[0] if p.first else result
+
+    cdef _Plan learn(self, const Signature* s, tuple given):
+        cdef _Plan p = _Plan.__new__(_Plan)
+        p.signature = s[0]
+        p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
+        made = self.plan(*given)
+        if made is not None:
+            name, arguments, guard, p.first = made
+            p.guard = None if guard is None else planned_call(guard[0], guard[1:], given)
+            p.call = planned_call(name, arguments, given) if guard is None or p.guard is not None else None
+        if len(self.plans) >= PLANS:
+            self.plans.clear()
+        return p
+
+def planned(plan, full):
+    """A function that takes what ``full`` takes and does what it does, in the way that ``plan`` says where it can."""
+    return _Planned(plan, full)

@@ -1,0 +1,54 @@
+# What the values of arrays are: the guards of plans.
+
+cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+    void sum_values_c "fastnn::call::sum_values"(cbool, int64_t n, void* x, double* sum)
+    void values_within_c "fastnn::call::values_within"(
+        cbool, int64_t n, double low, double high, void* x, cbool* yes)
+    void values_are_signs_c "fastnn::call::values_are_signs"(cbool, int64_t n, void* x, cbool* yes)
+    void numbers_below_c "fastnn::call::numbers_below"(cbool, int64_t n, int64_t end, void* x, cbool* yes)
+
+def values_within(x, double low, double high):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef cbool yes = False
+    with nogil:
+        values_within_c(t == F64, n, low, high, px, &yes)
+    return yes
+
+def values_are_signs(x):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef cbool yes = False
+    with nogil:
+        values_are_signs_c(t == F64, n, px, &yes)
+    return yes
+
+def numbers_below(x, int64_t end):
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray?>x)
+    cdef void* px = data(x, I64, n)
+    cdef cbool yes = False
+    with nogil:
+        numbers_below_c(False, n, end, px, &yes)
+    return yes
+
+@cython.cdivision(True)
+cdef object quotient(double sum, double divisor, int t):
+    """As an array without axes."""
+    cdef object y = new_array(0, NULL, t)
+    cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>y)
+    if t == F64:
+        (<double*>p)[0] = sum / divisor
+    else:
+        (<float*>p)[0] = <float>(sum / divisor)
+    return y
+
+cdef object mean_loss(object loss, int t, double divisor):
+    """Their sum by ``divisor``."""
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
+    cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    cdef double sum = 0
+    with nogil:
+        sum_values_c(t == F64, n, p, &sum)
+    return quotient(sum, divisor, t)

@@ -1,0 +1,233 @@
+"""Calls of plain arrays that were checked before go straight to the bindings, and only those."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import fastnn as fnn
+import fastnn.functional as F
+from bad_input import IN_PLACE, LEGAL
+from fastnn.autograd import raw
+from fastnn.backend import plans
+from harness import DTYPES, outputs_of, own
+from op_table import OPS
+
+pytestmark = pytest.mark.usefixtures("native")
+
+f = np.float32
+
+
+def unreachable(*arguments):
+    raise AssertionError("the full function was called")
+
+
+# Without what makes the divisor depend on values, and what must be broadcast.
+CHANGES = {
+    "binary_cross_entropy_with_logits": {"weight": None, "pos_weight": None},
+    "cross_entropy": {"weight": None},
+    "nll_loss": {"weight": None},
+}
+
+
+def arguments_of(name):
+    """All arguments in order, of a call that has a plan."""
+    bound = inspect.signature(getattr(F, name)).bind(**LEGAL[name] | CHANGES.get(name, {}))
+    bound.apply_defaults()
+    given = bound.arguments
+    return [given[k].copy() if k in IN_PLACE.get(name, ()) and given[k] is not None else given[k] for k in given]
+
+
+@pytest.mark.parametrize("name", sorted(plans.planned))
+def test_every_planned_function_has_a_plan_for_its_legal_arguments(name, native):
+    function, plan = plans._functions[name]
+    planned = native.planned(plan, unreachable)
+    for _ in range(2):
+        results = (outputs_of(g(*arguments_of(name))) for g in (planned, function))
+        for ours, theirs in zip(*results, strict=True):
+            assert (ours.dtype, ours.shape, ours.tobytes()) == (theirs.dtype, theirs.shape, theirs.tobytes())
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
+@pytest.mark.parametrize("op", [op for op in OPS if not op.in_place], ids=str)
+def test_arrays_give_what_tensors_give(op, dtype):
+    """Every time: a first call is checked, the next follows its plan."""
+    for sample in (s.cast(dtype) for s in op.samples()):
+        if not any(a is not None for a in sample.arrays):
+            continue
+        tensors = tuple(None if a is None else fnn.Tensor(a) for a in sample.arrays)
+        expected = [raw(y) for y in outputs_of(op(own(sample, op.in_place), tensors))]
+        for _ in range(2):
+            actual = outputs_of(op(own(sample, op.in_place), tuple(map(raw, sample.arrays))))
+            for a, b in zip(map(raw, actual), expected, strict=True):
+                assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes()), sample
+
+
+# ---- what a plan depends on ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(native):
+    """A planned function of any arguments, with how often each way was taken."""
+
+    def build(binding="relu_forward", arguments=lambda x, *_: (x,), **columns):
+        calls = {"plan": 0, "full": 0}
+
+        def plan(*given):
+            calls["plan"] += 1
+            return plans.Plan(binding, arguments(*given), **columns)
+
+        def full(*given):
+            calls["full"] += 1
+
+        return native.planned(plan, full), calls
+
+    return build
+
+
+x = np.ones(6, f)
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ((x,), (np.ones(7, f),)),
+        ((x,), (np.ones((2, 3), f),)),
+        ((x,), (np.ones(6),)),
+        ((x, 1), (x, True)),
+        ((x, 1), (x, 1.0)),
+        ((x, 1), (x, 2)),
+        ((x, 0.0), (x, -0.0)),
+        ((x, None), (x, False)),
+        ((x, (1, 2)), (x, (1, 3))),
+        ((x, (1, 2)), (x, 1, 2)),
+        ((x, (1, (2,))), (x, ((1,), 2))),
+        ((x, "mean"), (x, "sum")),
+        ((x, np.ones(6, f)), (x, x)),
+        ((x[:5], x[1:]), (x[:5], x[:5])),
+        ((x[:3], x[3:]), (x[:4], x[2:])),
+    ],
+)
+def test_other_calls_are_planned_apart(first, other, counted):
+    function, calls = counted()
+    for times, given in enumerate([first, other, first, other]):
+        function(*given)
+        assert calls == {"plan": min(times + 1, 2), "full": 0}
+
+
+def test_read_only_arrays_are_planned_apart(counted):
+    function, calls = counted()
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    function(x)
+    function(fixed)
+    assert calls["plan"] == 2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(x[::2],), (x.astype(">f4"),), (x.astype(np.float16),), (fnn.Tensor(x),), (x.tolist(),), (x, np.int64(1)),
+     (x, 2**70), (x, [1]), (x, (1, x)), (np.ma.masked_array(x),), (x,) * 9, (np.ones((1,) * 60, f),)],
+    ids=lambda given: type(given[-1]).__name__,
+)  # fmt: skip
+def test_what_is_not_plain_takes_the_full_way(given, counted):
+    function, calls = counted()
+    function(*given)
+    assert calls == {"plan": 0, "full": 1}
+
+
+def test_arrays_of_a_plan_must_be_those_of_the_call(counted):
+    function, calls = counted(arguments=lambda x: (x + 1,))
+    for times in range(1, 4):
+        function(x)
+        assert calls == {"plan": 1, "full": times}
+
+
+def test_an_array_in_another_shape_is_still_that_of_the_call(counted):
+    function, calls = counted(arguments=lambda x: (x.reshape(-1),))
+    for value in (1, -2):
+        np.testing.assert_array_equal(function(np.full((2, 3), value, f)), np.full((2, 3), max(value, 0)))
+    assert calls == {"plan": 1, "full": 0}
+
+
+def test_guards_look_at_every_call(counted):
+    ours = np.ones(6, f)
+    function, calls = counted(guard=("values_within", ours, 0.0, 1.0))
+    assert function(ours) is not None
+    ours[3] = np.nan
+    assert function(ours) is None
+    assert calls == {"plan": 1, "full": 1}
+
+
+def test_guards_of_other_arrays_make_no_plan(counted):
+    function, calls = counted(guard=("values_within", x.copy(), 0.0, 1.0))
+    function(x)
+    assert calls == {"plan": 1, "full": 1}
+
+
+def test_many_shapes(counted):
+    function, calls = counted()
+    for n in range(2000):
+        assert function(np.ones(n % 1000, f)).shape == (n % 1000,)
+    assert calls["full"] == 0
+
+
+@pytest.mark.parametrize("order", [("native", "numpy", "native"), ("numpy", "native", "numpy")])
+def test_backends_are_switched_with_plans(order):
+    a, b = np.full((2, 3), 0.1, f), np.full((4, 3), 0.3, f)
+    for name in order:
+        with fnn.use_backend(name):
+            for _ in range(2):
+                np.testing.assert_allclose(F.linear(a, b), np.full((2, 4), 0.09, f), rtol=1e-5)
+
+
+# ---- what is refused after a call that was not ---------------------------------------------------------------------
+
+
+def test_values_are_refused_in_every_call():
+    scores, classes = np.zeros((2, 3), f), np.array([0, 2])
+    half, signs = np.full(4, 0.5, f), np.ones(4, f)
+    for refused in (False, False, True):
+        if refused:
+            classes[1], half[1], signs[1] = 3, 1.5, 0
+        for call in (
+            lambda: F.cross_entropy(scores, classes),
+            lambda: F.nll_loss(scores, classes),
+            lambda: F.multi_margin_loss(scores, classes),
+            lambda: F.embedding(classes, scores.T.copy()),
+            lambda: F.kl_div(signs, half),
+            lambda: F.binary_cross_entropy_with_logits(signs, half),
+            lambda: F.hinge_loss(half, signs),
+        ):
+            if refused:
+                with pytest.raises(ValueError, match=r"^\w+: (target|index)"):
+                    call()
+            else:
+                call()
+
+
+def test_ignored_classes_take_the_full_way():
+    scores, classes = np.log(np.full((2, 4), 0.25, f)), np.array([0, 1])
+    for _ in range(2):
+        for name in ("cross_entropy", "nll_loss"):
+            np.testing.assert_allclose(getattr(F, name)(scores, classes), np.log(4), rtol=1e-6)
+        classes[1] = -100
+    np.testing.assert_allclose(F.cross_entropy(scores, np.array([0, 1]), None, 1, "sum"), np.log(4), rtol=1e-6)
+
+
+def test_running_statistics_must_be_their_own_in_every_call():
+    x, both = np.arange(8, dtype=f).reshape(4, 2), np.ones(3, f)
+    for _ in range(2):
+        F.batch_norm(x, np.zeros(2, f), np.ones(2, f), training=True)
+    with pytest.raises(ValueError, match="overlaps"):
+        F.batch_norm(x, both[:2], both[1:], training=True)
+    fixed = np.ones(2, f)
+    fixed.flags.writeable = False
+    with pytest.raises(ValueError, match="not writeable"):
+        F.batch_norm(x, np.zeros(2, f), fixed, training=True)
+
+
+def test_one_array_for_two_arguments():
+    a = np.arange(3, dtype=f)
+    assert F.mse_loss(a, a) == F.mse_loss(a, a) == 0
+    assert F.mse_loss(a[:2], a[1:]) == F.mse_loss(a[:2], a[1:]) == 1
