@@ -197,10 +197,21 @@ POOLS = [
     ),
 ]
 
+
+def _batch_norm_relu(F: Any, x: Any, w: Any, b: Any, residual: Any) -> Any:
+    if isinstance(F, ModuleType):
+        return F.batch_norm_relu(x, None, None, w, b, residual, True)
+    return F.relu(F.batch_norm(x, None, None, w, b, True) + residual)
+
+
 NORMS = [
     _memory(
         "batch_norm", "training 32×64×56²", IMAGE, prod(IMAGE),
         lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True), (64,), (64,), table=True,
+    ),
+    _call_case(
+        "batch_norm_relu", "training, residual 32×64×56²", [IMAGE, (64,), (64,), IMAGE], _batch_norm_relu,
+        bytes=(3.0 * FLOAT * prod(IMAGE), 5.0 * FLOAT * prod(IMAGE)),
     ),
     _memory(
         "instance_norm", "32×64×56²", IMAGE, prod(IMAGE),
@@ -426,6 +437,7 @@ TRAINING = [
     _training("1×8×8 CNN b32", nets.digits_cnn, (32, 1, 8, 8)),
     _training("28×28 CNN b64", nets.mnist_cnn, (64, 1, 28, 28)),
     _training("MLP 784-256-10 b64", nets.mlp, (64, 784)),
+    _training("ResNet-20 b32", nets.resnet20, (32, 3, 32, 32)),
     _training("ResNet-20 b128", nets.resnet20, (128, 3, 32, 32)),
 ]
 

@@ -42,8 +42,8 @@ def mlp(nn: Any) -> Any:
     return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
 
 
-def resnet20(nn: Any) -> Any:
-    """3×32×32 images, ten classes: He et al. 2016, section 4.2, with projection shortcuts."""
+def _block(nn: Any) -> Any:
+    """fastnn.nn.ResidualBlock, for PyTorch."""
 
     class Block(nn.Module):  # type: ignore[misc]
         def __init__(self, channels: int, out: int, stride: int) -> None:
@@ -63,10 +63,16 @@ def resnet20(nn: Any) -> Any:
             y = self.relu(self.norm1(self.conv1(x)))
             return self.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
+    return Block
+
+
+def resnet20(nn: Any) -> Any:
+    """3×32×32 images, ten classes: He et al. 2016, section 4.2, with projection shortcuts."""
+    block = nn.ResidualBlock if hasattr(nn, "ResidualBlock") else _block(nn)
     layers = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     channels = 16
     for out in (16, 32, 64):
         for i in range(3):
-            layers.append(Block(channels, out, 2 if i == 0 and out > 16 else 1))
+            layers.append(block(channels, out, 2 if i == 0 and out > 16 else 1))
             channels = out
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))

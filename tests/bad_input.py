@@ -143,6 +143,10 @@ LEGAL: dict[str, dict[str, Any]] = {
     "batch_norm": {
         "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "training": True, "momentum": 0.9,
     },
+    "batch_norm_relu": {
+        "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "residual": _x4, "training": True,
+        "momentum": 0.9,
+    },
     "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
     "layer_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "bias": _f(4, 4), "eps": 1e-5},
     "layer_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), **_statistics, "weight": _f(4, 4)},
@@ -183,6 +187,7 @@ LEGAL: dict[str, dict[str, Any]] = {
 # Arguments that a function writes to.
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
+    "batch_norm_relu": ("running_mean", "running_var"),
     "sgd_step": ("param", "momentum_buffer"),
     "adam_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
     "adamw_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),

@@ -108,6 +108,12 @@ def _batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: 
     return F.batch_norm(x, running_mean, running_var, weight, bias, **options)
 
 
+def _batch_norm_relu(
+    x: Any, weight: Any, bias: Any, residual: Any, running_mean: Any, running_var: Any, **options: Any
+) -> Any:
+    return F.batch_norm_relu(x, running_mean, running_var, weight, bias, residual, **options)
+
+
 def _rms_norm(x: Any, weight: Any, **options: Any) -> Any:
     return F.rms_norm(x, weight=weight, **options)
 
@@ -204,6 +210,8 @@ OPS = [
     _pool("adaptive_max_pool2d", tolerances.maxima, _of_x("adaptive_max_pool2d_backward"), grid.adaptive_pool),
     _pool("adaptive_max_pool3d", tolerances.maxima, _of_x("adaptive_max_pool3d_backward"), grid.adaptive_pool3d),
     _affine("batch_norm", _batch_norm_backward, call=_batch_norm, in_place=("running_mean", "running_var")),
+    Op("batch_norm_relu", ("x", "weight", "bias", "residual"), samples_norm.batch_norm_relu, tolerances.batch_norm_relu,
+       call=_batch_norm_relu, in_place=("running_mean", "running_var")),
     _affine("layer_norm", _of_x_and_keyword_weight("layer_norm_backward")),
     _affine("instance_norm", _of_x_and_keyword_weight("instance_norm_backward")),
     _affine("group_norm", _of_x_and_keyword_weight("group_norm_backward")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,11 @@ IMAGES = [
     (2, 1), (5, 3), (33, 17), (2, 3, 1), (4, 3, 5), (2, 2, 16), (3, 16, 33), (2, 3, 7, 7), (1, 5, 8, 8), (4, 17, 5, 3),
     (2, 33, 9, 31), (3, 2, 64, 65), (0, 3, 4, 4), (2, 3, 2, 3, 4),
 ]  # fmt: skip
+
+
+# For batch norm alone: more rows than a block, several strips of columns, blocks of several planes, and planes of more
+# than a block.
+BATCHES = [(70, 5, 16), (6, 50, 5, 5), (37, 2, 300), (2, 3, 67, 129)]
 
 
 def _affine(v: Values, i: int, *shape: int) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -49,6 +55,10 @@ def batch_norm() -> list[Sample]:
             arrays = (_normed(v, i, *shape), *_affine(v, i, c))
             options = running if not training or i % 2 else {"running_mean": None, "running_var": None}
             samples.append(Sample(arrays, {**options, "training": training}))
+    for shape in BATCHES:
+        running = {"running_mean": v.normal(shape[1]), "running_var": v.positive(shape[1])}
+        arrays = (v.normal(*shape, scale=2, shift=0.5), v.normal(shape[1], shift=1), v.normal(shape[1]))
+        samples += [Sample(arrays, {**running, "training": training}) for training in (True, False)]
     x = v.normal(3, 4, 9)
     running = {"running_mean": v.normal(4), "running_var": v.positive(4)}
     arrays = (x, v.normal(4), v.normal(4))
@@ -59,6 +69,19 @@ def batch_norm() -> list[Sample]:
         Sample((_with_nan(v, 3, 4, 9), *arrays[1:]), {**running, "training": True}, special=True),
         Sample((_with_nan(v, 3, 4, 9), *arrays[1:]), {**running, "training": False}, special=True),
     ]
+    return samples
+
+
+def batch_norm_relu() -> list[Sample]:
+    """As `batch_norm`, and every other one with a residual; near 0, so that rounding cuts off the same elements."""
+    v = Values("batch_norm_relu")
+    samples = []
+    for i, sample in enumerate(batch_norm()):
+        x, weight, bias = sample.arrays
+        assert x is not None
+        if not sample.special and sample.note != "constant":
+            x = v.normal(*x.shape, scale=2)
+        samples.append(replace(sample, arrays=(x, weight, bias, v.normal(*x.shape) if i % 2 else None)))
     return samples
 
 

@@ -7,6 +7,7 @@ What is not in a bound's dictionary must be exact. An ``eps`` is two half-unit r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -299,6 +300,15 @@ def batch_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
         bound["running_mean"] = (1 - momentum) * bound["mean"].ravel() + 2 * np.abs(truth["running_mean"])
         bound["running_mean"] += 2 * np.abs(sample.options["running_mean"])
         bound["running_var"] = (1 - momentum) * bound["variance"].ravel() * m / (m - 1) + 4 * truth["running_var"]
+    return bound
+
+
+def batch_norm_relu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """As batch norm; dresidual is dy or 0. No element of the samples is so near 0 that rounding would cut it off."""
+    bound = batch_norm(op, replace(sample, arrays=sample.arrays[:3]), truth, eps)
+    residual = sample.arrays[3]
+    if residual is not None and "y" in bound:
+        bound["y"] = bound["y"] + 2 * (np.abs(truth["y"]) + np.abs(residual))
     return bound
 
 

@@ -167,6 +167,11 @@ def batch_norm(
     return tf.batch_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
 
 
+def batch_norm_relu(x: Any, weight: Any, bias: Any, residual: Any, **options: Any) -> Any:
+    y = batch_norm(x, weight, bias, **options)
+    return tf.relu(y if residual is None else y + residual)
+
+
 def layer_norm(x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float = 1e-5) -> Any:
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
     return tf.layer_norm(x, shape, weight, bias, eps)

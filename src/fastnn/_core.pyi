@@ -312,19 +312,33 @@ def batch_norm_train_forward(
     running_var: Array | None,
     momentum: float,
     eps: float,
+    residual: Array | None = None,
+    relu: bool = False,
 ) -> tuple[Array, Array, Array]: ...
 def batch_norm_eval_forward(
-    g: Norm, x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
+    g: Norm,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    residual: Array | None = None,
+    relu: bool = False,
 ) -> Array: ...
 def batch_norm_backward(
     g: Norm,
     training: bool,
+    relu: bool,
     dy: Array,
     x: Array,
+    y: Array | None,
     weight: Array | None,
+    bias: Array | None,
     mean: Array,
     rstd: Array,
     dx: Array | None,
+    dresidual: Array | None,
     dweight: Array,
     dbias: Array,
 ) -> None: ...

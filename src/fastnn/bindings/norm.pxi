@@ -35,7 +35,8 @@ cdef GroupNorm group_geometry(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return n
 
-def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps):
+def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
+                             cbool relu=False):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef int64_t size = n.outer * n.channels * n.inner
@@ -44,6 +45,7 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* pb = optional(bias, t, n.channels)
     cdef void* prm = optional_writable(running_mean, t, n.channels)
     cdef void* prv = optional_writable(running_var, t, n.channels)
+    cdef void* ps = optional(residual, t, size)
     cdef cnp.npy_intp channels = n.channels
     cdef object y = empty_like(x, t)
     cdef object mean = new_array(1, &channels, t)
@@ -52,10 +54,10 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     with nogil:
-        batch_norm_train_forward_c(t == F64, n, px, pw, pb, prm, prv, momentum, eps, py, pm, pr)
+        batch_norm_train_forward_c(t == F64, n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
     return y, mean, rstd
 
-def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps):
+def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=None, cbool relu=False):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     cdef int64_t size = n.outer * n.channels * n.inner
@@ -64,26 +66,32 @@ def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps):
     cdef void* pv = data(var, t, n.channels)
     cdef void* pw = optional(weight, t, n.channels)
     cdef void* pb = optional(bias, t, n.channels)
+    cdef void* ps = optional(residual, t, size)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     with nogil:
-        batch_norm_eval_forward_c(t == F64, n, px, pm, pv, pw, pb, eps, py)
+        batch_norm_eval_forward_c(t == F64, n, relu, px, pm, pv, pw, pb, ps, eps, py)
     return y
 
-def batch_norm_backward(g, cbool training, dy, x, weight, mean, rstd, dx, dweight, dbias):
+def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, mean, rstd, dx, dresidual, dweight, dbias):
     cdef int t = floating(dy)
     cdef Norm n = norm_geometry(g)
     cdef int64_t size = n.outer * n.channels * n.inner
     cdef void* pdy = data(dy, t, size)
     cdef void* px = data(x, t, size)
+    cdef void* py = optional(y, t, size)
     cdef void* pw = optional(weight, t, n.channels)
+    cdef void* pb = optional(bias, t, n.channels)
     cdef void* pm = data(mean, t, n.channels)
     cdef void* pr = data(rstd, t, n.channels)
     cdef void* pdx = optional_writable(dx, t, size)
+    cdef void* pdz = optional_writable(dresidual, t, size)
     cdef void* pdw = writable(dweight, t, n.channels)
     cdef void* pdb = writable(dbias, t, n.channels)
+    if (py == NULL) != (pdz == NULL):
+        raise ValueError("y and dresidual come together")
     with nogil:
-        batch_norm_backward_c(t == F64, n, training, pdy, px, pw, pm, pr, pdx, pdw, pdb)
+        batch_norm_backward_c(t == F64, n, training, relu, pdy, px, py, pw, pb, pm, pr, pdx, pdz, pdw, pdb)
 
 def layer_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)

@@ -89,14 +89,16 @@ def batch_norm(
     training: Any,
     momentum: Any,
     eps: Any,
-) -> tuple[Norm, Array, Array | None, Array | None, Array | None, Array | None, bool, float, float]:
-    """Of ``batch_norm``: all its arguments, clean; the running statistics writeable in training."""
+    residual: Any = None,
+) -> tuple[Norm, Array, Array | None, Array | None, Array | None, Array | None, bool, float, float, Array | None]:
+    """Of ``batch_norm`` and ``batch_norm_relu``: all arguments, clean; the running statistics writeable in training."""
     x = array(op, "x", x)
     training = scalars.flag(op, "training", training)
     g = _batch_geometry(op, x.shape, training)
     shape = (g.channels,)
     weight = optional(op, "weight", weight, x.dtype, shape)
     bias = optional(op, "bias", bias, x.dtype, shape)
+    residual = optional(op, "residual", residual, x.dtype, x.shape)
     momentum = scalars.real(op, "momentum", momentum, 0.0, 1.0)
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{op}: running_mean and running_var must both be given or both be None, x of shape {x.shape}")
@@ -108,8 +110,15 @@ def batch_norm(
     elif running_mean is not None:
         running_mean = in_place(op, "running_mean", running_mean, x.dtype, shape)
         running_var = in_place(op, "running_var", running_var, x.dtype, shape)
-        no_overlap(op, {"running_mean": running_mean, "running_var": running_var}, x=x, weight=weight, bias=bias)
-    return g, x, running_mean, running_var, weight, bias, training, momentum, _eps(op, eps)
+        no_overlap(
+            op,
+            {"running_mean": running_mean, "running_var": running_var},
+            x=x,
+            weight=weight,
+            bias=bias,
+            residual=residual,
+        )
+    return g, x, running_mean, running_var, weight, bias, training, momentum, _eps(op, eps), residual
 
 
 def layer_norm(

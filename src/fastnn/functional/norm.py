@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
-from ._tangents import of_affine
+from ._tangents import of_affine, total
 
 __all__ = [
     "batch_norm",
     "batch_norm_backward",
+    "batch_norm_relu",
     "group_norm",
     "group_norm_backward",
     "instance_norm",
@@ -99,26 +101,84 @@ def batch_norm(
     return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps)
 
 
-def _batch_norm(
-    x: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any, training: Any, momentum: Any, eps: Any
+def batch_norm_relu(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    residual: Any = None,
+    training: bool = False,
+    momentum: float = 0.99,
+    eps: float = 1e-5,
 ) -> Any:
-    g, x_, rmean, rvar, w_, b_, training, momentum, eps = checks.batch_norm(
-        "batch_norm", raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps
+    """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
+
+    Parameters
+    ----------
+    x, running_mean, running_var, weight, bias, training, momentum, eps
+        As of `batch_norm`.
+    residual : array_like or Tensor, optional
+        Of the shape and dtype of ``x``; added to the norm.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight``, ``bias`` or ``residual`` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm`, and for a residual of another shape or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x = np.array([[1.0], [3.0]])
+    >>> F.batch_norm_relu(x, None, None, residual=np.ones((2, 1)), training=True, eps=0.0)
+    array([[0.],
+           [2.]])
+    """
+    return planned["batch_norm_relu"](x, running_mean, running_var, weight, bias, residual, training, momentum, eps)
+
+
+def _norm(
+    op: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    training: Any,
+    momentum: Any,
+    eps: Any,
+) -> Any:
+    relu = op == "batch_norm_relu"
+    g, x_, rmean, rvar, w_, b_, training, momentum, eps, r_ = checks.batch_norm(
+        op, raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps, raw(residual)
     )
     ops = backend.current()
     if training:
-        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps)
+        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps, r_, relu)
+        kept = None if r_ is None else y
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            if relu:
+                return ops.batch_norm_relu_backward(g, dy, x_, kept, w_, b_, mean, rstd, needs)
             return ops.batch_norm_backward(g, dy, x_, w_, mean, rstd, needs)
 
     else:
         # Copies, since a later training step may change the running statistics before the backward.
         mean, var = np.array(rmean), np.array(rvar)
-        y = ops.batch_norm_eval_forward(g, x_, mean, var, w_, b_, eps)
+        y = ops.batch_norm_eval_forward(g, x_, mean, var, w_, b_, eps, r_, relu)
+        kept = y if relu else None
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            return ops.batch_norm_eval_backward(g, dy, x_, w_, mean, var, eps, needs)
+            dz = ops.relu_backward(dy, kept) if relu else dy
+            gradients = ops.batch_norm_eval_backward(g, dz, x_, w_, mean, var, eps, needs[:3])
+            return (*gradients, dz) if relu else gradients
 
     def jvp(tangents: Any) -> Any:
         def normalised(t: Array) -> Any:
@@ -130,19 +190,51 @@ def _batch_norm(
             scale = rstd if training else 1 / np.sqrt(var + x_.dtype.type(eps))
             return np.asarray((x_ - _column(mean, x_)) * _column(scale, x_))
 
-        return np.broadcast_to(of_affine(_spread(tangents, x_), normalised, xhat, _column(w_, x_)), y.shape)
+        *of_norm, tr = (*tangents, None)[:4]
+        moved = None if _none(of_norm) else of_affine(_spread(of_norm, x_), normalised, xhat, _column(w_, x_))
+        moved = np.broadcast_to(total(moved, tr), y.shape)
+        return ops.relu_backward(np.ascontiguousarray(moved), y) if relu else moved
 
-    return record("batch_norm", y, (x, weight, bias), vjp, jvp)
+    return record(op, y, (x, weight, bias, residual) if relu else (x, weight, bias), vjp, jvp)
 
 
-def _batch_norm_plan(*arguments: Any) -> Plan:
-    g, x, mean, var, weight, bias, training, momentum, eps = checks.batch_norm("batch_norm", *arguments)
+def _none(tangents: Any) -> bool:
+    return all(t is None for t in tangents)
+
+
+def _plan(
+    op: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    training: Any,
+    momentum: Any,
+    eps: Any,
+) -> Plan:
+    relu = op == "batch_norm_relu"
+    g, x, mean, var, weight, bias, training, momentum, eps, residual = checks.batch_norm(
+        op, x, running_mean, running_var, weight, bias, training, momentum, eps, residual
+    )
     if training:
-        return Plan("batch_norm_train_forward", (g, x, weight, bias, mean, var, momentum, eps), first=True)
-    return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps))
+        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu
+        return Plan("batch_norm_train_forward", arguments, first=True)
+    return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
 
 
-register("batch_norm", _batch_norm, _batch_norm_plan)
+def _without_residual(function: Any) -> Any:
+    """The same for `batch_norm`, which takes no residual."""
+
+    def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: Any, momentum: Any, eps: Any) -> Any:
+        return function("batch_norm", x, mean, var, weight, bias, None, training, momentum, eps)
+
+    return called
+
+
+register("batch_norm", _without_residual(_norm), _without_residual(_plan))
+register("batch_norm_relu", partial(_norm, "batch_norm_relu"), partial(_plan, "batch_norm_relu"))
 
 
 def batch_norm_backward(

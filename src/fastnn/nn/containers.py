@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
 
+from .fusion import run
 from .module import Module
 
 
@@ -89,7 +90,5 @@ class Sequential(_Numbered):
             super().__init__(modules)  # type: ignore[arg-type]
 
     def forward(self, x: Any) -> Any:
-        """Call each module with what the one before returned."""
-        for module in self.children():
-            x = module(x)
-        return x
+        """Call each module with what the one before returned; some neighbours are computed together (`fusion`)."""
+        return run(list(self.children()), x)

@@ -133,9 +133,22 @@ class _BatchNorm(_ChannelNorm):
         y = F.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, self.momentum, self.eps
         )
+        self._count()
+        return y
+
+    def then_relu(self, x: Any, residual: Any = None) -> Any:
+        """``relu(self(x) + residual)`` in one pass over memory; the residual has the shape of ``x``."""
+        self._check(x)
+        by_batch = self.training or self.running_mean is None
+        y = F.batch_norm_relu(
+            x, self.running_mean, self.running_var, self.weight, self.bias, residual, by_batch, self.momentum, self.eps
+        )
+        self._count()
+        return y
+
+    def _count(self) -> None:
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked += 1
-        return y
 
     def extra_repr(self) -> str:
         tracked = "" if self.running_mean is not None else ", track_running_stats=False"

@@ -10,6 +10,7 @@ from ..checks import scalars
 from .activation import ReLU
 from .containers import Sequential
 from .conv import Conv2d
+from .fusion import NORMS, run, unobserved
 from .misc import Identity
 from .module import Module
 from .norm import BatchNorm2d
@@ -55,13 +56,22 @@ class Residual(Module):
 
     def forward(self, x: Any) -> Any:
         """x as branch and shortcut take it."""
-        y, passed = self.branch(x), self.shortcut(x)
+        norm = self._fused_norm()
+        y = self.branch(x) if norm is None else run(list(self.branch.children())[:-1], x)
+        passed = self.shortcut(x)
         if np.shape(y) != np.shape(passed):
             raise ValueError(
                 f"{type(self).__name__}: the branch gives shape {np.shape(y)} but the shortcut {np.shape(passed)}, "
                 f"for x of shape {np.shape(x)}"
             )
-        return self.activation(y + passed)
+        return self.activation(y + passed) if norm is None else norm.then_relu(y, passed)
+
+    def _fused_norm(self) -> Any:
+        """The batch norm at the end of the branch, if it, the sum and ReLU can be computed together."""
+        if type(self.activation) is not ReLU or type(self.branch) is not Sequential or not len(self.branch):
+            return None
+        last = self.branch[-1]
+        return last if type(last) in NORMS and unobserved(self.branch, last, self.activation) else None
 
 
 class ResidualBlock(Residual):

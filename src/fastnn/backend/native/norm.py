@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ... import _core
@@ -18,6 +20,7 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_eval_backward",
     "batch_norm_eval_forward",
+    "batch_norm_relu_backward",
     "batch_norm_train_forward",
     "group_norm_backward",
     "group_norm_forward",
@@ -32,7 +35,7 @@ def _batch_norm_gradients(
     dx = _core.empty(x.shape, x.dtype) if needs[0] else None
     dweight = room(needs[1], (g.channels,), x.dtype)
     dbias = room(needs[2], (g.channels,), x.dtype)
-    _core.batch_norm_backward(g, training, dy, x, weight, mean, rstd, dx, dweight, dbias)
+    _core.batch_norm_backward(g, training, False, dy, x, None, weight, None, mean, rstd, dx, None, dweight, dbias)
     return dx, dweight if needs[1] else None, dbias if needs[2] else None
 
 
@@ -48,6 +51,25 @@ def batch_norm_eval_backward(
     with np.errstate(divide="ignore", invalid="ignore"):
         rstd = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
     return _batch_norm_gradients(g, False, dy, x, weight, mean, rstd, needs)
+
+
+def batch_norm_relu_backward(
+    g: Norm,
+    dy: Array,
+    x: Array,
+    y: Array | None,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    rstd: Array,
+    needs: tuple[Any, Any, Any, Any],
+) -> tuple[Array | None, Array | None, Array | None, Array | None]:
+    dx = _core.empty(x.shape, x.dtype) if needs[0] else None
+    dresidual = None if y is None else _core.empty(x.shape, x.dtype)
+    dweight = room(needs[1], (g.channels,), x.dtype)
+    dbias = room(needs[2], (g.channels,), x.dtype)
+    _core.batch_norm_backward(g, True, True, dy, x, y, weight, bias, mean, rstd, dx, dresidual, dweight, dbias)
+    return dx, dweight if needs[1] else None, dbias if needs[2] else None, dresidual
 
 
 def layer_norm_backward(

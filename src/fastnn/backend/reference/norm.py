@@ -14,11 +14,13 @@ import numpy as np
 
 from ...checks import GroupNorm, Norm
 from ._common import Array, quiet
+from .activation import relu_backward, relu_forward
 
 __all__ = [
     "batch_norm_backward",
     "batch_norm_eval_backward",
     "batch_norm_eval_forward",
+    "batch_norm_relu_backward",
     "batch_norm_train_forward",
     "group_norm_backward",
     "group_norm_forward",
@@ -83,10 +85,13 @@ def batch_norm_train_forward(
     running_var: Array | None,
     momentum: float,
     eps: float,
+    residual: Array | None = None,
+    relu: bool = False,
 ) -> tuple[Array, Array, Array]:
     """y, mean (channels,), rstd (channels,); running = momentum * running + (1 - momentum) * batch, in place.
 
-    The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner.
+    The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner. With ``relu``, y is the ReLU
+    of the norm, or of its sum with a residual of the shape of x.
     """
     x3, affine = x.reshape(g), (1, g.channels, 1)
     mean, var, rstd = _moments(x3, (0, 2), eps)
@@ -96,7 +101,15 @@ def batch_norm_train_forward(
         running_mean[:] = momentum * running_mean + (1 - momentum) * mean.reshape(-1)
     if running_var is not None:
         running_var[:] = momentum * running_var + (1 - momentum) * (m / (m - 1)) * var.reshape(-1)
-    return y.astype(x.dtype).reshape(x.shape), mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+    y = _finished(y.astype(x.dtype).reshape(x.shape), residual, relu)
+    return y, mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+
+
+def _finished(y: Array, residual: Array | None, relu: bool) -> Array:
+    """What follows the norm."""
+    if residual is not None:
+        y = y + residual
+    return relu_forward(y) if relu else y
 
 
 @quiet
@@ -111,12 +124,42 @@ def batch_norm_backward(
 
 
 @quiet
+def batch_norm_relu_backward(
+    g: Norm,
+    dy: Array,
+    x: Array,
+    y: Array | None,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    rstd: Array,
+    needs: tuple[bool, ...],
+) -> tuple[Array | None, Array | None, Array | None, Array | None]:
+    """dx, dweight, dbias and the residual's gradient; without a residual y is not given, and made again from x."""
+    if y is None:
+        xhat = (x.reshape(g) - _column(mean)) * _column(rstd)
+        dz = relu_backward(dy, _affine(xhat, weight, bias, (1, g.channels, 1)).reshape(x.shape))
+        return *batch_norm_backward(g, dz, x, weight, mean, rstd, needs[:3]), None
+    dz = relu_backward(dy, y)
+    return *batch_norm_backward(g, dz, x, weight, mean, rstd, needs[:3]), dz
+
+
+@quiet
 def batch_norm_eval_forward(
-    g: Norm, x: Array, mean: Array, var: Array, weight: Array | None, bias: Array | None, eps: float
+    g: Norm,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    residual: Array | None = None,
+    relu: bool = False,
 ) -> Array:
-    """y = (x - mean) * rstd * weight + bias with the running statistics."""
+    """y = (x - mean) * rstd * weight + bias with the running statistics; residual and ReLU as in training."""
     xhat = (x.reshape(g) - _column(mean)) / np.sqrt(_column(var) + eps)
-    return _affine(xhat, weight, bias, (1, g.channels, 1)).astype(x.dtype).reshape(x.shape)
+    y = _affine(xhat, weight, bias, (1, g.channels, 1)).astype(x.dtype).reshape(x.shape)
+    return _finished(y, residual, relu)
 
 
 @quiet

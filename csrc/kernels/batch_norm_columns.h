@@ -1,0 +1,183 @@
+// Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel `inner` of
+// its columns. Channels are taken in strips of up to 64 vectors of columns, so that rows are read in long runs: planes by
+// themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at a time.
+#pragma once
+#include "batch_norm_channel.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+constexpr int64_t kStripColumns = 64 * lanes<T>;
+constexpr int64_t kBlockRows = 64;  // whose sum is made before it is added to that of other blocks
+
+struct Strip {
+  int64_t rows, step, inner, first, channels;  // step from row to row; the first of its channels, and how many
+  int64_t columns() const { return channels * inner; }
+  int64_t start() const { return first * inner; }
+};
+
+// body(strip) for all strips of a (outer, channels, inner) array.
+template <class T, class Body>
+void for_strips(const Norm& g, double passes, const Body& body) {
+  const int64_t wide = kStripColumns<T> / (g.inner ? g.inner : 1);
+  const double cost = double(g.outer * g.channels * g.inner) * kNormCost * passes;
+  parallel_for((g.channels + wide - 1) / wide, cost, [&](int64_t begin, int64_t end) {
+    for (int64_t s = begin; s < end; ++s) {
+      const int64_t first = s * wide, left = g.channels - first;
+      body(Strip{g.outer, g.channels * g.inner, g.inner, first, left < wide ? left : wide});
+    }
+  });
+}
+
+template <int R>
+struct Rows {
+  static constexpr int count = R;
+};
+
+// body(Rows<R>, row, column, size) over the vectors of rows [i0, i1): four rows or one at a time.
+template <class T, class Body>
+FASTNN_INLINE void for_tiles(const Strip& strip, int64_t i0, int64_t i1, const Body& body) {
+  constexpr int64_t L = lanes<T>;
+  const int64_t columns = strip.columns(), whole = columns / L * L;
+  const auto across = [&](auto R, int64_t i) FASTNN_FLAT {
+    for (int64_t j = 0; j < whole; j += L) body(R, i, j, L);
+    if (whole < columns) body(R, i, whole, columns - whole);
+  };
+  int64_t i = i0;
+  for (; i + 4 <= i1; i += 4) across(Rows<4>{}, i);
+  for (; i < i1; ++i) across(Rows<1>{}, i);
+}
+
+// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows, then the
+// blocks.
+template <class T, int K, class Term>
+FASTNN_INLINE void column_sums(const Strip& strip, T (*sums)[kStripColumns<T>], const Term& term) {
+  T block[K][kStripColumns<T>];
+  const int64_t columns = strip.columns();
+  for (int k = 0; k < K; ++k)
+    for (int64_t j = 0; j < columns; ++j) sums[k][j] = 0;
+  for (int64_t i0 = 0; i0 < strip.rows; i0 += kBlockRows) {
+    for (int k = 0; k < K; ++k)
+      for (int64_t j = 0; j < columns; ++j) block[k][j] = 0;
+    for_tiles<T>(strip, i0, i0 + kBlockRows < strip.rows ? i0 + kBlockRows : strip.rows,
+                 [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
+      Vec<T> acc[K];
+      for (int k = 0; k < K; ++k) acc[k] = load_part(block[k] + j, size);
+      for (int r = 0; r < R.count; ++r) term(acc, strip.start() + (i + r) * strip.step + j, j, size);
+      for (int k = 0; k < K; ++k) store_part(block[k] + j, acc[k], size);
+    });
+    for (int k = 0; k < K; ++k)
+      for (int64_t j = 0; j < columns; ++j) sums[k][j] += block[k][j];
+  }
+}
+
+// The sum of a channel's columns, by its number in the strip.
+template <class T>
+double channel_total(const Strip& strip, const T* columns, int64_t k) {
+  double total = 0;
+  for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) total += double(columns[j]);
+  return total;
+}
+
+// What each column needs: value(channel), repeated for the columns of the channel.
+template <class T, class F>
+FASTNN_INLINE void spread(const Strip& strip, T* columns, const F& value) {
+  for (int64_t k = 0; k < strip.channels; ++k) {
+    const T v = value(strip.first + k);
+    for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) columns[j] = v;
+  }
+}
+
+template <class T>
+struct Lines {
+  T centre[kStripColumns<T>], scale[kStripColumns<T>], shift[kStripColumns<T>];
+
+  FASTNN_INLINE Line<T> at(int64_t j, int64_t size) const {
+    return {load_part(centre + j, size), load_part(scale + j, size), load_part(shift + j, size)};
+  }
+};
+
+// y = then((x - centre) * scale + shift)
+template <class T, Then then>
+void strip_forward(const Strip& strip, const Lines<T>& lines, const T* x, const T* residual, T* y) {
+  for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
+    const Line<T> line = lines.at(j, size);
+    for (int r = 0; r < R.count; ++r) {
+      const int64_t at = strip.start() + (i + r) * strip.step + j;
+      Vec<T> u = line(load_part(x + at, size));
+      if constexpr (then == kResidual) u += load_part(residual + at, size);
+      store_part(y + at, then == kNothing ? u : rectified<T>(u), size);
+    }
+  });
+}
+
+template <class T, Then then>
+void columns_train(const Norm& g, const Training<T>& a) {
+  const double m = double(g.outer * g.inner);
+  for_strips<T>(g, 3, [&](const Strip& strip) {
+    T sums[1][kStripColumns<T>];
+    double means[kStripColumns<T>];
+    Lines<T> lines;
+    column_sums<T, 1>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t, int64_t size) FASTNN_FLAT {
+      acc[0] += load_part(a.x + at, size);
+    });
+    for (int64_t k = 0; k < strip.channels; ++k) means[k] = channel_total(strip, sums[0], k) / m;
+    spread(strip, lines.centre, [&](int64_t c) { return T(means[c - strip.first]); });
+    column_sums<T, 1>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+      const Vec<T> d = load_part(a.x + at, size) - load_part(lines.centre + j, size);
+      acc[0] = fma(d, d, acc[0]);
+    });
+    for (int64_t k = 0; k < strip.channels; ++k)
+      a.settle(strip.first + k, m, means[k], channel_total(strip, sums[0], k) / m);
+    spread(strip, lines.scale, [&](int64_t c) { return scale_of(a.rstd, a.weight, c); });
+    spread(strip, lines.shift, [&](int64_t c) { return T(value_or(a.bias, c, 0)); });
+    strip_forward<T, then>(strip, lines, a.x, a.residual, a.y);
+  });
+}
+
+// dx = dz * k - ((x - centre) * slope + level), the latter in training only; by: slope, k, level
+template <class T, Then then>
+void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& lines, const Lines<T>& by) {
+  for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
+    const Line<T> line = lines.at(j, size), to = by.at(j, size);
+    for (int r = 0; r < R.count; ++r) {
+      const int64_t at = strip.start() + (i + r) * strip.step + j;
+      const Vec<T> x = load_part(a.x + at, size);
+      Vec<T> dz = load_part((then == kResidual ? a.dz : a.dy) + at, size);
+      if constexpr (then == kRelu) dz = passed<T, then>(dz, x, a.y, at, size, line);
+      // Given statistics leave no term in x: zero times its NaN would be one.
+      const Vec<T> through = a.training ? fma(x - line.centre, to.centre, to.shift) : Vec<T>{};
+      store_part(a.dx + at, dz * to.scale - through, size);
+    }
+  });
+}
+
+template <class T, Then then>
+void columns_backward(const Norm& g, const Gradients<T>& a) {
+  const double m = double(g.outer) * double(g.inner), part = a.training ? 1 / m : 0;
+  for_strips<T>(g, 3, [&](const Strip& strip) {
+    T sums[2][kStripColumns<T>];
+    Lines<T> lines, by;
+    spread(strip, lines.centre, [&](int64_t c) { return a.mean[c]; });
+    spread(strip, lines.scale, [&](int64_t c) { return scale_of(a.rstd, a.weight, c); });
+    spread(strip, lines.shift, [&](int64_t c) { return T(value_or(a.bias, c, 0)); });
+    column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+      const Line<T> line = lines.at(j, size);
+      const Vec<T> x = load_part(a.x + at, size);
+      const Vec<T> dz = passed<T, then>(load_part(a.dy + at, size), x, a.y, at, size, line);
+      if constexpr (then == kResidual) store_part(a.dz + at, dz, size);
+      acc[0] += dz;
+      acc[1] = fma(dz, x - line.centre, acc[1]);
+    });
+    for (int64_t k = 0; k < strip.channels; ++k) {
+      const Slope to = a.settle(strip.first + k, channel_total(strip, sums[0], k), channel_total(strip, sums[1], k), part);
+      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
+        by.centre[j] = T(to.slope), by.scale[j] = T(to.k), by.shift[j] = T(to.level);
+    }
+    if (a.dx) strip_backward<T, then>(strip, a, lines, by);
+  });
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
