@@ -524,6 +524,51 @@ OVERHEAD = [
     _overhead("conv2d", "3×3 1×1×4² → 1", [(1, 1, 4, 4), (1, 1, 3, 3), (1,)], lambda F, x, w, b: F.conv2d(x, w, b)),
 ]
 
+
+def _small_loss(op: str, rows: tuple[int, ...]) -> Case:
+    """Of class numbers."""
+
+    def build(library: Any) -> Work:
+        scores, target = _normal(*rows), library.array(LABELS[: rows[0]] % rows[1])
+
+        def call(F: Any, x: Any) -> Any:
+            return getattr(F, op)(x, target)
+
+        given = library.array(scores)
+        return Work(lambda: call(library.F, given), library.vjp(call, [scores], np.ones((), np.float32)))
+
+    return Case(op, f"small {_sizes(rows)}", build, overhead=True, directions=("forward", "backward"))
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))
+
+
+def _small(rows: tuple[int, int], image: tuple[int, ...]) -> Iterator[Case]:
+    """Operations on few elements: rows of scores or features, and an image."""
+    (n, c), (_, k, *_) = rows, image
+    calls: list[tuple[str, list[tuple[int, ...] | None], Call]] = [
+        ("relu", [rows], lambda F, x: F.relu(x)),
+        ("sigmoid", [rows], lambda F, x: F.sigmoid(x)),
+        ("softmax", [rows], lambda F, x: F.softmax(x, -1)),
+        ("mse_loss", [rows, rows], lambda F, x, t: F.mse_loss(x, t)),
+        ("linear", [rows, (c, c), (c,)], lambda F, x, w, b: F.linear(x, w, b)),
+        ("layer_norm", [rows, (c,), (c,)], lambda F, x, w, b: F.layer_norm(x, (c,), w, b)),
+        ("batch_norm", [image, (k,), (k,)], lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True)),
+        ("conv2d", [image, (k, k, 3, 3), (k,)], lambda F, x, w, b: F.conv2d(x, w, b, 1, 1)),
+        ("max_pool2d", [image], lambda F, x: F.max_pool2d(x, 2)),
+        ("avg_pool2d", [image], lambda F, x: F.avg_pool2d(x, 2)),
+    ]
+    for op, shapes, call in calls:
+        yield _call_case(op, f"small {_sizes(shapes[0] or ())}", shapes, call, overhead=True)
+    yield from (_small_loss(op, rows) for op in ("cross_entropy", "nll_loss"))
+    yield _optimizer("adam_step", f"small {n * c}", [(n * c,)], _adam, 7, overhead=True)
+
+
+# 8, 500 and 5000 elements
+SMALL_SIZES = [((1, 8), (1, 1, 2, 4)), ((10, 50), (1, 5, 10, 10)), ((50, 100), (2, 25, 10, 10))]
+OVERHEAD += [case for sizes in SMALL_SIZES for case in _small(*sizes)]
+
 CASES = [
     *CONVOLUTIONS,
     *PRODUCTS,

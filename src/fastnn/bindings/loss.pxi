@@ -76,11 +76,13 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
         kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
     return sums.result(divisor)
 
-cdef object pair_loss_backward(PairLossBackward kernel, object dloss, object x, object target, double a):
+cdef object pair_loss_backward(
+        PairLossBackward kernel, object dloss, object x, object target, double a, double divisor):
     cdef int t = floating(x)
-    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x), given = cnp.PyArray_SIZE(<cnp.ndarray>dloss)
-    cdef bint each = given != 1
-    cdef void* pdy = data(dloss, t, n if each else 1)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef object dx = empty_like(x, t)
@@ -92,38 +94,38 @@ cdef object pair_loss_backward(PairLossBackward kernel, object dloss, object x, 
 def mse_loss_forward(x, target, divisor):
     return pair_loss(mse_loss_forward_c, x, target, 0, divisor)
 
-def mse_loss_backward(dloss, x, target):
-    return pair_loss_backward(mse_loss_backward_c, dloss, x, target, 0)
+def mse_loss_backward(dloss, x, target, double divisor=1):
+    return pair_loss_backward(mse_loss_backward_c, dloss, x, target, 0, divisor)
 
 def l1_loss_forward(x, target, divisor):
     return pair_loss(l1_loss_forward_c, x, target, 0, divisor)
 
-def l1_loss_backward(dloss, x, target):
-    return pair_loss_backward(l1_loss_backward_c, dloss, x, target, 0)
+def l1_loss_backward(dloss, x, target, double divisor=1):
+    return pair_loss_backward(l1_loss_backward_c, dloss, x, target, 0, divisor)
 
 def huber_loss_forward(x, target, double delta, divisor):
     return pair_loss(huber_loss_forward_c, x, target, delta, divisor)
 
-def huber_loss_backward(dloss, x, target, double delta):
-    return pair_loss_backward(huber_loss_backward_c, dloss, x, target, delta)
+def huber_loss_backward(dloss, x, target, double delta, double divisor=1):
+    return pair_loss_backward(huber_loss_backward_c, dloss, x, target, delta, divisor)
 
 def hinge_loss_forward(x, target, double margin, divisor):
     return pair_loss(hinge_loss_forward_c, x, target, margin, divisor)
 
-def hinge_loss_backward(dloss, x, target, double margin):
-    return pair_loss_backward(hinge_loss_backward_c, dloss, x, target, margin)
+def hinge_loss_backward(dloss, x, target, double margin, double divisor=1):
+    return pair_loss_backward(hinge_loss_backward_c, dloss, x, target, margin, divisor)
 
 def kl_div_forward(x, target, divisor):
     return pair_loss(kl_div_forward_c, x, target, 0, divisor)
 
-def kl_div_backward(dloss, x, target):
-    return pair_loss_backward(kl_div_backward_c, dloss, x, target, 0)
+def kl_div_backward(dloss, x, target, double divisor=1):
+    return pair_loss_backward(kl_div_backward_c, dloss, x, target, 0, divisor)
 
 def kl_div_log_forward(x, target, divisor):
     return pair_loss(kl_div_log_forward_c, x, target, 0, divisor)
 
-def kl_div_log_backward(dloss, x, target):
-    return pair_loss_backward(kl_div_log_backward_c, dloss, x, target, 0)
+def kl_div_log_backward(dloss, x, target, double divisor=1):
+    return pair_loss_backward(kl_div_log_backward_c, dloss, x, target, 0, divisor)
 
 def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef int t = floating(x)
@@ -137,11 +139,12 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
         bce_forward_c(t == F64, n, px, pt, pw, pp, sums.loss, sums.partial)
     return sums.result(divisor)
 
-def bce_with_logits_backward(dloss, x, target, weight, pos_weight):
+def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double divisor=1):
     cdef int t = floating(x)
-    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x), given = cnp.PyArray_SIZE(<cnp.ndarray>dloss)
-    cdef bint each = given != 1
-    cdef void* pdy = data(dloss, t, n if each else 1)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef void* pw = optional(weight, t, n)
@@ -168,11 +171,12 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     finish()
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
-def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse):
+def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
     cdef Softmax s = pieces_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef void* pdloss = data(dloss, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, t, positions * s.n)
     cdef void* pw = optional(weight, t, s.n)
@@ -197,11 +201,12 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
         nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
-def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index):
+def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):
     cdef Softmax s = softmax_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
-    cdef void* pdloss = data(dloss, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)
     data(x, t, positions * s.n)
@@ -225,11 +230,12 @@ def multi_margin_loss_forward(x, target, weight, double margin, bint squared, di
         multi_margin_loss_forward_c(t == F64, rows, n, px, pt, pw, margin, squared, ploss)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
-def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared):
+def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
     cdef int t = floating(x)
     cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
     cdef int64_t n = size // rows if rows else 0
-    cdef void* pdloss = data(dloss, t, rows)
+    cdef object share = shares(dloss, t, rows, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, rows * n)
     cdef void* pt = data(target, I64, rows)
     cdef void* pw = optional(weight, t, n) if rows else NULL

@@ -77,11 +77,13 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
     finish()
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
-def cross_entropy_backward(g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse):
+def cross_entropy_backward(
+        g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse, double divisor=1):
     cdef Softmax s = softmax_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef void* pdloss = data(dloss, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)

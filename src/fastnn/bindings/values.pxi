@@ -52,3 +52,20 @@ cdef object mean_loss(object loss, int t, double divisor):
     with nogil:
         sum_values_c(t == F64, n, p, &sum)
     return quotient(sum, divisor, t)
+
+@cython.cdivision(True)
+cdef object shares(object dloss, int t, int64_t n, double divisor):
+    """dloss / divisor, n numbers, of as many or of one."""
+    cdef int64_t given = cnp.PyArray_SIZE(<cnp.ndarray?>dloss), i
+    cdef void* from_ = data(dloss, t, n if given == n else 1)
+    if given == n and divisor == 1:
+        return dloss
+    cdef object each = workspace(t, n)
+    cdef void* to = cnp.PyArray_DATA(<cnp.ndarray>each)
+    cdef int64_t step = given == n
+    for i in range(n):
+        if t == F64:
+            (<double*>to)[i] = (<double*>from_)[i * step] / divisor
+        else:
+            (<float*>to)[i] = <float>((<float*>from_)[i * step] / divisor)
+    return each

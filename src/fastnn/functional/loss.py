@@ -145,22 +145,13 @@ def _total(c: CrossEntropy) -> float:
     return float(target.size if c.weight is None else c.weight[target].sum(dtype=np.float64))
 
 
-def _shares(c: CrossEntropy, dloss: Array, total: float) -> Array:
-    """The gradient of each position's loss, flat."""
-    positions = (c.geometry.outer * c.geometry.inner,)
-    with np.errstate(all="ignore"):
-        share = np.broadcast_to((dloss / np.float64(total)).reshape(-1), positions)
-    return np.ascontiguousarray(share, c.logits.dtype)
-
-
 def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
-    share = _shares(c, dloss, total)
     if c.soft:
         return ops.soft_cross_entropy_backward(  # type: ignore[no-any-return]
-            c.geometry, share, c.logits, c.target, c.weight, c.label_smoothing, lse
+            c.geometry, dloss, c.logits, c.target, c.weight, c.label_smoothing, lse, total
         )
     return ops.cross_entropy_backward(  # type: ignore[no-any-return]
-        c.geometry, share, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse
+        c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse, total
     )
 
 
@@ -261,9 +252,8 @@ def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: An
     value = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, divisor)
 
     def slope(dloss: Array) -> Array:
-        share = _shares(c, dloss, total)
         return ops.nll_loss_backward(  # type: ignore[no-any-return]
-            c.geometry, share, c.logits, c.target, c.weight, c.ignore_index
+            c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
         )
 
     return record("nll_loss", _shaped(c, value), (x,), *_maps(c.logits, reduction, slope))
@@ -330,10 +320,8 @@ def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, re
     value = ops.multi_margin_loss_forward(x_, t, w, m, squared, divisor)
 
     def slope(dloss: Array) -> Array:
-        with np.errstate(all="ignore"):
-            each = dloss / np.float64(divisor or 1)
-        share = np.ascontiguousarray(np.broadcast_to(each.reshape(-1), t.shape), x_.dtype)
-        return ops.multi_margin_loss_backward(share, x_, t, w, m, squared)  # type: ignore[no-any-return]
+        total = 1.0 if divisor is None else divisor
+        return ops.multi_margin_loss_backward(dloss, x_, t, w, m, squared, total)  # type: ignore[no-any-return]
 
     return record(op, value, (x,), *_maps(x_, reduction, slope))
 

@@ -26,22 +26,16 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-def _divisor(reduction: str, x: Array) -> float | None:
-    """What the sum of the losses is divided by; None where there is no sum."""
-    if reduction == "none":
-        return None
+def _divisor(reduction: str, x: Array) -> float:
+    """What each loss is divided by."""
     if reduction == "batchmean":
         return float(x.shape[0])
     return float(x.size) if reduction == "mean" else 1.0
 
 
-def _share(dloss: Array, reduction: str, x: Array) -> Array:
-    """What each element's derivative is multiplied by: one number per element, or one for all."""
-    divisor = _divisor(reduction, x)
-    if divisor is None:
-        return dloss
-    with np.errstate(all="ignore"):
-        return np.asarray(dloss / np.float64(divisor), x.dtype).reshape(1)
+def _sum_divisor(reduction: str, x: Array) -> float | None:
+    """What the sum of the losses is divided by; None where there is no sum."""
+    return None if reduction == "none" else _divisor(reduction, x)
 
 
 class _Checked(NamedTuple):
@@ -59,11 +53,13 @@ def _computed(op: str, check: Callable[..., _Checked], both: bool, x: Any, targe
     """Check, compute and record; ``both`` says that target has the gradient of x with the other sign."""
     kernel, x_, target_, parameters, reduction, _ = check(raw(x), raw(target), *map(raw, arguments))
     ops = backend.current()
-    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, _divisor(reduction, x_))
+    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, _sum_divisor(reduction, x_))
 
     def slope(dloss: Array) -> Array:
-        share = _share(dloss, reduction, x_)
-        return getattr(ops, kernel + "_backward")(share, x_, target_, *parameters)  # type: ignore[no-any-return]
+        divisor = _divisor(reduction, x_)
+        return getattr(ops, kernel + "_backward")(  # type: ignore[no-any-return]
+            dloss, x_, target_, *parameters, divisor
+        )
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         dx = slope(dy)
@@ -83,7 +79,7 @@ def _computed(op: str, check: Callable[..., _Checked], both: bool, x: Any, targe
 def _plan(check: Callable[..., _Checked], *arguments: Any) -> Plan:
     kernel, x, target, parameters, reduction, values = check(*arguments)
     guard = (values[0], target, *values[1:]) if values else None
-    return Plan(kernel + "_forward", (x, target, *parameters, _divisor(reduction, x)), guard)
+    return Plan(kernel + "_forward", (x, target, *parameters, _sum_divisor(reduction, x)), guard)
 
 
 def _register(name: str, check: Callable[..., _Checked], both: bool = False) -> None:
@@ -166,14 +162,16 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     """
     op = "mse_loss_backward"
     x, target = checks.pair(op, raw(x), raw(target))
-    share = _given_share(op, dloss, checks.reduction_of(op, reduction), x)
-    return backend.current().mse_loss_backward(share, x, target)  # type: ignore[no-any-return]
+    reduction = checks.reduction_of(op, reduction)
+    given = _dloss(op, dloss, reduction, x)
+    divisor = _divisor(reduction, x)
+    return backend.current().mse_loss_backward(given, x, target, divisor)  # type: ignore[no-any-return]
 
 
-def _given_share(op: str, dloss: Any, reduction: str, x: Array) -> Array:
+def _dloss(op: str, dloss: Any, reduction: str, x: Array) -> Array:
+    """The gradient of the loss, ones by default."""
     shape = x.shape if reduction == "none" else ()
-    given = np.ones(shape, x.dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), x.dtype, shape)
-    return _share(given, reduction, x)
+    return np.ones(shape, x.dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), x.dtype, shape)
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
@@ -413,5 +411,8 @@ def binary_cross_entropy_with_logits_backward(
     """
     op = "binary_cross_entropy_with_logits_backward"
     x, target, w, p = _binary(op, x, target, weight, pos_weight)
-    share = _given_share(op, dloss, checks.reduction_of(op, reduction), x)
-    return backend.current().bce_with_logits_backward(share, x, target, w, p)  # type: ignore[no-any-return]
+    reduction = checks.reduction_of(op, reduction)
+    given = _dloss(op, dloss, reduction, x)
+    return backend.current().bce_with_logits_backward(  # type: ignore[no-any-return]
+        given, x, target, w, p, _divisor(reduction, x)
+    )

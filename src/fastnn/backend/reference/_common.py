@@ -18,6 +18,11 @@ Index = Any
 quiet = np.errstate(all="ignore")
 
 
+def shares(dloss: Array, divisor: float) -> Array:
+    """dloss / divisor, in the type of dloss."""
+    return np.asarray(dloss / np.float64(divisor), dloss.dtype)
+
+
 def reduced(loss: Array, divisor: float | None) -> Array:
     """All losses in a row, or their sum by a divisor, of shape ()."""
     if divisor is None:

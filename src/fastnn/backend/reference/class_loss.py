@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet, reduced
-from .loss import class_weights, targets_of
+from ._common import Array, quiet, reduced, shares
+from .loss import class_weights, each_share, targets_of
 
 __all__ = [
     "multi_margin_loss_backward",
@@ -46,13 +46,20 @@ def soft_cross_entropy_forward(
 
 @quiet
 def soft_cross_entropy_backward(
-    g: Softmax, dloss: Array, logits: Array, target: Array, weight: Array | None, label_smoothing: float, lse: Array
+    g: Softmax,
+    dloss: Array,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    label_smoothing: float,
+    lse: Array,
+    divisor: float = 1,
 ) -> Array:
-    """dx = dloss * (softmax(x) * sum of q - q)."""
+    """dx = dloss / divisor * (softmax(x) * sum of q - q)."""
     q = _mixed(g, target, weight, label_smoothing)
     p = np.exp(logits.reshape(g) - lse.reshape(g.outer, 1, g.inner))
     p /= p.sum(axis=1, keepdims=True)
-    dx: Array = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
+    dx: Array = each_share(g, dloss, divisor) * (p * q.sum(axis=1, keepdims=True) - q)
     return dx.reshape(logits.shape)
 
 
@@ -69,12 +76,18 @@ def nll_loss_forward(
 
 @quiet
 def nll_loss_backward(
-    g: Softmax, dloss: Array, x: Array, target: Array, weight: Array | None, ignore_index: int
+    g: Softmax,
+    dloss: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    divisor: float = 1,
 ) -> Array:
-    """dx = -w[t] * dloss at t, else 0."""
+    """dx = -w[t] * dloss / divisor at t, else 0."""
     t, counts = targets_of(g, target, ignore_index)
     hit = (np.arange(g.n)[None, :, None] == t) & counts
-    slope = -class_weights(g, weight, dloss) * dloss.reshape(g.outer, 1, g.inner)
+    slope = -class_weights(g, weight, dloss) * each_share(g, dloss, divisor)
     return np.where(hit, slope, dloss.dtype.type(0)).reshape(x.shape)
 
 
@@ -97,11 +110,18 @@ def multi_margin_loss_forward(
 
 @quiet
 def multi_margin_loss_backward(
-    dloss: Array, x: Array, target: Array, weight: Array | None, margin: float, squared: bool
+    dloss: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    margin: float,
+    squared: bool,
+    divisor: float = 1,
 ) -> Array:
-    """dx[c] = dloss * w[t] / n * (1 where h > 0, or 2 h), and dx[t] = minus the sum of those."""
+    """dx[c] = dloss / divisor * w[t] / n * (1 where h > 0, or 2 h), and dx[t] = minus the sum of those."""
     h = _hinges(x, target, margin)
-    d = (dloss if weight is None else dloss * weight[target])[:, None] / x.shape[1]
+    share = np.broadcast_to(shares(dloss, divisor).reshape(-1), len(x))
+    d = (share if weight is None else share * weight[target])[:, None] / x.shape[1]
     dx = d * (2 * h if squared else (h > 0))
     np.put_along_axis(dx, target[:, None], -dx.sum(axis=1, keepdims=True), 1)
     return np.asarray(dx.astype(x.dtype))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet, reduced
+from ._common import Array, quiet, reduced, shares
 
 __all__ = ["cross_entropy_backward", "cross_entropy_forward"]
 
@@ -24,6 +24,11 @@ def targets_of(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Arr
 def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
     w = np.ones(g.n, like.dtype) if weight is None else weight
     return w[None, :, None]
+
+
+def each_share(g: Softmax, dloss: Array, divisor: float) -> Array:
+    """dloss / divisor of every position, (outer, 1, inner); dloss has one number per position, or one for all."""
+    return np.broadcast_to(shares(dloss, divisor).reshape(-1), g.outer * g.inner).reshape(g.outer, 1, g.inner)
 
 
 @quiet
@@ -60,10 +65,11 @@ def cross_entropy_backward(
     ignore_index: int,
     label_smoothing: float,
     lse: Array,
+    divisor: float = 1,
 ) -> Array:
     """loss = sum over c of q[c] * (lse - x[c]), q = (1 - s) * w[t] at t plus s / n * w everywhere.
 
-    Hence dlogits = dloss * (p * sum of q - q) with p = exp(x - lse), and 0 where the target is ignored.
+    Hence dlogits = dloss / divisor * (p * sum of q - q) with p = exp(x - lse), and 0 where the target is ignored.
     """
     x = logits.reshape(g)
     t, counts = targets_of(g, target, ignore_index)
@@ -72,6 +78,6 @@ def cross_entropy_backward(
     q = np.where(hit, (1 - label_smoothing) * w, x.dtype.type(0)) + label_smoothing / g.n * w
     p = np.exp(x - lse.reshape(g.outer, 1, g.inner))
     p /= p.sum(axis=1, keepdims=True)  # lse is rounded: at 1e4 in float32 p would be wrong by 5e-4
-    dx: Array = dloss.reshape(g.outer, 1, g.inner) * (p * q.sum(axis=1, keepdims=True) - q)
+    dx: Array = each_share(g, dloss, divisor) * (p * q.sum(axis=1, keepdims=True) - q)
     dx[np.broadcast_to(~counts, dx.shape)] = 0
     return dx.reshape(logits.shape)

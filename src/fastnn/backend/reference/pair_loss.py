@@ -1,13 +1,13 @@
 """Losses of pairs of elements, l(x, t): each loss, or where there is a divisor their sum by it, of shape ().
 
-The backward functions give dx = dloss * dl/dx; dloss has one number per element, or one for all.
+The backward functions give dx = dloss / divisor * dl/dx; dloss has one number per element, or one for all.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ._common import Array, quiet, reduced
+from ._common import Array, quiet, reduced, shares
 from .activation import sigmoid_forward
 
 __all__ = [
@@ -32,7 +32,8 @@ def _result(loss: Array, divisor: float | None) -> Array:
     return np.asarray(loss) if divisor is None else reduced(loss, divisor)
 
 
-def _gradient(dloss: Array, slope: Array) -> Array:
+def _gradient(dloss: Array, slope: Array, divisor: float) -> Array:
+    dloss = shares(dloss, divisor)
     return np.asarray((dloss if dloss.size == 1 else dloss.reshape(slope.shape)) * slope).reshape(slope.shape)
 
 
@@ -43,9 +44,9 @@ def mse_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
 
 
 @quiet
-def mse_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
+def mse_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
     """dl/dx = 2 (x - t)."""
-    return _gradient(dloss, 2 * (x - target))
+    return _gradient(dloss, 2 * (x - target), divisor)
 
 
 @quiet
@@ -55,9 +56,9 @@ def l1_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
 
 
 @quiet
-def l1_loss_backward(dloss: Array, x: Array, target: Array) -> Array:
+def l1_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
     """dl/dx = sign(x - t)."""
-    return _gradient(dloss, np.sign(x - target))
+    return _gradient(dloss, np.sign(x - target), divisor)
 
 
 @quiet
@@ -68,9 +69,9 @@ def huber_loss_forward(x: Array, target: Array, delta: float, divisor: float | N
 
 
 @quiet
-def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float) -> Array:
+def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float, divisor: float = 1) -> Array:
     """dl/dx = x - t, cut at ±delta."""
-    return _gradient(dloss, np.clip(x - target, -delta, delta))
+    return _gradient(dloss, np.clip(x - target, -delta, delta), divisor)
 
 
 @quiet
@@ -80,9 +81,9 @@ def hinge_loss_forward(x: Array, target: Array, margin: float, divisor: float | 
 
 
 @quiet
-def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float) -> Array:
+def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float, divisor: float = 1) -> Array:
     """dl/dx = -t where margin - t * x > 0, else 0."""
-    return _gradient(dloss, np.where(margin - target * x <= 0, x.dtype.type(0), -target))
+    return _gradient(dloss, np.where(margin - target * x <= 0, x.dtype.type(0), -target), divisor)
 
 
 @quiet
@@ -93,9 +94,9 @@ def kl_div_forward(x: Array, target: Array, divisor: float | None) -> Array:
 
 
 @quiet
-def kl_div_backward(dloss: Array, x: Array, target: Array) -> Array:
+def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
     """dl/dx = -t."""
-    return _gradient(dloss, -target)
+    return _gradient(dloss, -target, divisor)
 
 
 @quiet
@@ -105,9 +106,9 @@ def kl_div_log_forward(x: Array, target: Array, divisor: float | None) -> Array:
 
 
 @quiet
-def kl_div_log_backward(dloss: Array, x: Array, target: Array) -> Array:
+def kl_div_log_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
     """dl/dx = -exp(t)."""
-    return _gradient(dloss, -np.exp(target))
+    return _gradient(dloss, -np.exp(target), divisor)
 
 
 def _or_one(a: Array | None, like: Array) -> Array:
@@ -127,8 +128,13 @@ def bce_with_logits_forward(
 
 @quiet
 def bce_with_logits_backward(
-    dloss: Array, x: Array, target: Array, weight: Array | None, pos_weight: Array | None
+    dloss: Array,
+    x: Array,
+    target: Array,
+    weight: Array | None,
+    pos_weight: Array | None,
+    divisor: float = 1,
 ) -> Array:
     """dl/dx = w * ((1 - t) * sigmoid(x) - p * t * sigmoid(-x))."""
     w, p = _or_one(weight, x), _or_one(pos_weight, x)
-    return _gradient(dloss, w * ((1 - target) * sigmoid_forward(x) - p * target * sigmoid_forward(-x)))
+    return _gradient(dloss, w * ((1 - target) * sigmoid_forward(x) - p * target * sigmoid_forward(-x)), divisor)
