@@ -226,6 +226,20 @@ def test_one_call_steps_everything(monkeypatch):
     assert calls == [16 + 8 + 8 + 24]
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({}, [24]), ({"weight_decay": 0.1}, [16, 8]), ({"l1": 0.1}, [16, 8])]
+)
+def test_decaying_parameters_go_apart_only_where_something_decays(monkeypatch, settings, expected):
+    calls = []
+    monkeypatch.setattr("fastnn.functional.sgd_step", lambda *args, **kwargs: calls.append(args[0].size))
+    bias, weight = nn.Parameter(np.ones(3), decay=False), nn.Parameter(np.ones(12))
+    bias.grad, weight.grad = np.ones(3), np.ones(12)
+    optimizer = optim.SGD([bias, weight], lr=0.1, **settings)
+    for _ in range(2):
+        optimizer.step()
+    assert calls == expected * 2
+
+
 def test_values_are_kept_when_gathered_and_old_arrays_are_left_alone():
     array = np.arange(3.0)
     p = fnn.Tensor(array, requires_grad=True)

@@ -47,7 +47,7 @@ from .ops import (
     pool,
     pool_backward,
 )
-from .optim import FlatArray, betas, decay, rate, step_arrays, step_count
+from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
@@ -72,6 +72,7 @@ __all__ = [
     "Pool",
     "Recurrent",
     "Softmax",
+    "adam",
     "adaptive_indices",
     "adaptive_pool",
     "adaptive_pool_backward",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from . import scalars
 from .arrays import Array, in_place, no_overlap, operand, shown
+
+# lr, beta1, beta2, eps, weight_decay, l1
+AdamRates = tuple[float, float, float, float, float, float]
 
 
 class FlatArray(np.ndarray[Any, Any]):
@@ -46,6 +50,25 @@ def betas(op: str, value: Any) -> tuple[float, float]:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise ValueError(f"{op}: betas must be a pair of numbers, got {shown(value)}")
     return decay(op, "betas", value[0]), decay(op, "betas", value[1])
+
+
+def adam(op: str, lr: Any, betas: Any, eps: Any, weight_decay: Any, l1: Any) -> AdamRates:
+    """Of ``adam_step``: its numbers. Those that passed before are not looked at again."""
+    if type(betas) is tuple and len(betas) == 2:
+        numbers = (lr, *betas, eps, weight_decay, l1)
+        if all(type(number) is float for number in numbers):
+            return _plain_adam(op, *numbers)
+    return _adam(op, lr, betas, eps, weight_decay, l1)
+
+
+def _adam(op: str, lr: Any, pair: Any, eps: Any, weight_decay: Any, l1: Any) -> AdamRates:
+    lr, eps, weight_decay = rate(op, "lr", lr), rate(op, "eps", eps), rate(op, "weight_decay", weight_decay)
+    return lr, *betas(op, pair), eps, weight_decay, rate(op, "l1", l1)
+
+
+@lru_cache(maxsize=64)
+def _plain_adam(op: str, lr: float, beta1: float, beta2: float, eps: float, decay: float, l1: float) -> AdamRates:
+    return _adam(op, lr, (beta1, beta2), eps, decay, l1)
 
 
 def step_count(op: str, value: Any) -> int:

@@ -95,13 +95,7 @@ def _adam(
     max_exp_avg_sq: Any,
 ) -> None:
     step = checks.step_count(op, step)
-    lr, eps, decay = (
-        checks.rate(op, "lr", lr),
-        checks.rate(op, "eps", eps),
-        checks.rate(op, "weight_decay", weight_decay),
-    )
-    beta1, beta2 = checks.betas(op, betas)
-    l1 = checks.rate(op, "l1", l1)
+    lr, beta1, beta2, eps, decay, l1 = checks.adam(op, lr, betas, eps, weight_decay, l1)
     state = {"exp_avg": raw(exp_avg), "exp_avg_sq": raw(exp_avg_sq)}
     if max_exp_avg_sq is not None:
         state["max_exp_avg_sq"] = raw(max_exp_avg_sq)

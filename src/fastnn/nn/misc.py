@@ -129,6 +129,8 @@ class Flatten(Module):
     def forward(self, x: Any) -> Any:
         """x (a, …, b, …, c) -> (a, b', c)."""
         shape = np.shape(x)
+        if len(shape) > 1 and self.start_axis == 1 and self.end_axis == -1:
+            return x.reshape((shape[0], math.prod(shape[1:])))
         try:
             start, end = (normalize_axis_index(axis, len(shape)) for axis in (self.start_axis, self.end_axis))
         except ValueError:

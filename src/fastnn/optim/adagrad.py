@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
-from .flat import FlatBlock
+from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -54,13 +54,11 @@ class Adagrad(Optimizer):
         settings = {"lr": lr, "eps": eps, "eps_inside": eps_inside}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.adagrad_step(
-            block.data[run],
-            block.grad[run],
-            block.state["square_sum"][run],
+            part.data,
+            part.grad,
+            part.state["square_sum"],
             lr=group["lr"],
             eps=group["eps"],
             eps_inside=group["eps_inside"],
@@ -120,14 +118,12 @@ class Adadelta(Optimizer):
         if not 0 <= group["rho"] < 1:
             raise ValueError(f"Adadelta: rho must be in [0, 1), got {group['rho']!r}")
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.adadelta_step(
-            block.data[run],
-            block.grad[run],
-            block.state["square_avg"][run],
-            block.state["acc_delta"][run],
+            part.data,
+            part.grad,
+            part.state["square_avg"],
+            part.state["acc_delta"],
             lr=group["lr"],
             rho=group["rho"],
             eps=group["eps"],

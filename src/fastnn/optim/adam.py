@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import functional as F
 from .._docs import sections
-from .flat import FlatBlock
+from .flat import Part
 from .optimizer import Optimizer, Params
 
 _PARAMETERS = """
@@ -70,15 +70,13 @@ class Adam(Optimizer):
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas!r}")
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         self._step(
-            block.data[run],
-            block.grad[run],
-            block.state["exp_avg"][run],
-            block.state["exp_avg_sq"][run],
-            max_exp_avg_sq=block.state["max_exp_avg_sq"][run] if "max_exp_avg_sq" in block.state else None,
+            part.data,
+            part.grad,
+            part.state["exp_avg"],
+            part.state["exp_avg_sq"],
+            max_exp_avg_sq=part.state.get("max_exp_avg_sq"),
             step=step,
             lr=group["lr"],
             betas=group["betas"],

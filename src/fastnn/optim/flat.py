@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,8 +30,16 @@ def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> FlatArray:
     return flat
 
 
+class Part(NamedTuple):
+    """A run of neighbouring parameters in the flat buffers."""
+
+    data: FlatArray
+    grad: FlatArray
+    state: dict[str, FlatArray]
+
+
 class FlatBlock:
-    """Parameters of one dtype that are stepped together.
+    """Parameters of one dtype that are stepped together; those that weight decay applies to lie in front.
 
     Parameters
     ----------
@@ -41,8 +49,6 @@ class FlatBlock:
         Leaves; their arrays are copied into the block and replaced by views.
     state_names : tuple of str
         Names of the optimiser's state arrays, one buffer each, filled with zeros.
-    decay : bool
-        Whether weight decay applies to these parameters.
 
     Attributes
     ----------
@@ -54,10 +60,10 @@ class FlatBlock:
         How many steps each parameter has made.
     """
 
-    def __init__(self, name: str, params: Sequence[Tensor], state_names: tuple[str, ...], decay: bool) -> None:
+    def __init__(self, name: str, params: Sequence[Tensor], state_names: tuple[str, ...]) -> None:
         self.name = name
-        self.params = list(params)
-        self.decay = decay
+        self.params = params = sorted(params, key=lambda p: not _decays(p))
+        self._decays = [_decays(p) for p in params]
         dtype = params[0].dtype
         step = _ALIGNMENT // dtype.itemsize
         starts = np.cumsum([0] + [-(-p.size // step) * step for p in params]).tolist()
@@ -66,6 +72,7 @@ class FlatBlock:
         self.grad = _aligned_zeros(starts[-1], dtype)
         self.state = {key: _aligned_zeros(starts[-1], dtype) for key in state_names}
         self.steps = [0] * len(params)
+        self._parts: dict[tuple[int, int], Part] = {}
         self._data_views = [self.view(self.data, i) for i in range(len(params))]
         self._grad_views = [self.view(self.grad, i) for i in range(len(params))]
         for i, p in enumerate(params):
@@ -105,31 +112,47 @@ class FlatBlock:
         for p, view in zip(self.params, self._grad_views, strict=True):
             p.grad = None if set_to_none else view
 
-    def advance(self) -> Iterator[tuple[slice, int]]:
+    def advance(self, apart: bool) -> Iterator[tuple[Part, int, bool]]:
         """Count a step for each parameter with a gradient; the runs to update, each with its step number.
 
         Neighbours that have a gradient and made the same number of steps form one run: commonly there is one.
+        Where decaying and other parameters are to be kept ``apart`` there are two, and the third value tells which.
         Arrays that were replaced since the last step (``p.data = …``, ``p.grad = …``) are copied in first.
         """
-        for i, p in enumerate(self.params):
-            if p.data is not self._data_views[i]:
+        stepped = []
+        for i, (p, data, grad) in enumerate(zip(self.params, self._data_views, self._grad_views, strict=True)):
+            if p.data is not data:
                 self._take_data(i)
-            if p.grad is not None and p.grad is not self._grad_views[i]:
-                self._take_grad(i)
-        note_change(p for p in self.params if p.grad is not None and p._requires_grad)
+            if p.grad is not None:
+                if p.grad is not grad:
+                    self._take_grad(i)
+                if p._requires_grad:
+                    stepped.append(i)
+        note_change([self.params[i] for i in stepped])
         start = end = step = 0
-        for i, p in enumerate(self.params):
-            if p.grad is None or not p._requires_grad:
-                continue
+        decays = True
+        for i in stepped:
             self.steps[i] += 1
             low, high = self.bounds[i]
-            if low != end or self.steps[i] != step:
+            if low != end or self.steps[i] != step or (apart and self._decays[i] is not decays):
                 if end > start:
-                    yield slice(start, end), step
-                start, step = low, self.steps[i]
+                    yield self._part(start, end), step, decays
+                start, step, decays = low, self.steps[i], self._decays[i]
             end = high
         if end > start:
-            yield slice(start, end), step
+            yield self._part(start, end), step, decays
+
+    def _part(self, start: int, end: int) -> Part:
+        part = self._parts.get((start, end))
+        if part is None:
+            run: Any = slice(start, end)
+            state = {key: flat[run] for key, flat in self.state.items()}
+            part = self._parts[start, end] = Part(self.data[run], self.grad[run], state)
+        return part
+
+
+def _decays(p: Tensor) -> bool:
+    return bool(getattr(p, "decay", True))
 
 
 def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor
-from .flat import FlatBlock
+from .flat import FlatBlock, Part
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+_NO_PENALTIES = {"weight_decay": 0.0, "l1": 0.0}
 
 
 class Optimizer:
@@ -94,10 +95,10 @@ class Optimizer:
         self._blocks.append(self._gather(params))
 
     def _gather(self, params: list[Tensor]) -> list[FlatBlock]:
-        kinds: dict[tuple[Any, bool], list[Tensor]] = {}
+        kinds: dict[Any, list[Tensor]] = {}
         for p in params:
-            kinds.setdefault((p.dtype, getattr(p, "decay", True)), []).append(p)
-        return [FlatBlock(self._name, of_kind, self.state_names, decay) for (_, decay), of_kind in kinds.items()]
+            kinds.setdefault(p.dtype, []).append(p)
+        return [FlatBlock(self._name, of_kind, self.state_names) for of_kind in kinds.values()]
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         for key in ("lr", "weight_decay", "l1", "eps"):
@@ -123,16 +124,13 @@ class Optimizer:
         """Update every parameter that has a gradient, in place."""
         self._steps_taken += 1
         for group, blocks in zip(self.param_groups, self._blocks, strict=True):
+            penalties = {"weight_decay": group["weight_decay"], "l1": group["l1"]}
+            apart = any(penalties.values()) and not group["decay_all"]
             for block in blocks:
-                penalties = {key: group[key] for key in ("weight_decay", "l1")}
-                if not (block.decay or group["decay_all"]):
-                    penalties = dict.fromkeys(penalties, 0.0)
-                for run, step in block.advance():
-                    self._update(block, run, step, group, penalties)
+                for part, step, decays in block.advance(apart):
+                    self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         """Step one run of a block; ``step`` counts from 1."""
         raise NotImplementedError
 

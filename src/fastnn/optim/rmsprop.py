@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
-from .flat import FlatBlock
+from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -64,13 +64,11 @@ class RMSprop(Optimizer):
         if not 0 <= group["alpha"] <= 1:
             raise ValueError(f"RMSprop: alpha must be in [0, 1], got {group['alpha']!r}")
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.rmsprop_step(
-            block.data[run],
-            block.grad[run],
-            block.state["square_avg"][run],
+            part.data,
+            part.grad,
+            part.state["square_avg"],
             lr=group["lr"],
             alpha=group["alpha"],
             eps=group["eps"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import functional as F
-from .flat import FlatBlock
+from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -68,14 +68,12 @@ class SGD(Optimizer):
         if group["nesterov"] and not group["momentum"] > 0:
             raise ValueError("SGD: nesterov needs momentum above 0")
 
-    def _update(
-        self, block: FlatBlock, run: slice, step: int, group: dict[str, Any], penalties: dict[str, float]
-    ) -> None:
+    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         momentum = group["momentum"]
         F.sgd_step(
-            block.data[run],
-            block.grad[run],
-            block.state["momentum_buffer"][run] if momentum else None,
+            part.data,
+            part.grad,
+            part.state["momentum_buffer"] if momentum else None,
             lr=group["lr"],
             momentum=momentum,
             nesterov=group["nesterov"],
