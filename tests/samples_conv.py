@@ -91,11 +91,24 @@ def conv2d() -> list[Sample]:
         ((2, 64, 12, 12), 16, (1, 1), {"stride": 2}),
         ((4, 50, 20, 17), 30, (3, 2), {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
         ((20, 16, 30, 30), 8, (2, 2), {"dilation": 2}),
+        # Depthwise: one to four vectors of columns and one more, rows by fours and what is left, slabs, chunks of images.
+        ((3, 5, 9, 14), 5, (3, 3), {"groups": 5, "padding": 1}),
+        ((2, 3, 6, 37), 3, (3, 3), {"groups": 3, "padding": (1, 0)}),
+        ((1, 2, 11, 50), 2, (5, 4), {"groups": 2, "padding": 2, "dilation": (1, 2)}),
+        ((2, 3, 13, 71), 3, (3, 3), {"groups": 3, "padding": 1, "stride": 2}),
+        ((20, 2, 8, 8), 2, (3, 3), {"groups": 2, "padding": 1}),
+        ((1, 2, 90, 130), 2, (3, 3), {"groups": 2, "padding": 1, "stride": (1, 3)}),
+        ((1, 2, 2, 9000), 2, (1, 3), {"groups": 2, "padding": "same"}),
+        ((2, 7, 9, 33), 7, (1, 1), {"groups": 7}),
     ]
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(2, 3, 18, 18)
     x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 17, 17] = np.nan, np.inf, 1e-40
-    return [*samples, Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True)]
+    return [
+        *samples,
+        Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True),
+        Sample((x, v.positive(3, 1, 3, 3), v.normal(3)), {"padding": 1, "groups": 3}, special=True),
+    ]
 
 
 def conv3d() -> list[Sample]:
@@ -111,6 +124,7 @@ def conv3d() -> list[Sample]:
         ((3, 17, 4, 3, 5), 33, (1, 1, 1), {"stride": (1, 2, 2)}),
         ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
         ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes slab by slab
+        ((1, 2, 9, 30, 45), 2, (3, 2, 3), {"groups": 2, "padding": 1}),
     ]
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(1, 2, 4, 5, 18)

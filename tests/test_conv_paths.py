@@ -34,7 +34,7 @@ def test_all_are_taken(isa, dtype, native):
     found = paths(native, 2, samples_conv.conv2d(), dtype) | paths(native, 3, samples_conv.conv3d(), dtype)
     # With two or four lanes no row is too narrow to be read in place, and a copy too large for that is too large for a test.
     packed = {"packed"} if lanes(isa, dtype) > 4 else set()
-    assert {forward for forward, _ in found} >= {"channels", "direct", "lanes"} | packed
+    assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed
     assert {weight for _, weight in found} >= {"direct", "channels"} | ({"packed"} if lanes(isa, dtype) > 2 else set())
 
 

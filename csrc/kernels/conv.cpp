@@ -1,6 +1,7 @@
 // Convolution forward and backward-data as a product of matrices whose right operand is never stored.
 //   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
 #include "conv_channels.h"
+#include "conv_depthwise.h"
 #include "conv_direct.h"
 #include "conv_lanes.h"
 #include "conv_patches.h"
@@ -224,15 +225,16 @@ void fill_planes(const Conv& g, const T* bias, T* dx) {
 template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
+  if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, x, w, bias, y);
   const ForwardWeights<T> weights{w, g.groups, g.k / g.groups, g.c / g.groups * p.taps()};
   multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, weights, packed, bias);
 }
 
-// Which way the forward pass goes, for tests: a value of Reading.
+// Which way the forward pass goes, for tests: a value of Reading, or 5 for depthwise.
 template <class T>
 void conv_forward_path(const Conv& g, int64_t* path) {
   int64_t size = 0;
-  *path = int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, &size));
+  *path = is_depthwise(g) ? 5 : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, &size));
 }
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
@@ -246,7 +248,9 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   if (gaps) fill_planes(g, bias, dx);
   for_each_phase(g, [&](Patches p) {
     p.flatten();
-    if (p.taps() > 0) multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, packed, bias);
+    if (p.taps() == 0) return;
+    if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, dy, w, bias, dx);
+    multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, packed, bias);
   });
 }
 

@@ -4,6 +4,7 @@
 // The reduction over images and pixels is cut into chunks by the shape alone; each chunk sums into a partial result of
 // its own and the partial results are added in order.
 #include "../simd/reduce.h"
+#include "conv_depthwise_weight.h"
 #include "conv_weight_channels.h"
 #define FASTNN_FAMILY "conv_weight.inc"
 #include "kernels.h"
@@ -211,6 +212,10 @@ template <class T>
 void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   *size = 0;
   if (empty(g)) return;
+  if (is_depthwise(g)) {
+    if (depthwise_chunks(g) > 1) *size = depthwise_chunks(g) * weight_size(g);
+    return;
+  }
   const PaddedLayout layout(output_patches(g));
   const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), nullptr, nullptr, nullptr);
   if (by_channels.preferred()) {
@@ -224,9 +229,11 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   if (chunks > 1) *size += chunks * weight_size(g);
 }
 
-// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2.
+// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3.
 template <class T>
 void conv_weight_path(const Conv& g, int64_t* path) {
+  *path = 3;
+  if (is_depthwise(g)) return;
   const PaddedLayout layout(output_patches(g));
   const bool channels = ChannelWeight<T>(g, layout, channel_chunks(g), nullptr, nullptr, nullptr).preferred();
   *path = channels ? 2 : DirectWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
@@ -237,6 +244,12 @@ void conv_weight_path(const Conv& g, int64_t* path) {
 template <class T>
 void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T* work) {
   if (empty(g)) return zero_run(dweight, weight_size(g));
+  if (is_depthwise(g)) {
+    const int64_t chunks = depthwise_chunks(g);
+    depthwise_weight(g, dy, x, chunks > 1 ? work : dweight);
+    if (chunks > 1) add_chunks(weight_size(g), chunks, work, dweight);
+    return;
+  }
   const PaddedLayout layout(output_patches(g));
   const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), dy, x, work);
   if (by_channels.preferred()) {

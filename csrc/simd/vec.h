@@ -73,6 +73,13 @@ FASTNN_INLINE void stream_fence() {
   _mm_sfence();
 #endif
 }
+// The same address, which the compiler then keeps in one register: GCC would otherwise take sums of addresses apart, and
+// put them together again before every load.
+template <class T>
+FASTNN_INLINE T* whole_address(T* p) {
+  asm("" : "+r"(p));
+  return p;
+}
 template <class T>
 FASTNN_INLINE Vec<T> set1(T a) {
   return a - Vec<T>{};  // minus, not plus: -0 + 0 would lose the sign

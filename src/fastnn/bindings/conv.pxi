@@ -141,7 +141,8 @@ def conv_paths(g, cbool is_double):
     cdef int64_t forward = 0, weight = 0
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
-    return ("packed", "direct", "lanes", "slabs", "channels")[forward], ("packed", "direct", "channels")[weight]
+    forward_paths = ("packed", "direct", "lanes", "slabs", "channels", "depthwise")
+    return forward_paths[forward], ("packed", "direct", "channels", "depthwise")[weight]
 
 def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)

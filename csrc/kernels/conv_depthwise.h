@@ -1,0 +1,259 @@
+// Depthwise convolution: every channel has a filter of its own, c = k = groups.
+//   forward, backward-data   y[n, c, o] = bias[c] + sum_t weight[c, t] * (x[n, c] at tap t of o)
+//   backward-weight          dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o)
+//
+// Limit: bytes. As a product of matrices it has one row and would spend its time on packing. Here lanes run along the
+// rows of a zero-padded copy of a plane (conv_layout.h) that stays in the first-level cache: a tap is a load at a fixed
+// distance. Large planes go in slabs. 32x64x56x56 with 3x3 taps takes 4 times less than the product on one Zen 5 core.
+#pragma once
+#include "../parallel.h"
+#include "../tune.h"
+#include "conv_layout.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+constexpr int64_t kPlaneCopyBytes = 32 * 1024;
+
+inline bool is_depthwise(const Conv& g) { return g.groups > 1 && g.c == g.groups && g.k == g.groups; }
+
+// The grid cut into boxes of positions whose copies fit, slowest axis first.
+template <class T>
+struct Slabs {
+  Patches p;
+  int64_t size[3], count[3];
+
+  explicit Slabs(const Patches& patches) : p(patches) {
+    for (int d = 0; d < 3; ++d) size[d] = p.axis[d].grid;
+    for (int d = 0; d < 3; ++d)
+      while (size[d] > 1 && copy_values() * int64_t(sizeof(T)) > kPlaneCopyBytes) size[d] = (size[d] + 1) / 2;
+    for (int d = 0; d < 3; ++d) count[d] = ceil_div(p.axis[d].grid, size[d]);
+  }
+  int64_t all() const { return count[0] * count[1] * count[2]; }
+  int64_t copy_values() const { return PaddedLayout(box(0, 0, 0)).channel_size(); }
+  Patches slab(int64_t i) const { return box(i / count[2] / count[1], i / count[2] % count[1], i % count[2]); }
+
+ private:
+  Patches box(int64_t d, int64_t h, int64_t w) const {
+    const int64_t at[3] = {d, h, w};
+    Patches part = p;
+    for (int i = 0; i < 3; ++i) {
+      Axis& a = part.axis[i];
+      const int64_t begin = at[i] * size[i];
+      a.offset += begin * a.step, a.out_begin += begin * a.out_step, a.grid = clamp(a.grid - begin, 0, size[i]);
+    }
+    return part;
+  }
+};
+
+// The copy of a slab of a plane and where its taps lie. Memory: copy, taps, in scratch of `bytes`.
+template <class T>
+class PlaneCopy {
+ public:
+  static constexpr int64_t slack = 5 * lanes<T>;  // vectors of outputs beyond the end of a row are computed, too
+  struct Tap {
+    int32_t distance, weight;
+  };
+
+  static size_t bytes(const Slabs<T>& slabs) {
+    return size_t(slabs.copy_values() + slack) * sizeof(T) + size_t(slabs.p.taps()) * sizeof(Tap);
+  }
+  PlaneCopy(const Patches& p, const int64_t* kernel, int64_t most_values, void* memory)
+      : layout(p), copy(static_cast<T*>(memory)), taps(reinterpret_cast<Tap*>(copy + most_values + slack)) {
+    zero_run(copy, layout.channel_size() + slack);
+    for (int64_t t = 0; t < p.taps(); ++t)
+      taps[t] = {int32_t(layout.tap_distance(t)), int32_t(p.weight_position(t, kernel))};
+  }
+
+  // What lies around the image stays zero.
+  void fill(const T* plane) {
+    T* to = copy;
+    for (int64_t pd = 0; pd < layout.phases[0]; ++pd)
+      for (int64_t ph = 0; ph < layout.phases[1]; ++ph)
+        for (int64_t pw = 0; pw < layout.phases[2]; ++pw, to += layout.phase_size()) fill_phase(plane, pd, ph, pw, to);
+  }
+  int64_t pitch() const { return layout.extent[2]; }
+  const T* row(int64_t d, int64_t h) const { return copy + (d * layout.extent[1] + h) * layout.extent[2]; }
+
+  PaddedLayout layout;
+  T* copy;
+  Tap* taps;
+
+ private:
+  struct Span {
+    int64_t begin, end;
+  };
+  // Positions of a phase that lie inside the image.
+  Span span(int d, int64_t phase) const {
+    const Axis& a = layout.p.axis[d];
+    const int64_t start = layout.low[d] + phase;
+    const int64_t begin = start < 0 ? clamp(ceil_div(-start, a.step), 0, layout.extent[d]) : 0;
+    return {begin, a.in > start ? clamp(ceil_div(a.in - start, a.step), begin, layout.extent[d]) : begin};
+  }
+  void fill_phase(const T* plane, int64_t pd, int64_t ph, int64_t pw, T* to) const {
+    const Axis &D = layout.p.axis[0], &H = layout.p.axis[1], &W = layout.p.axis[2];
+    const Span d = span(0, pd), h = span(1, ph), w = span(2, pw);
+    const int64_t size = w.end - w.begin, step = W.step, rows = H.step * W.in, extent = layout.extent[2];
+    if (size <= 0) return;
+    for (int64_t i = d.begin; i < d.end; ++i) {
+      const int64_t first = ((layout.low[0] + pd + i * D.step) * H.in + layout.low[1] + ph + h.begin * H.step) * W.in;
+      const T* from = plane + first + layout.low[2] + pw + w.begin * step;
+      T* row = to + (i * layout.extent[1] + h.begin) * extent + w.begin;
+      for (int64_t j = h.begin; j < h.end; ++j, from += rows, row += extent) {
+        if (step == 1)
+          copy_run(row, from, size);
+        else
+          gather_run(row, from, size, step);
+      }
+    }
+  }
+};
+
+// A channel's filter: sums of R rows of V vectors of outputs whose tap at distance 0 is at x, rows `pitch` apart.
+template <class T>
+struct AnyTaps {
+  const PlaneCopy<T>& plane;
+  const T* weight;
+  T bias;
+
+  template <int R, int V>
+  FASTNN_INLINE void sums(const T* from, Vec<T> (&sum)[R][V]) const {
+    const int64_t taps = plane.layout.p.taps(), pitch = plane.pitch();
+    for (int64_t t = 0; t < taps; ++t) {
+      const auto tap = plane.taps[t];
+      const Vec<T> w = set1(weight[tap.weight]);
+      const T* x = whole_address(from + tap.distance);
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r, x = whole_address(x + pitch))
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) sum[r][v] = fma(w, load(x + v * lanes<T>), sum[r][v]);
+    }
+  }
+};
+
+// 3x3 taps side by side: a vector that is loaded serves the taps of all rows above it.
+template <class T>
+struct ThreeByThree {
+  int64_t pitch;
+  T bias;
+  Vec<T> w[3][3];
+
+  static bool applies(const PaddedLayout& layout) {
+    const Axis *a = layout.p.axis, &h = a[1], &w = a[2];
+    const bool dense = h.offset_step * h.offset_step == 1 && w.offset_step * w.offset_step == 1;
+    return a[0].taps == 1 && h.taps == 3 && w.taps == 3 && h.step == 1 && w.step == 1 && dense;
+  }
+  ThreeByThree(const PlaneCopy<T>& plane, const T* weight, T bias) : pitch(plane.pitch()), bias(bias) {
+    for (int t = 0; t < 9; ++t) {
+      const auto tap = plane.taps[t];
+      w[tap.distance / pitch][tap.distance % pitch] = set1(weight[tap.weight]);
+    }
+  }
+  template <int R, int V>
+  FASTNN_INLINE void sums(const T* x, Vec<T> (&sum)[R][V]) const {
+#pragma GCC unroll 8
+    for (int i = 0; i < R + 2; ++i, x = whole_address(x + pitch))
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v)
+#pragma GCC unroll 3
+        for (int j = 0; j < 3; ++j) {
+          const Vec<T> in = load(x + v * lanes<T> + j);
+#pragma GCC unroll 4
+          for (int r = i < 2 ? 0 : i - 2; r <= i && r < R; ++r) sum[r][v] = fma(w[i - r][j], in, sum[r][v]);
+        }
+  }
+};
+
+// Rows and vectors of a tile: sums, nine weights and a load fit the registers.
+constexpr int kDepthwiseRows = FASTNN_VEC_BYTES == 64 ? 4 : 2, kDepthwiseVectors = FASTNN_VEC_BYTES == 64 ? 4 : 2;
+
+// R rows of outputs from (d, h) on, the vectors of columns from w on.
+template <class T, int R, int V, class Filter>
+FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filter, int64_t d, int64_t h, int64_t w, T* y) {
+  constexpr int64_t L = lanes<T>;
+  const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
+  Vec<T> sum[R][V];
+  for (auto& row : sum)
+    for (Vec<T>& s : row) s = set1(filter.bias);
+  filter.sums(plane.row(d, h) + w, sum);
+  const int64_t row = (D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step;
+  const int64_t left = W.grid - w, step = W.out_step, pitch = H.out_step * W.out_size;
+  T* to = y + row * W.out_size + W.out_begin + w * step;
+#pragma GCC unroll 4
+  for (int r = 0; r < R; ++r, to += pitch)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      if (step == 1) {
+        store_part(to + v * L, sum[r][v], left - v * L);
+      } else {
+        T values[L];
+        store(values, sum[r][v]);
+        scatter_run(to + v * L * step, values, clamp(left - v * L, 0, L), step);
+      }
+    }
+}
+
+// All rows for V vectors of columns.
+template <class T, int V, class Filter>
+FASTNN_INLINE void depthwise_columns(const PlaneCopy<T>& plane, const Filter& filter, int64_t w, T* y) {
+  constexpr int R = kDepthwiseRows;
+  const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1];
+  for (int64_t d = 0; d < D.grid; ++d) {
+    int64_t h = 0;
+    for (; h + R <= H.grid; h += R) depthwise_tile<T, R, V>(plane, filter, d, h, w, y);
+    for (; h < H.grid; ++h) depthwise_tile<T, 1, V>(plane, filter, d, h, w, y);
+  }
+}
+
+template <class T, class Filter>
+void depthwise_plane(const PlaneCopy<T>& plane, const Filter& filter, T* y) {
+  constexpr int V = kDepthwiseVectors;
+  const int64_t width = plane.layout.p.axis[2].grid;
+  for (int64_t w = 0; w < width; w += V * lanes<T>) {
+    const int64_t vectors = ceil_div(width - w, lanes<T>);
+    if (V > 2 && vectors > 3)
+      depthwise_columns<T, V>(plane, filter, w, y);
+    else if (V > 2 && vectors == 3)
+      depthwise_columns<T, V - 1>(plane, filter, w, y);
+    else if (vectors > 1)
+      depthwise_columns<T, 2>(plane, filter, w, y);
+    else
+      depthwise_columns<T, 1>(plane, filter, w, y);
+  }
+}
+
+// f(plane number, its copy) for all planes, slab by slab; ns: cost of an output.
+template <class T, class F>
+void each_plane_copy(const Patches& p, const int64_t* kernel, int64_t planes, double ns, const T* x, const F& f) {
+  const Slabs<T> slabs(p);
+  const double cost = double(planes) * double(p.grid()) * ns;
+  parallel_scratch(slabs.all() * planes, cost, PlaneCopy<T>::bytes(slabs), [&](int64_t begin, int64_t end, void* memory) {
+    while (begin < end) {
+      const int64_t which = begin / planes, stop = clamp((which + 1) * planes, begin, end);
+      PlaneCopy<T> copy(slabs.slab(which), kernel, slabs.copy_values(), memory);
+      for (; begin < stop; ++begin) {
+        copy.fill(x + begin % planes * p.in_plane());
+        f(begin % planes, copy);
+      }
+    }
+  });
+}
+
+// The planes (n, c) of y, on the grid of p; bias (c) may be null.
+template <class T>
+void depthwise(const Patches& p, const int64_t* kernel, int64_t images, int64_t channels, const T* x, const T* w,
+               const T* bias, T* y) {
+  const int64_t volume = kernel[0] * kernel[1] * kernel[2];
+  const double ns = double(p.taps()) * kMultiplyAddCost<T> + 0.2;
+  each_plane_copy(p, kernel, images * channels, ns, x, [=](int64_t plane, const PlaneCopy<T>& copy) {
+    const T* weight = w + plane % channels * volume;
+    const T add = bias ? bias[plane % channels] : T(0);
+    if (ThreeByThree<T>::applies(copy.layout))
+      depthwise_plane(copy, ThreeByThree<T>(copy, weight, add), y + plane * p.out_plane());
+    else
+      depthwise_plane(copy, AnyTaps<T>{copy, weight, add}, y + plane * p.out_plane());
+  });
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
