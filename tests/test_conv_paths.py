@@ -35,7 +35,8 @@ def test_all_are_taken(isa, dtype, native):
     # With two or four lanes no row is too narrow to be read in place, and a copy too large for that is too large for a test.
     packed = {"packed"} if lanes(isa, dtype) > 4 else set()
     assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed
-    assert {weight for _, weight in found} >= {"direct", "channels"} | ({"packed"} if lanes(isa, dtype) > 2 else set())
+    packed = {"packed"} if lanes(isa, dtype) > 2 else set()
+    assert {weight for _, weight in found} >= {"channels", "depthwise", "direct"} | packed
 
 
 def test_a_volume_goes_in_slabs(native):
