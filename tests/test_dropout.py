@@ -1,5 +1,7 @@
 """Dropout's masks: the published generator, the same on both backends, per instruction set and thread count."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import fastnn as fnn
 import fastnn.functional as F
 from fastnn.backend import reference
 from harness import DTYPES, ISAS, THREADS
+from subproc import run
 
 by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
 by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
@@ -120,3 +123,18 @@ def test_a_new_mask_at_each_call():
     assert (first != second).any()
     assert (F.dropout(x, 0.5) != F.dropout(x, 0.5)).any()
     np.testing.assert_array_equal(F.dropout(x, 0.5, rng=4), F.dropout(x, 0.5, rng=4))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork (POSIX)")
+def test_a_forked_child_draws_masks_of_its_own():
+    code = """
+        import os, numpy as np, fastnn.functional as F
+        x = np.ones(256, np.float32)
+        F.dropout(x)
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        print(F.dropout(x).tobytes().hex(), flush=True)
+    """
+    masks = run(code).split()
+    assert len(masks) == len(set(masks)) == 2

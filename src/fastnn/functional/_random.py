@@ -9,9 +9,20 @@ import numpy as np
 
 from .. import checks
 
+# Asking the system takes as long as a small dropout, so it is asked for many keys at once.
+_KEYS = 512
+_keys: list[int] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keys.clear)  # a child must not draw what its parent draws
+
 
 def key(op: str, rng: Any) -> int:
     """64 bits from ``rng``."""
     if rng is None:
-        return int.from_bytes(os.urandom(8), "little")
+        try:
+            return _keys.pop()
+        except IndexError:
+            fresh: list[int] = np.frombuffer(os.urandom(8 * _KEYS), np.uint64).tolist()
+            _keys.extend(fresh[1:])
+            return fresh[0]
     return int(checks.generator(op, rng).integers(0, 2**64, dtype=np.uint64))

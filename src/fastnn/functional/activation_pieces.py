@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record, self_adjoint
+from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ._elementwise import of_input
 from ._random import key
@@ -154,17 +154,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper)
     if not checks.flag("rrelu", "training", training):
         return of_input("rrelu", x, (low + high) / 2, kernel="leaky_relu")
-    return _random_slopes(x, low, high, key("rrelu", rng))
-
-
-def _random_slopes(x: Any, lower: float, upper: float, bits: int) -> Any:
-    x_ = checks.array("rrelu", "x", raw(x))
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.rrelu_backward(dy, x_, lower, upper, bits),)
-
-    return record("rrelu", ops.rrelu_forward(x_, lower, upper, bits), (x,), vjp, self_adjoint)
+    return of_input("rrelu", x, low, high, key("rrelu", rng))
 
 
 def maxout(x: Any, k: int, axis: int = 1) -> Any:
