@@ -75,11 +75,12 @@ class _Recorder:
 
 def test_the_table_reaches_every_backend_function(monkeypatch):
     recorder = _Recorder()
-    monkeypatch.setattr(fnn.backend, "_active", recorder)
-    for op in OPS:
-        for sample in op.samples():
-            if not sample.special:
-                evaluate(op, sample)
+    with fnn.use_backend("numpy"):  # the other one follows plans past its functions
+        monkeypatch.setattr(fnn.backend, "_active", recorder)
+        for op in OPS:
+            for sample in op.samples():
+                if not sample.special:
+                    evaluate(op, sample)
     assert sorted(set(reference.__all__) - recorder.called) == []
 
 

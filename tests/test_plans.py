@@ -1,6 +1,7 @@
 """Calls of plain arrays that were checked before go straight to the bindings, and only those."""
 
 import inspect
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import fastnn.functional as F
 from bad_input import IN_PLACE, LEGAL
 from fastnn.autograd import raw
 from fastnn.backend import plans
-from harness import DTYPES, outputs_of, own
+from harness import DTYPES, evaluate, outputs_of, own, same_bits
 from op_table import OPS
 
 pytestmark = pytest.mark.usefixtures("native")
@@ -40,7 +41,7 @@ def arguments_of(name):
 
 @pytest.mark.parametrize("name", sorted(plans.planned))
 def test_every_planned_function_has_a_plan_for_its_legal_arguments(name, native):
-    function, plan = plans._functions[name]
+    function, plan, *_ = plans._functions[name]
     planned = native.planned(plan, unreachable)
     for _ in range(2):
         results = (outputs_of(g(*arguments_of(name))) for g in (planned, function))
@@ -61,6 +62,67 @@ def test_arrays_give_what_tensors_give(op, dtype):
             actual = outputs_of(op(own(sample, op.in_place), tuple(map(raw, sample.arrays))))
             for a, b in zip(map(raw, actual), expected, strict=True):
                 assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes()), sample
+
+
+RECORDED = [op for op in OPS if plans._functions.get(op.name, (None,) * 3)[2] is not None]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
+@pytest.mark.parametrize("op", RECORDED, ids=str)
+def test_tensors_by_a_plan_give_what_the_full_way_gives(op, dtype, monkeypatch, native):
+    by_plan, full = plans.planned[op.name], plans._functions[op.name][0]
+    for sample in (s.cast(dtype) for s in op.samples()):
+        monkeypatch.setitem(plans.planned, op.name, full)
+        expected = evaluate(op, sample)
+        monkeypatch.setitem(plans.planned, op.name, by_plan)
+        for _ in range(2):
+            assert same_bits(evaluate(op, sample), expected) == [], sample
+
+
+@pytest.mark.parametrize("op", RECORDED, ids=str)
+def test_tensors_reach_the_plan(op, native):
+    _, plan, recorded, inputs = plans._functions[op.name]
+    planned = native.planned(plan, unreachable, op.name, recorded, inputs)
+    given = arguments_of(op.name)
+    if op.name.startswith("max_pool"):
+        given[-1] = False  # with indices there are two results
+    for i in inputs:
+        given[i] = None if given[i] is None else fnn.Tensor(given[i], requires_grad=True)
+    for _ in range(2):
+        y = planned(*given)
+        assert [parent is not None for parent in y._node.parents] == [given[i] is not None for i in inputs]
+        with fnn.no_grad():
+            assert not planned(*given).requires_grad
+
+
+def test_tensors_take_the_full_way_where_somebody_looks(native):
+    calls = []
+
+    def full(*given):
+        calls.append(len(given))
+        return plans._functions["linear"][0](*given)
+
+    planned = native.planned(*(plans._functions["linear"][1], full, "linear"), *plans._functions["linear"][2:])
+    a, w = np.ones((2, 3), f), fnn.Tensor(np.ones((4, 3), f), requires_grad=True)
+    planned(a, w, None)
+    assert not calls
+    with fnn.detect_anomaly():
+        planned(a, w, None)
+    value, moved = fnn.jvp(lambda v: planned(v, w, None), (a,), (a,))
+    np.testing.assert_array_equal(value, moved)
+    assert len(calls) == 2
+
+
+def test_what_a_plan_keeps_of_tensors_is_freed():
+    w = fnn.Tensor(np.ones((4, 3), f), requires_grad=True)
+    for _ in range(2):
+        given = np.ones((2, 3), f)
+        kept = weakref.ref(given)
+        y = F.linear(given, w)
+        del given
+        assert kept() is not None
+        y.sum().backward()
+        assert kept() is None
 
 
 # ---- what a plan depends on ----------------------------------------------------------------------------------------

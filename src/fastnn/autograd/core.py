@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.plans import use_tape
 from .graph import Jvp, Node, Target, Vjp, mode, note_change, run_backward, self_adjoint
 
 Axis = int | tuple[int, ...] | None
@@ -586,6 +587,8 @@ def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp
         )
     return np.array(tangent, dtype=output.dtype, order="C", copy=None)
 
+
+use_tape(Tensor, mode, record)
 
 # At the end, since they import from here.
 from . import ops, shaping

@@ -7,11 +7,23 @@ the same follow at once (``bindings/plan.pxi``). The checks stay the one place t
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-__all__ = ["Plan", "planned", "register", "switch"]
+__all__ = ["Plan", "Tape", "planned", "register", "switch", "use_tape"]
+
+
+class Tape(NamedTuple):
+    """How a call with tensors is differentiated: ``vjp(ops, dy, needs, *kept)`` gives the gradients of the inputs.
+
+    ``ops`` is the compiled backend; kept are those of the binding's arguments and, counted on, results whose positions
+    ``keep`` has.
+    """
+
+    vjp: Callable[..., Any]
+    keep: tuple[int, ...]
 
 
 class Plan(NamedTuple):
@@ -26,30 +38,51 @@ class Plan(NamedTuple):
     arguments: tuple[Any, ...]
     guard: tuple[Any, ...] | None = None
     first: bool = False  # of several results only the first is wanted
+    tape: Tape | None = None  # none: calls with tensors don't follow this plan
 
 
 # What public functions call, by their names, with all their arguments in order.
 planned: dict[str, Callable[..., Any]] = {}
-_functions: dict[str, tuple[Callable[..., Any], Callable[..., Plan | None]]] = {}
+_Planner = Callable[..., Plan | None]
+_functions: dict[str, tuple[Callable[..., Any], _Planner, _Planner | None, tuple[int, ...]]] = {}
 _with_plans: dict[str, Callable[..., Any]] = {}
 
 
-def register(name: str, function: Callable[..., Any], plan: Callable[..., Plan | None]) -> None:
+_tape: tuple[Any, ...] = ()
+
+
+def register(
+    name: str,
+    function: Callable[..., Any],
+    plan: _Planner,
+    recorded: _Planner | None = None,
+    inputs: tuple[int, ...] = (0, 1, 2),
+) -> None:
     """Have ``planned[name]`` do what ``function`` does, with the compiled backend by a plan where there is one.
 
     ``function`` takes any arguments, tensors too: it checks, computes and records. ``plan`` gets the same arguments
-    where all arrays are plain, makes the same checks and gives the `Plan`, or None if there is none.
+    where all arrays are plain, makes the same checks and gives the `Plan`, or None if there is none. ``recorded`` does so
+    for calls with tensors, given their arrays, and its plans have a `Tape`; ``inputs`` are the positions of the
+    arguments that are differentiated.
     """
     planned[name] = function
-    _functions[name] = function, plan
+    _functions[name] = function, plan, recorded, inputs
+
+
+def use_tape(tensor: type, mode: Any, record: Callable[..., Any]) -> None:
+    """What recording takes, from `fastnn.autograd`, which is above this module."""
+    global _tape
+    _tape = tensor, mode, record
 
 
 def switch(core: ModuleType | None) -> None:
     """Follow plans with the bindings of the compiled backend, or none."""
     if core is None:
-        planned.update({name: function for name, (function, _) in _functions.items()})
+        planned.update({name: function for name, (function, *_) in _functions.items()})
         return
     for name in _functions.keys() - _with_plans.keys():
-        function, plan = _functions[name]
-        _with_plans[name] = core.planned(plan, function)
+        function, plan, recorded, inputs = _functions[name]
+        _with_plans[name] = core.planned(plan, function, name, recorded if _tape else None, inputs)
+    if _tape:
+        core.use_tape(*_tape, importlib.import_module("fastnn.backend.native"))
     planned.update(_with_plans)

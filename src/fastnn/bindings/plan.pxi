@@ -136,47 +136,118 @@ cdef _Call planned_call(str name, tuple arguments, tuple given):
     call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
     return call
 
+cdef class _Vjp:
+    """What the tape calls: a function of what was kept."""
+    cdef object function
+    cdef tuple kept
+
+    def __call__(self, dy, needs):
+        return self.function(native_backend, dy, needs, *self.kept)
+
 cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
     cdef _Call call, guard   # no call: this signature has no plan
     cdef bint first          # only the first of several results is wanted
+    cdef object vjp          # None: not for calls with tensors
+    cdef tuple keep
+
+    cdef object run(self, tuple given):
+        """The results of the binding, or NotImplemented where a check must see the arguments first."""
+        if self.call is None or (self.guard is not None and self.guard.run(given) is not True):
+            return NotImplemented
+        return self.call.run(given)
+
+    cdef _Vjp vjp_of(self, tuple given, object result):
+        cdef list kept = []
+        cdef int i, at
+        for i in self.keep:
+            if i >= self.call.count:
+                kept.append((<tuple>result)[i - self.call.count] if type(result) is tuple else result)
+                continue
+            at = self.call.from_caller[i]
+            kept.append(self.call.arguments[i] if at < 0 else given[at])
+        cdef _Vjp vjp = _Vjp.__new__(_Vjp)
+        vjp.function, vjp.kept = self.vjp, tuple(kept)
+        return vjp
+
+# Of fastnn.autograd, which is above this module.
+cdef type tensor_type = None
+cdef object tape_mode = None, record_on_tape = None, native_backend = None
+
+def use_tape(tensor, mode, record, backend):
+    global tensor_type, tape_mode, record_on_tape, native_backend
+    tensor_type, tape_mode, record_on_tape, native_backend = tensor, mode, record, backend
 
 cdef class _Planned:
-    """`plan` gives, for plain arguments, what `fastnn.backend.Plan` says, or None; ``full`` takes any arguments."""
-    cdef object plan, full
-    cdef dict plans
+    """`plan` gives, for plain arguments, what `fastnn.backend.Plan` says, or None; ``full`` takes any arguments.
 
-    def __init__(self, plan, full):
+    `recorded` is the same for calls with tensors, of which it gets the arrays.
+    """
+    cdef object plan, full, name, recorded
+    cdef tuple inputs
+    cdef dict plans, recorded_plans
+
+    def __init__(self, plan, full, name, recorded, inputs):
         self.plan, self.full, self.plans = plan, full, {}
+        self.name, self.recorded, self.inputs, self.recorded_plans = name, recorded, inputs, {}
 
     def __call__(self, *given):
         cdef Signature s
+        cdef _Plan p
         if not sign_all(&s, given):
+            return self.full(*given) if self.recorded is None else self.of_tensors(given)
+        p = self.find(&s, given, self.plan, self.plans)
+        result = p.run(given)
+        if result is NotImplemented:
             return self.full(*given)
-        cdef int64_t key = hashed(&s)
-        cdef _Plan p = self.plans.get(key)
-        if p is None or p.signature.count != s.count or memcmp(p.signature.words, s.words, s.count * sizeof(int64_t)):
-            p = self.learn(&s, given)
-            self.plans[key] = p
-        if p.call is None or (p.guard is not None and p.guard.run(given) is not True):
-            return self.full(*given)
-        result = p.call.run(given)
         return (<tuple>result)[0] if p.first else result
 
-    cdef _Plan learn(self, const Signature* s, tuple given):
-        cdef _Plan p = _Plan.__new__(_Plan)
+    cdef object of_tensors(self, tuple given):
+        """By a plan where nothing but the tape wants to know of the call."""
+        cdef Signature s
+        cdef _Plan p
+        cdef list arrays = [(<object>a).data if isinstance(a, tensor_type) else a for a in given]
+        cdef tuple plain = tuple(arrays)
+        if tape_mode.forward or tape_mode.observers or not sign_all(&s, plain):
+            return self.full(*given)
+        cdef list inputs = [given[i] for i in self.inputs]
+        cdef bint wanted = False
+        if tape_mode.enabled:
+            for a in inputs:
+                wanted = wanted or (isinstance(a, tensor_type) and a._requires_grad)
+        if wanted:
+            p = self.find(&s, plain, self.recorded, self.recorded_plans)
+        else:
+            p = self.find(&s, plain, self.plan, self.plans)
+        result = NotImplemented if wanted and p.vjp is None else p.run(plain)
+        if type(result) is tuple and p.first:
+            return record_on_tape(self.name, result[0], inputs, p.vjp_of(plain, result) if wanted else None)
+        if type(result) is tuple or result is NotImplemented:
+            return self.full(*given)
+        return record_on_tape(self.name, result, inputs, p.vjp_of(plain, result) if wanted else None)
+
+    cdef _Plan find(self, const Signature* s, tuple given, plan, dict plans):
+        cdef int64_t key = hashed(s)
+        cdef _Plan p = plans.get(key)
+        if p is not None and p.signature.count == s.count:
+            if not memcmp(p.signature.words, s.words, s.count * sizeof(int64_t)):
+                return p
+        p = _Plan.__new__(_Plan)
         p.signature = s[0]
         p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
-        made = self.plan(*given)
+        made = plan(*given)
         if made is not None:
-            name, arguments, guard, p.first = made
+            name, arguments, guard, p.first, tape = made
             p.guard = None if guard is None else planned_call(guard[0], guard[1:], given)
             p.call = planned_call(name, arguments, given) if guard is None or p.guard is not None else None
-        if len(self.plans) >= PLANS:
-            self.plans.clear()
+            if tape is not None:
+                p.vjp, p.keep = tape
+        if len(plans) >= PLANS:
+            plans.clear()
+        plans[key] = p
         return p
 
-def planned(plan, full):
+def planned(plan, full, name="", recorded=None, inputs=()):
     """A function that takes what ``full`` takes and does what it does, in the way that ``plan`` says where it can."""
-    return _Planned(plan, full)
+    return _Planned(plan, full, name, recorded, inputs)

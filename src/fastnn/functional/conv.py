@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from ..backend.plans import Plan, Tape, planned, register
+from ..checks import Conv
 from ._spatial import sections
 from ._tangents import total
 
@@ -26,7 +27,7 @@ def _conv(
     ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        return ops.conv_backward(g, dy, x_, w_, needs)
+        return _vjp(ops, dy, needs, g, x_, w_)
 
     y = ops.conv_forward(g, x_, w_, b_)
 
@@ -40,13 +41,17 @@ def _conv(
     return record(op, y, (x, weight, bias), vjp, jvp)
 
 
+def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Conv, x: Array, weight: Array) -> Any:
+    return ops.conv_backward(g, dy, x, weight, needs)
+
+
 def _plan(op: str, rank: int, *arguments: Any) -> Plan:
-    return Plan("conv_forward", checks.conv(op, rank, *arguments))
+    return Plan("conv_forward", checks.conv(op, rank, *arguments), tape=Tape(_vjp, (0, 1, 2)))
 
 
 for _rank in (1, 2, 3):
     _name = f"conv{_rank}d"
-    register(_name, partial(_conv, _name, _rank), partial(_plan, _name, _rank))
+    register(_name, partial(_conv, _name, _rank), *(partial(_plan, _name, _rank),) * 2)
 
 
 def _conv_backward(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from ..backend.plans import Plan, Tape, planned, register
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul"]
@@ -57,8 +57,7 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
     x2 = x_.reshape(-1, x_.shape[-1])
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        dx, dweight, dbias = ops.linear_backward(dy.reshape(-1, w_.shape[0]), x2, w_, needs)
-        return None if dx is None else dx.reshape(x_.shape), dweight, dbias
+        return _linear_vjp(ops, dy, needs, x_, w_)
 
     shape = (*x_.shape[:-1], w_.shape[0])
 
@@ -71,11 +70,19 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
     return record("linear", ops.linear_forward(x_, w_, b_), (x, weight, bias), vjp, jvp)
 
 
+def _linear_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, weight: Array) -> Any:
+    if x.ndim == 2:
+        return ops.linear_backward(dy, x, weight, needs)
+    out, inner = weight.shape
+    dx, dweight, dbias = ops.linear_backward(dy.reshape(-1, out), x.reshape(-1, inner), weight, needs)
+    return None if dx is None else dx.reshape(x.shape), dweight, dbias
+
+
 def _linear_plan(*arguments: Any) -> Plan:
-    return Plan("linear_forward", checks.linear("linear", *arguments))
+    return Plan("linear_forward", checks.linear("linear", *arguments), tape=Tape(_linear_vjp, (0, 1)))
 
 
-register("linear", _linear, _linear_plan)
+register("linear", _linear, _linear_plan, _linear_plan)
 
 
 def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:

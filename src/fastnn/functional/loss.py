@@ -9,8 +9,8 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
-from ..checks import CrossEntropy
+from ..backend.plans import Plan, Tape, planned, register
+from ..checks import CrossEntropy, Softmax
 
 __all__ = ["cross_entropy", "cross_entropy_backward", "multi_margin_loss", "nll_loss"]
 
@@ -94,13 +94,31 @@ def _cross_entropy(
 def _cross_entropy_plan(*arguments: Any) -> Plan | None:
     c = checks.cross_entropy("cross_entropy", *arguments)
     if not c.soft:
-        return _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), first=True)
+        # Behind these seven come the loss and lse.
+        plan = _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), first=True)
+        return plan and plan._replace(tape=Tape(_cross_entropy_vjp, (0, 1, 2, 4, 5, 6, 8)))
     clean = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
     plan = Plan("soft_cross_entropy_forward", clean, ("values_within", c.target, 0.0, 1.0), first=True)
     return plan if _flat(c) else None
 
 
-register("cross_entropy", _cross_entropy, _cross_entropy_plan)
+def _cross_entropy_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    ignore_index: int,
+    label_smoothing: float,
+    divisor: float | None,
+    lse: Array,
+) -> tuple[Array]:
+    total = 1.0 if divisor is None else divisor
+    return (ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total),)
+
+
+register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0,))
 
 
 def _class_plan(c: CrossEntropy, binding: str, more: tuple[Any, ...], first: bool) -> Plan | None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
-from ..backend.plans import Plan, planned, register
+from ..backend.plans import Plan, Tape, planned, register
+from ..checks import Pool
 from ._spatial import sections
 from ._tangents import at
 
@@ -43,7 +44,7 @@ def _max_pool(
     y, index = ops.max_pool_forward(g, x_, return_indices or recorded)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.max_pool_backward(g, dy, index),)
+        return _max_pool_vjp(ops, dy, needs, g, index)
 
     def jvp(tangents: Any) -> Array:
         taps = ops.max_pool_forward(g, x_, True)[1] if index is None else index
@@ -61,9 +62,22 @@ def _max_pool_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan:
     return Plan("max_pool_forward", (g, x, False), first=True)
 
 
+def _max_pool_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, index: Array) -> tuple[Array]:
+    return (ops.max_pool_backward(g, dy, index),)
+
+
+def _recorded_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan | None:
+    *windows, return_indices = arguments
+    g, x = checks.pool(op, rank, x, *windows)
+    if checks.flag(op, "return_indices", return_indices):
+        return None
+    return Plan("max_pool_forward", (g, x, True), first=True, tape=Tape(_max_pool_vjp, (0, 4)))
+
+
 for _rank in (1, 2, 3):
     _name = f"max_pool{_rank}d"
-    register(_name, partial(_max_pool, _name, _rank), partial(_max_pool_plan, _name, _rank))
+    _plans = partial(_max_pool_plan, _name, _rank), partial(_recorded_plan, _name, _rank)
+    register(_name, partial(_max_pool, _name, _rank), *_plans, (0,))
 
 
 def _max_pool_backward(

@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from ..backend.plans import Plan, Tape, planned, register
+from ..checks import Norm
 from ._tangents import of_affine, total
 
 __all__ = [
@@ -166,8 +167,8 @@ def _norm(
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
             if relu:
-                return ops.batch_norm_relu_backward(g, dy, x_, kept, w_, b_, mean, rstd, needs)
-            return ops.batch_norm_backward(g, dy, x_, w_, mean, rstd, needs)
+                return _relu_vjp(ops, dy, needs, g, x_, w_, b_, mean, rstd, kept)
+            return _vjp(ops, dy, needs, g, x_, w_, mean, rstd)
 
     else:
         # Copies, since a later training step may change the running statistics before the backward.
@@ -202,6 +203,27 @@ def _none(tangents: Any) -> bool:
     return all(t is None for t in tangents)
 
 
+def _vjp(
+    ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Array | None, mean: Array, rstd: Array
+) -> Any:
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, needs)
+
+
+def _relu_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    rstd: Array,
+    y: Array | None,
+) -> Any:
+    return ops.batch_norm_relu_backward(g, dy, x, y, weight, bias, mean, rstd, needs)
+
+
 def _plan(
     op: str,
     x: Any,
@@ -219,8 +241,12 @@ def _plan(
         op, x, running_mean, running_var, weight, bias, training, momentum, eps, residual
     )
     if training:
+        # Behind these ten come y, mean and rstd.
         arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu
-        return Plan("batch_norm_train_forward", arguments, first=True)
+        tape = Tape(_vjp, (0, 1, 2, 11, 12))
+        if relu:
+            tape = Tape(_relu_vjp, (0, 1, 2, 3, 11, 12, 8 if residual is None else 10))
+        return Plan("batch_norm_train_forward", arguments, first=True, tape=tape)
     return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
 
 
@@ -233,8 +259,9 @@ def _without_residual(function: Any) -> Any:
     return called
 
 
-register("batch_norm", _without_residual(_norm), _without_residual(_plan))
-register("batch_norm_relu", partial(_norm, "batch_norm_relu"), partial(_plan, "batch_norm_relu"))
+register("batch_norm", _without_residual(_norm), *(_without_residual(_plan),) * 2, inputs=(0, 3, 4))
+_relu = "batch_norm_relu"
+register(_relu, partial(_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
 
 
 def batch_norm_backward(

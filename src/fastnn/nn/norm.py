@@ -94,7 +94,7 @@ class _ChannelNorm(_Norm):
         self.weight, self.bias = _affine(num_features, affine, affine, dtype)
 
     def _check(self, x: Any) -> None:
-        shape = np.shape(x)
+        shape = getattr(x, "shape", None) or np.shape(x)
         if len(shape) not in self._ndims or shape[1] != self.num_features:
             raise ValueError(
                 f"{type(self).__name__}: expected {self._axes} with C={self.num_features}, got x of shape {shape}"
