@@ -90,6 +90,7 @@ def layer_norm() -> list[Sample]:
     rows: list[Any] = [((3, n), (n,)) for n in EDGES]
     rows += [((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((4, 3, 7, 7), (3, 7, 7)), ((4, 3, 7, 7), (7,)), ((7,), (7,))]
     rows += [((0, 5), (5,)), ((2, 5000), (5000,)), ((3, 5), 5), ((300, 10), (10,)), ((2, 6, 9, 33), (6, 9, 33))]
+    rows += [((530, 35), (35,))]  # whole rows in four chunks
     samples = []
     for i, (shape, normalized) in enumerate(rows):
         parameter = (normalized,) if isinstance(normalized, int) else normalized
@@ -156,7 +157,7 @@ def softmax() -> list[Sample]:
     v = Values("softmax")
     samples = [Sample((v.normal(3, n, scale=3),)) for n in EDGES]
     rows: list[Any] = [((5,), 0), ((2, 3, 4), 1), ((2, 3, 4), 0), ((4, 7, 33), 1), ((4, 7, 33), -2), ((2, 10, 3, 3), 1)]
-    rows += [((0, 5), -1), ((3, 0), 0), ((1, 3000), -1), ((300, 10), 1), ((65, 19), 0)]
+    rows += [((0, 5), -1), ((3, 0), 0), ((1, 3000), -1), ((300, 10), 1), ((65, 19), 0), ((37, 2), 1)]
     samples += [Sample((v.normal(*s, scale=3),), {"axis": axis}) for s, axis in rows]
     big = Sample((v.normal(6, 20, scale=1e4),), note="1e4")
     shifted = Sample((v.normal(6, 20, shift=-1e4),), note="at -1e4")

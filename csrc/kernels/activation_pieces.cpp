@@ -112,12 +112,12 @@ FASTNN_INLINE void map_random(int64_t n, T lower, T upper, uint64_t key, const F
   const Philox random(key);
   parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
     for (int64_t g = begin; g < end; ++g) {
-      U32 words[2];
+      U32 words[2 * Philox::chains];
       random.generate(uint64_t(g * group) / 4, words);
       const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
       for (int64_t i = 0, at = g * group; i < group; i += lanes<T>, at += lanes<T>) {
-        const Vec<T> slope = fma(unit<T>(w + i), set1(upper - lower), set1(lower));
-        store_part(y + at, f(slope, load_part(x + at, n - at)...), n - at);
+        const Vec<T> slope = fma(unit24<T>(w + i), set1((upper - lower) * T(1.0 / 16777216)), set1(lower));
+        store_part(y + at, f(slope, whole(load_part(x + at, n - at))...), n - at);
       }
     }
   });

@@ -7,6 +7,7 @@
 // scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
 #pragma once
 #include "../parallel.h"
+#include "../simd/strided.h"
 #include "../simd/transpose.h"
 #include "../tune.h"
 #include "../types.h"
@@ -92,6 +93,13 @@ struct Strip {
   // L rows of x to L columns of scratch and back; `size` of them exist, the others are zero.
   void turn_in(const T* x, int64_t size, T* rows) const {
     const int64_t n = plan.g.n;
+    if (n == 2) {
+      Vec<T> first, second;
+      deinterleave<T>(load_part(x, 2 * size), load_part(x + L, 2 * size - L), first, second);
+      fastnn::FASTNN_ISA::store(rows, first);
+      fastnn::FASTNN_ISA::store(rows + plan.pitch, second);
+      return;
+    }
     for (int64_t c = 0; c < n; c += L) {
       Vec<T> v[L];
 #pragma GCC unroll 16
@@ -103,6 +111,13 @@ struct Strip {
   }
   void turn_out(const T* rows, int64_t size, T* y) const {
     const int64_t n = plan.g.n;
+    if (n == 2) {
+      Vec<T> low, high;
+      interleave<T>(fastnn::FASTNN_ISA::load(rows), fastnn::FASTNN_ISA::load(rows + plan.pitch), low, high);
+      store_part(y, low, 2 * size);
+      store_part(y + L, high, 2 * size - L);
+      return;
+    }
     for (int64_t c = 0; c < n; c += L) {
       Vec<T> v[L];
 #pragma GCC unroll 16

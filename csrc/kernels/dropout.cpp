@@ -17,13 +17,13 @@ template <class T>
 FASTNN_INLINE void drop(const Philox& random, int64_t begin, int64_t size, uint32_t threshold, T scale, const T* x,
                         T* y) {
   constexpr int L = lanes<T>;
-  U32 words[2];
+  U32 words[2 * Philox::chains];
   random.generate(uint64_t(begin) / 4, words);
   const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
 #pragma GCC unroll 4
   for (int i = 0; i < Philox::words; i += L) {
     const Mask<T> keep = at_least<T>(w + i, threshold);
-    store_part(y + begin + i, keep ? load_part(x + begin + i, size - i) * scale : Vec<T>{}, size - i);
+    store_part(y + begin + i, keep ? whole(load_part(x + begin + i, size - i)) * scale : Vec<T>{}, size - i);
   }
 }
 
@@ -57,7 +57,7 @@ void spatial_dropout_forward(int64_t n, int64_t inner, double p, uint64_t key, c
   const Philox random(key);
   parallel_for(n, double(n) * (40 + 0.15 * double(inner)), [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      U32 words[2];
+      U32 words[2 * Philox::chains];
       random.generate(uint64_t(i) / 4, words);
       if (!all && reinterpret_cast<const uint32_t*>(words)[i % 4] >= threshold)
         map_run(inner, [=](Vec<T> v) { return v * scale; }, y + i * inner, x + i * inner);

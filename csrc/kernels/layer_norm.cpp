@@ -27,17 +27,51 @@ void stretch_statistics(int64_t n, const T* x, double eps, T* mean, T* rstd) {
   *rstd = T(1 / std::sqrt(total / double(n) + eps));
 }
 
-// dweight = sum over rows of dy * (x - mean) * rstd, dbias = sum of dy
+// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are chunks enough of
+// them for a few threads, are items of their own: then a row's sums, its dx and what it adds to the parameters' gradients
+// come from one visit. 4096x768 takes 0.6 of the time of two visits on Zen 5.
+constexpr int64_t kWholeRow = 4096, kEnoughChunks = 4;
+
+bool by_whole_rows(const Norm& g) { return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks; }
+RowChunks parameter_chunks(const Norm& g) { return {g.outer, g.inner, by_whole_rows(g) ? g.inner : 1024}; }
+
+// dx = d * scale - ((x - centre) * slope + level), d = dy * weight
 template <class T>
-void layer_norm_parameters(const Norm& g, const T* dy, const T* x, const T* mean, const T* rstd, T* dweight, T* dbias,
-                           T* work) {
-  const double cost = double(g.outer) * double(g.inner) * kNormCost * 2;
-  sum_rows<T, 2>(RowChunks(g.outer, g.inner), cost, {dweight, dbias}, work, [=](int64_t i, int64_t j0, int64_t n, T** to) {
-    const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
-    const int64_t at = i * g.inner + j0;
-    map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, (v - centre) * scale, w); }, to[0], to[0], dy + at, x + at);
-    map_run(n, [](Vec<T> b, Vec<T> d) { return b + d; }, to[1], to[1], dy + at);
-  });
+struct RowGradient {
+  T centre, scale, level, slope;
+};
+
+template <class T>
+RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, T mean, T rstd) {
+  const Vec<T> centre = set1(mean);
+  BlockSums<T, 2> sums;
+  const auto add = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
+    acc[0] += d;
+    acc[1] = fma(d, v - centre, acc[1]);
+  };
+  if (weight)
+    sums.add(n, [add](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { add(acc, d * w, v); }, dy, x, weight);
+  else
+    sums.add(n, add, dy, x);
+  const double r = double(rstd), m = double(n);
+  return {mean, rstd, T(r * sums.total(0) / m), T(r * r * r * sums.total(1) / m)};
+}
+
+// dx of a run of a row; dx, weight, or dweight and dbias, to which the run's part is added, may be null.
+template <class T>
+void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+  const Vec<T> centre = set1(row.centre), scale = set1(row.scale), level = set1(row.level), slope = set1(row.slope);
+  const auto body = [=](int64_t i, int64_t size) FASTNN_FLAT {
+    const Vec<T> d = load_part(dy + i, size), off = load_part(x + i, size) - centre;
+    const Vec<T> share = weight ? d * load_part(weight + i, size) : d;
+    if (dx) store_part(dx + i, share * scale - fma(off, slope, level), size);
+    if (!dweight) return;
+    store_part(dweight + i, fma(d, off * scale, load_part(dweight + i, size)), size);
+    store_part(dbias + i, load_part(dbias + i, size) + d, size);
+  };
+  int64_t i = 0;
+  for (; i + lanes<T> <= n; i += lanes<T>) body(i, lanes<T>);
+  if (i < n) body(i, n - i);
 }
 
 }  // namespace
@@ -64,10 +98,10 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
   });
 }
 
-// Values of workspace that layer_norm_backward needs for the gradients of the parameters.
+// Values of workspace that layer_norm_backward needs for the gradients of the parameters and for a number of each row.
 template <class T>
 void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
-  *size = RowChunks(g.outer, g.inner).workspace(2);
+  *size = parameter_chunks(g).workspace(2) + 4 * g.outer;
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd
@@ -77,30 +111,26 @@ void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
 template <class T>
 void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const T* mean, const T* rstd, T* dx,
                          T* dweight, T* dbias, T* work) {
-  if (dx)
-    parallel_for(g.outer, double(g.outer) * double(g.inner) * kNormCost * 3, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T *dy_i = dy + i * g.inner, *x_i = x + i * g.inner;
-        const Vec<T> centre = set1(mean[i]);
-        BlockSums<T, 2> sums;
-        const auto add = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
-          acc[0] += d;
-          acc[1] = fma(d, v - centre, acc[1]);
-        };
-        if (weight)
-          sums.add(g.inner, [add](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { add(acc, d * w, v); }, dy_i, x_i, weight);
-        else
-          sums.add(g.inner, add, dy_i, x_i);
-        const double r = double(rstd[i]), n = double(g.inner);
-        const Vec<T> scale = set1(rstd[i]), level = set1(T(r * sums.total(0) / n)), slope = set1(T(r * r * r * sums.total(1) / n));
-        const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * scale - fma(v - centre, slope, level); };
-        if (weight)
-          map_run(g.inner, [=](Vec<T> d, Vec<T> v, Vec<T> w) { return gradient(d * w, v); }, dx + i * g.inner, dy_i, x_i, weight);
-        else
-          map_run(g.inner, gradient, dx + i * g.inner, dy_i, x_i);
-      }
+  const double cost = double(g.outer) * double(g.inner) * kNormCost;
+  const auto row = [=](int64_t i) {
+    if (!dx) return RowGradient<T>{mean[i], rstd[i], 0, 0};
+    return row_gradient(g.inner, dy + i * g.inner, x + i * g.inner, weight, mean[i], rstd[i]);
+  };
+  const auto run = [=](const RowGradient<T>& r, int64_t i, int64_t j0, int64_t n, T* dw, T* db) {
+    const int64_t at = i * g.inner + j0;
+    gradient_run(n, r, dy + at, x + at, weight ? weight + j0 : nullptr, dx ? dx + at : nullptr, dw, db);
+  };
+  if (!dweight)
+    return parallel_for(g.outer, cost * 3, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
-  if (dweight) layer_norm_parameters(g, dy, x, mean, rstd, dweight, dbias, work);
+  const bool whole = by_whole_rows(g);
+  RowGradient<T>* const rows = reinterpret_cast<RowGradient<T>*>(work);
+  parallel_for(whole ? 0 : g.outer, cost * 2, [=](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) rows[i] = row(i);
+  });
+  sum_rows<T, 2>(parameter_chunks(g), cost * 4, {dweight, dbias}, work + 4 * g.outer,
+                 [=](int64_t i, int64_t j0, int64_t n, T** to) { run(whole ? row(i) : rows[i], i, j0, n, to[0], to[1]); });
 }
 
 // weight and bias may be null; mean, rstd (n, groups)

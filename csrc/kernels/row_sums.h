@@ -9,10 +9,10 @@ namespace {
 
 // Rows are added in chunks that the shape decides; chunks are added in order.
 struct RowChunks {
-  int64_t rows, inner, chunks;
-  static constexpr int64_t kColumns = 512;  // to an item
+  int64_t rows, inner, columns, chunks;  // columns to an item
 
-  RowChunks(int64_t rows, int64_t inner) : rows(rows), inner(inner), chunks(rows / 256) {
+  RowChunks(int64_t rows, int64_t inner, int64_t columns = 512)
+      : rows(rows), inner(inner), columns(columns), chunks(rows / 128) {
     chunks = chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
   }
   // Values of workspace for k sums.
@@ -23,12 +23,12 @@ struct RowChunks {
 // cost: nanoseconds; work: see RowChunks.
 template <class T, int K, class Add>
 void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
-  const int64_t blocks = (cut.inner + cut.kColumns - 1) / cut.kColumns;
+  const int64_t blocks = (cut.inner + cut.columns - 1) / cut.columns;
   const auto partial = [&](int64_t chunk, int k) { return cut.chunks > 1 ? work + (K * chunk + k) * cut.inner : out[k]; };
   parallel_for(cut.chunks * blocks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t chunk = item / blocks, j0 = item % blocks * cut.kColumns;
-      const int64_t n = cut.inner - j0 < cut.kColumns ? cut.inner - j0 : cut.kColumns;
+      const int64_t chunk = item / blocks, j0 = item % blocks * cut.columns;
+      const int64_t n = cut.inner - j0 < cut.columns ? cut.inner - j0 : cut.columns;
       T* to[K];
       for (int k = 0; k < K; ++k) {
         to[k] = partial(chunk, k) + j0;

@@ -23,7 +23,7 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
 // y[i] = f(x0[i], x1[i], …) for i in [0, n). y may be one of the inputs: a vector is loaded whole before it is stored.
 template <class T, class F, class... Inputs>
 FASTNN_INLINE void map(int64_t n, double ns, const F& f, T* y, const Inputs*... x) {
-  for_vectors<T>(n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(load_part(x + i, size)...), size); });
+  for_vectors<T>(n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(whole(load_part(x + i, size))...), size); });
 }
 
 }  // namespace

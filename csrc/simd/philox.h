@@ -26,8 +26,16 @@ FASTNN_INLINE U64 multiply_low_halves(U64 a, U64 b) {
 #endif
 }
 
+FASTNN_INLINE U64 xor3(U64 a, U64 b, U64 c) {
+#if FASTNN_VEC_BYTES == 64
+  return (U64)_mm512_ternarylogic_epi64((__m512i)a, (__m512i)b, (__m512i)c, 0x96);
+#else
+  return a ^ b ^ c;
+#endif
+}
+
 struct Philox {
-  static constexpr int L = lanes<double>, blocks = L, words = 4 * L;  // in one call
+  static constexpr int L = lanes<double>, chains = 2, words = chains * 4 * L;  // in one call
   static constexpr int rounds = 10;
   uint64_t key0[rounds], key1[rounds];
 
@@ -36,22 +44,28 @@ struct Philox {
     for (int i = 0; i < rounds; ++i, k0 += 0x9E3779B9, k1 += 0xBB67AE85) key0[i] = k0, key1[i] = k1;
   }
 
-  // Words 4 * first … 4 * first + words - 1 of the stream.
-  FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2]) const {
+  // Words 4 * first … 4 * first + words - 1 of the stream. A round waits for the one before, so several vectors of
+  // blocks go through the rounds side by side: 1.3 times as fast with two on Zen 5.
+  FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2 * chains]) const {
     constexpr auto all = std::make_integer_sequence<int, L>{};
     const U64 m0 = U64{} + 0xD2511F53u, m1 = U64{} + 0xCD9E8D57u;
     // One word per 64-bit lane; what the upper halves hold never reaches a result.
-    U64 c0 = block_numbers(all) + first, c1 = c0 >> 32, c2 = {}, c3 = {};
+    U64 c[chains][4] = {};
+    for (int k = 0; k < chains; ++k) c[k][0] = block_numbers(all) + (first + uint64_t(k * L)), c[k][1] = c[k][0] >> 32;
 #pragma GCC unroll 10
-    for (int i = 0; i < rounds; ++i) {
-      const U64 p0 = multiply_low_halves(c0, m0), p1 = multiply_low_halves(c2, m1);
-      c0 = (p1 >> 32) ^ c1 ^ key0[i];
-      c2 = (p0 >> 32) ^ c3 ^ key1[i];
-      c1 = p1, c3 = p0;
+    for (int i = 0; i < rounds; ++i)
+#pragma GCC unroll 2
+      for (U64(&n)[4] : c) {
+        const U64 p0 = multiply_low_halves(n[0], m0), p1 = multiply_low_halves(n[2], m1);
+        n[0] = xor3(p1 >> 32, n[1], U64{} + key0[i]);
+        n[2] = xor3(p0 >> 32, n[3], U64{} + key1[i]);
+        n[1] = p1, n[3] = p0;
+      }
+    for (int k = 0; k < chains; ++k) {
+      const U64 low = (c[k][0] & 0xffffffff) | (c[k][1] << 32), high = (c[k][2] & 0xffffffff) | (c[k][3] << 32);
+      out[2 * k] = (U32)pair_even(low, high, all);
+      out[2 * k + 1] = (U32)pair_odd(low, high, all);
     }
-    const U64 low = (c0 & 0xffffffff) | (c1 << 32), high = (c2 & 0xffffffff) | (c3 << 32);
-    out[0] = (U32)pair_even(low, high, all);
-    out[1] = (U32)pair_odd(low, high, all);
   }
 
  private:
@@ -87,14 +101,14 @@ FASTNN_INLINE Mask<double> at_least<double>(const uint32_t* p, uint32_t threshol
   return __builtin_convertvector(w, Mask<double>) >= int64_t(threshold);
 }
 
-// Uniform numbers in [0, 1) of 24 bits, from the lanes<T> words from p on: the same ones for float and double.
+// 2^24 times uniform numbers in [0, 1) of 24 bits, from the lanes<T> words from p on: the same ones for float and double.
 template <class T>
-FASTNN_INLINE Vec<T> unit(const uint32_t* p) {
+FASTNN_INLINE Vec<T> unit24(const uint32_t* p) {
   typedef int32_t Words __attribute__((vector_size(lanes<T> * 4)));
   typedef uint32_t Unsigned __attribute__((vector_size(lanes<T> * 4)));
   Unsigned w;
   __builtin_memcpy(&w, p, sizeof w);
-  return __builtin_convertvector((Words)(w >> 8), Vec<T>) * T(1.0 / 16777216);
+  return __builtin_convertvector((Words)(w >> 8), Vec<T>);
 }
 
 }  // namespace

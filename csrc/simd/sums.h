@@ -52,7 +52,7 @@ template <class T, class F, class... P>
 FASTNN_INLINE void map_run(int64_t n, const F& f, T* y, const P*... x) {
   int64_t i = 0;
 #pragma GCC unroll 4
-  for (; i + lanes<T> <= n; i += lanes<T>) store(y + i, f(load(x + i)...));
+  for (; i + lanes<T> <= n; i += lanes<T>) store(y + i, f(whole(load(x + i))...));
   if (i < n) store_n(y + i, f(load_n(x + i, int(n - i))...), int(n - i));
 }
 
