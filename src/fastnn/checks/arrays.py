@@ -156,6 +156,11 @@ def integer_array(op: str, name: str, value: Any) -> Array:
     return given
 
 
+def all_below(numbers: Array, end: int) -> bool:
+    """Whether all of an int64 array are in [0, end): one comparison, since negative numbers are huge as unsigned ones."""
+    return bool((numbers.view(np.uint64) < end).all())
+
+
 def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int | None) -> tuple[Array, bool]:
     """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored."""
     given = integer_array(op, "target", value)
@@ -164,8 +169,7 @@ def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index:
     if given.dtype.kind == "i":
         plain = given.dtype is INT64 and given.flags.num & _READABLE == _READABLE
         target = (given if plain else np.require(given, INT64, ("C", "A"))).reshape(-1)
-        # One comparison sees both ends, since negative numbers are huge as unsigned ones.
-        if (target.view(np.uint64) < classes).all():
+        if all_below(target, classes):
             return target, ignore_index is None or not 0 <= ignore_index < classes
     legal = (given >= 0) & (given < classes)
     if ignore_index is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import scalars
-from .arrays import INT64, Array, Shape, array, integer_array, limited, operand
+from .arrays import INT64, Array, Shape, all_below, array, integer_array, limited, operand
 
 
 def embedding(op: str, index: Any, weight: Any, padding_idx: Any) -> tuple[Array, Shape, Array, int]:
@@ -38,10 +38,12 @@ def embedding_backward(
 def _numbers(op: str, value: Any, rows: int) -> tuple[Array, Shape]:
     given = integer_array(op, "index", value)
     limited(op, "index", *given.shape)
-    wrong = given[(given < 0) | (given >= rows)]
-    if wrong.size:
-        raise ValueError(f"{op}: index holds {wrong[0]}, expected 0 to {rows - 1} (shape {given.shape})")
-    return np.require(given, INT64, ("C", "A")).reshape(-1), given.shape
+    plain = given.dtype is INT64 and given.flags.c_contiguous and given.flags.aligned
+    if not (plain and all_below(given, rows)):
+        wrong = given[(given < 0) | (given >= rows)]
+        if wrong.size:
+            raise ValueError(f"{op}: index holds {wrong[0]}, expected 0 to {rows - 1} (shape {given.shape})")
+    return (given if plain else np.require(given, INT64, ("C", "A"))).reshape(-1), given.shape
 
 
 def _padding(op: str, value: Any, rows: int) -> int:
