@@ -27,21 +27,21 @@ class Tape(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a call with plain arrays comes to: a binding and its arguments.
+    """What a call with plain arrays comes to: a binding, or another function of plain arrays, and its arguments.
 
     It must follow from what is said above alone, so arrays among ``arguments`` must be the caller's own, in any shape:
     with others a plan is not kept. Where the checks depend on the values of an array, ``guard`` is a binding and its
     arguments which says True if they let it through.
     """
 
-    binding: str
+    binding: str | Callable[..., Any]
     arguments: tuple[Any, ...]
     guard: tuple[Any, ...] | None = None
     first: bool = False  # of several results only the first is wanted
     tape: Tape | None = None  # none: calls with tensors don't follow this plan
 
 
-# What public functions call, by their names, with all their arguments in order.
+# What public functions call, by their names or that of a family, with all their arguments in order.
 planned: dict[str, Callable[..., Any]] = {}
 _Planner = Callable[..., Plan | None]
 _functions: dict[str, tuple[Callable[..., Any], _Planner, _Planner | None, tuple[int, ...]]] = {}

@@ -119,7 +119,7 @@ cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
     return (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(b) and cnp.PyArray_NBYTES(a) == cnp.PyArray_NBYTES(b)
             and cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) and cnp.PyArray_ISCARRAY_RO(a))
 
-cdef _Call planned_call(str name, tuple arguments, tuple given):
+cdef _Call planned_call(object binding, tuple arguments, tuple given):
     """None if an array is not one of the caller's: that of another call would not be the same."""
     cdef _Call call = _Call.__new__(_Call)
     cdef int i
@@ -132,7 +132,7 @@ cdef _Call planned_call(str name, tuple arguments, tuple given):
             call.from_caller[i] = position(arguments[i], given)
             if call.from_caller[i] < 0:
                 return None
-    call.function = globals()[name]
+    call.function = globals()[binding] if isinstance(binding, str) else binding
     call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
     return call
 
@@ -238,9 +238,9 @@ cdef class _Planned:
         p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
         made = plan(*given)
         if made is not None:
-            name, arguments, guard, p.first, tape = made
+            binding, arguments, guard, p.first, tape = made
             p.guard = None if guard is None else planned_call(guard[0], guard[1:], given)
-            p.call = planned_call(name, arguments, given) if guard is None or p.guard is not None else None
+            p.call = planned_call(binding, arguments, given) if guard is None or p.guard is not None else None
             if tape is not None:
                 p.vjp, p.keep = tape
         if len(plans) >= PLANS:

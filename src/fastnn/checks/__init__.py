@@ -6,7 +6,7 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, operand, same_dtype, shown
+from .arrays import array, operand, optional, same_dtype, shown
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -107,6 +107,7 @@ __all__ = [
     "nll_loss",
     "norm_backward",
     "operand",
+    "optional",
     "pair",
     "planes",
     "pool",

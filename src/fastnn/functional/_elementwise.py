@@ -14,6 +14,7 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..autograd import Tensor, raw, record, self_adjoint
 from ..backend import guarded
+from ..backend.plans import Plan, planned, register
 
 Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
@@ -106,5 +107,16 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
+    return planned["gradient"](op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
+
+
+def _gradient(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Any:
     dy, saved = checks.elementwise_backward(op, name, raw(dy), raw(saved))
-    return getattr(backend.current(), kernel or op)(dy, saved, *parameters)  # type: ignore[no-any-return]
+    return getattr(backend.current(), kernel)(dy, saved, *parameters)
+
+
+def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
+    return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
+
+
+register("gradient", _gradient, _gradient_plan)

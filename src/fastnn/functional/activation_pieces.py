@@ -9,7 +9,9 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import Norm, Softmax
 from ._elementwise import of_input
+from ._gradients import register_gradient
 from ._random import key
 
 __all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu"]
@@ -104,10 +106,16 @@ def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
     >>> F.prelu_backward(np.array([1.0, 1.0]), np.array([-4.0, 2.0]), np.array([0.25]))
     (array([0.25, 1.  ]), array([-4.]))
     """
+    return planned["prelu_backward"](dy, x, weight)  # type: ignore[no-any-return]
+
+
+def _checked_prelu(dy: Any, x: Any, weight: Any) -> tuple[Norm, Array, Array, Array]:
     op = "prelu_backward"
-    g, x, weight = checks.prelu(op, raw(x), raw(weight))
-    dy = checks.operand(op, "dy", raw(dy), x.dtype, x.shape)
-    return backend.current().prelu_backward(g, dy, x, weight)  # type: ignore[no-any-return]
+    g, x, weight = checks.prelu(op, x, weight)
+    return g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, weight
+
+
+register_gradient("prelu_backward", _checked_prelu, "prelu_backward")
 
 
 def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
@@ -244,7 +252,13 @@ def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
     >>> F.maxout_backward(np.array([[5.0]]), np.array([[1.0, 3.0, 3.0]]), 3)
     array([[0., 5., 0.]])
     """
+    return planned["maxout_backward"](dy, x, k, axis)  # type: ignore[no-any-return]
+
+
+def _checked_maxout(dy: Any, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Array]:
     op = "maxout_backward"
-    g, x, shape = checks.maxout(op, raw(x), k, axis)
-    dy = checks.operand(op, "dy", raw(dy), x.dtype, shape)
-    return backend.current().maxout_backward(g, dy, x)  # type: ignore[no-any-return]
+    g, x, shape = checks.maxout(op, x, k, axis)
+    return g, checks.operand(op, "dy", dy, x.dtype, shape), x
+
+
+register_gradient("maxout_backward", _checked_maxout, "maxout_backward")

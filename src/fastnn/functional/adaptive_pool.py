@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import AdaptivePool
+from ._gradients import register_gradient
 from ._spatial import sections
 from ._tangents import at
 
@@ -53,9 +55,9 @@ for _rank in (1, 2, 3):
     register(_name, partial(_adaptive_avg_pool, _name, _rank), partial(_adaptive_avg_pool_plan, _name, _rank))
 
 
-def _adaptive_avg_pool_backward(op: str, rank: int, dy: Any, x_shape: Any, output_size: Any) -> Array:
-    g, dy = checks.adaptive_pool_backward(op, rank, raw(dy), raw(x_shape), output_size)
-    return backend.current().adaptive_avg_pool_backward(g, dy)  # type: ignore[no-any-return]
+for _rank in (1, 2, 3):
+    _name = f"adaptive_avg_pool{_rank}d_backward"
+    register_gradient(_name, partial(checks.adaptive_pool_backward, _name, _rank), "adaptive_avg_pool_backward")
 
 
 def _adaptive_max_pool(op: str, rank: int, x: Any, output_size: Any, return_indices: bool) -> Any:
@@ -86,18 +88,28 @@ for _rank in (1, 2, 3):
     register(_name, partial(_adaptive_max_pool, _name, _rank), partial(_adaptive_max_pool_plan, _name, _rank))
 
 
-def _adaptive_max_pool_backward(op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any) -> Array:
-    dy, x = raw(dy), raw(x)
+def _checked_gradient(
+    op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any
+) -> tuple[AdaptivePool, Array, Array | None, Array | None]:
+    """The geometry, dy, and x or else the positions of the maxima."""
     if indices is None:
         x = checks.array(op, "x", x)
     g, dy = checks.adaptive_pool_backward(op, rank, dy, x, output_size)
-    ops = backend.current()
     if indices is not None:
-        index = checks.adaptive_indices(op, g, dy.shape, indices)
-    else:
-        checks.same_dtype(op, "x", x, dy.dtype)
-        index = ops.adaptive_max_pool_forward(g, x)[1]
-    return ops.adaptive_max_pool_backward(g, dy, index)  # type: ignore[no-any-return]
+        return g, dy, None, checks.adaptive_indices(op, g, dy.shape, indices)
+    checks.same_dtype(op, "x", x, dy.dtype)
+    return g, dy, x, None
+
+
+def _gradient(g: AdaptivePool, dy: Array, x: Array | None, index: Array | None) -> Array:
+    ops = backend.current()
+    positions = ops.adaptive_max_pool_forward(g, x)[1] if index is None else index
+    return ops.adaptive_max_pool_backward(g, dy, positions)  # type: ignore[no-any-return]
+
+
+for _rank in (1, 2, 3):
+    _name = f"adaptive_max_pool{_rank}d_backward"
+    register_gradient(_name, partial(_checked_gradient, _name, _rank), _gradient)
 
 
 _AVG = """
@@ -221,7 +233,7 @@ def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
     >>> F.adaptive_avg_pool1d_backward(np.array([[[2.0, 4.0]]]), (1, 1, 3), 2)
     array([[[1., 3., 2.]]])
     """
-    return _adaptive_avg_pool_backward("adaptive_avg_pool1d_backward", 1, dy, x_shape, output_size)
+    return planned["adaptive_avg_pool1d_backward"](dy, x_shape, output_size)  # type: ignore[no-any-return]
 
 
 @sections(_AVG, 2)
@@ -250,7 +262,7 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
     array([[[[0.25, 0.25],
              [0.25, 0.25]]]])
     """
-    return _adaptive_avg_pool_backward("adaptive_avg_pool2d_backward", 2, dy, x_shape, output_size)
+    return planned["adaptive_avg_pool2d_backward"](dy, x_shape, output_size)  # type: ignore[no-any-return]
 
 
 @sections(_AVG, 3)
@@ -279,7 +291,7 @@ def adaptive_avg_pool3d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
     array([[[[[0.25, 0.25],
               [0.25, 0.25]]]]])
     """
-    return _adaptive_avg_pool_backward("adaptive_avg_pool3d_backward", 3, dy, x_shape, output_size)
+    return planned["adaptive_avg_pool3d_backward"](dy, x_shape, output_size)  # type: ignore[no-any-return]
 
 
 @sections(_MAX, 1)
@@ -307,7 +319,7 @@ def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any
     >>> F.adaptive_max_pool1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 3.0, 2.0]]]), 2)
     array([[[0., 2., 0.]]])
     """
-    return _adaptive_max_pool_backward("adaptive_max_pool1d_backward", 1, dy, x, output_size, indices)
+    return planned["adaptive_max_pool1d_backward"](dy, x, output_size, indices)  # type: ignore[no-any-return]
 
 
 @sections(_MAX, 2)
@@ -336,7 +348,7 @@ def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any
     array([[[[0., 1.],
              [0., 0.]]]])
     """
-    return _adaptive_max_pool_backward("adaptive_max_pool2d_backward", 2, dy, x, output_size, indices)
+    return planned["adaptive_max_pool2d_backward"](dy, x, output_size, indices)  # type: ignore[no-any-return]
 
 
 @sections(_MAX, 3)
@@ -365,4 +377,4 @@ def adaptive_max_pool3d_backward(dy: Any, x: Any, output_size: Any, indices: Any
     array([[[[[0., 1.],
               [0., 0.]]]]])
     """
-    return _adaptive_max_pool_backward("adaptive_max_pool3d_backward", 3, dy, x, output_size, indices)
+    return planned["adaptive_max_pool3d_backward"](dy, x, output_size, indices)  # type: ignore[no-any-return]

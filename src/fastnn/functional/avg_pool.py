@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import Pool
+from ._gradients import register_gradient
 from ._spatial import sections
 
 __all__ = [
@@ -58,20 +60,15 @@ for _rank in (1, 2, 3):
     register(_name, partial(_avg_pool, _name, _rank), partial(_avg_pool_plan, _name, _rank))
 
 
-def _avg_pool_backward(
-    op: str,
-    rank: int,
-    dy: Any,
-    x_shape: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Array:
-    g, dy = checks.pool_backward(op, rank, raw(dy), raw(x_shape), kernel_size, stride, padding, 1, ceil_mode)
-    include = checks.flag(op, "count_include_pad", count_include_pad)
-    return backend.current().avg_pool_backward(g, dy, include)  # type: ignore[no-any-return]
+def _checked_gradient(op: str, rank: int, dy: Any, x_shape: Any, *arguments: Any) -> tuple[Pool, Array, bool]:
+    kernel_size, stride, padding, ceil_mode, include = arguments
+    g, dy = checks.pool_backward(op, rank, dy, x_shape, kernel_size, stride, padding, 1, ceil_mode)
+    return g, dy, checks.flag(op, "count_include_pad", include)
+
+
+for _rank in (1, 2, 3):
+    _name = f"avg_pool{_rank}d_backward"
+    register_gradient(_name, partial(_checked_gradient, _name, _rank), "avg_pool_backward")
 
 
 _FORWARD = """
@@ -165,8 +162,8 @@ def avg_pool1d_backward(
     >>> F.avg_pool1d_backward(np.array([[[2.0, 4.0]]]), (1, 1, 4), 2)
     array([[[1., 1., 2., 2.]]])
     """
-    return _avg_pool_backward(
-        "avg_pool1d_backward", 1, dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+    return planned["avg_pool1d_backward"](  # type: ignore[no-any-return]
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
     )
 
 
@@ -212,8 +209,8 @@ def avg_pool2d_backward(
     array([[[[0.25, 0.25],
              [0.25, 0.25]]]])
     """
-    return _avg_pool_backward(
-        "avg_pool2d_backward", 2, dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+    return planned["avg_pool2d_backward"](  # type: ignore[no-any-return]
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
     )
 
 
@@ -259,6 +256,6 @@ def avg_pool3d_backward(
     <BLANKLINE>
              [[0.25, 0.25]]]]])
     """
-    return _avg_pool_backward(
-        "avg_pool3d_backward", 3, dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+    return planned["avg_pool3d_backward"](  # type: ignore[no-any-return]
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
     )

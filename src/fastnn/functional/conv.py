@@ -11,6 +11,7 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..checks import Conv
+from ._gradients import register_gradient
 from ._spatial import sections
 from ._tangents import total
 
@@ -54,11 +55,13 @@ for _rank in (1, 2, 3):
     register(_name, partial(_conv, _name, _rank), *(partial(_plan, _name, _rank),) * 2)
 
 
-def _conv_backward(
-    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> Gradients:
-    g, dy, x, weight = checks.conv_backward(op, rank, raw(dy), raw(x), raw(weight), stride, padding, dilation, groups)
+def _gradients(g: Conv, dy: Array, x: Array, weight: Array) -> Gradients:
     return backend.current().conv_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
+
+
+for _rank in (1, 2, 3):
+    _name = f"conv{_rank}d_backward"
+    register_gradient(_name, partial(checks.conv_backward, _name, _rank), _gradients)
 
 
 _FORWARD = """
@@ -147,7 +150,7 @@ def conv1d_backward(
     >>> dx, dbias
     (array([[[1., 2., 1.]]]), array([2.]))
     """
-    return _conv_backward("conv1d_backward", 1, dy, x, weight, stride, padding, dilation, groups)
+    return planned["conv1d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
 @sections(_FORWARD, 2)
@@ -190,7 +193,7 @@ def conv2d_backward(
            [2., 4., 2.],
            [1., 2., 1.]])
     """
-    return _conv_backward("conv2d_backward", 2, dy, x, weight, stride, padding, dilation, groups)
+    return planned["conv2d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]
 
 
 @sections(_FORWARD, 3)
@@ -226,4 +229,4 @@ def conv3d_backward(
     array([[1., 2., 1.],
            [1., 2., 1.]])
     """
-    return _conv_backward("conv3d_backward", 3, dy, x, weight, stride, padding, dilation, groups)
+    return planned["conv3d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]

@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import Conv
+from ._gradients import register_gradient
 from ._spatial import sections
 from ._tangents import total
 
@@ -53,10 +55,13 @@ for _rank in (1, 2, 3):
     register(_name, partial(_conv_transpose, _name, _rank), partial(_plan, _name, _rank))
 
 
-def _conv_transpose_backward(op: str, rank: int, dy: Any, x: Any, weight: Any, *geometry: Any) -> Gradients:
-    g, dy, x, weight = checks.conv_transpose_backward(op, rank, raw(dy), raw(x), raw(weight), *geometry)
-    ops = backend.current()
-    return ops.conv_transpose_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
+def _gradients(g: Conv, dy: Array, x: Array, weight: Array) -> Gradients:
+    return backend.current().conv_transpose_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
+
+
+for _rank in (1, 2, 3):
+    _name = f"conv_transpose{_rank}d_backward"
+    register_gradient(_name, partial(checks.conv_transpose_backward, _name, _rank), _gradients)
 
 
 _FORWARD = """
@@ -164,8 +169,8 @@ def conv_transpose1d_backward(
     >>> dx, dweight, dbias
     (array([[[6., 6.]]]), array([[[3., 3., 3.]]]), array([4.]))
     """
-    return _conv_transpose_backward(
-        "conv_transpose1d_backward", 1, dy, x, weight, stride, padding, output_padding, groups, dilation
+    return planned["conv_transpose1d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, output_padding, groups, dilation
     )
 
 
@@ -223,8 +228,8 @@ def conv_transpose2d_backward(
     array([[10., 18.],
            [42., 50.]])
     """
-    return _conv_transpose_backward(
-        "conv_transpose2d_backward", 2, dy, x, weight, stride, padding, output_padding, groups, dilation
+    return planned["conv_transpose2d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, output_padding, groups, dilation
     )
 
 
@@ -274,6 +279,6 @@ def conv_transpose3d_backward(
     >>> dx, dbias
     (array([[[[[4., 4.]]]]]), array([8.]))
     """
-    return _conv_transpose_backward(
-        "conv_transpose3d_backward", 3, dy, x, weight, stride, padding, output_padding, groups, dilation
+    return planned["conv_transpose3d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, output_padding, groups, dilation
     )

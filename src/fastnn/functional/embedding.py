@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ._gradients import register_gradient
 
 __all__ = ["embedding", "embedding_backward"]
 
@@ -110,6 +112,12 @@ def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: in
            [  0.],
            [101.]])
     """
-    arguments = checks.embedding_backward("embedding_backward", raw(dy), raw(index), num_embeddings, padding_idx)
-    dweight: Array = backend.current().embedding_backward(*arguments)
-    return dweight
+    return planned["embedding_backward"](dy, index, num_embeddings, padding_idx)  # type: ignore[no-any-return]
+
+
+register_gradient(
+    "embedding_backward",
+    partial(checks.embedding_backward, "embedding_backward"),
+    "embedding_backward",
+    guard=lambda dy, index, rows, skip: ("numbers_below", index, rows),
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
+from ._gradients import register_gradient
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul"]
@@ -113,12 +115,18 @@ def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
     (array([[ 8., 10.]]), array([[1., 2.],
            [1., 2.]]), array([1., 1.]))
     """
-    dy_, x_, w_ = checks.linear_backward("linear_backward", raw(dy), raw(x), raw(weight))
-    out, inner = w_.shape
+    return planned["linear_backward"](dy, x, weight)  # type: ignore[no-any-return]
+
+
+def _gradients(dy: Array, x: Array, weight: Array) -> tuple[Array, Array, Array]:
+    out, inner = weight.shape
     dx, dweight, dbias = backend.current().linear_backward(
-        dy_.reshape(-1, out), x_.reshape(-1, inner), w_, (True, True, True)
+        dy.reshape(-1, out), x.reshape(-1, inner), weight, (True, True, True)
     )
-    return dx.reshape(x_.shape), dweight, dbias
+    return dx.reshape(x.shape), dweight, dbias
+
+
+register_gradient("linear_backward", partial(checks.linear_backward, "linear_backward"), _gradients)
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ._gradients import register_gradient
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
@@ -113,7 +114,13 @@ def local_response_norm_backward(
     array([[[-0.11111111],
             [-0.05555556]]])
     """
+    return planned["local_response_norm_backward"](dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
+
+
+def _checked_gradient(dy: Any, *arguments: Any) -> tuple[Any, ...]:
     op = "local_response_norm_backward"
-    g, x, *arguments = checks.local_response_norm(op, raw(x), size, alpha, beta, k)
-    dy = checks.operand(op, "dy", raw(dy), x.dtype, x.shape)
-    return backend.current().local_response_norm_backward(g, dy, x, *arguments)  # type: ignore[no-any-return]
+    g, x, *numbers = checks.local_response_norm(op, *arguments)
+    return g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers
+
+
+register_gradient("local_response_norm_backward", _checked_gradient, "local_response_norm_backward")

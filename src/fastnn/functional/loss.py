@@ -212,14 +212,41 @@ def cross_entropy_backward(
     >>> F.cross_entropy_backward(np.zeros((1, 2)), np.array([1]))
     array([[ 0.5, -0.5]])
     """
+    return planned["cross_entropy_backward"](  # type: ignore[no-any-return]
+        logits, target, weight, ignore_index, reduction, label_smoothing, dloss
+    )
+
+
+def _checked_backward(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
     op = "cross_entropy_backward"
-    c = checks.cross_entropy(op, raw(logits), raw(target), raw(weight), ignore_index, reduction, label_smoothing)
-    shape = c.logits.shape[:1] + c.logits.shape[2:] if reduction == "none" else ()
-    dtype = c.logits.dtype
-    dloss = np.ones(shape, dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), dtype, shape)
-    ops = backend.current()
+    *of_loss, dloss = arguments
+    c = checks.cross_entropy(op, *of_loss)
+    shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
+    return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape)
+
+
+def _cross_entropy_backward(*arguments: Any) -> Array:
+    c, dloss = _checked_backward(*map(raw, arguments))
+    return _gradient_again(dloss, *c)
+
+
+def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
+    """Of cross-entropy, without what the forward leaves."""
+    c, ops = CrossEntropy(*checked), backend.current()
     _, lse = _forward(ops, c, None)
-    return _gradient(ops, c, dloss, _total(c), lse)
+    return _gradient(ops, c, np.ones((), c.logits.dtype) if dloss is None else dloss, _total(c), lse)
+
+
+def _cross_entropy_backward_plan(*arguments: Any) -> Plan | None:
+    c, dloss = _checked_backward(*arguments)
+    if c.soft:
+        return Plan(_gradient_again, (dloss, *c), ("values_within", c.target, 0.0, 1.0))
+    if c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
+        return None  # as in _class_plan
+    return Plan(_gradient_again, (dloss, *c._replace(all_count=True)), ("numbers_below", c.target, c.geometry.n))
+
+
+register("cross_entropy_backward", _cross_entropy_backward, _cross_entropy_backward_plan)
 
 
 def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:

@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import Pool
+from ._gradients import register_gradient
 from ._spatial import sections
 from ._tangents import of_lp_pool
 
@@ -54,15 +56,23 @@ for _rank in (1, 2, 3):
     register(_name, partial(_lp_pool, _name, _rank), partial(_lp_pool_plan, _name, _rank))
 
 
-def _lp_pool_backward(
-    op: str, rank: int, dy: Any, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: bool, padding: Any
-) -> Array:
-    x = checks.array(op, "x", raw(x))
-    g, dy = checks.pool_backward(op, rank, raw(dy), x, kernel_size, stride, padding, 1, ceil_mode)
+def _checked_gradient(
+    op: str, rank: int, dy: Any, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: Any, padding: Any
+) -> tuple[Pool, Array, Array, float]:
+    x = checks.array(op, "x", x)
+    g, dy = checks.pool_backward(op, rank, dy, x, kernel_size, stride, padding, 1, ceil_mode)
     checks.same_dtype(op, "x", x, dy.dtype)
-    p = checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
+    return g, dy, x, checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
+
+
+def _gradient(g: Pool, dy: Array, x: Array, p: float) -> Array:
     ops = backend.current()
     return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)  # type: ignore[no-any-return]
+
+
+for _rank in (1, 2, 3):
+    _name = f"lp_pool{_rank}d_backward"
+    register_gradient(_name, partial(_checked_gradient, _name, _rank), _gradient)
 
 
 _FORWARD = """
@@ -156,7 +166,9 @@ def lp_pool1d_backward(
     >>> F.lp_pool1d_backward(np.array([[[5.0]]]), np.array([[[3.0, -4.0]]]), 2, 2)
     array([[[ 3., -4.]]])
     """
-    return _lp_pool_backward("lp_pool1d_backward", 1, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool1d_backward"](  # type: ignore[no-any-return]
+        dy, x, norm_type, kernel_size, stride, ceil_mode, padding
+    )
 
 
 @sections(_FORWARD, 2)
@@ -196,7 +208,9 @@ def lp_pool2d_backward(
     array([[[[ 3.,  0.],
              [ 0., -4.]]]])
     """
-    return _lp_pool_backward("lp_pool2d_backward", 2, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool2d_backward"](  # type: ignore[no-any-return]
+        dy, x, norm_type, kernel_size, stride, ceil_mode, padding
+    )
 
 
 @sections(_FORWARD, 3)
@@ -237,4 +251,6 @@ def lp_pool3d_backward(
     array([[[[[ 3.,  0.],
               [ 0., -4.]]]]])
     """
-    return _lp_pool_backward("lp_pool3d_backward", 3, dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+    return planned["lp_pool3d_backward"](  # type: ignore[no-any-return]
+        dy, x, norm_type, kernel_size, stride, ceil_mode, padding
+    )

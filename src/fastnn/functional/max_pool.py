@@ -11,6 +11,7 @@ from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..checks import Pool
+from ._gradients import register_gradient
 from ._spatial import sections
 from ._tangents import at
 
@@ -80,29 +81,29 @@ for _rank in (1, 2, 3):
     register(_name, partial(_max_pool, _name, _rank), *_plans, (0,))
 
 
-def _max_pool_backward(
-    op: str,
-    rank: int,
-    dy: Any,
-    x: Any,
-    kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
-    indices: Any,
-) -> Array:
-    dy, x = raw(dy), raw(x)
+def _checked_gradient(
+    op: str, rank: int, dy: Any, x: Any, *arguments: Any
+) -> tuple[Pool, Array, Array | None, Array | None]:
+    """The geometry, dy, and x or else the taps that were the maxima."""
+    *windows, indices = arguments
     if indices is None:
         x = checks.array(op, "x", x)
-    g, dy = checks.pool_backward(op, rank, dy, x, kernel_size, stride, padding, dilation, ceil_mode)
-    ops = backend.current()
+    g, dy = checks.pool_backward(op, rank, dy, x, *windows)
     if indices is not None:
-        index = checks.pool_taps(op, g, dy.shape, indices)
-    else:
-        checks.same_dtype(op, "x", x, dy.dtype)
-        index = ops.max_pool_forward(g, x, True)[1]
-    return ops.max_pool_backward(g, dy, index)  # type: ignore[no-any-return]
+        return g, dy, None, checks.pool_taps(op, g, dy.shape, indices)
+    checks.same_dtype(op, "x", x, dy.dtype)
+    return g, dy, x, None
+
+
+def _gradient(g: Pool, dy: Array, x: Array | None, index: Array | None) -> Array:
+    ops = backend.current()
+    taps = ops.max_pool_forward(g, x, True)[1] if index is None else index
+    return ops.max_pool_backward(g, dy, taps)  # type: ignore[no-any-return]
+
+
+for _rank in (1, 2, 3):
+    _name = f"max_pool{_rank}d_backward"
+    register_gradient(_name, partial(_checked_gradient, _name, _rank), _gradient)
 
 
 _FORWARD = """
@@ -206,8 +207,8 @@ def max_pool1d_backward(
     >>> F.max_pool1d_backward(np.ones((1, 1, 2)), np.array([[[1.0, 3.0, 2.0]]]), 2, stride=1)
     array([[[0., 2., 0.]]])
     """
-    return _max_pool_backward(
-        "max_pool1d_backward", 1, dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
+    return planned["max_pool1d_backward"](  # type: ignore[no-any-return]
+        dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
     )
 
 
@@ -260,8 +261,8 @@ def max_pool2d_backward(
     array([[[[0., 1.],
              [0., 0.]]]])
     """
-    return _max_pool_backward(
-        "max_pool2d_backward", 2, dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
+    return planned["max_pool2d_backward"](  # type: ignore[no-any-return]
+        dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
     )
 
 
@@ -310,6 +311,6 @@ def max_pool3d_backward(
     <BLANKLINE>
              [[1., 0.]]]]])
     """
-    return _max_pool_backward(
-        "max_pool3d_backward", 3, dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
+    return planned["max_pool3d_backward"](  # type: ignore[no-any-return]
+        dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices
     )

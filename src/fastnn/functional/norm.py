@@ -10,7 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
-from ..checks import Norm
+from ..checks import GroupNorm, Norm
+from ._gradients import register_gradient
 from ._tangents import of_affine, total
 
 __all__ = [
@@ -297,13 +298,25 @@ def batch_norm_backward(
     (array([[0.],
            [0.]]), array([2.]), array([4.]))
     """
+    return planned["batch_norm_backward"](dy, x, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+
+
+def _checked_batch(dy: Any, x: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> tuple[Any, ...]:
     op = "batch_norm_backward"
-    g, x, weight, eps = checks.batch_norm_backward(op, raw(x), raw(weight), eps)
-    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), (g.channels,))
+    g, x, weight, eps = checks.batch_norm_backward(op, x, weight, eps)
+    return g, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, (g.channels,))
+
+
+def _batch_gradients(
+    g: Norm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
+) -> Gradients:
     ops = backend.current()
     if mean is None:
         _, mean, rstd = ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)
     return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+
+
+register_gradient("batch_norm_backward", _checked_batch, _batch_gradients)
 
 
 def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -415,15 +428,31 @@ def layer_norm_backward(
     >>> F.layer_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 2, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
+    return planned["layer_norm_backward"](  # type: ignore[no-any-return]
+        dy, x, normalized_shape, weight, eps, mean, rstd
+    )
+
+
+def _checked_layer(
+    dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, mean: Any, rstd: Any
+) -> tuple[Any, ...]:
     op = "layer_norm_backward"
-    g, x, weight, _, eps = checks.layer_norm(op, raw(x), normalized_shape, raw(weight), None, eps)
+    g, x, weight, _, eps = checks.layer_norm(op, x, normalized_shape, weight, None, eps)
     lead = x.ndim - _axes(normalized_shape)
-    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), x.shape[:lead])
+    return g, lead, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, x.shape[:lead])
+
+
+def _layer_gradients(
+    g: Norm, lead: int, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
+) -> Gradients:
     ops = backend.current()
     if mean is None or rstd is None:
         _, mean, rstd = ops.layer_norm_forward(g, x, None, None, eps)
     dx, dweight, dbias = ops.layer_norm_backward(g, dy, x, weight, mean.reshape(-1), rstd.reshape(-1), _ALL)
     return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
+
+
+register_gradient("layer_norm_backward", _checked_layer, _layer_gradients)
 
 
 def _group_norm(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Any:
@@ -467,15 +496,33 @@ register("group_norm", _group_norm, _group_norm_plan)
 register("instance_norm", _instance_norm, _instance_norm_plan)
 
 
-def _group_norm_backward(
-    op: str, dy: Any, x: Any, num_groups: Any, weight: Any, eps: float, mean: Any, rstd: Any
+def _checked_groups(
+    op: str, dy: Any, x: Any, num_groups: int | None, weight: Any, eps: Any, mean: Any, rstd: Any
+) -> tuple[Any, ...]:
+    g, x, weight, _, eps = checks.group_norm(op, x, num_groups, weight, None, eps)
+    return g, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, (g.n, g.groups))
+
+
+def _checked_group_norm(dy: Any, x: Any, num_groups: Any, *arguments: Any) -> tuple[Any, ...]:
+    op = "group_norm_backward"
+    return _checked_groups(op, dy, x, checks.integer(op, "num_groups", num_groups), *arguments)
+
+
+def _checked_instance_norm(dy: Any, x: Any, *arguments: Any) -> tuple[Any, ...]:
+    return _checked_groups("instance_norm_backward", dy, x, None, *arguments)
+
+
+def _group_gradients(
+    g: GroupNorm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
 ) -> Gradients:
-    g, x, weight, _, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), None, eps)
-    dy, mean, rstd = checks.norm_backward(op, raw(dy), x, raw(mean), raw(rstd), (g.n, g.groups))
     ops = backend.current()
     if mean is None:
         _, mean, rstd = ops.group_norm_forward(g, x, None, None, eps)
     return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+
+
+register_gradient("group_norm_backward", _checked_group_norm, _group_gradients)
+register_gradient("instance_norm_backward", _checked_instance_norm, _group_gradients)
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -545,8 +592,7 @@ def group_norm_backward(
     >>> F.group_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 1, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    groups = checks.integer("group_norm_backward", "num_groups", num_groups)
-    return _group_norm_backward("group_norm_backward", dy, x, groups, weight, eps, mean, rstd)
+    return planned["group_norm_backward"](dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
 
 
 def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -615,4 +661,4 @@ def instance_norm_backward(
     >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
     (array([[[0., 0.]]]), array([2.]), array([4.]))
     """
-    return _group_norm_backward("instance_norm_backward", dy, x, None, weight, eps, mean, rstd)
+    return planned["instance_norm_backward"](dy, x, weight, eps, mean, rstd)  # type: ignore[no-any-return]

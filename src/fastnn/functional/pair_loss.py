@@ -11,6 +11,7 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ._gradients import register_gradient
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -160,18 +161,31 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     >>> F.mse_loss_backward(np.array([1.0, 2.0]), np.array([1.0, 4.0]), "sum")
     array([ 0., -4.])
     """
+    return planned["mse_loss_backward"](x, target, reduction, dloss)  # type: ignore[no-any-return]
+
+
+def _checked_mse(x: Any, target: Any, reduction: Any, dloss: Any) -> tuple[Array, Array, Array | None, float]:
     op = "mse_loss_backward"
-    x, target = checks.pair(op, raw(x), raw(target))
+    x, target = checks.pair(op, x, target)
     reduction = checks.reduction_of(op, reduction)
-    given = _dloss(op, dloss, reduction, x)
-    divisor = _divisor(reduction, x)
+    return x, target, _dloss(op, dloss, reduction, x), _divisor(reduction, x)
+
+
+def _dloss(op: str, dloss: Any, reduction: str, x: Array) -> Array | None:
+    return checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
+
+
+def _one(x: Array) -> Array:
+    """The gradient of the loss where none is given: one number for all elements."""
+    return np.ones((), x.dtype)
+
+
+def _mse_gradient(x: Array, target: Array, dloss: Array | None, divisor: float) -> Array:
+    given = _one(x) if dloss is None else dloss
     return backend.current().mse_loss_backward(given, x, target, divisor)  # type: ignore[no-any-return]
 
 
-def _dloss(op: str, dloss: Any, reduction: str, x: Array) -> Array:
-    """The gradient of the loss, ones by default."""
-    shape = x.shape if reduction == "none" else ()
-    return np.ones(shape, x.dtype) if dloss is None else checks.operand(op, "dloss", raw(dloss), x.dtype, shape)
+register_gradient("mse_loss_backward", _checked_mse, _mse_gradient)
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
@@ -409,10 +423,32 @@ def binary_cross_entropy_with_logits_backward(
     >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    op = "binary_cross_entropy_with_logits_backward"
-    x, target, w, p = _binary(op, x, target, weight, pos_weight)
-    reduction = checks.reduction_of(op, reduction)
-    given = _dloss(op, dloss, reduction, x)
-    return backend.current().bce_with_logits_backward(  # type: ignore[no-any-return]
-        given, x, target, w, p, _divisor(reduction, x)
+    return planned["binary_cross_entropy_with_logits_backward"](  # type: ignore[no-any-return]
+        x, target, weight, reduction, pos_weight, dloss
     )
+
+
+def _checked_binary(
+    x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any, dloss: Any
+) -> tuple[Array, Array, Array | None, Array | None, Array | None, float]:
+    op = "binary_cross_entropy_with_logits_backward"
+    x, target, *weights = _binary(op, x, target, weight, pos_weight)
+    reduction = checks.reduction_of(op, reduction)
+    return x, target, *weights, _dloss(op, dloss, reduction, x), _divisor(reduction, x)
+
+
+def _binary_gradient(
+    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, dloss: Array | None, divisor: float
+) -> Array:
+    given = _one(x) if dloss is None else dloss
+    return backend.current().bce_with_logits_backward(  # type: ignore[no-any-return]
+        given, x, target, weight, pos_weight, divisor
+    )
+
+
+register_gradient(
+    "binary_cross_entropy_with_logits_backward",
+    _checked_binary,
+    _binary_gradient,
+    guard=lambda x, target, *_: (_UNIT[0], target, *_UNIT[1:]),
+)

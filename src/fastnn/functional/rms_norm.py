@@ -9,6 +9,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..checks import Norm
+from ._gradients import register_gradient
 from ._tangents import of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
@@ -118,14 +120,27 @@ def rms_norm_backward(
     >>> F.rms_norm_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 7.0]]), 2, eps=0.0)
     (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
     """
+    return planned["rms_norm_backward"](dy, x, normalized_shape, weight, eps, rstd)  # type: ignore[no-any-return]
+
+
+def _checked_gradients(
+    dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, rstd: Any
+) -> tuple[Norm, int, Array, Array, Array | None, float, Array | None]:
     op = "rms_norm_backward"
-    g, x, weight, eps_ = checks.rms_norm(op, raw(x), normalized_shape, raw(weight), eps)
+    g, x, weight, eps = checks.rms_norm(op, x, normalized_shape, weight, eps)
     lead = x.ndim - (len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1)
-    dy = checks.operand(op, "dy", raw(dy), x.dtype, x.shape)
+    dy = checks.operand(op, "dy", dy, x.dtype, x.shape)
+    rstd = None if rstd is None else checks.operand(op, "rstd", rstd, x.dtype, x.shape[:lead])
+    return g, lead, dy, x, weight, eps, rstd
+
+
+def _gradients(
+    g: Norm, lead: int, dy: Array, x: Array, weight: Array | None, eps: float, rstd: Array | None
+) -> tuple[Array, Array]:
     ops = backend.current()
-    if rstd is None:
-        rstd = ops.rms_norm_forward(g, x, None, eps_)[1]
-    else:
-        rstd = checks.operand(op, "rstd", raw(rstd), x.dtype, x.shape[:lead]).reshape(-1)
+    rstd = ops.rms_norm_forward(g, x, None, eps)[1] if rstd is None else rstd.reshape(-1)
     dx, dweight = ops.rms_norm_backward(g, dy, x, weight, rstd, (True, True))
     return dx, dweight.reshape(x.shape[lead:])
+
+
+register_gradient("rms_norm_backward", _checked_gradients, _gradients)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record, self_adjoint
 from ..backend.plans import Plan, planned, register
+from ..checks import Softmax
+from ._gradients import register_gradient
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -93,9 +96,16 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.softmax_backward(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
     array([ 0.25, -0.25])
     """
-    g, y = checks.softmax("softmax_backward", raw(y), axis, "y")
-    dy = checks.operand("softmax_backward", "dy", raw(dy), y.dtype, y.shape)
-    return backend.current().softmax_backward(g, dy, y)  # type: ignore[no-any-return]
+    return planned["softmax_backward"](dy, y, axis)  # type: ignore[no-any-return]
+
+
+def _checked_gradient(op: str, dy: Any, y: Any, axis: Any) -> tuple[Softmax, Array, Array]:
+    g, y = checks.softmax(op, y, axis, "y")
+    return g, checks.operand(op, "dy", dy, y.dtype, y.shape), y
+
+
+for _name in ("softmax_backward", "log_softmax_backward"):
+    register_gradient(_name, partial(_checked_gradient, _name), _name)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
@@ -179,6 +189,4 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
     array([ 0.75, -0.75])
     """
-    g, y = checks.softmax("log_softmax_backward", raw(y), axis, "y")
-    dy = checks.operand("log_softmax_backward", "dy", raw(dy), y.dtype, y.shape)
-    return backend.current().log_softmax_backward(g, dy, y)  # type: ignore[no-any-return]
+    return planned["log_softmax_backward"](dy, y, axis)  # type: ignore[no-any-return]
