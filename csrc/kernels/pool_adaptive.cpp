@@ -14,36 +14,79 @@ namespace {
 // Nanoseconds per element of x, out of cache; they only decide when a second thread is woken.
 constexpr double kCost = 0.15, kMaxCost = 0.4;
 
-// The best so far of a window: the first of equals, the first NaN before all.
+// In each lane the larger value and its position: NaN is larger than all, and of equals the first in the image counts.
 template <class T>
-struct Best {
-  T value;
-  int64_t position;
-  // An element beyond all before.
-  FASTNN_INLINE void next(T v, int64_t at) {
-    if (v <= value) return;  // nearly always: one comparison
-    if (v > value || (v != v && value == value)) value = v, position = at;
+FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v, Mask<T> at) {
+  const Mask<T> is_nan = v != v, was_nan = value != value;
+  const Mask<T> same = (v == value) | (is_nan & was_nan);
+  const Mask<T> wins = (v > value) | (is_nan & ~was_nan) | (same & (at < position));
+  value = wins ? v : value;
+  position = wins ? at : position;
+}
+
+// The same over the lanes of a vector, whose first lane gets the result.
+template <class T>
+FASTNN_INLINE void reduce_first_larger(Vec<T>& value, Mask<T>& position) {
+#pragma GCC unroll 4
+  for (int step = lanes<T> / 2; step > 0; step /= 2) {
+    const Mask<T> other = iota<T>() ^ step;
+    take_first_larger<T>(value, position, __builtin_shuffle(value, other), __builtin_shuffle(position, other));
   }
-  // An element anywhere.
-  FASTNN_INLINE void offer(T v, int64_t at) {
-    if (v > value || (v != v && value == value) || (at < position && (v == value || (v != v && value != value))))
-      value = v, position = at;
+}
+
+// The best of n values that lie side by side, the first of them at position `first`.
+template <class T>
+FASTNN_INLINE void run_best(const T* x, int64_t first, int64_t n, T* best, int32_t* index) {
+  constexpr int64_t L = lanes<T>;
+  const T lowest = -T(INFINITY);
+  Vec<T> largest = load_part(x, n, lowest);
+  Mask<T> at = iota<T>() < splat<T>(n) ? ramp<T>(first, 1) : splat<T>(INT32_MAX);
+  for (int64_t i = L; i < n; i += L) take_larger<T>(largest, at, load_part(x + i, n - i, lowest), ramp<T>(first + i, 1));
+  reduce_first_larger<T>(largest, at);
+  *best = largest[0], *index = int32_t(at[0]);
+}
+
+// The rows of the windows of one row of outputs, reduced to one: for each column its largest value and where it is.
+template <class T>
+struct ColumnBest {
+  T* value;
+  Mask<T>* position;  // both of whole vectors
+
+  static int64_t vectors(const AdaptivePool& g) { return (g.size[2] + lanes<T> - 1) / lanes<T>; }
+  static size_t bytes(const AdaptivePool& g) { return size_t(vectors(g)) * 2 * sizeof(Vec<T>); }
+  ColumnBest(const AdaptivePool& g, void* memory)
+      : value(static_cast<T*>(memory)), position(static_cast<Mask<T>*>(memory) + vectors(g)) {}
+
+  void find(const AdaptivePool& g, const T* image, Range d, Range h) const {
+    const int64_t width = g.size[2];
+    for (int64_t w = 0, v = 0; w < width; w += lanes<T>, ++v) {
+      const int64_t first = (d.begin * g.size[1] + h.begin) * width + w, left = width - w;
+      Vec<T> best = load_part(image + first, left);
+      Mask<T> at = ramp<T>(first, 1);
+      for (int64_t i = d.begin; i < d.end; ++i)
+        for (int64_t j = h.begin; j < h.end; ++j) {
+          const int64_t row = (i * g.size[1] + j) * width + w;
+          take_larger<T>(best, at, load_part(image + row, left), ramp<T>(row, 1));
+        }
+      store(value + w, best);
+      position[v] = at;
+    }
+  }
+  // The best of columns [begin, end).
+  FASTNN_INLINE void window(Range w, T* best, int32_t* index) const {
+    Vec<T> largest = set1(-T(INFINITY));
+    Mask<T> at = splat<T>(INT32_MAX);
+    for (int64_t c = w.begin; c < w.end; c += lanes<T>) {
+      const Mask<T> there = iota<T>() < splat<T>(w.end - c);
+      const Vec<T> v = load(value + c);
+      Mask<T> p;
+      __builtin_memcpy(&p, reinterpret_cast<const typename VecTraits<T>::Int*>(position) + c, sizeof p);
+      take_first_larger<T>(largest, at, there ? v : set1(-T(INFINITY)), there ? p : splat<T>(INT32_MAX));
+    }
+    reduce_first_larger<T>(largest, at);
+    *best = largest[0], *index = int32_t(at[0]);
   }
 };
-
-// A run at position `at` of the image: lanes keep their own best, each the first of its equals.
-template <class T>
-FASTNN_INLINE void offer_run(Best<T>& best, const T* x, int64_t at, int64_t n) {
-  constexpr int64_t L = lanes<T>;
-  int64_t i = 0;
-  if (n >= 2 * L) {
-    Vec<T> value = load(x);
-    Mask<T> block = {};
-    for (i = L; i + L <= n; i += L) take_larger<T>(value, block, load(x + i), splat<T>(i / L));
-    for (int lane = 0; lane < L; ++lane) best.offer(value[lane], at + block[lane] * L + lane);
-  }
-  for (; i < n; ++i) best.next(x[i], at + i);
-}
 
 }  // namespace
 
@@ -59,21 +102,25 @@ void adaptive_avg_pool_backward(AdaptivePool g, const T* dy, T* dx) {
   spread_boxes(g, false, kCost, dy, dx);
 }
 
-// y[o] = max of box o
+// y[o] = max of box o: the first of equals, the first NaN before all
 template <class T>
 void adaptive_max_pool_forward(AdaptivePool g, const T* x, T* y, int32_t* index) {
   const int64_t image = g.size[0] * g.size[1] * g.size[2], rows = g.n * g.c * g.out[0] * g.out[1];
-  parallel_for(rows, double(g.n * g.c) * double(image) * kMaxCost, [&](int64_t begin, int64_t end) {
+  const double cost = double(g.n * g.c) * double(image) * kMaxCost;
+  const size_t bytes = ColumnBest<T>::bytes(g) + sizeof(Vec<T>) * 2;  // windows load whole vectors
+  parallel_scratch(rows, cost, bytes, [&](int64_t begin, int64_t end, void* memory) {
+    const ColumnBest<T> columns(g, memory);
     each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t at) {
-      const T* from = x + plane * image;
       const Range d = box(g, 0, od), h = box(g, 1, oh);
+      const bool one_row = d.end - d.begin == 1 && h.end - h.begin == 1;
+      const int64_t row = (d.begin * g.size[1] + h.begin) * g.size[2];
+      if (!one_row) columns.find(g, x + plane * image, d, h);
       for (int64_t ow = 0; ow < g.out[2]; ++ow) {
         const Range w = box(g, 2, ow);
-        const int64_t first = (d.begin * g.size[1] + h.begin) * g.size[2] + w.begin;
-        Best<T> best{from[first], first};
-        box_runs(g, from, d, h, w, [&](const T* run, int64_t n) { offer_run(best, run, run - from, n); });
-        y[at + ow] = best.value;
-        index[at + ow] = int32_t(best.position);
+        if (one_row)
+          run_best(x + plane * image + row + w.begin, row + w.begin, w.end - w.begin, y + at + ow, index + at + ow);
+        else
+          columns.window(w, y + at + ow, index + at + ow);
       }
     });
   });
