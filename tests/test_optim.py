@@ -207,6 +207,14 @@ def test_both_gradients_of_one_operation_with_one_parameter():
     np.testing.assert_array_equal(p.grad, [[6.0, 6.0], [6.0, 6.0]])
 
 
+def test_a_gradient_that_is_the_buffer_itself_is_added():
+    p = fnn.Tensor(np.ones(2), requires_grad=True)
+    optim.SGD([p], lr=0.1)
+    (p * 3.0).sum().backward()
+    fnn.autograd.record("odd", p.data * 2, (p,), lambda dy, needs: (p._target.array,)).sum().backward()
+    np.testing.assert_array_equal(p.grad, [6.0, 6.0])
+
+
 def test_gradients_of_functions_leave_the_buffers_alone():
     p, x = fnn.Tensor(np.eye(2), requires_grad=True), np.ones((1, 2))
     optim.SGD([p], lr=0.1)

@@ -221,7 +221,7 @@ def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Tensor | None]) -
         target = parent._target  # type: ignore[union-attr]
         if target is None or parent.grad is not None or target.values is not parent.data:  # type: ignore[union-attr]
             continue
-        if not any(earlier is target for earlier in wanted):
+        if target not in wanted:
             wanted[i] = target
     return tuple(wanted)
 
@@ -265,8 +265,6 @@ def accumulate(leaf: Tensor, gradient: np.ndarray) -> None:
     elif target is None:
         # A copy: the array may be shared with another gradient or with what an operation saved.
         leaf.grad = gradient.copy()
-    elif gradient is target.array:
-        leaf.grad = gradient
     elif target.array.shape == gradient.shape and target.array.dtype == gradient.dtype:
         np.copyto(target.array, gradient)
         leaf.grad = target.array
@@ -311,13 +309,23 @@ def run_backward(
             node.vjp = None
             node.parents = ()
             node.retained = None
-        for parent, g in zip(parents, gradients, strict=True):
+        for parent, g, need in zip(parents, gradients, needs, strict=True):
             if parent is None or g is None:
                 continue
             if type(parent) is not Node:
-                deliver(parent, _conform(g, parent.data.shape, parent.data.dtype, node.name))  # type: ignore
+                leaf: Tensor = parent  # type: ignore[assignment]
+                if type(need) is Target and g is need.array:
+                    leaf.grad = g  # written in its place
+                else:
+                    deliver(leaf, _conform(g, leaf.data.shape, leaf.data.dtype, node.name))
                 continue
-            g = _conform(g, parent.shape, parent.dtype, node.name)
+            if (
+                type(g) is not _ndarray
+                or g.shape != parent.shape
+                or g.dtype is not parent.dtype
+                or not g.flags.c_contiguous
+            ):
+                g = _conform(g, parent.shape, parent.dtype, node.name)
             before = pending.get(parent)
             if before is None:
                 pending[parent] = g

@@ -91,4 +91,4 @@ class Sequential(_Numbered):
 
     def forward(self, x: Any) -> Any:
         """Call each module with what the one before returned; some neighbours are computed together (`fusion`)."""
-        return run(list(self.children()), x)
+        return run([module for module in vars(self).values() if isinstance(module, Module)], x)
