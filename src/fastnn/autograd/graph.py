@@ -290,7 +290,8 @@ def run_backward(
     while heap:
         node = heappop(heap)[1]
         dy = pending.pop(node)
-        vjp, parents, needs = node.vjp, node.parents, node.needs
+        vjp, parents = node.vjp, node.parents
+        needs: tuple[Any, ...] = node.needs
         if vjp is None:
             raise RuntimeError(
                 f"backward: the graph was freed by an earlier backward (at {node.name}); "
