@@ -134,7 +134,7 @@ struct Strip {
 template <class T, class OnRow, class OnStrip>
 void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnStrip& on_strip) {
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
-  if (g.inner == 1 && g.n > kTransposedRow * lanes<T>)
+  if (g.inner == 1 && g.n * buffers > kTransposedRow * lanes<T>)
     return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) on_row(r);
     });
