@@ -22,7 +22,7 @@ struct PaddedLayout {
       const int64_t reach = (a.taps - 1) * a.offset_step;  // of the last tap, relative to the first
       low[d] = a.offset + (reach < 0 ? reach : 0);
       extent[d] = a.grid + (reach < 0 ? -reach : reach) / a.step;
-      phases[d] = a.step;
+      phases[d] = reach == 0 ? 1 : a.step;  // of a single tap, the other phases would be copied for nobody
     }
   }
   // Whether the copy would be the image itself.
@@ -61,8 +61,9 @@ struct PaddedLayout {
     int64_t phase = 0, place = 0;
     for (int i = 0; i < 3; ++i) {
       const int64_t reach = in[i] - low[i], step = reach < 0 ? 0 : divide_by_step(reach, p.axis[i].step);
-      if (reach < 0 || step >= extent[i]) return -1;
-      phase = phase * phases[i] + reach - step * p.axis[i].step;
+      const int64_t rest = reach - step * p.axis[i].step;
+      if (reach < 0 || step >= extent[i] || rest >= phases[i]) return -1;
+      phase = phase * phases[i] + rest;
       place = place * extent[i] + step;
     }
     return int32_t(phase * phase_size() + place);

@@ -31,12 +31,24 @@ FASTNN_INLINE Vec<T> load_even(const T* p) {
   return __builtin_shuffle(load(p), load(p + lanes<T>), iota<T>() * 2);
 }
 
-// to[i] = from[i * step]
+// to[0 … 3] = from[0, 2, 4, 6]; reads from[7] as well.
+template <class T>
+FASTNN_INLINE void gather_four(T* to, const T* from) {
+  typedef T Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+  typedef typename VecTraits<T>::Int Index __attribute__((vector_size(4 * sizeof(T))));
+  const Four a = *reinterpret_cast<const Four*>(from), b = *reinterpret_cast<const Four*>(from + 4);
+  *reinterpret_cast<Four*>(to) = __builtin_shuffle(a, b, Index{0, 2, 4, 6});
+}
+
+// to[i] = from[i * step]. Tails go by fours: a masked load waits for the stores before it on some processors (20 ns on
+// Zen 5), which is more than the row of a small map takes.
 template <class T>
 FASTNN_INLINE void gather_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;
-  if (step == 2)  // one element short of the end: load_even reads one beyond the last that it uses
+  if (step == 2) {  // one element short of the end: these read one beyond the last that they use
     for (; i + lanes<T> < n; i += lanes<T>) store(to + i, load_even(from + 2 * i));
+    for (; i + 4 < n; i += 4) gather_four(to + i, from + 2 * i);
+  }
   for (; i < n; ++i) to[i] = from[i * step];
 }
 
