@@ -1,6 +1,7 @@
 #include "parallel.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -92,27 +93,59 @@ int threads_for(int64_t n, double cost) {
 #endif
 }
 
+// Memory of this thread, or null and a note that there is none.
+bool get_scratch(size_t bytes, void** memory) {
+  *memory = thread_scratch(bytes);
+  if (bytes && !*memory) out_of_memory = true;
+  return !bytes || *memory;
+}
+
 void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
-  void* memory = thread_scratch(scratch);
-  if (scratch && !memory) {
-    out_of_memory = true;
-    return;
-  }
+  void* memory;
+  if (!get_scratch(scratch, &memory)) return;
   FlushDenormals guard;
   body(context, 0, n, memory);
 }
 
+// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever.
+void note_pool() {
+  if (!pool_started.exchange(true)) pthread_atfork(nullptr, nullptr, [] { pool_lost.store(true); });
+}
+
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
 }  // namespace
+
+struct Team::Meeting {
+  std::atomic<int> here{0}, round{0};
+};
+
+void Team::wait() const {
+  if (size == 1) return;
+  const int round = meeting_->round.load(std::memory_order_relaxed);
+  if (meeting_->here.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
+    meeting_->here.store(0, std::memory_order_relaxed);
+    meeting_->round.store(round + 1, std::memory_order_release);
+    return;
+  }
+  // A step takes microseconds. Who has waited far longer makes room, lest the thread waited for has no processor.
+  for (int spins = 0; meeting_->round.load(std::memory_order_acquire) == round; ++spins)
+    if (spins < 2000)
+      pause();
+    else
+      sched_yield();
+}
 
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body) {
   if (n <= 0) return;
   const int threads = threads_for(n, cost);
   if (threads == 1) return run_serial(n, scratch, context, body);
 #ifdef _OPENMP
-  if (!pool_started.exchange(true)) {
-    // libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever.
-    pthread_atfork(nullptr, nullptr, [] { pool_lost.store(true); });
-  }
+  note_pool();
   bool failed = false;
 #pragma omp parallel num_threads(threads) reduction(|| : failed)
   {
@@ -128,6 +161,25 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
     }
   }
   if (failed) out_of_memory = true;
+#endif
+}
+
+void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body) {
+  void* memory;
+  if (!get_scratch(scratch, &memory)) return;
+  Team::Meeting meeting;
+  const int threads = threads_for(n, cost);
+  if (threads == 1) {
+    FlushDenormals guard;
+    return body(context, Team(0, 1, &meeting), memory);
+  }
+#ifdef _OPENMP
+  note_pool();
+#pragma omp parallel num_threads(threads)
+  {
+    FlushDenormals guard;
+    body(context, Team(omp_get_thread_num(), omp_get_num_threads(), &meeting), memory);
+  }
 #endif
 }
 

@@ -45,11 +45,27 @@ struct RnnPlan {
   int64_t backward_pitch() const { return backward_panels * panel; }
   int64_t forward_work() const { return forward_pitch() * (g.units + 1) + padded; }
   int64_t backward_work() const { return backward_pitch() * gates * g.units; }
+  int64_t rows(int64_t b0, int64_t b1) const { return blocks.begin(b1) - blocks.begin(b0); }
+  // Whether a step is long enough for two meetings of a team, about 0.3 us together: a tenth of what waking a thread needs.
+  bool shares_steps() const { return cost(0) >= 0.1 * thread_cost() * double(g.steps); }
   int64_t time(int64_t step) const { return g.reverse ? g.steps - 1 - step : step; }
   double cost(double per_unit) const {
     const double rows = double(g.steps) * double(g.batch) * double(g.units);
     return rows * (double(gates * g.units) * kMultiplyAddCost<T> + per_unit);
   }
+};
+
+// The units that a thread of a team has the cells of: whole vectors.
+struct Units {
+  int64_t begin, end;
+
+  template <class T>
+  Units(const RnnPlan<T>& plan, const Team& team)
+      : begin(team.begin(plan.padded / lanes<T>) * lanes<T>), end(team.end(plan.padded / lanes<T>) * lanes<T>) {
+    if (end > plan.g.units) end = plan.g.units;
+    if (begin > end) begin = end;
+  }
+  int64_t size() const { return end - begin; }
 };
 
 // R^T in panels: (panel, unit of the state, columns of the panel).
@@ -117,18 +133,18 @@ void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_
 // Row i of the block at time t; `rec` holds its share of the state in the preactivations.
 template <class T, class Cell>
 void forward_row(const RnnPlan<T>& plan, const Arrays<T>& a, const T* bias_apart, int64_t n, int64_t t, int i, int rows,
-                 const T* rec, T* state, T* extra) {
+                 const T* rec, T* state, T* extra, Units range) {
   constexpr int64_t L = lanes<T>;
   constexpr int G = Cell::gates;
   const int64_t units = plan.g.units, at = (t * plan.g.batch + n) * units;
   T *gates = a.gates + at * G, *y = a.y + at, *saved = Cell::saves ? a.extra + at : nullptr;
   if (a.lengths && t >= a.lengths[n]) {
-    zero_run(y, units);
-    zero_run(gates, G * units);
-    if constexpr (Cell::saves) zero_run(saved, units);
+    zero_run(y + range.begin, range.size());
+    for (int g = 0; g < G; ++g) zero_run(gates + g * units + range.begin, range.size());
+    if constexpr (Cell::saves) zero_run(saved + range.begin, range.size());
     return;
   }
-  for (int64_t u = 0; u < units; u += L) {
+  for (int64_t u = range.begin; u < range.end; u += L) {
     const int64_t size = units - u;
     Vec<T> gate[G], share[G], h = load(state + u * rows + i * L), e = load(extra + u);
 #pragma GCC unroll 4
@@ -149,24 +165,61 @@ void forward_row(const RnnPlan<T>& plan, const Arrays<T>& a, const T* bias_apart
   }
 }
 
-template <class T, class Cell>
-void forward_block(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t block, T* memory) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t first = plan.blocks.begin(block), pitch = plan.forward_pitch(), padded = plan.padded;
-  const int rows = plan.blocks.size(block);
-  const T *packed = a.work, *bias = a.work + pitch * plan.g.units, *bias_apart = bias + pitch;
-  T *state = memory, *extra = state + rows * padded, *rec = extra + rows * padded;
-  load_rows(plan, a.h0, first, rows, state, L, rows * L);
-  load_rows(plan, a.c0, first, rows, extra, padded, L);
-  const PanelProduct<T> product = panel_product_for<T>(rows, plan.vectors);
-  for (int64_t step = 0; step < plan.g.steps; ++step) {
-    product(1, plan.g.units, plan.forward_panels, state, packed, bias, 0, rec, pitch);
-    for (int i = 0; i < rows; ++i)
-      forward_row<T, Cell>(plan, a, bias_apart, first + i, plan.time(step), i, rows, rec + i * pitch, state,
-                           extra + i * padded);
+// f(block, rows, first row, rows of the earlier ones) for blocks b0..b1.
+template <class T, class F>
+FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1, const F& f) {
+  for (int64_t b = b0; b < b1; ++b) {
+    const int64_t first = plan.blocks.begin(b);
+    f(plan.blocks.size(b), first, first - plan.blocks.begin(b0));
   }
-  store_rows(plan, state, L, rows * L, first, rows, a.h_n);
-  store_rows(plan, extra, padded, L, first, rows, a.c_n);
+}
+
+template <class T, class Cell>
+void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, const Team& team, T* memory) {
+  constexpr int64_t L = lanes<T>;
+  const int64_t pitch = plan.forward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
+  const T *packed = a.work, *bias = a.work + pitch * units, *bias_apart = bias + pitch;
+  T *state = memory, *extra = state + all * padded, *rec = extra + all * padded;
+  if (team.rank == 0)
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      load_rows(plan, a.h0, first, rows, state + row * padded, L, rows * L);
+      load_rows(plan, a.c0, first, rows, extra + row * padded, padded, L);
+    });
+  const Units range(plan, team);
+  for (int64_t step = 0; step < plan.g.steps; ++step) {
+    team.wait();
+    for (int64_t p = team.begin(plan.forward_panels); p < team.end(plan.forward_panels); ++p)
+      for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+        panel_product_for<T>(rows, plan.vectors)(1, units, state + row * padded, packed + p * units * plan.panel,
+                                                 bias + p * plan.panel, 0, rec + row * pitch + p * plan.panel, pitch);
+      });
+    team.wait();
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      for (int i = 0; i < rows; ++i)
+        forward_row<T, Cell>(plan, a, bias_apart, first + i, plan.time(step), i, rows, rec + (row + i) * pitch,
+                             state + row * padded, extra + (row + i) * padded, range);
+    });
+  }
+  team.wait();
+  if (team.rank > 0) return;
+  for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+    store_rows(plan, state + row * padded, L, rows * L, first, rows, a.h_n);
+    store_rows(plan, extra + row * padded, padded, L, first, rows, a.c_n);
+  });
+}
+
+// run(first block, last block, team, memory) for all blocks. A single block is shared by a team if a step is long enough.
+template <class T, class F>
+void run_blocks(const RnnPlan<T>& plan, double cost, int64_t values_per_row, const F& run) {
+  const int64_t joint = plan.blocks.count < kJointBlocks ? plan.blocks.count : kJointBlocks;
+  const size_t scratch = size_t(joint * kStateRows * values_per_row) * sizeof(T);
+  if (plan.blocks.count == 1 && plan.shares_steps())
+    return parallel_team(plan.padded / lanes<T>, cost, scratch,
+                         [&](const Team& team, void* memory) { run(0, 1, team, static_cast<T*>(memory)); });
+  parallel_scratch(plan.blocks.count, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
+    for (int64_t b = begin; b < end; b += joint)
+      run(b, b + joint < end ? b + joint : end, Team(0, 1, nullptr), static_cast<T*>(memory));
+  });
 }
 
 template <class T, class Cell>
@@ -182,25 +235,26 @@ void forward(const Rnn& g, const Arrays<T>& a) {
     pack_bias(plan, 1, none, a.bias_hh ? a.bias_hh + last : none, plan.padded, bias + summed * plan.padded);
     pack_bias(plan, 1, a.bias_ih ? a.bias_ih + last : none, none, plan.padded, bias + pitch);
   }
-  const size_t scratch = size_t(kStateRows) * size_t(2 * plan.padded + pitch) * sizeof(T);
-  parallel_scratch(plan.blocks.count, plan.cost(Cell::cost), scratch, [&](int64_t begin, int64_t end, void* memory) {
-    for (int64_t block = begin; block < end; ++block)
-      forward_block<T, Cell>(plan, a, block, static_cast<T*>(memory));
+  run_blocks(plan, plan.cost(Cell::cost), 2 * plan.padded + pitch, [&](int64_t b0, int64_t b1, const Team& team, T* memory) {
+    forward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
   });
 }
 
 // The row's gradients at time t: from dh and dextra (carried) and dy to dgates, and to the panel for the product.
 template <class T, class Cell>
 void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t t, int i, int rows, T* panel, T* dh,
-                  T* dextra) {
+                  T* dextra, Units range) {
   constexpr int64_t L = lanes<T>;
   constexpr int G = Cell::gates;
   const int64_t units = plan.g.units, last = (a.lengths ? a.lengths[n] : plan.g.steps) - 1;
   const int64_t at = (t * plan.g.batch + n) * units;
   if (t > last) {
-    zero_run(a.dgates + at * G, G * units);
-    if constexpr (Cell::apart) zero_run(a.drec + at * G, G * units);
-    for (int64_t u = 0; u < G * plan.padded; u += L) store(panel + u * rows + i * L, Vec<T>{});
+    for (int g = 0; g < G; ++g) {
+      const int64_t from = at * G + g * units + range.begin;
+      zero_run(a.dgates + from, range.size());
+      if constexpr (Cell::apart) zero_run(a.drec + from, range.size());
+      for (int64_t u = range.begin; u < range.end; u += L) store(panel + (g * plan.padded + u) * rows + i * L, Vec<T>{});
+    }
     return;
   }
   const bool begins = t == (plan.g.reverse ? last : 0);
@@ -210,7 +264,7 @@ void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t
   };
   const T* h_before = Cell::apart ? before(a.saved_y, a.h0) : nullptr;
   const T* extra_before = Cell::carries ? before(a.saved_extra, a.c0) : nullptr;
-  for (int64_t u = 0; u < units; u += L) {
+  for (int64_t u = range.begin; u < range.end; u += L) {
     const int64_t size = units - u;
     const auto value = [=](const T* array) { return array ? load_part(array + u, size) : Vec<T>{}; };
     Vec<T> gate[G], rec[G], d = load(dh + u), de = load(dextra + u);
@@ -236,22 +290,40 @@ void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t
 }
 
 template <class T, class Cell>
-void backward_block(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t block, T* memory) {
+void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, const Team& team, T* memory) {
   constexpr int64_t L = lanes<T>;
-  const int64_t first = plan.blocks.begin(block), pitch = plan.backward_pitch(), padded = plan.padded;
-  const int rows = plan.blocks.size(block);
-  T *panel = memory, *dextra = panel + rows * Cell::gates * padded, *dh = dextra + rows * padded;
-  zero_run(dh, rows * pitch);
-  load_rows(plan, a.dh_n, first, rows, dh, pitch, L);
-  load_rows(plan, a.dc_n, first, rows, dextra, padded, L);
-  const PanelProduct<T> product = panel_product_for<T>(rows, plan.vectors);
-  for (int64_t step = plan.g.steps - 1; step >= 0; --step) {
-    for (int i = 0; i < rows; ++i)
-      backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel, dh + i * pitch, dextra + i * padded);
-    product(Cell::gates, plan.g.units, plan.backward_panels, panel, a.work, dh, pitch, dh, pitch);
+  const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
+  const int64_t deep = Cell::gates * padded;
+  T *panel = memory, *dextra = panel + all * deep, *dh = dextra + all * padded;
+  if (team.rank == 0) {
+    zero_run(dh, all * pitch);
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      load_rows(plan, a.dh_n, first, rows, dh + row * pitch, pitch, L);
+      load_rows(plan, a.dc_n, first, rows, dextra + row * padded, padded, L);
+    });
   }
-  store_rows(plan, dh, pitch, L, first, rows, a.dh0);
-  store_rows(plan, dextra, padded, L, first, rows, a.dc0);
+  const Units range(plan, team);
+  for (int64_t step = plan.g.steps - 1; step >= 0; --step) {
+    team.wait();
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      for (int i = 0; i < rows; ++i)
+        backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep, dh + (row + i) * pitch,
+                              dextra + (row + i) * padded, range);
+    });
+    team.wait();
+    for (int64_t p = team.begin(plan.backward_panels); p < team.end(plan.backward_panels); ++p)
+      for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+        T* c = dh + row * pitch + p * plan.panel;
+        panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
+                                                 a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
+      });
+  }
+  team.wait();
+  if (team.rank > 0) return;
+  for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+    store_rows(plan, dh + row * pitch, pitch, L, first, rows, a.dh0);
+    store_rows(plan, dextra + row * padded, padded, L, first, rows, a.dc0);
+  });
 }
 
 template <class T, class Cell>
@@ -259,10 +331,8 @@ void backward(const Rnn& g, const Arrays<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
   pack_backward(plan, a.weight, a.work);
   const int64_t values = (Cell::gates + 1) * plan.padded + plan.backward_pitch();
-  const size_t scratch = size_t(kStateRows) * size_t(values) * sizeof(T);
-  parallel_scratch(plan.blocks.count, plan.cost(Cell::cost), scratch, [&](int64_t begin, int64_t end, void* memory) {
-    for (int64_t block = begin; block < end; ++block)
-      backward_block<T, Cell>(plan, a, block, static_cast<T*>(memory));
+  run_blocks(plan, plan.cost(Cell::cost), values, [&](int64_t b0, int64_t b1, const Team& team, T* memory) {
+    backward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
   });
 }
 

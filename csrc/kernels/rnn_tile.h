@@ -1,13 +1,17 @@
 // The product inside a recurrence: a few rows of state times weights that are the same at every step.
 //
-// Rows are dealt to blocks of at most kStateRows; a block goes through all steps by itself, so that threads never wait
-// for each other. Its state lies in vectors of units, row after row ([unit / lanes][row][lanes]): cells write it whole
+// Rows are dealt to blocks of at most kStateRows. A thread takes some blocks through all steps by itself, a few of them
+// together, so that a panel of weights is read once for them; only where there is a single block do threads share a step
+// and wait for each other. A block's state lies in vectors of units, row after row ([unit / lanes][row][lanes]): cells write it whole
 // vectors at a time, and the product finds each of its broadcasts at a fixed distance.
 #pragma once
 #include "gemm_tile.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
+
+// Blocks that go through the steps together.
+constexpr int64_t kJointBlocks = 4;
 
 // 8 rows of 2 vectors are 16 sums, twice what hides the latency of fma; more rows would leave fewer blocks for threads.
 constexpr int kStateRows = kTileRows < 8 ? kTileRows : 8;
@@ -26,43 +30,40 @@ struct StateBlocks {
   int largest() const { return count ? int((rows + count - 1) / count) : 1; }
 };
 
-// c (ROWS x panels of V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a
-// whole vector, in b (panel, depth, V vectors) there are no gaps. start is c itself, or one row for all (pitch 0).
+// c (ROWS x V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a whole vector,
+// in b (depth, V vectors) there are no gaps. start is c itself, or one row for all (pitch 0).
 template <class T, int ROWS, int V>
-void panel_product(int64_t segments, int64_t units, int64_t panels, const T* a, const T* b, const T* start,
-                   int64_t start_pitch, T* c, int64_t pitch) {
+void panel_product(int64_t segments, int64_t units, const T* a, const T* b, const T* start, int64_t start_pitch, T* c,
+                   int64_t pitch) {
   constexpr int64_t L = lanes<T>;
-  for (int64_t panel = 0; panel < panels; ++panel, start += V * L, c += V * L) {
-    Vec<T> acc[ROWS][V];
+  Vec<T> acc[ROWS][V];
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i)
+  for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) acc[i][v] = load(start + i * start_pitch + v * L);
-    const T* a_k = a;
-    for (int64_t segment = 0; segment < segments; ++segment)
-      for (int64_t k = 0; k < units; k += L, a_k += ROWS * L) {
-        const T* const end = a_k + (units - k < L ? units - k : L);
-        for (const T* p = a_k; p < end; ++p, b += V * L) {
-          Vec<T> b_k[V];
+    for (int v = 0; v < V; ++v) acc[i][v] = load(start + i * start_pitch + v * L);
+  for (int64_t segment = 0; segment < segments; ++segment)
+    for (int64_t k = 0; k < units; k += L, a += ROWS * L) {
+      const T* const end = a + (units - k < L ? units - k : L);
+      for (const T* p = a; p < end; ++p, b += V * L) {
+        Vec<T> b_k[V];
 #pragma GCC unroll 8
-          for (int v = 0; v < V; ++v) b_k[v] = load(b + v * L);
+        for (int v = 0; v < V; ++v) b_k[v] = load(b + v * L);
 #pragma GCC unroll 8
-          for (int i = 0; i < ROWS; ++i) {
-            const Vec<T> a_ik = set1(p[i * L]);
+        for (int i = 0; i < ROWS; ++i) {
+          const Vec<T> a_ik = set1(p[i * L]);
 #pragma GCC unroll 8
-            for (int v = 0; v < V; ++v) acc[i][v] = fma(a_ik, b_k[v], acc[i][v]);
-          }
+          for (int v = 0; v < V; ++v) acc[i][v] = fma(a_ik, b_k[v], acc[i][v]);
         }
       }
+    }
 #pragma GCC unroll 8
-    for (int i = 0; i < ROWS; ++i)
+  for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) store(c + i * pitch + v * L, acc[i][v]);
-  }
+    for (int v = 0; v < V; ++v) store(c + i * pitch + v * L, acc[i][v]);
 }
 
 template <class T>
-using PanelProduct = void (*)(int64_t, int64_t, int64_t, const T*, const T*, const T*, int64_t, T*, int64_t);
+using PanelProduct = void (*)(int64_t, int64_t, const T*, const T*, const T*, int64_t, T*, int64_t);
 
 template <class T, int V, int ROWS>
 FASTNN_INLINE PanelProduct<T> panel_product_rows(int rows) {
