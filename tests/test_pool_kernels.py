@@ -44,6 +44,7 @@ WINDOWS = {
     "parts of wide rows": ((1, 1, 70, 300), 3, 2, 1, 1, False),
     "parts of many rows": ((1, 1, 600, 20), 3, 2, 1, 1, False),
     "parts of columns": ((1, 1, 5, 4500), 3, 2, 1, 1, False),
+    "parts of columns, stride 3": ((1, 1, 4, 5000), 3, 3, 1, 1, False),
     "parts of columns, stride 1": ((1, 1, 5, 4500), (2, 4), 1, 1, 1, False),
 }
 UNDILATED = {name: window for name, window in WINDOWS.items() if window[4] == 1}

@@ -11,34 +11,31 @@
 //   load(o, size, v)    v[0 … arrays): those vectors, of `size` outputs from place o on; lanes beyond are 0
 //   value(v, tap, x)    the terms of the tap; 0 where v is 0
 #pragma once
-#include "../simd/copy.h"
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Inputs of a part, its rows, and the inputs of a row, at most: what is staged for them stays in the first-level cache.
-constexpr int64_t kPartElements = 8192, kPartRows = 256, kPartColumns = 2048;
+// Inputs of a part, and of its rows, at most: what is staged for them stays in the first-level cache.
+constexpr int64_t kPartElements = 8192, kPartColumns = 2048;
+inline PartPlan input_plan(const Pool& g) { return {g.size, kPartElements, kPartColumns}; }
 
 FASTNN_INLINE bool inside(int64_t i, int64_t size) { return uint64_t(i) < uint64_t(size); }
-
-inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 
 // Outputs o of an axis with a tap k on input i: o * stride - pad + k * dilation == i.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, int64_t i) {
   const int64_t from = i + g.pad[axis], last = reach(g, axis);
   Range o = {from > last ? ceil_div(from - last, g.stride[axis]) : 0, floor_div(from, g.stride[axis]) + 1};
-  if (o.end > g.out[axis]) o.end = g.out[axis];
+  o.end = least(o.end, g.out[axis]);
   return o;
 }
 // Those over the inputs [begin, end), and the most there can be over n of them.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, Range i) {
   const Range o = {outputs_over(g, axis, i.begin).begin, outputs_over(g, axis, i.end - 1).end};
-  return {o.begin, o.end < o.begin ? o.begin : o.end};
+  return {o.begin, most(o.begin, o.end)};
 }
 inline int64_t most_outputs(const Pool& g, int axis, int64_t n) {
-  const int64_t most = (n - 1 + reach(g, axis)) / g.stride[axis] + 1;
-  return most < g.out[axis] ? most : g.out[axis];
+  return least((n - 1 + reach(g, axis)) / g.stride[axis] + 1, g.out[axis]);
 }
 
 // That tap, or -1 where dilation steps over i.
@@ -46,23 +43,6 @@ FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
   const int64_t from = i + g.pad[axis] - o * g.stride[axis], d = g.dilation[axis];
   return d == 1 ? from : from % d ? -1 : from / d;
 }
-
-// A part of the input: rows of a slice or whole slices, and columns of them.
-struct InputPart {
-  Range d, h, w;
-};
-FASTNN_INLINE bool same(const InputPart& a, const InputPart& b) { return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w); }
-
-// How large a part is at most, by the shape.
-struct GatherPlan {
-  int64_t columns, rows, slices;
-  explicit GatherPlan(const Pool& g) {
-    columns = g.size[2] < kPartColumns ? g.size[2] : kPartColumns;
-    rows = kPartElements / columns < kPartRows ? kPartElements / columns : kPartRows;
-    slices = rows < g.size[1] ? 1 : rows / g.size[1];
-    if (rows > g.size[1]) rows = g.size[1];
-  }
-};
 
 // Output (d, h, w) of a plane and its offset in dy.
 struct OutputPlace {
@@ -84,19 +64,19 @@ class Stage {
   static constexpr int64_t L = lanes<T>;
 
   static size_t bytes(const Pool& g) {
-    const GatherPlan plan(g);
+    const PartPlan plan = input_plan(g);
     const int64_t rows = most_outputs(g, 0, plan.slices) * most_outputs(g, 1, plan.rows);
     const int64_t array = rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L;
     return size_t(Term::arrays * array) * sizeof(T) + lists_bytes(g, plan);
   }
   Stage(const Pool& g, const Term& term, void* memory)
       : g_(g), term_(term), most_(most_over(g)), over_(static_cast<RowOver<T>*>(memory)) {
-    const GatherPlan plan(g);
+    const PartPlan plan = input_plan(g);
     counts_ = reinterpret_cast<int64_t*>(over_ + plan.slices * plan.rows * most_);
     first_ = reinterpret_cast<T*>(static_cast<char*>(memory) + lists_bytes(g, plan)) + L;
   }
 
-  void fill(int64_t plane, const InputPart& part) {
+  void fill(int64_t plane, const ImagePart& part) {
     if (!same(part, part_)) place(part);
     T* to = first_;
     for (int64_t d = d_.begin; d < d_.end; ++d)
@@ -110,12 +90,12 @@ class Stage {
 
  private:
   static int64_t most_over(const Pool& g) { return most_outputs(g, 0, 1) * most_outputs(g, 1, 1); }
-  static size_t lists_bytes(const Pool& g, const GatherPlan& plan) {
+  static size_t lists_bytes(const Pool& g, const PartPlan& plan) {
     const size_t row = size_t(most_over(g)) * sizeof(RowOver<T>) + sizeof(int64_t);
     return (size_t(plan.slices * plan.rows) * row + 63) / 64 * 64;
   }
 
-  void place(const InputPart& part) {
+  void place(const ImagePart& part) {
     part_ = part;
     d_ = outputs_over(g_, 0, part.d), h_ = outputs_over(g_, 1, part.h), w_ = outputs_over(g_, 2, part.w);
     pitch_ = w_.end - w_.begin + 2 * L;
@@ -149,7 +129,7 @@ class Stage {
 
   const Pool& g_;
   const Term& term_;
-  InputPart part_ = {};
+  ImagePart part_ = {};
   Range d_ = {}, h_ = {}, w_ = {};
   int64_t pitch_ = 0, most_;
   RowOver<T>* over_;
@@ -220,26 +200,11 @@ FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const RowOver<
   }
 }
 
-// Calls f(plane, part) for the parts of the input that together cover the rows [begin, end) of all planes.
-template <class F>
-FASTNN_INLINE void each_part(const Pool& g, const GatherPlan& plan, int64_t begin, int64_t end, const F& f) {
-  const auto least = [](int64_t a, int64_t b) { return a < b ? a : b; };
-  while (begin < end) {
-    const int64_t slice = begin / g.size[1], plane = slice / g.size[0], d = slice % g.size[0], h = begin % g.size[1];
-    const bool whole = h == 0 && plan.rows == g.size[1] && end - begin >= g.size[1];
-    const int64_t slices = whole ? least(least(plan.slices, g.size[0] - d), (end - begin) / g.size[1]) : 1;
-    const int64_t rows = whole ? g.size[1] : least(least(plan.rows, g.size[1] - h), end - begin);
-    for (int64_t w = 0; w < g.size[2]; w += plan.columns)
-      f(plane, InputPart{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, g.size[2])}});
-    begin += slices * rows;
-  }
-}
-
 template <class T, int Stride, int Kernel, class Term>
 void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, void* scratch, T* dx) {
   const GatherTaps<T, Stride, Kernel> taps(g);
   Stage<T, Term> stage(g, term, scratch);
-  each_part(g, GatherPlan(g), begin, end, [&](int64_t plane, const InputPart& part) {
+  each_part(input_plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
     stage.fill(plane, part);
     const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
     const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);

@@ -43,23 +43,6 @@ FASTNN_INLINE Vec<T> widths(const Pool& g, bool include_pad, int64_t ow) {
   return __builtin_convertvector((last < high ? last : high) - (first > low ? first : low), Vec<T>);
 }
 
-template <class T>
-void average_rows(const Pool& g, bool include_pad, const T* x, T* y, int64_t begin, int64_t end) {
-  const bool whole = all_whole(g, include_pad);
-  const T taps = window_taps<T>(g);
-  each_block<T>(g, begin, end, [&](const auto& block, const OutputRow& row, int64_t at) FASTNN_FLAT {
-    Vec<T> sum = {};
-    row.image_rows([&](int64_t from, int64_t tap) FASTNN_FLAT {
-      block.taps(x + from, tap, Vec<T>{}, [&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += v; });
-    });
-    Vec<T> count = set1(taps);
-    if (!whole)
-      count = widths<T>(g, include_pad, block.ox) *
-              T(box_count(g, 0, row.od, include_pad) * box_count(g, 1, row.oh, include_pad));
-    store_n(y + at, sum / count, block.n);
-  });
-}
-
 // y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold it. Of an output: the quotient.
 template <class T>
 struct AverageTerm {
@@ -86,9 +69,17 @@ struct AverageTerm {
 template <class T>
 void avg_pool_forward(Pool g, bool include_pad, const T* x, T* y) {
   if (along_windows<T>(g)) return box_means(g, include_pad, kCost, x, y);
-  const double taps = double(output_rows(g)) * double(g.out[2]) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
-  parallel_for(output_rows(g), taps * kCost,
-               [&](int64_t begin, int64_t end) { average_rows(g, include_pad, x, y, begin, end); });
+  const bool whole = all_whole(g, include_pad);
+  const T taps = window_taps<T>(g);
+  const double cost = double(output_rows(g)) * double(g.out[2]) * double(taps) * kCost;
+  pool_windows(g, T(0), cost, x, [=, &g](const auto& windows) FASTNN_FLAT {
+    Vec<T> sum = {}, count = set1(taps);
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += v; });
+    if (!whole)
+      count = widths<T>(g, include_pad, windows.w) *
+              T(box_count(g, 0, windows.d, include_pad) * box_count(g, 1, windows.h, include_pad));
+    store_n(y + windows.at, sum / count, windows.n);
+  });
 }
 
 template <class T>

@@ -85,19 +85,13 @@ void lp_plane(const Pool& g, const T* dy, const T* x, const T* y, double p, T* d
 template <class T>
 void lp_pool_forward(Pool g, double p, const T* x, T* y) {
   const double taps = double(output_rows(g)) * double(g.out[2]) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
-  parallel_for(output_rows(g), taps * cost_per_tap(p), [&](int64_t begin, int64_t end) {
-    each_block<T>(g, begin, end, [&](const auto& block, const OutputRow& row, int64_t at) FASTNN_FLAT {
-      const Vec<T> none = {}, one = set1(T(1));
-      Vec<T> scale = {}, sum = {};
-      row.image_rows([&](int64_t from, int64_t tap) FASTNN_FLAT {
-        block.taps(x + from, tap, none, [&](Mask<T>, Vec<T> v) FASTNN_FLAT { scale = max(abs(v), scale); });
-      });
-      scale = scale > none && scale < set1(T(INFINITY)) ? scale : one;
-      row.image_rows([&](int64_t from, int64_t tap) FASTNN_FLAT {
-        block.taps(x + from, tap, none, [&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += power<T>(abs(v) / scale, p); });
-      });
-      store_n(y + at, scale * power<T>(sum, 1 / p), block.n);
-    });
+  pool_windows(g, T(0), taps * cost_per_tap(p), x, [=](const auto& windows) FASTNN_FLAT {
+    const Vec<T> none = {}, one = set1(T(1));
+    Vec<T> scale = {}, sum = {};
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { scale = max(abs(v), scale); });
+    scale = scale > none && scale < set1(T(INFINITY)) ? scale : one;
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += power<T>(abs(v) / scale, p); });
+    store_n(y + windows.at, scale * power<T>(sum, 1 / p), windows.n);
   });
 }
 

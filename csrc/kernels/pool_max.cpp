@@ -17,28 +17,34 @@ namespace {
 // Nanoseconds per element read or written, out of cache; they only decide when a second thread is woken.
 constexpr double kForwardCost = 0.3, kBackwardCost = 0.4;
 
+// The larger of two, a NaN if either is one.
+template <class T>
+FASTNN_INLINE Vec<T> larger(Vec<T> best, Vec<T> v) {
+  return best == best ? max(best, v) : best;
+}
+
 // One of bytes and words is given, or neither.
 template <class T>
 void max_rows(const Pool& g, const T* x, T* y, uint8_t* bytes, int32_t* words) {
-  const Vec<T> lowest = set1<T>(-T(INFINITY));
+  const T lowest = -T(INFINITY);
   const double taps = double(output_rows(g)) * double(g.out[2]) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
-  parallel_for(output_rows(g), taps * kForwardCost, [&](int64_t begin, int64_t end) {
-    each_block<T>(g, begin, end, [&](const auto& block, const OutputRow& row, int64_t at) FASTNN_FLAT {
-      Vec<T> best = lowest;
-      Mask<T> tap_of_best = {};
-      row.image_rows([&](int64_t from, int64_t tap) FASTNN_FLAT {
-        block.taps(x + from, tap, lowest,
-                   [&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap_of_best, v, number); });
-      });
-      store_n(y + at, best, block.n);
-      if (!bytes && !words) return;
-      const Mask<T> none_won = best == lowest;  // a window of nothing above -inf: its first element wins
-      if (__builtin_expect(any<T>(none_won), 0)) tap_of_best = none_won ? block.first_tap(row) : tap_of_best;
-      if (bytes)
-        store_index_n<T>(bytes + at, tap_of_best, block.n);
-      else
-        store_index_n<T>(words + at, tap_of_best, block.n);
+  if (!bytes && !words)
+    return pool_windows(g, lowest, taps * kForwardCost, x, [=](const auto& windows) FASTNN_FLAT {
+      Vec<T> best = set1(lowest);
+      windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { best = larger<T>(best, v); });
+      store_n(y + windows.at, best, windows.n);
     });
+  pool_windows(g, lowest, taps * kForwardCost, x, [=, &g](const auto& windows) FASTNN_FLAT {
+    Vec<T> best = set1(lowest);
+    Mask<T> tap = {};
+    windows.taps([&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap, v, number); });
+    store_n(y + windows.at, best, windows.n);
+    const Mask<T> none_won = best == set1(lowest);  // a window of nothing above -inf: its first element wins
+    if (__builtin_expect(any<T>(none_won), 0)) tap = none_won ? windows.first_tap(g) : tap;
+    if (bytes)
+      store_index_n<T>(bytes + windows.at, tap, windows.n);
+    else
+      store_index_n<T>(words + windows.at, tap, windows.n);
   });
 }
 

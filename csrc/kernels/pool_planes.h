@@ -43,7 +43,7 @@ struct PlaneTaps {
   static void add_window(const Pool& g, int64_t od, int64_t oh, int64_t ow, Entry*& next) {
     const int64_t at[3] = {od * g.stride[0] - g.pad[0], oh * g.stride[1] - g.pad[1], ow * g.stride[2] - g.pad[2]};
     Range r[3];
-    for (int i = 0; i < 3; ++i) r[i] = taps_inside(at[i], at[i], g.kernel[i], g.dilation[i], g.size[i]);
+    for (int i = 0; i < 3; ++i) r[i] = taps_inside(at[i], g.kernel[i], g.dilation[i], g.size[i]);
     for (int64_t kd = r[0].begin; kd < r[0].end; ++kd)
       for (int64_t kh = r[1].begin; kh < r[1].end; ++kh)
         for (int64_t kw = r[2].begin; kw < r[2].end; ++kw) {

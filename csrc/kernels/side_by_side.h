@@ -1,5 +1,6 @@
-// Backward of a pooling over windows that lie side by side, which share no input: each output is loaded once and written
-// to all its inputs. Terms are those of gather.h.
+// Pooling over windows that lie side by side, which share no input.
+//   forward:  rows of inputs are read where they lie, two vectors taken apart for one of windows
+//   backward: each output is loaded once and written to all its inputs; terms are those of gather.h
 #pragma once
 #include "gather.h"
 
@@ -11,6 +12,48 @@ inline bool side_by_side(const Pool& g) {
   bool is = g.kernel[2] == 2;
   for (int i = 0; i < 3; ++i) is = is && g.kernel[i] == g.stride[i] && g.pad[i] == 0 && g.dilation[i] == 1;
   return is;
+}
+
+// A vector of windows as in window.h, that of the output row (d, h); input (0, 0, 0) of its plane is at `plane`.
+template <class T>
+struct PairWindows {
+  const Pool& g;
+  int64_t d, h, w, at;
+  int n;
+  const T *plane, *end;  // end of all inputs: up to there inputs beyond the row may be loaded
+
+  template <class F>
+  FASTNN_INLINE void taps(const F& f) const {
+    const int64_t slices = least(g.kernel[0], g.size[0] - d * g.stride[0]);
+    const int64_t rows = least(g.kernel[1], g.size[1] - h * g.stride[1]), width = g.size[2];
+    const int64_t first = (d * g.stride[0] * g.size[1] + h * g.stride[1]) * width + 2 * w;
+    for (int64_t kd = 0; kd < slices; ++kd)
+      for (int64_t kh = 0; kh < rows; ++kh) {
+        const T* x = plane + first + (kd * g.size[1] + kh) * width;
+        Vec<T> even, odd;
+        deinterleave<T>(load_part(x, end - x), load_part(x + lanes<T>, end - x - lanes<T>), even, odd);
+        const Mask<T> number = splat<T>((kd * g.kernel[1] + kh) * 2);
+        f(number, even);
+        f(number + 1, odd);
+      }
+  }
+  Mask<T> first_tap(const Pool&) const { return Mask<T>{}; }
+};
+
+// f(windows) for all windows, as each_windows.
+template <class T, class F>
+void pool_windows(const Pool& g, T filler, double cost, const T* x, const F& f) {
+  if (!side_by_side(g) || 2 * g.out[2] > g.size[2]) return each_windows(g, filler, cost, x, f);
+  const int64_t image = g.size[0] * g.size[1] * g.size[2];
+  parallel_for(output_rows(g), cost, [=, &g](int64_t begin, int64_t end) {
+    each_output_row(g, begin, end, [=, &g](int64_t plane, int64_t d, int64_t h, int64_t row) FASTNN_FLAT {
+      PairWindows<T> windows = {g, d, h, 0, row, 0, x + plane * image, x + g.n * g.c * image};
+      for (int64_t left = g.out[2]; left > 0; left -= lanes<T>, windows.w += lanes<T>, windows.at += lanes<T>) {
+        windows.n = clamp_lane<T>(left);
+        f(windows);
+      }
+    });
+  });
 }
 
 // Part of a plane of dx: rows of some slices, the first of which starts at `offset`.
@@ -55,10 +98,10 @@ void zero_slab(const Pool& g, Slab slab, T* dx) {
 // dx of all planes where windows lie side by side. Inputs beyond the last of them get 0.
 template <class T, class Term>
 void spread(const Pool& g, const Term& term, double cost, T* dx) {
-  const auto clip = [&](int axis, int64_t i) { return i < g.size[axis] ? i : g.size[axis]; };
   parallel_for(output_rows(g), cost, [&](int64_t begin, int64_t end) {
     each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t offset) FASTNN_FLAT {
-      const Range d = {od * g.stride[0], clip(0, (od + 1) * g.stride[0])}, h = {oh * g.stride[1], clip(1, (oh + 1) * g.stride[1])};
+      const Range d = {od * g.stride[0], least((od + 1) * g.stride[0], g.size[0])};
+      const Range h = {oh * g.stride[1], least((oh + 1) * g.stride[1], g.size[1])};
       spread_row(g, term, {od, oh, 0, offset}, Slab(g, plane, d, h), dx);
       const int64_t end_d = od + 1 < g.out[0] ? d.end : g.size[0], end_h = oh + 1 < g.out[1] ? h.end : g.size[1];
       if (end_h > h.end) zero_slab(g, Slab(g, plane, d, {h.end, end_h}), dx);

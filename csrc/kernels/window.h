@@ -1,20 +1,24 @@
-// Walking the windows of a pooling: lanes are consecutive outputs of a row, so tap k of all of them is one (strided)
-// load. Blocks of lanes whose windows lie inside the image load without bounds; elsewhere lanes outside are filled.
+// Windows of a pooling: where they lie, how an image is cut into parts, and the walk through the windows of a forward
+// pass.
+//
+// Lanes are consecutive outputs of a row. The inputs under a part of the output are first copied to scratch ("staged"),
+// with what lies around the image filled and, for a stride s along the row, sorted by their remainder modulo s: then tap k
+// of a vector of windows is one whole load, however windows overlap and wherever they lie.
 #pragma once
 #include "../parallel.h"
+#include "../simd/copy.h"
 #include "../simd/strided.h"
 #include "../types.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Elements of a group of rows that stay in the first-level cache while the blocks of a row are gone through.
-constexpr int64_t kGroupElements = 4096;
-
 struct Range {
   int64_t begin, end;
 };
 FASTNN_INLINE bool same(Range a, Range b) { return a.begin == b.begin && a.end == b.end; }
+FASTNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+FASTNN_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Division of what may be negative, rounded down; by shifts for the usual strides because a divide costs 40 cycles.
 FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
@@ -24,203 +28,66 @@ FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
 }
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
-// Taps k of [0, kernel) that meet [0, size) for a window, or some window of several, starting at first … last.
-FASTNN_INLINE Range taps_inside(int64_t first, int64_t last, int64_t kernel, int64_t dilation, int64_t size) {
+inline int64_t output_rows(const Pool& g) { return g.n * g.c * g.out[0] * g.out[1]; }
+// From the first tap of a window to its last.
+inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
+
+// Taps k of [0, kernel) that meet [0, size) for a window starting at first.
+FASTNN_INLINE Range taps_inside(int64_t first, int64_t kernel, int64_t dilation, int64_t size) {
   Range taps = {0, kernel};
-  if (last < 0) taps.begin = ceil_div(-last, dilation);
-  if (first + (kernel - 1) * dilation >= size) taps.end = ceil_div(size - first, dilation);
-  if (taps.begin > kernel) taps.begin = kernel;
-  if (taps.end < taps.begin) taps.end = taps.begin;
+  if (first < 0) taps.begin = least(ceil_div(-first, dilation), kernel);
+  if (first + (kernel - 1) * dilation >= size) taps.end = most(ceil_div(size - first, dilation), taps.begin);
   return taps;
 }
-
-// A row of outputs (plane, od, oh): the taps along depth and height that meet the image, and where they start.
-class OutputRow {
- public:
-  FASTNN_INLINE OutputRow(const Pool& g, int64_t plane, int64_t row) : g_(g), plane_(plane) {
-    od = g.out[0] == 1 ? 0 : row / g.out[1];
-    oh = row - od * g.out[1];
-    place_depth();
-    place_height();
-  }
-  FASTNN_INLINE void next() {
-    if (++oh == g_.out[1]) {
-      oh = 0, ++od;
-      place_depth();
-    }
-    place_height();
-  }
-  // Calls f(offset in x of the image row, number of its tap 0) for the rows that the windows meet, in order.
-  template <class F>
-  FASTNN_INLINE void image_rows(const F& f) const {
-    const int64_t step = g_.dilation[1] * g_.size[2];
-    for (int64_t d = kd.begin; d < kd.end; ++d) {
-      const int64_t depth = plane_ * g_.size[0] + start_d_ + d * g_.dilation[0];
-      int64_t at = (depth * g_.size[1] + start_h_ + kh.begin * g_.dilation[1]) * g_.size[2];
-      for (int64_t h = kh.begin; h < kh.end; ++h, at += step) f(at, (d * g_.kernel[1] + h) * g_.kernel[2]);
-    }
-  }
-  int64_t first_tap() const { return (kd.begin * g_.kernel[1] + kh.begin) * g_.kernel[2]; }
-
-  int64_t od, oh;
-  Range kd, kh;
-
- private:
-  FASTNN_INLINE void place_depth() {
-    start_d_ = od * g_.stride[0] - g_.pad[0];
-    kd = taps_inside(start_d_, start_d_, g_.kernel[0], g_.dilation[0], g_.size[0]);
-  }
-  FASTNN_INLINE void place_height() {
-    start_h_ = oh * g_.stride[1] - g_.pad[1];
-    kh = taps_inside(start_h_, start_h_, g_.kernel[1], g_.dilation[1], g_.size[1]);
-  }
-  const Pool& g_;
-  int64_t plane_, start_d_, start_h_;
-};
-
-// lanes<T> consecutive outputs of any row. Stride and Kernel are those along the row, with dilation 1, or Kernel is 0:
-// any kernel and dilation. Stride 0 is any stride. Clip: windows may leave the image to the left or right.
-template <class T, int Stride, int Kernel, bool Clip>
-class Block {
- public:
-  FASTNN_INLINE Block(const Pool& g, int64_t first) : ox(first), g_(g), start_(first * g.stride[2] - g.pad[2]) {
-    n = clamp_lane<T>(g.out[2] - first);
-    if constexpr (Kernel == 0)
-      kw_ = Clip ? taps_inside(start_, start_ + (n - 1) * g.stride[2], g.kernel[2], g.dilation[2], g.size[2])
-                 : Range{0, g.kernel[2]};
-    else if constexpr (Clip)
-      for (int i = 0; i < loads; ++i) parts_[i] = part(start_ + place(i));
-  }
-
-  // Calls f(number of the tap, values) for the taps of an image row; lanes outside the image hold fill.
-  template <class F>
-  FASTNN_INLINE void taps(const T* row, int64_t tap, Vec<T> fill, const F& f) const {
-    if constexpr (Kernel == 0) {
-      Mask<T> number = splat<T>(tap + kw_.begin);
-      if (Stride == 2 && g_.dilation[2] == 1)
-        for (int64_t k = kw_.begin; k < kw_.end; k += 2, number += 2) {
-          const int64_t i = start_ + k;
-          pair(at(row, i, fill), at(row, i + lanes<T>, fill), k + 1 < kw_.end, number, f);
-        }
-      else
-        for (int64_t k = kw_.begin; k < kw_.end; ++k, number += 1) f(number, values(row, k, fill));
-    } else {
-      const T* p = row + start_;
-      const Mask<T> number = splat<T>(tap);
-      if constexpr (Stride == 1)
-#pragma GCC unroll 8
-        for (int k = 0; k < Kernel; ++k) f(number + k, fixed(p, k, fill));
-      else
-#pragma GCC unroll 8
-        for (int k = 0; k < Kernel; k += 2)
-          pair(fixed(p, k, fill), fixed(p, k + 1, fill), k + 1 < Kernel, number + k, f);
-    }
-  }
-
-  // For each lane its first tap inside the image, in a row of outputs.
-  Mask<T> first_tap(const OutputRow& row) const {
-    Mask<T> first = splat<T>(row.first_tap());
-    for (int64_t k = 0, i = start_; Clip && k < g_.kernel[2] && i < 0; ++k, i += g_.dilation[2])
-      first -= ramp<T>(i, g_.stride[2]) < Mask<T>{};
-    return first;
-  }
-
-  int64_t ox;  // the first output
-  int n;       // and how many there are
-
- private:
-  static constexpr int loads = Stride == 2 ? (Kernel + 1) / 2 * 2 : Kernel;
-
-  FASTNN_INLINE Part<T> part(int64_t i) const { return Part<T>(-i, g_.size[2] - i); }
-  // Where load i of a fixed kernel lies: taps 2j and 2j + 1 of windows two apart are the even and odd elements of loads
-  // 2j and 2j + 1.
-  static FASTNN_INLINE int place(int i) { return Stride == 2 ? i / 2 * 2 + i % 2 * lanes<T> : i; }
-  FASTNN_INLINE Vec<T> fixed(const T* p, int i, Vec<T> fill) const {
-    return Clip ? load_lanes(p + place(i), parts_[i], fill) : load(p + place(i));
-  }
-  template <class F>
-  static FASTNN_INLINE void pair(Vec<T> a, Vec<T> b, bool both, Mask<T> number, const F& f) {
-    Vec<T> even, odd;
-    deinterleave<T>(a, b, even, odd);
-    f(number, even);
-    if (both) f(number + 1, odd);
-  }
-  FASTNN_INLINE Vec<T> at(const T* row, int64_t i, Vec<T> fill) const {
-    return Clip ? load_lanes(row + i, part(i), fill) : load(row + i);
-  }
-  FASTNN_INLINE Vec<T> values(const T* row, int64_t k, Vec<T> fill) const {
-    const int64_t i = start_ + k * g_.dilation[2], s = g_.stride[2];
-    if constexpr (Stride == 1) return at(row, i, fill);
-    if constexpr (Stride == 2) {
-      Vec<T> even, odd;
-      deinterleave<T>(at(row, i, fill), at(row, i + lanes<T>, fill), even, odd);
-      return even;
-    }
-    return load_strided(row + i, s, Clip ? ceil_div(-i, s) : 0, Clip ? ceil_div(g_.size[2] - i, s) : n, fill);
-  }
-
-  const Pool& g_;
-  int64_t start_;
-  Range kw_;
-  Part<T> parts_[loads ? loads : 1];
-};
-
-// Calls f(block, row, offset in y) for each block of the rows [begin, end) of a plane, those of the same lanes together.
-template <class T, int Stride, int Kernel, class F>
-FASTNN_INLINE void each_block_of(const Pool& g, int64_t plane, int64_t begin, int64_t end, const F& f) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t stride = g.stride[2], width = g.out[2], reach = (g.kernel[2] - 1) * g.dilation[2];
-  // What an unclipped block may read from its first element on; pairs of taps read to the end of their pair.
-  const int64_t extent =
-      Stride == 2 ? (g.dilation[2] == 1 ? reach / 2 * 2 : reach) + 2 * L : reach + (L - 1) * stride + 1;
-  const auto rows = [&](const auto& block) FASTNN_FLAT {
-    OutputRow row(g, plane, begin);
-    int64_t at = (plane * g.out[0] * g.out[1] + begin) * width + block.ox;
-    for (int64_t r = begin; r < end; ++r, at += width, row.next()) f(block, row, at);
-  };
-  for (int64_t ox = 0; ox < width; ox += L) {
-    const int64_t start = ox * stride - g.pad[2];
-    if (start >= 0 && start + extent <= g.size[2])
-      rows(Block<T, Stride, Kernel, false>(g, ox));
-    else
-      rows(Block<T, Stride, Kernel, true>(g, ox));
-  }
+FASTNN_INLINE Range taps_inside(const Pool& g, int axis, int64_t o) {
+  return taps_inside(o * g.stride[axis] - g.pad[axis], g.kernel[axis], g.dilation[axis], g.size[axis]);
+}
+// Inputs from the first to the last that the windows [o.begin, o.end) may meet, and the most there are for n windows.
+FASTNN_INLINE Range inputs_under(const Pool& g, int axis, Range o) {
+  const int64_t first = o.begin * g.stride[axis] - g.pad[axis];
+  const int64_t end = (o.end - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1;
+  const int64_t begin = least(most(first, 0), g.size[axis]);
+  return {begin, most(least(end, g.size[axis]), begin)};
+}
+inline int64_t most_inputs(const Pool& g, int axis, int64_t n) {
+  return least((n - 1) * g.stride[axis] + reach(g, axis) + 1, g.size[axis]);
 }
 
-// Calls f(plane, first, last) for groups of rows of one plane that together cover the rows [begin, end) of all planes.
-// elements: those of the image that go with one row.
+// Part of an image: rows of a slice or whole slices, and columns of them.
+struct ImagePart {
+  Range d, h, w;
+};
+FASTNN_INLINE bool same(const ImagePart& a, const ImagePart& b) {
+  return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w);
+}
+
+// How large a part is at most, by the shape of the image: in elements, rows of a slice and columns.
+struct PartPlan {
+  static constexpr int64_t kMostRows = 256;
+  int64_t size[3], columns, rows, slices;
+
+  PartPlan(const int64_t* image, int64_t elements, int64_t most_columns) {
+    for (int i = 0; i < 3; ++i) size[i] = image[i];
+    columns = least(size[2], most_columns);
+    rows = least(most(elements / columns, 1), kMostRows);
+    slices = most(rows / size[1], 1);
+    rows = least(rows, size[1]);
+  }
+};
+
+// Calls f(plane, part) for the parts that together cover the rows [begin, end) of all planes.
 template <class F>
-FASTNN_INLINE void each_group(int64_t begin, int64_t end, int64_t per_plane, int64_t elements, const F& f) {
-  const int64_t group = elements < kGroupElements ? kGroupElements / elements : 1;
-  int64_t plane = begin / per_plane, row = begin % per_plane;
+FASTNN_INLINE void each_part(const PartPlan& plan, int64_t begin, int64_t end, const F& f) {
+  const int64_t *size = plan.size, height = size[1];
   while (begin < end) {
-    int64_t n = per_plane - row;
-    if (n > group) n = group;
-    if (n > end - begin) n = end - begin;
-    f(plane, row, row + n);
-    begin += n, row += n;
-    if (row == per_plane) row = 0, ++plane;
+    const int64_t slice = begin / height, plane = slice / size[0], d = slice % size[0], h = begin % height;
+    const bool whole = h == 0 && plan.rows == height && end - begin >= height;
+    const int64_t slices = whole ? least(least(plan.slices, size[0] - d), (end - begin) / height) : 1;
+    const int64_t rows = whole ? height : least(least(plan.rows, height - h), end - begin);
+    for (int64_t w = 0; w < size[2]; w += plan.columns)
+      f(plane, ImagePart{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, size[2])}});
+    begin += slices * rows;
   }
-}
-
-// The blocks of the output rows [begin, end) of all planes, of the type that fits.
-template <class T, class F>
-FASTNN_INLINE void each_block(const Pool& g, int64_t begin, int64_t end, const F& f) {
-  const int64_t per_plane = g.out[0] * g.out[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-  each_group(begin, end, per_plane, g.size[2] * g.stride[1], [&](int64_t plane, int64_t first, int64_t last) {
-    if (g.stride[2] == 2 && kernel == 2)
-      each_block_of<T, 2, 2>(g, plane, first, last, f);
-    else if (g.stride[2] == 2 && kernel == 3)
-      each_block_of<T, 2, 3>(g, plane, first, last, f);
-    else if (g.stride[2] == 2)
-      each_block_of<T, 2, 0>(g, plane, first, last, f);
-    else if (g.stride[2] == 1 && kernel == 3)
-      each_block_of<T, 1, 3>(g, plane, first, last, f);
-    else if (g.stride[2] == 1)
-      each_block_of<T, 1, 0>(g, plane, first, last, f);
-    else
-      each_block_of<T, 0, 0>(g, plane, first, last, f);
-  });
 }
 
 // Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
@@ -236,8 +103,183 @@ FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const
   }
 }
 
-inline int64_t output_rows(const Pool& g) { return g.n * g.c * g.out[0] * g.out[1]; }
-inline int64_t input_rows(const Pool& g) { return g.n * g.c * g.size[0] * g.size[1]; }
+// A row of inputs under a row of outputs: where tap 0 of output 0 would be staged, and the number of its first tap.
+template <class T>
+struct RowUnder {
+  const T* inputs;
+  int64_t tap;
+};
+
+// The inputs under a part of the output. Parts of the same place in their planes differ in the staged values alone.
+template <class T>
+class InputStage {
+ public:
+  static constexpr int64_t L = lanes<T>;
+
+  static PartPlan plan(const Pool& g) {
+    return {g.out, most(8192 / (g.stride[1] * g.stride[2]), 1), most(2048 / g.stride[2] / L, 1) * L};
+  }
+  static size_t bytes(const Pool& g) {
+    const PartPlan p = plan(g);
+    const int64_t rows = most_inputs(g, 0, p.slices) * most_inputs(g, 1, p.rows);
+    return tables_bytes(g, p) + size_t(rows * g.stride[2] * phase_size(g, p.columns)) * sizeof(T);
+  }
+  InputStage(const Pool& g, T filler, void* memory) : g_(g), filler_(filler), most_(g.kernel[0] * g.kernel[1]) {
+    const PartPlan p = plan(g);
+    under_ = static_cast<RowUnder<T>*>(memory);
+    counts_ = reinterpret_cast<int64_t*>(under_ + p.slices * p.rows * most_);
+    distance = counts_ + p.slices * p.rows;
+    first_ = reinterpret_cast<T*>(static_cast<char*>(memory) + tables_bytes(g, p));
+  }
+
+  void fill(const T* x, int64_t plane, const ImagePart& part) {
+    if (!same(part, part_)) place(part);
+    T* to = first_;
+    for (int64_t d = d_.begin; d < d_.end; ++d)
+      for (int64_t h = h_.begin; h < h_.end; ++h, to += g_.stride[2] * phase)
+        fill_row(x + ((plane * g_.size[0] + d) * g_.size[1] + h) * g_.size[2], to);
+  }
+  // The rows of inputs under row i of the part, in order, and how many they are.
+  const RowUnder<T>* under(int64_t i) const { return under_ + i * most_; }
+  int64_t count(int64_t i) const { return counts_[i]; }
+
+  int64_t phase = 0;  // from one remainder to the next
+  int64_t* distance;  // of tap k along a row from tap 0
+
+ private:
+  static int64_t phase_size(const Pool& g, int64_t outputs) { return outputs + reach(g, 2) / g.stride[2] + L; }
+  static size_t tables_bytes(const Pool& g, const PartPlan& p) {
+    const size_t row = size_t(g.kernel[0] * g.kernel[1]) * sizeof(RowUnder<T>) + sizeof(int64_t);
+    return (size_t(p.slices * p.rows) * row + size_t(g.kernel[2]) * sizeof(int64_t) + 63) / 64 * 64;
+  }
+
+  void place(const ImagePart& part) {
+    part_ = part;
+    d_ = inputs_under(g_, 0, part.d), h_ = inputs_under(g_, 1, part.h), w_ = inputs_under(g_, 2, part.w);
+    start_ = part.w.begin * g_.stride[2] - g_.pad[2];
+    phase = phase_size(g_, part.w.end - part.w.begin);
+    fill_run(first_, filler_, (d_.end - d_.begin) * (h_.end - h_.begin) * g_.stride[2] * phase);
+    for (int64_t k = 0; k < g_.kernel[2]; ++k) {
+      const int64_t at = k * g_.dilation[2];
+      distance[k] = at % g_.stride[2] * phase + at / g_.stride[2];
+    }
+    int64_t i = 0;
+    for (int64_t d = part.d.begin; d < part.d.end; ++d)
+      for (int64_t h = part.h.begin; h < part.h.end; ++h, ++i) counts_[i] = find_rows(d, h, under_ + i * most_);
+  }
+  int64_t find_rows(int64_t od, int64_t oh, RowUnder<T>* found) const {
+    const Range kd = taps_inside(g_, 0, od), kh = taps_inside(g_, 1, oh);
+    int64_t count = 0;
+    for (int64_t d = kd.begin; d < kd.end; ++d)
+      for (int64_t h = kh.begin; h < kh.end; ++h) {
+        const int64_t id = od * g_.stride[0] - g_.pad[0] + d * g_.dilation[0] - d_.begin;
+        const int64_t ih = oh * g_.stride[1] - g_.pad[1] + h * g_.dilation[1] - h_.begin;
+        const T* row = first_ + (id * (h_.end - h_.begin) + ih) * g_.stride[2] * phase;
+        found[count++] = {row - part_.w.begin, (d * g_.kernel[1] + h) * g_.kernel[2]};
+      }
+    return count;
+  }
+  FASTNN_INLINE void fill_row(const T* x, T* to) const {
+    const int64_t stride = g_.stride[2], first = w_.begin - start_, n = w_.end - w_.begin, size = phase;
+    x += w_.begin;
+    if (stride == 1) return copy_run(to + first, x, n);
+    const auto at = [=](int64_t i) { return to + i % stride * size + i / stride; };
+    if (stride == 2) return take_apart(x, n, at(first), at(first + 1));
+    for (int64_t i = 0; i < least(stride, n); ++i)
+      gather_run(at(first + i), x + i, (n - i + stride - 1) / stride, stride);
+  }
+  // even[i] = x[2 i], odd[i] = x[2 i + 1]
+  static FASTNN_INLINE void take_apart(const T* x, int64_t n, T* even, T* odd) {
+    Vec<T> a, b;
+    int64_t i = 0;
+    for (; i + 2 * L <= n; i += 2 * L, even += L, odd += L) {
+      deinterleave<T>(load(x + i), load(x + i + L), a, b);
+      store(even, a), store(odd, b);
+    }
+    deinterleave<T>(load_part(x + i, n - i), load_part(x + i + L, n - i - L), a, b);
+    store_part(even, a, (n - i + 1) / 2), store_part(odd, b, (n - i) / 2);
+  }
+
+  const Pool& g_;
+  T filler_;
+  ImagePart part_ = {};
+  Range d_ = {}, h_ = {}, w_ = {};
+  int64_t most_, start_ = 0;
+  RowUnder<T>* under_;
+  int64_t* counts_;
+  T* first_;
+};
+
+// A vector of windows: output (d, h, w) is the first of `n`, `at` its offset in y. Stride and Kernel are those along the
+// row, with dilation 1, or 0: any.
+template <class T, int Stride, int Kernel>
+struct Windows {
+  int64_t d, h, w, at;
+  int n;
+  const RowUnder<T>* rows;
+  int64_t count, phase, kernel;
+  const int64_t* distance;
+
+  // Calls f(number of the tap, values) for all taps in order, but for those in rows beyond the image; where they lie
+  // beside it the values are the filler.
+  template <class F>
+  FASTNN_INLINE void taps(const F& f) const {
+    for (int64_t r = 0; r < count; ++r) {
+      const T* x = whole_address(rows[r].inputs + w);
+      const Mask<T> number = splat<T>(rows[r].tap);
+      if constexpr (Kernel > 0)
+#pragma GCC unroll 8
+        for (int k = 0; k < Kernel; ++k) f(number + k, load(x + k % Stride * phase + k / Stride));
+      else
+        for (int64_t k = 0; k < kernel; ++k) f(number + splat<T>(k), load(x + distance[k]));
+    }
+  }
+  // For each lane its first tap inside the image.
+  Mask<T> first_tap(const Pool& g) const {
+    const int64_t tap = taps_inside(g, 0, d).begin * g.kernel[1] + taps_inside(g, 1, h).begin;
+    Mask<T> first = splat<T>(tap * g.kernel[2]);
+    for (int64_t k = 0, i = w * g.stride[2] - g.pad[2]; k < g.kernel[2] && i < 0; ++k, i += g.dilation[2])
+      first -= ramp<T>(i, g.stride[2]) < Mask<T>{};
+    return first;
+  }
+};
+
+template <class T, int Stride, int Kernel, class F>
+void windows_of_rows(const Pool& g, T filler, const T* x, int64_t begin, int64_t end, void* scratch, const F& f) {
+  InputStage<T> stage(g, filler, scratch);
+  each_part(InputStage<T>::plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
+    stage.fill(x, plane, part);
+    Windows<T, Stride, Kernel> windows = {};
+    windows.phase = stage.phase, windows.kernel = g.kernel[2], windows.distance = stage.distance;
+    int64_t i = 0;
+    for (int64_t d = part.d.begin; d < part.d.end; ++d)
+      for (int64_t h = part.h.begin; h < part.h.end; ++h, ++i) {
+        const int64_t row = ((plane * g.out[0] + d) * g.out[1] + h) * g.out[2];
+        windows.d = d, windows.h = h, windows.rows = stage.under(i), windows.count = stage.count(i);
+        for (int64_t w = part.w.begin; w < part.w.end; w += lanes<T>) {
+          windows.w = w, windows.at = row + w, windows.n = clamp_lane<T>(part.w.end - w);
+          f(windows);
+        }
+      }
+  });
+}
+
+// f(windows) for all windows, a vector of them at a time; cost: nanoseconds of all. What lies around the image counts as
+// `filler`.
+template <class T, class F>
+void each_windows(const Pool& g, T filler, double cost, const T* x, const F& f) {
+  const int64_t kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
+  parallel_scratch(output_rows(g), cost, InputStage<T>::bytes(g), [&](int64_t begin, int64_t end, void* scratch) {
+    if (g.stride[2] == 2 && kernel == 2)
+      windows_of_rows<T, 2, 2>(g, filler, x, begin, end, scratch, f);
+    else if (g.stride[2] == 2 && kernel == 3)
+      windows_of_rows<T, 2, 3>(g, filler, x, begin, end, scratch, f);
+    else if (g.stride[2] == 1 && kernel == 3)
+      windows_of_rows<T, 1, 3>(g, filler, x, begin, end, scratch, f);
+    else
+      windows_of_rows<T, 0, 0>(g, filler, x, begin, end, scratch, f);
+  });
+}
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -45,49 +45,14 @@ struct Part {
     bits = uint16_t(((1u << hi) - 1) & ~((1u << lo) - 1));
 #else
     begin = lo, end = hi;
-#if FASTNN_VEC_BYTES == 32
-    mask = (iota<T>() >= splat<T>(lo)) & (iota<T>() < splat<T>(hi));
-#endif
 #endif
   }
 #if FASTNN_VEC_BYTES == 64
   uint16_t bits;
 #else
   int begin, end;
-#if FASTNN_VEC_BYTES == 32
-  Mask<T> mask;
-#endif
 #endif
 };
-
-// Lanes of the part from p[i], the others fill; no other memory is touched.
-template <class T>
-FASTNN_INLINE Vec<T> load_lanes(const T* p, const Part<T>& part, Vec<T> fill) {
-#if FASTNN_VEC_BYTES == 64
-  if constexpr (sizeof(T) == 4)
-    return (Vec<T>)_mm512_mask_loadu_ps((__m512)fill, part.bits, p);
-  else
-    return (Vec<T>)_mm512_mask_loadu_pd((__m512d)fill, __mmask8(part.bits), p);
-#elif FASTNN_VEC_BYTES == 32
-  if constexpr (sizeof(T) == 4)
-    return part.mask ? (Vec<T>)_mm256_maskload_ps(p, (__m256i)part.mask) : fill;
-  else
-    return part.mask ? (Vec<T>)_mm256_maskload_pd(p, (__m256i)part.mask) : fill;
-#else
-  for (int i = 0; i < lanes<T>; ++i)
-    if (i >= part.begin && i < part.end) fill[i] = p[i];
-  return fill;
-#endif
-}
-
-// Lane i from p[i * stride] for lo <= i < hi, the others fill.
-template <class T>
-FASTNN_INLINE Vec<T> load_strided(const T* p, int64_t stride, int64_t lo, int64_t hi, Vec<T> fill) {
-  T part[lanes<T>];
-  __builtin_memcpy(part, &fill, sizeof part);
-  for (int i = clamp_lane<T>(lo), end = clamp_lane<T>(hi); i < end; ++i) part[i] = p[i * stride];
-  return load(part);
-}
 
 template <class V, int... I>
 FASTNN_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {
