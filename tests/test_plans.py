@@ -23,13 +23,14 @@ def unreachable(*arguments):
     raise AssertionError("the full function was called")
 
 
-# Without what makes the divisor depend on values, what must be broadcast, and positions that become taps.
+# Without what makes the divisor or x depend on values, what must be broadcast, and positions that become taps.
 CHANGES = {
     "binary_cross_entropy_with_logits": {"weight": None, "pos_weight": None},
     "binary_cross_entropy_with_logits_backward": {"weight": None, "pos_weight": None},
     "cross_entropy": {"weight": None},
     "cross_entropy_backward": {"weight": None},
     "nll_loss": {"weight": None},
+    **{op: {"lengths": None, "return_saved": False} for op in ("rnn", "gru", "lstm")},
     **{f"{kind}_pool{rank}d_backward": {"indices": None} for kind in ("max", "adaptive_max") for rank in (1, 2, 3)},
 }
 

@@ -10,6 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw
 from ..autograd.core import record_many
+from ..backend.plans import Plan, planned, register
+from ..checks import Recurrent
 from .rnn_tangents import gru_tangents, lstm_tangents, rnn_tangents
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
@@ -83,11 +85,20 @@ def rnn(
     >>> output.ravel(), h_n
     (array([1., 2., 3.]), array([[3.]]))
     """
+    return planned["rnn"](x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
+
+
+def _checked_rnn(
+    x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, nonlinearity: Any, lengths: Any, reverse: Any, keep: Any
+) -> tuple[bool, Recurrent, bool]:
     relu = _relu("rnn", nonlinearity)
-    inputs = (x, h0, weight_ih, weight_hh, bias_ih, bias_hh)
-    x_, h0_, *weights = map(raw, inputs)
-    call = checks.recurrent("rnn", 1, x_, {"h0": h0_}, weights, lengths, reverse)
-    keep = checks.flag("rnn", "return_saved", return_saved)
+    call = checks.recurrent("rnn", 1, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
+    return relu, call, checks.flag("rnn", "return_saved", keep)
+
+
+def _rnn(*arguments: Any) -> Any:
+    inputs = arguments[:6]
+    relu, call, keep = _checked_rnn(*map(raw, inputs), *arguments[6:])
     ops = backend.current()
     y, h_n = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
 
@@ -98,6 +109,21 @@ def rnn(
 
     outputs = record_many("rnn", (y, h_n), inputs, vjp, lambda tangents: rnn_tangents(call, relu, tangents, y))
     return (*outputs, (y,)) if keep else outputs
+
+
+def _rnn_of_arrays(keep: bool, *arguments: Any) -> Any:
+    y, h_n = backend.current().rnn_forward(*arguments)
+    return (y, h_n, (y,)) if keep else (y, h_n)
+
+
+def _rnn_plan(*arguments: Any) -> Plan | None:
+    relu, call, keep = _checked_rnn(*arguments)
+    if call.lengths is not None:  # x changes where sequences end
+        return None
+    return Plan(_rnn_of_arrays, (keep, call.x, *call.states, *call[2:6], relu, None, call.reverse))
+
+
+register("rnn", _rnn, _rnn_plan)
 
 
 def rnn_backward(
@@ -224,10 +250,19 @@ def lstm(
     >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
     ((5, 2, 4), True, True)
     """
-    inputs = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh)
-    x_, h0_, c0_, *weights = map(raw, inputs)
-    call = checks.recurrent("lstm", 4, x_, {"h0": h0_, "c0": c0_}, weights, lengths, reverse)
-    keep = checks.flag("lstm", "return_saved", return_saved)
+    return planned["lstm"](x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+
+
+def _checked_lstm(
+    x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any
+) -> tuple[Recurrent, bool]:
+    call = checks.recurrent("lstm", 4, x, {"h0": h0, "c0": c0}, (wi, wh, bi, bh), lengths, reverse)
+    return call, checks.flag("lstm", "return_saved", keep)
+
+
+def _lstm(*arguments: Any) -> Any:
+    inputs = arguments[:7]
+    call, keep = _checked_lstm(*map(raw, inputs), *arguments[7:])
     ops = backend.current()
     y, h_n, c_n, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
 
@@ -240,6 +275,19 @@ def lstm(
         "lstm", (y, h_n, c_n), inputs, vjp, lambda tangents: lstm_tangents(call, tangents, y, gates, cells)
     )
     return (*outputs, (y, gates, cells)) if keep else outputs
+
+
+def _lstm_of_arrays(keep: bool, *arguments: Any) -> Any:
+    y, h_n, c_n, gates, cells = backend.current().lstm_forward(*arguments)
+    return (y, h_n, c_n, (y, gates, cells)) if keep else (y, h_n, c_n)
+
+
+def _lstm_plan(*arguments: Any) -> Plan | None:
+    call, keep = _checked_lstm(*arguments)
+    return None if call.lengths is not None else Plan(_lstm_of_arrays, (keep, call.x, *call.states, *call[2:]))
+
+
+register("lstm", _lstm, _lstm_plan)
 
 
 def lstm_backward(
@@ -368,10 +416,19 @@ def gru(
     >>> output.shape, bool((output[0] == h_n).all())
     ((5, 2, 4), True)
     """
-    inputs = (x, h0, weight_ih, weight_hh, bias_ih, bias_hh)
-    x_, h0_, *weights = map(raw, inputs)
-    call = checks.recurrent("gru", 3, x_, {"h0": h0_}, weights, lengths, reverse)
-    keep = checks.flag("gru", "return_saved", return_saved)
+    return planned["gru"](x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+
+
+def _checked_gru(
+    x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any
+) -> tuple[Recurrent, bool]:
+    call = checks.recurrent("gru", 3, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
+    return call, checks.flag("gru", "return_saved", keep)
+
+
+def _gru(*arguments: Any) -> Any:
+    inputs = arguments[:6]
+    call, keep = _checked_gru(*map(raw, inputs), *arguments[6:])
     ops = backend.current()
     y, h_n, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
 
@@ -385,6 +442,19 @@ def gru(
         "gru", (y, h_n), inputs, vjp, lambda tangents: gru_tangents(call, tangents, y, gates, candidate)
     )
     return (*outputs, (y, gates, candidate)) if keep else outputs
+
+
+def _gru_of_arrays(keep: bool, *arguments: Any) -> Any:
+    y, h_n, gates, candidate = backend.current().gru_forward(*arguments)
+    return (y, h_n, (y, gates, candidate)) if keep else (y, h_n)
+
+
+def _gru_plan(*arguments: Any) -> Plan | None:
+    call, keep = _checked_gru(*arguments)
+    return None if call.lengths is not None else Plan(_gru_of_arrays, (keep, call.x, *call.states, *call[2:]))
+
+
+register("gru", _gru, _gru_plan)
 
 
 def gru_backward(
