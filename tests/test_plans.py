@@ -1,6 +1,7 @@
 """Calls of plain arrays that were checked before go straight to the bindings, and only those."""
 
 import inspect
+import threading
 import weakref
 
 import numpy as np
@@ -236,6 +237,24 @@ def test_many_shapes(counted):
     for n in range(2000):
         assert function(np.ones(n % 1000, f)).shape == (n % 1000,)
     assert calls["full"] == 0
+
+
+def test_threads_share_plans():
+    """More signatures than a function keeps, met and forgotten by several threads at once."""
+    weight, wrong = np.ones((2, 3), f), []
+
+    def work(first):
+        for n in range(first, first + 700):
+            y = F.linear(np.full((n % 650 + 1, 3), n, f), weight)
+            if y.shape != (n % 650 + 1, 2) or (y != 3 * n).any():
+                wrong.append(n)
+
+    workers = [threading.Thread(target=work, args=(100 * i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
 
 
 @pytest.mark.parametrize("order", [("native", "numpy", "native"), ("numpy", "native", "numpy")])
