@@ -128,7 +128,7 @@ class Flatten(Module):
 
     def forward(self, x: Any) -> Any:
         """x (a, …, b, …, c) -> (a, b', c)."""
-        shape = np.shape(x)
+        shape = getattr(x, "shape", None) or np.shape(x)
         if len(shape) > 1 and self.start_axis == 1 and self.end_axis == -1:
             return x.reshape((shape[0], math.prod(shape[1:])))
         try:
