@@ -27,8 +27,9 @@ cdef object unary(Unary kernel, object x, double a):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        kernel(t == F64, n, a, px, py)
+    cdef PyThreadState* state = let_go(n)
+    kernel(t == F64, n, a, px, py)
+    take_back(state)
     return y
 
 cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double a):
@@ -38,8 +39,9 @@ cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double
     cdef void* ps = data(saved, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        kernel(t == F64, n, a, pdy, ps, pdx)
+    cdef PyThreadState* state = let_go(n)
+    kernel(t == F64, n, a, pdy, ps, pdx)
+    take_back(state)
     return dx
 
 def relu_forward(x):
@@ -83,8 +85,9 @@ def dropout_forward(x, double p, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        dropout_forward_c(t == F64, n, p, key, px, py)
+    cdef PyThreadState* state = let_go(n)
+    dropout_forward_c(t == F64, n, p, key, px, py)
+    take_back(state)
     return y
 
 def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):

@@ -10,6 +10,7 @@ def add(a, b, out):
     cdef void* pb = data(b, t, n)
     cdef object y = empty_like(a, t) if out is None else out
     cdef void* py = writable(y, t, n)
-    with nogil:
-        add_c(t == F64, n, pa, pb, py)
+    cdef PyThreadState* state = let_go(n)
+    add_c(t == F64, n, pa, pb, py)
+    take_back(state)
     return y

@@ -67,8 +67,9 @@ def linear_forward(x, weight, bias):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, m * k)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        linear_forward_c(t == F64, m, n, k, px, pw, pb, py, pp)
+    cdef PyThreadState* state = let_go((m + n) * k)
+    linear_forward_c(t == F64, m, n, k, px, pw, pb, py, pp)
+    take_back(state)
     finish()
     return y
 

@@ -18,8 +18,9 @@ def embedding_forward(index, weight):
     cdef void* pw = data(weight, t, rows * width)
     cdef object y = new_array(last + 1, shape, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        embedding_forward_c(t == F64, n, rows, width, pi, pw, py)
+    cdef PyThreadState* state = let_go(cnp.PyArray_SIZE(<cnp.ndarray>y))
+    embedding_forward_c(t == F64, n, rows, width, pi, pw, py)
+    take_back(state)
     return y
 
 def embedding_backward(dy, index, int64_t rows, int64_t skip):

@@ -72,8 +72,9 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    with nogil:
-        kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
+    cdef PyThreadState* state = let_go(n)
+    kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
+    take_back(state)
     return sums.result(divisor)
 
 cdef object pair_loss_backward(
@@ -87,8 +88,9 @@ cdef object pair_loss_backward(
     cdef void* pt = data(target, t, n)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        kernel(t == F64, n, a, pdy, each, px, pt, pdx)
+    cdef PyThreadState* state = let_go(n)
+    kernel(t == F64, n, a, pdy, each, px, pt, pdx)
+    take_back(state)
     return dx
 
 def mse_loss_forward(x, target, divisor):
@@ -197,8 +199,9 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef void* pw = optional(weight, t, s.n)
     cdef object loss = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    with nogil:
-        nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
+    cdef PyThreadState* state = let_go(positions)
+    nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
+    take_back(state)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):

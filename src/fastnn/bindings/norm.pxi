@@ -53,8 +53,9 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    with nogil:
-        batch_norm_train_forward_c(t == F64, n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
+    cdef PyThreadState* state = let_go(size)
+    batch_norm_train_forward_c(t == F64, n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
+    take_back(state)
     return y, mean, rstd
 
 def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=None, cbool relu=False):
@@ -69,8 +70,9 @@ def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=
     cdef void* ps = optional(residual, t, size)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        batch_norm_eval_forward_c(t == F64, n, relu, px, pm, pv, pw, pb, ps, eps, py)
+    cdef PyThreadState* state = let_go(size)
+    batch_norm_eval_forward_c(t == F64, n, relu, px, pm, pv, pw, pb, ps, eps, py)
+    take_back(state)
     return y
 
 def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, mean, rstd, dx, dresidual, dweight, dbias):
@@ -106,8 +108,9 @@ def layer_norm_forward(g, x, weight, bias, double eps):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    with nogil:
-        layer_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    cdef PyThreadState* state = let_go(n.outer * n.inner)
+    layer_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    take_back(state)
     return y, mean, rstd
 
 def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
@@ -145,8 +148,9 @@ def group_norm_forward(g, x, weight, bias, double eps):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    with nogil:
-        group_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    cdef PyThreadState* state = let_go(size)
+    group_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
+    take_back(state)
     return y, mean, rstd
 
 def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
@@ -176,8 +180,9 @@ def rms_norm_forward(g, x, weight, double eps):
     cdef object rstd = new_array(1, &rows, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    with nogil:
-        rms_norm_forward_c(t == F64, n, px, pw, eps, py, pr)
+    cdef PyThreadState* state = let_go(n.outer * n.inner)
+    rms_norm_forward_c(t == F64, n, px, pw, eps, py, pr)
+    take_back(state)
     return y, rstd
 
 def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):

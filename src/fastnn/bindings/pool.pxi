@@ -95,8 +95,9 @@ def max_pool_forward(g, x, with_index):
     index = image(p.n, p.c, p.out, rank, index_type(&p)) if with_index else None
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pi = NULL if index is None else cnp.PyArray_DATA(<cnp.ndarray>index)
-    with nogil:
-        max_pool_forward_c(t == F64, p, px, py, pi)
+    cdef PyThreadState* state = let_go(p.n * p.c * volume(p.out) * volume(p.kernel))
+    max_pool_forward_c(t == F64, p, px, py, pi)
+    take_back(state)
     return y, index
 
 def max_pool_backward(g, dy, index):
@@ -131,8 +132,9 @@ def avg_pool_forward(g, x, bint count_include_pad):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        avg_pool_forward_c(t == F64, p, count_include_pad, px, py)
+    cdef PyThreadState* state = let_go(p.n * p.c * volume(p.out) * volume(p.kernel))
+    avg_pool_forward_c(t == F64, p, count_include_pad, px, py)
+    take_back(state)
     finish()
     return y
 

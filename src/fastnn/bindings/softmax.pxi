@@ -31,8 +31,9 @@ cdef object softmax_like(SoftmaxForward kernel, object g, object x):
     cdef void* px = data(x, t, s.outer * s.n * s.inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        kernel(t == F64, s, px, py)
+    cdef PyThreadState* state = let_go(s.outer * s.n * s.inner)
+    kernel(t == F64, s, px, py)
+    take_back(state)
     finish()
     return y
 
@@ -44,8 +45,9 @@ cdef object softmax_like_backward(SoftmaxBackward kernel, object g, object dy, o
     cdef void* py = data(y, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        kernel(t == F64, s, pdy, py, pdx)
+    cdef PyThreadState* state = let_go(n)
+    kernel(t == F64, s, pdy, py, pdx)
+    take_back(state)
     finish()
     return dx
 
@@ -72,8 +74,9 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
     cdef object lse = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
-    with nogil:
-        cross_entropy_forward_c(t == F64, s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
+    cdef PyThreadState* state = let_go(positions * s.n)
+    cross_entropy_forward_c(t == F64, s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
+    take_back(state)
     finish()
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 

@@ -12,8 +12,9 @@ def values_within(x, double low, double high):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef cbool yes = False
-    with nogil:
-        values_within_c(t == F64, n, low, high, px, &yes)
+    cdef PyThreadState* state = let_go(n)
+    values_within_c(t == F64, n, low, high, px, &yes)
+    take_back(state)
     return yes
 
 def values_are_signs(x):
@@ -21,16 +22,18 @@ def values_are_signs(x):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef cbool yes = False
-    with nogil:
-        values_are_signs_c(t == F64, n, px, &yes)
+    cdef PyThreadState* state = let_go(n)
+    values_are_signs_c(t == F64, n, px, &yes)
+    take_back(state)
     return yes
 
 def numbers_below(x, int64_t end):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray?>x)
     cdef void* px = data(x, I64, n)
     cdef cbool yes = False
-    with nogil:
-        numbers_below_c(False, n, end, px, &yes)
+    cdef PyThreadState* state = let_go(n)
+    numbers_below_c(False, n, end, px, &yes)
+    take_back(state)
     return yes
 
 @cython.cdivision(True)
@@ -49,8 +52,9 @@ cdef object mean_loss(object loss, int t, double divisor):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
     cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef double sum = 0
-    with nogil:
-        sum_values_c(t == F64, n, p, &sum)
+    cdef PyThreadState* state = let_go(n)
+    sum_values_c(t == F64, n, p, &sum)
+    take_back(state)
     return quotient(sum, divisor, t)
 
 @cython.cdivision(True)
