@@ -55,11 +55,12 @@ void spatial_dropout_forward(int64_t n, int64_t inner, double p, uint64_t key, c
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
   const Philox random(key);
-  parallel_for(n, double(n) * (40 + 0.15 * double(inner)), [=](int64_t begin, int64_t end) {
+  parallel_for(n, double(n) * (10 + 0.15 * double(inner)), [=](int64_t begin, int64_t end) {
+    constexpr int64_t group = Philox::words;
+    U32 words[2 * Philox::chains];
     for (int64_t i = begin; i < end; ++i) {
-      U32 words[2 * Philox::chains];
-      random.generate(uint64_t(i) / 4, words);
-      if (!all && reinterpret_cast<const uint32_t*>(words)[i % 4] >= threshold)
+      if (i == begin || i % group == 0) random.generate(uint64_t(i / group * group) / 4, words);
+      if (!all && reinterpret_cast<const uint32_t*>(words)[i % group] >= threshold)
         map_run(inner, [=](Vec<T> v) { return v * scale; }, y + i * inner, x + i * inner);
       else
         zero_run(y + i * inner, inner);

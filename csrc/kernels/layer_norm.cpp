@@ -99,7 +99,7 @@ void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x,
 template <class T, class Row, class Run>
 void sum_by_columns(const Norm& g, double cost, const Row& row, const Run& run, RowGradient<T>* rows, T* dweight, T* dbias) {
   const int64_t fit = kRowsBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), step = fit < 8 ? 8 : fit;
-  const int64_t columns = g.inner < 16 * 256 ? 256 : g.inner < 16 * 8192 ? g.inner / 16 : 8192;
+  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? (g.inner / 16 + 15) / 16 * 16 : 8192;
   for (int64_t r0 = 0; r0 == 0 || r0 < g.outer; r0 += step) {
     const int64_t r1 = g.outer - r0 < step ? g.outer : r0 + step;
     const double part = cost * double(r1 - r0) / double(g.outer + 1);

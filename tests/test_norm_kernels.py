@@ -1,0 +1,30 @@
+"""Paths of the norm kernels that the samples of the op table are too small for."""
+
+import numpy as np
+import pytest
+
+import harness
+from fastnn import backend, checks
+from fastnn.backend import reference
+
+pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(9, 200_000), (600, 70), (40, 3000)])
+def test_layer_norm_backward(outer, inner, native):
+    """Long rows go eight at a time; many short ones in chunks; others by columns."""
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((outer, inner), dtype=np.float32) for _ in range(2))
+    weight = rng.standard_normal(inner, dtype=np.float32)
+    g = checks.Norm(outer, 1, inner)
+    _, mean, rstd = reference.layer_norm_forward(g, x, weight, None, 1e-5)
+    wide = (a.astype(np.float64) for a in (dy, x, weight, mean, rstd))
+    expected = reference.layer_norm_backward(g, *wide, (True, True, True))
+    results = []
+    for threads in harness.THREADS:
+        native.set_num_threads(threads)
+        results.append(backend.current().layer_norm_backward(g, dy, x, weight, mean, rstd, (True, True, True)))
+    for one, many in zip(results[0], zip(*results, strict=True), strict=True):
+        assert all(one.tobytes() == other.tobytes() for other in many)
+    for actual, wanted in zip(results[0], expected, strict=True):
+        np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=np.finfo(np.float32).eps * 4 * np.sqrt(outer) * 4)
