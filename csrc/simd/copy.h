@@ -40,13 +40,17 @@ FASTNN_INLINE void gather_four(T* to, const T* from) {
   *reinterpret_cast<Four*>(to) = __builtin_shuffle(a, b, Index{0, 2, 4, 6});
 }
 
-// to[i] = from[i * step]. Tails go by fours: a masked load waits for the stores before it on some processors (20 ns on
-// Zen 5), which is more than the row of a small map takes.
+// to[i] = from[i * step]. Tails are a vector that overlaps the one before, or fours: a masked load waits for the stores
+// before it on some processors (20 ns on Zen 5), which is more than the row of a small map takes.
 template <class T>
 FASTNN_INLINE void gather_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;
   if (step == 2) {  // one element short of the end: these read one beyond the last that they use
     for (; i + lanes<T> < n; i += lanes<T>) store(to + i, load_even(from + 2 * i));
+    if (i > 0 && i < n - 1) {
+      i = n - 1;
+      store(to + i - lanes<T>, load_even(from + 2 * (i - lanes<T>)));
+    }
     for (; i + 4 < n; i += 4) gather_four(to + i, from + 2 * i);
   }
   for (; i < n; ++i) to[i] = from[i * step];
