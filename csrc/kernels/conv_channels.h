@@ -93,7 +93,7 @@ struct ChannelProblem {
     return (width > kStripPositions ? width : kStripPositions) * kTileCols<T>;
   }
   size_t scratch() const {
-    return size_t((in_place ? 0 : copy_size()) + strip_size()) * sizeof(T) + size_t(depth()) * sizeof(int32_t);
+    return size_t((in_place ? 0 : copy_size()) + 2 * strip_size()) * sizeof(T) + size_t(depth()) * sizeof(int32_t);
   }
 };
 
@@ -132,18 +132,19 @@ struct ChannelSlab {
     return ((D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step) * W.out_size + W.out_begin;
   }
 
-  // Rows r0..r1 of a strip (positions, ld) to n channels of y from channel k on.
-  void write(int64_t r0, int64_t r1, const T* strip, int64_t ld, int64_t k, int64_t n) const {
+  // Rows r0..r1 of a strip (positions, ld) to n channels of y from channel k on; room for as many values.
+  void write(int64_t r0, int64_t r1, const T* strip, int64_t ld, int64_t k, int64_t n, T* room) const {
     const int64_t plane = p.out_plane(), step = p.axis[2].out_step;
     T* y = to + k * plane;
     if (problem.p.dense_output()) return turn(strip, ld, (r1 - r0) * width(), n, y + place(r0), plane);
-    for (int64_t r = r0; r < r1; ++r, strip += width() * ld) {
+    const int64_t positions = (r1 - r0) * width();
+    if (step != 1) turn(strip, ld, positions, n, room, positions);
+    for (int64_t r = r0; r < r1; ++r) {
       T* out = y + place(r);
       if (step == 1)
-        turn(strip, ld, width(), n, out, plane);
+        turn(strip + (r - r0) * width() * ld, ld, width(), n, out, plane);
       else
-        for (int64_t j = 0; j < n; ++j)
-          for (int64_t w = 0; w < width(); ++w) out[j * plane + w * step] = strip[w * ld + j];
+        for (int64_t j = 0; j < n; ++j) scatter_run(out + j * plane, room + j * positions + (r - r0) * width(), width(), step);
     }
   }
 
@@ -171,7 +172,7 @@ struct ChannelSlab {
           tile(row(r) + begin, row(r) + begin + (size + 1) / 2, size);
         }
       }
-      write(r0, r1, strip, ld, k, n);
+      write(r0, r1, strip, ld, k, n, strip + problem.strip_size());
     }
   }
 };
@@ -185,7 +186,7 @@ void channel_gemm(const ChannelProblem<T>& problem, const T* packed, const T* bi
   parallel_scratch(outer * parts, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
     T* copy = static_cast<T*>(memory);
     T* strip = copy + (problem.in_place ? 0 : problem.copy_size());
-    int32_t* offset = reinterpret_cast<int32_t*>(strip + problem.strip_size());
+    int32_t* offset = reinterpret_cast<int32_t*>(strip + 2 * problem.strip_size());
     problem.layout.row_offsets(0, depth, offset);
     int64_t have = -1;
     for (int64_t item = first; item < last; ++item) {

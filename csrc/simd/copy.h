@@ -1,5 +1,7 @@
 // Moving runs of elements: contiguous, strided, constant.
 #pragma once
+#include <utility>
+
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -56,10 +58,22 @@ FASTNN_INLINE void gather_run(T* to, const T* from, int64_t n, int64_t step) {
   for (; i < n; ++i) to[i] = from[i * step];
 }
 
-// to[i * step] = from[i]
+// Lanes 0, 2, 4, … of the 2 * lanes elements at p become v.
+template <class T, int... i>
+FASTNN_INLINE void store_even(T* p, Vec<T> v, std::integer_sequence<int, i...>) {
+  constexpr int L = lanes<T>;
+  store(p, __builtin_shufflevector(v, load(p), (i % 2 ? L + i : i / 2)...));
+  store(p + L, __builtin_shufflevector(v, load(p + L), (i % 2 ? L + i : L / 2 + i / 2)...));
+}
+
+// to[i * step] = from[i]. With step 2 the elements between are read and written back, so nobody else may write them now.
 template <class T>
 FASTNN_INLINE void scatter_run(T* to, const T* from, int64_t n, int64_t step) {
-  for (int64_t i = 0; i < n; ++i) to[i * step] = from[i];
+  int64_t i = 0;
+  if (step == 2)
+    for (; i + lanes<T> < n; i += lanes<T>)
+      store_even(to + 2 * i, load(from + i), std::make_integer_sequence<int, lanes<T>>{});
+  for (; i < n; ++i) to[i * step] = from[i];
 }
 
 }  // namespace
