@@ -53,17 +53,14 @@ FASTNN_INLINE void box_runs(const G& g, const T* x, Range d, Range h, Range w, c
     for (int64_t r = 0; r < rows; ++r) f(x + (i * g.size[1] + h.begin + r) * step + w.begin, length);
 }
 
-// Sum of a run on top of four vectors of partial sums. The limit is reading: what comes soon is fetched.
+// Sum of a run on top of four vectors of partial sums.
 template <class T>
 FASTNN_INLINE void add_run(Vec<T>* sum, const T* x, int64_t n) {
   constexpr int64_t L = lanes<T>;
   int64_t i = 0;
   for (; i + 4 * L <= n; i += 4 * L)
 #pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) {
-      __builtin_prefetch(x + i + u * L + 2048 / int64_t(sizeof(T)));
-      sum[u] += load(x + i + u * L);
-    }
+    for (int u = 0; u < 4; ++u) sum[u] += load(x + i + u * L);
   for (; i + L <= n; i += L) sum[0] += load(x + i);
   if (i < n) sum[1] += load_n(x + i, int(n - i));
 }

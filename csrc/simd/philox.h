@@ -35,7 +35,12 @@ FASTNN_INLINE U64 xor3(U64 a, U64 b, U64 c) {
 }
 
 struct Philox {
-  static constexpr int L = lanes<double>, chains = 2, words = chains * 4 * L;  // in one call
+#if FASTNN_VEC_BYTES == 64 || defined(__aarch64__)
+  static constexpr int chains = 4;  // of four vectors each: half the registers
+#else
+  static constexpr int chains = 2;
+#endif
+  static constexpr int L = lanes<double>, words = chains * 4 * L;  // in one call
   static constexpr int rounds = 10;
   uint64_t key0[rounds], key1[rounds];
 
@@ -45,7 +50,7 @@ struct Philox {
   }
 
   // Words 4 * first … 4 * first + words - 1 of the stream. A round waits for the one before, so several vectors of
-  // blocks go through the rounds side by side: 1.3 times as fast with two on Zen 5.
+  // blocks go through the rounds side by side: 1.6 times as fast with four on Zen 5.
   FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2 * chains]) const {
     constexpr auto all = std::make_integer_sequence<int, L>{};
     const U64 m0 = U64{} + 0xD2511F53u, m1 = U64{} + 0xCD9E8D57u;
@@ -54,7 +59,7 @@ struct Philox {
     for (int k = 0; k < chains; ++k) c[k][0] = block_numbers(all) + (first + uint64_t(k * L)), c[k][1] = c[k][0] >> 32;
 #pragma GCC unroll 10
     for (int i = 0; i < rounds; ++i)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (U64(&n)[4] : c) {
         const U64 p0 = multiply_low_halves(n[0], m0), p1 = multiply_low_halves(n[2], m1);
         n[0] = xor3(p1 >> 32, n[1], U64{} + key0[i]);
