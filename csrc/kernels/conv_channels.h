@@ -219,10 +219,12 @@ void pack_channels(int64_t groups, int64_t m, int64_t depth, T* packed, const Fi
   });
 }
 
+// Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which other ways
+// write an element at a time, from one vector of channels on.
 template <class T>
 bool prefer_channels(const ChannelProblem<T>& problem) {
   const int64_t m = problem.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
-  return m >= kTileCols<T> && 4 * m >= 3 * filled && problem.depth() >= kChannelDepth;
+  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled && problem.depth() >= kChannelDepth;
 }
 
 }  // namespace

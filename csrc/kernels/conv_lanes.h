@@ -38,13 +38,9 @@ struct LaneProblem {
   }
 
   // What is stored per channel: the strip's positions g0.. of the block's images, strip[(position) * width + image].
-  void write(const LanePlaces& places, int64_t image, int64_t count, int64_t channel, int64_t g0, int64_t positions,
-             const T* strip, int64_t width) const {
-    const int64_t plane = layout.p.out_plane(), stride = channels_out * plane;
-    T* to = y + (image * channels_out + channel) * plane;
-    if (layout.p.dense_output()) return turn(strip, width, positions, count, to + g0, stride);
-    for (int64_t g = 0; g < positions; ++g)
-      for (int64_t n = 0; n < count; ++n) to[n * stride + places.to[g0 + g]] = strip[g * width + n];
+  void write(int64_t image, int64_t count, int64_t channel, int64_t g0, int64_t positions, const T* strip, int64_t width) const {
+    const int64_t plane = layout.p.out_plane();
+    turn(strip, width, positions, count, y + (image * channels_out + channel) * plane + g0, channels_out * plane);
   }
 };
 
@@ -75,7 +71,7 @@ void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t 
       }
     }
     for (int64_t k = 0; k < rows; ++k)
-      problem.write(places, image, count, group * problem.group_out() + row0 + k, g0, positions,
+      problem.write(image, count, group * problem.group_out() + row0 + k, g0, positions,
                     strip + k * positions * width, width);
   }
 }
@@ -124,13 +120,15 @@ void lane_gemm(const LaneProblem<T>& problem, const T* packed_a, const T* bias) 
 // Whether the rows of the maps are short, and images and output channels enough to fill tiles. Measured on one core, packed
 // or direct / lanes, forward: 16x4x4 -> 32 2.6, 1x8x8 -> 16 1.9, 64x8x8 -> 64 1.5, 32x8x8 -> 32 1.8; but 32x14x14 -> 64 0.7,
 // and where the copy outgrows the second-level cache, 256x7x7 -> 256 0.9. A single tap uses its copy once: 256x14x14 -> 512
-// with 1x1 taps and stride 2 takes 1.4 times less with lanes across channels.
+// with 1x1 taps and stride 2 takes 1.4 times less with lanes across channels. A phase of a strided gradient would be written
+// an element at a time: 32x16x16 -> 64 with stride 2 took 4 times as long.
 template <class T>
 bool prefer_lanes(const LaneProblem<T>& problem) {
   const Axis& W = problem.layout.p.axis[2];
   const int64_t over = problem.images % lanes<T>;
   const int64_t filled = problem.images / lanes<T> * lanes<T> + (over * 4 >= lanes<T> * 3 ? over : 0);
-  return 2 * W.grid <= lanes<T> && W.grid > 0 && problem.layout.p.taps() > 1 && filled == problem.images && problem.group_out() >= 8 && problem.depth() > 0 &&
+  const bool narrow = 2 * W.grid <= lanes<T> && W.grid > 0, taps = problem.layout.p.taps() > 1;
+  return narrow && taps && problem.layout.p.dense_output() && filled == problem.images && problem.group_out() >= 8 && problem.depth() > 0 &&
          problem.copy_size(kTileVectors) * int64_t(sizeof(T)) <= kLaneCopyBytes;
 }
 

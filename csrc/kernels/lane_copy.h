@@ -6,27 +6,22 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Positions of one plane: where input position i lies in a channel of the copy (-1 where no tap reads it), from where
-// output position g of the grid reads, and where it goes in the output plane.
+// Positions of one plane: where input position i lies in a channel of the copy (-1 where no tap reads it), and from where
+// output position g of the grid reads.
 struct LanePlaces {
-  int32_t *in, *from, *to;
+  int32_t *in, *from;
 
-  static int64_t values(const PaddedLayout& l) { return l.p.in_plane() + 2 * l.p.grid(); }
-  LanePlaces(const PaddedLayout& l, int32_t* memory)
-      : in(memory), from(memory + l.p.in_plane()), to(from + l.p.grid()) {
+  static int64_t values(const PaddedLayout& l) { return l.p.in_plane() + l.p.grid(); }
+  LanePlaces(const PaddedLayout& l, int32_t* memory) : in(memory), from(memory + l.p.in_plane()) {
     const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
     int32_t* next = in;
     for (int64_t d = 0; d < D.in; ++d)
       for (int64_t h = 0; h < H.in; ++h)
         for (int64_t w = 0; w < W.in; ++w) *next++ = l.position(d, h, w);
-    int64_t g = 0;
+    next = from;
     for (int64_t d = 0; d < D.grid; ++d)
       for (int64_t h = 0; h < H.grid; ++h)
-        for (int64_t w = 0; w < W.grid; ++w, ++g) {
-          from[g] = int32_t((d * l.extent[1] + h) * l.extent[2] + w);
-          to[g] = int32_t(((D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step) * W.out_size +
-                          W.out_begin + w * W.out_step);
-        }
+        for (int64_t w = 0; w < W.grid; ++w) *next++ = int32_t((d * l.extent[1] + h) * l.extent[2] + w);
   }
 };
 
