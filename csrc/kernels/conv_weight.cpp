@@ -197,12 +197,6 @@ void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t ro
   });
 }
 
-// Chunks of at least 8 K pixels, which bounds what writing and adding the partial results costs.
-inline int64_t channel_chunks(const Conv& g) {
-  const int64_t pixels = g.n * g.out[0] * g.out[1] * g.out[2];
-  return bounded_chunks(g, clamp(pixels / (8 * 1024), 1, g.n < kMaxChunks ? g.n : kMaxChunks));
-}
-
 inline bool empty(const Conv& g) { return g.n == 0 || weight_size(g) == 0 || g.out[0] * g.out[1] * g.out[2] == 0; }
 
 }  // namespace
@@ -217,7 +211,7 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
     return;
   }
   const PaddedLayout layout(output_patches(g));
-  const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), nullptr, nullptr, nullptr);
+  const ChannelWeight<T> by_channels(g, layout, nullptr, nullptr, nullptr);
   if (by_channels.preferred()) {
     *size = by_channels.size();
     return;
@@ -235,7 +229,7 @@ void conv_weight_path(const Conv& g, int64_t* path) {
   *path = 3;
   if (is_depthwise(g)) return;
   const PaddedLayout layout(output_patches(g));
-  const bool channels = ChannelWeight<T>(g, layout, channel_chunks(g), nullptr, nullptr, nullptr).preferred();
+  const bool channels = ChannelWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
   *path = channels ? 2 : DirectWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
 }
 
@@ -251,7 +245,7 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T*
     return;
   }
   const PaddedLayout layout(output_patches(g));
-  const ChannelWeight<T> by_channels(g, layout, channel_chunks(g), dy, x, work);
+  const ChannelWeight<T> by_channels(g, layout, dy, x, work);
   if (by_channels.preferred()) {
     by_channels.pack();
     sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());

@@ -20,14 +20,14 @@ struct ChannelWeight {
   const T* x;
   T* parts;  // (chunks, K, blocks of channels, taps, channels of a block)
   int vectors;  // in a block of channels: with one, a tile takes two taps side by side
-  int64_t images, chunks, blocks_per_item;
+  int64_t images, blocks_per_item, chunks;
   T* packed_dy;  // (groups, N, K/groups x plane) as pack_pixels lays it out; null if every item packs what it needs
 
-  ChannelWeight(const Conv& g, const PaddedLayout& layout, int64_t chunks, const T* dy, const T* x, T* parts)
+  ChannelWeight(const Conv& g, const PaddedLayout& layout, const T* dy, const T* x, T* parts)
       : g(g), layout(layout), dy(dy), x(x), parts(parts), vectors(group_in() > lanes<T> ? kTileVectors : 1),
-        images(clamp(kDepth<T> / (plane() ? plane() : 1), 1, g.n)), chunks(chunks),
+        images(clamp(kDepth<T> / (plane() ? plane() : 1), 1, g.n)),
         // An item's copies are worth 9 taps of a block.
-        blocks_per_item(clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())),
+        blocks_per_item(clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())), chunks(chunk_count()),
         packed_dy(shared() ? parts + parts_size() : nullptr) {}
 
   int64_t group_in() const { return g.c / g.groups; }
@@ -41,6 +41,12 @@ struct ChannelWeight {
   bool shared() const { return items_per_group() > 1; }
   int64_t size() const { return parts_size() + (shared() ? g.n * g.k * plane() : 0); }
   int64_t items_per_group() const { return (blocks() + blocks_per_item - 1) / blocks_per_item; }
+  // Enough items for a few threads, of at least 1024 pixels, beside which adding the partial results is nothing.
+  int64_t chunk_count() const {
+    const int64_t pixels = g.n * plane() / 1024, wanted = ceil_div(kItems, g.groups * items_per_group());
+    return clamp(pixels < wanted ? pixels : wanted, 1, g.n > 1 ? g.n : 1);
+  }
+  static constexpr int64_t kItems = 16;
   int64_t image_copy() const { return layout.channel_size() * width(); }
   int64_t copy_size() const { return images * blocks_per_item * image_copy() + kTileCols<T>; }
   size_t scratch() const {
