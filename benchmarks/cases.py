@@ -38,6 +38,7 @@ class Case:
     table: bool = False  # a row of DESIGN's table
     images: bool = False  # PyTorch is also measured in its channels_last layout
     overhead: bool = False  # microseconds of call overhead matter, not throughput
+    sweep: bool = False  # one of many sizes, only measured when asked for
     directions: tuple[str, ...] = ("forward",)  # the parts of `Work` there are
 
     def __str__(self) -> str:
@@ -62,7 +63,7 @@ def _call_case(
         y = forward()
         return Work(forward, library.vjp(call, arrays, _normal(*y.shape)))
 
-    images = len(shapes[0] or ()) == 4 and not columns.get("overhead")
+    images = len(shapes[0] or ()) == 4 and not columns.get("overhead") and not columns.get("sweep")
     directions = ("forward", "backward") if backward else ("forward",)
     return Case(op, label, build, images=images, directions=directions, **columns)
 
@@ -76,7 +77,9 @@ def _conv(
     out = (size + 2 * pad - f) // stride + 1
     flops = 2.0 * n * k * out * out * (c // groups) * f * f
     label = (
-        f"{f}×{f} {n}×{c}×{size}² → {k}" + (f" s{stride}" if stride > 1 else "") + (f" g{groups}" if groups > 1 else "")
+        ("sweep " if columns.get("sweep") else "")
+        + f"{f}×{f} {n}×{c}×{size}² → {k}"
+        + (f" s{stride}" if stride > 1 else "") + (f" g{groups}" if groups > 1 else "")
     )
 
     def call(F: Any, x: Any, w: Any, b: Any) -> Any:
@@ -122,6 +125,15 @@ CONVOLUTIONS = [
         lambda F, x, w, b: F.conv3d(x, w, b, 1, 1), flops=(2.0 * 4 * 32 * 8 * 28**2 * 32 * 27, 4.0 * 4 * 32 * 8 * 28**2 * 32 * 27),
     ),
 ]  # fmt: skip
+
+# Sizes between those above, to see that none falls off: 3×3, as many channels out as in, up to 3 GFLOP forward.
+SWEEP = [
+    _conv(n, c, size, c, 3, pad=1, sweep=True)
+    for c in (1, 4, 16, 48, 64, 256, 512)
+    for size in (4, 8, 14, 28, 56, 112, 224)
+    for n in (1, 16, 128)
+    if 18.0 * n * c * c * size * size <= 3e9
+]
 
 PRODUCTS = [
     _call_case(
@@ -581,4 +593,5 @@ CASES = [
     *EMBEDDING,
     *RECURRENT,
     *OVERHEAD,
+    *SWEEP,
 ]
