@@ -65,7 +65,7 @@ struct ChannelProblem {
   int64_t slab;         // positions of a slab
   PaddedLayout layout;  // of the first slab's copy
 
-  static constexpr int64_t kCopyValues = 96 * 1024;
+  static constexpr int64_t kCopyValues = 144 * 1024;
   static constexpr int64_t kStripPositions = 256;  // turned at a time, in whole rows
   static constexpr int64_t kMaxRow = 1024;         // longest row where rows can be cut
 
