@@ -34,7 +34,7 @@ def problems(isa: str, objects: list[Path], isas: list[str]) -> Iterator[str]:
             yield f"{isa}/{file} defines {name} outside fastnn::{isa}"
     for file, name in symbols(objects, "-u"):
         foreign = any(within(other, name) for other in isas if other != isa)
-        baseline = name.startswith("_ZN6fastnn") or not name.startswith("_Z")
+        baseline = name.startswith(("_ZN6fastnn", "_ZNK6fastnn")) or not name.startswith("_Z")
         if foreign or not baseline:
             yield f"{isa}/{file} uses {name}, which is not compiled for {isa} nor for the baseline"
 
