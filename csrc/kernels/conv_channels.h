@@ -92,6 +92,11 @@ struct ChannelProblem {
     const int64_t width = axis == 2 ? slab : p.axis[2].grid;
     return (width > kStripPositions ? width : kStripPositions) * kTileCols<T>;
   }
+  // Slabs of one position, or strips of one row, may still be far too large for the cache; offsets are 32 bits wide.
+  bool fits() const {
+    const bool copy = copy_size() <= (in_place ? INT32_MAX : 8 * kCopyValues);
+    return copy && strip_size() <= 16 * kStripPositions * kTileCols<T>;
+  }
   size_t scratch() const {
     return size_t((in_place ? 0 : copy_size()) + 2 * strip_size()) * sizeof(T) + size_t(depth()) * sizeof(int32_t);
   }
@@ -224,7 +229,8 @@ void pack_channels(int64_t groups, int64_t m, int64_t depth, T* packed, const Fi
 template <class T>
 bool prefer_channels(const ChannelProblem<T>& problem) {
   const int64_t m = problem.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
-  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled && problem.depth() >= kChannelDepth;
+  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled && problem.depth() >= kChannelDepth &&
+         problem.fits();
 }
 
 }  // namespace
