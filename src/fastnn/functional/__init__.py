@@ -11,6 +11,7 @@ from .activation_smooth import *
 from .adaptive_pool import *
 from .add import *
 from .avg_pool import *
+from .batch_norm import *
 from .conv import *
 from .conv_transpose import *
 from .dropout import *

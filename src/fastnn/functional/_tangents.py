@@ -64,3 +64,13 @@ def of_local_response_norm(g: Norm, tangent: Array, x: Array, size: int, alpha: 
         ds = 2 * alpha / size * window_sum(x3 * t3, size // 2, (size - 1) // 2)
         dy = (t3 - beta * x3 * ds / s) * s**-beta
     return dy.astype(x.dtype).reshape(x.shape)
+
+
+def per_channel(v: Array | None, x: Array) -> Any:
+    """One value per channel, to broadcast with x (n, c, ...)."""
+    return None if v is None else v.reshape(-1, *(1,) * (x.ndim - 2))
+
+
+def over_channels(tangents: Any, x: Array) -> Any:
+    """Tangents of x, weight and bias, the latter to broadcast with x."""
+    return tangents[0], per_channel(tangents[1], x), per_channel(tangents[2], x)

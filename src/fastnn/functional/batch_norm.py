@@ -1,0 +1,299 @@
+"""Batch normalisation, by itself and with what follows it (SPEC B)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import backend, checks
+from ..autograd import raw, record
+from ..backend.plans import Plan, Tape, planned, register
+from ..checks import Norm
+from ._gradients import register_gradient
+from ._tangents import of_affine, over_channels, per_channel, total
+
+__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu"]
+
+Array = np.ndarray[Any, Any]
+Gradients = tuple[Array, Array, Array]
+
+_ALL = (True, True, True)
+_X = (True, False, False)
+
+
+def batch_norm(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.99,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B1, B2).
+
+    In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
+    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance.
+    In evaluation the running statistics are used.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (n, c, ...)
+        The input, float32 or float64.
+    running_mean, running_var : ndarray, shape (c,), or None
+        Running statistics of the dtype of ``x``, both or neither; needed in evaluation, and in training
+        C-contiguous and writeable.
+    weight, bias : array_like or Tensor, shape (c,), optional
+        Scale and shift.
+    training : bool
+        Whether to use and track the statistics of ``x``.
+    momentum : float
+        Share of the old running statistics that is kept, in [0, 1], as in Keras, Flax and ONNX. PyTorch's
+        ``momentum`` is one minus this.
+    eps : float
+        Added to the variance.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight`` or ``bias`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, a mixture, or running statistics that are no arrays.
+    ValueError
+        For shapes that don't fit, fewer than two values per channel in training (SPEC B3), or running
+        statistics that cannot be updated in place; nothing has changed then.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> mean, var = np.zeros(1), np.ones(1)
+    >>> F.batch_norm(np.array([[1.0], [3.0]]), mean, var, training=True, momentum=0.75, eps=0.0)
+    array([[-1.],
+           [ 1.]])
+    >>> mean, var
+    (array([0.5]), array([1.25]))
+    """
+    return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def batch_norm_relu(
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    residual: Any = None,
+    training: bool = False,
+    momentum: float = 0.99,
+    eps: float = 1e-5,
+) -> Any:
+    """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
+
+    Parameters
+    ----------
+    x, running_mean, running_var, weight, bias, training, momentum, eps
+        As of `batch_norm`.
+    residual : array_like or Tensor, optional
+        Of the shape and dtype of ``x``; added to the norm.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``; a tensor if ``x``, ``weight``, ``bias`` or ``residual`` is one.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm`, and for a residual of another shape or dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x = np.array([[1.0], [3.0]])
+    >>> F.batch_norm_relu(x, None, None, residual=np.ones((2, 1)), training=True, eps=0.0)
+    array([[0.],
+           [2.]])
+    """
+    return planned["batch_norm_relu"](x, running_mean, running_var, weight, bias, residual, training, momentum, eps)
+
+
+def _norm(
+    op: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    training: Any,
+    momentum: Any,
+    eps: Any,
+) -> Any:
+    relu = op == "batch_norm_relu"
+    g, x_, rmean, rvar, w_, b_, training, momentum, eps, r_ = checks.batch_norm(
+        op, raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps, raw(residual)
+    )
+    ops = backend.current()
+    if training:
+        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps, r_, relu)
+        kept = None if r_ is None else y
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            if relu:
+                return _relu_vjp(ops, dy, needs, g, x_, w_, b_, mean, rstd, kept)
+            return _vjp(ops, dy, needs, g, x_, w_, mean, rstd)
+
+    else:
+        # Copies, since a later training step may change the running statistics before the backward.
+        mean, var = np.array(rmean), np.array(rvar)
+        y = ops.batch_norm_eval_forward(g, x_, mean, var, w_, b_, eps, r_, relu)
+        kept = y if relu else None
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            dz = ops.relu_backward(dy, kept) if relu else dy
+            gradients = ops.batch_norm_eval_backward(g, dz, x_, w_, mean, var, eps, needs[:3])
+            return (*gradients, dz) if relu else gradients
+
+    def jvp(tangents: Any) -> Any:
+        def normalised(t: Array) -> Any:
+            if training:
+                return ops.batch_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
+            return ops.batch_norm_eval_backward(g, t, x_, None, mean, var, eps, _X)[0]
+
+        def xhat() -> Array:
+            scale = rstd if training else 1 / np.sqrt(var + x_.dtype.type(eps))
+            return np.asarray((x_ - per_channel(mean, x_)) * per_channel(scale, x_))
+
+        *of_norm, tr = (*tangents, None)[:4]
+        moved = None if _none(of_norm) else of_affine(over_channels(of_norm, x_), normalised, xhat, per_channel(w_, x_))
+        moved = np.broadcast_to(total(moved, tr), y.shape)
+        return ops.relu_backward(np.ascontiguousarray(moved), y) if relu else moved
+
+    return record(op, y, (x, weight, bias, residual) if relu else (x, weight, bias), vjp, jvp)
+
+
+def _none(tangents: Any) -> bool:
+    return all(t is None for t in tangents)
+
+
+def _vjp(
+    ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Array | None, mean: Array, rstd: Array
+) -> Any:
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, needs)
+
+
+def _relu_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    mean: Array,
+    rstd: Array,
+    y: Array | None,
+) -> Any:
+    return ops.batch_norm_relu_backward(g, dy, x, y, weight, bias, mean, rstd, needs)
+
+
+def _plan(
+    op: str,
+    x: Any,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any,
+    bias: Any,
+    residual: Any,
+    training: Any,
+    momentum: Any,
+    eps: Any,
+) -> Plan:
+    relu = op == "batch_norm_relu"
+    g, x, mean, var, weight, bias, training, momentum, eps, residual = checks.batch_norm(
+        op, x, running_mean, running_var, weight, bias, training, momentum, eps, residual
+    )
+    if training:
+        # Behind these ten come y, mean and rstd.
+        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu
+        tape = Tape(_vjp, (0, 1, 2, 11, 12))
+        if relu:
+            tape = Tape(_relu_vjp, (0, 1, 2, 3, 11, 12, 8 if residual is None else 10))
+        return Plan("batch_norm_train_forward", arguments, first=True, tape=tape)
+    return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
+
+
+def _without_residual(function: Any) -> Any:
+    """The same for `batch_norm`, which takes no residual."""
+
+    def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: Any, momentum: Any, eps: Any) -> Any:
+        return function("batch_norm", x, mean, var, weight, bias, None, training, momentum, eps)
+
+    return called
+
+
+register("batch_norm", _without_residual(_norm), *(_without_residual(_plan),) * 2, inputs=(0, 3, 4))
+_relu = "batch_norm_relu"
+register(_relu, partial(_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
+
+
+def batch_norm_backward(
+    dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+) -> Gradients:
+    """Gradients of `batch_norm` in training (SPEC B1).
+
+    Parameters
+    ----------
+    dy : array_like, shape (n, c, ...)
+        The gradient of the output.
+    x, weight, eps
+        What `batch_norm` got.
+    mean, rstd : array_like, shape (c,), optional
+        Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither; computed again where missing.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray
+        Of the shape of ``x``, and twice ``(c,)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `batch_norm`, and for shapes that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> dx, dweight, dbias = F.batch_norm_backward(np.array([[1.0], [3.0]]), np.array([[-1.0], [1.0]]), eps=0.0)
+    >>> dx, dweight, dbias
+    (array([[0.],
+           [0.]]), array([2.]), array([4.]))
+    """
+    return planned["batch_norm_backward"](dy, x, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+
+
+def _checked_batch(dy: Any, x: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> tuple[Any, ...]:
+    op = "batch_norm_backward"
+    g, x, weight, eps = checks.batch_norm_backward(op, x, weight, eps)
+    return g, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, (g.channels,))
+
+
+def _batch_gradients(
+    g: Norm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
+) -> Gradients:
+    ops = backend.current()
+    if mean is None:
+        _, mean, rstd = ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+
+
+register_gradient("batch_norm_backward", _checked_batch, _batch_gradients)
