@@ -244,7 +244,10 @@ def test_unknown_backend_in_the_environment(home):
 def test_interrupt(home):
     pytest.importorskip("sklearn")
     command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "10000"]
+    # Tests started in the background may have inherited that interrupts are ignored, and would hand it on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        signal.signal(signal.SIGINT, before)
         child.stdout.readline()
         time.sleep(0.5)
         child.send_signal(signal.SIGINT)
