@@ -58,6 +58,14 @@ constexpr int64_t kLaneCopyBytes = 2 << 20;
 // Largest copy of a block of channels (conv_weight_channels.h), which is read in order.
 constexpr int64_t kChannelCopyBytes = 8 << 20;
 
+// Values of V and M that a block of tiles has (conv_winograd.h), and its tiles at most; values of U from which on weights are
+// transformed some rows at a time, and then of V.
+constexpr int64_t kWinogradValues = 192 * 1024, kWinogradTiles = 128;
+constexpr int64_t kWinogradWeights = 1 << 20, kWinogradShared = 4 << 20;
+
+// Least estimated gain over all taps for which Winograd's way is taken: what it is below is not certain.
+constexpr double kWinogradGain = 1.35;
+
 // Rough nanoseconds of a multiply-add on one core; only decides when a second thread is woken.
 template <class T>
 constexpr double kMultiplyAddCost = sizeof(T) * 0.004 * (64.0 / FASTNN_VEC_BYTES);

@@ -147,9 +147,10 @@ def _step(name: str, *state: str) -> Op:
 
 
 def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases: Any = None) -> Op:
-    rows = getattr(samples_conv if name.startswith("conv") else samples, name)
+    conv = name.startswith("conv")
+    rows = getattr(samples_conv if conv else samples, name)
     return Op(
-        name, args, rows, tolerances.products, backward=backward,
+        name, args, rows, tolerances.convolutions if conv else tolerances.products, backward=backward,
         backward_name=name + "_backward" if backward else "", grid=cases,
     )  # fmt: skip
 

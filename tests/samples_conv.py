@@ -83,6 +83,13 @@ def conv2d() -> list[Sample]:
         ((1, 64, 40, 50), 33, (3, 3), {"padding": 1}),
         ((1, 70, 1, 1500), 40, (1, 1), {}),
         ((2, 96, 9, 9), 128, (3, 3), {"stride": 2, "padding": 1, "groups": 2}),
+        # Winograd: several blocks of tiles; cut tiles; groups; rows narrower than a vector; weights some rows at a time.
+        ((2, 32, 24, 23), 40, (3, 3), {"padding": 1}),
+        ((5, 48, 7, 6), 64, (3, 3), {"padding": 2}),
+        ((2, 64, 20, 21), 96, (3, 3), {"groups": 2}),
+        ((41, 32, 5, 4), 32, (3, 3), {"padding": (1, 2)}),
+        ((1, 17, 61, 90), 33, (3, 3), {"padding": (0, 1)}),
+        ((2, 192, 12, 12), 170, (3, 3), {"padding": 1}),
         # Neither: few output channels and rows of one position.
         ((2, 3, 20, 9), 7, (1, 9), {}),
         # Weight gradient with lanes across channels: one vector and two, several images to a piece, several chunks, taps by twos.
@@ -104,8 +111,11 @@ def conv2d() -> list[Sample]:
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(2, 3, 18, 18)
     x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 17, 17] = np.nan, np.inf, 1e-40
+    many = v.normal(1, 32, 24, 23)
+    many[0, 3, 7, 9], many[0, 20, 23, 22] = -np.inf, np.nan
     return [
         *samples,
+        Sample((many, v.positive(32, 32, 3, 3), v.normal(32)), {"padding": 1}, special=True),
         Sample((x, v.positive(5, 3, 3, 3), v.normal(5)), {"padding": 1}, special=True),
         Sample((x, v.positive(3, 1, 3, 3), v.normal(3)), {"padding": 1, "groups": 3}, special=True),
     ]
@@ -125,6 +135,10 @@ def conv3d() -> list[Sample]:
         ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
         ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes slab by slab
         ((1, 2, 9, 30, 45), 2, (3, 2, 3), {"groups": 2, "padding": 1}),
+        # Winograd, taps along the depth counting as channels: weights transformed once; some rows at a time, two blocks.
+        ((2, 16, 4, 14, 13), 33, (3, 3, 3), {"padding": 1}),
+        ((1, 32, 5, 12, 12), 32, (2, 3, 3), {"padding": (2, 1, 1), "dilation": (2, 1, 1)}),
+        ((1, 400, 3, 22, 23), 26, (3, 3, 3), {"padding": 1}),
     ]
     samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
     x = v.normal(1, 2, 4, 5, 18)

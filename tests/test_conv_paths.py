@@ -34,7 +34,8 @@ def test_all_are_taken(isa, dtype, native):
     found = paths(native, 2, samples_conv.conv2d(), dtype) | paths(native, 3, samples_conv.conv3d(), dtype)
     # With two or four lanes no row is too narrow to be read in place, and a copy too large for that is too large for a test.
     packed = {"packed"} if lanes(isa, dtype) > 4 else set()
-    assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed
+    winograd = {"winograd"} if lanes(isa, dtype) >= 4 else set()
+    assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed | winograd
     packed = {"packed"} if lanes(isa, dtype) > 2 else set()
     assert {weight for _, weight in found} >= {"channels", "depthwise", "direct"} | packed
 
@@ -50,10 +51,11 @@ def test_a_volume_goes_in_slabs(native):
     [
         ((32, 16, 4, 4), (32, 16, 3, 3), "lanes", "channels"),
         ((32, 1, 8, 8), (16, 1, 3, 3), "lanes", "direct"),
-        ((32, 64, 8, 8), (64, 64, 3, 3), "lanes", "channels"),
+        ((32, 64, 8, 8), (64, 64, 3, 3), "winograd", "channels"),
         ((64, 3, 32, 32), (64, 3, 3, 3), "direct", "direct"),
-        ((32, 256, 14, 14), (256, 256, 3, 3), "channels", "channels"),
-        ((32, 512, 7, 7), (512, 512, 3, 3), "channels", "channels"),
+        ((32, 256, 14, 14), (256, 256, 3, 3), "winograd", "channels"),
+        ((32, 256, 14, 14), (256, 256, 2, 2), "channels", "channels"),
+        ((32, 512, 7, 7), (512, 512, 3, 3), "winograd", "channels"),
         ((1, 4, 4, 4), (4, 4, 3, 3), "direct", "packed"),
     ],
 )

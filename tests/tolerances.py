@@ -32,6 +32,29 @@ def products(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     return {name: walk(terms[name]) * magnitude[name] for name in truth}
 
 
+def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile."""
+    bound = products(op, sample, truth, eps)
+    weight = sample.arrays[1]
+    assert weight is not None
+    if weight.shape[-2:] == (3, 3) and all(
+        np.all(np.atleast_1d(sample.options.get(o, 1))[-2:] == 1) for o in ("stride", "dilation")
+    ):
+        for name in {"y", "dx"} & set(bound):
+            bound[name] = _largest_near(bound[name], 3)
+    return bound
+
+
+def _largest_near(values: np.ndarray, reach: int) -> np.ndarray:
+    """The largest of the values at most `reach` away along the last two axes."""
+    for axis in (-2, -1):
+        padding = [(0, 0)] * values.ndim
+        padding[axis] = (reach, reach)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, padding), 2 * reach + 1, axis=axis)
+        values = windows.max(axis=-1)
+    return values
+
+
 def averages(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     """Weighted sums over windows of x, of at most x's size; each dx gathers at most y's size."""
     magnitude = reference(op, sample.map(np.abs), np.abs(gradient_for(truth["y"].shape, np.float64)))

@@ -5,6 +5,7 @@
 #include "conv_direct.h"
 #include "conv_lanes.h"
 #include "conv_patches.h"
+#include "conv_winograd.h"
 #include "gemm_driver.h"
 #define FASTNN_FAMILY "conv.inc"
 #include "kernels.h"
@@ -85,17 +86,21 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
 }
 
 // How the patch matrix is read.
-enum class Reading { packed, direct, lanes, slabs, channels };
+enum class Reading { packed, direct, lanes, slabs, channels, winograd };
 
-// Read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
+// By Winograd unless all_taps; else read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
 // slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps, which has the channels for lanes now, took 15.4 ms
 // on one core, packed 22.
 template <class T>
-Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, int64_t* size) {
+Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, bool all_taps,
+               int64_t* size) {
   const T* x = nullptr;
   T* y = nullptr;
   const int64_t depth = channels_in / groups * p.taps();
-  if (prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups})) return Reading::lanes;
+  const bool lanes = prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups});
+  if (!all_taps && winograd_gain<T>(p, images, channels_in, channels_out, groups) > (lanes ? 2.0 : kWinogradGain))
+    return Reading::winograd;
+  if (lanes) return Reading::lanes;
   if (prefer_channels(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups))) return Reading::channels;
   const auto fits = [&](const Patches& part) {
     return prefer_direct(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth);
@@ -108,6 +113,17 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
   return Reading::packed;
 }
 
+// Values that multiply_patches wants for its weights.
+template <class T>
+int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups) {
+  int64_t size = 0;
+  const int64_t all = channels_out * (channels_in / groups) * p.taps() + kPackedSlack;
+  if (choose<T>(p, images, channels_in, channels_out, groups, false, &size) != Reading::winograd) return all;
+  const WinogradProblem<T> problem{p, nullptr, nullptr, images, channels_in, channels_out, groups};
+  const int64_t transformed = WinogradPlan<T>(problem).workspace();
+  return transformed > all ? transformed : all;
+}
+
 // y = bias + A * (patch matrix of x). weights.rows(packed) packs A as pack_a does, weights.channels(packed) as
 // pack_channels does.
 template <class T, class Weights>
@@ -116,7 +132,12 @@ void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_
   const int64_t depth = channels_in / groups * p.taps();
   if (!images || !channels_out || !p.grid()) return;
   int64_t size = 0;
-  const Reading reading = choose<T>(p, images, channels_in, channels_out, groups, &size);
+  Reading reading = choose<T>(p, images, channels_in, channels_out, groups, false, &size);
+  if (reading == Reading::winograd) {
+    const WinogradProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
+    if (winograd_gemm(WinogradPlan<T>(problem), weights, packed, bias)) return;
+    reading = choose<T>(p, images, channels_in, channels_out, groups, true, &size);
+  }
   if (reading == Reading::channels) {
     weights.channels(packed);
     return channel_gemm(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups), packed, bias);
@@ -143,11 +164,11 @@ struct ForwardWeights {
   const T* w;
   int64_t groups, m, depth;
 
+  // to[r * n + j] = weight[k + j][r]
+  void sliver(int64_t group, int64_t k, int64_t n, T* to) const { turn(w + (group * m + k) * depth, depth, n, depth, to, n); }
   void rows(T* packed) const { pack_a_rows(groups, m, depth, w, packed); }
   void channels(T* packed) const {
-    pack_channels(groups, m, depth, packed, [&](int64_t group, int64_t k, int64_t n, T* sliver) {
-      turn(w + (group * m + k) * depth, depth, n, depth, sliver, n);
-    });
+    pack_channels(groups, m, depth, packed, [this](int64_t e, int64_t k, int64_t n, T* to) { sliver(e, k, n, to); });
   }
 };
 
@@ -204,9 +225,12 @@ struct BackwardWeights {
       fill(e, c0, n, r0, r1, sliver);
     });
   }
+  void sliver(int64_t group, int64_t c0, int64_t n, T* to) const {
+    if (taps != volume) return fill(group, c0, n, 0, depth, to);
+    for (int64_t k = 0; k < k_group; ++k) turn(at(group, k, c0), volume, n, volume, to + k * volume * n, n);
+  }
   void channels(T* packed) const {
-    pack_channels(g.groups, c_group, depth, packed,
-                  [this](int64_t e, int64_t c0, int64_t n, T* sliver) { fill(e, c0, n, 0, depth, sliver); });
+    pack_channels(g.groups, c_group, depth, packed, [this](int64_t e, int64_t c0, int64_t n, T* to) { sliver(e, c0, n, to); });
   }
 };
 
@@ -231,11 +255,28 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T*
   multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, weights, packed, bias);
 }
 
-// Which way the forward pass goes, for tests: a value of Reading, or 5 for depthwise.
+// Values of `packed` that the forward pass needs.
+template <class T>
+void conv_forward_workspace(const Conv& g, int64_t* size) {
+  *size = patch_workspace<T>(output_patches(g), g.n, g.c, g.k, g.groups);
+}
+
+// Which way the forward pass goes, for tests: a value of Reading, or 6 for depthwise.
 template <class T>
 void conv_forward_path(const Conv& g, int64_t* path) {
   int64_t size = 0;
-  *path = is_depthwise(g) ? 5 : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, &size));
+  *path = is_depthwise(g) ? 6 : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, false, &size));
+}
+
+// Values of `packed` that the data gradient needs.
+template <class T>
+void conv_backward_data_workspace(const Conv& g, int64_t* size) {
+  *size = 0;
+  for_each_phase(g, [&](Patches p) {
+    p.flatten();
+    const int64_t needed = patch_workspace<T>(p, g.n, g.k, g.c, g.groups);
+    if (needed > *size) *size = needed;
+  });
 }
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]

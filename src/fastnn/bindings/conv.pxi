@@ -1,7 +1,6 @@
 # Products of matrices, convolution.
 
 cdef extern from "types.h" namespace "fastnn" nogil:
-    const int64_t kPackedSlack
     cdef struct Conv:
         int64_t n, c, k, groups
         int64_t size[3]
@@ -17,6 +16,8 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void linear_backward_bias_c "fastnn::call::linear_backward_bias"(cbool is_double, ...)
     void conv_forward_c "fastnn::call::conv_forward"(cbool is_double, ...)
     void conv_backward_data_c "fastnn::call::conv_backward_data"(cbool is_double, ...)
+    void conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(cbool is_double, ...)
+    void conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(cbool is_double, ...)
     void conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(cbool is_double, ...)
     void conv_backward_weight_c "fastnn::call::conv_backward_weight"(cbool is_double, ...)
     void conv_forward_path_c "fastnn::call::conv_forward_path"(cbool is_double, ...)
@@ -142,7 +143,7 @@ def conv_paths(g, cbool is_double):
     cdef int64_t forward = 0, weight = 0
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
-    forward_paths = ("packed", "direct", "lanes", "slabs", "channels", "depthwise")
+    forward_paths = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "depthwise")
     return forward_paths[forward], ("packed", "direct", "channels", "depthwise")[weight]
 
 def conv_forward(g, x, weight, bias):
@@ -154,7 +155,9 @@ def conv_forward(g, x, weight, bias):
     cdef void* pb = optional(bias, t, c.k)
     cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef object packed = workspace(t, weights + kPackedSlack)
+    cdef int64_t size = 0
+    conv_forward_workspace_c(t == F64, c, &size)
+    cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         conv_forward_c(t == F64, c, px, pw, pb, py, pp)
@@ -171,7 +174,9 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef void* pb = optional(bias, t, c.c)
     cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef object packed = workspace(t, weights + kPackedSlack)
+    cdef int64_t size = 0
+    conv_backward_data_workspace_c(t == F64, c, &size)
+    cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
     with nogil:
         conv_backward_data_c(t == F64, c, px, pw, pb, py, pp)

@@ -1,0 +1,531 @@
+// Convolution with 3 x 3 taps by Winograd's F(4 x 4, 3 x 3): a tile of 4 x 4 outputs takes 36 products for each pair of
+// channels instead of 144 (Lavin and Gray 2016; Winograd 1980).
+//   y = A^T [ sum over c of (G w[k, c] G^T) * (B^T x[c] B) ] A      x[c] 6 x 6, w 3 x 3, y 4 x 4, * element by element
+// The sums over c are products of matrices, one for each of the 36 points; lanes are tiles. A block of tiles goes through
+// all three steps while it is in the cache:
+//   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A;   U (groups, 36, blocks of rows of K, C, rows) once
+// The polynomial's points are 0, +-5/8, +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual
+// 0, +-1, +-2 it is 4 to 5 times), and every constant of A and B is exact in binary.
+// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, so the caller is
+// told and goes another way.
+#pragma once
+#include "../simd/strided.h"
+#include "conv_patches.h"
+#include "gemm_driver.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
+constexpr double kPointA = 0.625, kPointB = 1.5;
+
+// d becomes B^T d, values of the polynomial times the product of the other points' distances.
+template <class T>
+FASTNN_INLINE void winograd_input(Vec<T> (&d)[6]) {
+  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
+  const Vec<T> first = fma(set1(T(a2 * b2)), d[0], fma(set1(T(-a2 - b2)), d[2], d[4]));
+  const Vec<T> last = fma(set1(T(a2 * b2)), d[1], fma(set1(T(-a2 - b2)), d[3], d[5]));
+  const Vec<T> even_a = fma(set1(T(-b2)), d[2], d[4]), odd_a = fma(set1(T(-b2)), d[1], d[3]);
+  const Vec<T> even_b = fma(set1(T(-a2)), d[2], d[4]), odd_b = fma(set1(T(-a2)), d[1], d[3]);
+  d[0] = first;
+  d[1] = fma(set1(T(a)), odd_a, even_a), d[2] = fma(set1(T(-a)), odd_a, even_a);
+  d[3] = fma(set1(T(b)), odd_b, even_b), d[4] = fma(set1(T(-b)), odd_b, even_b);
+  d[5] = last;
+}
+
+// y = A^T m
+template <class T>
+FASTNN_INLINE void winograd_output(const Vec<T> (&m)[6], Vec<T> (&y)[4]) {
+  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
+  const Vec<T> even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
+  y[0] = m[0] + (even_a + even_b);
+  y[1] = fma(set1(T(a)), odd_a, set1(T(b)) * odd_b);
+  y[2] = fma(set1(T(a2)), even_a, set1(T(b2)) * even_b);
+  y[3] = fma(set1(T(a2 * a)), odd_a, fma(set1(T(b2 * b)), odd_b, m[5]));
+}
+
+// u = G g
+template <class T>
+FASTNN_INLINE void winograd_weight(const Vec<T> (&g)[3], Vec<T> (&u)[6]) {
+  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
+  constexpr double na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 * b2 * (b2 - a2));
+  const Vec<T> even_a = set1(T(na)) * fma(set1(T(a2)), g[2], g[0]), odd_a = set1(T(na * a)) * g[1];
+  const Vec<T> even_b = set1(T(nb)) * fma(set1(T(b2)), g[2], g[0]), odd_b = set1(T(nb * b)) * g[1];
+  u[0] = set1(T(1 / (a2 * b2))) * g[0];
+  u[1] = even_a + odd_a, u[2] = even_a - odd_a;
+  u[3] = even_b + odd_b, u[4] = even_b - odd_b;
+  u[5] = g[2];
+}
+
+template <class T, int... i>
+FASTNN_INLINE void turn_fours(Vec<T> (&v)[4], std::integer_sequence<int, i...>) {
+  constexpr int L = lanes<T>;
+  // Lane 4 q + r of the result's vector s is lane 4 q + s of vector r.
+  const Vec<T> low01 = __builtin_shufflevector(v[0], v[1], (i / 4 * 4 + i % 4 / 2 + i % 2 * L)...);
+  const Vec<T> high01 = __builtin_shufflevector(v[0], v[1], (i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * L)...);
+  const Vec<T> low23 = __builtin_shufflevector(v[2], v[3], (i / 4 * 4 + i % 4 / 2 + i % 2 * L)...);
+  const Vec<T> high23 = __builtin_shufflevector(v[2], v[3], (i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * L)...);
+  v[0] = __builtin_shufflevector(low01, low23, (i / 4 * 4 + i % 2 + i % 4 / 2 * L)...);
+  v[1] = __builtin_shufflevector(low01, low23, (i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * L)...);
+  v[2] = __builtin_shufflevector(high01, high23, (i / 4 * 4 + i % 2 + i % 4 / 2 * L)...);
+  v[3] = __builtin_shufflevector(high01, high23, (i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * L)...);
+}
+
+// Squares of four turned within each four lanes: with tile r * L/4 + q in lane 4 q + r, that takes L tiles' columns
+// side by side in memory apart, and puts them together again.
+template <class T>
+FASTNN_INLINE void turn_fours(Vec<T> (&v)[4]) {
+  if constexpr (lanes<T> >= 4) turn_fours<T>(v, std::make_integer_sequence<int, lanes<T>>{});
+}
+
+// Lanes lo..hi of v.
+template <class T>
+FASTNN_INLINE void store_lanes(T* p, Vec<T> v, int lo, int hi) {
+#if FASTNN_VEC_BYTES == 64
+  const uint32_t bits = ((1u << hi) - 1) & ~((1u << lo) - 1);
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, __mmask16(bits), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, __mmask8(bits), (__m512d)v);
+#else
+  for (int i = lo; i < hi; ++i) p[i] = v[i];
+#endif
+}
+
+template <class T>
+struct WinogradProblem {
+  Patches p;
+  const T* x;
+  T* y;
+  int64_t images, channels_in, channels_out, groups;
+
+  static constexpr int64_t kSkew = 5 * 64 / sizeof(T);
+
+  int64_t group_in() const { return channels_in / groups; }
+  int64_t group_out() const { return channels_out / groups; }
+  int64_t depth() const { return group_in() * p.axis[0].taps; }
+  int64_t tiles_high() const { return (p.axis[1].grid + kWinogradOut - 1) / kWinogradOut; }
+  int64_t tiles_wide() const { return (p.axis[2].grid + kWinogradOut - 1) / kWinogradOut; }
+  int64_t tiles() const { return images * p.axis[0].grid * tiles_high() * tiles_wide(); }
+  // Input position of the first tap of output 0.
+  int64_t low(int d) const {
+    const Axis& a = p.axis[d];
+    return a.offset_step < 0 ? a.offset + (a.taps - 1) * a.offset_step : a.offset;
+  }
+  // Values from one point's U to the next: not a power of two, which would put all points' in one set of the cache.
+  int64_t weight_slab() const { return group_out() * depth() + kSkew; }
+  int64_t weight_size() const { return groups * kWinogradPoints * weight_slab(); }
+
+  bool possible() const {
+    for (int d = 0; d < 3; ++d) {
+      const Axis& a = p.axis[d];
+      if (a.step != 1 || (d > 0 && (a.taps != 3 || (a.offset_step != 1 && a.offset_step != -1)))) return false;
+    }
+    return p.dense_output() && lanes<T> >= kWinogradOut;
+  }
+  // Time of a convolution of all taps over this one's, in units of two multiply-adds of a vector: beside the products, a
+  // vector of tiles costs 190 for each channel in and out, and the weights 9 for each pair of channels. Fitted to 400 sizes on
+  // Zen 5.
+  double gain() const {
+    if (!possible() || tiles() == 0) return 0;
+    const double c = double(depth()), k = double(group_out());
+    const double vectors = double(ceil_div(tiles(), lanes<T>)), outputs = double(images * p.grid());
+    return 10.1 * c * k * outputs / (2 * lanes<T>) / (vectors * (19 * c * k + 190 * (c + k)) + 9 * c * k);
+  }
+};
+
+// U of `rows` rows from k on: to[point * slab + c * rows + i]. weights.sliver(group, k, n, to) writes
+// to[r * n + i] = weight[k + i, r], r = (c, tap), into room of depth * 9 * rows and a vector.
+template <class T, class Weights>
+void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights, int64_t group, int64_t k, int rows,
+                      T* sliver, T* to, int64_t slab) {
+  const bool down = problem.p.axis[1].offset_step < 0, left = problem.p.axis[2].offset_step < 0;
+  weights.sliver(group, k, rows, sliver);
+  for (int64_t c = 0; c < problem.depth(); ++c)
+    for (int i0 = 0; i0 < rows; i0 += lanes<T>) {
+      const int n = rows - i0 < lanes<T> ? rows - i0 : lanes<T>;
+      Vec<T> half[6][3];
+#pragma GCC unroll 3
+      for (int s = 0; s < 3; ++s) {
+        Vec<T> g[3], u[6];
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; ++r) g[r] = load(sliver + (c * 9 + (down ? 2 - r : r) * 3 + (left ? 2 - s : s)) * rows + i0);
+        winograd_weight<T>(g, u);
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) half[i][s] = u[i];
+      }
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) {
+        Vec<T> u[6];
+        winograd_weight<T>(half[i], u);
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; ++j) store_n(to + (i * 6 + j) * slab + c * rows + i0, u[j], n);
+      }
+    }
+}
+
+// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on.
+struct TileRun {
+  int64_t tile, size, image, d, h, column, steps;
+};
+
+// A vector of a row of x: loaded from column `from` on, its lanes a_lo..a_hi go to a, b_lo..b_hi to b.
+struct TileStep {
+  int32_t from, a, b;
+  uint8_t a_lo, a_hi, b_lo, b_hi;
+};
+
+// A block of tiles of one group. Points lie `slab` apart; within a point, tiles go in columns as wide as a product's
+// tile: V (columns, C, kTileCols), M (columns, rows of K, kTileCols).
+template <class T>
+struct WinogradBlock {
+  const WinogradProblem<T>& problem;
+  int64_t width, m_rows;  // tiles and rows of M that there is room for; width in whole columns
+  int64_t depth, v_slab, m_slab, line;  // from one point, and one row of a, b and rows, to the next
+  T *v, *zeros;           // a row beyond the image
+  TileRun* runs;
+  TileStep* steps;
+  T *m, *a, *b;  // a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns)
+  T* rows;       // results, (4 rows, width tiles, 4 columns)
+  int64_t group, count = 0, run_count = 0;
+
+  static constexpr int64_t L = lanes<T>;
+  static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
+
+  WinogradBlock(const WinogradProblem<T>& problem, int64_t width, int64_t m_rows)
+      : problem(problem), width(width), m_rows(m_rows), depth(problem.depth()), v_slab(depth * width + kSkew),
+        m_slab(m_rows * width + kSkew), line(width * 4 + 3 * L) {}
+  int64_t zero_size() const { return problem.p.axis[2].in + L; }
+
+  // Values and bytes of the input's part and of the output's, which several threads have each for itself.
+  int64_t in_values() const { return kWinogradPoints * v_slab + (zero_size() + 15) / 16 * 16; }
+  int64_t plan_bytes() const { return width * int64_t(sizeof(TileRun)) + (width * 4 / L + 3 * width) * int64_t(sizeof(TileStep)); }
+  int64_t own_values() const { return kWinogradPoints * m_slab + 16 * line + 4 * L + 16; }
+  void use(T* in, void* plan) {
+    v = in, zeros = in + kWinogradPoints * v_slab;
+    zero_run(zeros, zero_size());
+    runs = static_cast<TileRun*>(plan), steps = reinterpret_cast<TileStep*>(runs + width);
+  }
+  void use_own(T* own) {
+    m = own, a = m + kWinogradPoints * m_slab;
+    b = a + 6 * line + L, rows = b + 6 * line + L;
+  }
+  // Vector g of row `row` of a point that has `all` rows.
+  static int64_t place(int64_t g, int64_t all, int64_t row) {
+    return (g / kTileVectors * all + row) * kTileCols<T> + g % kTileVectors * L;
+  }
+  int64_t vectors() const { return (count + L - 1) / L; }
+
+  void begin(int64_t which_group, int64_t first, int64_t last) {
+    group = which_group, count = last - first, run_count = 0;
+    const int64_t wide = problem.tiles_wide(), high = problem.tiles_high(), deep = problem.p.axis[0].grid;
+    for (int64_t t = first; t < last;) {
+      const int64_t line = divide(t, wide), column = t - line * wide, size = clamp(wide - column, 1, last - t);
+      const int64_t plane = divide(line, high), image = divide(plane, deep);
+      runs[run_count++] = {t - first, size, image, plane - image * deep, line - plane * high, column, 0};
+      t += size;
+    }
+    TileStep* step = steps;
+    for (int64_t r = 0; r < run_count; ++r) step += runs[r].steps = plan(runs[r], step);
+  }
+
+  // Steps through the columns of x that a run reads; returns their number.
+  int64_t plan(const TileRun& run, TileStep* to) const {
+    const int64_t in = problem.p.axis[2].in, start = run.column * kWinogradOut + problem.low(2);  // input column of column 0
+    const int64_t first = clamp(start, 0, in), last = clamp(start + 4 * run.size + 2, first, in);
+    int64_t n = 0;
+    for (int64_t w = first; w < last; w += L) {
+      const int64_t from = clamp(w, 0, in > L ? in - L : 0), at = from - start;  // column in the run of lane 0
+      const auto lane = [&](int64_t column) { return uint8_t(clamp(column - at, 0, L)); };
+      const int64_t begin = first - start, end = last - start;  // columns of the run that exist
+      const int64_t a_end = clamp(end, 0, 4 * run.size);
+      to[n++] = {int32_t(from), int32_t(4 * run.tile + at), int32_t(4 * run.tile + at - 4), lane(begin), lane(a_end),
+                 lane(clamp(begin, 4, end > 4 ? end : 4)), lane(end)};
+    }
+    return n;
+  }
+
+  // a, b = B^T x along the height, for one channel and depth tap of a run.
+  void lift(const TileRun& run, const TileStep* step, int64_t c) const {
+    const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
+    const int64_t channel = divide(c, D.taps), d = run.d + D.offset + (c - channel * D.taps) * D.offset_step;
+    const T* plane = problem.x + ((run.image * problem.channels_in + group * problem.group_in() + channel) * D.in + d) * H.in * W.in;
+    const T* row[6];
+    const int64_t ahead = 2 * D.in * H.in * W.in;
+    const int64_t top = run.h * kWinogradOut + problem.low(1);
+    for (int i = 0; i < 6; ++i) row[i] = d < 0 || d >= D.in || top + i < 0 || top + i >= H.in ? zeros : plane + (top + i) * W.in;
+    const T* const end = problem.x + problem.images * problem.channels_in * problem.p.in_plane();
+    const int64_t line = this->line, steps = run.steps;
+    for (int64_t s = 0; s < steps; ++s) {
+      const TileStep t = step[s];
+      Vec<T> e[6];
+      if (W.in >= L || row[5] == zeros || row[5] + t.from + L <= end) {
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) e[i] = load(row[i] + t.from);
+      } else {
+        for (int i = 0; i < 6; ++i) e[i] = load_n(row[i] + t.from, int(W.in - t.from));
+      }
+      const T* next = plane + ahead + t.from + top * W.in;
+#pragma GCC unroll 4
+      for (int i = 1; i < 5; ++i) __builtin_prefetch(next + i * W.in);
+      winograd_input<T>(e);
+      T *to_a = a + t.a, *to_b = b + t.b;
+      if (t.a_lo == 0 && t.a_hi == L) {
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) store(to_a + i * line, e[i]);
+      } else {
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) store_lanes(to_a + i * line, e[i], t.a_lo, t.a_hi);
+      }
+      if (t.b_lo == 0 && t.b_hi == L) {
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) store(to_b + i * line, e[i]);
+      } else {
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) store_lanes(to_b + i * line, e[i], t.b_lo, t.b_hi);
+      }
+    }
+  }
+
+  // V of one channel from a and b: B^T along the width.
+  void spread(int64_t c) const {
+    const int64_t slab = v_slab, next = line, count = vectors();
+    for (int64_t g = 0; g < count; ++g) {
+      const T *from_a = a + 4 * g * L, *from_b = b + 4 * g * L;
+      T* to = v + place(g, depth, c);
+#pragma GCC unroll 1
+      for (int i = 0; i < 6; ++i, from_a += next, from_b += next, to += 6 * slab) {
+        Vec<T> d[6], low[4], high[4];
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) low[r] = load(from_a + r * L), high[r] = load(from_b + r * L);
+        turn_fours<T>(low);
+        turn_fours<T>(high);
+        for (int r = 0; r < 4; ++r) d[r] = low[r];
+        d[4] = high[0], d[5] = high[1];
+        winograd_input<T>(d);
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; ++j) store(to + j * slab, d[j]);
+      }
+    }
+  }
+
+  // V of channels c0..c1.
+  void transform_input(int64_t c0, int64_t c1) const {
+    zero_run(a, 12 * line + 2 * L);
+    for (int64_t c = c0; c < c1; ++c) {
+      const TileStep* step = steps;
+      for (int64_t r = 0; r < run_count; ++r) {
+        lift(runs[r], step, c);
+        step += runs[r].steps;
+      }
+      spread(c);
+    }
+  }
+
+  // M = U V at each point, for blocks of rows first..last; u: U of the first.
+  void multiply(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t u_slab, const int32_t* offset) const {
+    for (int64_t point = 0; point < kWinogradPoints; ++point, u += u_slab) {
+      int64_t g = 0;
+      for (; g + kTileVectors <= vectors(); g += kTileVectors) columns<kTileVectors>(blocks, first, last, u, point, g, offset);
+      for (; g < vectors(); ++g) columns<1>(blocks, first, last, u, point, g, offset);
+    }
+  }
+  template <int V>
+  void columns(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t point, int64_t g, const int32_t* offset) const {
+    Columns<T, V> tile;
+    tile.offset = offset, tile.ldc = kTileCols<T>;
+    for (int i = 0; i < V; ++i) {
+      tile.b[i] = v + point * v_slab + place(g + i, depth, 0);
+      tile.c[i] = m + point * m_slab + place(g + i, m_rows, 0);
+      tile.size[i] = L;
+    }
+    for (int64_t block = first; block < last; ++block) {
+      const int64_t k = blocks.begin(block) - blocks.begin(first);
+      outer_tile_for<T, V>(blocks.size(block))(depth, u + k * depth, tile, k, false, nullptr);
+    }
+  }
+
+  // rows = bias + A^T M A of row `row` of M; not a number in the result if any of it isn't finite.
+  Vec<T> gather(int64_t row, T bias) const {
+    const int64_t slab = m_slab, next = line, count = vectors();
+    Vec<T> check = {};
+    for (int64_t g = 0; g < count; ++g) {
+      const T* from = m + place(g, m_rows, row);
+      T* to = rows + 4 * g * L;
+      Vec<T> half[4][6];
+#pragma GCC unroll 6
+      for (int j = 0; j < 6; ++j) {
+        Vec<T> in[6], out[4];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) in[i] = load(from + (i * 6 + j) * slab);
+        winograd_output<T>(in, out);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) half[i][j] = out[i];
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        Vec<T> out[4];
+        winograd_output<T>(half[i], out);
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+          out[j] += set1(bias);
+          check = fma(out[j], Vec<T>{}, check);
+        }
+        turn_fours<T>(out);
+#pragma GCC unroll 4
+        for (int r = 0; r < 4; ++r) store(to + i * next + r * L, out[r]);
+      }
+    }
+    return check;
+  }
+
+  // rows to channel k of y.
+  void write(int64_t k) const {
+    const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
+    for (int64_t r = 0; r < run_count; ++r) {
+      const TileRun& run = runs[r];
+      const int64_t high = clamp(H.grid - run.h * kWinogradOut, 0, kWinogradOut);
+      const int64_t wide = clamp(W.grid - run.column * kWinogradOut, 0, run.size * kWinogradOut);
+      T* to = problem.y + (((run.image * problem.channels_out + group * problem.group_out() + k) * D.grid + run.d) * H.grid +
+                           run.h * kWinogradOut) * W.grid + run.column * kWinogradOut;
+      for (int64_t i = 0; i < high; ++i, to += W.grid) {
+        const T* from = rows + i * line + 4 * run.tile;
+        for (int64_t w = 0; w < wide; w += 64 / sizeof(T)) __builtin_prefetch(to + D.grid * H.grid * W.grid + w, 1);
+        int64_t w = 0;
+        for (; w + L <= wide; w += L) store(to + w, load(from + w));
+        if (w == wide) continue;
+        if (w > 0)
+          store(to + wide - L, load(from + wide - L));
+        else
+          store_n(to, load(from), int(wide));
+      }
+    }
+  }
+
+  // y of channels k0..k1, which are all that M has. Whether all of it is finite.
+  bool transform_output(int64_t k0, int64_t k1, const T* bias) const {
+    Vec<T> check = {};
+    for (int64_t k = k0; k < k1; ++k) {
+      check += gather(k - k0, bias ? bias[group * problem.group_out() + k] : T(0));
+      write(k);
+    }
+    return reduce_add<T>(check) == 0;
+  }
+};
+
+// How a convolution is cut: blocks of `width` tiles, and by_rows, whether the weights are transformed some rows at a time for
+// all blocks' tiles instead of once for all.
+template <class T>
+struct WinogradPlan {
+  const WinogradProblem<T>& problem;
+  bool by_rows;
+  int64_t width, blocks;
+  static constexpr int64_t kRowBlocks = 2;  // of a group of rows
+
+  explicit WinogradPlan(const WinogradProblem<T>& problem) : problem(problem), by_rows(problem.weight_size() > kWinogradWeights * problem.groups) {
+    constexpr int64_t step = kTileCols<T>;
+    const int64_t channels = by_rows ? problem.depth() : problem.depth() + problem.group_out();
+    const int64_t room = (by_rows ? kWinogradShared : kWinogradValues) / (kWinogradPoints * channels) / step * step;
+    const int64_t needed = ceil_div(problem.tiles(), step) * step;
+    width = clamp(room, step, by_rows ? needed : kWinogradTiles);
+    if (width > needed) width = needed;
+    blocks = ceil_div(problem.tiles(), width);
+  }
+  int64_t workspace() const {
+    const WinogradBlock<T> block(problem, width, 0);
+    return by_rows ? block.in_values() + (block.plan_bytes() + 63) / int64_t(sizeof(T)) : problem.weight_size();
+  }
+  double cost() const {
+    return double(problem.tiles()) * double(problem.channels_out) * double(problem.depth()) * kWinogradPoints * kMultiplyAddCost<T>;
+  }
+};
+
+template <class T>
+double winograd_gain(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups) {
+  const WinogradProblem<T> problem{p, nullptr, nullptr, images, channels_in, channels_out, groups};
+  return problem.gain();
+}
+
+// The products of one kind: blocks of tiles are a thread's own, U is common to all.
+template <class T, class Weights>
+bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* packed, const T* bias) {
+  const WinogradProblem<T>& problem = plan.problem;
+  const RowBlocks rows(problem.group_out());
+  const int64_t depth = problem.depth(), slab = problem.weight_slab(), tiles = problem.tiles();
+  const size_t sliver = size_t(depth * 9 * kTileRows + lanes<T>) * sizeof(T);
+  parallel_scratch(problem.groups * rows.count, double(slab * problem.groups) * 4, sliver, [&](int64_t first, int64_t last, void* memory) {
+    for (int64_t item = first; item < last; ++item) {
+      const int64_t group = item / rows.count, k = rows.begin(item % rows.count);
+      winograd_weights(problem, weights, group, k, rows.size(item % rows.count), static_cast<T*>(memory),
+                       packed + group * kWinogradPoints * slab + k * depth, slab);
+    }
+  });
+  const WinogradBlock<T> shape(problem, plan.width, problem.group_out());
+  const size_t values = size_t(shape.in_values() + shape.own_values()) * sizeof(T);
+  int finite = 1;
+  parallel_scratch(problem.groups * plan.blocks, plan.cost(), values + size_t(shape.plan_bytes()) + size_t(depth) * 4, [&](int64_t first, int64_t last, void* memory) {
+    WinogradBlock<T> block = shape;
+    char* after = static_cast<char*>(memory) + values;
+    block.use(static_cast<T*>(memory), after);
+    block.use_own(static_cast<T*>(memory) + shape.in_values());
+    int32_t* offset = reinterpret_cast<int32_t*>(after + shape.plan_bytes());
+    for (int64_t c = 0; c < depth; ++c) offset[c] = int32_t(c * kTileCols<T>);
+    for (int64_t item = first; item < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++item) {
+      const int64_t group = divide(item, plan.blocks), at = item - group * plan.blocks;
+      block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
+      block.transform_input(0, depth);
+      block.multiply(rows, 0, rows.count, packed + group * kWinogradPoints * slab, slab, offset);
+      if (!block.transform_output(0, problem.group_out(), bias)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+    }
+  });
+  return finite;
+}
+
+// Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows, which
+// stay in its cache, multiplies all tiles by them and transforms the result.
+template <class T, class Weights>
+bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* work, const T* bias) {
+  const WinogradProblem<T>& problem = plan.problem;
+  const RowBlocks rows(problem.group_out());
+  const int64_t depth = problem.depth(), tiles = problem.tiles(), room = kTileRows * plan.kRowBlocks;
+  const int64_t slab = room * depth + problem.kSkew, pieces = ceil_div(rows.count, plan.kRowBlocks);
+  WinogradBlock<T> block(problem, plan.width, room);
+  block.use(work, work + block.in_values());
+  const size_t own = size_t(block.own_values()) * sizeof(T), u_bytes = size_t(kWinogradPoints * slab) * sizeof(T);
+  const size_t sliver = size_t(depth * 9 * kTileRows + lanes<T>) * sizeof(T);
+  int finite = 1;
+  for (int64_t item = 0; item < problem.groups * plan.blocks && finite; ++item) {
+    const int64_t group = item / plan.blocks, at = item % plan.blocks;
+    block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
+    parallel_scratch(depth, double(depth * block.count) * 10, own, [&](int64_t first, int64_t last, void* memory) {
+      WinogradBlock<T> part = block;
+      part.use_own(static_cast<T*>(memory));
+      part.transform_input(first, last);
+    });
+    parallel_scratch(pieces, plan.cost(), own + u_bytes + sliver + size_t(depth) * 4, [&](int64_t first, int64_t last, void* memory) {
+      WinogradBlock<T> part = block;
+      part.use_own(static_cast<T*>(memory));
+      T* u = reinterpret_cast<T*>(static_cast<char*>(memory) + own);
+      T* turned = reinterpret_cast<T*>(static_cast<char*>(memory) + own + u_bytes);
+      int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + own + u_bytes + sliver);
+      for (int64_t c = 0; c < depth; ++c) offset[c] = int32_t(c * kTileCols<T>);
+      for (int64_t piece = first; piece < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++piece) {
+        const int64_t b0 = rows.count * piece / pieces, b1 = rows.count * (piece + 1) / pieces, k0 = rows.begin(b0);
+        for (int64_t b = b0; b < b1; ++b)
+          winograd_weights(problem, weights, group, rows.begin(b), rows.size(b), turned, u + (rows.begin(b) - k0) * depth, slab);
+        part.multiply(rows, b0, b1, u, slab, offset);
+        if (!part.transform_output(k0, rows.begin(b1), bias)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+      }
+    });
+  }
+  return finite;
+}
+
+// y = bias + convolution of x. False, with y in part written, if any of it isn't finite.
+template <class T, class Weights>
+bool winograd_gemm(const WinogradPlan<T>& plan, const Weights& weights, T* work, const T* bias) {
+  return plan.by_rows ? winograd_by_rows(plan, weights, work, bias) : winograd_by_blocks(plan, weights, work, bias);
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA

@@ -1,0 +1,43 @@
+"""Winograd's convolution sums transformed values: how much of the accuracy that costs, and what isn't finite."""
+
+import numpy as np
+import pytest
+
+import harness
+from fastnn import checks
+from fastnn import functional as F
+
+pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+
+
+def in_order(x, weight):
+    """The convolution, padding 1, with each sum taken in order of channels and taps, rounded in x's type at each step."""
+    y = np.zeros((x.shape[0], weight.shape[0], *x.shape[2:]), x.dtype)
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    for c in range(x.shape[1]):
+        for r in range(3):
+            for s in range(3):
+                part = padded[:, None, c, r : r + x.shape[2], s : s + x.shape[3]]
+                y += part * weight[None, :, c, r, s, None, None]
+    return y
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+@pytest.mark.parametrize(("c", "k", "size"), [(16, 32, 28), (64, 64, 20), (192, 170, 12)])
+@pytest.mark.parametrize("positive", [False, True])
+def test_accuracy_is_that_of_sums_in_order_within_a_small_factor(isa, c, k, size, positive, native):
+    native.set_isa(isa)
+    rng = np.random.default_rng(c)
+    x = rng.standard_normal((2, c, size, size), dtype=np.float32)
+    weight = rng.standard_normal((k, c, 3, 3), dtype=np.float32)
+    if positive:  # as after ReLU: sums don't cancel, but their transforms do
+        x = np.maximum(x, 0)
+    g = checks.conv("conv2d", 2, x, weight, None, 1, 1, 1, 1)[0]
+    assert native.conv_paths(g, False)[0] == "winograd"
+    y = F.conv2d(x, weight, padding=1)
+    truth = in_order(x.astype(np.float64), weight.astype(np.float64))
+    ordered = in_order(x, weight)
+    norm = np.linalg.norm
+    assert norm(y - truth) <= 3 * norm(ordered - truth)
+    assert abs(y - truth).max() <= 4 * abs(ordered - truth).max()
+    assert norm(y - truth) <= 2e-6 * norm(truth)
