@@ -6,6 +6,7 @@
 #include "../simd/reduce.h"
 #include "conv_depthwise_weight.h"
 #include "conv_weight_channels.h"
+#include "conv_winograd_weight.h"
 #define FASTNN_FAMILY "conv_weight.inc"
 #include "kernels.h"
 
@@ -199,35 +200,41 @@ void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t ro
 
 inline bool empty(const Conv& g) { return g.n == 0 || weight_size(g) == 0 || g.out[0] * g.out[1] * g.out[2] == 0; }
 
+// Values of workspace where every tap is multiplied.
+template <class T>
+int64_t all_taps_workspace(const Conv& g) {
+  if (empty(g)) return 0;
+  if (is_depthwise(g)) return depthwise_chunks(g) > 1 ? depthwise_chunks(g) * weight_size(g) : 0;
+  const PaddedLayout layout(output_patches(g));
+  const ChannelWeight<T> by_channels(g, layout, nullptr, nullptr, nullptr);
+  if (by_channels.preferred()) {
+    return by_channels.size();
+  }
+  const DirectWeight<T> direct(g, layout, nullptr, nullptr, nullptr);
+  const Reduction r(g);
+  int64_t size = 0;
+  const int64_t chunks = direct.preferred() ? direct.chunks : r.chunks;
+  if (!direct.preferred() && r.copied) size += g.n * g.k * r.plane;
+  if (chunks > 1) size += chunks * weight_size(g);
+  return size;
+}
+
 }  // namespace
 
 // Values of workspace that conv_backward_weight needs.
 template <class T>
 void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
-  *size = 0;
-  if (empty(g)) return;
-  if (is_depthwise(g)) {
-    if (depthwise_chunks(g) > 1) *size = depthwise_chunks(g) * weight_size(g);
-    return;
-  }
-  const PaddedLayout layout(output_patches(g));
-  const ChannelWeight<T> by_channels(g, layout, nullptr, nullptr, nullptr);
-  if (by_channels.preferred()) {
-    *size = by_channels.size();
-    return;
-  }
-  const DirectWeight<T> direct(g, layout, nullptr, nullptr, nullptr);
-  const Reduction r(g);
-  const int64_t chunks = direct.preferred() ? direct.chunks : r.chunks;
-  if (!direct.preferred() && r.copied) *size += g.n * g.k * r.plane;
-  if (chunks > 1) *size += chunks * weight_size(g);
+  *size = all_taps_workspace<T>(g);
+  const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
+  if (!empty(g) && winograd.preferred() && winograd.size() > *size) *size = winograd.size();
 }
-
-// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3.
+// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3, Winograd 4.
 template <class T>
 void conv_weight_path(const Conv& g, int64_t* path) {
   *path = 3;
   if (is_depthwise(g)) return;
+  *path = 4;
+  if (WinogradWeight<T>(g, nullptr, nullptr, nullptr).preferred()) return;
   const PaddedLayout layout(output_patches(g));
   const bool channels = ChannelWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
   *path = channels ? 2 : DirectWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
@@ -244,6 +251,8 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T*
     if (chunks > 1) add_chunks(weight_size(g), chunks, work, dweight);
     return;
   }
+  const WinogradWeight<T> winograd(g, dy, x, work);
+  if (winograd.preferred() && winograd_weight_gradient(winograd, dweight)) return;
   const PaddedLayout layout(output_patches(g));
   const ChannelWeight<T> by_channels(g, layout, dy, x, work);
   if (by_channels.preferred()) {

@@ -22,6 +22,7 @@ struct Columns {
   T* c[V];
   int64_t ldc;
   int size[V];
+  int64_t lda = 0;           // from one depth of A to the next; 0: A is packed
   const T* start = nullptr;  // what sums start from, V vectors for every row; null: see outer_tile
 };
 
@@ -49,7 +50,8 @@ void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t
   const int32_t* offset = columns.offset;
   const T* const b0 = columns.b[0];
   const T* const b1 = columns.b[V - 1];
-  for (int64_t k = 0; k < depth; ++k, a += ROWS) {
+  const int64_t lda = columns.lda ? columns.lda : ROWS;
+  for (int64_t k = 0; k < depth; ++k, a += lda) {
     Vec<T> b_k[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) b_k[v] = load((v ? b1 : b0) + offset[k]);

@@ -144,7 +144,7 @@ def conv_paths(g, cbool is_double):
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
     forward_paths = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "depthwise")
-    return forward_paths[forward], ("packed", "direct", "channels", "depthwise")[weight]
+    return forward_paths[forward], ("packed", "direct", "channels", "depthwise", "winograd")[weight]
 
 def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)

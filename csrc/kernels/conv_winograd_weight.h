@@ -1,0 +1,237 @@
+// Backward-weight with 3 x 3 taps of stride 1 by Winograd's F(3 x 3, 4 x 4): a tile of 4 x 4 of dy and the 6 x 6 of x under it
+// take 36 products for each pair of channels instead of 144 (conv_winograd.h).
+//   dweight[k, c] = A^T [ sum over tiles t of (H dy[k, t] H^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x 3
+// The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points, in which
+// lanes are input channels; chunks of tiles, cut by the shape alone, are summed apart and added in order.
+//   D (36, tiles, K) = H dy H^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (chunks, 36, K, C) = D^T V
+#pragma once
+#include "conv_winograd.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+// u = H q
+template <class T>
+FASTNN_INLINE void winograd_gradient(const Vec<T> (&q)[4], Vec<T> (&u)[6]) {
+  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
+  constexpr double na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 * b2 * (b2 - a2));
+  const Vec<T> even_a = set1(T(na)) * fma(set1(T(a2)), q[2], q[0]), odd_a = set1(T(na * a)) * fma(set1(T(a2)), q[3], q[1]);
+  const Vec<T> even_b = set1(T(nb)) * fma(set1(T(b2)), q[2], q[0]), odd_b = set1(T(nb * b)) * fma(set1(T(b2)), q[3], q[1]);
+  u[0] = set1(T(1 / (a2 * b2))) * q[0];
+  u[1] = even_a + odd_a, u[2] = even_a - odd_a;
+  u[3] = even_b + odd_b, u[4] = even_b - odd_b;
+  u[5] = q[3];
+}
+
+// w = A^T s
+template <class T>
+FASTNN_INLINE void winograd_taps(const Vec<T> (&s)[6], Vec<T> (&w)[3]) {
+  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
+  const Vec<T> even_a = s[1] + s[2], odd_a = s[1] - s[2], even_b = s[3] + s[4], odd_b = s[3] - s[4];
+  w[0] = s[0] + (even_a + even_b);
+  w[1] = fma(set1(T(a)), odd_a, set1(T(b)) * odd_b);
+  w[2] = fma(set1(T(a2)), even_a, fma(set1(T(b2)), even_b, s[5]));
+}
+
+template <class T>
+struct WinogradWeight {
+  const Conv& g;
+  const T *dy, *x;
+  T* parts;  // (chunks, 36, K, columns)
+  int64_t group_in, group_out, wide, lines, columns, rows, per_block, chunks;
+
+  static constexpr int64_t L = lanes<T>;
+  static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
+  static constexpr int64_t kTiles = 128;         // of a block, about
+  static constexpr int64_t kChunkTiles = 256;    // beside which adding the partial results is little
+  static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20;
+
+  WinogradWeight(const Conv& g, const T* dy, const T* x, T* parts)
+      : g(g), dy(dy), x(x), parts(parts), group_in(g.c / g.groups), group_out(g.k / g.groups), wide((g.out[2] + 3) / 4),
+        lines(g.n * g.out[0] * ((g.out[1] + 3) / 4)), columns(g.kernel[0] * in_lanes()), rows((group_out + L - 1) / L * L),
+        per_block(clamp(wide ? kTiles / wide : 1, 1, lines ? lines : 1)) {
+    const int64_t fit = kPartValues / part_size();
+    chunks = clamp(lines * wide / kChunkTiles, 1, fit < kMaxChunks ? (fit > 1 ? fit : 1) : kMaxChunks);
+  }
+  int64_t in_lanes() const { return (group_in + L - 1) / L * L; }
+  int64_t slab() const { return group_out * columns + kSkew; }
+  int64_t part_size() const { return g.groups * kWinogradPoints * slab(); }
+  int64_t size() const { return chunks * part_size(); }
+
+  // Values of a thread's scratch.
+  int64_t tiles() const { return per_block * wide; }
+  int64_t v_slab() const { return (columns + L) * tiles() + kSkew; }
+  int64_t d_slab() const { return rows * tiles() + kSkew; }
+  int64_t copy_size() const { return 6 * (g.size[2] > g.out[2] ? g.size[2] : g.out[2]) * L; }
+  int64_t edge_size() const { return 6 * (4 * wide + 2) * L; }
+  size_t scratch() const {
+    return size_t(kWinogradPoints * (v_slab() + d_slab()) + copy_size() + edge_size()) * sizeof(T) + size_t(tiles()) * sizeof(int32_t);
+  }
+
+  bool possible() const {
+    for (int d = 1; d < 3; ++d)
+      if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
+    return g.stride[0] == 1 && lines * wide > 0;
+  }
+  // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6 times on
+  // Zen 5.
+  bool preferred() const {
+    const int64_t outputs = g.n * g.out[0] * g.out[1] * g.out[2];
+    return possible() && group_in >= L && group_out >= 8 && outputs >= 128 && outputs >= 8 * lines * wide && part_size() <= kPartValues / 4;
+  }
+
+  // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to edge.
+  template <int IN, class F>
+  FASTNN_INLINE void lift(const T* copy, int64_t width, int64_t low, int64_t count, T* edge, const F& f) const {
+    for (int64_t q = 0; q < count; ++q) {
+      const int64_t w = q + low;
+      Vec<T> in[IN], out[6] = {};
+      if (w >= 0 && w < width) {
+#pragma GCC unroll 6
+        for (int i = 0; i < IN; ++i) in[i] = load(copy + (i * width + w) * L);
+        f(in, out);
+      }
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) store(edge + (i * count + q) * L, out[i]);
+    }
+  }
+  // Along the width: tile t of the line to to[point * slab + t * step].
+  template <int IN, class F>
+  FASTNN_INLINE void spread(const T* edge, int64_t count, T* to, int64_t slab, int64_t step, const F& f) const {
+    for (int64_t t = 0; t < wide; ++t, to += step)
+#pragma GCC unroll 1
+      for (int i = 0; i < 6; ++i) {
+        Vec<T> in[IN], out[6];
+#pragma GCC unroll 6
+        for (int j = 0; j < IN; ++j) in[j] = load(edge + (i * count + 4 * t + j) * L);
+        f(in, out);
+#pragma GCC unroll 6
+        for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * slab, out[j]);
+      }
+  }
+  // Rows top..top + high of n channels of `from`, a plane apart, to copy, channels innermost; zeros beyond the plane.
+  void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n, T* copy) const {
+    const int64_t r0 = clamp(-top, 0, high), r1 = clamp(height - top, r0, high);
+    if (n < L) zero_run(copy, high * width * L);
+    zero_run(copy, r0 * width * L);
+    if (r1 > r0) turn(from + (top + r0) * width, plane, n, (r1 - r0) * width, copy + r0 * width * L, L);
+    zero_run(copy + r1 * width * L, (high - r1) * width * L);
+    // The next line's rows: so many short pieces of different planes are not foreseen by the hardware.
+    const T* next = from + (top + high) * width;
+    for (int64_t i = 0; i < n; ++i, next += plane)
+      for (int64_t w = 0; w < 4 * width; w += 64 / int64_t(sizeof(T))) __builtin_prefetch(next + w, 0, 2);
+  }
+
+  // V and D of a line of tiles, which are the block's from `tile` on.
+  void transform(int64_t group, int64_t line, int64_t tile, T* v, T* d, T* copy, T* edge) const {
+    const int64_t high = (g.out[1] + 3) / 4, plane = divide(line, high), h = line - plane * high;
+    const int64_t image = divide(plane, g.out[0]), depth = plane - image * g.out[0];
+    const auto of_dy = [](const Vec<T>(&in)[4], Vec<T>(&out)[6]) FASTNN_FLAT { winograd_gradient<T>(in, out); };
+    const auto of_x = [](const Vec<T>(&in)[6], Vec<T>(&out)[6]) FASTNN_FLAT {
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) out[i] = in[i];
+      winograd_input<T>(out);
+    };
+    const int64_t out_plane = g.out[1] * g.out[2], out_channel = g.out[0] * out_plane;
+    for (int64_t k = 0; k < group_out; k += L) {
+      const T* from = dy + (image * g.k + group * group_out + k) * out_channel + depth * out_plane;
+      turn_rows(from, g.out[1], g.out[2], out_channel, 4 * h, 4, clamp(group_out - k, 1, L), copy);
+      lift<4>(copy, g.out[2], 0, 4 * wide, edge, of_dy);
+      spread<4>(edge, 4 * wide, d + tile * rows + k, d_slab(), rows, of_dy);
+    }
+    const int64_t in_plane = g.size[1] * g.size[2], in_channel = g.size[0] * in_plane;
+    for (int64_t tap = 0; tap < g.kernel[0]; ++tap)
+      for (int64_t c = 0; c < group_in; c += L) {
+        const int64_t at = depth - g.pad[0] + tap * g.dilation[0], column = tap * in_lanes() + c;
+        T* to = v + (column / kTileCols<T> * tiles() + tile) * kTileCols<T> + column % kTileCols<T>;
+        const T* from = x + (image * g.c + group * group_in + c) * in_channel + at * in_plane;
+        const bool inside = at >= 0 && at < g.size[0];
+        turn_rows(from, inside ? g.size[1] : 0, g.size[2], in_channel, 4 * h - g.pad[1], 6, clamp(group_in - c, 1, L), copy);
+        lift<6>(copy, g.size[2], -g.pad[2], 4 * wide + 2, edge, of_x);
+        spread<6>(edge, 4 * wide + 2, to, v_slab(), kTileCols<T>, of_x);
+      }
+  }
+
+  template <int V>
+  void tiles_of(int64_t q, int64_t count, const T* v, const T* d, const int32_t* offset, T* s, bool accumulate) const {
+    const RowBlocks blocks(group_out);
+    Columns<T, V> tile;
+    tile.offset = offset, tile.ldc = columns, tile.lda = rows;
+    for (int i = 0; i < V; ++i) {
+      const int64_t column = (q + i) * L;
+      tile.b[i] = v + column / kTileCols<T> * tiles() * kTileCols<T> + column % kTileCols<T>;
+      tile.c[i] = s + column;
+      tile.size[i] = L;
+    }
+    for (int64_t block = 0; block < blocks.count; ++block)
+      outer_tile_for<T, V>(blocks.size(block))(count, d + blocks.begin(block), tile, blocks.begin(block), accumulate, nullptr);
+  }
+
+  // parts[chunk][group] = sum over the chunk's tiles
+  void item(int64_t chunk, int64_t group, void* memory) const {
+    T* v = static_cast<T*>(memory);
+    T *d = v + kWinogradPoints * v_slab(), *copy = d + kWinogradPoints * d_slab(), *edge = copy + copy_size();
+    int32_t* offset = reinterpret_cast<int32_t*>(edge + edge_size());
+    for (int64_t t = 0; t < tiles(); ++t) offset[t] = int32_t(t * kTileCols<T>);
+    const int64_t first = lines * chunk / chunks, last = lines * (chunk + 1) / chunks, vectors = columns / L;
+    for (int64_t line = first; line < last; line += per_block) {
+      const int64_t count = clamp(last - line, 1, per_block);
+      for (int64_t i = 0; i < count; ++i) transform(group, line + i, i * wide, v, d, copy, edge);
+      for (int64_t point = 0; point < kWinogradPoints; ++point) {
+        const T *v_point = v + point * v_slab(), *d_point = d + point * d_slab();
+        T* s = parts + ((chunk * g.groups + group) * kWinogradPoints + point) * slab();
+        int64_t q = 0;
+        for (; q + kTileVectors <= vectors; q += kTileVectors) tiles_of<kTileVectors>(q, count * wide, v_point, d_point, offset, s, line > first);
+        for (; q < vectors; ++q) tiles_of<1>(q, count * wide, v_point, d_point, offset, s, line > first);
+      }
+    }
+  }
+
+  // dweight[k] = A^T (sum over chunks, in order) A for one row of one group. Whether all of it is finite.
+  bool finish(int64_t group, int64_t k, T* dweight) const {
+    Vec<T> check = {};
+    T* to = dweight + (group * group_out + k) * group_in * g.kernel[0] * 9;
+    for (int64_t q = 0; q < columns; q += L) {
+      Vec<T> half[3][6];
+      for (int j = 0; j < 6; ++j) {
+        Vec<T> s[6], w[3];
+        for (int i = 0; i < 6; ++i) {
+          const T* from = parts + (group * kWinogradPoints + i * 6 + j) * slab() + k * columns + q;
+          s[i] = load(from);
+          for (int64_t chunk = 1; chunk < chunks; ++chunk) s[i] += load(from + chunk * part_size());
+        }
+        winograd_taps<T>(s, w);
+        for (int i = 0; i < 3; ++i) half[i][j] = w[i];
+      }
+      const int64_t tap = q / in_lanes(), c = q - tap * in_lanes(), n = clamp(group_in - c, 1, L);
+      for (int i = 0; i < 3; ++i) {
+        Vec<T> w[3];
+        winograd_taps<T>(half[i], w);
+        for (int j = 0; j < 3; ++j) {
+          check = fma(w[j], Vec<T>{}, check);
+          for (int64_t l = 0; l < n; ++l) to[((c + l) * g.kernel[0] + tap) * 9 + i * 3 + j] = w[j][l];
+        }
+      }
+    }
+    return reduce_add<T>(check) == 0;
+  }
+};
+
+// False, with dweight in part written, if any of it isn't finite.
+template <class T>
+bool winograd_weight_gradient(const WinogradWeight<T>& problem, T* dweight) {
+  const Conv& g = problem.g;
+  const double cost = double(problem.lines * problem.wide * g.k) * double(problem.columns * kWinogradPoints) * kMultiplyAddCost<T>;
+  parallel_scratch(problem.chunks * g.groups, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
+    for (int64_t item = first; item < last; ++item) problem.item(item / g.groups, item % g.groups, memory);
+  });
+  int finite = 1;
+  parallel_for(g.k, double(problem.size()) * 0.1, [&](int64_t first, int64_t last) {
+    for (int64_t k = first; k < last; ++k)
+      if (!problem.finish(k / problem.group_out, k % problem.group_out, dweight)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+  });
+  return finite;
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
