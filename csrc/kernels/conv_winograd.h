@@ -78,17 +78,23 @@ FASTNN_INLINE void turn_fours(Vec<T> (&v)[4]) {
   if constexpr (lanes<T> >= 4) turn_fours<T>(v, std::make_integer_sequence<int, lanes<T>>{});
 }
 
-// Lanes lo..hi of v.
+// The lanes of v whose bit is set.
 template <class T>
-FASTNN_INLINE void store_lanes(T* p, Vec<T> v, int lo, int hi) {
+FASTNN_INLINE void store_lanes(T* p, Vec<T> v, uint32_t bits) {
 #if FASTNN_VEC_BYTES == 64
-  const uint32_t bits = ((1u << hi) - 1) & ~((1u << lo) - 1);
   if constexpr (sizeof(T) == 4)
     _mm512_mask_storeu_ps(p, __mmask16(bits), (__m512)v);
   else
     _mm512_mask_storeu_pd(p, __mmask8(bits), (__m512d)v);
+#elif FASTNN_VEC_BYTES == 32
+  const Mask<T> set = (splat<T>(bits) >> iota<T>() & 1) == 1;
+  if constexpr (sizeof(T) == 4)
+    _mm256_maskstore_ps(p, (__m256i)set, (__m256)v);
+  else
+    _mm256_maskstore_pd(p, (__m256i)set, (__m256d)v);
 #else
-  for (int i = lo; i < hi; ++i) p[i] = v[i];
+  for (int i = 0; i < lanes<T>; ++i)
+    if (bits >> i & 1) p[i] = v[i];
 #endif
 }
 
@@ -164,15 +170,16 @@ void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights,
     }
 }
 
-// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on.
+// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The six rows
+// of x under them begin `row` behind the beginning of the plane; a negative number stands for zeros.
 struct TileRun {
-  int64_t tile, size, image, d, h, column, steps;
+  int64_t tile, size, image, d, h, column, steps, row[6];
 };
 
-// A vector of a row of x: loaded from column `from` on, its lanes a_lo..a_hi go to a, b_lo..b_hi to b.
+// A vector of a row of x: loaded from column `from` on, the lanes a_bits go to a, b_bits to b.
 struct TileStep {
   int32_t from, a, b;
-  uint8_t a_lo, a_hi, b_lo, b_hi;
+  uint32_t a_bits, b_bits;
 };
 
 // A block of tiles of one group. Points lie `slab` apart; within a point, tiles go in columns as wide as a product's
@@ -222,68 +229,65 @@ struct WinogradBlock {
     for (int64_t t = first; t < last;) {
       const int64_t line = divide(t, wide), column = t - line * wide, size = clamp(wide - column, 1, last - t);
       const int64_t plane = divide(line, high), image = divide(plane, deep);
-      runs[run_count++] = {t - first, size, image, plane - image * deep, line - plane * high, column, 0};
+      runs[run_count++] = {t - first, size, image, plane - image * deep, line - plane * high, column, 0, {}};
       t += size;
     }
     TileStep* step = steps;
-    for (int64_t r = 0; r < run_count; ++r) step += runs[r].steps = plan(runs[r], step);
+    for (int64_t r = 0; r < run_count; ++r) step += plan(runs[r], step);
   }
 
-  // Steps through the columns of x that a run reads; returns their number.
-  int64_t plan(const TileRun& run, TileStep* to) const {
-    const int64_t in = problem.p.axis[2].in, start = run.column * kWinogradOut + problem.low(2);  // input column of column 0
+  // The rows of a run and the steps through the columns that it reads; returns their number.
+  int64_t plan(TileRun& run, TileStep* to) const {
+    const int64_t high = problem.p.axis[1].in, in = problem.p.axis[2].in;
+    for (int i = 0; i < 6; ++i) {
+      const int64_t h = run.h * kWinogradOut + problem.low(1) + i;
+      run.row[i] = h < 0 || h >= high ? -1 : h * in;
+    }
+    const int64_t start = run.column * kWinogradOut + problem.low(2);  // input column of column 0
     const int64_t first = clamp(start, 0, in), last = clamp(start + 4 * run.size + 2, first, in);
-    int64_t n = 0;
+    const int64_t begin = first - start, end = last - start;  // columns of the run that exist
     for (int64_t w = first; w < last; w += L) {
       const int64_t from = clamp(w, 0, in > L ? in - L : 0), at = from - start;  // column in the run of lane 0
-      const auto lane = [&](int64_t column) { return uint8_t(clamp(column - at, 0, L)); };
-      const int64_t begin = first - start, end = last - start;  // columns of the run that exist
-      const int64_t a_end = clamp(end, 0, 4 * run.size);
-      to[n++] = {int32_t(from), int32_t(4 * run.tile + at), int32_t(4 * run.tile + at - 4), lane(begin), lane(a_end),
-                 lane(clamp(begin, 4, end > 4 ? end : 4)), lane(end)};
+      const auto bits = [&](int64_t lo, int64_t hi) {
+        const uint32_t below_hi = (1u << clamp(hi - at, 0, L)) - 1, below_lo = (1u << clamp(lo - at, 0, L)) - 1;
+        return below_hi & ~below_lo;
+      };
+      to[run.steps++] = {int32_t(from), int32_t(4 * run.tile + at), int32_t(4 * run.tile + at - 4),
+                         bits(begin, clamp(end, 0, 4 * run.size)), bits(begin > 4 ? begin : 4, end)};
     }
-    return n;
+    return run.steps;
   }
 
   // a, b = B^T x along the height, for one channel and depth tap of a run.
-  void lift(const TileRun& run, const TileStep* step, int64_t c) const {
+  void lift(const TileRun& run, const TileStep* step, int64_t channel, int64_t shift) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
-    const int64_t channel = divide(c, D.taps), d = run.d + D.offset + (c - channel * D.taps) * D.offset_step;
-    const T* plane = problem.x + ((run.image * problem.channels_in + group * problem.group_in() + channel) * D.in + d) * H.in * W.in;
-    const T* row[6];
-    const int64_t ahead = 2 * D.in * H.in * W.in;
-    const int64_t top = run.h * kWinogradOut + problem.low(1);
-    for (int i = 0; i < 6; ++i) row[i] = d < 0 || d >= D.in || top + i < 0 || top + i >= H.in ? zeros : plane + (top + i) * W.in;
-    const T* const end = problem.x + problem.images * problem.channels_in * problem.p.in_plane();
-    const int64_t line = this->line, steps = run.steps;
-    for (int64_t s = 0; s < steps; ++s) {
+    const int64_t d = run.d + shift, size = H.in * W.in, ahead = 2 * D.in * size, next = line, count = run.steps, width = W.in;
+    const T* const plane = problem.x + ((run.image * problem.channels_in + group * problem.group_in() + channel) * D.in + d) * size;
+    const T *row[6], *const end = problem.x + problem.images * problem.channels_in * D.in * size;
+    bool whole = true;  // whether whole vectors can be read; lanes beyond a row are dropped
+    for (int i = 0; i < 6; ++i) {
+      row[i] = run.row[i] < 0 || d < 0 || d >= D.in ? zeros : plane + run.row[i];
+      whole &= width >= L || row[i] == zeros || row[i] + L <= end;
+    }
+    for (int64_t s = 0; s < count; ++s) {
       const TileStep t = step[s];
       Vec<T> e[6];
-      if (W.in >= L || row[5] == zeros || row[5] + t.from + L <= end) {
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) e[i] = load(row[i] + t.from);
-      } else {
-        for (int i = 0; i < 6; ++i) e[i] = load_n(row[i] + t.from, int(W.in - t.from));
-      }
-      const T* next = plane + ahead + t.from + top * W.in;
+      for (int i = 0; i < 6; ++i) e[i] = whole ? load(row[i] + t.from) : load_n(row[i] + t.from, int(width - t.from));
 #pragma GCC unroll 4
-      for (int i = 1; i < 5; ++i) __builtin_prefetch(next + i * W.in);
+      for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + ahead + t.from);
       winograd_input<T>(e);
-      T *to_a = a + t.a, *to_b = b + t.b;
-      if (t.a_lo == 0 && t.a_hi == L) {
+      scatter(a + t.a, next, e, t.a_bits);
+      scatter(b + t.b, next, e, t.b_bits);
+    }
+  }
+  static FASTNN_INLINE void scatter(T* to, int64_t next, const Vec<T> (&e)[6], uint32_t bits) {
+    if (bits == (1u << L) - 1) {
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) store(to_a + i * line, e[i]);
-      } else {
+      for (int i = 0; i < 6; ++i) store(to + i * next, e[i]);
+    } else {
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) store_lanes(to_a + i * line, e[i], t.a_lo, t.a_hi);
-      }
-      if (t.b_lo == 0 && t.b_hi == L) {
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) store(to_b + i * line, e[i]);
-      } else {
-#pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) store_lanes(to_b + i * line, e[i], t.b_lo, t.b_hi);
-      }
+      for (int i = 0; i < 6; ++i) store_lanes(to + i * next, e[i], bits);
     }
   }
 
@@ -312,10 +316,12 @@ struct WinogradBlock {
   // V of channels c0..c1.
   void transform_input(int64_t c0, int64_t c1) const {
     zero_run(a, 12 * line + 2 * L);
+    const Axis& D = problem.p.axis[0];
     for (int64_t c = c0; c < c1; ++c) {
+      const int64_t channel = divide(c, D.taps), shift = D.offset + (c - channel * D.taps) * D.offset_step;
       const TileStep* step = steps;
       for (int64_t r = 0; r < run_count; ++r) {
-        lift(runs[r], step, c);
+        lift(runs[r], step, channel, shift);
         step += runs[r].steps;
       }
       spread(c);
