@@ -2,7 +2,8 @@
 // take 36 products for each pair of channels instead of 144 (conv_winograd.h).
 //   dweight[k, c] = A^T [ sum over tiles t of (H dy[k, t] H^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x 3
 // The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points, in which
-// lanes are input channels; chunks of tiles, cut by the shape alone, are summed apart and added in order.
+// lanes are input channels; chunks of tiles, cut by the shape alone, are summed apart and added in order. Of many channels there
+// is one chunk, of which threads share the transforms and then the points.
 //   D (36, tiles, K) = H dy H^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (chunks, 36, K, C) = D^T V
 #pragma once
 #include "conv_winograd.h"
@@ -42,30 +43,35 @@ struct WinogradWeight {
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
-  static constexpr int64_t kTiles = 128;         // of a block, about
-  static constexpr int64_t kChunkTiles = 256;    // beside which adding the partial results is little
-  static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20;
+  static constexpr int64_t kTiles = 128;       // of a block, about
+  static constexpr int64_t kChunkTiles = 256;  // beside which adding the partial results is little
+  static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20, kSharedValues = 5 << 20;
+  bool shared;  // whether threads share V and D
 
   WinogradWeight(const Conv& g, const T* dy, const T* x, T* parts)
       : g(g), dy(dy), x(x), parts(parts), group_in(g.c / g.groups), group_out(g.k / g.groups), wide((g.out[2] + 3) / 4),
         lines(g.n * g.out[0] * ((g.out[1] + 3) / 4)), columns(g.kernel[0] * in_lanes()), rows((group_out + L - 1) / L * L),
-        per_block(clamp(wide ? kTiles / wide : 1, 1, lines ? lines : 1)) {
+        shared(part_size() > kPartValues / 4) {
+    const int64_t room = shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles;
+    per_block = clamp(wide ? room / wide : 1, 1, lines ? lines : 1);
     const int64_t fit = kPartValues / part_size();
-    chunks = clamp(lines * wide / kChunkTiles, 1, fit < kMaxChunks ? (fit > 1 ? fit : 1) : kMaxChunks);
+    chunks = shared ? 1 : clamp(lines * wide / kChunkTiles, 1, fit < kMaxChunks ? fit : kMaxChunks);
   }
   int64_t in_lanes() const { return (group_in + L - 1) / L * L; }
   int64_t slab() const { return group_out * columns + kSkew; }
   int64_t part_size() const { return g.groups * kWinogradPoints * slab(); }
-  int64_t size() const { return chunks * part_size(); }
+  int64_t size() const { return chunks * part_size() + (shared ? kWinogradPoints * (v_slab() + d_slab()) : 0); }
 
   // Values of a thread's scratch.
   int64_t tiles() const { return per_block * wide; }
+  int64_t d_line() const { return rows + L; }  // from one tile to the next: not a power of two, for the cache's sets
   int64_t v_slab() const { return (columns + L) * tiles() + kSkew; }
-  int64_t d_slab() const { return rows * tiles() + kSkew; }
+  int64_t d_slab() const { return d_line() * tiles() + kSkew; }
   int64_t copy_size() const { return 6 * (g.size[2] > g.out[2] ? g.size[2] : g.out[2]) * L; }
   int64_t edge_size() const { return 6 * (4 * wide + 2) * L; }
+  size_t transform_scratch() const { return size_t(copy_size() + edge_size()) * sizeof(T); }
   size_t scratch() const {
-    return size_t(kWinogradPoints * (v_slab() + d_slab()) + copy_size() + edge_size()) * sizeof(T) + size_t(tiles()) * sizeof(int32_t);
+    return transform_scratch() + size_t(kWinogradPoints * (v_slab() + d_slab())) * sizeof(T) + size_t(tiles()) * sizeof(int32_t);
   }
 
   bool possible() const {
@@ -77,7 +83,7 @@ struct WinogradWeight {
   // Zen 5.
   bool preferred() const {
     const int64_t outputs = g.n * g.out[0] * g.out[1] * g.out[2];
-    return possible() && group_in >= L && group_out >= 8 && outputs >= 128 && outputs >= 8 * lines * wide && part_size() <= kPartValues / 4;
+    return possible() && group_in >= L && group_out >= 8 && outputs >= 128 && outputs >= 8 * lines * wide;
   }
 
   // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to edge.
@@ -122,44 +128,57 @@ struct WinogradWeight {
       for (int64_t w = 0; w < 4 * width; w += 64 / int64_t(sizeof(T))) __builtin_prefetch(next + w, 0, 2);
   }
 
-  // V and D of a line of tiles, which are the block's from `tile` on.
-  void transform(int64_t group, int64_t line, int64_t tile, T* v, T* d, T* copy, T* edge) const {
-    const int64_t high = (g.out[1] + 3) / 4, plane = divide(line, high), h = line - plane * high;
-    const int64_t image = divide(plane, g.out[0]), depth = plane - image * g.out[0];
-    const auto of_dy = [](const Vec<T>(&in)[4], Vec<T>(&out)[6]) FASTNN_FLAT { winograd_gradient<T>(in, out); };
-    const auto of_x = [](const Vec<T>(&in)[6], Vec<T>(&out)[6]) FASTNN_FLAT {
+  // Vectors of channels that a block's transforms consist of: those of dy, then those of x.
+  int64_t vectors() const { return (rows + columns) / L; }
+  // V or D of one of them, of `count` lines of tiles; copy: transform_scratch.
+  void transform(int64_t group, int64_t line, int64_t count, int64_t vector, T* v, T* d, T* copy) const {
+    const int64_t high = (g.out[1] + 3) / 4;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t plane = divide(line + i, high), h = line + i - plane * high, image = divide(plane, g.out[0]);
+      const int64_t depth = plane - image * g.out[0], tile = i * wide;
+      if (vector * L < rows)
+        transform_dy(group, image, depth, h, vector * L, d + tile * d_line() + vector * L, copy);
+      else
+        transform_x(group, image, depth, h, vector * L - rows, tile, v, copy);
+    }
+  }
+  void transform_dy(int64_t group, int64_t image, int64_t depth, int64_t h, int64_t k, T* to, T* copy) const {
+    const auto f = [](const Vec<T>(&in)[4], Vec<T>(&out)[6]) FASTNN_FLAT { winograd_gradient<T>(in, out); };
+    const int64_t plane = g.out[1] * g.out[2], channel = g.out[0] * plane;
+    const T* from = dy + (image * g.k + group * group_out + k) * channel + depth * plane;
+    T* edge = copy + copy_size();
+    turn_rows(from, g.out[1], g.out[2], channel, 4 * h, 4, clamp(group_out - k, 1, L), copy);
+    lift<4>(copy, g.out[2], 0, 4 * wide, edge, f);
+    spread<4>(edge, 4 * wide, to, d_slab(), d_line(), f);
+  }
+  void transform_x(int64_t group, int64_t image, int64_t depth, int64_t h, int64_t column, int64_t tile, T* v, T* copy) const {
+    const auto f = [](const Vec<T>(&in)[6], Vec<T>(&out)[6]) FASTNN_FLAT {
 #pragma GCC unroll 6
       for (int i = 0; i < 6; ++i) out[i] = in[i];
       winograd_input<T>(out);
     };
-    const int64_t out_plane = g.out[1] * g.out[2], out_channel = g.out[0] * out_plane;
-    for (int64_t k = 0; k < group_out; k += L) {
-      const T* from = dy + (image * g.k + group * group_out + k) * out_channel + depth * out_plane;
-      turn_rows(from, g.out[1], g.out[2], out_channel, 4 * h, 4, clamp(group_out - k, 1, L), copy);
-      lift<4>(copy, g.out[2], 0, 4 * wide, edge, of_dy);
-      spread<4>(edge, 4 * wide, d + tile * rows + k, d_slab(), rows, of_dy);
-    }
-    const int64_t in_plane = g.size[1] * g.size[2], in_channel = g.size[0] * in_plane;
-    for (int64_t tap = 0; tap < g.kernel[0]; ++tap)
-      for (int64_t c = 0; c < group_in; c += L) {
-        const int64_t at = depth - g.pad[0] + tap * g.dilation[0], column = tap * in_lanes() + c;
-        T* to = v + (column / kTileCols<T> * tiles() + tile) * kTileCols<T> + column % kTileCols<T>;
-        const T* from = x + (image * g.c + group * group_in + c) * in_channel + at * in_plane;
-        const bool inside = at >= 0 && at < g.size[0];
-        turn_rows(from, inside ? g.size[1] : 0, g.size[2], in_channel, 4 * h - g.pad[1], 6, clamp(group_in - c, 1, L), copy);
-        lift<6>(copy, g.size[2], -g.pad[2], 4 * wide + 2, edge, of_x);
-        spread<6>(edge, 4 * wide + 2, to, v_slab(), kTileCols<T>, of_x);
-      }
+    const int64_t plane = g.size[1] * g.size[2], channel = g.size[0] * plane;
+    const int64_t tap = divide(column, in_lanes()), c = column - tap * in_lanes(), at = depth - g.pad[0] + tap * g.dilation[0];
+    const T* from = x + (image * g.c + group * group_in + c) * channel + at * plane;
+    const bool inside = at >= 0 && at < g.size[0];
+    T* edge = copy + copy_size();
+    turn_rows(from, inside ? g.size[1] : 0, g.size[2], channel, 4 * h - g.pad[1], 6, clamp(group_in - c, 1, L), copy);
+    lift<6>(copy, g.size[2], -g.pad[2], 4 * wide + 2, edge, f);
+    spread<6>(edge, 4 * wide + 2, v + column_place(column, tile), v_slab(), kTileCols<T>, f);
+  }
+  // Tile `tile` of the vector from `column` on in a point of V.
+  int64_t column_place(int64_t column, int64_t tile) const {
+    return (column / kTileCols<T> * tiles() + tile) * kTileCols<T> + column % kTileCols<T>;
   }
 
   template <int V>
   void tiles_of(int64_t q, int64_t count, const T* v, const T* d, const int32_t* offset, T* s, bool accumulate) const {
     const RowBlocks blocks(group_out);
     Columns<T, V> tile;
-    tile.offset = offset, tile.ldc = columns, tile.lda = rows;
+    tile.offset = offset, tile.ldc = columns, tile.lda = d_line();
     for (int i = 0; i < V; ++i) {
       const int64_t column = (q + i) * L;
-      tile.b[i] = v + column / kTileCols<T> * tiles() * kTileCols<T> + column % kTileCols<T>;
+      tile.b[i] = v + column_place(column, 0);
       tile.c[i] = s + column;
       tile.size[i] = L;
     }
@@ -167,23 +186,48 @@ struct WinogradWeight {
       outer_tile_for<T, V>(blocks.size(block))(count, d + blocks.begin(block), tile, blocks.begin(block), accumulate, nullptr);
   }
 
+  // S of one point, of `count` tiles; v, d: V and D.
+  void multiply(int64_t point, int64_t count, const T* v, const T* d, const int32_t* offset, T* s, bool accumulate) const {
+    const int64_t end = columns / L;
+    v += point * v_slab(), d += point * d_slab(), s += point * slab();
+    int64_t q = 0;
+    for (; q + kTileVectors <= end; q += kTileVectors) tiles_of<kTileVectors>(q, count, v, d, offset, s, accumulate);
+    for (; q < end; ++q) tiles_of<1>(q, count, v, d, offset, s, accumulate);
+  }
+  void offsets(int32_t* offset) const {
+    for (int64_t t = 0; t < tiles(); ++t) offset[t] = int32_t(t * kTileCols<T>);
+  }
+
   // parts[chunk][group] = sum over the chunk's tiles
   void item(int64_t chunk, int64_t group, void* memory) const {
     T* v = static_cast<T*>(memory);
-    T *d = v + kWinogradPoints * v_slab(), *copy = d + kWinogradPoints * d_slab(), *edge = copy + copy_size();
-    int32_t* offset = reinterpret_cast<int32_t*>(edge + edge_size());
-    for (int64_t t = 0; t < tiles(); ++t) offset[t] = int32_t(t * kTileCols<T>);
-    const int64_t first = lines * chunk / chunks, last = lines * (chunk + 1) / chunks, vectors = columns / L;
+    T *d = v + kWinogradPoints * v_slab(), *copy = d + kWinogradPoints * d_slab();
+    int32_t* offset = reinterpret_cast<int32_t*>(copy + copy_size() + edge_size());
+    offsets(offset);
+    const int64_t first = lines * chunk / chunks, last = lines * (chunk + 1) / chunks;
     for (int64_t line = first; line < last; line += per_block) {
       const int64_t count = clamp(last - line, 1, per_block);
-      for (int64_t i = 0; i < count; ++i) transform(group, line + i, i * wide, v, d, copy, edge);
-      for (int64_t point = 0; point < kWinogradPoints; ++point) {
-        const T *v_point = v + point * v_slab(), *d_point = d + point * d_slab();
-        T* s = parts + ((chunk * g.groups + group) * kWinogradPoints + point) * slab();
-        int64_t q = 0;
-        for (; q + kTileVectors <= vectors; q += kTileVectors) tiles_of<kTileVectors>(q, count * wide, v_point, d_point, offset, s, line > first);
-        for (; q < vectors; ++q) tiles_of<1>(q, count * wide, v_point, d_point, offset, s, line > first);
-      }
+      for (int64_t i = 0; i < vectors(); ++i) transform(group, line, count, i, v, d, copy);
+      T* s = parts + (chunk * g.groups + group) * kWinogradPoints * slab();
+      for (int64_t point = 0; point < kWinogradPoints; ++point) multiply(point, count * wide, v, d, offset, s, line > first);
+    }
+  }
+
+  // parts[0][group], all threads together
+  void together(int64_t group) const {
+    T *v = parts + part_size(), *d = v + kWinogradPoints * v_slab();
+    T* s = parts + group * kWinogradPoints * slab();
+    const int64_t blocks = ceil_div(lines, per_block);
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line, tiles = count * wide;
+      parallel_scratch(vectors(), double(vectors() * tiles) * 40, transform_scratch(), [&](int64_t first, int64_t last, void* memory) {
+        for (int64_t i = first; i < last; ++i) transform(group, line, count, i, v, d, static_cast<T*>(memory));
+      });
+      const double cost = double(tiles) * double(slab()) * kWinogradPoints * kMultiplyAddCost<T>;
+      parallel_scratch(kWinogradPoints, cost, size_t(this->tiles()) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
+        offsets(static_cast<int32_t*>(memory));
+        for (int64_t point = first; point < last; ++point) multiply(point, tiles, v, d, static_cast<int32_t*>(memory), s, block > 0);
+      });
     }
   }
 
@@ -198,20 +242,23 @@ struct WinogradWeight {
         for (int i = 0; i < 6; ++i) {
           const T* from = parts + (group * kWinogradPoints + i * 6 + j) * slab() + k * columns + q;
           s[i] = load(from);
+          __builtin_prefetch(from + 4 * L);
           for (int64_t chunk = 1; chunk < chunks; ++chunk) s[i] += load(from + chunk * part_size());
         }
         winograd_taps<T>(s, w);
         for (int i = 0; i < 3; ++i) half[i][j] = w[i];
       }
-      const int64_t tap = q / in_lanes(), c = q - tap * in_lanes(), n = clamp(group_in - c, 1, L);
+      alignas(64) T taps[9 * L];
       for (int i = 0; i < 3; ++i) {
         Vec<T> w[3];
         winograd_taps<T>(half[i], w);
         for (int j = 0; j < 3; ++j) {
           check = fma(w[j], Vec<T>{}, check);
-          for (int64_t l = 0; l < n; ++l) to[((c + l) * g.kernel[0] + tap) * 9 + i * 3 + j] = w[j][l];
+          store(taps + (i * 3 + j) * L, w[j]);
         }
       }
+      const int64_t tap = q / in_lanes(), c = q - tap * in_lanes();
+      turn(taps, L, 9, clamp(group_in - c, 1, L), to + (c * g.kernel[0] + tap) * 9, g.kernel[0] * 9);
     }
     return reduce_add<T>(check) == 0;
   }
@@ -222,9 +269,12 @@ template <class T>
 bool winograd_weight_gradient(const WinogradWeight<T>& problem, T* dweight) {
   const Conv& g = problem.g;
   const double cost = double(problem.lines * problem.wide * g.k) * double(problem.columns * kWinogradPoints) * kMultiplyAddCost<T>;
-  parallel_scratch(problem.chunks * g.groups, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
-    for (int64_t item = first; item < last; ++item) problem.item(item / g.groups, item % g.groups, memory);
-  });
+  if (problem.shared)
+    for (int64_t group = 0; group < g.groups; ++group) problem.together(group);
+  else
+    parallel_scratch(problem.chunks * g.groups, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
+      for (int64_t item = first; item < last; ++item) problem.item(item / g.groups, item % g.groups, memory);
+    });
   int finite = 1;
   parallel_for(g.k, double(problem.size()) * 0.1, [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k)
