@@ -65,9 +65,39 @@ FASTNN_INLINE void add_run(Vec<T>* sum, const T* x, int64_t n) {
   if (i < n) sum[1] += load_n(x + i, int(n - i));
 }
 
+// Whether each plane is one box, without padding.
+template <class G>
+FASTNN_INLINE bool whole_planes(const G& g) {
+  for (int axis = 0; axis < 3; ++axis) {
+    if (g.out[axis] != 1) return false;
+    const Range b = box(g, axis, 0);
+    if (b.end - b.begin != g.size[axis]) return false;
+  }
+  return true;
+}
+
+template <class G>
+FASTNN_INLINE int64_t plane_count(const G& g, bool include_pad) {
+  return box_count(g, 0, 0, include_pad) * box_count(g, 1, 0, include_pad) * box_count(g, 2, 0, include_pad);
+}
+
+// y[o] = mean of plane o
+template <class T>
+void plane_means(int64_t planes, int64_t inputs, int64_t count, double ns, const T* x, T* y) {
+  parallel_for(planes, double(planes) * double(inputs) * ns, [=](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) {
+      Vec<T> sum[4] = {};
+      add_run(sum, x + p * inputs, inputs);
+      y[p] = reduce_add<T>((sum[0] + sum[1]) + (sum[2] + sum[3])) / T(count);
+    }
+  });
+}
+
 // y[o] = sum of box o / what it counts
 template <class T, class G>
 void box_means(const G& g, bool include_pad, double ns, const T* x, T* y) {
+  if (whole_planes(g))
+    return plane_means(g.n * g.c, g.size[0] * g.size[1] * g.size[2], plane_count(g, include_pad), ns, x, y);
   const int64_t image = g.size[0] * g.size[1] * g.size[2], rows = g.n * g.c * g.out[0] * g.out[1];
   parallel_for(rows, double(g.n * g.c) * double(image) * ns, [&](int64_t begin, int64_t end) {
     each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t at) {
@@ -112,8 +142,20 @@ FASTNN_INLINE void spread_row(const G& g, bool include_pad, Range od, Range oh, 
   }
 }
 
+// The same for whole planes.
+template <class T, class G>
+void spread_planes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
+  const int64_t planes = g.n * g.c, inputs = g.size[0] * g.size[1] * g.size[2];
+  const double values = double(planes) * double(inputs);
+  const int64_t count = plane_count(g, include_pad);
+  parallel_for(planes, values * ns, [=](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p) fill_whole(dx + p * inputs, dy[p] / T(count), inputs, values);
+  });
+}
+
 template <class T, class G>
 void spread_boxes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
+  if (whole_planes(g)) return spread_planes(g, include_pad, ns, dy, dx);
   const int64_t per_plane = g.size[0] * g.size[1], rows = g.n * g.c * per_plane;
   const int64_t outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(rows) * double(g.size[2]) * ns;

@@ -14,6 +14,9 @@ namespace {
 // Nanoseconds per element of x, out of cache; they only decide when a second thread is woken.
 constexpr double kCost = 0.15, kMaxCost = 0.4;
 
+// Planes of fewer bytes are zeroed some at a time.
+constexpr int64_t kZeroedBytes = 64 * 1024;
+
 // In each lane the larger value and its position: NaN is larger than all, and of equals the first in the image counts.
 template <class T>
 FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v, Mask<T> at) {
@@ -130,12 +133,17 @@ void adaptive_max_pool_forward(AdaptivePool g, const T* x, T* y, int32_t* index)
 template <class T>
 void adaptive_max_pool_backward(AdaptivePool g, const T* dy, const int32_t* index, T* dx) {
   const int64_t inputs = g.size[0] * g.size[1] * g.size[2], outputs = g.out[0] * g.out[1] * g.out[2];
+  const double values = double(g.n * g.c) * double(inputs);
+  const int64_t together = 1 + kZeroedBytes / (inputs * int64_t(sizeof(T)) + 1);
   parallel_for(g.n * g.c, double(g.n * g.c) * double(inputs + outputs) * kCost, [&](int64_t begin, int64_t end) {
-    for (int64_t plane = begin; plane < end; ++plane) {
-      T* image = dx + plane * inputs;
-      zero_run(image, inputs);
-      for (int64_t o = plane * outputs; o < (plane + 1) * outputs; ++o)
-        if (uint64_t(index[o]) < uint64_t(inputs)) image[index[o]] += dy[o];
+    for (int64_t first = begin; first < end; first += together) {
+      const int64_t last = first + together < end ? first + together : end;
+      fill_whole(dx + first * inputs, T(0), (last - first) * inputs, values);
+      for (int64_t plane = first; plane < last; ++plane) {
+        T* image = dx + plane * inputs;
+        for (int64_t o = plane * outputs; o < (plane + 1) * outputs; ++o)
+          if (uint64_t(index[o]) < uint64_t(inputs)) image[index[o]] += dy[o];
+      }
     }
   });
 }

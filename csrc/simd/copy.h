@@ -22,6 +22,30 @@ FASTNN_INLINE void fill_run(T* to, T value, int64_t n) {
   if (i < n) store_n(to + i, v, int(n - i));
 }
 
+// The same for a part of an array of `values` values in all. Where that is more than a second-level cache holds, runs of
+// some pages' length are left to the processor's own loop, which doesn't read the lines first: 26 MB on Zen 5 at 110 to
+// 125 instead of 57 GB/s by 64 KB, at 80 by 12 KB; it takes 50 ns to begin.
+constexpr double kNearBytes = 2 << 20;
+constexpr int64_t kLongFill = 8192;
+template <class T>
+FASTNN_INLINE void fill_whole(T* to, T value, int64_t n, double values) {
+#if defined(__x86_64__)
+  if (values * sizeof(T) > kNearBytes && n * int64_t(sizeof(T)) >= kLongFill) {
+    if constexpr (sizeof(T) == 4) {
+      uint32_t bits;
+      __builtin_memcpy(&bits, &value, 4);
+      asm volatile("rep stosl" : "+D"(to), "+c"(n) : "a"(bits) : "memory");
+    } else {
+      uint64_t bits;
+      __builtin_memcpy(&bits, &value, 8);
+      asm volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(bits) : "memory");
+    }
+    return;
+  }
+#endif
+  fill_run(to, value, n);
+}
+
 template <class T>
 FASTNN_INLINE void zero_run(T* to, int64_t n) {
   fill_run(to, T(0), n);
