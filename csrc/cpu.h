@@ -1,9 +1,15 @@
-// Which of the compiled instruction sets this CPU and operating system can run.
+// What this CPU is: which of the compiled instruction sets it and the operating system can run, and its caches.
 #pragma once
+#include <cstdint>
 
 namespace fastnn {
 
 // True if every feature that the kernels of `isa` were compiled for can be used here.
 bool cpu_runs(const char* isa);
+
+// Bytes of the largest cache; where they are not known, more than any array has. Tests set few, so that small arrays
+// are stored past the caches.
+int64_t last_level_cache();
+void set_last_level_cache(int64_t bytes);
 
 }  // namespace fastnn

@@ -37,13 +37,14 @@ def pytest_runtest_makereport(item, call):
 def _settings():
     """Put back what a test changed for the whole process."""
     name, threads = fnn.backend.current_name(), fnn.get_num_threads()
-    state = (_core.active_isa(), _core.thread_cost()) if NATIVE else None
+    state = (_core.active_isa(), _core.thread_cost(), _core.last_level_cache()) if NATIVE else None
     yield
     fnn.use_backend(name)
     fnn.set_num_threads(threads)
     if state is not None:
         _core.set_isa(state[0])
         _core.set_thread_cost(state[1])
+        _core.set_last_level_cache(state[2])
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ struct Pieces {
     per_plane = (g.inner + kPlaneBlock - 1) / kPlaneBlock;
     count = rows ? (g.outer + kRowBlock - 1) / kRowBlock : g.outer * g.channels * per_plane;
   }
+  double values() const { return double(g.outer) * double(g.channels) * double(g.inner); }
 };
 
 // A block of a plane: its first element, its length and its channel.
@@ -51,12 +52,16 @@ struct RowBlock {
 };
 
 // y[i] = f(slopes, x0[i], …) over piece `index`
-template <class T, class F, class... P>
+template <bool past, class T, class F, class... P>
 FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F& f, T* y, const P*... x) {
   if (!p.rows) {
     const PlaneBlock b(p, index);
     const Vec<T> slope = set1(w[b.channel]);
-    return map_run(b.size, [&](Vec<T> first, auto... rest) { return f(slope, first, rest...); }, y + b.first, (x + b.first)...);
+    const auto fetch = [=](int64_t i) {
+      if (past) (fetch_ahead(x + b.first + i), ...);
+    };
+    const auto piece = [&](Vec<T> first, auto... rest) { return f(slope, first, rest...); };
+    return map_run_fetching<past>(b.size, fetch, piece, y + b.first, (x + b.first)...);
   }
   const RowBlock b(p, index);
   const int64_t c = p.g.channels;
@@ -103,23 +108,34 @@ void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw
   dw[channel] = T(sum);
 }
 
-double cost_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner) * kCopyCost; }
+// Elements [at, n) of one call to the generator at most: y[i] = f(slope, x0[i], …), slope = lower + span u.
+template <bool past, class T, class F, class... P>
+FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, T lower, T span, const F& f, T* y, const P*... x) {
+  U32 words[2 * Philox::chains];
+  random.generate(uint64_t(at) / 4, words);
+  const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < Philox::words; i += lanes<T>) {
+    if (past) (fetch_ahead(x + at + i), ...);
+    const Vec<T> slope = fma(unit24<T>(w + i), set1(span), set1(lower));
+    put<past>(y + at + i, f(slope, whole(load_part(x + at + i, n - at - i))...), n - at - i);
+  }
+}
 
 // y[i] = f(slope, x0[i], …), slope = lower + (upper - lower) u for the uniform number u of element i
 template <class T, class F, class... P>
 FASTNN_INLINE void map_random(int64_t n, T lower, T upper, uint64_t key, const F& f, T* y, const P*... x) {
   constexpr int64_t group = Philox::words;
   const Philox random(key);
-  parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; ++g) {
-      U32 words[2 * Philox::chains];
-      random.generate(uint64_t(g * group) / 4, words);
-      const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
-      for (int64_t i = 0, at = g * group; i < group; i += lanes<T>, at += lanes<T>) {
-        const Vec<T> slope = fma(unit24<T>(w + i), set1((upper - lower) * T(1.0 / 16777216)), set1(lower));
-        store_part(y + at, f(slope, whole(load_part(x + at, n - at))...), n - at);
-      }
-    }
+  const T span = (upper - lower) * T(1.0 / 16777216);
+  with_past(goes_past<T>(double(n) * (1 + sizeof...(x))) && to_aligned(y) == 0, [=](auto past) {
+    parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
+      const int64_t full = end * group <= n ? end : n / group;
+      for (int64_t g = begin; g < full; ++g)
+        map_group<past>(random, g * group, (g + 1) * group, lower, span, f, y, x...);
+      if (full < end) map_group<false>(random, full * group, n, lower, span, f, y, x...);
+      if (past) stream_fence();
+    });
   });
 }
 
@@ -160,9 +176,12 @@ FASTNN_INLINE void tile_first_largest(int64_t n, const T* rows, int64_t pitch, V
 template <class T>
 void prelu_forward(Norm g, const T* x, const T* w, T* y) {
   const Pieces pieces(g);
-  parallel_for(pieces.count, cost_of(g), [=](int64_t begin, int64_t end) {
-    const auto f = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
-    for (int64_t i = begin; i < end; ++i) map_piece(pieces, i, w, f, y, x);
+  with_past(goes_past<T>(2 * pieces.values()), [=](auto past) {
+    parallel_for(pieces.count, pieces.values() * kCopyCost, [=](int64_t begin, int64_t end) {
+      const auto f = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
+      for (int64_t i = begin; i < end; ++i) map_piece<past>(pieces, i, w, f, y, x);
+      if (past) stream_fence();
+    });
   });
 }
 
@@ -171,12 +190,15 @@ void prelu_forward(Norm g, const T* x, const T* w, T* y) {
 template <class T>
 void prelu_backward(Norm g, const T* dy, const T* x, const T* w, double* partial, T* dx, T* dw) {
   const Pieces pieces(g);
-  parallel_for(pieces.count, 2 * cost_of(g), [=](int64_t begin, int64_t end) {
-    const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
-    for (int64_t i = begin; i < end; ++i) {
-      map_piece(pieces, i, w, f, dx, dy, x);
-      sum_piece(pieces, i, dy, x, partial);
-    }
+  with_past(goes_past<T>(3 * pieces.values()), [=](auto past) {
+    parallel_for(pieces.count, pieces.values() * 2 * kCopyCost, [=](int64_t begin, int64_t end) {
+      const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
+      for (int64_t i = begin; i < end; ++i) {
+        map_piece<past>(pieces, i, w, f, dx, dy, x);
+        sum_piece(pieces, i, dy, x, partial);
+      }
+      if (past) stream_fence();
+    });
   });
   const double adding = double(pieces.count) * double(pieces.rows ? g.channels : 1);
   parallel_for(g.channels, adding, [=](int64_t begin, int64_t end) {

@@ -13,7 +13,7 @@ namespace {
 constexpr double kCost = 0.6;  // rough nanoseconds per element
 
 // Elements [begin, begin + size) of one call to the generator; size < Philox::words only at the end of the array.
-template <class T>
+template <bool past, class T>
 FASTNN_INLINE void drop(const Philox& random, int64_t begin, int64_t size, uint32_t threshold, T scale, const T* x,
                         T* y) {
   constexpr int L = lanes<T>;
@@ -23,7 +23,8 @@ FASTNN_INLINE void drop(const Philox& random, int64_t begin, int64_t size, uint3
 #pragma GCC unroll 4
   for (int i = 0; i < Philox::words; i += L) {
     const Mask<T> keep = at_least<T>(w + i, threshold);
-    store_part(y + begin + i, keep ? whole(load_part(x + begin + i, size - i)) * scale : Vec<T>{}, size - i);
+    if (past) fetch_ahead(x + begin + i);
+    put<past>(y + begin + i, keep ? whole(load_part(x + begin + i, size - i)) * scale : Vec<T>{}, size - i);
   }
 }
 
@@ -37,14 +38,17 @@ void dropout_forward(int64_t n, double p, uint64_t key, const T* x, T* y) {
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
   const Philox random(key);
-  parallel_for((n + group - 1) / group, double(n) * kCost, [=](int64_t begin, int64_t end) {
-    if (all) {
-      for (int64_t i = begin * group; i < end * group && i < n; ++i) y[i] = 0;
-      return;
-    }
-    const int64_t full = end * group <= n ? end : n / group;
-    for (int64_t i = begin; i < full; ++i) drop(random, i * group, group, threshold, scale, x, y);
-    if (full < end) drop(random, full * group, n - full * group, threshold, scale, x, y);
+  with_past(goes_past<T>(2 * double(n)) && to_aligned(y) == 0, [=](auto past) {
+    parallel_for((n + group - 1) / group, double(n) * kCost, [=](int64_t begin, int64_t end) {
+      if (all) {
+        for (int64_t i = begin * group; i < end * group && i < n; ++i) y[i] = 0;
+        return;
+      }
+      const int64_t full = end * group <= n ? end : n / group;
+      for (int64_t i = begin; i < full; ++i) drop<past>(random, i * group, group, threshold, scale, x, y);
+      if (full < end) drop<past>(random, full * group, n - full * group, threshold, scale, x, y);
+      if (past) stream_fence();
+    });
   });
 }
 
@@ -55,16 +59,20 @@ void spatial_dropout_forward(int64_t n, int64_t inner, double p, uint64_t key, c
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
   const Philox random(key);
-  parallel_for(n, double(n) * (10 + 0.15 * double(inner)), [=](int64_t begin, int64_t end) {
-    constexpr int64_t group = Philox::words;
-    U32 words[2 * Philox::chains];
-    for (int64_t i = begin; i < end; ++i) {
-      if (i == begin || i % group == 0) random.generate(uint64_t(i / group * group) / 4, words);
-      if (!all && reinterpret_cast<const uint32_t*>(words)[i % group] >= threshold)
-        map_run(inner, [=](Vec<T> v) { return v * scale; }, y + i * inner, x + i * inner);
-      else
-        zero_run(y + i * inner, inner);
-    }
+  const double values = double(n) * double(inner);
+  with_past(goes_past<T>(2 * values), [=](auto past) {
+    parallel_for(n, double(n) * 10 + 0.15 * values, [=](int64_t begin, int64_t end) {
+      constexpr int64_t group = Philox::words;
+      U32 words[2 * Philox::chains];
+      for (int64_t i = begin; i < end; ++i) {
+        if (i == begin || i % group == 0) random.generate(uint64_t(i / group * group) / 4, words);
+        if (!all && reinterpret_cast<const uint32_t*>(words)[i % group] >= threshold)
+          map_run<past>(inner, [=](Vec<T> v) { return v * scale; }, y + i * inner, x + i * inner);
+        else
+          fill_whole(y + i * inner, T(0), inner, values);
+      }
+      if (past) stream_fence();
+    });
   });
 }
 

@@ -21,18 +21,6 @@ int64_t next_stretch(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
-// y[i] = f(x0[i], …), the last vector short, while the elements of x0, … that are `ahead` further on are fetched.
-template <class T, class F, class... P>
-FASTNN_INLINE void map_run_ahead(int64_t n, int64_t ahead, const F& f, T* y, const P*... x) {
-  int64_t i = 0;
-#pragma GCC unroll 4
-  for (; i + lanes<T> <= n; i += lanes<T>) {
-    (__builtin_prefetch(x + i + ahead), ...);
-    store(y + i, f(load(x + i)...));
-  }
-  if (i < n) store_n(y + i, f(load_n(x + i, int(n - i))...), int(n - i));
-}
-
 // Mean and 1 / sqrt(var + eps) of n values: the sum, then the squares about the mean, while they are in the cache.
 template <class T>
 void stretch_statistics(int64_t n, const T* x, double eps, T* mean, T* rstd) {
@@ -122,24 +110,28 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const Run& run, 
 template <class T>
 void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, T* mean, T* rstd) {
   const int64_t ahead = next_stretch<T>(g.inner);
-  parallel_for(g.outer, double(g.outer) * double(g.inner) * kNormCost * 2, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* x_i = x + i * g.inner;
-      T* y_i = y + i * g.inner;
-      stretch_statistics(g.inner, x_i, eps, mean + i, rstd + i);
-      const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
-      const auto normal = [=](Vec<T> v) { return (v - centre) * scale; };
-      if (ahead > 0)
-        for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
-      if (weight && bias)
-        map_run(g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
-      else if (weight)
-        map_run(g.inner, [=](Vec<T> v, Vec<T> w) { return normal(v) * w; }, y_i, x_i, weight);
-      else if (bias)
-        map_run(g.inner, [=](Vec<T> v, Vec<T> b) { return normal(v) + b; }, y_i, x_i, bias);
-      else
-        map_run(g.inner, normal, y_i, x_i);
-    }
+  const double values = double(g.outer) * double(g.inner);
+  with_past(goes_past<T>(2 * values), [=](auto past) {
+    parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const T* x_i = x + i * g.inner;
+        T* y_i = y + i * g.inner;
+        stretch_statistics(g.inner, x_i, eps, mean + i, rstd + i);
+        const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
+        const auto normal = [=](Vec<T> v) { return (v - centre) * scale; };
+        if (ahead > 0)
+          for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
+        if (weight && bias)
+          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
+        else if (weight)
+          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return normal(v) * w; }, y_i, x_i, weight);
+        else if (bias)
+          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> b) { return normal(v) + b; }, y_i, x_i, bias);
+        else
+          map_run<past>(g.inner, normal, y_i, x_i);
+      }
+      if (past) stream_fence();
+    });
   });
 }
 
@@ -179,17 +171,22 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
 template <class T>
 void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, T* mean, T* rstd) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_stretch<T>(size);
-  parallel_for(items, double(items) * double(size) * kNormCost * 2, [=](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      stretch_statistics(size, x + item * size, eps, mean + item, rstd + item);
-      const Vec<T> centre = set1(mean[item]);
-      for (int64_t c = 0; c < g.channels; ++c) {
-        const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
-        const Vec<T> scale = set1(weight ? rstd[item] * weight[channel] : rstd[item]);
-        const Vec<T> shift = set1(bias ? bias[channel] : T(0));
-        map_run_ahead(g.inner, ahead, [=](Vec<T> v) { return fma(v - centre, scale, shift); }, y + at, x + at);
+  const double values = double(items) * double(size);
+  with_past(goes_past<T>(2 * values), [=](auto past) {
+    parallel_for(items, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        stretch_statistics(size, x + item * size, eps, mean + item, rstd + item);
+        const Vec<T> centre = set1(mean[item]);
+        for (int64_t c = 0; c < g.channels; ++c) {
+          const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
+          const Vec<T> scale = set1(weight ? rstd[item] * weight[channel] : rstd[item]);
+          const Vec<T> shift = set1(bias ? bias[channel] : T(0));
+          const auto fetch = [=](int64_t i) { __builtin_prefetch(x + at + i + ahead); };
+          map_run_fetching<past>(g.inner, fetch, [=](Vec<T> v) { return fma(v - centre, scale, shift); }, y + at, x + at);
+        }
       }
-    }
+      if (past) stream_fence();
+    });
   });
 }
 
@@ -200,34 +197,39 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
                          T* dx, T* dweight, T* dbias, double* sums) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
   const int64_t ahead = next_stretch<T>(size);
-  parallel_for(items, double(items) * double(size) * kNormCost * 3, [=](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const Vec<T> centre = set1(mean[item]);
-      const int64_t group = item % g.groups * g.channels;
-      double total = 0, dot = 0;
-      for (int64_t c = 0; c < g.channels; ++c) {
-        BlockSums<T, 2> plane;
-        const auto terms = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
-          acc[0] += d;
-          acc[1] = fma(d, v - centre, acc[1]);
-        };
-        const int64_t at = item * size + c * g.inner;
-        plane.add(g.inner, terms, dy + at, x + at);
-        double* to = sums + 2 * (item * g.channels + c);
-        to[0] = plane.total(0), to[1] = plane.total(1);
-        const double w = weight ? double(weight[group + c]) : 1;
-        total += w * to[0], dot += w * to[1];
+  const double values = double(items) * double(size);
+  with_past(goes_past<T>(3 * values), [=](auto past) {
+    parallel_for(items, values * kNormCost * 3, [=](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const Vec<T> centre = set1(mean[item]);
+        const int64_t group = item % g.groups * g.channels;
+        double total = 0, dot = 0;
+        for (int64_t c = 0; c < g.channels; ++c) {
+          BlockSums<T, 2> plane;
+          const auto terms = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
+            acc[0] += d;
+            acc[1] = fma(d, v - centre, acc[1]);
+          };
+          const int64_t at = item * size + c * g.inner;
+          plane.add(g.inner, terms, dy + at, x + at);
+          double* to = sums + 2 * (item * g.channels + c);
+          to[0] = plane.total(0), to[1] = plane.total(1);
+          const double w = weight ? double(weight[group + c]) : 1;
+          total += w * to[0], dot += w * to[1];
+        }
+        if (!dx) continue;
+        const double r = double(rstd[item]), m = double(size);
+        const Vec<T> level = set1(T(r * total / m)), slope = set1(T(r * r * r * dot / m));
+        for (int64_t c = 0; c < g.channels; ++c) {
+          const Vec<T> scale = set1(weight ? rstd[item] * weight[group + c] : rstd[item]);
+          const int64_t at = item * size + c * g.inner;
+          const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * scale - fma(v - centre, slope, level); };
+          const auto fetch = [=](int64_t i) { __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead); };
+          map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
+        }
       }
-      if (!dx) continue;
-      const double r = double(rstd[item]), m = double(size);
-      const Vec<T> level = set1(T(r * total / m)), slope = set1(T(r * r * r * dot / m));
-      for (int64_t c = 0; c < g.channels; ++c) {
-        const Vec<T> scale = set1(weight ? rstd[item] * weight[group + c] : rstd[item]);
-        const int64_t at = item * size + c * g.inner;
-        const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * scale - fma(v - centre, slope, level); };
-        map_run_ahead(g.inner, ahead, gradient, dx + at, dy + at, x + at);
-      }
-    }
+      if (past) stream_fence();
+    });
   });
   parallel_for(dweight || dbias ? channels : 0, double(g.n * channels), [=](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {

@@ -16,19 +16,23 @@ constexpr double kNormCost = 0.25;  // rough nanoseconds per element and pass
 // weight may be null
 template <class T>
 void rms_norm_forward(const Norm& g, const T* x, const T* weight, double eps, T* y, T* rstd) {
-  parallel_for(g.outer, double(g.outer) * double(g.inner) * kNormCost * 2, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const T* x_i = x + i * g.inner;
-      T* y_i = y + i * g.inner;
-      BlockSums<T, 1> squares;
-      squares.add(g.inner, [](Vec<T>* acc, Vec<T> v) { acc[0] = fma(v, v, acc[0]); }, x_i);
-      rstd[i] = T(1 / std::sqrt(squares.total(0) / double(g.inner) + eps));
-      const Vec<T> scale = set1(rstd[i]);
-      if (weight)
-        map_run(g.inner, [scale](Vec<T> v, Vec<T> w) { return v * scale * w; }, y_i, x_i, weight);
-      else
-        map_run(g.inner, [scale](Vec<T> v) { return v * scale; }, y_i, x_i);
-    }
+  const double values = double(g.outer) * double(g.inner);
+  with_past(goes_past<T>(2 * values), [=](auto past) {
+    parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        const T* x_i = x + i * g.inner;
+        T* y_i = y + i * g.inner;
+        BlockSums<T, 1> squares;
+        squares.add(g.inner, [](Vec<T>* acc, Vec<T> v) { acc[0] = fma(v, v, acc[0]); }, x_i);
+        rstd[i] = T(1 / std::sqrt(squares.total(0) / double(g.inner) + eps));
+        const Vec<T> scale = set1(rstd[i]);
+        if (weight)
+          map_run<past>(g.inner, [scale](Vec<T> v, Vec<T> w) { return v * scale * w; }, y_i, x_i, weight);
+        else
+          map_run<past>(g.inner, [scale](Vec<T> v) { return v * scale; }, y_i, x_i);
+      }
+      if (past) stream_fence();
+    });
   });
 }
 

@@ -1,14 +1,15 @@
 // Elementwise loops: an op is written once for body and tail.
 #pragma once
 #include "../parallel.h"
+#include "past.h"
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
 // body(i, size) for each vector of [0, n), i its first element; size < lanes<T> only for the last one, and a constant
-// elsewhere. ns: rough serial cost of one element in nanoseconds.
-template <class T, class Body>
+// elsewhere. ns: rough serial cost of one element in nanoseconds. past: the body stores past the caches.
+template <class T, bool past = false, class Body>
 FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
   constexpr int64_t L = lanes<T>;
   parallel_for((n + L - 1) / L, double(n) * ns, [=](int64_t begin, int64_t end) {
@@ -17,13 +18,19 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
 #pragma GCC unroll 4
     for (; i < full * L; i += L) body(i, L);
     if (i < n && i < end * L) body(i, n - i);
+    if (past) stream_fence();
   });
 }
 
 // y[i] = f(x0[i], x1[i], …) for i in [0, n). y may be one of the inputs: a vector is loaded whole before it is stored.
 template <class T, class F, class... Inputs>
 FASTNN_INLINE void map(int64_t n, double ns, const F& f, T* y, const Inputs*... x) {
-  for_vectors<T>(n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(whole(load_part(x + i, size))...), size); });
+  if (!goes_past<T>(double(n) * (1 + sizeof...(x))) || to_aligned(y) != 0)
+    return for_vectors<T>(n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(whole(load_part(x + i, size))...), size); });
+  for_vectors<T, true>(n, ns, [=](int64_t i, int64_t size) {
+    (fetch_ahead(x + i), ...);
+    put<true>(y + i, f(whole(load_part(x + i, size))...), size);
+  });
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // Several sums over the same data, in blocks: vectors of partial sums in T, merged in double every few thousand
 // elements. The order depends on the lengths given to add() alone.
 #pragma once
-#include "vec.h"
+#include "past.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -47,13 +47,26 @@ class BlockSums {
   int64_t used_ = 0;
 };
 
-// f over contiguous runs, the last vector short: y[i] = f(x0[i], …).
-template <class T, class F, class... P>
-FASTNN_INLINE void map_run(int64_t n, const F& f, T* y, const P*... x) {
+// f over contiguous runs, the last vector short: y[i] = f(x0[i], …). Past the caches y begins with a short store, up to a
+// whole vector, and is none of the x. fetch(i) comes before the vector at i.
+template <bool past, class T, class Fetch, class F, class... P>
+FASTNN_INLINE void map_run_fetching(int64_t n, const Fetch& fetch, const F& f, T* y, const P*... x) {
   int64_t i = 0;
+  if constexpr (past)
+    if (n >= lanes<T> && to_aligned(y) > 0) {
+      i = to_aligned(y);
+      store_n(y, f(load(x)...), int(i));
+    }
 #pragma GCC unroll 4
-  for (; i + lanes<T> <= n; i += lanes<T>) store(y + i, f(whole(load(x + i))...));
+  for (; i + lanes<T> <= n; i += lanes<T>) {
+    fetch(i);
+    put<past>(y + i, f(whole(load(x + i))...), lanes<T>);
+  }
   if (i < n) store_n(y + i, f(load_n(x + i, int(n - i))...), int(n - i));
+}
+template <bool past = false, class T, class F, class... P>
+FASTNN_INLINE void map_run(int64_t n, const F& f, T* y, const P*... x) {
+  map_run_fetching<past>(n, [](int64_t) {}, f, y, x...);
 }
 
 }  // namespace

@@ -1,10 +1,14 @@
-# The instruction set, threads.
+# The instruction set, caches, threads.
 
 cdef extern from "dispatch.h" namespace "fastnn" nogil:
     const char* isa_name(int i)
     bint isa_usable_c "fastnn::isa_usable"(const char* name)
     bint set_isa_c "fastnn::set_isa"(const char* name)
     const char* active_isa_c "fastnn::active_isa"()
+
+cdef extern from "cpu.h" namespace "fastnn" nogil:
+    int64_t last_level_cache_c "fastnn::last_level_cache"()
+    void set_last_level_cache_c "fastnn::set_last_level_cache"(int64_t bytes)
 
 cdef extern from "parallel.h" namespace "fastnn" nogil:
     int num_threads_c "fastnn::num_threads"()
@@ -42,6 +46,13 @@ def _choose_isa():
     set_isa(os.environ.get("FASTNN_ISA") or usable_isas().pop())
 
 _choose_isa()
+
+def last_level_cache():
+    """Bytes; calls that read and write more store their results past the caches."""
+    return last_level_cache_c()
+
+def set_last_level_cache(int64_t bytes):
+    set_last_level_cache_c(bytes)
 
 def num_threads():
     return num_threads_c()
