@@ -24,7 +24,8 @@ int64_t next_stretch(int64_t n) {
 // Mean and 1 / sqrt(var + eps) of n values: the sum, then the squares about the mean, while they are in the cache.
 template <class T>
 void stretch_statistics(int64_t n, const T* x, double eps, T* mean, T* rstd) {
-  BlockSums<T, 1> sum, squares;
+  BlockSums<T, 1, true> sum;
+  BlockSums<T, 1> squares;
   sum.add(n, [](Vec<T>* acc, Vec<T> v) { acc[0] += v; }, x);
   *mean = T(sum.total(0) / double(n));
   const Vec<T> centre = set1(*mean);
@@ -53,7 +54,7 @@ struct RowGradient {
 template <class T>
 RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, T mean, T rstd) {
   const Vec<T> centre = set1(mean);
-  BlockSums<T, 2> sums;
+  BlockSums<T, 2, true> sums;
   const auto add = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
     acc[0] += d;
     acc[1] = fma(d, v - centre, acc[1]);
@@ -83,23 +84,75 @@ void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x,
   if (i < n) body(i, n - i);
 }
 
-// Sums over rows by blocks of columns: row(i) finds the numbers of a row, run(numbers, i, j0, n, …) adds a run of it.
-template <class T, class Row, class Run>
-void sum_by_columns(const Norm& g, double cost, const Row& row, const Run& run, RowGradient<T>* rows, T* dweight, T* dbias) {
+// The arrays of a backward; dx and weight may be null.
+template <class T>
+struct RowArrays {
+  int64_t inner;
+  const T *dy, *x, *weight;
+  T *dx, *dweight, *dbias;
+};
+
+// Rows [first, end) of V vectors of columns from j on, of which `size` values exist: dx, and what the rows add to dweight
+// and dbias, which stay in registers. Row by row they were fetched and stored each time: with what is fetched ahead, 3.4
+// instead of 5.0 ms for 32 rows of 200 704 on Zen 5.
+template <bool past, int V, class T>
+FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t first, int64_t end, int64_t j, int64_t size) {
+  constexpr int64_t L = lanes<T>;
+  Vec<T> w[V], dw[V], db[V];
+  for (int v = 0; v < V; ++v) {
+    w[v] = a.weight ? load_part(a.weight + j + v * L, size - v * L) : set1(T(1));
+    dw[v] = load_part(a.dweight + j + v * L, size - v * L);
+    db[v] = load_part(a.dbias + j + v * L, size - v * L);
+  }
+  for (int64_t i = first; i < end; ++i) {
+    const RowGradient<T>& r = rows[i];
+    for (int v = 0; v < V; ++v) {
+      const int64_t at = i * a.inner + j + v * L;
+      __builtin_prefetch(a.dy + at + 2 * V * L), __builtin_prefetch(a.x + at + 2 * V * L);
+      const Vec<T> d = load_part(a.dy + at, size - v * L), off = load_part(a.x + at, size - v * L) - r.centre;
+      if (a.dx) put<past>(a.dx + at, d * w[v] * r.scale - fma(off, set1(r.slope), set1(r.level)), size - v * L);
+      dw[v] = fma(d, off * r.scale, dw[v]);
+      db[v] += d;
+    }
+  }
+  for (int v = 0; v < V; ++v) {
+    store_part(a.dweight + j + v * L, dw[v], size - v * L);
+    store_part(a.dbias + j + v * L, db[v], size - v * L);
+  }
+}
+
+// Columns [j0, j1) of rows [r0, r1), a few rows at a time.
+template <bool past, class T>
+void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t r0, int64_t r1, int64_t j0, int64_t j1) {
+  constexpr int V = FASTNN_VEC_BYTES == 64 ? 4 : 2;
+  constexpr int64_t L = lanes<T>, kTogether = 8;
+  for (int64_t i = r0; i < r1; i += kTogether) {
+    const int64_t end = i + kTogether < r1 ? i + kTogether : r1;
+    int64_t j = j0;
+    for (; j + V * L <= j1; j += V * L) gradient_tile<past, V>(a, rows, i, end, j, V * L);
+    for (; j + L <= j1; j += L) gradient_tile<past, 1>(a, rows, i, end, j, L);
+    if (j < j1) gradient_tile<false, 1>(a, rows, i, end, j, j1 - j);
+  }
+}
+
+// Sums over rows by blocks of columns; row(i) finds the numbers of a row.
+template <class T, class Row>
+void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<T>& a, RowGradient<T>* rows) {
   const int64_t fit = kRowsBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), step = fit < 8 ? 8 : fit;
   const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? (g.inner / 16 + 15) / 16 * 16 : 8192;
-  for (int64_t r0 = 0; r0 == 0 || r0 < g.outer; r0 += step) {
+  const bool aligned = a.dx && to_aligned(a.dx) == 0 && g.inner % lanes<T> == 0;
+  zero_run(a.dweight, g.inner), zero_run(a.dbias, g.inner);
+  for (int64_t r0 = 0; r0 < g.outer; r0 += step) {
     const int64_t r1 = g.outer - r0 < step ? g.outer : r0 + step;
     const double part = cost * double(r1 - r0) / double(g.outer + 1);
     parallel_for(r1 - r0, part * 2, [=](int64_t begin, int64_t end) {
       for (int64_t i = r0 + begin; i < r0 + end; ++i) rows[i] = row(i);
     });
-    parallel_for((g.inner + columns - 1) / columns, part * 4, [=](int64_t begin, int64_t end) {
-      for (int64_t j = begin * columns; j < end * columns && j < g.inner; j += columns) {
-        const int64_t n = g.inner - j < columns ? g.inner - j : columns;
-        if (r0 == 0) zero_run(dweight + j, n), zero_run(dbias + j, n);
-        for (int64_t i = r0; i < r1; ++i) run(rows[i], i, j, n, dweight + j, dbias + j);
-      }
+    with_past(aligned && goes_past<T>(3 * double(g.outer) * double(g.inner)), [=, &a](auto past) {
+      parallel_for((g.inner + columns - 1) / columns, part * 4, [=, &a](int64_t begin, int64_t end) {
+        gradient_columns<past>(a, rows, r0, r1, begin * columns, end * columns < g.inner ? end * columns : g.inner);
+        if (past) stream_fence();
+      });
     });
   }
 }
@@ -162,7 +215,7 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
       for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
   if (!by_whole_rows(g))
-    return sum_by_columns(g, cost, row, run, reinterpret_cast<RowGradient<T>*>(work), dweight, dbias);
+    return sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, reinterpret_cast<RowGradient<T>*>(work));
   sum_rows<T, 2>(whole_rows(g), cost * 4, {dweight, dbias}, work,
                  [=](int64_t i, int64_t j0, int64_t n, T** to) { run(row(i), i, j0, n, to[0], to[1]); });
 }

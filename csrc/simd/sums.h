@@ -6,7 +6,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-template <class T, int K>
+// fetch: what is 4 KB further on is fetched.
+template <class T, int K, bool fetch = false>
 class BlockSums {
  public:
   // f(acc, vectors…) adds K terms of the vectors loaded from p… to acc[0..K). In the last, short vector the missing
@@ -19,7 +20,10 @@ class BlockSums {
       int64_t i = begin;
       for (; i + 4 * L <= end; i += 4 * L)
 #pragma GCC unroll 4
-        for (int u = 0; u < 4; ++u) f(acc_[u], load(p + i + u * L)...);
+        for (int u = 0; u < 4; ++u) {
+          if constexpr (fetch) (fetch_ahead(p + i + u * L), ...);
+          f(acc_[u], load(p + i + u * L)...);
+        }
       for (; i + L <= end; i += L) f(acc_[0], load(p + i)...);
       if (i < end) f(acc_[1], load_n(p + i, int(end - i))...);
       used_ += end - begin;
