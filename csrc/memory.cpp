@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +13,7 @@ namespace {
 constexpr size_t kLine = 64;
 constexpr int kSteps = 8;  // sizes per power of two: at most an eighth is wasted
 constexpr int kClasses = 64 * kSteps;
+constexpr size_t kHuge = 4 << 20;
 
 struct Free {
   Free* next;
@@ -32,6 +34,19 @@ size_t round_up(size_t bytes, int* which) {
   const size_t steps = (units + unit - 1) / unit;  // 8 … 16
   *which = steps == 16 ? (top + 1) * kSteps : top * kSteps + int(steps) - kSteps;
   return steps * unit * 8;
+}
+
+// Large blocks get huge pages where the system gives them on request, as NumPy's arrays do.
+void* new_block(size_t size) {
+  void* block = std::aligned_alloc(kLine, size);
+#ifdef MADV_HUGEPAGE
+  constexpr uintptr_t kPage = 4096;
+  if (block && size >= kHuge) {
+    const uintptr_t first = (uintptr_t(block) + kPage - 1) / kPage * kPage, end = (uintptr_t(block) + size) / kPage * kPage;
+    madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+  }
+#endif
+  return block;
 }
 
 void drop_all() {
@@ -57,9 +72,9 @@ void* take_block(size_t bytes, size_t* capacity) {
       return block;
     }
   }
-  if (void* block = std::aligned_alloc(kLine, size)) return block;
+  if (void* block = new_block(size)) return block;
   empty_cache();  // what is kept may be what is missing
-  return std::aligned_alloc(kLine, size);
+  return new_block(size);
 }
 
 void give_block(void* block, size_t capacity) {
