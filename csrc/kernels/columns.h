@@ -156,7 +156,10 @@ FASTNN_INLINE T row_max(int64_t n, const T* x) {
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) m[k] = max(m[k], load(x + i + k * L));
   for (; i < n; i += L) m[0] = max(m[0], load_part(x + i, n - i, lowest));
-  return reduce_max<T>(max(max(m[0], m[1]), max(m[2], m[3])));
+  Vec<T> largest = max(max(m[0], m[1]), max(m[2], m[3]));
+#pragma GCC unroll 4
+  for (int step = L / 2; step > 0; step /= 2) largest = max(largest, __builtin_shuffle(largest, iota<T>() ^ step));
+  return largest[0];
 }
 
 // Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Two chains, and a partial sum every

@@ -20,16 +20,25 @@ FASTNN_INLINE Vec<T> load_low(const T* p, int64_t size) {
   return load_part(p, size, -T(__builtin_inf()));
 }
 
+// The last, short vector stays in a register: a masked load behind the store of its lanes would wait for it.
 template <class T>
 void softmax_row(int64_t n, const T* x, T* y) {
+  constexpr int64_t L = lanes<T>;
   const T m = row_max(n, x);
-  const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) {
+  const int64_t whole = n / L * L;
+  Vec<T> tail = {};
+  const T sum = row_sum<T>(n, [&](int64_t i, int64_t size) FASTNN_FLAT {
     const Vec<T> e = exp<T>(load_low(x + i, size) - m);
-    store_part(y + i, e, size);
+    if (size >= L)
+      store(y + i, e);
+    else
+      tail = e;
     return e;
   });
   const T scale = 1 / sum;
-  for (int64_t i = 0; i < n; i += lanes<T>) store_part(y + i, load_part(y + i, n - i) * scale, n - i);
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < whole; i += L) store(y + i, load(y + i) * scale);
+  if (whole < n) store_n(y + whole, tail * scale, int(n - whole));
 }
 
 template <class T>

@@ -269,16 +269,6 @@ FASTNN_INLINE T reduce_add(Vec<T> v) {
     for (int i = 0; i < half; ++i) part[i] += part[i + half];
   return part[0];
 }
-// Largest lane; NaN if any lane is NaN.
-template <class T>
-FASTNN_INLINE T reduce_max(Vec<T> v) {
-  T part[lanes<T>];
-  __builtin_memcpy(part, &v, sizeof v);
-  for (int half = lanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i)
-      part[i] = part[i] > part[i + half] || part[i] != part[i] ? part[i] : part[i + half];
-  return part[0];
-}
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA
