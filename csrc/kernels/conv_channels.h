@@ -86,8 +86,13 @@ struct ChannelProblem {
   int64_t blocks() const { return (group_out() + kTileCols<T> - 1) / kTileCols<T>; }
   int64_t slabs() const { return (p.axis[axis].grid + slab - 1) / slab; }
   int64_t copy_size() const { return group_in() * layout.channel_size(); }
-  // Rows of a strip, at most `rows`.
-  int64_t strip_rows(int64_t rows, int64_t width) const { return clamp(kStripPositions / width, 1, rows); }
+  // Rows of a strip, at most `rows`; whole vectors of positions where they can be, which are then stored whole and aligned.
+  int64_t strip_rows(int64_t rows, int64_t width) const {
+    int64_t few = lanes<T>;
+    while (few > 1 && few / 2 * width % lanes<T> == 0) few /= 2;
+    const int64_t most = kStripPositions / width;
+    return clamp(most > few ? most / few * few : most, 1, rows);
+  }
   int64_t strip_size() const {
     const int64_t width = axis == 2 ? slab : p.axis[2].grid;
     return (width > kStripPositions ? width : kStripPositions) * kTileCols<T>;

@@ -92,8 +92,11 @@ struct ChannelWeight {
           packed = packed_at(group, image) + r0 * group_out();
         else
           pack_pixels(image, group, r0, r1, packed);
-        for (int64_t r = r0; r < r1; ++r)
-          offset[r - r0] = int32_t(divide(r, plane()) * blocks_per_item * image_copy() + places.from[r % plane()] * width());
+        int64_t base = r0 / plane() * blocks_per_item * image_copy(), at = r0 % plane();
+        for (int64_t r = r0; r < r1; ++r) {
+          offset[r - r0] = int32_t(base + places.from[at] * width());
+          if (++at == plane()) at = 0, base += blocks_per_item * image_copy();
+        }
         product(b0, b1, r1 - r0, packed, copy, offset, out, image > first || r0 > 0);
       });
     }

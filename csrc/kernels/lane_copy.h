@@ -14,11 +14,17 @@ struct LanePlaces {
   static int64_t values(const PaddedLayout& l) { return l.p.in_plane() + l.p.grid(); }
   LanePlaces(const PaddedLayout& l, int32_t* memory) : in(memory), from(memory + l.p.in_plane()) {
     const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
-    int32_t* next = in;
-    for (int64_t d = 0; d < D.in; ++d)
-      for (int64_t h = 0; h < H.in; ++h)
-        for (int64_t w = 0; w < W.in; ++w) *next++ = l.position(d, h, w);
-    next = from;
+    // The first row has the columns' share until its own turn, the last: divisions for every place took a fifth of the time of
+    // conv_transpose3d's weight gradient.
+    for (int64_t w = 0; w < W.in; ++w) in[w] = int32_t(l.axis_place(2, w));
+    for (int64_t d = D.in - 1; d >= 0; --d)
+      for (int64_t h = H.in - 1; h >= 0; --h) {
+        const int64_t plane = l.axis_place(0, d), line = l.axis_place(1, h);
+        const int32_t share = int32_t(plane + line), unread = plane < 0 || line < 0 ? -1 : 0;
+        int32_t* row = in + (d * H.in + h) * W.in;
+        for (int64_t w = 0; w < W.in; ++w) row[w] = in[w] < 0 ? -1 : (in[w] + share) | unread;
+      }
+    int32_t* next = from;
     for (int64_t d = 0; d < D.grid; ++d)
       for (int64_t h = 0; h < H.grid; ++h)
         for (int64_t w = 0; w < W.grid; ++w) *next++ = int32_t((d * l.extent[1] + h) * l.extent[2] + w);

@@ -51,33 +51,51 @@ FASTNN_INLINE void zero_run(T* to, int64_t n) {
   fill_run(to, T(0), n);
 }
 
-// Lanes 0, 2, 4, … of the 2 * lanes elements at p.
-template <class T>
-FASTNN_INLINE Vec<T> load_even(const T* p) {
-  return __builtin_shuffle(load(p), load(p + lanes<T>), iota<T>() * 2);
+// N values, which need not lie on a multiple of their size.
+template <class T, int N>
+struct FewOf {
+  typedef T type __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)), may_alias));
+};
+template <class T, int N>
+using Few = typename FewOf<T, N>::type;
+
+// Elements first, first + 2, … of the 2 N at from.
+template <class T, int first, int... i>
+FASTNN_INLINE Few<T, sizeof...(i)> every_second(const T* from, std::integer_sequence<int, i...>) {
+  constexpr int N = sizeof...(i);
+  return __builtin_shufflevector(*reinterpret_cast<const Few<T, N>*>(from), *reinterpret_cast<const Few<T, N>*>(from + N),
+                                 (2 * i + first)...);
 }
 
-// to[0 … 3] = from[0, 2, 4, 6]; reads from[7] as well.
-template <class T>
-FASTNN_INLINE void gather_four(T* to, const T* from) {
-  typedef T Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
-  typedef typename VecTraits<T>::Int Index __attribute__((vector_size(4 * sizeof(T))));
-  const Four a = *reinterpret_cast<const Four*>(from), b = *reinterpret_cast<const Four*>(from + 4);
-  *reinterpret_cast<Four*>(to) = __builtin_shuffle(a, b, Index{0, 2, 4, 6});
+// even[i] = from[2 i] and, unless it is null, odd[i] = from[2 i + 1]. What is left at the end is a vector that overlaps, or
+// one of half as many: a masked load waits for the stores before it on some processors (20 ns on Zen 5), which is more than
+// the row of a small map takes.
+template <class T, int N = lanes<T>>
+FASTNN_INLINE void split_run(T* even, T* odd, const T* from, int64_t n) {
+  if constexpr (N == 1) {
+    if (n < 1) return;
+    even[0] = from[0];
+    if (odd) odd[0] = from[1];
+  } else {
+    if (n < N) return split_run<T, N / 2>(even, odd, from, n);
+    for (int64_t i = 0;;) {
+      constexpr auto all = std::make_integer_sequence<int, N>{};
+      *reinterpret_cast<Few<T, N>*>(even + i) = every_second<T, 0>(from + 2 * i, all);
+      if (odd) *reinterpret_cast<Few<T, N>*>(odd + i) = every_second<T, 1>(from + 2 * i, all);
+      if (i + N == n) return;
+      i = i + 2 * N <= n ? i + N : n - N;
+    }
+  }
 }
 
-// to[i] = from[i * step]. Tails are a vector that overlaps the one before, or fours: a masked load waits for the stores
-// before it on some processors (20 ns on Zen 5), which is more than the row of a small map takes.
+// to[i] = from[i * step]
 template <class T>
 FASTNN_INLINE void gather_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;
-  if (step == 2) {  // one element short of the end: these read one beyond the last that they use
-    for (; i + lanes<T> < n; i += lanes<T>) store(to + i, load_even(from + 2 * i));
-    if (i > 0 && i < n - 1) {
-      i = n - 1;
-      store(to + i - lanes<T>, load_even(from + 2 * (i - lanes<T>)));
-    }
-    for (; i + 4 < n; i += 4) gather_four(to + i, from + 2 * i);
+  if (step == 2 && n > 1) {  // this reads pairs, and of the last element's there need be only one half
+    i = n - 1;
+    T* none = nullptr;
+    split_run(to, none, from, i);
   }
   for (; i < n; ++i) to[i] = from[i * step];
 }
