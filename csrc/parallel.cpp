@@ -112,6 +112,10 @@ void note_pool() {
   if (!pool_started.exchange(true)) pthread_atfork(nullptr, nullptr, [] { pool_lost.store(true); });
 }
 
+constexpr int kLargestTeam = 32;
+constexpr int kPatience = 100, kSpins = 2000;  // pauses of 10 to 50 ns
+std::atomic<int64_t> parts_of_teams{0};
+
 void pause() {
 #if defined(__x86_64__)
   _mm_pause();
@@ -120,24 +124,49 @@ void pause() {
 
 }  // namespace
 
-struct Team::Meeting {
-  std::atomic<int> here{0}, round{0};
+// Steps and parts done are counted and never reset, so that a thread that comes late finds all it missed done.
+struct Team::Board {
+  struct alignas(64) Count {
+    std::atomic<int64_t> value{0};
+  };
+  Count done;               // parts, of all steps
+  Count steps[kLargestTeam];  // of each part, taken
 };
 
-void Team::wait() const {
-  if (size == 1) return;
-  const int round = meeting_->round.load(std::memory_order_relaxed);
-  if (meeting_->here.fetch_add(1, std::memory_order_acq_rel) + 1 == size) {
-    meeting_->here.store(0, std::memory_order_relaxed);
-    meeting_->round.store(round + 1, std::memory_order_release);
-    return;
+bool Team::take(int part) {
+  int64_t step = step_;
+  return board_->steps[part].value.compare_exchange_strong(step, step + 1, std::memory_order_acq_rel);
+}
+
+void Team::finish_part() { board_->done.value.fetch_add(1, std::memory_order_acq_rel); }
+
+int Team::next_part() {
+  if (!began_) {
+    began_ = true;
+    if (take(rank_)) return rank_;
   }
-  // A step takes microseconds. Who has waited far longer makes room, lest the thread waited for has no processor.
-  for (int spins = 0; meeting_->round.load(std::memory_order_acquire) == round; ++spins)
-    if (spins < 2000)
+  // The others are about as fast: to look at their parts at once would only take the lines they write from them. Then a
+  // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before long.
+  const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
+  for (int spins = alone_ ? kPatience : 0; !done(); ++spins) {
+    if (spins == kPatience) {
+      for (int i = 1; i < size; ++i) {
+        const int part = (rank_ + i) % size;
+        if (!take(part)) continue;
+        alone_ = true;
+        ++taken_over_;
+        return part;
+      }
+      alone_ = false;
+    }
+    if (spins < kSpins)
       pause();
     else
       sched_yield();
+  }
+  ++step_;
+  began_ = false;
+  return -1;
 }
 
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body) {
@@ -164,24 +193,54 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
 #endif
 }
 
+namespace {
+
+// A region ends when all its threads have been there, so even one that did nothing may cost a time slice of another program.
+// After a team in which half of a thread's parts were done by others, the next ones have one thread, up to 64 of them.
+std::atomic<int> teams_to_skip{0}, last_skipped{0};
+
+bool skip_team() {
+  if (teams_to_skip.load(std::memory_order_relaxed) <= 0) return false;
+  teams_to_skip.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+[[maybe_unused]] void judge_team(int64_t parts, int size, int64_t taken_over) {
+  const bool missing = 2 * taken_over * size > parts;
+  const int skip = missing ? std::min(2 * last_skipped.load(std::memory_order_relaxed) + 1, 64) : 0;
+  last_skipped.store(skip, std::memory_order_relaxed);
+  teams_to_skip.store(skip, std::memory_order_relaxed);
+}
+
+}  // namespace
+
 void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body) {
   void* memory;
   if (!get_scratch(scratch, &memory)) return;
-  Team::Meeting meeting;
-  const int threads = threads_for(n, cost);
-  if (threads == 1) {
+  const int threads = std::min(threads_for(n, cost), kLargestTeam);
+  if (threads == 1 || skip_team()) {
     FlushDenormals guard;
-    return body(context, Team(0, 1, &meeting), memory);
+    Team alone(0, 1, nullptr);
+    return body(context, alone, memory);
   }
 #ifdef _OPENMP
   note_pool();
-#pragma omp parallel num_threads(threads)
+  Team::Board board;
+  int64_t taken_over = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : taken_over)
   {
     FlushDenormals guard;
-    body(context, Team(omp_get_thread_num(), omp_get_num_threads(), &meeting), memory);
+    Team team(omp_get_thread_num(), omp_get_num_threads(), &board);
+    body(context, team, memory);
+    taken_over += team.taken_over();
   }
+  const int64_t parts = board.done.value.load(std::memory_order_relaxed);
+  parts_of_teams.fetch_add(parts, std::memory_order_relaxed);
+  judge_team(parts, threads, taken_over);
 #endif
 }
+
+int64_t team_parts() { return parts_of_teams.load(); }
 
 int num_threads() { return pool_lost.load() ? 1 : thread_limit.load(); }
 void set_num_threads(int n) { thread_limit.store(std::max(1, n)); }

@@ -15,25 +15,54 @@ using RangeBody = void (*)(void* context, int64_t begin, int64_t end, void* scra
 // scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside.
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body);
 
-// A few threads that go through a loop together, step by step, and wait for each other in between.
+// A few threads that go through a loop together, step by step. A step is cut into as many parts as there are threads; each
+// thread does its own, and then those that their threads have not begun, because other programs keep them from a processor.
+// So nobody waits but for parts that somebody is at. All threads must come to the same steps in the same order, and change
+// what they share in parts only.
 class Team {
  public:
-  struct Meeting;
-  Team(int rank, int size, Meeting* meeting) : rank(rank), size(size), meeting_(meeting) {}
-  const int rank, size;
-  // Returns when all have come here; what they wrote before is seen by all after.
-  void wait() const;
-  // This thread's share of n items.
-  int64_t begin(int64_t n) const { return n * rank / size; }
-  int64_t end(int64_t n) const { return n * (rank + 1) / size; }
+  struct Board;
+  struct Part {
+    int rank, size;
+    // This part's share of n items.
+    int64_t begin(int64_t n) const { return n * rank / size; }
+    int64_t end(int64_t n) const { return n * (rank + 1) / size; }
+  };
+  Team(int rank, int size, Board* board) : size(size), rank_(rank), board_(board) {}
+  const int size;
+  int64_t taken_over() const { return taken_over_; }
+
+  // f(part) for all parts, each on one thread. Returns when they are done; what they wrote is then seen by all.
+  template <class F>
+  void step(const F& f) {
+    if (size == 1) return f(Part{0, 1});
+    for (int part; (part = next_part()) >= 0; finish_part()) f(Part{part, size});
+  }
+  // f() on one thread
+  template <class F>
+  void once(const F& f) {
+    step([&](Part part) {
+      if (part.rank == 0) f();
+    });
+  }
 
  private:
-  Meeting* meeting_;
+  // A part of this step that is now this thread's to do; -1 when all are done, and the next step begins.
+  int next_part();
+  void finish_part();
+  bool take(int part);
+
+  int rank_;
+  Board* board_;
+  int64_t step_ = 0, taken_over_ = 0;
+  bool began_ = false, alone_ = false;  // own part of this step looked at; another thread was missing in the step before
 };
-using TeamBody = void (*)(void* context, const Team& team, void* scratch);
+using TeamBody = void (*)(void* context, Team& team, void* scratch);
 
 // body once on every thread of a team, whose size depends on cost as above and is at most n. They share the scratch.
 void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body);
+// Parts of steps that teams of several threads have done so far in this process, for tests.
+int64_t team_parts();
 
 int num_threads();
 void set_num_threads(int n);
@@ -65,7 +94,7 @@ inline void parallel_for(int64_t n, double cost, const Body& body) {
 // body(team, scratch)
 template <class Body>
 inline void parallel_team(int64_t n, double cost, size_t scratch, const Body& body) {
-  run_team(n, cost, scratch, const_cast<Body*>(&body), [](void* context, const Team& team, void* memory) {
+  run_team(n, cost, scratch, const_cast<Body*>(&body), [](void* context, Team& team, void* memory) {
     (*static_cast<const Body*>(context))(team, memory);
   });
 }

@@ -67,6 +67,33 @@ def test_small_work_stays_on_one_thread(native):
     assert len(np.unique(out)) == 1
 
 
+@needs_native
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_one_row_goes_through_time_with_a_team(kind, native):
+    """And who of it computes what changes no bit; seven threads have to take over parts where there are two processors."""
+    net, x = getattr(fnn.nn, kind)(8, 130, rng=0), np.random.default_rng(1).standard_normal((9, 1, 8)).astype("f")
+
+    def results():
+        net.zero_grad()
+        given = fnn.tensor(x, requires_grad=True)
+        y, _ = net(given)
+        y.backward(np.ones(y.shape, "f"))
+        return [y.numpy(), given.grad, *(p.grad for p in net.parameters())]
+
+    with fnn.set_num_threads(1):
+        expected, before = results(), native.team_parts()
+    assert native.team_parts() == before
+    for threads in (2, 3, 7):
+        with fnn.set_num_threads(threads):
+            for _ in range(70 if native.has_openmp() else 1):  # after a team that missed a thread, 64 may be skipped
+                for a, b in zip(results(), expected, strict=True):
+                    np.testing.assert_array_equal(a, b)
+                if native.team_parts() > before:
+                    break
+        assert (native.team_parts() > before) == native.has_openmp()
+        before = native.team_parts()
+
+
 def test_environment_limits_the_default():
     code = "import fastnn; print(fastnn.get_num_threads())"
     assert run(code, OMP_NUM_THREADS="1", FASTNN_BACKEND="numpy") == "1"

@@ -55,13 +55,13 @@ struct RnnPlan {
   }
 };
 
-// The units that a thread of a team has the cells of: whole vectors.
+// The units of a part of a step's cells: whole vectors.
 struct Units {
   int64_t begin, end;
 
   template <class T>
-  Units(const RnnPlan<T>& plan, const Team& team)
-      : begin(team.begin(plan.padded / lanes<T>) * lanes<T>), end(team.end(plan.padded / lanes<T>) * lanes<T>) {
+  Units(const RnnPlan<T>& plan, Team::Part part)
+      : begin(part.begin(plan.padded / lanes<T>) * lanes<T>), end(part.end(plan.padded / lanes<T>) * lanes<T>) {
     if (end > plan.g.units) end = plan.g.units;
     if (begin > end) begin = end;
   }
@@ -181,39 +181,41 @@ FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1
 }
 
 template <class T, class Cell>
-void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, const Team& team, T* memory) {
+void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, Team& team, T* memory) {
   constexpr int64_t L = lanes<T>;
   const int64_t pitch = plan.forward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
   const T *packed = a.work, *bias = a.work + pitch * units, *bias_apart = bias + pitch;
   T *state = memory, *extra = state + all * padded, *rec = extra + all * padded;
-  if (team.rank == 0)
+  team.once([&] {
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
       load_rows(plan, a.h0, first, rows, state + row * padded, L, rows * L);
       load_rows(plan, a.c0, first, rows, extra + row * padded, padded, L);
     });
-  const Units range(plan, team);
+  });
   for (int64_t step = 0; step < plan.g.steps; ++step) {
-    team.wait();
     const int64_t at = (plan.time(step) * plan.g.batch + plan.blocks.begin(b0)) * units;
-    for (int64_t p = team.begin(plan.forward_panels); p < team.end(plan.forward_panels); ++p) {
-      fetch_part(a.gates + at * Cell::gates, all * units * Cell::gates, p, plan.forward_panels);
-      for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
-        panel_product_for<T>(rows, plan.vectors)(1, units, state + row * padded, packed + p * units * plan.panel,
-                                                 bias + p * plan.panel, 0, rec + row * pitch + p * plan.panel, pitch);
+    team.step([&](Team::Part part) {
+      for (int64_t p = part.begin(plan.forward_panels); p < part.end(plan.forward_panels); ++p) {
+        fetch_part(a.gates + at * Cell::gates, all * units * Cell::gates, p, plan.forward_panels);
+        for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+          panel_product_for<T>(rows, plan.vectors)(1, units, state + row * padded, packed + p * units * plan.panel,
+                                                   bias + p * plan.panel, 0, rec + row * pitch + p * plan.panel, pitch);
+        });
+      }
+    });
+    team.step([&](Team::Part part) {
+      for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+        for (int i = 0; i < rows; ++i)
+          forward_row<T, Cell>(plan, a, bias_apart, first + i, plan.time(step), i, rows, rec + (row + i) * pitch,
+                               state + row * padded, extra + (row + i) * padded, Units(plan, part));
       });
-    }
-    team.wait();
-    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
-      for (int i = 0; i < rows; ++i)
-        forward_row<T, Cell>(plan, a, bias_apart, first + i, plan.time(step), i, rows, rec + (row + i) * pitch,
-                             state + row * padded, extra + (row + i) * padded, range);
     });
   }
-  team.wait();
-  if (team.rank > 0) return;
-  for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
-    store_rows(plan, state + row * padded, L, rows * L, first, rows, a.h_n);
-    store_rows(plan, extra + row * padded, padded, L, first, rows, a.c_n);
+  team.once([&] {
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      store_rows(plan, state + row * padded, L, rows * L, first, rows, a.h_n);
+      store_rows(plan, extra + row * padded, padded, L, first, rows, a.c_n);
+    });
   });
 }
 
@@ -224,10 +226,10 @@ void run_blocks(const RnnPlan<T>& plan, double cost, int64_t values_per_row, con
   const size_t scratch = size_t(joint * kStateRows * values_per_row) * sizeof(T);
   if (plan.blocks.count == 1 && plan.shares_steps())
     return parallel_team(plan.padded / lanes<T>, cost, scratch,
-                         [&](const Team& team, void* memory) { run(0, 1, team, static_cast<T*>(memory)); });
+                         [&](Team& team, void* memory) { run(0, 1, team, static_cast<T*>(memory)); });
   parallel_scratch(plan.blocks.count, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
-    for (int64_t b = begin; b < end; b += joint)
-      run(b, b + joint < end ? b + joint : end, Team(0, 1, nullptr), static_cast<T*>(memory));
+    Team alone(0, 1, nullptr);
+    for (int64_t b = begin; b < end; b += joint) run(b, b + joint < end ? b + joint : end, alone, static_cast<T*>(memory));
   });
 }
 
@@ -244,7 +246,7 @@ void forward(const Rnn& g, const Arrays<T>& a) {
     pack_bias(plan, 1, none, a.bias_hh ? a.bias_hh + last : none, plan.padded, bias + summed * plan.padded);
     pack_bias(plan, 1, a.bias_ih ? a.bias_ih + last : none, none, plan.padded, bias + pitch);
   }
-  run_blocks(plan, plan.cost(Cell::cost), 2 * plan.padded + pitch, [&](int64_t b0, int64_t b1, const Team& team, T* memory) {
+  run_blocks(plan, plan.cost(Cell::cost), 2 * plan.padded + pitch, [&](int64_t b0, int64_t b1, Team& team, T* memory) {
     forward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
   });
 }
@@ -299,48 +301,49 @@ void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t
 }
 
 template <class T, class Cell>
-void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, const Team& team, T* memory) {
+void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, Team& team, T* memory) {
   constexpr int64_t L = lanes<T>;
   const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
   const int64_t deep = Cell::gates * padded;
   T *panel = memory, *dextra = panel + all * deep, *dh = dextra + all * padded;
-  if (team.rank == 0) {
+  team.once([&] {
     zero_run(dh, all * pitch);
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
       load_rows(plan, a.dh_n, first, rows, dh + row * pitch, pitch, L);
       load_rows(plan, a.dc_n, first, rows, dextra + row * padded, padded, L);
     });
-  }
-  const Units range(plan, team);
+  });
   for (int64_t step = plan.g.steps - 1; step >= 0; --step) {
-    team.wait();
-    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
-      for (int i = 0; i < rows; ++i)
-        backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep, dh + (row + i) * pitch,
-                              dextra + (row + i) * padded, range);
-    });
-    team.wait();
-    for (int64_t p = team.begin(plan.backward_panels); p < team.end(plan.backward_panels); ++p) {
-      const auto fetch = [&](const T* array, int64_t gates, int64_t back) {
-        const int64_t at = (plan.time(step > back ? step - back : 0) * plan.g.batch + plan.blocks.begin(b0)) * units;
-        if (array) fetch_part(array + at * gates, all * units * gates, p, plan.backward_panels);
-      };
-      fetch(a.dy, 1, 1);
-      fetch(a.saved_gates, Cell::gates, 1);
-      fetch(a.saved_extra, 1, Cell::carries ? 2 : 1);  // the state before a step is what the step before left
-      fetch(a.saved_y, 1, 2);
-      for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
-        T* c = dh + row * pitch + p * plan.panel;
-        panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
-                                                 a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
+    const auto fetch = [&](const T* array, int64_t gates, int64_t back, int64_t p) {
+      const int64_t at = (plan.time(step > back ? step - back : 0) * plan.g.batch + plan.blocks.begin(b0)) * units;
+      if (array) fetch_part(array + at * gates, all * units * gates, p, plan.backward_panels);
+    };
+    team.step([&](Team::Part part) {
+      for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+        for (int i = 0; i < rows; ++i)
+          backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep, dh + (row + i) * pitch,
+                                dextra + (row + i) * padded, Units(plan, part));
       });
-    }
+    });
+    team.step([&](Team::Part part) {
+      for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p) {
+        fetch(a.dy, 1, 1, p);
+        fetch(a.saved_gates, Cell::gates, 1, p);
+        fetch(a.saved_extra, 1, Cell::carries ? 2 : 1, p);  // the state before a step is what the step before left
+        fetch(a.saved_y, 1, 2, p);
+        for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+          T* c = dh + row * pitch + p * plan.panel;
+          panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
+                                                   a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
+        });
+      }
+    });
   }
-  team.wait();
-  if (team.rank > 0) return;
-  for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
-    store_rows(plan, dh + row * pitch, pitch, L, first, rows, a.dh0);
-    store_rows(plan, dextra + row * padded, padded, L, first, rows, a.dc0);
+  team.once([&] {
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      store_rows(plan, dh + row * pitch, pitch, L, first, rows, a.dh0);
+      store_rows(plan, dextra + row * padded, padded, L, first, rows, a.dc0);
+    });
   });
 }
 
@@ -349,7 +352,7 @@ void backward(const Rnn& g, const Arrays<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
   pack_backward(plan, a.weight, a.work);
   const int64_t values = (Cell::gates + 1) * plan.padded + plan.backward_pitch();
-  run_blocks(plan, plan.cost(Cell::cost), values, [&](int64_t b0, int64_t b1, const Team& team, T* memory) {
+  run_blocks(plan, plan.cost(Cell::cost), values, [&](int64_t b0, int64_t b1, Team& team, T* memory) {
     backward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
   });
 }

@@ -14,6 +14,7 @@ cdef extern from "parallel.h" namespace "fastnn" nogil:
     int num_threads_c "fastnn::num_threads"()
     void set_num_threads_c "fastnn::set_num_threads"(int n)
     double thread_cost_c "fastnn::thread_cost"()
+    int64_t team_parts_c "fastnn::team_parts"()
     void set_thread_cost_c "fastnn::set_thread_cost"(double ns)
     bint has_openmp_c "fastnn::has_openmp"()
 
@@ -62,6 +63,11 @@ def set_num_threads(int n):
 
 def thread_cost():
     return thread_cost_c()
+
+def team_parts():
+    """Parts of steps that several threads have shared so far, for tests."""
+    return team_parts_c()
+
 
 def set_thread_cost(double ns):
     """Nanoseconds of work that a further thread must take over to be woken."""
