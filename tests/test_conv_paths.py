@@ -40,6 +40,29 @@ def test_all_are_taken(isa, dtype, native):
     assert {weight for _, weight in found} >= {"channels", "depthwise", "direct", "winograd"} | packed
 
 
+def data_paths(native, rank, samples, dtype, strided):
+    """The ways that the data gradients of samples go, or only those with a stride along the width: its phases are not dense."""
+    found = set()
+    for s in samples:
+        x, w, b = s.cast(dtype).arrays
+        options = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1} | s.options
+        g = checks.conv("conv", rank, x, w, b, **options)[0]
+        if x.size and (not strided or g.stride[2] > 1):
+            found |= native.conv_data_paths(g, dtype == np.float64)
+    return found
+
+
+@pytest.mark.parametrize("dtype", harness.DTYPES, ids=["f32", "f64"])
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_all_are_taken_by_data_gradients(isa, dtype, native):
+    native.set_isa(isa)
+    found = data_paths(native, 2, samples_conv.conv2d(), dtype, False)
+    assert found >= {"channels", "depthwise", "direct"} | ({"lanes"} if lanes(isa, dtype) > 2 else set())
+    strided = data_paths(native, 2, samples_conv.conv2d(), dtype, True)
+    assert strided >= {"channels", "depthwise", "direct"}
+    assert "lanes" not in strided
+
+
 def test_a_volume_goes_in_slabs(native):
     g = checks.conv("conv3d", 3, np.ones((1, 32, 8, 28, 28), "f"), np.ones((4, 32, 3, 3, 3), "f"), None, 1, 1, 1, 1)[0]
     native.set_isa(harness.ISAS[-1])
@@ -65,3 +88,24 @@ def test_the_choice_for_usual_shapes(shape, kernel, forward, weight, native):
     native.set_isa("avx512")
     g = checks.conv("conv2d", 2, np.ones(shape, "f"), np.ones(kernel, "f"), None, 1, 1, 1, 1)[0]
     assert native.conv_paths(g, False) == (forward, weight)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options", "data"),
+    [
+        ((32, 64, 56, 56), (128, 64, 3, 3), (2, 1), {"channels"}),
+        ((32, 16, 16, 16), (64, 16, 3, 3), (2, 1), {"channels"}),
+        ((16, 8, 28, 28), (64, 8, 3, 3), (2, 1), {"direct"}),
+        ((32, 256, 14, 14), (512, 256, 1, 1), (2, 0), {"channels"}),
+        ((32, 64, 8, 8), (64, 64, 3, 3), (1, 1), {"winograd"}),
+        ((32, 32, 4, 4), (16, 32, 3, 3), (1, 1), {"lanes"}),
+        ((32, 64, 56, 56), (64, 1, 3, 3), (2, 1), {"depthwise"}),
+    ],
+)
+def test_the_choice_for_usual_data_gradients(shape, kernel, options, data, native):
+    if harness.ISAS[-1] != "avx512":
+        pytest.skip("the choices of AVX-512")
+    native.set_isa("avx512")
+    groups = shape[1] // kernel[1]
+    g = checks.conv("conv2d", 2, np.empty(shape, "f"), np.empty(kernel, "f"), None, *options, 1, groups)[0]
+    assert native.conv_data_paths(g, False) == data

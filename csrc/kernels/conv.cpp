@@ -296,6 +296,18 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   });
 }
 
+// Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, bit 6 for depthwise.
+template <class T>
+void conv_backward_data_path(const Conv& g, int64_t* paths) {
+  *paths = 0;
+  for_each_phase(g, [&](Patches p) {
+    p.flatten();
+    int64_t size = 0;
+    if (p.taps() == 0) return;
+    *paths |= int64_t(1) << (is_depthwise(g) ? 6 : int(choose<T>(p, g.n, g.k, g.c, g.groups, false, &size)));
+  });
+}
+
 }  // namespace fastnn::FASTNN_ISA
 
 #include "instantiate.inc"

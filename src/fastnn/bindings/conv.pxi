@@ -22,6 +22,7 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void conv_backward_weight_c "fastnn::call::conv_backward_weight"(cbool is_double, ...)
     void conv_forward_path_c "fastnn::call::conv_forward_path"(cbool is_double, ...)
     void conv_weight_path_c "fastnn::call::conv_weight_path"(cbool is_double, ...)
+    void conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(cbool is_double, ...)
     void conv_backward_bias_c "fastnn::call::conv_backward_bias"(cbool is_double, ...)
 
 def matmul(a, b, bint trans_a=False, bint trans_b=False):
@@ -137,14 +138,22 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
+PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "depthwise")
+
 def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
     cdef Conv c = conv_geometry(g)
     cdef int64_t forward = 0, weight = 0
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
-    forward_paths = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "depthwise")
-    return forward_paths[forward], ("packed", "direct", "channels", "depthwise", "winograd")[weight]
+    return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd")[weight]
+
+def conv_data_paths(g, cbool is_double):
+    """Which ways the phases of the data gradient go with the active instruction set."""
+    cdef Conv c = conv_geometry(g)
+    cdef int64_t paths = 0
+    conv_backward_data_path_c(is_double, c, &paths)
+    return {name for i, name in enumerate(PATCH_PATHS) if paths >> i & 1}
 
 def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)
