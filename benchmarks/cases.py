@@ -484,7 +484,9 @@ EMBEDDING = [
 # ---- recurrent layers: 2 · T · N · gates · H · (I + H) operations, twice that backwards -----------------------------
 
 
-def _recurrent(op: str, gates: int, inputs: int, units: int, steps: int, batch: int, **columns: Any) -> Iterator[Case]:
+def _recurrent(
+    op: str, gates: int, inputs: int, units: int, steps: int, batch: int, prefix: str = "", **columns: Any
+) -> Iterator[Case]:
     """The forward in evaluation; and what a training step needs, forward and gradients of input and weights."""
 
     def evaluation(library: Any) -> Work:
@@ -503,7 +505,7 @@ def _recurrent(op: str, gates: int, inputs: int, units: int, steps: int, batch: 
         return Work(step)
 
     flops = 2.0 * steps * batch * gates * units * (inputs + units)
-    label = f"{inputs}→{units}, T={steps}, b{batch}"
+    label = f"{prefix}{inputs}→{units}, T={steps}, b{batch}"
     yield Case(op, label, evaluation, flops=(flops, 0.0), **columns)
     yield Case(op, f"{label}, forward + backward", training, flops=(3 * flops, 0.0), **columns)
 
@@ -581,6 +583,136 @@ def _small(rows: tuple[int, int], image: tuple[int, ...]) -> Iterator[Case]:
 SMALL_SIZES = [((1, 8), (1, 1, 2, 4)), ((10, 50), (1, 5, 10, 10)), ((50, 100), (2, 25, 10, 10))]
 OVERHEAD += [case for sizes in SMALL_SIZES for case in _small(*sizes)]
 
+
+
+# ---- few elements: every function at 8, 64, 500 and 5000 of them, where no op may be slower than PyTorch's -----------
+
+
+@dataclass(frozen=True)
+class Few:
+    """Shapes with about as many elements: rows of scores, sequences, images, volumes, (steps, rows, inputs)."""
+
+    rows: tuple[int, int]
+    line: tuple[int, int, int]
+    image: tuple[int, int, int, int]
+    volume: tuple[int, int, int, int, int]
+    steps: tuple[int, int, int]
+
+
+FEW_SHAPES = {
+    8: Few((1, 8), (1, 2, 4), (1, 2, 2, 2), (1, 1, 2, 2, 2), (2, 1, 4)),
+    64: Few((4, 16), (2, 4, 8), (1, 4, 4, 4), (1, 1, 4, 4, 4), (4, 2, 8)),
+    500: Few((10, 50), (5, 5, 20), (1, 5, 10, 10), (1, 4, 5, 5, 5), (10, 2, 25)),
+    5000: Few((50, 100), (10, 10, 50), (2, 25, 10, 10), (2, 20, 5, 5, 5), (20, 5, 50)),
+}
+Shapes = list[tuple[int, ...]]
+# Of arrays that gradients are taken of: the name of a function, the shapes for a Few, and the call.
+FEW_CALLS: list[tuple[str, Callable[[Few], Shapes], Call]] = [
+    *(
+        (op, lambda s: [s.rows], lambda F, x, op=op: getattr(F, op)(x))
+        for op in dict.fromkeys(case.op for case in ACTIVATIONS) if op not in ("add", "prelu", "rrelu", "maxout")
+    ),
+    *((op, lambda s: [s.rows], lambda F, x, op=op: getattr(F, op)(x, -1)) for op in ("softmax", "log_softmax")),
+    ("prelu", lambda s: [s.image, s.image[1:2]], lambda F, x, w: F.prelu(x, w)),
+    ("rrelu", lambda s: [s.rows], lambda F, x: F.rrelu(x, training=True)),
+    ("maxout", lambda s: [s.rows], _maxout),
+    ("add", lambda s: [s.rows, s.rows], lambda F, a, b: F.add(a, b)),
+    ("matmul", lambda s: [s.rows, (s.rows[1], s.rows[1])], lambda F, a, b: F.matmul(a, b)),
+    ("linear", lambda s: [s.rows, (s.rows[1], s.rows[1]), s.rows[1:]], lambda F, x, w, b: F.linear(x, w, b)),
+    ("layer_norm", lambda s: [s.rows, s.rows[1:], s.rows[1:]], lambda F, x, w, b: F.layer_norm(x, w.shape, w, b)),
+    ("rms_norm", lambda s: [s.rows, s.rows[1:]], lambda F, x, w: F.rms_norm(x, w.shape, w)),
+    *(
+        (op, lambda s: [s.image, s.image[1:2], s.image[1:2]], call)
+        for op, call in (
+            ("batch_norm", lambda F, x, w, b: F.batch_norm(x, None, None, w, b, True)),
+            ("instance_norm", lambda F, x, w, b: F.instance_norm(x, weight=w, bias=b)),
+            ("group_norm", lambda F, x, w, b: F.group_norm(x, 5 if w.shape[0] % 2 else 2, w, b)),
+        )
+    ),
+    ("batch_norm_relu", lambda s: [s.image, s.image[1:2], s.image[1:2], s.image], _batch_norm_relu),
+    ("local_response_norm", lambda s: [s.image], _response),
+    *(
+        (f"{op}{rank}d", lambda s, at=at: [getattr(s, at)], lambda F, x, op=f"{op}{rank}d", rest=rest: getattr(F, op)(x, *rest))
+        for rank, at in ((1, "line"), (2, "image"), (3, "volume"))
+        for op, rest in (
+            ("max_pool", (2,)), ("avg_pool", (2,)), ("lp_pool", (2, 2)), ("adaptive_avg_pool", (2,)), ("adaptive_max_pool", (2,)),
+        )
+    ),
+    *(
+        (
+            f"{op}{rank}d",
+            lambda s, at=at, f=f: [getattr(s, at), (getattr(s, at)[1],) * 2 + (f,) * (len(getattr(s, at)) - 2), getattr(s, at)[1:2]],
+            lambda F, x, w, b, op=f"{op}{rank}d", rest=rest: getattr(F, op)(x, w, b, *rest),
+        )
+        for rank, at in ((1, "line"), (2, "image"), (3, "volume"))
+        for op, f, rest in (("conv", 3, (1, 1)), ("conv_transpose", 2, (2,)))
+    ),
+]  # fmt: skip
+
+
+FEW_CALLS += [  # drawn from the library's own generator, as PyTorch's are: to seed one takes 7 µs
+    (op, lambda s, at=at: [getattr(s, at)], lambda F, x, op=op: getattr(F, op)(x, 0.5, True))
+    for op, at in (("dropout", "rows"), ("dropout1d", "line"), ("dropout2d", "image"), ("dropout3d", "volume"))
+]
+
+
+def _hinge_mean(F: Any, x: Any, target: Any) -> Any:
+    return F.hinge_loss(x, target) if isinstance(F, ModuleType) else F.relu(1 - target * x).mean()
+
+
+# Of scores (rows) and a target, which is made of the shape.
+FEW_LOSSES: list[tuple[str, Callable[[tuple[int, int]], np.ndarray], Call]] = [
+    *(
+        (op, lambda rows: WANTED[: rows[0], : rows[1]].copy(), lambda F, x, t, op=op: getattr(F, op)(x, t))
+        for op in ("mse_loss", "l1_loss", "huber_loss", "binary_cross_entropy_with_logits")
+    ),
+    ("kl_div", lambda rows: WANTED[: rows[0], : rows[1]].copy(), lambda F, x, t: F.kl_div(x, t, reduction="sum")),
+    ("hinge_loss", lambda rows: SIGNS[: rows[0], : rows[1]].copy(), _hinge_mean),
+    *(
+        (op, lambda rows: LABELS[: rows[0]] % rows[1], lambda F, x, t, op=op: getattr(F, op)(x, t))
+        for op in ("cross_entropy", "nll_loss", "multi_margin_loss")
+    ),
+    ("embedding", lambda rows: LABELS[: rows[0]] % rows[0], lambda F, x, index: F.embedding(index, x)),
+]
+FEW_STEPS: list[tuple[str, Callable[[Any, Any], Any], int]] = [
+    ("sgd_step", lambda lib, p: lib.optim.SGD(p, 1e-3, 0.9), 5),
+    ("adam_step", _adam, 7),
+    ("adamw_step", lambda lib, p: lib.optim.AdamW(p, lr=1e-3), 7),
+    ("rmsprop_step", _rmsprop, 5),
+    ("adagrad_step", lambda lib, p: lib.optim.Adagrad(p, lr=1e-2), 5),
+    ("adadelta_step", lambda lib, p: lib.optim.Adadelta(p), 7),
+]
+
+
+def _few_case(op: str, n: int, shapes: Shapes, call: Call, fixed: np.ndarray | None = None) -> Case:
+    """``fixed``: a last argument that no gradient is taken of."""
+
+    def build(library: Any) -> Work:
+        rest = [] if fixed is None else [library.array(fixed)]
+        arrays = [_normal(*shape) for shape in shapes]
+        inputs = [library.array(a) for a in arrays]
+        forward = lambda: call(library.F, *inputs, *rest)
+        y = forward()
+        dy = _normal(*y.shape) if y.shape else np.ones((), np.float32)
+        return Work(forward, library.vjp(lambda F, *given: call(F, *given, *rest), arrays, dy))
+
+    return Case(op, f"few {n}", build, overhead=True, sweep=True, directions=("forward", "backward"))
+
+
+def _few(n: int, shapes: Few) -> Iterator[Case]:
+    for op, of, call in FEW_CALLS:
+        yield _few_case(op, n, of(shapes), call)
+    for op, target, call in FEW_LOSSES:
+        yield _few_case(op, n, [shapes.rows], call, target(shapes.rows))
+    for op, make, moved in FEW_STEPS:
+        yield _optimizer(op, f"few {n}", [(n,)], make, moved, overhead=True, sweep=True)
+    steps, batch, inputs = shapes.steps
+    for op, gates in (("rnn", 1), ("lstm", 4), ("gru", 3)):
+        yield from _recurrent(op, gates, inputs, inputs, steps, batch, f"few {n}, ", overhead=True, sweep=True)
+
+
+FEW = [case for n, shapes in FEW_SHAPES.items() for case in _few(n, shapes)]
+
 CASES = [
     *CONVOLUTIONS,
     *PRODUCTS,
@@ -594,4 +726,5 @@ CASES = [
     *RECURRENT,
     *OVERHEAD,
     *SWEEP,
+    *FEW,
 ]

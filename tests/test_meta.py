@@ -99,6 +99,7 @@ def test_every_op_is_measured():
     measured = {case.op for case in cases.CASES}
     assert sorted({op.name for op in OPS} - measured) == []
     assert sorted(measured - {op.name for op in OPS}) == ["training step"]
+    assert sorted({op.name for op in OPS} - {case.op for case in cases.FEW}) == []
 
 
 def public(module):
