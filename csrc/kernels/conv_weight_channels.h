@@ -55,8 +55,9 @@ struct ChannelWeight {
            size_t(kDepth<T> + LanePlaces::values(layout)) * sizeof(int32_t);
   }
   bool preferred() const {
-    const int64_t c = group_in();
-    return 4 * c >= 3 * blocks() * width() && group_out() >= 8 && g.n * plane() >= 64 &&
+    const int64_t c = group_in(), lanes_wanted = blocks() * width();
+    const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;  // so that the other ways would pack patches
+    return (narrow ? 2 * c >= lanes_wanted : 4 * c >= 3 * lanes_wanted) && group_out() >= 8 && g.n * plane() >= 64 &&
            copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
   }
 
