@@ -28,18 +28,20 @@ void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, co
   });
 }
 
-// Whether turning B into slivers costs more than the dot tiles' reductions and heavier traffic. Measured with AVX-512 for
-// n = 10, 64, 256, 512: the products are equal at 128 rows for 64 columns, at 32 rows for 256 and 512, at half as many
-// where the depth is 64; with 10 columns, most of a sliver is padding.
-inline bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
-  const int64_t work = m * (n < 256 ? n : 256);
-  return work < (depth > 96 ? 32 : 16) * 256;
+// Whether turning B into slivers costs more than the dot tiles' reductions and heavier traffic. Zen 5, n = 32 to 512: both are
+// equal at about 32 rows for a depth of 256 or more and 128 columns, at half as many for half the depth, at twice as many
+// for half the columns; with vectors of 16 bytes at twice as many. Where most of a sliver would be padding, dot tiles always
+// win (10 columns: 2.5 times).
+template <class T>
+bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
+  constexpr int64_t rows = FASTNN_VEC_BYTES == 16 ? 32 : 14;
+  return 2 * n <= kTileCols<T> || m * (n < 128 ? n : 128) < rows * (depth < 256 ? depth : 256);
 }
 
 template <class T>
 void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
               const T* bias, T* c, T* packed) {
-  if (batch == 1 && !trans_a && trans_b && prefer_dot(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
+  if (batch == 1 && !trans_a && trans_b && prefer_dot<T>(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
   if (trans_a)
     pack_a_columns(batch, m, depth, packed, [=](int64_t entry, int64_t k, T*) { return a + (entry * depth + k) * m; });
   else
