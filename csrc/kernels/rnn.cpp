@@ -165,12 +165,6 @@ void forward_row(const RnnPlan<T>& plan, const Arrays<T>& a, const T* bias_apart
   }
 }
 
-// Part p of n of the values that the next step reads, while a product leaves the memory idle.
-template <class T>
-FASTNN_INLINE void fetch_part(const T* from, int64_t size, int64_t p, int64_t n) {
-  for (int64_t i = size * p / n; i < size * (p + 1) / n; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + i, 0, 2);
-}
-
 // f(block, rows, first row, rows of the earlier ones) for blocks b0..b1.
 template <class T, class F>
 FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1, const F& f) {
@@ -193,15 +187,12 @@ void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int6
     });
   });
   for (int64_t step = 0; step < plan.g.steps; ++step) {
-    const int64_t at = (plan.time(step) * plan.g.batch + plan.blocks.begin(b0)) * units;
     team.step([&](Team::Part part) {
-      for (int64_t p = part.begin(plan.forward_panels); p < part.end(plan.forward_panels); ++p) {
-        fetch_part(a.gates + at * Cell::gates, all * units * Cell::gates, p, plan.forward_panels);
+      for (int64_t p = part.begin(plan.forward_panels); p < part.end(plan.forward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
           panel_product_for<T>(rows, plan.vectors)(1, units, state + row * padded, packed + p * units * plan.panel,
                                                    bias + p * plan.panel, 0, rec + row * pitch + p * plan.panel, pitch);
         });
-      }
     });
     team.step([&](Team::Part part) {
       for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
@@ -314,10 +305,6 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
     });
   });
   for (int64_t step = plan.g.steps - 1; step >= 0; --step) {
-    const auto fetch = [&](const T* array, int64_t gates, int64_t back, int64_t p) {
-      const int64_t at = (plan.time(step > back ? step - back : 0) * plan.g.batch + plan.blocks.begin(b0)) * units;
-      if (array) fetch_part(array + at * gates, all * units * gates, p, plan.backward_panels);
-    };
     team.step([&](Team::Part part) {
       for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
         for (int i = 0; i < rows; ++i)
@@ -326,17 +313,12 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
       });
     });
     team.step([&](Team::Part part) {
-      for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p) {
-        fetch(a.dy, 1, 1, p);
-        fetch(a.saved_gates, Cell::gates, 1, p);
-        fetch(a.saved_extra, 1, Cell::carries ? 2 : 1, p);  // the state before a step is what the step before left
-        fetch(a.saved_y, 1, 2, p);
+      for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
           T* c = dh + row * pitch + p * plan.panel;
           panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
                                                    a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
         });
-      }
     });
   }
   team.once([&] {
