@@ -34,10 +34,10 @@ def test_all_are_taken(isa, dtype, native):
     found = paths(native, 2, samples_conv.conv2d(), dtype) | paths(native, 3, samples_conv.conv3d(), dtype)
     # With two or four lanes no row is too narrow to be read in place, and a copy too large for that is too large for a test.
     packed = {"packed"} if lanes(isa, dtype) > 4 else set()
-    winograd = {"winograd"} if lanes(isa, dtype) >= 4 else set()
+    winograd = {"winograd", "winograd by rows"} if lanes(isa, dtype) >= 4 else set()
     assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed | winograd
     packed = {"packed"} if lanes(isa, dtype) > 2 else set()
-    assert {weight for _, weight in found} >= {"channels", "depthwise", "direct", "winograd"} | packed
+    assert {weight for _, weight in found} >= {"channels", "depthwise", "direct", "winograd", "winograd together"} | packed
 
 
 def data_paths(native, rank, samples, dtype, strided):
@@ -57,7 +57,8 @@ def data_paths(native, rank, samples, dtype, strided):
 def test_all_are_taken_by_data_gradients(isa, dtype, native):
     native.set_isa(isa)
     found = data_paths(native, 2, samples_conv.conv2d(), dtype, False)
-    assert found >= {"channels", "depthwise", "direct"} | ({"lanes"} if lanes(isa, dtype) > 2 else set())
+    several = {"lanes", "winograd", "winograd by rows"} if lanes(isa, dtype) > 2 else set()
+    assert found >= {"channels", "depthwise", "direct"} | several
     strided = data_paths(native, 2, samples_conv.conv2d(), dtype, True)
     assert strided >= {"channels", "depthwise", "direct"}
     assert "lanes" not in strided
@@ -76,9 +77,9 @@ def test_a_volume_goes_in_slabs(native):
         ((32, 1, 8, 8), (16, 1, 3, 3), "lanes", "direct"),
         ((32, 64, 8, 8), (64, 64, 3, 3), "winograd", "winograd"),
         ((64, 3, 32, 32), (64, 3, 3, 3), "direct", "direct"),
-        ((32, 256, 14, 14), (256, 256, 3, 3), "winograd", "winograd"),
+        ((32, 256, 14, 14), (256, 256, 3, 3), "winograd by rows", "winograd together"),
         ((32, 256, 14, 14), (256, 256, 2, 2), "channels", "channels"),
-        ((32, 512, 7, 7), (512, 512, 3, 3), "winograd", "winograd"),
+        ((32, 512, 7, 7), (512, 512, 3, 3), "winograd by rows", "winograd together"),
         ((1, 4, 4, 4), (4, 4, 3, 3), "direct", "packed"),
     ],
 )

@@ -86,7 +86,8 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
 }
 
 // How the patch matrix is read.
-enum class Reading { packed, direct, lanes, slabs, channels, winograd };
+enum class Reading { packed, direct, lanes, slabs, channels, winograd, winograd_by_rows };
+constexpr int64_t kDepthwisePath = 7;  // after these, for tests
 
 // By Winograd unless all_taps; else read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
 // slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps, which has the channels for lanes now, took 15.4 ms
@@ -98,8 +99,9 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
   T* y = nullptr;
   const int64_t depth = channels_in / groups * p.taps();
   const bool lanes = prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups});
-  if (!all_taps && winograd_gain<T>(p, images, channels_in, channels_out, groups) > (lanes ? 2.0 : kWinogradGain))
-    return Reading::winograd;
+  const WinogradProblem<T> winograd{p, x, y, images, channels_in, channels_out, groups};
+  if (!all_taps && winograd.gain() > (lanes ? 2.0 : kWinogradGain))
+    return winograd.by_rows() ? Reading::winograd_by_rows : Reading::winograd;
   if (lanes) return Reading::lanes;
   if (prefer_channels(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups))) return Reading::channels;
   const auto fits = [&](const Patches& part) {
@@ -118,7 +120,7 @@ template <class T>
 int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups) {
   int64_t size = 0;
   const int64_t all = channels_out * (channels_in / groups) * p.taps() + kPackedSlack;
-  if (choose<T>(p, images, channels_in, channels_out, groups, false, &size) != Reading::winograd) return all;
+  if (choose<T>(p, images, channels_in, channels_out, groups, false, &size) < Reading::winograd) return all;
   const WinogradProblem<T> problem{p, nullptr, nullptr, images, channels_in, channels_out, groups};
   const int64_t transformed = WinogradPlan<T>(problem).workspace();
   return transformed > all ? transformed : all;
@@ -133,7 +135,7 @@ void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_
   if (!images || !channels_out || !p.grid()) return;
   int64_t size = 0;
   Reading reading = choose<T>(p, images, channels_in, channels_out, groups, false, &size);
-  if (reading == Reading::winograd) {
+  if (reading >= Reading::winograd) {
     const WinogradProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
     if (winograd_gemm(WinogradPlan<T>(problem), weights, packed, bias)) return;
     reading = choose<T>(p, images, channels_in, channels_out, groups, true, &size);
@@ -261,11 +263,11 @@ void conv_forward_workspace(const Conv& g, int64_t* size) {
   *size = patch_workspace<T>(output_patches(g), g.n, g.c, g.k, g.groups);
 }
 
-// Which way the forward pass goes, for tests: a value of Reading, or 6 for depthwise.
+// Which way the forward pass goes, for tests: a value of Reading, or kDepthwisePath.
 template <class T>
 void conv_forward_path(const Conv& g, int64_t* path) {
   int64_t size = 0;
-  *path = is_depthwise(g) ? 6 : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, false, &size));
+  *path = is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, false, &size));
 }
 
 // Values of `packed` that the data gradient needs.
@@ -296,7 +298,7 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   });
 }
 
-// Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, bit 6 for depthwise.
+// Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, and kDepthwisePath.
 template <class T>
 void conv_backward_data_path(const Conv& g, int64_t* paths) {
   *paths = 0;
@@ -304,7 +306,7 @@ void conv_backward_data_path(const Conv& g, int64_t* paths) {
     p.flatten();
     int64_t size = 0;
     if (p.taps() == 0) return;
-    *paths |= int64_t(1) << (is_depthwise(g) ? 6 : int(choose<T>(p, g.n, g.k, g.c, g.groups, false, &size)));
+    *paths |= int64_t(1) << (is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(p, g.n, g.k, g.c, g.groups, false, &size)));
   });
 }
 

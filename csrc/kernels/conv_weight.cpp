@@ -228,13 +228,15 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
   if (!empty(g) && winograd.preferred() && winograd.size() > *size) *size = winograd.size();
 }
-// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3, Winograd 4.
+// Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3, Winograd 4, Winograd
+// with threads together 5.
 template <class T>
 void conv_weight_path(const Conv& g, int64_t* path) {
   *path = 3;
   if (is_depthwise(g)) return;
-  *path = 4;
-  if (WinogradWeight<T>(g, nullptr, nullptr, nullptr).preferred()) return;
+  const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
+  *path = winograd.shared ? 5 : 4;
+  if (winograd.preferred()) return;
   const PaddedLayout layout(output_patches(g));
   const bool channels = ChannelWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();
   *path = channels ? 2 : DirectWeight<T>(g, layout, nullptr, nullptr, nullptr).preferred();

@@ -121,6 +121,8 @@ struct WinogradProblem {
   // Values from one point's U to the next: not a power of two, which would put all points' in one set of the cache.
   int64_t weight_slab() const { return group_out() * depth() + kSkew; }
   int64_t weight_size() const { return groups * kWinogradPoints * weight_slab(); }
+  // Whether U is so large that it is made some rows at a time.
+  bool by_rows() const { return kWinogradPoints * weight_slab() > kWinogradWeights; }
 
   bool possible() const {
     for (int d = 0; d < 3; ++d) {
@@ -426,9 +428,9 @@ struct WinogradPlan {
   const WinogradProblem<T>& problem;
   bool by_rows;
   int64_t width, blocks;
-  static constexpr int64_t kRowBlocks = 2;  // of a group of rows
+  static constexpr int64_t kRowBlocks = 2;  // of a group of rows, at most
 
-  explicit WinogradPlan(const WinogradProblem<T>& problem) : problem(problem), by_rows(problem.weight_size() > kWinogradWeights * problem.groups) {
+  explicit WinogradPlan(const WinogradProblem<T>& problem) : problem(problem), by_rows(problem.by_rows()) {
     constexpr int64_t step = kTileCols<T>;
     const int64_t channels = by_rows ? problem.depth() : problem.depth() + problem.group_out();
     const int64_t room = (by_rows ? kWinogradShared : kWinogradValues) / (kWinogradPoints * channels) / step * step;
@@ -445,12 +447,6 @@ struct WinogradPlan {
     return double(problem.tiles()) * double(problem.channels_out) * double(problem.depth()) * kWinogradPoints * kMultiplyAddCost<T>;
   }
 };
-
-template <class T>
-double winograd_gain(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups) {
-  const WinogradProblem<T> problem{p, nullptr, nullptr, images, channels_in, channels_out, groups};
-  return problem.gain();
-}
 
 // The products of one kind: blocks of tiles are a thread's own, U is common to all.
 template <class T, class Weights>
@@ -494,7 +490,7 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   const WinogradProblem<T>& problem = plan.problem;
   const RowBlocks rows(problem.group_out());
   const int64_t depth = problem.depth(), tiles = problem.tiles(), room = kTileRows * plan.kRowBlocks;
-  const int64_t slab = room * depth + problem.kSkew, pieces = ceil_div(rows.count, plan.kRowBlocks);
+  const int64_t slab = room * depth + problem.kSkew, pieces = rows.count >= 4 * num_threads() ? ceil_div(rows.count, plan.kRowBlocks) : rows.count;
   WinogradBlock<T> block(problem, plan.width, room);
   block.use(work, work + block.in_values());
   const size_t own = size_t(block.own_values()) * sizeof(T), u_bytes = size_t(kWinogradPoints * slab) * sizeof(T);

@@ -138,7 +138,7 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
-PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "depthwise")
+PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "winograd by rows", "depthwise")
 
 def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
@@ -146,7 +146,7 @@ def conv_paths(g, cbool is_double):
     cdef int64_t forward = 0, weight = 0
     conv_forward_path_c(is_double, c, &forward)
     conv_weight_path_c(is_double, c, &weight)
-    return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd")[weight]
+    return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd", "winograd together")[weight]
 
 def conv_data_paths(g, cbool is_double):
     """Which ways the phases of the data gradient go with the active instruction set."""
