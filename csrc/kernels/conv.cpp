@@ -89,9 +89,16 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
 enum class Reading { packed, direct, lanes, slabs, channels, winograd, winograd_by_rows };
 constexpr int64_t kDepthwisePath = 7;  // after these, for tests
 
-// By Winograd unless all_taps; else read in place from copies, or packed. A volume whose padded copy would be too large for the cache is gone through in
-// slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps, which has the channels for lanes now, took 15.4 ms
-// on one core, packed 22.
+// A single dense tap is a plain product: slivers of x are its rows, and with channels enough copying them costs less than turning
+// results (256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2).
+template <class T>
+bool prefer_slivers(const Patches& p, int64_t images, int64_t m) {
+  return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && m >= 64 && images * p.grid() >= 8 * kTileCols<T>;
+}
+
+// By Winograd unless all_taps; else read in place from copies, or packed. A volume whose padded copy would be too large for the
+// cache is gone through in slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps, which goes by Winograd now,
+// took 15.4 ms on one core, packed 22.
 template <class T>
 Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, bool all_taps,
                int64_t* size) {
@@ -103,6 +110,7 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
   if (!all_taps && winograd.gain() > (lanes ? 2.0 : kWinogradGain))
     return winograd.by_rows() ? Reading::winograd_by_rows : Reading::winograd;
   if (lanes) return Reading::lanes;
+  if (prefer_slivers<T>(p, images, channels_out / groups)) return Reading::packed;
   if (prefer_channels(ChannelProblem<T>(p, x, y, images, channels_in, channels_out, groups))) return Reading::channels;
   const auto fits = [&](const Patches& part) {
     return prefer_direct(DirectProblem<T>(part, x, y, images, channels_in, channels_out, groups), depth);
