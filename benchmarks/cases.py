@@ -79,7 +79,8 @@ def _conv(
     label = (
         ("sweep " if columns.get("sweep") else "")
         + f"{f}×{f} {n}×{c}×{size}² → {k}"
-        + (f" s{stride}" if stride > 1 else "") + (f" g{groups}" if groups > 1 else "")
+        + (f" s{stride}" if stride > 1 else "")
+        + (f" g{groups}" if groups > 1 else "")
     )
 
     def call(F: Any, x: Any, w: Any, b: Any) -> Any:
@@ -582,7 +583,6 @@ def _small(rows: tuple[int, int], image: tuple[int, ...]) -> Iterator[Case]:
 # 8, 500 and 5000 elements
 SMALL_SIZES = [((1, 8), (1, 1, 2, 4)), ((10, 50), (1, 5, 10, 10)), ((50, 100), (2, 25, 10, 10))]
 OVERHEAD += [case for sizes in SMALL_SIZES for case in _small(*sizes)]
-
 
 
 # ---- few elements: every function at 8, 64, 500 and 5000 of them, where no op may be slower than PyTorch's -----------

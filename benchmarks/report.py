@@ -199,7 +199,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", default="", metavar="PATTERN", help="only cases whose name matches this regular expression"
     )
-    parser.add_argument("--all", action="store_true", help="also the cases that are not in DESIGN's table, but for those of --rows sweep and --rows few")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="also the cases that are not in DESIGN's table, but for those of --rows sweep and --rows few",
+    )
     parser.add_argument("--quick", action="store_true", help="short measurements: a rough idea")
     parser.add_argument("--numpy", action="store_true", help="also time the NumPy backend (slow)")
     parser.add_argument("--markdown", metavar="FILE", help="also write the report there")
@@ -210,7 +214,8 @@ def _chosen(options: argparse.Namespace) -> list[int]:
     return [
         i
         for i, case in enumerate(cases.CASES)
-        if re.search(options.rows, str(case), re.IGNORECASE) and (options.rows or case.table or (options.all and not case.sweep))
+        if re.search(options.rows, str(case), re.IGNORECASE)
+        and (options.rows or case.table or (options.all and not case.sweep))
     ]
 
 

@@ -13,6 +13,7 @@ struct Conv {
   int64_t size[3], out[3], kernel[3], stride[3];
   int64_t pad[3];  // on the low side; the high side is implied by out
   int64_t dilation[3];
+  bool all_taps;  // Winograd's algorithm is not wanted
 };
 
 struct Pool {

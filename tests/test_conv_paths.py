@@ -37,7 +37,13 @@ def test_all_are_taken(isa, dtype, native):
     winograd = {"winograd", "winograd by rows"} if lanes(isa, dtype) >= 4 else set()
     assert {forward for forward, _ in found} >= {"channels", "depthwise", "direct", "lanes"} | packed | winograd
     packed = {"packed"} if lanes(isa, dtype) > 2 else set()
-    assert {weight for _, weight in found} >= {"channels", "depthwise", "direct", "winograd", "winograd together"} | packed
+    assert {weight for _, weight in found} >= {
+        "channels",
+        "depthwise",
+        "direct",
+        "winograd",
+        "winograd together",
+    } | packed
 
 
 def data_paths(native, rank, samples, dtype, strided):

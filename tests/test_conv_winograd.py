@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastnn as fnn
 import harness
 from fastnn import checks
 from fastnn import functional as F
@@ -59,3 +60,29 @@ def test_what_only_transforms_cannot_hold_is_convolved_with_all_taps(isa, c, k, 
     g = checks.conv("conv2d", 2, x.astype(np.float32), weight.astype(np.float32), None, 1, 1, 1, 1)[0]
     native.conv_backward_weight(g, dy, x.astype(np.float32), dweight)
     assert np.isfinite(dweight).all()
+
+
+def test_it_can_be_refused(native):
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((2, 32, 24, 23)), rng.standard_normal((40, 32, 3, 3))
+    g = checks.conv("conv2d", 2, x, weight, None, 1, 1, 1, 1)[0]
+    dy = rng.standard_normal((2, 40, 24, 23))
+
+    def results():
+        return F.conv2d(x, weight, padding=1), *F.conv2d_backward(dy, x, weight, padding=1)[:2]
+
+    by_tiles = results()
+    try:
+        fnn.set_winograd(False)
+        assert not fnn.get_winograd()
+        assert native.conv_paths(g, True) == ("channels", "channels")
+        assert native.conv_data_paths(g, True) == {"channels"}
+        by_taps = results()
+    finally:
+        fnn.set_winograd(True)
+    assert native.conv_paths(g, True) == ("winograd", "winograd")
+    for a, b in zip(by_tiles, by_taps, strict=True):
+        assert (a != b).any()
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    with pytest.raises(TypeError, match="set_winograd: wanted must be a bool, got int"):
+        fnn.set_winograd(0)

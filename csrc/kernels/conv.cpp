@@ -125,10 +125,10 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
 
 // Values that multiply_patches wants for its weights.
 template <class T>
-int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups) {
+int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, bool all_taps) {
   int64_t size = 0;
   const int64_t all = channels_out * (channels_in / groups) * p.taps() + kPackedSlack;
-  if (choose<T>(p, images, channels_in, channels_out, groups, false, &size) < Reading::winograd) return all;
+  if (choose<T>(p, images, channels_in, channels_out, groups, all_taps, &size) < Reading::winograd) return all;
   const WinogradProblem<T> problem{p, nullptr, nullptr, images, channels_in, channels_out, groups};
   const int64_t transformed = WinogradPlan<T>(problem).workspace();
   return transformed > all ? transformed : all;
@@ -138,11 +138,11 @@ int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, i
 // pack_channels does.
 template <class T, class Weights>
 void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
-                      int64_t groups, const Weights& weights, T* packed, const T* bias) {
+                      int64_t groups, bool all_taps, const Weights& weights, T* packed, const T* bias) {
   const int64_t depth = channels_in / groups * p.taps();
   if (!images || !channels_out || !p.grid()) return;
   int64_t size = 0;
-  Reading reading = choose<T>(p, images, channels_in, channels_out, groups, false, &size);
+  Reading reading = choose<T>(p, images, channels_in, channels_out, groups, all_taps, &size);
   if (reading >= Reading::winograd) {
     const WinogradProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
     if (winograd_gemm(WinogradPlan<T>(problem), weights, packed, bias)) return;
@@ -262,20 +262,20 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T*
   const Patches p = output_patches(g);
   if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, x, w, bias, y);
   const ForwardWeights<T> weights{w, g.groups, g.k / g.groups, g.c / g.groups * p.taps()};
-  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, weights, packed, bias);
+  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, g.all_taps, weights, packed, bias);
 }
 
 // Values of `packed` that the forward pass needs.
 template <class T>
 void conv_forward_workspace(const Conv& g, int64_t* size) {
-  *size = patch_workspace<T>(output_patches(g), g.n, g.c, g.k, g.groups);
+  *size = patch_workspace<T>(output_patches(g), g.n, g.c, g.k, g.groups, g.all_taps);
 }
 
 // Which way the forward pass goes, for tests: a value of Reading, or kDepthwisePath.
 template <class T>
 void conv_forward_path(const Conv& g, int64_t* path) {
   int64_t size = 0;
-  *path = is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, false, &size));
+  *path = is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, g.all_taps, &size));
 }
 
 // Values of `packed` that the data gradient needs.
@@ -284,7 +284,7 @@ void conv_backward_data_workspace(const Conv& g, int64_t* size) {
   *size = 0;
   for_each_phase(g, [&](Patches p) {
     p.flatten();
-    const int64_t needed = patch_workspace<T>(p, g.n, g.k, g.c, g.groups);
+    const int64_t needed = patch_workspace<T>(p, g.n, g.k, g.c, g.groups, g.all_taps);
     if (needed > *size) *size = needed;
   });
 }
@@ -302,7 +302,7 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
     p.flatten();
     if (p.taps() == 0) return;
     if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, dy, w, bias, dx);
-    multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, packed, bias);
+    multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, g.all_taps, BackwardWeights<T>{g, p, w}, packed, bias);
   });
 }
 
@@ -314,7 +314,7 @@ void conv_backward_data_path(const Conv& g, int64_t* paths) {
     p.flatten();
     int64_t size = 0;
     if (p.taps() == 0) return;
-    *paths |= int64_t(1) << (is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(p, g.n, g.k, g.c, g.groups, false, &size)));
+    *paths |= int64_t(1) << (is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(p, g.n, g.k, g.c, g.groups, g.all_taps, &size)));
   });
 }
 

@@ -75,6 +75,7 @@ struct WinogradWeight {
   }
 
   bool possible() const {
+    if (g.all_taps) return false;
     for (int d = 1; d < 3; ++d)
       if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
     return g.stride[0] == 1 && lines * wide > 0;

@@ -27,7 +27,15 @@ from .autograd import (
     where,
 )
 from .backend import use_backend
-from .config import empty_cache, get_num_threads, set_cache_limit, set_num_threads, show_config
+from .config import (
+    empty_cache,
+    get_num_threads,
+    get_winograd,
+    set_cache_limit,
+    set_num_threads,
+    set_winograd,
+    show_config,
+)
 
 if TYPE_CHECKING:
     from . import checkpoint, data, functional, init, nn, optim, testing, training
@@ -55,6 +63,7 @@ __all__ = [
     "exp",
     "functional",
     "get_num_threads",
+    "get_winograd",
     "grad",
     "init",
     "is_grad_enabled",
@@ -69,6 +78,7 @@ __all__ = [
     "save_checkpoint",
     "set_cache_limit",
     "set_num_threads",
+    "set_winograd",
     "show_config",
     "sqrt",
     "stack",

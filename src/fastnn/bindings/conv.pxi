@@ -9,6 +9,7 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t stride[3]
         int64_t pad[3]
         int64_t dilation[3]
+        cbool all_taps
 
 cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void matmul_c "fastnn::call::matmul"(cbool is_double, ...)
@@ -117,7 +118,15 @@ cdef Conv conv_geometry(object g) except *:
         known = _ConvGeometry.__new__(_ConvGeometry)
         known.made_from, known.conv = g, read_conv(g)
         remember(conv_geometries, g, known)
-    return known.conv
+    cdef Conv c = known.conv
+    c.all_taps = not winograd
+    return c
+
+cdef bint winograd = True
+
+def set_winograd(bint wanted):
+    global winograd
+    winograd = wanted
 
 cdef Conv read_conv(object g) except *:
     """A kernel trusts these numbers, so the signs and the output size are looked at again."""

@@ -93,6 +93,10 @@ TypeError
     For a dtype other than float32 and float64, or a mixture of them.
 ValueError
     For shapes that don't fit, or a kernel larger than the padded {input}.
+
+Notes
+-----
+With 3 x 3 taps of stride 1 the compiled backend may sum by Winograd's algorithm: `fastnn.set_winograd`.
 """
 
 _BACKWARD = """
