@@ -86,3 +86,24 @@ def test_it_can_be_refused(native):
         np.testing.assert_allclose(a, b, atol=1e-12)
     with pytest.raises(TypeError, match="set_winograd: wanted must be a bool, got int"):
         fnn.set_winograd(0)
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_a_weight_gradient_of_few_long_lines_reads_nothing_that_it_has_not_written(isa, native):
+    """One line of 512 tiles, which would do for two chunks."""
+    native.set_isa(isa)
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, (1, 16, 4, 2048)).astype(np.float32)
+    dy = rng.integers(-2, 3, (1, 8, 4, 2048)).astype(np.float32)
+    weight = np.zeros((8, 16, 3, 3), np.float32)
+    g = checks.conv("conv2d", 2, x, weight, None, 1, 1, 1, 1)[0]
+    assert native.conv_paths(g, False)[1] == "winograd"
+    sizes = np.unique(np.geomspace(2**12, 2**19, 200).astype(int))
+    blocks = [native.empty((int(size) // 4,), np.dtype(np.float32)) for size in sizes]
+    for block in blocks:  # the workspace is one of these, given out again
+        block.fill(1e20)
+    del block, blocks
+    dweight = F.conv2d_backward(dy, x, weight, padding=1)[1]
+    with fnn.use_backend("numpy"):
+        exact = F.conv2d_backward(dy, x, weight, padding=1)[1]
+    assert abs(dweight - exact).max() <= 4 * np.finfo(np.float32).eps * 4 * dy[0, 0].size  # products are at most 4

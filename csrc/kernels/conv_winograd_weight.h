@@ -54,8 +54,8 @@ struct WinogradWeight {
         shared(part_size() > kPartValues / 4) {
     const int64_t room = shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles;
     per_block = clamp(wide ? room / wide : 1, 1, lines ? lines : 1);
-    const int64_t fit = kPartValues / part_size();
-    chunks = shared ? 1 : clamp(lines * wide / kChunkTiles, 1, fit < kMaxChunks ? fit : kMaxChunks);
+    const int64_t fit = kPartValues / part_size(), most = fit < kMaxChunks ? fit : kMaxChunks;
+    chunks = shared ? 1 : clamp(lines * wide / kChunkTiles, 1, lines < most ? lines : most);  // none is empty
   }
   int64_t in_lanes() const { return (group_in + L - 1) / L * L; }
   int64_t slab() const { return group_out * columns + kSkew; }
