@@ -107,3 +107,10 @@ def test_a_weight_gradient_of_few_long_lines_reads_nothing_that_it_has_not_writt
     with fnn.use_backend("numpy"):
         exact = F.conv2d_backward(dy, x, weight, padding=1)[1]
     assert abs(dweight - exact).max() <= 4 * np.finfo(np.float32).eps * 4 * dy[0, 0].size  # products are at most 4
+
+
+def test_many_groups_without_channels_divide_nothing_by_zero(native):
+    g = checks.Conv(1, 0, 0, 400, (1, 4, 4), (1, 4, 4), (1, 3, 3), (1, 1, 1), (0, 1, 1), (1, 1, 1))
+    none = np.empty(0, np.float32)
+    native.conv_backward_weight(g, none, none, none)
+    assert native.conv_paths(g, False)[1] != "winograd"

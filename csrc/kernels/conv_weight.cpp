@@ -225,15 +225,16 @@ int64_t all_taps_workspace(const Conv& g) {
 template <class T>
 void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   *size = all_taps_workspace<T>(g);
+  if (empty(g)) return;
   const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
-  if (!empty(g) && winograd.preferred() && winograd.size() > *size) *size = winograd.size();
+  if (winograd.preferred() && winograd.size() > *size) *size = winograd.size();
 }
 // Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3, Winograd 4, Winograd
 // with threads together 5.
 template <class T>
 void conv_weight_path(const Conv& g, int64_t* path) {
-  *path = 3;
-  if (is_depthwise(g)) return;
+  *path = is_depthwise(g) ? 3 : 0;
+  if (is_depthwise(g) || empty(g)) return;
   const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
   *path = winograd.shared ? 5 : 4;
   if (winograd.preferred()) return;
