@@ -114,3 +114,33 @@ def test_many_groups_without_channels_divide_nothing_by_zero(native):
     none = np.empty(0, np.float32)
     native.conv_backward_weight(g, none, none, none)
     assert native.conv_paths(g, False)[1] != "winograd"
+
+
+def results(arrays):
+    x, weight, bias, dy = (arrays[name] for name in ("x", "weight", "bias", "dy"))
+    return F.conv2d(x, weight, bias, padding=1), F.conv2d_backward(dy, x, weight, padding=1)[1]
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+@pytest.mark.parametrize(("n", "c", "k", "size"), [(3, 32, 40, 14), (1, 192, 160, 12)], ids=["blocks", "rows"])
+def test_what_is_not_finite_stays_where_it_is_with_all_taps(isa, n, c, k, size, native):
+    native.set_isa(isa)
+    rng = np.random.default_rng(c)
+    shapes = {"x": (n, c, size, size), "weight": (k, c, 3, 3), "bias": (k,), "dy": (n, k, size, size)}
+    arrays = {name: rng.standard_normal(shape, np.float32) * np.float32(2**-20) for name, shape in shapes.items()}
+    g = checks.conv("conv2d", 2, arrays["x"], arrays["weight"], None, 1, 1, 1, 1)[0]
+    many = c * k * 36 > 1 << 20
+    assert native.conv_paths(g, False) == (
+        ("winograd by rows", "winograd together") if many else ("winograd", "winograd")
+    )
+    largest = np.finfo(np.float32).max / 3  # a sum of the transform overflows, the products with all taps don't
+    for name, values in arrays.items():
+        for value in (np.nan, -np.inf, largest):
+            changed = arrays | {name: values.copy()}
+            changed[name].reshape(-1)[values.size // 2] = value
+            with fnn.use_backend("numpy"), np.errstate(all="ignore"):
+                expected = results(changed)
+            for actual, truth in zip(results(changed), expected, strict=True):
+                there = ~np.isfinite(truth)
+                np.testing.assert_array_equal(~np.isfinite(actual), there)
+                np.testing.assert_array_equal(actual[there], truth[there])
