@@ -33,7 +33,10 @@ def products(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
 
 
 def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
-    """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile."""
+    """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile.
+
+    Sums of fewer terms, at edges, lie beside larger ones there. A weight gradient's are all of about as many terms.
+    """
     bound = products(op, sample, truth, eps)
     weight = sample.arrays[1]
     assert weight is not None

@@ -256,7 +256,7 @@ void fill_planes(const Conv& g, const T* bias, T* dx) {
 }  // namespace
 
 // y[n, k, o] = bias[k] + sum_{c, t} weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
-// packed: K * C/groups * prod(kernel) values, and kPackedSlack more
+// packed: as many values as conv_forward_workspace says
 template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
@@ -291,7 +291,7 @@ void conv_backward_data_workspace(const Conv& g, int64_t* size) {
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
-// One dense product for each phase of the stride. packed: as in the forward. The bias (C), added to dx, is null but in a
+// One dense product for each phase of the stride. packed: as conv_backward_data_workspace says. The bias (C), added to dx, is null but in a
 // transposed convolution, whose forward this is.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {

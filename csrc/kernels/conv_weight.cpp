@@ -229,6 +229,7 @@ void conv_backward_weight_workspace(const Conv& g, int64_t* size) {
   const WinogradWeight<T> winograd(g, nullptr, nullptr, nullptr);
   if (winograd.preferred() && winograd.size() > *size) *size = winograd.size();
 }
+
 // Which way conv_backward_weight goes, for tests: packed 0, direct 1, by channels 2, depthwise 3, Winograd 4, Winograd
 // with threads together 5.
 template <class T>

@@ -17,44 +17,42 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
-constexpr double kPointA = 0.625, kPointB = 1.5;
+constexpr double kPointA = 0.625, kPointB = 1.5, kA2 = kPointA * kPointA, kB2 = kPointB * kPointB;
 
 // d becomes B^T d, values of the polynomial times the product of the other points' distances.
 template <class T>
 FASTNN_INLINE void winograd_input(Vec<T> (&d)[6]) {
-  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
-  const Vec<T> first = fma(set1(T(a2 * b2)), d[0], fma(set1(T(-a2 - b2)), d[2], d[4]));
-  const Vec<T> last = fma(set1(T(a2 * b2)), d[1], fma(set1(T(-a2 - b2)), d[3], d[5]));
-  const Vec<T> even_a = fma(set1(T(-b2)), d[2], d[4]), odd_a = fma(set1(T(-b2)), d[1], d[3]);
-  const Vec<T> even_b = fma(set1(T(-a2)), d[2], d[4]), odd_b = fma(set1(T(-a2)), d[1], d[3]);
+  const Vec<T> first = fma(set1(T(kA2 * kB2)), d[0], fma(set1(T(-kA2 - kB2)), d[2], d[4]));
+  const Vec<T> last = fma(set1(T(kA2 * kB2)), d[1], fma(set1(T(-kA2 - kB2)), d[3], d[5]));
+  const Vec<T> even_a = fma(set1(T(-kB2)), d[2], d[4]), odd_a = fma(set1(T(-kB2)), d[1], d[3]);
+  const Vec<T> even_b = fma(set1(T(-kA2)), d[2], d[4]), odd_b = fma(set1(T(-kA2)), d[1], d[3]);
   d[0] = first;
-  d[1] = fma(set1(T(a)), odd_a, even_a), d[2] = fma(set1(T(-a)), odd_a, even_a);
-  d[3] = fma(set1(T(b)), odd_b, even_b), d[4] = fma(set1(T(-b)), odd_b, even_b);
+  d[1] = fma(set1(T(kPointA)), odd_a, even_a), d[2] = fma(set1(T(-kPointA)), odd_a, even_a);
+  d[3] = fma(set1(T(kPointB)), odd_b, even_b), d[4] = fma(set1(T(-kPointB)), odd_b, even_b);
   d[5] = last;
 }
 
-// y = A^T m
-template <class T>
-FASTNN_INLINE void winograd_output(const Vec<T> (&m)[6], Vec<T> (&y)[4]) {
-  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
-  const Vec<T> even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
-  y[0] = m[0] + (even_a + even_b);
-  y[1] = fma(set1(T(a)), odd_a, set1(T(b)) * odd_b);
-  y[2] = fma(set1(T(a2)), even_a, set1(T(b2)) * even_b);
-  y[3] = fma(set1(T(a2 * a)), odd_a, fma(set1(T(b2 * b)), odd_b, m[5]));
-}
-
-// u = G g
-template <class T>
-FASTNN_INLINE void winograd_weight(const Vec<T> (&g)[3], Vec<T> (&u)[6]) {
-  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
-  constexpr double na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 * b2 * (b2 - a2));
-  const Vec<T> even_a = set1(T(na)) * fma(set1(T(a2)), g[2], g[0]), odd_a = set1(T(na * a)) * g[1];
-  const Vec<T> even_b = set1(T(nb)) * fma(set1(T(b2)), g[2], g[0]), odd_b = set1(T(nb * b)) * g[1];
-  u[0] = set1(T(1 / (a2 * b2))) * g[0];
+// u = G g, values at the points of the polynomial with the N (3 or 4) coefficients g, over that product.
+template <class T, int N>
+FASTNN_INLINE void winograd_values(const Vec<T> (&g)[N], Vec<T> (&u)[6]) {
+  constexpr double over_a = 1 / (2 * kA2 * (kA2 - kB2)), over_b = 1 / (2 * kB2 * (kB2 - kA2));
+  const auto odd = [&](double square) FASTNN_FLAT { return N == 4 ? fma(set1(T(square)), g[N - 1], g[1]) : g[1]; };
+  const Vec<T> even_a = set1(T(over_a)) * fma(set1(T(kA2)), g[2], g[0]), odd_a = set1(T(over_a * kPointA)) * odd(kA2);
+  const Vec<T> even_b = set1(T(over_b)) * fma(set1(T(kB2)), g[2], g[0]), odd_b = set1(T(over_b * kPointB)) * odd(kB2);
+  u[0] = set1(T(1 / (kA2 * kB2))) * g[0];
   u[1] = even_a + odd_a, u[2] = even_a - odd_a;
   u[3] = even_b + odd_b, u[4] = even_b - odd_b;
-  u[5] = g[2];
+  u[5] = g[N - 1];
+}
+
+// y = A^T m, of N (3 or 4) results: y[k] = sum over points p of p^k m[p], infinity's for the last alone.
+template <class T, int N>
+FASTNN_INLINE void winograd_sums(const Vec<T> (&m)[6], Vec<T> (&y)[N]) {
+  const Vec<T> even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
+  y[0] = m[0] + (even_a + even_b);
+  y[1] = fma(set1(T(kPointA)), odd_a, set1(T(kPointB)) * odd_b);
+  y[2] = fma(set1(T(kA2)), even_a, N == 3 ? fma(set1(T(kB2)), even_b, m[5]) : set1(T(kB2)) * even_b);
+  if constexpr (N == 4) y[3] = fma(set1(T(kA2 * kPointA)), odd_a, fma(set1(T(kB2 * kPointB)), odd_b, m[5]));
 }
 
 template <class T, int... i>
@@ -121,6 +119,8 @@ struct WinogradProblem {
   // Values from one point's U to the next: not a power of two, which would put all points' in one set of the cache.
   int64_t weight_slab() const { return group_out() * depth() + kSkew; }
   int64_t weight_size() const { return groups * kWinogradPoints * weight_slab(); }
+  // Bytes that winograd_weights wants for its sliver.
+  size_t sliver_size() const { return size_t(depth() * 9 * kTileRows + lanes<T>) * sizeof(T); }
   // Whether U is so large that it is made some rows at a time.
   bool by_rows() const { return kWinogradPoints * weight_slab() > kWinogradWeights; }
 
@@ -158,14 +158,14 @@ void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights,
         Vec<T> g[3], u[6];
 #pragma GCC unroll 3
         for (int r = 0; r < 3; ++r) g[r] = load(sliver + (c * 9 + (down ? 2 - r : r) * 3 + (left ? 2 - s : s)) * rows + i0);
-        winograd_weight<T>(g, u);
+        winograd_values<T>(g, u);
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) half[i][s] = u[i];
       }
 #pragma GCC unroll 6
       for (int i = 0; i < 6; ++i) {
         Vec<T> u[6];
-        winograd_weight<T>(half[i], u);
+        winograd_values<T>(half[i], u);
 #pragma GCC unroll 6
         for (int j = 0; j < 6; ++j) store_n(to + (i * 6 + j) * slab + c * rows + i0, u[j], n);
       }
@@ -339,7 +339,8 @@ struct WinogradBlock {
     }
   }
   template <int V>
-  void columns(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t point, int64_t g, const int32_t* offset) const {
+  void columns(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t point, int64_t g,
+               const int32_t* offset) const {
     Columns<T, V> tile;
     tile.offset = offset, tile.ldc = kTileCols<T>;
     for (int i = 0; i < V; ++i) {
@@ -366,14 +367,14 @@ struct WinogradBlock {
         Vec<T> in[6], out[4];
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) in[i] = load(from + (i * 6 + j) * slab);
-        winograd_output<T>(in, out);
+        winograd_sums<T>(in, out);
 #pragma GCC unroll 4
         for (int i = 0; i < 4; ++i) half[i][j] = out[i];
       }
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         Vec<T> out[4];
-        winograd_output<T>(half[i], out);
+        winograd_sums<T>(half[i], out);
 #pragma GCC unroll 4
         for (int j = 0; j < 4; ++j) {
           out[j] += set1(bias);
@@ -421,6 +422,12 @@ struct WinogradBlock {
   }
 };
 
+// Where the rows of a column of V begin.
+template <class T>
+void column_offsets(int64_t count, int32_t* offset) {
+  for (int64_t i = 0; i < count; ++i) offset[i] = int32_t(i * kTileCols<T>);
+}
+
 // How a convolution is cut: blocks of `width` tiles, and by_rows, whether the weights are transformed some rows at a time for
 // all blocks' tiles instead of once for all.
 template <class T>
@@ -448,14 +455,15 @@ struct WinogradPlan {
   }
 };
 
-// The products of one kind: blocks of tiles are a thread's own, U is common to all.
+// Where weights are transformed once: blocks of tiles are a thread's own, U is common to all.
 template <class T, class Weights>
 bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* packed, const T* bias) {
   const WinogradProblem<T>& problem = plan.problem;
   const RowBlocks rows(problem.group_out());
   const int64_t depth = problem.depth(), slab = problem.weight_slab(), tiles = problem.tiles();
-  const size_t sliver = size_t(depth * 9 * kTileRows + lanes<T>) * sizeof(T);
-  parallel_scratch(problem.groups * rows.count, double(slab * problem.groups) * 4, sliver, [&](int64_t first, int64_t last, void* memory) {
+  const size_t sliver = problem.sliver_size();
+  const double transform_cost = double(slab * problem.groups) * 4;
+  parallel_scratch(problem.groups * rows.count, transform_cost, sliver, [&](int64_t first, int64_t last, void* memory) {
     for (int64_t item = first; item < last; ++item) {
       const int64_t group = item / rows.count, k = rows.begin(item % rows.count);
       winograd_weights(problem, weights, group, k, rows.size(item % rows.count), static_cast<T*>(memory),
@@ -465,13 +473,14 @@ bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* 
   const WinogradBlock<T> shape(problem, plan.width, problem.group_out());
   const size_t values = size_t(shape.in_values() + shape.own_values()) * sizeof(T);
   int finite = 1;
-  parallel_scratch(problem.groups * plan.blocks, plan.cost(), values + size_t(shape.plan_bytes()) + size_t(depth) * 4, [&](int64_t first, int64_t last, void* memory) {
+  const size_t scratch = values + size_t(shape.plan_bytes()) + size_t(depth) * sizeof(int32_t);
+  parallel_scratch(problem.groups * plan.blocks, plan.cost(), scratch, [&](int64_t first, int64_t last, void* memory) {
     WinogradBlock<T> block = shape;
     char* after = static_cast<char*>(memory) + values;
     block.use(static_cast<T*>(memory), after);
     block.use_own(static_cast<T*>(memory) + shape.in_values());
     int32_t* offset = reinterpret_cast<int32_t*>(after + shape.plan_bytes());
-    for (int64_t c = 0; c < depth; ++c) offset[c] = int32_t(c * kTileCols<T>);
+    column_offsets<T>(depth, offset);
     for (int64_t item = first; item < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++item) {
       const int64_t group = divide(item, plan.blocks), at = item - group * plan.blocks;
       block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
@@ -494,7 +503,7 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   WinogradBlock<T> block(problem, plan.width, room);
   block.use(work, work + block.in_values());
   const size_t own = size_t(block.own_values()) * sizeof(T), u_bytes = size_t(kWinogradPoints * slab) * sizeof(T);
-  const size_t sliver = size_t(depth * 9 * kTileRows + lanes<T>) * sizeof(T);
+  const size_t sliver = problem.sliver_size();
   int finite = 1;
   for (int64_t item = 0; item < problem.groups * plan.blocks && finite; ++item) {
     const int64_t group = item / plan.blocks, at = item % plan.blocks;
@@ -504,13 +513,14 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
       part.use_own(static_cast<T*>(memory));
       part.transform_input(first, last);
     });
-    parallel_scratch(pieces, plan.cost(), own + u_bytes + sliver + size_t(depth) * 4, [&](int64_t first, int64_t last, void* memory) {
+    const double cost = plan.cost() / double(problem.groups * plan.blocks);
+    parallel_scratch(pieces, cost, own + u_bytes + sliver + size_t(depth) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
       WinogradBlock<T> part = block;
       part.use_own(static_cast<T*>(memory));
       T* u = reinterpret_cast<T*>(static_cast<char*>(memory) + own);
       T* turned = reinterpret_cast<T*>(static_cast<char*>(memory) + own + u_bytes);
       int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + own + u_bytes + sliver);
-      for (int64_t c = 0; c < depth; ++c) offset[c] = int32_t(c * kTileCols<T>);
+      column_offsets<T>(depth, offset);
       for (int64_t piece = first; piece < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++piece) {
         const int64_t b0 = rows.count * piece / pieces, b1 = rows.count * (piece + 1) / pieces, k0 = rows.begin(b0);
         for (int64_t b = b0; b < b1; ++b)

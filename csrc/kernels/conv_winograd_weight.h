@@ -1,52 +1,30 @@
 // Backward-weight with 3 x 3 taps of stride 1 by Winograd's F(3 x 3, 4 x 4): a tile of 4 x 4 of dy and the 6 x 6 of x under it
 // take 36 products for each pair of channels instead of 144 (conv_winograd.h).
-//   dweight[k, c] = A^T [ sum over tiles t of (H dy[k, t] H^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x 3
+//   dweight[k, c] = A^T [ sum over tiles t of (G dy[k, t] G^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x 3
 // The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points, in which
 // lanes are input channels; chunks of tiles, cut by the shape alone, are summed apart and added in order. Of many channels there
 // is one chunk, of which threads share the transforms and then the points.
-//   D (36, tiles, K) = H dy H^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (chunks, 36, K, C) = D^T V
+//   D (36, tiles, K) = G dy G^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (chunks, 36, K, C) = D^T V
 #pragma once
 #include "conv_winograd.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// u = H q
-template <class T>
-FASTNN_INLINE void winograd_gradient(const Vec<T> (&q)[4], Vec<T> (&u)[6]) {
-  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
-  constexpr double na = 1 / (2 * a2 * (a2 - b2)), nb = 1 / (2 * b2 * (b2 - a2));
-  const Vec<T> even_a = set1(T(na)) * fma(set1(T(a2)), q[2], q[0]), odd_a = set1(T(na * a)) * fma(set1(T(a2)), q[3], q[1]);
-  const Vec<T> even_b = set1(T(nb)) * fma(set1(T(b2)), q[2], q[0]), odd_b = set1(T(nb * b)) * fma(set1(T(b2)), q[3], q[1]);
-  u[0] = set1(T(1 / (a2 * b2))) * q[0];
-  u[1] = even_a + odd_a, u[2] = even_a - odd_a;
-  u[3] = even_b + odd_b, u[4] = even_b - odd_b;
-  u[5] = q[3];
-}
-
-// w = A^T s
-template <class T>
-FASTNN_INLINE void winograd_taps(const Vec<T> (&s)[6], Vec<T> (&w)[3]) {
-  constexpr double a = kPointA, b = kPointB, a2 = a * a, b2 = b * b;
-  const Vec<T> even_a = s[1] + s[2], odd_a = s[1] - s[2], even_b = s[3] + s[4], odd_b = s[3] - s[4];
-  w[0] = s[0] + (even_a + even_b);
-  w[1] = fma(set1(T(a)), odd_a, set1(T(b)) * odd_b);
-  w[2] = fma(set1(T(a2)), even_a, fma(set1(T(b2)), even_b, s[5]));
-}
-
 template <class T>
 struct WinogradWeight {
   const Conv& g;
   const T *dy, *x;
   T* parts;  // (chunks, 36, K, columns)
-  int64_t group_in, group_out, wide, lines, columns, rows, per_block, chunks;
+  int64_t group_in, group_out, wide, lines, columns, rows;
+  bool shared;  // whether threads share V and D
+  int64_t per_block, chunks;
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
   static constexpr int64_t kTiles = 128;       // of a block, about
   static constexpr int64_t kChunkTiles = 256;  // beside which adding the partial results is little
   static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20, kSharedValues = 5 << 20;
-  bool shared;  // whether threads share V and D
 
   WinogradWeight(const Conv& g, const T* dy, const T* x, T* parts)
       : g(g), dy(dy), x(x), parts(parts), group_in(g.c / g.groups), group_out(g.k / g.groups), wide((g.out[2] + 3) / 4),
@@ -146,7 +124,7 @@ struct WinogradWeight {
     }
   }
   void transform_dy(int64_t group, int64_t image, int64_t depth, int64_t h, int64_t k, T* to, T* copy) const {
-    const auto f = [](const Vec<T>(&in)[4], Vec<T>(&out)[6]) FASTNN_FLAT { winograd_gradient<T>(in, out); };
+    const auto f = [](const Vec<T>(&in)[4], Vec<T>(&out)[6]) FASTNN_FLAT { winograd_values<T>(in, out); };
     const int64_t plane = g.out[1] * g.out[2], channel = g.out[0] * plane;
     const T* from = dy + (image * g.k + group * group_out + k) * channel + depth * plane;
     T* edge = copy + copy_size();
@@ -197,16 +175,13 @@ struct WinogradWeight {
     for (; q + kTileVectors <= end; q += kTileVectors) tiles_of<kTileVectors>(q, count, v, d, offset, s, accumulate);
     for (; q < end; ++q) tiles_of<1>(q, count, v, d, offset, s, accumulate);
   }
-  void offsets(int32_t* offset) const {
-    for (int64_t t = 0; t < tiles(); ++t) offset[t] = int32_t(t * kTileCols<T>);
-  }
 
   // parts[chunk][group] = sum over the chunk's tiles
   void item(int64_t chunk, int64_t group, void* memory) const {
     T* v = static_cast<T*>(memory);
     T *d = v + kWinogradPoints * v_slab(), *copy = d + kWinogradPoints * d_slab();
     int32_t* offset = reinterpret_cast<int32_t*>(copy + copy_size() + edge_size());
-    offsets(offset);
+    column_offsets<T>(tiles(), offset);
     const int64_t first = lines * chunk / chunks, last = lines * (chunk + 1) / chunks;
     for (int64_t line = first; line < last; line += per_block) {
       const int64_t count = clamp(last - line, 1, per_block);
@@ -228,7 +203,7 @@ struct WinogradWeight {
       });
       const double cost = double(tiles) * double(slab()) * kWinogradPoints * kMultiplyAddCost<T>;
       parallel_scratch(kWinogradPoints, cost, size_t(this->tiles()) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
-        offsets(static_cast<int32_t*>(memory));
+        column_offsets<T>(this->tiles(), static_cast<int32_t*>(memory));
         for (int64_t point = first; point < last; ++point) multiply(point, tiles, v, d, static_cast<int32_t*>(memory), s, block > 0);
       });
     }
@@ -248,13 +223,13 @@ struct WinogradWeight {
           __builtin_prefetch(from + 4 * L);
           for (int64_t chunk = 1; chunk < chunks; ++chunk) s[i] += load(from + chunk * part_size());
         }
-        winograd_taps<T>(s, w);
+        winograd_sums<T>(s, w);
         for (int i = 0; i < 3; ++i) half[i][j] = w[i];
       }
       alignas(64) T taps[9 * L];
       for (int i = 0; i < 3; ++i) {
         Vec<T> w[3];
-        winograd_taps<T>(half[i], w);
+        winograd_sums<T>(half[i], w);
         for (int j = 0; j < 3; ++j) {
           check = fma(w[j], Vec<T>{}, check);
           store(taps + (i * 3 + j) * L, w[j]);
