@@ -58,6 +58,12 @@ ADAPTIVE = {
     "overlapping": ((2, 3, 11, 37), (4, 5)),
     "larger than the image": ((1, 2, 3, 5), (7, 8)),
     "one row": ((1, 2, 1, 70), (1, 2)),
+    "narrow planes, dividing": ((3, 7, 10, 10), (2, 2)),
+    "narrow planes, overlapping": ((5, 8, 5, 7), (2, 2)),
+    "narrow planes, larger than the image": ((19, 1, 3, 1), (4, 1)),
+    "groups of rows": ((3, 2, 13, 45), (6, 5)),
+    "groups of rows, larger than the image": ((2, 3, 3, 20), (5, 23)),
+    "narrow planes, to one": ((3, 6, 7, 7), (1, 1)),
 }
 by_adaptive = pytest.mark.parametrize("case", ADAPTIVE.values(), ids=ADAPTIVE.keys())
 

@@ -124,22 +124,41 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
   if (i < n) store_n(x + i, load_n(x + i, int(n - i)) + value, int(n - i));
 }
 
+// What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over rows of
+// inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count.
+struct BoxTables {
+  Range *over[2], *along;
+  int64_t* count[3];
+
+  template <class G>
+  static size_t bytes(const G& g) {
+    return size_t(g.size[0] + g.size[1] + g.out[2]) * sizeof(Range) + size_t(g.out[0] + g.out[1] + g.out[2]) * sizeof(int64_t);
+  }
+  template <class G>
+  BoxTables(const G& g, bool include_pad, void* memory) {
+    over[0] = static_cast<Range*>(memory), over[1] = over[0] + g.size[0], along = over[1] + g.size[1];
+    count[0] = reinterpret_cast<int64_t*>(along + g.out[2]), count[1] = count[0] + g.out[0], count[2] = count[1] + g.out[1];
+    for (int axis = 0; axis < 2; ++axis)
+      for (int64_t i = 0; i < g.size[axis]; ++i) over[axis][i] = boxes_over(g, axis, i);
+    for (int64_t o = 0; o < g.out[2]; ++o) along[o] = box(g, 2, o);
+    for (int axis = 0; axis < 3; ++axis)
+      for (int64_t o = 0; o < g.out[axis]; ++o) count[axis][o] = box_count(g, axis, o, include_pad);
+  }
+};
+
 // y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the
 // rows of dy over it, then spreads that row's sums along itself. share: g.out[2] values of scratch.
 template <class T, class G>
-FASTNN_INLINE void spread_row(const G& g, bool include_pad, Range od, Range oh, const T* dy, T* share, T* dx) {
+FASTNN_INLINE void spread_row(const G& g, const BoxTables& boxes, Range od, Range oh, const T* dy, T* share, T* dx) {
   zero_run(share, g.out[2]);
   for (int64_t d = od.begin; d < od.end; ++d)
     for (int64_t h = oh.begin; h < oh.end; ++h) {
-      const int64_t count = box_count(g, 0, d, include_pad) * box_count(g, 1, h, include_pad);
+      const int64_t count = boxes.count[0][d] * boxes.count[1][h];
       const T* row = dy + (d * g.out[1] + h) * g.out[2];
-      for (int64_t w = 0; w < g.out[2]; ++w) share[w] += row[w] / T(count * box_count(g, 2, w, include_pad));
+      for (int64_t w = 0; w < g.out[2]; ++w) share[w] += row[w] / T(count * boxes.count[2][w]);
     }
   zero_run(dx, g.size[2]);
-  for (int64_t w = 0; w < g.out[2]; ++w) {
-    const Range b = box(g, 2, w);
-    add_to_run(dx + b.begin, b.end - b.begin, share[w]);
-  }
+  for (int64_t w = 0; w < g.out[2]; ++w) add_to_run(dx + boxes.along[w].begin, boxes.along[w].end - boxes.along[w].begin, share[w]);
 }
 
 // The same for whole planes.
@@ -156,23 +175,24 @@ void spread_planes(const G& g, bool include_pad, double ns, const T* dy, T* dx) 
 template <class T, class G>
 void spread_boxes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
   if (whole_planes(g)) return spread_planes(g, include_pad, ns, dy, dx);
-  const int64_t per_plane = g.size[0] * g.size[1], rows = g.n * g.c * per_plane;
-  const int64_t outputs = g.out[0] * g.out[1] * g.out[2];
+  const int64_t rows = g.n * g.c * g.size[0] * g.size[1], outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(rows) * double(g.size[2]) * ns;
-  parallel_scratch(rows, cost, size_t(g.out[2]) * sizeof(T), [&](int64_t begin, int64_t end, void* scratch) {
+  const size_t tables = BoxTables::bytes(g), scratch = tables + size_t(g.out[2]) * sizeof(T);
+  parallel_scratch(rows, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
+    const BoxTables boxes(g, include_pad, memory);
+    T* share = reinterpret_cast<T*>(static_cast<char*>(memory) + tables);
     Range last_d = {}, last_h = {};
     int64_t last_plane = -1;
-    for (int64_t r = begin; r < end; ++r) {
-      const int64_t plane = r / per_plane, id = r % per_plane / g.size[1], ih = r % g.size[1];
-      const Range od = boxes_over(g, 0, id), oh = boxes_over(g, 1, ih);
+    each_row(g.size, begin, end, [&](int64_t plane, int64_t id, int64_t ih, int64_t r) {
+      const Range od = boxes.over[0][id], oh = boxes.over[1][ih];
       T* row = dx + r * g.size[2];
       // Rows under the same windows are equal.
       if (plane == last_plane && same(od, last_d) && same(oh, last_h))
         copy_run(row, row - g.size[2], g.size[2]);
       else
-        spread_row(g, include_pad, od, oh, dy + plane * outputs, static_cast<T*>(scratch), row);
+        spread_row(g, boxes, od, oh, dy + plane * outputs, share, row);
       last_plane = plane, last_d = od, last_h = oh;
-    }
+    });
   });
 }
 

@@ -89,33 +89,6 @@ void max_scatter(const Pool& g, const T* dy, const Index* index, T* dx) {
   });
 }
 
-// Forward with lanes across planes. The tap that won is an integer as wide as T; turning moves only bits.
-template <class T>
-void max_planes(const Pool& g, const T* x, T* y, uint8_t* index) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
-  const double cost = double(g.n * g.c) * double(inputs) * kForwardCost;
-  each_plane_tile<T>(g, inputs + 3 * outputs, cost, [=](int64_t plane, int64_t count, T* in, const PlaneTaps& taps) {
-    T *best_of = in + inputs * L, *tap_of = best_of + outputs * L, *turned = tap_of + outputs * L;
-    turn(x + plane * inputs, inputs, count, inputs, in, L);
-    const PlaneTaps::Entry* e = taps.entry;
-    for (int64_t o = 0; o < outputs; ++o) {
-      Vec<T> best = load(in + e->input * L);  // a window of nothing above -inf: its first element wins
-      Mask<T> tap = Mask<T>{} + e->tap;
-      for (int32_t i = 1; i < taps.count[o]; ++i)
-        take_larger<T>(best, tap, load(in + e[i].input * L), Mask<T>{} + e[i].tap);
-      e += taps.count[o];
-      store(best_of + o * L, best);
-      store(tap_of + o * L, (Vec<T>)tap);
-    }
-    turn(best_of, L, outputs, count, y + plane * outputs, outputs);
-    if (!index) return;
-    turn(tap_of, L, outputs, count, turned, outputs);
-    for (int64_t i = 0; i < count * outputs; i += L)
-      store_index_n<T>(index + plane * outputs + i, (Mask<T>)load_part(turned + i, count * outputs - i), clamp_lane<T>(count * outputs - i));
-  });
-}
-
 // y[o] = x at tap index[o]  =>  dx there += dy[o], with lanes across planes
 template <class T>
 void max_planes_backward(const Pool& g, const T* dy, const uint8_t* index, T* dx) {
@@ -152,7 +125,7 @@ bool byte_index(const Pool& g) { return g.kernel[0] * g.kernel[1] * g.kernel[2] 
 template <class T>
 void max_pool_forward(Pool g, const T* x, T* y, void* index) {
   if (byte_index(g) && prefer_planes<T>(g))
-    max_planes(g, x, y, static_cast<uint8_t*>(index));
+    max_planes(g, kForwardCost, x, y, static_cast<uint8_t*>(index));
   else if (byte_index(g))
     max_rows(g, x, y, static_cast<uint8_t*>(index), static_cast<int32_t*>(nullptr));
   else

@@ -90,17 +90,22 @@ FASTNN_INLINE void each_part(const PartPlan& plan, int64_t begin, int64_t end, c
   }
 }
 
+// Calls f(plane, d, h, row) for the rows [begin, end) of all planes of an image.
+template <class F>
+FASTNN_INLINE void each_row(const int64_t* image, int64_t begin, int64_t end, const F& f) {
+  int64_t h = begin % image[1], d = begin / image[1] % image[0], plane = begin / image[1] / image[0];
+  for (int64_t r = begin; r < end; ++r) {
+    f(plane, d, h, r);
+    if (++h == image[1]) {
+      h = 0;
+      if (++d == image[0]) d = 0, ++plane;
+    }
+  }
+}
 // Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
 template <class G, class F>
 FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const F& f) {
-  int64_t oh = begin % g.out[1], od = begin / g.out[1] % g.out[0], plane = begin / g.out[1] / g.out[0];
-  for (int64_t r = begin; r < end; ++r) {
-    f(plane, od, oh, r * g.out[2]);
-    if (++oh == g.out[1]) {
-      oh = 0;
-      if (++od == g.out[0]) od = 0, ++plane;
-    }
-  }
+  each_row(g.out, begin, end, [&](int64_t plane, int64_t d, int64_t h, int64_t r) FASTNN_FLAT { f(plane, d, h, r * g.out[2]); });
 }
 
 // A row of inputs under a row of outputs: where tap 0 of output 0 would be staged, and the number of its first tap.

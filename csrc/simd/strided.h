@@ -183,8 +183,15 @@ FASTNN_INLINE void store_index_n(uint8_t* p, Mask<T> m, int n) {
 }
 template <class T>
 FASTNN_INLINE void store_index_n(int32_t* p, Mask<T> m, int n) {
+#if FASTNN_VEC_BYTES == 64
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_epi32(p, __mmask16((1u << n) - 1), (__m512i)m);
+  else
+    _mm512_mask_cvtepi64_storeu_epi32(p, __mmask8((1u << n) - 1), (__m512i)m);
+#else
   for (int i = 0; i < lanes<T>; ++i)
     if (i < n) p[i] = int32_t(m[i]);
+#endif
 }
 
 // Running maximum with the tap that gave it: the first of equals, the first NaN before all.
