@@ -190,6 +190,9 @@ def conv_transpose2d() -> list[Sample]:
         ((1, 5, 4, 9), 7, (3, 2), {"dilation": (2, 3), "stride": (1, 2), "output_padding": (1, 2)}),
         ((2, 64, 4, 4), 32, (4, 4), {"stride": 2, "padding": 1}),
         ((1, 2, 3, 40), 3, (2, 3), {"stride": (7, 1), "padding": (0, 3)}),
+        # Windows side by side: whole tiles of columns and a part; groups; runs of four.
+        ((2, 17, 9, 8), 20, (2, 2), {"stride": 2}),
+        ((3, 6, 5, 7), 22, (1, 4), {"stride": (1, 4), "groups": 2}),
     ]
     samples = _conv_transpose("conv_transpose2d", rows)
     v = Values("conv_transpose2d special")
@@ -208,5 +211,6 @@ def conv_transpose3d() -> list[Sample]:
         ((1, 4, 3, 5, 4), 6, (2, 1, 3), {"groups": 2, "dilation": (2, 1, 3), "padding": ((1, 0), (0, 0), (2, 1))}),
         ((2, 3, 2, 2, 2), 3, (1, 2, 1), {"stride": (3, 2, 4), "groups": 3}),
         ((1, 16, 9, 30, 48), 2, (3, 1, 2), {"stride": (2, 1, 2), "padding": (1, 0, 0)}),  # goes slab by slab
+        ((2, 5, 3, 4, 5), 8, (2, 2, 2), {"stride": 2}),
     ]
     return _conv_transpose("conv_transpose3d", rows)

@@ -70,6 +70,21 @@ def test_all_are_taken_by_data_gradients(isa, dtype, native):
     assert "lanes" not in strided
 
 
+@pytest.mark.parametrize("dtype", harness.DTYPES, ids=["f32", "f64"])
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_few_windows_side_by_side_are_one_product(isa, dtype, native):
+    native.set_isa(isa)
+
+    def ways(x, weight, stride):
+        g = checks.conv("conv2d", 2, np.empty(x, dtype), np.empty(weight, dtype), None, stride, 0, 1, x[1] // weight[1])[0]
+        return native.conv_data_paths(g, dtype == np.float64)
+
+    assert ways((2, 20, 18, 16), (17, 20, 2, 2), 2) == {"apart"}
+    assert ways((3, 22, 5, 28), (6, 11, 1, 4), (1, 4)) == {"apart"}
+    assert "apart" not in ways((2, 20, 19, 16), (17, 20, 2, 2), 2)  # a row that no window holds
+    assert ways((3, 6, 4, 4), (6, 1, 2, 2), 2) == {"depthwise"}
+
+
 def test_a_volume_goes_in_slabs(native):
     g = checks.conv("conv3d", 3, np.ones((1, 32, 8, 28, 28), "f"), np.ones((4, 32, 3, 3, 3), "f"), None, 1, 1, 1, 1)[0]
     native.set_isa(harness.ISAS[-1])

@@ -1,5 +1,6 @@
 // Convolution forward and backward-data as a product of matrices whose right operand is never stored.
 //   x (N, C, size)  weight (K, C/groups, kernel)  bias (K) or null  y (N, K, out);  K and C split evenly over groups
+#include "conv_apart.h"
 #include "conv_channels.h"
 #include "conv_depthwise.h"
 #include "conv_direct.h"
@@ -87,7 +88,7 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
 
 // How the patch matrix is read.
 enum class Reading { packed, direct, lanes, slabs, channels, winograd, winograd_by_rows };
-constexpr int64_t kDepthwisePath = 7;  // after these, for tests
+constexpr int64_t kDepthwisePath = 7, kApartPath = 8;  // after these, for tests
 
 // A single dense tap is a plain product: slivers of x are its rows, and with channels enough copying them costs less than turning
 // results (256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2).
@@ -281,7 +282,8 @@ void conv_forward_path(const Conv& g, int64_t* path) {
 // Values of `packed` that the data gradient needs.
 template <class T>
 void conv_backward_data_workspace(const Conv& g, int64_t* size) {
-  *size = 0;
+  *size = lies_apart<T>(g) ? apart_weights(g) + kPackedSlack : 0;
+  if (*size) return;
   for_each_phase(g, [&](Patches p) {
     p.flatten();
     const int64_t needed = patch_workspace<T>(p, g.n, g.k, g.c, g.groups, g.all_taps);
@@ -295,6 +297,7 @@ void conv_backward_data_workspace(const Conv& g, int64_t* size) {
 // transposed convolution, whose forward this is.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
+  if (lies_apart<T>(g)) return apart_product(g, dy, w, bias, dx, packed);
   bool gaps = false;
   for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
   if (gaps) fill_planes(g, bias, dx);
@@ -306,10 +309,12 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   });
 }
 
-// Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, and kDepthwisePath.
+// Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, kDepthwisePath, and kApartPath
+// where all phases are one product (conv_apart.h).
 template <class T>
 void conv_backward_data_path(const Conv& g, int64_t* paths) {
-  *paths = 0;
+  *paths = lies_apart<T>(g) ? int64_t(1) << kApartPath : 0;
+  if (*paths) return;
   for_each_phase(g, [&](Patches p) {
     p.flatten();
     int64_t size = 0;

@@ -147,7 +147,7 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
-PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "winograd by rows", "depthwise")
+PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "winograd by rows", "depthwise", "apart")
 
 def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
