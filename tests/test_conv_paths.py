@@ -76,7 +76,9 @@ def test_few_windows_side_by_side_are_one_product(isa, dtype, native):
     native.set_isa(isa)
 
     def ways(x, weight, stride):
-        g = checks.conv("conv2d", 2, np.empty(x, dtype), np.empty(weight, dtype), None, stride, 0, 1, x[1] // weight[1])[0]
+        g = checks.conv(
+            "conv2d", 2, np.empty(x, dtype), np.empty(weight, dtype), None, stride, 0, 1, x[1] // weight[1]
+        )[0]
         return native.conv_data_paths(g, dtype == np.float64)
 
     assert ways((2, 20, 18, 16), (17, 20, 2, 2), 2) == {"apart"}
