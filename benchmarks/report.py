@@ -3,20 +3,25 @@
 Each library computes in a process of its own and they take turns, so that a slow spell of the machine hits both.
 Figures are medians. "ratio" is PyTorch's time over fastnn's: above 1 fastnn is faster. "share" is the part of the
 measured limit that fastnn reaches: multiply-adds at the FMA peak, or bytes at the copy rate, each array counted once.
+
+With ``--against BUILD`` another build of fastnn takes PyTorch's place, on the same rows; "ratio" is its time over this
+one's, so that a change that made a row slower reads below 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import multiprocessing
+import math
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -25,96 +30,136 @@ import machine
 import worker
 
 SETTLE = 0.015  # seconds: an idle team of OpenMP threads spins about 11 ms before it sleeps
+SLOWER = 0.95  # of two builds: what the noise of a quiet machine does not explain
 
 
 class Process:
     """A worker and the pipe to it."""
 
-    def __init__(self, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._process = context.Process(target=worker.serve, args=(other, threads), daemon=True)
-        self._process.start()
+    def __init__(self, threads: int, build: Path | None = None) -> None:
+        """``build`` is the interpreter of another environment, or a folder that another fastnn is in."""
+        ours, theirs = socket.socketpair()
+        python, environment = sys.executable, os.environ | {"OMP_NUM_THREADS": str(threads)}
+        if build is not None:
+            environment.pop("PYTHONPATH", None)
+            if build.is_dir():
+                environment["PYTHONPATH"] = str(build)
+            else:
+                python = str(build)
+        command = [python, worker.__file__, str(theirs.fileno()), str(threads)]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment)
+        theirs.close()
+        self._pipe = Connection(ours.detach())
 
     def ask(self, *request: Any) -> Any:
         self._pipe.send(request)
-        good, result = self._pipe.recv()
+        try:
+            good, result = self._pipe.recv()
+        except EOFError:
+            raise SystemExit(f"report: a worker ended with exit code {self._process.wait()}") from None
         if not good:
             raise RuntimeError(result)
         return result
 
     def close(self) -> None:
         self._pipe.send(None)
-        self._process.join()
+        self._process.wait()
 
 
 @dataclass
 class Row:
-    """Milliseconds per library of one direction of one case."""
+    """Milliseconds per contender of one direction of one case."""
 
     case: cases.Case
     what: str
     times: dict[str, list[float]]
 
-    def ms(self, library: str) -> float | None:
-        return 1e3 * statistics.median(self.times[library]) if library in self.times else None
+    def ms(self, contender: str) -> float | None:
+        return 1e3 * statistics.median(self.times[contender]) if contender in self.times else None
+
+    def ratio(self, peer: str) -> float | None:
+        ours, theirs = self.ms("native"), self.ms(peer)
+        return theirs / ours if ours and theirs else None
 
 
 class Session:
-    """The processes of one thread count, and the limits measured in it."""
+    """The processes of one thread count, and the limits measured in it.
 
-    def __init__(self, threads: int, torch: bool, numpy: bool, seconds: float, rounds: int) -> None:
+    A contender is a name, a process and the library there; "native" is fastnn as this interpreter imports it, ``peer``
+    what it is compared with.
+    """
+
+    def __init__(self, options: argparse.Namespace, threads: int) -> None:
         self.threads = threads
-        self._seconds, self._rounds = seconds, rounds
-        self._fastnn = Process(threads)
-        self._torch = Process(threads) if torch else None
-        self._numpy = numpy
-        self.peak, self.copy = self._fastnn.ask("limits")
+        self._seconds, self._rounds = (0.1, 2) if options.quick else (1.2, 8)
+        fastnn = Process(threads)
+        self._contenders = {"native": (fastnn, "native")}
+        self.peer = "torch"
+        if options.numpy:
+            self._contenders["numpy"] = (fastnn, "numpy")
+        if options.against:
+            self.peer = "other build"
+            other = Process(threads, options.against)
+            self._contenders[self.peer] = (other, "native")
+            _refuse_same_build(fastnn, other)
+        elif importlib.util.find_spec("torch") is not None:
+            torch = Process(threads)
+            self._contenders |= {name: (torch, name) for name in ("torch", "torch channels_last")}
+        self.peak, self.copy = fastnn.ask("limits")
+
+    def _processes(self) -> set[Process]:
+        return {process for process, _ in self._contenders.values()}
 
     def about(self) -> str:
-        parts = [self._fastnn.ask("about", "native")]
-        if self._torch:
-            parts.append(self._torch.ask("about", "torch"))
-        return ", ".join(parts)
-
-    def _contenders(self, case: cases.Case) -> dict[str, Process]:
-        contenders = {"native": self._fastnn}
-        if self._numpy:
-            contenders["numpy"] = self._fastnn
-        if self._torch:
-            contenders["torch"] = self._torch
-            if case.images:
-                contenders["torch channels_last"] = self._torch
-        return contenders
+        compared = ("native", self.peer)
+        return " against ".join(
+            process.ask("about", library) for name, (process, library) in self._contenders.items() if name in compared
+        )
 
     def measure(self, index: int) -> list[Row]:
-        """All directions of a case, the libraries in turn."""
+        """All directions of a case, the contenders in turn."""
         case = cases.CASES[index]
-        contenders = self._contenders(case)
-        for name, process in contenders.items():
-            process.ask("build", name, index)
+        contenders = {
+            name: contender
+            for name, contender in self._contenders.items()
+            if case.images or not name.endswith("channels_last")
+        }
         rows = []
-        for what in case.directions:
-            row = Row(case, what, {name: [] for name in contenders})
-            for _ in range(self._rounds):
-                for name, process in contenders.items():
-                    time.sleep(SETTLE)
-                    row.times[name] += process.ask("time", name, index, what, self._seconds / self._rounds)
-            rows.append(row)
-        for process in {self._fastnn, self._torch} - {None}:
-            process.ask("drop")
+        try:
+            for process, library in contenders.values():
+                process.ask("build", library, index)
+            for what in case.directions:
+                row = Row(case, what, {name: [] for name in contenders})
+                for _ in range(self._rounds):
+                    for name, (process, library) in contenders.items():
+                        time.sleep(SETTLE)
+                        row.times[name] += process.ask("time", library, index, what, self._seconds / self._rounds)
+                rows.append(row)
+        finally:
+            for process in self._processes():
+                process.ask("drop")
         return rows
 
     def close(self) -> None:
-        self._fastnn.close()
-        if self._torch:
-            self._torch.close()
+        for process in self._processes():
+            process.close()
+
+
+def _refuse_same_build(one: Process, other: Process) -> None:
+    places = [process.ask("build_of") for process in (one, other)]
+    if places[0] == places[1]:
+        one.close()
+        other.close()
+        raise SystemExit(f"report: --against is the build in use, {places[0]}")
 
 
 # ---- printing -----------------------------------------------------------------------------------------------------
 
-HEADER = ["work", "", "fastnn ms", "PyTorch ms", "ratio", "channels_last ms", "rate", "share"]
+WORK, REST = ["work", "", "fastnn ms"], ["rate", "share"]
+HEADERS = {
+    "torch": [*WORK, "PyTorch ms", "ratio", "channels_last ms", *REST],
+    "other build": [*WORK, "other ms", "ratio", *REST],
+}
 
 
 def _number(value: float | None) -> str:
@@ -138,18 +183,31 @@ def _rate(row: Row, session: Session) -> tuple[str, str]:
 
 
 def cells(row: Row, session: Session, numpy: bool) -> list[str]:
-    native, torch = row.ms("native"), row.ms("torch")
-    ratio = f"{torch / native:.2f}" if torch and native else "–"
+    ratio = row.ratio(session.peer)
     line = [
         str(row.case),
         row.what if len(row.case.directions) > 1 else "",
-        _number(native),
-        _number(torch),
-        ratio,
-        _number(row.ms("torch channels_last")),
+        _number(row.ms("native")),
+        _number(row.ms(session.peer)),
+        f"{ratio:.2f}" if ratio else "–",
+        *([_number(row.ms("torch channels_last"))] if session.peer == "torch" else []),
         *_rate(row, session),
     ]
     return [*line, _number(row.ms("numpy"))] if numpy else line
+
+
+def summary(rows: list[Row], peer: str) -> list[str]:
+    """How many rows there were, the geometric mean of their ratios, and those where another build was faster."""
+    ratios = [(ratio, row) for row in rows if (ratio := row.ratio(peer))]
+    if not ratios:
+        return []
+    mean = math.exp(statistics.fmean(math.log(ratio) for ratio, _ in ratios))
+    lines = [f"{len(ratios)} rows, geometric mean of the ratios {mean:.2f}, lowest {min(r for r, _ in ratios):.2f}."]
+    if peer == "other build":
+        slower = sorted(((ratio, f"{row.case} {row.what}") for ratio, row in ratios if ratio < SLOWER))
+        lines.append(f"{len(slower)} rows below {SLOWER}{':' if slower else '.'}")
+        lines += [f"- {name}: {ratio:.2f}" for ratio, name in slower]
+    return lines
 
 
 def import_times(repeats: int) -> dict[str, float]:
@@ -206,6 +264,13 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="short measurements: a rough idea")
     parser.add_argument("--numpy", action="store_true", help="also time the NumPy backend (slow)")
+    parser.add_argument(
+        "--against",
+        metavar="BUILD",
+        type=Path,
+        help="compare with another build of fastnn and not with PyTorch: the Python interpreter of the environment that "
+        "it is installed in, or the folder that it is in (as of pip install --target)",
+    )
     parser.add_argument("--markdown", metavar="FILE", help="also write the report there")
     return parser.parse_args()
 
@@ -219,39 +284,46 @@ def _chosen(options: argparse.Namespace) -> list[int]:
     ]
 
 
+def _measured(session: Session, chosen: list[int], out: Printer, numpy: bool, failed: list[str]) -> list[Row]:
+    """The rows of the chosen cases, printed one by one; names of cases that failed are added to ``failed``."""
+    measured = []
+    for index in chosen:
+        try:
+            rows = session.measure(index)
+        except RuntimeError as error:
+            failed.append(str(cases.CASES[index]))
+            print(f"{cases.CASES[index]} failed: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            continue
+        for row in rows:
+            out.row(cells(row, session, numpy))
+        measured += rows
+    return measured
+
+
 def main() -> int:
     options = _arguments()
     chosen = _chosen(options)
     if not chosen:
         print(f"report: no case matches {options.rows!r}", file=sys.stderr)
         return 2
-    torch = importlib.util.find_spec("torch") is not None
     out = Printer()
-    seconds, rounds = (0.1, 2) if options.quick else (1.2, 8)
-    failed = []
+    failed: list[str] = []
     for i, threads in enumerate(int(t) for t in options.threads.split(",")):
-        session = Session(threads, torch, options.numpy, seconds, rounds)
+        session = Session(options, threads)
         if i == 0:
             out.text(
                 f"{machine.processor()}, {os.cpu_count()} CPUs; Python {sys.version.split()[0]}, {session.about()}"
             )
-            if not torch:
-                out.text("PyTorch is not installed: no comparison.")
         out.heading(f"{threads} thread{'s' if threads > 1 else ''}")
         out.text(
             f"Limits, measured: {session.peak:.0f} GFLOP/s of multiply-adds, {session.copy:.1f} GB/s of copying 26 MB."
         )
         out.lines.append("")
-        out.table(HEADER + (["NumPy ms"] if options.numpy else []))
-        for index in chosen:
-            try:
-                rows = session.measure(index)
-            except RuntimeError as error:
-                failed.append(str(cases.CASES[index]))
-                print(f"{cases.CASES[index]} failed: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
-                continue
-            for row in rows:
-                out.row(cells(row, session, options.numpy))
+        out.table(HEADERS[session.peer] + (["NumPy ms"] if options.numpy else []))
+        rows = _measured(session, chosen, out, options.numpy, failed)
+        out.lines.append("")
+        for line in summary(rows, session.peer):
+            out.text(line)
         session.close()
     if not options.rows:
         took = import_times(3 if options.quick else 15)

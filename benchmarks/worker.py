@@ -1,12 +1,13 @@
-"""A process that computes for the report, with one library, only when it is asked to.
+"""A process that computes for the report, with one library, only when it is asked to: ``python worker.py FD THREADS``.
 
 fastnn and PyTorch each bring a team of threads that spins for a while after its work is done; in one process, or at
-the same time, they would measure each other.
+the same time, they would measure each other. Two builds of fastnn could not be in one process at all.
 """
 
 from __future__ import annotations
 
 import gc
+import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -86,13 +87,28 @@ class _Worker:
 
         return f"fastnn {library.fastnn.__version__} ({_core.active_isa()}), NumPy {np.__version__}"
 
+    def build_of(self) -> str:
+        """The folder that fastnn is imported from."""
+        return str(self._library("native").fastnn.__path__[0])
+
 
 def serve(pipe: Connection, threads: int) -> None:
     """Answer requests ``(method, *arguments)`` with ``(True, result)`` or ``(False, traceback)`` until None comes."""
     worker = _Worker(threads)
-    while (request := pipe.recv()) is not None:
+    while (request := _received(pipe)) is not None:
         method, *arguments = request
         try:
             pipe.send((True, getattr(worker, method)(*arguments)))
         except Exception:  # noqa: BLE001 - whatever a case raises goes to the report
             pipe.send((False, traceback.format_exc()))
+
+
+def _received(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:  # the report is gone
+        return None
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])), int(sys.argv[2]))
