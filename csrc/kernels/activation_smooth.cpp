@@ -154,7 +154,7 @@ void hardsigmoid_forward(int64_t n, T, const T* x, T* y) {
 template <class T>
 void hardsigmoid_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
-      n, kCopyCost, [](Vec<T> d, Vec<T> v) { return (v <= T(-3)) | (v >= T(3)) ? Vec<T>{} : d / T(6); }, dx, dy, x);
+      n, kCopyCost, [](Vec<T> d, Vec<T> v) { return ((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6); }, dx, dy, x);
 }
 
 }  // namespace fastnn::FASTNN_ISA

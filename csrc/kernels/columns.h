@@ -7,6 +7,7 @@
 // scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
 #pragma once
 #include "../parallel.h"
+#include "../simd/shuffle.h"
 #include "../simd/strided.h"
 #include "../simd/transpose.h"
 #include "../tune.h"
@@ -157,8 +158,7 @@ FASTNN_INLINE T row_max(int64_t n, const T* x) {
     for (int k = 0; k < 4; ++k) m[k] = max(m[k], load(x + i + k * L));
   for (; i < n; i += L) m[0] = max(m[0], load_part(x + i, n - i, lowest));
   Vec<T> largest = max(max(m[0], m[1]), max(m[2], m[3]));
-#pragma GCC unroll 4
-  for (int step = L / 2; step > 0; step /= 2) largest = max(largest, __builtin_shuffle(largest, iota<T>() ^ step));
+  each_half<L>([&](auto step) FASTNN_FLAT { largest = max(largest, exchange<step()>(largest)); });
   return largest[0];
 }
 

@@ -9,6 +9,7 @@
 // Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, so the caller is
 // told and goes another way.
 #pragma once
+#include "../simd/shuffle.h"
 #include "../simd/strided.h"
 #include "conv_patches.h"
 #include "gemm_driver.h"
@@ -55,25 +56,24 @@ FASTNN_INLINE void winograd_sums(const Vec<T> (&m)[6], Vec<T> (&y)[N]) {
   if constexpr (N == 4) y[3] = fma(set1(T(kA2 * kPointA)), odd_a, fma(set1(T(kB2 * kPointB)), odd_b, m[5]));
 }
 
-template <class T, int... i>
-FASTNN_INLINE void turn_fours(Vec<T> (&v)[4], std::integer_sequence<int, i...>) {
-  constexpr int L = lanes<T>;
-  // Lane 4 q + r of the result's vector s is lane 4 q + s of vector r.
-  const Vec<T> low01 = __builtin_shufflevector(v[0], v[1], (i / 4 * 4 + i % 4 / 2 + i % 2 * L)...);
-  const Vec<T> high01 = __builtin_shufflevector(v[0], v[1], (i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * L)...);
-  const Vec<T> low23 = __builtin_shufflevector(v[2], v[3], (i / 4 * 4 + i % 4 / 2 + i % 2 * L)...);
-  const Vec<T> high23 = __builtin_shufflevector(v[2], v[3], (i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * L)...);
-  v[0] = __builtin_shufflevector(low01, low23, (i / 4 * 4 + i % 2 + i % 4 / 2 * L)...);
-  v[1] = __builtin_shufflevector(low01, low23, (i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * L)...);
-  v[2] = __builtin_shufflevector(high01, high23, (i / 4 * 4 + i % 2 + i % 4 / 2 * L)...);
-  v[3] = __builtin_shufflevector(high01, high23, (i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * L)...);
-}
-
 // Squares of four turned within each four lanes: with tile r * L/4 + q in lane 4 q + r, that takes L tiles' columns
 // side by side in memory apart, and puts them together again.
 template <class T>
 FASTNN_INLINE void turn_fours(Vec<T> (&v)[4]) {
-  if constexpr (lanes<T> >= 4) turn_fours<T>(v, std::make_integer_sequence<int, lanes<T>>{});
+  if constexpr (lanes<T> >= 4) {
+    constexpr int L = lanes<T>;
+    // Lane 4 q + r of the result's vector s is lane 4 q + s of vector r.
+    const auto low = [](int i) { return i / 4 * 4 + i % 4 / 2 + i % 2 * L; };
+    const auto high = [](int i) { return i / 4 * 4 + 2 + i % 4 / 2 + i % 2 * L; };
+    const Vec<T> low01 = shuffle(v[0], v[1], low), high01 = shuffle(v[0], v[1], high);
+    const Vec<T> low23 = shuffle(v[2], v[3], low), high23 = shuffle(v[2], v[3], high);
+    const auto first = [](int i) { return i / 4 * 4 + i % 2 + i % 4 / 2 * L; };
+    const auto second = [](int i) { return i / 4 * 4 + 2 + i % 2 + i % 4 / 2 * L; };
+    v[0] = shuffle(low01, low23, first);
+    v[1] = shuffle(low01, low23, second);
+    v[2] = shuffle(high01, high23, first);
+    v[3] = shuffle(high01, high23, second);
+  }
 }
 
 // The lanes of v whose bit is set.

@@ -4,6 +4,7 @@
 #include "adaptive_rows.h"
 #define FASTNN_FAMILY "pool_adaptive.inc"
 #include "kernels.h"
+#include "../simd/shuffle.h"
 #include "pool_planes.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -28,11 +29,9 @@ FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v,
 // The same over the lanes of a vector, whose first lane gets the result.
 template <class T>
 FASTNN_INLINE void reduce_first_larger(Vec<T>& value, Mask<T>& position) {
-#pragma GCC unroll 4
-  for (int step = lanes<T> / 2; step > 0; step /= 2) {
-    const Mask<T> other = iota<T>() ^ step;
-    take_first_larger<T>(value, position, __builtin_shuffle(value, other), __builtin_shuffle(position, other));
-  }
+  each_half<lanes<T>>([&](auto step) FASTNN_FLAT {
+    take_first_larger<T>(value, position, exchange<step()>(value), exchange<step()>(position));
+  });
 }
 
 // The best of n values that lie side by side, the first of them at position `first`.

@@ -59,7 +59,7 @@ struct NormTerm {
     else
       share = (P == 2 ? abs(v) / norm : power<T>(abs(v) / norm, p - 1)) * d;
     share = v < none ? -share : share;
-    return (norm == none) | (v == none) ? none : share;
+    return ((norm == none) | (v == none)) ? none : share;
   }
 };
 

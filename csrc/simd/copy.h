@@ -1,7 +1,6 @@
 // Moving runs of elements: contiguous, strided, constant.
 #pragma once
-#include <utility>
-
+#include "shuffle.h"
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -60,11 +59,10 @@ template <class T, int N>
 using Few = typename FewOf<T, N>::type;
 
 // Elements first, first + 2, … of the 2 N at from.
-template <class T, int first, int... i>
-FASTNN_INLINE Few<T, sizeof...(i)> every_second(const T* from, std::integer_sequence<int, i...>) {
-  constexpr int N = sizeof...(i);
-  return __builtin_shufflevector(*reinterpret_cast<const Few<T, N>*>(from), *reinterpret_cast<const Few<T, N>*>(from + N),
-                                 (2 * i + first)...);
+template <class T, int N, int first>
+FASTNN_INLINE Few<T, N> every_second(const T* from) {
+  return shuffle(*reinterpret_cast<const Few<T, N>*>(from), *reinterpret_cast<const Few<T, N>*>(from + N),
+                 [](int i) { return 2 * i + first; });
 }
 
 // even[i] = from[2 i] and, unless it is null, odd[i] = from[2 i + 1]. What is left at the end is a vector that overlaps, or
@@ -79,9 +77,8 @@ FASTNN_INLINE void split_run(T* even, T* odd, const T* from, int64_t n) {
   } else {
     if (n < N) return split_run<T, N / 2>(even, odd, from, n);
     for (int64_t i = 0;;) {
-      constexpr auto all = std::make_integer_sequence<int, N>{};
-      *reinterpret_cast<Few<T, N>*>(even + i) = every_second<T, 0>(from + 2 * i, all);
-      if (odd) *reinterpret_cast<Few<T, N>*>(odd + i) = every_second<T, 1>(from + 2 * i, all);
+      *reinterpret_cast<Few<T, N>*>(even + i) = every_second<T, N, 0>(from + 2 * i);
+      if (odd) *reinterpret_cast<Few<T, N>*>(odd + i) = every_second<T, N, 1>(from + 2 * i);
       if (i + N == n) return;
       i = i + 2 * N <= n ? i + N : n - N;
     }
@@ -101,11 +98,11 @@ FASTNN_INLINE void gather_run(T* to, const T* from, int64_t n, int64_t step) {
 }
 
 // Lanes 0, 2, 4, … of the 2 * lanes elements at p become v.
-template <class T, int... i>
-FASTNN_INLINE void store_even(T* p, Vec<T> v, std::integer_sequence<int, i...>) {
+template <class T>
+FASTNN_INLINE void store_even(T* p, Vec<T> v) {
   constexpr int L = lanes<T>;
-  store(p, __builtin_shufflevector(v, load(p), (i % 2 ? L + i : i / 2)...));
-  store(p + L, __builtin_shufflevector(v, load(p + L), (i % 2 ? L + i : L / 2 + i / 2)...));
+  store(p, shuffle(v, load(p), [](int i) { return i % 2 ? L + i : i / 2; }));
+  store(p + L, shuffle(v, load(p + L), [](int i) { return i % 2 ? L + i : L / 2 + i / 2; }));
 }
 
 // to[i * step] = from[i]. With step 2 the elements between are read and written back, so nobody else may write them now.
@@ -113,8 +110,7 @@ template <class T>
 FASTNN_INLINE void scatter_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;
   if (step == 2)
-    for (; i + lanes<T> < n; i += lanes<T>)
-      store_even(to + 2 * i, load(from + i), std::make_integer_sequence<int, lanes<T>>{});
+    for (; i + lanes<T> < n; i += lanes<T>) store_even(to + 2 * i, load(from + i));
   for (; i < n; ++i) to[i * step] = from[i];
 }
 

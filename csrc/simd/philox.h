@@ -1,7 +1,7 @@
 // Philox4x32-10 (Salmon et al. 2011), a vector of counters at a time. Block i of a key has the counter (i low, i high,
 // 0, 0) and gives four 32-bit words; every word depends on its own number and the key alone.
 #pragma once
-#include <utility>
+#include "shuffle.h"
 
 #include "vec.h"
 
@@ -65,8 +65,8 @@ struct Philox {
       }
     for (int k = 0; k < chains; ++k) {
       const U64 low = (c[k][0] & 0xffffffff) | (c[k][1] << 32), high = (c[k][2] & 0xffffffff) | (c[k][3] << 32);
-      out[2 * k] = (U32)pair_even(low, high, all);
-      out[2 * k + 1] = (U32)pair_odd(low, high, all);
+      out[2 * k] = (U32)shuffle(low, high, [](int i) { return i / 2 * 2 + i % 2 * L; });
+      out[2 * k + 1] = (U32)shuffle(low, high, [](int i) { return i / 2 * 2 + 1 + i % 2 * L; });
     }
   }
 
@@ -75,14 +75,6 @@ struct Philox {
   template <int... i>
   static FASTNN_INLINE U64 block_numbers(std::integer_sequence<int, i...>) {
     return U64{uint64_t(i / 2 + i % 2 * (L / 2))...};
-  }
-  template <int... i>
-  static FASTNN_INLINE U64 pair_even(U64 a, U64 b, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(a, b, (i / 2 * 2 + i % 2 * L)...);
-  }
-  template <int... i>
-  static FASTNN_INLINE U64 pair_odd(U64 a, U64 b, std::integer_sequence<int, i...>) {
-    return __builtin_shufflevector(a, b, (i / 2 * 2 + 1 + i % 2 * L)...);
   }
 };
 

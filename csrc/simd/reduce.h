@@ -1,5 +1,6 @@
 // Sums over short contiguous runs, in an order that depends on the length alone.
 #pragma once
+#include "shuffle.h"
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -8,8 +9,8 @@ namespace {
 // Lanes i and i ^ D added: of a where bit D of i is clear, of b where it is set.
 template <class T, int D>
 FASTNN_INLINE Vec<T> fold(Vec<T> a, Vec<T> b) {
-  const Mask<T> i = iota<T>(), from_b = (i & D) != 0;
-  return __builtin_shuffle(a, b, from_b ? i + lanes<T> : i) + __builtin_shuffle(a, b, from_b ? (i ^ D) + lanes<T> : i ^ D);
+  constexpr int L = lanes<T>;
+  return shuffle(a, b, [](int i) { return i & D ? L + i : i; }) + shuffle(a, b, [](int i) { return i & D ? L + (i ^ D) : i ^ D; });
 }
 
 // Halving steps for G vectors at once: a vector's lanes end up added in the same order whatever G is, and its sum

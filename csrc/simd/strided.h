@@ -1,7 +1,6 @@
 // Vectors whose lanes are not simply consecutive in memory: parts of a vector, every second element, narrow integers.
 #pragma once
-#include <utility>
-
+#include "shuffle.h"
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -54,36 +53,17 @@ struct Part {
 #endif
 };
 
-template <class V, int... I>
-FASTNN_INLINE V even_lanes(V a, V b, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(a, b, (2 * I)...);
-}
-template <class V, int... I>
-FASTNN_INLINE V odd_lanes(V a, V b, std::integer_sequence<int, I...>) {
-  return __builtin_shufflevector(a, b, (2 * I + 1)...);
-}
-template <class V, int... I>
-FASTNN_INLINE V zip_lower(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I);
-  return __builtin_shufflevector(a, b, (I / 2 + I % 2 * n)...);
-}
-template <class V, int... I>
-FASTNN_INLINE V zip_upper(V a, V b, std::integer_sequence<int, I...>) {
-  constexpr int n = sizeof...(I);
-  return __builtin_shufflevector(a, b, (n / 2 + I / 2 + I % 2 * n)...);
-}
-
 // (a0 a1 a2 … | b0 b1 …) seen as one sequence: its elements at even and at odd places.
 template <class T>
 FASTNN_INLINE void deinterleave(Vec<T> a, Vec<T> b, Vec<T>& even, Vec<T>& odd) {
-  even = even_lanes(a, b, std::make_integer_sequence<int, lanes<T>>());
-  odd = odd_lanes(a, b, std::make_integer_sequence<int, lanes<T>>());
+  even = even_lanes(a, b);
+  odd = odd_lanes(a, b);
 }
 // The inverse: a0 b0 a1 b1 … over two vectors.
 template <class T>
 FASTNN_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
-  low = zip_lower(a, b, std::make_integer_sequence<int, lanes<T>>());
-  high = zip_upper(a, b, std::make_integer_sequence<int, lanes<T>>());
+  low = zip_lower(a, b);
+  high = zip_upper(a, b);
 }
 
 // n <= 8 bytes from p as a little-endian number, and the inverse; no other memory is touched.

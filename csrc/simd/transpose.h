@@ -1,34 +1,22 @@
 // A square of lanes x lanes values turned in registers.
 #pragma once
-#include <utility>
-
+#include "shuffle.h"
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// a0 b0 a1 b1 … from the low (high) halves of a and b
-template <class T, int... i>
-FASTNN_INLINE Vec<T> interleave_low(Vec<T> a, Vec<T> b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (i / 2 + i % 2 * lanes<T>)...);
-}
-template <class T, int... i>
-FASTNN_INLINE Vec<T> interleave_high(Vec<T> a, Vec<T> b, std::integer_sequence<int, i...>) {
-  return __builtin_shufflevector(a, b, (lanes<T> / 2 + i / 2 + i % 2 * lanes<T>)...);
-}
-
 // Lane c of v[r] becomes lane r of v[c]. Each step rotates the bits of the joint index (r, c) by one.
 template <class T>
 FASTNN_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
   constexpr int L = lanes<T>;
-  constexpr auto all = std::make_integer_sequence<int, L>{};
 #pragma GCC unroll 4
   for (int step = 1; step < L; step *= 2) {
     Vec<T> w[L];
 #pragma GCC unroll 16
     for (int i = 0; i < L / 2; ++i) {
-      w[2 * i] = interleave_low<T>(v[i], v[i + L / 2], all);
-      w[2 * i + 1] = interleave_high<T>(v[i], v[i + L / 2], all);
+      w[2 * i] = zip_lower(v[i], v[i + L / 2]);
+      w[2 * i + 1] = zip_upper(v[i], v[i + L / 2]);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < L; ++i) v[i] = w[i];
