@@ -218,9 +218,7 @@ def test_adaptive_pool(case, isa, dtype, native, guarded):
 GRADIENTS = {
     "avg": lambda rank, dy, x, *window: getattr(F, f"avg_pool{rank}d_backward")(dy, x.shape, *window),
     "max": lambda rank, dy, x, *window: getattr(F, f"max_pool{rank}d_backward")(dy, x, *window),
-    "lp": lambda rank, dy, x, *window: getattr(F, f"lp_pool{rank}d_backward")(
-        dy, x, 2, *window[:2], padding=window[2]
-    ),
+    "lp": lambda rank, dy, x, *window: getattr(F, f"lp_pool{rank}d_backward")(dy, x, 2, *window[:2], padding=window[2]),
 }
 
 
@@ -280,4 +278,6 @@ def test_positions_of_maxima_in_many_outputs_of_one_column(rank, numpy_backend):
     adaptive = getattr(F, f"adaptive_max_pool{rank}d")
     backward = getattr(F, f"adaptive_max_pool{rank}d_backward")
     y, index = adaptive(x, (*(2,) * (rank - 1), 1), return_indices=True)
-    assert np.array_equal(backward(y, x, (*(2,) * (rank - 1), 1), indices=index), backward(y, x, (*(2,) * (rank - 1), 1)))
+    assert np.array_equal(
+        backward(y, x, (*(2,) * (rank - 1), 1), indices=index), backward(y, x, (*(2,) * (rank - 1), 1))
+    )

@@ -11,20 +11,20 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t dilation[3]
         cbool all_taps
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void matmul_c "fastnn::call::matmul"(cbool is_double, ...)
-    void linear_forward_c "fastnn::call::linear_forward"(cbool is_double, ...)
-    void linear_backward_bias_c "fastnn::call::linear_backward_bias"(cbool is_double, ...)
-    void conv_forward_c "fastnn::call::conv_forward"(cbool is_double, ...)
-    void conv_backward_data_c "fastnn::call::conv_backward_data"(cbool is_double, ...)
-    void conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(cbool is_double, ...)
-    void conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(cbool is_double, ...)
-    void conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(cbool is_double, ...)
-    void conv_backward_weight_c "fastnn::call::conv_backward_weight"(cbool is_double, ...)
-    void conv_forward_path_c "fastnn::call::conv_forward_path"(cbool is_double, ...)
-    void conv_weight_path_c "fastnn::call::conv_weight_path"(cbool is_double, ...)
-    void conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(cbool is_double, ...)
-    void conv_backward_bias_c "fastnn::call::conv_backward_bias"(cbool is_double, ...)
+cdef extern from "call.h" namespace "fastnn::call":
+    int matmul_c "fastnn::call::matmul"(Call, ...) except -1
+    int linear_forward_c "fastnn::call::linear_forward"(Call, ...) except -1
+    int linear_backward_bias_c "fastnn::call::linear_backward_bias"(Call, ...) except -1
+    int conv_forward_c "fastnn::call::conv_forward"(Call, ...) except -1
+    int conv_backward_data_c "fastnn::call::conv_backward_data"(Call, ...) except -1
+    int conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(Call, ...) except -1
+    int conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(Call, ...) except -1
+    int conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(Call, ...) except -1
+    int conv_backward_weight_c "fastnn::call::conv_backward_weight"(Call, ...) except -1
+    int conv_forward_path_c "fastnn::call::conv_forward_path"(Call, ...) except -1
+    int conv_weight_path_c "fastnn::call::conv_weight_path"(Call, ...) except -1
+    int conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(Call, ...) except -1
+    int conv_backward_bias_c "fastnn::call::conv_backward_bias"(Call, ...) except -1
 
 def matmul(a, b, bint trans_a=False, bint trans_b=False):
     return product(a, b, trans_a, trans_b, None)
@@ -48,9 +48,7 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     cdef void* pc = writable(c, t, batch * m * n)
     cdef object packed = workspace(t, batch * m * depth)
     cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        matmul_c(t == F64, batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
-    finish()
+    matmul_c(long_call(t), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
     return c
 
 def linear_forward(x, weight, bias):
@@ -70,10 +68,7 @@ def linear_forward(x, weight, bias):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, m * k)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    cdef PyThreadState* state = let_go((m + n) * k)
-    linear_forward_c(t == F64, m, n, k, px, pw, pb, py, pp)
-    take_back(state)
-    finish()
+    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py, pp)
     return y
 
 def linear_backward_bias(dy, dbias):
@@ -84,8 +79,7 @@ def linear_backward_bias(dy, dbias):
     cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
     cdef void* pdb = writable(dbias, t, n)
-    with nogil:
-        linear_backward_bias_c(t == F64, m, n, pdy, pdb)
+    linear_backward_bias_c(long_call(t), m, n, pdy, pdb)
 
 cdef int64_t volume(const int64_t* axes) noexcept nogil:
     return axes[0] * axes[1] * axes[2]
@@ -153,15 +147,15 @@ def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
     cdef Conv c = conv_geometry(g)
     cdef int64_t forward = 0, weight = 0
-    conv_forward_path_c(is_double, c, &forward)
-    conv_weight_path_c(is_double, c, &weight)
+    conv_forward_path_c(short_call(F64 if is_double else F32), c, &forward)
+    conv_weight_path_c(short_call(F64 if is_double else F32), c, &weight)
     return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd", "winograd together")[weight]
 
 def conv_data_paths(g, cbool is_double):
     """Which ways the phases of the data gradient go with the active instruction set."""
     cdef Conv c = conv_geometry(g)
     cdef int64_t paths = 0
-    conv_backward_data_path_c(is_double, c, &paths)
+    conv_backward_data_path_c(short_call(F64 if is_double else F32), c, &paths)
     return {name for i, name in enumerate(PATCH_PATHS) if paths >> i & 1}
 
 def conv_forward(g, x, weight, bias):
@@ -174,12 +168,10 @@ def conv_forward(g, x, weight, bias):
     cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef int64_t size = 0
-    conv_forward_workspace_c(t == F64, c, &size)
+    conv_forward_workspace_c(short_call(t), c, &size)
     cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        conv_forward_c(t == F64, c, px, pw, pb, py, pp)
-    finish()
+    conv_forward_c(long_call(t), c, px, pw, pb, py, pp)
     return y
 
 def conv_transpose_forward(g, x, weight, bias):
@@ -193,12 +185,10 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef int64_t size = 0
-    conv_backward_data_workspace_c(t == F64, c, &size)
+    conv_backward_data_workspace_c(short_call(t), c, &size)
     cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        conv_backward_data_c(t == F64, c, px, pw, pb, py, pp)
-    finish()
+    conv_backward_data_c(long_call(t), c, px, pw, pb, py, pp)
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
@@ -208,12 +198,10 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
     cdef int64_t size = 0
-    conv_workspace_c(t == F64, c, &size)
+    conv_workspace_c(short_call(t), c, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        conv_backward_weight_c(t == F64, c, pdy, px, pdw, pwork)
-    finish()
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
@@ -226,5 +214,4 @@ def conv_backward_bias(dy, dbias):
     c.out[2] = cnp.PyArray_SIZE(<cnp.ndarray>dy) // (c.n * c.k) if c.n * c.k else 0
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
     cdef void* pdb = writable(dbias, t, c.k)
-    with nogil:
-        conv_backward_bias_c(t == F64, c, pdy, pdb)
+    conv_backward_bias_c(long_call(t), c, pdy, pdb)

@@ -1,8 +1,8 @@
 # Rows of a table by number.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void embedding_forward_c "fastnn::call::embedding_forward"(cbool is_double, ...)
-    void embedding_backward_c "fastnn::call::embedding_backward"(cbool is_double, ...)
+cdef extern from "call.h" namespace "fastnn::call":
+    int embedding_forward_c "fastnn::call::embedding_forward"(Call, ...) except -1
+    int embedding_backward_c "fastnn::call::embedding_backward"(Call, ...) except -1
 
 def embedding_forward(index, weight):
     cdef int t = floating(weight), last = cnp.PyArray_NDIM(<cnp.ndarray?>index), i
@@ -18,9 +18,7 @@ def embedding_forward(index, weight):
     cdef void* pw = data(weight, t, rows * width)
     cdef object y = new_array(last + 1, shape, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(cnp.PyArray_SIZE(<cnp.ndarray>y))
-    embedding_forward_c(t == F64, n, rows, width, pi, pw, py)
-    take_back(state)
+    embedding_forward_c(sized(t, cnp.PyArray_SIZE(<cnp.ndarray>y)), n, rows, width, pi, pw, py)
     return y
 
 def embedding_backward(dy, index, int64_t rows, int64_t skip):
@@ -34,6 +32,5 @@ def embedding_backward(dy, index, int64_t rows, int64_t skip):
     cdef void* pdy = data(dy, t, n * width)
     cdef object dweight = new_array(2, shape, t)
     cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
-    with nogil:
-        embedding_backward_c(t == F64, n, rows, width, skip, pi, pdy, pdw)
+    embedding_backward_c(long_call(t), n, rows, width, skip, pi, pdy, pdw)
     return dweight

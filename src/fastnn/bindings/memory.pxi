@@ -1,12 +1,25 @@
-# What an array must be for a kernel to read or write it, and memory for results.
-
-cdef extern from "parallel.h" namespace "fastnn" nogil:
-    bint take_out_of_memory()
+# What an array must be for a kernel to read or write it, and memory for results. How kernels are called.
 
 cdef enum:
     F32 = cnp.NPY_FLOAT32
     F64 = cnp.NPY_FLOAT64
     I64 = cnp.NPY_INT64
+
+cdef extern from "call.h" namespace "fastnn":
+    cdef struct Call:
+        cbool is_double
+        int64_t size
+    const int64_t kKeepGil
+
+# The first argument of every kernel. The call releases the GIL if so many elements are worth it, always, or never.
+cdef inline Call sized(int typenum, int64_t size) noexcept:
+    return Call(typenum == F64, size)
+
+cdef inline Call long_call(int typenum) noexcept:
+    return Call(typenum == F64, kKeepGil)
+
+cdef inline Call short_call(int typenum) noexcept:
+    return Call(typenum == F64, 0)
 
 cdef int floating(object a) except -1:
     """Type number of a float32 or float64 array."""
@@ -115,9 +128,3 @@ cdef object workspace(int typenum, int64_t size):
     """Uninitialised memory that lives as long as the object returned."""
     cdef cnp.npy_intp n = size
     return new_array(1, &n, typenum)
-
-cdef int finish() except -1:
-    """Call after a kernel that uses scratch memory."""
-    if take_out_of_memory():
-        raise MemoryError("no memory for the workspace of a kernel")
-    return 0
