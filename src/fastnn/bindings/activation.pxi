@@ -86,7 +86,12 @@ def dropout_forward(x, double p, uint64_t key):
 
 def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), inner = size // planes if planes else 0
+    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    if planes < 0:
+        raise ValueError(f"impossible number of planes {planes}")
+    if size == 0:
+        planes = 0
+    cdef int64_t inner = size // planes if planes else 0
     cdef void* px = data(x, t, planes * inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)

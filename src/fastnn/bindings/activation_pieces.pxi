@@ -58,15 +58,9 @@ def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
     rrelu_backward_c(long_call(t), n, lower, upper, key, pdy, px, pdx)
     return dx
 
-cdef Softmax pieces_geometry(object g) except *:
-    cdef Softmax s = softmax_geometry(g)
-    if s.n < 1:
-        raise ValueError(f"no pieces in {g}")
-    return s
-
-def maxout_forward(g, x, tuple shape):
+def maxout_forward(g, x, tuple shape not None):
     """Of this shape, which has as many elements as there are positions."""
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
@@ -76,7 +70,7 @@ def maxout_forward(g, x, tuple shape):
     return y
 
 def maxout_backward(g, dy, x):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* pdy = data(dy, t, positions)

@@ -41,6 +41,9 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>b)[row + (not trans_b)]
     cdef cnp.npy_intp shape[3]
     shape[0], shape[row], shape[row + 1] = batch, m, n
+    elements(batch, m, n)
+    elements(batch, m, depth)
+    elements(batch, depth, n)
     cdef void* pa = data(a, t, batch * m * depth)
     cdef void* pb = data(b, t, batch * depth * n)
     if c is None:
@@ -53,14 +56,17 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
 
 def linear_forward(x, weight, bias):
     cdef int t = floating(x), last = cnp.PyArray_NDIM(<cnp.ndarray>x) - 1, i
-    cdef cnp.npy_intp shape[32]
-    if last < 0 or last >= 32 or cnp.PyArray_NDIM(<cnp.ndarray?>weight) != 2:
+    cdef cnp.npy_intp shape[AXES]
+    if last < 0 or last >= AXES or cnp.PyArray_NDIM(<cnp.ndarray?>weight) != 2:
         raise ValueError("expected x (..., k) and weight (n, k)")
     cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>weight)[0], k = cnp.PyArray_DIMS(<cnp.ndarray>x)[last], m = 1
     for i in range(last):
         shape[i] = cnp.PyArray_DIMS(<cnp.ndarray>x)[i]
         m *= shape[i]
     shape[last] = n
+    elements(m, k)
+    elements(n, k)
+    elements(m, n)
     cdef void* px = data(x, t, m * k)
     cdef void* pw = data(weight, t, n * k)
     cdef void* pb = optional(bias, t, n)
@@ -83,10 +89,6 @@ def linear_backward_bias(dy, dbias):
 
 cdef int64_t volume(const int64_t* axes) noexcept nogil:
     return axes[0] * axes[1] * axes[2]
-
-cdef int axes3(object values, int64_t* to) except -1:
-    to[0], to[1], to[2] = values
-    return 0
 
 # Reading a geometry takes longer than a small convolution, so what was read is kept.
 cdef enum:
@@ -122,22 +124,41 @@ def set_winograd(bint wanted):
     global winograd
     winograd = wanted
 
+# What windowed kernels compute with fits in 32 bits, and what they multiply of it in 64, as in checks/geometry.py.
+cdef bint within(int64_t a, int64_t low) noexcept nogil:
+    return low <= a < <int64_t>1 << 31
+
+cdef bint axis_fits(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) noexcept nogil:
+    return (within(size, 1) and within(out, 1) and within(kernel, 1) and within(stride, 1) and within(dilation, 1)
+            and within(pad, 0) and within(size + pad, 1)
+            and within((kernel - 1) * dilation, 0) and within((out - 1) * stride, 0))
+
+cdef bint image_fits(int64_t n, int64_t channels, const int64_t* space) noexcept:
+    """Whether (n, channels, *space) can be the extents of an array."""
+    cdef int64_t extents[5]
+    extents[0], extents[1], extents[2], extents[3], extents[4] = n, channels, space[0], space[1], space[2]
+    return plausible(extents, 5)
+
 cdef Conv read_conv(object g) except *:
-    """A kernel trusts these numbers, so the signs and the output size are looked at again."""
+    """A kernel trusts these numbers, so they are looked at again."""
     cdef Conv c
-    size, out, kernel, stride, pad, dilation = g[4:]
-    c.n, c.c, c.k, c.groups = g[:4]
-    axes3(size, c.size)
-    axes3(out, c.out)
-    axes3(kernel, c.kernel)
-    axes3(stride, c.stride)
-    axes3(pad, c.pad)
-    axes3(dilation, c.dilation)
-    cdef int d
-    cdef bint sane = c.n >= 0 and c.c >= 0 and c.k >= 0 and c.groups > 0
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 10:
+        raise ValueError(f"expected the geometry of a convolution, got {g!r}")
+    read_numbers(g[:4], &c.n, 4)  # the members, in order
+    read_numbers(g[4], c.size, 3)
+    read_numbers(g[5], c.out, 3)
+    read_numbers(g[6], c.kernel, 3)
+    read_numbers(g[7], c.stride, 3)
+    read_numbers(g[8], c.pad, 3)
+    read_numbers(g[9], c.dilation, 3)
+    cdef bint sane = c.groups > 0 and c.c % c.groups == 0 and c.k % c.groups == 0
+    cdef int64_t padded[3]
     for d in range(3):
-        sane = sane and c.size[d] >= 0 and c.out[d] >= 0 and c.kernel[d] > 0 and c.stride[d] > 0 and c.dilation[d] > 0
-    if not sane or c.c % c.groups or c.k % c.groups:
+        sane = sane and axis_fits(c.size[d], c.out[d], c.kernel[d], c.stride[d], c.pad[d], c.dilation[d])
+        if sane:  # all that a window looks at, or a transposed convolution adds to
+            padded[d] = max(c.size[d] + c.pad[d], (c.out[d] - 1) * c.stride[d] + (c.kernel[d] - 1) * c.dilation[d] + 1)
+    if not (sane and image_fits(c.n, c.c, padded) and image_fits(c.n, c.k, c.out)
+            and image_fits(c.k, c.c // c.groups, c.kernel)):
         raise ValueError(f"impossible geometry {g}")
     return c
 

@@ -80,10 +80,10 @@ cdef object pair_loss_backward(
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     kernel(sized(t, n), n, a, pdy, each, px, pt, pdx)
@@ -140,19 +140,19 @@ def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double diviso
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef void* pw = optional(weight, t, n)
     cdef void* pp = optional(pos_weight, t, n)
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     bce_backward_c(long_call(t), n, pdy, each, px, pt, pw, pp, pdx)
     return dx
 
 def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing, divisor=None):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
@@ -166,22 +166,22 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, t, positions * s.n)
     cdef void* pw = optional(weight, t, s.n)
     cdef void* plse = data(lse, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     soft_cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
     return dx
 
 def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
@@ -193,27 +193,35 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)
     data(x, t, positions * s.n)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     nll_loss_backward_c(long_call(t), s, pdloss, pt, pw, ignore_index, pdx)
     return dx
 
+cdef void* classes(object target, int64_t rows, int64_t n) except NULL:
+    """Numbers below n: a kernel that finds no score for one has no loss to give."""
+    cdef void* p = data(target, I64, rows)
+    cdef cbool legal = False
+    numbers_below_c(sized(I64, rows), rows, n, p, &legal)
+    if not legal:
+        raise ValueError(f"expected classes below {n}")
+    return p
+
 def multi_margin_loss_forward(x, target, weight, double margin, bint squared, divisor=None):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef cnp.npy_intp rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
-    cdef int64_t n = size // rows if rows else 0
+    cdef cnp.npy_intp rows = extents_of(x, 2)[0]
+    cdef int64_t n = extents_of(x, 2)[1]
     cdef void* px = data(x, t, rows * n)
-    cdef void* pt = data(target, I64, rows)
-    cdef void* pw = optional(weight, t, n) if rows else NULL
+    cdef void* pt = classes(target, rows, n)
+    cdef void* pw = optional(weight, t, n)
     cdef object loss = new_array(1, &rows, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     multi_margin_loss_forward_c(long_call(t), rows, n, px, pt, pw, margin, squared, ploss)
@@ -221,13 +229,12 @@ def multi_margin_loss_forward(x, target, weight, double margin, bint squared, di
 
 def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
-    cdef int64_t n = size // rows if rows else 0
+    cdef int64_t rows = extents_of(x, 2)[0], n = extents_of(x, 2)[1]
+    cdef void* px = data(x, t, rows * n)
+    cdef void* pt = classes(target, rows, n)
+    cdef void* pw = optional(weight, t, n)
     cdef object share = shares(dloss, t, rows, divisor)
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef void* px = data(x, t, rows * n)
-    cdef void* pt = data(target, I64, rows)
-    cdef void* pw = optional(weight, t, n) if rows else NULL
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     multi_margin_loss_backward_c(long_call(t), rows, n, pdloss, px, pt, pw, margin, squared, pdx)

@@ -23,16 +23,12 @@ cdef extern from "call.h" namespace "fastnn::call":
 
 cdef Norm norm_geometry(object g) except *:
     cdef Norm n
-    n.outer, n.channels, n.inner = g
-    if n.outer < 0 or n.channels < 0 or n.inner < 0:
-        raise ValueError(f"impossible geometry {g}")
+    read_extents(g, &n.outer, 3)  # the members, in order
     return n
 
 cdef GroupNorm group_geometry(object g) except *:
     cdef GroupNorm n
-    n.n, n.groups, n.channels, n.inner = g
-    if n.n < 0 or n.groups < 0 or n.channels < 0 or n.inner < 0:
-        raise ValueError(f"impossible geometry {g}")
+    read_extents(g, &n.n, 4)  # the members, in order
     return n
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
@@ -193,7 +189,7 @@ def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, d
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    if size < 1:
+    if not within(size, 1):
         raise ValueError(f"impossible window {size}")
     local_response_norm_forward_c(long_call(t), n, size, alpha, beta, k, px, py)
     return y
@@ -205,7 +201,7 @@ def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double be
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    if size < 1:
+    if not within(size, 1):
         raise ValueError(f"impossible window {size}")
     local_response_norm_backward_c(long_call(t), n, size, alpha, beta, k, pdy, px, pdx)
     return dx

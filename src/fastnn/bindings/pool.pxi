@@ -46,24 +46,44 @@ cdef Pool pool_geometry(object g) except *:
         remember(pool_geometries, g, known)
     return known.pool
 
+cdef bint windows_touch(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) noexcept nogil:
+    """Whether every window has a tap inside [0, size)."""
+    cdef int64_t first = -pad, tap
+    if (out - 1) * stride - pad >= size or pad > (kernel - 1) * dilation:
+        return False
+    if dilation > size:  # taps may step over the image
+        for _ in range(out):
+            if first >= 0:
+                break
+            tap = (dilation - 1 - first) // dilation
+            if tap >= kernel or first + tap * dilation >= size:
+                return False
+            first += stride
+    return True
+
 cdef Pool read_pool(object g) except *:
-    """What a kernel divides by is looked at again."""
+    """A kernel trusts these numbers, so they are looked at again."""
     cdef Pool p
-    n, c, size, out, kernel, stride, pad, dilation, pad_end = g
-    p.n, p.c = n, c
-    axes3(size, p.size)
-    axes3(out, p.out)
-    axes3(kernel, p.kernel)
-    axes3(stride, p.stride)
-    axes3(pad, p.pad)
-    axes3(dilation, p.dilation)
-    axes3(pad_end, p.pad_end)
-    cdef int d
-    cdef bint sane = p.n >= 0 and p.c >= 0
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 9:
+        raise ValueError(f"expected the geometry of a pooling, got {g!r}")
+    read_numbers(g[:2], &p.n, 2)  # the members, in order
+    read_numbers(g[2], p.size, 3)
+    read_numbers(g[3], p.out, 3)
+    read_numbers(g[4], p.kernel, 3)
+    read_numbers(g[5], p.stride, 3)
+    read_numbers(g[6], p.pad, 3)
+    read_numbers(g[7], p.dilation, 3)
+    read_numbers(g[8], p.pad_end, 3)
+    cdef bint sane = True
+    cdef int64_t padded[3]
     for d in range(3):
-        sane = sane and p.size[d] > 0 and p.out[d] > 0 and p.kernel[d] > 0 and p.stride[d] > 0 and p.dilation[d] > 0
-        sane = sane and p.pad[d] >= 0 and p.pad_end[d] >= 0
-    if not sane:
+        sane = (sane and axis_fits(p.size[d], p.out[d], p.kernel[d], p.stride[d], p.pad[d], p.dilation[d])
+                and within(p.pad_end[d], 0)
+                and windows_touch(p.size[d], p.out[d], p.kernel[d], p.stride[d], p.pad[d], p.dilation[d]))
+        padded[d] = p.size[d] + p.pad[d] + p.pad_end[d] if sane else 0
+        sane = sane and within(padded[d], 1)
+    if not (sane and image_fits(p.n, p.c, padded) and image_fits(p.n, p.c, p.out) and image_fits(1, 1, p.kernel)
+            and within(volume(p.kernel), 1) and within(volume(p.size), 1)):
         raise ValueError(f"impossible geometry {g}")
     return p
 
@@ -161,17 +181,18 @@ def lp_pool_backward(g, dy, x, y, double p):
     return dx
 
 cdef AdaptivePool adaptive_geometry(object g) except *:
-    """From checks.AdaptivePool, with what a kernel divides by looked at again."""
+    """From checks.AdaptivePool; a kernel trusts these numbers, so they are looked at again."""
     cdef AdaptivePool p
-    n, c, size, out = g
-    p.n, p.c = n, c
-    axes3(size, p.size)
-    axes3(out, p.out)
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 4:
+        raise ValueError(f"expected the geometry of an adaptive pooling, got {g!r}")
+    p.n, p.c = <object>PyTuple_GET_ITEM(g, 0), <object>PyTuple_GET_ITEM(g, 1)
+    read_numbers(<object>PyTuple_GET_ITEM(g, 2), p.size, 3)
+    read_numbers(<object>PyTuple_GET_ITEM(g, 3), p.out, 3)
     cdef int d
-    cdef bint sane = p.n >= 0 and p.c >= 0
+    cdef bint sane = image_fits(p.n, p.c, p.size) and image_fits(p.n, p.c, p.out)
     for d in range(3):
-        sane = sane and p.size[d] > 0 and p.out[d] > 0
-    if not sane:
+        sane = sane and within(p.size[d], 1) and within(p.out[d], 1)
+    if not sane or not within(volume(p.size), 1):
         raise ValueError(f"impossible geometry {g}")
     return p
 

@@ -19,11 +19,14 @@ cdef extern from "call.h" namespace "fastnn::call":
 cdef Rnn rnn_geometry(object y, cbool reverse, cbool relu) except *:
     """From an array (steps, batch, units)."""
     cdef Rnn r
-    r.steps, r.batch, r.units = y.shape
+    cdef const cnp.npy_intp* extents = extents_of(y, 3)
+    r.steps, r.batch, r.units = extents[0], extents[1], extents[2]
     r.reverse = reverse
     r.relu = relu
     if r.units < 1:
         raise ValueError("expected at least one unit")
+    elements(r.steps, r.batch, 4, r.units)  # the most gates, and their weights
+    elements(4, r.units, r.units)
     return r
 
 cdef object rnn_work(int t, Rnn r, int64_t gates):
@@ -140,14 +143,19 @@ def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, int64_t units, dwe
     """x and dweight_ih, y and dweight_hh, and dbias may be None."""
     cdef int t = floating(d)
     cdef Rnn r
-    cdef int64_t columns, inputs = 0 if x is None else x.shape[2]
-    r.steps, r.batch, columns = d.shape
+    cdef const cnp.npy_intp* extents = extents_of(d, 3)
+    cdef int64_t columns = extents[2], inputs = 0 if x is None else extents_of(x, 3)[2]
+    r.steps, r.batch = extents[0], extents[1]
     r.units = units
     r.reverse = reverse
     r.relu = False
     if r.units < 1 or (x is None) != (dweight_ih is None) or (y is None) != (dweight_hh is None):
         raise ValueError("expected each source with its gradient")
     cdef int64_t rows = r.steps * r.batch
+    elements(rows, inputs)
+    elements(rows, r.units)
+    elements(columns, inputs)
+    elements(columns, r.units)
     cdef void* pd = data(d, t, rows * columns)
     cdef void* px = optional(x, t, rows * inputs)
     cdef void* py = optional(y, t, rows * r.units)

@@ -22,7 +22,14 @@ cdef extern from "call.h" namespace "fastnn::call":
 
 cdef Softmax softmax_geometry(object g) except *:
     cdef Softmax s
-    s.outer, s.n, s.inner = g[0], g[1], g[2]
+    read_extents(g, &s.outer, 3)  # the members, in order
+    return s
+
+cdef Softmax scores_geometry(object g) except *:
+    """Of positions that have something each."""
+    cdef Softmax s = softmax_geometry(g)
+    if s.n < 1:
+        raise ValueError(f"nothing at the positions of {g}")
     return s
 
 cdef object softmax_like(SoftmaxForward kernel, object g, object x):
@@ -58,7 +65,7 @@ def log_softmax_backward(g, dy, y):
     return softmax_like_backward(log_softmax_backward_c, g, dy, y)
 
 def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, double label_smoothing, divisor=None):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
@@ -73,15 +80,15 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
 
 def cross_entropy_backward(
         g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse, double divisor=1):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)
     cdef void* plse = data(lse, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
