@@ -1,11 +1,14 @@
 """Every path of the pooling kernels by the shape that leads to it: right, in bounds, the same bits for any thread count."""
 
 import ctypes
+import itertools
 import mmap
 
 import numpy as np
 import pytest
 
+import fastnn as fnn
+import fastnn.functional as F
 import harness
 from fastnn import backend, checks
 from fastnn.backend import reference
@@ -46,6 +49,8 @@ WINDOWS = {
     "parts of columns": ((1, 1, 5, 4500), 3, 2, 1, 1, False),
     "parts of columns, stride 3": ((1, 1, 4, 5000), 3, 3, 1, 1, False),
     "parts of columns, stride 1": ((1, 1, 5, 4500), (2, 4), 1, 1, 1, False),
+    "one window on a long row": ((1, 2, 6, 200), (3, 3), (1, 198), 0, 1, False),
+    "one window on a row of parts": ((1, 1, 4, 5000), (2, 3), (2, 5000), 0, 1, False),
 }
 UNDILATED = {name: window for name, window in WINDOWS.items() if window[4] == 1}
 by_window = pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS.keys())
@@ -208,3 +213,71 @@ def test_adaptive_pool(case, isa, dtype, native, guarded):
     close(y, reference.adaptive_avg_pool_forward(g, x.astype(np.float64)), 1, dtype)
     dx = every_way(native, isa, guarded, lambda ops, dy: ops.adaptive_avg_pool_backward(g, dy), dy)
     close(dx, reference.adaptive_avg_pool_backward(g, dy.astype(np.float64)), 16, dtype)
+
+
+GRADIENTS = {
+    "avg": lambda rank, dy, x, *window: getattr(F, f"avg_pool{rank}d_backward")(dy, x.shape, *window),
+    "max": lambda rank, dy, x, *window: getattr(F, f"max_pool{rank}d_backward")(dy, x, *window),
+    "lp": lambda rank, dy, x, *window: getattr(F, f"lp_pool{rank}d_backward")(dy, x, 2, *window[:2], padding=window[2]),
+}
+
+
+def few_windows(rank):
+    """Shapes, kernels, strides and paddings of windows that leave much of a row alone, one of them above all."""
+    lead, ones = (1, 2, *(3,) * (rank - 1)), (1,) * (rank - 1)
+    for width, kernel, padding in itertools.product((16, 70), range(1, 8), (0, 1)):
+        for stride in (2, width - 2, width + 9):
+            if kernel <= width + 2 * padding and padding < kernel:
+                yield (*lead, width), (*ones, kernel), (*ones, stride), (*(0,) * (rank - 1), padding)
+
+
+def through_the_tape(function, dy, x):
+    t = fnn.tensor(x, requires_grad=True)
+    function(t).backward(dy)
+    return np.asarray(t.grad)
+
+
+@by_isa
+@pytest.mark.parametrize("kind", GRADIENTS)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_inputs_that_no_window_reaches_get_no_gradient(rank, kind, isa, native):
+    """Whatever calls before have left in the memory of the kernels."""
+    native.set_isa(isa)
+    rng = np.random.default_rng(rank)
+    forward = getattr(F, f"{kind}_pool{rank}d")
+    earlier = np.full((1, 1, *(4,) * (rank - 1), 500), 1e6, np.float32)
+    for number, (shape, kernel, stride, padding) in enumerate(few_windows(rank)):
+        native.set_num_threads(1 + number % 3)
+        GRADIENTS[kind](rank, np.full_like(earlier, 1e6), earlier, 1, 1, 0)
+        GRADIENTS[kind](rank, np.full_like(earlier[..., 2:], 1e6), earlier, (*(1,) * (rank - 1), 3), 1, 0)
+        x = rng.standard_normal(shape).astype(np.float32)
+        options = (2,) * (kind == "lp") + (kernel, stride)
+        y = forward(x, *options, padding=padding)
+        dy = rng.standard_normal(y.shape).astype(np.float32)
+        with fnn.use_backend("numpy"):
+            expected = GRADIENTS[kind](rank, dy, x, kernel, stride, padding)
+        got = GRADIENTS[kind](rank, dy, x, kernel, stride, padding)
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5, err_msg=f"{shape} {kernel} {stride} {padding}")
+        taped = through_the_tape(lambda t, o=options, p=padding: forward(t, *o, padding=p), dy, x)
+        assert np.array_equal(got, taped)
+
+
+@pytest.mark.parametrize("numpy_backend", [False, True])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_positions_of_maxima_in_many_outputs_of_one_column(rank, numpy_backend):
+    """More than 8192 outputs whose last axis is 1 once got other positions than their own, on both backends."""
+    fnn.use_backend("numpy" if numpy_backend else "native")
+    shape = (30, 300, *(4,) * (rank - 1), 2)
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    y, index = getattr(F, f"max_pool{rank}d")(x, 2, return_indices=True)
+    flat = x.reshape(*x.shape[:2], -1)
+    at = index.reshape(*x.shape[:2], -1)
+    assert np.array_equal(np.take_along_axis(flat, at, 2).reshape(y.shape), y)
+    backward = getattr(F, f"max_pool{rank}d_backward")
+    assert np.array_equal(backward(y, x, 2, indices=index), backward(y, x, 2))
+    adaptive = getattr(F, f"adaptive_max_pool{rank}d")
+    backward = getattr(F, f"adaptive_max_pool{rank}d_backward")
+    y, index = adaptive(x, (*(2,) * (rank - 1), 1), return_indices=True)
+    assert np.array_equal(
+        backward(y, x, (*(2,) * (rank - 1), 1), indices=index), backward(y, x, (*(2,) * (rank - 1), 1))
+    )

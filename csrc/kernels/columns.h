@@ -134,6 +134,7 @@ struct Strip {
 // on_row(r) for each row, or on_strip(strip) for each strip with room for `buffers` copies. ns: cost of one value.
 template <class T, class OnRow, class OnStrip>
 void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnStrip& on_strip) {
+  if (g.n == 0) return;  // nothing, at however many positions
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
   if (g.inner == 1 && g.n * buffers > kTransposedRow * lanes<T>)
     return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {

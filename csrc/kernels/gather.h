@@ -29,6 +29,10 @@ FASTNN_INLINE Range outputs_over(const Pool& g, int axis, int64_t i) {
   o.end = least(o.end, g.out[axis]);
   return o;
 }
+// The inputs from the first on up to the last that a window reaches; beyond it there may be any number more.
+inline int64_t reached(const Pool& g, int axis) {
+  return most(least((g.out[axis] - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1, g.size[axis]), 0);
+}
 // Those over the inputs [begin, end), and the most there can be over n of them.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, Range i) {
   const Range o = {outputs_over(g, axis, i.begin).begin, outputs_over(g, axis, i.end - 1).end};
@@ -181,7 +185,8 @@ struct GatherTaps {
   }
 };
 
-// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs.
+// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Windows reach
+// the last of the columns or the one beside it: vectors of outputs are loaded no further than the zeros beside them.
 template <class T, class Taps, class Term>
 FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const RowOver<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {
@@ -204,12 +209,17 @@ template <class T, int Stride, int Kernel, class Term>
 void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, void* scratch, T* dx) {
   const GatherTaps<T, Stride, Kernel> taps(g);
   Stage<T, Term> stage(g, term, scratch);
+  const int64_t last = reached(g, 2);
   each_part(input_plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
-    stage.fill(plane, part);
     const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
     const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);
-    for (int64_t i = 0; i < rows; ++i)
-      gather_row(taps, term, stage.over(i), stage.count(i), stage.array, (first + i) * g.size[2], part.w.begin, part.w.end, dx);
+    const int64_t w = part.w.begin, end = most(least(part.w.end, last), w);
+    if (w < end) stage.fill(plane, part);
+    for (int64_t i = 0; i < rows; ++i) {
+      const int64_t row = (first + i) * g.size[2];
+      if (w < end) gather_row(taps, term, stage.over(i), stage.count(i), stage.array, row, w, end, dx);
+      zero_run(dx + row + end, part.w.end - end);
+    }
   });
 }
 

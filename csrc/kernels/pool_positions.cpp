@@ -33,7 +33,7 @@ inline void for_outputs(const Pool& g, const F& f) {
 template <class T>
 void max_pool_positions(Pool g, const void* index, int64_t* positions) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2], outputs = g.out[0] * g.out[1] * g.out[2];
-  int64_t table[kTable];
+  int64_t table[kTable] = {};  // bytes may be taps that windows don't have
   for (int64_t t = 0; t < taps && taps <= kTable; ++t) table[t] = distance(g, t);
   parallel_for(g.n * g.c, double(g.n * g.c) * double(outputs) * kCost, [&](int64_t begin, int64_t end) {
     for (int64_t plane = begin; plane < end; ++plane) {

@@ -1,11 +1,11 @@
 # Elementwise kernels.
 
 # Elementwise kernels share two signatures: parameter a; then x, y or dy, saved, dx.
-ctypedef void (*Unary)(cbool, int64_t, double, void*, void*) noexcept nogil
-ctypedef void (*UnaryBackward)(cbool, int64_t, double, void*, void*, void*) noexcept nogil
+ctypedef int (*Unary)(Call, int64_t, double, void*, void*) except -1
+ctypedef int (*UnaryBackward)(Call, int64_t, double, void*, void*, void*) except -1
 
-# Every kernel takes is_double first; pointers are passed as void*.
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+# Every kernel takes how it is called first; pointers are passed as void*.
+cdef extern from "call.h" namespace "fastnn::call":
     Unary relu_forward_c "fastnn::call::relu_forward"
     UnaryBackward relu_backward_c "fastnn::call::relu_backward"
     Unary leaky_relu_forward_c "fastnn::call::leaky_relu_forward"
@@ -27,9 +27,7 @@ cdef object unary(Unary kernel, object x, double a):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(n)
-    kernel(t == F64, n, a, px, py)
-    take_back(state)
+    kernel(sized(t, n), n, a, px, py)
     return y
 
 cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double a):
@@ -39,9 +37,7 @@ cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double
     cdef void* ps = data(saved, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    cdef PyThreadState* state = let_go(n)
-    kernel(t == F64, n, a, pdy, ps, pdx)
-    take_back(state)
+    kernel(sized(t, n), n, a, pdy, ps, pdx)
     return dx
 
 def relu_forward(x):
@@ -74,10 +70,10 @@ def tanh_forward(x):
 def tanh_backward(dy, y):
     return unary_backward(tanh_backward_c, dy, y, 0)
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void dropout_forward_c "fastnn::call::dropout_forward"(cbool, int64_t n, double p, uint64_t key, void* x, void* y)
-    void spatial_dropout_forward_c "fastnn::call::spatial_dropout_forward"(
-        cbool, int64_t n, int64_t inner, double p, uint64_t key, void* x, void* y)
+cdef extern from "call.h" namespace "fastnn::call":
+    int dropout_forward_c "fastnn::call::dropout_forward"(Call, int64_t n, double p, uint64_t key, void* x, void* y) except -1
+    int spatial_dropout_forward_c "fastnn::call::spatial_dropout_forward"(
+        Call, int64_t n, int64_t inner, double p, uint64_t key, void* x, void* y) except -1
 
 def dropout_forward(x, double p, uint64_t key):
     cdef int t = floating(x)
@@ -85,17 +81,19 @@ def dropout_forward(x, double p, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(n)
-    dropout_forward_c(t == F64, n, p, key, px, py)
-    take_back(state)
+    dropout_forward_c(sized(t, n), n, p, key, px, py)
     return y
 
 def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), inner = size // planes if planes else 0
+    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    if planes < 0:
+        raise ValueError(f"impossible number of planes {planes}")
+    if size == 0:
+        planes = 0
+    cdef int64_t inner = size // planes if planes else 0
     cdef void* px = data(x, t, planes * inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        spatial_dropout_forward_c(t == F64, planes, inner, p, key, px, py)
+    spatial_dropout_forward_c(long_call(t), planes, inner, p, key, px, py)
     return y

@@ -1,16 +1,16 @@
 # PReLU, RReLU and Maxout.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void prelu_forward_c "fastnn::call::prelu_forward"(cbool, Norm, void* x, void* w, void* y)
-    void prelu_backward_c "fastnn::call::prelu_backward"(
-        cbool, Norm, void* dy, void* x, void* w, double* partial, void* dx, void* dw)
-    void prelu_workspace_c "fastnn::call::prelu_backward_workspace"(cbool, Norm, int64_t* count)
-    void rrelu_forward_c "fastnn::call::rrelu_forward"(
-        cbool, int64_t n, double lower, double upper, uint64_t key, void* x, void* y)
-    void rrelu_backward_c "fastnn::call::rrelu_backward"(
-        cbool, int64_t n, double lower, double upper, uint64_t key, void* dy, void* x, void* dx)
-    void maxout_forward_c "fastnn::call::maxout_forward"(cbool, Softmax, void* x, void* y)
-    void maxout_backward_c "fastnn::call::maxout_backward"(cbool, Softmax, void* dy, void* x, void* dx)
+cdef extern from "call.h" namespace "fastnn::call":
+    int prelu_forward_c "fastnn::call::prelu_forward"(Call, Norm, void* x, void* w, void* y) except -1
+    int prelu_backward_c "fastnn::call::prelu_backward"(
+        Call, Norm, void* dy, void* x, void* w, double* partial, void* dx, void* dw) except -1
+    int prelu_workspace_c "fastnn::call::prelu_backward_workspace"(Call, Norm, int64_t* count) except -1
+    int rrelu_forward_c "fastnn::call::rrelu_forward"(
+        Call, int64_t n, double lower, double upper, uint64_t key, void* x, void* y) except -1
+    int rrelu_backward_c "fastnn::call::rrelu_backward"(
+        Call, int64_t n, double lower, double upper, uint64_t key, void* dy, void* x, void* dx) except -1
+    int maxout_forward_c "fastnn::call::maxout_forward"(Call, Softmax, void* x, void* y) except -1
+    int maxout_backward_c "fastnn::call::maxout_backward"(Call, Softmax, void* dy, void* x, void* dx) except -1
 
 def prelu_forward(g, x, weight):
     cdef Norm n = norm_geometry(g)
@@ -19,8 +19,7 @@ def prelu_forward(g, x, weight):
     cdef void* pw = data(weight, t, n.channels)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        prelu_forward_c(t == F64, n, px, pw, py)
+    prelu_forward_c(long_call(t), n, px, pw, py)
     return y
 
 def prelu_backward(g, dy, x, weight):
@@ -34,11 +33,10 @@ def prelu_backward(g, dy, x, weight):
     cdef object dweight = empty_like(weight, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
-    prelu_workspace_c(t == F64, n, &partials)
+    prelu_workspace_c(short_call(t), n, &partials)
     cdef object work = workspace(F64, partials)
     cdef double* partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        prelu_backward_c(t == F64, n, pdy, px, pw, partial, pdx, pdw)
+    prelu_backward_c(long_call(t), n, pdy, px, pw, partial, pdx, pdw)
     return dx, dweight
 
 def rrelu_forward(x, double lower, double upper, uint64_t key):
@@ -47,8 +45,7 @@ def rrelu_forward(x, double lower, double upper, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        rrelu_forward_c(t == F64, n, lower, upper, key, px, py)
+    rrelu_forward_c(long_call(t), n, lower, upper, key, px, py)
     return y
 
 def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
@@ -58,38 +55,27 @@ def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        rrelu_backward_c(t == F64, n, lower, upper, key, pdy, px, pdx)
+    rrelu_backward_c(long_call(t), n, lower, upper, key, pdy, px, pdx)
     return dx
 
-cdef Softmax pieces_geometry(object g) except *:
-    cdef Softmax s = softmax_geometry(g)
-    if s.n < 1:
-        raise ValueError(f"no pieces in {g}")
-    return s
-
-def maxout_forward(g, x, tuple shape):
+def maxout_forward(g, x, tuple shape not None):
     """Of this shape, which has as many elements as there are positions."""
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
     cdef object y = new_shaped(shape, t)
     cdef void* py = writable(y, t, positions)
-    with nogil:
-        maxout_forward_c(t == F64, s, px, py)
-    finish()
+    maxout_forward_c(long_call(t), s, px, py)
     return y
 
 def maxout_backward(g, dy, x):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* pdy = data(dy, t, positions)
     cdef void* px = data(x, t, positions * s.n)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        maxout_backward_c(t == F64, s, pdy, px, pdx)
-    finish()
+    maxout_backward_c(long_call(t), s, pdy, px, pdx)
     return dx

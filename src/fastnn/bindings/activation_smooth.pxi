@@ -1,6 +1,6 @@
 # Smooth activations; the signatures of activation.pxi.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+cdef extern from "call.h" namespace "fastnn::call":
     Unary selu_forward_c "fastnn::call::selu_forward"
     UnaryBackward selu_backward_c "fastnn::call::selu_backward"
     Unary gelu_forward_c "fastnn::call::gelu_forward"
@@ -11,10 +11,10 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     UnaryBackward silu_backward_c "fastnn::call::silu_backward"
     Unary hardsigmoid_forward_c "fastnn::call::hardsigmoid_forward"
     UnaryBackward hardsigmoid_backward_c "fastnn::call::hardsigmoid_backward"
-    void softplus_forward_c "fastnn::call::softplus_forward"(
-        cbool, int64_t n, double beta, double threshold, void* x, void* y)
-    void softplus_backward_c "fastnn::call::softplus_backward"(
-        cbool, int64_t n, double beta, double threshold, void* dy, void* x, void* dx)
+    int softplus_forward_c "fastnn::call::softplus_forward"(
+        Call, int64_t n, double beta, double threshold, void* x, void* y) except -1
+    int softplus_backward_c "fastnn::call::softplus_backward"(
+        Call, int64_t n, double beta, double threshold, void* dy, void* x, void* dx) except -1
 
 def selu_forward(x):
     return unary(selu_forward_c, x, 0)
@@ -52,8 +52,7 @@ def softplus_forward(x, double beta, double threshold):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        softplus_forward_c(t == F64, n, beta, threshold, px, py)
+    softplus_forward_c(long_call(t), n, beta, threshold, px, py)
     return y
 
 def softplus_backward(dy, x, double beta, double threshold):
@@ -63,6 +62,5 @@ def softplus_backward(dy, x, double beta, double threshold):
     cdef void* px = data(x, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        softplus_backward_c(t == F64, n, beta, threshold, pdy, px, pdx)
+    softplus_backward_c(long_call(t), n, beta, threshold, pdy, px, pdx)
     return dx

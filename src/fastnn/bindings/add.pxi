@@ -1,7 +1,7 @@
 # Sums of two arrays.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void add_c "fastnn::call::add"(cbool is_double, int64_t n, void* a, void* b, void* y)
+cdef extern from "call.h" namespace "fastnn::call":
+    int add_c "fastnn::call::add"(Call, int64_t n, void* a, void* b, void* y) except -1
 
 def add(a, b, out):
     cdef int t = floating(a)
@@ -10,7 +10,5 @@ def add(a, b, out):
     cdef void* pb = data(b, t, n)
     cdef object y = empty_like(a, t) if out is None else out
     cdef void* py = writable(y, t, n)
-    cdef PyThreadState* state = let_go(n)
-    add_c(t == F64, n, pa, pb, py)
-    take_back(state)
+    add_c(sized(t, n), n, pa, pb, py)
     return y

@@ -11,20 +11,20 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t dilation[3]
         cbool all_taps
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void matmul_c "fastnn::call::matmul"(cbool is_double, ...)
-    void linear_forward_c "fastnn::call::linear_forward"(cbool is_double, ...)
-    void linear_backward_bias_c "fastnn::call::linear_backward_bias"(cbool is_double, ...)
-    void conv_forward_c "fastnn::call::conv_forward"(cbool is_double, ...)
-    void conv_backward_data_c "fastnn::call::conv_backward_data"(cbool is_double, ...)
-    void conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(cbool is_double, ...)
-    void conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(cbool is_double, ...)
-    void conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(cbool is_double, ...)
-    void conv_backward_weight_c "fastnn::call::conv_backward_weight"(cbool is_double, ...)
-    void conv_forward_path_c "fastnn::call::conv_forward_path"(cbool is_double, ...)
-    void conv_weight_path_c "fastnn::call::conv_weight_path"(cbool is_double, ...)
-    void conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(cbool is_double, ...)
-    void conv_backward_bias_c "fastnn::call::conv_backward_bias"(cbool is_double, ...)
+cdef extern from "call.h" namespace "fastnn::call":
+    int matmul_c "fastnn::call::matmul"(Call, ...) except -1
+    int linear_forward_c "fastnn::call::linear_forward"(Call, ...) except -1
+    int linear_backward_bias_c "fastnn::call::linear_backward_bias"(Call, ...) except -1
+    int conv_forward_c "fastnn::call::conv_forward"(Call, ...) except -1
+    int conv_backward_data_c "fastnn::call::conv_backward_data"(Call, ...) except -1
+    int conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(Call, ...) except -1
+    int conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(Call, ...) except -1
+    int conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(Call, ...) except -1
+    int conv_backward_weight_c "fastnn::call::conv_backward_weight"(Call, ...) except -1
+    int conv_forward_path_c "fastnn::call::conv_forward_path"(Call, ...) except -1
+    int conv_weight_path_c "fastnn::call::conv_weight_path"(Call, ...) except -1
+    int conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(Call, ...) except -1
+    int conv_backward_bias_c "fastnn::call::conv_backward_bias"(Call, ...) except -1
 
 def matmul(a, b, bint trans_a=False, bint trans_b=False):
     return product(a, b, trans_a, trans_b, None)
@@ -41,6 +41,9 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>b)[row + (not trans_b)]
     cdef cnp.npy_intp shape[3]
     shape[0], shape[row], shape[row + 1] = batch, m, n
+    elements(batch, m, n)
+    elements(batch, m, depth)
+    elements(batch, depth, n)
     cdef void* pa = data(a, t, batch * m * depth)
     cdef void* pb = data(b, t, batch * depth * n)
     if c is None:
@@ -48,21 +51,22 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     cdef void* pc = writable(c, t, batch * m * n)
     cdef object packed = workspace(t, batch * m * depth)
     cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        matmul_c(t == F64, batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
-    finish()
+    matmul_c(long_call(t), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
     return c
 
 def linear_forward(x, weight, bias):
     cdef int t = floating(x), last = cnp.PyArray_NDIM(<cnp.ndarray>x) - 1, i
-    cdef cnp.npy_intp shape[32]
-    if last < 0 or last >= 32 or cnp.PyArray_NDIM(<cnp.ndarray?>weight) != 2:
+    cdef cnp.npy_intp shape[AXES]
+    if last < 0 or last >= AXES or cnp.PyArray_NDIM(<cnp.ndarray?>weight) != 2:
         raise ValueError("expected x (..., k) and weight (n, k)")
     cdef int64_t n = cnp.PyArray_DIMS(<cnp.ndarray>weight)[0], k = cnp.PyArray_DIMS(<cnp.ndarray>x)[last], m = 1
     for i in range(last):
         shape[i] = cnp.PyArray_DIMS(<cnp.ndarray>x)[i]
         m *= shape[i]
     shape[last] = n
+    elements(m, k)
+    elements(n, k)
+    elements(m, n)
     cdef void* px = data(x, t, m * k)
     cdef void* pw = data(weight, t, n * k)
     cdef void* pb = optional(bias, t, n)
@@ -70,10 +74,7 @@ def linear_forward(x, weight, bias):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef object packed = workspace(t, m * k)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    cdef PyThreadState* state = let_go((m + n) * k)
-    linear_forward_c(t == F64, m, n, k, px, pw, pb, py, pp)
-    take_back(state)
-    finish()
+    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py, pp)
     return y
 
 def linear_backward_bias(dy, dbias):
@@ -84,15 +85,10 @@ def linear_backward_bias(dy, dbias):
     cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
     cdef void* pdb = writable(dbias, t, n)
-    with nogil:
-        linear_backward_bias_c(t == F64, m, n, pdy, pdb)
+    linear_backward_bias_c(long_call(t), m, n, pdy, pdb)
 
 cdef int64_t volume(const int64_t* axes) noexcept nogil:
     return axes[0] * axes[1] * axes[2]
-
-cdef int axes3(object values, int64_t* to) except -1:
-    to[0], to[1], to[2] = values
-    return 0
 
 # Reading a geometry takes longer than a small convolution, so what was read is kept.
 cdef enum:
@@ -128,22 +124,41 @@ def set_winograd(bint wanted):
     global winograd
     winograd = wanted
 
+# What windowed kernels compute with fits in 32 bits, and what they multiply of it in 64, as in checks/geometry.py.
+cdef bint within(int64_t a, int64_t low) noexcept nogil:
+    return low <= a < <int64_t>1 << 31
+
+cdef bint axis_fits(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) noexcept nogil:
+    return (within(size, 1) and within(out, 1) and within(kernel, 1) and within(stride, 1) and within(dilation, 1)
+            and within(pad, 0) and within(size + pad, 1)
+            and within((kernel - 1) * dilation, 0) and within((out - 1) * stride, 0))
+
+cdef bint image_fits(int64_t n, int64_t channels, const int64_t* space) noexcept:
+    """Whether (n, channels, *space) can be the extents of an array."""
+    cdef int64_t extents[5]
+    extents[0], extents[1], extents[2], extents[3], extents[4] = n, channels, space[0], space[1], space[2]
+    return plausible(extents, 5)
+
 cdef Conv read_conv(object g) except *:
-    """A kernel trusts these numbers, so the signs and the output size are looked at again."""
+    """A kernel trusts these numbers, so they are looked at again."""
     cdef Conv c
-    size, out, kernel, stride, pad, dilation = g[4:]
-    c.n, c.c, c.k, c.groups = g[:4]
-    axes3(size, c.size)
-    axes3(out, c.out)
-    axes3(kernel, c.kernel)
-    axes3(stride, c.stride)
-    axes3(pad, c.pad)
-    axes3(dilation, c.dilation)
-    cdef int d
-    cdef bint sane = c.n >= 0 and c.c >= 0 and c.k >= 0 and c.groups > 0
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 10:
+        raise ValueError(f"expected the geometry of a convolution, got {g!r}")
+    read_numbers(g[:4], &c.n, 4)  # the members, in order
+    read_numbers(g[4], c.size, 3)
+    read_numbers(g[5], c.out, 3)
+    read_numbers(g[6], c.kernel, 3)
+    read_numbers(g[7], c.stride, 3)
+    read_numbers(g[8], c.pad, 3)
+    read_numbers(g[9], c.dilation, 3)
+    cdef bint sane = c.groups > 0 and c.c % c.groups == 0 and c.k % c.groups == 0
+    cdef int64_t padded[3]
     for d in range(3):
-        sane = sane and c.size[d] >= 0 and c.out[d] >= 0 and c.kernel[d] > 0 and c.stride[d] > 0 and c.dilation[d] > 0
-    if not sane or c.c % c.groups or c.k % c.groups:
+        sane = sane and axis_fits(c.size[d], c.out[d], c.kernel[d], c.stride[d], c.pad[d], c.dilation[d])
+        if sane:  # all that a window looks at, or a transposed convolution adds to
+            padded[d] = max(c.size[d] + c.pad[d], (c.out[d] - 1) * c.stride[d] + (c.kernel[d] - 1) * c.dilation[d] + 1)
+    if not (sane and image_fits(c.n, c.c, padded) and image_fits(c.n, c.k, c.out)
+            and image_fits(c.k, c.c // c.groups, c.kernel)):
         raise ValueError(f"impossible geometry {g}")
     return c
 
@@ -153,15 +168,15 @@ def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
     cdef Conv c = conv_geometry(g)
     cdef int64_t forward = 0, weight = 0
-    conv_forward_path_c(is_double, c, &forward)
-    conv_weight_path_c(is_double, c, &weight)
+    conv_forward_path_c(short_call(F64 if is_double else F32), c, &forward)
+    conv_weight_path_c(short_call(F64 if is_double else F32), c, &weight)
     return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd", "winograd together")[weight]
 
 def conv_data_paths(g, cbool is_double):
     """Which ways the phases of the data gradient go with the active instruction set."""
     cdef Conv c = conv_geometry(g)
     cdef int64_t paths = 0
-    conv_backward_data_path_c(is_double, c, &paths)
+    conv_backward_data_path_c(short_call(F64 if is_double else F32), c, &paths)
     return {name for i, name in enumerate(PATCH_PATHS) if paths >> i & 1}
 
 def conv_forward(g, x, weight, bias):
@@ -174,12 +189,10 @@ def conv_forward(g, x, weight, bias):
     cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef int64_t size = 0
-    conv_forward_workspace_c(t == F64, c, &size)
+    conv_forward_workspace_c(short_call(t), c, &size)
     cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        conv_forward_c(t == F64, c, px, pw, pb, py, pp)
-    finish()
+    conv_forward_c(long_call(t), c, px, pw, pb, py, pp)
     return y
 
 def conv_transpose_forward(g, x, weight, bias):
@@ -193,12 +206,10 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef int64_t size = 0
-    conv_backward_data_workspace_c(t == F64, c, &size)
+    conv_backward_data_workspace_c(short_call(t), c, &size)
     cdef object packed = workspace(t, size)
     cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    with nogil:
-        conv_backward_data_c(t == F64, c, px, pw, pb, py, pp)
-    finish()
+    conv_backward_data_c(long_call(t), c, px, pw, pb, py, pp)
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
@@ -208,12 +219,10 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
     cdef int64_t size = 0
-    conv_workspace_c(t == F64, c, &size)
+    conv_workspace_c(short_call(t), c, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        conv_backward_weight_c(t == F64, c, pdy, px, pdw, pwork)
-    finish()
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
@@ -226,5 +235,4 @@ def conv_backward_bias(dy, dbias):
     c.out[2] = cnp.PyArray_SIZE(<cnp.ndarray>dy) // (c.n * c.k) if c.n * c.k else 0
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
     cdef void* pdb = writable(dbias, t, c.k)
-    with nogil:
-        conv_backward_bias_c(t == F64, c, pdy, pdb)
+    conv_backward_bias_c(long_call(t), c, pdy, pdb)

@@ -1,9 +1,9 @@
 # Losses of pairs of elements, and of rows of scores.
 
-ctypedef void (*PairLoss)(cbool, int64_t, double, void*, void*, void*, double*) noexcept nogil
-ctypedef void (*PairLossBackward)(cbool, int64_t, double, void*, cbool, void*, void*, void*) noexcept nogil
+ctypedef int (*PairLoss)(Call, int64_t, double, void*, void*, void*, double*) except -1
+ctypedef int (*PairLossBackward)(Call, int64_t, double, void*, cbool, void*, void*, void*) except -1
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+cdef extern from "call.h" namespace "fastnn::call":
     PairLoss mse_loss_forward_c "fastnn::call::mse_loss_forward"
     PairLossBackward mse_loss_backward_c "fastnn::call::mse_loss_backward"
     PairLoss l1_loss_forward_c "fastnn::call::l1_loss_forward"
@@ -16,23 +16,23 @@ cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     PairLossBackward kl_div_backward_c "fastnn::call::kl_div_backward"
     PairLoss kl_div_log_forward_c "fastnn::call::kl_div_log_forward"
     PairLossBackward kl_div_log_backward_c "fastnn::call::kl_div_log_backward"
-    void bce_forward_c "fastnn::call::bce_with_logits_forward"(
-        cbool, int64_t n, void* x, void* t, void* w, void* p, void* loss, double* partial)
-    void bce_backward_c "fastnn::call::bce_with_logits_backward"(
-        cbool, int64_t n, void* dy, cbool each, void* x, void* t, void* w, void* p, void* dx)
-    void soft_cross_entropy_forward_c "fastnn::call::soft_cross_entropy_forward"(
-        cbool, Softmax, void* x, void* p, void* weight, double smoothing, void* loss, void* lse)
-    void soft_cross_entropy_backward_c "fastnn::call::soft_cross_entropy_backward"(
-        cbool, Softmax, void* dloss, void* x, void* p, void* weight, double smoothing, void* lse, void* dx)
-    void nll_loss_forward_c "fastnn::call::nll_loss_forward"(
-        cbool, Softmax, void* x, void* target, void* weight, int64_t ignore, void* loss)
-    void nll_loss_backward_c "fastnn::call::nll_loss_backward"(
-        cbool, Softmax, void* dloss, void* target, void* weight, int64_t ignore, void* dx)
-    void multi_margin_loss_forward_c "fastnn::call::multi_margin_loss_forward"(
-        cbool, int64_t rows, int64_t n, void* x, void* target, void* weight, double margin, cbool squared, void* loss)
-    void multi_margin_loss_backward_c "fastnn::call::multi_margin_loss_backward"(
-        cbool, int64_t rows, int64_t n, void* dloss, void* x, void* target, void* weight, double margin, cbool squared,
-        void* dx)
+    int bce_forward_c "fastnn::call::bce_with_logits_forward"(
+        Call, int64_t n, void* x, void* t, void* w, void* p, void* loss, double* partial) except -1
+    int bce_backward_c "fastnn::call::bce_with_logits_backward"(
+        Call, int64_t n, void* dy, cbool each, void* x, void* t, void* w, void* p, void* dx) except -1
+    int soft_cross_entropy_forward_c "fastnn::call::soft_cross_entropy_forward"(
+        Call, Softmax, void* x, void* p, void* weight, double smoothing, void* loss, void* lse) except -1
+    int soft_cross_entropy_backward_c "fastnn::call::soft_cross_entropy_backward"(
+        Call, Softmax, void* dloss, void* x, void* p, void* weight, double smoothing, void* lse, void* dx) except -1
+    int nll_loss_forward_c "fastnn::call::nll_loss_forward"(
+        Call, Softmax, void* x, void* target, void* weight, int64_t ignore, void* loss) except -1
+    int nll_loss_backward_c "fastnn::call::nll_loss_backward"(
+        Call, Softmax, void* dloss, void* target, void* weight, int64_t ignore, void* dx) except -1
+    int multi_margin_loss_forward_c "fastnn::call::multi_margin_loss_forward"(
+        Call, int64_t rows, int64_t n, void* x, void* target, void* weight, double margin, cbool squared, void* loss) except -1
+    int multi_margin_loss_backward_c "fastnn::call::multi_margin_loss_backward"(
+        Call, int64_t rows, int64_t n, void* dloss, void* x, void* target, void* weight, double margin, cbool squared,
+        void* dx) except -1
 
 cdef enum:
     PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
@@ -72,9 +72,7 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    cdef PyThreadState* state = let_go(n)
-    kernel(t == F64, n, a, px, pt, sums.loss, sums.partial)
-    take_back(state)
+    kernel(sized(t, n), n, a, px, pt, sums.loss, sums.partial)
     return sums.result(divisor)
 
 cdef object pair_loss_backward(
@@ -82,15 +80,13 @@ cdef object pair_loss_backward(
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    cdef PyThreadState* state = let_go(n)
-    kernel(t == F64, n, a, pdy, each, px, pt, pdx)
-    take_back(state)
+    kernel(sized(t, n), n, a, pdy, each, px, pt, pdx)
     return dx
 
 def mse_loss_forward(x, target, divisor):
@@ -137,28 +133,26 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef void* pw = optional(weight, t, n)
     cdef void* pp = optional(pos_weight, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    with nogil:
-        bce_forward_c(t == F64, n, px, pt, pw, pp, sums.loss, sums.partial)
+    bce_forward_c(long_call(t), n, px, pt, pw, pp, sums.loss, sums.partial)
     return sums.result(divisor)
 
 def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double divisor=1):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(x, t, n)
     cdef void* pt = data(target, t, n)
     cdef void* pw = optional(weight, t, n)
     cdef void* pp = optional(pos_weight, t, n)
+    cdef object share = shares(dloss, t, n if each else 1, divisor)
+    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        bce_backward_c(t == F64, n, pdy, each, px, pt, pw, pp, pdx)
+    bce_backward_c(long_call(t), n, pdy, each, px, pt, pw, pp, pdx)
     return dx
 
 def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing, divisor=None):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
@@ -168,30 +162,26 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     cdef object lse = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
-    with nogil:
-        soft_cross_entropy_forward_c(t == F64, s, px, pt, pw, label_smoothing, ploss, plse)
-    finish()
+    soft_cross_entropy_forward_c(long_call(t), s, px, pt, pw, label_smoothing, ploss, plse)
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
-    cdef Softmax s = pieces_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, t, positions * s.n)
     cdef void* pw = optional(weight, t, s.n)
     cdef void* plse = data(lse, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        soft_cross_entropy_backward_c(t == F64, s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
-    finish()
+    soft_cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
     return dx
 
 def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
@@ -199,51 +189,53 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef void* pw = optional(weight, t, s.n)
     cdef object loss = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    cdef PyThreadState* state = let_go(positions)
-    nll_loss_forward_c(t == F64, s, px, pt, pw, ignore_index, ploss)
-    take_back(state)
+    nll_loss_forward_c(sized(t, positions), s, px, pt, pw, ignore_index, ploss)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)
     data(x, t, positions * s.n)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        nll_loss_backward_c(t == F64, s, pdloss, pt, pw, ignore_index, pdx)
+    nll_loss_backward_c(long_call(t), s, pdloss, pt, pw, ignore_index, pdx)
     return dx
+
+cdef void* classes(object target, int64_t rows, int64_t n) except NULL:
+    """Numbers below n: a kernel that finds no score for one has no loss to give."""
+    cdef void* p = data(target, I64, rows)
+    cdef cbool legal = False
+    numbers_below_c(sized(I64, rows), rows, n, p, &legal)
+    if not legal:
+        raise ValueError(f"expected classes below {n}")
+    return p
 
 def multi_margin_loss_forward(x, target, weight, double margin, bint squared, divisor=None):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef cnp.npy_intp rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
-    cdef int64_t n = size // rows if rows else 0
+    cdef cnp.npy_intp rows = extents_of(x, 2)[0]
+    cdef int64_t n = extents_of(x, 2)[1]
     cdef void* px = data(x, t, rows * n)
-    cdef void* pt = data(target, I64, rows)
-    cdef void* pw = optional(weight, t, n) if rows else NULL
+    cdef void* pt = classes(target, rows, n)
+    cdef void* pw = optional(weight, t, n)
     cdef object loss = new_array(1, &rows, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    with nogil:
-        multi_margin_loss_forward_c(t == F64, rows, n, px, pt, pw, margin, squared, ploss)
+    multi_margin_loss_forward_c(long_call(t), rows, n, px, pt, pw, margin, squared, ploss)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
     cdef int t = floating(x)
-    cdef int64_t size = cnp.PyArray_SIZE(<cnp.ndarray>x), rows = cnp.PyArray_SIZE(<cnp.ndarray>target)
-    cdef int64_t n = size // rows if rows else 0
+    cdef int64_t rows = extents_of(x, 2)[0], n = extents_of(x, 2)[1]
+    cdef void* px = data(x, t, rows * n)
+    cdef void* pt = classes(target, rows, n)
+    cdef void* pw = optional(weight, t, n)
     cdef object share = shares(dloss, t, rows, divisor)
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef void* px = data(x, t, rows * n)
-    cdef void* pt = data(target, I64, rows)
-    cdef void* pw = optional(weight, t, n) if rows else NULL
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        multi_margin_loss_backward_c(t == F64, rows, n, pdloss, px, pt, pw, margin, squared, pdx)
+    multi_margin_loss_backward_c(long_call(t), rows, n, pdloss, px, pt, pw, margin, squared, pdx)
     return dx

@@ -1,12 +1,25 @@
-# What an array must be for a kernel to read or write it, and memory for results.
-
-cdef extern from "parallel.h" namespace "fastnn" nogil:
-    bint take_out_of_memory()
+# What an array must be for a kernel to read or write it, and memory for results. How kernels are called.
 
 cdef enum:
     F32 = cnp.NPY_FLOAT32
     F64 = cnp.NPY_FLOAT64
     I64 = cnp.NPY_INT64
+
+cdef extern from "call.h" namespace "fastnn":
+    cdef struct Call:
+        cbool is_double
+        int64_t size
+    const int64_t kKeepGil
+
+# The first argument of every kernel. The call releases the GIL if so many elements are worth it, always, or never.
+cdef inline Call sized(int typenum, int64_t size) noexcept:
+    return Call(typenum == F64, size)
+
+cdef inline Call long_call(int typenum) noexcept:
+    return Call(typenum == F64, kKeepGil)
+
+cdef inline Call short_call(int typenum) noexcept:
+    return Call(typenum == F64, 0)
 
 cdef int floating(object a) except -1:
     """Type number of a float32 or float64 array."""
@@ -42,6 +55,50 @@ cdef void* writable(object a, int typenum, int64_t size) except NULL:
 
 cdef void* optional_writable(object a, int typenum, int64_t size) except? NULL:
     return NULL if a is None else writable(a, typenum, size)
+
+cdef enum:
+    AXES = 64                        # of an array, at most: NPY_MAXDIMS
+
+# Sizes that follow from numbers, as kernels compute them: none is negative, and no product overflows. No memory holds 2^48
+# elements; an empty extent counts as one, so that products of some extents are bounded, too.
+cdef bint plausible(const int64_t* extents, int count) noexcept:
+    cdef double product = 1
+    cdef int i
+    for i in range(count):
+        if extents[i] < 0:
+            return False
+        product *= extents[i] if extents[i] > 1 else 1
+    return product <= <double>(<int64_t>1 << 48)
+
+cdef int64_t elements(int64_t a, int64_t b, int64_t c=1, int64_t d=1) except -1:
+    """Of an array of these extents."""
+    cdef int64_t extents[4]
+    extents[0], extents[1], extents[2], extents[3] = a, b, c, d
+    if not plausible(extents, 4):
+        raise ValueError(f"impossible extents {a}, {b}, {c}, {d}")
+    return a * b * c * d
+
+cdef int read_numbers(object values, int64_t* to, int count) except -1:
+    """From a tuple of as many."""
+    cdef int i
+    if not isinstance(values, tuple) or PyTuple_GET_SIZE(values) != count:
+        raise ValueError(f"expected a tuple of {count} numbers, got {values!r}")
+    for i in range(count):
+        to[i] = <object>PyTuple_GET_ITEM(values, i)
+    return 0
+
+cdef int read_extents(object values, int64_t* to, int count) except -1:
+    """As numbers, which are extents of one array."""
+    read_numbers(values, to, count)
+    if not plausible(to, count):
+        raise ValueError(f"impossible geometry {values}")
+    return 0
+
+cdef const cnp.npy_intp* extents_of(object a, int ndim) except NULL:
+    """Of an array of so many axes."""
+    if not cnp.PyArray_Check(a) or cnp.PyArray_NDIM(<cnp.ndarray>a) != ndim:
+        raise ValueError(f"expected an array of {ndim} axes, got {type(a).__name__} of shape {getattr(a, 'shape', None)}")
+    return cnp.PyArray_DIMS(<cnp.ndarray>a)
 
 cdef extern from "memory.h" namespace "fastnn" nogil:
     void* take_block(size_t bytes, size_t* capacity)
@@ -98,26 +155,23 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
     cnp.set_array_base(array, block)
     return array
 
-def empty(tuple shape, cnp.dtype dtype):
+def empty(tuple shape not None, cnp.dtype dtype not None):
     """Uninitialised array for a kernel to fill."""
-    return new_shaped(shape, dtype.type_num)
+    cdef int t = dtype.type_num
+    if t != F32 and t != F64 and t != I64:
+        raise TypeError(f"expected float32, float64 or int64, got {dtype}")
+    return new_shaped(shape, t)
 
 cdef object new_shaped(tuple shape, int typenum):
-    cdef cnp.npy_intp dims[32]
-    cdef int i, ndim = len(shape)
-    if ndim > 32:
+    cdef cnp.npy_intp dims[AXES]
+    cdef Py_ssize_t i, ndim = len(shape)
+    if ndim > AXES:
         raise ValueError(f"{ndim} axes are too many")
     for i in range(ndim):
         dims[i] = shape[i]
-    return new_array(ndim, dims, typenum)
+    return new_array(<int>ndim, dims, typenum)
 
 cdef object workspace(int typenum, int64_t size):
     """Uninitialised memory that lives as long as the object returned."""
     cdef cnp.npy_intp n = size
     return new_array(1, &n, typenum)
-
-cdef int finish() except -1:
-    """Call after a kernel that uses scratch memory."""
-    if take_out_of_memory():
-        raise MemoryError("no memory for the workspace of a kernel")
-    return 0

@@ -6,33 +6,29 @@ cdef extern from "types.h" namespace "fastnn" nogil:
     cdef struct GroupNorm:
         int64_t n, groups, channels, inner
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void batch_norm_train_forward_c "fastnn::call::batch_norm_train_forward"(cbool is_double, ...)
-    void batch_norm_eval_forward_c "fastnn::call::batch_norm_eval_forward"(cbool is_double, ...)
-    void batch_norm_backward_c "fastnn::call::batch_norm_backward"(cbool is_double, ...)
-    void layer_norm_forward_c "fastnn::call::layer_norm_forward"(cbool is_double, ...)
-    void layer_norm_workspace_c "fastnn::call::layer_norm_backward_workspace"(cbool is_double, ...)
-    void layer_norm_backward_c "fastnn::call::layer_norm_backward"(cbool is_double, ...)
-    void group_norm_forward_c "fastnn::call::group_norm_forward"(cbool is_double, ...)
-    void group_norm_backward_c "fastnn::call::group_norm_backward"(cbool is_double, ...)
-    void rms_norm_forward_c "fastnn::call::rms_norm_forward"(cbool is_double, ...)
-    void rms_norm_workspace_c "fastnn::call::rms_norm_backward_workspace"(cbool is_double, ...)
-    void rms_norm_backward_c "fastnn::call::rms_norm_backward"(cbool is_double, ...)
-    void local_response_norm_forward_c "fastnn::call::local_response_norm_forward"(cbool is_double, ...)
-    void local_response_norm_backward_c "fastnn::call::local_response_norm_backward"(cbool is_double, ...)
+cdef extern from "call.h" namespace "fastnn::call":
+    int batch_norm_train_forward_c "fastnn::call::batch_norm_train_forward"(Call, ...) except -1
+    int batch_norm_eval_forward_c "fastnn::call::batch_norm_eval_forward"(Call, ...) except -1
+    int batch_norm_backward_c "fastnn::call::batch_norm_backward"(Call, ...) except -1
+    int layer_norm_forward_c "fastnn::call::layer_norm_forward"(Call, ...) except -1
+    int layer_norm_workspace_c "fastnn::call::layer_norm_backward_workspace"(Call, ...) except -1
+    int layer_norm_backward_c "fastnn::call::layer_norm_backward"(Call, ...) except -1
+    int group_norm_forward_c "fastnn::call::group_norm_forward"(Call, ...) except -1
+    int group_norm_backward_c "fastnn::call::group_norm_backward"(Call, ...) except -1
+    int rms_norm_forward_c "fastnn::call::rms_norm_forward"(Call, ...) except -1
+    int rms_norm_workspace_c "fastnn::call::rms_norm_backward_workspace"(Call, ...) except -1
+    int rms_norm_backward_c "fastnn::call::rms_norm_backward"(Call, ...) except -1
+    int local_response_norm_forward_c "fastnn::call::local_response_norm_forward"(Call, ...) except -1
+    int local_response_norm_backward_c "fastnn::call::local_response_norm_backward"(Call, ...) except -1
 
 cdef Norm norm_geometry(object g) except *:
     cdef Norm n
-    n.outer, n.channels, n.inner = g
-    if n.outer < 0 or n.channels < 0 or n.inner < 0:
-        raise ValueError(f"impossible geometry {g}")
+    read_extents(g, &n.outer, 3)  # the members, in order
     return n
 
 cdef GroupNorm group_geometry(object g) except *:
     cdef GroupNorm n
-    n.n, n.groups, n.channels, n.inner = g
-    if n.n < 0 or n.groups < 0 or n.channels < 0 or n.inner < 0:
-        raise ValueError(f"impossible geometry {g}")
+    read_extents(g, &n.n, 4)  # the members, in order
     return n
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
@@ -53,9 +49,7 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    cdef PyThreadState* state = let_go(size)
-    batch_norm_train_forward_c(t == F64, n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
-    take_back(state)
+    batch_norm_train_forward_c(sized(t, size), n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
     return y, mean, rstd
 
 def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=None, cbool relu=False):
@@ -70,9 +64,7 @@ def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=
     cdef void* ps = optional(residual, t, size)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(size)
-    batch_norm_eval_forward_c(t == F64, n, relu, px, pm, pv, pw, pb, ps, eps, py)
-    take_back(state)
+    batch_norm_eval_forward_c(sized(t, size), n, relu, px, pm, pv, pw, pb, ps, eps, py)
     return y
 
 def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, mean, rstd, dx, dresidual, dweight, dbias):
@@ -92,8 +84,7 @@ def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, m
     cdef void* pdb = writable(dbias, t, n.channels)
     if (py == NULL) != (pdz == NULL):
         raise ValueError("y and dresidual come together")
-    with nogil:
-        batch_norm_backward_c(t == F64, n, training, relu, pdy, px, py, pw, pb, pm, pr, pdx, pdz, pdw, pdb)
+    batch_norm_backward_c(long_call(t), n, training, relu, pdy, px, py, pw, pb, pm, pr, pdx, pdz, pdw, pdb)
 
 def layer_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
@@ -108,9 +99,7 @@ def layer_norm_forward(g, x, weight, bias, double eps):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    cdef PyThreadState* state = let_go(n.outer * n.inner)
-    layer_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
-    take_back(state)
+    layer_norm_forward_c(sized(t, n.outer * n.inner), n, px, pw, pb, eps, py, pm, pr)
     return y, mean, rstd
 
 def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
@@ -127,11 +116,10 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     if (pdw == NULL) != (pdb == NULL):
         raise ValueError("dweight and dbias come together")
     cdef int64_t size = 0
-    layer_norm_workspace_c(t == F64, n, &size)
+    layer_norm_workspace_c(short_call(t), n, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        layer_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
+    layer_norm_backward_c(long_call(t), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
 
 def group_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
@@ -148,9 +136,7 @@ def group_norm_forward(g, x, weight, bias, double eps):
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    cdef PyThreadState* state = let_go(size)
-    group_norm_forward_c(t == F64, n, px, pw, pb, eps, py, pm, pr)
-    take_back(state)
+    group_norm_forward_c(sized(t, size), n, px, pw, pb, eps, py, pm, pr)
     return y, mean, rstd
 
 def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
@@ -167,8 +153,7 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef void* pdb = optional_writable(dbias, t, n.groups * n.channels)
     cdef object sums = workspace(cnp.NPY_FLOAT64, 2 * n.n * n.groups * n.channels)
     cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
-    with nogil:
-        group_norm_backward_c(t == F64, n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
+    group_norm_backward_c(long_call(t), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
 
 def rms_norm_forward(g, x, weight, double eps):
     cdef int t = floating(x)
@@ -180,9 +165,7 @@ def rms_norm_forward(g, x, weight, double eps):
     cdef object rstd = new_array(1, &rows, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    cdef PyThreadState* state = let_go(n.outer * n.inner)
-    rms_norm_forward_c(t == F64, n, px, pw, eps, py, pr)
-    take_back(state)
+    rms_norm_forward_c(sized(t, n.outer * n.inner), n, px, pw, eps, py, pr)
     return y, rstd
 
 def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
@@ -195,11 +178,10 @@ def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
     cdef void* pdx = optional_writable(dx, t, n.outer * n.inner)
     cdef void* pdw = optional_writable(dweight, t, n.inner)
     cdef int64_t size = 0
-    rms_norm_workspace_c(t == F64, n, &size)
+    rms_norm_workspace_c(short_call(t), n, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        rms_norm_backward_c(t == F64, n, pdy, px, pw, pr, pdx, pdw, pwork)
+    rms_norm_backward_c(long_call(t), n, pdy, px, pw, pr, pdx, pdw, pwork)
 
 def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, double k):
     cdef int t = floating(x)
@@ -207,11 +189,9 @@ def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, d
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    if size < 1:
+    if not within(size, 1):
         raise ValueError(f"impossible window {size}")
-    with nogil:
-        local_response_norm_forward_c(t == F64, n, size, alpha, beta, k, px, py)
-    finish()
+    local_response_norm_forward_c(long_call(t), n, size, alpha, beta, k, px, py)
     return y
 
 def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double beta, double k):
@@ -221,9 +201,7 @@ def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double be
     cdef void* px = data(x, t, n.outer * n.channels * n.inner)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    if size < 1:
+    if not within(size, 1):
         raise ValueError(f"impossible window {size}")
-    with nogil:
-        local_response_norm_backward_c(t == F64, n, size, alpha, beta, k, pdy, px, pdx)
-    finish()
+    local_response_norm_backward_c(long_call(t), n, size, alpha, beta, k, pdy, px, pdx)
     return dx

@@ -15,21 +15,21 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t size[3]
         int64_t out[3]
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void max_pool_forward_c "fastnn::call::max_pool_forward"(cbool, Pool, void* x, void* y, void* index)
-    void max_pool_backward_c "fastnn::call::max_pool_backward"(cbool, Pool, void* dy, void* index, void* dx)
-    void max_pool_positions_c "fastnn::call::max_pool_positions"(cbool, Pool, void* index, int64_t* positions)
-    void avg_pool_forward_c "fastnn::call::avg_pool_forward"(cbool, Pool, cbool include_pad, void* x, void* y)
-    void avg_pool_backward_c "fastnn::call::avg_pool_backward"(cbool, Pool, cbool include_pad, void* dy, void* dx)
-    void lp_pool_forward_c "fastnn::call::lp_pool_forward"(cbool, Pool, double p, void* x, void* y)
-    void lp_pool_backward_c "fastnn::call::lp_pool_backward"(
-        cbool, Pool, double p, void* dy, void* x, void* y, void* dx)
-    void adaptive_avg_pool_forward_c "fastnn::call::adaptive_avg_pool_forward"(cbool, AdaptivePool, void* x, void* y)
-    void adaptive_avg_pool_backward_c "fastnn::call::adaptive_avg_pool_backward"(cbool, AdaptivePool, void* dy, void* dx)
-    void adaptive_max_pool_forward_c "fastnn::call::adaptive_max_pool_forward"(
-        cbool, AdaptivePool, void* x, void* y, void* index)
-    void adaptive_max_pool_backward_c "fastnn::call::adaptive_max_pool_backward"(
-        cbool, AdaptivePool, void* dy, void* index, void* dx)
+cdef extern from "call.h" namespace "fastnn::call":
+    int max_pool_forward_c "fastnn::call::max_pool_forward"(Call, Pool, void* x, void* y, void* index) except -1
+    int max_pool_backward_c "fastnn::call::max_pool_backward"(Call, Pool, void* dy, void* index, void* dx) except -1
+    int max_pool_positions_c "fastnn::call::max_pool_positions"(Call, Pool, void* index, int64_t* positions) except -1
+    int avg_pool_forward_c "fastnn::call::avg_pool_forward"(Call, Pool, cbool include_pad, void* x, void* y) except -1
+    int avg_pool_backward_c "fastnn::call::avg_pool_backward"(Call, Pool, cbool include_pad, void* dy, void* dx) except -1
+    int lp_pool_forward_c "fastnn::call::lp_pool_forward"(Call, Pool, double p, void* x, void* y) except -1
+    int lp_pool_backward_c "fastnn::call::lp_pool_backward"(
+        Call, Pool, double p, void* dy, void* x, void* y, void* dx) except -1
+    int adaptive_avg_pool_forward_c "fastnn::call::adaptive_avg_pool_forward"(Call, AdaptivePool, void* x, void* y) except -1
+    int adaptive_avg_pool_backward_c "fastnn::call::adaptive_avg_pool_backward"(Call, AdaptivePool, void* dy, void* dx) except -1
+    int adaptive_max_pool_forward_c "fastnn::call::adaptive_max_pool_forward"(
+        Call, AdaptivePool, void* x, void* y, void* index) except -1
+    int adaptive_max_pool_backward_c "fastnn::call::adaptive_max_pool_backward"(
+        Call, AdaptivePool, void* dy, void* index, void* dx) except -1
 
 cdef class _PoolGeometry:
     cdef object made_from  # kept, so that no other object gets its address
@@ -46,24 +46,44 @@ cdef Pool pool_geometry(object g) except *:
         remember(pool_geometries, g, known)
     return known.pool
 
+cdef bint windows_touch(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) noexcept nogil:
+    """Whether every window has a tap inside [0, size)."""
+    cdef int64_t first = -pad, tap
+    if (out - 1) * stride - pad >= size or pad > (kernel - 1) * dilation:
+        return False
+    if dilation > size:  # taps may step over the image
+        for _ in range(out):
+            if first >= 0:
+                break
+            tap = (dilation - 1 - first) // dilation
+            if tap >= kernel or first + tap * dilation >= size:
+                return False
+            first += stride
+    return True
+
 cdef Pool read_pool(object g) except *:
-    """What a kernel divides by is looked at again."""
+    """A kernel trusts these numbers, so they are looked at again."""
     cdef Pool p
-    n, c, size, out, kernel, stride, pad, dilation, pad_end = g
-    p.n, p.c = n, c
-    axes3(size, p.size)
-    axes3(out, p.out)
-    axes3(kernel, p.kernel)
-    axes3(stride, p.stride)
-    axes3(pad, p.pad)
-    axes3(dilation, p.dilation)
-    axes3(pad_end, p.pad_end)
-    cdef int d
-    cdef bint sane = p.n >= 0 and p.c >= 0
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 9:
+        raise ValueError(f"expected the geometry of a pooling, got {g!r}")
+    read_numbers(g[:2], &p.n, 2)  # the members, in order
+    read_numbers(g[2], p.size, 3)
+    read_numbers(g[3], p.out, 3)
+    read_numbers(g[4], p.kernel, 3)
+    read_numbers(g[5], p.stride, 3)
+    read_numbers(g[6], p.pad, 3)
+    read_numbers(g[7], p.dilation, 3)
+    read_numbers(g[8], p.pad_end, 3)
+    cdef bint sane = True
+    cdef int64_t padded[3]
     for d in range(3):
-        sane = sane and p.size[d] > 0 and p.out[d] > 0 and p.kernel[d] > 0 and p.stride[d] > 0 and p.dilation[d] > 0
-        sane = sane and p.pad[d] >= 0 and p.pad_end[d] >= 0
-    if not sane:
+        sane = (sane and axis_fits(p.size[d], p.out[d], p.kernel[d], p.stride[d], p.pad[d], p.dilation[d])
+                and within(p.pad_end[d], 0)
+                and windows_touch(p.size[d], p.out[d], p.kernel[d], p.stride[d], p.pad[d], p.dilation[d]))
+        padded[d] = p.size[d] + p.pad[d] + p.pad_end[d] if sane else 0
+        sane = sane and within(padded[d], 1)
+    if not (sane and image_fits(p.n, p.c, padded) and image_fits(p.n, p.c, p.out) and image_fits(1, 1, p.kernel)
+            and within(volume(p.kernel), 1) and within(volume(p.size), 1)):
         raise ValueError(f"impossible geometry {g}")
     return p
 
@@ -95,9 +115,7 @@ def max_pool_forward(g, x, with_index):
     index = image(p.n, p.c, p.out, rank, index_type(&p)) if with_index else None
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pi = NULL if index is None else cnp.PyArray_DATA(<cnp.ndarray>index)
-    cdef PyThreadState* state = let_go(p.n * p.c * volume(p.out) * volume(p.kernel))
-    max_pool_forward_c(t == F64, p, px, py, pi)
-    take_back(state)
+    max_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, px, py, pi)
     return y, index
 
 def max_pool_backward(g, dy, index):
@@ -108,8 +126,7 @@ def max_pool_backward(g, dy, index):
     cdef void* pi = data(index, index_type(&p), outputs)
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        max_pool_backward_c(t == F64, p, pdy, pi, pdx)
+    max_pool_backward_c(long_call(t), p, pdy, pi, pdx)
     return dx
 
 def max_pool_positions(g, index):
@@ -117,8 +134,7 @@ def max_pool_positions(g, index):
     cdef void* pi = data(index, index_type(&p), p.n * p.c * volume(p.out))
     positions = image(p.n, p.c, p.out, spatial_rank(index), I64)
     cdef int64_t* pp = <int64_t*>cnp.PyArray_DATA(<cnp.ndarray>positions)
-    with nogil:
-        max_pool_positions_c(False, p, pi, pp)
+    max_pool_positions_c(long_call(I64), p, pi, pp)
     return positions
 
 def max_pool_indices(g, x):
@@ -132,10 +148,7 @@ def avg_pool_forward(g, x, bint count_include_pad):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(p.n * p.c * volume(p.out) * volume(p.kernel))
-    avg_pool_forward_c(t == F64, p, count_include_pad, px, py)
-    take_back(state)
-    finish()
+    avg_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, px, py)
     return y
 
 def avg_pool_backward(g, dy, bint count_include_pad):
@@ -144,9 +157,7 @@ def avg_pool_backward(g, dy, bint count_include_pad):
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        avg_pool_backward_c(t == F64, p, count_include_pad, pdy, pdx)
-    finish()
+    avg_pool_backward_c(long_call(t), p, count_include_pad, pdy, pdx)
     return dx
 
 def lp_pool_forward(g, x, double p):
@@ -155,8 +166,7 @@ def lp_pool_forward(g, x, double p):
     cdef void* px = data(x, t, q.n * q.c * volume(q.size))
     y = image(q.n, q.c, q.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        lp_pool_forward_c(t == F64, q, p, px, py)
+    lp_pool_forward_c(long_call(t), q, p, px, py)
     return y
 
 def lp_pool_backward(g, dy, x, y, double p):
@@ -167,22 +177,22 @@ def lp_pool_backward(g, dy, x, y, double p):
     cdef void* py = data(y, t, q.n * q.c * volume(q.out))
     dx = image(q.n, q.c, q.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        lp_pool_backward_c(t == F64, q, p, pdy, px, py, pdx)
+    lp_pool_backward_c(long_call(t), q, p, pdy, px, py, pdx)
     return dx
 
 cdef AdaptivePool adaptive_geometry(object g) except *:
-    """From checks.AdaptivePool, with what a kernel divides by looked at again."""
+    """From checks.AdaptivePool; a kernel trusts these numbers, so they are looked at again."""
     cdef AdaptivePool p
-    n, c, size, out = g
-    p.n, p.c = n, c
-    axes3(size, p.size)
-    axes3(out, p.out)
+    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 4:
+        raise ValueError(f"expected the geometry of an adaptive pooling, got {g!r}")
+    p.n, p.c = <object>PyTuple_GET_ITEM(g, 0), <object>PyTuple_GET_ITEM(g, 1)
+    read_numbers(<object>PyTuple_GET_ITEM(g, 2), p.size, 3)
+    read_numbers(<object>PyTuple_GET_ITEM(g, 3), p.out, 3)
     cdef int d
-    cdef bint sane = p.n >= 0 and p.c >= 0
+    cdef bint sane = image_fits(p.n, p.c, p.size) and image_fits(p.n, p.c, p.out)
     for d in range(3):
-        sane = sane and p.size[d] > 0 and p.out[d] > 0
-    if not sane:
+        sane = sane and within(p.size[d], 1) and within(p.out[d], 1)
+    if not sane or not within(volume(p.size), 1):
         raise ValueError(f"impossible geometry {g}")
     return p
 
@@ -192,8 +202,7 @@ def adaptive_avg_pool_forward(g, x):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    with nogil:
-        adaptive_avg_pool_forward_c(t == F64, p, px, py)
+    adaptive_avg_pool_forward_c(long_call(t), p, px, py)
     return y
 
 def adaptive_avg_pool_backward(g, dy):
@@ -202,9 +211,7 @@ def adaptive_avg_pool_backward(g, dy):
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        adaptive_avg_pool_backward_c(t == F64, p, pdy, pdx)
-    finish()
+    adaptive_avg_pool_backward_c(long_call(t), p, pdy, pdx)
     return dx
 
 def adaptive_max_pool_forward(g, x):
@@ -215,8 +222,7 @@ def adaptive_max_pool_forward(g, x):
     index = image(p.n, p.c, p.out, rank, cnp.NPY_INT32)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
-    with nogil:
-        adaptive_max_pool_forward_c(t == F64, p, px, py, pi)
+    adaptive_max_pool_forward_c(long_call(t), p, px, py, pi)
     return y, index
 
 def adaptive_max_pool_indices(g, x):
@@ -231,6 +237,5 @@ def adaptive_max_pool_backward(g, dy, index):
     cdef void* pi = data(index, cnp.NPY_INT32, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        adaptive_max_pool_backward_c(t == F64, p, pdy, pi, pdx)
+    adaptive_max_pool_backward_c(long_call(t), p, pdy, pi, pdx)
     return dx

@@ -1,17 +1,16 @@
 # What the machine can do, and how work is split.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void probe_fma_c "fastnn::call::probe_fma"(cbool, int64_t tasks, int64_t steps, void* out, int64_t* flops)
-    void probe_copy_c "fastnn::call::probe_copy"(cbool, int64_t n, cbool stream, void* x, void* y)
-    void probe_ranges_c "fastnn::call::probe_ranges"(cbool, int64_t n, double cost, void* out)
+cdef extern from "call.h" namespace "fastnn::call":
+    int probe_fma_c "fastnn::call::probe_fma"(Call, int64_t tasks, int64_t steps, void* out, int64_t* flops) except -1
+    int probe_copy_c "fastnn::call::probe_copy"(Call, int64_t n, cbool stream, void* x, void* y) except -1
+    int probe_ranges_c "fastnn::call::probe_ranges"(Call, int64_t n, double cost, void* out) except -1
 
 def probe_fma(out, int64_t steps):
     """Run a register-resident loop of multiply-adds once per element of ``out``; the number of operations."""
     cdef int t = floating(out)
     cdef int64_t tasks = cnp.PyArray_SIZE(<cnp.ndarray>out), flops = 0
     cdef void* p = writable(out, t, tasks)
-    with nogil:
-        probe_fma_c(t == F64, tasks, steps, p, &flops)
+    probe_fma_c(long_call(t), tasks, steps, p, &flops)
     return flops
 
 def probe_copy(x, y, bint stream):
@@ -22,13 +21,11 @@ def probe_copy(x, y, bint stream):
     cdef void* py = writable(y, t, n)
     if stream and <size_t>py % 64:
         raise ValueError("probe_copy: y is not aligned to 64 bytes")
-    with nogil:
-        probe_copy_c(t == F64, n, stream, px, py)
+    probe_copy_c(long_call(t), n, stream, px, py)
 
 def probe_ranges(out, double cost):
     """Fill ``out`` with the first index of the range that each index was computed in."""
     cdef int t = floating(out)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>out)
     cdef void* p = writable(out, t, n)
-    with nogil:
-        probe_ranges_c(t == F64, n, cost, p)
+    probe_ranges_c(long_call(t), n, cost, p)

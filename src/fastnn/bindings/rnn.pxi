@@ -5,30 +5,33 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t steps, batch, units
         cbool reverse, relu
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void rnn_workspace_c "fastnn::call::rnn_workspace"(cbool is_double, ...)
-    void rnn_forward_c "fastnn::call::rnn_forward"(cbool is_double, ...)
-    void lstm_forward_c "fastnn::call::lstm_forward"(cbool is_double, ...)
-    void gru_forward_c "fastnn::call::gru_forward"(cbool is_double, ...)
-    void rnn_backward_c "fastnn::call::rnn_backward"(cbool is_double, ...)
-    void lstm_backward_c "fastnn::call::lstm_backward"(cbool is_double, ...)
-    void rnn_weights_workspace_c "fastnn::call::rnn_weights_workspace"(cbool is_double, ...)
-    void rnn_backward_weights_c "fastnn::call::rnn_backward_weights"(cbool is_double, ...)
-    void gru_backward_c "fastnn::call::gru_backward"(cbool is_double, ...)
+cdef extern from "call.h" namespace "fastnn::call":
+    int rnn_workspace_c "fastnn::call::rnn_workspace"(Call, ...) except -1
+    int rnn_forward_c "fastnn::call::rnn_forward"(Call, ...) except -1
+    int lstm_forward_c "fastnn::call::lstm_forward"(Call, ...) except -1
+    int gru_forward_c "fastnn::call::gru_forward"(Call, ...) except -1
+    int rnn_backward_c "fastnn::call::rnn_backward"(Call, ...) except -1
+    int lstm_backward_c "fastnn::call::lstm_backward"(Call, ...) except -1
+    int rnn_weights_workspace_c "fastnn::call::rnn_weights_workspace"(Call, ...) except -1
+    int rnn_backward_weights_c "fastnn::call::rnn_backward_weights"(Call, ...) except -1
+    int gru_backward_c "fastnn::call::gru_backward"(Call, ...) except -1
 
 cdef Rnn rnn_geometry(object y, cbool reverse, cbool relu) except *:
     """From an array (steps, batch, units)."""
     cdef Rnn r
-    r.steps, r.batch, r.units = y.shape
+    cdef const cnp.npy_intp* extents = extents_of(y, 3)
+    r.steps, r.batch, r.units = extents[0], extents[1], extents[2]
     r.reverse = reverse
     r.relu = relu
     if r.units < 1:
         raise ValueError("expected at least one unit")
+    elements(r.steps, r.batch, 4, r.units)  # the most gates, and their weights
+    elements(4, r.units, r.units)
     return r
 
 cdef object rnn_work(int t, Rnn r, int64_t gates):
     cdef int64_t size = 0
-    rnn_workspace_c(t == F64, r, gates, &size)
+    rnn_workspace_c(short_call(t), r, gates, &size)
     return workspace(t, size)
 
 def rnn_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, cbool relu, y, h_n):
@@ -45,9 +48,7 @@ def rnn_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, cbo
     cdef void* phn = writable(h_n, t, state)
     cdef object work = rnn_work(t, r, 1)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        rnn_forward_c(t == F64, r, pg, ph0, pw, pbi, pbh, pl, py, phn, pk)
-    finish()
+    rnn_forward_c(long_call(t), r, pg, ph0, pw, pbi, pbh, pl, py, phn, pk)
 
 def lstm_forward(gates, h0, c0, weight, bias_ih, bias_hh, lengths, cbool reverse, y, cells, h_n, c_n):
     cdef int t = floating(gates)
@@ -66,9 +67,7 @@ def lstm_forward(gates, h0, c0, weight, bias_ih, bias_hh, lengths, cbool reverse
     cdef void* pcn = writable(c_n, t, state)
     cdef object work = rnn_work(t, r, 4)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        lstm_forward_c(t == F64, r, pg, ph0, pc0, pw, pbi, pbh, pl, py, pc, phn, pcn, pk)
-    finish()
+    lstm_forward_c(long_call(t), r, pg, ph0, pc0, pw, pbi, pbh, pl, py, pc, phn, pcn, pk)
 
 def gru_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, y, candidate, h_n):
     cdef int t = floating(gates)
@@ -85,9 +84,7 @@ def gru_forward(gates, h0, weight, bias_ih, bias_hh, lengths, cbool reverse, y, 
     cdef void* phn = writable(h_n, t, state)
     cdef object work = rnn_work(t, r, 3)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        gru_forward_c(t == F64, r, pg, ph0, pw, pbi, pbh, pl, py, pm, phn, pk)
-    finish()
+    gru_forward_c(long_call(t), r, pg, ph0, pw, pbi, pbh, pl, py, pm, phn, pk)
 
 def rnn_backward(dy, dh_n, y, weight, lengths, cbool reverse, cbool relu, dgates, dh0):
     cdef int t = floating(y)
@@ -102,9 +99,7 @@ def rnn_backward(dy, dh_n, y, weight, lengths, cbool reverse, cbool relu, dgates
     cdef void* pdh0 = writable(dh0, t, state)
     cdef object work = rnn_work(t, r, 1)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        rnn_backward_c(t == F64, r, pdy, pdh, py, pw, pl, pdg, pdh0, pk)
-    finish()
+    rnn_backward_c(long_call(t), r, pdy, pdh, py, pw, pl, pdg, pdh0, pk)
 
 def lstm_backward(dy, dh_n, dc_n, gates, cells, c0, weight, lengths, cbool reverse, dgates, dh0, dc0):
     cdef int t = floating(cells)
@@ -123,9 +118,7 @@ def lstm_backward(dy, dh_n, dc_n, gates, cells, c0, weight, lengths, cbool rever
     cdef void* pdc0 = writable(dc0, t, state)
     cdef object work = rnn_work(t, r, 4)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        lstm_backward_c(t == F64, r, pdy, pdh, pdc, pg, pc, pc0, pw, pl, pdg, pdh0, pdc0, pk)
-    finish()
+    lstm_backward_c(long_call(t), r, pdy, pdh, pdc, pg, pc, pc0, pw, pl, pdg, pdh0, pdc0, pk)
 
 def gru_backward(dy, dh_n, gates, candidate, y, h0, weight, lengths, cbool reverse, dgates, drec, dh0):
     cdef int t = floating(y)
@@ -144,22 +137,25 @@ def gru_backward(dy, dh_n, gates, candidate, y, h0, weight, lengths, cbool rever
     cdef void* pdh0 = writable(dh0, t, state)
     cdef object work = rnn_work(t, r, 3)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        gru_backward_c(t == F64, r, pdy, pdh, pg, pm, py, ph0, pw, pl, pdg, pdr, pdh0, pk)
-    finish()
+    gru_backward_c(long_call(t), r, pdy, pdh, pg, pm, py, ph0, pw, pl, pdg, pdr, pdh0, pk)
 
 def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, int64_t units, dweight_ih, dweight_hh, dbias):
     """x and dweight_ih, y and dweight_hh, and dbias may be None."""
     cdef int t = floating(d)
     cdef Rnn r
-    cdef int64_t columns, inputs = 0 if x is None else x.shape[2]
-    r.steps, r.batch, columns = d.shape
+    cdef const cnp.npy_intp* extents = extents_of(d, 3)
+    cdef int64_t columns = extents[2], inputs = 0 if x is None else extents_of(x, 3)[2]
+    r.steps, r.batch = extents[0], extents[1]
     r.units = units
     r.reverse = reverse
     r.relu = False
     if r.units < 1 or (x is None) != (dweight_ih is None) or (y is None) != (dweight_hh is None):
         raise ValueError("expected each source with its gradient")
     cdef int64_t rows = r.steps * r.batch
+    elements(rows, inputs)
+    elements(rows, r.units)
+    elements(columns, inputs)
+    elements(columns, r.units)
     cdef void* pd = data(d, t, rows * columns)
     cdef void* px = optional(x, t, rows * inputs)
     cdef void* py = optional(y, t, rows * r.units)
@@ -169,9 +165,7 @@ def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, int64_t units, dwe
     cdef void* pwh = optional_writable(dweight_hh, t, columns * r.units)
     cdef void* pb = optional_writable(dbias, t, columns)
     cdef int64_t size = 0
-    rnn_weights_workspace_c(t == F64, r, columns, inputs, &size)
+    rnn_weights_workspace_c(short_call(t), r, columns, inputs, &size)
     cdef object work = workspace(t, size)
     cdef void* pk = cnp.PyArray_DATA(<cnp.ndarray>work)
-    with nogil:
-        rnn_backward_weights_c(t == F64, r, columns, inputs, pd, px, py, ph0, pl, pwi, pwh, pb, pk)
-    finish()
+    rnn_backward_weights_c(long_call(t), r, columns, inputs, pd, px, py, ph0, pl, pwi, pwh, pb, pk)

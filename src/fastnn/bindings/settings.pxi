@@ -75,19 +75,3 @@ def set_thread_cost(double ns):
 
 def has_openmp():
     return bool(has_openmp_c())
-
-cdef extern from "Python.h":
-    ctypedef struct PyThreadState
-    PyThreadState* PyEval_SaveThread()
-    void PyEval_RestoreThread(PyThreadState* state)
-
-cdef enum:
-    KEEP_GIL = 512   # elements: less work than it costs to let other Python threads in (37 ns on Zen 5, more if they want to)
-
-cdef inline PyThreadState* let_go(int64_t size) noexcept:
-    """Release the GIL if so many elements are worth it; `take_back` gets what this gives."""
-    return PyEval_SaveThread() if size >= KEEP_GIL else NULL
-
-cdef inline void take_back(PyThreadState* state) noexcept:
-    if state != NULL:
-        PyEval_RestoreThread(state)

@@ -4,25 +4,32 @@ cdef extern from "types.h" namespace "fastnn" nogil:
     cdef struct Softmax:
         int64_t outer, n, inner
 
-ctypedef void (*SoftmaxForward)(cbool, Softmax, void*, void*) noexcept nogil
-ctypedef void (*SoftmaxBackward)(cbool, Softmax, void*, void*, void*) noexcept nogil
+ctypedef int (*SoftmaxForward)(Call, Softmax, void*, void*) except -1
+ctypedef int (*SoftmaxBackward)(Call, Softmax, void*, void*, void*) except -1
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
+cdef extern from "call.h" namespace "fastnn::call":
     SoftmaxForward softmax_forward_c "fastnn::call::softmax_forward"
     SoftmaxBackward softmax_backward_c "fastnn::call::softmax_backward"
     SoftmaxForward log_softmax_forward_c "fastnn::call::log_softmax_forward"
     SoftmaxBackward log_softmax_backward_c "fastnn::call::log_softmax_backward"
 
-    void cross_entropy_forward_c "fastnn::call::cross_entropy_forward"(
-        cbool, Softmax, void* x, void* target, void* weight, int64_t ignore_index, double smoothing, void* loss,
-        void* lse)
-    void cross_entropy_backward_c "fastnn::call::cross_entropy_backward"(
-        cbool, Softmax, void* dloss, void* x, void* target, void* weight, int64_t ignore_index, double smoothing,
-        void* lse, void* dx)
+    int cross_entropy_forward_c "fastnn::call::cross_entropy_forward"(
+        Call, Softmax, void* x, void* target, void* weight, int64_t ignore_index, double smoothing, void* loss,
+        void* lse) except -1
+    int cross_entropy_backward_c "fastnn::call::cross_entropy_backward"(
+        Call, Softmax, void* dloss, void* x, void* target, void* weight, int64_t ignore_index, double smoothing,
+        void* lse, void* dx) except -1
 
 cdef Softmax softmax_geometry(object g) except *:
     cdef Softmax s
-    s.outer, s.n, s.inner = g[0], g[1], g[2]
+    read_extents(g, &s.outer, 3)  # the members, in order
+    return s
+
+cdef Softmax scores_geometry(object g) except *:
+    """Of positions that have something each."""
+    cdef Softmax s = softmax_geometry(g)
+    if s.n < 1:
+        raise ValueError(f"nothing at the positions of {g}")
     return s
 
 cdef object softmax_like(SoftmaxForward kernel, object g, object x):
@@ -31,10 +38,7 @@ cdef object softmax_like(SoftmaxForward kernel, object g, object x):
     cdef void* px = data(x, t, s.outer * s.n * s.inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef PyThreadState* state = let_go(s.outer * s.n * s.inner)
-    kernel(t == F64, s, px, py)
-    take_back(state)
-    finish()
+    kernel(sized(t, s.outer * s.n * s.inner), s, px, py)
     return y
 
 cdef object softmax_like_backward(SoftmaxBackward kernel, object g, object dy, object y):
@@ -45,10 +49,7 @@ cdef object softmax_like_backward(SoftmaxBackward kernel, object g, object dy, o
     cdef void* py = data(y, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    cdef PyThreadState* state = let_go(n)
-    kernel(t == F64, s, pdy, py, pdx)
-    take_back(state)
-    finish()
+    kernel(sized(t, n), s, pdy, py, pdx)
     return dx
 
 def softmax_forward(g, x):
@@ -64,7 +65,7 @@ def log_softmax_backward(g, dy, y):
     return softmax_like_backward(log_softmax_backward_c, g, dy, y)
 
 def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, double label_smoothing, divisor=None):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef cnp.npy_intp positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
@@ -74,26 +75,21 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
     cdef object lse = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
-    cdef PyThreadState* state = let_go(positions * s.n)
-    cross_entropy_forward_c(t == F64, s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
-    take_back(state)
-    finish()
+    cross_entropy_forward_c(sized(t, positions * s.n), s, px, pt, pw, ignore_index, label_smoothing, ploss, plse)
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def cross_entropy_backward(
         g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse, double divisor=1):
-    cdef Softmax s = softmax_geometry(g)
+    cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef void* px = data(logits, t, positions * s.n)
     cdef void* pt = data(target, I64, positions)
     cdef void* pw = optional(weight, t, s.n)
     cdef void* plse = data(lse, t, positions)
+    cdef object share = shares(dloss, t, positions, divisor)
+    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    with nogil:
-        cross_entropy_backward_c(t == F64, s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
-    finish()
+    cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
     return dx

@@ -1,20 +1,18 @@
 # What the values of arrays are: the guards of plans.
 
-cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
-    void sum_values_c "fastnn::call::sum_values"(cbool, int64_t n, void* x, double* sum)
-    void values_within_c "fastnn::call::values_within"(
-        cbool, int64_t n, double low, double high, void* x, cbool* yes)
-    void values_are_signs_c "fastnn::call::values_are_signs"(cbool, int64_t n, void* x, cbool* yes)
-    void numbers_below_c "fastnn::call::numbers_below"(cbool, int64_t n, int64_t end, void* x, cbool* yes)
+cdef extern from "call.h" namespace "fastnn::call":
+    int sum_values_c "fastnn::call::sum_values"(Call, int64_t n, void* x, double* sum) except -1
+    int values_within_c "fastnn::call::values_within"(
+        Call, int64_t n, double low, double high, void* x, cbool* yes) except -1
+    int values_are_signs_c "fastnn::call::values_are_signs"(Call, int64_t n, void* x, cbool* yes) except -1
+    int numbers_below_c "fastnn::call::numbers_below"(Call, int64_t n, int64_t end, void* x, cbool* yes) except -1
 
 def values_within(x, double low, double high):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef cbool yes = False
-    cdef PyThreadState* state = let_go(n)
-    values_within_c(t == F64, n, low, high, px, &yes)
-    take_back(state)
+    values_within_c(sized(t, n), n, low, high, px, &yes)
     return yes
 
 def values_are_signs(x):
@@ -22,18 +20,14 @@ def values_are_signs(x):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef cbool yes = False
-    cdef PyThreadState* state = let_go(n)
-    values_are_signs_c(t == F64, n, px, &yes)
-    take_back(state)
+    values_are_signs_c(sized(t, n), n, px, &yes)
     return yes
 
 def numbers_below(x, int64_t end):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray?>x)
     cdef void* px = data(x, I64, n)
     cdef cbool yes = False
-    cdef PyThreadState* state = let_go(n)
-    numbers_below_c(False, n, end, px, &yes)
-    take_back(state)
+    numbers_below_c(sized(I64, n), n, end, px, &yes)
     return yes
 
 @cython.cdivision(True)
@@ -52,9 +46,7 @@ cdef object mean_loss(object loss, int t, double divisor):
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
     cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef double sum = 0
-    cdef PyThreadState* state = let_go(n)
-    sum_values_c(t == F64, n, p, &sum)
-    take_back(state)
+    sum_values_c(sized(t, n), n, p, &sum)
     return quotient(sum, divisor, t)
 
 @cython.cdivision(True)

@@ -15,6 +15,7 @@ Shape = tuple[int, ...]
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
+MAX_AXES = 64  # of a NumPy array
 
 
 def _max_elements() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import scalars
-from .arrays import INT64, Array, Shape, all_below, array, integer_array, limited, operand
+from .arrays import INT64, MAX_AXES, Array, Shape, all_below, array, integer_array, limited, operand
 
 
 def embedding(op: str, index: Any, weight: Any, padding_idx: Any) -> tuple[Array, Shape, Array, int]:
@@ -16,6 +16,8 @@ def embedding(op: str, index: Any, weight: Any, padding_idx: Any) -> tuple[Array
     if weight.ndim != 2 or 0 in weight.shape:
         raise ValueError(f"{op}: weight must have shape (rows, width), none of them 0, got {weight.shape}")
     flat, shape = _numbers(op, index, weight.shape[0])
+    if len(shape) >= MAX_AXES:
+        raise ValueError(f"{op}: index must have fewer than {MAX_AXES} axes, got {len(shape)}")
     limited(op, "the result", *shape, weight.shape[1])
     return flat, shape, weight, _padding(op, padding_idx, weight.shape[0])
 

@@ -67,13 +67,6 @@ def _scores(op: str, name: str, value: Any) -> Array:
     return x
 
 
-def _index(op: str, name: str, value: Any, shape: Shape) -> int:
-    index = scalars.integer(op, "ignore_index", value, -(2**63))
-    if index >= 2**63:
-        raise ValueError(f"{op}: ignore_index must fit in 64 bits, {name} of shape {shape}")
-    return index
-
-
 def within_unit(op: str, name: str, a: Array) -> Array:
     """Probabilities: all in [0, 1]."""
     if a.size and not (a.min() >= 0 and a.max() <= 1):
@@ -92,7 +85,7 @@ def cross_entropy(
     logits = _scores(op, "logits", logits)
     shape = logits.shape
     reduction = reduction_of(op, reduction)
-    ignore_index = _index(op, "logits", ignore_index, shape)
+    ignore_index = scalars.integer(op, "ignore_index", ignore_index)
     soft = _is_soft(target)
     wanted: tuple[Array, bool]
     if soft:
@@ -115,7 +108,7 @@ def nll_loss(op: str, x: Any, target: Any, weight: Any, ignore_index: Any, reduc
     """Of ``nll_loss``: x (n, classes, ...), target (n, ...)."""
     x = _scores(op, "x", x)
     shape = x.shape
-    index = _index(op, "x", ignore_index, shape)
+    index = scalars.integer(op, "ignore_index", ignore_index)
     return CrossEntropy(
         _softmax_geometry(op, shape, 1),
         x,

@@ -184,7 +184,7 @@ def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array]:
     batch = list(itertools.zip_longest(a.shape[-3::-1], b.shape[-3::-1], fillvalue=1))
     if any(p != q and 1 not in (p, q) for p, q in batch):
         raise ValueError(f"{op}: the batch axes of a {a.shape} and b {b.shape} do not broadcast")
-    repeated = [p * q for p, q in batch]
+    repeated = [q if p == 1 else p for p, q in batch]
     limited(op, "the result", *repeated, *a.shape[-2:-1], *b.shape[-1:])
     for shape in (a.shape, b.shape):
         limited(op, "an operand, broadcast", *repeated, *shape[-2:])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .arrays import Array, Shape, integer_array
-from .geometry import AdaptivePool, Pool
+from .geometry import AdaptivePool, Pool, Triple
 
 
 def _first_taps(g: Pool) -> list[Array]:
@@ -19,9 +19,21 @@ def _first_taps(g: Pool) -> list[Array]:
     ]
 
 
+def _coordinates(flat: Array, extents: Triple) -> list[Array]:
+    """The depth, height and width of flat positions in a box, as int64 in their shape.
+
+    `numpy.unravel_index` is wrong for some shapes of more than 8192 positions (numpy issue 31980).
+    """
+    _, height, width = extents
+    flat = flat.astype(np.int64)
+    rows = flat // width  # by a scalar: twice as fast as divmod
+    slices = rows // height
+    return [slices, rows - slices * height, flat - rows * width]
+
+
 def positions(g: Pool, taps: Array) -> Array:
     """Flat positions in the image, int64, from taps."""
-    coordinates = np.unravel_index(taps.reshape(g.n, g.c, *g.out).astype(np.int64), g.kernel)
+    coordinates = _coordinates(taps.reshape(g.n, g.c, *g.out), g.kernel)
     flat: Array = np.zeros((), np.int64)
     for first, tap, dilation, size in zip(_first_taps(g), coordinates, g.dilation, g.size, strict=True):
         flat = flat * size + (first + tap * dilation)
@@ -41,7 +53,7 @@ def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
     positions = math.prod(g.size)
     legal = (given >= 0) & (given < positions)
     if legal.all():
-        coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
+        coordinates = _coordinates(given.reshape(g.n, g.c, *g.out), g.size)
         tap = np.zeros((), np.int64)
         legal = np.ones((), bool)
         for first, at, dilation, kernel in zip(_first_taps(g), coordinates, g.dilation, g.kernel, strict=True):
@@ -60,7 +72,7 @@ def adaptive_indices(op: str, g: AdaptivePool, shape: Shape, indices: Any) -> Ar
     given = _integers(op, indices, shape)
     legal = (given >= 0) & (given < math.prod(g.size))
     if legal.all():
-        coordinates = np.unravel_index(given.reshape(g.n, g.c, *g.out).astype(np.int64), g.size)
+        coordinates = _coordinates(given.reshape(g.n, g.c, *g.out), g.size)
         legal = np.ones((), bool)
         for axis, (at, size, out) in enumerate(zip(coordinates, g.size, g.out, strict=True)):
             i = np.arange(out, dtype=np.int64).reshape(-1, *(1,) * (2 - axis))

@@ -17,14 +17,18 @@ from .arrays import shown
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 PerAxis = int | tuple[int, ...]
 
+SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what 64 bits hold
 
-def integer(op: str, name: str, value: Any, low: int | None = None) -> int:
-    """An int of at least ``low``; bools and floats are not ints."""
+
+def integer(op: str, name: str, value: Any, low: int | None = None, high: int | None = LARGEST) -> int:
+    """An int of at least ``low``, which 64 bits must hold unless ``high`` says otherwise; bools and floats are not ints."""
     plain = value if type(value) is int else _index(value)
     if plain is None:
         raise TypeError(f"{op}: {name} must be an int, got {shown(value)}")
     if low is not None and plain < low:
-        raise ValueError(f"{op}: {name} must be at least {low}, got {plain}")
+        raise ValueError(f"{op}: {name} must be at least {low}, got {shown(plain)}")
+    if high is not None and not SMALLEST <= plain <= high:
+        raise ValueError(f"{op}: {name} must fit in 64 bits, got {shown(plain)}")
     return plain
 
 
@@ -76,9 +80,7 @@ def flag(op: str, name: str, value: Any) -> bool:
 def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis:
     """An int, or a tuple of ``rank`` ints."""
     if type(value) is int:
-        if value < low:
-            raise ValueError(f"{op}: {name} must be at least {low}, got {value}")
-        return value
+        return integer(op, name, value, low) if value < low or value > LARGEST else value
     if type(value) is tuple and len(value) == rank and _plain(value, low):
         return value
     return _per_axis(op, name, value, rank, low)
@@ -87,7 +89,7 @@ def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis
 def _plain(value: tuple[Any, ...], low: int) -> bool:
     """Whether a tuple needs no conversion: the case of every layer, and much faster to see than to convert."""
     for v in value:
-        if type(v) is not int or v < low:
+        if type(v) is not int or v < low or v > LARGEST:
             return False
     return True
 
@@ -100,8 +102,8 @@ def _per_axis(op: str, name: str, value: Any, rank: int, low: int) -> PerAxis:
     result = tuple(v for v in converted if v is not None)
     if len(result) != rank:
         raise TypeError(f"{op}: {name} must be an int or a tuple of {rank} ints, got {shown(value)}")
-    if min(result) < low:
-        raise ValueError(f"{op}: {name} must be at least {low}, got {shown(value)}")
+    if min(result) < low or max(result) > LARGEST:
+        raise ValueError(f"{op}: {name} must be at least {low} and fit in 64 bits, got {shown(value)}")
     return result
 
 
@@ -116,7 +118,9 @@ def ints(op: str, name: str, value: Any) -> tuple[int, ...]:
 
 def padding(op: str, value: Any, rank: int) -> Padding:
     """An int, one entry per axis (an int or (low, high)), or "valid", "same", "full"."""
-    if (type(value) is int and value >= 0) or (type(value) is tuple and len(value) == rank and _plain(value, 0)):
+    if (type(value) is int and 0 <= value <= LARGEST) or (
+        type(value) is tuple and len(value) == rank and _plain(value, 0)
+    ):
         return value
     if isinstance(value, str):
         if value in ("valid", "same", "full"):
@@ -141,6 +145,8 @@ def _side_pair(op: str, whole: Any, entry: Any) -> tuple[int, int]:
         )
     if min(low, high) < 0:
         raise ValueError(f"{op}: padding must not be negative, got {shown(whole)}")
+    if max(low, high) > LARGEST:
+        raise ValueError(f"{op}: padding must fit in 64 bits, got {shown(whole)}")
     return low, high
 
 
@@ -148,14 +154,14 @@ def generator(op: str, rng: Any) -> np.random.Generator:
     """A generator from what `numpy.random.default_rng` takes; lists are looked into, as NumPy follows cyclic ones."""
     random = np.random  # imported by NumPy when first used, which takes longer than importing this package
     if isinstance(rng, (tuple, list)):
-        rng = [integer(op, "rng", v, 0) for v in rng]
+        rng = [integer(op, "rng", v, 0, None) for v in rng]
     elif isinstance(rng, np.ndarray):
         if rng.dtype.kind not in "iu" or rng.ndim != 1:
             raise TypeError(
                 f"{op}: rng must be 1-d integers where it is an array, got {rng.dtype} of shape {rng.shape}"
             )
     elif not isinstance(rng, (random.Generator, random.BitGenerator, random.SeedSequence, random.RandomState)):
-        rng = None if rng is None else integer(op, "rng", rng, 0)
+        rng = None if rng is None else integer(op, "rng", rng, 0, None)
     try:
         return random.default_rng(rng)
     except (TypeError, ValueError) as error:
