@@ -54,7 +54,7 @@ def test_bad_functions():
 def test_nothing_observes_afterwards():
     with pytest.raises(ZeroDivisionError):
         fnn.draw_graph(lambda x: 1 / 0, 1.0)
-    assert fnn.autograd.graph.mode.observers == ()
+    assert fnn.autograd.modes.mode.observers == ()
 
 
 def test_picture(tmp_path):

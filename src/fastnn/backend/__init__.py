@@ -174,7 +174,7 @@ def _set(name: str) -> None:
     _active = _load(name)
     _active_name = name
     guarded.clear()
-    plans.switch(extension() if name == "native" else None)
+    plans.switch(extension() if name == "native" else None, _active)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 

@@ -14,7 +14,7 @@ from .activation import (
     Softplus,
     Tanh,
 )
-from .containers import ModuleList, Sequential
+from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .embedding import Embedding
 from .linear import Linear
@@ -30,7 +30,7 @@ from .loss import (
     NLLLoss,
 )
 from .misc import Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity
-from .module import Module, Parameter
+from .module import HookHandle, Module, Parameter
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -125,6 +125,7 @@ __all__ = [
     "MaxPool3d",
     "Maxout",
     "Module",
+    "ModuleDict",
     "ModuleList",
     "MultiMarginLoss",
     "NLLLoss",
