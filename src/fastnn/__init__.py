@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import autograd, backend
+from ._version import __version__
 from .autograd import (
     Tensor,
     absolute,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.summary import summary
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",

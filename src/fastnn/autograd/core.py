@@ -251,12 +251,13 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     array([ 3., 12.])
     """
     tensors = wanted = targeted = False
+    kind = _kind
     needs: list[bool] = []
     parents: list[Node | Value | None] = []
     for x in inputs:
         need = False
         parent: Node | Value | None = None
-        if isinstance(x, Value):
+        if isinstance(x, kind):
             tensors = True
             if x._requires_grad:
                 need = wanted = True
@@ -269,7 +270,7 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
         return output
     if type(output) is not np.ndarray:
         output = np.asarray(output)
-    result = _new(_kind)
+    result = _new(kind)
     result.data = output
     result.grad = result._target = result._node = None
     result._requires_grad = False
@@ -362,7 +363,9 @@ def _no_forward_mode(name: str) -> NotImplementedError:
 
 def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None) -> np.ndarray | None:
     """The tangent of the output, or None where no input has one."""
-    if mode.variables and any(isinstance(x, Value) and (x._node or any(x is v for v in mode.variables)) for x in inputs):
+    if mode.variables and any(
+        isinstance(x, Value) and (x._node or any(x is v for v in mode.variables)) for x in inputs
+    ):
         raise NotImplementedError(
             f"{name}: jvp uses a tensor that another derivative follows: second derivatives are not supported"
         )

@@ -135,7 +135,7 @@ class Setting:
                 except GeneratorExit:
                     run(body.close)
                     raise
-                except BaseException as error:
+                except BaseException as error:  # noqa: BLE001 - for the body to handle
                     item = run(body.throw, error)
                 else:
                     item = run(body.send, sent)

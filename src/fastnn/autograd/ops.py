@@ -15,8 +15,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._docs import sections
 from .core import Axis, Value, _as_data, is_followed, raw, record
+from .graph import Jvp, self_adjoint
 from .graph import add as _sum
-from .graph import self_adjoint
+from .modes import mode
 
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
@@ -75,18 +76,35 @@ def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Any:
-    """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each."""
-    shape_a, shape_b = getattr(a_, "shape", ()), getattr(b_, "shape", ())
+    """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
+
+    That of an operand without a gradient is dropped, and the values with it.
+    """
+    forward = mode.forward
+    shape_a: tuple[int, ...] = ()
+    shape_b: tuple[int, ...] = ()
+    if isinstance(a, Value) and (a._requires_grad or forward):
+        shape_a = a_.shape
+    else:
+        by_a = _same
+    if isinstance(b, Value) and (b._requires_grad or forward):
+        shape_b = b_.shape
+    else:
+        by_b = _same
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return _fit(by_a(dy), shape_a) if needs[0] else None, _fit(by_b(dy), shape_b) if needs[1] else None
 
+    return record(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
+
+
+def _jvp_of_two(y: Any, by_a: Derivative, by_b: Derivative) -> Jvp:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         ta, tb = tangents
         moved = by_b(tb) if ta is None else by_a(ta) if tb is None else by_a(ta) + by_b(tb)
         return np.broadcast_to(moved, np.shape(y))
 
-    return record(name, y, (a, b), vjp, jvp)
+    return jvp
 
 
 def _same(d: np.ndarray) -> np.ndarray:
@@ -284,11 +302,10 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over an axis, several axes, or everything."""
     x_ = operand(x, "sum")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
-
-    def total(v: np.ndarray) -> Any:
-        return v.sum(axis=axes, keepdims=keepdims)
-
-    return record("sum", total(x_), (x,), lambda dy, needs: (_spread(dy, shape, axes),), lambda t: total(t[0]))
+    return record(
+        "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
+        lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
+    )  # fmt: skip
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -296,13 +313,10 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     x_ = operand(x, "mean")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
     count = math.prod(shape[i] for i in axes)
-
-    def average(v: np.ndarray) -> Any:
-        return v.mean(axis=axes, keepdims=keepdims)
-
     return record(
-        "mean", average(x_), (x,), lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: average(t[0])
-    )
+        "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
+        lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
+    )  # fmt: skip
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -351,7 +365,9 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     """Each element, but not below ``low`` nor above ``high``, which broadcast; the derivative is 0 outside."""
     for name, bound in (("min", low), ("max", high)):
         if is_followed(bound):
-            raise TypeError(f"clip: {name} gets no gradient, but the tensor requires one; use fastnn.maximum or minimum")
+            raise TypeError(
+                f"clip: {name} gets no gradient, but the tensor requires one; use fastnn.maximum or minimum"
+            )
     x_, low, high = operand(x, "clip"), raw(low), raw(high)
     shape = x_.shape
     outside = np.zeros(shape, bool)

@@ -20,6 +20,15 @@ def _is_basic(index: Any) -> bool:
     return all(isinstance(item, _BASIC) and item is not True and item is not False for item in items)
 
 
+def part(x: np.ndarray, index: Any) -> np.ndarray:
+    """The elements of ``x`` that an assignment to ``x[index]`` writes to, as a view, or all of it where they form none."""
+    if not _is_basic(index):
+        return x
+    items = index if type(index) is tuple else (index,)
+    view: np.ndarray = x[items if any(item is Ellipsis for item in items) else (*items, Ellipsis)]  # not a scalar
+    return view
+
+
 def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Any:
     """Record an operation that is linear: its tangent moves as the values do, its gradient moves ``back``."""
     return record(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))

@@ -163,8 +163,9 @@ class Tensor(Value):
                 "Tensor: a tensor that requires a gradient was assigned to elements, which is not recorded; use "
                 "fastnn.stack, where or concatenate, or assign value.detach()"
             )
-        self.data[tuple(raw(i) for i in index) if type(index) is tuple else raw(index)] = raw(value)
-        note_change(self.data)
+        index = tuple(map(raw, index)) if type(index) is tuple else raw(index)
+        self.data[index] = raw(value)
+        note_change(shaping.part(self.data, index))
 
     def __iadd__(self, other: Any) -> Any:
         return _in_place(self, other, np.add, ops.add)

@@ -30,7 +30,7 @@ from .loss import (
     NLLLoss,
 )
 from .misc import Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity
-from .module import HookHandle, Module, Parameter
+from .module import Module, Parameter
 from .norm import (
     BatchNorm1d,
     BatchNorm2d,

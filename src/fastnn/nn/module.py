@@ -89,7 +89,9 @@ class _WithHooks:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = self._module()
         assert module is not None
-        output = type(module).forward(module, *args, **kwargs) if self._forward is None else self._forward(*args, **kwargs)
+        output = (
+            type(module).forward(module, *args, **kwargs) if self._forward is None else self._forward(*args, **kwargs)
+        )
         for hook in list(self.hooks.values()):
             changed = hook(module, args, output)
             if changed is not None:
@@ -163,7 +165,8 @@ class Module:
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
         of_class = getattr(type(self), name, None)
-        if callable(of_class) or isinstance(of_class, property):
+        hides = callable(of_class) or isinstance(of_class, property)
+        if hides:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
     def register_buffer(self, name: str, array: Any) -> None:
@@ -182,7 +185,8 @@ class Module:
             If the name has a dot, or is that of a method, or of a parameter or module of this module.
         """
         self._check_name(name)
-        if isinstance(vars(self).get(name), (Parameter, Module)):
+        taken = isinstance(vars(self).get(name), (Parameter, Module))
+        if taken:
             raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
         if isinstance(array, (Parameter, Module)):
             raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(array).__name__}")
