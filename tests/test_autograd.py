@@ -1,6 +1,7 @@
 """The tape: accumulation, deep graphs, freeing, errors; tensors as objects; grad and value_and_grad."""
 
 import copy
+import gc
 import pickle
 import threading
 import weakref
@@ -261,3 +262,60 @@ def test_grad_errors():
         fnn.grad(lambda x: x, 1)([1.0])
     with pytest.raises(TypeError, match="int64"):
         fnn.grad(lambda x: x.sum())([1])
+
+
+def test_a_tensor_whose_gradient_is_to_be_kept_is_freed_at_once():
+    x = fnn.tensor([1.0], requires_grad=True)
+    gc.collect()
+    gc.disable()
+    try:
+        y = x * 2.0
+        y.retain_grad()
+        died = weakref.ref(y)
+        z = y * 3.0
+        del y
+        assert died() is None
+        z.backward()
+    finally:
+        gc.enable()
+    np.testing.assert_array_equal(x.grad, [6.0])
+
+
+def cube(x):
+    return (x**3).sum()
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a: fnn.grad(cube)(a).sum(),
+        lambda a: (fnn.grad(cube)(a * 2.0) * a).sum(),
+        lambda a: (a * fnn.grad(lambda b: (a * b).sum())([3.0])).sum(),
+        lambda a: (a * fnn.grad(lambda b, c=a * 2.0: (c * b).sum())([3.0])).sum(),
+        lambda a: (a * fnn.vjp(cube, a)[1](1.0)[0]).sum(),
+        lambda a: (a * fnn.jvp(cube, [a], [[1.0]])[1]).sum(),
+        lambda a: (a * fnn.jvp(lambda b: a * b, [[2.0]], [[1.0]])[1]).sum(),
+    ],
+)
+def test_second_derivatives_are_refused_wherever_they_would_be_lost(f):
+    with pytest.raises(NotImplementedError, match="second derivatives are not supported"):
+        fnn.grad(f)(fnn.tensor([2.0]))
+    with pytest.raises(NotImplementedError, match="second derivatives are not supported"):
+        fnn.vjp(f, [2.0])
+
+
+def test_a_derivative_in_forward_mode_of_one_in_reverse_mode_is_refused():
+    with pytest.raises(NotImplementedError, match="second derivatives are not supported"):
+        fnn.jvp(lambda a: a * fnn.grad(cube)(a), [[2.0]], [[1.0]])
+
+
+def test_a_plain_array_as_the_value_says_why():
+    with pytest.raises(TypeError, match="second derivatives are not supported"):
+        fnn.grad(lambda a: fnn.grad(cube)([2.0]).sum())([1.0])
+
+
+def test_derivatives_of_constants_inside_a_derivative():
+    value = fnn.grad(lambda a: (a * fnn.grad(cube)([2.0])).sum())([1.0])
+    np.testing.assert_array_equal(value, [12.0])
+    detached = fnn.grad(lambda a: (a * fnn.grad(cube)(a.detach())).sum())([2.0])
+    np.testing.assert_array_equal(detached, [12.0])

@@ -54,7 +54,7 @@ def test_bad_functions():
 def test_nothing_observes_afterwards():
     with pytest.raises(ZeroDivisionError):
         fnn.draw_graph(lambda x: 1 / 0, 1.0)
-    assert fnn.autograd.graph.mode.observers == ()
+    assert fnn.autograd.modes.mode.observers == ()
 
 
 def test_picture(tmp_path):
@@ -67,3 +67,20 @@ def test_picture(tmp_path):
     assert texts.count("3") == 1  # the derivative of the product by its second factor
     fig.savefig(tmp_path / "graph.png")
     assert (tmp_path / "graph.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("f", "shape"),
+    [
+        (lambda x: F.relu(x).sum(), (3,)),
+        (lambda x: F.relu(x).mean(axis=1).sum(), (2, 3)),
+        (lambda x: F.mse_loss(F.relu(x).T, np.zeros((3, 2))), (2, 3)),
+        (lambda x: fnn.nn.LSTM(3, 2, dtype=np.float64, rng=0)(x)[0].sum(), (4, 2, 3)),
+        (lambda x: (F.softmax(x) * 2.0).swapaxes(0, 1).sum(), (2, 3)),
+    ],
+)
+def test_gradients_are_those_of_the_reverse_pass(f, shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    node = fnn.draw_graph(f, x).nodes[0]
+    np.testing.assert_array_equal(node.gradient, fnn.grad(f)(x))
+    assert node.gradient.dtype == x.dtype

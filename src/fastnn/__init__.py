@@ -1,9 +1,10 @@
 """Neural networks on plain NumPy arrays, as fast as the CPU allows."""
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import autograd, backend
+from ._version import __version__
 from .autograd import (
     Tensor,
     absolute,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.summary import summary
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
@@ -109,6 +108,14 @@ _LAZY = {
     "training": "",
 }
 
+
+def _matmul(a: Tensor, b: Tensor) -> Any:
+    """``a @ b`` for the first time; the functions then put their own in the place of this."""
+    return importlib.import_module(f"{__name__}.functional").matmul(a, b)
+
+
+autograd.tensors.use_product(_matmul)
+
 if not TYPE_CHECKING:  # a type checker would take every unknown name for one of these
 
     def __getattr__(name):
@@ -118,3 +125,7 @@ if not TYPE_CHECKING:  # a type checker would take every unknown name for one of
         value = getattr(module, name) if _LAZY[name] else module
         globals()[name] = value
         return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

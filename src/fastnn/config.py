@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from . import backend
+from ._settings import Applied
+from ._version import __version__
 
 _PROC, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
@@ -266,7 +267,7 @@ def get_num_threads() -> int:
     return int(core.num_threads()) if core is not None else _threads
 
 
-class set_num_threads:
+class set_num_threads(Applied):
     """Set how many threads the kernels may use, from now on or for a ``with`` block.
 
     Parameters
@@ -298,24 +299,10 @@ class set_num_threads:
             raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}") from None
         if not 1 <= threads <= 4096:
             raise ValueError(f"set_num_threads: n must be between 1 and 4096, got {threads}")
-        self._previous = (_threads, _reason)
-        _apply(threads, "set_num_threads")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _apply(*self._previous)
+        super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), lambda setting: _apply(*setting))
 
 
 def _config() -> dict[str, Any]:
-    from . import __version__
-
     core = backend.extension()
     config: dict[str, Any] = {
         "version": __version__,

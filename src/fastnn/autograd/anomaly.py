@@ -5,15 +5,14 @@ from __future__ import annotations
 import traceback
 import zlib
 from collections.abc import Sequence
-from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .graph import Observer, Vjp, mode
+from .modes import Observer, Setting, Vjp
 
 if TYPE_CHECKING:
-    from .core import Tensor
+    from .core import Value
 
 
 def _checksum(array: np.ndarray) -> int:
@@ -25,7 +24,7 @@ def _arrays(inputs: Sequence[Any]) -> list[np.ndarray]:
     return [v for v in values if isinstance(v, np.ndarray)]
 
 
-def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, result: Tensor) -> Vjp:
+def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, result: Value) -> Vjp:
     """The vjp, which first looks whether what it may have saved is unchanged, and then at its gradients."""
     saved = [(array, _checksum(array)) for array in (*_arrays(inputs), output)]
     # Without the frames of record and of this function.
@@ -47,7 +46,7 @@ def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, resul
     return watched
 
 
-class detect_anomaly(ContextDecorator):
+class detect_anomaly(Setting):
     """Watch every operation recorded inside, to say which one a wrong gradient comes from.
 
     The reverse pass then raises an error that names the operation and shows the lines which called it, when
@@ -72,12 +71,7 @@ class detect_anomaly(ContextDecorator):
     backward: an array of shape (2,) that multiply was computed fr
     """
 
-    def __init__(self) -> None:
-        self._previous: list[tuple[Observer, ...]] = []
+    _attribute = "observers"
 
-    def __enter__(self) -> None:
-        self._previous.append(mode.observers)
-        mode.observers = (*mode.observers, _watch)
-
-    def __exit__(self, *exc: object) -> None:
-        mode.observers = self._previous.pop()
+    def _inside(self, outside: tuple[Observer, ...]) -> tuple[Observer, ...]:
+        return (*outside, _watch)

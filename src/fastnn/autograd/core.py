@@ -1,14 +1,18 @@
-"""`Tensor`: an array that remembers how it was computed; `record` is how operations put themselves on the tape."""
+"""`Value`: an array that remembers how it was computed; `record` is how operations put themselves on the tape.
+
+`Tensor`, in ``tensors.py``, is a value with methods for the operations, which are above this module.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ..backend.plans import use_tape
-from .graph import Jvp, Node, Target, Vjp, mode, note_change, run_backward, self_adjoint
+from .graph import Jvp, Node, Target, run_backward, self_adjoint
+from .modes import Vjp, mode
 
 Axis = int | tuple[int, ...] | None
 
@@ -18,7 +22,7 @@ _new = object.__new__
 
 def _as_data(array: Any, name: str) -> np.ndarray:
     """An ndarray of float32, float64, integers or booleans in native byte order, without a copy if possible."""
-    data = np.asarray(array.data if isinstance(array, Tensor) else array)
+    data = np.asarray(array.data if isinstance(array, Value) else array)
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if data.dtype not in _FLOATS and data.dtype.kind not in "iub":
@@ -26,39 +30,10 @@ def _as_data(array: Any, name: str) -> np.ndarray:
     return data
 
 
-class Tensor:
-    """An array on which operations are recorded, so that `backward` can differentiate through them.
+class Value:
+    """An array with a history: what recording and the reverse pass know of a `Tensor`, which is the one kind there is."""
 
-    Parameters
-    ----------
-    array : array_like
-        The values: float32 or float64 (integers and booleans where no gradient is required). An ndarray
-        is not copied; `fastnn.tensor` copies.
-    requires_grad : bool
-        Whether `backward` shall leave a gradient in ``.grad``.
-
-    Attributes
-    ----------
-    data : ndarray
-        The values.
-    grad : ndarray or None
-        The gradient, summed over calls of `backward`; only leaves get one (see `retain_grad`).
-
-    Notes
-    -----
-    Arithmetic follows NumPy's broadcasting and type promotion, comparisons give plain boolean arrays,
-    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity.
-
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> x = fnn.tensor([1.0, 2.0], requires_grad=True)
-    >>> (x * x).sum().backward()
-    >>> x.grad
-    array([2., 4.])
-    """
-
-    __slots__ = ("__weakref__", "_changed", "_node", "_requires_grad", "_tangent", "_target", "data", "grad")
+    __slots__ = ("__weakref__", "_node", "_requires_grad", "_tangent", "_target", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
@@ -68,7 +43,6 @@ class Tensor:
     _node: Node | None
     _tangent: np.ndarray | None  # in forward mode; unset otherwise
     _target: Target | None  # where an optimiser wants the gradient
-    _changed: int  # when the values were last changed in place, in numbers of nodes; unset if never
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
         self.data = _as_data(array, type(self).__name__)
@@ -125,14 +99,10 @@ class Tensor:
         """The value of a one-element tensor as a Python number."""
         return self.data.item()
 
-    def detach(self) -> Tensor:
-        """A tensor with the same memory and no history."""
-        return Tensor(self.data)
-
     def retain_grad(self) -> None:
         """Have `backward` leave a gradient in ``.grad`` though this tensor is not a leaf."""
         if self._node is not None:
-            self._node.retained = self
+            self._node.retained = weakref.ref(self)
 
     def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it was computed from.
@@ -147,8 +117,9 @@ class Tensor:
         Raises
         ------
         RuntimeError
-            If nothing here requires a gradient, if the graph was freed by an earlier call, if a leaf was changed in
-            place since the graph was recorded, or if ``grad`` is missing for a tensor of several elements.
+            If nothing here requires a gradient, if the graph was freed by an earlier call, if values that an operation
+            needs again were changed in place since it was recorded, or if ``grad`` is missing for a tensor of several
+            elements.
         ValueError
             If ``grad`` has another shape.
         """
@@ -176,24 +147,6 @@ class Tensor:
         history = f", from={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
         return f"tensor({inner}{dtype}{history})"
 
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self.data)))
-
-    def __float__(self) -> float:
-        return float(self.data.item())
-
-    def __int__(self) -> int:
-        return int(self.data.item())
-
-    def __bool__(self) -> bool:
-        return bool(self.data)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype=dtype, copy=copy)
-
     def __getstate__(self) -> tuple[np.ndarray, np.ndarray | None, bool]:
         if self._node is not None:
             raise TypeError("Tensor: only leaves can be copied or pickled; use detach()")
@@ -203,153 +156,6 @@ class Tensor:
         self.data, self.grad, self._requires_grad = state
         self._node = None
         self._target = None
-
-    __hash__ = object.__hash__
-
-    def __add__(self, other: Any) -> Any:
-        return ops.add(self, other)
-
-    def __radd__(self, other: Any) -> Any:
-        return ops.add(other, self)
-
-    def __sub__(self, other: Any) -> Any:
-        return ops.subtract(self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return ops.subtract(other, self)
-
-    def __mul__(self, other: Any) -> Any:
-        return ops.multiply(self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return ops.multiply(other, self)
-
-    def __truediv__(self, other: Any) -> Any:
-        return ops.divide(self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return ops.divide(other, self)
-
-    def __pow__(self, other: Any) -> Any:
-        return ops.power(self, other)
-
-    def __rpow__(self, other: Any) -> Any:
-        return ops.power(other, self)
-
-    def __matmul__(self, other: Any) -> Any:
-        return _matmul(self, other)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return _matmul(other, self)
-
-    def __neg__(self) -> Any:
-        return ops.negative(self)
-
-    def __abs__(self) -> Any:
-        return ops.absolute(self)
-
-    def __getitem__(self, index: Any) -> Any:
-        return shaping.getitem(self, index)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        if self._node is not None or (self._requires_grad and mode.enabled):
-            raise RuntimeError(
-                "Tensor: elements can be assigned in leaves only, and where a gradient is required inside no_grad(); "
-                "use fastnn.where or concatenate to compute with a gradient"
-            )
-        self.data[tuple(raw(i) for i in index) if type(index) is tuple else raw(index)] = raw(value)
-        note_change((self,))
-
-    def __eq__(self, other: object) -> Any:
-        return self.data == raw(other)
-
-    def __ne__(self, other: object) -> Any:
-        return self.data != raw(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.data < raw(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.data <= raw(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.data > raw(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.data >= raw(other)
-
-    def exp(self) -> Any:
-        """e to the power of each element."""
-        return ops.exp(self)
-
-    def log(self) -> Any:
-        """The natural logarithm of each element."""
-        return ops.log(self)
-
-    def sqrt(self) -> Any:
-        """The square root of each element."""
-        return ops.sqrt(self)
-
-    def abs(self) -> Any:
-        """The absolute value of each element."""
-        return ops.absolute(self)
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The sum over an axis, several axes, or everything."""
-        return ops.sum(self, axis, keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The mean over an axis, several axes, or everything."""
-        return ops.mean(self, axis, keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        return ops.max(self, axis, keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
-        """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        return ops.min(self, axis, keepdims)
-
-    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
-        """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
-        return ops.var(self, axis, keepdims, ddof)
-
-    def reshape(self, *shape: Any) -> Any:
-        """The same elements in another shape, given as a tuple or as several integers; one may be -1."""
-        return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
-
-    def flatten(self) -> Any:
-        """The same elements along one axis."""
-        return shaping.reshape(self, -1)
-
-    def transpose(self, *axes: Any) -> Any:
-        """The axes in another order, given as a tuple or as several integers; reversed by default."""
-        return shaping.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
-
-    permute = transpose
-
-    @property
-    def T(self) -> Any:
-        """The axes reversed."""
-        return shaping.transpose(self)
-
-    def swapaxes(self, first: int, second: int) -> Any:
-        """Two axes exchanged."""
-        return shaping.swapaxes(self, first, second)
-
-    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Any:
-        """Without axes of extent 1: all of them, or those named."""
-        return shaping.squeeze(self, axis)
-
-    def astype(self, dtype: Any) -> Any:
-        """In another dtype; the gradient comes back in this one."""
-        return shaping.astype(self, dtype)
-
-
-def _matmul(a: Any, b: Any) -> Any:
-    from ..functional import matmul  # which is above this module
-
-    return matmul(a, b)
 
 
 def raw(x: Any) -> Any:
@@ -371,41 +177,26 @@ def raw(x: Any) -> Any:
     >>> fnn.autograd.raw(fnn.tensor([1.0])), fnn.autograd.raw(2)
     (array([1.]), 2)
     """
-    return x.data if isinstance(x, Tensor) else x
+    return x.data if isinstance(x, Value) else x
 
 
-def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
-    """A `Tensor` with a copy of the values.
+def has_tangent(x: Any) -> bool:
+    """Whether forward mode follows x."""
+    return mode.forward and getattr(x, "_tangent", None) is not None
 
-    Parameters
-    ----------
-    array : array_like
-        The values.
-    requires_grad : bool
-        Whether `Tensor.backward` shall leave a gradient in ``.grad``.
-    dtype : dtype, optional
-        float32 or float64, or integers or booleans where no gradient is required; by default what NumPy makes of
-        ``array``.
 
-    Returns
-    -------
-    Tensor
-        A leaf, of C-contiguous values.
+def is_followed(x: Any) -> bool:
+    """Whether what is computed from x would be recorded, or have a tangent."""
+    return isinstance(x, Value) and ((x._requires_grad and mode.enabled) or has_tangent(x))
 
-    Raises
-    ------
-    TypeError
-        For another dtype, or integers or booleans with ``requires_grad=True``.
-    ValueError
-        For nested lists that are not of one shape.
 
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> fnn.tensor([[1, 2]], dtype="float32", requires_grad=True)
-    tensor([[1., 2.]], dtype=float32, requires_grad=True)
-    """
-    return Tensor(np.array(_as_data(array, "tensor"), dtype=dtype, order="C"), requires_grad)
+_kind: type[Value] = Value
+
+
+def use_kind(kind: type[Value]) -> None:
+    """What results of operations are, from ``tensors.py``, which is above this module."""
+    global _kind
+    _kind = kind
 
 
 def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None) -> Any:
@@ -460,12 +251,13 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     array([ 3., 12.])
     """
     tensors = wanted = targeted = False
+    kind = _kind
     needs: list[bool] = []
-    parents: list[Node | Tensor | None] = []
+    parents: list[Node | Value | None] = []
     for x in inputs:
         need = False
-        parent: Node | Tensor | None = None
-        if isinstance(x, Tensor):
+        parent: Node | Value | None = None
+        if isinstance(x, kind):
             tensors = True
             if x._requires_grad:
                 need = wanted = True
@@ -478,7 +270,7 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
         return output
     if type(output) is not np.ndarray:
         output = np.asarray(output)
-    result = _new(Tensor)
+    result = _new(kind)
     result.data = output
     result.grad = result._target = result._node = None
     result._requires_grad = False
@@ -571,6 +363,12 @@ def _no_forward_mode(name: str) -> NotImplementedError:
 
 def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None) -> np.ndarray | None:
     """The tangent of the output, or None where no input has one."""
+    if mode.variables and any(
+        isinstance(x, Value) and (x._node or any(x is v for v in mode.variables)) for x in inputs
+    ):
+        raise NotImplementedError(
+            f"{name}: jvp uses a tensor that another derivative follows: second derivatives are not supported"
+        )
     tangents = [getattr(x, "_tangent", None) for x in inputs]
     if all(t is None for t in tangents):
         return None
@@ -586,9 +384,3 @@ def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp
             f"{name}: the jvp gave a tangent of shape {tangent.shape} for an output of shape {output.shape}"
         )
     return np.array(tangent, dtype=output.dtype, order="C", copy=None)
-
-
-use_tape(Tensor, mode, record)
-
-# At the end, since they import from here.
-from . import ops, shaping

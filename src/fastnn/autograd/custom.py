@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Tensor, raw, record, record_many
+from .core import Value, raw, record, record_many
 
 
 def differentiable(
@@ -76,9 +76,10 @@ def differentiable(
         result, saved = pair
         several = isinstance(result, tuple)
         results = [np.asarray(r) for r in (result if several else (result,))]
+        forms = [(r.shape, r.dtype) for r in results]
 
         def pull(dys: Sequence[Any], needs: tuple[bool, ...]) -> Sequence[Any]:
-            given = (np.zeros_like(r) if dy is None else dy for dy, r in zip(dys, results, strict=True))
+            given = (np.zeros(*form) if dy is None else dy for dy, form in zip(dys, forms, strict=True))
             gradients = vjp(saved, *given)
             return gradients if isinstance(gradients, (tuple, list)) else (gradients,)
 
@@ -95,4 +96,4 @@ def differentiable(
 
 
 def _array(x: Any) -> Any:
-    return raw(x) if isinstance(x, (Tensor, np.ndarray)) else np.asarray(x)
+    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(x)

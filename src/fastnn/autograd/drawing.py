@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from .core import Tensor, raw
-from .graph import Vjp, enable_grad, mode
+from .core import Value, raw
+from .graph import conform
+from .modes import Vjp, enable_grad, mode
+from .tensors import Tensor
 
 
 @dataclass
@@ -124,7 +126,7 @@ class _Step:
     name: str
     inputs: Sequence[Any]
     vjp: Vjp
-    result: Tensor
+    result: Value
 
 
 def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
@@ -167,7 +169,7 @@ def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
     leaves = [Tensor(raw(x), requires_grad=True) for x in inputs]
     steps: list[_Step] = []
 
-    def observe(name: str, output: np.ndarray, given: Sequence[Any], vjp: Vjp, result: Tensor) -> Vjp:
+    def observe(name: str, output: np.ndarray, given: Sequence[Any], vjp: Vjp, result: Value) -> Vjp:
         steps.append(_Step(name, given, vjp, result))
         return vjp
 
@@ -203,13 +205,16 @@ def _graph(f: Callable[..., Any], leaves: list[Tensor], steps: list[_Step], resu
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in step.inputs)
         local = step.vjp(ones, needs)
         me = add(step.name, step.result.data, step.result)
-        nodes[me].inputs = [(n, _derivative(local[i], needs[i])) for n, (i, _) in zip(froms, given, strict=True)]
+        nodes[me].inputs = [
+            (n, _derivative(step.name, x, local[i], needs[i])) for n, (i, x) in zip(froms, given, strict=True)
+        ]
     _fill_gradients(nodes, number, steps, result)
     return ComputationGraph(nodes)
 
 
-def _derivative(gradient: Any, needed: bool) -> np.ndarray | None:
-    return np.asarray(gradient) if needed and gradient is not None else None
+def _derivative(name: str, x: Any, gradient: Any, needed: bool) -> np.ndarray | None:
+    """What a backward gave for an input, as the reverse pass would hand it on."""
+    return conform(gradient, x.shape, x.dtype, name) if needed and gradient is not None else None
 
 
 def _names(f: Callable[..., Any], count: int) -> list[str]:
@@ -244,7 +249,8 @@ def _fill_gradients(nodes: list[GraphNode], number: dict[int, int], steps: list[
         if dy is None:
             continue
         needs = tuple(isinstance(x, Tensor) and x.requires_grad for x in step.inputs)
-        for x, needed, g in zip(step.inputs, needs, step.vjp(dy, needs), strict=True):
-            if needed and g is not None:
+        for x, needed, given in zip(step.inputs, needs, step.vjp(dy, needs), strict=True):
+            g = _derivative(step.name, x, given, needed)
+            if g is not None:
                 node = nodes[number[id(x)]]
-                node.gradient = np.asarray(g) if node.gradient is None else node.gradient + g
+                node.gradient = g if node.gradient is None else node.gradient + g

@@ -1,4 +1,4 @@
-"""The tape: nodes made on the forward pass, the grad mode, and the reverse pass over the nodes.
+"""The tape: nodes made on the forward pass, and the reverse pass over the nodes.
 
 Every node gets a number when it is made, and its inputs exist before it does; going through the
 reachable nodes from the highest number down is therefore a topological order, found with a heap and
@@ -7,28 +7,26 @@ without recursion.
 
 from __future__ import annotations
 
-import itertools
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
+import gc
+import types
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import backend
+from .changes import changes, next_number
+from .modes import Vjp
 
 if TYPE_CHECKING:
-    from .core import Tensor
+    from .core import Value
 
 _ndarray = np.ndarray
 
-# vjp(dy, needs) -> one gradient or None per input
-Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
 # jvp(tangents) -> the tangent of the output; a tangent of None is zero
 Jvp = Callable[[Sequence[Any]], Any]
-# observer(name, output, inputs, vjp, result) -> the vjp to record
-Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "Tensor"], Vjp]
 
 
 def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
@@ -61,109 +59,6 @@ def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
     raise AssertionError("record calls the vjp instead")
 
 
-next_number = itertools.count().__next__
-
-
-class _Changes:
-    """The number, among those of nodes, of the last change in place of any leaf."""
-
-    last = -1
-
-
-changes = _Changes()
-
-
-def note_change(tensors: Iterable[Tensor]) -> None:
-    """Say that the values of leaves were changed in place, so that graphs recorded before are not differentiated."""
-    changes.last = number = next_number()
-    for tensor in tensors:
-        tensor._changed = number
-
-
-def _refuse_changed(node: Node) -> None:
-    for parent in node.parents:
-        if parent is not None and not isinstance(parent, Node) and getattr(parent, "_changed", -1) > node.number:
-            raise RuntimeError(
-                f"backward: {node.name} was computed from a tensor of shape {parent.shape} that was changed in place "
-                "since (by an optimiser's step, load_state_dict or an assignment to its elements): its gradient would "
-                "mix old values and new ones; call backward before the change, or compute again after it"
-            )
-
-
-class _Mode(threading.local):
-    enabled = True
-    # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
-    observers: tuple[Observer, ...] = ()
-    forward = False  # whether tensors carry tangents
-
-
-mode = _Mode()
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations on tensors are recorded in this thread.
-
-    Returns
-    -------
-    bool
-        True but inside `no_grad`; `enable_grad` makes it True again.
-
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> with fnn.no_grad():
-    ...     fnn.autograd.is_grad_enabled()
-    False
-    """
-    return mode.enabled
-
-
-class _SetMode(ContextDecorator):
-    _enabled: bool
-
-    def __init__(self) -> None:
-        self._previous: list[bool] = []
-
-    def __enter__(self) -> None:
-        self._previous.append(mode.enabled)
-        mode.enabled = self._enabled
-
-    def __exit__(self, *exc: object) -> None:
-        mode.enabled = self._previous.pop()
-
-
-class no_grad(_SetMode):
-    """Record nothing: a context manager, and a decorator of functions (one per thread).
-
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> w = fnn.tensor([1.0, 2.0], requires_grad=True)
-    >>> with fnn.no_grad():
-    ...     y = w * 2.0
-    >>> y.requires_grad
-    False
-    """
-
-    _enabled = False
-
-
-class enable_grad(_SetMode):
-    """Record again inside a `no_grad` block: a context manager, and a decorator of functions (one per thread).
-
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> w = fnn.tensor([1.0, 2.0], requires_grad=True)
-    >>> with fnn.no_grad(), fnn.enable_grad():
-    ...     y = w * 2.0
-    >>> y.requires_grad
-    True
-    """
-
-    _enabled = True
-
-
 class Node:
     """One recorded operation.
 
@@ -178,7 +73,7 @@ class Node:
     def __init__(
         self,
         name: str,
-        parents: tuple[Node | Tensor | None, ...],
+        parents: tuple[Node | Value | None, ...],
         needs: tuple[bool, ...],
         vjp: Vjp,
         output: np.ndarray,
@@ -191,11 +86,42 @@ class Node:
         self.vjp: Vjp | None = vjp
         self.shape = output.shape
         self.dtype = output.dtype
-        self.retained: Tensor | None = None
+        self.retained: weakref.ref[Value] | None = None  # not the tensor, which has the node
         self.targeted = targeted
 
     def __repr__(self) -> str:
         return f"<Node {self.name} {self.shape}>"
+
+
+# What holds no values of a single operation: code, modules, and the history of a tensor.
+_NOT_SAVED = (type, types.ModuleType, types.CodeType, weakref.ref, Node, str, int, float)
+
+
+def _saved(vjp: Vjp) -> Iterator[np.ndarray]:
+    """The arrays that a vjp keeps: in its closure, in tuples, tensors or other objects there."""
+    seen: set[int] = set()
+    pending: list[Any] = [vjp]
+    while pending:
+        x = pending.pop()
+        if id(x) in seen or isinstance(x, _NOT_SAVED):
+            continue
+        seen.add(id(x))
+        if isinstance(x, np.ndarray):
+            yield x
+        elif isinstance(x, types.FunctionType):
+            pending.extend((*(x.__closure__ or ()), x.__defaults__, x.__kwdefaults__))
+        else:
+            pending.extend(gc.get_referents(x))
+
+
+def _refuse_changed(node: Node, vjp: Vjp) -> None:
+    array = changes.first_after(node.number, _saved(vjp))
+    if array is not None:
+        raise RuntimeError(
+            f"backward: {node.name} was computed from a tensor of shape {array.shape} that was changed in place since, or "
+            "gave one (by an optimiser's step, load_state_dict or an assignment, perhaps to a view of it): its gradient "
+            "would mix old values and new ones; call backward before the change, or compute again after it"
+        )
 
 
 class Target:
@@ -212,7 +138,7 @@ class Target:
         self.values = values
 
 
-def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Tensor | None]) -> tuple[Any, ...]:
+def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Value | None]) -> tuple[Any, ...]:
     """``needs`` with the targets of leaves that have no gradient yet; one for a leaf that comes twice."""
     wanted = list(needs)
     for i, parent in enumerate(parents):
@@ -236,7 +162,7 @@ def add(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
     return np.add(a, b, out=out)
 
 
-def _conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray:
+def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray:
     """The gradient as a C-contiguous array of the dtype; its shape must be right already."""
     if type(gradient) is not _ndarray:
         gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
@@ -250,7 +176,7 @@ def _conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any],
     return gradient if gradient.flags.c_contiguous else gradient.copy()
 
 
-def accumulate(leaf: Tensor, gradient: np.ndarray) -> None:
+def accumulate(leaf: Value, gradient: np.ndarray) -> None:
     """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one."""
     before, target = leaf.grad, leaf._target
     if before is not None:
@@ -273,10 +199,10 @@ def accumulate(leaf: Tensor, gradient: np.ndarray) -> None:
 
 
 def run_backward(
-    root: Tensor,
+    root: Value,
     gradient: np.ndarray,
     retain_graph: bool,
-    deliver: Callable[[Tensor, np.ndarray], None] = accumulate,
+    deliver: Callable[[Value, np.ndarray], None] = accumulate,
 ) -> None:
     """Send ``gradient`` (shape and dtype of ``root``) down the graph, ``deliver`` it at the leaves."""
     node = root._node
@@ -298,9 +224,9 @@ def run_backward(
                 "pass retain_graph=True to the earlier call to go through it twice"
             )
         if node.number < changes.last:
-            _refuse_changed(node)
-        if node.retained is not None:
-            accumulate(node.retained, dy)
+            _refuse_changed(node, vjp)
+        if node.retained is not None and (retained := node.retained()) is not None:
+            accumulate(retained, dy)
         if in_place and node.targeted:
             needs = _targeted(needs, parents)
         gradients = vjp(dy, needs)
@@ -314,11 +240,11 @@ def run_backward(
             if parent is None or g is None:
                 continue
             if type(parent) is not Node:
-                leaf: Tensor = parent  # type: ignore[assignment]
+                leaf: Value = parent  # type: ignore[assignment]
                 if type(need) is Target and g is need.array:
                     leaf.grad = g  # written in its place
                 else:
-                    deliver(leaf, _conform(g, leaf.data.shape, leaf.data.dtype, node.name))
+                    deliver(leaf, conform(g, leaf.data.shape, leaf.data.dtype, node.name))
                 continue
             if (
                 type(g) is not _ndarray
@@ -326,7 +252,7 @@ def run_backward(
                 or g.dtype is not parent.dtype
                 or not g.flags.c_contiguous
             ):
-                g = _conform(g, parent.shape, parent.dtype, node.name)
+                g = conform(g, parent.shape, parent.dtype, node.name)
             before = pending.get(parent)
             if before is None:
                 pending[parent] = g

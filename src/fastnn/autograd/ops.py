@@ -1,7 +1,7 @@
 """Arithmetic, elementwise functions and reductions of tensors; everything NumPy broadcasts, these broadcast.
 
 In each backward, ``needs`` decides what is computed. ``_fit`` sums a gradient over the axes along which its
-input was broadcast.
+input was broadcast. A backward that needs no values keeps shapes only: the values may be changed meanwhile.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._docs import sections
-from .core import Axis, Tensor, _as_data, record
+from .core import Axis, Value, _as_data, is_followed, raw, record
+from .graph import Jvp, self_adjoint
 from .graph import add as _sum
-from .graph import self_adjoint
+from .modes import mode
 
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
@@ -61,13 +62,12 @@ ValueError
 
 def operand(x: Any, name: str) -> Any:
     """What NumPy shall compute with: an array, or a Python number (which leaves the other's dtype alone)."""
-    if isinstance(x, Tensor):
+    if isinstance(x, Value):
         return x.data
     return x if type(x) in _NUMBERS else _as_data(x, name)
 
 
-def _fit(gradient: Any, like: np.ndarray) -> Any:
-    shape = like.shape
+def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
     if gradient.shape == shape:
         return gradient
     extra = gradient.ndim - len(shape)
@@ -76,17 +76,35 @@ def _fit(gradient: Any, like: np.ndarray) -> Any:
 
 
 def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Any:
-    """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each."""
+    """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
+
+    That of an operand without a gradient is dropped, and the values with it.
+    """
+    forward = mode.forward
+    shape_a: tuple[int, ...] = ()
+    shape_b: tuple[int, ...] = ()
+    if isinstance(a, Value) and (a._requires_grad or forward):
+        shape_a = a_.shape
+    else:
+        by_a = _same
+    if isinstance(b, Value) and (b._requires_grad or forward):
+        shape_b = b_.shape
+    else:
+        by_b = _same
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return _fit(by_a(dy), a_) if needs[0] else None, _fit(by_b(dy), b_) if needs[1] else None
+        return _fit(by_a(dy), shape_a) if needs[0] else None, _fit(by_b(dy), shape_b) if needs[1] else None
 
+    return record(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
+
+
+def _jvp_of_two(y: Any, by_a: Derivative, by_b: Derivative) -> Jvp:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         ta, tb = tangents
         moved = by_b(tb) if ta is None else by_a(ta) if tb is None else by_a(ta) + by_b(tb)
         return np.broadcast_to(moved, np.shape(y))
 
-    return record(name, y, (a, b), vjp, jvp)
+    return jvp
 
 
 def _same(d: np.ndarray) -> np.ndarray:
@@ -275,34 +293,30 @@ def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
 
 
-def _spread(dy: np.ndarray, x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def _spread(dy: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
     """The gradient of a reduction, repeated along the reduced axes."""
-    return np.broadcast_to(dy.reshape([1 if i in axes else n for i, n in enumerate(x.shape)]), x.shape)
+    return np.broadcast_to(dy.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The sum over an axis, several axes, or everything."""
     x_ = operand(x, "sum")
-    axes = _axes(axis, x_.ndim)
-
-    def total(v: np.ndarray) -> Any:
-        return v.sum(axis=axes, keepdims=keepdims)
-
-    return record("sum", total(x_), (x,), lambda dy, needs: (_spread(dy, x_, axes),), lambda t: total(t[0]))
+    shape, axes = x_.shape, _axes(axis, x_.ndim)
+    return record(
+        "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
+        lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
+    )  # fmt: skip
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The mean over an axis, several axes, or everything."""
     x_ = operand(x, "mean")
-    axes = _axes(axis, x_.ndim)
-    count = math.prod(x_.shape[i] for i in axes)
-
-    def average(v: np.ndarray) -> Any:
-        return v.mean(axis=axes, keepdims=keepdims)
-
+    shape, axes = x_.shape, _axes(axis, x_.ndim)
+    count = math.prod(shape[i] for i in axes)
     return record(
-        "mean", average(x_), (x,), lambda dy, needs: (_spread(dy / count, x_, axes),), lambda t: average(t[0])
-    )
+        "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
+        lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
+    )  # fmt: skip
 
 
 def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
@@ -315,13 +329,59 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         # y = Σ(x − x̄)² / count
-        return ((x_ - x_.mean(axis=axes, keepdims=True)) * _spread(dy * scale, x_, axes),)
+        return ((x_ - x_.mean(axis=axes, keepdims=True)) * _spread(dy * scale, x_.shape, axes),)
 
     def jvp(tangents: Sequence[Any]) -> Any:
         # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
         return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
 
     return record("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
+
+
+def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    """The standard deviation, the root of `var`; its derivative is taken as 0 where it is 0."""
+    x_ = operand(x, "std")
+    axes = _axes(axis, x_.ndim)
+    count = math.prod(x_.shape[i] for i in axes) - ddof
+    y = x_.std(axis=axes, keepdims=keepdims, ddof=ddof)
+
+    def direction() -> Any:
+        # y = √(Σ(x − x̄)² / count): (x − x̄) / (count·y)
+        divisor = _spread(np.asarray(y * count), x_.shape, axes)
+        return np.divide(
+            x_ - x_.mean(axis=axes, keepdims=True), divisor, where=divisor != 0, out=np.zeros(x_.shape, divisor.dtype)
+        )
+
+    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
+        return (direction() * _spread(dy, x_.shape, axes),)
+
+    def jvp(tangents: Sequence[Any]) -> Any:
+        return (direction() * tangents[0]).sum(axis=axes, keepdims=keepdims)
+
+    return record("std", y, (x,), vjp, jvp)
+
+
+def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+    """Each element, but not below ``low`` nor above ``high``, which broadcast; the derivative is 0 outside."""
+    for name, bound in (("min", low), ("max", high)):
+        if is_followed(bound):
+            raise TypeError(
+                f"clip: {name} gets no gradient, but the tensor requires one; use fastnn.maximum or minimum"
+            )
+    x_, low, high = operand(x, "clip"), raw(low), raw(high)
+    shape = x_.shape
+    outside = np.zeros(shape, bool)
+    if low is not None:
+        outside = outside | (x_ < low)
+    if high is not None:
+        outside = outside | (x_ > high)
+
+    def within(d: np.ndarray) -> Any:
+        return np.where(outside, d.dtype.type(0), d)
+
+    return record(
+        "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0])
+    )
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:

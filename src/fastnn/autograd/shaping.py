@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Tensor, raw, record
+from .core import Value, raw, record
 from .ops import Gradients, operand
 
 Move = Callable[[np.ndarray], np.ndarray]
@@ -20,6 +20,15 @@ def _is_basic(index: Any) -> bool:
     return all(isinstance(item, _BASIC) and item is not True and item is not False for item in items)
 
 
+def part(x: np.ndarray, index: Any) -> np.ndarray:
+    """The elements of ``x`` that an assignment to ``x[index]`` writes to, as a view, or all of it where they form none."""
+    if not _is_basic(index):
+        return x
+    items = index if type(index) is tuple else (index,)
+    view: np.ndarray = x[items if any(item is Ellipsis for item in items) else (*items, Ellipsis)]  # not a scalar
+    return view
+
+
 def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Any:
     """Record an operation that is linear: its tangent moves as the values do, its gradient moves ``back``."""
     return record(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))
@@ -29,13 +38,14 @@ def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
     return np.zeros_like(like) if tangent is None else tangent
 
 
-def getitem(x: Tensor, index: Any) -> Any:
+def getitem(x: Value, index: Any) -> Any:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
+    shape = x_.shape  # backwards that need no values must not keep them
     index = tuple(raw(item) for item in index) if type(index) is tuple else raw(index)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        dx = np.zeros(x_.shape, dy.dtype)
+        dx = np.zeros(shape, dy.dtype)
         if _is_basic(index):
             dx[index] = dy
         else:
@@ -48,7 +58,8 @@ def getitem(x: Tensor, index: Any) -> Any:
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one extent may be -1."""
     x_ = operand(x, "reshape")
-    return _moved("reshape", x, x_, lambda v: v.reshape(shape), lambda dy: dy.reshape(x_.shape))
+    before = x_.shape
+    return _moved("reshape", x, x_, lambda v: v.reshape(shape), lambda dy: dy.reshape(before))
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
@@ -67,18 +78,25 @@ def swapaxes(x: Any, first: int, second: int) -> Any:
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     """Without axes of extent 1: all of them, or those named."""
     x_ = operand(x, "squeeze")
-    return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(x_.shape))
+    before = x_.shape
+    return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(before))
 
 
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
     """With new axes of extent 1 at the positions named."""
     x_ = operand(x, "expand_dims")
-    return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(x_.shape))
+    before = x_.shape
+    return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(before))
 
 
 def astype(x: Any, dtype: Any) -> Any:
     """In another dtype; the gradient comes back in the old one."""
     return _moved("astype", x, operand(x, "astype"), lambda v: v.astype(dtype), lambda dy: dy)
+
+
+def clone(x: Any) -> Any:
+    """A C-contiguous copy."""
+    return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
 def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
@@ -113,9 +131,10 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     axis = operator.index(axis)
     arrays = [operand(x, "concatenate") for x in inputs]
     y = np.concatenate(arrays, axis=axis)
+    extents = [array.shape[axis] for array in arrays]
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        ends = np.cumsum([array.shape[axis] for array in arrays[:-1]])
+        ends = np.cumsum(extents[:-1])
         return tuple(part if need else None for part, need in zip(np.split(dy, ends, axis), needs, strict=True))
 
     def jvp(tangents: Sequence[Any]) -> np.ndarray:

@@ -2,14 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from .core import Tensor, raw
-from .graph import enable_grad, mode, no_grad, run_backward
+from .core import Value, has_tangent, is_followed, raw
+from .graph import run_backward
+from .modes import enable_grad, mode, no_grad
+from .tensors import Tensor
+
+_NO_SECOND = "second derivatives are not supported"
+
+
+@contextmanager
+def _differentiating(name: str, leaves: Sequence[Tensor], arguments: Iterable[Any]) -> Iterator[None]:
+    """Inside, ``leaves`` are what a transformation differentiates by; an ``argument`` may not be what another one does."""
+    for x in arguments:
+        if has_tangent(x) or (is_followed(x) and (x._node is not None or _is_variable(x))):
+            raise NotImplementedError(
+                f"{name}: an argument of shape {x.shape} is followed by another derivative, which would be lost: "
+                f"{_NO_SECOND}; pass x.detach() for the derivative at its values alone"
+            )
+    outer = mode.variables
+    mode.variables = (*outer, *leaves)
+    try:
+        yield
+    finally:
+        mode.variables = outer
+
+
+def _is_variable(x: Any) -> bool:
+    return any(x is v for v in mode.variables)
+
+
+class _Gradients:
+    """Gradients by leaves, summed where the reverse pass delivers them."""
+
+    def __init__(self, name: str, leaves: Sequence[Tensor]) -> None:
+        self._name, self._leaves = name, leaves
+        self._found = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
+
+    def deliver(self, leaf: Value, gradient: np.ndarray) -> None:
+        if leaf in self._found:
+            self._found[leaf] += gradient  # type: ignore[index]
+        elif _is_variable(leaf):
+            raise NotImplementedError(
+                f"{self._name}: the function uses a tensor of shape {leaf.shape} that another derivative follows: {_NO_SECOND}"
+            )
+
+    def all(self) -> tuple[np.ndarray, ...]:
+        return tuple(self._found[leaf] for leaf in self._leaves)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Any, Any]]:
@@ -34,6 +79,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         If ``f`` does not return a one-element tensor, or an argument is not of float32 or float64.
     ValueError
         If ``argnums`` names an argument that was not given by position.
+    NotImplementedError
+        Where the derivative of a derivative would be needed: for an argument that another transformation follows, or
+        that was computed from such, and if ``f`` uses one.
 
     Examples
     --------
@@ -53,20 +101,15 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
                 raise ValueError(f"grad: argnums={argnums} but there are {len(args)} positional arguments")
             arguments[i] = Tensor(raw(args[i]), requires_grad=True)
             leaves.append(arguments[i])
-        with enable_grad():
-            value = f(*arguments, **kwargs)
-        if not isinstance(value, Tensor) or value.size != 1:
-            what = f"a tensor of shape {value.shape}" if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"grad: the function must return a one-element tensor, not {what}")
-        found: dict[Tensor, np.ndarray] = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
-
-        def deliver(leaf: Tensor, gradient: np.ndarray) -> None:
-            if leaf in found:
-                found[leaf] += gradient
-
-        if value.requires_grad:
-            run_backward(value, np.ones(value.shape, value.dtype), False, deliver)
-        gradients = tuple(found[leaf] for leaf in leaves)
+        found = _Gradients("grad", leaves)
+        with _differentiating("grad", leaves, (args[i] for i in numbers)):
+            with enable_grad():
+                value = f(*arguments, **kwargs)
+            if not isinstance(value, Tensor) or value.size != 1:
+                raise TypeError(f"grad: the function must return a one-element tensor, not {_kind_of(value)}")
+            if value.requires_grad:
+                run_backward(value, np.ones(value.shape, value.dtype), False, found.deliver)
+        gradients = found.all()
         return value.data, gradients if isinstance(argnums, tuple) else gradients[0]
 
     return wrapped
@@ -89,7 +132,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
 
     Raises
     ------
-    TypeError, ValueError
+    TypeError, ValueError, NotImplementedError
         As `value_and_grad`, when the function returned is called.
 
     Examples
@@ -129,6 +172,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     ------
     TypeError
         If ``f`` does not return a tensor, or an argument is not of float32 or float64.
+    NotImplementedError
+        As `value_and_grad`.
 
     Examples
     --------
@@ -138,24 +183,19 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     (array([ 3., 40.]), array([ 1., 20.]))
     """
     leaves = [Tensor(raw(x), requires_grad=True) for x in primals]
-    with enable_grad():
+    with _differentiating("vjp", leaves, primals), enable_grad():
         value = f(*leaves)
     if not isinstance(value, Tensor):
-        raise TypeError(f"vjp: the function must return a tensor, not {type(value).__name__}")
+        raise TypeError(f"vjp: the function must return a tensor, not {_kind_of(value)}")
 
     def pullback(dy: Any) -> tuple[np.ndarray, ...]:
-        found: dict[Tensor, np.ndarray] = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
-
-        def deliver(leaf: Tensor, gradient: np.ndarray) -> None:
-            if leaf in found:
-                found[leaf] += gradient
-
+        found = _Gradients("vjp", leaves)
         seed = np.array(raw(dy), dtype=value.dtype, order="C")
         if seed.shape != value.shape:
             raise ValueError(f"vjp: dy has shape {seed.shape} but the value has shape {value.shape}")
         if value.requires_grad:
-            run_backward(value, seed, True, deliver)
-        return tuple(found[leaf] for leaf in leaves)
+            run_backward(value, seed, True, found.deliver)
+        return found.all()
 
     return value.data, pullback
 
@@ -186,7 +226,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     RuntimeError
         Inside another `jvp`: tangents of tangents are not kept.
     NotImplementedError
-        If ``f`` uses an operation that has no derivative in forward mode.
+        If ``f`` uses an operation that has no derivative in forward mode; and as `value_and_grad`.
 
     Examples
     --------
@@ -199,16 +239,23 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     if mode.forward:
         raise RuntimeError("jvp: cannot be used inside another jvp")
     arguments = [_with_tangent(x, t) for x, t in zip(primals, tangents, strict=True)]
-    mode.forward = True
-    try:
-        with no_grad():
+    with _differentiating("jvp", (), primals), no_grad():
+        mode.forward = True
+        try:
             value = f(*arguments)
-    finally:
-        mode.forward = False
+        finally:
+            mode.forward = False
     if not isinstance(value, Tensor):
-        raise TypeError(f"jvp: the function must return a tensor, not {type(value).__name__}")
+        raise TypeError(f"jvp: the function must return a tensor, not {_kind_of(value)}")
     tangent = getattr(value, "_tangent", None)
     return value.data, np.zeros_like(value.data) if tangent is None else tangent
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {value.shape}"
+    plain = isinstance(value, (np.ndarray, np.generic))
+    return f"{type(value).__name__}" + f" (what grad, vjp and jvp give is a plain array: {_NO_SECOND})" * plain
 
 
 def _with_tangent(x: Any, tangent: Any) -> Tensor:

@@ -11,9 +11,10 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
-from types import ModuleType, TracebackType
-from typing import Any, Self
+from types import ModuleType
+from typing import Any
 
+from .._settings import Applied
 from . import plans
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
@@ -174,12 +175,12 @@ def _set(name: str) -> None:
     _active = _load(name)
     _active_name = name
     guarded.clear()
-    plans.switch(extension() if name == "native" else None)
+    plans.switch(extension() if name == "native" else None, _active)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 
 
-class use_backend:
+class use_backend(Applied):
     """Use a backend from now on, or for a ``with`` block.
 
     Parameters
@@ -203,17 +204,4 @@ class use_backend:
     """
 
     def __init__(self, name: str) -> None:
-        previous = current_name()
-        _set(name)
-        self._previous = previous
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        _set(self._previous)
+        super().__init__(name, current_name, _set)

@@ -7,7 +7,6 @@ the same follow at once (``bindings/plan.pxi``). The checks stay the one place t
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -75,8 +74,8 @@ def use_tape(tensor: type, mode: Any, record: Callable[..., Any]) -> None:
     _tape = tensor, mode, record
 
 
-def switch(core: ModuleType | None) -> None:
-    """Follow plans with the bindings of the compiled backend, or none."""
+def switch(core: ModuleType | None, native: ModuleType) -> None:
+    """Follow plans with the bindings ``core`` of the compiled backend ``native``, or none where there is no ``core``."""
     if core is None:
         planned.update({name: function for name, (function, *_) in _functions.items()})
         return
@@ -84,5 +83,5 @@ def switch(core: ModuleType | None) -> None:
         function, plan, recorded, inputs = _functions[name]
         _with_plans[name] = core.planned(plan, function, name, recorded if _tape else None, inputs)
     if _tape:
-        core.use_tape(*_tape, importlib.import_module("fastnn.backend.native"))
+        core.use_tape(*_tape, native)
     planned.update(_with_plans)

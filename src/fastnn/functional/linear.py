@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
+from ..autograd.tensors import use_product
 from ..backend.plans import Plan, Tape, planned, register
 from ._gradients import register_gradient
 from ._tangents import total
@@ -199,6 +200,7 @@ def _matmul_plan(*arguments: Any) -> Plan | None:
 
 
 register("matmul", _matmul, _matmul_plan)
+use_product(matmul)
 
 
 def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:

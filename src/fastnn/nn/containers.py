@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, overload
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
+from typing import Any, Self, overload
 
 from .fusion import run
 from .module import Module
 
 
-class _Numbered(Module):
-    """Modules under the names "0", "1", …."""
+class _Listed(Module, MutableSequence[Module]):
+    """A list of modules, under the names "0", "1", … unless they were given others."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
-        for module in modules:
-            self.append(module)
+        self.extend(modules)
 
-    def append(self, module: Module) -> None:
-        """Add a module at the end."""
-        if not isinstance(module, Module):
-            raise TypeError(f"{type(self).__name__}: expected modules, got {type(module).__name__}")
-        setattr(self, str(len(self)), module)
+    def _listed(self) -> list[tuple[str, Module]]:
+        return list(self.named_children())
+
+    def _module(self, value: Any) -> Module:
+        if not isinstance(value, Module):
+            raise TypeError(f"{type(self).__name__}: expected modules, got {type(value).__name__}")
+        return value
+
+    def _renew(self, modules: list[Module]) -> None:
+        """Hold these modules, numbered anew."""
+        named = [name for name, _ in self._listed() if not name.isdecimal()]
+        if named:
+            raise ValueError(
+                f"{type(self).__name__}: modules can be exchanged or added at the end only, since they have names ({named[0]!r})"
+            )
+        for name, _ in self._listed():
+            delattr(self, name)
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
 
     def __len__(self) -> int:
         return sum(1 for _ in self.children())
@@ -31,38 +44,125 @@ class _Numbered(Module):
     @overload
     def __getitem__(self, index: int) -> Module: ...
     @overload
-    def __getitem__(self, index: slice) -> _Numbered: ...
+    def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: int | slice) -> Module:
         modules = list(self.children())
+        return self._of(modules[index]) if isinstance(index, slice) else modules[index]
+
+    @overload
+    def __setitem__(self, index: int, value: Module) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[Module]) -> None: ...
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        listed = self._listed()
         if isinstance(index, slice):
-            part = type(self).__new__(type(self))
-            _Numbered.__init__(part, modules[index])
-            return part
-        return modules[index]
+            modules = [module for _, module in listed]
+            modules[index] = [self._module(module) for module in value]
+            self._renew(modules)
+        else:
+            setattr(self, listed[index][0], self._module(value))
+
+    def __delitem__(self, index: int | slice) -> None:
+        modules = list(self.children())
+        del modules[index]
+        self._renew(modules)
+
+    def insert(self, index: int, value: Module) -> None:
+        """Put a module before the one that has this index."""
+        modules = list(self.children())
+        if index >= len(modules):
+            setattr(self, str(len(modules)), self._module(value))
+            return
+        modules.insert(index, self._module(value))
+        self._renew(modules)
+
+    def __add__(self, other: Iterable[Module]) -> Self:
+        return self._of([*self.children(), *other])
+
+    def _of(self, modules: Iterable[Module]) -> Self:
+        made = type(self).__new__(type(self))
+        _Listed.__init__(made, modules)
+        return made
 
 
-class ModuleList(_Numbered):
+class ModuleList(_Listed):
     """A list of modules whose parameters are found; it computes nothing itself.
+
+    It has the methods of a list: `append`, `extend`, `insert`, `pop`, slices, ``+``, ``del`` and the others.
 
     Parameters
     ----------
     modules : iterable of Module
-        The first entries, under the names "0", "1", …; `append` adds more.
+        The entries, under the names "0", "1", … in their order.
 
     Examples
     --------
     >>> from fastnn import nn
     >>> layers = nn.ModuleList([nn.Linear(3, 3), nn.Linear(3, 1)])
-    >>> len(layers), len(list(layers.parameters()))
-    (2, 4)
+    >>> layers.insert(1, nn.ReLU())
+    >>> len(layers), len(list(layers.parameters())), list(layers.state_dict())[-1]
+    (3, 4, '2.bias')
     """
 
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__(modules)
 
 
-class Sequential(_Numbered):
+class ModuleDict(Module, MutableMapping[str, Module]):
+    """Modules by name, whose parameters are found; it computes nothing itself.
+
+    It has the methods of a dictionary: `keys`, `items`, `update`, `pop`, ``in``, ``del`` and the others.
+
+    Parameters
+    ----------
+    modules : mapping of str to Module, or iterable of pairs
+        The first entries. A name may not have a dot, or be that of an attribute.
+
+    Examples
+    --------
+    >>> from fastnn import nn
+    >>> heads = nn.ModuleDict({"mean": nn.Linear(3, 1), "scale": nn.Linear(3, 1)})
+    >>> list(heads), list(heads.state_dict())[0]
+    (['mean', 'scale'], 'mean.weight')
+    """
+
+    def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
+        self.update(modules)
+
+    def __getitem__(self, name: str) -> Module:
+        module = vars(self).get(name)
+        if not isinstance(module, Module):
+            raise KeyError(name)
+        return module
+
+    def __setitem__(self, name: str, module: Module) -> None:
+        if not isinstance(module, Module):
+            raise TypeError(f"ModuleDict: expected modules, got {type(module).__name__}")
+        self._check_name(name)
+        if hasattr(self, name) and name not in self:
+            raise ValueError(f"ModuleDict: {name!r} is the name of an attribute, so no module can have it")
+        setattr(self, name, module)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise KeyError(name)
+        delattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, _ in self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.children())
+
+    # As of every module: a mapping would compare its entries.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+class Sequential(_Listed):
     """Modules called one after the other.
+
+    It has the methods of a list, as `ModuleList`.
 
     Parameters
     ----------
@@ -83,9 +183,7 @@ class Sequential(_Numbered):
             for name, module in modules[0].items():
                 if not name.isidentifier() or hasattr(self, name):
                     raise ValueError(f"Sequential: {name!r} is not a usable name for a module")
-                if not isinstance(module, Module):
-                    raise TypeError(f"Sequential: expected modules, got {type(module).__name__}")
-                setattr(self, name, module)
+                setattr(self, name, self._module(module))
         else:
             super().__init__(modules)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..autograd.graph import mode
+from ..autograd.modes import mode
 from .activation import ReLU
 from .module import Module
 from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d

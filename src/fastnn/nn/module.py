@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Mapping
+from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from ..autograd import Tensor, tensor
-from ..autograd.graph import note_change
+from ..autograd.changes import note_change
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -51,6 +53,61 @@ class Parameter(Tensor):
         self.decay = state[-1]
 
 
+# hook(module, args, output) -> None, or what the call shall return
+Hook = Callable[["Module", tuple[Any, ...], Any], Any]
+Forward = Callable[..., Any]
+
+
+class HookHandle:
+    """What `Module.register_forward_hook` returns: `remove`, or the end of a ``with`` block, takes the hook away."""
+
+    def __init__(self, replacement: _WithHooks, hook: Hook) -> None:
+        self._replacement = replacement
+        replacement.hooks[self] = hook
+
+    def remove(self) -> None:
+        """Do not call the hook any more; a second time this does nothing."""
+        self._replacement.hooks.pop(self, None)
+        self._replacement.leave_if_empty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+class _WithHooks:
+    """In the place of a module's ``forward``, where `intercept` puts its replacements too: calls it and then the hooks."""
+
+    def __init__(self, module: Module) -> None:
+        self.hooks: dict[HookHandle, Hook] = {}
+        self._module = weakref.ref(module)  # which has this
+        self._forward: Forward | None = vars(module).get("forward")
+        vars(module)["forward"] = self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        module = self._module()
+        assert module is not None
+        output = (
+            type(module).forward(module, *args, **kwargs) if self._forward is None else self._forward(*args, **kwargs)
+        )
+        for hook in list(self.hooks.values()):
+            changed = hook(module, args, output)
+            if changed is not None:
+                output = changed
+        return output
+
+    def leave_if_empty(self) -> None:
+        """Put back what was in this place, unless something else is there now."""
+        module = self._module()
+        if self.hooks or module is None or vars(module).get("forward") is not self:
+            return
+        del vars(module)["forward"]
+        if self._forward is not None:
+            vars(module)["forward"] = self._forward
+
+
 class StateKeys(NamedTuple):
     """What `Module.load_state_dict` did not find in the state, and what it found there and had no use for."""
 
@@ -91,11 +148,97 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (Parameter, Module)):
+            self._check_name(name)
+        elif name in self._buffers and value is not None and not isinstance(value, np.ndarray):
+            value = np.asarray(value)  # NumPy makes scalars of results without axes
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if name in self._buffers:
+            self._buffers = tuple(n for n in self._buffers if n != name)
+
+    def _check_name(self, name: str) -> None:
+        """Refuse what cannot be part of a dotted name, or would hide something of the class."""
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
+        of_class = getattr(type(self), name, None)
+        hides = callable(of_class) or isinstance(of_class, property)
+        if hides:
+            raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
+
     def register_buffer(self, name: str, array: Any) -> None:
-        """Make an array part of the state: it is saved and loaded, but not trained."""
+        """Make an array part of the state: it is saved and loaded, but not trained.
+
+        Parameters
+        ----------
+        name : str
+            The attribute; what is assigned to it later stays part of the state, as an array.
+        array : array_like or None
+            The first values; numbers become arrays without axes. None is no part of the state until an array is assigned.
+
+        Raises
+        ------
+        ValueError
+            If the name has a dot, or is that of a method, or of a parameter or module of this module.
+        """
+        self._check_name(name)
+        taken = isinstance(vars(self).get(name), (Parameter, Module))
+        if taken:
+            raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
+        if isinstance(array, (Parameter, Module)):
+            raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(array).__name__}")
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
-        setattr(self, name, array)
+        setattr(self, name, array.data if isinstance(array, Tensor) else array)
+
+    def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> HookHandle:
+        """Have ``hook(module, args, output)`` called after each call of this module.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets the module, its arguments by position and its output. What it returns takes the place of the output,
+            unless it is None.
+
+        Returns
+        -------
+        HookHandle
+            Its ``remove()`` takes the hook away.
+
+        Raises
+        ------
+        TypeError
+            If ``hook`` cannot be called.
+
+        Notes
+        -----
+        Hooks are called in the order in which they were registered. A layer with a hook is never computed together with
+        its neighbours. Copies and pickles of a module are without hooks.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> net = nn.Sequential(nn.Linear(3, 4, rng=0), nn.ReLU())
+        >>> shapes = []
+        >>> with net[0].register_forward_hook(lambda module, args, output: shapes.append(output.shape)):
+        ...     y = net(np.ones((2, 3), np.float32))
+        >>> shapes
+        [(2, 4)]
+        """
+        if not callable(hook):
+            raise TypeError(f"register_forward_hook: hook must be callable, got {type(hook).__name__}")
+        now = vars(self).get("forward")
+        return HookHandle(now if isinstance(now, _WithHooks) else _WithHooks(self), hook)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        if isinstance(state.get("forward"), _WithHooks):
+            del state["forward"]
+        return state
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """The modules directly below, with their names."""
@@ -119,15 +262,18 @@ class Module:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
+    def _walk(self, prefix: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module]]:
+        """This module and all below it under every name; one that a module holds from further up is not below it."""
         yield prefix, self
+        above = (*above, self)
         for name, child in self.named_children():
-            yield from child._walk(f"{prefix}.{name}" if prefix else name)
+            if not any(child is module for module in above):
+                yield from child._walk(f"{prefix}.{name}" if prefix else name, above)
 
     def _own(self, kind: type[Parameter] | None) -> Iterator[tuple[str, Any]]:
         """Parameters, or (None) buffers, of this module without its children."""
         if kind is None:
-            return ((name, vars(self)[name]) for name in self._buffers if vars(self)[name] is not None)
+            return ((name, vars(self)[name]) for name in self._buffers if vars(self).get(name) is not None)
         return ((name, value) for name, value in vars(self).items() if isinstance(value, kind))
 
     def _named(self, kind: type[Parameter] | None, prefix: str, shared: bool) -> Iterator[tuple[str, Any]]:
@@ -186,7 +332,7 @@ class Module:
         Raises
         ------
         ValueError
-            If names don't agree (strict) or a shape differs.
+            If names don't agree (strict), a shape differs, or an array of this module is read-only.
         TypeError
             If an array is not of a type that fits (float32 and float64 fit each other).
         """
@@ -200,7 +346,7 @@ class Module:
         checked = [(array, _fitting(name, state[name], array)) for name, array in own.items() if name in state]
         for array, values in checked:
             array[...] = values
-        note_change(self.parameters())
+            note_change(array)
         return keys
 
     def train(self, mode: bool = True) -> Self:
@@ -212,6 +358,61 @@ class Module:
     def eval(self) -> Self:
         """Put this module and all below it into evaluation mode."""
         return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set ``requires_grad`` of all parameters here and below: False freezes them."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def astype(self, dtype: Any) -> Self:
+        """Convert all parameters, their gradients and all floating-point buffers, here and below, in place.
+
+        Parameters
+        ----------
+        dtype : dtype
+            float32 or float64.
+
+        Returns
+        -------
+        Module
+            This module.
+
+        Raises
+        ------
+        TypeError
+            For another dtype.
+
+        Notes
+        -----
+        Parameters get new arrays, so that an optimiser made before refuses its next step: make a new one.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> nn.Linear(3, 2).astype("float64").weight.dtype
+        dtype('float64')
+        """
+        wanted = np.dtype(dtype)
+        if wanted not in (np.float32, np.float64):
+            raise TypeError(f"astype: expected float32 or float64, got {wanted}")
+        done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # old and new: what several have in common stays so
+
+        def converted(array: np.ndarray) -> np.ndarray:
+            if array.dtype.kind != "f" or array.dtype == wanted:
+                return array
+            if id(array) not in done:
+                done[id(array)] = array, array.astype(wanted)
+            return done[id(array)][1]
+
+        for parameter in self.parameters():
+            old = parameter.data, parameter.grad
+            parameter.data = converted(old[0])
+            parameter.grad = None if old[1] is None else converted(old[1])
+        for module in self.modules():
+            for name, buffer in module._own(None):
+                setattr(module, name, converted(buffer))
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -242,6 +443,7 @@ class Module:
         """What stands between the brackets of ``repr``, beside the modules below."""
         return ""
 
+    @recursive_repr("...")
     def __repr__(self) -> str:
         lines = []
         for name, child in self.named_children():
@@ -260,4 +462,6 @@ def _fitting(name: str, value: Any, array: np.ndarray) -> np.ndarray:
         raise TypeError(
             f"load_state_dict: {name} has dtype {values.dtype} in the state but {array.dtype} in the module"
         )
+    if not array.flags.writeable:
+        raise ValueError(f"load_state_dict: {name} is read-only in the module")
     return values

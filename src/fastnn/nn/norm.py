@@ -147,8 +147,9 @@ class _BatchNorm(_ChannelNorm):
         return y
 
     def _count(self) -> None:
-        if self.training and self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
+        batches = self.num_batches_tracked
+        if self.training and batches is not None:
+            batches += 1  # in place; an assignment to the attribute takes longer
 
     def extra_repr(self) -> str:
         tracked = "" if self.running_mean is not None else ", track_running_stats=False"

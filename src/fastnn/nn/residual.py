@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..autograd import raw
 from ..checks import scalars
 from .activation import ReLU
 from .containers import Sequential
@@ -59,10 +60,11 @@ class Residual(Module):
         norm = self._fused_norm()
         y = self.branch(x) if norm is None else run(list(self.branch.children())[:-1], x)
         passed = self.shortcut(x)
-        if np.shape(y) != np.shape(passed):
+        given, added = np.shape(raw(y)), np.shape(raw(passed))
+        if given != added:
             raise ValueError(
-                f"{type(self).__name__}: the branch gives shape {np.shape(y)} but the shortcut {np.shape(passed)}, "
-                f"for x of shape {np.shape(x)}"
+                f"{type(self).__name__}: the branch gives shape {given} but the shortcut {added}, "
+                f"for x of shape {np.shape(raw(x))}"
             )
         return self.activation(y + passed) if norm is None else norm.then_relu(y, passed)
 

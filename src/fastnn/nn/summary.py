@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor, enable_grad
-from ..autograd.graph import mode
+from ..autograd.modes import mode
 from ..checks.arrays import shown
 from .intercept import evaluation, intercepted
 from .module import Module, Parameter

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.graph import Target, note_change
+from ..autograd.changes import Memory, note_change
+from ..autograd.graph import Target
 from ..checks import FlatArray
 
 _ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
@@ -36,6 +37,7 @@ class Part(NamedTuple):
     data: FlatArray
     grad: FlatArray
     state: dict[str, FlatArray]
+    written: Memory
 
 
 class FlatBlock:
@@ -95,6 +97,7 @@ class FlatBlock:
                 f"shape {p.data.shape} and dtype {p.data.dtype}; make a new optimiser"
             )
         np.copyto(view, p.data)
+        note_change(view)
         p.data = view
 
     def _take_grad(self, i: int) -> None:
@@ -128,7 +131,6 @@ class FlatBlock:
                     self._take_grad(i)
                 if p._requires_grad:
                     stepped.append(i)
-        note_change([self.params[i] for i in stepped])
         start = end = step = 0
         decays = True
         for i in stepped:
@@ -147,7 +149,8 @@ class FlatBlock:
         if part is None:
             run: Any = slice(start, end)
             state = {key: flat[run] for key, flat in self.state.items()}
-            part = self._parts[start, end] = Part(self.data[run], self.grad[run], state)
+            part = self._parts[start, end] = Part(self.data[run], self.grad[run], state, Memory(self.data[run]))
+        part.written.note_change()
         return part
 
 

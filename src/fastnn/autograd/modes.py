@@ -1,0 +1,183 @@
+"""What recording does in a thread, and the context managers that change it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+from collections.abc import Callable, Generator, Sequence
+from threading import get_ident, local
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .core import Value
+
+# vjp(dy, needs) -> one gradient or None per input
+Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
+# observer(name, output, inputs, vjp, result) -> the vjp to record
+Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "Value"], Vjp]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class _Mode(local):
+    enabled = True
+    # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
+    observers: tuple[Observer, ...] = ()
+    forward = False  # whether tensors carry tangents
+    variables: tuple[Value, ...] = ()  # what the running transformations differentiate by
+
+
+mode = _Mode()
+
+
+def is_grad_enabled() -> bool:
+    """Whether operations on tensors are recorded in this thread.
+
+    Returns
+    -------
+    bool
+        True but inside `no_grad`; `enable_grad` makes it True again.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> with fnn.no_grad():
+    ...     fnn.autograd.is_grad_enabled()
+    False
+    """
+    return mode.enabled
+
+
+class Setting:
+    """An attribute of the mode that is another inside: a context manager, and a decorator of functions.
+
+    One object may be entered several times, by several threads too. A decorated function has a state of its own in each
+    call. The body of a generator or coroutine runs inside, and what awaits its values does not.
+    """
+
+    _attribute: str
+
+    def __init__(self) -> None:
+        self._before: list[tuple[int, Any]] = []  # who entered, and the value outside
+
+    def _inside(self, outside: Any) -> Any:
+        """The value inside."""
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        outside = getattr(mode, self._attribute)
+        self._before.append((get_ident(), outside))
+        setattr(mode, self._attribute, self._inside(outside))
+
+    def __exit__(self, *exc: object) -> None:
+        before, me = self._before, get_ident()
+        last = len(before) - 1
+        while before[last][0] != me:
+            last -= 1
+        setattr(mode, self._attribute, before.pop(last)[1])
+
+    def __call__(self, function: Function) -> Function:
+        """The function with its body inside."""
+        name = type(self).__name__
+        if isinstance(function, type) or not callable(function):
+            raise TypeError(f"{name}: decorates functions, got {function!r}")
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(f"{name}: cannot decorate the asynchronous generator {function!r}; use with inside it")
+
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def decorated(*args: Any, **kwargs: Any) -> Any:
+                return self._driven(function(*args, **kwargs))
+
+        elif inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def decorated(*args: Any, **kwargs: Any) -> Any:
+                return await types.coroutine(self._driven)(function(*args, **kwargs))
+
+        else:
+
+            @functools.wraps(function)
+            def decorated(*args: Any, **kwargs: Any) -> Any:
+                outside = getattr(mode, self._attribute)
+                setattr(mode, self._attribute, self._inside(outside))
+                try:
+                    return function(*args, **kwargs)
+                finally:
+                    setattr(mode, self._attribute, outside)
+
+        return decorated  # type: ignore[return-value]
+
+    def _driven(self, body: Any) -> Generator[Any, Any, Any]:
+        """What the generator or coroutine yields; while it runs the attribute is as it left it, else the caller's."""
+        first = True
+        inside: Any = None
+
+        def run(resume: Callable[..., Any], *args: Any) -> Any:
+            nonlocal first, inside
+            outside = getattr(mode, self._attribute)
+            setattr(mode, self._attribute, self._inside(outside) if first else inside)
+            first = False
+            try:
+                return resume(*args)
+            finally:
+                inside = getattr(mode, self._attribute)
+                setattr(mode, self._attribute, outside)
+
+        try:
+            item = run(body.send, None)
+            while True:
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    run(body.close)
+                    raise
+                except BaseException as error:  # noqa: BLE001 - for the body to handle
+                    item = run(body.throw, error)
+                else:
+                    item = run(body.send, sent)
+        except StopIteration as stop:
+            return stop.value
+
+
+class no_grad(Setting):
+    """Record nothing: a context manager, and a decorator of functions (one per thread).
+
+    The body of a decorated generator or coroutine records nothing; what goes through its values is not affected.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> w = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> with fnn.no_grad():
+    ...     y = w * 2.0
+    >>> y.requires_grad
+    False
+    """
+
+    _attribute = "enabled"
+
+    def _inside(self, outside: bool) -> bool:
+        return False
+
+
+class enable_grad(Setting):
+    """Record again inside a `no_grad` block: a context manager, and a decorator of functions (one per thread).
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> w = fnn.tensor([1.0, 2.0], requires_grad=True)
+    >>> with fnn.no_grad(), fnn.enable_grad():
+    ...     y = w * 2.0
+    >>> y.requires_grad
+    True
+    """
+
+    _attribute = "enabled"
+
+    def _inside(self, outside: bool) -> bool:
+        return True
