@@ -248,3 +248,45 @@ def test_joblib_hands_an_optimiser_on():
     joblib.dump(training, file)
     file.seek(0)
     assert _trained(joblib.load(file)) == _trained(training)
+
+
+# ---- generators in forked children ----------------------------------------------------------------------------------
+
+
+def _drawn(parts):
+    ones = np.ones((1, 64), np.float32)
+    layers = [layer(-ones).tobytes() for layer in parts[:-1]]
+    return [*layers, F.dropout(ones, 0.5).tobytes(), [x.tolist() for (x,) in parts[-1]]]
+
+
+def _random_parts(rng):
+    return [nn.Dropout(0.5, rng=rng), nn.RReLU(rng=rng), Batches(np.arange(64), batch_size=64, shuffle=True, rng=rng)]
+
+
+@needs_fork
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_forked_children_draw_differently_where_nothing_was_seeded(copied):
+    parts = copied(_random_parts(None))
+    drawn = [*(_forked(lambda: _drawn(parts)) for _ in range(2)), _drawn(parts)]
+    for values in zip(*drawn, strict=True):
+        assert len({str(value) for value in values}) == 3
+
+
+@needs_fork
+def test_forked_children_draw_alike_where_a_seed_was_given():
+    parts = _random_parts(0)
+    first, second = (_forked(lambda: _drawn(parts)) for _ in range(2))
+    parent = _drawn(parts)
+    for i in (0, 1, 3):
+        assert first[i] == second[i] == parent[i]
+
+
+def test_generators_are_numpys():
+    layer = nn.Dropout(0.5)
+    assert isinstance(layer.rng, np.random.Generator)
+    state = layer.rng.bit_generator.state
+    drawn = layer.rng.random(3)
+    layer.rng.bit_generator.state = state
+    np.testing.assert_array_equal(layer.rng.random(3), drawn)
+    given = np.random.default_rng(0)
+    assert nn.Dropout(0.5, rng=given).rng is given

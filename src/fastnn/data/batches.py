@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._generators import generator
+
 Array = NDArray[Any]
 Transform = Callable[[Array, np.random.Generator], Array]
 
@@ -30,7 +32,8 @@ class Batches:
         ``transform(batch, rng)``, applied to the batch of the first array: augmentation.
     rng : optional
         Anything `numpy.random.default_rng` takes. The generator is kept as ``.rng``; its state, taken between
-        two passes, is all it needs to go on with the same batches.
+        two passes, is all it needs to go on with the same batches. In a forked child one that was seeded goes on as in its
+        parent, and one made from None draws other orders.
 
     Raises
     ------
@@ -71,7 +74,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.transform = transform
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.arrays[0]), self.batch_size)
