@@ -226,7 +226,7 @@ def _encode_array(array: NDArray[Any], path: tuple[str, ...], arrays: dict[str, 
         raise TypeError(
             f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex"
         )
-    if isinstance(array, np.ma.MaskedArray):
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"save_checkpoint: {_at(path)} is a masked array, whose mask would be lost; save .filled(), or .data and .mask"
         )

@@ -21,7 +21,8 @@ class Batches:
     Parameters
     ----------
     *arrays : array_like
-        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,).
+        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,). A batch is a copy
+        of its part of them, which may be changed without changing the data.
     batch_size : int
         Samples per batch.
     shuffle : bool
@@ -38,7 +39,7 @@ class Batches:
     Raises
     ------
     ValueError, TypeError
-        If the lengths differ, there is no array, or `batch_size` is not a positive integer.
+        If the lengths differ, there is no array, an array is masked, or `batch_size` is not a positive integer.
 
     Notes
     -----
@@ -64,6 +65,9 @@ class Batches:
         transform: Transform | None = None,
         rng: Any = None,
     ) -> None:
+        for i, array in enumerate(arrays):
+            if isinstance(array, np.ndarray) and type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+                raise TypeError(f"Batches: array {i} is a masked array, whose mask would be lost; use .filled()")
         self.arrays = tuple(np.asarray(array) for array in arrays)
         shapes = [array.shape for array in self.arrays]
         if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
@@ -84,8 +88,8 @@ class Batches:
         order = self.rng.permutation(len(self.arrays[0])) if self.shuffle else None
         for i in range(len(self)):
             part = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            chosen = part if order is None else order[part]
-            first, *others = (array[chosen] for array in self.arrays)
+            # An index array copies, a slice does not.
+            first, *others = (array[part].copy() if order is None else array[order[part]] for array in self.arrays)
             if self.transform is not None:
                 first = self.transform(first, self.rng)
             yield (first, *others)

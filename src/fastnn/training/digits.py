@@ -165,12 +165,14 @@ def load_digits_model(path: str | os.PathLike[str]) -> nn.Sequential:
     Raises
     ------
     CheckpointError
-        If the file is no checkpoint, or one of something else.
+        If the file is no checkpoint, or one of something else, or holds weights that are not finite.
     """
     state = _load(path)
     model = digits_model(rng=0)
     with _fitting(path):
         model.load_state_dict(state["model"])
+    if not all(np.isfinite(array).all() for array in model.state_dict().values()):
+        raise CheckpointError(f"{os.fspath(path)!r} holds weights that are not finite: the training went wrong")
     model.eval()
     return model
 
