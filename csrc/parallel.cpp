@@ -21,8 +21,7 @@ namespace {
 std::atomic<double> cost_per_thread{8000};
 
 std::atomic<int> thread_limit{1};
-std::atomic<bool> pool_started{false};  // a parallel region has run in this process
-std::atomic<bool> pool_lost{false};     // ... and this process is a forked child of it
+std::atomic<bool> pool_lost{false};  // this process is a forked child
 thread_local bool out_of_memory = false;
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero and leave the caller's state alone.
@@ -107,10 +106,12 @@ void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
   body(context, 0, n, memory);
 }
 
-// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever.
-void note_pool() {
-  if (!pool_started.exchange(true)) pthread_atfork(nullptr, nullptr, [] { pool_lost.store(true); });
-}
+#ifdef _OPENMP
+// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they were
+// started is not known: another library that shares libgomp may have done so. Hence this is for every child, from the
+// moment this file is loaded.
+[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] { pool_lost.store(true); });
+#endif
 
 constexpr int kLargestTeam = 32;
 constexpr int kPatience = 100, kSpins = 2000;  // pauses of 10 to 50 ns
@@ -174,7 +175,6 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
   const int threads = threads_for(n, cost);
   if (threads == 1) return run_serial(n, scratch, context, body);
 #ifdef _OPENMP
-  note_pool();
   bool failed = false;
 #pragma omp parallel num_threads(threads) reduction(|| : failed)
   {
@@ -224,7 +224,6 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
     return body(context, alone, memory);
   }
 #ifdef _OPENMP
-  note_pool();
   Team::Board board;
   int64_t taken_over = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : taken_over)

@@ -6,6 +6,8 @@ import math
 import os
 import pickle
 import stat
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -131,12 +133,51 @@ def test_numpy_opens_the_file_too(tmp_path):
         {"deep": [{"x": lambda: 0}]},
         [1, 2],
         {"x": np.zeros(2, dtype=[("a", "f4")])},
+        {"x": np.ma.array([1.0, 2.0], mask=[True, False])},
+        {"x": np.ma.array([1.0, 2.0])},
     ],
 )
 def test_what_cannot_be_saved_is_refused_before_writing(tmp_path, state):
     with pytest.raises(TypeError, match=r"^save_checkpoint: "):
         save_checkpoint(tmp_path / "a", state)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"a" * 70_000: np.ones(1)}, "an array under a name of 70004 bytes"),
+        ({"a" * 40_000: {"b" * 40_000: np.ones(1)}}, "an array under a name of 80005 bytes"),
+        ({"\ud800": np.ones(1)}, "has a key that is no text"),
+        ({"x": [0] * (1 << 20)}, "store long lists as arrays"),
+        ({"x": [[]] * (1 << 17)}, "store long lists as arrays"),
+        ({"x": "a" * (16 << 20)}, "store long lists as arrays"),
+    ],
+)
+def test_what_could_not_be_loaded_is_refused_before_writing(tmp_path, state, text):
+    with pytest.raises(ValueError, match=rf"^save_checkpoint: .*{text}") as caught:
+        save_checkpoint(tmp_path / "a", state)
+    assert len(str(caught.value)) < 500
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_is_nearly_too_much_is_saved_and_loaded(tmp_path):
+    state = {
+        "a" * 65_000: np.ones(1),
+        "steps": list(range(500_000)),
+        "\ud800": "\ud800",
+        "lists": [[] for _ in range(50_000)],
+    }
+    save_checkpoint(tmp_path / "a", state)
+    assert_same(state, load_checkpoint(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("body", ["[" + "[]," * (1 << 17) + "0]", "[" + "0," * (1 << 20) + "0]"])
+def test_headers_of_many_parts_are_refused(tmp_path, body):
+    """Before they are parsed, to many times their size."""
+    write_archive(tmp_path / "bad", [(HEADER, header(None).replace("null", '{"x":' + body + "}"))])
+    with pytest.raises(CheckpointError, match="more lists, dictionaries and numbers than are ever saved"):
+        load_checkpoint(tmp_path / "bad")
 
 
 def test_message_says_where(tmp_path):
@@ -174,6 +215,90 @@ def test_permissions_and_links_are_kept(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert load_checkpoint(path) == {"epoch": 2}
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="special files")
+def test_special_files_are_left_as_they_are(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/dev/null")
+    before = os.stat("/dev/null")
+    for name, text in [
+        (tmp_path / "pipe", "no regular file"),
+        ("/dev/null", "no regular file"),
+        (tmp_path / "link", "no regular file"),
+        (tmp_path / "folder", "a folder"),
+        ("", "the name of the file is empty"),
+    ]:
+        with pytest.raises(CheckpointError, match=rf"^save_checkpoint: .*{text}"):
+            save_checkpoint(name, {})
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert os.stat("/dev/null").st_ino == before.st_ino
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="lengths of names")
+@pytest.mark.parametrize("name", ["a" * 255, "ü" * 127, "数" * 84 + ".ab", "a" * 99 + "数" * 50])
+def test_long_names(tmp_path, name):
+    """Up to what the file system takes: 255 bytes."""
+    for epoch in range(2):
+        save_checkpoint(tmp_path / name, {"epoch": epoch})
+    assert os.listdir(tmp_path) == [name]
+    assert load_checkpoint(tmp_path / name) == {"epoch": 1}
+    with pytest.raises(OSError, match="name too long"):
+        save_checkpoint(tmp_path / (name + "a" * 8), {})
+
+
+KILLED = """
+import os, sys, numpy as np
+from fastnn import save_checkpoint
+real = os.fsync
+def stop(descriptor):
+    real(descriptor)
+    print("written", flush=True)
+    sys.stdin.read()
+os.fsync = stop
+save_checkpoint(sys.argv[1], {"x": np.ones(1000)})
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks")
+def test_files_of_killed_writers_are_removed_and_those_of_live_ones_are_not(tmp_path):
+    path = tmp_path / "a.npz"
+    command = [sys.executable, "-c", KILLED, str(path)]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for writer in writers:
+        assert writer.stdout.readline() == "written\n"
+    mine = [tmp_path / name for name in (".a.npz.tmp", ".a.npz.0123.tmp", ".b.npz.0123456789abcdef.tmp")]
+    for file in mine:
+        file.write_text("somebody's")
+    names = [".a.npz.0123456789abcdef.tmp", ".a.npz.fedcba9876543210.tmp"]
+    (tmp_path / names[0]).symlink_to(mine[0])
+    os.mkfifo(tmp_path / names[1])
+    writers[0].kill()
+    writers[0].communicate()
+    assert len(os.listdir(tmp_path)) == 2 + len(mine) + len(names)
+    save_checkpoint(path, {"epoch": 1})
+    left = set(os.listdir(tmp_path)) - {file.name for file in mine} - set(names) - {"a.npz"}
+    assert len(left) == 1
+    assert load_checkpoint(path) == {"epoch": 1}
+    assert writers[1].communicate("")[1] is None  # the other one goes on
+    assert (load_checkpoint(path)["x"] == 1).all()
+    assert set(os.listdir(tmp_path)) == {file.name for file in mine} | set(names) | {"a.npz"}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks")
+def test_file_systems_without_locks(tmp_path, monkeypatch):
+    import fcntl
+
+    def refuse(*args):
+        raise OSError("no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    (tmp_path / ".a.0123456789abcdef.tmp").write_text("perhaps still written")
+    save_checkpoint(tmp_path / "a", {"epoch": 1})
+    assert load_checkpoint(tmp_path / "a") == {"epoch": 1}
+    assert sorted(os.listdir(tmp_path)) == [".a.0123456789abcdef.tmp", "a"]
 
 
 def test_folder_that_is_not_there(tmp_path):

@@ -203,6 +203,9 @@ def test_version(capsys):
         ["train", "digits", "--backend", "cuda"],
         ["train", "digits", "--output", "no/such/folder.npz"],
         ["train", "digits", "--output", "."],
+        ["train", "digits", "--output", ""],
+        ["train", "digits", "--output", "a" * 256],
+        ["train", "digits", "--output", "/dev/null"],
         ["predict"],
         ["predict", "no-checkpoint.npz", "no-file.npy"],
     ],
@@ -258,6 +261,70 @@ def test_interrupt(home):
     assert os.listdir(home) == []
 
 
+def test_a_training_that_comes_to_nan_is_not_saved(home, capsys):
+    pytest.importorskip("sklearn")
+    for options in ([], ["--quiet"]):
+        assert main(["train", "digits", *FAST, "--lr", "1e30", *options]) == 2
+        assert re.search(
+            r"error: train loss is (nan|inf) in epoch 1: nothing is saved; try a smaller --lr", capsys.readouterr().err
+        )
+    assert os.listdir(home) == []
+
+
+def test_weights_that_are_not_finite_are_not_used(home, capsys, checkpoint):
+    np.save("a.npy", np.zeros((8, 8)))
+    state = fastnn.load_checkpoint(checkpoint)
+    state["model"]["0.weight"][0, 0, 0, 0] = np.nan
+    fastnn.save_checkpoint("nan.npz", state)
+    assert "'nan.npz' holds weights that are not finite" in fails(capsys, "predict", "nan.npz", "a.npy")
+
+
+def test_names_that_the_output_cannot_show(home, checkpoint):
+    np.save("ü 数\n.npy", np.zeros((8, 8)))
+    done = run("predict", checkpoint, "ü 数\n.npy", env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stdout) == (0, "\\xfc \\u6570\\n.npy: blank\n")
+    assert done.stderr.startswith("\\xfc \\u6570\\n.npy: shape (8, 8), 1 image")
+    done = run("predict", checkpoint, "ü 数\n.npy", "--quiet", env=os.environ | {"PYTHONIOENCODING": "utf-8"})
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ü 数\\n.npy: blank\n", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closed descriptors")
+@pytest.mark.parametrize(("closed", "name", "code"), [("1", "a", 0), ("2", "a", 0), ("2", "no", 2), ("1,2", "no", 2)])
+def test_closed_outputs(home, checkpoint, closed, name, code):
+    np.save("a.npy", np.zeros((8, 8)))
+    start = f"import os, sys; [os.close(fd) for fd in ({closed},)]; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", start, "-m", "fastnn", "predict", checkpoint, f"{name}.npy"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+def test_a_full_disk_in_the_place_of_the_output(home, checkpoint):
+    np.save("a.npy", np.zeros((8, 8)))
+    with open("/dev/full", "w") as full:
+        for arguments in (["predict", checkpoint, "a.npy", "--quiet"], ["train", "digits", *FAST, "--output", "b.npz"]):
+            command = [sys.executable, "-m", "fastnn", *arguments]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
+            assert done.returncode == 2
+            assert "error: [Errno 28]" in done.stderr
+            assert "Traceback" not in done.stderr
+            assert "Exception ignored" not in done.stderr
+    assert sorted(os.listdir(home)) == ["a.npy", "b.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_training_whose_reader_leaves_is_finished_and_saved(home):
+    pytest.importorskip("sklearn")
+    command = [sys.executable, "-m", "fastnn", "train", "digits", *FAST, "--epochs", "2"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+        child.stdout.readline()
+        child.stdout.close()
+    assert child.returncode == 141
+    assert fastnn.load_checkpoint("digits.npz")["epoch"] == 2
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
 def test_reader_that_leaves_early(home, checkpoint):
     np.save("a.npy", np.zeros((5_000, 8, 8)))
@@ -266,6 +333,7 @@ def test_reader_that_leaves_early(home, checkpoint):
         child.stdout.readline()
         child.stdout.close()
         err = child.stderr.read()
+    assert child.returncode == 141
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
 

@@ -51,6 +51,22 @@ def test_one_seed_one_sequence_and_state_resumes():
         assert (x == y).all()
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_batches_may_be_changed_in_place(shuffle):
+    def halve(batch, rng):
+        batch *= 0.5
+        return batch
+
+    x, y = np.ones((5, 2)), np.ones(5)
+    for a, b in Batches(x, y, batch_size=2, shuffle=shuffle, transform=halve):
+        a *= 0.5
+        b *= 0.5
+        assert (a == 0.25).all()
+        assert (b == 0.5).all()
+    assert (x == 1).all()
+    assert (y == 1).all()
+
+
 def test_no_samples_no_batches():
     assert list(Batches(np.empty((0, 3)), batch_size=2)) == []
 
@@ -64,6 +80,7 @@ def test_no_samples_no_batches():
         ((np.ones(3),), 0, ValueError),
         ((np.ones(3),), -1, ValueError),
         ((np.ones(3),), 1.5, TypeError),
+        ((np.ones(3), np.ma.array([1, 2, 3], mask=[0, 1, 0])), 1, TypeError),
     ],
 )
 def test_bad_batches(arrays, size, error):
@@ -325,6 +342,63 @@ def test_pictures(tmp_path, mode):
     assert read.scale == 255
     assert read.inverted == (mode != "light on dark")
     np.testing.assert_allclose(read.images, expected, atol=0.02)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("kind", "mode"), [("png", "dark on light"), ("png", "sixteen bits"), ("tif", "sixteen bits")])
+def test_pictures_are_turned_as_they_say(tmp_path, orientation, kind, mode):
+    """Which rows and columns of the file are which of the picture, by the table of the EXIF standard."""
+    image = pytest.importorskip("PIL.Image")
+    upright = np.asarray(picture(mode))
+    stored = upright.T if orientation > 4 else upright
+    if orientation in (2, 3, 7, 8):
+        stored = stored[:, ::-1]
+    if orientation in (3, 4, 6, 7):
+        stored = stored[::-1]
+    exif = image.Exif()
+    exif[0x0112] = orientation
+    image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / f"a.{kind}", exif=exif)
+    np.testing.assert_allclose(
+        read_digits(str(tmp_path / f"a.{kind}")).images, digit_images(seven()[:, 1:]).images, atol=0.02
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_data_are_passed_over(tmp_path):
+    picture("dark on light").save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff", quality=95)
+    assert read_digits(str(tmp_path / "a.jpg")).images.shape == (1, 1, 8, 8)
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pictures_of_32_bits_are_refused(tmp_path, dtype):
+    image = pytest.importorskip("PIL.Image")
+    image.fromarray((255 * seven(32)).astype(dtype)).save(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match=r"a\.tif.*of 32 bits, whose full brightness is not known"):
+        read_digits(str(tmp_path / "a.tif"))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiff_and_pgm_of_16_bits(tmp_path, order):
+    pytest.importorskip("PIL.Image")
+    grey = np.zeros((40, 40), np.uint16)
+    grey[4:36, 4:36] = seven(32) * 65535
+    (tmp_path / "a.pgm").write_bytes(b"P5 40 40 65535\n" + grey.astype(">u2").tobytes())
+    # A TIFF file by hand: width, height, bits, no compression, black is 0, one strip at 8, one sample, its length.
+    tags = {256: 40, 257: 40, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: 40, 279: grey.nbytes}
+    entries = b"".join(
+        np.array([tag, 4], order + "u2").tobytes() + np.array([1, value], order + "u4").tobytes()
+        for tag, value in tags.items()
+    )
+    head = (
+        (b"II" if order == "<" else b"MM")
+        + np.array([42], order + "u2").tobytes()
+        + np.array([8 + grey.nbytes], order + "u4").tobytes()
+    )
+    table = np.array([len(tags)], order + "u2").tobytes() + entries + bytes(4)
+    (tmp_path / "a.tif").write_bytes(head + grey.astype(order + "u2").tobytes() + table)
+    expected = digit_images(seven()[:, 1:]).images
+    for name in ("a.pgm", "a.tif"):
+        np.testing.assert_allclose(read_digits(str(tmp_path / name)).images, expected, atol=0.02)
 
 
 def test_jpeg(tmp_path):

@@ -168,7 +168,7 @@ def test_against_torch(make, name, settings, own):
 def test_parameters_and_gradients_are_views_of_one_buffer():
     params = _params()
     optim.Adam(params)
-    bases = {id(p.data.base) for p in params}
+    bases = {id(p.data.base.base) for p in params}
     assert len(bases) == 1
     assert all(p.data.ctypes.data % 64 == 0 for p in params)
     sum((p * p).sum() for p in params).backward()
@@ -176,7 +176,7 @@ def test_parameters_and_gradients_are_views_of_one_buffer():
         np.testing.assert_array_equal(p.data, start)
         np.testing.assert_array_equal(p.grad, 2 * start)
         assert p.grad is p._target.array
-    assert len({id(p.grad.base) for p in params}) == 1
+    assert len({id(p.grad.base.base) for p in params}) == 1
 
 
 def _layer_sum(x, *weights):
@@ -301,12 +301,13 @@ def test_frozen_parameters_are_not_touched():
 def test_arrays_put_in_from_outside_are_gathered_again():
     params = _params()
     optimizer = optim.SGD(params, lr=1.0, momentum=0.5)
-    flat = params[0].data
+    address = params[0].data.ctypes.data
     _run(optimizer, params, GRADS[:1])
     params[0].data = np.zeros((4, 3))
     _run(optimizer, params, GRADS[1:2])
-    assert params[0].data is flat
-    np.testing.assert_allclose(flat, 0.5 * -GRADS[0][0] - GRADS[1][0], rtol=1e-14)
+    assert params[0].data.ctypes.data == address
+    np.testing.assert_allclose(params[0].data, 0.5 * -GRADS[0][0] - GRADS[1][0], rtol=1e-14)
+    flat = params[0].data
     params[0].data = np.zeros((3, 4))
     with pytest.raises(ValueError, match=r"SGD: a parameter of shape \(4, 3\).*replaced by an array of shape \(3, 4\)"):
         optimizer.step()
@@ -314,6 +315,130 @@ def test_arrays_put_in_from_outside_are_gathered_again():
     params[0].grad = np.zeros(3)
     with pytest.raises(ValueError, match=r"SGD: a parameter of shape \(4, 3\) has a gradient of shape \(3,\)"):
         optimizer.step()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("what", ["data", "grad"])
+def test_arrays_exchanged_between_parameters(what, apart):
+    """As if each had an array of its own; ``apart``: in two groups, hence in two buffers."""
+    a, b = (fnn.tensor(start, requires_grad=True) for start in ([1.0, 2.0], [3.0, 5.0]))
+    optimizer = optim.SGD([{"params": [a]}, {"params": [b]}] if apart else [a, b], lr=1.0)
+    for p, grad in ((a, [0.5, 0.5]), (b, [0.25, 0.125])):
+        (p * np.array(grad)).sum().backward()
+    if what == "data":
+        a.data, b.data = b.data, a.data
+        expected = [2.5, 4.5], [0.75, 1.875]
+    else:
+        a.grad, b.grad = b.grad, a.grad
+        expected = [0.75, 1.875], [2.5, 4.5]
+    optimizer.step()
+    assert (a.data.tolist(), b.data.tolist()) == expected
+    optimizer.zero_grad()
+    (a + b).sum().backward()
+    optimizer.step()
+    assert ((a.data + 1).tolist(), (b.data + 1).tolist()) == expected
+
+
+def test_a_teacher_and_a_student_exchange_their_values():
+    student, teacher = (fnn.tensor([value], requires_grad=True) for value in (1.0, 7.0))
+    optimizer = optim.SGD([student], lr=0.5)
+    student.data, teacher.data = teacher.data, student.data
+    student.grad = np.ones(1)
+    optimizer.step()
+    assert (float(student), float(teacher)) == (6.5, 1.0)
+
+
+def test_one_gradient_for_two_parameters():
+    a, b = (fnn.tensor([1.0], requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([a, b], lr=0.5)
+    (a * 3.0).sum().backward()
+    b.grad = a.grad
+    optimizer.step()
+    assert (float(a), float(b)) == (-0.5, -0.5)
+    b.grad, a.grad = a.grad, np.zeros(1)
+    optimizer.step()
+    assert (float(a), float(b)) == (-0.5, -2.0)
+
+
+def test_values_turned_round_in_their_own_memory():
+    p = fnn.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    optimizer = optim.SGD([p], lr=1.0)
+    before = p.data
+    p.data = p.data[::-1]
+    p.grad = np.zeros(3)
+    optimizer.step()
+    assert p.data.tolist() == [3.0, 2.0, 1.0]
+    assert before.tolist() == [1.0, 2.0, 3.0]
+
+
+KEPT = {
+    "the array": lambda array: array,
+    "a row": lambda array: array[1],
+    "another shape": lambda array: array.reshape(-1),
+    "a view of a view": lambda array: array.T[1:].T,
+    "a buffer": memoryview,
+}
+
+
+def _affine(p, scale):
+    return F.linear(np.ones((1, 3)) * scale, p).sum()
+
+
+def _to_zeros(optimizer, p):
+    p.grad = None  # else the zeros are written where the kept array is, as by `p.grad[...] = 0`
+    optimizer.zero_grad(set_to_none=False)
+
+
+FORGET = {
+    "zero_grad": lambda optimizer, p: optimizer.zero_grad(),
+    "None": lambda optimizer, p: setattr(p, "grad", None),
+    "zeros": _to_zeros,
+}
+
+
+@pytest.mark.parametrize("forget", FORGET)
+@pytest.mark.parametrize("kept", KEPT)
+def test_gradients_that_were_kept_stay_as_they_are(kept, forget):
+    """By the reverse pass that writes into the flat buffer, by the one that does not, and by a step."""
+    p, q = fnn.Tensor(np.ones((2, 3)), requires_grad=True), fnn.tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([p, q], lr=0.1)
+    for loss in (lambda scale: _affine(p, scale), lambda scale: (p * scale).sum()):
+        optimizer.zero_grad()
+        loss(2.0).backward()
+        mine = KEPT[kept](p.grad)
+        before = np.array(mine)
+        FORGET[forget](optimizer, p)
+        loss(3.0).backward()
+        np.testing.assert_array_equal(p.grad, np.full((2, 3), 3.0))
+        optimizer.step()
+        np.testing.assert_array_equal(mine, before)
+        np.testing.assert_array_equal(p.grad, np.full((2, 3), 3.0))
+
+
+def test_gradients_of_two_losses_are_combined():
+    p = fnn.Tensor(np.ones((2, 3)), requires_grad=True)
+    optimizer = optim.SGD([p], lr=1.0)
+    kept = []
+    for scale in (1.0, 2.0, 4.0):
+        optimizer.zero_grad()
+        _affine(p, scale).backward()
+        kept.append(p.grad)
+    p.grad = sum(kept)
+    optimizer.step()
+    np.testing.assert_array_equal(p.data, np.full((2, 3), 1 - 7.0))
+
+
+def test_memory_of_gradients_is_used_again_where_nobody_kept_them():
+    p = fnn.Tensor(np.ones((2, 3)), requires_grad=True)
+    optimizer = optim.SGD([p], lr=0.1)
+    addresses = set()
+    for _ in range(3):
+        optimizer.zero_grad()
+        _affine(p, 2.0).backward()
+        assert p.grad is p._target.array
+        addresses.add(p.grad.ctypes.data)
+        optimizer.step()
+    assert len(addresses) == 1
 
 
 def test_a_change_of_optimiser_in_mid_training():
@@ -387,6 +512,68 @@ def test_groups():
     assert float(c) == 0.9
 
 
+def test_groups_edited_by_hand():
+    a, b, c = (fnn.tensor([1.0], requires_grad=True) for _ in range(3))
+    optimizer = optim.SGD([a], lr=0.5, momentum=0.5)
+
+    def step():
+        for p in (a, b, c):
+            p.grad = np.ones(1)
+        optimizer.step()
+        return float(a), float(b), float(c)
+
+    assert step() == (0.5, 1.0, 1.0)
+    optimizer.param_groups[0]["params"].append(b)
+    assert step() == (-0.25, 0.5, 1.0)  # a goes on with its momentum
+    assert [entry["step"] for entry in optimizer.state_dict()["state"].values()] == [2, 1]
+    optimizer.param_groups[0]["params"] = (b, c)
+    optimizer.zero_grad(set_to_none=False)
+    assert a.grad is not None
+    assert step() == (-0.25, -0.25, 0.5)
+    optimizer.param_groups.append(optimizer.param_groups[0] | {"params": [a], "lr": 0.0})
+    assert step() == (-0.25, -1.125, -0.25)
+    optimizer.param_groups.pop(0)
+    assert step() == (-0.25, -1.125, -0.25)
+    assert optimizer.state_dict()["param_groups"][0]["params"] == [0]
+    optimizer.param_groups[0]["lr"] = 1.0
+    assert step() == (-1.25, -1.125, -0.25)
+
+
+def test_groups_edited_into_what_cannot_be():
+    a, b = (fnn.tensor([1.0], requires_grad=True) for _ in range(2))
+    optimizer = optim.SGD([a], lr=0.5)
+    a.grad = b.grad = np.ones(1)
+    group = optimizer.param_groups[0]
+    for change, undo, error, text in [
+        (lambda: group["params"].append(a), group["params"].pop, ValueError, "parameter 1 of group 0 appears twice"),
+        (lambda: group["params"].append(3), group["params"].pop, TypeError, "parameter 1 of group 0 must be a Tensor"),
+        (
+            lambda: optimizer.param_groups.append({"params": [b]}),
+            optimizer.param_groups.pop,
+            ValueError,
+            r"group 1 has \['params'\].*add_param_group",
+        ),
+    ]:
+        change()
+        for call in (optimizer.step, optimizer.state_dict, lambda: optimizer.zero_grad(set_to_none=False)):
+            with pytest.raises(error, match=text):
+                call()
+        undo()
+    assert float(a) == 1.0
+    optimizer.step()
+    assert float(a) == 0.5
+
+
+def test_a_step_that_is_refused_changes_nothing():
+    a, b = fnn.tensor([1.0], requires_grad=True), fnn.tensor([1.0], requires_grad=True)
+    optimizer = optim.Adam([{"params": [a]}, {"params": [b]}], lr=0.5)
+    a.grad, b.grad = np.ones(1), np.ones(2)
+    with pytest.raises(ValueError, match=r"Adam: a parameter of shape \(1,\) has a gradient of shape \(2,\)"):
+        optimizer.step()
+    assert float(a) == 1.0
+    assert [entry["step"] for entry in optimizer.state_dict()["state"].values()] == [0, 0]
+
+
 def test_weight_decay_leaves_biases_and_norms_alone_unless_asked():
     def after(decay_all):
         net = nn.Sequential(nn.Linear(2, 2, rng=0), nn.BatchNorm1d(2))
@@ -408,6 +595,12 @@ def test_weight_decay_leaves_biases_and_norms_alone_unless_asked():
         (lambda p: optim.SGD([], lr=0.1), ValueError, "SGD: there are no parameters"),
         (lambda p: optim.SGD(p, lr=0.1), TypeError, "SGD: params must be an iterable"),
         (lambda p: optim.SGD([p, p], lr=0.1), ValueError, "parameter 1 of group 0 appears twice"),
+        (lambda p: optim.SGD({p}, lr=0.1), TypeError, "SGD: params must be in an order that stays.* a set has none"),
+        (
+            lambda p: optim.SGD([{"params": frozenset([p])}], lr=0.1),
+            TypeError,
+            "params of group 0 .* a frozenset has none",
+        ),
         (
             lambda p: optim.SGD([{"params": [p]}, {"params": [p]}], lr=0.1),
             ValueError,

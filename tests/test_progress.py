@@ -98,6 +98,61 @@ def test_plain_lines_elsewhere(monkeypatch, make):
     assert " 100 %" in lines[-1]
 
 
+class Console:
+    """What notebooks and windows put in the place of stderr."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def getvalue(self):
+        return self.text
+
+
+def test_a_stream_that_only_writes():
+    assert len(run(Console()).splitlines()) == 10
+
+
+@pytest.mark.parametrize("make", [io.StringIO, Terminal])
+def test_a_closed_stream_does_not_stop_the_work(make):
+    stream = make()
+    with ProgressBar(4, stream=stream) as bar:
+        bar.advance()
+        stream.close()
+        bar.advance(2)
+    assert bar.done == 3
+    with ProgressBar(4, stream=stream) as bar:
+        bar.advance(4)
+    assert bar.done == 4
+
+
+@pytest.mark.parametrize("make", [io.StringIO, Terminal])
+def test_a_stream_that_fails_does_not_stop_the_work(monkeypatch, make):
+    stream = make()
+    bar = ProgressBar(4, stream=stream)
+    bar.advance()
+
+    def fail(text):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(stream, "write", fail)
+    bar.advance()
+    monkeypatch.undo()
+    before = stream.getvalue()
+    bar.advance(2)
+    bar.close()
+    assert stream.getvalue() == before  # and is not tried again
+    assert bar.done == 4
+
+
+def test_text_that_the_stream_lacks(tmp_path):
+    with open(tmp_path / "log", "w", encoding="ascii") as stream, ProgressBar(1, "süß 数", stream=stream) as bar:
+        bar.advance()
+    assert (tmp_path / "log").read_text() == "s\\xfc\\xdf \\u6570 100 %\n"
+
+
 def test_disabled_says_nothing():
     assert run(Terminal(), enabled=False) == ""
 

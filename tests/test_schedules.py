@@ -122,7 +122,7 @@ def test_state(tmp_path):
     for o, s in ((optimizer, schedule), (resumed, again["schedule"])):
         o.step()
         s.step()
-    assert resumed.lr == optimizer.lr == pytest.approx(0.1 * optim.Cosine(9)(4))
+    assert resumed.lr == optimizer.lr == pytest.approx(0.1 * 0.1 * optim.Cosine(9)(4))
 
 
 def test_states_that_do_not_fit():
@@ -158,7 +158,99 @@ def test_refusals(make, error, text):
         make()
 
 
+def _step_all(optimizer, *schedules):
+    optimizer.step()
+    for schedule in schedules:
+        schedule.step()
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def test_a_group_added_later_is_scheduled():
+    optimizer = _sgd(1.0)
+    schedule = optim.Schedule(optimizer, optim.Exponential(0.5))
+    assert _step_all(optimizer, schedule) == [0.5]
+    optimizer.add_param_group({"params": fnn.tensor([1.0], requires_grad=True), "lr": 0.25})
+    assert _step_all(optimizer, schedule) == [0.25, 0.0625]
+    assert schedule.state_dict() == {"base": [1.0, 0.25], "steps": 2}
+    resumed = _sgd(1.0)
+    again = optim.Schedule(resumed, optim.Exponential(0.5))
+    resumed.add_param_group({"params": fnn.tensor([1.0], requires_grad=True), "lr": 0.7})
+    again.load_state_dict(schedule.state_dict())
+    assert [group["lr"] for group in resumed.param_groups] == [0.25, 0.0625]
+    del optimizer.param_groups[0]
+    assert _step_all(optimizer, schedule) == [0.03125]
+
+
+def test_a_schedule_that_another_replaced_refuses():
+    optimizer = _sgd(1.0)
+    first = optim.Schedule(optimizer, optim.Warmup(4))
+    momentum = optim.Schedule(optimizer, optim.Exponential(0.5), key="momentum")
+    assert optimizer.lr == 0.0
+    second = optim.Schedule(optimizer, optim.Exponential(0.5))
+    assert second.base == [1.0]  # not the warm-up's 0, which was never used
+    optimizer.step()
+    before = first.state_dict()
+    for call in (first.step, lambda: first.load_state_dict(before)):
+        with pytest.raises(RuntimeError, match=r"Schedule: another schedule was made for 'lr'.*Sequence"):
+            call()
+    assert first.state_dict() == before
+    second.step()
+    momentum.step()
+    assert optimizer.lr == 0.5
+    third = optim.Schedule(optimizer, optim.Exponential(0.5))
+    assert third.base == [0.5]  # after what the second one did
+    assert _step_all(optimizer, third) == [0.25]
+
+
+@pytest.mark.parametrize("plateau_first", [False, True])
+def test_a_plateau_beside_a_schedule(plateau_first):
+    optimizer = _sgd(1.0)
+    optimizer.add_param_group({"params": fnn.tensor([1.0], requires_grad=True), "lr": 0.25})
+    plateau = optim.ReduceOnPlateau(optimizer, 0.5, patience=0, min_lr=0.125) if plateau_first else None
+    schedule = optim.Schedule(optimizer, optim.Warmup(2))
+    plateau = plateau or optim.ReduceOnPlateau(optimizer, 0.5, patience=0, min_lr=0.125)
+    rates = []
+    for _ in range(6):
+        rates.append(_step_all(optimizer, schedule))
+        plateau.step(1.0)
+    assert rates == [[0.5, 0.125], [1.0, 0.25], [0.5, 0.125], [0.25, 0.125], [0.125, 0.125], [0.125, 0.125]]
+
+
+def test_a_plateau_beside_a_schedule_at_rate_0_and_beside_one_of_values():
+    optimizer = _sgd(1.0)
+    schedule = optim.Schedule(optimizer, lambda step: float(step > 1))
+    plateau = optim.ReduceOnPlateau(optimizer, 0.5, patience=0)
+    for _ in range(2):
+        optimizer.step()
+        plateau.step(1.0)
+    assert optimizer.lr == 0.0
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.lr == 0.5
+    optim.Schedule(optimizer, optim.Linear(1.0, 0.0, 4), relative=False)
+    optimizer.step()
+    with pytest.raises(RuntimeError, match="ReduceOnPlateau: a schedule with relative=False"):
+        plateau.step(1.0)
+    assert plateau.state_dict() == {"best": 1.0, "waited": 0}
+
+
 # clipping
+
+
+def test_an_iterator_that_was_used_up_brings_a_warning():
+    net, params = _net()
+    _backward(net)
+    before = [p.grad.copy() for p in params]
+    used_up = net.parameters()
+    list(used_up)
+    with pytest.warns(UserWarning, match="clip_grad_norm: the iterator gave no parameters"):
+        assert optim.clip_grad_norm(used_up, 1.0) == 0.0
+    with pytest.warns(UserWarning, match="clip_grad_value: the iterator gave no parameters"):
+        optim.clip_grad_value(used_up, 1.0)
+    for p, g in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.grad, g)
+    assert optim.clip_grad_norm([], 1.0) == 0.0
 
 
 def _net(dtype=np.float64):

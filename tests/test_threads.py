@@ -202,6 +202,30 @@ def test_a_forked_child_computes():
 
 
 @needs_native
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc (Linux)")
+def test_a_child_of_a_process_where_another_library_started_the_threads():
+    code = """
+    import ctypes, os
+    import numpy as np
+    import fastnn as fnn, fastnn.functional as F
+    from fastnn import _core
+
+    fnn.set_num_threads(2)
+    _core.set_thread_cost(0.0)
+    with open("/proc/self/maps") as maps:
+        paths = [line.split()[-1] for line in maps if "libgomp" in line]
+    if paths:
+        gomp = ctypes.CDLL(paths[0])
+        gomp.GOMP_parallel(ctypes.cast(gomp.omp_get_thread_num, ctypes.c_void_p), None, 2, 0)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if (F.relu(np.ones(10**6, np.float32)) == 1).all() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    """
+    run(code, timeout=60)
+
+
+@needs_native
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
 def test_multiprocessing_by_fork():
     code = """

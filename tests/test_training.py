@@ -100,6 +100,18 @@ def test_cosine_decay():
     np.testing.assert_allclose([schedule(i) for i in range(6)], [2, 1 + 0.5**0.5, 1, 1 - 0.5**0.5, 0, 0], atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("scores", "labels"), [((4, 4), (4, 1)), ((4, 3), ()), ((4, 3), (1,)), ((4,), (4,)), ((4, 3, 2), (4,))]
+)
+def test_accuracy_does_not_broadcast(scores, labels):
+    with pytest.raises(ValueError, match=r"^accuracy: labels must have the shape"):
+        accuracy(np.zeros(scores), np.zeros(labels, int))
+
+
+def test_accuracy_of_pixels():
+    assert accuracy(np.eye(3)[None].repeat(2, 0), np.array([[0, 1, 2], [0, 1, 1]])) == 5 / 6
+
+
 def test_accuracy_takes_tensors_and_arrays():
     scores = np.eye(3)
     assert accuracy(scores, np.array([0, 1, 1])) == accuracy(fnn.tensor(scores), np.array([0, 1, 1])) == 2 / 3

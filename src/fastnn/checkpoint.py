@@ -6,6 +6,9 @@ saved state with every array replaced by ``{"$array": name}``. The arrays follow
 
 Reading trusts nothing: sizes are compared with the bytes that are there before memory is reserved, every
 entry is checked against its CRC, and the header must name each array exactly once.
+
+Writing goes through a temporary file that its writer keeps locked. What a writer left that was killed is therefore known
+from what another writes just now, and is removed by the next one that saves under the same name.
 """
 
 from __future__ import annotations
@@ -25,11 +28,18 @@ from numpy.typing import NDArray
 
 from ._npy import ARRAY_KINDS, read_array
 
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
+
 FORMAT = "fastnn-checkpoint"
 VERSION = 1
 HEADER = "fastnn.json"
 
 _MAX_HEADER_BYTES = 16 << 20
+_MAX_HEADER_COST = 1 << 20  # see _cost: what is read from a header takes at most about 200 MB
+_MAX_NAME_BYTES = 0xFFFF  # of an entry in a zip archive
 _MAX_DEPTH = 200  # levels of nesting: far below what Python's own recursion allows, on any version
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal states give equal files
@@ -72,9 +82,13 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
     Raises
     ------
     TypeError
-        If the state holds anything else; nothing is written then.
+        If the state holds anything else, such as masked arrays; nothing is written then.
     ValueError
-        If it is nested more than 200 levels deep, or what is beside the arrays takes more than 16 MiB.
+        If it is nested more than 200 levels deep; if what is beside the arrays takes more than 16 MiB, or is more than
+        about a million numbers or 100 000 dictionaries and lists; if the keys that lead to an array take more than 65 531
+        bytes together, or cannot be encoded in UTF-8. Nothing is written.
+    CheckpointError
+        If ``path`` is empty, or is there and no regular file but a folder, a device or a pipe; it is left as it is.
     OSError
         If the file cannot be written.
 
@@ -97,11 +111,13 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
     arrays: dict[str, NDArray[Any]] = {}
     if not isinstance(state, Mapping):
         raise TypeError(f"save_checkpoint: state must be a mapping, got {type(state).__name__}")
+    target = writable_target(path)
     tree = _encode(state, (), arrays)
     header = json.dumps({"format": FORMAT, "version": VERSION, "state": tree}, allow_nan=False).encode()
-    if len(header) > _MAX_HEADER_BYTES:
+    if len(header) > _MAX_HEADER_BYTES or _cost(header) > _MAX_HEADER_COST:
         raise ValueError(
-            f"save_checkpoint: the state beside the arrays takes {len(header)} bytes; store long lists as arrays"
+            f"save_checkpoint: the state beside the arrays takes {len(header)} bytes, with {header.count(b',')} commas; "
+            "store long lists as arrays"
         )
 
     def write(file: IO[bytes]) -> None:
@@ -112,7 +128,24 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
                 with archive.open(info, "w", force_zip64=True) as entry:
                     np.lib.format.write_array(entry, array, allow_pickle=False)
 
-    _write_atomically(path, write)
+    _write_atomically(target, write)
+
+
+def writable_target(path: PathLike) -> str:
+    """The file that `save_checkpoint` will replace, links followed; raises as that does where it cannot, as far as is known before."""
+    name = os.fspath(path)
+    if not name:
+        raise CheckpointError("save_checkpoint: the name of the file is empty")
+    target = os.path.realpath(path)
+    os.stat(os.path.dirname(target))
+    try:
+        mode = os.stat(target).st_mode
+    except FileNotFoundError:
+        return target
+    if not stat.S_ISREG(mode):
+        what = "a folder" if stat.S_ISDIR(mode) else "no regular file, and would be replaced by one"
+        raise CheckpointError(f"save_checkpoint: {name!r} is {what}")
+    return target
 
 
 def load_checkpoint(path: PathLike) -> dict[str, Any]:
@@ -193,21 +226,45 @@ def _encode_array(array: NDArray[Any], path: tuple[str, ...], arrays: dict[str, 
         raise TypeError(
             f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex"
         )
+    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"save_checkpoint: {_at(path)} is a masked array, whose mask would be lost; save .filled(), or .data and .mask"
+        )
     name = "/".join(re.sub(r"[%/\\:\x00-\x1f]", lambda m: f"%{ord(m[0]):02X}", part) for part in path)
+    try:
+        length = len(f"{name}.npy".encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"save_checkpoint: {_at(path)} has a key that is no text ({error.reason})") from None
+    if length > _MAX_NAME_BYTES:
+        raise ValueError(
+            f"save_checkpoint: {_at(path)} is an array under a name of {length} bytes, made of its keys; expected at most "
+            f"{_MAX_NAME_BYTES}"
+        )
     arrays[name] = array
     return {"$array": name}
 
 
 def _at(path: tuple[str, ...]) -> str:
-    return "state" + "".join(f"[{part!r}]" for part in path)
+    text = "state" + "".join(f"[{part!r}]" for part in path)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _cost(header: bytes) -> int:
+    """A bound of what a header's lists and dictionaries take in memory: elements, and eight for each container.
+
+    Text of 2 bytes may come to a list of 60. Commas and brackets within strings count too.
+    """
+    return header.count(b",") + 8 * (header.count(b"[") + header.count(b"{"))
 
 
 def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> Any:
-    """Undo `_encode`; `take` hands out each array once."""
+    """Undo `_encode`, in place; `take` hands out each array once."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"has a header that is nested more than {_MAX_DEPTH} levels deep")
     if isinstance(node, list):
-        return [_decode(item, take, depth + 1) for item in node]
+        for i, item in enumerate(node):
+            node[i] = _decode(item, take, depth + 1)
+        return node
     if not isinstance(node, dict):
         return node
     match node:
@@ -219,7 +276,9 @@ def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> A
             return _SPECIAL_FLOATS[text]
     if any(key.startswith("$") for key in node):
         raise CheckpointError(f"has a header entry that is not understood: {sorted(node)!r:.200}")
-    return {key: _decode(item, take, depth + 1) for key, item in node.items()}
+    for key, item in node.items():
+        node[key] = _decode(item, take, depth + 1)
+    return node
 
 
 def _read(file: IO[bytes]) -> dict[str, Any]:
@@ -265,7 +324,10 @@ def _checked_entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.Z
 def _read_header(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> Any:
     if entries[HEADER].file_size > _MAX_HEADER_BYTES:
         raise CheckpointError(f"has a header of more than {_MAX_HEADER_BYTES >> 20} MiB")
-    header = json.loads(archive.read(entries[HEADER]).decode())
+    text = archive.read(entries[HEADER])
+    if _cost(text) > _MAX_HEADER_COST:
+        raise CheckpointError("has a header with more lists, dictionaries and numbers than are ever saved")
+    header = json.loads(text.decode())
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise CheckpointError(f"is not a fastnn checkpoint (no format name in its {HEADER})")
     version = header.get("version")
@@ -284,25 +346,67 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]
             raise CheckpointError(f"is damaged at {info.filename!r:.200}: {error}") from error
 
 
-def _write_atomically(path: PathLike, write: Callable[[IO[bytes]], None]) -> None:
-    """Write through a temporary file in the same folder; `path` is the old file or the complete new one."""
-    target = os.path.realpath(path)
+def _write_atomically(target: str, write: Callable[[IO[bytes]], None]) -> None:
+    """Write through a temporary file in the same folder; ``target`` is the old file or the complete new one."""
     folder, name = os.path.split(target)
-    temporary = os.path.join(folder, f".{name[:100]}.{os.urandom(8).hex()}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    # By bytes, since names are limited by them: 255 with what is added.
+    short = os.fsencode(name)[:100].decode(errors="ignore")
+    _remove_left_over(folder, short)
+    descriptor, temporary = _open_temporary(folder, short)
     try:
         with open(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        if os.path.exists(target):
-            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-        os.replace(temporary, target)
+            if os.path.exists(target):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+            if os.name == "posix":
+                os.replace(temporary, target)  # while it is locked
+        if os.name != "posix":
+            os.replace(temporary, target)  # open files cannot be renamed
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_folder(folder)
+
+
+def _open_temporary(folder: str, short: str) -> tuple[int, str]:
+    """A new file, locked, and its name; where files cannot be locked, a name that `_remove_left_over` passes over."""
+    ending = ".tmp"
+    while True:
+        temporary = os.path.join(folder, f".{short}.{os.urandom(8).hex()}{ending}")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        if fcntl is None or ending != ".tmp":
+            return descriptor, temporary
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink:
+                return descriptor, temporary
+            # Somebody took the file for a left-over one before it was locked, and removed it.
+        except OSError:
+            os.unlink(temporary)
+            ending = ".unlocked.tmp"
+        os.close(descriptor)
+
+
+def _remove_left_over(folder: str, short: str) -> None:
+    """Remove the temporary files of writers that were killed: those of this name that nobody has locked."""
+    if fcntl is None:
+        return
+    pattern = re.compile(rf"\.{re.escape(short)}\.[0-9a-f]{{16}}\.tmp")
+    with os.scandir(folder) as entries:
+        found = [
+            entry.path for entry in entries if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+        ]
+    for path in found:
+        with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(path)
+            finally:
+                os.close(descriptor)
 
 
 def _sync_folder(folder: str) -> None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import fastnn
 
-from .checkpoint import CheckpointError
+from .checkpoint import CheckpointError, writable_target
 from .data import MissingExtraError
 from .data.digit_images import SCALES, DigitImages, read_digits
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+READER_GONE = 141  # what shells say of programs that SIGPIPE ends
 
 
 class UsageError(Exception):
@@ -33,21 +35,71 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     0 when all went well, 2 when the arguments, the files or the installed packages don't allow what was asked for, 130
-    when interrupted by Ctrl-C.
+    when interrupted by Ctrl-C, 141 when who reads the output went away, as `head` does.
     """
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: closed by who started this
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        print("fastnn: interrupted", file=sys.stderr)
+        _complain("fastnn: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:  # the reader went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _give_up_output()
+        return READER_GONE
     except (UsageError, CheckpointError, MissingExtraError, OSError) as error:
-        print(f"fastnn: error: {error}", file=sys.stderr)
+        _complain(f"fastnn: error: {error}")
+        _give_up_output()
         return USAGE_ERROR
     return 0
+
+
+def _say(text: str) -> None:
+    """Print a line, with characters that the output's encoding lacks escaped."""
+    if sys.stdout is not None:
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def _complain(text: str) -> None:
+    """Print a line to stderr, where there is one."""
+    with contextlib.suppress(BrokenPipeError):
+        if sys.stderr is not None:
+            print(text, file=sys.stderr)
+
+
+def _give_up_output() -> None:
+    """What cannot be written now is not tried again when Python ends, which would have an exit code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Report:
+    """Prints lines of a training, which goes on where they cannot be printed: `end` raises then."""
+
+    def __init__(self) -> None:
+        self._failure: OSError | None = None
+
+    def __call__(self, text: str) -> None:
+        if self._failure is None:
+            try:
+                _say(text)
+            except OSError as error:
+                self._failure = error
+
+    def end(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _shown(path: str) -> str:
+    """A file's name on one line, whatever characters it has."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in path)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -135,7 +187,7 @@ def _use_machine(options: argparse.Namespace) -> None:
         raise UsageError(str(error)) from error
     if options.backend != "numpy":  # who asks for NumPy need not be told that it is slow
         for warning in caught:
-            print(f"fastnn: warning: {warning.message}".replace("warning: fastnn:", "warning:"), file=sys.stderr)
+            _complain(f"fastnn: warning: {warning.message}".replace("warning: fastnn:", "warning:"))
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -151,24 +203,40 @@ def _train(options: argparse.Namespace) -> None:
     training = DigitsTraining(
         data, seed=options.seed, epochs=options.epochs, batch_size=options.batch_size, lr=options.lr
     )
+    report = _Report()
     if not options.quiet:
         weights = sum(parameter.size for parameter in training.model.parameters())
         counts = ", ".join(f"{len(part.labels)} {name}" for name, part in zip(data._fields, data, strict=True))
-        print(f"digits: {counts} images; {weights} parameters; {fastnn.backend.current_name()} backend", flush=True)
+        report(f"digits: {counts} images; {weights} parameters; {fastnn.backend.current_name()} backend")
     started = time.perf_counter()
     steps = options.epochs * len(training.batches)
     with ProgressBar(steps, enabled=not options.quiet) as bar:
-        training.fit(callbacks=() if options.quiet else (_epoch_printer(bar, options.epochs),), progress=bar)
+        show = () if options.quiet else (_epoch_printer(report, bar, options.epochs),)
+        training.fit(callbacks=(_stop_at_nan, *show), progress=bar)
     seconds = time.perf_counter() - started
     test = training.test()
+    _refuse_nan(test, "in the test")
     training.save(options.output)
     if not options.quiet:
-        print(f"trained in {seconds:.1f} s, saved to {options.output}")
+        report(f"trained in {seconds:.1f} s, saved to {_shown(options.output)}")
     right = round(test["accuracy"] * len(data.test.labels))
-    print(f"test loss {test['loss']:.4f}, accuracy {100 * test['accuracy']:.2f} % ({right} of {len(data.test.labels)})")
+    report(
+        f"test loss {test['loss']:.4f}, accuracy {100 * test['accuracy']:.2f} % ({right} of {len(data.test.labels)})"
+    )
+    report.end()
 
 
-def _epoch_printer(bar: Any, epochs: int) -> Callable[[Trainer], None]:
+def _stop_at_nan(trainer: Trainer) -> None:
+    _refuse_nan(trainer.history[-1], f"in epoch {trainer.epoch}")
+
+
+def _refuse_nan(figures: Mapping[str, float], where: str) -> None:
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise UsageError(f"{name.replace('_', ' ')} is {value} {where}: nothing is saved; try a smaller --lr")
+
+
+def _epoch_printer(report: _Report, bar: Any, epochs: int) -> Callable[[Trainer], None]:
     width = len(str(epochs))
     started = time.perf_counter()
 
@@ -181,7 +249,7 @@ def _epoch_printer(bar: Any, epochs: int) -> Callable[[Trainer], None]:
             for part in ("train", "validation")
         )
         bar.clear()
-        print(f"epoch {trainer.epoch:{width}}/{epochs}   {figures}   {now - started:.2f} s", flush=True)
+        report(f"epoch {trainer.epoch:{width}}/{epochs}   {figures}   {now - started:.2f} s")
         started = now
 
     return show
@@ -189,11 +257,10 @@ def _epoch_printer(bar: Any, epochs: int) -> Callable[[Trainer], None]:
 
 def _check_writable(path: str) -> None:
     """Find out before the training, not after it, that its result cannot be saved."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path) or not os.path.isdir(folder):
-        raise UsageError(
-            f"cannot write {path!r}: " + ("it is a folder" if os.path.isdir(path) else f"no folder {folder!r}")
-        )
+    try:
+        folder = os.path.dirname(writable_target(path))
+    except (CheckpointError, OSError) as error:
+        raise UsageError(f"cannot write {path!r}: {error}") from error
     if not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {path!r}: no permission to write in {folder!r}")
 
@@ -207,14 +274,14 @@ def _predict(options: argparse.Namespace) -> None:
         try:
             read = read_digits(path, name=options.array, scale=options.scale, ink=options.ink)
         except (ValueError, TypeError) as error:
-            raise UsageError(f"{path}: {error}") from error
+            raise UsageError(f"{_shown(path)}: {error}") from error
         if not options.quiet:
-            print(_understood(path, read), file=sys.stderr)
+            _complain(_understood(_shown(path), read))
         probabilities = predict_digits(model, read.images)
         for i, (image, row) in enumerate(zip(read.images, probabilities, strict=True)):
-            label = f"{path}[{i}]" if len(read.images) > 1 else path
+            label = _shown(path) + (f"[{i}]" if len(read.images) > 1 else "")
             answer = f"{row.argmax()} ({100 * row.max():.1f} %)" if image.any() else "blank"
-            print(f"{label}: {answer}")
+            _say(f"{label}: {answer}")
 
 
 def _understood(path: str, read: DigitImages) -> str:

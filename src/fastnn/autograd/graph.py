@@ -12,6 +12,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from heapq import heappop, heappush
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,6 +130,10 @@ class Target:
 
     The reverse pass hands it to a vjp in the place of a True in ``needs``, so that a backward of the compiled backend
     writes there and not into an array of its own. Who does not know it takes it for True.
+
+    Nothing is written where somebody else still holds the array of an earlier gradient, or a view of it: the number of
+    references tells. Both arrays are therefore held by this object alone, besides the parameter, and are made such that
+    their views refer to them and not to the memory they are views of themselves (`fastnn.optim.flat`).
     """
 
     __slots__ = ("array", "values")
@@ -136,6 +141,19 @@ class Target:
     def __init__(self, array: np.ndarray, values: np.ndarray) -> None:
         self.array = array
         self.values = values
+
+    def array_is_free(self) -> bool:
+        """Whether nobody else holds ``array``, which must not be the parameter's gradient now."""
+        return getrefcount(self.array) <= _ALONE
+
+    def values_are_free(self) -> bool:
+        """Whether nobody else holds ``values``, which must not be the parameter's now."""
+        return getrefcount(self.values) <= _ALONE
+
+
+# What getrefcount says of an array that only one attribute refers to; versions of Python count their own differently.
+_sample = Target(np.empty(0), np.empty(0))
+_ALONE = getrefcount(_sample.array)
 
 
 def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Value | None]) -> tuple[Any, ...]:
@@ -147,7 +165,7 @@ def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Value | None]) ->
         target = parent._target  # type: ignore[union-attr]
         if target is None or parent.grad is not None or target.values is not parent.data:  # type: ignore[union-attr]
             continue
-        if target not in wanted:
+        if target not in wanted and getrefcount(target.array) <= _ALONE:
             wanted[i] = target
     return tuple(wanted)
 
@@ -188,13 +206,16 @@ def accumulate(leaf: Value, gradient: np.ndarray) -> None:
             add(before, gradient, before)
         else:
             np.add(before, gradient, out=before, casting="same_kind")
-    elif target is None:
-        # A copy: the array may be shared with another gradient or with what an operation saved.
-        leaf.grad = gradient.copy()
-    elif target.array.shape == gradient.shape and target.array.dtype == gradient.dtype:
+    elif (
+        target is not None
+        and target.array.shape == gradient.shape
+        and target.array.dtype == gradient.dtype
+        and target.array_is_free()
+    ):
         np.copyto(target.array, gradient)
         leaf.grad = target.array
     else:
+        # A copy: the array may be shared with another gradient or with what an operation saved.
         leaf.grad = gradient.copy()
 
 

@@ -15,12 +15,7 @@ AdamRates = tuple[float, float, float, float, float, float]
 
 
 class FlatArray(np.ndarray[Any, Any]):
-    """A slice of an optimiser's flat buffers, which are plain, of one dtype and apart from each other by construction.
-
-    ``plain`` is the buffer as an ordinary array, of which parameters and gradients are views.
-    """
-
-    plain: Array
+    """A slice of an optimiser's flat buffers, which are plain, of one dtype and apart from each other by construction."""
 
 
 def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:

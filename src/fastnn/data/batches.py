@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._generators import generator
+
 Array = NDArray[Any]
 Transform = Callable[[Array, np.random.Generator], Array]
 
@@ -19,7 +21,8 @@ class Batches:
     Parameters
     ----------
     *arrays : array_like
-        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,).
+        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,). A batch is a copy
+        of its part of them, which may be changed without changing the data.
     batch_size : int
         Samples per batch.
     shuffle : bool
@@ -30,12 +33,13 @@ class Batches:
         ``transform(batch, rng)``, applied to the batch of the first array: augmentation.
     rng : optional
         Anything `numpy.random.default_rng` takes. The generator is kept as ``.rng``; its state, taken between
-        two passes, is all it needs to go on with the same batches.
+        two passes, is all it needs to go on with the same batches. In a forked child one that was seeded goes on as in its
+        parent, and one made from None draws other orders.
 
     Raises
     ------
     ValueError, TypeError
-        If the lengths differ, there is no array, or `batch_size` is not a positive integer.
+        If the lengths differ, there is no array, an array is masked, or `batch_size` is not a positive integer.
 
     Notes
     -----
@@ -61,6 +65,9 @@ class Batches:
         transform: Transform | None = None,
         rng: Any = None,
     ) -> None:
+        for i, array in enumerate(arrays):
+            if isinstance(array, np.ndarray) and type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+                raise TypeError(f"Batches: array {i} is a masked array, whose mask would be lost; use .filled()")
         self.arrays = tuple(np.asarray(array) for array in arrays)
         shapes = [array.shape for array in self.arrays]
         if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
@@ -71,7 +78,7 @@ class Batches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.transform = transform
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.arrays[0]), self.batch_size)
@@ -81,8 +88,8 @@ class Batches:
         order = self.rng.permutation(len(self.arrays[0])) if self.shuffle else None
         for i in range(len(self)):
             part = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            chosen = part if order is None else order[part]
-            first, *others = (array[chosen] for array in self.arrays)
+            # An index array copies, a slice does not.
+            first, *others = (array[part].copy() if order is None else array[order[part]] for array in self.arrays)
             if self.transform is not None:
                 first = self.transform(first, self.rng)
             yield (first, *others)

@@ -7,6 +7,7 @@ which it assumed; `read_digits` reads files into it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from typing import IO, Any, Literal, NamedTuple
@@ -103,7 +104,7 @@ def read_digits(path: str, *, name: str | None = None, scale: int | None = None,
     name : str, optional
         Which array of an ``.npz`` file to take. Needed only where it holds several and none is called "images".
     scale, ink
-        As for `digit_images`; a picture has scale 255.
+        As for `digit_images`; a picture has scale 255. It is turned as its EXIF data say.
 
     Returns
     -------
@@ -113,7 +114,8 @@ def read_digits(path: str, *, name: str | None = None, scale: int | None = None,
     Raises
     ------
     ValueError, TypeError
-        If the file is none of these, is damaged, or its content does not fit. Nothing in it is ever run.
+        If the file is none of these, is damaged, or its content does not fit; for a picture of 32 bits per pixel, integers
+        or floats, which has no agreed brightness. Nothing in it is ever run.
     MissingExtraError
         If the file is a picture and Pillow is not installed.
     OSError
@@ -230,19 +232,36 @@ def _read_npz(file: IO[bytes], path: str, name: str | None) -> NDArray[Any]:
 
 
 def _read_picture(file: IO[bytes], path: str) -> NDArray[Any]:
-    """Grey levels 0…255 of a picture; transparent parts are white, as paper."""
+    """Grey levels 0…255 of a picture as viewers show it; transparent parts are white, as paper."""
     image_module = require("PIL.Image", "Pillow", "demo", "reading pictures")
+    operations = require("PIL.ImageOps", "Pillow", "demo", "reading pictures")
     try:
         with image_module.open(file) as picture:
             if picture.width * picture.height > _MAX_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
-            coloured = _eight_bits(picture).convert("RGBA")
+            _refuse_32_bits(picture)
+            coloured = _eight_bits(_upright(picture, operations)).convert("RGBA")
             paper = image_module.new("RGBA", coloured.size, "white")
             return np.asarray(image_module.alpha_composite(paper, coloured).convert("L"))
     except Exception as error:  # Pillow's decoders raise many kinds on bad bytes
         raise ValueError(f"{path!r} is neither an array file nor a picture that can be read ({error})") from error
 
 
+def _refuse_32_bits(picture: Any) -> None:
+    # Pillow has 16 bits of some formats in 32.
+    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
+        kind = "floats" if picture.mode == "F" else "integers"
+        raise ValueError(f"pixels are {kind} of 32 bits, whose full brightness is not known; save them as .npy")
+
+
+def _upright(picture: Any, operations: Any) -> Any:
+    with contextlib.suppress(Exception):  # damaged EXIF data, which viewers pass over
+        picture = operations.exif_transpose(picture)
+    return picture
+
+
 def _eight_bits(picture: Any) -> Any:
     """Pictures of 16 bits per pixel keep their upper 8; Pillow would clip them."""
-    return picture.point(lambda level: level / 256).convert("L") if picture.mode.startswith("I") else picture
+    if not picture.mode.startswith("I"):
+        return picture
+    return picture.convert("I").point(lambda level: level / 256).convert("L")

@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from .. import functional as F
 from .._docs import sections
+from .._generators import generator
 from ..checks import scalars
 from .module import Module
 
@@ -20,7 +21,8 @@ p : float
     Probability of being dropped, in 0…1.
 rng : optional
     Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
-    Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks.
+    Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+    the masks that its parent would have drawn, but other ones where ``rng`` is None.
 
 Notes
 -----
@@ -43,7 +45,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
         self.p = scalars.real(type(self).__name__, "p", p, 0.0, 1.0)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
 
     def forward(self, x: Any) -> Any:
         """Any shape; it stays."""

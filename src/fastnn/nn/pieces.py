@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import checks, init
 from .. import functional as F
+from .._generators import generator
 from ..checks import scalars
 from .linear import Linear
 from .module import Module, Parameter
@@ -71,7 +72,7 @@ class RReLU(Module):
 
     def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, *, rng: Any = None) -> None:
         self.lower, self.upper = checks.interval("RReLU", "lower", lower, "upper", upper)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
 
     def forward(self, x: Any) -> Any:
         """Any shape; it stays."""

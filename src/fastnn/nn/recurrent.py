@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._generators import generator
 from ..autograd import concatenate, raw, stack
 from ..checks import scalars
 from ..checks.arrays import shown
@@ -83,7 +84,7 @@ class _Recurrent(_Named):
         self.batch_first = scalars.flag(op, "batch_first", batch_first)
         self.dropout = scalars.real(op, "dropout", dropout, 0.0, 1.0)
         self.bidirectional = scalars.flag(op, "bidirectional", bidirectional)
-        self.rng = np.random.default_rng(rng)
+        self.rng = generator(rng)
         self._suffixes = [
             [f"_l{layer}{turn}" for turn in ("", "_reverse")[: 1 + self.bidirectional]]
             for layer in range(self.num_layers)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._generators import generator
 from ..autograd import concatenate, raw, stack, where
 from ..checks import scalars, sequence_lengths
 from ..checks.arrays import shown
@@ -84,7 +85,7 @@ class PyramidalRNN(Module):
             raise ValueError(f"{op}: kind must be one of {sorted(_KINDS)}, got {shown(kind)}")
         self.batch_first = scalars.flag(op, "batch_first", batch_first)
         both = scalars.flag(op, "bidirectional", bidirectional)
-        rng = np.random.default_rng(rng)
+        rng = generator(rng)
         self.levels = ModuleList()
         for _ in range(scalars.integer(op, "num_levels", num_levels, 1)):
             self.levels.append(_KINDS[kind](2 * inputs, units, bias=bias, bidirectional=both, dtype=dtype, rng=rng))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -19,7 +20,8 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> Non
     Parameters
     ----------
     params : Tensor or iterable of Tensor
-        Those without a gradient are passed over.
+        Those without a gradient are passed over. An iterator that gives nothing, as ``model.parameters()`` does the
+        second time, brings a warning.
     clip_value : float
         Not below 0.
 
@@ -39,7 +41,7 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> Non
     array([-1. ,  0.5])
     """
     limit = scalars.real("clip_grad_value", "clip_value", clip_value, 0.0)
-    for g in _gradients(params):
+    for g in _gradients("clip_grad_value", params):
         np.clip(g, -limit, limit, out=g)
 
 
@@ -49,7 +51,8 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type
     Parameters
     ----------
     params : Tensor or iterable of Tensor
-        Those without a gradient are passed over.
+        Those without a gradient are passed over. An iterator that gives nothing, as ``model.parameters()`` does the
+        second time, brings a warning.
     max_norm : float
         Not below 0.
     norm_type : float
@@ -77,7 +80,7 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type
     """
     limit = scalars.real("clip_grad_norm", "max_norm", max_norm, 0.0)
     p = np.inf if norm_type == np.inf else scalars.real("clip_grad_norm", "norm_type", norm_type, 1.0)
-    gradients = list(_gradients(params))
+    gradients = list(_gradients("clip_grad_norm", params))
     with np.errstate(all="ignore"):
         if p == np.inf:
             norm = float(np.max([np.abs(g).max(initial=0) for g in gradients], initial=0.0))
@@ -100,7 +103,9 @@ def _power_sum(g: np.ndarray, p: float) -> float:
     return total
 
 
-def _gradients(params: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
+def _gradients(op: str, params: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
     """The gradients as few arrays: what lies side by side in an optimiser's buffer is one."""
     listed = [params] if isinstance(params, Tensor) else list(params)
+    if not listed and isinstance(params, Iterator):
+        warnings.warn(f"{op}: the iterator gave no parameters, so nothing is clipped; was it used up?", stacklevel=3)
     return runs_of([p for p in listed if p.grad is not None])

@@ -2,6 +2,9 @@
 
 One fused call then updates all of them. A parameter's array becomes a view into the flat buffer, and so does
 its gradient: the reverse pass writes there (`Target`).
+
+Who looks from outside sees separate arrays: what somebody kept of a parameter's earlier values or gradients is not
+written to. Where references say that it was kept, the block goes on in new memory.
 """
 
 from __future__ import annotations
@@ -19,16 +22,25 @@ from ..autograd.graph import Target
 from ..checks import FlatArray
 
 _ALIGNMENT = 64  # bytes: a cache line, and a vector of the widest instruction set
+_NOTHING = np.empty(0)
 
 
 def _aligned_zeros(count: int, dtype: np.dtype[Any]) -> FlatArray:
     extra = _ALIGNMENT // dtype.itemsize
     raw = np.zeros(count + extra, dtype)
     start = -raw.ctypes.data % _ALIGNMENT // dtype.itemsize
-    plain = raw[start : start + count]
-    flat = plain.view(FlatArray)
-    flat.plain = plain
+    # First the type, then the slice, so that what `_view` says of references is true.
+    flat: FlatArray = raw.view(FlatArray)[start : start + count]  # type: ignore[assignment]
     return flat
+
+
+def _view(flat: FlatArray, start: int, shape: tuple[int, ...]) -> np.ndarray:
+    """A part of a flat buffer as an ordinary array.
+
+    NumPy has a view of a view refer to the memory's first owner, but only through arrays of the view's own type. Here the
+    one before is a `FlatArray`, so views of the result refer to the result: its references tell whether there are any.
+    """
+    return flat[start : start + math.prod(shape)].reshape(shape).view(np.ndarray)
 
 
 class Part(NamedTuple):
@@ -60,77 +72,151 @@ class FlatBlock:
         The flat state.
     steps : list of int
         How many steps each parameter has made.
+
+    Notes
+    -----
+    A block that is copied or unpickled gathers the parameters that were copied with it. A shallow copy gathers the same
+    ones: it and the block copied take turns, each with a state of its own.
     """
 
     def __init__(self, name: str, params: Sequence[Tensor], state_names: tuple[str, ...]) -> None:
         self.name = name
-        self.params = params = sorted(params, key=lambda p: not _decays(p))
-        self._decays = [_decays(p) for p in params]
-        dtype = params[0].dtype
-        step = _ALIGNMENT // dtype.itemsize
-        starts = np.cumsum([0] + [-(-p.size // step) * step for p in params]).tolist()
-        self.bounds = list(itertools.pairwise(starts))
-        self.data = _aligned_zeros(starts[-1], dtype)
-        self.grad = _aligned_zeros(starts[-1], dtype)
-        self.state = {key: _aligned_zeros(starts[-1], dtype) for key in state_names}
+        self.params = sorted(params, key=lambda p: not _decays(p))
         self.steps = [0] * len(params)
+        self._decays = [_decays(p) for p in self.params]
+        self._shapes = [p.shape for p in self.params]
+        self._dtype = params[0].dtype
+        self._lay_out(state_names)
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("name", "params", "_decays", "_shapes", "_dtype")
+        state = {key: flat.view(np.ndarray) for key, flat in self.state.items()}
+        return {key: getattr(self, key) for key in kept} | {"steps": list(self.steps), "state": state}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        state = kept.pop("state")
+        self.__dict__.update(kept)
+        self._lay_out(tuple(state))
+        for key, flat in state.items():
+            np.copyto(self.state[key], flat)
+
+    def _lay_out(self, state_names: tuple[str, ...]) -> None:
+        step = _ALIGNMENT // self._dtype.itemsize
+        starts = np.cumsum([0] + [-(-math.prod(shape) // step) * step for shape in self._shapes]).tolist()
+        self.bounds = list(itertools.pairwise(starts))
+        self.state = {key: _aligned_zeros(starts[-1], self._dtype) for key in state_names}
         self._parts: dict[tuple[int, int], Part] = {}
-        self._data_views = [self.view(self.data, i) for i in range(len(params))]
-        self._grad_views = [self.view(self.grad, i) for i in range(len(params))]
-        for i, p in enumerate(params):
-            self._take_data(i)
-            p._target = Target(self._grad_views[i], self._data_views[i])
-            if p.grad is not None:
-                self._take_grad(i)
+        self._targets = [Target(_NOTHING, _NOTHING) for _ in self.params]
+        self._new_data()
+        self._new_grad()
+        self.gather()
+        for p, target in zip(self.params, self._targets, strict=True):
+            p._target = target
 
     def view(self, flat: FlatArray, i: int) -> np.ndarray:
         """Parameter i's part of a flat buffer, in the parameter's shape."""
-        start = self.bounds[i][0]
-        shape = self.params[i].shape
-        return flat.plain[start : start + math.prod(shape)].reshape(shape)
+        return _view(flat, self.bounds[i][0], self._shapes[i])
 
-    def _take_data(self, i: int) -> None:
-        p, view = self.params[i], self._data_views[i]
-        if p.data.shape != view.shape or p.data.dtype != view.dtype:
-            raise ValueError(
-                f"{self.name}: a parameter of shape {view.shape} and dtype {view.dtype} was replaced by an array of "
-                f"shape {p.data.shape} and dtype {p.data.dtype}; make a new optimiser"
-            )
-        np.copyto(view, p.data)
-        note_change(view)
-        p.data = view
+    def _new_data(self) -> None:
+        self.data = _aligned_zeros(self.bounds[-1][1], self._dtype)
+        self._parts.clear()
+        for i, target in enumerate(self._targets):
+            target.values = self.view(self.data, i)
 
-    def _take_grad(self, i: int) -> None:
-        p, view = self.params[i], self._grad_views[i]
-        if p.grad is None or p.grad.shape != view.shape:
-            shape = None if p.grad is None else p.grad.shape
-            raise ValueError(f"{self.name}: a parameter of shape {view.shape} has a gradient of shape {shape}")
-        np.copyto(view, p.grad, casting="same_kind")
-        p.grad = view
+    def _new_grad(self) -> None:
+        self.grad = _aligned_zeros(self.bounds[-1][1], self._dtype)
+        self._parts.clear()
+        for i, target in enumerate(self._targets):
+            target.array = self.view(self.grad, i)
 
-    def zero_grad(self, set_to_none: bool) -> None:
-        """Forget the gradients, or fill them with zeros."""
-        if not set_to_none:
-            self.grad.fill(0)
-        for p, view in zip(self.params, self._grad_views, strict=True):
-            p.grad = None if set_to_none else view
+    def gather(self) -> list[int]:
+        """The numbers of the parameters to step, with values and gradients of all in the flat buffers.
 
-    def advance(self, apart: bool) -> Iterator[tuple[Part, int, bool]]:
-        """Count a step for each parameter with a gradient; the runs to update, each with its step number.
+        Arrays that were put in from outside (``p.data = …``, ``p.grad = …``) are copied there and replaced by views.
 
-        Neighbours that have a gradient and made the same number of steps form one run: commonly there is one.
-        Where decaying and other parameters are to be kept ``apart`` there are two, and the third value tells which.
-        Arrays that were replaced since the last step (``p.data = …``, ``p.grad = …``) are copied in first.
+        Raises
+        ------
+        ValueError
+            If one of them does not fit; nothing is changed.
         """
         stepped = []
-        for i, (p, data, grad) in enumerate(zip(self.params, self._data_views, self._grad_views, strict=True)):
-            if p.data is not data:
-                self._take_data(i)
+        data_moved = grad_moved = False
+        for i, (p, target) in enumerate(zip(self.params, self._targets, strict=True)):
+            if p.data is not target.values:
+                self._check_data(i)
+                data_moved = True
             if p.grad is not None:
-                if p.grad is not grad:
-                    self._take_grad(i)
+                if p.grad is not target.array:
+                    self._check_grad(i)
+                    grad_moved = True
                 if p._requires_grad:
                     stepped.append(i)
+        if data_moved:
+            self._take_data()
+        if grad_moved:
+            self._take_grad()
+        return stepped
+
+    def _check_data(self, i: int) -> None:
+        data, shape = self.params[i].data, self._shapes[i]
+        if data.shape != shape or data.dtype != self._dtype:
+            raise ValueError(
+                f"{self.name}: a parameter of shape {shape} and dtype {self._dtype} was replaced by an array of "
+                f"shape {data.shape} and dtype {data.dtype}; make a new optimiser"
+            )
+
+    def _check_grad(self, i: int) -> None:
+        grad: Any = self.params[i].grad
+        shape = self._shapes[i]
+        if np.shape(grad) != shape:
+            raise ValueError(f"{self.name}: a parameter of shape {shape} has a gradient of shape {np.shape(grad)}")
+
+    def _take_data(self) -> None:
+        given = [p.data for p in self.params]
+        if any(
+            data is not target.values and not target.values_are_free()
+            for data, target in zip(given, self._targets, strict=True)
+        ):
+            self._new_data()
+        for p, data, target in zip(self.params, given, self._targets, strict=True):
+            if data is not target.values:
+                np.copyto(target.values, data)
+                note_change(target.values)
+                p.data = target.values
+
+    def _take_grad(self) -> None:
+        given = [p.grad for p in self.params]
+        if any(
+            grad is not None and grad is not target.array and not target.array_is_free()
+            for grad, target in zip(given, self._targets, strict=True)
+        ):
+            self._new_grad()
+        for p, grad, target in zip(self.params, given, self._targets, strict=True):
+            if grad is not None and grad is not target.array:
+                np.copyto(target.array, grad, casting="same_kind")
+                p.grad = target.array
+
+    def take_state(self, i: int, other: FlatBlock, j: int) -> None:
+        """Go on with parameter i as another block of the same optimiser did with its parameter j."""
+        self.steps[i] = other.steps[j]
+        for key, flat in self.state.items():
+            np.copyto(self.view(flat, i), other.view(other.state[key], j))
+
+    def fill_grad(self) -> None:
+        """Have every parameter's gradient be zero."""
+        if all(p.grad is t.array or t.array_is_free() for p, t in zip(self.params, self._targets, strict=True)):
+            self.grad.fill(0)
+        else:
+            self._new_grad()
+        for p, target in zip(self.params, self._targets, strict=True):
+            p.grad = target.array
+
+    def advance(self, stepped: Sequence[int], apart: bool) -> Iterator[tuple[Part, int, bool]]:
+        """Count a step for each parameter that `gather` named; the runs to update, each with its step number.
+
+        Neighbours that made the same number of steps form one run: commonly there is one.
+        Where decaying and other parameters are to be kept ``apart`` there are two, and the third value tells which.
+        """
         start = end = step = 0
         decays = True
         for i in stepped:
@@ -171,10 +257,10 @@ def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:
         if g is None or id(p) in seen:
             continue
         seen.add(id(p))
-        base = g.base if p._target is not None and g is p._target.array else None
-        if not isinstance(base, np.ndarray):
+        if p._target is None or g is not p._target.array or not isinstance(g.base, FlatArray):
             yield g
             continue
+        base: Any = g.base.base  # of this part of the flat buffer, which `_view` made
         step = _ALIGNMENT // g.itemsize
         start = (g.ctypes.data - base.ctypes.data) // g.itemsize
         end = start + -(-g.size // step) * step
@@ -182,7 +268,7 @@ def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:
             run[1] = end
             continue
         if memory is not None and run is not None:
-            yield memory[run[0] : run[1]]
+            yield memory[run[0] : run[1]].view(np.ndarray)
         memory, run = base, [start, end]
     if memory is not None and run is not None:
-        yield memory[run[0] : run[1]]
+        yield memory[run[0] : run[1]].view(np.ndarray)

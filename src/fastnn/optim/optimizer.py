@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from operator import is_
+from typing import Any, Self
 
 import numpy as np
 
@@ -28,7 +30,8 @@ class Optimizer:
     Attributes
     ----------
     param_groups : list of dict
-        The groups with all their settings, which may be changed at any time: ``group["lr"] = 0.01``.
+        The groups with all their settings, which may be changed at any time: ``group["lr"] = 0.01``. Parameters and
+        groups added or removed here count from the next call; those that stay keep their state.
 
     Notes
     -----
@@ -38,6 +41,13 @@ class Optimizer:
     for the parameters of norms (SPEC G9), unless ``decay_all`` is True. (PyTorch decays all.)
 
     Parameters without a gradient, and frozen ones, are not touched by a step.
+
+    Arrays that are kept from outside are left alone: an earlier ``p.grad``, or values that ``p.data = …`` replaced, or the
+    array put in their place, which is copied.
+
+    A copy made by `copy.deepcopy`, `pickle` or a fork goes on to the same bits. It trains the parameters that were copied
+    with it, so copy model and optimiser together: ``model, optimizer = copy.deepcopy((model, optimizer))``. ``copy.copy``
+    gives a second optimiser of the same parameters, with settings and state of its own.
 
     Examples
     --------
@@ -54,8 +64,10 @@ class Optimizer:
         self._name = type(self).__name__
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
+        self._members: list[list[Tensor]] = []  # of each group, as gathered
         self._blocks: list[list[FlatBlock]] = []
         self._steps_taken = 0  # what a schedule looks at
+        self._scheduled: dict[str, Any] = {}  # what the last schedule of each setting keeps; see `Schedule`
         for group in _as_groups(self._name, params):
             self.add_param_group(group)
 
@@ -72,27 +84,71 @@ class Optimizer:
         ValueError
             For a parameter that is here already, is not a leaf, or for an unknown or impossible setting.
         TypeError
-            For something that is not a tensor of float32 or float64.
+            For something that is not a tensor of float32 or float64, or a set, which has no order.
         """
+        self._follow_groups()
         number = len(self.param_groups)
         unknown = [key for key in group if key != "params" and key not in self.defaults]
         if unknown or "params" not in group:
             raise ValueError(
                 f"{self._name}: group {number} has {sorted(group)}, expected params and any of {sorted(self.defaults)}"
             )
-        params = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
-        if not params:
+        full = self.defaults | dict(group)
+        full["params"] = self._checked_params(full, number, {id(p) for members in self._members for p in members})
+        if not full["params"]:
             raise ValueError(f"{self._name}: group {number} has no parameters")
-        known = {id(p) for g in self.param_groups for p in g["params"]}
+        self._check_settings(full)
+        self.param_groups.append(full)
+        self._members.append(list(full["params"]))
+        self._blocks.append(self._gather(full["params"]))
+
+    def _checked_params(self, group: Mapping[str, Any], number: int, known: set[int]) -> list[Tensor]:
+        """A group's parameters as a list, once it is sure that they can be optimised and are not ``known``, to which they come."""
+        if isinstance(group["params"], Tensor):
+            params = [group["params"]]
+        else:
+            _refuse_set(f"{self._name}: params of group {number}", group["params"])
+            params = list(group["params"])
         for i, p in enumerate(params):
             _check_parameter(f"{self._name}: parameter {i} of group {number}", p)
             if id(p) in known:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} appears twice (shape {p.shape})")
             known.add(id(p))
-        full = self.defaults | dict(group) | {"params": params}
-        self._check_settings(full)
-        self.param_groups.append(full)
-        self._blocks.append(self._gather(params))
+        return params
+
+    def _follow_groups(self) -> None:
+        """Gather the parameters anew if `param_groups` was edited by hand."""
+        if len(self.param_groups) == len(self._members):
+            for group, members in zip(self.param_groups, self._members, strict=True):
+                params = group.get("params")
+                if type(params) is not list or len(params) != len(members) or not all(map(is_, params, members)):
+                    break
+            else:
+                return
+        known: set[int] = set()
+        for number, group in enumerate(self.param_groups):
+            if group.keys() != {"params", *self.defaults}:
+                raise ValueError(
+                    f"{self._name}: group {number} has {sorted(group)}, expected params and {sorted(self.defaults)}; "
+                    "add_param_group fills in what is missing"
+                )
+            self._check_settings(group)
+            group["params"] = self._checked_params(group, number, known)
+        before = self._found()
+        self._members = [list(group["params"]) for group in self.param_groups]
+        self._blocks = [self._gather(members) for members in self._members]
+        for p, (block, i) in self._found().items():
+            if p in before:
+                block.take_state(i, *before[p])
+
+    def __copy__(self) -> Self:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.param_groups = [group | {"params": list(group["params"])} for group in self.param_groups]
+        new._members = [list(members) for members in self._members]
+        new._blocks = [[copy.copy(block) for block in blocks] for blocks in self._blocks]
+        new._scheduled = {}
+        return new
 
     def _gather(self, params: list[Tensor]) -> list[FlatBlock]:
         kinds: dict[Any, list[Tensor]] = {}
@@ -122,12 +178,14 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient, in place."""
+        self._follow_groups()
+        gathered = [[(block, block.gather()) for block in blocks] for blocks in self._blocks]
         self._steps_taken += 1
-        for group, blocks in zip(self.param_groups, self._blocks, strict=True):
+        for group, blocks in zip(self.param_groups, gathered, strict=True):
             penalties = {"weight_decay": group["weight_decay"], "l1": group["l1"]}
             apart = any(penalties.values()) and not group["decay_all"]
-            for block in blocks:
-                for part, step, decays in block.advance(apart):
+            for block, stepped in blocks:
+                for part, step, decays in block.advance(stepped, apart):
                     self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
@@ -135,7 +193,7 @@ class Optimizer:
         raise NotImplementedError
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients; the next backward writes new ones into the same arrays.
+        """Forget the gradients; the next backward makes new ones, in the same memory unless somebody kept the old ones.
 
         Parameters
         ----------
@@ -143,9 +201,15 @@ class Optimizer:
             False leaves gradients of zeros instead of None: parameters that the next backward does not reach are
             then stepped too (momentum and decay move them).
         """
+        if set_to_none:
+            for group in self.param_groups:
+                for p in group["params"]:
+                    p.grad = None
+            return
+        self._follow_groups()
         for blocks in self._blocks:
             for block in blocks:
-                block.zero_grad(set_to_none)
+                block.fill_grad()
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and copies of the state, for `load_state_dict` and `fastnn.save_checkpoint`.
@@ -203,8 +267,13 @@ class Optimizer:
 
     def _places(self) -> list[list[tuple[FlatBlock, int]]]:
         """For each group, in which block each parameter is, and where in it."""
-        found = {id(p): (block, i) for blocks in self._blocks for block in blocks for i, p in enumerate(block.params)}
-        return [[found[id(p)] for p in group["params"]] for group in self.param_groups]
+        self._follow_groups()
+        found = self._found()
+        return [[found[p] for p in group["params"]] for group in self.param_groups]
+
+    def _found(self) -> dict[Tensor, tuple[FlatBlock, int]]:
+        """In which block each parameter is, and where in it; tensors are hashed by identity."""
+        return {p: (block, i) for blocks in self._blocks for block in blocks for i, p in enumerate(block.params)}
 
     def _check_entry(self, number: int, entry: Any, p: Tensor) -> None:
         expected = {"step", *self.state_names}
@@ -227,12 +296,20 @@ class Optimizer:
 def _as_groups(name: str, params: Params) -> list[dict[str, Any]]:
     if isinstance(params, (Tensor, Mapping)) or not isinstance(params, Iterable):
         raise TypeError(f"{name}: params must be an iterable of parameters or of groups, got {type(params).__name__}")
+    _refuse_set(f"{name}: params", params)
     entries = list(params)
     if not entries:
-        raise ValueError(f"{name}: there are no parameters to optimise")
+        raise ValueError(f"{name}: there are no parameters to optimise (an iterator gives them once)")
     if all(isinstance(entry, dict) for entry in entries):
         return entries  # type: ignore[return-value]
     return [{"params": entries}]
+
+
+def _refuse_set(what: str, params: Any) -> None:
+    if isinstance(params, (set, frozenset)):
+        raise TypeError(
+            f"{what} must be in an order that stays, by which states are loaded; a {type(params).__name__} has none"
+        )
 
 
 def _check_parameter(what: str, p: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..checks import scalars
@@ -283,6 +283,26 @@ class _Stepped:
         pass
 
 
+@dataclass
+class _Kept:
+    """What a `Schedule` keeps of a setting. The optimiser holds it too, so that others can tell whose the setting is."""
+
+    key: str
+    relative: bool
+    steps: int = 0
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    base: list[float] = field(default_factory=list)
+
+    def follow(self, groups: SequenceOf[dict[str, Any]], before: _Kept | None = None) -> None:
+        """Keep the bases of groups that stay; the base of a new one is what it has now, or had ``before``."""
+        known = {id(group): base for kept in (before, self) if kept for group, base in kept._pairs()}
+        self.base = [known.get(id(group), float(group[self.key])) for group in groups]
+        self.groups = list(groups)
+
+    def _pairs(self) -> list[tuple[dict[str, Any], float]]:
+        return list(zip(self.groups, self.base, strict=True))
+
+
 class Schedule(_Stepped):
     """Applies a rule to a setting of an optimiser, group by group (SPEC G11).
 
@@ -303,6 +323,15 @@ class Schedule(_Stepped):
         How often `step` was called.
     base : list of float
         What each group had.
+
+    Notes
+    -----
+    A group that is added to the optimiser later has its rate of then as base, and follows the rule from the next step on.
+
+    A setting has one schedule: where another is made for it, the one before must not be stepped any more, and refuses. The
+    new one starts from what the groups have; from the old bases, if the one before made no step. Rules are combined in one
+    schedule: one after another by `Sequence`, or multiplied by a function, ``lambda t: Warmup(5)(t) * Cosine(50)(t)``.
+    `ReduceOnPlateau` may be used beside a schedule: it reduces the bases too.
 
     Examples
     --------
@@ -330,9 +359,40 @@ class Schedule(_Stepped):
                 f"Schedule: the optimiser has no setting {key!r}, expected one of {sorted(optimizer.defaults)}"
             )
         self.rule, self.key, self.relative = rule, key, relative
-        self.base = [float(group[key]) for group in optimizer.param_groups]
-        self.steps = 0
+        self._kept = _Kept(key, relative)
+        before = optimizer._scheduled.get(key)
+        self._kept.follow(optimizer.param_groups, before if before is not None and not before.steps else None)
+        optimizer._scheduled[key] = self._kept
         self._apply()
+
+    @property
+    def base(self) -> list[float]:
+        """What each group had; see above."""
+        return self._kept.base
+
+    @base.setter
+    def base(self, values: SequenceOf[float]) -> None:
+        self._kept.base = [float(value) for value in values]
+
+    @property
+    def steps(self) -> int:
+        """How often `step` was called; see above."""
+        return self._kept.steps
+
+    @steps.setter
+    def steps(self, value: int) -> None:
+        self._kept.steps = int(value)
+
+    def _is_replaced(self) -> bool:
+        return self.optimizer._scheduled.get(self.key) is not self._kept
+
+    def _follow(self) -> None:
+        if self._is_replaced():
+            raise RuntimeError(
+                f"Schedule: another schedule was made for {self.key!r} of this optimiser, and took the place of this one; "
+                "combine rules in one schedule: Sequence([first, second], [milestone]), or a function that multiplies them"
+            )
+        self._kept.follow(self.optimizer.param_groups)
 
     def _apply(self) -> None:
         value = self.rule(self.steps)
@@ -345,16 +405,23 @@ class Schedule(_Stepped):
         Raises
         ------
         RuntimeError
-            If the optimiser made no step since.
+            If the optimiser made no step since, or another schedule was made for the setting.
         """
+        self._follow()
         self._after_the_optimizer()
         self.steps += 1
         self._apply()
 
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` and `fastnn.save_checkpoint` take; the rule itself is not in it."""
+        if not self._is_replaced():
+            self._follow()
+        return {"base": list(self.base), "steps": self.steps}
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave, and set the value for it."""
+        self._follow()
         super().load_state_dict(state)
-        self.base, self.steps = [float(b) for b in self.base], int(self.steps)
         self._apply()
 
     def _check_state(self, state: Mapping[str, Any]) -> None:
@@ -415,6 +482,10 @@ class ReduceOnPlateau(_Stepped):
     min_lr : float
         Rates are not made smaller than this.
 
+    Notes
+    -----
+    Beside a `Schedule` of the rate, a reduction is one of the schedule's bases too, so that its next step keeps it.
+
     Examples
     --------
     >>> import fastnn as fnn
@@ -461,8 +532,14 @@ class ReduceOnPlateau(_Stepped):
         Raises
         ------
         RuntimeError
-            If the optimiser made no step since.
+            If the optimiser made no step since, or a schedule with ``relative=False`` sets the rates.
         """
+        kept: _Kept | None = self.optimizer._scheduled.get("lr")
+        if kept is not None and not kept.relative:
+            raise RuntimeError(
+                "ReduceOnPlateau: a schedule with relative=False sets the rates of this optimiser, and would undo what is "
+                "reduced; give it a rule of factors and relative=True"
+            )
         self._after_the_optimizer()
         if self._improves(float(measure)):
             self.best, self.waited = float(measure), 0
@@ -470,5 +547,15 @@ class ReduceOnPlateau(_Stepped):
         self.waited += 1
         if self.waited > self.patience:
             self.waited = 0
-            for group in self.optimizer.param_groups:
-                group["lr"] = max(group["lr"] * self.factor, min(self.min_lr, group["lr"]))
+            groups = self.optimizer.param_groups
+            if kept is not None:
+                kept.follow(groups)
+            factors = [self._reduce(group) for group in groups]
+            if kept is not None:
+                kept.base = [base * factor for base, factor in zip(kept.base, factors, strict=True)]
+
+    def _reduce(self, group: dict[str, Any]) -> float:
+        """Reduce a group's rate, and return by which factor."""
+        before, reduced = group["lr"], group["lr"] * self.factor
+        group["lr"] = max(reduced, min(self.min_lr, before))
+        return self.factor if group["lr"] == reduced else group["lr"] / before

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import functional, nn, optim
+from .._generators import generator
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ..data import Batches, DigitsSplit, random_noise, random_shift
@@ -44,7 +45,7 @@ def digits_model(rng: Any = None) -> nn.Sequential:
     >>> digits_model(rng=0)(np.zeros((5, 1, 8, 8), np.float32)).shape
     (5, 10)
     """
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     # An epoch has 20 steps: running statistics must follow faster than with the usual momentum of 0.99.
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, padding=1, bias=False, rng=rng),
@@ -164,12 +165,14 @@ def load_digits_model(path: str | os.PathLike[str]) -> nn.Sequential:
     Raises
     ------
     CheckpointError
-        If the file is no checkpoint, or one of something else.
+        If the file is no checkpoint, or one of something else, or holds weights that are not finite.
     """
     state = _load(path)
     model = digits_model(rng=0)
     with _fitting(path):
         model.load_state_dict(state["model"])
+    if not all(np.isfinite(array).all() for array in model.state_dict().values()):
+        raise CheckpointError(f"{os.fspath(path)!r} holds weights that are not finite: the training went wrong")
     model.eval()
     return model
 

@@ -2,6 +2,7 @@
 
 On a terminal one line is redrawn in place, at most ten times a second. Elsewhere (a file, a pipe, a dumb
 terminal) a plain line is written each time another tenth of the work is done. ``NO_COLOR`` turns colour off.
+A stream that cannot be written to is left alone: what is counted goes on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class ProgressBar:
     label : str
         Text before the bar; may be set anew at any time, as may `note`, the text after it.
     stream : file, optional
-        Where to draw; stderr by default.
+        Where to draw; stderr by default. Something with ``write`` will do.
     enabled : bool
         False draws nothing.
 
@@ -48,7 +49,7 @@ class ProgressBar:
         self.note = ""
         self._stream = sys.stderr if stream is None else stream
         self._enabled = enabled and self._stream is not None
-        self._live = self._enabled and self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = self._enabled and _is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
         self._colour = self._live and not os.environ.get("NO_COLOR")
         self._cells = _cells(self._stream)
         self._started = time.monotonic()
@@ -74,14 +75,12 @@ class ProgressBar:
                 self._draw()
         elif self._enabled and self.done * 10 // self.total > self._tenths:
             self._tenths = self.done * 10 // self.total
-            self._stream.write(self._text(bar="") + "\n")
-            self._stream.flush()
+            self._write(self._text(bar="") + "\n")
 
     def clear(self) -> None:
         """Take the bar off the screen, so that other text can be printed; `advance` draws it again."""
         if self._width:
-            self._stream.write("\r" + " " * self._width + "\r")
-            self._stream.flush()
+            self._write("\r" + " " * self._width + "\r")
             self._width = 0
             self._drawn = -1.0
 
@@ -94,9 +93,20 @@ class ProgressBar:
         width = len(text)
         if length >= _SHORTEST_BAR:
             text, width = self._text(bar=self._bar(length)), width + length + 1
-        self._stream.write("\r" + text + " " * max(self._width - width, 0))
-        self._stream.flush()
+        padding = " " * max(self._width - width, 0)
         self._width = width
+        self._write("\r" + text + padding)
+
+    def _write(self, text: str) -> None:
+        try:
+            try:
+                self._stream.write(text)
+            except UnicodeEncodeError:
+                self._stream.write(text.encode("ascii", "backslashreplace").decode())
+            getattr(self._stream, "flush", _nothing)()
+        except (OSError, ValueError):  # a reader that went away, a full disk; a stream that was closed
+            self._enabled = self._live = False
+            self._width = 0
 
     def _bar(self, length: int) -> str:
         full = length * self.done // self.total
@@ -115,6 +125,17 @@ class ProgressBar:
         hours, minutes = divmod(minutes, 60)
         clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
         return f"{clock} left"
+
+
+def _nothing() -> None:
+    pass
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):  # consoles of notebooks and windows have no isatty, closed files refuse it
+        return False
 
 
 def _cells(stream: TextIO) -> tuple[str, str]:

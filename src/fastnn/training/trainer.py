@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,10 @@ def accuracy(scores: Any, labels: Any) -> float:
 
     Parameters
     ----------
-    scores : ndarray or Tensor, (N, classes)
+    scores : ndarray or Tensor, (N, classes, ...)
         Logits or probabilities.
-    labels : ndarray of int, (N,)
-        The right classes.
+    labels : ndarray of int, (N, ...)
+        The right classes, of the shape of the scores without the axis of classes.
 
     Returns
     -------
@@ -37,7 +38,7 @@ def accuracy(scores: Any, labels: Any) -> float:
     Raises
     ------
     ValueError
-        For scores without an axis of classes, or labels whose shape doesn't broadcast with (N,).
+        For scores without an axis of classes, or labels of another shape.
 
     Examples
     --------
@@ -46,7 +47,13 @@ def accuracy(scores: Any, labels: Any) -> float:
     >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
     """
-    return float(np.mean(raw(scores).argmax(axis=1) == raw(labels)))
+    given, right = np.asarray(raw(scores)), np.asarray(raw(labels))
+    if given.ndim < 2 or right.shape != given.shape[:1] + given.shape[2:]:
+        raise ValueError(
+            f"accuracy: labels must have the shape of the scores without their axis 1, got scores {given.shape} and "
+            f"labels {right.shape}"
+        )
+    return float(np.mean(given.argmax(axis=1) == right))
 
 
 def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
@@ -78,7 +85,11 @@ def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
     >>> schedule(0), round(schedule(50), 6)
     (0.1, 0.05)
     """
-    return lambda step: lr * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+    return partial(_cosine, lr, steps)  # which can be pickled, and a Trainer with it
+
+
+def _cosine(lr: float, steps: int, step: int) -> float:
+    return lr * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
 
 class Trainer:
