@@ -11,7 +11,6 @@ import numpy as np
 from . import scalars
 from .arrays import FLOAT32, FLOAT64, Array, Shape, array, class_targets, limited, operand, optional, shown
 
-
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in (FLOAT32, FLOAT64)}
 
 

@@ -50,7 +50,7 @@ def cross_entropy(
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` or the probabilities are one.
+        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` or ``target`` is one.
 
     Raises
     ------
@@ -86,20 +86,20 @@ def _cross_entropy(
     total = _total(c)
     value, lse = _forward(ops, c, None if c.reduction == "none" else total)
 
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         by_logits = _gradient(ops, c, dy, total, lse) if needs[0] else None
-        return (by_logits, _by_target(ops, c, dy, total) if needs[1] else None) if c.soft else (by_logits,)
+        return by_logits, _by_target(ops, c, dy, total) if needs[1] else None
 
     def jvp(tangents: Any) -> Array:
         moved = []
         if tangents[0] is not None:  # the gradients of every position on its own, times the tangent
             moved.append(_gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse) * tangents[0])
-        if c.soft and tangents[1] is not None:
+        if tangents[1] is not None:
             moved.append(_by_target(ops, c, np.ones((), c.logits.dtype), total) * tangents[1])
         each = sum(moved).sum(axis=1)
         return np.asarray(each if reduction == "none" else each.sum())
 
-    return record("cross_entropy", _shaped(c, value), (logits, target) if c.soft else (logits,), vjp, jvp)
+    return record("cross_entropy", _shaped(c, value), (logits, target), vjp, jvp)
 
 
 def _by_target(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> Array:
@@ -109,7 +109,8 @@ def _by_target(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> 
         weight = np.ones(1, nll.dtype) if c.weight is None else c.weight
         slope = weighted((1 - c.label_smoothing) * weight.reshape(1, -1, 1), nll)
         each = np.broadcast_to(shares(dloss, total).reshape(-1), c.geometry.outer * c.geometry.inner)
-        return (slope * each.reshape(c.geometry.outer, 1, c.geometry.inner)).reshape(c.logits.shape)
+        gradient: Array = slope * each.reshape(c.geometry.outer, 1, c.geometry.inner)
+        return gradient.reshape(c.logits.shape)
 
 
 def _probabilities(target: Any) -> Any:
@@ -139,12 +140,12 @@ def _cross_entropy_vjp(
     label_smoothing: float,
     divisor: float | None,
     lse: Array,
-) -> tuple[Array]:
+) -> tuple[Array, None]:
     total = 1.0 if divisor is None else divisor
-    return (ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total),)
+    return ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total), None
 
 
-register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0,))
+register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0, 1))
 
 
 def _class_plan(c: CrossEntropy, binding: str, more: tuple[Any, ...], first: bool) -> Plan | None:
@@ -385,9 +386,7 @@ def multi_margin_loss(
 
 def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:
     op = "multi_margin_loss"
-    x_, t, w, m, squared, reduction = checks.multi_margin_loss(
-        op, raw(x), target, p, margin, weight, reduction
-    )
+    x_, t, w, m, squared, reduction = checks.multi_margin_loss(op, raw(x), target, p, margin, weight, reduction)
     ops = backend.current()
     divisor = _rows_divisor(reduction, len(x_))
     value = ops.multi_margin_loss_forward(x_, t, w, m, squared, divisor)

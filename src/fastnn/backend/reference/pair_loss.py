@@ -103,8 +103,9 @@ def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -
 @quiet
 def kl_div_log_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = exp(t) * (t - x), both logarithms; 0 where exp(t) is, unless x is NaN."""
-    p = np.exp(target)
-    return _result(np.where((p == 0) & ~np.isnan(x), x.dtype.type(0), p * (target - x)), divisor)
+    root = np.exp(target / 2)  # e^t may be denormal, and have few digits, where the product is not
+    nothing = (root < np.finfo(x.dtype).tiny) & ~np.isnan(x)
+    return _result(np.where(nothing, x.dtype.type(0), root * (root * (target - x))), divisor)
 
 
 @quiet
