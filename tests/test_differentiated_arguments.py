@@ -42,10 +42,13 @@ def tangent(op, name, value):
 def test_derivative_or_refusal(op, name, value, backend):
     fnn.use_backend(backend)
     t = fnn.tensor(value, requires_grad=True)
+    error = ""
     try:
         y = call(op, name, t)
-    except TypeError as error:
-        assert str(error).startswith(f"{op}: {name} is a tensor of shape {t.shape} that requires a gradient, but {op}")
+    except TypeError as refusal:
+        error = str(refusal)
+    if error:
+        assert error.startswith(f"{op}: {name} is a tensor of shape {t.shape} that requires a gradient, but {op}")
         with pytest.raises(TypeError, match=f"^{op}: {name} is a tensor of .* that has a tangent"):
             tangent(op, name, value)
     else:
