@@ -2,9 +2,11 @@
 //   cross-entropy of probabilities p (outer, n, inner): loss, lse (outer, inner);  dloss, x, p, lse -> dx
 //   negative log-likelihood of class numbers t (outer, inner): x holds logarithms
 //   multi-class hinge of class numbers t (outer), inner = 1
-// Class weights w (n) may be null. A class number out of range can't come from a checked call; it counts as ignored.
+// Class weights w (n) may be null. What has no weight or probability adds nothing, even where its loss is infinite.
+// A class number out of range can't come from a checked call; it counts as ignored.
 #include "../simd/math.h"
 #include "columns.h"
+#include "weighted.h"
 #define FASTNN_FAMILY "class_loss.inc"
 #include "kernels.h"
 
@@ -43,7 +45,7 @@ void forward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T* lo
   const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) { return exp<T>(load_part(x + i, size, lowest) - m); });
   const T log_sum = log<T>(set1(sum))[0];
   *loss = row_sum<T>(n, [=, &mixed](int64_t i, int64_t size) {
-    return within<T>(mixed.row(load_part(p + i, size), i, size) * (log_sum - (load_part(x + i, size) - m)), size);
+    return within<T>(weighted<T>(mixed.row(load_part(p + i, size), i, size), log_sum - (load_part(x + i, size) - m)), size);
   });
   *lse = m + log_sum;
 }
@@ -56,7 +58,7 @@ void forward_tile(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, int6
   tile_sum<T, V>(n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(x + at) - m[v]); });
   for (int v = 0; v < V; ++v) sum[v] = log<T>(sum[v]);
   tile_sum<T, V>(n, pitch, total, [&](int64_t at, int v) {
-    return mixed.column(load(p + at), at / pitch) * (sum[v] - (load(x + at) - m[v]));
+    return weighted<T>(mixed.column(load(p + at), at / pitch), sum[v] - (load(x + at) - m[v]));
   });
   for (int v = 0; v < V; ++v) {
     store_part(loss + v * lanes<T>, total[v], count - v * lanes<T>);
@@ -99,21 +101,35 @@ void backward_tile(int64_t n, const Mixed<T>& mixed, T* x, const T* p, int64_t p
   });
 }
 
-// The hinge of class c against class t: max(0, margin - x[t] + x[c]), squared if asked.
+// The hinge of class c against class t: max(0, margin - (x[t] - x[c])). The difference comes first: beside large scores
+// the margin would be lost, and an infinite one would be taken from itself.
 template <class T>
 FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
-  return max(Vec<T>{}, (margin - own) + x);
+  return max(Vec<T>{}, margin - (own - x));
 }
 
+// All lanes but that of class t, where i is the class of the first.
+template <class T>
+FASTNN_INLINE Vec<T> but(int64_t t, Vec<T> v, int64_t i) {
+  using Int = typename VecTraits<T>::Int;
+  const Int lane = t >= i && t - i < lanes<T> ? Int(t - i) : Int(-1);
+  return iota<T>() == Mask<T>{} + lane ? Vec<T>{} : v;
+}
+
+// A sum that overflows is made again of terms that are divided by n before.
 template <class T>
 T hinge_row(int64_t n, const T* x, int64_t t, T margin, bool squared) {
   const T own = x[t];
-  const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) {
-    const Vec<T> h = hinge<T>(load_part(x + i, size), own, margin);
-    return within<T>(squared ? h * h : h, size);
-  });
-  const T self = max(Vec<T>{}, set1((margin - own) + own))[0];  // the term of t itself
-  return (sum - (squared ? self * self : self)) / T(n);
+  T scale = 1, divisor = T(n), mean;
+  for (;;) {
+    const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) {
+      const Vec<T> h = but<T>(t, hinge<T>(load_part(x + i, size), own, margin), i);
+      return within<T>(squared ? h * scale * h : h * scale, size);
+    });
+    mean = sum / divisor;
+    if (mean != T(__builtin_inf()) || divisor == 1) return mean;
+    scale = 1 / divisor, divisor = 1;
+  }
 }
 
 template <class T>
@@ -121,12 +137,11 @@ void hinge_row_backward(int64_t n, const T* x, int64_t t, T margin, bool squared
   const T own = x[t], share = d / T(n);
   const auto slope = [=](Vec<T> v) {
     const Vec<T> h = hinge<T>(v, own, margin);
-    return squared ? h * (T(2) * share) : h > Vec<T>{} ? set1(share) : Vec<T>{};
+    return squared ? weighted<T>(set1(T(2) * share), h) : h > Vec<T>{} ? set1(share) : h;  // h: 0 or NaN
   };
-  T others = 0;
   for (int64_t i = 0; i < n; i += lanes<T>) store_part(dx + i, slope(load_part(x + i, n - i)), n - i);
   dx[t] = 0;
-  others = row_sum<T>(n, [=](int64_t i, int64_t size) { return load_part(dx + i, size); });
+  const T others = row_sum<T>(n, [=](int64_t i, int64_t size) { return load_part(dx + i, size); });
   dx[t] = -others;
 }
 
@@ -174,7 +189,7 @@ void nll_loss_forward(Softmax g, const T* x, const int64_t* target, const T* wei
       const int64_t t = target[i];
       const bool counts = t != ignore && uint64_t(t) < uint64_t(g.n);
       const T value = counts ? -x[(i / g.inner * g.n + t) * g.inner + i % g.inner] : T(0);
-      loss[i] = counts && weight ? weight[t] * value : value;
+      loss[i] = counts && weight ? weighted<T>(weight[t], value) : value;
     }
   });
 }
@@ -197,7 +212,7 @@ void nll_loss_backward(Softmax g, const T* dloss, const int64_t* target, const T
   });
 }
 
-// loss = w[t]/n sum_(c != t) max(0, margin - x[t] + x[c])^p for rows x (rows, n), p = 1 or 2
+// loss = w[t]/n sum_(c != t) max(0, margin - (x[t] - x[c]))^p for rows x (rows, n), p = 1 or 2
 template <class T>
 void multi_margin_loss_forward(int64_t rows, int64_t n, const T* x, const int64_t* target, const T* weight, T margin,
                                bool squared, T* loss) {
@@ -205,12 +220,12 @@ void multi_margin_loss_forward(int64_t rows, int64_t n, const T* x, const int64_
     for (int64_t r = begin; r < end; ++r) {
       const int64_t t = target[r];
       const T value = uint64_t(t) < uint64_t(n) ? hinge_row(n, x + r * n, t, margin, squared) : T(0);
-      loss[r] = weight && uint64_t(t) < uint64_t(n) ? weight[t] * value : value;
+      loss[r] = weight && uint64_t(t) < uint64_t(n) ? weighted<T>(weight[t], value) : value;
     }
   });
 }
 
-// loss = w[t]/n sum_(c != t) h[c]^p, h[c] = max(0, margin - x[t] + x[c])
+// loss = w[t]/n sum_(c != t) h[c]^p, h[c] = max(0, margin - (x[t] - x[c]))
 //   =>  dx[c] = dloss w[t]/n p h[c]^(p - 1) where h[c] > 0,  dx[t] = -sum of those
 template <class T>
 void multi_margin_loss_backward(int64_t rows, int64_t n, const T* dloss, const T* x, const int64_t* target,

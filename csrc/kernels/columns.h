@@ -10,6 +10,7 @@
 #include "../simd/shuffle.h"
 #include "../simd/strided.h"
 #include "../simd/transpose.h"
+#include "../simd/wide_sum.h"
 #include "../tune.h"
 #include "../types.h"
 
@@ -163,24 +164,25 @@ FASTNN_INLINE T row_max(int64_t n, const T* x) {
   return largest[0];
 }
 
-// Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Two chains, and a partial sum every
-// 64 vectors, so that the rounding error grows slowly with n.
+// Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Up to 64 vectors are added in T, in two
+// chains, and the sums of such blocks in double, where they neither lose digits nor, of floats, overflow.
 template <class T, class Term>
 FASTNN_INLINE T row_sum(int64_t n, const Term& term) {
-  constexpr int L = lanes<T>, block = 64 * L;
-  Vec<T> sum = {};
+  constexpr int64_t L = lanes<T>, block = 64 * L;
+  WideSum<T> sum;
   for (int64_t begin = 0; begin < n; begin += block) {
     const int64_t end = begin + block < n ? begin + block : n;
     Vec<T> a = {}, b = {};
     int64_t i = begin;
     for (; i + 2 * L <= end; i += 2 * L) {
-      a += term(i, int64_t(L));
-      b += term(i + L, int64_t(L));
+      a += term(i, L);
+      b += term(i + L, L);
     }
     for (; i < end; i += L) a += term(i, end - i);
-    sum += a + b;
+    if (n <= block) return reduce_add<T>(a + b);
+    sum.add(a + b);
   }
-  return reduce_add<T>(sum);
+  return T(sum.total());
 }
 
 // The same for V vectors of columns in n rows of scratch: term(at, v), at the index of vector v in its row.
@@ -195,17 +197,18 @@ FASTNN_INLINE void tile_max(int64_t n, const T* rows, int64_t pitch, Vec<T> (&m)
 template <class T, int V, class Term>
 FASTNN_INLINE void tile_sum(int64_t n, int64_t pitch, Vec<T> (&sum)[V], const Term& term) {
   constexpr int64_t block = 64;
-#pragma GCC unroll 4
-  for (int v = 0; v < V; ++v) sum[v] = Vec<T>{};
-  for (int64_t begin = 0; begin < n; begin += block) {
+  WideSum<T> total[V];
+  for (int64_t begin = 0; begin < n || begin == 0; begin += block) {
     const int64_t end = begin + block < n ? begin + block : n;
-    Vec<T> a[V] = {};
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[v] = Vec<T>{};
     for (int64_t c = begin; c < end; ++c)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) a[v] += term(c * pitch + v * lanes<T>, v);
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sum[v] += a[v];
+      for (int v = 0; v < V; ++v) sum[v] += term(c * pitch + v * lanes<T>, v);
+    if (n <= block) return;
+    for (int v = 0; v < V; ++v) total[v].add(sum[v]);
   }
+  for (int v = 0; v < V; ++v) sum[v] = total[v].lanes_rounded();
 }
 // rows = f(at, v)
 template <class T, int V, class F>

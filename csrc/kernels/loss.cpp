@@ -3,9 +3,11 @@
 //   backward: dloss (outer, inner), x, t, lse -> dx (outer, n, inner)
 // With class weights w (n, or 1 where null) and smoothing s, as PyTorch defines them:
 //   loss = (1 - s) w[t] (lse - x[t]) + s/n sum_c w[c] (lse - x[c]),  0 where t is ignore_index.
+// A class of weight 0 adds nothing, even where its logit is -infinity.
 // A class number out of range can't come from a checked call; it gives NaN instead of reading out of bounds.
 #include "../simd/math.h"
 #include "columns.h"
+#include "weighted.h"
 #define FASTNN_FAMILY "loss.inc"
 #include "kernels.h"
 
@@ -34,8 +36,8 @@ struct Classes {
   FASTNN_INLINE T loss(int64_t t, T shifted, T log_sum, T dot) const {
     if (t == ignore) return 0;
     if (!valid(t)) return T(__builtin_nan(""));
-    const T hard = weight_of(t) * (log_sum - shifted);
-    return smoothing == 0 ? hard : (1 - smoothing) * hard + smoothing / T(n) * (total * log_sum - dot);
+    const T hard = weighted<T>((1 - smoothing) * weight_of(t), log_sum - shifted);
+    return smoothing == 0 ? hard : hard + smoothing / T(n) * (total * log_sum - dot);
   }
 };
 
@@ -65,7 +67,7 @@ void forward_row(const Classes<T>& k, const T* x, int64_t t, T* loss, T* lse) {
   T dot = 0;
   if (k.smoothing != 0)
     dot = row_sum<T>(k.n, [=, &k](int64_t i, int64_t size) {
-      return weights_at(k, i, size) * (load_part(x + i, size, m) - m);
+      return weighted<T>(weights_at(k, i, size), load_part(x + i, size, m) - m);
     });
   const T log_sum = log<T>(set1(sum))[0];
   *loss = k.loss(t, k.valid(t) ? x[t] - m : T(0), log_sum, dot);
@@ -81,7 +83,7 @@ void forward_tile(const Classes<T>& k, const T* rows, int64_t pitch, int64_t cou
   tile_sum<T, V>(k.n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
   if (k.smoothing != 0)
     tile_sum<T, V>(k.n, pitch, dot, [&](int64_t at, int v) {
-      return set1(k.weight_of(at / pitch)) * (load(rows + at) - m[v]);
+      return weighted<T>(set1(k.weight_of(at / pitch)), load(rows + at) - m[v]);
     });
   T peak[width], log_sum[width], mean[width];
   for (int v = 0; v < V; ++v) {

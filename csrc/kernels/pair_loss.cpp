@@ -5,6 +5,7 @@
 #include "../simd/map.h"
 #include "../simd/math.h"
 #include "../simd/sums.h"
+#include "weighted.h"
 #define FASTNN_FAMILY "pair_loss.inc"
 #include "kernels.h"
 
@@ -51,7 +52,7 @@ FASTNN_INLINE Vec<T> soft_part(Vec<T> x) {
 template <class T>
 FASTNN_INLINE Vec<T> cross_entropy_of_logit(Vec<T> x, Vec<T> t, Vec<T> positive) {
   const Vec<T> off = T(1) - t, on = positive * t;
-  return fma(off, max(Vec<T>{}, x), on * max(Vec<T>{}, -x)) + (off + on) * soft_part<T>(x);
+  return weighted<T>(x > Vec<T>{} ? off : on, abs(x)) + (off + on) * soft_part<T>(x);
 }
 
 template <class T>
@@ -112,17 +113,20 @@ void hinge_loss_forward(int64_t n, T margin, const T* x, const T* t, T* loss, do
   forward(n, kCopyCost, loss, partial, [=](Vec<T> a, Vec<T> b) { return max(Vec<T>{}, margin - b * a); }, x, t);
 }
 
-// l = max(0, margin - t x)  =>  dl/dx = margin - t x <= 0 ? 0 : -t
+// l = max(0, margin - t x)  =>  dl/dx = margin - t x > 0 ? -t : 0, and NaN where that is
 template <class T>
 void hinge_loss_backward(int64_t n, T margin, const T* dy, bool each, const T* x, const T* t, T* dx) {
-  const auto f = [=](Vec<T> a, Vec<T> b) { return margin - b * a <= Vec<T>{} ? Vec<T>{} : -b; };
+  const auto f = [=](Vec<T> a, Vec<T> b) {
+    const Vec<T> h = max(Vec<T>{}, margin - b * a);
+    return h > Vec<T>{} ? -b : h;
+  };
   backward(n, kCopyCost, dy, each, dx, f, x, t);
 }
 
-// l = t (log t - x), 0 log 0 = 0; x holds logarithms of probabilities
+// l = t (log t - x), 0 where t is 0; x holds logarithms of probabilities
 template <class T>
 void kl_div_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  const auto f = [](Vec<T> a, Vec<T> b) { return (b == Vec<T>{} ? Vec<T>{} : b * log<T>(b)) - b * a; };
+  const auto f = [](Vec<T> a, Vec<T> b) { return (b == Vec<T>{} ? Vec<T>{} : b * log<T>(b)) - weighted<T>(b, a); };
   forward(n, kExpCost, loss, partial, f, x, t);
 }
 
@@ -132,10 +136,15 @@ void kl_div_backward(int64_t n, T, const T* dy, bool each, const T* x, const T* 
   backward(n, kCopyCost, dy, each, dx, [](Vec<T>, Vec<T> b) { return -b; }, x, t);
 }
 
-// l = e^t (t - x), both logarithms
+// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Half of t at a time, since e^t may be denormal where
+// the product is not.
 template <class T>
 void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  forward(n, kExpCost, loss, partial, [](Vec<T> a, Vec<T> b) { return exp<T>(b) * (b - a); }, x, t);
+  const auto f = [](Vec<T> a, Vec<T> b) {
+    const Vec<T> root = exp<T>(b * T(0.5));
+    return (root == Vec<T>{}) & (a == a) ? Vec<T>{} : root * (root * (b - a));
+  };
+  forward(n, kExpCost, loss, partial, f, x, t);
 }
 
 // l = e^t (t - x)  =>  dl/dx = -e^t
@@ -151,11 +160,11 @@ void bce_with_logits_forward(int64_t n, const T* x, const T* t, const T* w, cons
   if (w && p)
     forward(
         n, kExpCost, loss, partial,
-        [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return v * cross_entropy_of_logit<T>(a, b, q); }, x, t, w, p);
+        [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, q)); }, x, t, w, p);
   else if (w)
     forward(
         n, kExpCost, loss, partial,
-        [=](Vec<T> a, Vec<T> b, Vec<T> v) { return v * cross_entropy_of_logit<T>(a, b, one); }, x, t, w);
+        [=](Vec<T> a, Vec<T> b, Vec<T> v) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, one)); }, x, t, w);
   else if (p)
     forward(
         n, kExpCost, loss, partial, [](Vec<T> a, Vec<T> b, Vec<T> q) { return cross_entropy_of_logit<T>(a, b, q); }, x,

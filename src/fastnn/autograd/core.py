@@ -157,6 +157,18 @@ class Value:
         self._node = None
         self._target = None
 
+    def _as_constant(self, op: str, name: str) -> np.ndarray:
+        """The values, for an argument that ``op`` does not differentiate by; refused where they should be."""
+        wanted = "requires a gradient" if mode.enabled and self._requires_grad else ""
+        if mode.forward and getattr(self, "_tangent", None) is not None:
+            wanted = "has a tangent"
+        if wanted:
+            raise TypeError(
+                f"{op}: {name} is a tensor of shape {self.shape} that {wanted}, but {op} is not differentiable by it; "
+                f"pass {name}.detach() to take it as a constant"
+            )
+        return self.data
+
 
 def raw(x: Any) -> Any:
     """The ndarray of a `Tensor`; anything else unchanged.

@@ -37,7 +37,7 @@ cdef extern from "call.h" namespace "fastnn::call":
 cdef enum:
     PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
 
-# Where the losses of pairs go: an array, or partial sums that are added in order and divided.
+# Where the losses of pairs go: an array, or partial sums.
 cdef class _PairSums:
     cdef object values, work
     cdef void* loss
@@ -57,14 +57,17 @@ cdef class _PairSums:
             self.work = workspace(F64, self.blocks)
             self.partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>self.work)
 
+    @cython.cdivision(True)
     cdef object result(self, object divisor):
+        """The losses, or their sum by the divisor; None if the sum is not finite."""
         cdef double sum = 0
-        cdef int64_t i
         if self.values is not None:
             return self.values
-        for i in range(self.blocks):
-            sum += self.partial[i]
-        return quotient(sum, divisor, self.typenum)
+        if self.blocks == 1:
+            sum = self.only
+        else:
+            sum_values_c(sized(F64, self.blocks), self.blocks, <void*>self.partial, 1, &sum)
+        return number(sum / <double>divisor, self.typenum) if isfinite(sum) else None
 
 cdef object pair_loss(PairLoss kernel, object x, object target, double a, object divisor):
     cdef int t = floating(x)
@@ -73,7 +76,9 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
     cdef void* pt = data(target, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
     kernel(sized(t, n), n, a, px, pt, sums.loss, sums.partial)
-    return sums.result(divisor)
+    result = sums.result(divisor)
+    # Where a sum overflows, the mean may yet be a number.
+    return mean_loss(pair_loss(kernel, x, target, a, None), t, divisor) if result is None else result
 
 cdef object pair_loss_backward(
         PairLossBackward kernel, object dloss, object x, object target, double a, double divisor):
@@ -134,7 +139,10 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef void* pp = optional(pos_weight, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
     bce_forward_c(long_call(t), n, px, pt, pw, pp, sums.loss, sums.partial)
-    return sums.result(divisor)
+    result = sums.result(divisor)
+    if result is None:
+        return mean_loss(bce_with_logits_forward(x, target, weight, pos_weight, None), t, divisor)
+    return result
 
 def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double divisor=1):
     cdef int t = floating(x)

@@ -214,8 +214,11 @@ cdef class _Planned:
         cdef list inputs = [given[i] for i in self.inputs]
         cdef bint wanted = False
         if tape_mode.enabled:
-            for a in inputs:
-                wanted = wanted or (isinstance(a, tensor_type) and a._requires_grad)
+            for i, a in enumerate(given):
+                if isinstance(a, tensor_type) and a._requires_grad:
+                    if i not in self.inputs:
+                        return self.full(*given)  # which refuses it, or differentiates by it
+                    wanted = True
         if wanted:
             p = self.find(&s, plain, self.recorded, self.recorded_plans)
         else:

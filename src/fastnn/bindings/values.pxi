@@ -1,7 +1,7 @@
 # What the values of arrays are: the guards of plans.
 
 cdef extern from "call.h" namespace "fastnn::call":
-    int sum_values_c "fastnn::call::sum_values"(Call, int64_t n, void* x, double* sum) except -1
+    int sum_values_c "fastnn::call::sum_values"(Call, int64_t n, void* x, double scale, double* sum) except -1
     int values_within_c "fastnn::call::values_within"(
         Call, int64_t n, double low, double high, void* x, cbool* yes) except -1
     int values_are_signs_c "fastnn::call::values_are_signs"(Call, int64_t n, void* x, cbool* yes) except -1
@@ -30,24 +30,29 @@ def numbers_below(x, int64_t end):
     numbers_below_c(sized(I64, n), n, end, px, &yes)
     return yes
 
-@cython.cdivision(True)
-cdef object quotient(double sum, double divisor, int t):
+cdef object number(double value, int t):
     """As an array without axes."""
     cdef object y = new_array(0, NULL, t)
     cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>y)
     if t == F64:
-        (<double*>p)[0] = sum / divisor
+        (<double*>p)[0] = value
     else:
-        (<float*>p)[0] = <float>(sum / divisor)
+        (<float*>p)[0] = <float>value
     return y
 
+cdef double SMALLER = 2.0 ** -80  # times it, no sum of less than 2^80 numbers overflows
+
+@cython.cdivision(True)
 cdef object mean_loss(object loss, int t, double divisor):
-    """Their sum by ``divisor``."""
+    """Their sum by ``divisor``, also where the sum alone overflows."""
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
     cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    cdef double sum = 0
-    sum_values_c(sized(t, n), n, p, &sum)
-    return quotient(sum, divisor, t)
+    cdef double sum = 0, scale = 1
+    sum_values_c(sized(t, n), n, p, scale, &sum)
+    if not isfinite(sum):
+        scale = SMALLER
+        sum_values_c(sized(t, n), n, p, scale, &sum)
+    return number(sum / divisor / scale, t)
 
 @cython.cdivision(True)
 cdef object shares(object dloss, int t, int64_t n, double divisor):

@@ -71,7 +71,17 @@ def _converted(op: str, name: str, value: Any) -> Array:
     return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, ("C", "A"))
 
 
+def constant(op: str, name: str, value: Any) -> Any:
+    """The array of a tensor, which is refused where a gradient by it is wanted; any other value as it is.
+
+    Functions hand over the arrays of what they differentiate by, so a tensor that comes here is a constant to them.
+    """
+    as_constant = getattr(type(value), "_as_constant", None)  # of `fastnn.Tensor`, which is above this module
+    return value if as_constant is None else as_constant(value, op, name)
+
+
 def _as_ndarray(op: str, name: str, value: Any, expected: str) -> Array:
+    value = constant(op, name, value)
     if value is None or isinstance(value, (str, bytes)):
         raise TypeError(f"{op}: {name} must be {expected}, got {shown(value)}")
     try:
@@ -111,7 +121,8 @@ def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None,
 
 
 def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None) -> Array:
-    """Say why not, or unwrap a subclass such as a memmap."""
+    """Say why not, or unwrap a tensor or a subclass such as a memmap."""
+    value = constant(op, name, value)
     if not isinstance(value, _ndarray):
         raise TypeError(f"{op}: {name} is updated in place and must be an ndarray, got {type(value).__name__}")
     given = value.dtype
@@ -139,8 +150,8 @@ def no_overlap(op: str, targets: dict[str, Array], **inputs: Array | None) -> No
 
 
 def shape_of(op: str, name: str, value: Any) -> Shape:
-    """The shape given as an array or as a tuple of ints."""
-    if isinstance(value, _ndarray):
+    """The shape given as an array (of a tensor, whatever is wanted of it) or as a tuple of ints."""
+    if isinstance(value, _ndarray) or hasattr(type(value), "_as_constant"):
         return tuple(value.shape)
     if isinstance(value, (tuple, list)) and all(
         isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0 for n in value

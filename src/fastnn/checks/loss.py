@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import scalars
-from .arrays import Array, Shape, array, class_targets, limited, operand, optional, shown
+from .arrays import FLOAT32, FLOAT64, Array, Shape, array, class_targets, limited, operand, optional, shown
+
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in (FLOAT32, FLOAT64)}
 
 
 class Softmax(NamedTuple):
@@ -39,6 +41,8 @@ class CrossEntropy(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _softmax_geometry(op: str, x: Shape, axis: int) -> Softmax:
+    if not x and axis in (-1, 0):
+        return Softmax(1, 1, 1)
     if not -len(x) <= axis < len(x):
         raise ValueError(f"{op}: axis {axis} is not an axis of x of shape {x}")
     limited(op, "x", *x)
@@ -74,7 +78,8 @@ def within_unit(op: str, name: str, a: Array) -> Array:
     return a
 
 
-def _is_soft(target: Any) -> bool:
+def is_soft(target: Any) -> bool:
+    """Whether the target of a cross-entropy holds probabilities, not classes."""
     return getattr(getattr(target, "dtype", None), "kind", "") == "f"
 
 
@@ -86,7 +91,7 @@ def cross_entropy(
     shape = logits.shape
     reduction = reduction_of(op, reduction)
     ignore_index = scalars.integer(op, "ignore_index", ignore_index)
-    soft = _is_soft(target)
+    soft = is_soft(target)
     wanted: tuple[Array, bool]
     if soft:
         wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape)), True
@@ -132,7 +137,13 @@ def multi_margin_loss(
         raise ValueError(f"{op}: p must be 1 or 2, got {p}")
     target, _ = class_targets(op, target, x.shape[:1], x.shape[1], None)
     weight = optional(op, "weight", weight, x.dtype, x.shape[1:])
-    return x, target, weight, scalars.real(op, "margin", margin), p == 2, reduction_of(op, reduction)
+    return x, target, weight, margin_of(op, margin, x), p == 2, reduction_of(op, reduction)
+
+
+def margin_of(op: str, margin: Any, x: Array) -> float:
+    """A margin that the type of the scores holds."""
+    largest = _LARGEST[x.dtype]
+    return scalars.real(op, "margin", margin, -largest, largest)
 
 
 def pair(op: str, x: Any, target: Any) -> tuple[Array, Array]:

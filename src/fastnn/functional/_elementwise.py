@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
-from ..autograd import Tensor, raw, record, self_adjoint
+from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
 from ..backend.plans import Plan, planned, register
 
@@ -111,7 +111,7 @@ def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: 
 
 
 def _gradient(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Any:
-    dy, saved = checks.elementwise_backward(op, name, raw(dy), raw(saved))
+    dy, saved = checks.elementwise_backward(op, name, dy, saved)
     return getattr(backend.current(), kernel)(dy, saved, *parameters)
 
 

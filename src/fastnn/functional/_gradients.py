@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import backend
-from ..autograd import raw
 from ..backend.plans import Plan, register
 
 Check = Callable[..., tuple[Any, ...]]
@@ -15,13 +14,13 @@ Check = Callable[..., tuple[Any, ...]]
 def register_gradient(name: str, check: Check, compute: str | Callable[..., Any], guard: Any = None) -> None:
     """Have ``planned[name]`` give ``compute(*check(*arguments))``.
 
-    ``check`` gets arrays for tensors. ``compute`` is a function of what it gives, or the name of one that is both a
+    ``check`` refuses tensors that want a gradient: these are not differentiated again. ``compute`` is a function of what it gives, or the name of one that is both a
     backend's and a binding. ``guard`` makes a plan's guard of what ``check`` gives, where values count.
     """
 
     def function(*arguments: Any) -> Any:
         called = getattr(backend.current(), compute) if isinstance(compute, str) else compute
-        return called(*check(*map(raw, arguments)))
+        return called(*check(*arguments))
 
     def plan(*arguments: Any) -> Plan:
         checked = tuple(check(*arguments))

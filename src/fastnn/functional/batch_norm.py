@@ -139,7 +139,7 @@ def _norm(
 ) -> Any:
     relu = op == "batch_norm_relu"
     g, x_, rmean, rvar, w_, b_, training, momentum, eps, r_ = checks.batch_norm(
-        op, raw(x), raw(running_mean), raw(running_var), raw(weight), raw(bias), training, momentum, eps, raw(residual)
+        op, raw(x), running_mean, running_var, raw(weight), raw(bias), training, momentum, eps, raw(residual)
     )
     ops = backend.current()
     if training:

@@ -54,7 +54,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
 
 
 def _embedding(index: Any, weight: Any, padding_idx: Any) -> Any:
-    flat, shape, weight_, skip = checks.embedding("embedding", raw(index), raw(weight), padding_idx)
+    flat, shape, weight_, skip = checks.embedding("embedding", index, raw(weight), padding_idx)
     rows, width = weight_.shape
     ops = backend.current()
 

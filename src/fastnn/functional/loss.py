@@ -10,6 +10,7 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
+from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
 
 __all__ = ["cross_entropy", "cross_entropy_backward", "multi_margin_loss", "nll_loss"]
@@ -34,8 +35,8 @@ def cross_entropy(
     ----------
     logits : array_like or Tensor, shape (n, classes, ...)
         Unnormalised scores, float32 or float64.
-    target : array_like of int, shape (n, ...), or of floats, shape (n, classes, ...)
-        The classes; or the probability of each class, of the dtype of ``logits``, a constant for differentiation.
+    target : array_like of int, shape (n, ...), or array_like or Tensor of floats, shape (n, classes, ...)
+        The classes; or the probability of each class, of the dtype of ``logits``.
     weight : array_like, shape (classes,), optional
         Weights w of the classes, of the dtype of ``logits``; a constant for differentiation.
     ignore_index : int
@@ -49,15 +50,21 @@ def cross_entropy(
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` is one.
+        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` or ``target`` is one.
 
     Raises
     ------
     TypeError
-        For logits other than float32 and float64, or targets that are not integers.
+        For logits other than float32 and float64, targets that are not integers, or a ``weight`` that requires a
+        gradient.
     ValueError
         For shapes that don't fit, a target that is neither a class nor ``ignore_index``, probabilities outside
         [0, 1], or an unknown reduction.
+
+    Notes
+    -----
+    A class of logit -inf is masked: it adds nothing where its share of the target (times its weight) is 0, and makes the
+    loss infinite otherwise. Label smoothing gives every class a share, so a masked one needs the weight 0 there.
 
     Examples
     --------
@@ -73,22 +80,42 @@ def _cross_entropy(
     logits: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any, label_smoothing: Any
 ) -> Any:
     c = checks.cross_entropy(
-        "cross_entropy", raw(logits), raw(target), raw(weight), ignore_index, reduction, label_smoothing
+        "cross_entropy", raw(logits), _probabilities(target), weight, ignore_index, reduction, label_smoothing
     )
     ops = backend.current()
     total = _total(c)
     value, lse = _forward(ops, c, None if c.reduction == "none" else total)
 
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (_gradient(ops, c, dy, total, lse),)
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
+        by_logits = _gradient(ops, c, dy, total, lse) if needs[0] else None
+        return by_logits, _by_target(ops, c, dy, total) if needs[1] else None
 
     def jvp(tangents: Any) -> Array:
-        # logits is the only input: its gradients for every position on its own, times the tangent.
-        each = _gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse)
-        moved = (each * tangents[0]).sum(axis=1)
-        return np.asarray(moved if reduction == "none" else moved.sum())
+        moved = []
+        if tangents[0] is not None:  # the gradients of every position on its own, times the tangent
+            moved.append(_gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse) * tangents[0])
+        if tangents[1] is not None:
+            moved.append(_by_target(ops, c, np.ones((), c.logits.dtype), total) * tangents[1])
+        each = sum(moved).sum(axis=1)
+        return np.asarray(each if reduction == "none" else each.sum())
 
-    return record("cross_entropy", _shaped(c, value), (logits,), vjp, jvp)
+    return record("cross_entropy", _shaped(c, value), (logits, target), vjp, jvp)
+
+
+def _by_target(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> Array:
+    """The gradient of the probabilities, ``-(1 - s) * w * log_softmax(logits) * dloss / total``; 0 where w is 0."""
+    nll = -ops.log_softmax_forward(c.geometry, c.logits).reshape(c.geometry)
+    with np.errstate(all="ignore"):
+        weight = np.ones(1, nll.dtype) if c.weight is None else c.weight
+        slope = weighted((1 - c.label_smoothing) * weight.reshape(1, -1, 1), nll)
+        each = np.broadcast_to(shares(dloss, total).reshape(-1), c.geometry.outer * c.geometry.inner)
+        gradient: Array = slope * each.reshape(c.geometry.outer, 1, c.geometry.inner)
+        return gradient.reshape(c.logits.shape)
+
+
+def _probabilities(target: Any) -> Any:
+    """The array of a target that is differentiated by."""
+    return raw(target) if checks.is_soft(target) else target
 
 
 def _cross_entropy_plan(*arguments: Any) -> Plan | None:
@@ -113,12 +140,12 @@ def _cross_entropy_vjp(
     label_smoothing: float,
     divisor: float | None,
     lse: Array,
-) -> tuple[Array]:
+) -> tuple[Array, None]:
     total = 1.0 if divisor is None else divisor
-    return (ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total),)
+    return ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total), None
 
 
-register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0,))
+register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0, 1))
 
 
 def _class_plan(c: CrossEntropy, binding: str, more: tuple[Any, ...], first: bool) -> Plan | None:
@@ -226,7 +253,7 @@ def _checked_backward(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
 
 
 def _cross_entropy_backward(*arguments: Any) -> Array:
-    c, dloss = _checked_backward(*map(raw, arguments))
+    c, dloss = _checked_backward(*arguments)
     return _gradient_again(dloss, *c)
 
 
@@ -275,7 +302,8 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or targets that are not integers.
+        For a dtype other than float32 and float64, targets that are not integers, or a ``weight`` that requires a
+        gradient.
     ValueError
         For shapes that don't fit, a target that is neither a class nor ``ignore_index``, or an unknown reduction.
 
@@ -290,7 +318,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
 
 
 def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
-    c = checks.nll_loss("nll_loss", raw(x), raw(target), raw(weight), ignore_index, reduction)
+    c = checks.nll_loss("nll_loss", raw(x), target, weight, ignore_index, reduction)
     ops = backend.current()
     total = _total(c)
     divisor = None if c.reduction == "none" else total
@@ -316,7 +344,7 @@ def multi_margin_loss(
 ) -> Any:
     """Hinge of scores of several classes (SPEC F).
 
-    ``weight[t] / classes * sum over c != t of max(0, margin - x[t] + x[c])**p``. For two classes see `hinge_loss`.
+    ``weight[t] / classes * sum over c != t of max(0, margin - (x[t] - x[c]))**p``. For two classes see `hinge_loss`.
 
     Parameters
     ----------
@@ -327,7 +355,7 @@ def multi_margin_loss(
     p : {1, 2}
         Whether the hinges are squared.
     margin : float
-        By how much the score of the right class shall be larger than the others.
+        By how much the score of the right class shall be larger than the others; a number that the dtype of ``x`` holds.
     weight : array_like, shape (classes,), optional
         Weights of the classes, of the dtype of ``x``; a constant for differentiation.
     reduction : {"mean", "sum", "none"}
@@ -341,7 +369,8 @@ def multi_margin_loss(
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or targets that are not integers.
+        For a dtype other than float32 and float64, targets that are not integers, or a ``weight`` that requires a
+        gradient.
     ValueError
         For shapes that don't fit, a target that is not a class, another ``p``, or an unknown reduction.
 
@@ -357,9 +386,7 @@ def multi_margin_loss(
 
 def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:
     op = "multi_margin_loss"
-    x_, t, w, m, squared, reduction = checks.multi_margin_loss(
-        op, raw(x), raw(target), p, margin, raw(weight), reduction
-    )
+    x_, t, w, m, squared, reduction = checks.multi_margin_loss(op, raw(x), target, p, margin, weight, reduction)
     ops = backend.current()
     divisor = _rows_divisor(reduction, len(x_))
     value = ops.multi_margin_loss_forward(x_, t, w, m, squared, divisor)

@@ -72,10 +72,10 @@ def sgd_step(
     if nesterov and not momentum:
         raise ValueError(f"{op}: nesterov needs momentum above 0, got {momentum}")
     if momentum_buffer is None:
-        p, g = checks.step_arrays(op, raw(param), raw(grad))
+        p, g = checks.step_arrays(op, raw(param), grad)
         d = None
     else:
-        p, g, d = checks.step_arrays(op, raw(param), raw(grad), momentum_buffer=raw(momentum_buffer))
+        p, g, d = checks.step_arrays(op, raw(param), grad, momentum_buffer=momentum_buffer)
     backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay, penalty)
 
 
@@ -96,10 +96,10 @@ def _adam(
 ) -> None:
     step = checks.step_count(op, step)
     lr, beta1, beta2, eps, decay, l1 = checks.adam(op, lr, betas, eps, weight_decay, l1)
-    state = {"exp_avg": raw(exp_avg), "exp_avg_sq": raw(exp_avg_sq)}
+    state = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
     if max_exp_avg_sq is not None:
-        state["max_exp_avg_sq"] = raw(max_exp_avg_sq)
-    p, g, m, v, *largest = checks.step_arrays(op, raw(param), raw(grad), **state)
+        state["max_exp_avg_sq"] = max_exp_avg_sq
+    p, g, m, v, *largest = checks.step_arrays(op, raw(param), grad, **state)
     top = largest[0] if largest else None
     backend.current().adam_step(p, g, m, v, top, step, lr, beta1, beta2, eps, decay, l1, decoupled)
 
@@ -248,7 +248,7 @@ def rmsprop_step(
     )
     alpha, inside = checks.decay(op, "alpha", alpha), checks.flag(op, "eps_inside", eps_inside)
     penalty = checks.rate(op, "l1", l1)
-    p, g, s = checks.step_arrays(op, raw(param), raw(grad), square_avg=raw(square_avg))
+    p, g, s = checks.step_arrays(op, raw(param), grad, square_avg=square_avg)
     backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, penalty, inside)
 
 
@@ -302,7 +302,7 @@ def adagrad_step(
         checks.rate(op, "l1", l1),
     )
     inside = checks.flag(op, "eps_inside", eps_inside)
-    p, g, s = checks.step_arrays(op, raw(param), raw(grad), square_sum=raw(square_sum))
+    p, g, s = checks.step_arrays(op, raw(param), grad, square_sum=square_sum)
     backend.current().adagrad_step(p, g, s, lr, eps, decay, penalty, inside)
 
 
@@ -358,5 +358,5 @@ def adadelta_step(
         checks.rate(op, "l1", l1),
     )
     rho = checks.decay(op, "rho", rho)
-    p, g, s, d = checks.step_arrays(op, raw(param), raw(grad), square_avg=raw(square_avg), acc_delta=raw(acc_delta))
+    p, g, s, d = checks.step_arrays(op, raw(param), grad, square_avg=square_avg, acc_delta=acc_delta)
     backend.current().adadelta_step(p, g, s, d, lr, rho, eps, decay, penalty)

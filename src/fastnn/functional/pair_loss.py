@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
+from ..backend.reference._common import shares, weighted
 from ._gradients import register_gradient
+from ._tangents import total
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -50,31 +53,47 @@ class _Checked(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-def _computed(op: str, check: Callable[..., _Checked], both: bool, x: Any, target: Any, *arguments: Any) -> Any:
-    """Check, compute and record; ``both`` says that target has the gradient of x with the other sign."""
-    kernel, x_, target_, parameters, reduction, _ = check(raw(x), raw(target), *map(raw, arguments))
+# dl/dtarget of each pair
+_ByTarget = Callable[[ModuleType, _Checked], Any]
+
+
+def _computed(
+    op: str, check: Callable[..., _Checked], by_target: _ByTarget | None, x: Any, target: Any, *arguments: Any
+) -> Any:
+    """Check, compute and record; without ``by_target`` the target is a constant."""
+    inputs = (x,) if by_target is None else (x, target)
+    c = check(*map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
     ops = backend.current()
-    value = getattr(ops, kernel + "_forward")(x_, target_, *parameters, _sum_divisor(reduction, x_))
+    value = getattr(ops, c.kernel + "_forward")(c.x, c.target, *c.parameters, _sum_divisor(c.reduction, c.x))
+    divisor = _divisor(c.reduction, c.x)
 
     def slope(dloss: Array) -> Array:
-        divisor = _divisor(reduction, x_)
-        return getattr(ops, kernel + "_backward")(  # type: ignore[no-any-return]
-            dloss, x_, target_, *parameters, divisor
+        return getattr(ops, c.kernel + "_backward")(  # type: ignore[no-any-return]
+            dloss, c.x, c.target, *c.parameters, divisor
         )
 
+    def slope_of_target(dloss: Array) -> Array:
+        assert by_target is not None
+        with np.errstate(all="ignore"):
+            return np.asarray(shares(dloss, divisor) * by_target(ops, c))
+
+    slopes = (slope, slope_of_target)[: len(inputs)]
+
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        dx = slope(dy)
-        return (dx, -dx if needs[1] else None) if both else (dx,)
+        return tuple(f(dy) if need else None for f, need in zip(slopes, needs, strict=True))
 
     def jvp(tangents: Any) -> Array:
-        dx = tangents[0] if tangents[0] is not None else np.zeros_like(x_)
-        if both and tangents[1] is not None:
-            dx = dx - tangents[1]
-        each = reduction == "none"
-        moved = slope(np.ones(x_.shape if each else (), x_.dtype)) * dx
+        each = c.reduction == "none"
+        dloss = np.ones(c.x.shape if each else (), c.x.dtype)
+        moved = total(*(None if t is None else f(dloss) * t for f, t in zip(slopes, tangents, strict=True)))
         return np.asarray(moved if each else moved.sum())
 
-    return record(op, value, (x, target) if both else (x,), vjp, jvp)
+    return record(op, value, inputs, vjp, jvp)
+
+
+def _opposite(ops: ModuleType, c: _Checked) -> Any:
+    """Of a loss of the difference: -dl/dx."""
+    return -getattr(ops, c.kernel + "_backward")(_one(c.x), c.x, c.target, *c.parameters)
 
 
 def _plan(check: Callable[..., _Checked], *arguments: Any) -> Plan:
@@ -83,8 +102,8 @@ def _plan(check: Callable[..., _Checked], *arguments: Any) -> Plan:
     return Plan(kernel + "_forward", (x, target, *parameters, _sum_divisor(reduction, x)), guard)
 
 
-def _register(name: str, check: Callable[..., _Checked], both: bool = False) -> None:
-    register(name, partial(_computed, name, check, both), partial(_plan, check))
+def _register(name: str, check: Callable[..., _Checked], by_target: _ByTarget | None = None) -> None:
+    register(name, partial(_computed, name, check, by_target), partial(_plan, check))
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -130,8 +149,8 @@ def _difference(op: str, x: Any, target: Any, reduction: Any) -> _Checked:
     return _Checked(op, *checks.pair(op, x, target), (), checks.reduction_of(op, reduction))
 
 
-_register("mse_loss", partial(_difference, "mse_loss"), both=True)
-_register("l1_loss", partial(_difference, "l1_loss"), both=True)
+_register("mse_loss", partial(_difference, "mse_loss"), _opposite)
+_register("l1_loss", partial(_difference, "l1_loss"), _opposite)
 
 
 def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
@@ -229,7 +248,7 @@ def _huber_loss(x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
     return _Checked(op, *arrays, parameters, checks.reduction_of(op, reduction))
 
 
-_register("huber_loss", _huber_loss, both=True)
+_register("huber_loss", _huber_loss, _opposite)
 
 
 def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -244,7 +263,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     target : array_like
         1 or -1 for each, of the shape and dtype of ``x``; a constant for differentiation.
     margin : float
-        The score from which on a right answer costs nothing.
+        The score from which on a right answer costs nothing; a number that the dtype of ``x`` holds.
     reduction : {"mean", "sum", "none"}
         "mean" divides the sum by the number of elements.
 
@@ -256,7 +275,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
+        For a dtype other than float32 and float64, a mixture of them, or a target that requires a gradient.
     ValueError
         For different shapes, a target that is neither 1 nor -1, or an unknown reduction.
 
@@ -274,7 +293,7 @@ def _hinge_loss(x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
     op = "hinge_loss"
     x, target = checks.pair(op, x, target)
     checks.signs(op, "target", target)
-    parameters = (checks.real(op, "margin", margin),)
+    parameters = (checks.margin_of(op, margin, x),)
     return _Checked(op, x, target, parameters, checks.reduction_of(op, reduction), ("values_are_signs",))
 
 
@@ -284,14 +303,14 @@ _register("hinge_loss", _hinge_loss)
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """Kullback-Leibler divergence, ``target * (log(target) - x)`` (SPEC F).
 
-    ``x`` holds logarithms of probabilities (`log_softmax`); ``0 * log(0)`` is 0.
+    ``x`` holds logarithms of probabilities (`log_softmax`); where ``target`` is 0, so is the loss, whatever ``x`` is but NaN.
 
     Parameters
     ----------
     x : array_like or Tensor
         Logarithms of probabilities, float32 or float64, any shape.
-    target : array_like
-        Probabilities, of the shape and dtype of ``x``; a constant for differentiation.
+    target : array_like or Tensor
+        Probabilities, of the shape and dtype of ``x``. The derivative by one that is 0 is infinite.
     reduction : {"mean", "batchmean", "sum", "none"}
         "mean" divides the sum by the number of elements, "batchmean" by the first extent: that is the divergence.
     log_target : bool
@@ -300,7 +319,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     Returns
     -------
     ndarray or Tensor
-        Of the shape of ``x`` for "none", else of shape (); a tensor if ``x`` is one.
+        Of the shape of ``x`` for "none", else of shape (); a tensor if one of the two is.
 
     Raises
     ------
@@ -335,7 +354,16 @@ def _kl_div(x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
     return _Checked("kl_div", x, target, (), reduction, _UNIT)
 
 
-_register("kl_div", _kl_div)
+def _kl_div_by_target(ops: ModuleType, c: _Checked) -> Any:
+    """log t + 1 - x; of a logarithm e^t (t - x + 1), 0 where e^t is."""
+    if c.kernel == "kl_div_log":
+        p = np.exp(c.target)
+        return np.where((p == 0) & ~np.isnan(c.x), c.x.dtype.type(0), p * (c.target - c.x + 1))
+    # Where x is -inf, any probability above 0 costs infinity.
+    return np.where(np.isneginf(c.x), c.x.dtype.type(np.inf), np.log(c.target) + 1 - c.x)
+
+
+_register("kl_div", _kl_div, _kl_div_by_target)
 
 
 def binary_cross_entropy_with_logits(
@@ -349,8 +377,8 @@ def binary_cross_entropy_with_logits(
     ----------
     x : array_like or Tensor
         Logits of the class 1, float32 or float64, any shape.
-    target : array_like
-        Its probability, of the shape and dtype of ``x``; a constant for differentiation.
+    target : array_like or Tensor
+        Its probability, of the shape and dtype of ``x``.
     weight, pos_weight : array_like, optional
         Factors of the whole and of the part of the class 1, of the dtype of ``x``, broadcast to its shape; constants.
     reduction : {"mean", "sum", "none"}
@@ -359,12 +387,12 @@ def binary_cross_entropy_with_logits(
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if ``x`` is one.
+        Of shape () for "mean" and "sum", else of the shape of ``x``; a tensor if one of ``x`` and ``target`` is.
 
     Raises
     ------
     TypeError
-        For a dtype other than float32 and float64, or a mixture of them.
+        For a dtype other than float32 and float64, a mixture of them, or a factor that requires a gradient.
     ValueError
         For shapes that don't fit, a target outside [0, 1], or an unknown reduction.
 
@@ -384,14 +412,22 @@ def _binary_loss(x: Any, target: Any, weight: Any, reduction: Any, pos_weight: A
     return _Checked("bce_with_logits", x, target, tuple(weights), checks.reduction_of(op, reduction), _UNIT)
 
 
-_register("binary_cross_entropy_with_logits", _binary_loss)
+def _binary_by_target(ops: ModuleType, c: _Checked) -> Any:
+    """w (p softplus(-x) - softplus(x)), which is -w x where p is 1."""
+    w, p = c.parameters
+    zero = c.x.dtype.type(0)
+    slope = -c.x if p is None else weighted(p, np.logaddexp(zero, -c.x)) - np.logaddexp(zero, c.x)
+    return slope if w is None else weighted(w, slope)
+
+
+_register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
 
 
 def _binary(op: str, x: Any, target: Any, weight: Any, pos_weight: Any) -> tuple[Array, Array, Any, Any]:
-    x, target = checks.pair(op, raw(x), raw(target))
+    x, target = checks.pair(op, x, target)
     checks.within_unit(op, "target", target)
-    w = checks.broadcast(op, "weight", raw(weight), x)
-    return x, target, w, checks.broadcast(op, "pos_weight", raw(pos_weight), x)
+    w = checks.broadcast(op, "weight", weight, x)
+    return x, target, w, checks.broadcast(op, "pos_weight", pos_weight, x)
 
 
 def binary_cross_entropy_with_logits_backward(

@@ -175,9 +175,9 @@ def rnn_backward(
     """
     op = "rnn_backward"
     relu = _relu(op, nonlinearity)
-    x, h0, *weights = map(raw, (x, h0, weight_ih, weight_hh, bias_ih, bias_hh))
+    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
     call = checks.recurrent(op, 1, x, {"h0": h0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n))
+    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n)
     ops = backend.current()
     if saved is None:
         y, _ = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
@@ -340,9 +340,9 @@ def lstm_backward(
     (3, 1, 2)
     """
     op = "lstm_backward"
-    x, h0, c0, *weights = map(raw, (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh))
+    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
     call = checks.recurrent(op, 4, x, {"h0": h0, "c0": c0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n), dc_n=raw(dc_n))
+    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n, dc_n=dc_n)
     ops = backend.current()
     if saved is None:
         y, _, _, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
@@ -505,9 +505,9 @@ def gru_backward(
     (3, 1, 2)
     """
     op = "gru_backward"
-    x, h0, *weights = map(raw, (x, h0, weight_ih, weight_hh, bias_ih, bias_hh))
+    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
     call = checks.recurrent(op, 3, x, {"h0": h0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, raw(dy), dh_n=raw(dh_n))
+    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n)
     ops = backend.current()
     if saved is None:
         y, _, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])

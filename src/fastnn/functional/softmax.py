@@ -24,7 +24,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     Parameters
     ----------
     x : array_like or Tensor
-        float32 or float64, at least one axis.
+        float32 or float64; without axes it counts as one row of one value.
     axis : int
         The axis that shall sum to 1.
 
@@ -114,7 +114,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     Parameters
     ----------
     x : array_like or Tensor
-        float32 or float64, at least one axis.
+        float32 or float64; without axes it counts as one row of one value.
     axis : int
         The axis whose exponentials shall sum to 1.
 

@@ -27,7 +27,8 @@ def _weight_gradients(
     dweight_hh = None if y is None else _core.empty((columns, units), d.dtype)
     dbias = _core.empty((columns,), d.dtype) if bias else None
     if x is not None or y is not None or bias:
-        _core.rnn_backward_weights(d, x, y, h0, lengths, reverse, units, dweight_ih, dweight_hh, dbias)
+        before = None if y is None else h0  # which without states would have no number of units to fit
+        _core.rnn_backward_weights(d, x, y, before, lengths, reverse, units, dweight_ih, dweight_hh, dbias)
     return dweight_ih, dweight_hh, dbias
 
 

@@ -24,10 +24,25 @@ def shares(dloss: Array, divisor: float) -> Array:
 
 
 def reduced(loss: Array, divisor: float | None) -> Array:
-    """All losses in a row, or their sum by a divisor, of shape ()."""
+    """All losses in a row, or their sum by a divisor, of shape (), also where the sum alone overflows."""
     if divisor is None:
         return loss.reshape(-1)
-    return np.asarray(loss.sum(dtype=np.float64) / np.float64(divisor), loss.dtype)
+    scale, total = 1.0, loss.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        scale = 2.0**-80
+        total = (loss * np.float64(scale)).sum()
+    return np.asarray(total / np.float64(divisor) / scale, loss.dtype)
+
+
+def weighted(w: Array, v: Array) -> Array:
+    """w * v, but 0 where w is 0 and v infinite: what has no weight costs nothing, and 0 * log(0) is 0. NaN stays NaN."""
+    y: Array = w * v
+    return np.where((w == 0) & np.isinf(v), y.dtype.type(0), y)
+
+
+def row_sums(a: Array) -> Array:
+    """Sums over the middle axis of three, which is kept; in double, since rows may be long."""
+    return np.asarray(a.sum(axis=1, keepdims=True, dtype=np.float64), a.dtype)
 
 
 def windows(g: Conv | Pool) -> Iterator[tuple[int, Index, Index]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet, reduced, shares
+from ._common import Array, quiet, reduced, row_sums, shares, weighted
 from .loss import class_weights, each_share, targets_of
 
 __all__ = [
@@ -39,8 +39,8 @@ def soft_cross_entropy_forward(
     """loss = sum over c of q[c] * (lse - x[c]), and lse = log(sum of exp(x)), both (outer * inner,)."""
     x: Array = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(x - top).sum(axis=1, keepdims=True))
-    loss = (_mixed(g, target, weight, label_smoothing) * (log_sum - (x - top))).sum(axis=1)
+    log_sum = np.log(row_sums(np.exp(x - top)))
+    loss = row_sums(weighted(_mixed(g, target, weight, label_smoothing), log_sum - (x - top)))
     return reduced(loss, divisor), (top + log_sum).reshape(-1)
 
 
@@ -58,8 +58,8 @@ def soft_cross_entropy_backward(
     """dx = dloss / divisor * (softmax(x) * sum of q - q)."""
     q = _mixed(g, target, weight, label_smoothing)
     p = np.exp(logits.reshape(g) - lse.reshape(g.outer, 1, g.inner))
-    p /= p.sum(axis=1, keepdims=True)
-    dx: Array = each_share(g, dloss, divisor) * (p * q.sum(axis=1, keepdims=True) - q)
+    p /= row_sums(p)
+    dx: Array = each_share(g, dloss, divisor) * (p * row_sums(q) - q)
     return dx.reshape(logits.shape)
 
 
@@ -70,7 +70,7 @@ def nll_loss_forward(
     """loss = -w[t] * x[t], 0 where t is ignore_index."""
     x3: Array = x.reshape(g)
     t, counts = targets_of(g, target, ignore_index)
-    loss = np.take_along_axis(-class_weights(g, weight, x3) * x3, t, 1)
+    loss = np.take_along_axis(weighted(class_weights(g, weight, x3), -x3), t, 1)
     return reduced(np.where(counts, loss, x.dtype.type(0)), divisor)
 
 
@@ -92,9 +92,12 @@ def nll_loss_backward(
 
 
 def _hinges(x: Array, target: Array, margin: float) -> Array:
-    """h[c] = max(0, margin - x[t] + x[c]), and 0 at t."""
+    """h[c] = max(0, margin - (x[t] - x[c])), and 0 at t.
+
+    The difference comes first: beside large scores the margin would be lost, and an infinite one taken from itself.
+    """
     t = target[:, None]
-    h = np.maximum(0, margin - np.take_along_axis(x, t, 1) + x)
+    h = np.maximum(0, margin - (np.take_along_axis(x, t, 1) - x))
     return np.where(np.arange(x.shape[1]) == t, x.dtype.type(0), h)
 
 
@@ -104,8 +107,10 @@ def multi_margin_loss_forward(
 ) -> Array:
     """loss = w[t] / n * sum of h (or h^2) over the other classes; x (rows, n)."""
     h = _hinges(x, target, margin)
-    loss = (h * h if squared else h).sum(axis=1) / x.shape[1]
-    return reduced(loss if weight is None else weight[target] * loss, divisor)
+    # Divided before they are added, so that a sum does not overflow where the mean does not.
+    terms = h / x.shape[1] * h if squared else h / x.shape[1]
+    loss = row_sums(terms[:, :, None]).reshape(-1)
+    return reduced(loss if weight is None else weighted(weight[target], loss), divisor)
 
 
 @quiet
@@ -118,10 +123,10 @@ def multi_margin_loss_backward(
     squared: bool,
     divisor: float = 1,
 ) -> Array:
-    """dx[c] = dloss / divisor * w[t] / n * (1 where h > 0, or 2 h), and dx[t] = minus the sum of those."""
+    """dx[c] = dloss / divisor * w[t] / n * (1 where h > 0, or 2 h), NaN where h is, and dx[t] = minus the sum of those."""
     h = _hinges(x, target, margin)
     share = np.broadcast_to(shares(dloss, divisor).reshape(-1), len(x))
     d = (share if weight is None else share * weight[target])[:, None] / x.shape[1]
-    dx = d * (2 * h if squared else (h > 0))
+    dx = weighted(d, 2 * h) if squared else np.where(h > 0, d, h)
     np.put_along_axis(dx, target[:, None], -dx.sum(axis=1, keepdims=True), 1)
     return np.asarray(dx.astype(x.dtype))

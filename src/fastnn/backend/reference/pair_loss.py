@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._common import Array, quiet, reduced, shares
+from ._common import Array, quiet, reduced, shares, weighted
 from .activation import sigmoid_forward
 
 __all__ = [
@@ -82,15 +82,16 @@ def hinge_loss_forward(x: Array, target: Array, margin: float, divisor: float | 
 
 @quiet
 def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float, divisor: float = 1) -> Array:
-    """dl/dx = -t where margin - t * x > 0, else 0."""
-    return _gradient(dloss, np.where(margin - target * x <= 0, x.dtype.type(0), -target), divisor)
+    """dl/dx = -t where margin - t * x > 0, else 0, and NaN where that is."""
+    h = np.maximum(0, margin - target * x)
+    return _gradient(dloss, np.where(h > 0, -target, h), divisor)
 
 
 @quiet
 def kl_div_forward(x: Array, target: Array, divisor: float | None) -> Array:
-    """l = t * (log t - x), where x is a logarithm and 0 log 0 = 0."""
+    """l = t * (log t - x), 0 where t is 0; x is a logarithm."""
     entropy = np.where(target == 0, x.dtype.type(0), target * np.log(target))
-    return _result(entropy - target * x, divisor)
+    return _result(entropy - weighted(target, x), divisor)
 
 
 @quiet
@@ -101,8 +102,10 @@ def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -
 
 @quiet
 def kl_div_log_forward(x: Array, target: Array, divisor: float | None) -> Array:
-    """l = exp(t) * (t - x), both logarithms."""
-    return _result(np.exp(target) * (target - x), divisor)
+    """l = exp(t) * (t - x), both logarithms; 0 where exp(t) is, unless x is NaN."""
+    root = np.exp(target / 2)  # e^t may be denormal, and have few digits, where the product is not
+    nothing = (root < np.finfo(x.dtype).tiny) & ~np.isnan(x)
+    return _result(np.where(nothing, x.dtype.type(0), root * (root * (target - x))), divisor)
 
 
 @quiet
@@ -122,8 +125,8 @@ def bce_with_logits_forward(
     """l = w * ((1 - t) * softplus(x) + p * t * softplus(-x)), softplus(x) = max(x, 0) + log(1 + exp(-|x|))."""
     w, p = _or_one(weight, x), _or_one(pos_weight, x)
     off, on, soft = 1 - target, p * target, np.log1p(np.exp(-np.abs(x)))
-    loss = w * (off * np.maximum(x, 0) + on * np.maximum(-x, 0) + (off + on) * soft)
-    return _result(loss.astype(x.dtype), divisor)
+    loss = weighted(np.where(x > 0, off, on), np.abs(x)) + (off + on) * soft
+    return _result(weighted(w, loss).astype(x.dtype), divisor)
 
 
 @quiet

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet
+from ._common import Array, quiet, row_sums
 
 __all__ = ["log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"]
 
@@ -23,7 +23,7 @@ def _shifted(g: Softmax, x: Array) -> Array:
 def softmax_forward(g: Softmax, x: Array) -> Array:
     """y = exp(x - max) / sum of exp(x - max)."""
     e = np.exp(_shifted(g, x))
-    y: Array = e / e.sum(axis=1, keepdims=True)
+    y: Array = e / row_sums(e)
     return y.reshape(x.shape)
 
 
@@ -31,7 +31,7 @@ def softmax_forward(g: Softmax, x: Array) -> Array:
 def softmax_backward(g: Softmax, dy: Array, y: Array) -> Array:
     """dy_i/dx_j = y_i * ((i == j) - y_j), hence dx = y * (dy - sum of dy * y)."""
     dy3, y3 = dy.reshape(g), y.reshape(g)
-    dx: Array = y3 * (dy3 - (dy3 * y3).sum(axis=1, keepdims=True))
+    dx: Array = y3 * (dy3 - row_sums(dy3 * y3))
     return dx.reshape(y.shape)
 
 
@@ -39,7 +39,7 @@ def softmax_backward(g: Softmax, dy: Array, y: Array) -> Array:
 def log_softmax_forward(g: Softmax, x: Array) -> Array:
     """y = x - max - log(sum of exp(x - max))."""
     shifted = _shifted(g, x)
-    y: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    y: Array = shifted - np.log(row_sums(np.exp(shifted)))
     return y.reshape(x.shape)
 
 
@@ -47,5 +47,5 @@ def log_softmax_forward(g: Softmax, x: Array) -> Array:
 def log_softmax_backward(g: Softmax, dy: Array, y: Array) -> Array:
     """dy_i/dx_j = (i == j) - exp(y_j), hence dx = dy - exp(y) * sum of dy."""
     dy3, y3 = dy.reshape(g), y.reshape(g)
-    dx: Array = dy3 - np.exp(y3) * dy3.sum(axis=1, keepdims=True)
+    dx: Array = dy3 - np.exp(y3) * row_sums(dy3)
     return dx.reshape(y.shape)
