@@ -32,6 +32,7 @@ from .norm import (
     local_response_norm,
     norm_backward,
     rms_norm,
+    statistic,
 )
 from .ops import (
     adaptive_pool,
@@ -129,6 +130,7 @@ __all__ = [
     "softmax",
     "softplus",
     "states_before",
+    "statistic",
     "step_arrays",
     "step_count",
     "within_unit",
