@@ -49,10 +49,10 @@ FASTNN_INLINE void for_tiles(const Strip& strip, int64_t i0, int64_t i1, const B
   for (; i < i1; ++i) across(Rows<1>{}, i);
 }
 
-// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows, then the
-// blocks.
+// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows in T, then the
+// blocks in double.
 template <class T, int K, class Term>
-FASTNN_INLINE void column_sums(const Strip& strip, T (*sums)[kStripColumns<T>], const Term& term) {
+FASTNN_INLINE void column_sums(const Strip& strip, double (*sums)[kStripColumns<T>], const Term& term) {
   T block[K][kStripColumns<T>];
   const int64_t columns = strip.columns();
   for (int k = 0; k < K; ++k)
@@ -68,15 +68,14 @@ FASTNN_INLINE void column_sums(const Strip& strip, T (*sums)[kStripColumns<T>], 
       for (int k = 0; k < K; ++k) store_part(block[k] + j, acc[k], size);
     });
     for (int k = 0; k < K; ++k)
-      for (int64_t j = 0; j < columns; ++j) sums[k][j] += block[k][j];
+      for (int64_t j = 0; j < columns; ++j) sums[k][j] += double(block[k][j]);
   }
 }
 
 // The sum of a channel's columns, by its number in the strip.
-template <class T>
-double channel_total(const Strip& strip, const T* columns, int64_t k) {
+inline double channel_total(const Strip& strip, const double* columns, int64_t k) {
   double total = 0;
-  for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) total += double(columns[j]);
+  for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) total += columns[j];
   return total;
 }
 
@@ -91,18 +90,30 @@ FASTNN_INLINE void spread(const Strip& strip, T* columns, const F& value) {
 
 template <class T>
 struct Lines {
-  T centre[kStripColumns<T>], scale[kStripColumns<T>], shift[kStripColumns<T>];
+  T unit[kStripColumns<T>], away[kStripColumns<T>], scale[kStripColumns<T>], offset[kStripColumns<T>];
 
-  FASTNN_INLINE Line<T> at(int64_t j, int64_t size) const {
-    return {load_part(centre + j, size), load_part(scale + j, size), load_part(shift + j, size)};
+  // line(channel) of each channel, a Standard.
+  template <class F>
+  FASTNN_INLINE void set(const Strip& strip, const F& line) {
+    for (int64_t k = 0; k < strip.channels; ++k) {
+      const Standard<T> s = line(strip.first + k);
+      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
+        unit[j] = s.unit, away[j] = s.away, scale[j] = s.scale, offset[j] = s.offset;
+    }
+  }
+  FASTNN_INLINE Normal<T> at(int64_t j, int64_t size) const {
+    Normal<T> line;
+    line.unit = load_part(unit + j, size), line.away = load_part(away + j, size);
+    line.scale = load_part(scale + j, size), line.offset = load_part(offset + j, size);
+    return line;
   }
 };
 
-// y = then((x - centre) * scale + shift)
+// y = then(line of x)
 template <class T, Then then>
 void strip_forward(const Strip& strip, const Lines<T>& lines, const T* x, const T* residual, T* y) {
   for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
-    const Line<T> line = lines.at(j, size);
+    const Normal<T> line = lines.at(j, size);
     for (int r = 0; r < R.count; ++r) {
       const int64_t at = strip.start() + (i + r) * strip.step + j;
       Vec<T> u = line(load_part(x + at, size));
@@ -112,68 +123,84 @@ void strip_forward(const Strip& strip, const Lines<T>& lines, const T* x, const 
   });
 }
 
+// The moments of channel c in double.
+template <class T>
+Moments strip_moments(const Strip& strip, const T* x, int64_t c, double m, const Epsilon& eps) {
+  return scaled_moments(m, eps, [&](const auto& f) {
+    for (int64_t i = 0; i < strip.rows; ++i)
+      for (int64_t j = 0; j < strip.inner; ++j) f(double(x[i * strip.step + c * strip.inner + j]));
+  });
+}
+
+// Sums about the first value of each channel, then both sums about what is nearly the mean.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
-  const double m = double(g.outer * g.inner);
+  const double m = double(g.outer) * double(g.inner);
   for_strips<T>(g, 3, [&](const Strip& strip) {
-    T sums[1][kStripColumns<T>];
-    double means[kStripColumns<T>];
+    double sums[2][kStripColumns<T>];
+    T near[kStripColumns<T>];
     Lines<T> lines;
-    column_sums<T, 1>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t, int64_t size) FASTNN_FLAT {
-      acc[0] += load_part(a.x + at, size);
-    });
-    for (int64_t k = 0; k < strip.channels; ++k) means[k] = channel_total(strip, sums[0], k) / m;
-    spread(strip, lines.centre, [&](int64_t c) { return T(means[c - strip.first]); });
+    spread(strip, near, [&](int64_t c) { return a.x[c * strip.inner]; });
     column_sums<T, 1>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
-      const Vec<T> d = load_part(a.x + at, size) - load_part(lines.centre + j, size);
-      acc[0] = fma(d, d, acc[0]);
+      acc[0] += load_part(a.x + at, size) - load_part(near + j, size);
     });
-    for (int64_t k = 0; k < strip.channels; ++k)
-      a.settle(strip.first + k, m, means[k], channel_total(strip, sums[0], k) / m);
-    spread(strip, lines.scale, [&](int64_t c) { return scale_of(a.rstd, a.weight, c); });
-    spread(strip, lines.shift, [&](int64_t c) { return T(value_or(a.bias, c, 0)); });
+    spread(strip, near, [&](int64_t c) {
+      return T(double(a.x[c * strip.inner]) + channel_total(strip, sums[0], c - strip.first) / m);
+    });
+    column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+      const Vec<T> d = load_part(a.x + at, size) - load_part(near + j, size);
+      acc[0] += d;
+      acc[1] = fma(d, d, acc[1]);
+    });
+    for (int64_t k = 0; k < strip.channels; ++k) {
+      const double sum = channel_total(strip, sums[0], k), squares = channel_total(strip, sums[1], k);
+      const Moments found = moments_about(double(near[k * strip.inner]), sum, squares, 1 / m, a.eps);
+      const int64_t c = strip.first + k;
+      a.settle(c, m, in_range<T>(found.var, a.eps) ? found : strip_moments(strip, a.x, c, m, a.eps));
+    }
+    lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
     strip_forward<T, then>(strip, lines, a.x, a.residual, a.y);
   });
 }
 
-// dx = dz * k - ((x - centre) * slope + level), the latter in training only; by: slope, k, level
+// dx = (dz - (v * slope + level)) * k * unit, what is subtracted in training only; by: slope, level and k of each column
 template <class T, Then then>
-void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& lines, const Lines<T>& by) {
+void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& lines, const T (*by)[kStripColumns<T>]) {
   for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
-    const Line<T> line = lines.at(j, size), to = by.at(j, size);
+    const Normal<T> line = lines.at(j, size);
+    const Vec<T> slope = load_part(by[0] + j, size), level = load_part(by[1] + j, size), k = load_part(by[2] + j, size);
     for (int r = 0; r < R.count; ++r) {
       const int64_t at = strip.start() + (i + r) * strip.step + j;
       const Vec<T> x = load_part(a.x + at, size);
       Vec<T> dz = load_part((then == kResidual ? a.dz : a.dy) + at, size);
       if constexpr (then == kRelu) dz = passed<T, then>(dz, x, a.y, at, size, line);
       // Given statistics leave no term in x: zero times its NaN would be one.
-      const Vec<T> through = a.training ? fma(x - line.centre, to.centre, to.shift) : Vec<T>{};
-      store_part(a.dx + at, dz * to.scale - through, size);
+      const Vec<T> through = a.training ? fma(line.difference(x), slope, level) : Vec<T>{};
+      store_part(a.dx + at, (dz - through) * k * line.unit, size);
     }
   });
 }
 
 template <class T, Then then>
 void columns_backward(const Norm& g, const Gradients<T>& a) {
-  const double m = double(g.outer) * double(g.inner), part = a.training ? 1 / m : 0;
+  const double m = double(g.outer) * double(g.inner), share = a.training ? 1 / m : 0;
   for_strips<T>(g, 3, [&](const Strip& strip) {
-    T sums[2][kStripColumns<T>];
-    Lines<T> lines, by;
-    spread(strip, lines.centre, [&](int64_t c) { return a.mean[c]; });
-    spread(strip, lines.scale, [&](int64_t c) { return scale_of(a.rstd, a.weight, c); });
-    spread(strip, lines.shift, [&](int64_t c) { return T(value_or(a.bias, c, 0)); });
+    double sums[2][kStripColumns<T>];
+    T by[3][kStripColumns<T>];
+    Lines<T> lines;
+    lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
     column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
-      const Line<T> line = lines.at(j, size);
+      const Normal<T> line = lines.at(j, size);
       const Vec<T> x = load_part(a.x + at, size);
       const Vec<T> dz = passed<T, then>(load_part(a.dy + at, size), x, a.y, at, size, line);
       if constexpr (then == kResidual) store_part(a.dz + at, dz, size);
       acc[0] += dz;
-      acc[1] = fma(dz, x - line.centre, acc[1]);
+      acc[1] = fma(dz, line.difference(x), acc[1]);
     });
     for (int64_t k = 0; k < strip.channels; ++k) {
-      const Slope to = a.settle(strip.first + k, channel_total(strip, sums[0], k), channel_total(strip, sums[1], k), part);
-      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
-        by.centre[j] = T(to.slope), by.scale[j] = T(to.k), by.shift[j] = T(to.level);
+      const double sum = channel_total(strip, sums[0], k), product = channel_total(strip, sums[1], k);
+      const Slope<T> to = a.settle(strip.first + k, sum, product, share);
+      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }
     if (a.dx) strip_backward<T, then>(strip, a, lines, by);
   });

@@ -2,16 +2,13 @@
 //   layer norm: x (outer, inner), statistics per row, weight and bias (inner)
 //   group norm: x (n, groups, channels, inner), statistics per (n, group), weight and bias (groups, channels)
 //   y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(var + eps), var biased
-#include <cmath>
-
 #define FASTNN_FAMILY "layer_norm.inc"
 #include "kernels.h"
 #include "row_sums.h"
+#include "standard.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
-
-constexpr double kNormCost = 0.25;  // rough nanoseconds per element and pass
 
 // How far ahead of the values that are written those of the next stretch, n values long, are fetched: it is gone through
 // more than once, so the first time would wait for the memory while nothing is written. Instance norm of 32x64x56x56
@@ -21,19 +18,26 @@ int64_t next_stretch(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
-// Mean and 1 / sqrt(var + eps) of n values: the sum, then the squares about the mean, while they are in the cache.
+// The moments of n values, share = 1 / n: the sum about the first one, which is zero for a constant, then both sums about what is nearly
+// the mean, while the values are in the cache.
 template <class T>
-void stretch_statistics(int64_t n, const T* x, double eps, T* mean, T* rstd) {
+Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   BlockSums<T, 1, true> sum;
-  BlockSums<T, 1> squares;
-  sum.add(n, [](Vec<T>* acc, Vec<T> v) { acc[0] += v; }, x);
-  *mean = T(sum.total(0) / double(n));
-  const Vec<T> centre = set1(*mean);
-  const int64_t whole = n / lanes<T> * lanes<T>;
-  squares.add(whole, [centre](Vec<T>* acc, Vec<T> v) { acc[0] = fma(v - centre, v - centre, acc[0]); }, x);
-  double total = squares.total(0);
-  for (int64_t i = whole; i < n; ++i) total += double(x[i] - *mean) * double(x[i] - *mean);
-  *rstd = T(1 / std::sqrt(total / double(n) + eps));
+  const Vec<T> first = set1(x[0]);
+  sum.add_filled(n, x[0], [first](Vec<T>* acc, Vec<T> v) { acc[0] += v - first; }, x);
+  const T near = T(double(x[0]) + sum.total(0) * share);
+  BlockSums<T, 2> about;
+  const Vec<T> centre = set1(near);
+  about.add_filled(n, near, [centre](Vec<T>* acc, Vec<T> v) {
+    const Vec<T> d = v - centre;
+    acc[0] += d;
+    acc[1] = fma(d, d, acc[1]);
+  }, x);
+  const Moments found = moments_about(double(near), about.total(0), about.total(1), share, eps);
+  if (in_range<T>(found.var, eps)) return found;
+  return scaled_moments(double(n), eps, [=](const auto& f) {
+    for (int64_t i = 0; i < n; ++i) f(double(x[i]));
+  });
 }
 
 // How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are chunks enough of
@@ -45,38 +49,40 @@ constexpr int64_t kWholeRow = 4096, kEnoughChunks = 4, kRowsBytes = 12 << 20;
 bool by_whole_rows(const Norm& g) { return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks; }
 RowChunks whole_rows(const Norm& g) { return {g.outer, g.inner, g.inner}; }
 
-// dx = d * scale - ((x - centre) * slope + level), d = dy * weight
+// dx = (d - (v * slope + level)) * rstd, as in standard.h
 template <class T>
 struct RowGradient {
-  T centre, scale, level, slope;
+  Standard<T> standard;
+  T slope, level;
 };
 
 template <class T>
-RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, T mean, T rstd) {
-  const Vec<T> centre = set1(mean);
+RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, const Standard<T>& standard) {
+  const Normal<T> normal(standard);
   BlockSums<T, 2, true> sums;
-  const auto add = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
+  const auto add = [normal](Vec<T>* acc, Vec<T> d, Vec<T> v) {
     acc[0] += d;
-    acc[1] = fma(d, v - centre, acc[1]);
+    acc[1] = fma(d, normal.difference(v), acc[1]);
   };
   if (weight)
     sums.add(n, [add](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { add(acc, d * w, v); }, dy, x, weight);
   else
     sums.add(n, add, dy, x);
-  const double r = double(rstd), m = double(n);
-  return {mean, rstd, T(r * sums.total(0) / m), T(r * r * r * sums.total(1) / m)};
+  const Through through(standard, sums.total(0), sums.total(1), 1 / double(n));
+  return {standard, T(through.slope), T(through.level)};
 }
 
 // dx of a run of a row; dx, weight, or dweight and dbias, to which the run's part is added, may be null.
 template <class T>
 void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
-  const Vec<T> centre = set1(row.centre), scale = set1(row.scale), level = set1(row.level), slope = set1(row.slope);
+  const Normal<T> normal(row.standard);
+  const Vec<T> slope = set1(row.slope), level = set1(row.level);
   const auto body = [=](int64_t i, int64_t size) FASTNN_FLAT {
-    const Vec<T> d = load_part(dy + i, size), off = load_part(x + i, size) - centre;
+    const Vec<T> d = load_part(dy + i, size), v = normal.difference(load_part(x + i, size));
     const Vec<T> share = weight ? d * load_part(weight + i, size) : d;
-    if (dx) store_part(dx + i, share * scale - fma(off, slope, level), size);
+    if (dx) store_part(dx + i, (share - fma(v, slope, level)) * normal.scale * normal.unit, size);
     if (!dweight) return;
-    store_part(dweight + i, fma(d, off * scale, load_part(dweight + i, size)), size);
+    store_part(dweight + i, fma(d, normal.of_difference(v), load_part(dweight + i, size)), size);
     store_part(dbias + i, load_part(dbias + i, size) + d, size);
   };
   int64_t i = 0;
@@ -105,13 +111,14 @@ FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* ro
     db[v] = load_part(a.dbias + j + v * L, size - v * L);
   }
   for (int64_t i = first; i < end; ++i) {
-    const RowGradient<T>& r = rows[i];
+    const Normal<T> normal(rows[i].standard);
+    const Vec<T> slope = set1(rows[i].slope), level = set1(rows[i].level);
     for (int v = 0; v < V; ++v) {
       const int64_t at = i * a.inner + j + v * L;
       __builtin_prefetch(a.dy + at + 2 * V * L), __builtin_prefetch(a.x + at + 2 * V * L);
-      const Vec<T> d = load_part(a.dy + at, size - v * L), off = load_part(a.x + at, size - v * L) - r.centre;
-      if (a.dx) put<past>(a.dx + at, d * w[v] * r.scale - fma(off, set1(r.slope), set1(r.level)), size - v * L);
-      dw[v] = fma(d, off * r.scale, dw[v]);
+      const Vec<T> d = load_part(a.dy + at, size - v * L), off = normal.difference(load_part(a.x + at, size - v * L));
+      if (a.dx) put<past>(a.dx + at, (d * w[v] - fma(off, slope, level)) * normal.scale * normal.unit, size - v * L);
+      dw[v] = fma(d, normal.of_difference(off), dw[v]);
       db[v] += d;
     }
   }
@@ -161,17 +168,18 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
 
 // weight and bias may be null; mean, rstd (outer)
 template <class T>
-void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, T* mean, T* rstd) {
+void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean, double* rstd) {
   const int64_t ahead = next_stretch<T>(g.inner);
-  const double values = double(g.outer) * double(g.inner);
+  const double values = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
+  const Epsilon epsilon(eps);
   with_past(goes_past<T>(2 * values), [=](auto past) {
     parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* x_i = x + i * g.inner;
         T* y_i = y + i * g.inner;
-        stretch_statistics(g.inner, x_i, eps, mean + i, rstd + i);
-        const Vec<T> centre = set1(mean[i]), scale = set1(rstd[i]);
-        const auto normal = [=](Vec<T> v) { return (v - centre) * scale; };
+        const Moments found = stretch_moments(g.inner, share, x_i, epsilon);
+        mean[i] = found.mean, rstd[i] = found.rstd;
+        const Normal<T> normal(Standard<T>(found.mean, found.rstd));
         if (ahead > 0)
           for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
         if (weight && bias)
@@ -188,10 +196,10 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
   });
 }
 
-// Values of workspace that layer_norm_backward needs: partial sums, or four numbers of each row.
+// Values of workspace that layer_norm_backward needs: partial sums, or the numbers of each row.
 template <class T>
 void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
-  *size = by_whole_rows(g) ? whole_rows(g).workspace(2) : 4 * g.outer;
+  *size = by_whole_rows(g) ? whole_rows(g).workspace(2) : int64_t(sizeof(RowGradient<T>) / sizeof(T)) * g.outer;
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd
@@ -199,12 +207,13 @@ void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
 //       dweight = sum over rows of dy * xhat, dbias = sum over rows of dy
 // dx may be null; dweight and dbias may both be null; work may be null if its size is 0.
 template <class T>
-void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const T* mean, const T* rstd, T* dx,
+void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* mean, const double* rstd, T* dx,
                          T* dweight, T* dbias, T* work) {
   const double cost = double(g.outer) * double(g.inner) * kNormCost;
   const auto row = [=](int64_t i) {
-    if (!dx) return RowGradient<T>{mean[i], rstd[i], 0, 0};
-    return row_gradient(g.inner, dy + i * g.inner, x + i * g.inner, weight, mean[i], rstd[i]);
+    const Standard<T> standard(mean[i], rstd[i]);
+    if (!dx) return RowGradient<T>{standard, 0, 0};
+    return row_gradient(g.inner, dy + i * g.inner, x + i * g.inner, weight, standard);
   };
   const auto run = [=](const RowGradient<T>& r, int64_t i, int64_t j0, int64_t n, T* dw, T* db) {
     const int64_t at = i * g.inner + j0;
@@ -222,20 +231,21 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
 
 // weight and bias may be null; mean, rstd (n, groups)
 template <class T>
-void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, T* mean, T* rstd) {
+void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean, double* rstd) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_stretch<T>(size);
-  const double values = double(items) * double(size);
+  const double values = double(items) * double(size), share = 1 / double(size);
+  const Epsilon epsilon(eps);
   with_past(goes_past<T>(2 * values), [=](auto past) {
     parallel_for(items, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
-        stretch_statistics(size, x + item * size, eps, mean + item, rstd + item);
-        const Vec<T> centre = set1(mean[item]);
+        const Moments found = stretch_moments(size, share, x + item * size, epsilon);
+        mean[item] = found.mean, rstd[item] = found.rstd;
+        const Standard<T> standard(found.mean, found.rstd);
         for (int64_t c = 0; c < g.channels; ++c) {
           const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
-          const Vec<T> scale = set1(weight ? rstd[item] * weight[channel] : rstd[item]);
-          const Vec<T> shift = set1(bias ? bias[channel] : T(0));
+          const Normal<T> line(with_affine(standard, weight ? double(weight[channel]) : 1, bias ? double(bias[channel]) : 0));
           const auto fetch = [=](int64_t i) { __builtin_prefetch(x + at + i + ahead); };
-          map_run_fetching<past>(g.inner, fetch, [=](Vec<T> v) { return fma(v - centre, scale, shift); }, y + at, x + at);
+          map_run_fetching<past>(g.inner, fetch, line, y + at, x + at);
         }
       }
       if (past) stream_fence();
@@ -244,9 +254,9 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd  =>  as for layer norm, d = dy * weight of the channel
-// sums (n, groups, channels, 2): of each plane sum(dy) and sum(dy * (x - mean)). dx, dweight, dbias may be null.
+// sums (n, groups, channels, 2): of each plane sum(dy) and sum(dy * xhat). dx, dweight, dbias may be null.
 template <class T>
-void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const T* mean, const T* rstd,
+void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean, const double* rstd,
                          T* dx, T* dweight, T* dbias, double* sums) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
   const int64_t ahead = next_stretch<T>(size);
@@ -254,29 +264,30 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
   with_past(goes_past<T>(3 * values), [=](auto past) {
     parallel_for(items, values * kNormCost * 3, [=](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
-        const Vec<T> centre = set1(mean[item]);
+        const Standard<T> standard(mean[item], rstd[item]);
+        const Normal<T> normal(standard);
         const int64_t group = item % g.groups * g.channels;
-        double total = 0, dot = 0;
+        double total = 0, product = 0;
         for (int64_t c = 0; c < g.channels; ++c) {
           BlockSums<T, 2> plane;
-          const auto terms = [centre](Vec<T>* acc, Vec<T> d, Vec<T> v) {
+          const auto terms = [normal](Vec<T>* acc, Vec<T> d, Vec<T> v) {
             acc[0] += d;
-            acc[1] = fma(d, v - centre, acc[1]);
+            acc[1] = fma(d, normal.difference(v), acc[1]);
           };
           const int64_t at = item * size + c * g.inner;
           plane.add(g.inner, terms, dy + at, x + at);
           double* to = sums + 2 * (item * g.channels + c);
-          to[0] = plane.total(0), to[1] = plane.total(1);
           const double w = weight ? double(weight[group + c]) : 1;
-          total += w * to[0], dot += w * to[1];
+          total += w * plane.total(0), product += w * plane.total(1);
+          to[0] = plane.total(0), to[1] = Through(standard, plane.total(0), plane.total(1), 0).dot;
         }
         if (!dx) continue;
-        const double r = double(rstd[item]), m = double(size);
-        const Vec<T> level = set1(T(r * total / m)), slope = set1(T(r * r * r * dot / m));
+        const Through through(standard, total, product, 1 / double(size));
+        const Vec<T> slope = set1(T(through.slope)), level = set1(T(through.level));
         for (int64_t c = 0; c < g.channels; ++c) {
-          const Vec<T> scale = set1(weight ? rstd[item] * weight[group + c] : rstd[item]);
+          const Vec<T> w = set1(weight ? weight[group + c] : T(1));
           const int64_t at = item * size + c * g.inner;
-          const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * scale - fma(v - centre, slope, level); };
+          const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d * w - fma(normal.difference(v), slope, level)) * normal.scale * normal.unit; };
           const auto fetch = [=](int64_t i) { __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead); };
           map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
         }
@@ -290,7 +301,7 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
       for (int64_t n = 0; n < g.n; ++n) {
         const double* from = sums + 2 * (n * channels + channel);
         db += from[0];
-        dw += from[1] * double(rstd[n * g.groups + channel / g.channels]);
+        dw += from[1];
       }
       if (dweight) dweight[channel] = T(dw);
       if (dbias) dbias[channel] = T(db);

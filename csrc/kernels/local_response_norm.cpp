@@ -46,6 +46,78 @@ FASTNN_INLINE Vec<T> response(const Response& r, const T* x, int64_t inner, int6
   return fma(sum, set1(T(r.share)), set1(T(r.k)));
 }
 
+// Which positions of a strip have sums of squares in T that overflowed, or lost digits to zero: those are computed again, one
+// value at a time.
+template <class T>
+class OutOfRange {
+ public:
+  FASTNN_INLINE void note(int64_t i, Vec<T> s, int64_t size) {
+    constexpr T far = sizeof(T) == 4 ? T(0x1p100) : T(0x1p900);
+    const Mask<T> inside = (s >= T(1) / far) & (s <= far);
+    found_[i / lanes<T>] |= size >= lanes<T> ? ~inside : ~inside & (iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(size));
+  }
+  // f(i) for each of the n positions that are out of range
+  template <class F>
+  void each(int64_t n, const F& f) const {
+    Mask<T> any = {};
+    for (int64_t i = 0; i < n; i += lanes<T>) any |= found_[i / lanes<T>];
+    typename VecTraits<T>::Int some = 0;
+    for (int l = 0; l < lanes<T>; ++l) some |= any[l];
+    for (int64_t i = 0; some && i < n; ++i)
+      if (found_[i / lanes<T>][i % lanes<T>]) f(i);
+  }
+
+ private:
+  Mask<T> found_[kStripVectors] = {};
+};
+
+// x = unit * v with a power of two for each window, so that s[c] = unit^2 * t, t = k / unit^2 + share * sum of v[j]^2
+struct Window {
+  double unit, t;
+};
+template <class T>
+Window window_at(const Response& r, const T* x, int64_t inner, int64_t c) {
+  const int64_t first = first_channel(c, r.below), last = last_channel(c, r.above, r.channels);
+  double largest = std::sqrt(r.k), sum = 0;
+  for (int64_t j = first; j <= last; ++j) {
+    const double v = std::fabs(double(x[j * inner]));
+    largest = v > largest ? v : largest;
+  }
+  const double unit = largest > 0 && largest - largest == 0 ? std::ldexp(1.0, std::ilogb(largest)) : 1;
+  for (int64_t j = first; j <= last; ++j) {
+    const double v = double(x[j * inner]) / unit;
+    sum += v * v;
+  }
+  return {unit, r.k / unit / unit + r.share * sum};
+}
+
+// y = x * s^-beta = v * t^-beta * unit^(1 - 2 * beta) at one position; x is channel 0 there
+template <class T>
+__attribute__((noinline)) void forward_at(const Response& r, int64_t inner, const T* x, T* y) {
+  for (int64_t c = 0; c < r.channels; ++c) {
+    const Window w = window_at(r, x, inner, c);
+    y[c * inner] = T(double(x[c * inner]) / w.unit * std::pow(w.t, -r.beta) * std::pow(w.unit, 1 - 2 * r.beta));
+  }
+}
+
+// dx at one position, by the formula of the backward; work: three numbers of each channel
+template <class T>
+__attribute__((noinline)) void backward_at(const Response& r, int64_t inner, const T* dy, const T* x, T* dx, double* work) {
+  double *terms = work, *units = work + r.channels, *through = work + 2 * r.channels;
+  for (int64_t c = 0; c < r.channels; ++c) {
+    const Window w = window_at(r, x, inner, c);
+    through[c] = double(dy[c * inner]) * std::pow(w.t, -r.beta) * std::pow(w.unit, -2 * r.beta);
+    units[c] = w.unit;
+    terms[c] = through[c] * (double(x[c * inner]) / w.unit) / w.t;
+  }
+  for (int64_t c = 0; c < r.channels; ++c) {
+    double sum = 0;
+    for (int64_t j = first_channel(c, r.above); j <= last_channel(c, r.below, r.channels); ++j)
+      sum += terms[j] * (double(x[c * inner]) / units[j]);
+    dx[c * inner] = T(through[c] - 2 * r.beta * r.share * sum);
+  }
+}
+
 // body(first element of channel 0, positions, scratch) for strips of up to `width` positions of a sample
 template <class T, class Body>
 void for_strips(const Norm& g, int64_t width, double cost, size_t scratch, const Body& body) {
@@ -69,12 +141,15 @@ template <class T>
 void local_response_norm_forward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* x, T* y) {
   const Response r(g, size, alpha, beta, k);
   for_strips<T>(g, kStripVectors * lanes<T>, cost_per_element(g, size), 0, [&](int64_t at, int64_t n, T*) {
+    OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)
       for (int64_t i = 0; i < n; i += lanes<T>) {
         const int64_t here = at + c * g.inner + i;
         const Vec<T> s = response(r, x + at + i, g.inner, c, n - i);
+        beyond.note(i, s, n - i);
         store_part(y + here, load_part(x + here, n - i) * r.power<T>(s), n - i);
       }
+    beyond.each(n, [&](int64_t i) { forward_at(r, g.inner, x + at + i, y + at + i); });
   });
 }
 
@@ -88,11 +163,14 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
   const int64_t L = lanes<T>, fit = kStripBytes / int64_t(g.channels * L * int64_t(sizeof(T)) + 1);
   const int64_t width = L * (fit < 1 ? 1 : fit < kStripVectors ? fit : kStripVectors);
   const Vec<T> slope = set1(T(2 * beta * r.share));
-  for_strips<T>(g, width, 2 * cost_per_element(g, size), size_t(g.channels * width) * sizeof(T), [&](int64_t at, int64_t n, T* terms) {
+  const size_t scratch = size_t(g.channels * width) * sizeof(T) + 3 * size_t(g.channels) * sizeof(double);
+  for_strips<T>(g, width, 2 * cost_per_element(g, size), scratch, [&](int64_t at, int64_t n, T* terms) {
+    OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)
       for (int64_t i = 0; i < n; i += L) {
         const int64_t here = at + c * g.inner + i;
         const Vec<T> s = response(r, x + at + i, g.inner, c, n - i), d = load_part(dy + here, n - i) * r.power<T>(s);
+        beyond.note(i, s, n - i);
         store(terms + c * width + i, d * load_part(x + here, n - i) / s);
         store_part(dx + here, d, n - i);
       }
@@ -103,6 +181,8 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
         for (int64_t j = first_channel(c, r.above); j <= last_channel(c, r.below, g.channels); ++j) sum += load(terms + j * width + i);
         store_part(dx + here, load_part(dx + here, n - i) - slope * load_part(x + here, n - i) * sum, n - i);
       }
+    double* work = reinterpret_cast<double*>(terms + g.channels * width);
+    beyond.each(n, [&](int64_t i) { backward_at(r, g.inner, dy + at + i, x + at + i, dx + at + i, work); });
   });
 }
 

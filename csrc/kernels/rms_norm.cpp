@@ -1,35 +1,44 @@
 // RMS norm: x (outer, inner), weight (inner), rstd (outer).
 //   y = x * rstd * weight, rstd = 1 / sqrt(sum(x^2) / inner + eps) of each row
-#include <cmath>
-
 #define FASTNN_FAMILY "rms_norm.inc"
 #include "kernels.h"
 #include "row_sums.h"
+#include "standard.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kNormCost = 0.25;  // rough nanoseconds per element and pass
+// 1 / sqrt(mean(x^2) + eps) of n values
+template <class T>
+double inverse_root(int64_t n, const T* x, const Epsilon& eps) {
+  BlockSums<T, 1> squares;
+  squares.add(n, [](Vec<T>* acc, Vec<T> v) { acc[0] = fma(v, v, acc[0]); }, x);
+  const double mean = squares.total(0) / double(n);
+  if (in_range<T>(mean, eps)) return 1 / std::sqrt(mean + eps.value);
+  return scaled_root(n, eps, [=](const auto& f) {
+    for (int64_t i = 0; i < n; ++i) f(double(x[i]));
+  });
+}
 
 }  // namespace
 
 // weight may be null
 template <class T>
-void rms_norm_forward(const Norm& g, const T* x, const T* weight, double eps, T* y, T* rstd) {
+void rms_norm_forward(const Norm& g, const T* x, const T* weight, double eps, T* y, double* rstd) {
   const double values = double(g.outer) * double(g.inner);
+  const Epsilon epsilon(eps);
   with_past(goes_past<T>(2 * values), [=](auto past) {
     parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T* x_i = x + i * g.inner;
         T* y_i = y + i * g.inner;
-        BlockSums<T, 1> squares;
-        squares.add(g.inner, [](Vec<T>* acc, Vec<T> v) { acc[0] = fma(v, v, acc[0]); }, x_i);
-        rstd[i] = T(1 / std::sqrt(squares.total(0) / double(g.inner) + eps));
-        const Vec<T> scale = set1(rstd[i]);
+        rstd[i] = inverse_root(g.inner, x_i, epsilon);
+        const Standard<T> standard(0, rstd[i]);
+        const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
         if (weight)
-          map_run<past>(g.inner, [scale](Vec<T> v, Vec<T> w) { return v * scale * w; }, y_i, x_i, weight);
+          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return v * unit * scale * w; }, y_i, x_i, weight);
         else
-          map_run<past>(g.inner, [scale](Vec<T> v) { return v * scale; }, y_i, x_i);
+          map_run<past>(g.inner, [=](Vec<T> v) { return v * unit * scale; }, y_i, x_i);
       }
       if (past) stream_fence();
     });
@@ -47,21 +56,22 @@ void rms_norm_backward_workspace(const Norm& g, int64_t* size) {
 //       dweight = sum over rows of dy * xhat
 // dx and dweight may be null; work may be null if its size is 0.
 template <class T>
-void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const T* rstd, T* dx, T* dweight,
+void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* rstd, T* dx, T* dweight,
                        T* work) {
   const double elements = double(g.outer) * double(g.inner);
   if (dx)
     parallel_for(g.outer, elements * kNormCost * 3, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const T *dy_i = dy + i * g.inner, *x_i = x + i * g.inner;
+        const Standard<T> standard(0, rstd[i]);
+        const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
         BlockSums<T, 1> dot;
         if (weight)
-          dot.add(g.inner, [](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, v, acc[0]); }, dy_i, x_i, weight);
+          dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, v * unit * scale, acc[0]); }, dy_i, x_i, weight);
         else
-          dot.add(g.inner, [](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, v, acc[0]); }, dy_i, x_i);
-        const double r = double(rstd[i]);
-        const Vec<T> scale = set1(rstd[i]), slope = set1(T(r * r * r * dot.total(0) / double(g.inner)));
-        const auto gradient = [=](Vec<T> d, Vec<T> v) { return d * scale - v * slope; };
+          dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, v * unit * scale, acc[0]); }, dy_i, x_i);
+        const Vec<T> along = set1(T(dot.total(0) / double(g.inner)));
+        const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d - v * unit * scale * along) * scale * unit; };
         if (weight)
           map_run(g.inner, [=](Vec<T> d, Vec<T> v, Vec<T> w) { return gradient(d * w, v); }, dx + i * g.inner, dy_i, x_i, weight);
         else
@@ -70,9 +80,10 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
     });
   if (!dweight) return;
   sum_rows<T, 1>(RowChunks(g.outer, g.inner), elements * kNormCost, {dweight}, work, [=](int64_t i, int64_t j0, int64_t n, T** to) {
-    const Vec<T> scale = set1(rstd[i]);
+    const Standard<T> standard(0, rstd[i]);
+    const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
     const int64_t at = i * g.inner + j0;
-    map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * scale, w); }, to[0], to[0], dy + at, x + at);
+    map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * unit * scale, w); }, to[0], to[0], dy + at, x + at);
   });
 }
 

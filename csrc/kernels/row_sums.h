@@ -7,7 +7,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rows are added in chunks that the shape decides; chunks are added in order.
+// Rows are added in chunks that the shape decides; chunks are added in order. In a long chunk some rows at a time are
+// summed by themselves, and their sums are added with what each addition rounds off kept aside.
 struct RowChunks {
   int64_t rows, inner, columns, chunks;  // columns to an item
 
@@ -15,26 +16,60 @@ struct RowChunks {
       : rows(rows), inner(inner), columns(columns), chunks(rows / 128) {
     chunks = chunks < 1 ? 1 : chunks > 16 ? 16 : chunks;
   }
+  bool long_chunks() const { return rows > chunks * kLongChunk; }
+  // Arrays of `inner` values that each chunk needs for a sum.
+  int arrays() const { return chunks == 1 ? 0 : long_chunks() ? 3 : 1; }
   // Values of workspace for k sums.
-  int64_t workspace(int k) const { return chunks > 1 ? k * chunks * inner : 0; }
+  int64_t workspace(int k) const { return k * arrays() * chunks * inner; }
+
+  static constexpr int64_t kLongChunk = 512, kBlock = 64;  // rows
 };
+
+// total + rest += block, exactly but for the rounding of rest (Knuth's TwoSum); block becomes zero.
+template <class T>
+void add_block(int64_t n, T* total, T* rest, T* block) {
+  for (int64_t i = 0; i < n; i += lanes<T>) {
+    const Vec<T> a = load_part(total + i, n - i), b = load_part(block + i, n - i), sum = a + b, taken = sum - a;
+    store_part(rest + i, load_part(rest + i, n - i) + ((a - (sum - taken)) + (b - taken)), n - i);
+    store_part(total + i, sum, n - i);
+    store_part(block + i, Vec<T>{}, n - i);
+  }
+}
+
+// total += rest where the total is finite; the rest of an infinite one is NaN.
+template <class T>
+void settle_total(int64_t n, T* total, const T* rest) {
+  map_run(n, [](Vec<T> a, Vec<T> b) { return a - a == Vec<T>{} ? a + b : a; }, total, total, rest);
+}
 
 // out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.
 // cost: nanoseconds; work: see RowChunks.
 template <class T, int K, class Add>
 void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
   const int64_t blocks = (cut.inner + cut.columns - 1) / cut.columns;
-  const auto partial = [&](int64_t chunk, int k) { return cut.chunks > 1 ? work + (K * chunk + k) * cut.inner : out[k]; };
+  const auto array = [&](int64_t chunk, int which, int k) { return work + ((which * cut.chunks + chunk) * K + k) * cut.inner; };
+  const auto partial = [&](int64_t chunk, int k) { return cut.chunks > 1 ? array(chunk, 0, k) : out[k]; };
   parallel_for(cut.chunks * blocks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t chunk = item / blocks, j0 = item % blocks * cut.columns;
       const int64_t n = cut.inner - j0 < cut.columns ? cut.inner - j0 : cut.columns;
+      const int64_t first = cut.rows * chunk / cut.chunks, last = cut.rows * (chunk + 1) / cut.chunks;
       T* to[K];
-      for (int k = 0; k < K; ++k) {
-        to[k] = partial(chunk, k) + j0;
-        zero_run(to[k], n);
+      for (int k = 0; k < K; ++k) zero_run(partial(chunk, k) + j0, n);
+      if (!cut.long_chunks()) {
+        for (int k = 0; k < K; ++k) to[k] = partial(chunk, k) + j0;
+        for (int64_t i = first; i < last; ++i) add(i, j0, n, to);
+        continue;
       }
-      for (int64_t i = cut.rows * chunk / cut.chunks; i < cut.rows * (chunk + 1) / cut.chunks; ++i) add(i, j0, n, to);
+      for (int k = 0; k < K; ++k) {
+        to[k] = array(chunk, 1, k) + j0;
+        zero_run(to[k], n), zero_run(array(chunk, 2, k) + j0, n);
+      }
+      for (int64_t i0 = first; i0 < last; i0 += cut.kBlock) {
+        for (int64_t i = i0; i < last && i < i0 + cut.kBlock; ++i) add(i, j0, n, to);
+        for (int k = 0; k < K; ++k) add_block(n, partial(chunk, k) + j0, array(chunk, 2, k) + j0, to[k]);
+      }
+      for (int k = 0; k < K; ++k) settle_total(n, partial(chunk, k) + j0, array(chunk, 2, k) + j0);
     }
   });
   if (cut.chunks == 1) return;

@@ -1,34 +1,54 @@
-// Several sums over the same data, in blocks: vectors of partial sums in T, merged in double every few thousand
-// elements. The order depends on the lengths given to add() alone.
+// Several sums over the same data, in blocks: partial sums in T, merged in double every few thousand elements. The
+// partial sums are as many for every length of registers, so the order depends on the lengths given to add() alone, and
+// instruction sets with a fused multiply-add give the same bits.
 #pragma once
 #include "past.h"
+#include "reduce.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
+
+// The widest register there is, a row of lanes, in vectors of this instruction set.
+template <class T>
+constexpr int kRowLanes = 64 / sizeof(T);
+constexpr int kRowVectors = 64 / FASTNN_VEC_BYTES;
+
+// f(v, at, size) for the vectors of a row from `begin` on, v their number; size may be negative, or larger than a vector.
+template <class T, class F>
+FASTNN_INLINE void for_row(int64_t begin, int64_t size, const F& f) {
+#pragma GCC unroll 4
+  for (int v = 0; v < kRowVectors; ++v) f(v, begin + v * lanes<T>, size - v * lanes<T>);
+}
+
+// Sum of the lanes of a row, in halves, then quarters, …; v is overwritten.
+template <class T>
+FASTNN_INLINE T reduce_row(Vec<T>* v) {
+#pragma GCC unroll 2
+  for (int half = kRowVectors / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) v[i] += v[i + half];
+  return reduce_add<T>(v[0]);
+}
 
 // fetch: what is 4 KB further on is fetched.
 template <class T, int K, bool fetch = false>
 class BlockSums {
  public:
-  // f(acc, vectors…) adds K terms of the vectors loaded from p… to acc[0..K). In the last, short vector the missing
+  // f(acc, vectors…) adds K terms of the vectors loaded from p… to acc[0..K). In the last, short vectors the missing
   // lanes are loaded as zero; f must make them add nothing.
   template <class F, class... P>
   FASTNN_INLINE void add(int64_t n, const F& f, const P*... p) {
-    constexpr int64_t L = lanes<T>;
-    for (int64_t begin = 0; begin < n; begin += kBlock) {
-      const int64_t end = n - begin < kBlock ? n : begin + kBlock;
-      int64_t i = begin;
-      for (; i + 4 * L <= end; i += 4 * L)
-#pragma GCC unroll 4
-        for (int u = 0; u < 4; ++u) {
-          if constexpr (fetch) (fetch_ahead(p + i + u * L), ...);
-          f(acc_[u], load(p + i + u * L)...);
-        }
-      for (; i + L <= end; i += L) f(acc_[0], load(p + i)...);
-      if (i < end) f(acc_[1], load_n(p + i, int(end - i))...);
-      used_ += end - begin;
-      if (used_ >= kBlock) flush();
-    }
+    add_by(n, [&](Vec<T>* acc, int64_t at, int64_t size) FASTNN_FLAT {
+      if constexpr (fetch) (fetch_ahead(p + at), ...);
+      f(acc, load_part(p + at, size)...);
+    });
+  }
+  // The same for one array, the missing lanes as `fill`.
+  template <class F>
+  FASTNN_INLINE void add_filled(int64_t n, T fill, const F& f, const T* p) {
+    add_by(n, [&](Vec<T>* acc, int64_t at, int64_t size) FASTNN_FLAT {
+      if constexpr (fetch) fetch_ahead(p + at);
+      f(acc, load_part(p + at, size, fill));
+    });
   }
   double total(int k) {
     if (used_) flush();
@@ -37,16 +57,47 @@ class BlockSums {
 
  private:
   static constexpr int64_t kBlock = 4096;
+  static constexpr int kRows = K == 1 ? 4 : 2;  // rows in flight: eight registers of AVX2
+
+  template <class F>
+  FASTNN_INLINE void add_by(int64_t n, const F& f) {
+    constexpr int64_t R = kRowLanes<T>;
+    for (int64_t begin = 0; begin < n; begin += kBlock) {
+      const int64_t end = n - begin < kBlock ? n : begin + kBlock;
+      int64_t i = begin;
+      for (; i + kRows * R <= end; i += kRows * R)
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[r][v], at, R); });
+      for (; i + R <= end; i += R) for_row<T>(i, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[0][v], at, R); });
+      if (i < end)
+        for_row<T>(i, end - i, [&](int v, int64_t at, int64_t size) FASTNN_FLAT {
+          if (size > 0) f(acc_[1][v], at, size);
+        });
+      used_ += end - begin;
+      if (used_ >= kBlock) flush();
+    }
+  }
 
   void flush() {
+    Vec<T> sums[K];
+    T sum[K];
     for (int k = 0; k < K; ++k) {
-      total_[k] += double(reduce_add<T>((acc_[0][k] + acc_[1][k]) + (acc_[2][k] + acc_[3][k])));
-      for (int u = 0; u < 4; ++u) acc_[u][k] = Vec<T>{};
+      Vec<T> row[kRowVectors];
+      for (int v = 0; v < kRowVectors; ++v) {
+        row[v] = acc_[0][v][k] + acc_[1][v][k];
+        if constexpr (kRows == 4) row[v] += acc_[2][v][k] + acc_[3][v][k];
+        for (int r = 0; r < kRows; ++r) acc_[r][v][k] = Vec<T>{};
+      }
+      for (int half = kRowVectors / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; ++i) row[i] += row[i + half];
+      sums[k] = row[0];
     }
+    reduce_add_many<T, K>(sums, sum);
+    for (int k = 0; k < K; ++k) total_[k] += double(sum[k]);
     used_ = 0;
   }
 
-  Vec<T> acc_[4][K] = {};
+  Vec<T> acc_[kRows][kRowVectors][K] = {};
   double total_[K] = {};
   int64_t used_ = 0;
 };

@@ -31,6 +31,12 @@ cdef GroupNorm group_geometry(object g) except *:
     read_extents(g, &n.n, 4)  # the members, in order
     return n
 
+cdef object statistic(object a, int t):
+    """What kernels take in double, from an array of the type of the others too."""
+    if t == F64 or not cnp.PyArray_Check(a) or cnp.PyArray_TYPE(<cnp.ndarray>a) != t:
+        return a
+    return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
+
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
                              cbool relu=False):
     cdef int t = floating(x)
@@ -44,8 +50,8 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* ps = optional(residual, t, size)
     cdef cnp.npy_intp channels = n.channels
     cdef object y = empty_like(x, t)
-    cdef object mean = new_array(1, &channels, t)
-    cdef object rstd = new_array(1, &channels, t)
+    cdef object mean = new_array(1, &channels, F64)
+    cdef object rstd = new_array(1, &channels, F64)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
@@ -76,8 +82,9 @@ def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, m
     cdef void* py = optional(y, t, size)
     cdef void* pw = optional(weight, t, n.channels)
     cdef void* pb = optional(bias, t, n.channels)
-    cdef void* pm = data(mean, t, n.channels)
-    cdef void* pr = data(rstd, t, n.channels)
+    mean, rstd = statistic(mean, t), statistic(rstd, t)
+    cdef void* pm = data(mean, F64, n.channels)
+    cdef void* pr = data(rstd, F64, n.channels)
     cdef void* pdx = optional_writable(dx, t, size)
     cdef void* pdz = optional_writable(dresidual, t, size)
     cdef void* pdw = writable(dweight, t, n.channels)
@@ -94,8 +101,8 @@ def layer_norm_forward(g, x, weight, bias, double eps):
     cdef void* pb = optional(bias, t, n.inner)
     cdef cnp.npy_intp rows = n.outer
     cdef object y = empty_like(x, t)
-    cdef object mean = new_array(1, &rows, t)
-    cdef object rstd = new_array(1, &rows, t)
+    cdef object mean = new_array(1, &rows, F64)
+    cdef object rstd = new_array(1, &rows, F64)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
@@ -108,8 +115,9 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef void* pdy = data(dy, t, n.outer * n.inner)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
-    cdef void* pm = data(mean, t, n.outer)
-    cdef void* pr = data(rstd, t, n.outer)
+    mean, rstd = statistic(mean, t), statistic(rstd, t)
+    cdef void* pm = data(mean, F64, n.outer)
+    cdef void* pr = data(rstd, F64, n.outer)
     cdef void* pdx = optional_writable(dx, t, n.outer * n.inner)
     cdef void* pdw = optional_writable(dweight, t, n.inner)
     cdef void* pdb = optional_writable(dbias, t, n.inner)
@@ -131,8 +139,8 @@ def group_norm_forward(g, x, weight, bias, double eps):
     cdef cnp.npy_intp rows[2]
     rows[0], rows[1] = n.n, n.groups
     cdef object y = empty_like(x, t)
-    cdef object mean = new_array(2, rows, t)
-    cdef object rstd = new_array(2, rows, t)
+    cdef object mean = new_array(2, rows, F64)
+    cdef object rstd = new_array(2, rows, F64)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
@@ -146,8 +154,9 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef void* pdy = data(dy, t, size)
     cdef void* px = data(x, t, size)
     cdef void* pw = optional(weight, t, n.groups * n.channels)
-    cdef void* pm = data(mean, t, n.n * n.groups)
-    cdef void* pr = data(rstd, t, n.n * n.groups)
+    mean, rstd = statistic(mean, t), statistic(rstd, t)
+    cdef void* pm = data(mean, F64, n.n * n.groups)
+    cdef void* pr = data(rstd, F64, n.n * n.groups)
     cdef void* pdx = optional_writable(dx, t, size)
     cdef void* pdw = optional_writable(dweight, t, n.groups * n.channels)
     cdef void* pdb = optional_writable(dbias, t, n.groups * n.channels)
@@ -162,7 +171,7 @@ def rms_norm_forward(g, x, weight, double eps):
     cdef void* pw = optional(weight, t, n.inner)
     cdef cnp.npy_intp rows = n.outer
     cdef object y = empty_like(x, t)
-    cdef object rstd = new_array(1, &rows, t)
+    cdef object rstd = new_array(1, &rows, F64)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     rms_norm_forward_c(sized(t, n.outer * n.inner), n, px, pw, eps, py, pr)
@@ -174,7 +183,8 @@ def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
     cdef void* pdy = data(dy, t, n.outer * n.inner)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
-    cdef void* pr = data(rstd, t, n.outer)
+    rstd = statistic(rstd, t)
+    cdef void* pr = data(rstd, F64, n.outer)
     cdef void* pdx = optional_writable(dx, t, n.outer * n.inner)
     cdef void* pdw = optional_writable(dweight, t, n.inner)
     cdef int64_t size = 0

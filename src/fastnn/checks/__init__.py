@@ -34,6 +34,7 @@ from .norm import (
     local_response_norm,
     norm_backward,
     rms_norm,
+    statistic,
 )
 from .ops import (
     adaptive_pool,
@@ -133,6 +134,7 @@ __all__ = [
     "softmax",
     "softplus",
     "states_before",
+    "statistic",
     "step_arrays",
     "step_count",
     "within_unit",

@@ -6,8 +6,10 @@ import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from . import scalars
-from .arrays import FLOAT32, Array, Shape, array, in_place, limited, no_overlap, operand, optional
+from .arrays import FLOAT32, FLOAT64, Array, Shape, array, in_place, limited, no_overlap, operand, optional
 from .geometry import MAX_EXTENT
 
 
@@ -180,7 +182,15 @@ def norm_backward(
     dy = operand(op, "dy", dy, x.dtype, x.shape)
     if (mean is None) != (rstd is None):
         raise ValueError(f"{op}: mean and rstd must both be given or both be None, for x of shape {x.shape}")
-    return dy, optional(op, "mean", mean, x.dtype, shape), optional(op, "rstd", rstd, x.dtype, shape)
+    return dy, statistic(op, "mean", mean, x.dtype, shape), statistic(op, "rstd", rstd, x.dtype, shape)
+
+
+def statistic(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape) -> Array | None:
+    """A mean or an rstd for a backward: float64, in which they are exact, or of the dtype of x."""
+    if value is None:
+        return None
+    a = array(op, name, value)
+    return operand(op, name, a, a.dtype if a.dtype is FLOAT64 else dtype, shape)
 
 
 def batch_norm_backward(op: str, x: Any, weight: Any, eps: Any) -> tuple[Norm, Array, Array | None, float]:

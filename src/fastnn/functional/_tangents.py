@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.reference._common import windows
-from ..backend.reference.local_response_norm import energy, window_sum
+from ..backend.reference.local_response_norm import energy, pairs
 from ..checks import Norm, Pool
 
 Array = np.ndarray[Any, Any]
@@ -57,12 +57,14 @@ def of_lp_pool(g: Pool, tangent: Array, x: Array, y: Array, p: float) -> Array:
 
 
 def of_local_response_norm(g: Norm, tangent: Array, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
-    """y = x * s^-beta, hence dy = dx * s^-beta - beta * x * s^(-beta - 1) * ds with ds from the window of x * dx."""
+    """y = x * s^-beta, hence dy = s^-beta * (dx - beta * x * ds / s) with ds from the window of x * dx."""
     x3, t3 = (v.reshape(g).astype(np.float64) for v in (x, tangent))
     with np.errstate(all="ignore"):
-        s = energy(x3, size, alpha, k)
-        ds = 2 * alpha / size * window_sum(x3 * t3, size // 2, (size - 1) // 2)
-        dy = (t3 - beta * x3 * ds / s) * s**-beta
+        unit, t = energy(x3, size, alpha, k)
+        along = np.zeros_like(x3)
+        for c, j in pairs(g.channels, size // 2, (size - 1) // 2):
+            along[c] += x3[j] / unit[c] * t3[j]
+        dy = (t3 - 2 * alpha / size * beta * (x3 / unit) * along / t) * t**-beta * unit ** (-2 * beta)
     return dy.astype(x.dtype).reshape(x.shape)
 
 

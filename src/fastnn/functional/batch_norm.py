@@ -168,9 +168,10 @@ def _norm(
                 return ops.batch_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
             return ops.batch_norm_eval_backward(g, t, x_, None, mean, var, eps, _X)[0]
 
-        def xhat() -> Array:
-            scale = rstd if training else 1 / np.sqrt(var + x_.dtype.type(eps))
-            return np.asarray((x_ - per_channel(mean, x_)) * per_channel(scale, x_))
+        def xhat() -> Any:
+            if training:
+                return ops.batch_norm_train_forward(g, x_, None, None, None, None, 0.0, eps)[0]
+            return ops.batch_norm_eval_forward(g, x_, mean, var, None, None, eps)
 
         *of_norm, tr = (*tangents, None)[:4]
         moved = None if _none(of_norm) else of_affine(over_channels(of_norm, x_), normalised, xhat, per_channel(w_, x_))
@@ -257,7 +258,8 @@ def batch_norm_backward(
     x, weight, eps
         What `batch_norm` got.
     mean, rstd : array_like, shape (c,), optional
-        Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither; computed again where missing.
+        Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither, in float64 or the dtype of ``x``; computed
+        again where missing.
 
     Returns
     -------

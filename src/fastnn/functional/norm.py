@@ -118,8 +118,8 @@ def layer_norm_backward(
     x, normalized_shape, weight, eps
         What `layer_norm` got.
     mean, rstd : array_like, optional
-        Mean and ``1 / sqrt(var + eps)``, of the shape of ``x`` without its normalized axes, both or neither;
-        computed again where missing.
+        Mean and ``1 / sqrt(var + eps)``, of the shape of ``x`` without its normalized axes, both or neither, in float64
+        or the dtype of ``x``; computed again where missing.
 
     Returns
     -------
@@ -283,7 +283,7 @@ def group_norm_backward(
     x, num_groups, weight, eps
         What `group_norm` got.
     mean, rstd : array_like, shape (n, num_groups), optional
-        Mean and ``1 / sqrt(var + eps)``, both or neither; computed again where missing.
+        Mean and ``1 / sqrt(var + eps)``, both or neither, in float64 or the dtype of ``x``; computed again where missing.
 
     Returns
     -------
@@ -352,7 +352,7 @@ def instance_norm_backward(
     x, weight, eps
         What `instance_norm` got.
     mean, rstd : array_like, shape (n, c), optional
-        Mean and ``1 / sqrt(var + eps)``, both or neither; computed again where missing.
+        Mean and ``1 / sqrt(var + eps)``, both or neither, in float64 or the dtype of ``x``; computed again where missing.
 
     Returns
     -------

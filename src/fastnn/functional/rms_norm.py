@@ -101,7 +101,8 @@ def rms_norm_backward(
     x, normalized_shape, weight, eps
         What `rms_norm` got.
     rstd : array_like, optional
-        ``1 / sqrt(mean(x**2) + eps)``, of the shape of ``x`` without its normalized axes; computed again if missing.
+        ``1 / sqrt(mean(x**2) + eps)``, of the shape of ``x`` without its normalized axes, in float64 or
+        the dtype of ``x``; computed again if missing.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def _checked_gradients(
     g, x, weight, eps = checks.rms_norm(op, x, normalized_shape, weight, eps)
     lead = x.ndim - (len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1)
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape)
-    rstd = None if rstd is None else checks.operand(op, "rstd", rstd, x.dtype, x.shape[:lead])
+    rstd = checks.statistic(op, "rstd", rstd, x.dtype, x.shape[:lead])
     return g, lead, dy, x, weight, eps, rstd
 
 

@@ -49,7 +49,7 @@ def batch_norm_eval_backward(
     g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, var: Array, eps: float, needs: Needs
 ) -> Gradients:
     with np.errstate(divide="ignore", invalid="ignore"):
-        rstd = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
+        rstd = 1 / np.sqrt(var.astype(np.float64) + eps)
     return _batch_norm_gradients(g, False, dy, x, weight, mean, rstd, needs)
 
 

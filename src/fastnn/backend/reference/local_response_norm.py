@@ -6,6 +6,8 @@ All arithmetic is in float64; results are rounded once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ...checks import Norm
@@ -13,26 +15,37 @@ from ._common import Array, quiet
 
 __all__ = ["local_response_norm_backward", "local_response_norm_forward"]
 
+Pair = tuple[tuple[slice, slice], tuple[slice, slice]]
 
-def window_sum(v: Array, below: int, above: int) -> Array:
-    """Sum over the channels c - below to c + above that there are."""
-    channels = v.shape[1]
-    total = np.zeros_like(v)
+
+def pairs(channels: int, below: int, above: int) -> Iterator[Pair]:
+    """Indices of channels c, and of those that lie a step away, for all steps from -below to above."""
+    everything = slice(None)
     for step in range(-min(below, channels - 1), min(above, channels - 1) + 1):
-        total[:, max(0, -step) : channels - max(0, step)] += v[:, max(0, step) : channels - max(0, -step)]
-    return total
+        here = slice(max(0, -step), channels - max(0, step))
+        there = slice(max(0, step), channels - max(0, -step))
+        yield (everything, here), (everything, there)
 
 
-def energy(x: Array, size: int, alpha: float, k: float) -> Array:
-    """s, for x (outer, channels, inner)."""
-    return k + alpha / size * window_sum(np.square(x), size // 2, (size - 1) // 2)
+def energy(x: Array, size: int, alpha: float, k: float) -> tuple[Array, Array]:
+    """Powers of two ``unit``, and t of about 1, with s = unit^2 * t, for x (outer, channels, inner)."""
+    windows = list(pairs(x.shape[1], size // 2, (size - 1) // 2))
+    largest = np.full_like(x, np.sqrt(k))
+    for c, j in windows:
+        largest[c] = np.maximum(largest[c], np.abs(x[j]))
+    unit = np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest) & (largest > 0), largest, 1))[1] - 1)
+    squares = np.zeros_like(x)
+    for c, j in windows:
+        squares[c] += np.square(x[j] / unit[c])
+    return unit, k / unit / unit + alpha / size * squares
 
 
 @quiet
 def local_response_norm_forward(g: Norm, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
     """y = x * s^-beta."""
     x3 = x.reshape(g).astype(np.float64)
-    return (x3 * energy(x3, size, alpha, k) ** -beta).astype(x.dtype).reshape(x.shape)
+    unit, t = energy(x3, size, alpha, k)
+    return (x3 / unit * t**-beta * unit ** (1 - 2 * beta)).astype(x.dtype).reshape(x.shape)
 
 
 @quiet
@@ -41,7 +54,9 @@ def local_response_norm_backward(g: Norm, dy: Array, x: Array, size: int, alpha:
     windows j that c is in.
     """
     x3 = x.reshape(g).astype(np.float64)
-    s = energy(x3, size, alpha, k)
-    d = dy.reshape(g) * s**-beta
-    terms = window_sum(d * x3 / s, (size - 1) // 2, size // 2)
-    return (d - 2 * beta * alpha / size * x3 * terms).astype(x.dtype).reshape(x.shape)
+    unit, t = energy(x3, size, alpha, k)
+    d = dy.reshape(g) * t**-beta * unit ** (-2 * beta)
+    terms, through = d * (x3 / unit) / t, np.zeros_like(x3)
+    for c, j in pairs(g.channels, (size - 1) // 2, size // 2):
+        through[c] += terms[j] * (x3[c] / unit[j])
+    return (d - 2 * beta * alpha / size * through).astype(x.dtype).reshape(x.shape)

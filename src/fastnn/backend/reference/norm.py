@@ -2,7 +2,7 @@
 
 Batch norm sees x as (outer, channels, inner) with statistics over outer and inner; layer norm as (rows, columns)
 with statistics over the columns; group norm as (n, groups, channels, inner) with statistics over channels and inner.
-All arithmetic is in float64; results are rounded once.
+All arithmetic is in float64; results are rounded once, but mean and rstd, which the backward takes, stay in float64.
 
 With xhat = (x - mean) * rstd and d = dy * weight, and means over what shares a statistic:
 dx = rstd * (d - mean(d) - xhat * mean(d * xhat)), dweight = sum of dy * xhat, dbias = sum of dy.
@@ -32,11 +32,33 @@ Axes = tuple[int, ...]
 Gradients = tuple[Array | None, Array | None, Array | None]
 
 
+def unit_for(x: Array, axes: Axes) -> Array:
+    """A power of two that brings the largest |x| over the axes to about 1; of what isn't finite, 1."""
+    largest = np.abs(x).max(axes, keepdims=True)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
+    return np.ldexp(1.0, -np.clip(exponent, -1021, 1021))
+
+
 def _moments(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array]:
-    """Mean, biased variance and rstd, with the reduced axes kept."""
-    mean = x.mean(axes, dtype=np.float64, keepdims=True)
-    var = np.square(x - mean).mean(axes, keepdims=True)
-    return mean, var, 1 / np.sqrt(var + eps)
+    """Mean, biased variance and rstd, with the reduced axes kept.
+
+    x is scaled, so that no square leaves the range, and the mean is a sum about the first value: exact for a constant.
+    """
+    x = x.astype(np.float64)
+    unit = unit_for(x, axes)
+    scaled = x * unit
+    first = scaled[tuple(slice(0, 1) if axis in axes else slice(None) for axis in range(x.ndim))]
+    off = scaled - first
+    near = off.mean(axes, keepdims=True)
+    deviation = np.sqrt(np.square(off - near).mean(axes, keepdims=True)) / unit
+    mean = (first + near) / unit
+    mean = np.where(np.isfinite(mean), mean, x.mean(axes, keepdims=True))
+    return mean, np.square(deviation), 1 / np.hypot(deviation, np.sqrt(eps))
+
+
+def _standardised(x: Array, mean: Array, rstd: Array) -> Array:
+    """xhat in float64, halved in between so that no difference overflows."""
+    return np.asarray((x.astype(np.float64) * 0.5 - mean * 0.5) * (rstd * 2))
 
 
 def _affine(xhat: Array, weight: Array | None, bias: Array | None, shape: Axes) -> Array:
@@ -95,14 +117,14 @@ def batch_norm_train_forward(
     """
     x3, affine = x.reshape(g), (1, g.channels, 1)
     mean, var, rstd = _moments(x3, (0, 2), eps)
-    y = _affine((x3 - mean) * rstd, weight, bias, affine)
+    y = _affine(_standardised(x3, mean, rstd), weight, bias, affine)
     m = g.outer * g.inner
     if running_mean is not None:
         running_mean[:] = momentum * running_mean + (1 - momentum) * mean.reshape(-1)
     if running_var is not None:
         running_var[:] = momentum * running_var + (1 - momentum) * (m / (m - 1)) * var.reshape(-1)
     y = _finished(y.astype(x.dtype).reshape(x.shape), residual, relu)
-    return y, mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+    return y, mean.reshape(-1), rstd.reshape(-1)
 
 
 def _finished(y: Array, residual: Array | None, relu: bool) -> Array:
@@ -117,7 +139,7 @@ def batch_norm_backward(
     g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: tuple[bool, ...]
 ) -> Gradients:
     """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on x."""
-    xhat = (x.reshape(g) - _column(mean)) * _column(rstd)
+    xhat = _standardised(x.reshape(g), _column(mean), _column(rstd))
     return _rounded(
         _gradients(dy.reshape(g), xhat, _column(rstd), weight, (1, g.channels, 1), (0, 2), needs), x
     )  # fmt: skip
@@ -137,7 +159,7 @@ def batch_norm_relu_backward(
 ) -> tuple[Array | None, Array | None, Array | None, Array | None]:
     """dx, dweight, dbias and the residual's gradient; without a residual y is not given, and made again from x."""
     if y is None:
-        xhat = (x.reshape(g) - _column(mean)) * _column(rstd)
+        xhat = _standardised(x.reshape(g), _column(mean), _column(rstd))
         dz = relu_backward(dy, _affine(xhat, weight, bias, (1, g.channels, 1)).reshape(x.shape))
         return *batch_norm_backward(g, dz, x, weight, mean, rstd, needs[:3]), None
     dz = relu_backward(dy, y)
@@ -157,7 +179,7 @@ def batch_norm_eval_forward(
     relu: bool = False,
 ) -> Array:
     """y = (x - mean) * rstd * weight + bias with the running statistics; residual and ReLU as in training."""
-    xhat = (x.reshape(g) - _column(mean)) / np.sqrt(_column(var) + eps)
+    xhat = _standardised(x.reshape(g), _column(mean), 1 / np.sqrt(_column(var) + eps))
     y = _affine(xhat, weight, bias, (1, g.channels, 1)).astype(x.dtype).reshape(x.shape)
     return _finished(y, residual, relu)
 
@@ -176,7 +198,7 @@ def batch_norm_eval_backward(
     """y = (x - mean) * rstd * weight + bias with constant mean and rstd, hence dx = dy * weight * rstd."""
     rstd = 1 / np.sqrt(_column(var) + eps)
     dy3, affine = dy.reshape(g), (1, g.channels, 1)
-    xhat = (x.reshape(g) - _column(mean)) * rstd
+    xhat = _standardised(x.reshape(g), _column(mean), rstd)
     _, dweight, dbias = _gradients(dy3, xhat, rstd, weight, affine, (0, 2), (False, *needs[1:]))
     return _rounded((_affine(dy3 * rstd, weight, None, affine) if needs[0] else None, dweight, dbias), x)
 
@@ -188,8 +210,8 @@ def layer_norm_forward(
     """y, mean (outer,), rstd (outer,) for x as (outer, inner), weight and bias (inner,)."""
     x2 = x.reshape(g.outer, g.inner)
     mean, _, rstd = _moments(x2, (1,), eps)
-    y = _affine((x2 - mean) * rstd, weight, bias, (1, g.inner))
-    return y.astype(x.dtype).reshape(x.shape), mean.astype(x.dtype).reshape(-1), rstd.astype(x.dtype).reshape(-1)
+    y = _affine(_standardised(x2, mean, rstd), weight, bias, (1, g.inner))
+    return y.astype(x.dtype).reshape(x.shape), mean.reshape(-1), rstd.reshape(-1)
 
 
 @quiet
@@ -197,7 +219,7 @@ def layer_norm_backward(
     g: Norm, dy: Array, x: Array, weight: Array | None, mean: Array, rstd: Array, needs: tuple[bool, ...]
 ) -> Gradients:
     """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on the row."""
-    xhat = (x.reshape(g.outer, g.inner) - _column(mean)) * _column(rstd)
+    xhat = _standardised(x.reshape(g.outer, g.inner), _column(mean), _column(rstd))
     dy2 = dy.reshape(g.outer, g.inner)
     dx, dweight, dbias = _gradients(dy2, xhat, _column(rstd), weight, (1, g.inner), (1,), needs)
     return _rounded((dx, dweight, dbias), x)
@@ -210,9 +232,8 @@ def group_norm_forward(
     """y, mean (n, groups), rstd (n, groups); weight and bias (groups * channels,)."""
     x4 = x.reshape(g)
     mean, _, rstd = _moments(x4, (2, 3), eps)
-    y = _affine((x4 - mean) * rstd, weight, bias, (1, g.groups, g.channels, 1))
-    mean, rstd = (v.astype(x.dtype).reshape(g.n, g.groups) for v in (mean, rstd))
-    return y.astype(x.dtype).reshape(x.shape), mean, rstd
+    y = _affine(_standardised(x4, mean, rstd), weight, bias, (1, g.groups, g.channels, 1))
+    return y.astype(x.dtype).reshape(x.shape), mean.reshape(g.n, g.groups), rstd.reshape(g.n, g.groups)
 
 
 @quiet
@@ -221,6 +242,6 @@ def group_norm_backward(
 ) -> Gradients:
     """y = (x - mean) * rstd * weight + bias, where mean and rstd depend on the sample's group."""
     mean4, rstd4 = (v.astype(np.float64).reshape(g.n, g.groups, 1, 1) for v in (mean, rstd))
-    xhat = (x.reshape(g) - mean4) * rstd4
+    xhat = _standardised(x.reshape(g), mean4, rstd4)
     affine = (1, g.groups, g.channels, 1)
     return _rounded(_gradients(dy.reshape(g), xhat, rstd4, weight, affine, (2, 3), needs), x)

@@ -1,6 +1,6 @@
 """RMS norm: y = x * rstd * weight with rstd = 1 / sqrt(mean(x^2) + eps), for x as (outer, inner) and weight (inner,).
 
-All arithmetic is in float64; results are rounded once.
+All arithmetic is in float64; results are rounded once, but rstd, which the backward takes, stays in float64.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import numpy as np
 
 from ...checks import Norm
 from ._common import Array, quiet
+from .norm import unit_for
 
 __all__ = ["rms_norm_backward", "rms_norm_forward"]
 
@@ -17,11 +18,13 @@ __all__ = ["rms_norm_backward", "rms_norm_forward"]
 def rms_norm_forward(g: Norm, x: Array, weight: Array | None, eps: float) -> tuple[Array, Array]:
     """y, rstd (outer,)."""
     x2 = x.reshape(g.outer, g.inner).astype(np.float64)
-    rstd = 1 / np.sqrt(np.square(x2).mean(1) + eps)
-    y = x2 * rstd[:, None]
+    unit = unit_for(x2, (1,))
+    root = np.sqrt(np.square(x2 * unit).mean(1, keepdims=True)) / unit
+    rstd = 1 / np.hypot(root, np.sqrt(eps))
+    y = x2 * rstd
     if weight is not None:
         y *= weight
-    return y.astype(x.dtype).reshape(x.shape), rstd.astype(x.dtype)
+    return y.astype(x.dtype).reshape(x.shape), rstd.reshape(-1)
 
 
 @quiet
