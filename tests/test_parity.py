@@ -176,7 +176,7 @@ def _filled(view, a):
 LAYOUTS = [_transposed, _strided, _huge_stride, _reversed, _misaligned, _swapped, _read_only]
 
 
-def _run(op, sample, layout=lambda a: a):
+def public_results(op, sample, layout=lambda a: a):
     """Outputs on plain arrays, then the public backward with dy and y laid out like the inputs."""
     outputs = outputs_of(op(own(sample, op.in_place)))
     results = {f"y{i}": np.asarray(y) for i, y in enumerate(outputs)}
@@ -203,7 +203,7 @@ def test_layouts(op, backend, layout, native):
         # What is changed in place can't be a copy: those arrays stay plain.
         laid = replace(laid, options={k: sample.options[k] if k in op.in_place else v for k, v in laid.options.items()})
         before = harness.snapshot(laid)
-        different = harness.same_bits(_run(op, sample), _run(op, laid, layout))
+        different = harness.same_bits(public_results(op, sample), public_results(op, laid, layout))
         failures += [f"{sample}: {name} differs" for name in different]
         if harness.snapshot(laid) != before:
             failures.append(f"{sample}: an input was changed")
@@ -215,7 +215,7 @@ def test_layouts(op, backend, layout, native):
 def test_public_backward_is_the_tape_s(op, dtype, native):
     failures = []
     for sample in samples_of(op, dtype):
-        recorded, called = evaluate(op, sample), _run(op, sample)
+        recorded, called = evaluate(op, sample), public_results(op, sample)
         names = ["d" + a for a in op.args if "d" + a in called]
         different = harness.same_bits({k: recorded[k] for k in names}, {k: called[k] for k in names})
         failures += [f"{sample}: {name} differs" for name in different]

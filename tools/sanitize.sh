@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Build with the address and undefined-behaviour sanitizers, and run the parity tests and the fuzzer under them:
+#   tools/sanitize.sh [SECONDS]
+# SECONDS (by default 60) are those of the fuzzer on each instruction set that the CPU has. PYTHON and CXX name other
+# programs. The Python environment needs what the tests and an editable installation need. Nothing is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${1:-60}
+python=${PYTHON:-python3}
+compiler=${CXX:-g++}
+build=build/sanitize
+site=$PWD/$build/site
+
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER="$compiler" \
+  -DPython_EXECUTABLE="$(command -v "$python")" \
+  -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
+cmake --build "$build"
+rm -rf "$site"
+mkdir -p "$site"
+cp -r src/fastnn "$site"
+rm -f "$site"/fastnn/*.so
+cmake --install "$build" --prefix "$site"
+
+# The interpreter is not built with the sanitizer, so its library has to be loaded first. CPython keeps memory to the end
+# on purpose. Tests ask for more memory than there is, and expect to be told.
+export PYTHONPATH="$site" FASTNN_REQUIRE_NATIVE=1
+LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
+export LD_PRELOAD
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+
+# Memory of dead arrays must not be given out again, or writing behind one would go unseen.
+run() {
+  "$python" -c "import sys, fastnn, pytest; fastnn.set_cache_limit(0); sys.exit(pytest.main(sys.argv[1:]))" "$@"
+}
+run -q tests/test_parity.py tests/test_conv_paths.py tests/test_pool_kernels.py tests/test_norm_kernels.py \
+  tests/test_conv_winograd.py tests/test_large_results.py tests/test_plans.py
+for isa in $("$python" -c "from fastnn import _core; print(*_core.usable_isas())"); do
+  echo "fuzzing $isa"
+  "$python" tools/fuzz.py "$seconds" --isa "$isa" --no-cache
+done
