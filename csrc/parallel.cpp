@@ -241,7 +241,7 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
 
 int64_t team_parts() { return parts_of_teams.load(); }
 
-int num_threads() { return pool_lost.load() ? 1 : thread_limit.load(); }
+int num_threads() { return pool_lost.load() || !has_openmp() ? 1 : thread_limit.load(); }
 void set_num_threads(int n) { thread_limit.store(std::max(1, n)); }
 double thread_cost() { return cost_per_thread.load(); }
 void set_thread_cost(double ns) { cost_per_thread.store(std::max(0.0, ns)); }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import fastnn
+import follow_guide
 import report
 from fastnn import cli
 
@@ -98,54 +99,23 @@ def test_one_version():
 # ---- the diffs of adding_an_op.md ---------------------------------------------------------------------------------
 
 
-def steps():
-    """Path and diff, for each diff: a path stands alone on the last line of the kind before it."""
-    path = None
-    for line, diff in re.findall(
-        r"^`([\w/.]+)`$|^```diff\n(.*?)^```$", TEXTS["adding_an_op.md"], re.MULTILINE | re.DOTALL
-    ):
-        path = line or path
-        if diff:
-            yield path, diff
-
-
-def apply(root, path, diff):
-    lines = diff.splitlines(keepends=True)
-    old, new = ("".join(line[1:] or "\n" for line in lines if line[0] not in sign) for sign in ("+", "-"))
-    text = (root / path).read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{path} holds {text.count(old)} times\n{old}"
-    (root / path).write_text(text.replace(old, new), encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     """A copy of the source, without the compiled extension, to which the diffs are applied."""
-    root = tmp_path_factory.mktemp("extended")
-    shutil.copy(ROOT / "pyproject.toml", root)
-    for folder in ("src", "csrc", "tests", "benchmarks"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-    for path, diff in steps():
-        apply(root, path, diff)
+    root = tmp_path_factory.mktemp("extended") / "fastnn"
+    follow_guide.follow(root)
     return root
 
 
-PYTEST = """
-import sys
-sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]  # would find the original
-sys.path.insert(0, "src")
-import pytest
-files = [f"tests/test_{name}.py" for name in ("meta", "parity", "gradcheck")]
-sys.exit(pytest.main(["-p", "no:cacheprovider", "-k", "relu6 or reaches_every_public or measured or functional.activation", *files]))
-"""
+# What concerns one operation, and what looks for forgotten ones. tools/follow_guide.py builds and runs everything.
+ONE_OP = "relu6 or every_public or every_function or every_op or every_binding or functional.activation or names"
 
 
-def test_the_example_works_on_numpy(extended):
-    env = os.environ | {"FASTNN_BACKEND": "numpy"}
-    done = subprocess.run(
-        [sys.executable, "-c", PYTEST], cwd=extended, env=env, capture_output=True, text=True, timeout=300, check=False
-    )
+def test_the_example_passes_on_numpy(extended):
+    done = follow_guide.run_tests(extended, ["-q", "-k", ONE_OP], capture_output=True, FASTNN_BACKEND="numpy")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "relu6" in (extended / "src/fastnn/functional/activation.py").read_text(encoding="utf-8")
+    passed = int(re.search(r"(\d+) passed", done.stdout)[1])
+    assert passed > 20, done.stdout
 
 
 def test_the_example_is_valid_cpp(extended):

@@ -27,7 +27,7 @@ FASTNN_INLINE void fill_run(T* to, T value, int64_t n) {
 constexpr double kNearBytes = 2 << 20;
 constexpr int64_t kLongFill = 8192;
 template <class T>
-FASTNN_INLINE void fill_whole(T* to, T value, int64_t n, double values) {
+FASTNN_INLINE void fill_whole(T* to, T value, int64_t n, [[maybe_unused]] double values) {
 #if defined(__x86_64__)
   if (values * sizeof(T) > kNearBytes && n * int64_t(sizeof(T)) >= kLongFill) {
     if constexpr (sizeof(T) == 4) {

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.summary import summary
 
+if backend.extension() is None:  # then which backend it is has to be said, and may be an error
+    backend.current()
+
 __all__ = [
     "CheckpointError",
     "Tensor",

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+# cython: language_level=3, boundscheck=False, wraparound=False
 """Bindings to the compiled kernels: pointers in, the GIL released, pointers out.
 
 No logic and no checks but memory safety: an array that is not what the kernel will read is refused.

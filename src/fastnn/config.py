@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -249,8 +250,8 @@ _winograd = True
 def get_num_threads() -> int:
     """How many threads a kernel may use at most.
 
-    Small calls use fewer, and a child made by ``os.fork`` after a parallel call uses one. Results are the same bits for
-    every number.
+    Small calls use fewer. A build without OpenMP uses one, and so does a child made by ``os.fork`` after a parallel call.
+    Results are the same bits for every number.
 
     Returns
     -------
@@ -273,7 +274,8 @@ class set_num_threads(Applied):
     Parameters
     ----------
     n : int
-        At least 1. More than there are cores is allowed.
+        At least 1. More than there are cores is allowed. A build without OpenMP computes on one thread whatever is set,
+        and so does a child made by ``os.fork`` after a parallel call: `get_num_threads` says 1 there.
 
     Raises
     ------
@@ -302,6 +304,12 @@ class set_num_threads(Applied):
         super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), lambda setting: _apply(*setting))
 
 
+def _why_threads(core: ModuleType | None) -> str:
+    if core is None or get_num_threads() == _threads:
+        return _reason
+    return "a forked child has one" if core.has_openmp() else "built without OpenMP"
+
+
 def _config() -> dict[str, Any]:
     core = backend.extension()
     config: dict[str, Any] = {
@@ -311,9 +319,11 @@ def _config() -> dict[str, Any]:
         "backend": backend.current_name(),
         "available backends": backend.available_backends(),
         "threads": get_num_threads(),
-        "why that many threads": _reason,
+        "why that many threads": _why_threads(core),
     }
-    if core is not None:
+    if core is None:
+        config["compiled extension"] = backend.unavailable()
+    else:
         config["isa"] = core.active_isa()
         config["usable isas"] = core.usable_isas()
         config["compiled isas"] = core.compiled_isas()

@@ -24,13 +24,38 @@ _active: ModuleType | None = None
 # kernel. Empty with the NumPy backend.
 guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
+# What the import system said when the extension was asked for in vain. It is not asked again in this process.
+_failure: ImportError | None = None
+
+
+def unavailable() -> str | None:
+    """Why the compiled extension cannot be used here.
+
+    Returns
+    -------
+    str or None
+        "is missing", or "cannot be loaded" and the loader's words; None where it can be used.
+
+    Examples
+    --------
+    >>> from fastnn import backend
+    >>> (backend.unavailable() is None) == ("native" in backend.available_backends())
+    True
+    """
+    if extension() is not None:
+        return None
+    if _failure is None or (isinstance(_failure, ModuleNotFoundError) and _failure.name == "fastnn._core"):
+        return "is missing"
+    return f"cannot be loaded ({_failure})"
 
 
 def _load(name: str) -> ModuleType:
     if name not in _MODULES:
         raise ValueError(f"use_backend: unknown backend {name!r}, expected one of {sorted(_MODULES)}")
-    if name == "native" and extension() is None:
-        raise RuntimeError("use_backend: the native backend is not available: the compiled extension is missing")
+    if name == "native" and (reason := unavailable()):
+        raise RuntimeError(
+            f"use_backend: the native backend is not available: the compiled extension {reason}"
+        ) from _failure
     return importlib.import_module(_MODULES[name])
 
 
@@ -40,23 +65,28 @@ def _default() -> str:
     if asked:
         if asked not in _MODULES:
             raise ValueError(f"FASTNN_BACKEND={asked!r} is not a backend, expected one of {sorted(_MODULES)}")
+        try:
+            _load(asked)
+        except RuntimeError as error:
+            raise ImportError(f"fastnn: FASTNN_BACKEND={asked}, but the compiled extension {unavailable()}") from error
         return asked
-    if "native" in available_backends():
+    if (reason := unavailable()) is None:
         return "native"
     if os.environ.get("FASTNN_REQUIRE_NATIVE", "0") not in ("", "0"):
-        raise ImportError("fastnn: the compiled extension is missing and FASTNN_REQUIRE_NATIVE is set")
+        raise ImportError(f"fastnn: the compiled extension {reason} and FASTNN_REQUIRE_NATIVE is set") from _failure
+    detail = "" if reason == "is missing" else f": it {reason}"
     warnings.warn(
-        "fastnn: the compiled extension is not available; running on the slower NumPy backend",
+        f"fastnn: the compiled extension is not available{detail}; running on the slower NumPy backend",
         RuntimeWarning,
         stacklevel=4,
     )
     return "numpy"
 
 
-# How often an idle OpenMP thread looks for work before it sleeps: about half a millisecond, enough to catch the next
-# call of a network. libgomp's 300 000 keep a core busy for 11 ms after every call; where other processes want that
-# core, an epoch of the digits took 20 times as long.
-_SPIN_COUNT = "20000"
+# How long an idle OpenMP thread looks for work before it sleeps: about half a millisecond with libgomp, one with LLVM's
+# libomp, enough to catch the next call of a network. libgomp's 300 000 times keep a core busy for 11 ms after every call,
+# libomp for 200 ms; where other processes want that core, an epoch of the digits took 20 times as long.
+_PATIENCE = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
 
 
 def extension() -> ModuleType | None:
@@ -65,12 +95,7 @@ def extension() -> ModuleType | None:
     Returns
     -------
     module or None
-        None where it isn't installed.
-
-    Raises
-    ------
-    ImportError
-        If it is there and broken.
+        None where it isn't installed or cannot be loaded: `unavailable` says why.
 
     Examples
     --------
@@ -78,19 +103,22 @@ def extension() -> ModuleType | None:
     >>> (backend.extension() is None) == ("native" not in backend.available_backends())
     True
     """
+    global _failure
     if "fastnn._core" in sys.modules:
         return sys.modules["fastnn._core"]
-    # libgomp reads its environment once, when the extension brings it in; nobody else is to see the setting.
-    ours = not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ)
-    if ours:
-        os.environ["GOMP_SPINCOUNT"] = _SPIN_COUNT
+    if _failure is not None:
+        return None
+    # The OpenMP library reads its environment once, when the extension brings it in; nobody else is to see the setting.
+    ours = {} if {"OMP_WAIT_POLICY", *_PATIENCE} & set(os.environ) else _PATIENCE
+    os.environ.update(ours)
     try:
         return importlib.import_module("fastnn._core")
-    except ModuleNotFoundError:
+    except ImportError as error:
+        _failure = error.with_traceback(None)
         return None
     finally:
-        if ours:
-            del os.environ["GOMP_SPINCOUNT"]
+        for name in ours:
+            del os.environ[name]
 
 
 def available_backends() -> list[str]:
@@ -99,12 +127,7 @@ def available_backends() -> list[str]:
     Returns
     -------
     list of str
-        "numpy", and before it "native" where the compiled extension is installed.
-
-    Raises
-    ------
-    ImportError
-        If the extension is there and broken.
+        "numpy", and before it "native" where the compiled extension can be loaded.
 
     Examples
     --------
@@ -129,10 +152,9 @@ def current() -> ModuleType:
     ------
     ValueError
         If ``FASTNN_BACKEND`` names no backend; the first call only, as the following.
-    RuntimeError
-        If it names native and the compiled extension is missing.
     ImportError
-        If the extension is missing and ``FASTNN_REQUIRE_NATIVE`` is set, or if it is there and broken.
+        If the compiled extension is missing or cannot be loaded, and ``FASTNN_BACKEND`` is native or
+        ``FASTNN_REQUIRE_NATIVE`` is set. ``import fastnn`` raises it then.
 
     Examples
     --------
@@ -156,7 +178,7 @@ def current_name() -> str:
 
     Raises
     ------
-    ValueError, RuntimeError, ImportError
+    ValueError, ImportError
         As `current`.
 
     Examples
@@ -193,7 +215,7 @@ class use_backend(Applied):
     ValueError
         If the name is unknown.
     RuntimeError
-        If the compiled extension is asked for and not installed.
+        If the compiled extension is asked for, and is missing or cannot be loaded. The message says why.
 
     Examples
     --------
