@@ -75,6 +75,16 @@ def test_names_that_clash(name):
     assert list(module.state_dict()) == ["weight", "bias"]
 
 
+def test_a_default_of_the_class_may_be_replaced():
+    class WithDefault(nn.Module):
+        activation = nn.ReLU()
+        function = staticmethod(np.tanh)
+
+    module = WithDefault()
+    module.activation, module.function = nn.Tanh(), nn.Sigmoid()
+    assert [name for name, _ in module.named_children()] == ["activation", "function"]
+
+
 def test_a_buffer_with_the_name_of_a_parameter():
     module = nn.Linear(2, 2, rng=0)
     with pytest.raises(ValueError, match="'weight' is a parameter or module already"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
@@ -164,8 +166,7 @@ class Module:
         """Refuse what cannot be part of a dotted name, or would hide something of the class."""
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
-        of_class = getattr(type(self), name, None)
-        hides = callable(of_class) or isinstance(of_class, property)
+        hides = isinstance(inspect.getattr_static(type(self), name, None), (types.FunctionType, classmethod, property))
         if hides:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
