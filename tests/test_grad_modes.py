@@ -113,10 +113,9 @@ def test_generators_run_inside():
         return (yield from numbers())
 
     stream = whole()
-    assert list(zip(range(2), stream, strict=False)) == [(0, False), (1, (True, None))]
+    assert [next(stream), next(stream), next(stream)] == [False, (True, None), False]
     with pytest.raises(StopIteration, match="returned"):
-        for _ in range(5):
-            next(stream)
+        next(stream)
 
 
 def test_a_generator_computes_without_recording():

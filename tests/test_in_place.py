@@ -166,6 +166,15 @@ def test_a_step_does_not_concern_frozen_parameters_in_the_same_buffer():
         late.backward()
 
 
+def test_steps_as_functions():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    loss = (x * x).sum()
+    F.sgd_step(x, np.ones(2), lr=0.5)
+    np.testing.assert_array_equal(x.data, [0.5, 1.5])
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
 def test_memory_that_is_used_again_is_not_taken_for_what_was_there_before():
     x = fnn.tensor(np.ones(1000), requires_grad=True)
     y = x * 2.0

@@ -30,11 +30,15 @@ def _owner(array: np.ndarray) -> np.ndarray:
 class Memory:
     """Where an array is, for one that is changed again and again."""
 
-    __slots__ = ("bounds", "owner")
+    __slots__ = ("array", "bounds", "owner")
 
     def __init__(self, array: np.ndarray) -> None:
+        self.array = array
         self.bounds = byte_bounds(array)
         self.owner = weakref.ref(_owner(array))
+
+    def __reduce__(self) -> tuple[type[Memory], tuple[np.ndarray]]:
+        return Memory, (self.array,)  # a copy is where the copied array is
 
     def note_change(self) -> None:
         """Say that the array was changed in place."""

@@ -60,7 +60,7 @@ class Setting:
     _attribute: str
 
     def __init__(self) -> None:
-        self._before: list[tuple[int, Any]] = []  # who entered, and the value outside
+        self._before: dict[int, list[Any]] = {}  # the values outside, by the thread that entered
 
     def _inside(self, outside: Any) -> Any:
         """The value inside."""
@@ -68,15 +68,15 @@ class Setting:
 
     def __enter__(self) -> None:
         outside = getattr(mode, self._attribute)
-        self._before.append((get_ident(), outside))
+        self._before.setdefault(get_ident(), []).append(outside)
         setattr(mode, self._attribute, self._inside(outside))
 
     def __exit__(self, *exc: object) -> None:
-        before, me = self._before, get_ident()
-        last = len(before) - 1
-        while before[last][0] != me:
-            last -= 1
-        setattr(mode, self._attribute, before.pop(last)[1])
+        me = get_ident()
+        before = self._before[me]
+        setattr(mode, self._attribute, before.pop())
+        if not before:
+            del self._before[me]
 
     def __call__(self, function: Function) -> Function:
         """The function with its body inside."""

@@ -12,9 +12,18 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backend, checks
-from ..autograd import raw
+from ..autograd import Tensor
+from ..autograd.changes import note_change
 
 __all__ = ["adadelta_step", "adagrad_step", "adam_step", "adamw_step", "rmsprop_step", "sgd_step"]
+
+
+def _written(param: Any) -> Any:
+    """The array of ``param``; that it changes is noted where it is a tensor's."""
+    if not isinstance(param, Tensor):
+        return param
+    note_change(param.data)
+    return param.data
 
 
 def sgd_step(
@@ -72,10 +81,10 @@ def sgd_step(
     if nesterov and not momentum:
         raise ValueError(f"{op}: nesterov needs momentum above 0, got {momentum}")
     if momentum_buffer is None:
-        p, g = checks.step_arrays(op, raw(param), grad)
+        p, g = checks.step_arrays(op, _written(param), grad)
         d = None
     else:
-        p, g, d = checks.step_arrays(op, raw(param), grad, momentum_buffer=momentum_buffer)
+        p, g, d = checks.step_arrays(op, _written(param), grad, momentum_buffer=momentum_buffer)
     backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay, penalty)
 
 
@@ -99,7 +108,7 @@ def _adam(
     state = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
     if max_exp_avg_sq is not None:
         state["max_exp_avg_sq"] = max_exp_avg_sq
-    p, g, m, v, *largest = checks.step_arrays(op, raw(param), grad, **state)
+    p, g, m, v, *largest = checks.step_arrays(op, _written(param), grad, **state)
     top = largest[0] if largest else None
     backend.current().adam_step(p, g, m, v, top, step, lr, beta1, beta2, eps, decay, l1, decoupled)
 
@@ -248,7 +257,7 @@ def rmsprop_step(
     )
     alpha, inside = checks.decay(op, "alpha", alpha), checks.flag(op, "eps_inside", eps_inside)
     penalty = checks.rate(op, "l1", l1)
-    p, g, s = checks.step_arrays(op, raw(param), grad, square_avg=square_avg)
+    p, g, s = checks.step_arrays(op, _written(param), grad, square_avg=square_avg)
     backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, penalty, inside)
 
 
@@ -302,7 +311,7 @@ def adagrad_step(
         checks.rate(op, "l1", l1),
     )
     inside = checks.flag(op, "eps_inside", eps_inside)
-    p, g, s = checks.step_arrays(op, raw(param), grad, square_sum=square_sum)
+    p, g, s = checks.step_arrays(op, _written(param), grad, square_sum=square_sum)
     backend.current().adagrad_step(p, g, s, lr, eps, decay, penalty, inside)
 
 
@@ -358,5 +367,5 @@ def adadelta_step(
         checks.rate(op, "l1", l1),
     )
     rho = checks.decay(op, "rho", rho)
-    p, g, s, d = checks.step_arrays(op, raw(param), grad, square_avg=square_avg, acc_delta=acc_delta)
+    p, g, s, d = checks.step_arrays(op, _written(param), grad, square_avg=square_avg, acc_delta=acc_delta)
     backend.current().adadelta_step(p, g, s, d, lr, rho, eps, decay, penalty)

@@ -76,6 +76,11 @@ class _Listed(Module, MutableSequence[Module]):
         modules.insert(index, self._module(value))
         self._renew(modules)
 
+    def extend(self, values: Iterable[Module]) -> None:
+        """Add modules at the end."""
+        for module in [self._module(value) for value in values]:
+            self.append(module)
+
     def __add__(self, other: Iterable[Module]) -> Self:
         return self._of([*self.children(), *other])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
@@ -152,7 +154,7 @@ class Module:
         if isinstance(value, (Parameter, Module)):
             self._check_name(name)
         elif name in self._buffers and value is not None and not isinstance(value, np.ndarray):
-            value = np.asarray(value)  # NumPy makes scalars of results without axes
+            value = self._as_buffer(name, value)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -164,10 +166,18 @@ class Module:
         """Refuse what cannot be part of a dotted name, or would hide something of the class."""
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
-        of_class = getattr(type(self), name, None)
-        hides = callable(of_class) or isinstance(of_class, property)
+        hides = isinstance(inspect.getattr_static(type(self), name, None), (types.FunctionType, classmethod, property))
         if hides:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
+
+    def _as_buffer(self, name: str, value: Any) -> np.ndarray:
+        """An array, where NumPy made a scalar of a result without axes; or that of a tensor."""
+        if isinstance(value, Tensor) and value.requires_grad:
+            raise TypeError(
+                f"{type(self).__name__}: buffer {name!r} is not trained, so a tensor that requires a gradient would lose it; "
+                "assign x.numpy()"
+            )
+        return np.asarray(value)
 
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array part of the state: it is saved and loaded, but not trained.
@@ -183,6 +193,8 @@ class Module:
         ------
         ValueError
             If the name has a dot, or is that of a method, or of a parameter or module of this module.
+        TypeError
+            For a parameter, a module, or a tensor that requires a gradient.
         """
         self._check_name(name)
         taken = isinstance(vars(self).get(name), (Parameter, Module))
@@ -190,9 +202,10 @@ class Module:
             raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
         if isinstance(array, (Parameter, Module)):
             raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(array).__name__}")
+        first = None if array is None else self._as_buffer(name, array)
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
-        setattr(self, name, array.data if isinstance(array, Tensor) else array)
+        setattr(self, name, first)
 
     def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> HookHandle:
         """Have ``hook(module, args, output)`` called after each call of this module.

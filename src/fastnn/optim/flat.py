@@ -235,7 +235,8 @@ class FlatBlock:
         if part is None:
             run: Any = slice(start, end)
             state = {key: flat[run] for key, flat in self.state.items()}
-            part = self._parts[start, end] = Part(self.data[run], self.grad[run], state, Memory(self.data[run]))
+            data = self.data[run]
+            part = self._parts[start, end] = Part(data, self.grad[run], state, Memory(data))
         part.written.note_change()
         return part
 
