@@ -108,6 +108,15 @@ def test_accuracy_does_not_broadcast(scores, labels):
         accuracy(np.zeros(scores), np.zeros(labels, int))
 
 
+@pytest.mark.parametrize("flat", [False, True])
+def test_regression_has_no_accuracy_by_default(flat):
+    x = np.random.default_rng(0).normal(size=(8, 3)).astype("f")
+    net = fnn.nn.Sequential(fnn.nn.Linear(3, 1, rng=0), *[fnn.nn.Flatten(0)] * flat)
+    trainer = Trainer(net, fnn.optim.SGD(net.parameters(), lr=0.1), fnn.functional.mse_loss)
+    record = trainer.fit(Batches(x, x[:, 0] if flat else x[:, :1], batch_size=4), epochs=1)[0]
+    assert set(record) == {"epoch", "lr", "train_loss"}
+
+
 def test_accuracy_of_pixels():
     assert accuracy(np.eye(3)[None].repeat(2, 0), np.array([[0, 1, 2], [0, 1, 1]])) == 5 / 6
 

@@ -132,7 +132,33 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
 
 
 def writable_target(path: PathLike) -> str:
-    """The file that `save_checkpoint` will replace, links followed; raises as that does where it cannot, as far as is known before."""
+    """The file that `save_checkpoint` will replace, if nothing that is known before the work stands against it.
+
+    Parameters
+    ----------
+    path : path
+        Where a checkpoint is to be saved.
+
+    Returns
+    -------
+    str
+        Its full name, with links followed. The file need not be there.
+
+    Raises
+    ------
+    CheckpointError, OSError
+        As `save_checkpoint`, for a name that is empty or too long, a folder that is not there, or a path that is no
+        regular file.
+
+    Examples
+    --------
+    >>> from fastnn.checkpoint import writable_target
+    >>> try:
+    ...     writable_target("/dev/null")
+    ... except ValueError as error:
+    ...     print(error)
+    save_checkpoint: '/dev/null' is no regular file, and would be replaced by one
+    """
     name = os.fspath(path)
     if not name:
         raise CheckpointError("save_checkpoint: the name of the file is empty")

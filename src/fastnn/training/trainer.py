@@ -48,12 +48,21 @@ def accuracy(scores: Any, labels: Any) -> float:
     0.5
     """
     given, right = np.asarray(raw(scores)), np.asarray(raw(labels))
-    if given.ndim < 2 or right.shape != given.shape[:1] + given.shape[2:]:
+    if not _fits(right.shape, given.shape):
         raise ValueError(
             f"accuracy: labels must have the shape of the scores without their axis 1, got scores {given.shape} and "
             f"labels {right.shape}"
         )
     return float(np.mean(given.argmax(axis=1) == right))
+
+
+def _fits(labels: tuple[int, ...], scores: tuple[int, ...]) -> bool:
+    return len(scores) > 1 and labels == scores[:1] + scores[2:]
+
+
+def _holds_classes(target: Any, scores: tuple[int, ...]) -> bool:
+    labels = np.asarray(raw(target))
+    return labels.dtype.kind in "iu" and _fits(labels.shape, scores)
 
 
 def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
@@ -104,7 +113,8 @@ class Trainer:
     loss : callable
         ``loss(output, target)``: the mean over the batch, as a Tensor. Cross-entropy by default.
     metrics : mapping of str to callable, optional
-        ``metric(output, target)``: a mean over the batch, as a number. ``{"accuracy": accuracy}`` by default.
+        ``metric(output, target)``: a mean over the batch, as a number. By default ``{"accuracy": accuracy}`` for
+        targets that are classes, and none for others.
     schedule : callable, optional
         ``schedule(step)`` gives the learning rate of each optimiser step, counted from 0.
 
@@ -145,7 +155,8 @@ class Trainer:
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
-        self.metrics = {"accuracy": accuracy} if metrics is None else dict(metrics)
+        self.metrics = {} if metrics is None else dict(metrics)
+        self._accuracy_of_classes = metrics is None
         self.schedule = schedule
         self.epoch = 0
         self.step = 0
@@ -246,7 +257,10 @@ class Trainer:
         self.history = [dict(record) for record in state["history"]]
 
     def _figures(self, output: Any, target: Any, loss: Any) -> dict[str, float]:
-        return {"loss": float(raw(loss))} | {name: metric(output, target) for name, metric in self.metrics.items()}
+        metrics = self.metrics
+        if self._accuracy_of_classes and _holds_classes(target, np.shape(raw(output))):
+            metrics = {"accuracy": accuracy, **metrics}
+        return {"loss": float(raw(loss))} | {name: metric(output, target) for name, metric in metrics.items()}
 
 
 class _Means:
