@@ -98,7 +98,9 @@ def _tail(a):
     fraction = far
     for n in range(300, 0, -1):
         fraction = far + n / fraction
-    return np.where(a < 2.6, 0.5 - total * np.exp(-near * near / 2) / ROOT_2_PI, np.exp(-far * far / 2) / ROOT_2_PI / fraction)
+    return np.where(
+        a < 2.6, 0.5 - total * np.exp(-near * near / 2) / ROOT_2_PI, np.exp(-far * far / 2) / ROOT_2_PI / fraction
+    )
 
 
 def _cdf(x):
@@ -139,7 +141,13 @@ def _softplus(beta, threshold=20.0):
 
 
 def _leaky(f, slope):
-    return f, lambda x: np.where(x > 0, x, slope * x), lambda x: np.where(x > 0, 1, slope), (-slope * INF, INF, slope, 1), 4
+    return (
+        f,
+        lambda x: np.where(x > 0, x, slope * x),
+        lambda x: np.where(x > 0, 1, slope),
+        (-slope * INF, INF, slope, 1),
+        4,
+    )
 
 
 # name: (function, its value and derivative in a wide type, their limits at -inf and inf, roundings allowed at x)
@@ -254,7 +262,9 @@ def test_special_points(name, where, dtype, request):
             for dx in (t.grad, np.asarray(tangent)):
                 expected = slopes * upstream.astype(WIDE)
                 wrong = _wrong(dx, expected, slack, terms * dy, dtype)
-                assert not wrong.any(), f"dx({x[wrong][:3]}) for dy = {dy} is {dx[wrong][:3]}, not {expected[wrong][:3]}"
+                assert not wrong.any(), (
+                    f"dx({x[wrong][:3]}) for dy = {dy} is {dx[wrong][:3]}, not {expected[wrong][:3]}"
+                )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

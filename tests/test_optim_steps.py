@@ -109,7 +109,11 @@ def _gradients(dtype):
 @pytest.mark.parametrize("name", STEPS)
 def test_steps_follow_the_definition_for_gradients_of_any_size(name, eps, where, dtype):
     info = np.finfo(dtype)
-    special = {"small": float(info.tiny) ** 0.5, "tiny": float(info.tiny) * 8, "beyond": 1e-50 if dtype == np.float32 else 1e-310}
+    special = {
+        "small": float(info.tiny) ** 0.5,
+        "tiny": float(info.tiny) * 8,
+        "beyond": 1e-50 if dtype == np.float32 else 1e-310,
+    }
     options = {"eps": special[eps] if eps in special else float(eps)}
     function, definition, more, own = STEPS[name]
     options |= more
@@ -180,7 +184,9 @@ def test_rates_that_float32_cannot_hold(where):
     p = np.array([1e30, -2e30, 0], np.float32)
     F.sgd_step(p, np.zeros(3, np.float32), lr=1.0, weight_decay=1e-40)
     d = np.zeros(3, np.float32)
-    F.sgd_step(np.array([1e30, -2e30, 0], np.float32), np.zeros(3, np.float32), d, lr=1.0, momentum=0.5, weight_decay=1e-50)
+    F.sgd_step(
+        np.array([1e30, -2e30, 0], np.float32), np.zeros(3, np.float32), d, lr=1.0, momentum=0.5, weight_decay=1e-50
+    )
     np.testing.assert_allclose(d, [-1e-20, 2e-20, 0], rtol=1e-6)
     d = np.full(3, 4.0, np.float32)
     for _ in range(2000):

@@ -84,6 +84,7 @@ __all__ = [
     "batch_norm_backward",
     "betas",
     "broadcast",
+    "coefficient",
     "conv",
     "conv_backward",
     "conv_transpose",
@@ -137,5 +138,6 @@ __all__ = [
     "statistic",
     "step_arrays",
     "step_count",
+    "unmasked",
     "within_unit",
 ]

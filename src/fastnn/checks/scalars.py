@@ -89,8 +89,7 @@ def normal(op: str, name: str, value: float, like: Any) -> float:
     low, high = float(held.tiny), float(held.max)
     if not low <= abs(value) <= high:
         raise ValueError(
-            f"{op}: {name} must be 0 or of a size in [{low}, {high}], the normal numbers of {held.dtype}, "
-            f"got {value}"
+            f"{op}: {name} must be 0 or of a size in [{low}, {high}], the normal numbers of {held.dtype}, got {value}"
         )
     return value
 
