@@ -249,6 +249,8 @@ def test_special_points(name, where, dtype, request):
         wrong = _wrong(y, expected, slack, np.abs(expected), dtype)
         assert not wrong.any(), f"y({x[wrong][:3]}) = {y[wrong][:3]}, expected {expected[wrong][:3]}"
         slopes = _expected(slope, limits[2:], x)
+        if name == "relu":
+            slopes[np.isnan(x)] = 1  # the gradient of the output, which is NaN there by itself
         # The terms of a derivative may cancel.
         terms = np.maximum(np.abs(slopes), np.abs(np.where(np.isfinite(x) & (np.abs(x) < 3), 1, 0)))
         if name in OF_OUTPUT:

@@ -1,7 +1,8 @@
 // Activations and their derivatives, elementwise over n values.
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), saved s (n; x, or y where the derivative is a function of y) -> dx (n)
-// A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on.
+// A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on. Only
+// ReLU's dx is dy there, as in the kernels that it is fused with.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation.inc"
@@ -21,10 +22,10 @@ void relu_forward(int64_t n, T, const T* x, T* y) {
   map(n, kCopyCost, [](Vec<T> v) { return v < Vec<T>{} ? Vec<T>{} : v; }, y, x);
 }
 
-// y = max(x, 0)  =>  dx = x > 0 ? dy : 0
+// y = max(x, 0)  =>  dx = x <= 0 ? 0 : dy
 template <class T>
 void relu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
-  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return v <= Vec<T>{} ? Vec<T>{} : v > Vec<T>{} ? d : v; }, dx, dy, x);
+  map(n, kCopyCost, [](Vec<T> d, Vec<T> v) { return v <= Vec<T>{} ? Vec<T>{} : d; }, dx, dy, x);
 }
 
 // y = x > 0 ? x : a * x

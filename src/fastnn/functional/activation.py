@@ -41,7 +41,7 @@ def relu(x: Any) -> Any:
 
 @document_gradient()
 def relu_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `relu`: ``dy`` where ``x > 0``, else 0; NaN where ``x`` is NaN (SPEC C).
+    """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0 (SPEC C).
 
     Examples
     --------

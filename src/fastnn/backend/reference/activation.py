@@ -26,8 +26,8 @@ def relu_forward(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, x: Array) -> Array:
-    """dx = dy where x > 0, else 0; NaN where x is NaN."""
-    return np.where(x > 0, dy, np.where(x <= 0, dy.dtype.type(0), x))
+    """dx = dy where x > 0 (and where x is NaN), else 0."""
+    return np.where(x <= 0, dy.dtype.type(0), dy)
 
 
 @quiet
