@@ -22,7 +22,7 @@ constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqr
 // dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u.
 template <class T>
 FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope) {
-  const FallingExp<T> f(-abs(u));
+  const FallingExp<T> f(below_zero(u));
   const auto negative = u < Vec<T>{};
   const Vec<T> near = T(1) / (f.e + T(1)), far = f.e * near;
   const Vec<T> up = negative ? far : near, down = negative ? near : far;  // s(u) and s(-u), without the rest
@@ -67,7 +67,7 @@ void softplus_forward(int64_t n, T beta, T threshold, const T* x, T* y) {
       n, kExpCost,
       [=](Vec<T> v) {
         const Vec<T> z = v * beta;
-        const FallingExp<T> f(-abs(z));
+        const FallingExp<T> f(below_zero(z));
         const Vec<T> soft = max(Vec<T>{}, z) + log1p_unit<T>(f.e);
         return z > threshold ? v : z < T(-40) ? f.e * inverse * f.rest : soft * inverse;
       },

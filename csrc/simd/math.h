@@ -137,10 +137,16 @@ struct FallingExp {
   }
 };
 
+// -|x|, where NaN keeps its sign: the bits of a product of two NaN would depend on which comes first.
+template <class V>
+FASTNN_INLINE V below_zero(V x) {
+  return min(-x, x);
+}
+
 // a / (1 + e^-x), a normal number wherever its value is one.
 template <class T>
 FASTNN_INLINE Vec<T> times_sigmoid(Vec<T> a, Vec<T> x) {
-  const FallingExp<T> f(-abs(x));
+  const FallingExp<T> f(below_zero(x));
   return (x < Vec<T>{} ? a * f.e * f.rest : a) / (f.e + T(1));
 }
 
