@@ -132,8 +132,13 @@ struct FallingExp {
     Vec<T> r;
     const Vec<T> n = reduce_ln2<T>(max(set1<T>(C::falling_min), x), C::round, r) - C::round;
     const Vec<T> near = max(set1(T(2 - C::bias)), n);
+#if FASTNN_VEC_BYTES == 64
+    e = ldexp(expm1_reduced<T>(r) + T(1), near);
+    rest = ldexp(set1(T(1)), n - near);
+#else
     e = (expm1_reduced<T>(r) + T(1)) * power_of_two<T>(near);
     rest = power_of_two<T>(n - near);
+#endif
   }
 };
 
