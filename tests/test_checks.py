@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fastnn as fnn
 import fastnn.functional as F
 from bad_input import ARRAYS, IN_PLACE, LEGAL, SCALARS
-from fastnn import checks
+from fastnn import checks, nn
 from fastnn.checks.geometry import conv_geometry, pool_geometry
 
 OPS = sorted(LEGAL)
@@ -498,3 +498,84 @@ def test_arrays_of_many_axes(backend):
     assert F.embedding(index, np.ones((2, 4), np.float32)).shape == (*shape, 4)
     with pytest.raises(ValueError, match=r"^embedding: .*axes"):
         F.embedding(np.zeros((1,) * 64, np.int64), np.ones((2, 4), np.float32))
+
+
+def _interval_calls():
+    x, two = np.ones((2, 4, 6, 6)), np.ones((2, 4))
+    p, m = np.ones(3), {"exp_avg": np.zeros(3), "exp_avg_sq": np.zeros(3)}
+
+    def adam(**o):
+        return F.adam_step(p.copy(), p, *(a.copy() for a in m.values()), **({"step": 1, "lr": 0.1} | o))
+
+    return {
+        "huber_loss delta": lambda v: F.huber_loss(two, two, delta=v),
+        "lp_pool2d norm_type": lambda v: F.lp_pool2d(x, v, 2),
+        "softplus beta": lambda v: F.softplus(two, beta=v),
+        "dropout p": lambda v: F.dropout(two, v, rng=0),
+        "dropout2d p": lambda v: F.dropout2d(x, v, rng=0),
+        "layer_norm eps": lambda v: F.layer_norm(two, (4,), eps=v),
+        "cross_entropy label_smoothing": lambda v: F.cross_entropy(two, np.zeros(2, int), label_smoothing=v),
+        "adam_step lr": lambda v: adam(lr=v),
+        "adam_step eps": lambda v: adam(eps=v),
+        "adam_step l1": lambda v: adam(l1=v),
+        "adam_step weight_decay": lambda v: adam(weight_decay=v),
+        "adam_step betas": lambda v: adam(betas=(v, 0.5)),
+        "sgd_step momentum": lambda v: F.sgd_step(p.copy(), p, p.copy(), lr=0.1, momentum=v),
+        "rmsprop_step alpha": lambda v: F.rmsprop_step(p.copy(), p, p.copy(), lr=0.1, alpha=v),
+        "adadelta_step rho": lambda v: F.adadelta_step(p.copy(), p, p.copy(), p.copy(), rho=v),
+    }
+
+
+@pytest.mark.parametrize("name", _interval_calls())
+def test_messages_name_the_interval_that_is_checked(name):
+    """Every number in the named interval is taken, each end as its bracket says, and nothing beyond it."""
+    call = _interval_calls()[name]
+    with pytest.raises(ValueError, match="must be in") as error:
+        call(-1.0)
+    text = re.search(r"must be in ([\[(])(\S+), (\S+)([\])]), got", str(error.value))
+    left, low, high, right = text[1], float(text[2]), float(text[3]), text[4]
+    assert (left, right) == ("(" if low == -np.inf else left, ")" if high == np.inf else right)
+    inside = [low] * (left == "[") + [high] * (right == "]") + [np.nextafter(low, 1.0) if np.isfinite(low) else -1e300]
+    if np.isfinite(high):
+        inside.append(np.nextafter(high, 0.0))
+    if name.startswith(("softplus", "lp_pool2d")):
+        inside[-1 if not np.isfinite(high) else -2] = 1e-3  # these compute 1 / beta, and x^p
+    outside = [low] * (left == "(") + [high] * (right == ")") + [np.nextafter(low, -np.inf), np.nextafter(high, np.inf)]
+    with np.errstate(all="ignore"):
+        for v in inside:
+            call(float(v))
+        for v in outside:
+            with pytest.raises(ValueError, match=name.split()[1]):
+                call(float(v))
+
+
+def test_masked_arrays_are_refused_wherever_an_array_is_taken(tmp_path):
+    """A plain array has no place for the mask: the error says how to make one."""
+    m, plain = np.ma.masked_array([1.0, 2.0, 1e9], [0, 0, 1]), np.ones(3)
+    index = np.ma.masked_array([0, 1], [0, 1])
+    calls = [
+        lambda: F.relu(m),
+        lambda: F.relu_backward(plain, m),
+        lambda: F.mse_loss(m, plain),
+        lambda: F.mse_loss(plain, m),
+        lambda: F.softmax(m),
+        lambda: F.add(plain, m),
+        lambda: F.embedding(index, np.ones((2, 1))),
+        lambda: F.cross_entropy(np.ones((2, 3)), index),
+        lambda: F.relu([m, m]),
+        lambda: F.sgd_step(m, plain, lr=0.1),
+        lambda: F.sgd_step(plain, m, lr=0.1),
+        lambda: fnn.tensor(m),
+        lambda: fnn.Tensor(m),
+        lambda: fnn.tensor(plain) + m,
+        lambda: fnn.data.Batches(m, batch_size=1),
+        lambda: fnn.data.stratified_split(index, [0.5], 0),
+        lambda: fnn.save_checkpoint(tmp_path / "file", {"m": m}),
+        lambda: nn.CrossEntropyLoss(m),
+        lambda: nn.Linear(3, 1, bias=False, rng=0).load_state_dict({"weight": m.reshape(1, 3)}),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=r"mask.*\.filled\("):
+            call()
+    other = np.array([1.0, -1.0]).view(type("Other", (np.ndarray,), {}))
+    np.testing.assert_array_equal(F.relu(other), [1.0, 0.0])

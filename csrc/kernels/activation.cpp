@@ -1,7 +1,8 @@
 // Activations and their derivatives, elementwise over n values.
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), saved s (n; x, or y where the derivative is a function of y) -> dx (n)
-// A comparison with NaN is false, so each select keeps the arm that carries the NaN on.
+// A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on. Only
+// ReLU's dx is dy there, as in the kernels that it is fused with.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation.inc"
@@ -36,7 +37,8 @@ void leaky_relu_forward(int64_t n, T a, const T* x, T* y) {
 // y = x > 0 ? x : a * x  =>  dx = x > 0 ? dy : a * dy
 template <class T>
 void leaky_relu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
-  map(n, kCopyCost, [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * a; }, dx, dy, x);
+  const auto f = [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : v <= Vec<T>{} ? d * a : v; };
+  map(n, kCopyCost, f, dx, dy, x);
 }
 
 // y = x > 0 ? x : a * (e^x - 1)
@@ -48,7 +50,16 @@ void elu_forward(int64_t n, T a, const T* x, T* y) {
 // y = x > 0 ? x : a * (e^x - 1)  =>  dx = x > 0 ? dy : dy * a * e^x
 template <class T>
 void elu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
-  map(n, kExpCost, [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * (exp<T>(v) * a); }, dx, dy, x);
+  // A small a comes first and a large one last: then a product of some of the factors is no smaller than the result.
+  const bool small = a < 1 && a > -1;
+  const T first = small ? a : T(1), last = small ? T(1) : a;
+  map(
+      n, kExpCost,
+      [=](Vec<T> d, Vec<T> v) {
+        const FallingExp<T> f(v);
+        return v > Vec<T>{} ? d : d * first * (f.e * last) * f.rest;
+      },
+      dx, dy, x);
 }
 
 // y = 1 / (1 + e^-x)

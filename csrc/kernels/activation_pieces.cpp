@@ -70,6 +70,14 @@ FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F
       store_part(y + r * c + i, f(load_part(w + i, c - i), load_part(x + r * c + i, c - i)...), c - i);
 }
 
+// y = x > 0 ? x : slope x, and dx; NaN where x is
+template <class T>
+constexpr auto sloped = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
+template <class T>
+constexpr auto sloped_backward = [](Vec<T> slope, Vec<T> d, Vec<T> v) {
+  return v > Vec<T>{} ? d : v <= Vec<T>{} ? d * slope : v;
+};
+
 template <class T>
 FASTNN_INLINE Vec<T> slope_term(Vec<T> d, Vec<T> v) {
   return v > Vec<T>{} ? Vec<T>{} : d * v;
@@ -124,16 +132,16 @@ FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, T lowe
 
 // y[i] = f(slope, x0[i], …), slope = lower + (upper - lower) u for the uniform number u of element i
 template <class T, class F, class... P>
-FASTNN_INLINE void map_random(int64_t n, T lower, T upper, uint64_t key, const F& f, T* y, const P*... x) {
+FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t key, const F& f, T* y, const P*... x) {
   constexpr int64_t group = Philox::words;
   const Philox random(key);
-  const T span = (upper - lower) * T(1.0 / 16777216);
+  const T low = T(lower), span = T(upper / 16777216 - lower / 16777216);  // the difference alone may be too large for T
   with_past(goes_past<T>(double(n) * (1 + sizeof...(x))) && to_aligned(y) == 0, [=](auto past) {
     parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t g = begin; g < full; ++g)
-        map_group<past>(random, g * group, (g + 1) * group, lower, span, f, y, x...);
-      if (full < end) map_group<false>(random, full * group, n, lower, span, f, y, x...);
+        map_group<past>(random, g * group, (g + 1) * group, low, span, f, y, x...);
+      if (full < end) map_group<false>(random, full * group, n, low, span, f, y, x...);
       if (past) stream_fence();
     });
   });
@@ -178,8 +186,7 @@ void prelu_forward(Norm g, const T* x, const T* w, T* y) {
   const Pieces pieces(g);
   with_past(goes_past<T>(2 * pieces.values()), [=](auto past) {
     parallel_for(pieces.count, pieces.values() * kCopyCost, [=](int64_t begin, int64_t end) {
-      const auto f = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
-      for (int64_t i = begin; i < end; ++i) map_piece<past>(pieces, i, w, f, y, x);
+      for (int64_t i = begin; i < end; ++i) map_piece<past>(pieces, i, w, sloped<T>, y, x);
       if (past) stream_fence();
     });
   });
@@ -192,9 +199,8 @@ void prelu_backward(Norm g, const T* dy, const T* x, const T* w, double* partial
   const Pieces pieces(g);
   with_past(goes_past<T>(3 * pieces.values()), [=](auto past) {
     parallel_for(pieces.count, pieces.values() * 2 * kCopyCost, [=](int64_t begin, int64_t end) {
-      const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
       for (int64_t i = begin; i < end; ++i) {
-        map_piece<past>(pieces, i, w, f, dx, dy, x);
+        map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
         sum_piece(pieces, i, dy, x, partial);
       }
       if (past) stream_fence();
@@ -214,15 +220,14 @@ void prelu_backward_workspace(Norm g, int64_t* count) {
 
 // y = x > 0 ? x : slope x
 template <class T>
-void rrelu_forward(int64_t n, T lower, T upper, uint64_t key, const T* x, T* y) {
-  map_random(n, lower, upper, key, [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; }, y, x);
+void rrelu_forward(int64_t n, double lower, double upper, uint64_t key, const T* x, T* y) {
+  map_random(n, lower, upper, key, sloped<T>, y, x);
 }
 
 // y = x > 0 ? x : slope x  =>  dx = x > 0 ? dy : slope dy
 template <class T>
-void rrelu_backward(int64_t n, T lower, T upper, uint64_t key, const T* dy, const T* x, T* dx) {
-  const auto f = [](Vec<T> slope, Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : d * slope; };
-  map_random(n, lower, upper, key, f, dx, dy, x);
+void rrelu_backward(int64_t n, double lower, double upper, uint64_t key, const T* dy, const T* x, T* dx) {
+  map_random(n, lower, upper, key, sloped_backward<T>, dx, dy, x);
 }
 
 // y = max_c x[c], NaN if any is

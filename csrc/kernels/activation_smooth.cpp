@@ -1,8 +1,9 @@
 // Smooth activations and their derivatives, elementwise over n values.
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), x (n) -> dx (n)
-// Phi is the normal distribution, s the logistic function. A comparison with NaN is false, so each select keeps the arm
-// that carries the NaN on.
+// Phi is the normal distribution, s the logistic function. A NaN in x makes y and dx NaN: a comparison with it is false,
+// and each select ends in the arm that carries it on. Where e^x or Phi(x) is below the smallest normal number its product
+// with x or dy need not be: see FallingExp.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation_smooth.inc"
@@ -18,23 +19,22 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.
 constexpr double kInverseRoot2Pi = 0.39894228040143267794;            // 1/sqrt(2 pi)
 constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqrt(2/pi)
 
-// s(x) and s(-x), each to relative accuracy, from one exponential.
+// dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u.
 template <class T>
-struct Logistic {
-  Vec<T> up, down;
-
-  explicit FASTNN_INLINE Logistic(Vec<T> x) {
-    const Vec<T> e = exp<T>(-abs(x)), near = T(1) / (e + T(1)), far = e * near;
-    up = x < Vec<T>{} ? far : near;
-    down = x < Vec<T>{} ? near : far;
-  }
-};
-
-// Where |x| is this large the exponential in the tanh form of GELU is 0; the cube stays finite.
-template <class T>
-FASTNN_INLINE Vec<T> bounded(Vec<T> x) {
-  return min(set1(T(30)), max(set1(T(-30)), x));
+FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope) {
+  const FallingExp<T> f(below_zero(u));
+  const auto negative = u < Vec<T>{};
+  const Vec<T> near = T(1) / (f.e + T(1)), far = f.e * near;
+  const Vec<T> up = negative ? far : near, down = negative ? near : far;  // s(u) and s(-u), without the rest
+  return dy * (up * fma(x, down * slope, set1(T(1)))) * (negative ? f.rest : set1(T(1)));
 }
+
+// x within ±limit, beyond which s(-|x|) is 0: 0 times infinity would be NaN. The cube of 30 stays finite.
+template <class T>
+FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
+  return min(set1(limit), max(set1(-limit), x));
+}
+constexpr double kSiluLimit = 2000, kGeluLimit = 30;
 
 }  // namespace
 
@@ -52,20 +52,24 @@ void selu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        return d * (v > Vec<T>{} ? set1(T(kSeluScale)) : exp<T>(v) * T(kSeluScale * kSeluAlpha));
+        const FallingExp<T> f(v);
+        return v > Vec<T>{} ? d * T(kSeluScale) : d * (f.e * T(kSeluScale * kSeluAlpha)) * f.rest;
       },
       dx, dy, x);
 }
 
-// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x; as (max(z, 0) + log(1 + e^-|z|)) / beta
+// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x; as (max(z, 0) + log(1 + e^-|z|)) / beta, and e^z / beta where
+// z is so small that the logarithm is e^z
 template <class T>
 void softplus_forward(int64_t n, T beta, T threshold, const T* x, T* y) {
   const T inverse = 1 / beta;
   map(
       n, kExpCost,
       [=](Vec<T> v) {
-        const Vec<T> z = v * beta, soft = max(Vec<T>{}, z) + log1p_unit<T>(exp<T>(-abs(z)));
-        return z > threshold ? v : soft * inverse;
+        const Vec<T> z = v * beta;
+        const FallingExp<T> f(below_zero(z));
+        const Vec<T> soft = max(Vec<T>{}, z) + log1p_unit<T>(f.e);
+        return z > threshold ? v : z < T(-40) ? f.e * inverse * f.rest : soft * inverse;
       },
       y, x);
 }
@@ -77,7 +81,7 @@ void softplus_backward(int64_t n, T beta, T threshold, const T* dy, const T* x, 
       n, kExpCost,
       [=](Vec<T> d, Vec<T> v) {
         const Vec<T> z = v * beta;
-        return z > threshold ? d : d * sigmoid<T>(z);
+        return z > threshold ? d : times_sigmoid<T>(d, z);
       },
       dx, dy, x);
 }
@@ -85,17 +89,24 @@ void softplus_backward(int64_t n, T beta, T threshold, const T* dy, const T* x, 
 // y = x Phi(x)
 template <class T>
 void gelu_forward(int64_t n, T, const T* x, T* y) {
-  map(n, kExpCost, [](Vec<T> v) { return v * Normal<T>(v).cdf(v); }, y, x);
+  map(
+      n, kExpCost,
+      [](Vec<T> v) {
+        const NormalTail<T> t(v);
+        return v < Vec<T>{} ? -(t.a * t.ratio * t.bell * t.rest) : v * (T(1) - t.ratio * t.bell);
+      },
+      y, x);
 }
 
-// y = x Phi(x)  =>  dx = dy * (Phi(x) + x e^(-x^2/2) / sqrt(2 pi))
+// y = x Phi(x)  =>  dx = dy * (Phi(x) + x e^(-x^2/2) / sqrt(2 pi)), which at x and -x adds to dy
 template <class T>
 void gelu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        const Normal<T> normal(v);
-        return d * fma(v, normal.bell * T(kInverseRoot2Pi), normal.cdf(v));
+        const NormalTail<T> t(v);
+        const Vec<T> slope = t.bell * fma(t.a, set1(T(-kInverseRoot2Pi)), t.ratio);
+        return v < Vec<T>{} ? d * slope * t.rest : d * (T(1) - slope);
       },
       dx, dy, x);
 }
@@ -106,8 +117,8 @@ void gelu_tanh_forward(int64_t n, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
-        const Vec<T> b = bounded<T>(v), u = b * fma(b * b, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
-        return v * sigmoid<T>(u);
+        const Vec<T> b = bounded<T>(v, kGeluLimit), u = b * fma(b * b, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
+        return times_sigmoid<T>(max(set1(T(-kGeluLimit)), v), u);
       },
       y, x);
 }
@@ -118,10 +129,9 @@ void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        const Vec<T> b = bounded<T>(v), square = b * b;
-        const Logistic<T> s(b * fma(square, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate))));
-        const Vec<T> slope = fma(square, set1(T(3 * kGeluRate * kCubic)), set1(T(kGeluRate)));
-        return d * fma(v, s.up * s.down * slope, s.up);
+        const Vec<T> b = bounded<T>(v, kGeluLimit), square = b * b;
+        const Vec<T> u = b * fma(square, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
+        return gated_backward<T>(d, b, u, fma(square, set1(T(3 * kGeluRate * kCubic)), set1(T(kGeluRate))));
       },
       dx, dy, x);
 }
@@ -129,7 +139,7 @@ void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
 // y = x s(x)
 template <class T>
 void silu_forward(int64_t n, T, const T* x, T* y) {
-  map(n, kExpCost, [](Vec<T> v) { return v * sigmoid<T>(v); }, y, x);
+  map(n, kExpCost, [](Vec<T> v) { return times_sigmoid<T>(max(set1(T(-kSiluLimit)), v), v); }, y, x);
 }
 
 // y = x s(x)  =>  dx = dy * s(x) * (1 + x s(-x))
@@ -137,11 +147,7 @@ template <class T>
 void silu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
-      [](Vec<T> d, Vec<T> v) {
-        const Logistic<T> s(v);
-        return d * (s.up * fma(v, s.down, set1(T(1))));
-      },
-      dx, dy, x);
+      [](Vec<T> d, Vec<T> v) { return gated_backward<T>(d, bounded<T>(v, kSiluLimit), v, set1(T(1))); }, dx, dy, x);
 }
 
 // y = min(max(x + 3, 0), 6) / 6
@@ -154,7 +160,8 @@ void hardsigmoid_forward(int64_t n, T, const T* x, T* y) {
 template <class T>
 void hardsigmoid_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
-      n, kCopyCost, [](Vec<T> d, Vec<T> v) { return ((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6); }, dx, dy, x);
+      n, kCopyCost,
+      [](Vec<T> d, Vec<T> v) { return ((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : v == v ? d / T(6) : v; }, dx, dy, x);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -24,15 +24,16 @@ struct MathConstants<float> {
   static constexpr float smallest = 1.17549435e-38f;
   static constexpr float exp_first = -87.3365448f, exp_last = 88.7228317f;  // where the result is normal and finite
   static constexpr float exp_min = -90.0f, exp_max = 89.0f;                 // beyond these it is 0 and infinity
+  static constexpr float falling_min = -175.0f;                             // -252.5 ln(2)
   static constexpr float expm1_min = -20.0f, expm1_max = 88.0f;
   static constexpr float tanh_max = 10.0f;
-  static constexpr int32_t sqrt_half = 0x3f3504f3;
+  static constexpr uint32_t sqrt_half = 0x3f3504f3;
   // (e^r - 1 - r) / r^2 on |r| <= ln(2)/2: e^r - 1 to 2^-25.9 of itself
   static constexpr float exp_poly[] = {0.5f, 0.16666543f, 0.04166628f, 0.008366611f, 0.0013946497f};
   // (2 atanh(s) - 2 s) / s^3 in s^2 on s^2 <= 0.0295: 2 atanh(s) to 2^-30 of itself
   static constexpr float log_poly[] = {0.66666776f, 0.39977497f, 0.29873073f};
   // (a + k) Phi(-a) e^(a^2/2) in t = (a - k) / (a + k) on 0 <= a <= 13.2: to 2^-27.0 of itself
-  static constexpr float tail_centre = 4.0f, tail_max = 14.5f;  // beyond tail_max Phi(-a) is 0
+  static constexpr float tail_centre = 4.0f, tail_max = 19.0f;  // beyond tail_max e^(-a^2/2) is below 2^-252
   static constexpr int32_t upper_half = ~0xfff;                // leaves 12 bits, whose square is exact
   static constexpr float tail_poly[] = {0.75528514f,   -0.6078966f,    0.38713688f,   -0.18652278f,   0.060404547f,
                                         -0.0075295065f, -0.003518978f, 0.0015760771f, 0.00019449982f, -0.00012509771f};
@@ -46,9 +47,10 @@ struct MathConstants<double> {
   static constexpr double smallest = 2.2250738585072014e-308;
   static constexpr double exp_first = -708.39641853226411, exp_last = 709.78271289338397;
   static constexpr double exp_min = -710.0, exp_max = 710.0;
+  static constexpr double falling_min = -1417.0;  // -2044.3 ln(2)
   static constexpr double expm1_min = -40.0, expm1_max = 709.0;
   static constexpr double tanh_max = 20.0;
-  static constexpr int64_t sqrt_half = 0x3fe6a09e667f3bcd;
+  static constexpr uint64_t sqrt_half = 0x3fe6a09e667f3bcd;
   // to 2^-54.9
   static constexpr double exp_poly[] = {0.5000000000000006,     0.16666666666666685,   0.04166666666657588,
                                         0.00833333333331479,    0.0013888888931858356, 0.00019841269902672412,
@@ -59,7 +61,7 @@ struct MathConstants<double> {
                                         0.22222202714323924, 0.18183370413677408, 0.15318595926099923,
                                         0.1475377401483469};
   // on 0 <= a <= 37.7: to 2^-56.2
-  static constexpr double tail_centre = 5.0, tail_max = 40.0;
+  static constexpr double tail_centre = 5.0, tail_max = 54.0;
   static constexpr int64_t upper_half = ~0x7ffffff;
   static constexpr double tail_poly[] = {0.769193049750063,       -0.6653825028900566,    0.49530561596997674,
                                          -0.31353315667131243,    0.16502036617037544,    -0.06911863870605049,
@@ -106,10 +108,51 @@ FASTNN_INLINE Vec<T> exp(Vec<T> x) {
   return ldexp(expm1_reduced<T>(r) + T(1), shifted - C::round);
 #else
   // n is added to the exponent field: right for every normal result, the others are selected by x.
-  const Mask<T> shifted = (Mask<T>)reduce_ln2<T>(x, C::round, r);
-  const Vec<T> y = (Vec<T>)((Mask<T>)(expm1_reduced<T>(r) + T(1)) + (shifted << C::mantissa));
+  const Bits<T> shifted = (Bits<T>)reduce_ln2<T>(x, C::round, r);
+  const Vec<T> y = (Vec<T>)((Bits<T>)(expm1_reduced<T>(r) + T(1)) + (shifted << C::mantissa));
   return x <= C::exp_last ? (x < C::exp_first ? Vec<T>{} : y) : x + T(__builtin_inf());
 #endif
+}
+
+// 2^n for integers n from -bias, where it is 0, to bias.
+template <class T>
+FASTNN_INLINE Vec<T> power_of_two(Vec<T> n) {
+  using C = MathConstants<T>;
+  return (Vec<T>)((Bits<T>)(n + (C::round + T(C::bias))) << C::mantissa);
+}
+
+// e^x for x <= 0 as `e * rest`, where e is a normal number and rest is 1 unless e^x is far below 1: a product a e^x may
+// be a normal number where e^x is none, and (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044).
+template <class T>
+struct FallingExp {
+  Vec<T> e, rest;
+
+  explicit FASTNN_INLINE FallingExp(Vec<T> x) {
+    using C = MathConstants<T>;
+    Vec<T> r;
+    const Vec<T> n = reduce_ln2<T>(max(set1<T>(C::falling_min), x), C::round, r) - C::round;
+    const Vec<T> near = max(set1(T(2 - C::bias)), n);
+#if FASTNN_VEC_BYTES == 64
+    e = ldexp(expm1_reduced<T>(r) + T(1), near);
+    rest = ldexp(set1(T(1)), n - near);
+#else
+    e = (expm1_reduced<T>(r) + T(1)) * power_of_two<T>(near);
+    rest = power_of_two<T>(n - near);
+#endif
+  }
+};
+
+// -|x|, where NaN keeps its sign: the bits of a product of two NaN would depend on which comes first.
+template <class V>
+FASTNN_INLINE V below_zero(V x) {
+  return min(-x, x);
+}
+
+// a / (1 + e^-x), a normal number wherever its value is one.
+template <class T>
+FASTNN_INLINE Vec<T> times_sigmoid(Vec<T> a, Vec<T> x) {
+  const FallingExp<T> f(below_zero(x));
+  return (x < Vec<T>{} ? a * f.e * f.rest : a) / (f.e + T(1));
 }
 
 // e^x - 1 for x from expm1_min to expm1_max, right near 0 too. At most 2.3 ulp.
@@ -117,7 +160,7 @@ template <class T>
 FASTNN_INLINE Vec<T> expm1_within(Vec<T> x) {
   using C = MathConstants<T>;
   Vec<T> r;
-  const Mask<T> shifted = (Mask<T>)reduce_ln2<T>(x, C::round + T(C::bias), r);
+  const Bits<T> shifted = (Bits<T>)reduce_ln2<T>(x, C::round + T(C::bias), r);
   const Vec<T> power = (Vec<T>)(shifted << C::mantissa);  // 2^n
   return fma(power, expm1_reduced<T>(r), power - T(1));
 }
@@ -132,10 +175,10 @@ FASTNN_INLINE Vec<T> expm1(Vec<T> x) {
 template <class T>
 FASTNN_INLINE Vec<T> log(Vec<T> x) {
   using C = MathConstants<T>;
-  const Mask<T> bits = (Mask<T>)x;
-  const Mask<T> exponent = (bits - C::sqrt_half) >> C::mantissa;  // x = 2^exponent m, sqrt(1/2) <= m < sqrt(2)
+  const Bits<T> bits = (Bits<T>)x;
+  const Mask<T> exponent = (Mask<T>)(bits - C::sqrt_half) >> C::mantissa;  // x = 2^exponent m, sqrt(1/2) <= m < sqrt(2)
   const Vec<T> k = __builtin_convertvector(exponent, Vec<T>);
-  const Vec<T> f = (Vec<T>)(bits - (exponent << C::mantissa)) - T(1);
+  const Vec<T> f = (Vec<T>)(bits - ((Bits<T>)exponent << C::mantissa)) - T(1);
   // log(1 + f) = 2 atanh(s), written so that its leading term is f, which is exact
   const Vec<T> s = f / (f + T(2)), z = s * s, h = T(0.5) * f * f;
   const Vec<T> tail = fma(k, set1<T>(C::ln2_lo), s * fma(z, polynomial(z, C::log_poly), h));
@@ -183,24 +226,24 @@ FASTNN_INLINE Vec<T> square_error(Vec<T> a, Vec<T> s) {
 #endif
 }
 
-// The lower tail of the normal distribution and its density without the factor: Phi(-|x|) and e^(-x^2/2). Relative
-// accuracy down to the smallest normal number: x Phi(x) is off by at most 5.5 ulp (without fused multiply-add 6.5).
+// Of a = |x|, bounded by where Phi(-a) is 0: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest,
+// to relative accuracy: x Phi(x) is off by at most 5.5 ulp (without fused multiply-add 6.5).
 template <class T>
-struct Normal {
-  Vec<T> tail, bell;
+struct NormalTail {
+  Vec<T> a, ratio, bell, rest;
 
-  explicit FASTNN_INLINE Normal(Vec<T> x) {
+  explicit FASTNN_INLINE NormalTail(Vec<T> x) {
     using C = MathConstants<T>;
-    const Vec<T> a = min(set1(C::tail_max), abs(x)), square = a * a;
-    const Vec<T> e = exp<T>(square * T(-0.5));
-    bell = e * (T(1) - square_error<T>(a, square) * T(0.5));  // a factor: e times the error alone may be denormal
+    a = min(set1(C::tail_max), abs(x));
+    const Vec<T> square = a * a;
+    const FallingExp<T> f(square * T(-0.5));
+    bell = f.e * (T(1) - square_error<T>(a, square) * T(0.5));
+    rest = f.rest;
     // Without what a loses when the centre is added to it, the result near 0 would be off by twice as much.
     const Vec<T> sum = a + C::tail_centre, lost = a - (sum - C::tail_centre), rough = T(1) / sum;
     const Vec<T> inverse = fma(lost * -rough, rough, rough), t = (a - C::tail_centre) * inverse;
-    tail = bell * (polynomial(t, C::tail_poly) * inverse);
+    ratio = polynomial(t, C::tail_poly) * inverse;
   }
-  // Phi(x)
-  FASTNN_INLINE Vec<T> cdf(Vec<T> x) const { return x < Vec<T>{} ? tail : T(1) - tail; }
 };
 
 }  // namespace

@@ -31,6 +31,7 @@ struct VecTraits<float> {
   typedef float Type __attribute__((vector_size(FASTNN_VEC_BYTES)));
   typedef float Unaligned __attribute__((vector_size(FASTNN_VEC_BYTES), aligned(4), may_alias));
   typedef int32_t MaskType __attribute__((vector_size(FASTNN_VEC_BYTES)));
+  typedef uint32_t BitsType __attribute__((vector_size(FASTNN_VEC_BYTES)));
 };
 template <>
 struct VecTraits<double> {
@@ -38,12 +39,15 @@ struct VecTraits<double> {
   typedef double Type __attribute__((vector_size(FASTNN_VEC_BYTES)));
   typedef double Unaligned __attribute__((vector_size(FASTNN_VEC_BYTES), aligned(8), may_alias));
   typedef int64_t MaskType __attribute__((vector_size(FASTNN_VEC_BYTES)));
+  typedef uint64_t BitsType __attribute__((vector_size(FASTNN_VEC_BYTES)));
 };
 
 template <class T>
 using Vec = typename VecTraits<T>::Type;
 template <class T>
 using Mask = typename VecTraits<T>::MaskType;
+template <class T>
+using Bits = typename VecTraits<T>::BitsType;  // for arithmetic on bits, where a sum may overflow
 template <class T>
 constexpr int lanes = FASTNN_VEC_BYTES / sizeof(T);
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks.arrays import unmasked
 from .graph import Jvp, Node, Target, run_backward, self_adjoint
 from .modes import Vjp, mode
 
@@ -22,7 +23,7 @@ _new = object.__new__
 
 def _as_data(array: Any, name: str) -> np.ndarray:
     """An ndarray of float32, float64, integers or booleans in native byte order, without a copy if possible."""
-    data = np.asarray(array.data if isinstance(array, Value) else array)
+    data = np.asarray(array.data if isinstance(array, Value) else unmasked(name, "array", array))
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if data.dtype not in _FLOATS and data.dtype.kind not in "iub":

@@ -6,7 +6,7 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, operand, optional, same_dtype, shown
+from .arrays import array, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -63,7 +63,7 @@ from .rnn import (
     sequence_lengths,
     states_before,
 )
-from .scalars import flag, generator, integer, real
+from .scalars import coefficient, flag, generator, integer, real
 
 __all__ = [
     "AdaptivePool",
@@ -84,6 +84,7 @@ __all__ = [
     "batch_norm_backward",
     "betas",
     "broadcast",
+    "coefficient",
     "conv",
     "conv_backward",
     "conv_transpose",
@@ -137,5 +138,6 @@ __all__ = [
     "statistic",
     "step_arrays",
     "step_count",
+    "unmasked",
     "within_unit",
 ]

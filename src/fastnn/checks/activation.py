@@ -12,9 +12,11 @@ from .loss import Softmax, softmax
 from .norm import Norm
 
 
-def softplus(op: str, beta: Any, threshold: Any) -> tuple[float, float]:
-    """beta above 0, and a finite threshold."""
-    return scalars.real(op, "beta", beta, 0.0, open_low=True), scalars.real(op, "threshold", threshold)
+def softplus(op: str, beta: Any, threshold: Any, x: Any = None) -> tuple[float, float]:
+    """beta above 0, which the type of x holds as it does 1 / beta, and a finite threshold."""
+    beta = scalars.normal(op, "beta", scalars.real(op, "beta", beta, 0.0, open_low=True), x)
+    scalars.normal(op, "1 / beta", 1 / beta if beta > 1 else 1.0, x)
+    return beta, scalars.real(op, "threshold", threshold)
 
 
 def gelu_tanh(op: str, approximate: Any) -> bool:
@@ -24,9 +26,9 @@ def gelu_tanh(op: str, approximate: Any) -> bool:
     return approximate == "tanh"
 
 
-def interval(op: str, low_name: str, low: Any, high_name: str, high: Any) -> tuple[float, float]:
-    """Two finite numbers, the first not above the second."""
-    low, high = scalars.real(op, low_name, low), scalars.real(op, high_name, high)
+def interval(op: str, low_name: str, low: Any, high_name: str, high: Any, x: Any = None) -> tuple[float, float]:
+    """Two finite numbers, the first not above the second, which the type of x holds."""
+    low, high = scalars.coefficient(op, low_name, low, x), scalars.coefficient(op, high_name, high, x)
     if low > high:
         raise ValueError(f"{op}: {low_name}={low} must not be above {high_name}={high}")
     return low, high
@@ -36,11 +38,11 @@ def prelu(op: str, x: Any, weight: Any) -> tuple[Norm, Array, Array]:
     """x (n, channels, ...) as (outer, channels, inner), and a weight of one slope or one per channel."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    if weight.shape == (1,):
+    if weight.shape in ((), (1,)):
         return Norm(1, 1, x.size), x, weight
     if x.ndim < 2 or weight.shape != x.shape[1:2]:
         raise ValueError(
-            f"{op}: weight must have shape (1,) or one slope per channel of x of shape {x.shape}, got {weight.shape}"
+            f"{op}: weight must have shape (), (1,) or one slope per channel of x of shape {x.shape}, got {weight.shape}"
         )
     return Norm(x.shape[0], x.shape[1], math.prod(x.shape[2:])), x, weight
 

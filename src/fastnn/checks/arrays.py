@@ -84,10 +84,23 @@ def _as_ndarray(op: str, name: str, value: Any, expected: str) -> Array:
     value = constant(op, name, value)
     if value is None or isinstance(value, (str, bytes)):
         raise TypeError(f"{op}: {name} must be {expected}, got {shown(value)}")
+    unmasked(op, name, value)
     try:
         return np.asarray(value)
     except Exception as error:  # an object's __array__ can raise anything
         raise TypeError(f"{op}: {name} must be {expected}, got {type(value).__name__}: {error}") from error
+
+
+def unmasked(op: str, name: str, value: Any) -> Any:
+    """``value``, unless it is a masked array or holds some: as plain arrays they would lose their masks."""
+    if type(value) is _ndarray:
+        return value
+    for part in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(part, _ndarray) and type(part) is not _ndarray and isinstance(part, np.ma.MaskedArray):
+            raise TypeError(
+                f"{op}: {name} is a masked array, whose mask would be lost; say with .filled(value) what is to stand there"
+            )
+    return value
 
 
 def operand(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
@@ -125,6 +138,7 @@ def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | No
     value = constant(op, name, value)
     if not isinstance(value, _ndarray):
         raise TypeError(f"{op}: {name} is updated in place and must be an ndarray, got {type(value).__name__}")
+    unmasked(op, name, value)
     given = value.dtype
     if not given.isnative or given.kind != "f" or given.itemsize not in (4, 8):
         raise TypeError(f"{op}: {name} is updated in place and must be native float32 or float64, got dtype {given}")

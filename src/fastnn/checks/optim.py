@@ -30,8 +30,8 @@ def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
 
 
 def rate(op: str, name: str, value: Any) -> float:
-    """A finite number of at least 0."""
-    return scalars.real(op, name, value, 0.0)
+    """A number of at least 0, at most the largest that float32 holds."""
+    return scalars.real(op, name, value, 0.0, scalars.FLOAT32_LARGEST)
 
 
 def decay(op: str, name: str, value: Any) -> float:

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import shown
+from .arrays import FLOAT32, FLOAT64, shown
 
 # A plain padding: the same on all sides, a mode, or per axis an int or (low, high).
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 PerAxis = int | tuple[int, ...]
 
 SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what 64 bits hold
+
+# The normal numbers of float32: neither flushed to 0 in a kernel nor infinite there.
+FLOAT32_SMALLEST, FLOAT32_LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 def integer(op: str, name: str, value: Any, low: int | None = None, high: int | None = LARGEST) -> int:
@@ -52,7 +55,7 @@ def real(
     open_low: bool = False,
     open_high: bool = False,
 ) -> float:
-    """A finite float in [low, high], with either end left out where said."""
+    """A finite float in [low, high], with either end left out where said. An infinite end is no limit."""
     if type(value) is not float:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise TypeError(f"{op}: {name} must be a real number, got {shown(value)}")
@@ -63,9 +66,39 @@ def real(
     if not math.isfinite(value):
         raise ValueError(f"{op}: {name} must be finite, got {value}")
     if value < low or value > high or (open_low and value == low) or (open_high and value == high):
-        interval = f"{'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-        raise ValueError(f"{op}: {name} must be in {interval}, got {value}")
+        left = "(" if open_low or low == -math.inf else "["
+        right = ")" if open_high or high == math.inf else "]"
+        raise ValueError(f"{op}: {name} must be in {left}{_end(low)}, {_end(high)}{right}, got {value}")
     return float(value)
+
+
+def _end(value: float) -> str:
+    """The end of an interval, to the last digit: 1 rather than 1.0."""
+    return repr(value).removesuffix(".0")
+
+
+def normal(op: str, name: str, value: float, like: Any) -> float:
+    """``value``, refused where the type of the array ``like`` does not hold it: as 0, or as a normal number.
+
+    A kernel would compute with 0 or infinity instead. ``like`` may be anything array_like; without a dtype it will be float64.
+    """
+    if FLOAT32_SMALLEST <= value <= FLOAT32_LARGEST or value == 0 or like is None:
+        return value
+    dtype = getattr(like, "dtype", FLOAT64)
+    held = np.finfo(FLOAT32 if getattr(dtype, "itemsize", 8) == 4 else FLOAT64)
+    low, high = float(held.tiny), float(held.max)
+    if not low <= abs(value) <= high:
+        raise ValueError(
+            f"{op}: {name} must be 0 or of a size in [{low}, {high}], the normal numbers of {held.dtype}, got {value}"
+        )
+    return value
+
+
+def coefficient(op: str, name: str, value: Any, like: Any) -> float:
+    """A finite float that the type of the array ``like`` holds."""
+    if type(value) is float and FLOAT32_SMALLEST <= value <= FLOAT32_LARGEST:
+        return value
+    return normal(op, name, real(op, name, value), like)
 
 
 def flag(op: str, name: str, value: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._generators import generator
+from ..checks.arrays import unmasked
 
 Array = NDArray[Any]
 Transform = Callable[[Array, np.random.Generator], Array]
@@ -65,10 +66,7 @@ class Batches:
         transform: Transform | None = None,
         rng: Any = None,
     ) -> None:
-        for i, array in enumerate(arrays):
-            if isinstance(array, np.ndarray) and type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
-                raise TypeError(f"Batches: array {i} is a masked array, whose mask would be lost; use .filled()")
-        self.arrays = tuple(np.asarray(array) for array in arrays)
+        self.arrays = tuple(np.asarray(unmasked("Batches", f"array {i}", array)) for i, array in enumerate(arrays))
         shapes = [array.shape for array in self.arrays]
         if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
             raise ValueError(f"Batches: expected arrays of one length, got shapes {shapes}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..checks.arrays import unmasked
+
 
 def stratified_split(labels: ArrayLike, fractions: Sequence[float], seed: int) -> list[NDArray[np.intp]]:
     """Indices of disjoint parts in which every class has its share.
@@ -45,7 +47,7 @@ def stratified_split(labels: ArrayLike, fractions: Sequence[float], seed: int) -
     >>> len(test), len(train), int((test < 10).sum())
     (4, 16, 2)
     """
-    array: NDArray[Any] = np.asarray(labels)
+    array: NDArray[Any] = np.asarray(unmasked("stratified_split", "labels", labels))
     if array.ndim != 1:
         raise ValueError(f"stratified_split: labels must have one axis, got shape {array.shape}")
     if not all(fraction >= 0 for fraction in fractions) or math.fsum(fractions) > 1:

@@ -41,7 +41,7 @@ def relu(x: Any) -> Any:
 
 @document_gradient()
 def relu_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `relu`: ``dy`` where ``x > 0``, else 0 (SPEC C).
+    """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0 (SPEC C).
 
     Examples
     --------
@@ -58,7 +58,7 @@ def relu_backward(dy: Any, x: Any) -> Array:
 negative_slope : float
     The fixed slope of the negative side.
 """,
-    errors="If ``negative_slope`` is not finite.",
+    errors="If ``negative_slope`` is not finite, or so large or small that the dtype does not hold it.",
 )
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """``x`` where ``x > 0``, else ``negative_slope * x`` (SPEC C).
@@ -70,7 +70,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    return of_input("leaky_relu", x, checks.real("leaky_relu", "negative_slope", negative_slope))
+    return of_input("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
@@ -84,7 +84,7 @@ def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
     >>> F.leaky_relu_backward(np.array([8.0, 8.0]), np.array([-1.0, 2.0]), 0.125)
     array([1., 8.])
     """
-    slope = checks.real("leaky_relu_backward", "negative_slope", negative_slope)
+    slope = checks.coefficient("leaky_relu_backward", "negative_slope", negative_slope, x)
     return gradient("leaky_relu_backward", "x", dy, x, slope)
 
 
@@ -93,7 +93,7 @@ def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
 alpha : float
     Minus the limit at minus infinity.
 """,
-    errors="If ``alpha`` is not finite.",
+    errors="If ``alpha`` is not finite, or so large or small that the dtype does not hold it.",
 )
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)`` (SPEC C).
@@ -105,7 +105,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return of_input("elu", x, checks.real("elu", "alpha", alpha))
+    return of_input("elu", x, checks.coefficient("elu", "alpha", alpha, x))
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
@@ -119,7 +119,7 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
     >>> F.elu_backward(np.array([3.0, 3.0]), np.array([0.0, 2.0]), alpha=0.5)
     array([1.5, 3. ])
     """
-    return gradient("elu_backward", "x", dy, x, checks.real("elu_backward", "alpha", alpha))
+    return gradient("elu_backward", "x", dy, x, checks.coefficient("elu_backward", "alpha", alpha, x))
 
 
 @document()

@@ -26,7 +26,7 @@ def prelu(x: Any, weight: Any) -> Any:
     ----------
     x : array_like or Tensor
         float32 or float64, any shape; with a slope per channel (n, channels, ...).
-    weight : array_like or Tensor, shape (1,) or (channels,)
+    weight : array_like or Tensor, shape (), (1,) or (channels,)
         The slope of the negative side, of the dtype of ``x``; it starts at 0.25 (He et al. 2015).
 
     Returns
@@ -147,7 +147,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     TypeError
         For a dtype other than float32 and float64.
     ValueError
-        If the bounds are not finite, or ``lower`` is above ``upper``.
+        If the bounds are not finite, the dtype does not hold them, or ``lower`` is above ``upper``.
 
     Examples
     --------
@@ -159,9 +159,9 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     >>> bool(-1 / 3 < y.min() < y.max() < -1 / 8)
     True
     """
-    low, high = checks.interval("rrelu", "lower", lower, "upper", upper)
+    low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
-        return of_input("rrelu", x, (low + high) / 2, kernel="leaky_relu")
+        return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
     return of_input("rrelu", x, low, high, key("rrelu", rng))
 
 

@@ -63,7 +63,7 @@ beta : float
 threshold : float
     Where ``beta * x`` is larger, the result is ``x`` itself.
 """,
-    errors="If ``beta`` is not above 0, or one of the two is not finite.",
+    errors="If ``beta`` is not above 0, one of the two is not finite, or the dtype does not hold ``beta`` and ``1 / beta``.",
 )
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x`` (SPEC C).
@@ -75,7 +75,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
     array([0.    , 0.6931, 2.1269])
     """
-    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold))
+    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold, x))
 
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
@@ -89,7 +89,7 @@ def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.
     >>> F.softplus_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
     array([2., 4.])
     """
-    return gradient("softplus_backward", "x", dy, x, *checks.softplus("softplus_backward", beta, threshold))
+    return gradient("softplus_backward", "x", dy, x, *checks.softplus("softplus_backward", beta, threshold, x))
 
 
 @document(
@@ -192,7 +192,7 @@ def hardsigmoid(x: Any) -> Any:
 
 @document_gradient()
 def hardsigmoid_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0 (SPEC C).
+    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0; NaN where ``x`` is NaN (SPEC C).
 
     Examples
     --------

@@ -3,6 +3,9 @@
 All arrays of a call have one shape and dtype, any number of axes; param and state are C-contiguous and
 writeable, and share no memory. If a check fails nothing has changed.
 
+A sum of squares that the dtype does not hold as a normal number stands in its array as minus its root, so that the
+steps follow the formulas for gradients of any size.
+
 ``weight_decay`` and ``l1`` are penalties in the gradient, ``g = grad + weight_decay * param + l1 * sign(param)``: with
 lambda / n they are SPEC G9's (decoupled decay, of `adamw_step`, is not in the gradient).
 """
@@ -51,7 +54,7 @@ def sgd_step(
     momentum_buffer : ndarray, optional
         The last step d, changed in place, zeros before the first step; needed if ``momentum`` is not 0.
     lr, momentum, weight_decay, l1 : float
-        At least 0.
+        At least 0, at most what float32 holds.
     nesterov : bool
         Look ahead; needs momentum.
 
@@ -143,7 +146,7 @@ def adam_step(
     step : int
         The number of this step, from 1.
     lr, eps, weight_decay, l1 : float
-        At least 0.
+        At least 0, at most what float32 holds.
     betas : (float, float)
         b1 and b2, in [0, 1).
     max_exp_avg_sq : ndarray, optional
@@ -229,7 +232,7 @@ def rmsprop_step(
     square_avg : ndarray
         s, changed in place, zeros before the first step.
     lr, eps, weight_decay, l1 : float
-        At least 0.
+        At least 0, at most what float32 holds.
     alpha : float
         Share of the old s that is kept, in [0, 1).
     eps_inside : bool
@@ -285,7 +288,7 @@ def adagrad_step(
     square_sum : ndarray
         s, changed in place, zeros before the first step.
     lr, eps, weight_decay, l1 : float
-        At least 0.
+        At least 0, at most what float32 holds.
     eps_inside : bool
         False gives PyTorch's form, ``param -= lr * g / (sqrt(s) + eps)``.
 
@@ -341,7 +344,7 @@ def adadelta_step(
     square_avg, acc_delta : ndarray
         s and D, changed in place, zeros before the first step.
     lr, eps, weight_decay, l1 : float
-        At least 0; the method itself has no learning rate, that is, 1.
+        At least 0, at most what float32 holds; the method itself has no learning rate, that is, 1.
     rho : float
         Share of the old s and D that is kept, in [0, 1).
 

@@ -41,7 +41,9 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
     ) -> None:
         self.weight: np.ndarray | None
-        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.register_buffer(
+            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
+        )
         self.ignore_index = ignore_index
         self.reduction = checks.reduction_of("CrossEntropyLoss", reduction)
         self.label_smoothing = label_smoothing
@@ -207,8 +209,13 @@ class BCEWithLogitsLoss(_Loss):
         super().__init__(reduction)
         self.weight: np.ndarray | None
         self.pos_weight: np.ndarray | None
-        self.register_buffer("weight", None if weight is None else np.array(weight))
-        self.register_buffer("pos_weight", None if pos_weight is None else np.array(pos_weight))
+        self.register_buffer(
+            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
+        )
+        self.register_buffer(
+            "pos_weight",
+            None if pos_weight is None else np.array(checks.unmasked(type(self).__name__, "pos_weight", pos_weight)),
+        )
 
     def forward(self, x: Any, target: Any) -> Any:
         """Both of one shape."""
@@ -238,7 +245,9 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.weight: np.ndarray | None
-        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.register_buffer(
+            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
+        )
         self.ignore_index = ignore_index
 
     def forward(self, x: Any, target: Any) -> Any:
@@ -271,7 +280,9 @@ class MultiMarginLoss(_Loss):
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.weight: np.ndarray | None
-        self.register_buffer("weight", None if weight is None else np.array(weight))
+        self.register_buffer(
+            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
+        )
         self.p, self.margin = p, checks.real("MultiMarginLoss", "margin", margin)
 
     def forward(self, x: Any, target: Any) -> Any:

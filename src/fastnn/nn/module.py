@@ -13,6 +13,7 @@ import numpy as np
 
 from ..autograd import Tensor, tensor
 from ..autograd.changes import note_change
+from ..checks.arrays import unmasked
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -466,7 +467,7 @@ class Module:
 
 
 def _fitting(name: str, value: Any, array: np.ndarray) -> np.ndarray:
-    values = np.asarray(value.data if isinstance(value, Tensor) else value)
+    values = np.asarray(value.data if isinstance(value, Tensor) else unmasked("load_state_dict", name, value))
     if values.shape != array.shape:
         raise ValueError(
             f"load_state_dict: {name} has shape {values.shape} in the state but {array.shape} in the module"

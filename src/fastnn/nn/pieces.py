@@ -41,7 +41,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: Any = np.float32) -> None:
         self.num_parameters = scalars.integer("PReLU", "num_parameters", num_parameters, 1)
-        slope = scalars.real("PReLU", "init_slope", init_slope)
+        slope = scalars.coefficient("PReLU", "init_slope", init_slope, np.empty(0, dtype))
         self.weight = Parameter(init.constant(self.num_parameters, slope, dtype=dtype), decay=False)
 
     def forward(self, x: Any) -> Any:

@@ -18,6 +18,12 @@ Index = Any
 quiet = np.errstate(all="ignore")
 
 
+def times_exp(a: Array, x: Array, b: Array | float = 1.0) -> Array:
+    """a * b * exp(x) for x <= 0; exp in two factors, since the result may be a normal number where exp(x) is none."""
+    half = np.exp(x / 2)
+    return np.asarray(a * half * (b * half))
+
+
 def shares(dloss: Array, divisor: float) -> Array:
     """dloss / divisor, in the type of dloss."""
     return np.asarray(dloss / np.float64(divisor), dloss.dtype)

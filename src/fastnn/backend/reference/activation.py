@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._common import Array, quiet
+from ._common import Array, quiet, times_exp
 
 __all__ = [
     "elu_backward",
@@ -38,8 +38,8 @@ def leaky_relu_forward(x: Array, negative_slope: float) -> Array:
 
 @quiet
 def leaky_relu_backward(dy: Array, x: Array, negative_slope: float) -> Array:
-    """dx = dy where x > 0, else negative_slope * dy."""
-    return np.where(x > 0, dy, negative_slope * dy)
+    """dx = dy where x > 0, else negative_slope * dy; NaN where x is NaN."""
+    return np.where(x > 0, dy, np.where(x <= 0, negative_slope * dy, x))
 
 
 @quiet
@@ -51,7 +51,7 @@ def elu_forward(x: Array, alpha: float) -> Array:
 @quiet
 def elu_backward(dy: Array, x: Array, alpha: float) -> Array:
     """dx = dy where x > 0, else dy * alpha * exp(x)."""
-    return np.where(x > 0, dy, dy * (alpha * np.exp(x)))
+    return np.where(x > 0, dy, times_exp(dy, np.minimum(x, 0), alpha))
 
 
 @quiet

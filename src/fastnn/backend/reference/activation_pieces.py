@@ -27,17 +27,17 @@ def prelu_forward(g: Norm, x: Array, weight: Array) -> Array:
 
 @quiet
 def prelu_backward(g: Norm, dy: Array, x: Array, weight: Array) -> tuple[Array, Array]:
-    """dx = dy where x > 0, else weight[channel] * dy; dweight[channel] = sum of x * dy where x is not > 0."""
+    """dx = dy where x > 0, else weight[channel] * dy, NaN where x is; dweight[channel] = sum of x * dy where not x > 0."""
     dy3, x3 = dy.reshape(g), x.reshape(g)
-    dx = np.where(x3 > 0, dy3, weight.reshape(-1, 1) * dy3)
+    dx = np.where(x3 > 0, dy3, np.where(x3 <= 0, weight.reshape(-1, 1) * dy3, x3))
     dweight = np.where(x3 > 0, dy.dtype.type(0), x3 * dy3).sum(axis=(0, 2), dtype=np.float64)
     return dx.reshape(x.shape), dweight.astype(x.dtype).reshape(weight.shape)
 
 
 def _slopes(x: Array, lower: float, upper: float, key: int) -> Array:
-    """lower + (upper - lower) * u, u from the upper 24 bits of the element's word."""
-    u = (words(x.size, key) >> np.uint64(8)).astype(x.dtype) / x.dtype.type(2**24)
-    return np.asarray(lower + (upper - lower) * u).astype(x.dtype).reshape(x.shape)
+    """lower * (1 - u) + upper * u, u from the upper 24 bits of the element's word."""
+    u = (words(x.size, key) >> np.uint64(8)).astype(np.float64) / 2**24
+    return np.asarray(lower * (1 - u) + upper * u).astype(x.dtype).reshape(x.shape)
 
 
 @quiet
@@ -48,8 +48,8 @@ def rrelu_forward(x: Array, lower: float, upper: float, key: int) -> Array:
 
 @quiet
 def rrelu_backward(dy: Array, x: Array, lower: float, upper: float, key: int) -> Array:
-    """dx = dy where x > 0, else slope * dy with the slope of the forward pass."""
-    return np.where(x > 0, dy, _slopes(x, lower, upper, key) * dy)
+    """dx = dy where x > 0, else slope * dy with the slope of the forward pass; NaN where x is NaN."""
+    return np.where(x > 0, dy, np.where(x <= 0, _slopes(x, lower, upper, key) * dy, x))
 
 
 def maxout_forward(g: Softmax, x: Array, shape: tuple[int, ...]) -> Array:

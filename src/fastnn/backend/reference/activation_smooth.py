@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ._common import Array, quiet
+from ._common import Array, quiet, times_exp
 from .activation import sigmoid_forward
 
 __all__ = [
@@ -28,6 +28,9 @@ __all__ = [
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 _GELU_RATE, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
+# Beyond these the functions are at their limits; a product of infinity and 0 would be NaN.
+_GELU_LIMIT, _GELU_TANH_LIMIT, _SILU_LIMIT = 40, 30, 2000
+
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
@@ -45,67 +48,79 @@ def selu_forward(x: Array) -> Array:
 @quiet
 def selu_backward(dy: Array, x: Array) -> Array:
     """dx = dy * scale * (1 where x > 0, else alpha * exp(x))."""
-    return np.where(x > 0, SELU_SCALE * dy, dy * (SELU_SCALE * SELU_ALPHA * np.exp(x)))
+    return np.where(x > 0, SELU_SCALE * dy, times_exp(dy, np.minimum(x, 0), SELU_SCALE * SELU_ALPHA))
+
+
+def _times_sigmoid(a: Array, x: Array, b: Array | float = 1.0) -> Array:
+    """a * b / (1 + exp(-x)), as a * b * exp(x) / (1 + exp(x)) where x < 0."""
+    low = -np.abs(x)
+    return np.asarray(np.where(x < 0, times_exp(a, low, b), a * b) / (1 + np.exp(low)))
 
 
 @quiet
 def softplus_forward(x: Array, beta: float, threshold: float) -> Array:
     """y = log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold."""
     z = beta * x
-    return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta)
+    soft = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
+    tiny = times_exp(np.asarray(1 / beta, x.dtype), np.minimum(z, 0))  # where log(1 + a) is a
+    return np.where(z > threshold, x, np.where(z < -40, tiny, soft))
 
 
 @quiet
 def softplus_backward(dy: Array, x: Array, beta: float, threshold: float) -> Array:
     """dx = dy * sigmoid(beta * x), and dy itself where beta * x > threshold."""
     z = beta * x
-    return np.where(z > threshold, dy, dy * sigmoid_forward(z))
+    return np.where(z > threshold, dy, _times_sigmoid(dy, z))
 
 
 @quiet
 def gelu_forward(x: Array) -> Array:
     """y = x * Phi(x), Phi the distribution function of the normal distribution."""
-    return np.asarray(x * _normal_cdf(x)).astype(x.dtype)
+    return np.asarray(np.maximum(x, -_GELU_LIMIT) * _normal_cdf(x)).astype(x.dtype)
 
 
 @quiet
 def gelu_backward(dy: Array, x: Array) -> Array:
     """dx = dy * (Phi(x) + x * phi(x)), phi(x) = exp(-x^2 / 2) / sqrt(2 pi)."""
-    w = x.astype(np.float64)
-    slope = _normal_cdf(x) + w * np.exp(-w * w / 2) / math.sqrt(2 * math.pi)
-    return np.asarray(dy * slope).astype(x.dtype)
+    w = np.clip(x, -_GELU_LIMIT, _GELU_LIMIT).astype(np.float64)
+    density = times_exp(w / math.sqrt(2 * math.pi), -w * w / 2)
+    return np.asarray(dy * (_normal_cdf(x) + density)).astype(x.dtype)
 
 
 def _argument(x: Array) -> tuple[Array, Array]:
-    """u = 2 sqrt(2/pi) (x + 0.044715 x^3) and its derivative; bounded, beyond 30 exp(-|u|) is 0."""
-    b = np.clip(x, -30, 30)
+    """u = 2 sqrt(2/pi) (x + 0.044715 x^3) and its derivative; x is bounded, beyond 30 exp(-|u|) is 0."""
+    b = np.clip(x, -_GELU_TANH_LIMIT, _GELU_TANH_LIMIT)
     return _GELU_RATE * (b + _CUBIC * b**3), _GELU_RATE * (1 + 3 * _CUBIC * b**2)
 
 
 @quiet
 def gelu_tanh_forward(x: Array) -> Array:
     """y = x * (1 + tanh(u / 2)) / 2 = x * sigmoid(u)."""
-    return np.asarray(x * sigmoid_forward(_argument(x)[0]))
+    return _times_sigmoid(np.maximum(x, -_GELU_TANH_LIMIT), _argument(x)[0])
 
 
 @quiet
 def gelu_tanh_backward(dy: Array, x: Array) -> Array:
     """dx = dy * (s + x * s * (1 - s) * u'), s = sigmoid(u), 1 - s = sigmoid(-u)."""
     u, slope = _argument(x)
-    s = sigmoid_forward(u)
-    return np.asarray(dy * (s + x * (s * sigmoid_forward(-u) * slope)))
+    return _gated_backward(dy, np.clip(x, -_GELU_TANH_LIMIT, _GELU_TANH_LIMIT), u, slope)
+
+
+def _gated_backward(dy: Array, x: Array, u: Array, slope: Array | float) -> Array:
+    """dy * s * (1 + x * (1 - s) * slope), s = sigmoid(u), 1 - s = sigmoid(-u)."""
+    return _times_sigmoid(dy, u, 1 + x * sigmoid_forward(-u) * slope)
 
 
 @quiet
 def silu_forward(x: Array) -> Array:
     """y = x * sigmoid(x)."""
-    return np.asarray(x * sigmoid_forward(x))
+    return _times_sigmoid(np.maximum(x, -_SILU_LIMIT), x)
 
 
 @quiet
 def silu_backward(dy: Array, x: Array) -> Array:
     """dx = dy * s * (1 + x * (1 - s)), s = sigmoid(x), 1 - s = sigmoid(-x)."""
-    return np.asarray(dy * (sigmoid_forward(x) * (1 + x * sigmoid_forward(-x))))
+    return _gated_backward(dy, np.clip(x, -_SILU_LIMIT, _SILU_LIMIT), x, 1.0)
 
 
 @quiet
@@ -116,5 +131,5 @@ def hardsigmoid_forward(x: Array) -> Array:
 
 @quiet
 def hardsigmoid_backward(dy: Array, x: Array) -> Array:
-    """dx = dy / 6 where -3 < x < 3 (and where x is NaN), else 0."""
-    return np.where((x <= -3) | (x >= 3), dy.dtype.type(0), dy / 6)
+    """dx = dy / 6 where -3 < x < 3, else 0; NaN where x is NaN."""
+    return np.where((x <= -3) | (x >= 3), dy.dtype.type(0), np.where(np.isnan(x), x, dy / 6))
