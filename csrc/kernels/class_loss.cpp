@@ -128,12 +128,19 @@ FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term
   });
 }
 
+// A sum that overflows is made again of terms that are divided by n before.
+template <class T, class Term, class Share>
+FASTNN_INLINE T hinge_mean(int64_t n, const T* x, int64_t t, T margin, const Term& term, const Share& share) {
+  const T mean = hinge_sum(n, x, t, margin, term) / T(n);
+  return mean != T(__builtin_inf()) ? mean : hinge_sum(n, x, t, margin, share);
+}
+
 template <class T>
 T hinge_row(int64_t n, const T* x, int64_t t, T margin, bool squared) {
-  const T mean = hinge_sum(n, x, t, margin, [=](Vec<T> h) { return squared ? h * h : h; }) / T(n);
-  if (mean != T(__builtin_inf())) return mean;
-  // A sum that overflows is made again of terms that are divided by n before.
-  return hinge_sum(n, x, t, margin, [=](Vec<T> h) { return h / T(n) * (squared ? h : set1(T(1))); });
+  if (squared)
+    return hinge_mean(
+        n, x, t, margin, [](Vec<T> h) FASTNN_FLAT { return h * h; }, [=](Vec<T> h) { return h / T(n) * h; });
+  return hinge_mean(n, x, t, margin, [](Vec<T> h) FASTNN_FLAT { return h; }, [=](Vec<T> h) { return h / T(n); });
 }
 
 template <class T>
