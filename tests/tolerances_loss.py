@@ -105,7 +105,6 @@ def multi_margin_loss(op: Op, sample: Sample, truth: Results, eps: float) -> Res
     own = np.take_along_axis(x, target[:, None], 1)
     h = np.maximum(0, margin - own + x)
     h_error = 2 * (margin + np.abs(own) + np.abs(x))
-    # The kernel adds the term of the class itself and takes it away again.
     terms, errors = (h * h, 2 * h * h_error + h * h) if squared else (h, h_error)
     n = x.shape[1]
     loss = w * (errors.sum(1) + walk(n) * terms.sum(1)) / n
