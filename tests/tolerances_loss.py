@@ -103,9 +103,9 @@ def multi_margin_loss(op: Op, sample: Sample, truth: Results, eps: float) -> Res
     o = sample.options
     squared, margin, reduction = o.get("p", 1) == 2, o.get("margin", 1.0), o["reduction"]
     own = np.take_along_axis(x, target[:, None], 1)
-    h = np.maximum(0, margin - own + x)
-    h_error = 2 * (margin + np.abs(own) + np.abs(x))
-    # The kernel adds the term of the class itself and takes it away again.
+    other = np.arange(x.shape[1]) != target[:, None]
+    h = other * np.maximum(0, margin - (own - x))
+    h_error = other * 2 * (margin + np.abs(own - x))
     terms, errors = (h * h, 2 * h * h_error + h * h) if squared else (h, h_error)
     n = x.shape[1]
     loss = w * (errors.sum(1) + walk(n) * terms.sum(1)) / n

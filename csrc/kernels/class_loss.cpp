@@ -44,8 +44,10 @@ void forward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T* lo
   const T m = row_max(n, x), lowest = -T(__builtin_inf());
   const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) { return exp<T>(load_part(x + i, size, lowest) - m); });
   const T log_sum = log<T>(set1(sum))[0];
-  *loss = row_sum<T>(n, [=, &mixed](int64_t i, int64_t size) {
-    return within<T>(weighted<T>(mixed.row(load_part(p + i, size), i, size), log_sum - (load_part(x + i, size) - m)), size);
+  *loss = weighted_sum<T>([=, &mixed](const auto& product) {
+    return row_sum<T>(n, [=, &mixed](int64_t i, int64_t size) {
+      return within<T>(product(mixed.row(load_part(p + i, size), i, size), log_sum - (load_part(x + i, size) - m)), size);
+    });
   });
   *lse = m + log_sum;
 }
@@ -57,8 +59,10 @@ void forward_tile(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, int6
   tile_max(n, x, pitch, m);
   tile_sum<T, V>(n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(x + at) - m[v]); });
   for (int v = 0; v < V; ++v) sum[v] = log<T>(sum[v]);
-  tile_sum<T, V>(n, pitch, total, [&](int64_t at, int v) {
-    return weighted<T>(mixed.column(load(p + at), at / pitch), sum[v] - (load(x + at) - m[v]));
+  weighted_sums<T, V>(total, [&](const auto& product) {
+    tile_sum<T, V>(n, pitch, total, [&](int64_t at, int v) {
+      return product(mixed.column(load(p + at), at / pitch), sum[v] - (load(x + at) - m[v]));
+    });
   });
   for (int v = 0; v < V; ++v) {
     store_part(loss + v * lanes<T>, total[v], count - v * lanes<T>);
@@ -112,24 +116,31 @@ FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
 template <class T>
 FASTNN_INLINE Vec<T> but(int64_t t, Vec<T> v, int64_t i) {
   using Int = typename VecTraits<T>::Int;
-  const Int lane = t >= i && t - i < lanes<T> ? Int(t - i) : Int(-1);
-  return iota<T>() == Mask<T>{} + lane ? Vec<T>{} : v;
+  if (__builtin_expect(uint64_t(t - i) >= uint64_t(lanes<T>), 1)) return v;
+  return iota<T>() == Mask<T>{} + Int(t - i) ? Vec<T>{} : v;
+}
+
+template <class T, class Term>
+FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term& term) {
+  const T own = x[t];
+  return row_sum<T>(n, [=](int64_t i, int64_t size) {
+    return within<T>(but<T>(t, term(hinge<T>(load_part(x + i, size), own, margin)), i), size);
+  });
 }
 
 // A sum that overflows is made again of terms that are divided by n before.
+template <class T, class Term, class Share>
+FASTNN_INLINE T hinge_mean(int64_t n, const T* x, int64_t t, T margin, const Term& term, const Share& share) {
+  const T mean = hinge_sum(n, x, t, margin, term) / T(n);
+  return mean != T(__builtin_inf()) ? mean : hinge_sum(n, x, t, margin, share);
+}
+
 template <class T>
 T hinge_row(int64_t n, const T* x, int64_t t, T margin, bool squared) {
-  const T own = x[t];
-  T scale = 1, divisor = T(n), mean;
-  for (;;) {
-    const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) {
-      const Vec<T> h = but<T>(t, hinge<T>(load_part(x + i, size), own, margin), i);
-      return within<T>(squared ? h * scale * h : h * scale, size);
-    });
-    mean = sum / divisor;
-    if (mean != T(__builtin_inf()) || divisor == 1) return mean;
-    scale = 1 / divisor, divisor = 1;
-  }
+  if (squared)
+    return hinge_mean(
+        n, x, t, margin, [](Vec<T> h) FASTNN_FLAT { return h * h; }, [=](Vec<T> h) { return h / T(n) * h; });
+  return hinge_mean(n, x, t, margin, [](Vec<T> h) FASTNN_FLAT { return h; }, [=](Vec<T> h) { return h / T(n); });
 }
 
 template <class T>

@@ -200,15 +200,19 @@ FASTNN_INLINE void tile_sum(int64_t n, int64_t pitch, Vec<T> (&sum)[V], const Te
   WideSum<T> total[V];
   for (int64_t begin = 0; begin < n || begin == 0; begin += block) {
     const int64_t end = begin + block < n ? begin + block : n;
-#pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) sum[v] = Vec<T>{};
+    Vec<T> a[V] = {};
     for (int64_t c = begin; c < end; ++c)
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) sum[v] += term(c * pitch + v * lanes<T>, v);
-    if (n <= block) return;
-    for (int v = 0; v < V; ++v) total[v].add(sum[v]);
+      for (int v = 0; v < V; ++v) a[v] += term(c * pitch + v * lanes<T>, v);
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      sum[v] = a[v];
+      if (n > block) total[v].add(a[v]);
+    }
   }
-  for (int v = 0; v < V; ++v) sum[v] = total[v].lanes_rounded();
+  if (n > block)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[v] = total[v].lanes_rounded();
 }
 // rows = f(at, v)
 template <class T, int V, class F>

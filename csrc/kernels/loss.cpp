@@ -66,8 +66,10 @@ void forward_row(const Classes<T>& k, const T* x, int64_t t, T* loss, T* lse) {
   const T sum = row_sum<T>(k.n, [=](int64_t i, int64_t size) { return exp<T>(load_part(x + i, size, lowest) - m); });
   T dot = 0;
   if (k.smoothing != 0)
-    dot = row_sum<T>(k.n, [=, &k](int64_t i, int64_t size) {
-      return weighted<T>(weights_at(k, i, size), load_part(x + i, size, m) - m);
+    dot = weighted_sum<T>([=, &k](const auto& product) {
+      return row_sum<T>(k.n, [=, &k](int64_t i, int64_t size) {
+        return product(weights_at(k, i, size), load_part(x + i, size, m) - m);
+      });
     });
   const T log_sum = log<T>(set1(sum))[0];
   *loss = k.loss(t, k.valid(t) ? x[t] - m : T(0), log_sum, dot);
@@ -82,8 +84,10 @@ void forward_tile(const Classes<T>& k, const T* rows, int64_t pitch, int64_t cou
   tile_max(k.n, rows, pitch, m);
   tile_sum<T, V>(k.n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
   if (k.smoothing != 0)
-    tile_sum<T, V>(k.n, pitch, dot, [&](int64_t at, int v) {
-      return weighted<T>(set1(k.weight_of(at / pitch)), load(rows + at) - m[v]);
+    weighted_sums<T, V>(dot, [&](const auto& product) {
+      tile_sum<T, V>(k.n, pitch, dot, [&](int64_t at, int v) {
+        return product(set1(k.weight_of(at / pitch)), load(rows + at) - m[v]);
+      });
     });
   T peak[width], log_sum[width], mean[width];
   for (int v = 0; v < V; ++v) {

@@ -126,7 +126,7 @@ void hinge_loss_backward(int64_t n, T margin, const T* dy, bool each, const T* x
 // l = t (log t - x), 0 where t is 0; x holds logarithms of probabilities
 template <class T>
 void kl_div_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  const auto f = [](Vec<T> a, Vec<T> b) { return (b == Vec<T>{} ? Vec<T>{} : b * log<T>(b)) - weighted<T>(b, a); };
+  const auto f = [](Vec<T> a, Vec<T> b) { return (b == Vec<T>{}) & (a == a) ? Vec<T>{} : b * log<T>(b) - b * a; };
   forward(n, kExpCost, loss, partial, f, x, t);
 }
 

@@ -1,6 +1,6 @@
 // Weights of losses: what has no weight costs nothing, even where the loss is infinite (0 log 0 = 0).
 #pragma once
-#include "../simd/vec.h"
+#include "../simd/strided.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -13,6 +13,21 @@ FASTNN_INLINE Vec<T> weighted(Vec<T> w, Vec<T> v) {
 template <class T>
 FASTNN_INLINE T weighted(T w, T v) {
   return w == 0 && std::abs(v) == T(__builtin_inf()) ? T(0) : w * v;
+}
+
+// A sum of products, sum(product) with product(w, v): plain products, and where a NaN came of them once more with those above.
+template <class T, class Sum>
+FASTNN_INLINE T weighted_sum(const Sum& sum) {
+  const T quick = sum([](Vec<T> w, Vec<T> v) FASTNN_FLAT { return w * v; });
+  return quick == quick ? quick : sum([](Vec<T> w, Vec<T> v) FASTNN_FLAT { return weighted<T>(w, v); });
+}
+// The same for several sums, which are left in `total`.
+template <class T, int V, class Sum>
+FASTNN_INLINE void weighted_sums(const Vec<T> (&total)[V], const Sum& sum) {
+  sum([](Vec<T> w, Vec<T> v) FASTNN_FLAT { return w * v; });
+  Mask<T> nan = {};
+  for (int v = 0; v < V; ++v) nan |= total[v] != total[v];
+  if (any<T>(nan)) sum([](Vec<T> w, Vec<T> v) FASTNN_FLAT { return weighted<T>(w, v); });
 }
 
 }  // namespace

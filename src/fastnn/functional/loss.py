@@ -85,32 +85,36 @@ def _cross_entropy(
     ops = backend.current()
     total = _total(c)
     value, lse = _forward(ops, c, None if c.reduction == "none" else total)
+    of_target = c.logits, c.weight, c.label_smoothing
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
         by_logits = _gradient(ops, c, dy, total, lse) if needs[0] else None
-        return by_logits, _by_target(ops, c, dy, total) if needs[1] else None
+        return by_logits, _by_target(ops, dy, c.geometry, *of_target, total) if needs[1] else None
 
     def jvp(tangents: Any) -> Array:
         moved = []
         if tangents[0] is not None:  # the gradients of every position on its own, times the tangent
             moved.append(_gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse) * tangents[0])
         if tangents[1] is not None:
-            moved.append(_by_target(ops, c, np.ones((), c.logits.dtype), total) * tangents[1])
-        each = sum(moved).sum(axis=1)
-        return np.asarray(each if reduction == "none" else each.sum())
+            each = _by_target(ops, np.ones((), c.logits.dtype), c.geometry, *of_target, total)
+            moved.append(each * tangents[1])
+        losses = sum(moved).sum(axis=1)
+        return np.asarray(losses if reduction == "none" else losses.sum())
 
     return record("cross_entropy", _shaped(c, value), (logits, target), vjp, jvp)
 
 
-def _by_target(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> Array:
+def _by_target(
+    ops: Any, dloss: Array, g: Softmax, logits: Array, weight: Array | None, label_smoothing: float, total: float
+) -> Array:
     """The gradient of the probabilities, ``-(1 - s) * w * log_softmax(logits) * dloss / total``; 0 where w is 0."""
-    nll = -ops.log_softmax_forward(c.geometry, c.logits).reshape(c.geometry)
+    nll = -ops.log_softmax_forward(g, logits).reshape(g)
     with np.errstate(all="ignore"):
-        weight = np.ones(1, nll.dtype) if c.weight is None else c.weight
-        slope = weighted((1 - c.label_smoothing) * weight.reshape(1, -1, 1), nll)
-        each = np.broadcast_to(shares(dloss, total).reshape(-1), c.geometry.outer * c.geometry.inner)
-        gradient: Array = slope * each.reshape(c.geometry.outer, 1, c.geometry.inner)
-        return gradient.reshape(c.logits.shape)
+        w = np.ones(1, nll.dtype) if weight is None else weight
+        slope = weighted((1 - label_smoothing) * w.reshape(1, -1, 1), nll)
+        each = np.broadcast_to(shares(dloss, total).reshape(-1), g.outer * g.inner)
+        gradient: Array = slope * each.reshape(g.outer, 1, g.inner)
+        return gradient.reshape(logits.shape)
 
 
 def _probabilities(target: Any) -> Any:
@@ -125,7 +129,8 @@ def _cross_entropy_plan(*arguments: Any) -> Plan | None:
         plan = _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), first=True)
         return plan and plan._replace(tape=Tape(_cross_entropy_vjp, (0, 1, 2, 4, 5, 6, 8)))
     clean = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
-    plan = Plan("soft_cross_entropy_forward", clean, ("values_within", c.target, 0.0, 1.0), first=True)
+    tape = Tape(_soft_cross_entropy_vjp, (0, 1, 2, 3, 4, 5, 7))
+    plan = Plan("soft_cross_entropy_forward", clean, ("values_within", c.target, 0.0, 1.0), True, tape)
     return plan if _flat(c) else None
 
 
@@ -143,6 +148,27 @@ def _cross_entropy_vjp(
 ) -> tuple[Array, None]:
     total = 1.0 if divisor is None else divisor
     return ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total), None
+
+
+def _soft_cross_entropy_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    label_smoothing: float,
+    divisor: float | None,
+    lse: Array,
+) -> tuple[Array | None, Array | None]:
+    total = 1.0 if divisor is None else divisor
+    by_logits = by_target = None
+    if needs[0]:
+        by_logits = ops.soft_cross_entropy_backward(g, dy, logits, target, weight, label_smoothing, lse, total)
+    if needs[1]:
+        by_target = _by_target(ops, dy, g, logits, weight, label_smoothing, total)
+    return by_logits, by_target
 
 
 register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0, 1))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import _docs, backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
 from ._gradients import register_gradient
 from ._tangents import total
@@ -53,8 +52,8 @@ class _Checked(NamedTuple):
     values: tuple[Any, ...] = ()
 
 
-# dl/dtarget of each pair
-_ByTarget = Callable[[ModuleType, _Checked], Any]
+# dl/dtarget of each pair: (backend, kernel, x, target, *parameters)
+_ByTarget = Callable[..., Any]
 
 
 def _computed(
@@ -64,46 +63,58 @@ def _computed(
     inputs = (x,) if by_target is None else (x, target)
     c = check(*map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
     ops = backend.current()
-    value = getattr(ops, c.kernel + "_forward")(c.x, c.target, *c.parameters, _sum_divisor(c.reduction, c.x))
-    divisor = _divisor(c.reduction, c.x)
-
-    def slope(dloss: Array) -> Array:
-        return getattr(ops, c.kernel + "_backward")(  # type: ignore[no-any-return]
-            dloss, c.x, c.target, *c.parameters, divisor
-        )
-
-    def slope_of_target(dloss: Array) -> Array:
-        assert by_target is not None
-        with np.errstate(all="ignore"):
-            return np.asarray(shares(dloss, divisor) * by_target(ops, c))
-
-    slopes = (slope, slope_of_target)[: len(inputs)]
+    kept = (c.x, c.target, *c.parameters, _sum_divisor(c.reduction, c.x))
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return tuple(f(dy) if need else None for f, need in zip(slopes, needs, strict=True))
+        return _vjp(c.kernel, by_target, ops, dy, needs, *kept)
 
     def jvp(tangents: Any) -> Array:
         each = c.reduction == "none"
-        dloss = np.ones(c.x.shape if each else (), c.x.dtype)
-        moved = total(*(None if t is None else f(dloss) * t for f, t in zip(slopes, tangents, strict=True)))
+        slopes = vjp(np.ones(c.x.shape if each else (), c.x.dtype), tuple(t is not None for t in tangents))
+        moved = total(*(None if t is None else slope * t for slope, t in zip(slopes, tangents, strict=True)))
         return np.asarray(moved if each else moved.sum())
 
-    return record(op, value, inputs, vjp, jvp)
+    return record(op, getattr(ops, c.kernel + "_forward")(*kept), inputs, vjp, jvp)
 
 
-def _opposite(ops: ModuleType, c: _Checked) -> Any:
+def _vjp(
+    kernel: str,
+    by_target: _ByTarget | None,
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    x: Array,
+    target: Array,
+    *more: Any,
+) -> tuple[Array | None, ...]:
+    """The gradients of the inputs; more are the loss's parameters and what the sum was divided by."""
+    *parameters, divisor = more
+    divisor = 1.0 if divisor is None else divisor
+    dx = getattr(ops, kernel + "_backward")(dy, x, target, *parameters, divisor) if needs[0] else None
+    if by_target is None:
+        return (dx,)
+    if not needs[1]:
+        return dx, None
+    with np.errstate(all="ignore"):
+        return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, x, target, *parameters))
+
+
+def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
     """Of a loss of the difference: -dl/dx."""
-    return -getattr(ops, c.kernel + "_backward")(_one(c.x), c.x, c.target, *c.parameters)
+    return -getattr(ops, kernel + "_backward")(_one(x), x, *others)
 
 
-def _plan(check: Callable[..., _Checked], *arguments: Any) -> Plan:
+def _plan(check: Callable[..., _Checked], by_target: _ByTarget | None, *arguments: Any) -> Plan:
     kernel, x, target, parameters, reduction, values = check(*arguments)
     guard = (values[0], target, *values[1:]) if values else None
-    return Plan(kernel + "_forward", (x, target, *parameters, _sum_divisor(reduction, x)), guard)
+    clean = (x, target, *parameters, _sum_divisor(reduction, x))
+    tape = Tape(partial(_vjp, kernel, by_target), tuple(range(len(clean))))
+    return Plan(kernel + "_forward", clean, guard, tape=tape)
 
 
 def _register(name: str, check: Callable[..., _Checked], by_target: _ByTarget | None = None) -> None:
-    register(name, partial(_computed, name, check, by_target), partial(_plan, check))
+    plan = partial(_plan, check, by_target)
+    register(name, partial(_computed, name, check, by_target), plan, plan, (0,) if by_target is None else (0, 1))
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -354,13 +365,13 @@ def _kl_div(x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
     return _Checked("kl_div", x, target, (), reduction, _UNIT)
 
 
-def _kl_div_by_target(ops: ModuleType, c: _Checked) -> Any:
+def _kl_div_by_target(ops: Any, kernel: str, x: Array, target: Array) -> Any:
     """log t + 1 - x; of a logarithm e^t (t - x + 1), 0 where e^t is."""
-    if c.kernel == "kl_div_log":
-        p = np.exp(c.target)
-        return np.where((p == 0) & ~np.isnan(c.x), c.x.dtype.type(0), p * (c.target - c.x + 1))
+    if kernel == "kl_div_log":
+        p = np.exp(target)
+        return np.where((p == 0) & ~np.isnan(x), x.dtype.type(0), p * (target - x + 1))
     # Where x is -inf, any probability above 0 costs infinity.
-    return np.where(np.isneginf(c.x), c.x.dtype.type(np.inf), np.log(c.target) + 1 - c.x)
+    return np.where(np.isneginf(x), x.dtype.type(np.inf), np.log(target) + 1 - x)
 
 
 _register("kl_div", _kl_div, _kl_div_by_target)
@@ -412,12 +423,13 @@ def _binary_loss(x: Any, target: Any, weight: Any, reduction: Any, pos_weight: A
     return _Checked("bce_with_logits", x, target, tuple(weights), checks.reduction_of(op, reduction), _UNIT)
 
 
-def _binary_by_target(ops: ModuleType, c: _Checked) -> Any:
+def _binary_by_target(
+    ops: Any, kernel: str, x: Array, target: Array, weight: Array | None, pos_weight: Array | None
+) -> Any:
     """w (p softplus(-x) - softplus(x)), which is -w x where p is 1."""
-    w, p = c.parameters
-    zero = c.x.dtype.type(0)
-    slope = -c.x if p is None else weighted(p, np.logaddexp(zero, -c.x)) - np.logaddexp(zero, c.x)
-    return slope if w is None else weighted(w, slope)
+    zero = x.dtype.type(0)
+    slope = -x if pos_weight is None else weighted(pos_weight, np.logaddexp(zero, -x)) - np.logaddexp(zero, x)
+    return slope if weight is None else weighted(weight, slope)
 
 
 _register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
