@@ -2,6 +2,7 @@
 
 cdef extern from "dispatch.h" namespace "fastnn::call" nogil:
     void embedding_forward_c "fastnn::call::embedding_forward"(cbool is_double, ...)
+    void embedding_backward_workspace_c "fastnn::call::embedding_backward_workspace"(cbool is_double, ...)
     void embedding_backward_c "fastnn::call::embedding_backward"(cbool is_double, ...)
 
 def embedding_forward(index, weight):
@@ -34,6 +35,11 @@ def embedding_backward(dy, index, int64_t rows, int64_t skip):
     cdef void* pdy = data(dy, t, n * width)
     cdef object dweight = new_array(2, shape, t)
     cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
+    cdef int64_t size = 0, count = 0
+    embedding_backward_workspace_c(t == F64, n, rows, width, &size, &count)
+    cdef object sums = workspace(t, size), counts = workspace(I64, count)
+    cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
+    cdef void* pc = cnp.PyArray_DATA(<cnp.ndarray>counts)
     with nogil:
-        embedding_backward_c(t == F64, n, rows, width, skip, pi, pdy, pdw)
+        embedding_backward_c(t == F64, n, rows, width, skip, pi, pdy, pdw, ps, pc)
     return dweight

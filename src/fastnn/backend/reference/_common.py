@@ -1,4 +1,4 @@
-"""What the reference kernels share: quiet floating point and the taps of a window."""
+"""What the reference kernels share: quiet floating point, long sums and the taps of a window."""
 
 from __future__ import annotations
 
@@ -16,6 +16,23 @@ Index = Any
 
 # Overflow, inf - inf and 0 / 0 are legal and give inf and NaN, as in the compiled kernels.
 quiet = np.errstate(all="ignore")
+
+
+# Terms from which on a sum is cut into runs of SUM_RUN, whose own sums are added in double: a chain of 10^7 additions in float32
+# keeps three digits.
+LONG_SUM, SUM_RUN = 16 * 1024, 1024
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b."""
+    depth = a.shape[-1]
+    if depth <= LONG_SUM:
+        return np.asarray(a @ b)
+    total: Any = 0.0
+    for k in range(0, depth, SUM_RUN):
+        piece = slice(k, k + SUM_RUN)
+        total = total + (a[..., piece] @ b[..., piece, :]).astype(np.float64)
+    return np.asarray(total, a.dtype)
 
 
 def shares(dloss: Array, divisor: float) -> Array:
