@@ -23,25 +23,29 @@ std::atomic<double> cost_per_thread{8000};
 std::atomic<int> thread_limit{1};
 std::atomic<bool> pool_lost{false};  // this process is a forked child
 thread_local bool out_of_memory = false;
+thread_local bool keeps_denormals = false;  // KeepDenormals lives on this thread
 
-// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero and leave the caller's state alone.
+// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them, and leave the
+// caller's state alone.
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
-  FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }
+  explicit FlushDenormals(bool keep) : saved_(_mm_getcsr()) { _mm_setcsr(keep ? saved_ & ~0x8040u : saved_ | 0x8040); }
   ~FlushDenormals() { _mm_setcsr(saved_); }
 
  private:
   unsigned saved_;
 #elif defined(__aarch64__)
-  FlushDenormals() {
+  explicit FlushDenormals(bool keep) {
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" ::"r"(saved_ | (1ull << 24)));
+    asm volatile("msr fpcr, %0" ::"r"(keep ? saved_ & ~(1ull << 24) : saved_ | (1ull << 24)));
   }
   ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
 
  private:
   uint64_t saved_;
+#else
+  explicit FlushDenormals(bool) {}
 #endif
 };
 
@@ -102,7 +106,7 @@ bool get_scratch(size_t bytes, void** memory) {
 void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
   void* memory;
   if (!get_scratch(scratch, &memory)) return;
-  FlushDenormals guard;
+  FlushDenormals guard(keeps_denormals);
   body(context, 0, n, memory);
 }
 
@@ -176,6 +180,7 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
   if (threads == 1) return run_serial(n, scratch, context, body);
 #ifdef _OPENMP
   bool failed = false;
+  const bool keep = keeps_denormals;
 #pragma omp parallel num_threads(threads) reduction(|| : failed)
   {
     const int64_t count = omp_get_num_threads(), me = omp_get_thread_num();
@@ -183,7 +188,7 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
     if (scratch && !memory) {
       failed = true;
     } else {
-      FlushDenormals guard;
+      FlushDenormals guard(keep);
       const int64_t begin = n / count * me + std::min(me, n % count);
       const int64_t end = begin + n / count + (me < n % count);
       if (begin < end) body(context, begin, end, memory);
@@ -219,16 +224,17 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
   if (!get_scratch(scratch, &memory)) return;
   const int threads = std::min(threads_for(n, cost), kLargestTeam);
   if (threads == 1 || skip_team()) {
-    FlushDenormals guard;
+    FlushDenormals guard(keeps_denormals);
     Team alone(0, 1, nullptr);
     return body(context, alone, memory);
   }
 #ifdef _OPENMP
   Team::Board board;
   int64_t taken_over = 0;
+  const bool keep = keeps_denormals;
 #pragma omp parallel num_threads(threads) reduction(+ : taken_over)
   {
-    FlushDenormals guard;
+    FlushDenormals guard(keep);
     Team team(omp_get_thread_num(), omp_get_num_threads(), &board);
     body(context, team, memory);
     taken_over += team.taken_over();
@@ -240,6 +246,9 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
 }
 
 int64_t team_parts() { return parts_of_teams.load(); }
+
+KeepDenormals::KeepDenormals() : outer_(keeps_denormals) { keeps_denormals = true; }
+KeepDenormals::~KeepDenormals() { keeps_denormals = outer_; }
 
 int num_threads() { return pool_lost.load() || !has_openmp() ? 1 : thread_limit.load(); }
 void set_num_threads(int n) { thread_limit.store(std::max(1, n)); }

@@ -12,7 +12,7 @@ namespace fastnn {
 using RangeBody = void (*)(void* context, int64_t begin, int64_t end, void* scratch);
 
 // cost: rough serial time of the whole loop in nanoseconds; it decides how many threads are worth waking.
-// scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside.
+// scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside (see KeepDenormals).
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body);
 
 // A few threads that go through a loop together, step by step. A step is cut into as many parts as there are threads; each
@@ -63,6 +63,16 @@ using TeamBody = void (*)(void* context, Team& team, void* scratch);
 void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body);
 // Parts of steps that teams of several threads have done so far in this process, for tests.
 int64_t team_parts();
+
+// While one lives, bodies that this thread has run keep denormals.
+class KeepDenormals {
+ public:
+  KeepDenormals();
+  ~KeepDenormals();
+
+ private:
+  bool outer_;
+};
 
 int num_threads();
 void set_num_threads(int n);

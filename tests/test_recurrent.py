@@ -154,9 +154,9 @@ def test_relu_network():
 def test_each_row_is_as_if_alone(backend, reverse, name, gates, states):
     """And what stands behind its end is not looked at."""
     fnn.use_backend(backend)
-    x, lengths = normal(6, 4, 5), [3, 6, 1, 5]
+    x, lengths = normal(6, 5, 5), [3, 6, 1, 0, 5]
     weights = [normal(gates * 7, n) for n in (5, 7)] + [normal(gates * 7, seed=i) for i in range(2)]
-    h = [normal(4, 7, seed=3 + i) for i in range(states)]
+    h = [normal(5, 7, seed=3 + i) for i in range(states)]
     padded = x.copy()
     for row, length in enumerate(lengths):
         padded[length:, row] = np.nan
@@ -175,6 +175,80 @@ def test_each_row_is_as_if_alone(backend, reverse, name, gates, states):
     assert all(np.isfinite(g).all() for g in gradients)
     for row, length in enumerate(lengths):
         assert not gradients[0][length:, row].any()
+
+
+LAYERS = [("rnn", 1, 1), ("lstm", 4, 2), ("gru", 3, 1)]
+
+
+@pytest.mark.parametrize("backend", fnn.backend.available_backends())
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("name", "gates", "states"), LAYERS)
+@pytest.mark.parametrize(("steps", "lengths"), [(0, None), (0, [0, 0, 0]), (4, [0, 4, 0])])
+def test_a_sequence_of_no_steps_keeps_its_initial_state(backend, reverse, name, gates, states, steps, lengths):
+    fnn.use_backend(backend)
+    x, weights = normal(steps, 3, 5), [normal(gates * 7, n) for n in (5, 7)]
+    empty = np.array([True, steps == 0, True])
+    h = [normal(3, 7, seed=3 + i) for i in range(states)]
+    options = {"lengths": lengths, "reverse": reverse}
+    output, *finals = getattr(F, name)(x, *h, *weights, **options)
+    assert output.shape == (steps, 3, 7)
+    assert not output[:, empty].any()
+    d = {f"d{n}_n": normal(3, 7, seed=5) for n in "hc"[:states]}
+    dx, *rest = getattr(F, name + "_backward")(np.ones_like(output), x, *h, *weights, **options, **d)
+    assert dx.shape == x.shape
+    for final, given, dh, expected in zip(finals, h, rest, d.values(), strict=False):
+        np.testing.assert_array_equal(final[empty], given[empty])
+        np.testing.assert_array_equal(dh[empty], expected[empty])
+    assert all(np.isfinite(g).all() for g in rest)
+    assert any(g.any() for g in rest[states:]) == (steps > 0)
+    for i, expected in enumerate(d.values()):
+        tangent = fnn.jvp(lambda *s, i=i: getattr(F, name)(x, *s, *weights, **options)[1 + i], h, list(d.values()))[1]
+        np.testing.assert_array_equal(tangent[empty], expected[empty])
+
+
+@by_kind
+def test_layers_without_steps(kind):
+    net = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True, batch_first=True, dtype=np.float64, rng=0)
+    state = initial(kind, 4, 2, 4)
+    for x, lengths in ((np.ones((2, 0, 3)), None), (np.ones((2, 5, 3)), [0, 0])):
+        output, *finals = flat(net(x, state, lengths))
+        assert output.shape == (*x.shape[:2], 8)
+        assert not output.numpy().any()
+        for h, h0 in zip(finals, state if kind == "LSTM" else [state], strict=True):
+            np.testing.assert_array_equal(h.numpy(), h0)
+
+
+@pytest.mark.parametrize("backend", fnn.backend.available_backends())
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("name", "gates", "states"), LAYERS)
+def test_what_is_not_finite_is_not_multiplied_by_steps_that_do_not_exist(backend, reverse, name, gates, states):
+    fnn.use_backend(backend)
+    lengths, dh = [2, 0, 5, 3], {f"d{n}_n": normal(4, 7, seed=8) for n in "hc"[:states]}
+    x, h = normal(5, 4, 3), [normal(4, 7, seed=3 + i) for i in range(states)]
+    weights = [normal(gates * 7, n) for n in (3, 7)]
+    for bad in (np.inf, np.nan):
+        for where in range(2 + states):
+            arrays = [x.copy(), *(a.copy() for a in h), *(w.copy() for w in weights)]
+            if where == 0:
+                arrays[0][2, 2, 1] = bad
+            elif where <= states:
+                arrays[where][2, 1] = bad
+            else:
+                arrays[where][3, 1] = bad
+            together = getattr(F, name + "_backward")(
+                np.ones((5, 4, 7)), *arrays, lengths=lengths, reverse=reverse, **dh
+            )
+            alone = []
+            for row, n in enumerate(lengths):
+                own = [arrays[0][:n, [row]], *(a[[row]] for a in arrays[1 : 1 + states]), *arrays[1 + states :]]
+                ends = {key: d[[row]] for key, d in dh.items()}
+                alone.append(getattr(F, name + "_backward")(np.ones((n, 1, 7)), *own, reverse=reverse, **ends))
+                np.testing.assert_allclose(together[0][:n, row], alone[-1][0][:, 0], rtol=1e-9)
+                assert not together[0][n:, row].any()
+                for i in range(states):
+                    np.testing.assert_allclose(together[1 + i][row], alone[-1][1 + i][0], rtol=1e-9)
+            for i in range(1 + states, 3 + states):
+                np.testing.assert_allclose(together[i], sum(a[i] for a in alone), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
@@ -268,8 +342,8 @@ def test_the_repr_shows_what_is_not_the_default():
 
 X = np.ones((5, 2, 3), np.float32)
 REFUSED = [
-    (lambda: nn.LSTM(3, 4)(X, lengths=[6, 1]), ValueError, "lstm: lengths holds 6, expected 1 to 5"),
-    (lambda: nn.LSTM(3, 4)(X, lengths=[5, 0]), ValueError, "lstm: lengths holds 0"),
+    (lambda: nn.LSTM(3, 4)(X, lengths=[6, 1]), ValueError, "lstm: lengths holds 6, expected 0 to 5"),
+    (lambda: nn.LSTM(3, 4)(X, lengths=[5, -1]), ValueError, "lstm: lengths holds -1"),
     (lambda: nn.LSTM(3, 4)(X, lengths=[5]), ValueError, r"lstm: lengths must have shape \(2,\)"),
     (lambda: nn.LSTM(3, 4)(X, lengths=[5.0, 1.0]), TypeError, "lstm: lengths must hold integers"),
     (lambda: nn.LSTM(3, 4)(X, np.ones((1, 2, 4))), TypeError, r"LSTM: the state must be a tuple \(h0, c0\)"),

@@ -4,10 +4,12 @@
 #include "conv_channels.h"
 #include "conv_depthwise.h"
 #include "conv_direct.h"
+#include "conv_existing.h"
 #include "conv_lanes.h"
 #include "conv_patches.h"
 #include "conv_winograd.h"
 #include "gemm_driver.h"
+#include "unflushed.h"
 #define FASTNN_FAMILY "conv.inc"
 #include "kernels.h"
 
@@ -86,6 +88,8 @@ PlaneOutput<T> PatchProblem<T>::output(int64_t group, int64_t j) const {
   return {*this, group, j};
 }
 
+inline int64_t volume(const int64_t* extent) { return extent[0] * extent[1] * extent[2]; }
+
 // How the patch matrix is read.
 enum class Reading { packed, direct, lanes, slabs, channels, winograd, winograd_by_rows };
 constexpr int64_t kDepthwisePath = 7, kApartPath = 8;  // after these, for tests
@@ -106,6 +110,7 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
   const T* x = nullptr;
   T* y = nullptr;
   const int64_t depth = channels_in / groups * p.taps();
+  if (depth > kLongSum) return Reading::packed;
   const bool lanes = prefer_lanes(LaneProblem<T>{PaddedLayout(p), x, y, images, channels_in, channels_out, groups});
   const WinogradProblem<T> winograd{p, x, y, images, channels_in, channels_out, groups};
   if (!all_taps && winograd.gain() > (lanes ? 2.0 : kWinogradGain))
@@ -146,7 +151,8 @@ void multiply_patches(const Patches& p, const T* x, T* y, int64_t images, int64_
   Reading reading = choose<T>(p, images, channels_in, channels_out, groups, all_taps, &size);
   if (reading >= Reading::winograd) {
     const WinogradProblem<T> problem{p, x, y, images, channels_in, channels_out, groups};
-    if (winograd_gemm(WinogradPlan<T>(problem), weights, packed, bias)) return;
+    const bool vanishes = all_tiny<T>({images * channels_in * p.in_plane(), x}) || all_tiny(weights.values());
+    if (!vanishes && winograd_gemm(WinogradPlan<T>(problem), weights, packed, bias)) return;
     reading = choose<T>(p, images, channels_in, channels_out, groups, true, &size);
   }
   if (reading == Reading::channels) {
@@ -175,6 +181,7 @@ struct ForwardWeights {
   const T* w;
   int64_t groups, m, depth;
 
+  Values<T> values() const { return {groups * m * depth, w}; }
   // to[r * n + j] = weight[k + j][r]
   void sliver(int64_t group, int64_t k, int64_t n, T* to) const { turn(w + (group * m + k) * depth, depth, n, depth, to, n); }
   void rows(T* packed) const { pack_a_rows(groups, m, depth, w, packed); }
@@ -219,15 +226,17 @@ struct BackwardWeights {
   int64_t k_group = g.k / g.groups, c_group = g.c / g.groups, taps = p.taps(), depth = k_group * taps;
   int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2];
 
+  Values<T> values() const { return {g.k * c_group * volume, w}; }
   // weight[k, c, …]
   const T* at(int64_t group, int64_t k, int64_t c) const { return w + ((group * k_group + k) * c_group + c) * volume; }
+  int64_t position(int64_t t) const { return p.weight_position(t, g.kernel); }
   // A sliver's channels of one k are close together in memory, so k is the outer loop.
   void fill(int64_t group, int64_t c0, int64_t n, int64_t r0, int64_t r1, T* sliver) const {
     for (int64_t k = r0 / taps; k * taps < r1; ++k)
       for (int64_t t = 0; t < taps; ++t) {
         const int64_t r = k * taps + t;
         if (r < r0 || r >= r1) continue;
-        const T* from = at(group, k, c0) + p.weight_position(t, g.kernel);
+        const T* from = at(group, k, c0) + position(t);
         for (int64_t i = 0; i < n; ++i) sliver[(r - r0) * n + i] = from[i * volume];
       }
   }
@@ -254,6 +263,31 @@ void fill_planes(const Conv& g, const T* bias, T* dx) {
   });
 }
 
+template <class T>
+Values<T> weight_values(const Conv& g, const T* w) {
+  return {g.k * (g.c / g.groups) * volume(g.kernel), w};
+}
+
+// dx and bias as below.
+template <class T>
+void backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
+  if (lies_apart<T>(g)) return apart_product(g, dy, w, bias, dx, packed);
+  for_each_phase(g, [&](Patches p) {
+    p.flatten();
+    if (p.taps() == 0) return;
+    if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, dy, w, bias, dx);
+    multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, g.all_taps, BackwardWeights<T>{g, p, w}, packed, bias);
+  });
+}
+
+// Whether a weight times the zeros around dy may have made dx anything but what the taps that exist make it. Either has to be
+// looked through, the smaller one first: what comes of such a weight is infinite or not a number, if anything comes of it.
+template <class T>
+bool spoiled(Values<T> weight, Values<T> dx) {
+  const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;
+  return !all_finite(first.count, first.at) && !all_finite(second.count, second.at);
+}
+
 }  // namespace
 
 // y[n, k, o] = bias[k] + sum_{c, t} weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
@@ -261,9 +295,11 @@ void fill_planes(const Conv& g, const T* bias, T* dx) {
 template <class T>
 void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y, T* packed) {
   const Patches p = output_patches(g);
-  if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, x, w, bias, y);
-  const ForwardWeights<T> weights{w, g.groups, g.k / g.groups, g.c / g.groups * p.taps()};
-  multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, g.all_taps, weights, packed, bias);
+  compute_unflushed<T>({g.n * g.k * volume(g.out), y}, {g.n * g.c * volume(g.size), x}, weight_values(g, w), [&] {
+    if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, x, w, bias, y);
+    const ForwardWeights<T> weights{w, g.groups, g.k / g.groups, g.c / g.groups * p.taps()};
+    multiply_patches(p, x, y, g.n, g.c, g.k, g.groups, g.all_taps, weights, packed, bias);
+  });
 }
 
 // Values of `packed` that the forward pass needs.
@@ -297,16 +333,13 @@ void conv_backward_data_workspace(const Conv& g, int64_t* size) {
 // transposed convolution, whose forward this is.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
-  if (lies_apart<T>(g)) return apart_product(g, dy, w, bias, dx, packed);
+  const Values<T> result{g.n * g.c * volume(g.size), dx}, weights = weight_values(g, w);
   bool gaps = false;
   for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
   if (gaps) fill_planes(g, bias, dx);
-  for_each_phase(g, [&](Patches p) {
-    p.flatten();
-    if (p.taps() == 0) return;
-    if (is_depthwise(g)) return depthwise(p, g.kernel, g.n, g.c, dy, w, bias, dx);
-    multiply_patches(p, dy, dx, g.n, g.k, g.c, g.groups, g.all_taps, BackwardWeights<T>{g, p, w}, packed, bias);
-  });
+  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] { backward_data(g, dy, w, bias, dx, packed); });
+  if (!spoiled(weights, result)) return;
+  for_each_phase(g, [&](const Patches& p) { multiply_existing(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, bias); });
 }
 
 // Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, kDepthwisePath, and kApartPath

@@ -27,7 +27,7 @@ bool lies_apart(const Conv& g) {
     if (g.kernel[d] != g.stride[d] || g.pad[d] || g.dilation[d] != 1 || g.size[d] != g.out[d] * g.stride[d]) return false;
   const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const int64_t values = g.n * g.c * g.size[0] * g.size[1] * g.size[2];
-  return !is_depthwise(g) && g.kernel[2] > 1 && kTileCols<T> % g.kernel[2] == 0 && values > 0 && values <= kApartValues * volume &&
+  return !is_depthwise(g) && g.k / g.groups <= kLongSum && g.kernel[2] > 1 && kTileCols<T> % g.kernel[2] == 0 && values > 0 && values <= kApartValues * volume &&
          apart_weights(g) <= INT32_MAX;
 }
 

@@ -15,7 +15,10 @@ namespace {
 
 constexpr int64_t kPlaneCopyBytes = 32 * 1024;
 
-inline bool is_depthwise(const Conv& g) { return g.groups > 1 && g.c == g.groups && g.k == g.groups; }
+// Kernels with so many taps that their products have to be added apart (tune.h) are left to the product of matrices.
+inline bool is_depthwise(const Conv& g) {
+  return g.groups > 1 && g.c == g.groups && g.k == g.groups && g.kernel[0] * g.kernel[1] * g.kernel[2] <= kLongSum;
+}
 
 // The grid cut into boxes of positions whose copies fit, slowest axis first.
 template <class T>

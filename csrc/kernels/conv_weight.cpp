@@ -7,6 +7,7 @@
 #include "conv_depthwise_weight.h"
 #include "conv_weight_channels.h"
 #include "conv_winograd_weight.h"
+#include "unflushed.h"
 #define FASTNN_FAMILY "conv_weight.inc"
 #include "kernels.h"
 
@@ -219,6 +220,45 @@ int64_t all_taps_workspace(const Conv& g) {
   return size;
 }
 
+inline int64_t volume(const int64_t* extent) { return extent[0] * extent[1] * extent[2]; }
+
+// dweight as conv_backward_weight makes it.
+template <class T>
+void weight_gradient(const Conv& g, const T* dy, const T* x, T* dweight, T* work) {
+  if (is_depthwise(g)) {
+    const int64_t chunks = depthwise_chunks(g);
+    depthwise_weight(g, dy, x, chunks > 1 ? work : dweight);
+    if (chunks > 1) add_chunks(weight_size(g), chunks, work, dweight);
+    return;
+  }
+  const WinogradWeight<T> winograd(g, dy, x, work);
+  const bool vanishes = all_tiny<T>({g.n * g.k * volume(g.out), dy}) || all_tiny<T>({g.n * g.c * volume(g.size), x});
+  if (winograd.preferred() && !vanishes && winograd_weight_gradient(winograd, dweight)) return;
+  const PaddedLayout layout(output_patches(g));
+  const ChannelWeight<T> by_channels(g, layout, dy, x, work);
+  if (by_channels.preferred()) {
+    by_channels.pack();
+    sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());
+    return add_channel_parts(by_channels, dweight);
+  }
+  DirectWeight<T> direct(g, layout, dy, x, dweight);
+  if (direct.preferred()) {
+    if (direct.chunks > 1) direct.out = work;
+    sum_items<T>(g, direct, direct.chunks, direct.row_blocks(), direct.scratch());
+    if (direct.chunks > 1) add_chunks(weight_size(g), direct.chunks, work, dweight);
+    return;
+  }
+  const Reduction r(g);
+  if (r.copied) {
+    gather_channels(g, r.plane, dy, work);
+    dy = work;
+    work += g.n * g.k * r.plane;
+  }
+  const PackedWeight<T> packed{g, layout.p, r, dy, x, r.chunks > 1 ? work : dweight};
+  sum_items<T>(g, packed, r.chunks, packed.row_blocks(), packed.scratch);
+  if (r.chunks > 1) add_chunks(weight_size(g), r.chunks, work, dweight);
+}
+
 }  // namespace
 
 // Values of workspace that conv_backward_weight needs.
@@ -249,37 +289,8 @@ void conv_weight_path(const Conv& g, int64_t* path) {
 template <class T>
 void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight, T* work) {
   if (empty(g)) return zero_run(dweight, weight_size(g));
-  if (is_depthwise(g)) {
-    const int64_t chunks = depthwise_chunks(g);
-    depthwise_weight(g, dy, x, chunks > 1 ? work : dweight);
-    if (chunks > 1) add_chunks(weight_size(g), chunks, work, dweight);
-    return;
-  }
-  const WinogradWeight<T> winograd(g, dy, x, work);
-  if (winograd.preferred() && winograd_weight_gradient(winograd, dweight)) return;
-  const PaddedLayout layout(output_patches(g));
-  const ChannelWeight<T> by_channels(g, layout, dy, x, work);
-  if (by_channels.preferred()) {
-    by_channels.pack();
-    sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());
-    return add_channel_parts(by_channels, dweight);
-  }
-  DirectWeight<T> direct(g, layout, dy, x, dweight);
-  if (direct.preferred()) {
-    if (direct.chunks > 1) direct.out = work;
-    sum_items<T>(g, direct, direct.chunks, direct.row_blocks(), direct.scratch());
-    if (direct.chunks > 1) add_chunks(weight_size(g), direct.chunks, work, dweight);
-    return;
-  }
-  const Reduction r(g);
-  if (r.copied) {
-    gather_channels(g, r.plane, dy, work);
-    dy = work;
-    work += g.n * g.k * r.plane;
-  }
-  const PackedWeight<T> packed{g, layout.p, r, dy, x, r.chunks > 1 ? work : dweight};
-  sum_items<T>(g, packed, r.chunks, packed.row_blocks(), packed.scratch);
-  if (r.chunks > 1) add_chunks(weight_size(g), r.chunks, work, dweight);
+  compute_unflushed<T>({weight_size(g), dweight}, {g.n * g.k * volume(g.out), dy}, {g.n * g.c * volume(g.size), x},
+                       [&] { weight_gradient(g, dy, x, dweight, work); });
 }
 
 // y[n, k, o] = bias[k] + …  =>  dbias[k] = sum_{n, o} dy[n, k, o], planes summed in T, then over images in double

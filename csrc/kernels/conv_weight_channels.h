@@ -18,7 +18,7 @@ struct ChannelWeight {
   const PaddedLayout& layout;
   const T* dy;
   const T* x;
-  T* parts;  // (chunks, K, blocks of channels, taps, channels of a block)
+  T* parts;  // (chunks, K, blocks of channels, taps, channels of a block), and where sums are long, as many values more for a run
   int vectors;  // in a block of channels: with one, a tile takes two taps side by side
   int64_t images, blocks_per_item, chunks;
   T* packed_dy;  // (groups, N, K/groups x plane) as pack_pixels lays it out; null if every item packs what it needs
@@ -37,7 +37,9 @@ struct ChannelWeight {
   int64_t width() const { return vectors * lanes<T>; }
   int64_t blocks() const { return (group_in() + width() - 1) / width(); }
   int64_t columns() const { return blocks() * layout.p.taps() * width(); }
-  int64_t parts_size() const { return chunks * g.k * columns(); }
+  // Whether a chunk has so many pixels that runs of them are summed apart.
+  bool long_sums() const { return (g.n + chunks - 1) / chunks * plane() > kLongSum; }
+  int64_t parts_size() const { return (long_sums() ? 2 : 1) * chunks * g.k * columns(); }
   // Packing dy once more for each item was a quarter of the time of 256x14x14 -> 256, which has 8.
   bool shared() const { return items_per_group() > 1; }
   int64_t size() const { return parts_size() + (shared() ? g.n * g.k * plane() : 0); }
@@ -85,6 +87,9 @@ struct ChannelWeight {
     const int64_t b0 = which * blocks_per_item, b1 = clamp(blocks(), b0, b0 + blocks_per_item);
     const int64_t first = g.n * chunk / chunks, last = g.n * (chunk + 1) / chunks;
     T* out = parts + (chunk * g.k + group * group_out()) * columns();
+    T* run = long_sums() ? out + chunks * g.k * columns() : out;
+    const int64_t longest = long_sums() ? kSumRun : INT64_MAX;
+    int64_t summed = 0, runs = 0;  // pixels in the run, runs before it
     for (int64_t image = first; image < last; image += images) {
       const int64_t count = clamp(last - image, 1, images), pixels = count * plane();
       fill(image, count, group, b0, b1, places, copy);
@@ -98,15 +103,32 @@ struct ChannelWeight {
           offset[r - r0] = int32_t(base + places.from[at] * width());
           if (++at == plane()) at = 0, base += blocks_per_item * image_copy();
         }
-        product(b0, b1, r1 - r0, packed, copy, offset, out, image > first || r0 > 0);
+        product(b0, b1, r1 - r0, packed, copy, offset, run, summed > 0);
+        summed += r1 - r0;
+        if (summed < longest) return;
+        add_run(b0, b1, run, runs++ > 0, out);
+        summed = 0;
       });
     }
+    if (run != out && summed > 0) add_run(b0, b1, run, runs > 0, out);
     if (first == last)
       for (int64_t k = 0; k < group_out(); ++k)
         zero_run(out + k * columns() + b0 * layout.p.taps() * width(), (b1 - b0) * layout.p.taps() * width());
   }
 
  private:
+  // out (+)= run, of blocks b0 … b1 of channels
+  void add_run(int64_t b0, int64_t b1, const T* run, bool accumulate, T* out) const {
+    const int64_t taps = layout.p.taps(), begin = b0 * taps * width(), size = (b1 - b0) * taps * width();
+    for (int64_t k = 0; k < group_out(); ++k) {
+      T* to = out + k * columns() + begin;
+      const T* from = run + k * columns() + begin;
+      if (accumulate)
+        for (int64_t i = 0; i < size; i += lanes<T>) store(to + i, load(to + i) + load(from + i));
+      else
+        copy_run(to, from, size);
+    }
+  }
   T* packed_at(int64_t group, int64_t image) const { return packed_dy + (group * g.n + image) * group_out() * plane(); }
   // The pixels of a block of images in pieces of at most kDepth.
   template <class F>

@@ -6,8 +6,8 @@
 //   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A;   U (groups, 36, blocks of rows of K, C, rows) once
 // The polynomial's points are 0, +-5/8, +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual
 // 0, +-1, +-2 it is 4 to 5 times), and every constant of A and B is exact in binary.
-// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, so the caller is
-// told and goes another way.
+// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, and values much smaller
+// than others of their tile lose their digits to these, so the caller is told and goes another way.
 #pragma once
 #include "../simd/shuffle.h"
 #include "../simd/strided.h"
@@ -18,6 +18,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
+// Ratio of squares: where values are 1000 times those beside them, errors cost these about three digits of seven.
+constexpr double kEvenSquares = 1 << 20;
 constexpr double kPointA = 0.625, kPointB = 1.5, kA2 = kPointA * kPointA, kB2 = kPointB * kPointB;
 
 // d becomes B^T d, values of the polynomial times the product of the other points' distances.
@@ -260,6 +262,61 @@ struct WinogradBlock {
     return run.steps;
   }
 
+  // Values of room that `even` wants.
+  int64_t even_size() const { return 2 * (4 * width + 4 * L); }
+  // Whether, in each tile of a run, the four quarters, 3 x 3 pixels of all channels, have sums of squares within kEvenSquares of
+  // each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with the whole tile's.
+  bool even_run(const TileRun& run, const TileStep* step, T* room) const {
+    const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
+    const int64_t size = H.in * W.in, channels = problem.group_in();
+    const T* image = problem.x + (run.image * problem.channels_in + group * channels) * D.in * size;
+    T *const upper = room + L, *const lower = upper + even_size() / 2;
+    zero_run(room, even_size());
+    for (int64_t s = 0; s < run.steps; ++s) {
+      const TileStep t = step[s];
+      const int have = int(clamp(W.in - t.from, 0, L));
+      Vec<T> sum[6] = {};  // one for each row, so that no addition waits for another
+      for (int64_t tap = 0; tap < D.taps; ++tap) {
+        const int64_t d = run.d + D.offset + tap * D.offset_step;
+        if (d < 0 || d >= D.in) continue;
+        const T* row[6];
+        int64_t next[6];
+        for (int i = 0; i < 6; ++i) {
+          row[i] = (run.row[i] < 0 ? zeros : image + d * size + run.row[i]) + t.from;
+          next[i] = run.row[i] < 0 ? 0 : D.in * size;
+        }
+        for (int64_t c = 0; c < channels; ++c) {
+          Vec<T> e[6];
+#pragma GCC unroll 6
+          for (int i = 0; i < 6; ++i) e[i] = have == L ? load(row[i]) : load_n(row[i], have), row[i] += next[i];
+#pragma GCC unroll 6
+          for (int i = 0; i < 6; ++i) sum[i] = fma(e[i], e[i], sum[i]);
+        }
+      }
+      const int64_t at = t.a - 4 * run.tile;
+      store_lanes(upper + at, (sum[0] + sum[1]) + sum[2], t.a_bits | t.b_bits);
+      store_lanes(lower + at, (sum[3] + sum[4]) + sum[5], t.a_bits | t.b_bits);
+    }
+    const Mask<T> lane = iota<T>();
+    const auto three = [](const T* p) FASTNN_FLAT { return load(p) + load(p + 1) + load(p + 2); };
+    const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };
+    for (int64_t w = 0; w < 4 * run.size; w += L) {
+      const Vec<T> q[4] = {three(upper + w), three(upper + w + 3), three(lower + w), three(lower + w + 3)};
+      const Vec<T> low = least(least(q[0], q[1]), least(q[2], q[3])), high = max(max(q[0], q[1]), max(q[2], q[3]));
+      const Mask<T> tile = ((lane & 3) == 0) & (lane < splat<T>(4 * run.size - w));
+      if (any<T>(tile & (low * set1(T(kEvenSquares)) < high))) return false;
+    }
+    return true;
+  }
+
+  // Of runs first … last.
+  bool even(int64_t first, int64_t last, T* room) const {
+    const TileStep* step = steps;
+    for (int64_t r = 0; r < last; step += runs[r++].steps)
+      if (r >= first && !even_run(runs[r], step, room)) return false;
+    return true;
+  }
+
   // a, b = B^T x along the height, for one channel and depth tap of a run.
   void lift(const TileRun& run, const TileStep* step, int64_t channel, int64_t shift) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
@@ -472,7 +529,7 @@ bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* 
   });
   const WinogradBlock<T> shape(problem, plan.width, problem.group_out());
   const size_t values = size_t(shape.in_values() + shape.own_values()) * sizeof(T);
-  int finite = 1;
+  int good = 1;
   const size_t scratch = values + size_t(shape.plan_bytes()) + size_t(depth) * sizeof(int32_t);
   parallel_scratch(problem.groups * plan.blocks, plan.cost(), scratch, [&](int64_t first, int64_t last, void* memory) {
     WinogradBlock<T> block = shape;
@@ -481,15 +538,19 @@ bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* 
     block.use_own(static_cast<T*>(memory) + shape.in_values());
     int32_t* offset = reinterpret_cast<int32_t*>(after + shape.plan_bytes());
     column_offsets<T>(depth, offset);
-    for (int64_t item = first; item < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++item) {
+    for (int64_t item = first; item < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++item) {
       const int64_t group = divide(item, plan.blocks), at = item - group * plan.blocks;
       block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
-      block.transform_input(0, depth);
-      block.multiply(rows, 0, rows.count, packed + group * kWinogradPoints * slab, slab, offset);
-      if (!block.transform_output(0, problem.group_out(), bias)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+      bool fits = block.even(0, block.run_count, block.m);
+      if (fits) {
+        block.transform_input(0, depth);
+        block.multiply(rows, 0, rows.count, packed + group * kWinogradPoints * slab, slab, offset);
+        fits = block.transform_output(0, problem.group_out(), bias);
+      }
+      if (!fits) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
     }
   });
-  return finite;
+  return good;
 }
 
 // Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows, which
@@ -504,10 +565,15 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   block.use(work, work + block.in_values());
   const size_t own = size_t(block.own_values()) * sizeof(T), u_bytes = size_t(kWinogradPoints * slab) * sizeof(T);
   const size_t sliver = problem.sliver_size();
-  int finite = 1;
-  for (int64_t item = 0; item < problem.groups * plan.blocks && finite; ++item) {
+  int good = 1;
+  for (int64_t item = 0; item < problem.groups * plan.blocks && good; ++item) {
     const int64_t group = item / plan.blocks, at = item % plan.blocks;
     block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
+    parallel_scratch(block.run_count, double(depth * block.count) * 2, size_t(block.even_size()) * sizeof(T),
+                     [&](int64_t first, int64_t last, void* memory) {
+      if (!block.even(first, last, static_cast<T*>(memory))) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+    });
+    if (!good) break;
     parallel_scratch(depth, double(depth * block.count) * 10, own, [&](int64_t first, int64_t last, void* memory) {
       WinogradBlock<T> part = block;
       part.use_own(static_cast<T*>(memory));
@@ -521,19 +587,19 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
       T* turned = reinterpret_cast<T*>(static_cast<char*>(memory) + own + u_bytes);
       int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + own + u_bytes + sliver);
       column_offsets<T>(depth, offset);
-      for (int64_t piece = first; piece < last && __atomic_load_n(&finite, __ATOMIC_RELAXED); ++piece) {
+      for (int64_t piece = first; piece < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++piece) {
         const int64_t b0 = rows.count * piece / pieces, b1 = rows.count * (piece + 1) / pieces, k0 = rows.begin(b0);
         for (int64_t b = b0; b < b1; ++b)
           winograd_weights(problem, weights, group, rows.begin(b), rows.size(b), turned, u + (rows.begin(b) - k0) * depth, slab);
         part.multiply(rows, b0, b1, u, slab, offset);
-        if (!part.transform_output(k0, rows.begin(b1), bias)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+        if (!part.transform_output(k0, rows.begin(b1), bias)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
       }
     });
   }
-  return finite;
+  return good;
 }
 
-// y = bias + convolution of x. False, with y in part written, if any of it isn't finite.
+// y = bias + convolution of x. False, with y in part written, if any of it isn't finite, or a tile not even.
 template <class T, class Weights>
 bool winograd_gemm(const WinogradPlan<T>& plan, const Weights& weights, T* work, const T* bias) {
   return plan.by_rows ? winograd_by_rows(plan, weights, work, bias) : winograd_by_blocks(plan, weights, work, bias);

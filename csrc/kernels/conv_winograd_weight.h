@@ -15,7 +15,7 @@ template <class T>
 struct WinogradWeight {
   const Conv& g;
   const T *dy, *x;
-  T* parts;  // (chunks, 36, K, columns)
+  T* parts;  // (chunks, 36, K, columns), and where sums are long, as many values more for a run
   int64_t group_in, group_out, wide, lines, columns, rows;
   bool shared;  // whether threads share V and D
   int64_t per_block, chunks;
@@ -24,6 +24,7 @@ struct WinogradWeight {
   static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
   static constexpr int64_t kTiles = 128;       // of a block, about
   static constexpr int64_t kChunkTiles = 256;  // beside which adding the partial results is little
+  static constexpr int64_t kLongTiles = kLongSum / 4, kRunTiles = kSumRun / 4;  // a tile is worth four additions
   static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20, kSharedValues = 5 << 20;
 
   WinogradWeight(const Conv& g, const T* dy, const T* x, T* parts)
@@ -38,7 +39,10 @@ struct WinogradWeight {
   int64_t in_lanes() const { return (group_in + L - 1) / L * L; }
   int64_t slab() const { return group_out * columns + kSkew; }
   int64_t part_size() const { return g.groups * kWinogradPoints * slab(); }
-  int64_t size() const { return chunks * part_size() + (shared ? kWinogradPoints * (v_slab() + d_slab()) : 0); }
+  // Whether a chunk has so many tiles that runs of them are summed apart.
+  bool long_sums() const { return lines * wide > chunks * kLongTiles; }
+  int64_t all_parts() const { return (long_sums() ? 2 : 1) * chunks * part_size(); }
+  int64_t size() const { return all_parts() + (shared ? kWinogradPoints * (v_slab() + d_slab()) : 0); }
 
   // Values of a thread's scratch.
   int64_t tiles() const { return per_block * wide; }
@@ -183,29 +187,53 @@ struct WinogradWeight {
     int32_t* offset = reinterpret_cast<int32_t*>(copy + copy_size() + edge_size());
     column_offsets<T>(tiles(), offset);
     const int64_t first = lines * chunk / chunks, last = lines * (chunk + 1) / chunks;
+    T* s = parts + (chunk * g.groups + group) * kWinogradPoints * slab();
+    T* run = long_sums() ? s + chunks * part_size() : s;
+    int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
     for (int64_t line = first; line < last; line += per_block) {
       const int64_t count = clamp(last - line, 1, per_block);
       for (int64_t i = 0; i < vectors(); ++i) transform(group, line, count, i, v, d, copy);
-      T* s = parts + (chunk * g.groups + group) * kWinogradPoints * slab();
-      for (int64_t point = 0; point < kWinogradPoints; ++point) multiply(point, count * wide, v, d, offset, s, line > first);
+      for (int64_t point = 0; point < kWinogradPoints; ++point) multiply(point, count * wide, v, d, offset, run, summed > 0);
+      summed += count * wide;
+      if (run == s || (summed < kRunTiles && line + count < last)) continue;
+      for (int64_t point = 0; point < kWinogradPoints; ++point) add_run(point, run, runs > 0, s);
+      summed = 0, ++runs;
     }
+  }
+
+  // s (+)= run, at one point
+  void add_run(int64_t point, const T* run, bool accumulate, T* s) const {
+    const int64_t size = group_out * columns;
+    s += point * slab(), run += point * slab();
+    if (accumulate)
+      for (int64_t i = 0; i < size; i += L) store(s + i, load(s + i) + load(run + i));
+    else
+      copy_run(s, run, size);
   }
 
   // parts[0][group], all threads together
   void together(int64_t group) const {
-    T *v = parts + part_size(), *d = v + kWinogradPoints * v_slab();
+    T *v = parts + all_parts(), *d = v + kWinogradPoints * v_slab();
     T* s = parts + group * kWinogradPoints * slab();
+    T* run = long_sums() ? s + part_size() : s;
+    int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
     const int64_t blocks = ceil_div(lines, per_block);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line, tiles = count * wide;
       parallel_scratch(vectors(), double(vectors() * tiles) * 40, transform_scratch(), [&](int64_t first, int64_t last, void* memory) {
         for (int64_t i = first; i < last; ++i) transform(group, line, count, i, v, d, static_cast<T*>(memory));
       });
+      const bool ends = run != s && (summed + tiles >= kRunTiles || block == blocks - 1);
       const double cost = double(tiles) * double(slab()) * kWinogradPoints * kMultiplyAddCost<T>;
       parallel_scratch(kWinogradPoints, cost, size_t(this->tiles()) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
         column_offsets<T>(this->tiles(), static_cast<int32_t*>(memory));
-        for (int64_t point = first; point < last; ++point) multiply(point, tiles, v, d, static_cast<int32_t*>(memory), s, block > 0);
+        for (int64_t point = first; point < last; ++point) {
+          multiply(point, tiles, v, d, static_cast<int32_t*>(memory), run, summed > 0);
+          if (ends) add_run(point, run, runs > 0, s);
+        }
       });
+      summed = ends ? 0 : summed + tiles;
+      runs += ends;
     }
   }
 

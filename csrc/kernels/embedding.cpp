@@ -1,6 +1,7 @@
 // Rows of a table by number: index (n), weight (rows, width) -> y (n, width).
 // A number out of range can't come from a checked call; it gives NaN instead of reading out of bounds.
 #include "../simd/copy.h"
+#include "../tune.h"
 #define FASTNN_FAMILY "embedding.inc"
 #include "kernels.h"
 
@@ -8,6 +9,35 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kValueCost = 0.15;  // rough nanoseconds per value moved
+// Of more than kLongSum numbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors grow
+// with the length of a run and the number of runs, not with their product.
+constexpr int64_t kRun = 1024;
+
+template <class T>
+FASTNN_INLINE void add_row(int64_t n, const T* from, T* to) {
+  int64_t j = 0;
+  for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(to + j) + load(from + j));
+  if (j < n) store_n(to + j, load_n(to + j, int(n - j)) + load_n(from + j, int(n - j)), int(n - j));
+}
+
+// Rows that occur more than kRun times: place[r] is -1 - i for row[i] = r, and 0 or more for other rows that occur; added[i] = 0.
+// Returns how many they are.
+inline int64_t find_long_rows(int64_t n, int64_t rows, const int64_t* index, int64_t* place, int64_t* row, int64_t* added) {
+  const auto each = [=](const auto& f) {
+    for (int64_t i = 0; i < n; ++i)
+      if (uint64_t(index[i]) < uint64_t(rows)) f(index[i]);
+  };
+  int64_t found = 0, most = 0;
+  each([=](int64_t r) { place[r] = 0; });
+  each([&](int64_t r) { most = ++place[r] > most ? place[r] : most; });
+  if (most <= kRun) return 0;
+  each([&](int64_t r) {
+    if (place[r] <= kRun) return;
+    row[found] = r, added[found] = 0;
+    place[r] = -1 - found++;
+  });
+  return found;
+}
 
 }  // namespace
 
@@ -24,21 +54,44 @@ void embedding_forward(int64_t n, int64_t rows, int64_t width, const int64_t* in
   });
 }
 
+// Values of `sums`, and of `counts`, that embedding_backward needs.
+template <class T>
+void embedding_backward_workspace(int64_t n, int64_t rows, int64_t width, int64_t* sums, int64_t* counts) {
+  *sums = n > kLongSum ? n / kRun * width : 0;
+  *counts = n > kLongSum ? rows + 2 * (n / kRun) : 0;
+}
+
 // y[i] = weight[index[i]]  =>  dweight[r] = sum of dy[i] over index[i] = r, in the order of i. Each range of rows looks
 // through all numbers, so that no two threads add to one row.
 template <class T>
-void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, const int64_t* index, const T* dy, T* dweight) {
+void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, const int64_t* index, const T* dy, T* dweight,
+                        T* sums, int64_t* counts) {
   const double cost = (double(n) + double(rows)) * double(width) * kValueCost;
+  const bool many = n > kLongSum;
+  int64_t *const place = counts, *const row = many ? counts + rows : nullptr, *const added = many ? row + n / kRun : nullptr;
+  const int64_t found = many ? find_long_rows(n, rows, index, place, row, added) : 0;
   parallel_for(rows, cost, [=](int64_t begin, int64_t end) {
+    const auto each_long_row = [=](const auto& f) {
+      for (int64_t i = 0; i < found; ++i)
+        if (row[i] >= begin && row[i] < end) f(row[i], sums + i * width);
+    };
     zero_run(dweight + begin * width, (end - begin) * width);
+    each_long_row([=](int64_t, T* run) { zero_run(run, width); });
     for (int64_t i = 0; i < n; ++i) {
-      if (index[i] < begin || index[i] >= end || index[i] == skip) continue;
-      T* to = dweight + index[i] * width;
-      const T* from = dy + i * width;
-      int64_t j = 0;
-      for (; j + lanes<T> <= width; j += lanes<T>) store(to + j, load(to + j) + load(from + j));
-      if (j < width) store_n(to + j, load_n(to + j, int(width - j)) + load_n(from + j, int(width - j)), int(width - j));
+      const int64_t r = index[i];
+      if (r < begin || r >= end || r == skip) continue;
+      T* to = dweight + r * width;
+      if (!found || place[r] >= 0) {
+        add_row(width, dy + i * width, to);
+        continue;
+      }
+      T* run = sums + (-1 - place[r]) * width;
+      add_row(width, dy + i * width, run);
+      if (++added[-1 - place[r]] % kRun) continue;
+      add_row(width, run, to);
+      zero_run(run, width);
     }
+    each_long_row([=](int64_t r, T* run) { add_row(width, run, dweight + r * width); });
   });
 }
 

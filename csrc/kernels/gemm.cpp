@@ -1,5 +1,6 @@
 // Products of dense matrices: matmul (batched, either operand transposed) and the linear layer's three.
 #include "gemm_matrix.h"
+#include "unflushed.h"
 #define FASTNN_FAMILY "gemm.inc"
 #include "kernels.h"
 
@@ -28,6 +29,31 @@ void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, co
   });
 }
 
+// dot_product of a depth beyond kLongSum: pieces of the depth are summed by themselves, and their sums are added in double.
+template <class T>
+void long_dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
+  constexpr int64_t step = kSumRun, most = 8 * kDotRows;
+  const int64_t items = (n + kDotGroup - 1) / kDotGroup;
+  parallel_for(items, double(m) * double(n) * double(depth) * kMultiplyAddCost<T>, [=](int64_t begin, int64_t end) {
+    int64_t offset[kDotGroup];
+    for (int j = 0; j < kDotGroup; ++j) offset[j] = j * depth;
+    for (int64_t j0 = begin * kDotGroup; j0 < end * kDotGroup && j0 < n; j0 += kDotGroup)
+      for (int64_t i0 = 0; i0 < m; i0 += most) {
+        const int64_t columns = n - j0 < kDotGroup ? n - j0 : kDotGroup, rows = m - i0 < most ? m - i0 : most;
+        T part[most * kDotGroup];
+        double total[most * kDotGroup] = {};
+        for (int64_t k = 0; k < depth; k += step) {
+          const Stretches piece{1, depth - k < step ? depth - k : step, &k, &k};
+          dot_gemm(rows, columns, piece, a + i0 * depth, depth, b + j0 * depth, offset, part, columns, false);
+          for (int64_t i = 0; i < rows * columns; ++i) total[i] += double(part[i]);
+        }
+        for (int64_t i = 0; i < rows; ++i)
+          for (int64_t j = 0; j < columns; ++j)
+            c[(i0 + i) * n + j0 + j] = T(total[i * columns + j] + (bias ? double(bias[j0 + j]) : 0.0));
+      }
+  });
+}
+
 // Whether turning B into slivers costs more than the dot tiles' reductions and heavier traffic. Zen 5, n = 32 to 512: both are
 // equal at about 32 rows for a depth of 256 or more and 128 columns, at half as many for half the depth, at twice as many
 // for half the columns; with vectors of 16 bytes at twice as many. Where most of a sliver would be padding, dot tiles always
@@ -39,14 +65,23 @@ bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
 }
 
 template <class T>
-void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
+void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
               const T* bias, T* c, T* packed) {
-  if (batch == 1 && !trans_a && trans_b && prefer_dot<T>(m, n, depth)) return dot_product<T>(m, n, depth, a, b, bias, c);
+  if (batch == 1 && !trans_a && trans_b && prefer_dot<T>(m, n, depth))
+    return (depth > kLongSum ? long_dot_product<T> : dot_product<T>)(m, n, depth, a, b, bias, c);
   if (trans_a)
     pack_a_columns(batch, m, depth, packed, [=](int64_t entry, int64_t k, T*) { return a + (entry * depth + k) * m; });
   else
     pack_a_rows(batch, m, depth, a, packed);
   packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
+}
+
+template <class T>
+void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
+              const T* bias, T* c, T* packed) {
+  compute_unflushed<T>({batch * m * n, c}, {batch * m * depth, a}, {batch * depth * n, b}, [&] {
+    multiply_flushed(batch, m, n, depth, trans_a, trans_b, a, b, bias, c, packed);
+  });
 }
 
 }  // namespace
@@ -65,20 +100,26 @@ void linear_forward(int64_t m, int64_t n, int64_t k, const T* x, const T* weight
   multiply<T>(1, m, n, k, false, true, x, weight, bias, y, packed);
 }
 
-// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]; rows added in order
+// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]: sums of 64 rows, of 64 of those, and of these in double, so that errors don't
+// grow with m
 template <class T>
 void linear_backward_bias(int64_t m, int64_t n, const T* dy, T* dbias) {
-  constexpr int64_t L = lanes<T>;
+  constexpr int64_t L = lanes<T>, few = 64, many = few * few;
   parallel_for((n + L - 1) / L, double(m * n) * 0.2, [=](int64_t begin, int64_t end) {
     for (int64_t j = begin * L; j < end * L && j < n; j += L) {
       const int size = int(n - j < L ? n - j : L);
-      Vec<T> sum = {};
-      for (int64_t i0 = 0; i0 < m; i0 += 64) {  // a sum of sums, so that the error grows with the root of m
-        Vec<T> part = {};
-        for (int64_t i = i0; i < m && i < i0 + 64; ++i) part += load_n(dy + i * n + j, size);
-        sum += part;
+      double total[L] = {};
+      for (int64_t i1 = 0; i1 < m || i1 == 0; i1 += many) {
+        Vec<T> sum = {};
+        for (int64_t i0 = i1; i0 < m && i0 < i1 + many; i0 += few) {
+          Vec<T> part = {};
+          for (int64_t i = i0; i < m && i < i0 + few; ++i) part += load_n(dy + i * n + j, size);
+          sum += part;
+        }
+        if (m <= many) store_n(dbias + j, sum, size);
+        for (int64_t l = 0; m > many && l < L; ++l) total[l] += double(sum[l]);
       }
-      store_n(dbias + j, sum, size);
+      for (int64_t l = 0; m > many && l < size; ++l) dbias[j + l] = T(total[l]);
     }
   });
 }

@@ -129,6 +129,53 @@ inline int64_t row_parts(int64_t slivers, int64_t blocks) {
   return blocks < 4 ? blocks : 4;
 }
 
+// Sums of some rows of a sliver in double: what buffered_product writes is added.
+template <class T>
+struct DoubleSums {
+  double* total;
+  void read(int64_t, T* row) const { zero_run(row, kTileCols<T>); }
+  void write(int64_t i, const T* row) const {
+    for (int64_t j = 0; j < kTileCols<T>; ++j) total[i * kTileCols<T> + j] += double(row[j]);
+  }
+};
+
+// packed_gemm of a depth beyond kLongSum: each depth block is summed by itself, and their sums are added in double.
+template <class T, class Problem>
+void long_packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const T* packed_a, const T* bias,
+                      const Problem& problem) {
+  const RowBlocks blocks(m);
+  const int64_t slivers = (columns + kTileCols<T> - 1) / kTileCols<T>, parts = row_parts(batch * slivers, blocks.count);
+  const double cost = double(batch * m) * double(columns) * double(depth) * kMultiplyAddCost<T>;
+  const size_t sums = size_t(m * kTileCols<T>) * sizeof(double), values = size_t(kDepth<T> * kTileCols<T>) * sizeof(T);
+  const size_t scratch = sums + values + kDepth<T> * sizeof(int32_t);
+  parallel_scratch(batch * slivers * parts, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
+    const DoubleSums<T> totals{static_cast<double*>(memory)};
+    T* sliver = reinterpret_cast<T*>(static_cast<char*>(memory) + sums);
+    int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + sums + values);
+    for (int64_t k = 0; k < kDepth<T>; ++k) offset[k] = int32_t(k * kTileCols<T>);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t part = item % parts, j = item / parts % slivers, entry = item / parts / slivers;
+      const int64_t first = blocks.count * part / parts, last = blocks.count * (part + 1) / parts;
+      const int64_t row0 = blocks.begin(first), row1 = blocks.begin(last);
+      const auto output = problem.output(entry, j);
+      alignas(64) T row[kTileCols<T>];
+      Columns<T> tile;
+      tile.offset = offset, tile.start = output.start(row);
+      for (int v = 0; v < kTileVectors; ++v) tile.b[v] = sliver + v * lanes<T>;
+      for (int64_t i = row0 * kTileCols<T>; i < row1 * kTileCols<T>; ++i) totals.total[i] = 0;
+      for (int64_t k0 = 0; k0 < depth; k0 += kDepth<T>) {
+        const int64_t k1 = depth_end<T>(k0, depth);
+        problem.pack(entry, j, k0, k1, sliver);
+        buffered_product(blocks, first, last, k0, k1, packed_a + entry * m * depth, bias ? bias + entry * m : nullptr, tile, totals);
+      }
+      for (int64_t i = row0; i < row1; ++i) {
+        for (int64_t k = 0; k < kTileCols<T>; ++k) row[k] = T(totals.total[i * kTileCols<T> + k]);
+        output.write(i, row);
+      }
+    }
+  });
+}
+
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, sliver) writes rows k0..k1 of B
 // for the columns of sliver j (anything finite beyond the last) and problem.output(entry, j) says where they go, and by
 // start(buffer) what their sums start from: kTileCols values, or null for bias (per row, may be null).
@@ -138,6 +185,7 @@ template <class T, class Problem>
 void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const T* packed_a, const T* bias,
                  const Problem& problem) {
   if (!batch || !m || !columns) return;
+  if (depth > kLongSum) return long_packed_gemm(batch, m, columns, depth, packed_a, bias, problem);
   const RowBlocks blocks(m);
   const int64_t slivers = (columns + kTileCols<T> - 1) / kTileCols<T>;
   const int64_t parts = row_parts(batch * slivers, blocks.count);

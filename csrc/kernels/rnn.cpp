@@ -314,10 +314,18 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
     });
     team.step([&](Team::Part part) {
       for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
-        for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+        for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
           T* c = dh + row * pitch + p * plan.panel;
+          // Of a row that has ended the product is zero, or not a number where a weight isn't finite: its gradient stays.
+          alignas(64) T ended[kStateRows * 8 * L];
+          const auto each_ended = [&](const auto& f) {
+            for (int i = 0; a.lengths && i < rows; ++i)
+              if (plan.time(step) >= a.lengths[first + i]) f(ended + i * plan.panel, c + i * pitch);
+          };
+          each_ended([&](T* kept, const T* at) { copy_run(kept, at, plan.panel); });
           panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
                                                    a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
+          each_ended([&](const T* kept, T* at) { copy_run(at, kept, plan.panel); });
         });
     });
   }

@@ -2,6 +2,7 @@
 
 cdef extern from "call.h" namespace "fastnn::call":
     int embedding_forward_c "fastnn::call::embedding_forward"(Call, ...) except -1
+    int embedding_backward_workspace_c "fastnn::call::embedding_backward_workspace"(Call, ...) except -1
     int embedding_backward_c "fastnn::call::embedding_backward"(Call, ...) except -1
 
 def embedding_forward(index, weight):
@@ -34,5 +35,10 @@ def embedding_backward(dy, index, int64_t rows, int64_t skip):
     cdef void* pdy = data(dy, t, elements(n, width))
     cdef object dweight = new_array(2, shape, t)
     cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
-    embedding_backward_c(long_call(t), n, rows, width, skip, pi, pdy, pdw)
+    cdef int64_t size = 0, count = 0
+    embedding_backward_workspace_c(short_call(t), n, rows, width, &size, &count)
+    cdef object sums = workspace(t, size), counts = workspace(I64, count)
+    cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
+    cdef void* pc = cnp.PyArray_DATA(<cnp.ndarray>counts)
+    embedding_backward_c(long_call(t), n, rows, width, skip, pi, pdy, pdw, ps, pc)
     return dweight

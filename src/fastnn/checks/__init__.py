@@ -56,6 +56,7 @@ from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
 from .rnn import (
     Recurrent,
+    existing,
     existing_steps,
     recurrent,
     recurrent_gradients,
@@ -94,6 +95,7 @@ __all__ = [
     "elementwise_backward",
     "embedding",
     "embedding_backward",
+    "existing",
     "existing_steps",
     "flag",
     "gelu_tanh",

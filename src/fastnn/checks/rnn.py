@@ -45,7 +45,7 @@ def recurrent(
     limited(op, "the gates", steps, batch, rows)
     ends = sequence_lengths(op, lengths, steps, batch)
     if ends is not None:
-        x = np.where((np.arange(steps)[:, None] < ends)[:, :, None], x, x.dtype.type(0))
+        x = np.where(existing(steps, ends), x, x.dtype.type(0))
     return Recurrent(
         x,
         tuple(optional(op, name, state, x.dtype, (batch, units)) for name, state in states.items()),
@@ -59,15 +59,15 @@ def recurrent(
 
 
 def sequence_lengths(op: str, value: Any, steps: int, batch: int) -> Array | None:
-    """One length per row of the batch, from 1 to the number of steps."""
+    """One length per row of the batch, from 0 to the number of steps."""
     if value is None:
         return None
     lengths = integer_array(op, "lengths", value)
     if lengths.shape != (batch,):
         raise ValueError(f"{op}: lengths must have shape ({batch},), got {lengths.shape}")
-    wrong = lengths[(lengths < 1) | (lengths > steps)]
+    wrong = lengths[(lengths < 0) | (lengths > steps)]
     if wrong.size:
-        raise ValueError(f"{op}: lengths holds {wrong[0]}, expected 1 to {steps}, the steps of x")
+        raise ValueError(f"{op}: lengths holds {wrong[0]}, expected 0 to {steps}, the steps of x")
     return np.require(lengths, INT64, ("C", "A"))
 
 
@@ -91,16 +91,21 @@ def recurrent_saved(op: str, call: Recurrent, saved: Any, *extents: int) -> tupl
     )
 
 
+def existing(steps: int, lengths: Array) -> Array:
+    """Which steps each row has, (steps, batch, 1)."""
+    return np.asarray((np.arange(steps)[:, None] < lengths)[:, :, None])
+
+
 def existing_steps(x: Array, lengths: Array | None, reverse: bool) -> Iterator[tuple[int, Array]]:
     """The times in the order in which states follow each other, each with the rows (batch, 1) that it exists for."""
     steps, batch = x.shape[:2]
-    ends = np.full(batch, steps) if lengths is None else lengths
+    exists = existing(steps, np.full(batch, steps) if lengths is None else lengths)
     for t in reversed(range(steps)) if reverse else range(steps):
-        yield t, (t < ends)[:, None]
+        yield t, exists[t]
 
 
 def states_before(states: Array, initial: Array, lengths: Array | None, reverse: bool) -> Array:
-    """For every step the state it began with."""
+    """For every step the state it began with; zeros where there is no step, whatever the initial state."""
     before = np.empty_like(states)
     if not reverse:
         before[1:], before[:1] = states[:-1], initial
@@ -108,4 +113,6 @@ def states_before(states: Array, initial: Array, lengths: Array | None, reverse:
         before[:-1], before[-1] = states[1:], initial
         if lengths is not None:
             before[lengths - 1, np.arange(len(lengths))] = initial
+    if lengths is not None:
+        before[~existing(len(states), lengths)[:, :, 0]] = 0
     return before

@@ -54,8 +54,9 @@ def rnn(
     nonlinearity : {"tanh", "relu"}
         The function of the preactivations.
     lengths : array_like of int, shape (batch,), optional
-        Where sequences end, from 1 to ``steps``. Behind its end a sequence is not read (not even a NaN), the output is
-        0, and the final state is that of the last step before; as with PyTorch's packed sequences.
+        Where sequences end, from 0 to ``steps``. Behind its end a sequence is not read (not even a NaN), the output is
+        0, and the final state is that of the last step before; as with PyTorch's packed sequences. A sequence of no
+        steps, which these refuse, keeps its initial state.
     reverse : bool
         Go through time backwards, each sequence from its own end; ``output[t]`` still belongs to ``x[t]``.
     return_saved : bool

@@ -191,7 +191,8 @@ class RNN(_Recurrent):
     A call is ``output, h_n = net(x, h0=None, lengths=None)``. ``x`` is (steps, batch, in), or (steps, in) for a
     single sequence. ``h0`` and ``h_n`` are (layers * directions, batch, hidden_size): layer by layer, forward before
     reverse. ``lengths`` says where each sequence of the batch ends: behind that, input is not read and output is 0;
-    ``h_n`` is the state at the last step of each, and the reverse direction begins there.
+    ``h_n`` is the state at the last step of each, and the reverse direction begins there. A sequence of no steps keeps its
+    initial state.
 
     Examples
     --------

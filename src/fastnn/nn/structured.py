@@ -195,8 +195,8 @@ class StackRNN(Module):
     def forward(self, x: Any, state: Any = None) -> tuple[Any, tuple[Any, Any]]:
         """x (steps, batch, in) -> output (steps, batch, hidden), final state and stack."""
         shape = np.shape(raw(x))
-        if len(shape) != 3 or shape[0] == 0:
-            raise ValueError(f"StackRNN: x must have shape (steps, batch, in) with at least one step, got {shape}")
+        if len(shape) != 3:
+            raise ValueError(f"StackRNN: x must have shape (steps, batch, in), got {shape}")
         h, s = self._initial(state, shape[1])
         inputs = F.linear(x, self.weight_ih, self.bias_h)
         outputs = []
@@ -204,7 +204,7 @@ class StackRNN(Module):
             h = F.tanh(inputs[t] + F.linear(h, self.weight_hh) + F.linear(s[:, 0], self.weight_sh))
             s = self._moved(h, s)
             outputs.append(h)
-        return stack(outputs), (h, s)
+        return stack(outputs) if outputs else inputs, (h, s)  # the inputs of no steps are as empty
 
     def _initial(self, state: Any, batch: int) -> tuple[Any, Any]:
         shapes = (batch, self.hidden_size), (batch, self.stack_depth, self.stack_width)

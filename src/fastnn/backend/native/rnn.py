@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ... import _core
+from ...checks import existing
 from ._common import Array
 from .linear import linear_forward, matmul
 
@@ -46,6 +47,8 @@ def _layer_gradients(
     """dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh from the gradients of both shares of the preactivations."""
     steps, batch, columns = dgates.shape
     dx = matmul(dgates.reshape(steps * batch, columns), weight_ih).reshape(x.shape) if needs[0] else None
+    if dx is not None and lengths is not None:
+        dx[~existing(steps, lengths)[:, :, 0]] = 0  # a weight may be infinite
     x_, y_ = x if needs[1] else None, y if needs[2] else None
     if drec is dgates:
         dweight_ih, dweight_hh, dbias = _weight_gradients(dgates, x_, y_, h0, lengths, reverse, needs[3] or needs[4])

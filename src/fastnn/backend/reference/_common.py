@@ -1,4 +1,4 @@
-"""What the reference kernels share: quiet floating point and the taps of a window."""
+"""What the reference kernels share: quiet floating point, long sums and the taps of a window."""
 
 from __future__ import annotations
 
@@ -22,6 +22,23 @@ def times_exp(a: Array, x: Array, b: Array | float = 1.0) -> Array:
     """a * b * exp(x) for x <= 0; exp in two factors, since the result may be a normal number where exp(x) is none."""
     half = np.exp(x / 2)
     return np.asarray(a * half * (b * half))
+
+
+# Terms from which on a sum is cut into runs of SUM_RUN, whose own sums are added in double: a chain of 10^7 additions in float32
+# keeps three digits.
+LONG_SUM, SUM_RUN = 16 * 1024, 1024
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b."""
+    depth = a.shape[-1]
+    if depth <= LONG_SUM:
+        return np.asarray(a @ b)
+    total: Any = 0.0
+    for k in range(0, depth, SUM_RUN):
+        piece = slice(k, k + SUM_RUN)
+        total = total + (a[..., piece] @ b[..., piece, :]).astype(np.float64)
+    return np.asarray(total, a.dtype)
 
 
 def shares(dloss: Array, divisor: float) -> Array:

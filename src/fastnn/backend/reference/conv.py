@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ...checks import Conv
-from ._common import Array, Index, quiet
+from ._common import LONG_SUM, Array, Index, product, quiet
 
 __all__ = ["conv_backward", "conv_forward", "conv_transpose_backward", "conv_transpose_forward"]
 
@@ -23,10 +24,10 @@ __all__ = ["conv_backward", "conv_forward", "conv_transpose_backward", "conv_tra
 def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:
     """y (n, k, *out)."""
     xp, w = _padded(g, x), _grouped(g, weight)
-    y = np.zeros((g.n, g.groups, g.k // g.groups, *g.out), x.dtype)
+    y = np.zeros((g.n, g.groups, g.k // g.groups, *g.out), _sum_type(g, x))
     for tap, at in _taps(g):
         y += _product(w[tap], xp[at])
-    y = y.reshape(g.n, g.k, *g.out[5 - x.ndim :])
+    y = y.astype(x.dtype, copy=False).reshape(g.n, g.k, *g.out[5 - x.ndim :])
     return _add_bias(y, bias)
 
 
@@ -80,10 +81,10 @@ def _backward_bias(dy: Array) -> Array:
 def _backward_data(g: Conv, dy: Array, weight: Array) -> Array:
     """y += w[tap] @ xp[at], hence dxp[at] += w[tap]^T @ dy."""
     w = _grouped(g, weight).swapaxes(1, 2)
-    dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), dy.dtype)
+    dxp = np.zeros((g.n, g.groups, g.c // g.groups, *_padded_size(g)), _sum_type(g, dy))
     for tap, at in _taps(g):
         dxp[at] += _product(w[tap], dy)
-    return dxp[_inside(g)].copy()
+    return dxp[_inside(g)].astype(dy.dtype)
 
 
 def _backward_weight(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
@@ -93,14 +94,19 @@ def _backward_weight(g: Conv, dy: Array, x: Array, weight: Array) -> Array:
     rows = dy.reshape(g.n, g.groups, g.k // g.groups, math.prod(g.out))
     for tap, at in _taps(g):
         columns = xp[at].reshape(g.n, g.groups, g.c // g.groups, math.prod(g.out))
-        dw[tap] = (rows @ columns.swapaxes(2, 3)).sum(axis=0)
+        dw[tap] = product(rows, columns.swapaxes(2, 3)).sum(axis=0, dtype=np.float64)
     return dw.reshape(weight.shape)
 
 
 def _product(w: Array, x: Array) -> Array:
     """(groups, a, b) @ (n, groups, b, *space) -> (n, groups, a, *space)."""
     n, groups, b, *space = x.shape
-    return (w @ x.reshape(n, groups, b, math.prod(space))).reshape(n, groups, w.shape[1], *space)
+    return product(w, x.reshape(n, groups, b, math.prod(space))).reshape(n, groups, w.shape[1], *space)
+
+
+def _sum_type(g: Conv, x: Array) -> type | np.dtype[Any]:
+    """The type in which taps are added."""
+    return np.float64 if math.prod(g.kernel) > LONG_SUM else x.dtype
 
 
 def _grouped(g: Conv, weight: Array) -> Array:

@@ -1,15 +1,15 @@
 """Recurrent layers: x (steps, batch, inputs), states (batch, units), weights (gates * units, …) with gates below each other.
 
-Row n ends after lengths[n] steps (all of them where lengths is None): later outputs are 0 and the state stays. In
-reverse a row begins at its last step. A state, bias or incoming gradient of None is zero.
+Row n ends after lengths[n] steps, which may be none (all of them where lengths is None): later outputs are 0 and the state
+stays. In reverse a row begins at its last step. A state, bias or incoming gradient of None is zero.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from ...checks import existing_steps, states_before
-from ._common import Array, quiet
+from ...checks import existing, existing_steps, states_before
+from ._common import Array, product, quiet
 
 __all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward"]
 
@@ -25,7 +25,7 @@ def _sigmoid(x: Array) -> Array:
 
 def _share(a: Array, weight: Array, bias: Array | None) -> Array:
     """What a contributes to the preactivations."""
-    share = a @ weight.T
+    share = product(a, weight.T)
     return np.asarray(share if bias is None else share + bias)
 
 
@@ -34,14 +34,23 @@ def _initial(h0: Array | None, x: Array, units: int) -> Array:
 
 
 def _layer_gradients(
-    dgates: Array, drec: Array, x: Array, before: Array, weight_ih: Array, needs: LayerNeeds
+    dgates: Array,
+    drec: Array,
+    x: Array,
+    before: Array,
+    weight_ih: Array,
+    lengths: Array | None,
+    needs: LayerNeeds,
 ) -> LayerGradients:
     """dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh from the gradients of both shares of the preactivations."""
     flat, flat_rec = (d.reshape(-1, d.shape[2]) for d in (dgates, drec))
+    dx = product(dgates, weight_ih) if needs[0] else None
+    if dx is not None and lengths is not None:
+        dx = np.where(existing(len(x), lengths), dx, dx.dtype.type(0))  # a weight may be infinite
     return (
-        dgates @ weight_ih if needs[0] else None,
-        np.ascontiguousarray(flat.T @ x.reshape(-1, x.shape[2])) if needs[1] else None,
-        np.ascontiguousarray(flat_rec.T @ before.reshape(-1, before.shape[2])) if needs[2] else None,
+        dx,
+        np.ascontiguousarray(product(flat.T, x.reshape(-1, x.shape[2]))) if needs[1] else None,
+        np.ascontiguousarray(product(flat_rec.T, before.reshape(-1, before.shape[2]))) if needs[2] else None,
         flat.sum(axis=0, dtype=np.float64).astype(x.dtype) if needs[3] else None,
         flat_rec.sum(axis=0, dtype=np.float64).astype(x.dtype) if needs[4] else None,
     )
@@ -103,7 +112,7 @@ def rnn_backward(
         dgates[t] = np.where(exists, da, 0)
         dh = np.where(exists, dgates[t] @ weight_hh, dh)
     before = states_before(y, initial, lengths, reverse)
-    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, needs)
+    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, lengths, needs)
     return dx, dh.copy(), *rest
 
 
@@ -178,7 +187,7 @@ def lstm_backward(
         dgates[t] = np.where(exists, np.concatenate(da, axis=1), 0)
         dh, dc = np.where(exists, dgates[t] @ weight_hh, dh), np.where(exists, new_dc * f, dc)
     before = states_before(y, _initial(h0, x, units), lengths, reverse)
-    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, needs)
+    dx, *rest = _layer_gradients(dgates, dgates, x, before, weight_ih, lengths, needs)
     return dx, dh.copy(), dc.copy(), *rest
 
 
@@ -246,5 +255,5 @@ def gru_backward(
         dgates[t] = np.where(exists, np.concatenate([da_r, da_z, da_n], axis=1), 0)
         drec[t] = np.where(exists, np.concatenate([da_r, da_z, da_n * r], axis=1), 0)
         dh = np.where(exists, drec[t] @ weight_hh + d * z, dh)
-    dx, *rest = _layer_gradients(dgates, drec, x, before, weight_ih, needs)
+    dx, *rest = _layer_gradients(dgates, drec, x, before, weight_ih, lengths, needs)
     return dx, dh.copy(), *rest

@@ -1,0 +1,56 @@
+// Looking through arrays for what isn't finite, and for what is so small that flushing denormals may have reached it.
+#pragma once
+#include "strided.h"
+
+namespace fastnn::FASTNN_ISA {
+namespace {
+
+template <class T>
+using Bits = typename VecTraits<T>::Int;
+
+// Absolute values are compared by their bits, in which they are ordered, NaN lying above infinity.
+template <class T>
+constexpr Bits<T> kSignless = Bits<T>(~(Bits<T>(1) << (8 * sizeof(T) - 1)));
+template <class T>
+constexpr Bits<T> kInfinityBits = sizeof(T) == 4 ? Bits<T>(0x7f800000) : Bits<T>(0x7ff0000000000000);
+// 2^-95, or 2^-959: terms flushed to zero, up to 2^-126 (2^-1022) each, are below the rounding of sums as large as this.
+template <class T>
+constexpr Bits<T> kTinyBits = sizeof(T) == 4 ? Bits<T>(1) << 28 : Bits<T>(Bits<T>(1) << (8 * sizeof(T) - 6));
+
+template <class T>
+FASTNN_INLINE Bits<T> signless(T value) {
+  Bits<T> bits;
+  __builtin_memcpy(&bits, &value, sizeof bits);
+  return bits & kSignless<T>;
+}
+
+enum class Magnitude { zero, tiny, normal };
+
+// Whether all of n values are zero, or all below kTiny. Nothing is read behind the first vectors with a larger one, so
+// ordinary arrays cost a few nanoseconds.
+template <class T>
+inline Magnitude magnitude(int64_t n, const T* values) {
+  constexpr int64_t L = lanes<T>, step = 4 * L;
+  Mask<T> seen = {};
+  const Mask<T> tiny = splat<T>(kTinyBits<T>), bits = splat<T>(kSignless<T>);
+  for (int64_t i = 0; i < n; i += step) {
+#pragma GCC unroll 4
+    for (int64_t v = 0; v < 4; ++v) seen |= (Mask<T>)load_part(values + i + v * L, n - i - v * L) & bits;
+    if (any<T>(seen >= tiny)) return Magnitude::normal;  // kTiny is one bit, so an "or" reaches it as the values do
+  }
+  return any<T>(seen != Mask<T>{}) ? Magnitude::tiny : Magnitude::zero;
+}
+
+template <class T>
+inline bool all_finite(int64_t n, const T* values) {
+  constexpr int64_t L = lanes<T>;
+  Mask<T> beyond[4] = {};
+  const Mask<T> infinity = splat<T>(kInfinityBits<T>);
+  for (int64_t i = 0; i < n; i += 4 * L)
+#pragma GCC unroll 4
+    for (int64_t v = 0; v < 4; ++v) beyond[v] |= ((Mask<T>)load_part(values + i + v * L, n - i - v * L) & infinity) == infinity;
+  return !any<T>((beyond[0] | beyond[1]) | (beyond[2] | beyond[3]));
+}
+
+}  // namespace
+}  // namespace fastnn::FASTNN_ISA
