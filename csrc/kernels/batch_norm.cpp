@@ -27,17 +27,17 @@ constexpr int64_t kCopiedPlane = 8192;
 
 double values_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner); }
 
-constexpr int kParts = 2 * kRowVectors;  // two rows (sums.h) of partial sums
+constexpr int kParts = kRowsInFlight * kRowVectors;  // partial sums, as in sums.h
 
 // f(u, at, size) for the vectors of [begin, end), size < lanes only for the last ones; u: which of the partial sums.
 template <class T, class F>
 FASTNN_INLINE void for_run(int64_t begin, int64_t end, const F& f) {
   constexpr int64_t R = kRowLanes<T>;
   int64_t i = begin;
-  for (; i + 2 * R <= end; i += 2 * R) {
-    for_row<T>(i, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(v, at, R); });
-    for_row<T>(i + R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(kRowVectors + v, at, R); });
-  }
+  for (; i + kRowsInFlight * R <= end; i += kRowsInFlight * R)
+#pragma GCC unroll 4
+    for (int r = 0; r < kRowsInFlight; ++r)
+      for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(r * kRowVectors + v, at, R); });
   for (; i < end; i += R)
     for_row<T>(i, end - i, [&](int v, int64_t at, int64_t size) FASTNN_FLAT {
       if (size > 0) f(v, at, size);
@@ -61,7 +61,8 @@ FASTNN_INLINE void for_blocks(const Norm& g, const Block& block) {
 
 template <class T>
 FASTNN_INLINE double merged(Vec<T>* acc) {
-  for (int v = 0; v < kRowVectors; ++v) acc[v] += acc[kRowVectors + v];
+  constexpr int W = kRowVectors;
+  for (int v = 0; v < W; ++v) acc[v] = (acc[v] + acc[W + v]) + (acc[2 * W + v] + acc[3 * W + v]);
   return double(reduce_row<T>(acc));
 }
 
@@ -183,7 +184,7 @@ FASTNN_INLINE void plane_backward(int64_t begin, int64_t inner, const Gradients<
     if constexpr (then == kRelu) dz = line(x) <= Vec<T>{} ? Vec<T>{} : dz;
     // Given statistics leave no term in x: zero times its NaN would be one.
     const Vec<T> through = training ? fma(line.difference(x), slope, level) : Vec<T>{};
-    return (dz - through) * k * line.unit;
+    return (dz - through) * k;
   };
   map_run<past>(inner, gradient, a.dx + begin, dy + begin, a.x + begin);
 }

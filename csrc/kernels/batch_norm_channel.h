@@ -67,7 +67,7 @@ struct Training {
   }
 };
 
-// dx = (dz - (v * slope + level)) * k * unit; the weight, which is in k, is the same for all that share a mean.
+// dx = (dz - (v * slope + level)) * k; the weight, which is in k, is the same for all that share a mean.
 template <class T>
 struct Slope {
   T k, slope, level;
@@ -88,7 +88,7 @@ struct Gradients {
     const Through through(s, sum, product, share);
     dbias[c] = T(sum);
     dweight[c] = T(through.dot);
-    return {T(double(s.scale) * value_or(weight, c, 1)), T(through.slope), T(through.level)};
+    return {factor_of<T>(rstd[c] * value_or(weight, c, 1)), T(through.slope), T(through.level)};
   }
 };
 

@@ -132,7 +132,7 @@ Moments strip_moments(const Strip& strip, const T* x, int64_t c, double m, const
   });
 }
 
-// Sums about the first value of each channel, then both sums about what is nearly the mean.
+// Sums of some rows about the first value of each channel, then both sums about what is nearly the mean.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
   const double m = double(g.outer) * double(g.inner);
@@ -141,11 +141,13 @@ void columns_train(const Norm& g, const Training<T>& a) {
     T near[kStripColumns<T>];
     Lines<T> lines;
     spread(strip, near, [&](int64_t c) { return a.x[c * strip.inner]; });
-    column_sums<T, 1>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+    Strip sample = strip;
+    sample.rows = sample_of(strip.rows, 16);
+    column_sums<T, 1>(sample, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
       acc[0] += load_part(a.x + at, size) - load_part(near + j, size);
     });
     spread(strip, near, [&](int64_t c) {
-      return T(double(a.x[c * strip.inner]) + channel_total(strip, sums[0], c - strip.first) / m);
+      return T(double(a.x[c * strip.inner]) + channel_total(sample, sums[0], c - strip.first) / double(sample.rows * sample.inner));
     });
     column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
       const Vec<T> d = load_part(a.x + at, size) - load_part(near + j, size);
@@ -163,7 +165,7 @@ void columns_train(const Norm& g, const Training<T>& a) {
   });
 }
 
-// dx = (dz - (v * slope + level)) * k * unit, what is subtracted in training only; by: slope, level and k of each column
+// dx = (dz - (v * slope + level)) * k, what is subtracted in training only; by: slope, level and k of each column
 template <class T, Then then>
 void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& lines, const T (*by)[kStripColumns<T>]) {
   for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
@@ -176,7 +178,7 @@ void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& l
       if constexpr (then == kRelu) dz = passed<T, then>(dz, x, a.y, at, size, line);
       // Given statistics leave no term in x: zero times its NaN would be one.
       const Vec<T> through = a.training ? fma(line.difference(x), slope, level) : Vec<T>{};
-      store_part(a.dx + at, (dz - through) * k * line.unit, size);
+      store_part(a.dx + at, (dz - through) * k, size);
     }
   });
 }

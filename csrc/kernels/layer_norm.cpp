@@ -18,14 +18,15 @@ int64_t next_stretch(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
-// The moments of n values, share = 1 / n: the sum about the first one, which is zero for a constant, then both sums about what is nearly
-// the mean, while the values are in the cache.
+// The moments of n values, share = 1 / n: the sum of some about the first one, which is zero for a constant, then both sums
+// about what is nearly the mean.
 template <class T>
 Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   BlockSums<T, 1, true> sum;
   const Vec<T> first = set1(x[0]);
-  sum.add_filled(n, x[0], [first](Vec<T>* acc, Vec<T> v) { acc[0] += v - first; }, x);
-  const T near = T(double(x[0]) + sum.total(0) * share);
+  const int64_t sample = sample_of(n, 128);
+  sum.add_filled(sample, x[0], [first](Vec<T>* acc, Vec<T> v) { acc[0] += v - first; }, x);
+  const T near = T(double(x[0]) + sum.total(0) / double(sample));
   BlockSums<T, 2> about;
   const Vec<T> centre = set1(near);
   about.add_filled(n, near, [centre](Vec<T>* acc, Vec<T> v) {
@@ -53,11 +54,12 @@ RowChunks whole_rows(const Norm& g) { return {g.outer, g.inner, g.inner}; }
 template <class T>
 struct RowGradient {
   Standard<T> standard;
-  T slope, level;
+  T factor, slope, level;
 };
 
 template <class T>
-RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, const Standard<T>& standard) {
+RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight, double mean, double rstd) {
+  const Standard<T> standard(mean, rstd);
   const Normal<T> normal(standard);
   BlockSums<T, 2, true> sums;
   const auto add = [normal](Vec<T>* acc, Vec<T> d, Vec<T> v) {
@@ -69,18 +71,18 @@ RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight,
   else
     sums.add(n, add, dy, x);
   const Through through(standard, sums.total(0), sums.total(1), 1 / double(n));
-  return {standard, T(through.slope), T(through.level)};
+  return {standard, factor_of<T>(rstd), T(through.slope), T(through.level)};
 }
 
 // dx of a run of a row; dx, weight, or dweight and dbias, to which the run's part is added, may be null.
 template <class T>
 void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
   const Normal<T> normal(row.standard);
-  const Vec<T> slope = set1(row.slope), level = set1(row.level);
+  const Vec<T> factor = set1(row.factor), slope = set1(row.slope), level = set1(row.level);
   const auto body = [=](int64_t i, int64_t size) FASTNN_FLAT {
     const Vec<T> d = load_part(dy + i, size), v = normal.difference(load_part(x + i, size));
     const Vec<T> share = weight ? d * load_part(weight + i, size) : d;
-    if (dx) store_part(dx + i, (share - fma(v, slope, level)) * normal.scale * normal.unit, size);
+    if (dx) store_part(dx + i, (share - fma(v, slope, level)) * factor, size);
     if (!dweight) return;
     store_part(dweight + i, fma(d, normal.of_difference(v), load_part(dweight + i, size)), size);
     store_part(dbias + i, load_part(dbias + i, size) + d, size);
@@ -112,12 +114,12 @@ FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* ro
   }
   for (int64_t i = first; i < end; ++i) {
     const Normal<T> normal(rows[i].standard);
-    const Vec<T> slope = set1(rows[i].slope), level = set1(rows[i].level);
+    const Vec<T> factor = set1(rows[i].factor), slope = set1(rows[i].slope), level = set1(rows[i].level);
     for (int v = 0; v < V; ++v) {
       const int64_t at = i * a.inner + j + v * L;
       __builtin_prefetch(a.dy + at + 2 * V * L), __builtin_prefetch(a.x + at + 2 * V * L);
       const Vec<T> d = load_part(a.dy + at, size - v * L), off = normal.difference(load_part(a.x + at, size - v * L));
-      if (a.dx) put<past>(a.dx + at, (d * w[v] - fma(off, slope, level)) * normal.scale * normal.unit, size - v * L);
+      if (a.dx) put<past>(a.dx + at, (d * w[v] - fma(off, slope, level)) * factor, size - v * L);
       dw[v] = fma(d, normal.of_difference(off), dw[v]);
       db[v] += d;
     }
@@ -211,9 +213,8 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
                          T* dweight, T* dbias, T* work) {
   const double cost = double(g.outer) * double(g.inner) * kNormCost;
   const auto row = [=](int64_t i) {
-    const Standard<T> standard(mean[i], rstd[i]);
-    if (!dx) return RowGradient<T>{standard, 0, 0};
-    return row_gradient(g.inner, dy + i * g.inner, x + i * g.inner, weight, standard);
+    if (!dx) return RowGradient<T>{Standard<T>(mean[i], rstd[i]), 0, 0, 0};
+    return row_gradient(g.inner, dy + i * g.inner, x + i * g.inner, weight, mean[i], rstd[i]);
   };
   const auto run = [=](const RowGradient<T>& r, int64_t i, int64_t j0, int64_t n, T* dw, T* db) {
     const int64_t at = i * g.inner + j0;
@@ -283,11 +284,11 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
         }
         if (!dx) continue;
         const Through through(standard, total, product, 1 / double(size));
-        const Vec<T> slope = set1(T(through.slope)), level = set1(T(through.level));
+        const Vec<T> factor = set1(factor_of<T>(rstd[item])), slope = set1(T(through.slope)), level = set1(T(through.level));
         for (int64_t c = 0; c < g.channels; ++c) {
           const Vec<T> w = set1(weight ? weight[group + c] : T(1));
           const int64_t at = item * size + c * g.inner;
-          const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d * w - fma(normal.difference(v), slope, level)) * normal.scale * normal.unit; };
+          const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d * w - fma(normal.difference(v), slope, level)) * factor; };
           const auto fetch = [=](int64_t i) { __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead); };
           map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
         }

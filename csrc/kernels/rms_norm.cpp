@@ -70,8 +70,8 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
           dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, v * unit * scale, acc[0]); }, dy_i, x_i, weight);
         else
           dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, v * unit * scale, acc[0]); }, dy_i, x_i);
-        const Vec<T> along = set1(T(dot.total(0) / double(g.inner)));
-        const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d - v * unit * scale * along) * scale * unit; };
+        const Vec<T> factor = set1(factor_of<T>(rstd[i])), along = set1(T(dot.total(0) / double(g.inner)));
+        const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d - v * unit * scale * along) * factor; };
         if (weight)
           map_run(g.inner, [=](Vec<T> d, Vec<T> v, Vec<T> w) { return gradient(d * w, v); }, dx + i * g.inner, dy_i, x_i, weight);
         else

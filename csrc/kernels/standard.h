@@ -97,6 +97,18 @@ __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, cons
   return 1 / std::hypot(std::sqrt(squares / double(n)) / unit, eps.root);
 }
 
+// A factor in T. Where that cannot hold it, all values are the same and their differences, which it multiplies, zero; of
+// an infinite one they make NaN.
+template <class T>
+FASTNN_INLINE T factor_of(double factor) {
+  const bool beyond = std::fabs(factor) > Range<T>::largest && std::fabs(factor) <= Range<double>::largest;
+  return T(beyond ? std::copysign(Range<T>::largest, factor) : factor);
+}
+
+// How many of n values are enough for a pivot near the mean. The part that is taken has its share in the variance, so its
+// mean is at most two deviations away; a square about it loses no more than two bits.
+inline int64_t sample_of(int64_t n, int64_t all) { return n <= all ? n : n / 4 > all ? n / 4 : all; }
+
 // xhat = (x * unit + away) * scale + offset; rstd = scale * unit
 template <class T>
 struct Standard {
@@ -116,10 +128,7 @@ struct Standard {
     const bool large = rstd < 1 / Range<T>::far || std::fabs(mean) > Range<T>::far;
     const bool tiny = rstd > Range<T>::far && std::fabs(mean) <= 1;
     const double by = large ? 1 / Range<T>::step : tiny ? Range<T>::step : 1, near = double(T(mean));
-    double factor = rstd / by;
-    // Where T cannot hold the factor, all values are the same, and their differences zero.
-    if (factor > Range<T>::largest && rstd <= Range<double>::largest) factor = Range<T>::largest;
-    unit = T(by), away = T(-near * by), scale = T(factor);
+    unit = T(by), away = T(-near * by), scale = factor_of<T>(rstd / by);
     offset = near == mean ? T(0) : T((near - mean) * rstd);
   }
 };
@@ -146,7 +155,7 @@ struct Normal {
 };
 
 // What the gradient through mean and rstd takes, v = x * unit + away and d = dy * weight:
-//   dx = (d - sum(d) / m - xhat * dot / m) * rstd = (d - (v * slope + level)) * scale * unit,  dot = sum(d * xhat)
+//   dx = (d - sum(d) / m - xhat * dot / m) * rstd = (d - (v * slope + level)) * rstd,  dot = sum(d * xhat)
 struct Through {
   double dot, slope, level;
 

@@ -12,6 +12,7 @@ namespace {
 template <class T>
 constexpr int kRowLanes = 64 / sizeof(T);
 constexpr int kRowVectors = 64 / FASTNN_VEC_BYTES;
+constexpr int kRowsInFlight = 4;  // of partial sums, which hide the latency of an addition
 
 // f(v, at, size) for the vectors of a row from `begin` on, v their number; size may be negative, or larger than a vector.
 template <class T, class F>
@@ -57,7 +58,6 @@ class BlockSums {
 
  private:
   static constexpr int64_t kBlock = 4096;
-  static constexpr int kRows = K == 1 ? 4 : 2;  // rows in flight: eight registers of AVX2
 
   template <class F>
   FASTNN_INLINE void add_by(int64_t n, const F& f) {
@@ -65,9 +65,9 @@ class BlockSums {
     for (int64_t begin = 0; begin < n; begin += kBlock) {
       const int64_t end = n - begin < kBlock ? n : begin + kBlock;
       int64_t i = begin;
-      for (; i + kRows * R <= end; i += kRows * R)
+      for (; i + kRowsInFlight * R <= end; i += kRowsInFlight * R)
 #pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[r][v], at, R); });
+        for (int r = 0; r < kRowsInFlight; ++r) for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[r][v], at, R); });
       for (; i + R <= end; i += R) for_row<T>(i, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[0][v], at, R); });
       if (i < end)
         for_row<T>(i, end - i, [&](int v, int64_t at, int64_t size) FASTNN_FLAT {
@@ -84,9 +84,8 @@ class BlockSums {
     for (int k = 0; k < K; ++k) {
       Vec<T> row[kRowVectors];
       for (int v = 0; v < kRowVectors; ++v) {
-        row[v] = acc_[0][v][k] + acc_[1][v][k];
-        if constexpr (kRows == 4) row[v] += acc_[2][v][k] + acc_[3][v][k];
-        for (int r = 0; r < kRows; ++r) acc_[r][v][k] = Vec<T>{};
+        row[v] = (acc_[0][v][k] + acc_[1][v][k]) + (acc_[2][v][k] + acc_[3][v][k]);
+        for (int r = 0; r < kRowsInFlight; ++r) acc_[r][v][k] = Vec<T>{};
       }
       for (int half = kRowVectors / 2; half > 0; half /= 2)
         for (int i = 0; i < half; ++i) row[i] += row[i + half];
@@ -97,7 +96,7 @@ class BlockSums {
     used_ = 0;
   }
 
-  Vec<T> acc_[kRows][kRowVectors][K] = {};
+  Vec<T> acc_[kRowsInFlight][kRowVectors][K] = {};
   double total_[K] = {};
   int64_t used_ = 0;
 };

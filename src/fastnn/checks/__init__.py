@@ -26,10 +26,12 @@ from .loss import (
 )
 from .norm import (
     GroupNorm,
+    InstanceStatistics,
     Norm,
     batch_norm,
     batch_norm_backward,
     group_norm,
+    instance_statistics,
     layer_norm,
     local_response_norm,
     norm_backward,
@@ -72,6 +74,7 @@ __all__ = [
     "CrossEntropy",
     "FlatArray",
     "GroupNorm",
+    "InstanceStatistics",
     "Norm",
     "Pool",
     "Recurrent",
@@ -101,6 +104,7 @@ __all__ = [
     "gelu_tanh",
     "generator",
     "group_norm",
+    "instance_statistics",
     "integer",
     "interval",
     "is_soft",

@@ -175,6 +175,30 @@ def group_norm(
     )
 
 
+class InstanceStatistics(NamedTuple):
+    """Running statistics that ``instance_norm`` updates."""
+
+    mean: Array
+    var: Array
+    momentum: float
+
+
+def instance_statistics(
+    op: str, running_mean: Any, running_var: Any, momentum: Any, x: Any, weight: Any, bias: Any
+) -> InstanceStatistics | None:
+    """What ``instance_norm`` takes beyond group norm where it uses the statistics of x; None without running ones."""
+    momentum = scalars.real(op, "momentum", momentum, 0.0, 1.0)
+    if running_mean is None and running_var is None:
+        return None
+    g, x, weight, bias, _ = group_norm(op, x, None, weight, bias, 0.0)
+    if running_mean is None or running_var is None:
+        raise ValueError(f"{op}: running_mean and running_var must both be given or both be None, x of shape {x.shape}")
+    mean = in_place(op, "running_mean", running_mean, x.dtype, (g.groups,))
+    var = in_place(op, "running_var", running_var, x.dtype, (g.groups,))
+    no_overlap(op, {"running_mean": mean, "running_var": var}, x=x, weight=weight, bias=bias)
+    return InstanceStatistics(mean, var, momentum)
+
+
 def norm_backward(
     op: str, dy: Any, x: Array, mean: Any, rstd: Any, shape: Shape
 ) -> tuple[Array, Array | None, Array | None]:

@@ -125,7 +125,7 @@ def batch_norm_relu(
     return planned["batch_norm_relu"](x, running_mean, running_var, weight, bias, residual, training, momentum, eps)
 
 
-def _norm(
+def channel_norm(
     op: str,
     x: Any,
     running_mean: Any,
@@ -137,6 +137,7 @@ def _norm(
     momentum: Any,
     eps: Any,
 ) -> Any:
+    """``batch_norm``, ``batch_norm_relu``, and ``instance_norm`` with given statistics, by the name ``op``."""
     relu = op == "batch_norm_relu"
     g, x_, rmean, rvar, w_, b_, training, momentum, eps, r_ = checks.batch_norm(
         op, raw(x), running_mean, running_var, raw(weight), raw(bias), training, momentum, eps, raw(residual)
@@ -241,9 +242,9 @@ def _without_residual(function: Any) -> Any:
     return called
 
 
-register("batch_norm", _without_residual(_norm), *(_without_residual(_plan),) * 2, inputs=(0, 3, 4))
+register("batch_norm", _without_residual(channel_norm), *(_without_residual(_plan),) * 2, inputs=(0, 3, 4))
 _relu = "batch_norm_relu"
-register(_relu, partial(_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
+register(_relu, partial(channel_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
 
 
 def batch_norm_backward(

@@ -9,9 +9,10 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
-from ..checks import GroupNorm, Norm
+from ..checks import GroupNorm, InstanceStatistics, Norm
 from ._gradients import register_gradient
 from ._tangents import of_affine, over_channels, per_channel
+from .batch_norm import channel_norm
 
 __all__ = [
     "group_norm",
@@ -169,14 +170,50 @@ def _group_norm(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> An
     return _grouped("group_norm", x, checks.integer("group_norm", "num_groups", num_groups), weight, bias, eps)
 
 
-def _instance_norm(x: Any, *arguments: Any) -> Any:
-    return _grouped("instance_norm", x, None, *arguments)
+def _instance_norm(
+    x: Any, weight: Any, bias: Any, eps: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any
+) -> Any:
+    op = "instance_norm"
+    if not checks.flag(op, "use_input_stats", use_input_stats):
+        return channel_norm(op, x, running_mean, running_var, weight, bias, None, False, momentum, eps)
+    running = checks.instance_statistics(
+        op, raw(running_mean), raw(running_var), momentum, raw(x), raw(weight), raw(bias)
+    )
+    return _grouped(op, x, None, weight, bias, eps, running)
 
 
-def _grouped(op: str, x: Any, num_groups: int | None, weight: Any, bias: Any, eps: Any) -> Any:
+def _tracked(
+    ops: Any, g: GroupNorm, x: Array, weight: Array | None, bias: Array | None, eps: float, s: InstanceStatistics
+) -> tuple[Array, Array, Array]:
+    """As ``group_norm_forward``: each instance is a channel of a batch norm, and the running statistics become the mean
+    of those of the samples.
+    """
+
+    def repeated(v: Array | None) -> Any:
+        return None if v is None else np.tile(v, g.n)
+
+    every, kept = Norm(1, g.n * g.groups, g.inner), (repeated(s.mean), repeated(s.var))
+    y, mean, rstd = ops.batch_norm_train_forward(every, x, repeated(weight), repeated(bias), *kept, s.momentum, eps)
+    for running, of_samples in zip((s.mean, s.var), kept, strict=True):
+        running[...] = of_samples.reshape(g.n, g.groups).mean(0, dtype=np.float64)
+    return y, mean.reshape(g.n, g.groups), rstd.reshape(g.n, g.groups)
+
+
+def _grouped(
+    op: str,
+    x: Any,
+    num_groups: int | None,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    running: InstanceStatistics | None = None,
+) -> Any:
     g, x_, w_, b_, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), raw(bias), eps)
     ops = backend.current()
-    y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
+    if running is None or g.n == 0:
+        y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
+    else:
+        y, mean, rstd = _tracked(ops, g, x_, w_, b_, eps, running)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
         return ops.group_norm_backward(g, dy, x_, w_, mean, rstd, needs)
@@ -198,8 +235,13 @@ def _group_norm_plan(x: Any, num_groups: Any, *arguments: Any) -> Plan:
     return Plan("group_norm_forward", checks.group_norm("group_norm", x, groups, *arguments), first=True)
 
 
-def _instance_norm_plan(x: Any, *arguments: Any) -> Plan:
-    return Plan("group_norm_forward", checks.group_norm("instance_norm", x, None, *arguments), first=True)
+def _instance_norm_plan(
+    x: Any, weight: Any, bias: Any, eps: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any
+) -> Plan | None:
+    if running_mean is not None or running_var is not None or use_input_stats is not True:
+        return None
+    checks.real("instance_norm", "momentum", momentum, 0.0, 1.0)
+    return Plan("group_norm_forward", checks.group_norm("instance_norm", x, None, weight, bias, eps), first=True)
 
 
 register("group_norm", _group_norm, _group_norm_plan)
@@ -305,17 +347,36 @@ def group_norm_backward(
     return planned["group_norm_backward"](dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
 
 
-def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each sample and channel over space, in training and evaluation alike (SPEC B5).
+def instance_norm(
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    running_mean: Any = None,
+    running_var: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.99,
+) -> Any:
+    """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B5).
+
+    Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
+    (1 - momentum) * instance``, averaged over the samples, with the unbiased variance. Otherwise they take the place of
+    the input's, as in evaluation of batch norm.
 
     Parameters
     ----------
     x : array_like or Tensor, shape (n, c, ...)
-        The input, float32 or float64, with more than one spatial element.
+        The input, float32 or float64, with more than one spatial element where its statistics are used.
     weight, bias : array_like or Tensor, shape (c,), optional
         Scale and shift.
     eps : float
         Added to the (biased) variance.
+    running_mean, running_var : ndarray, shape (c,), optional
+        Running statistics of the dtype of ``x``, both or neither.
+    use_input_stats : bool
+        Whether to normalise with the statistics of ``x``; if not, with the running ones.
+    momentum : float
+        Share of the old running statistics that is kept, in [0, 1], as of `batch_norm`. PyTorch's is one minus this.
 
     Returns
     -------
@@ -327,7 +388,8 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
     TypeError
         For a dtype other than float32 and float64, or a mixture of them.
     ValueError
-        For shapes that don't fit, or one spatial element only.
+        For shapes that don't fit, one spatial element only, or running statistics that are missing or cannot be updated
+        in place; nothing has changed then.
 
     Examples
     --------
@@ -337,7 +399,7 @@ def instance_norm(x: Any, weight: Any = None, bias: Any = None, eps: float = 1e-
     array([[[-1.,  1.],
             [ 1., -1.]]])
     """
-    return planned["instance_norm"](x, weight, bias, eps)
+    return planned["instance_norm"](x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum)
 
 
 def instance_norm_backward(

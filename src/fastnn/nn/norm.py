@@ -20,9 +20,10 @@ num_features : int
     Channels.
 eps : float
     ε.
-momentum : float
+momentum : float or None
     Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
-    (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here.
+    (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here. None, as in
+    PyTorch: the running statistics are the mean of those of all batches so far.
 affine : bool
     Whether there are γ (``weight``) and β (``bias``).
 track_running_stats : bool
@@ -52,16 +53,25 @@ eps : float
     Added to the variance.
 affine : bool
     Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+momentum : float
+    Of the running statistics, as of batch norm: the share that is kept. PyTorch's is one minus this.
+track_running_stats : bool
+    Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
+    normalises as training does.
 dtype : dtype
     float32 or float64.
 
 Attributes
 ----------
 weight, bias : Parameter, (num_features,), or None
+running_mean, running_var : ndarray, (num_features,), or None
+    Used in evaluation. The variance is the unbiased estimate.
+num_batches_tracked : ndarray of int64, (), or None
+    Stays 0, as in PyTorch.
 
 Notes
 -----
-Source: SPEC B5. The same in training and evaluation.
+Source: SPEC B5.
 """
 
 
@@ -93,6 +103,16 @@ class _ChannelNorm(_Norm):
         self.eps = scalars.real(op, "eps", eps, 0.0)
         self.weight, self.bias = _affine(num_features, affine, affine, dtype)
 
+    running_mean: np.ndarray | None
+    running_var: np.ndarray | None
+    num_batches_tracked: np.ndarray | None
+
+    def _track(self, tracked: bool, dtype: Any) -> None:
+        n = self.num_features
+        self.register_buffer("running_mean", init.zeros(n, dtype=dtype) if tracked else None)
+        self.register_buffer("running_var", init.constant(n, 1.0, dtype=dtype) if tracked else None)
+        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+
     def _check(self, x: Any) -> None:
         shape = getattr(x, "shape", None) or np.shape(x)
         if len(shape) not in self._ndims or shape[1] != self.num_features:
@@ -109,29 +129,32 @@ class _BatchNorm(_ChannelNorm):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float = 0.99,
+        momentum: float | None = 0.99,
         affine: bool = True,
         track_running_stats: bool = True,
         *,
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(num_features, eps, affine, dtype)
-        self.momentum = scalars.real(type(self).__name__, "momentum", momentum, 0.0, 1.0)
-        tracked = track_running_stats
-        self.register_buffer("running_mean", init.zeros(num_features, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", init.constant(num_features, 1.0, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", np.zeros((), np.int64) if tracked else None)
+        op = type(self).__name__
+        self.momentum = None if momentum is None else scalars.real(op, "momentum", momentum, 0.0, 1.0)
+        self._track(track_running_stats, dtype)
 
-    running_mean: np.ndarray | None
-    running_var: np.ndarray | None
-    num_batches_tracked: np.ndarray | None
+    def _kept(self) -> float:
+        """The share of the running statistics that the next batch leaves."""
+        if self.momentum is not None:
+            return self.momentum
+        if self.num_batches_tracked is None:
+            return 0.0
+        seen = int(self.num_batches_tracked)
+        return seen / (seen + 1)
 
     def forward(self, x: Any) -> Any:
         """The shape stays. In training the running statistics take in those of the batch."""
         self._check(x)
         by_batch = self.training or self.running_mean is None
         y = F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, self._kept(), self.eps
         )
         self._count()
         return y
@@ -141,7 +164,7 @@ class _BatchNorm(_ChannelNorm):
         self._check(x)
         by_batch = self.training or self.running_mean is None
         y = F.batch_norm_relu(
-            x, self.running_mean, self.running_var, self.weight, self.bias, residual, by_batch, self.momentum, self.eps
+            x, self.running_mean, self.running_var, self.weight, self.bias, residual, by_batch, self._kept(), self.eps
         )
         self._count()
         return y
@@ -153,7 +176,8 @@ class _BatchNorm(_ChannelNorm):
 
     def extra_repr(self) -> str:
         tracked = "" if self.running_mean is not None else ", track_running_stats=False"
-        return f"{super().extra_repr()}, momentum={self.momentum:g}{tracked}"
+        momentum = "None" if self.momentum is None else f"{self.momentum:g}"
+        return f"{super().extra_repr()}, momentum={momentum}{tracked}"
 
 
 @sections(_BATCH)
@@ -208,13 +232,30 @@ class BatchNorm3d(_BatchNorm):
 
 
 class _InstanceNorm(_ChannelNorm):
-    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False, *, dtype: Any = np.float32) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        affine: bool = False,
+        momentum: float = 0.99,
+        track_running_stats: bool = False,
+        *,
+        dtype: Any = np.float32,
+    ) -> None:
         super().__init__(num_features, eps, affine, dtype)
+        self.momentum = scalars.real(type(self).__name__, "momentum", momentum, 0.0, 1.0)
+        self._track(track_running_stats, dtype)
 
     def forward(self, x: Any) -> Any:
-        """The shape stays."""
+        """The shape stays. In training the running statistics, if any, take in those of the instances."""
         self._check(x)
-        return F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+        mean, var = self.running_mean, self.running_var
+        of_input = self.training or mean is None
+        return F.instance_norm(x, self.weight, self.bias, self.eps, mean, var, of_input, self.momentum)
+
+    def extra_repr(self) -> str:
+        tracked = "" if self.running_mean is None else f", momentum={self.momentum:g}, track_running_stats=True"
+        return super().extra_repr() + tracked
 
 
 @sections(_INSTANCE)

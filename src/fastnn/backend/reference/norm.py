@@ -36,7 +36,7 @@ def unit_for(x: Array, axes: Axes) -> Array:
     """A power of two that brings the largest |x| over the axes to about 1; of what isn't finite, 1."""
     largest = np.abs(x).max(axes, keepdims=True)
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
-    return np.ldexp(1.0, -np.clip(exponent, -1021, 1021))
+    return np.asarray(np.ldexp(1.0, -np.clip(exponent, -1021, 1021)))
 
 
 def _moments(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array]:
