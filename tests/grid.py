@@ -272,8 +272,17 @@ def layer_norm() -> list[Sample]:
 
 def instance_norm() -> list[Sample]:
     v = Values("grid instance_norm")
-    choices = product(shape=NORM_SHAPES[1:], present=PRESENT, eps=(1e-5, 0.1))
-    return [Sample((v.normal(*o["shape"]), *_parameters(v, o["present"], 6)), {"eps": o["eps"]}) for o in choices]
+    samples = []
+    for o in product(
+        shape=NORM_SHAPES[1:], present=PRESENT, of_input=(True, False), running=(True, False), eps=(1e-5, 0.1)
+    ):
+        if not o["of_input"] and not o["running"]:
+            continue
+        mean, var = (v.normal(6), v.positive(6)) if o["running"] else (None, None)
+        options = {"running_mean": mean, "running_var": var, "use_input_stats": o["of_input"], "momentum": 0.9}
+        arrays = (v.normal(*o["shape"]), *_parameters(v, o["present"], 6))
+        samples.append(Sample(arrays, {**options, "eps": o["eps"]}))
+    return samples
 
 
 def group_norm() -> list[Sample]:

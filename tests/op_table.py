@@ -114,6 +114,16 @@ def _batch_norm_relu(
     return F.batch_norm_relu(x, running_mean, running_var, weight, bias, residual, **options)
 
 
+def _instance_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, **options: Any) -> Any:
+    return F.instance_norm(x, weight, bias, running_mean=running_mean, running_var=running_var, **options)
+
+
+def _instance_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    if not options.get("use_input_stats", True):
+        return None
+    return F.instance_norm_backward(dy, arrays[0], weight=arrays[1], eps=options.get("eps", 1e-5))
+
+
 def _rms_norm(x: Any, weight: Any, **options: Any) -> Any:
     return F.rms_norm(x, weight=weight, **options)
 
@@ -214,7 +224,7 @@ OPS = [
     Op("batch_norm_relu", ("x", "weight", "bias", "residual"), samples_norm.batch_norm_relu, tolerances.batch_norm_relu,
        call=_batch_norm_relu, in_place=("running_mean", "running_var")),
     _affine("layer_norm", _of_x_and_keyword_weight("layer_norm_backward")),
-    _affine("instance_norm", _of_x_and_keyword_weight("instance_norm_backward")),
+    _affine("instance_norm", _instance_norm_backward, call=_instance_norm, in_place=("running_mean", "running_var")),
     _affine("group_norm", _of_x_and_keyword_weight("group_norm_backward")),
     Op("rms_norm", ("x", "weight"), samples_norm.rms_norm, tolerances.rms_norm, call=_rms_norm,
        backward=_of_x_and_keyword_weight("rms_norm_backward"), backward_name="rms_norm_backward", grid=grid.rms_norm),

@@ -104,11 +104,17 @@ def layer_norm() -> list[Sample]:
 def instance_norm() -> list[Sample]:
     v = Values("instance_norm")
     shapes = [s for s in IMAGES if len(s) > 2 and np.prod(s[2:]) > 1]
+    without: dict[str, Any] = {"running_mean": None, "running_var": None}
     samples = [
-        Sample((_normed(v, i, *s), *_affine(v, i, s[1])), {"eps": 1e-3} if i % 4 == 3 else {})
+        Sample((_normed(v, i, *s), *_affine(v, i, s[1])), without | ({"eps": 1e-3} if i % 4 == 3 else {}))
         for i, s in enumerate(shapes)
     ]
-    return [*samples, Sample((_with_nan(v, 2, 3, 4, 5), *_affine(v, 0, 3)), special=True)]
+    for i, s in enumerate([(4, 3, 5), (3, 16, 33), (0, 3, 4, 4), (2, 2, 3, 4, 5)]):
+        for of_input in (True, False):
+            running = {"running_mean": v.normal(s[1]), "running_var": v.positive(s[1])}
+            arrays = (v.normal(*s, scale=2, shift=0.5), *_affine(v, i, s[1]))
+            samples.append(Sample(arrays, {**running, "use_input_stats": of_input, "momentum": 0.9}))
+    return [*samples, Sample((_with_nan(v, 2, 3, 4, 5), *_affine(v, 0, 3)), without, special=True)]
 
 
 def group_norm() -> list[Sample]:

@@ -1,5 +1,8 @@
 """Each layer against its function and central differences; initial weights, running statistics, dropout, losses."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -284,6 +287,55 @@ def test_batch_norm_defaults_and_without_tracking():
     training = free(x).data
     np.testing.assert_array_equal(free.eval()(x).data, training)
     assert "track_running_stats=False" in repr(free)
+
+
+def test_batch_norm_without_momentum_averages_all_batches():
+    norm, batches = nn.BatchNorm1d(3, momentum=None, dtype=float), [_x(6, 3, seed=i) for i in range(3)]
+    for x in batches:
+        norm(x)
+    np.testing.assert_allclose(norm.running_mean, np.mean([x.mean(0) for x in batches], 0), rtol=1e-12)
+    np.testing.assert_allclose(norm.running_var, np.mean([x.var(0, ddof=1) for x in batches], 0), rtol=1e-12)
+    other = nn.BatchNorm1d(3, momentum=None, dtype=float)
+    other.load_state_dict(norm.state_dict())
+    for each in (norm, other, copy.deepcopy(norm), pickle.loads(pickle.dumps(norm))):
+        each(batches[0])
+    np.testing.assert_array_equal(other.running_var, norm.running_var)
+    assert "momentum=None" in repr(norm)
+
+
+def test_instance_norm_running_statistics():
+    norm, x = nn.InstanceNorm2d(3, momentum=0.9, track_running_stats=True, dtype=float), _x(4, 3, 4, 5) * 2 + 5
+    assert list(norm.state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
+    mean, var = norm.running_mean, norm.running_var
+    y = norm(x)
+    np.testing.assert_allclose(y.data, F.instance_norm(x), rtol=1e-12)
+    np.testing.assert_allclose(mean, 0.1 * x.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(var, 0.9 + 0.1 * x.var(axis=(2, 3), ddof=1).mean(0), rtol=1e-12)
+    y = norm.eval()(x)
+    np.testing.assert_allclose(y.data, F.batch_norm(x, mean, var), rtol=1e-12)
+    copied = pickle.loads(pickle.dumps(norm))
+    np.testing.assert_array_equal(copied(x).data, y.data)
+    assert gradcheck(norm, x, max_elements=20)
+    assert norm.num_batches_tracked == 0
+    assert nn.InstanceNorm2d(3).running_mean is None
+
+
+def test_instance_norm_changes_nothing_where_it_refuses():
+    x, mean, var = _x(2, 3, 4), np.zeros(3), np.ones(3)
+    for options, message in (
+        ({"running_mean": mean}, "both be given"),
+        ({"use_input_stats": False}, "running_mean"),
+        ({"running_mean": mean, "running_var": var, "momentum": 2.0}, "momentum"),
+        ({"running_mean": mean, "running_var": np.ones(2)}, "running_var"),
+        ({"running_mean": mean, "running_var": var, "eps": -1.0}, "eps"),
+        ({"running_mean": mean, "running_var": mean}, "running_var"),
+    ):
+        with pytest.raises(ValueError, match=f"instance_norm: .*{message}"):
+            F.instance_norm(x, **options)
+    with pytest.raises(TypeError, match="instance_norm: use_input_stats"):
+        F.instance_norm(x, use_input_stats=1)
+    np.testing.assert_array_equal(mean, 0)
+    np.testing.assert_array_equal(var, 1)
 
 
 def test_batch_norm_refuses_one_value_per_channel():

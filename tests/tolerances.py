@@ -361,7 +361,16 @@ def instance_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results
     x = sample.arrays[0]
     assert x is not None
     n, c = x.shape[:2]
-    return _norm_of(sample, (n, c, int(np.prod(x.shape[2:]))), (1, c, 1), (2,), (0, 2), truth, eps)
+    view, parameter, o = (n, c, int(np.prod(x.shape[2:]))), (1, c, 1), sample.options
+    if not o.get("use_input_stats", True):
+        return _fixed_norm(sample, view, parameter, truth)
+    bound = _norm_of(sample, view, parameter, (2,), (0, 2), truth, eps)
+    if o["running_mean"] is not None and x.size:
+        new, m = 1 - o["momentum"], view[2]
+        bound["running_mean"] = new * bound["mean"].mean(0).ravel() + 2 * np.abs(truth["running_mean"])
+        bound["running_mean"] += 2 * np.abs(o["running_mean"])
+        bound["running_var"] = new * bound["variance"].mean(0).ravel() * m / (m - 1) + 4 * truth["running_var"]
+    return bound
 
 
 def group_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:

@@ -177,8 +177,10 @@ def layer_norm(x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float
     return tf.layer_norm(x, shape, weight, bias, eps)
 
 
-def instance_norm(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
-    return tf.instance_norm(x, weight=weight, bias=bias, eps=eps)
+def instance_norm(
+    x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float = 0.99, **o: Any
+) -> Any:
+    return tf.instance_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
 
 
 def group_norm(x: Any, weight: Any, bias: Any, num_groups: int, eps: float = 1e-5) -> Any:

@@ -182,21 +182,14 @@ def _instance_norm(
     return _grouped(op, x, None, weight, bias, eps, running)
 
 
-def _tracked(
-    ops: Any, g: GroupNorm, x: Array, weight: Array | None, bias: Array | None, eps: float, s: InstanceStatistics
-) -> tuple[Array, Array, Array]:
-    """As ``group_norm_forward``: each instance is a channel of a batch norm, and the running statistics become the mean
-    of those of the samples.
-    """
-
-    def repeated(v: Array | None) -> Any:
-        return None if v is None else np.tile(v, g.n)
-
-    every, kept = Norm(1, g.n * g.groups, g.inner), (repeated(s.mean), repeated(s.var))
-    y, mean, rstd = ops.batch_norm_train_forward(every, x, repeated(weight), repeated(bias), *kept, s.momentum, eps)
-    for running, of_samples in zip((s.mean, s.var), kept, strict=True):
+def _track(ops: Any, g: GroupNorm, x: Array, s: InstanceStatistics) -> None:
+    """Take in the mean over the samples of their statistics: to batch norm each instance is a channel."""
+    if g.n == 0:
+        return
+    mean, var = np.tile(s.mean, g.n), np.tile(s.var, g.n)
+    ops.batch_norm_train_forward(Norm(1, g.n * g.groups, g.inner), x, None, None, mean, var, s.momentum, 1.0)
+    for running, of_samples in ((s.mean, mean), (s.var, var)):
         running[...] = of_samples.reshape(g.n, g.groups).mean(0, dtype=np.float64)
-    return y, mean.reshape(g.n, g.groups), rstd.reshape(g.n, g.groups)
 
 
 def _grouped(
@@ -210,10 +203,9 @@ def _grouped(
 ) -> Any:
     g, x_, w_, b_, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), raw(bias), eps)
     ops = backend.current()
-    if running is None or g.n == 0:
-        y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
-    else:
-        y, mean, rstd = _tracked(ops, g, x_, w_, b_, eps, running)
+    y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
+    if running is not None:
+        _track(ops, g, x_, running)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
         return ops.group_norm_backward(g, dy, x_, w_, mean, rstd, needs)

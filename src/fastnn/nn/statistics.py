@@ -149,4 +149,5 @@ def _settle(name: str, layer: _BatchNorm, model: Module, batches: Iterable[Any])
     assert layer.running_mean is not None
     assert layer.running_var is not None
     layer.running_mean[...] = pooled.mean
-    layer.running_var[...] = pooled.squares / (pooled.count - 1)
+    with np.errstate(over="ignore"):  # a variance that the type cannot hold is infinite, as in training
+        layer.running_var[...] = pooled.squares / (pooled.count - 1)
