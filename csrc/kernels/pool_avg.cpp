@@ -76,7 +76,8 @@ void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
   const bool whole = all_whole(g, by);
   const T taps = whole_count<T>(g, by);
   const double cost = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g)) * kCost;
-  pool_windows(g, T(0), cost, x, [=, &g](const auto& windows) FASTNN_FLAT {
+  bool mend = false;
+  pool_windows(g, T(0), cost, x, [=, &g, &mend](const auto& windows) FASTNN_FLAT {
     Sum sum;
     Vec<T> count = set1(taps);
     windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(v); });
@@ -84,8 +85,11 @@ void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
       count = widths<T>(g, by, windows.w) * T(box_count(g, 0, windows.d, by) * box_count(g, 1, windows.h, by));
     const Vec<T> mean = sum.total() / count;
     store_n(y + windows.at, mean, windows.n);
-    if (__builtin_expect(any<T>(not_finite<T>(mean)), 0)) mend_means(g, by, x, windows.at, windows.n, y);
+    if (__builtin_expect(any<T>(not_finite<T>(mean)), 0)) __atomic_store_n(&mend, true, __ATOMIC_RELAXED);
   });
+  if (!mend) return;
+  const int64_t outputs = output_rows(g) * g.out[2];
+  parallel_for(outputs, double(outputs), [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
 }
 
 }  // namespace

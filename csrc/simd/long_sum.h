@@ -49,13 +49,13 @@ template <class T>
 class RunSum {
  public:
   FASTNN_INLINE void add(const T* x, int64_t n) {
-    while (n > room_) {
+    while (__builtin_expect(n > room_, 0)) {
       add_short(x, room_);
       x += room_, n -= room_;
       fold();
     }
     add_short(x, n);
-    room_ -= n;
+    room_ -= (n + 4 * kWide - 1) & -(4 * kWide);  // what one lane adds is counted
   }
   FASTNN_INLINE double total() const { return total_ + double(part()); }
 
@@ -67,12 +67,16 @@ class RunSum {
     for (; i + 4 * kWide <= n; i += 4 * kWide)
 #pragma GCC unroll 16
       for (int u = 0; u < 4 * N; ++u) sum_[u] += load(x + i + u * L);
-    for (; i + kWide <= n; i += kWide)
+#pragma GCC unroll 3
+    for (int k = 0; k < 3; ++k)
+      if (i + kWide <= n) {
 #pragma GCC unroll 4
-      for (int u = 0; u < N; ++u) sum_[u] += load(x + i + u * L);
+        for (int u = 0; u < N; ++u) sum_[k * N + u] += load(x + i + u * L);
+        i += kWide;
+      }
 #pragma GCC unroll 4
     for (int u = 0; u < N; ++u)
-      if (i + u * L < n) sum_[N + u] += load_part(x + i + u * L, n - i - u * L);
+      if (i + u * L < n) sum_[3 * N + u] += load_part(x + i + u * L, n - i - u * L);
   }
   FASTNN_INLINE T part() const {
     Vec<T> v[N];
