@@ -20,7 +20,7 @@ _class = np.array([0, 1, 2])
 
 _window: dict[str, Any] = {"stride": 2, "padding": 0, "ceil_mode": False}
 _max = {"kernel_size": 2, **_window, "dilation": 1}
-_avg = {"kernel_size": 2, **_window, "count_include_pad": True}
+_avg = {"kernel_size": 2, **_window, "count_include_pad": True, "divisor_override": None}
 _lp = {"norm_type": 2.0, "kernel_size": 2, **_window}
 _conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 _transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}

@@ -239,6 +239,10 @@ def _avg_pool(rank: int) -> list[Sample]:
         (shape, {"kernel_size": k, "stride": 2, "padding": p, "ceil_mode": ceil, "count_include_pad": count})
         for k, p, ceil, count in itertools.product((2, 3), (0, 1), (False, True), (False, True))
     ]
+    extra += [
+        (shape, {"kernel_size": 3, "stride": s, "padding": 1, "ceil_mode": True, "divisor_override": d})
+        for s, d in ((1, 1), (2, 5), (3, 1000))
+    ]
     return _pool(f"avg_pool{rank}d", rank, extra)
 
 

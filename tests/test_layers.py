@@ -61,6 +61,7 @@ LAYERS = [
     (lambda: nn.AvgPool1d(2), SIGNAL, lambda m, x: F.avg_pool1d(x, 2)),
     (lambda: nn.AvgPool2d(3, 2, 1, True, False), IMAGE, lambda m, x: F.avg_pool2d(x, 3, 2, 1, True, False)),
     (lambda: nn.AvgPool3d(2, 1), VOLUME, lambda m, x: F.avg_pool3d(x, 2, 1)),
+    (lambda: nn.AvgPool1d(2, divisor_override=3), SIGNAL, lambda m, x: F.avg_pool1d(x, 2, divisor_override=3)),
     (lambda: nn.LPPool1d(2, 3), SIGNAL, lambda m, x: F.lp_pool1d(x, 2, 3)),
     (lambda: nn.LPPool2d(3.0, 2, 1), IMAGE, lambda m, x: F.lp_pool2d(x, 3.0, 2, 1)),
     (lambda: nn.LPPool3d(2, 2), VOLUME, lambda m, x: F.lp_pool3d(x, 2, 2)),

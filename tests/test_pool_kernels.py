@@ -281,3 +281,72 @@ def test_positions_of_maxima_in_many_outputs_of_one_column(rank, numpy_backend):
     assert np.array_equal(
         backward(y, x, (*(2,) * (rank - 1), 1), indices=index), backward(y, x, (*(2,) * (rank - 1), 1))
     )
+
+
+def mean_pools(x):
+    """Every way to one mean of all of x, by name."""
+    rank, size = x.ndim - 2, x.shape[2:]
+    yield "average", getattr(F, f"avg_pool{rank}d")(x, size)
+    yield "divisor", getattr(F, f"avg_pool{rank}d")(x, size, divisor_override=int(np.prod(size)))
+    yield "adaptive", getattr(F, f"adaptive_avg_pool{rank}d")(x, 1)
+
+
+@by_isa
+@by_dtype
+@pytest.mark.parametrize("numpy_backend", [False, True])
+def test_means_of_sums_that_are_too_large(numpy_backend, dtype, isa, native):
+    fnn.use_backend("numpy" if numpy_backend else "native")
+    native.set_isa(isa)
+    large = dtype(0.6) * np.finfo(dtype).max
+    for shape in ((2, 3, 40), (2, 3, 8, 9), (17, 2, 4, 4), (1, 2, 3, 5, 6)):
+        for name, y in mean_pools(np.full(shape, large)):
+            np.testing.assert_allclose(y, large, rtol=8 * np.finfo(dtype).eps, err_msg=f"{name} {shape}")
+    x = np.full((17, 1, 12, 36), large)
+    x[:, :, 1::2] *= -1
+    x[0, 0, 3, 3] = np.inf
+    x[1, 0, 3, 3] = np.nan
+    for y in (
+        F.avg_pool2d(x, 3, 2),
+        F.avg_pool2d(x, (4, 12)),
+        F.adaptive_avg_pool2d(x, (3, 3)),
+        F.avg_pool2d(x, 3, 1, 1),
+    ):
+        assert np.isfinite(y[2:]).all()
+        assert np.isposinf(y[0]).any()
+        assert np.isnan(y[1]).any()
+        assert np.isfinite(y[0]).any()
+    assert np.isposinf(F.avg_pool2d(np.full((1, 1, 4, 4), large), 2, divisor_override=1)).all()
+
+
+@by_isa
+def test_means_and_norms_of_large_windows(isa, native):
+    """One accumulator of 24 bits would be off by up to a part in a thousand, or stop at 2**24."""
+    native.set_isa(isa)
+    for x, kernel, stride in (
+        (np.full((1, 1, 1, 2**21 + 5), 0.1, np.float32), (1, 2**21), 1),
+        (np.full((1, 1, 600, 40), 0.1, np.float32), (600, 8), (1, 1)),
+        (np.full((1, 1, 500, 500), 0.1, np.float32), (500, 500), 1),
+    ):
+        n = float(np.prod(kernel))
+        value = float(np.float32(0.1))
+        np.testing.assert_allclose(F.avg_pool2d(x, kernel, stride), value, rtol=2e-6)
+        np.testing.assert_allclose(F.lp_pool2d(x, 1, kernel, stride), n * value, rtol=2e-6)
+        np.testing.assert_allclose(F.lp_pool2d(x, 2, kernel, stride), np.sqrt(n) * value, rtol=2e-6)
+    tall = np.full((16, 1, 30_000, 8), 0.1, np.float32)
+    np.testing.assert_allclose(F.adaptive_avg_pool2d(tall, (1, 4)), np.float32(0.1), rtol=2e-6)
+    ones = np.ones((1, 1, 4100, 4100), np.float32)
+    assert F.adaptive_avg_pool2d(ones, 1).item() == 1
+    with fnn.use_backend("numpy"):
+        x = np.full((1, 1, 300, 300), 0.1, np.float32)
+        np.testing.assert_allclose(F.avg_pool2d(x, 300), np.float32(0.1), rtol=2e-7)
+        np.testing.assert_allclose(F.lp_pool2d(x, 1, 300), 9e4 * float(np.float32(0.1)), rtol=2e-7)
+
+
+@by_isa
+@pytest.mark.parametrize("numpy_backend", [False, True])
+def test_a_norm_whose_root_is_too_large(numpy_backend, isa, native):
+    """(sum of |x|^p)^(1/p) of 100 equal numbers is 100^(1/p) times one of them."""
+    fnn.use_backend("numpy" if numpy_backend else "native")
+    native.set_isa(isa)
+    x = np.full((1, 1, 10, 10), 1e-30, np.float32)
+    np.testing.assert_allclose(F.lp_pool2d(x, 0.05, 10), 1e10, rtol=1e-3)

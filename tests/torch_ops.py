@@ -145,6 +145,12 @@ max_pool2d, max_pool3d = _pool(tf.max_pool2d, -np.inf), _pool(tf.max_pool3d, -np
 avg_pool2d, avg_pool3d = _pool(tf.avg_pool2d, 0.0), _pool(tf.avg_pool3d, 0.0)
 
 
+def avg_pool1d(x: Any, kernel_size: int, stride: Any = None, padding: int = 0, **options: Any) -> Any:
+    """As of images, whose function has a divisor."""
+    step = (1, kernel_size if stride is None else stride)
+    return avg_pool2d(x[:, :, None], (1, kernel_size), stride=step, padding=(0, padding), **options)[:, :, 0]
+
+
 def _lp_pool(average: Any) -> Callable[..., Any]:
     def norm(x: Any, norm_type: float, kernel_size: Any, **options: Any) -> Any:
         sums = average(x.abs() ** norm_type, kernel_size, divisor_override=1, **options)

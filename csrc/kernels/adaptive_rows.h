@@ -53,14 +53,14 @@ template <class T>
 FASTNN_INLINE void sum_rows(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* sums) {
   const int64_t width = g.size[2];
   for (int64_t w = 0; w < width; w += lanes<T>) {
-    Vec<T> sum = {};
+    LongSum<T> sum;
     for (int64_t i = d.begin; i < d.end; ++i)
       for (int64_t j = h.begin; j < h.end; ++j) {
         const T* row = image + (i * g.size[1] + j) * width + w;
         fetch_ahead(row);
-        sum += load_part(row, end - row);
+        sum.add(load_part(row, end - row));
       }
-    store(sums + w, sum);
+    store(sums + w, sum.total());
   }
 }
 
@@ -134,13 +134,17 @@ void grouped_means(const AdaptivePool& g, double ns, const T* x, T* y) {
         counts[row - r] = T((d.end - d.begin) * (h.end - h.begin));
       });
       turn(sums, pitch, L, pitch, turned, L);
+      Mask<T> mend = {};
       for (int64_t ow = 0; ow < outputs; ++ow) {
         const Range w = box(g, 2, ow);
         Vec<T> sum = {};
         for (int64_t c = w.begin; c < w.end; ++c) sum += load(turned + c * L);
-        store(means + ow * L, sum / (load(counts) * T(w.end - w.begin)));
+        const Vec<T> mean = sum / (load(counts) * T(w.end - w.begin));
+        mend |= iota<T>() < splat<T>(n) ? not_finite<T>(mean) : Mask<T>{};
+        store(means + ow * L, mean);
       }
       turn(means, L, outputs, n, y + r * outputs, outputs);
+      if (__builtin_expect(any<T>(mend), 0)) mend_means(g, Divisor{}, x, r * outputs, n * outputs, y);
     }
   });
 }

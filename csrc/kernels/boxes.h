@@ -1,7 +1,10 @@
 // Windows without dilation as boxes [begin, end) along each axis, of Pool and AdaptivePool alike, one output at a time:
 // for windows longer than a vector, rows of outputs shorter than one, and adaptive windows, which differ in size.
 #pragma once
+#include <cmath>
+
 #include "../simd/copy.h"
+#include "../simd/long_sum.h"
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -30,16 +33,23 @@ FASTNN_INLINE Range boxes_over(const AdaptivePool& g, int axis, int64_t i) {
   return {i * g.out[axis] / g.size[axis], ((i + 1) * g.out[axis] + g.size[axis] - 1) / g.size[axis]};
 }
 
-// What an average divides by along one axis.
-FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, bool include_pad) {
-  if (include_pad) {
+// What an average divides by: elements that the window counts, or a number that is given (else 0).
+struct Divisor {
+  bool include_pad = false;
+  int64_t given = 0;
+};
+
+// Its factor along one axis.
+FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, Divisor by) {
+  if (by.given) return axis == 2 ? by.given : 1;
+  if (by.include_pad) {
     const int64_t first = o * g.stride[axis] - g.pad[axis], end = g.size[axis] + g.pad_end[axis];
     return first + g.kernel[axis] < end ? g.kernel[axis] : end - first;
   }
   const Range b = box(g, axis, o);
   return b.end - b.begin;
 }
-FASTNN_INLINE int64_t box_count(const AdaptivePool& g, int axis, int64_t o, bool) {
+FASTNN_INLINE int64_t box_count(const AdaptivePool& g, int axis, int64_t o, Divisor) {
   const Range b = box(g, axis, o);
   return b.end - b.begin;
 }
@@ -51,18 +61,6 @@ FASTNN_INLINE void box_runs(const G& g, const T* x, Range d, Range h, Range w, c
   if (length == step) length *= rows, rows = 1;
   for (int64_t i = d.begin; i < d.end; ++i)
     for (int64_t r = 0; r < rows; ++r) f(x + (i * g.size[1] + h.begin + r) * step + w.begin, length);
-}
-
-// Sum of a run on top of four vectors of partial sums.
-template <class T>
-FASTNN_INLINE void add_run(Vec<T>* sum, const T* x, int64_t n) {
-  constexpr int64_t L = lanes<T>;
-  int64_t i = 0;
-  for (; i + 4 * L <= n; i += 4 * L)
-#pragma GCC unroll 4
-    for (int u = 0; u < 4; ++u) sum[u] += load(x + i + u * L);
-  for (; i + L <= n; i += L) sum[0] += load(x + i);
-  if (i < n) sum[1] += load_n(x + i, int(n - i));
 }
 
 // Whether each plane is one box, without padding.
@@ -77,37 +75,62 @@ FASTNN_INLINE bool whole_planes(const G& g) {
 }
 
 template <class G>
-FASTNN_INLINE int64_t plane_count(const G& g, bool include_pad) {
-  return box_count(g, 0, 0, include_pad) * box_count(g, 1, 0, include_pad) * box_count(g, 2, 0, include_pad);
+FASTNN_INLINE int64_t plane_count(const G& g, Divisor by) {
+  return box_count(g, 0, 0, by) * box_count(g, 1, 0, by) * box_count(g, 2, 0, by);
+}
+
+// Means of the outputs [at, at + n) that are not finite, once more: a sum may be too large where its mean is not.
+template <class T, class G>
+__attribute__((noinline, cold)) void mend_means(const G& g, Divisor by, const T* x, int64_t at, int64_t n, T* y) {
+  const int64_t image = g.size[0] * g.size[1] * g.size[2];
+  const double scale = sizeof(T) == 4 ? 1 : 0x1p-64;  // double holds any sum of floats
+  for (int64_t o = at; o < at + n; ++o) {
+    if (std::abs(y[o]) < T(INFINITY)) continue;
+    const int64_t row = o / g.out[2], ow = o % g.out[2], oh = row % g.out[1], od = row / g.out[1] % g.out[0];
+    double sum = 0;
+    box_runs(g, x + row / g.out[1] / g.out[0] * image, box(g, 0, od), box(g, 1, oh), box(g, 2, ow),
+             [&](const T* run, int64_t length) {
+               for (int64_t i = 0; i < length; ++i) sum += double(run[i]) * scale;
+             });
+    const int64_t count = box_count(g, 0, od, by) * box_count(g, 1, oh, by) * box_count(g, 2, ow, by);
+    y[o] = T(sum / double(count) / scale);
+  }
+}
+
+template <class T>
+FASTNN_INLINE Mask<T> not_finite(Vec<T> v) {
+  return ~(abs(v) < set1(T(INFINITY)));
 }
 
 // y[o] = mean of plane o
-template <class T>
-void plane_means(int64_t planes, int64_t inputs, int64_t count, double ns, const T* x, T* y) {
-  parallel_for(planes, double(planes) * double(inputs) * ns, [=](int64_t begin, int64_t end) {
+template <class T, class G>
+void plane_means(const G& g, Divisor by, double ns, const T* x, T* y) {
+  const int64_t planes = g.n * g.c, inputs = g.size[0] * g.size[1] * g.size[2];
+  const double count = double(plane_count(g, by));
+  parallel_for(planes, double(planes) * double(inputs) * ns, [&](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) {
-      Vec<T> sum[4] = {};
-      add_run(sum, x + p * inputs, inputs);
-      y[p] = reduce_add<T>((sum[0] + sum[1]) + (sum[2] + sum[3])) / T(count);
+      RunSum<T> sum;
+      sum.add(x + p * inputs, inputs);
+      y[p] = T(sum.total() / count);
+      if (!(std::abs(y[p]) < T(INFINITY))) mend_means(g, by, x, p, 1, y);
     }
   });
 }
 
 // y[o] = sum of box o / what it counts
 template <class T, class G>
-void box_means(const G& g, bool include_pad, double ns, const T* x, T* y) {
-  if (whole_planes(g))
-    return plane_means(g.n * g.c, g.size[0] * g.size[1] * g.size[2], plane_count(g, include_pad), ns, x, y);
+void box_means(const G& g, Divisor by, double ns, const T* x, T* y) {
+  if (whole_planes(g)) return plane_means(g, by, ns, x, y);
   const int64_t image = g.size[0] * g.size[1] * g.size[2], rows = g.n * g.c * g.out[0] * g.out[1];
   parallel_for(rows, double(g.n * g.c) * double(image) * ns, [&](int64_t begin, int64_t end) {
     each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t at) {
       const Range d = box(g, 0, od), h = box(g, 1, oh);
-      const int64_t count = box_count(g, 0, od, include_pad) * box_count(g, 1, oh, include_pad);
+      const int64_t count = box_count(g, 0, od, by) * box_count(g, 1, oh, by);
       for (int64_t ow = 0; ow < g.out[2]; ++ow) {
-        Vec<T> sum[4] = {};
-        box_runs(g, x + plane * image, d, h, box(g, 2, ow), [&](const T* run, int64_t n) { add_run(sum, run, n); });
-        const T total = reduce_add<T>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-        y[at + ow] = total / T(count * box_count(g, 2, ow, include_pad));
+        RunSum<T> sum;
+        box_runs(g, x + plane * image, d, h, box(g, 2, ow), [&](const T* run, int64_t n) { sum.add(run, n); });
+        y[at + ow] = T(sum.total() / double(count * box_count(g, 2, ow, by)));
+        if (!(std::abs(y[at + ow]) < T(INFINITY))) mend_means(g, by, x, at + ow, 1, y);
       }
     });
   });
@@ -135,14 +158,14 @@ struct BoxTables {
     return size_t(g.size[0] + g.size[1] + g.out[2]) * sizeof(Range) + size_t(g.out[0] + g.out[1] + g.out[2]) * sizeof(int64_t);
   }
   template <class G>
-  BoxTables(const G& g, bool include_pad, void* memory) {
+  BoxTables(const G& g, Divisor by, void* memory) {
     over[0] = static_cast<Range*>(memory), over[1] = over[0] + g.size[0], along = over[1] + g.size[1];
     count[0] = reinterpret_cast<int64_t*>(along + g.out[2]), count[1] = count[0] + g.out[0], count[2] = count[1] + g.out[1];
     for (int axis = 0; axis < 2; ++axis)
       for (int64_t i = 0; i < g.size[axis]; ++i) over[axis][i] = boxes_over(g, axis, i);
     for (int64_t o = 0; o < g.out[2]; ++o) along[o] = box(g, 2, o);
     for (int axis = 0; axis < 3; ++axis)
-      for (int64_t o = 0; o < g.out[axis]; ++o) count[axis][o] = box_count(g, axis, o, include_pad);
+      for (int64_t o = 0; o < g.out[axis]; ++o) count[axis][o] = box_count(g, axis, o, by);
   }
 };
 
@@ -163,23 +186,23 @@ FASTNN_INLINE void spread_row(const G& g, const BoxTables& boxes, Range od, Rang
 
 // The same for whole planes.
 template <class T, class G>
-void spread_planes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
+void spread_planes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
   const int64_t planes = g.n * g.c, inputs = g.size[0] * g.size[1] * g.size[2];
   const double values = double(planes) * double(inputs);
-  const int64_t count = plane_count(g, include_pad);
+  const int64_t count = plane_count(g, by);
   parallel_for(planes, values * ns, [=](int64_t begin, int64_t end) {
     for (int64_t p = begin; p < end; ++p) fill_whole(dx + p * inputs, dy[p] / T(count), inputs, values);
   });
 }
 
 template <class T, class G>
-void spread_boxes(const G& g, bool include_pad, double ns, const T* dy, T* dx) {
-  if (whole_planes(g)) return spread_planes(g, include_pad, ns, dy, dx);
+void spread_boxes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
+  if (whole_planes(g)) return spread_planes(g, by, ns, dy, dx);
   const int64_t rows = g.n * g.c * g.size[0] * g.size[1], outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(rows) * double(g.size[2]) * ns;
   const size_t tables = BoxTables::bytes(g), scratch = tables + size_t(g.out[2]) * sizeof(T);
   parallel_scratch(rows, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
-    const BoxTables boxes(g, include_pad, memory);
+    const BoxTables boxes(g, by, memory);
     T* share = reinterpret_cast<T*>(static_cast<char*>(memory) + tables);
     Range last_d = {}, last_h = {};
     int64_t last_plane = -1;

@@ -86,14 +86,18 @@ void turned_means(const AdaptivePool& g, const T* x, T* y) {
     T* mean_of = in + inputs * L;
     turn(x + plane * inputs, inputs, count, inputs, in, L);
     const PlaneTaps::Entry* e = taps.entry;
+    Mask<T> mend = {};
     for (int64_t o = 0; o < outputs; ++o) {
       const int32_t n = taps.count[o];
-      Vec<T> sum = {};
-      for (int32_t i = 0; i < n; ++i) sum += load(in + e[i].input * L);
+      LongSum<T> sum;
+      for (int32_t i = 0; i < n; ++i) sum.add(load(in + e[i].input * L));
       e += n;
-      store(mean_of + o * L, sum / T(n));
+      const Vec<T> mean = sum.total() / T(n);
+      mend |= not_finite<T>(mean);
+      store(mean_of + o * L, mean);
     }
     turn(mean_of, L, outputs, count, y + plane * outputs, outputs);
+    if (__builtin_expect(any<T>(mend), 0)) mend_means(g, Divisor{}, x, plane * outputs, count * outputs, y);
   });
 }
 
@@ -123,14 +127,14 @@ template <class T>
 void adaptive_avg_pool_forward(AdaptivePool g, const T* x, T* y) {
   if (turn_planes<T>(g) && !whole_planes(g)) return turned_means(g, x, y);
   if (group_rows<T>(g) && !whole_planes(g)) return grouped_means(g, kCost, x, y);
-  box_means(g, false, kCost, x, y);
+  box_means(g, Divisor{}, kCost, x, y);
 }
 
 // y[o] = mean of box o  =>  dx += dy[o] / size of box o for its elements
 template <class T>
 void adaptive_avg_pool_backward(AdaptivePool g, const T* dy, T* dx) {
   if (turn_planes<T>(g) && !whole_planes(g)) return turned_spread(g, dy, dx);
-  spread_boxes(g, false, kCost, dy, dx);
+  spread_boxes(g, Divisor{}, kCost, dy, dx);
 }
 
 // y[o] = max of box o: the first of equals, the first NaN before all

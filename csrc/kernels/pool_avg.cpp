@@ -1,7 +1,8 @@
 // Average pooling over windows.
 //   forward:  x (n, c, size) -> y (n, c, out)
 //   backward: dy -> dx
-// A window counts its elements inside the image, or with include_pad also those in the padding asked for.
+// A window counts its elements inside the image, or with include_pad also those in the padding asked for; a divisor above 0
+// stands for what all windows count.
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_avg.inc"
 #include "kernels.h"
@@ -13,8 +14,10 @@ namespace {
 // Nanoseconds per element read or written, out of cache; they only decide when a second thread is woken.
 constexpr double kCost = 0.25;
 
-// Whether every window counts all its taps.
-bool all_whole(const Pool& g, bool include_pad) {
+// Whether what windows count is the same for all.
+bool all_whole(const Pool& g, Divisor by) {
+  const bool include_pad = by.include_pad;
+  if (by.given) return true;
   for (int axis = 0; axis < 3; ++axis) {
     const int64_t last = (g.out[axis] - 1) * g.stride[axis] - g.pad[axis] + g.kernel[axis];
     if (!include_pad && g.pad[axis] > 0) return false;
@@ -23,9 +26,10 @@ bool all_whole(const Pool& g, bool include_pad) {
   return true;
 }
 
+// What whole windows count.
 template <class T>
-T window_taps(const Pool& g) {
-  return T(g.kernel[0] * g.kernel[1] * g.kernel[2]);
+T whole_count(const Pool& g, Divisor by) {
+  return T(by.given ? by.given : window_taps(g));
 }
 
 // Whether windows are so long, and rows of outputs so short, that lanes run better along the windows.
@@ -37,10 +41,12 @@ bool along_windows(const Pool& g) {
 
 // What the windows of lanes<T> outputs from ow on count along the row.
 template <class T>
-FASTNN_INLINE Vec<T> widths(const Pool& g, bool include_pad, int64_t ow) {
+FASTNN_INLINE Vec<T> widths(const Pool& g, Divisor by, int64_t ow) {
+  const bool include_pad = by.include_pad;
   const Mask<T> first = ramp<T>(ow * g.stride[2] - g.pad[2], g.stride[2]), last = first + splat<T>(g.kernel[2]);
   const Mask<T> low = splat<T>(include_pad ? -g.pad[2] : 0), high = splat<T>(g.size[2] + (include_pad ? g.pad_end[2] : 0));
-  return __builtin_convertvector((last < high ? last : high) - (first > low ? first : low), Vec<T>);
+  const Mask<T> width = (last < high ? last : high) - (first > low ? first : low);
+  return max(set1(T(1)), __builtin_convertvector(width, Vec<T>));  // windows beyond the last may count nothing
 }
 
 // y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold it. Of an output: the quotient.
@@ -49,45 +55,61 @@ struct AverageTerm {
   static constexpr int arrays = 1;
   static constexpr bool of_inputs = false;
   const Pool& g;
-  bool include_pad, whole;
+  Divisor by;
+  bool whole;
   T taps;
   const T* dy;
   FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
     Vec<T> count = set1(taps);
     if (!whole) {
-      const T rows = T(box_count(g, 0, o.d, include_pad) * box_count(g, 1, o.h, include_pad));
-      count = max(set1(T(1)), widths<T>(g, include_pad, o.w)) * rows;  // windows beyond the last may count nothing
+      const T rows = T(box_count(g, 0, o.d, by) * box_count(g, 1, o.h, by));
+      count = widths<T>(g, by, o.w) * rows;
     }
     v[0] = load_part(dy + o.offset, size) / count;
   }
   FASTNN_INLINE Vec<T> value(const Vec<T>* v, Mask<T>, Vec<T>) const { return v[0]; }
 };
 
+// Means with lanes across windows.
+template <class T, class Sum>
+void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
+  const bool whole = all_whole(g, by);
+  const T taps = whole_count<T>(g, by);
+  const double cost = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g)) * kCost;
+  bool mend = false;
+  pool_windows(g, T(0), cost, x, [=, &g, &mend](const auto& windows) FASTNN_FLAT {
+    Sum sum;
+    Vec<T> count = set1(taps);
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(v); });
+    if (!whole)
+      count = widths<T>(g, by, windows.w) * T(box_count(g, 0, windows.d, by) * box_count(g, 1, windows.h, by));
+    const Vec<T> mean = sum.total() / count;
+    store_n(y + windows.at, mean, windows.n);
+    if (__builtin_expect(any<T>(not_finite<T>(mean)), 0)) __atomic_store_n(&mend, true, __ATOMIC_RELAXED);
+  });
+  if (!mend) return;
+  const int64_t outputs = output_rows(g) * g.out[2];
+  parallel_for(outputs, double(outputs), [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
+}
+
 }  // namespace
 
 // y[o] = sum over taps k of x[o * stride - pad + k] / count
 template <class T>
-void avg_pool_forward(Pool g, bool include_pad, const T* x, T* y) {
-  if (along_windows<T>(g)) return box_means(g, include_pad, kCost, x, y);
-  const bool whole = all_whole(g, include_pad);
-  const T taps = window_taps<T>(g);
-  const double cost = double(output_rows(g)) * double(g.out[2]) * double(taps) * kCost;
-  pool_windows(g, T(0), cost, x, [=, &g](const auto& windows) FASTNN_FLAT {
-    Vec<T> sum = {}, count = set1(taps);
-    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += v; });
-    if (!whole)
-      count = widths<T>(g, include_pad, windows.w) *
-              T(box_count(g, 0, windows.d, include_pad) * box_count(g, 1, windows.h, include_pad));
-    store_n(y + windows.at, sum / count, windows.n);
-  });
+void avg_pool_forward(Pool g, bool include_pad, int64_t divisor, const T* x, T* y) {
+  const Divisor by = {include_pad, divisor};
+  if (along_windows<T>(g)) return box_means(g, by, kCost, x, y);
+  if (window_taps(g) > kManyTaps) return lane_means<T, LongSum<T>>(g, by, x, y);
+  lane_means<T, ShortSum<T>>(g, by, x, y);
 }
 
 template <class T>
-void avg_pool_backward(Pool g, bool include_pad, const T* dy, T* dx) {
+void avg_pool_backward(Pool g, bool include_pad, int64_t divisor, const T* dy, T* dx) {
+  const Divisor by = {include_pad, divisor};
   if (g.stride[2] > 2 || (g.out[2] == 1 && g.kernel[2] >= lanes<T>))
-    spread_boxes(g, include_pad, kCost, dy, dx);
+    spread_boxes(g, by, kCost, dy, dx);
   else
-    pool_gradient(g, AverageTerm<T>{g, include_pad, all_whole(g, include_pad), window_taps<T>(g), dy}, kCost, dx);
+    pool_gradient(g, AverageTerm<T>{g, by, all_whole(g, by), whole_count<T>(g, by), dy}, kCost, dx);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -78,21 +78,36 @@ void lp_plane(const Pool& g, const T* dy, const T* x, const T* y, double p, T* d
   });
 }
 
+// s * v^(1/p), for v of 0 or at least about 1. Small p make a root very large; its half is not where the product isn't.
+template <class T>
+FASTNN_INLINE Vec<T> scaled_root(Vec<T> scale, Vec<T> v, double p) {
+  if (p >= 1) return scale * power<T>(v, 1 / p);
+  const Vec<T> half = power<T>(v, 0.5 / p);
+  return scale * half * half;
+}
+
+template <class T, class Sum>
+void lp_windows(const Pool& g, double p, const T* x, T* y) {
+  const double taps = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g));
+  pool_windows(g, T(0), taps * cost_per_tap(p), x, [=](const auto& windows) FASTNN_FLAT {
+    const Vec<T> none = {}, one = set1(T(1));
+    Vec<T> scale = {};
+    Sum sum;
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { scale = max(abs(v), scale); });
+    scale = scale > none && scale < set1(T(INFINITY)) ? scale : one;
+    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(power<T>(abs(v) / scale, p)); });
+    store_n(y + windows.at, scaled_root<T>(scale, sum.total(), p), windows.n);
+  });
+}
+
 }  // namespace
 
 // y = s * (sum of |x / s|^p)^(1/p) with s = max |x|, so that powers neither overflow nor vanish; s = 1 where that is 0
 // or infinite
 template <class T>
 void lp_pool_forward(Pool g, double p, const T* x, T* y) {
-  const double taps = double(output_rows(g)) * double(g.out[2]) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
-  pool_windows(g, T(0), taps * cost_per_tap(p), x, [=](const auto& windows) FASTNN_FLAT {
-    const Vec<T> none = {}, one = set1(T(1));
-    Vec<T> scale = {}, sum = {};
-    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { scale = max(abs(v), scale); });
-    scale = scale > none && scale < set1(T(INFINITY)) ? scale : one;
-    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum += power<T>(abs(v) / scale, p); });
-    store_n(y + windows.at, scale * power<T>(sum, 1 / p), windows.n);
-  });
+  if (window_taps(g) > kManyTaps) return lp_windows<T, LongSum<T>>(g, p, x, y);
+  lp_windows<T, ShortSum<T>>(g, p, x, y);
 }
 
 // y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0

@@ -29,6 +29,8 @@ FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 inline int64_t output_rows(const Pool& g) { return g.n * g.c * g.out[0] * g.out[1]; }
+inline int64_t window_taps(const Pool& g) { return g.kernel[0] * g.kernel[1] * g.kernel[2]; }
+constexpr int64_t kManyTaps = 64;  // more get a LongSum
 // From the first tap of a window to its last.
 inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 

@@ -158,6 +158,7 @@ cdef class _Plan:
             return NotImplemented
         return self.call.run(given)
 
+    @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef _Vjp vjp_of(self, tuple given, object result):
         cdef list kept = []
         cdef int i, at
@@ -203,6 +204,7 @@ cdef class _Planned:
             return self.full(*given)
         return (<tuple>result)[0] if p.first else result
 
+    @cython.boundscheck(True)  # arguments may be fewer than inputs
     cdef object of_tensors(self, tuple given):
         """By a plan where nothing but the tape wants to know of the call."""
         cdef Signature s
@@ -246,6 +248,8 @@ cdef class _Planned:
             p.call = planned_call(binding, arguments, given) if guard is None or p.guard is not None else None
             if tape is not None:
                 p.vjp, p.keep = tape
+                if any([i < 0 for i in p.keep]):
+                    raise ValueError(f"impossible positions {p.keep}")
         if len(plans) >= PLANS:
             plans.clear()
         plans[key] = p

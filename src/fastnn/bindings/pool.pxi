@@ -19,8 +19,9 @@ cdef extern from "call.h" namespace "fastnn::call":
     int max_pool_forward_c "fastnn::call::max_pool_forward"(Call, Pool, void* x, void* y, void* index) except -1
     int max_pool_backward_c "fastnn::call::max_pool_backward"(Call, Pool, void* dy, void* index, void* dx) except -1
     int max_pool_positions_c "fastnn::call::max_pool_positions"(Call, Pool, void* index, int64_t* positions) except -1
-    int avg_pool_forward_c "fastnn::call::avg_pool_forward"(Call, Pool, cbool include_pad, void* x, void* y) except -1
-    int avg_pool_backward_c "fastnn::call::avg_pool_backward"(Call, Pool, cbool include_pad, void* dy, void* dx) except -1
+    int avg_pool_forward_c "fastnn::call::avg_pool_forward"(Call, Pool, cbool include_pad, int64_t divisor, void* x, void* y) except -1
+    int avg_pool_backward_c "fastnn::call::avg_pool_backward"(
+        Call, Pool, cbool include_pad, int64_t divisor, void* dy, void* dx) except -1
     int lp_pool_forward_c "fastnn::call::lp_pool_forward"(Call, Pool, double p, void* x, void* y) except -1
     int lp_pool_backward_c "fastnn::call::lp_pool_backward"(
         Call, Pool, double p, void* dy, void* x, void* y, void* dx) except -1
@@ -142,22 +143,31 @@ def max_pool_indices(g, x):
     y, index = max_pool_forward(g, x, True)
     return y, max_pool_positions(g, index)
 
-def avg_pool_forward(g, x, bint count_include_pad):
+cdef int64_t given_divisor(object divisor) except -1:
+    """0 for None."""
+    cdef int64_t number = 0 if divisor is None else divisor
+    if number < 0 or (number == 0 and divisor is not None):
+        raise ValueError(f"impossible divisor {divisor}")
+    return number
+
+def avg_pool_forward(g, x, bint count_include_pad, divisor_override=None):
+    cdef int64_t divisor = given_divisor(divisor_override)
     cdef Pool p = pool_geometry(g)
     cdef int t = floating(x)
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    avg_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, px, py)
+    avg_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, px, py)
     return y
 
-def avg_pool_backward(g, dy, bint count_include_pad):
+def avg_pool_backward(g, dy, bint count_include_pad, divisor_override=None):
+    cdef int64_t divisor = given_divisor(divisor_override)
     cdef Pool p = pool_geometry(g)
     cdef int t = floating(dy)
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    avg_pool_backward_c(long_call(t), p, count_include_pad, pdy, pdx)
+    avg_pool_backward_c(long_call(t), p, count_include_pad, divisor, pdy, pdx)
     return dx
 
 def lp_pool_forward(g, x, double p):

@@ -51,6 +51,7 @@ from .ops import (
     matmul,
     pool,
     pool_backward,
+    pool_divisor,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
@@ -124,6 +125,7 @@ __all__ = [
     "planes",
     "pool",
     "pool_backward",
+    "pool_divisor",
     "pool_positions",
     "pool_taps",
     "prelu",

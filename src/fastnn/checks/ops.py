@@ -130,6 +130,14 @@ def pool_backward(
     return g, operand(op, "dy", dy, dy.dtype, (g.n, g.c, *g.out[3 - rank :]))
 
 
+def pool_divisor(op: str, count_include_pad: Any, divisor_override: Any) -> tuple[bool, int | None]:
+    """Of ``avg_pool{rank}d``: whether padding counts, and the number that stands for what windows count."""
+    include = scalars.flag(op, "count_include_pad", count_include_pad)
+    if divisor_override is None:
+        return include, None
+    return include, scalars.integer(op, "divisor_override", divisor_override, 1)
+
+
 def adaptive_pool(op: str, rank: int, x: Any, output_size: Any) -> tuple[AdaptivePool, Array]:
     """Of ``adaptive_{avg,max}_pool{rank}d``."""
     x = array(op, "x", x)

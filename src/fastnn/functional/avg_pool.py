@@ -35,24 +35,25 @@ def _avg_pool(
     padding: Any,
     ceil_mode: bool,
     count_include_pad: bool,
+    divisor_override: int | None,
 ) -> Any:
     g, x_ = checks.pool(op, rank, raw(x), kernel_size, stride, padding, 1, ceil_mode)
-    include = checks.flag(op, "count_include_pad", count_include_pad)
+    divisor = checks.pool_divisor(op, count_include_pad, divisor_override)
     ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.avg_pool_backward(g, dy, include),)
+        return (ops.avg_pool_backward(g, dy, *divisor),)
 
     def jvp(tangents: Any) -> Any:
-        return ops.avg_pool_forward(g, tangents[0], include)
+        return ops.avg_pool_forward(g, tangents[0], *divisor)
 
-    return record(op, ops.avg_pool_forward(g, x_, include), (x,), vjp, jvp)
+    return record(op, ops.avg_pool_forward(g, x_, *divisor), (x,), vjp, jvp)
 
 
 def _avg_pool_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan:
-    kernel_size, stride, padding, ceil_mode, include = arguments
+    kernel_size, stride, padding, ceil_mode, *divisor = arguments
     g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
-    return Plan("avg_pool_forward", (g, x, checks.flag(op, "count_include_pad", include)))
+    return Plan("avg_pool_forward", (g, x, *checks.pool_divisor(op, *divisor)))
 
 
 for _rank in (1, 2, 3):
@@ -60,10 +61,12 @@ for _rank in (1, 2, 3):
     register(_name, partial(_avg_pool, _name, _rank), partial(_avg_pool_plan, _name, _rank))
 
 
-def _checked_gradient(op: str, rank: int, dy: Any, x_shape: Any, *arguments: Any) -> tuple[Pool, Array, bool]:
-    kernel_size, stride, padding, ceil_mode, include = arguments
+def _checked_gradient(
+    op: str, rank: int, dy: Any, x_shape: Any, *arguments: Any
+) -> tuple[Pool, Array, bool, int | None]:
+    kernel_size, stride, padding, ceil_mode, *divisor = arguments
     g, dy = checks.pool_backward(op, rank, dy, x_shape, kernel_size, stride, padding, 1, ceil_mode)
-    return g, dy, checks.flag(op, "count_include_pad", include)
+    return g, dy, *checks.pool_divisor(op, *divisor)
 
 
 for _rank in (1, 2, 3):
@@ -86,6 +89,8 @@ ceil_mode : bool
     Round the output size up, as in `max_pool2d`.
 count_include_pad : bool
     Whether padding counts in the divisor. What overhangs the padded {input} (``ceil_mode``) never does.
+divisor_override : int, optional
+    What to divide the sum of every window by, instead of the number of its elements.
 
 Returns
 -------
@@ -97,7 +102,7 @@ Raises
 TypeError
     For a dtype other than float32 and float64.
 ValueError
-    For a kernel larger than the padded {input}, or a window that would hold padding only.
+    For a kernel larger than the padded {input}, a window that would hold padding only, or a divisor below 1.
 """
 
 _BACKWARD = """
@@ -107,7 +112,7 @@ dy : array_like, shape (n, c, {out})
     The gradient of the output.
 x_shape : tuple of int, or ndarray
     The shape of what `{op}` got, or the array itself.
-kernel_size, stride, padding, ceil_mode, count_include_pad
+kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     What `{op}` got.
 
 Returns
@@ -130,6 +135,7 @@ def avg_pool1d(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
     """Mean of each window of sequences (SPEC A4).
 
@@ -140,7 +146,7 @@ def avg_pool1d(
     >>> F.avg_pool1d(np.array([[[1.0, 3.0, 5.0]]]), 2, padding=1, count_include_pad=False)
     array([[[1., 4.]]])
     """
-    return planned["avg_pool1d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool1d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 @sections(_BACKWARD, 1)
@@ -152,6 +158,7 @@ def avg_pool1d_backward(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Array:
     """Gradient of `avg_pool1d` (SPEC A4).
 
@@ -163,7 +170,7 @@ def avg_pool1d_backward(
     array([[[1., 1., 2., 2.]]])
     """
     return planned["avg_pool1d_backward"](  # type: ignore[no-any-return]
-        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
 
 
@@ -175,6 +182,7 @@ def avg_pool2d(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
     """Mean of each window of images (SPEC A4).
 
@@ -186,7 +194,7 @@ def avg_pool2d(
     array([[[[ 2.5,  4.5],
              [10.5, 12.5]]]])
     """
-    return planned["avg_pool2d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool2d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 @sections(_BACKWARD, 2)
@@ -198,6 +206,7 @@ def avg_pool2d_backward(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Array:
     """Gradient of `avg_pool2d` (SPEC A4).
 
@@ -210,7 +219,7 @@ def avg_pool2d_backward(
              [0.25, 0.25]]]])
     """
     return planned["avg_pool2d_backward"](  # type: ignore[no-any-return]
-        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )
 
 
@@ -222,6 +231,7 @@ def avg_pool3d(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Any:
     """Mean of each window of volumes (SPEC A4).
 
@@ -232,7 +242,7 @@ def avg_pool3d(
     >>> F.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
     array([[[[[6.5, 8.5]]]]])
     """
-    return planned["avg_pool3d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    return planned["avg_pool3d"](x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 @sections(_BACKWARD, 3)
@@ -244,6 +254,7 @@ def avg_pool3d_backward(
     padding: Any = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
+    divisor_override: int | None = None,
 ) -> Array:
     """Gradient of `avg_pool3d` (SPEC A4).
 
@@ -257,5 +268,5 @@ def avg_pool3d_backward(
              [[0.25, 0.25]]]]])
     """
     return planned["avg_pool3d_backward"](  # type: ignore[no-any-return]
-        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+        dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import functional as F
-from ..checks import scalars
+from ..checks import pool_divisor, scalars
 from ..functional._spatial import sections
 from .module import Module
 
@@ -40,6 +40,8 @@ Parameters
     Zeros around the {{input}}, in the forms of `fastnn.functional.conv2d`.
 {_CEIL_MODE}count_include_pad : bool
     Whether padding counts in the divisor. What overhangs the padded {{input}} (``ceil_mode``) never does.
+divisor_override : int, optional
+    What to divide the sum of every window by, instead of the number of its elements.
 
 Notes
 -----
@@ -161,16 +163,28 @@ class _AvgPool(_Pool):
         padding: Any = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.count_include_pad = scalars.flag(type(self).__name__, "count_include_pad", count_include_pad)
+        self.count_include_pad, self.divisor_override = pool_divisor(
+            type(self).__name__, count_include_pad, divisor_override
+        )
 
     def forward(self, x: Any) -> Any:
         """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        return self._function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
 
     def extra_repr(self) -> str:
-        return super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
+        text = super().extra_repr() + ("" if self.count_include_pad else ", count_include_pad=False")
+        return text if self.divisor_override is None else f"{text}, divisor_override={self.divisor_override}"
 
 
 @sections(_AVG, 1)

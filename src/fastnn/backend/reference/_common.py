@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,14 @@ def weighted(w: Array, v: Array) -> Array:
 def row_sums(a: Array) -> Array:
     """Sums over the middle axis of three, which is kept; in double, since rows may be long."""
     return np.asarray(a.sum(axis=1, keepdims=True, dtype=np.float64), a.dtype)
+
+
+def without_overflow(means: Callable[[Array], Array], x: Array) -> Array:
+    """``means(x)``, linear in x, in its type; sums on the way may be too large where the means are not."""
+    y = means(x)
+    if not np.isfinite(y).all():
+        y = np.where(np.isfinite(y), y, means(x * x.dtype.type(2.0**-64)) * 2.0**64)
+    return y.astype(x.dtype)
 
 
 def windows(g: Conv | Pool) -> Iterator[tuple[int, Index, Index]]:

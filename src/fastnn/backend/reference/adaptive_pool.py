@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...checks import AdaptivePool
-from ._common import Array, quiet
+from ._common import Array, quiet, without_overflow
 
 __all__ = [
     "adaptive_avg_pool_backward",
@@ -35,11 +35,15 @@ def _along(axis: int, at: int | slice) -> tuple[slice | int, ...]:
 @quiet
 def adaptive_avg_pool_forward(g: AdaptivePool, x: Array) -> Array:
     """y[o] = mean of window o = mean over d of the mean over h of the mean over w."""
-    y = x.reshape(g.n, g.c, *g.size)
-    for axis in _SPATIAL:
-        bins = _bins(g.size[axis - 2], g.out[axis - 2])
-        y = np.stack([y[_along(axis, slice(*b))].mean(axis, dtype=np.float64) for b in bins], axis)
-    return y.astype(x.dtype).reshape(g.n, g.c, *g.out[5 - x.ndim :])
+
+    def means(x: Array) -> Array:
+        y = x.reshape(g.n, g.c, *g.size)
+        for axis in _SPATIAL:
+            bins = _bins(g.size[axis - 2], g.out[axis - 2])
+            y = np.stack([y[_along(axis, slice(*b))].mean(axis, dtype=np.float64) for b in bins], axis)
+        return y
+
+    return without_overflow(means, x).reshape(g.n, g.c, *g.out[5 - x.ndim :])
 
 
 @quiet

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from ...checks import Pool, pool_positions
-from ._common import Array, quiet, windows
+from ._common import Array, quiet, windows, without_overflow
 
 __all__ = [
     "avg_pool_backward",
@@ -60,38 +60,43 @@ def max_pool_backward(g: Pool, dy: Array, index: Array) -> Array:
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
 
 
-def _window_sizes(g: Pool, dtype: np.dtype, count_include_pad: bool) -> Array:
+def _window_sizes(g: Pool, count_include_pad: bool) -> Array:
     """Elements of each window, (*out): clipped to the image, or to the image with its padding."""
-    sizes = np.ones((), dtype)
+    sizes = np.ones(())
     for size, out, kernel, stride, pad, pad_end in zip(
         g.size, g.out, g.kernel, g.stride, g.pad, g.pad_end, strict=True
     ):
         low, high = (-pad, size + pad_end) if count_include_pad else (0, size)
         start = np.arange(out) * stride - pad
         stop = np.minimum(start + kernel, high)
-        sizes = np.multiply.outer(sizes, (stop - np.maximum(start, low)).astype(dtype))
+        sizes = np.multiply.outer(sizes, stop - np.maximum(start, low))
     return sizes
 
 
 @quiet
-def avg_pool_forward(g: Pool, x: Array, count_include_pad: bool) -> Array:
-    """y[o] = sum of the window / its number of elements."""
-    x5 = _image(g, x)
-    y = np.zeros((g.n, g.c, *g.out), x.dtype)
-    for _, outputs, inputs in windows(g):
-        y[outputs] += x5[inputs]
-    y /= _window_sizes(g, x.dtype, count_include_pad)
-    return y.reshape(_shape(g, x))
+def avg_pool_forward(g: Pool, x: Array, count_include_pad: bool, divisor_override: int | None = None) -> Array:
+    """y[o] = sum of the window / its number of elements, or a divisor that is given."""
+    divisor = _window_sizes(g, count_include_pad) if divisor_override is None else np.float64(divisor_override)
+
+    def means(x: Array) -> Array:
+        x5 = _image(g, x)
+        total = np.zeros((g.n, g.c, *g.out))
+        for _, outputs, inputs in windows(g):
+            total[outputs] += x5[inputs]
+        return np.asarray(total / divisor)
+
+    return without_overflow(means, x).reshape(_shape(g, x))
 
 
 @quiet
-def avg_pool_backward(g: Pool, dy: Array, count_include_pad: bool) -> Array:
+def avg_pool_backward(g: Pool, dy: Array, count_include_pad: bool, divisor_override: int | None = None) -> Array:
     """y[o] = sum of x / size of the window, hence dx += dy / size for each of its elements."""
-    share = dy.reshape(g.n, g.c, *g.out) / _window_sizes(g, dy.dtype, count_include_pad)
-    dx = np.zeros((g.n, g.c, *g.size), dy.dtype)
+    divisor = _window_sizes(g, count_include_pad) if divisor_override is None else np.float64(divisor_override)
+    share = dy.reshape(g.n, g.c, *g.out) / divisor
+    dx = np.zeros((g.n, g.c, *g.size))
     for _, outputs, inputs in windows(g):
         dx[inputs] += share[outputs]
-    return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
+    return dx.astype(dy.dtype).reshape(g.n, g.c, *g.size[5 - dy.ndim :])
 
 
 def _window_max(g: Pool, x: Array) -> Array:
@@ -107,10 +112,11 @@ def lp_pool_forward(g: Pool, x: Array, p: float) -> Array:
     """y[o] = (sum of |x|^p)^(1/p) = s * (sum of |x / s|^p)^(1/p) with s = max |x|."""
     x5 = _image(g, x)
     scale = _window_max(g, x5)
-    total = np.zeros(scale.shape, x.dtype)
+    total = np.zeros(scale.shape)
     for _, outputs, inputs in windows(g):
         total[outputs] += np.abs(x5[inputs] / scale[outputs]) ** p
-    return (scale * total ** (1 / p)).reshape(_shape(g, x))
+    half = total ** (0.5 / p)  # a root may be too large where its product with s is not
+    return (scale * half * half).astype(x.dtype).reshape(_shape(g, x))
 
 
 @quiet
@@ -118,9 +124,9 @@ def lp_pool_backward(g: Pool, dy: Array, x: Array, y: Array, p: float) -> Array:
     """y = (sum of |x|^p)^(1/p), hence dx += dy * sign(x) * (|x| / y)^(p - 1), and 0 where y or x is 0."""
     x5 = _image(g, x)
     dy5, y5 = dy.reshape(g.n, g.c, *g.out), y.reshape(g.n, g.c, *g.out)
-    dx = np.zeros_like(x5)
+    dx = np.zeros(x5.shape)
     for _, outputs, inputs in windows(g):
         v = x5[inputs]
         share = dy5[outputs] * np.sign(v) * (np.abs(v) / y5[outputs]) ** (p - 1)
         dx[inputs] += np.where((y5[outputs] == 0) | (v == 0), 0, share)
-    return dx.reshape(x.shape)
+    return dx.astype(x.dtype).reshape(x.shape)
