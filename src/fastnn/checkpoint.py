@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._npy import ARRAY_KINDS, read_array
+from .checks import unmasked
 
 try:
     import fcntl
@@ -252,10 +253,7 @@ def _encode_array(array: NDArray[Any], path: tuple[str, ...], arrays: dict[str, 
         raise TypeError(
             f"save_checkpoint: {_at(path)} has dtype {array.dtype}; expected bool, integer, float or complex"
         )
-    if type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
-        raise TypeError(
-            f"save_checkpoint: {_at(path)} is a masked array, whose mask would be lost; save .filled(), or .data and .mask"
-        )
+    unmasked("save_checkpoint", _at(path), array)
     name = "/".join(re.sub(r"[%/\\:\x00-\x1f]", lambda m: f"%{ord(m[0]):02X}", part) for part in path)
     try:
         length = len(f"{name}.npy".encode())
