@@ -6,20 +6,20 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 template <class T>
-using Bits = typename VecTraits<T>::Int;
+using Word = typename VecTraits<T>::Int;
 
 // Absolute values are compared by their bits, in which they are ordered, NaN lying above infinity.
 template <class T>
-constexpr Bits<T> kSignless = Bits<T>(~(Bits<T>(1) << (8 * sizeof(T) - 1)));
+constexpr Word<T> kSignless = Word<T>(~(Word<T>(1) << (8 * sizeof(T) - 1)));
 template <class T>
-constexpr Bits<T> kInfinityBits = sizeof(T) == 4 ? Bits<T>(0x7f800000) : Bits<T>(0x7ff0000000000000);
+constexpr Word<T> kInfinityBits = sizeof(T) == 4 ? Word<T>(0x7f800000) : Word<T>(0x7ff0000000000000);
 // 2^-95, or 2^-959: terms flushed to zero, up to 2^-126 (2^-1022) each, are below the rounding of sums as large as this.
 template <class T>
-constexpr Bits<T> kTinyBits = sizeof(T) == 4 ? Bits<T>(1) << 28 : Bits<T>(Bits<T>(1) << (8 * sizeof(T) - 6));
+constexpr Word<T> kTinyBits = sizeof(T) == 4 ? Word<T>(1) << 28 : Word<T>(Word<T>(1) << (8 * sizeof(T) - 6));
 
 template <class T>
-FASTNN_INLINE Bits<T> signless(T value) {
-  Bits<T> bits;
+FASTNN_INLINE Word<T> signless(T value) {
+  Word<T> bits;
   __builtin_memcpy(&bits, &value, sizeof bits);
   return bits & kSignless<T>;
 }

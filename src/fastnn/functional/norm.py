@@ -176,9 +176,7 @@ def _instance_norm(
     op = "instance_norm"
     if not checks.flag(op, "use_input_stats", use_input_stats):
         return channel_norm(op, x, running_mean, running_var, weight, bias, None, False, momentum, eps)
-    running = checks.instance_statistics(
-        op, raw(running_mean), raw(running_var), momentum, raw(x), raw(weight), raw(bias)
-    )
+    running = checks.instance_statistics(op, running_mean, running_var, momentum, raw(x), raw(weight), raw(bias))
     return _grouped(op, x, None, weight, bias, eps, running)
 
 
