@@ -77,11 +77,13 @@ void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, co
     };
     zero_run(dweight + begin * width, (end - begin) * width);
     each_long_row([=](int64_t, T* run) { zero_run(run, width); });
-    for (int64_t i = 0; i < n; ++i) {
+    for (int64_t i = 0; !found && i < n; ++i)
+      if (index[i] >= begin && index[i] < end && index[i] != skip) add_row(width, dy + i * width, dweight + index[i] * width);
+    for (int64_t i = 0; found && i < n; ++i) {
       const int64_t r = index[i];
       if (r < begin || r >= end || r == skip) continue;
       T* to = dweight + r * width;
-      if (!found || place[r] >= 0) {
+      if (place[r] >= 0) {
         add_row(width, dy + i * width, to);
         continue;
       }
