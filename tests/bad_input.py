@@ -152,7 +152,9 @@ LEGAL: dict[str, dict[str, Any]] = {
     "layer_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), **_statistics, "weight": _f(4, 4)},
     "group_norm": {"x": _x4, "num_groups": 2, **_affine},
     "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
-    "instance_norm": {"x": _x4, **_affine},
+    "instance_norm": {
+        "x": _x4, **_affine, "running_mean": _f(2), "running_var": _f(2), "use_input_stats": True, "momentum": 0.9,
+    },
     "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
     "rms_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": None},
     "rms_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": 0.1, "rstd": None},
@@ -188,6 +190,7 @@ LEGAL: dict[str, dict[str, Any]] = {
 IN_PLACE = {
     "batch_norm": ("running_mean", "running_var"),
     "batch_norm_relu": ("running_mean", "running_var"),
+    "instance_norm": ("running_mean", "running_var"),
     "sgd_step": ("param", "momentum_buffer"),
     "adam_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
     "adamw_step": ("param", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
