@@ -353,7 +353,11 @@ def _rms_norm(d: Draw) -> Sample:
 
 def _instance_norm(d: Draw) -> Sample:
     shape = d.shape(d.int(3, 5), d.pick(60, 3000, 20_000), empty=0.01)
-    return _norm(d, shape, shape[1:2])
+    c = shape[1]
+    if d.chance(0.5):
+        return _norm(d, shape, (c,), running_mean=None, running_var=None)
+    running = {"running_mean": d.normal(c), "running_var": d.positive(c)}
+    return _norm(d, shape, (c,), **running, use_input_stats=d.chance(0.5), momentum=d.pick(0.99, 0.9, 0.0, 1.0))
 
 
 def _group_norm(d: Draw) -> Sample:
@@ -472,7 +476,7 @@ DRAWS: dict[str, Callable[[Draw], Sample]] = {
     "rnn": _recurrent(1, 1, nonlinearity=("tanh", "relu")), "lstm": _recurrent(4, 2), "gru": _recurrent(3, 1),
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)}, **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
     **{f"max_pool{n}d": _pool(n, dilated=True, return_indices=(False, True)) for n in (1, 2, 3)},
-    **{f"avg_pool{n}d": _pool(n, count_include_pad=(False, True)) for n in (1, 2, 3)},
+    **{f"avg_pool{n}d": _pool(n, count_include_pad=(False, True), divisor_override=(None, None, 3)) for n in (1, 2, 3)},
     **{f"lp_pool{n}d": _pool(n, norm_type=(1, 2, 2.0, 3, 1.5)) for n in (1, 2, 3)},
     **{f"adaptive_{kind}_pool{n}d": _adaptive(n) for n in (1, 2, 3) for kind in ("avg", "max")},
     "batch_norm": _batch_norm(False), "batch_norm_relu": _batch_norm(True), "layer_norm": _layer_norm,

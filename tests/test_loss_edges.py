@@ -191,7 +191,7 @@ def test_a_margin_beside_large_scores():
 )
 def test_margins_that_float32_does_not_hold(call):
     x = np.ones(2, np.float32)
-    with pytest.raises(ValueError, match=r"_loss: margin must be in \[-3.40282e\+38, 3.40282e\+38\], got 1e\+39"):
+    with pytest.raises(ValueError, match=r"_loss: margin must be in \[-3.40282\d*e\+38, 3.40282\d*e\+38\], got 1e\+39"):
         call(x, x, margin=1e39)
     call(x.astype(np.float64), x.astype(np.float64), margin=1e39)
 
