@@ -341,8 +341,10 @@ def _norm(d: Draw, shape: Shape, parameter: Shape, **options: Any) -> Sample:
 
 
 def _layer_norm(d: Draw) -> Sample:
-    shape = d.shape(d.int(1, 4), d.pick(60, 3000, 20_000), empty=0.01)
+    shape = d.shape(d.int(1, 4), d.pick(60, 3000, 20_000), empty=0)
     parameter = shape[d.int(0, len(shape) - 1) :]
+    if len(parameter) < len(shape) and d.chance(0.03):
+        shape = (0, *shape[1:])
     return _norm(d, shape, parameter, normalized_shape=parameter)
 
 
@@ -362,13 +364,15 @@ def _instance_norm(d: Draw) -> Sample:
 
 def _group_norm(d: Draw) -> Sample:
     groups = d.int(1, 5)
-    shape = list(d.shape(d.int(2, 5), d.pick(60, 3000, 10_000), empty=0.01))
+    shape = list(d.shape(d.int(2, 5), d.pick(60, 3000, 10_000), empty=0))
+    shape[0] *= not d.chance(0.03)
     shape[1] = max(1, min(shape[1], 64)) * groups
     return _norm(d, tuple(shape), (shape[1],), num_groups=groups)
 
 
 def _local_response_norm(d: Draw) -> Sample:
-    x = d.values(*d.shape(d.int(2, 4), d.pick(60, 5000), empty=0.01), scale=2)
+    n, *rest = d.shape(d.int(2, 4), d.pick(60, 5000), empty=0)
+    x = d.values(0 if d.chance(0.03) else n, *rest, scale=2)
     return d.sample(x, size=d.int(1, 9), alpha=d.pick(1e-4, 0.1, 1.0), beta=d.pick(0.75, 0.5, 1.0), k=d.pick(1.0, 2.0))
 
 

@@ -135,7 +135,7 @@ def rnn(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     outputs, before = [], []
     for t, exists in layer.order:
         a = layer.inputs(t) + layer.state(h)
-        new = where(a.value > 0, a, 0.0) if relu else tanh(a)
+        new = where(~(a.value <= 0), a, 0.0) if relu else tanh(a)
         before.append(h)
         outputs.append(where(exists, new, 0.0))
         h = where(exists, new, h)
@@ -143,7 +143,7 @@ def rnn(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     dgates = []
     for (_, exists), y, dy in zip(layer.order[::-1], outputs[::-1], dys[::-1], strict=True):
         d = dh + dy
-        da = where(exists, where(y.value > 0, d, 0.0) if relu else d * (y * y).complement(), 0.0)
+        da = where(exists, where(~(y.value <= 0), d, 0.0) if relu else d * (y * y).complement(), 0.0)
         dgates.append(da)
         dh = where(exists, da @ layer.r, dh)
     dgates.reverse()
