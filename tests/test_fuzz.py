@@ -7,7 +7,7 @@ import fuzzing
 import harness
 from harness import DTYPES, ISAS
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+compiled = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
 
 SAMPLES = 6  # for each op, in turn on each instruction set
 REFUSALS = 25
@@ -17,6 +17,7 @@ def test_every_op_is_drawn():
     assert set(fuzzing.DRAWS) == set(fuzzing.NAMES)
 
 
+@compiled
 @pytest.mark.parametrize("op", fuzzing.OPS, ids=str)
 def test_random_samples(op, native):
     faults = []
@@ -27,6 +28,7 @@ def test_random_samples(op, native):
     assert not faults, "\n".join(faults)
 
 
+@compiled
 @pytest.mark.parametrize("name", sorted(bad_input.LEGAL))
 def test_random_wrong_arguments(name, native):
     faults = []

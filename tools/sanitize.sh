@@ -12,7 +12,7 @@ compiler=${CXX:-g++}
 build=build/sanitize
 site=$PWD/$build/site
 
-cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_COMPILER="$compiler" \
+cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DFASTNN_OPTIMISATION=-O1 -DCMAKE_CXX_COMPILER="$compiler" \
   -DPython_EXECUTABLE="$(command -v "$python")" \
   -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
 cmake --build "$build"
