@@ -50,14 +50,20 @@ void elu_forward(int64_t n, T a, const T* x, T* y) {
 // y = x > 0 ? x : a * (e^x - 1)  =>  dx = x > 0 ? dy : dy * a * e^x
 template <class T>
 void elu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
-  // A small a comes first and a large one last: then a product of some of the factors is no smaller than the result.
+  // Far down, a small a comes first and a large one last: then a product of some factors is no smaller than the result.
   const bool small = a < 1 && a > -1;
   const T first = small ? a : T(1), last = small ? T(1) : a;
+  // From here on a e^x is a normal number. An odd a has all lanes computed with care.
+  const double size = std::fabs(double(a));
+  const double near = size > 1e-20 && size < 1e20 ? MathConstants<T>::near_first - std::log(size) : __builtin_inf();
   map(
       n, kExpCost,
       [=](Vec<T> d, Vec<T> v) {
-        const FallingExp<T> f(v);
-        return v > Vec<T>{} ? d : d * first * (f.e * last) * f.rest;
+        return falling<T>(v, T(near), [=](auto far) {
+          if constexpr (!far) return v > Vec<T>{} ? d : d * exp_normal<T>(v, a);
+          const FallingExp<T, far> f(v);
+          return v > Vec<T>{} ? d : f.times_rest(d * first * (f.e * last));
+        });
       },
       dx, dy, x);
 }

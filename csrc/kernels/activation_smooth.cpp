@@ -19,14 +19,16 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.
 constexpr double kInverseRoot2Pi = 0.39894228040143267794;            // 1/sqrt(2 pi)
 constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqrt(2/pi)
 
-// dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u.
-template <class T>
+// dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u. far: see
+// FallingExp.
+template <class T, bool far>
 FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope) {
-  const FallingExp<T> f(below_zero(u));
+  const FallingExp<T, far> f(below_zero(u));
   const auto negative = u < Vec<T>{};
-  const Vec<T> near = T(1) / (f.e + T(1)), far = f.e * near;
-  const Vec<T> up = negative ? far : near, down = negative ? near : far;  // s(u) and s(-u), without the rest
-  return dy * (up * fma(x, down * slope, set1(T(1)))) * (negative ? f.rest : set1(T(1)));
+  const Vec<T> large = T(1) / (f.e + T(1)), little = f.e * large;
+  const Vec<T> up = negative ? little : large, down = negative ? large : little;  // s(u) and s(-u), without the rest
+  const Vec<T> dx = dy * (up * fma(x, down * slope, set1(T(1))));
+  return negative ? f.times_rest(dx) : dx;
 }
 
 // x within ±limit, beyond which s(-|x|) is 0: 0 times infinity would be NaN. The cube of 30 stays finite.
@@ -35,6 +37,12 @@ FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
   return min(set1(limit), max(set1(-limit), x));
 }
 constexpr double kSiluLimit = 2000, kGeluLimit = 30;
+
+// u of the tanh form of GELU
+template <class T>
+FASTNN_INLINE Vec<T> bent(Vec<T> x) {
+  return x * fma(x * x, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
+}
 
 }  // namespace
 
@@ -52,14 +60,18 @@ void selu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        const FallingExp<T> f(v);
-        return v > Vec<T>{} ? d * T(kSeluScale) : d * (f.e * T(kSeluScale * kSeluAlpha)) * f.rest;
+        return falling<T>(v, [=](auto far) {
+          constexpr T scale = T(kSeluScale), slope = T(kSeluScale * kSeluAlpha);
+          if constexpr (!far) return d * (v > Vec<T>{} ? set1(scale) : exp_normal<T>(v, slope));
+          const FallingExp<T, far> f(v);
+          return f.times_rest(d * (f.e * slope));
+        });
       },
       dx, dy, x);
 }
 
-// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x; as (max(z, 0) + log(1 + e^-|z|)) / beta, and e^z / beta where
-// z is so small that the logarithm is e^z
+// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x; as (max(z, 0) + log(1 + e^-|z|)) / beta, and e^z / beta far
+// down, where the logarithm is e^z
 template <class T>
 void softplus_forward(int64_t n, T beta, T threshold, const T* x, T* y) {
   const T inverse = 1 / beta;
@@ -67,9 +79,11 @@ void softplus_forward(int64_t n, T beta, T threshold, const T* x, T* y) {
       n, kExpCost,
       [=](Vec<T> v) {
         const Vec<T> z = v * beta;
-        const FallingExp<T> f(below_zero(z));
-        const Vec<T> soft = max(Vec<T>{}, z) + log1p_unit<T>(f.e);
-        return z > threshold ? v : z < T(-40) ? f.e * inverse * f.rest : soft * inverse;
+        return falling<T>(below_zero(z), [=](auto far) {
+          const FallingExp<T, far> f(below_zero(z));
+          if constexpr (far) return z > threshold ? v : z < Vec<T>{} ? f.times_rest(f.e * inverse) : z * inverse;
+          return z > threshold ? v : (max(Vec<T>{}, z) + log1p_unit<T>(f.e)) * inverse;
+        });
       },
       y, x);
 }
@@ -81,7 +95,7 @@ void softplus_backward(int64_t n, T beta, T threshold, const T* dy, const T* x, 
       n, kExpCost,
       [=](Vec<T> d, Vec<T> v) {
         const Vec<T> z = v * beta;
-        return z > threshold ? d : times_sigmoid<T>(d, z);
+        return falling<T>(below_zero(z), [=](auto far) { return z > threshold ? d : times_sigmoid<T, far>(d, z); });
       },
       dx, dy, x);
 }
@@ -92,8 +106,12 @@ void gelu_forward(int64_t n, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
-        const NormalTail<T> t(v);
-        return v < Vec<T>{} ? -(t.a * t.ratio * t.bell * t.rest) : v * (T(1) - t.ratio * t.bell);
+        return falling_tail<T>(v, [=](auto far, Vec<T> b) {
+          const NormalTail<T, far> t(b);
+          if constexpr (far) return v < Vec<T>{} ? t.f.times_rest(b * t.ratio * t.bell) : v;
+          const Vec<T> tail = t.ratio * t.bell;
+          return v * (v < Vec<T>{} ? tail : T(1) - tail);
+        });
       },
       y, x);
 }
@@ -104,9 +122,11 @@ void gelu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        const NormalTail<T> t(v);
-        const Vec<T> slope = t.bell * fma(t.a, set1(T(-kInverseRoot2Pi)), t.ratio);
-        return v < Vec<T>{} ? d * slope * t.rest : d * (T(1) - slope);
+        return falling_tail<T>(v, [=](auto far, Vec<T> b) {
+          const NormalTail<T, far> t(b);
+          const Vec<T> slope = t.bell * fma(t.a, set1(T(-kInverseRoot2Pi)), t.ratio);
+          return v < Vec<T>{} ? t.f.times_rest(d * slope) : d * (T(1) - slope);
+        });
       },
       dx, dy, x);
 }
@@ -117,8 +137,10 @@ void gelu_tanh_forward(int64_t n, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
-        const Vec<T> b = bounded<T>(v, kGeluLimit), u = b * fma(b * b, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
-        return times_sigmoid<T>(max(set1(T(-kGeluLimit)), v), u);
+        return falling<T>(below_zero(bent<T>(v)), [=](auto far) {
+          const Vec<T> b = far ? bounded<T>(v, kGeluLimit) : v;
+          return times_sigmoid<T, far>(far ? max(set1(T(-kGeluLimit)), v) : v, bent<T>(b));
+        });
       },
       y, x);
 }
@@ -129,9 +151,11 @@ void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
-        const Vec<T> b = bounded<T>(v, kGeluLimit), square = b * b;
-        const Vec<T> u = b * fma(square, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
-        return gated_backward<T>(d, b, u, fma(square, set1(T(3 * kGeluRate * kCubic)), set1(T(kGeluRate))));
+        return falling<T>(below_zero(bent<T>(v)), [=](auto far) {
+          const Vec<T> b = far ? bounded<T>(v, kGeluLimit) : v;
+          const Vec<T> slope = fma(b * b, set1(T(3 * kGeluRate * kCubic)), set1(T(kGeluRate)));
+          return gated_backward<T, far>(d, b, bent<T>(b), slope);
+        });
       },
       dx, dy, x);
 }
@@ -139,7 +163,14 @@ void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
 // y = x s(x)
 template <class T>
 void silu_forward(int64_t n, T, const T* x, T* y) {
-  map(n, kExpCost, [](Vec<T> v) { return times_sigmoid<T>(max(set1(T(-kSiluLimit)), v), v); }, y, x);
+  map(
+      n, kExpCost,
+      [](Vec<T> v) {
+        return falling<T>(below_zero(v), [=](auto far) {
+          return times_sigmoid<T, far>(far ? max(set1(T(-kSiluLimit)), v) : v, v);
+        });
+      },
+      y, x);
 }
 
 // y = x s(x)  =>  dx = dy * s(x) * (1 + x s(-x))
@@ -147,7 +178,12 @@ template <class T>
 void silu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
-      [](Vec<T> d, Vec<T> v) { return gated_backward<T>(d, bounded<T>(v, kSiluLimit), v, set1(T(1))); }, dx, dy, x);
+      [](Vec<T> d, Vec<T> v) {
+        return falling<T>(below_zero(v), [=](auto far) {
+          return gated_backward<T, far>(d, far ? bounded<T>(v, kSiluLimit) : v, v, set1(T(1)));
+        });
+      },
+      dx, dy, x);
 }
 
 // y = min(max(x + 3, 0), 6) / 6

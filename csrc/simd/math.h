@@ -8,6 +8,8 @@
 //
 // Polynomial coefficients are minimax fits (Remez exchange in 60 digits, then rounded to T).
 #pragma once
+#include <type_traits>
+
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -24,7 +26,8 @@ struct MathConstants<float> {
   static constexpr float smallest = 1.17549435e-38f;
   static constexpr float exp_first = -87.3365448f, exp_last = 88.7228317f;  // where the result is normal and finite
   static constexpr float exp_min = -90.0f, exp_max = 89.0f;                 // beyond these it is 0 and infinity
-  static constexpr float falling_min = -175.0f;                             // -252.5 ln(2)
+  static constexpr float near_first = -86.9f;     // from here to exp_last e^x is a normal number, to one side and the other
+  static constexpr float falling_min = -175.0f;  // -252.5 ln(2)
   static constexpr float expm1_min = -20.0f, expm1_max = 88.0f;
   static constexpr float tanh_max = 10.0f;
   static constexpr uint32_t sqrt_half = 0x3f3504f3;
@@ -47,6 +50,7 @@ struct MathConstants<double> {
   static constexpr double smallest = 2.2250738585072014e-308;
   static constexpr double exp_first = -708.39641853226411, exp_last = 709.78271289338397;
   static constexpr double exp_min = -710.0, exp_max = 710.0;
+  static constexpr double near_first = -708.0;
   static constexpr double falling_min = -1417.0;  // -2044.3 ln(2)
   static constexpr double expm1_min = -40.0, expm1_max = 709.0;
   static constexpr double tanh_max = 20.0;
@@ -98,18 +102,25 @@ FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
   return fma(r * r, polynomial(r, MathConstants<T>::exp_poly), r);
 }
 
+// a e^x where that and a are normal numbers: n is added to the exponent field. Anything elsewhere, and for NaN.
+template <class T>
+FASTNN_INLINE Vec<T> exp_normal(Vec<T> x, T a = 1) {
+  using C = MathConstants<T>;
+  Vec<T> r;
+  const Bits<T> shifted = (Bits<T>)reduce_ln2<T>(x, C::round, r);
+  return (Vec<T>)((Bits<T>)fma(expm1_reduced<T>(r), set1(a), set1(a)) + (shifted << C::mantissa));
+}
+
 // e^x. At most 1.1 ulp. Infinity where the result overflows, 0 where it is below the smallest normal number.
 template <class T>
 FASTNN_INLINE Vec<T> exp(Vec<T> x) {
   using C = MathConstants<T>;
-  Vec<T> r;
 #if FASTNN_VEC_BYTES == 64
+  Vec<T> r;
   const Vec<T> shifted = reduce_ln2<T>(min(set1<T>(C::exp_max), max(set1<T>(C::exp_min), x)), C::round, r);
   return ldexp(expm1_reduced<T>(r) + T(1), shifted - C::round);
 #else
-  // n is added to the exponent field: right for every normal result, the others are selected by x.
-  const Bits<T> shifted = (Bits<T>)reduce_ln2<T>(x, C::round, r);
-  const Vec<T> y = (Vec<T>)((Bits<T>)(expm1_reduced<T>(r) + T(1)) + (shifted << C::mantissa));
+  const Vec<T> y = exp_normal<T>(x);
   return x <= C::exp_last ? (x < C::exp_first ? Vec<T>{} : y) : x + T(__builtin_inf());
 #endif
 }
@@ -121,26 +132,44 @@ FASTNN_INLINE Vec<T> power_of_two(Vec<T> n) {
   return (Vec<T>)((Bits<T>)(n + (C::round + T(C::bias))) << C::mantissa);
 }
 
-// e^x for x <= 0 as `e * rest`, where e is a normal number and rest is 1 unless e^x is far below 1: a product a e^x may
-// be a normal number where e^x is none, and (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044).
-template <class T>
+// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is none, and
+// (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044). Unless `far` this is for x from near_first
+// on, where rest is 1 and costs nothing; x is anything, but then so is e.
+template <class T, bool far>
 struct FallingExp {
   Vec<T> e, rest;
 
   explicit FASTNN_INLINE FallingExp(Vec<T> x) {
     using C = MathConstants<T>;
-    Vec<T> r;
-    const Vec<T> n = reduce_ln2<T>(max(set1<T>(C::falling_min), x), C::round, r) - C::round;
-    const Vec<T> near = max(set1(T(2 - C::bias)), n);
+    if constexpr (!far) {
+      e = exp_normal<T>(x);
+    } else {
+      Vec<T> r;
+      const Vec<T> n = reduce_ln2<T>(max(set1<T>(C::falling_min), x), C::round, r) - C::round;
+      const Vec<T> near = max(set1(T(2 - C::bias)), n);
 #if FASTNN_VEC_BYTES == 64
-    e = ldexp(expm1_reduced<T>(r) + T(1), near);
-    rest = ldexp(set1(T(1)), n - near);
+      e = ldexp(expm1_reduced<T>(r) + T(1), near);
+      rest = ldexp(set1(T(1)), n - near);
 #else
-    e = (expm1_reduced<T>(r) + T(1)) * power_of_two<T>(near);
-    rest = power_of_two<T>(n - near);
+      e = (expm1_reduced<T>(r) + T(1)) * power_of_two<T>(near);
+      rest = power_of_two<T>(n - near);
 #endif
+    }
   }
+  FASTNN_INLINE Vec<T> times_rest(Vec<T> a) const { return far ? a * rest : a; }
 };
+
+// y(far) in each lane, `far` a constant that is true where x, an exponent, is below `first` or NaN. That is rare.
+template <class T, class F>
+FASTNN_INLINE Vec<T> falling(Vec<T> x, T first, const F& y) {
+  const Vec<T> near = y(std::false_type{});
+  if (__builtin_expect(all_from(x, first), 1)) return near;
+  return x >= first ? near : y(std::true_type{});
+}
+template <class T, class F>
+FASTNN_INLINE Vec<T> falling(Vec<T> x, const F& y) {
+  return falling<T>(x, MathConstants<T>::near_first, y);
+}
 
 // -|x|, where NaN keeps its sign: the bits of a product of two NaN would depend on which comes first.
 template <class V>
@@ -148,11 +177,11 @@ FASTNN_INLINE V below_zero(V x) {
   return min(-x, x);
 }
 
-// a / (1 + e^-x), a normal number wherever its value is one.
-template <class T>
+// a / (1 + e^-x), a normal number wherever its value is one. far: see FallingExp.
+template <class T, bool far>
 FASTNN_INLINE Vec<T> times_sigmoid(Vec<T> a, Vec<T> x) {
-  const FallingExp<T> f(below_zero(x));
-  return (x < Vec<T>{} ? a * f.e * f.rest : a) / (f.e + T(1));
+  const FallingExp<T, far> f(below_zero(x));
+  return (x < Vec<T>{} ? f.times_rest(a * f.e) : a) / (f.e + T(1));
 }
 
 // e^x - 1 for x from expm1_min to expm1_max, right near 0 too. At most 2.3 ulp.
@@ -226,25 +255,32 @@ FASTNN_INLINE Vec<T> square_error(Vec<T> a, Vec<T> s) {
 #endif
 }
 
-// Of a = |x|, bounded by where Phi(-a) is 0: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest,
-// to relative accuracy: x Phi(x) is off by at most 5.5 ulp (without fused multiply-add 6.5).
-template <class T>
+// Of a = |x|: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest, to relative accuracy: x Phi(x)
+// is off by at most 5.5 ulp (without fused multiply-add 6.5).
+template <class T, bool far>
 struct NormalTail {
-  Vec<T> a, ratio, bell, rest;
+  Vec<T> a, ratio, bell;
+  FallingExp<T, far> f;
 
-  explicit FASTNN_INLINE NormalTail(Vec<T> x) {
+  explicit FASTNN_INLINE NormalTail(Vec<T> x) : a(abs(x)), f(x * x * T(-0.5)) {
     using C = MathConstants<T>;
-    a = min(set1(C::tail_max), abs(x));
-    const Vec<T> square = a * a;
-    const FallingExp<T> f(square * T(-0.5));
-    bell = f.e * (T(1) - square_error<T>(a, square) * T(0.5));
-    rest = f.rest;
+    bell = f.e * (T(1) - square_error<T>(a, x * x) * T(0.5));
     // Without what a loses when the centre is added to it, the result near 0 would be off by twice as much.
     const Vec<T> sum = a + C::tail_centre, lost = a - (sum - C::tail_centre), rough = T(1) / sum;
     const Vec<T> inverse = fma(lost * -rough, rough, rough), t = (a - C::tail_centre) * inverse;
     ratio = polynomial(t, C::tail_poly) * inverse;
   }
 };
+
+// falling() by e^(-x^2/2): y(far, b), where b is x, within ±tail_max, where Phi(-a) is 0, if `far`. Not far, ratio * bell is
+// a normal number.
+template <class T, class F>
+FASTNN_INLINE Vec<T> falling_tail(Vec<T> x, const F& y) {
+  using C = MathConstants<T>;
+  return falling<T>(x * x * T(-0.5), C::near_first + 6, [=](auto far) FASTNN_FLAT {
+    return y(far, far ? min(set1(C::tail_max), max(set1(-C::tail_max), x)) : x);
+  });
+}
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

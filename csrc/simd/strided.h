@@ -21,19 +21,6 @@ FASTNN_INLINE Mask<T> ramp(int64_t start, int64_t step) {
   return splat<T>(start) + splat<T>(step) * iota<T>();
 }
 
-template <class T>
-FASTNN_INLINE bool any(Mask<T> m) {
-#if FASTNN_VEC_BYTES == 64
-  return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
-#elif FASTNN_VEC_BYTES == 32
-  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
-#else
-  uint64_t half[2];
-  __builtin_memcpy(half, &m, sizeof half);
-  return (half[0] | half[1]) != 0;
-#endif
-}
-
 // Some consecutive lanes of a vector, lo <= i < hi, in the form that loads want. lo and hi may be any numbers.
 template <class T>
 struct Part {

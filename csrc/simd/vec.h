@@ -268,6 +268,35 @@ FASTNN_INLINE V abs(V a) {
   return (V)((decltype(a < a))a & ~sign_bit<V>());
 }
 
+template <class T>
+FASTNN_INLINE bool any(Mask<T> m) {
+#if FASTNN_VEC_BYTES == 64
+  return _mm512_test_epi32_mask((__m512i)m, (__m512i)m) != 0;
+#elif FASTNN_VEC_BYTES == 32
+  return !_mm256_testz_si256((__m256i)m, (__m256i)m);
+#else
+  uint64_t half[2];
+  __builtin_memcpy(half, &m, sizeof half);
+  return (half[0] | half[1]) != 0;
+#endif
+}
+
+// Whether every lane is at least `least`; none is that is NaN.
+template <class T>
+FASTNN_INLINE bool all_from(Vec<T> v, T least) {
+  constexpr bool single = sizeof(T) == 4;
+#if FASTNN_VEC_BYTES == 64
+  return single ? !_mm512_cmp_ps_mask((__m512)v, (__m512)set1(least), _CMP_NGE_UQ)
+                : !_mm512_cmp_pd_mask((__m512d)v, (__m512d)set1(least), _CMP_NGE_UQ);
+#elif FASTNN_VEC_BYTES == 32
+  return single ? !_mm256_movemask_ps(_mm256_cmp_ps((__m256)v, (__m256)set1(least), _CMP_NGE_UQ))
+                : !_mm256_movemask_pd(_mm256_cmp_pd((__m256d)v, (__m256d)set1(least), _CMP_NGE_UQ));
+#else
+  (void)single;
+  return !any<T>(~(v >= least));
+#endif
+}
+
 // Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.
 template <class T>
 FASTNN_INLINE T reduce_add(Vec<T> v) {
