@@ -136,13 +136,16 @@ void kl_div_backward(int64_t n, T, const T* dy, bool each, const T* x, const T* 
   backward(n, kCopyCost, dy, each, dx, [](Vec<T>, Vec<T> b) { return -b; }, x, t);
 }
 
-// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Half of t at a time, since e^t may be denormal where
-// the product is not.
+// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Far down, half of t at a time, since e^t may be denormal
+// where the product is not.
 template <class T>
 void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
   const auto f = [](Vec<T> a, Vec<T> b) {
-    const Vec<T> root = exp<T>(b * T(0.5));
-    return (root == Vec<T>{}) & (a == a) ? Vec<T>{} : root * (root * (b - a));
+    return falling<T>(-abs(b), [=](auto far) {
+      if constexpr (!far) return exp_normal<T>(b) * (b - a);
+      const Vec<T> root = exp<T>(b * T(0.5));
+      return (root == Vec<T>{}) & (a == a) ? Vec<T>{} : root * (root * (b - a));
+    });
   };
   forward(n, kExpCost, loss, partial, f, x, t);
 }

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Generator, Sequence
-from threading import get_ident, local
+from threading import local
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -22,11 +22,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Mode(local):
-    enabled = True
-    # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
-    observers: tuple[Observer, ...] = ()
-    forward = False  # whether tensors carry tangents
-    variables: tuple[Value, ...] = ()  # what the running transformations differentiate by
+    def __init__(self) -> None:  # once in each thread
+        self.enabled = True
+        # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
+        self.observers: tuple[Observer, ...] = ()
+        self.forward = False  # whether tensors carry tangents
+        self.variables: tuple[Value, ...] = ()  # what the running transformations differentiate by
+        self.entered: list[tuple[Setting, Any]] = []  # the settings that this thread is inside, and the values outside
 
 
 mode = _Mode()
@@ -59,24 +61,23 @@ class Setting:
 
     _attribute: str
 
-    def __init__(self) -> None:
-        self._before: dict[int, list[Any]] = {}  # the values outside, by the thread that entered
-
     def _inside(self, outside: Any) -> Any:
         """The value inside."""
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        outside = getattr(mode, self._attribute)
-        self._before.setdefault(get_ident(), []).append(outside)
-        setattr(mode, self._attribute, self._inside(outside))
+        here = mode.__dict__  # this thread's, looked up once
+        outside = here[self._attribute]
+        here["entered"].append((self, outside))
+        here[self._attribute] = self._inside(outside)
 
     def __exit__(self, *exc: object) -> None:
-        me = get_ident()
-        before = self._before[me]
-        setattr(mode, self._attribute, before.pop())
-        if not before:
-            del self._before[me]
+        here = mode.__dict__
+        entered = here["entered"]
+        last = -1
+        while entered[last][0] is not self:
+            last -= 1
+        here[self._attribute] = entered.pop(last)[1]
 
     def __call__(self, function: Function) -> Function:
         """The function with its body inside."""
