@@ -251,9 +251,11 @@ void adadelta_step(int64_t n, T* p, const T* g, T* square_avg, T* acc_delta, dou
     const Vec<T> old = load_part(p + i, size);
     const Vec<T> before = load_part(square_avg + i, size), delta_before = load_part(acc_delta + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, decay, lasso);
-    Vec<T> s = moment.next(before, grad), delta = e.with(delta_before) * (grad / e.with(s));
-    Vec<T> deltas = moment.next(delta_before, delta);
-    const Mask<T> odd = moment.odd(before, grad, s) | moment.odd(delta_before, delta, deltas);
+    Vec<T> s = moment.next(before, grad);
+    const Vec<T> ratio = (delta_before + e.added) / (s + e.added);  // one root, unless T cannot hold it
+    Vec<T> delta = sqrt(ratio) * grad, deltas = moment.next(delta_before, delta);
+    const auto held = (ratio >= T(Limits<T>::smallest)) & (ratio <= T(Limits<T>::largest));
+    const Mask<T> odd = moment.odd(before, grad, s) | moment.odd(delta_before, delta, deltas) | ~held;
     if (__builtin_expect(any<T>(odd), 0)) {
       const Vec<T> next = moment.next_root(before, grad);
       const Vec<T> exact = e.with_root(moment.root(delta_before)) * (grad / e.with_root(next));

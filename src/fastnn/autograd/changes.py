@@ -40,10 +40,6 @@ class Memory:
     def __reduce__(self) -> tuple[type[Memory], tuple[np.ndarray]]:
         return Memory, (self.array,)  # a copy is where the copied array is
 
-    def note_change(self) -> None:
-        """Say that the array was changed in place."""
-        changes.note(self)
-
 
 def note_change(*arrays: np.ndarray) -> None:
     """Say that arrays were changed in place."""
@@ -72,6 +68,7 @@ class _Changes:
         self._known: _Known | None = None
 
     def note(self, memory: Memory) -> None:
+        """Say that what is there was changed in place."""
         with self._lock:
             self.last = number = next_number()
             self._numbers[memory.bounds] = number, memory.owner
@@ -109,3 +106,4 @@ class _Changes:
 
 
 changes = _Changes()
+note = changes.note

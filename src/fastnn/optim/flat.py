@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.changes import Memory, note_change
+from ..autograd.changes import Memory, note, note_change
 from ..autograd.graph import Target
 from ..checks import FlatArray
 
@@ -129,8 +129,8 @@ class FlatBlock:
         for i, target in enumerate(self._targets):
             target.array = self.view(self.grad, i)
 
-    def gather(self) -> list[int]:
-        """The numbers of the parameters to step, with values and gradients of all in the flat buffers.
+    def gather(self) -> None:
+        """Have values and gradients of all parameters in the flat buffers, and note which of them `advance` is to step.
 
         Arrays that were put in from outside (``p.data = …``, ``p.grad = …``) are copied there and replaced by views.
 
@@ -139,7 +139,7 @@ class FlatBlock:
         ValueError
             If one of them does not fit; nothing is changed.
         """
-        stepped = []
+        stepped: list[int] = []
         data_moved = grad_moved = False
         for i, (p, target) in enumerate(zip(self.params, self._targets, strict=True)):
             if p.data is not target.values:
@@ -155,7 +155,7 @@ class FlatBlock:
             self._take_data()
         if grad_moved:
             self._take_grad()
-        return stepped
+        self._stepped = stepped
 
     def _check_data(self, i: int) -> None:
         data, shape = self.params[i].data, self._shapes[i]
@@ -211,21 +211,22 @@ class FlatBlock:
         for p, target in zip(self.params, self._targets, strict=True):
             p.grad = target.array
 
-    def advance(self, stepped: Sequence[int], apart: bool) -> Iterator[tuple[Part, int, bool]]:
-        """Count a step for each parameter that `gather` named; the runs to update, each with its step number.
+    def advance(self, apart: bool) -> Iterator[tuple[Part, int, bool]]:
+        """Count a step for each parameter that `gather` noted; the runs to update, each with its step number.
 
         Neighbours that made the same number of steps form one run: commonly there is one.
         Where decaying and other parameters are to be kept ``apart`` there are two, and the third value tells which.
         """
         start = end = step = 0
         decays = True
-        for i in stepped:
-            self.steps[i] += 1
-            low, high = self.bounds[i]
-            if low != end or self.steps[i] != step or (apart and self._decays[i] is not decays):
+        steps, bounds = self.steps, self.bounds
+        for i in self._stepped:
+            steps[i] = count = steps[i] + 1
+            low, high = bounds[i]
+            if low != end or count != step or (apart and self._decays[i] is not decays):
                 if end > start:
                     yield self._part(start, end), step, decays
-                start, step, decays = low, self.steps[i], self._decays[i]
+                start, step, decays = low, count, self._decays[i]
             end = high
         if end > start:
             yield self._part(start, end), step, decays
@@ -237,7 +238,7 @@ class FlatBlock:
             state = {key: flat[run] for key, flat in self.state.items()}
             data = self.data[run]
             part = self._parts[start, end] = Part(data, self.grad[run], state, Memory(data))
-        part.written.note_change()
+        note(part.written)
         return part
 
 

@@ -179,13 +179,16 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient, in place."""
         self._follow_groups()
-        gathered = [[(block, block.gather()) for block in blocks] for blocks in self._blocks]
+        for blocks in self._blocks:
+            for block in blocks:
+                block.gather()
         self._steps_taken += 1
-        for group, blocks in zip(self.param_groups, gathered, strict=True):
-            penalties = {"weight_decay": group["weight_decay"], "l1": group["l1"]}
-            apart = any(penalties.values()) and not group["decay_all"]
-            for block, stepped in blocks:
-                for part, step, decays in block.advance(stepped, apart):
+        for group, blocks in zip(self.param_groups, self._blocks, strict=True):
+            weight_decay, l1 = group["weight_decay"], group["l1"]
+            penalties = {"weight_decay": weight_decay, "l1": l1} if weight_decay or l1 else _NO_PENALTIES
+            apart = penalties is not _NO_PENALTIES and not group["decay_all"]
+            for block in blocks:
+                for part, step, decays in block.advance(apart):
                     self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
