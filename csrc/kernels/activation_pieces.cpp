@@ -116,17 +116,32 @@ void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw
   dw[channel] = T(sum);
 }
 
-// Elements [at, n) of one call to the generator at most: y[i] = f(slope, x0[i], …), slope = lower + span u.
+template <class T>
+constexpr double kLargest = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
+
+// scale (lower + span u) for the whole numbers u below 2^24; the scale is 2 where upper - lower is too large for T.
+template <class T>
+struct Slopes {
+  T scale, lower, span;
+
+  Slopes(double lower_, double upper)
+      : scale(upper / 2 - lower_ / 2 > kLargest<T> / 2 ? T(2) : T(1)),
+        lower(T(lower_) / scale),
+        span(T((upper / 16777216 - lower_ / 16777216) / scale)) {}
+  FASTNN_INLINE Vec<T> at(Vec<T> u) const { return fma(u, set1(span), set1(lower)) * scale; }
+};
+
+// Elements [at, n) of one call to the generator at most: y[i] = f(slope, x0[i], …)
 template <bool past, class T, class F, class... P>
-FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, T lower, T span, const F& f, T* y, const P*... x) {
+FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, const Slopes<T>& slopes, const F& f, T* y,
+                             const P*... x) {
   U32 words[2 * Philox::chains];
   random.generate(uint64_t(at) / 4, words);
   const uint32_t* w = reinterpret_cast<const uint32_t*>(words);
 #pragma GCC unroll 4
   for (int64_t i = 0; i < Philox::words; i += lanes<T>) {
     if (past) (fetch_ahead(x + at + i), ...);
-    const Vec<T> slope = fma(unit24<T>(w + i), set1(span), set1(lower));
-    put<past>(y + at + i, f(slope, whole(load_part(x + at + i, n - at - i))...), n - at - i);
+    put<past>(y + at + i, f(slopes.at(unit24<T>(w + i)), whole(load_part(x + at + i, n - at - i))...), n - at - i);
   }
 }
 
@@ -135,13 +150,13 @@ template <class T, class F, class... P>
 FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t key, const F& f, T* y, const P*... x) {
   constexpr int64_t group = Philox::words;
   const Philox random(key);
-  const T low = T(lower), span = T(upper / 16777216 - lower / 16777216);  // the difference alone may be too large for T
+  const Slopes<T> slopes(lower, upper);
   with_past(goes_past<T>(double(n) * (1 + sizeof...(x))) && to_aligned(y) == 0, [=](auto past) {
     parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t g = begin; g < full; ++g)
-        map_group<past>(random, g * group, (g + 1) * group, low, span, f, y, x...);
-      if (full < end) map_group<false>(random, full * group, n, low, span, f, y, x...);
+        map_group<past>(random, g * group, (g + 1) * group, slopes, f, y, x...);
+      if (full < end) map_group<false>(random, full * group, n, slopes, f, y, x...);
       if (past) stream_fence();
     });
   });
