@@ -175,7 +175,8 @@ void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights,
 }
 
 // Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The six rows
-// of x under them begin `row` behind the beginning of the plane; a negative number stands for zeros.
+// of x under them, in the group's first channel at depth d, begin `row` behind the beginning of x; a negative number stands for
+// zeros.
 struct TileRun {
   int64_t tile, size, image, d, h, column, steps, row[6];
 };
@@ -244,10 +245,11 @@ struct WinogradBlock {
 
   // The rows of a run and the steps through the columns that it reads; returns their number.
   int64_t plan(TileRun& run, TileStep* to) const {
-    const int64_t high = problem.p.axis[1].in, in = problem.p.axis[2].in;
+    const int64_t deep = problem.p.axis[0].in, high = problem.p.axis[1].in, in = problem.p.axis[2].in;
+    const int64_t plane = (run.image * problem.channels_in + group * problem.group_in()) * deep + run.d;
     for (int i = 0; i < 6; ++i) {
       const int64_t h = run.h * kWinogradOut + problem.low(1) + i;
-      run.row[i] = h < 0 || h >= high ? -1 : h * in;
+      run.row[i] = h < 0 || h >= high ? -1 : (plane * high + h) * in;
     }
     const int64_t start = run.column * kWinogradOut + problem.low(2);  // input column of column 0
     const int64_t first = clamp(start, 0, in), last = clamp(start + 4 * run.size + 2, first, in);
@@ -264,35 +266,42 @@ struct WinogradBlock {
     return run.steps;
   }
 
-  // a, b = B^T x along the height, for one channel and depth tap of a run. squares (steps, 2, L), unless it is null, += squares of
-  // x, of its upper and lower three rows.
+  // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the run's rows are
+  // counted. With squares (steps, 2, L) += squares of x, of its upper and lower three rows. Not inlined: beside
+  // other loops' its addresses don't fit the registers.
   template <bool with_squares>
-  void lift(const TileRun& run, const TileStep* step, int64_t channel, int64_t shift, T* squares) const {
+  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift, T* squares) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
-    const int64_t d = run.d + shift, size = H.in * W.in, ahead = 2 * D.in * size, next = line, count = run.steps, width = W.in;
-    const T* const plane = problem.x + ((run.image * problem.channels_in + group * problem.group_in() + channel) * D.in + d) * size;
-    const T *row[6], *const end = problem.x + problem.images * problem.channels_in * D.in * size;
+    const int64_t d = run.d + shift, next = line, width = W.in, ahead = 2 * D.in * H.in * width;
+    const T* row[6];
+    for (int i = 0; i < 6; ++i) row[i] = run.row[i] < 0 || d < 0 || d >= D.in ? zeros : x + run.row[i];
     bool whole = true;  // whether whole vectors can be read; lanes beyond a row are dropped
-    for (int i = 0; i < 6; ++i) {
-      row[i] = run.row[i] < 0 || d < 0 || d >= D.in ? zeros : plane + run.row[i];
-      whole &= width >= L || row[i] == zeros || row[i] + L <= end;
+    if (width < L) {
+      const T* const end = problem.x + problem.images * problem.channels_in * D.in * H.in * width;
+      for (int i = 0; i < 6; ++i) whole &= row[i] == zeros || row[i] + L <= end;
     }
-    for (int64_t s = 0; s < count; ++s) {
-      const TileStep t = step[s];
-      Vec<T> e[6];
+    T *const to_a = a, *const to_b = b;
+    const auto each = [&](const auto& read) FASTNN_FLAT {
+      for (const TileStep* const stop = step + run.steps; step != stop; ++step, squares += 2 * L) {
+        const int64_t from = step->from;
+        Vec<T> e[6];
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) e[i] = whole ? load(row[i] + t.from) : load_n(row[i] + t.from, int(width - t.from));
+        for (int i = 0; i < 6; ++i) e[i] = read(row[i] + from, from);
 #pragma GCC unroll 4
-      for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + ahead + t.from);
-      if constexpr (with_squares) {
-        T* const sums = squares + s * 2 * L;
-        store(sums, fma(e[0], e[0], fma(e[1], e[1], fma(e[2], e[2], load(sums)))));
-        store(sums + L, fma(e[3], e[3], fma(e[4], e[4], fma(e[5], e[5], load(sums + L)))));
+        for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + (ahead + from));
+        if constexpr (with_squares) {
+          store(squares, fma(e[0], e[0], fma(e[1], e[1], fma(e[2], e[2], load(squares)))));
+          store(squares + L, fma(e[3], e[3], fma(e[4], e[4], fma(e[5], e[5], load(squares + L)))));
+        }
+        winograd_input<T>(e);
+        scatter(to_a + step->a, next, e, step->a_bits);
+        scatter(to_b + step->b, next, e, step->b_bits);
       }
-      winograd_input<T>(e);
-      scatter(a + t.a, next, e, t.a_bits);
-      scatter(b + t.b, next, e, t.b_bits);
-    }
+    };
+    if (whole)
+      each([](const T* p, int64_t) FASTNN_FLAT { return load(p); });
+    else
+      each([width](const T* p, int64_t from) FASTNN_FLAT { return load_n(p, int(width - from)); });
   }
   template <int N>
   static FASTNN_INLINE void scatter(T* to, int64_t next, const Vec<T> (&e)[N], uint32_t bits) {
@@ -335,9 +344,10 @@ struct WinogradBlock {
     const Axis& D = problem.p.axis[0];
     for (int64_t c = c0; c < c1; ++c) {
       const int64_t channel = divide(c, D.taps), shift = D.offset + (c - channel * D.taps) * D.offset_step;
+      const T* x = problem.x + (channel * D.in + shift) * problem.p.axis[1].in * problem.p.axis[2].in;
       int64_t step = 0;
       for (int64_t r = 0; r < run_count; step += runs[r++].steps)
-        lift<with_squares>(runs[r], steps + step, channel, shift, squares + 2 * L * step);
+        lift<with_squares>(runs[r], steps + step, x, shift, squares + 2 * L * step);
       spread(c);
     }
   }
@@ -362,16 +372,15 @@ struct WinogradBlock {
   void add_squares(const TileRun& run, const TileStep& t) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
     const int64_t size = H.in * W.in, channels = problem.group_in();
-    const T* image = problem.x + (run.image * problem.channels_in + group * channels) * D.in * size;
     const int have = int(clamp(W.in - t.from, 0, L));
     Vec<T> sum[6] = {};  // one for each row, so that no addition waits for another
     for (int64_t tap = 0; tap < D.taps; ++tap) {
-      const int64_t d = run.d + D.offset + tap * D.offset_step;
+      const int64_t shift = D.offset + tap * D.offset_step, d = run.d + shift;
       if (d < 0 || d >= D.in) continue;
       const T* row[6];
       int64_t next[6];
       for (int i = 0; i < 6; ++i) {
-        row[i] = (run.row[i] < 0 ? zeros : image + d * size + run.row[i]) + t.from;
+        row[i] = (run.row[i] < 0 ? zeros : problem.x + shift * size + run.row[i]) + t.from;
         next[i] = run.row[i] < 0 ? 0 : D.in * size;
       }
       for (int64_t c = 0; c < channels; ++c) {
