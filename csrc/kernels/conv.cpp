@@ -270,8 +270,8 @@ Values<T> weight_values(const Conv& g, const T* w) {
 
 // dx and bias as below.
 template <class T>
-void backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
-  if (lies_apart<T>(g)) return apart_product(g, dy, w, bias, dx, packed);
+void backward_data(const Conv& g, bool apart, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
+  if (apart) return apart_product(g, dy, w, bias, dx, packed);
   for_each_phase(g, [&](Patches p) {
     p.flatten();
     if (p.taps() == 0) return;
@@ -334,10 +334,11 @@ void conv_backward_data_workspace(const Conv& g, int64_t* size) {
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx, T* packed) {
   const Values<T> result{g.n * g.c * volume(g.size), dx}, weights = weight_values(g, w);
+  const bool apart = lies_apart<T>(g);
   bool gaps = false;
-  for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
+  if (!apart) for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
   if (gaps) fill_planes(g, bias, dx);
-  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] { backward_data(g, dy, w, bias, dx, packed); });
+  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] { backward_data(g, apart, dy, w, bias, dx, packed); });
   if (!spoiled(weights, result)) return;
   for_each_phase(g, [&](const Patches& p) { multiply_existing(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, bias); });
 }

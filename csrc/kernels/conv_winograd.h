@@ -175,7 +175,8 @@ void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights,
 }
 
 // Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The six rows
-// of x under them begin `row` behind the beginning of the plane; a negative number stands for zeros.
+// of x under them, in the group's first channel at depth d, begin `row` behind the beginning of x; a negative number stands for
+// zeros.
 struct TileRun {
   int64_t tile, size, image, d, h, column, steps, row[6];
 };
@@ -198,7 +199,8 @@ struct WinogradBlock {
   TileStep* steps;
   T *m, *a, *b;  // a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns)
   T* rows;       // results, (4 rows, width tiles, 4 columns)
-  int64_t group, count = 0, run_count = 0;
+  T* squares;    // (steps, 2, L)
+  int64_t group, count = 0, run_count = 0, step_count = 0;
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
@@ -210,8 +212,9 @@ struct WinogradBlock {
 
   // Values and bytes of the input's part and of the output's, which several threads have each for itself.
   int64_t in_values() const { return kWinogradPoints * v_slab + (zero_size() + 15) / 16 * 16; }
-  int64_t plan_bytes() const { return width * int64_t(sizeof(TileRun)) + (width * 4 / L + 3 * width) * int64_t(sizeof(TileStep)); }
-  int64_t own_values() const { return kWinogradPoints * m_slab + 16 * line + 4 * L + 16; }
+  int64_t most_steps() const { return width * 4 / L + 3 * width; }
+  int64_t plan_bytes() const { return width * int64_t(sizeof(TileRun)) + most_steps() * int64_t(sizeof(TileStep)); }
+  int64_t own_values() const { return kWinogradPoints * m_slab + 16 * line + 4 * L + 16 + 2 * L * most_steps(); }
   void use(T* in, void* plan) {
     v = in, zeros = in + kWinogradPoints * v_slab;
     zero_run(zeros, zero_size());
@@ -219,7 +222,7 @@ struct WinogradBlock {
   }
   void use_own(T* own) {
     m = own, a = m + kWinogradPoints * m_slab;
-    b = a + 6 * line + L, rows = b + 6 * line + L;
+    b = a + 6 * line + L, rows = b + 6 * line + L, squares = rows + 4 * line + 2 * L;
   }
   // Vector g of row `row` of a point that has `all` rows.
   static int64_t place(int64_t g, int64_t all, int64_t row) {
@@ -236,16 +239,17 @@ struct WinogradBlock {
       runs[run_count++] = {t - first, size, image, plane - image * deep, line - plane * high, column, 0, {}};
       t += size;
     }
-    TileStep* step = steps;
-    for (int64_t r = 0; r < run_count; ++r) step += plan(runs[r], step);
+    step_count = 0;
+    for (int64_t r = 0; r < run_count; ++r) step_count += plan(runs[r], steps + step_count);
   }
 
   // The rows of a run and the steps through the columns that it reads; returns their number.
   int64_t plan(TileRun& run, TileStep* to) const {
-    const int64_t high = problem.p.axis[1].in, in = problem.p.axis[2].in;
+    const int64_t deep = problem.p.axis[0].in, high = problem.p.axis[1].in, in = problem.p.axis[2].in;
+    const int64_t plane = (run.image * problem.channels_in + group * problem.group_in()) * deep + run.d;
     for (int i = 0; i < 6; ++i) {
       const int64_t h = run.h * kWinogradOut + problem.low(1) + i;
-      run.row[i] = h < 0 || h >= high ? -1 : h * in;
+      run.row[i] = h < 0 || h >= high ? -1 : (plane * high + h) * in;
     }
     const int64_t start = run.column * kWinogradOut + problem.low(2);  // input column of column 0
     const int64_t first = clamp(start, 0, in), last = clamp(start + 4 * run.size + 2, first, in);
@@ -262,91 +266,51 @@ struct WinogradBlock {
     return run.steps;
   }
 
-  // Values of room that `even` wants.
-  int64_t even_size() const { return 2 * (4 * width + 4 * L); }
-  // Whether, in each tile of a run, the four quarters, 3 x 3 pixels of all channels, have sums of squares within kEvenSquares of
-  // each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with the whole tile's.
-  bool even_run(const TileRun& run, const TileStep* step, T* room) const {
+  // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the run's rows are
+  // counted. With squares (steps, 2, L) += squares of x, of its upper and lower three rows. Not inlined: beside
+  // other loops' its addresses don't fit the registers.
+  template <bool with_squares>
+  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift, T* squares) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
-    const int64_t size = H.in * W.in, channels = problem.group_in();
-    const T* image = problem.x + (run.image * problem.channels_in + group * channels) * D.in * size;
-    T *const upper = room + L, *const lower = upper + even_size() / 2;
-    zero_run(room, even_size());
-    for (int64_t s = 0; s < run.steps; ++s) {
-      const TileStep t = step[s];
-      const int have = int(clamp(W.in - t.from, 0, L));
-      Vec<T> sum[6] = {};  // one for each row, so that no addition waits for another
-      for (int64_t tap = 0; tap < D.taps; ++tap) {
-        const int64_t d = run.d + D.offset + tap * D.offset_step;
-        if (d < 0 || d >= D.in) continue;
-        const T* row[6];
-        int64_t next[6];
-        for (int i = 0; i < 6; ++i) {
-          row[i] = (run.row[i] < 0 ? zeros : image + d * size + run.row[i]) + t.from;
-          next[i] = run.row[i] < 0 ? 0 : D.in * size;
-        }
-        for (int64_t c = 0; c < channels; ++c) {
-          Vec<T> e[6];
-#pragma GCC unroll 6
-          for (int i = 0; i < 6; ++i) e[i] = have == L ? load(row[i]) : load_n(row[i], have), row[i] += next[i];
-#pragma GCC unroll 6
-          for (int i = 0; i < 6; ++i) sum[i] = fma(e[i], e[i], sum[i]);
-        }
-      }
-      const int64_t at = t.a - 4 * run.tile;
-      store_lanes(upper + at, (sum[0] + sum[1]) + sum[2], t.a_bits | t.b_bits);
-      store_lanes(lower + at, (sum[3] + sum[4]) + sum[5], t.a_bits | t.b_bits);
-    }
-    const Mask<T> lane = iota<T>();
-    const auto three = [](const T* p) FASTNN_FLAT { return load(p) + load(p + 1) + load(p + 2); };
-    const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };
-    for (int64_t w = 0; w < 4 * run.size; w += L) {
-      const Vec<T> q[4] = {three(upper + w), three(upper + w + 3), three(lower + w), three(lower + w + 3)};
-      const Vec<T> low = least(least(q[0], q[1]), least(q[2], q[3])), high = max(max(q[0], q[1]), max(q[2], q[3]));
-      const Mask<T> tile = ((lane & 3) == 0) & (lane < splat<T>(4 * run.size - w));
-      if (any<T>(tile & (low * set1(T(kEvenSquares)) < high))) return false;
-    }
-    return true;
-  }
-
-  // Of runs first … last.
-  bool even(int64_t first, int64_t last, T* room) const {
-    const TileStep* step = steps;
-    for (int64_t r = 0; r < last; step += runs[r++].steps)
-      if (r >= first && !even_run(runs[r], step, room)) return false;
-    return true;
-  }
-
-  // a, b = B^T x along the height, for one channel and depth tap of a run.
-  void lift(const TileRun& run, const TileStep* step, int64_t channel, int64_t shift) const {
-    const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
-    const int64_t d = run.d + shift, size = H.in * W.in, ahead = 2 * D.in * size, next = line, count = run.steps, width = W.in;
-    const T* const plane = problem.x + ((run.image * problem.channels_in + group * problem.group_in() + channel) * D.in + d) * size;
-    const T *row[6], *const end = problem.x + problem.images * problem.channels_in * D.in * size;
+    const int64_t d = run.d + shift, next = line, width = W.in, ahead = 2 * D.in * H.in * width;
+    const T* row[6];
+    for (int i = 0; i < 6; ++i) row[i] = run.row[i] < 0 || d < 0 || d >= D.in ? zeros : x + run.row[i];
     bool whole = true;  // whether whole vectors can be read; lanes beyond a row are dropped
-    for (int i = 0; i < 6; ++i) {
-      row[i] = run.row[i] < 0 || d < 0 || d >= D.in ? zeros : plane + run.row[i];
-      whole &= width >= L || row[i] == zeros || row[i] + L <= end;
+    if (width < L) {
+      const T* const end = problem.x + problem.images * problem.channels_in * D.in * H.in * width;
+      for (int i = 0; i < 6; ++i) whole &= row[i] == zeros || row[i] + L <= end;
     }
-    for (int64_t s = 0; s < count; ++s) {
-      const TileStep t = step[s];
-      Vec<T> e[6];
+    T *const to_a = a, *const to_b = b;
+    const auto each = [&](const auto& read) FASTNN_FLAT {
+      for (const TileStep* const stop = step + run.steps; step != stop; ++step, squares += 2 * L) {
+        const int64_t from = step->from;
+        Vec<T> e[6];
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) e[i] = whole ? load(row[i] + t.from) : load_n(row[i] + t.from, int(width - t.from));
+        for (int i = 0; i < 6; ++i) e[i] = read(row[i] + from, from);
 #pragma GCC unroll 4
-      for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + ahead + t.from);
-      winograd_input<T>(e);
-      scatter(a + t.a, next, e, t.a_bits);
-      scatter(b + t.b, next, e, t.b_bits);
-    }
+        for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + (ahead + from));
+        if constexpr (with_squares) {
+          store(squares, fma(e[0], e[0], fma(e[1], e[1], fma(e[2], e[2], load(squares)))));
+          store(squares + L, fma(e[3], e[3], fma(e[4], e[4], fma(e[5], e[5], load(squares + L)))));
+        }
+        winograd_input<T>(e);
+        scatter(to_a + step->a, next, e, step->a_bits);
+        scatter(to_b + step->b, next, e, step->b_bits);
+      }
+    };
+    if (whole)
+      each([](const T* p, int64_t) FASTNN_FLAT { return load(p); });
+    else
+      each([width](const T* p, int64_t from) FASTNN_FLAT { return load_n(p, int(width - from)); });
   }
-  static FASTNN_INLINE void scatter(T* to, int64_t next, const Vec<T> (&e)[6], uint32_t bits) {
+  template <int N>
+  static FASTNN_INLINE void scatter(T* to, int64_t next, const Vec<T> (&e)[N], uint32_t bits) {
     if (bits == (1u << L) - 1) {
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) store(to + i * next, e[i]);
+      for (int i = 0; i < N; ++i) store(to + i * next, e[i]);
     } else {
 #pragma GCC unroll 6
-      for (int i = 0; i < 6; ++i) store_lanes(to + i * next, e[i], bits);
+      for (int i = 0; i < N; ++i) store_lanes(to + i * next, e[i], bits);
     }
   }
 
@@ -372,19 +336,85 @@ struct WinogradBlock {
     }
   }
 
-  // V of channels c0..c1.
+  // V of channels c0..c1, and the sums over them of squares, as `lift` adds them up.
+  template <bool with_squares>
   void transform_input(int64_t c0, int64_t c1) const {
     zero_run(a, 12 * line + 2 * L);
+    if (with_squares) zero_run(squares, 2 * L * step_count);
     const Axis& D = problem.p.axis[0];
     for (int64_t c = c0; c < c1; ++c) {
       const int64_t channel = divide(c, D.taps), shift = D.offset + (c - channel * D.taps) * D.offset_step;
-      const TileStep* step = steps;
-      for (int64_t r = 0; r < run_count; ++r) {
-        lift(runs[r], step, channel, shift);
-        step += runs[r].steps;
-      }
+      const T* x = problem.x + (channel * D.in + shift) * problem.p.axis[1].in * problem.p.axis[2].in;
+      int64_t step = 0;
+      for (int64_t r = 0; r < run_count; step += runs[r++].steps)
+        lift<with_squares>(runs[r], steps + step, x, shift, squares + 2 * L * step);
       spread(c);
     }
+  }
+
+  // After transform_input of all channels with their squares: whether the tiles are even.
+  bool even() const {
+    for (int64_t s = 0; s < step_count; ++s) {
+      const T* from = squares + 2 * L * s;
+      place_squares(steps[s], {load(from), load(from + L)});
+    }
+    return even_tiles(0, count);
+  }
+  // The same of the tiles of runs first..last, without transform_input.
+  bool even_runs(int64_t first, int64_t last) const {
+    zero_run(a, 12 * line + 2 * L);
+    const TileStep* step = steps;
+    for (int64_t r = 0; r < last; step += runs[r++].steps)
+      for (int64_t s = 0; r >= first && s < runs[r].steps; ++s) add_squares(runs[r], step[s]);
+    return even_tiles(runs[first].tile, runs[last - 1].tile + runs[last - 1].size);
+  }
+  // Sums over all channels of squares of one step's columns.
+  void add_squares(const TileRun& run, const TileStep& t) const {
+    const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
+    const int64_t size = H.in * W.in, channels = problem.group_in();
+    const int have = int(clamp(W.in - t.from, 0, L));
+    Vec<T> sum[6] = {};  // one for each row, so that no addition waits for another
+    for (int64_t tap = 0; tap < D.taps; ++tap) {
+      const int64_t shift = D.offset + tap * D.offset_step, d = run.d + shift;
+      if (d < 0 || d >= D.in) continue;
+      const T* row[6];
+      int64_t next[6];
+      for (int i = 0; i < 6; ++i) {
+        row[i] = (run.row[i] < 0 ? zeros : problem.x + shift * size + run.row[i]) + t.from;
+        next[i] = run.row[i] < 0 ? 0 : D.in * size;
+      }
+      for (int64_t c = 0; c < channels; ++c) {
+        Vec<T> e[6];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) e[i] = have == L ? load(row[i]) : load_n(row[i], have), row[i] += next[i];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; ++i) sum[i] = fma(e[i], e[i], sum[i]);
+      }
+    }
+    place_squares(t, {(sum[0] + sum[1]) + sum[2], (sum[3] + sum[4]) + sum[5]});
+  }
+  // Sums of squares of upper and lower rows to rows 0 and 1 of a and b, in which columns that don't exist are zeros.
+  void place_squares(const TileStep& t, const Vec<T> (&sums)[2]) const {
+    scatter(a + t.a, line, sums, t.a_bits);
+    scatter(b + t.b, line, sums, t.b_bits);
+  }
+  // Whether in each of tiles first..last the four quarters, 3 x 3 pixels of all channels, have sums of squares within kEvenSquares
+  // of each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with the whole tile's.
+  bool even_tiles(int64_t first, int64_t last) const {
+    const Mask<T> lane = iota<T>();
+    const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };
+    for (int64_t w = 4 * first; w < 4 * last; w += L) {  // lane 4 i is for tile i
+      Vec<T> q[4];
+      for (int i = 0; i < 2; ++i) {
+        const T *left = a + i * line + w, *right = b + i * line + w;
+        q[2 * i] = load(left) + load(left + 1) + load(left + 2);
+        q[2 * i + 1] = load(left + 3) + load(right) + load(right + 1);
+      }
+      const Vec<T> low = least(least(q[0], q[1]), least(q[2], q[3])), high = max(max(q[0], q[1]), max(q[2], q[3]));
+      const Mask<T> tile = ((lane & 3) == 0) & (lane < splat<T>(4 * last - w));
+      if (any<T>(tile & (low * set1(T(kEvenSquares)) < high))) return false;
+    }
+    return true;
   }
 
   // M = U V at each point, for blocks of rows first..last; u: U of the first.
@@ -541,9 +571,9 @@ bool winograd_by_blocks(const WinogradPlan<T>& plan, const Weights& weights, T* 
     for (int64_t item = first; item < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++item) {
       const int64_t group = divide(item, plan.blocks), at = item - group * plan.blocks;
       block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
-      bool fits = block.even(0, block.run_count, block.m);
+      block.template transform_input<true>(0, depth);
+      bool fits = block.even();
       if (fits) {
-        block.transform_input(0, depth);
         block.multiply(rows, 0, rows.count, packed + group * kWinogradPoints * slab, slab, offset);
         fits = block.transform_output(0, problem.group_out(), bias);
       }
@@ -569,15 +599,16 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   for (int64_t item = 0; item < problem.groups * plan.blocks && good; ++item) {
     const int64_t group = item / plan.blocks, at = item % plan.blocks;
     block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
-    parallel_scratch(block.run_count, double(depth * block.count) * 2, size_t(block.even_size()) * sizeof(T),
-                     [&](int64_t first, int64_t last, void* memory) {
-      if (!block.even(first, last, static_cast<T*>(memory))) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+    parallel_scratch(block.run_count, double(depth * block.count) * 2, own, [&](int64_t first, int64_t last, void* memory) {
+      WinogradBlock<T> part = block;
+      part.use_own(static_cast<T*>(memory));
+      if (!part.even_runs(first, last)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
     });
     if (!good) break;
     parallel_scratch(depth, double(depth * block.count) * 10, own, [&](int64_t first, int64_t last, void* memory) {
       WinogradBlock<T> part = block;
       part.use_own(static_cast<T*>(memory));
-      part.transform_input(first, last);
+      part.template transform_input<false>(first, last);
     });
     const double cost = plan.cost() / double(problem.groups * plan.blocks);
     parallel_scratch(pieces, cost, own + u_bytes + sliver + size_t(depth) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {

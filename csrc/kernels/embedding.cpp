@@ -1,7 +1,6 @@
 // Rows of a table by number: index (n), weight (rows, width) -> y (n, width).
 // A number out of range can't come from a checked call; it gives NaN instead of reading out of bounds.
 #include "../simd/copy.h"
-#include "../tune.h"
 #define FASTNN_FAMILY "embedding.inc"
 #include "kernels.h"
 
@@ -9,7 +8,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kValueCost = 0.15;  // rough nanoseconds per value moved
-// Of more than kLongSum numbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors grow
+// Of more than kManyNumbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors grow
 // with the length of a run and the number of runs, not with their product.
 constexpr int64_t kRun = 1024;
 
@@ -18,6 +17,24 @@ FASTNN_INLINE void add_row(int64_t n, const T* from, T* to) {
   int64_t j = 0;
   for (; j + lanes<T> <= n; j += lanes<T>) store(to + j, load(to + j) + load(from + j));
   if (j < n) store_n(to + j, load_n(to + j, int(n - j)) + load_n(from + j, int(n - j)), int(n - j));
+}
+
+// dweight[r] += dy[i] for index[i] = r, begin <= r < end, r != skip. Rows of a large table come from a farther cache, so they are
+// fetched some numbers ahead, the first kFetched bytes of each: 8192 numbers of 5000 rows of 16 take 22 instead of 27 us.
+template <class T>
+inline void add_rows(int64_t n, int64_t width, int64_t begin, int64_t end, int64_t skip, const int64_t* index, const T* dy,
+                     T* dweight) {
+  constexpr int64_t kAhead = 8, kFetched = 256, kNear = 32 * 1024;
+  const int64_t bytes = width * int64_t(sizeof(T)), near = (end - begin) * bytes <= kNear;
+  const int64_t fetched = near ? 0 : bytes < kFetched ? bytes : kFetched;
+  for (int64_t i = 0; i < n; ++i, dy += width) {
+    if (fetched && i + kAhead < n) {
+      const char* next = reinterpret_cast<const char*>(dweight + index[i + kAhead] * width);
+      for (int64_t b = 0; b < fetched; b += 64) __builtin_prefetch(next + b, 1);
+    }
+    const int64_t r = index[i];
+    if (r >= begin && r < end && r != skip) add_row(width, dy, dweight + r * width);
+  }
 }
 
 // Rows that occur more than kRun times: place[r] is -1 - i for row[i] = r, and 0 or more for other rows that occur; added[i] = 0.
@@ -54,11 +71,11 @@ void embedding_forward(int64_t n, int64_t rows, int64_t width, const int64_t* in
   });
 }
 
-// Values of `sums`, and of `counts`, that embedding_backward needs.
+// Values of `sums`, and of `counts`, that embedding_backward needs for more than kManyNumbers; for fewer both may be null.
 template <class T>
 void embedding_backward_workspace(int64_t n, int64_t rows, int64_t width, int64_t* sums, int64_t* counts) {
-  *sums = n > kLongSum ? n / kRun * width : 0;
-  *counts = n > kLongSum ? rows + 2 * (n / kRun) : 0;
+  *sums = n / kRun * width;
+  *counts = rows + 2 * (n / kRun);
 }
 
 // y[i] = weight[index[i]]  =>  dweight[r] = sum of dy[i] over index[i] = r, in the order of i. Each range of rows looks
@@ -67,7 +84,7 @@ template <class T>
 void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, const int64_t* index, const T* dy, T* dweight,
                         T* sums, int64_t* counts) {
   const double cost = (double(n) + double(rows)) * double(width) * kValueCost;
-  const bool many = n > kLongSum;
+  const bool many = n > kManyNumbers;
   int64_t *const place = counts, *const row = many ? counts + rows : nullptr, *const added = many ? row + n / kRun : nullptr;
   const int64_t found = many ? find_long_rows(n, rows, index, place, row, added) : 0;
   parallel_for(rows, cost, [=](int64_t begin, int64_t end) {
@@ -76,10 +93,9 @@ void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, co
         if (row[i] >= begin && row[i] < end) f(row[i], sums + i * width);
     };
     zero_run(dweight + begin * width, (end - begin) * width);
+    if (!found) return add_rows(n, width, begin, end, skip, index, dy, dweight);
     each_long_row([=](int64_t, T* run) { zero_run(run, width); });
-    for (int64_t i = 0; !found && i < n; ++i)
-      if (index[i] >= begin && index[i] < end && index[i] != skip) add_row(width, dy + i * width, dweight + index[i] * width);
-    for (int64_t i = 0; found && i < n; ++i) {
+    for (int64_t i = 0; i < n; ++i) {
       const int64_t r = index[i];
       if (r < begin || r >= end || r == skip) continue;
       T* to = dweight + r * width;

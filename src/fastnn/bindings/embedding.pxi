@@ -1,5 +1,8 @@
 # Rows of a table by number.
 
+cdef extern from "types.h" namespace "fastnn":
+    const int64_t kManyNumbers
+
 cdef extern from "call.h" namespace "fastnn::call":
     int embedding_forward_c "fastnn::call::embedding_forward"(Call, ...) except -1
     int embedding_backward_workspace_c "fastnn::call::embedding_backward_workspace"(Call, ...) except -1
@@ -36,9 +39,12 @@ def embedding_backward(dy, index, int64_t rows, int64_t skip):
     cdef object dweight = new_array(2, shape, t)
     cdef void* pdw = cnp.PyArray_DATA(<cnp.ndarray>dweight)
     cdef int64_t size = 0, count = 0
-    embedding_backward_workspace_c(short_call(t), n, rows, width, &size, &count)
-    cdef object sums = workspace(t, size), counts = workspace(I64, count)
-    cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
-    cdef void* pc = cnp.PyArray_DATA(<cnp.ndarray>counts)
-    embedding_backward_c(long_call(t), n, rows, width, skip, pi, pdy, pdw, ps, pc)
+    cdef object sums, counts
+    cdef void* ps = NULL
+    cdef void* pc = NULL
+    if n > kManyNumbers:
+        embedding_backward_workspace_c(short_call(t), n, rows, width, &size, &count)
+        sums, counts = workspace(t, size), workspace(I64, count)
+        ps, pc = cnp.PyArray_DATA(<cnp.ndarray>sums), cnp.PyArray_DATA(<cnp.ndarray>counts)
+    embedding_backward_c(sized(t, (n + rows) * width), n, rows, width, skip, pi, pdy, pdw, ps, pc)
     return dweight

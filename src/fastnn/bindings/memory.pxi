@@ -70,8 +70,13 @@ cdef bint plausible(const int64_t* extents, int count) noexcept:
         product *= extents[i] if extents[i] > 1 else 1
     return product <= <double>(<int64_t>1 << 48)
 
-cdef int64_t elements(int64_t a, int64_t b, int64_t c=1, int64_t d=1) except -1:
+cdef inline int64_t elements(int64_t a, int64_t b, int64_t c=1, int64_t d=1) except -1:
     """Of an array of these extents."""
+    if <uint64_t>(a | b | c | d) < 4096:  # small ones, of which a small call has several products to look at
+        return a * b * c * d
+    return many_elements(a, b, c, d)
+
+cdef int64_t many_elements(int64_t a, int64_t b, int64_t c, int64_t d) except -1:
     cdef int64_t extents[4]
     extents[0], extents[1], extents[2], extents[3] = a, b, c, d
     if not plausible(extents, 4):
