@@ -197,7 +197,7 @@ void channels_backward(const Norm& g, const Gradients<T>& a) {
       const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
       double sum = 0, product = 0;
       channel_sums<T, then, past>(g, a, c * g.inner, line, &sum, &product);
-      const Slope<T> by = a.settle(c, sum, product, share);
+      const Slope<T> by = a.settle(c, a.standard(c), sum, product, share);
       if (!a.dx) continue;
       for (int64_t n = g.outer - 1; n >= 0; --n)
         plane_backward<T, then, past>((n * g.channels + c) * g.inner, g.inner, a, line, by);

@@ -83,8 +83,7 @@ struct Gradients {
 
   Standard<T> standard(int64_t c) const { return {mean[c], rstd[c]}; }
   // From the channel's sums of dz and of dz * v, v as in standard.h; share: 1 / m in training, else 0.
-  Slope<T> settle(int64_t c, double sum, double product, double share) const {
-    const Standard<T> s = standard(c);
+  Slope<T> settle(int64_t c, const Standard<T>& s, double sum, double product, double share) const {
     const Through through(s, sum, product, share);
     dbias[c] = T(sum);
     dweight[c] = T(through.dot);

@@ -101,6 +101,7 @@ struct Lines {
         unit[j] = s.unit, away[j] = s.away, scale[j] = s.scale, offset[j] = s.offset;
     }
   }
+  FASTNN_INLINE Standard<T> of(int64_t j) const { return {unit[j], away[j], scale[j], offset[j]}; }
   FASTNN_INLINE Normal<T> at(int64_t j, int64_t size) const {
     Normal<T> line;
     line.unit = load_part(unit + j, size), line.away = load_part(away + j, size);
@@ -190,7 +191,10 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
     double sums[2][kStripColumns<T>];
     T by[3][kStripColumns<T>];
     Lines<T> lines;
-    lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
+    // Only a ReLU that is made again needs y.
+    lines.set(strip, [&](int64_t c) {
+      return then == kRelu ? line_of(a.standard(c), a.weight, a.bias, c) : a.standard(c);
+    });
     column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
       const Normal<T> line = lines.at(j, size);
       const Vec<T> x = load_part(a.x + at, size);
@@ -201,7 +205,8 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
     });
     for (int64_t k = 0; k < strip.channels; ++k) {
       const double sum = channel_total(strip, sums[0], k), product = channel_total(strip, sums[1], k);
-      const Slope<T> to = a.settle(strip.first + k, sum, product, share);
+      const int64_t c = strip.first + k;
+      const Slope<T> to = a.settle(c, then == kRelu ? a.standard(c) : lines.of(k * strip.inner), sum, product, share);
       for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }
     if (a.dx) strip_backward<T, then>(strip, a, lines, by);

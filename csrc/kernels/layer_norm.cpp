@@ -18,23 +18,24 @@ int64_t next_stretch(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
-// The moments of n values, share = 1 / n: the sum of some about the first one, which is zero for a constant, then both sums
-// about what is nearly the mean.
+// The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a constant,
+// and once more about the mean where that was not near it.
 template <class T>
 Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
-  BlockSums<T, 1, true> sum;
-  const Vec<T> first = set1(x[0]);
-  const int64_t sample = sample_of(n, 128);
-  sum.add_filled(sample, x[0], [first](Vec<T>* acc, Vec<T> v) { acc[0] += v - first; }, x);
-  const T near = T(double(x[0]) + sum.total(0) / double(sample));
-  BlockSums<T, 2> about;
-  const Vec<T> centre = set1(near);
-  about.add_filled(n, near, [centre](Vec<T>* acc, Vec<T> v) {
-    const Vec<T> d = v - centre;
-    acc[0] += d;
-    acc[1] = fma(d, d, acc[1]);
-  }, x);
-  const Moments found = moments_about(double(near), about.total(0), about.total(1), share, eps);
+  T pivot = (x[0] + x[n / 2]) / 2;
+  Moments found;
+  for (bool again = false;; again = true) {
+    BlockSums<T, 2, true> about;
+    const Vec<T> centre = set1(pivot);
+    about.add_filled(n, pivot, [centre](Vec<T>* acc, Vec<T> v) {
+      const Vec<T> d = v - centre;
+      acc[0] += d;
+      acc[1] = fma(d, d, acc[1]);
+    }, x);
+    found = moments_about(double(pivot), about.total(0), about.total(1), share, eps);
+    if (again || __builtin_expect(near_mean(double(pivot), found), 1)) break;
+    pivot = T(found.mean);
+  }
   if (in_range<T>(found.var, eps)) return found;
   return scaled_moments(double(n), eps, [=](const auto& f) {
     for (int64_t i = 0; i < n; ++i) f(double(x[i]));

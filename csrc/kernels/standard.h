@@ -41,6 +41,12 @@ FASTNN_INLINE Moments moments_about(double pivot, double sum, double squares, do
   return {pivot + shift, var, 1 / std::sqrt(var + eps.value)};
 }
 
+// Whether a pivot was at most sqrt(3) deviations from the mean, so that squares about it lost no more than two bits.
+FASTNN_INLINE bool near_mean(double pivot, const Moments& found) {
+  const double off = found.mean - pivot;
+  return off * off <= 3 * found.var;
+}
+
 // Whether squares in T lost nothing that counts; not so for a NaN.
 template <class T>
 FASTNN_INLINE bool in_range(double var, const Epsilon& eps) {
@@ -115,6 +121,7 @@ struct Standard {
   T unit, away, scale, offset;
 
   Standard() = default;
+  Standard(T unit, T away, T scale, T offset) : unit(unit), away(away), scale(scale), offset(offset) {}
   Standard(double mean, double rstd) : unit(1) {
     const double near = double(T(mean));
     if (rstd >= 1 / Range<T>::far && rstd <= Range<T>::far && std::fabs(near) <= Range<T>::far)
