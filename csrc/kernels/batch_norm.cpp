@@ -4,7 +4,6 @@
 //   y = max(0, (x - mean) * rstd * weight + bias + residual)
 // A channel's planes are gone through twice, the second time while they are in the cache; planes of a few vectors
 // are columns of a matrix (batch_norm_columns.h).
-#include "../simd/sums.h"
 #include "batch_norm_columns.h"
 #define FASTNN_FAMILY "batch_norm.inc"
 #include "kernels.h"

@@ -2,6 +2,10 @@
 // its columns. Channels are taken in strips of up to 64 vectors of columns, so that rows are read in long runs: planes by
 // themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at a time.
 #pragma once
+#include <type_traits>
+
+#include "../simd/copy.h"
+#include "../simd/sums.h"
 #include "batch_norm_channel.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -72,11 +76,24 @@ FASTNN_INLINE void column_sums(const Strip& strip, double (*sums)[kStripColumns<
   }
 }
 
-// The sum of a channel's columns, by its number in the strip.
-inline double channel_total(const Strip& strip, const double* columns, int64_t k) {
+// The sum of n values in the order of sums.h.
+inline double total_of(const double* x, int64_t n) {
   double total = 0;
-  for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) total += columns[j];
+  int64_t i = 0;
+  if (n >= kRowLanes<double>) {
+    Vec<double> row[kRowVectors] = {};
+    for (; i + kRowLanes<double> <= n; i += kRowLanes<double>)
+      for_row<double>(i, n - i, [&](int v, int64_t at, int64_t) FASTNN_FLAT { row[v] += load(x + at); });
+    total = reduce_row<double>(row);
+  }
+  for (; i < n; ++i) total += x[i];
   return total;
+}
+
+// sums[k] = the sum of the columns of the strip's channel k
+inline void add_channels(const Strip& strip, double* sums) {
+  if (strip.inner == 1) return;
+  for (int64_t k = 0; k < strip.channels; ++k) sums[k] = total_of(sums + k * strip.inner, strip.inner);
 }
 
 // What each column needs: value(channel), repeated for the columns of the channel.
@@ -133,33 +150,54 @@ Moments strip_moments(const Strip& strip, const T* x, int64_t c, double m, const
   });
 }
 
-// Sums of some rows about the first value of each channel, then both sums about what is nearly the mean.
+// Some of the rows of a strip, far apart: about 8 values of each channel.
+inline Strip sample_of(Strip strip) {
+  const int64_t rows = (strip.inner + 7) / strip.inner, all = strip.rows;
+  strip.rows = rows < all ? rows : all;
+  strip.step *= all / strip.rows;
+  return strip;
+}
+
+// The moments of each channel from sums about what is nearly the mean of some values, which come from sums about the first
+// one, as zero for a constant. Where that was not near the mean of a channel, once more, for it about the mean itself.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
-  const double m = double(g.outer) * double(g.inner);
+  const double m = double(g.outer) * double(g.inner), share = 1 / m;
   for_strips<T>(g, 3, [&](const Strip& strip) {
     double sums[2][kStripColumns<T>];
-    T near[kStripColumns<T>];
+    T pivot[kStripColumns<T>];
     Lines<T> lines;
-    spread(strip, near, [&](int64_t c) { return a.x[c * strip.inner]; });
-    Strip sample = strip;
-    sample.rows = sample_of(strip.rows, 16);
-    column_sums<T, 1>(sample, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
-      acc[0] += load_part(a.x + at, size) - load_part(near + j, size);
-    });
-    spread(strip, near, [&](int64_t c) {
-      return T(double(a.x[c * strip.inner]) + channel_total(sample, sums[0], c - strip.first) / double(sample.rows * sample.inner));
-    });
-    column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
-      const Vec<T> d = load_part(a.x + at, size) - load_part(near + j, size);
-      acc[0] += d;
-      acc[1] = fma(d, d, acc[1]);
-    });
+    const auto found = [&](int64_t k) {
+      return moments_about(double(pivot[k * strip.inner]), sums[0][k], sums[1][k], share, a.eps);
+    };
+    const auto add = [&](const Strip& rows, auto squares) FASTNN_FLAT {
+      constexpr int K = squares ? 2 : 1;
+      column_sums<T, K>(rows, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+        const Vec<T> d = load_part(a.x + at, size) - load_part(pivot + j, size);
+        acc[0] += d;
+        if constexpr (K == 2) acc[1] = fma(d, d, acc[1]);
+      });
+      for (int k = 0; k < K; ++k) add_channels(rows, sums[k]);
+    };
+    const Strip sample = sample_of(strip);
+    spread(strip, pivot, [&](int64_t c) { return a.x[c * strip.inner]; });
+    add(sample, std::false_type{});
+    const double part = 1 / double(sample.rows * sample.inner);
+    spread(strip, pivot, [&](int64_t c) { return T(double(a.x[c * strip.inner]) + sums[0][c - strip.first] * part); });
+    add(strip, std::true_type{});
+    bool near = true;
     for (int64_t k = 0; k < strip.channels; ++k) {
-      const double sum = channel_total(strip, sums[0], k), squares = channel_total(strip, sums[1], k);
-      const Moments found = moments_about(double(near[k * strip.inner]), sum, squares, 1 / m, a.eps);
+      T* columns = pivot + k * strip.inner;
+      const Moments moments = found(k);
+      if (__builtin_expect(near_mean(double(columns[0]), moments), 1)) continue;
+      near = false;
+      fill_run(columns, T(moments.mean), strip.inner);
+    }
+    if (__builtin_expect(!near, 0)) add(strip, std::true_type{});
+    for (int64_t k = 0; k < strip.channels; ++k) {
       const int64_t c = strip.first + k;
-      a.settle(c, m, in_range<T>(found.var, a.eps) ? found : strip_moments(strip, a.x, c, m, a.eps));
+      const Moments moments = found(k);
+      a.settle(c, m, in_range<T>(moments.var, a.eps) ? moments : strip_moments(strip, a.x, c, m, a.eps));
     }
     lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
     strip_forward<T, then>(strip, lines, a.x, a.residual, a.y);
@@ -203,10 +241,11 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
       acc[0] += dz;
       acc[1] = fma(dz, line.difference(x), acc[1]);
     });
+    add_channels(strip, sums[0]), add_channels(strip, sums[1]);
     for (int64_t k = 0; k < strip.channels; ++k) {
-      const double sum = channel_total(strip, sums[0], k), product = channel_total(strip, sums[1], k);
       const int64_t c = strip.first + k;
-      const Slope<T> to = a.settle(c, then == kRelu ? a.standard(c) : lines.of(k * strip.inner), sum, product, share);
+      const Standard<T> standard = then == kRelu ? a.standard(c) : lines.of(k * strip.inner);
+      const Slope<T> to = a.settle(c, standard, sums[0][k], sums[1][k], share);
       for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }
     if (a.dx) strip_backward<T, then>(strip, a, lines, by);

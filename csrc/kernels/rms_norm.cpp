@@ -20,6 +20,26 @@ double inverse_root(int64_t n, const T* x, const Epsilon& eps) {
   });
 }
 
+// dx of a row: rstd * (d - xhat * dot / n), dot = sum(d * xhat). scaled: whether the unit of x is other than 1.
+template <bool scaled, class T>
+FASTNN_INLINE void gradient_row(int64_t n, double share, const Standard<T>& standard, double rstd, const T* dy, const T* x,
+                                const T* weight, T* dx) {
+  const Vec<T> unit = set1(standard.unit);
+  const auto in_unit = [unit](Vec<T> v) { return scaled ? v * unit : v; };
+  BlockSums<T, 1> product;
+  if (weight)
+    product.add(n, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, in_unit(v), acc[0]); }, dy, x, weight);
+  else
+    product.add(n, [=](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, in_unit(v), acc[0]); }, dy, x);
+  const double scale = double(standard.scale);
+  const Vec<T> factor = set1(factor_of<T>(rstd)), slope = set1(T(scale * scale * product.total(0) * share));
+  const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d - in_unit(v) * slope) * factor; };
+  if (weight)
+    map_run(n, [=](Vec<T> d, Vec<T> v, Vec<T> w) { return gradient(d * w, v); }, dx, dy, x, weight);
+  else
+    map_run(n, gradient, dx, dy, x);
+}
+
 }  // namespace
 
 // weight may be null
@@ -58,24 +78,16 @@ void rms_norm_backward_workspace(const Norm& g, int64_t* size) {
 template <class T>
 void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* rstd, T* dx, T* dweight,
                        T* work) {
-  const double elements = double(g.outer) * double(g.inner);
+  const double elements = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   if (dx)
     parallel_for(g.outer, elements * kNormCost * 3, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
-        const T *dy_i = dy + i * g.inner, *x_i = x + i * g.inner;
         const Standard<T> standard(0, rstd[i]);
-        const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
-        BlockSums<T, 1> dot;
-        if (weight)
-          dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, v * unit * scale, acc[0]); }, dy_i, x_i, weight);
+        const int64_t at = i * g.inner;
+        if (__builtin_expect(standard.unit == 1, 1))
+          gradient_row<false>(g.inner, share, standard, rstd[i], dy + at, x + at, weight, dx + at);
         else
-          dot.add(g.inner, [=](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, v * unit * scale, acc[0]); }, dy_i, x_i);
-        const Vec<T> factor = set1(factor_of<T>(rstd[i])), along = set1(T(dot.total(0) / double(g.inner)));
-        const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d - v * unit * scale * along) * factor; };
-        if (weight)
-          map_run(g.inner, [=](Vec<T> d, Vec<T> v, Vec<T> w) { return gradient(d * w, v); }, dx + i * g.inner, dy_i, x_i, weight);
-        else
-          map_run(g.inner, gradient, dx + i * g.inner, dy_i, x_i);
+          gradient_row<true>(g.inner, share, standard, rstd[i], dy + at, x + at, weight, dx + at);
       }
     });
   if (!dweight) return;

@@ -111,10 +111,6 @@ FASTNN_INLINE T factor_of(double factor) {
   return T(beyond ? std::copysign(Range<T>::largest, factor) : factor);
 }
 
-// How many of n values are enough for a pivot near the mean. The part that is taken has its share in the variance, so its
-// mean is at most two deviations away; a square about it loses no more than two bits.
-inline int64_t sample_of(int64_t n, int64_t all) { return n <= all ? n : n / 4 > all ? n / 4 : all; }
-
 // xhat = (x * unit + away) * scale + offset; rstd = scale * unit
 template <class T>
 struct Standard {
