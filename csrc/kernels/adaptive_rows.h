@@ -49,11 +49,11 @@ FASTNN_INLINE void best_of_rows(const AdaptivePool& g, const T* image, const T* 
 }
 
 // The rows [d, h) of an image added up, in whole vectors; read as far as best_of_rows does.
-template <class T>
+template <class Sum, class T>
 FASTNN_INLINE void sum_rows(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* sums) {
   const int64_t width = g.size[2];
   for (int64_t w = 0; w < width; w += lanes<T>) {
-    LongSum<T> sum;
+    Sum sum;
     for (int64_t i = d.begin; i < d.end; ++i)
       for (int64_t j = h.begin; j < h.end; ++j) {
         const T* row = image + (i * g.size[1] + j) * width + w;
@@ -130,8 +130,12 @@ void grouped_means(const AdaptivePool& g, double ns, const T* x, T* y) {
       const int64_t n = least(L, end - r);
       each_row(g.out, r, r + n, [&](int64_t plane, int64_t od, int64_t oh, int64_t row) {
         const Range d = box(g, 0, od), h = box(g, 1, oh);
-        sum_rows(g, x + plane * image, end_of_x, d, h, sums + (row - r) * pitch);
-        counts[row - r] = T((d.end - d.begin) * (h.end - h.begin));
+        const int64_t count = (d.end - d.begin) * (h.end - h.begin);
+        if (count > kManyTaps)
+          sum_rows<LongSum<T>>(g, x + plane * image, end_of_x, d, h, sums + (row - r) * pitch);
+        else
+          sum_rows<ShortSum<T>>(g, x + plane * image, end_of_x, d, h, sums + (row - r) * pitch);
+        counts[row - r] = T(count);
       });
       turn(sums, pitch, L, pitch, turned, L);
       Mask<T> mend = {};

@@ -76,6 +76,14 @@ bool turn_planes(const AdaptivePool& g) {
   return planes_fit<T>(g) && 2 * g.size[2] <= lanes<T> * g.out[2];
 }
 
+// The mean of n vectors of a tile.
+template <class Sum, class T>
+FASTNN_INLINE Vec<T> turned_mean(const T* in, const PlaneTaps::Entry* e, int32_t n) {
+  Sum sum;
+  for (int32_t i = 0; i < n; ++i) sum.add(load(in + e[i].input * lanes<T>));
+  return sum.total() / T(n);
+}
+
 // Means with lanes across planes.
 template <class T>
 void turned_means(const AdaptivePool& g, const T* x, T* y) {
@@ -89,10 +97,8 @@ void turned_means(const AdaptivePool& g, const T* x, T* y) {
     Mask<T> mend = {};
     for (int64_t o = 0; o < outputs; ++o) {
       const int32_t n = taps.count[o];
-      LongSum<T> sum;
-      for (int32_t i = 0; i < n; ++i) sum.add(load(in + e[i].input * L));
+      const Vec<T> mean = n > kManyTaps ? turned_mean<LongSum<T>>(in, e, n) : turned_mean<ShortSum<T>>(in, e, n);
       e += n;
-      const Vec<T> mean = sum.total() / T(n);
       mend |= not_finite<T>(mean);
       store(mean_of + o * L, mean);
     }

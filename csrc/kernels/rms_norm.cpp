@@ -95,7 +95,10 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
     const Standard<T> standard(0, rstd[i]);
     const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
     const int64_t at = i * g.inner + j0;
-    map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * unit * scale, w); }, to[0], to[0], dy + at, x + at);
+    if (__builtin_expect(standard.unit == 1, 1))
+      map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * scale, w); }, to[0], to[0], dy + at, x + at);
+    else
+      map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * unit * scale, w); }, to[0], to[0], dy + at, x + at);
   });
 }
 

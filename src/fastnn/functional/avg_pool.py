@@ -38,16 +38,16 @@ def _avg_pool(
     divisor_override: int | None,
 ) -> Any:
     g, x_ = checks.pool(op, rank, raw(x), kernel_size, stride, padding, 1, ceil_mode)
-    divisor = checks.pool_divisor(op, count_include_pad, divisor_override)
+    include, divisor = checks.pool_divisor(op, count_include_pad, divisor_override)
     ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.avg_pool_backward(g, dy, *divisor),)
+        return (ops.avg_pool_backward(g, dy, include, divisor),)
 
     def jvp(tangents: Any) -> Any:
-        return ops.avg_pool_forward(g, tangents[0], *divisor)
+        return ops.avg_pool_forward(g, tangents[0], include, divisor)
 
-    return record(op, ops.avg_pool_forward(g, x_, *divisor), (x,), vjp, jvp)
+    return record(op, ops.avg_pool_forward(g, x_, include, divisor), (x,), vjp, jvp)
 
 
 def _avg_pool_plan(op: str, rank: int, x: Any, *arguments: Any) -> Plan:
