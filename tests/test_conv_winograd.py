@@ -64,9 +64,8 @@ def test_what_only_transforms_cannot_hold_is_convolved_with_all_taps(isa, c, k, 
 
 def test_it_can_be_refused(native):
     rng = np.random.default_rng(0)
-    x, weight = rng.standard_normal((2, 32, 24, 23)), rng.standard_normal((40, 32, 3, 3))
+    x, weight, dy = (rng.standard_normal(s, np.float32) for s in ((2, 32, 24, 23), (40, 32, 3, 3), (2, 40, 24, 23)))
     g = checks.conv("conv2d", 2, x, weight, None, 1, 1, 1, 1)[0]
-    dy = rng.standard_normal((2, 40, 24, 23))
 
     def results():
         return F.conv2d(x, weight, padding=1), *F.conv2d_backward(dy, x, weight, padding=1)[:2]
@@ -75,15 +74,15 @@ def test_it_can_be_refused(native):
     try:
         fnn.set_winograd(False)
         assert not fnn.get_winograd()
-        assert native.conv_paths(g, True) == ("channels", "channels")
-        assert native.conv_data_paths(g, True) == {"channels"}
+        assert native.conv_paths(g, False) == ("channels", "channels")
+        assert native.conv_data_paths(g, False) == {"channels"}
         by_taps = results()
     finally:
         fnn.set_winograd(True)
-    assert native.conv_paths(g, True) == ("winograd", "winograd")
+    assert native.conv_paths(g, False) == ("winograd", "winograd")
     for a, b in zip(by_tiles, by_taps, strict=True):
         assert (a != b).any()
-        np.testing.assert_allclose(a, b, atol=1e-12)
+        np.testing.assert_allclose(a, b, atol=1e-3)
     with pytest.raises(TypeError, match="set_winograd: wanted must be a bool, got int"):
         fnn.set_winograd(0)
 
