@@ -85,11 +85,13 @@ bool take_out_of_memory();
 
 namespace {
 
-// body(begin, end, scratch)
+// body(begin, end, scratch). Here and below it is copied: of an object of its own the compiler knows that no store to an
+// array changes it, and keeps what it holds in registers.
 template <class Body>
 inline void parallel_scratch(int64_t n, double cost, size_t scratch, const Body& body) {
   run_parallel(n, cost, scratch, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void* memory) {
-    (*static_cast<const Body*>(context))(begin, end, memory);
+    const Body own = *static_cast<const Body*>(context);
+    own(begin, end, memory);
   });
 }
 
@@ -97,7 +99,8 @@ inline void parallel_scratch(int64_t n, double cost, size_t scratch, const Body&
 template <class Body>
 inline void parallel_for(int64_t n, double cost, const Body& body) {
   run_parallel(n, cost, 0, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void*) {
-    (*static_cast<const Body*>(context))(begin, end);
+    const Body own = *static_cast<const Body*>(context);
+    own(begin, end);
   });
 }
 

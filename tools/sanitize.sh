@@ -2,19 +2,27 @@
 # Build with the address and undefined-behaviour sanitizers, and run the parity tests and the fuzzer under them:
 #   tools/sanitize.sh [SECONDS]
 # SECONDS (by default 60) are those of the fuzzer on each instruction set that the CPU has. PYTHON and CXX name other
-# programs. The Python environment needs what the tests and an editable installation need. Nothing is installed.
+# programs: g++ takes a minute and more for a file of kernels, clang++ ten seconds, so that one is taken where it is found.
+# The Python environment needs what the tests and an editable installation need. Nothing is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
 python=${PYTHON:-python3}
-compiler=${CXX:-g++}
+compiler=${CXX:-$(command -v clang++ || command -v g++)}
 build=build/sanitize
 site=$PWD/$build/site
 
+# The interpreter is not built with the sanitizers, so their libraries have to be loaded before it, as shared ones.
+link='' runtimes='libasan.so libubsan.so'
+if "$compiler" --version | grep -q clang; then
+  link=-shared-libasan runtimes=libclang_rt.asan-$(uname -m).so
+fi
+
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DFASTNN_OPTIMISATION=-O1 -DCMAKE_CXX_COMPILER="$compiler" \
   -DPython_EXECUTABLE="$(command -v "$python")" \
-  -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1"
+  -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1" \
+  -DCMAKE_MODULE_LINKER_FLAGS="$link"
 cmake --build "$build"
 rm -rf "$site"
 mkdir -p "$site"
@@ -22,10 +30,9 @@ cp -r src/fastnn "$site"
 rm -f "$site"/fastnn/*.so
 cmake --install "$build" --prefix "$site"
 
-# The interpreter is not built with the sanitizer, so its library has to be loaded first. CPython keeps memory to the end
-# on purpose. Tests ask for more memory than there is, and expect to be told.
+# CPython keeps memory to the end on purpose. Tests ask for more memory than there is, and expect to be told.
 export PYTHONPATH="$site" FASTNN_REQUIRE_NATIVE=1
-LD_PRELOAD="$("$compiler" -print-file-name=libasan.so) $("$compiler" -print-file-name=libubsan.so)"
+LD_PRELOAD=$(for name in $runtimes; do "$compiler" -print-file-name="$name"; done | xargs)
 export LD_PRELOAD
 export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
 

@@ -37,7 +37,7 @@ void leaky_relu_forward(int64_t n, T a, const T* x, T* y) {
 // y = x > 0 ? x : a * x  =>  dx = x > 0 ? dy : a * dy
 template <class T>
 void leaky_relu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
-  const auto f = [=](Vec<T> d, Vec<T> v) { return v > Vec<T>{} ? d : v <= Vec<T>{} ? d * a : v; };
+  const auto f = [=](Vec<T> d, Vec<T> v) { return unless_nan<T>(v > Vec<T>{} ? d : d * a, v); };
   map(n, kCopyCost, f, dx, dy, x);
 }
 
@@ -55,11 +55,11 @@ void elu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
   const T first = small ? a : T(1), last = small ? T(1) : a;
   // From here on a e^x is a normal number. An odd a has all lanes computed with care.
   const double size = std::fabs(double(a));
-  const double near = size > 1e-20 && size < 1e20 ? MathConstants<T>::near_first - std::log(size) : __builtin_inf();
+  const T near = size > 1e-20 && size < 1e20 ? T(MathConstants<T>::near_first - std::log(size)) : T(__builtin_inf());
   map(
       n, kExpCost,
       [=](Vec<T> d, Vec<T> v) {
-        return falling<T>(v, T(near), [=](auto far) {
+        return falling<T>(v, near, [=](auto far) {
           if constexpr (!far) return v > Vec<T>{} ? d : d * exp_normal<T>(v, a);
           const FallingExp<T, far> f(v);
           return v > Vec<T>{} ? d : f.times_rest(d * first * (f.e * last));

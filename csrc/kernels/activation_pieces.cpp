@@ -75,7 +75,7 @@ template <class T>
 constexpr auto sloped = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
 template <class T>
 constexpr auto sloped_backward = [](Vec<T> slope, Vec<T> d, Vec<T> v) {
-  return v > Vec<T>{} ? d : v <= Vec<T>{} ? d * slope : v;
+  return unless_nan<T>(v > Vec<T>{} ? d : d * slope, v);
 };
 
 template <class T>
@@ -119,21 +119,26 @@ void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw
 template <class T>
 constexpr double kLargest = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
 
-// scale (lower + span u) for the whole numbers u below 2^24; the scale is 2 where upper - lower is too large for T.
+// lower + span u for the whole numbers u below 2^24. span u may be too large for T where the slope is not: a fused
+// multiply-add does not mind, and the portable kernels compute half of such a slope.
 template <class T>
 struct Slopes {
+  static constexpr bool fused = FASTNN_VEC_BYTES > 16;
   T scale, lower, span;
 
   Slopes(double lower_, double upper)
-      : scale(upper / 2 - lower_ / 2 > kLargest<T> / 2 ? T(2) : T(1)),
+      : scale(!fused && upper / 2 - lower_ / 2 > kLargest<T> / 2 ? T(2) : T(1)),
         lower(T(lower_) / scale),
         span(T((upper / 16777216 - lower_ / 16777216) / scale)) {}
-  FASTNN_INLINE Vec<T> at(Vec<T> u) const { return fma(u, set1(span), set1(lower)) * scale; }
+  FASTNN_INLINE Vec<T> at(Vec<T> u) const {
+    const Vec<T> slope = fma(u, set1(span), set1(lower));
+    return fused ? slope : slope * scale;
+  }
 };
 
-// Elements [at, n) of one call to the generator at most: y[i] = f(slope, x0[i], …)
+// Elements at, …, at + size - 1 of one call to the generator: y[i] = f(slope, x0[i], …)
 template <bool past, class T, class F, class... P>
-FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, const Slopes<T>& slopes, const F& f, T* y,
+FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t size, Slopes<T> slopes, const F& f, T* y,
                              const P*... x) {
   U32 words[2 * Philox::chains];
   random.generate(uint64_t(at) / 4, words);
@@ -141,7 +146,7 @@ FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t n, const 
 #pragma GCC unroll 4
   for (int64_t i = 0; i < Philox::words; i += lanes<T>) {
     if (past) (fetch_ahead(x + at + i), ...);
-    put<past>(y + at + i, f(slopes.at(unit24<T>(w + i)), whole(load_part(x + at + i, n - at - i))...), n - at - i);
+    put<past>(y + at + i, f(slopes.at(unit24<T>(w + i)), whole(load_part(x + at + i, size - i))...), size - i);
   }
 }
 
@@ -155,8 +160,8 @@ FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t ke
     parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t g = begin; g < full; ++g)
-        map_group<past>(random, g * group, (g + 1) * group, slopes, f, y, x...);
-      if (full < end) map_group<false>(random, full * group, n, slopes, f, y, x...);
+        map_group<past>(random, g * group, group, slopes, f, y, x...);
+      if (full < end) map_group<false>(random, full * group, n - full * group, slopes, f, y, x...);
       if (past) stream_fence();
     });
   });

@@ -197,7 +197,7 @@ template <class T>
 void hardsigmoid_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kCopyCost,
-      [](Vec<T> d, Vec<T> v) { return ((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : v == v ? d / T(6) : v; }, dx, dy, x);
+      [](Vec<T> d, Vec<T> v) { return unless_nan<T>(((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6), v); }, dx, dy, x);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -112,19 +112,21 @@ FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
   return max(Vec<T>{}, margin - (own - x));
 }
 
-// All lanes but that of class t, where i is the class of the first.
-template <class T>
-FASTNN_INLINE Vec<T> but(int64_t t, Vec<T> v, int64_t i) {
-  using Int = typename VecTraits<T>::Int;
-  if (__builtin_expect(uint64_t(t - i) >= uint64_t(lanes<T>), 1)) return v;
-  return iota<T>() == Mask<T>{} + Int(t - i) ? Vec<T>{} : v;
-}
-
+// The sum over all classes but t. The vector that t is in comes from a copy where t costs nothing, chosen without a branch:
+// it would be mispredicted in every row.
 template <class T, class Term>
 FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term& term) {
-  const T own = x[t];
+  if (n == 1) return T(0);
+  using Int = typename VecTraits<T>::Int;
+  constexpr T infinity = T(__builtin_inf());
+  const T own = x[t], free = own > -infinity ? -infinity : T(0);  // own of -inf or NaN decides the sum
+  const int64_t at = t / lanes<T> * lanes<T>;
+  alignas(64) T copy[lanes<T>];
+  store(copy, iota<T>() == Mask<T>{} + Int(t - at) ? set1(free) : load_part(x + at, n - at));
+  const T* others = copy;
   return row_sum<T>(n, [=](int64_t i, int64_t size) {
-    return within<T>(but<T>(t, term(hinge<T>(load_part(x + i, size), own, margin)), i), size);
+    const T* from = i == at ? others : x + i;
+    return within<T>(term(hinge<T>(load_part(whole_address(from), size), own, margin)), size);
   });
 }
 

@@ -7,7 +7,7 @@
 // scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
 #pragma once
 #include "../parallel.h"
-#include "../simd/shuffle.h"
+#include "../simd/reduce.h"
 #include "../simd/strided.h"
 #include "../simd/transpose.h"
 #include "../simd/wide_sum.h"

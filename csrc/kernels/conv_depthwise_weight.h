@@ -3,6 +3,7 @@
 // Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a slab of a plane. Slabs and
 // images are added in order, in double.
 #pragma once
+#include "../simd/reduce.h"
 #include "conv_depthwise.h"
 
 namespace fastnn::FASTNN_ISA {

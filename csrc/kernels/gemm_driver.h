@@ -113,10 +113,10 @@ void sliver_product(const RowBlocks& blocks, int64_t first, int64_t last, int64_
   columns.start = output.start(first_values);
   for (int v = 0; v < kTileVectors; ++v) {
     columns.b[v] = sliver + v * lanes<T>;
-    columns.c[v] = start + v * lanes<T>;
     columns.size[v] = lanes<T>;
   }
   if (!start) return buffered_product(blocks, first, last, k0, k1, packed_a, bias, columns, output);
+  for (int v = 0; v < kTileVectors; ++v) columns.c[v] = start + v * lanes<T>;
   block_product(blocks, first, last, k0, k1, packed_a, bias, columns);
   if (!direct && k1 == depth)
     for (int64_t i = blocks.begin(first); i < blocks.begin(last); ++i) output.write(i, held + i * kTileCols<T>);

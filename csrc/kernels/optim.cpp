@@ -76,7 +76,7 @@ template <class T>
 FASTNN_INLINE Vec<T> hypotenuse(Vec<T> a, Vec<T> b) {
   const Vec<T> high = max(a, b), ratio = min(a, b) / high;
   const Vec<T> root = high * sqrt(fma(ratio, ratio, set1(T(1))));
-  return (high > Vec<T>{}) & (high < T(__builtin_inf())) ? root : a + b;  // 0, infinity and NaN
+  return ((high > Vec<T>{}) & (high < T(__builtin_inf()))) ? root : a + b;  // 0, infinity and NaN
 }
 
 // eps > 0 beside a second moment s: sqrt(s + eps), or sqrt(s) + eps. Never 0, even where T cannot hold eps.
@@ -126,7 +126,7 @@ struct Moment {
   static FASTNN_INLINE Vec<T> stored(Vec<T> root) {
     const Vec<T> square = root * root;
     const auto beyond = (square < T(Limits<T>::smallest)) | (square > T(Limits<T>::largest));
-    return beyond & (root > Vec<T>{}) & (root <= T(Limits<T>::largest)) ? -root : square;
+    return (beyond & (root > Vec<T>{}) & (root <= T(Limits<T>::largest))) ? -root : square;
   }
 };
 

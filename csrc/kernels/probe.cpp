@@ -1,5 +1,5 @@
 // Probes of the machine and of the splitting of work: the benchmark report's limits and the thread tests stand on them.
-#include "../simd/vec.h"
+#include "../simd/reduce.h"
 #define FASTNN_FAMILY "probe.inc"
 #include "kernels.h"
 

@@ -8,7 +8,7 @@ namespace {
 // w v, but 0 where w is 0 and v infinite. NaN stays NaN.
 template <class T>
 FASTNN_INLINE Vec<T> weighted(Vec<T> w, Vec<T> v) {
-  return (w == Vec<T>{}) & (abs(v) == T(__builtin_inf())) ? Vec<T>{} : w * v;
+  return ((w == Vec<T>{}) & (abs(v) == T(__builtin_inf()))) ? Vec<T>{} : w * v;
 }
 template <class T>
 FASTNN_INLINE T weighted(T w, T v) {

@@ -1,6 +1,6 @@
 // Sums of any number of values whose rounding error doesn't grow with it, at hardly more than the cost of plain ones.
 #pragma once
-#include "vec.h"
+#include "reduce.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {

@@ -6,6 +6,13 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
+// Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.
+template <class T>
+FASTNN_INLINE T reduce_add(Vec<T> v) {
+  each_half<lanes<T>>([&](auto step) FASTNN_FLAT { v += exchange<step()>(v); });
+  return v[0];
+}
+
 // Lanes i and i ^ D added: of a where bit D of i is clear, of b where it is set.
 template <class T, int D>
 FASTNN_INLINE Vec<T> fold(Vec<T> a, Vec<T> b) {

@@ -268,6 +268,22 @@ FASTNN_INLINE V abs(V a) {
   return (V)((decltype(a < a))a & ~sign_bit<V>());
 }
 
+// y, but x where x is NaN
+template <class T>
+FASTNN_INLINE Vec<T> unless_nan(Vec<T> y, Vec<T> x) {
+#if FASTNN_VEC_BYTES == 64
+  // Four bits for each class of numbers; of a NaN they say 1, the second operand.
+  constexpr long long quiet = 0x11;
+  const __m512i choice = sizeof(T) == 4 ? _mm512_set1_epi32(quiet) : _mm512_set1_epi64(quiet);
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_fixupimm_ps((__m512)y, (__m512)x, choice, 0);
+  else
+    return (Vec<T>)_mm512_fixupimm_pd((__m512d)y, (__m512d)x, choice, 0);
+#else
+  return x == x ? y : x;
+#endif
+}
+
 template <class T>
 FASTNN_INLINE bool any(Mask<T> m) {
 #if FASTNN_VEC_BYTES == 64
@@ -295,16 +311,6 @@ FASTNN_INLINE bool all_from(Vec<T> v, T least) {
   (void)single;
   return !any<T>(~(v >= least));
 #endif
-}
-
-// Sum of the lanes in a fixed order (halves, then quarters, …), the same for every caller.
-template <class T>
-FASTNN_INLINE T reduce_add(Vec<T> v) {
-  T part[lanes<T>];
-  __builtin_memcpy(part, &v, sizeof v);
-  for (int half = lanes<T> / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) part[i] += part[i + half];
-  return part[0];
 }
 
 }  // namespace

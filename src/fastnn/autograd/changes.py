@@ -28,23 +28,20 @@ def _owner(array: np.ndarray) -> np.ndarray:
 
 
 class Memory:
-    """Where an array is, for one that is changed again and again."""
+    """Where an array is, who owns it, and the number of the last change there: -1 for none."""
 
-    __slots__ = ("array", "bounds", "owner")
+    __slots__ = ("bounds", "number", "owner")
 
-    def __init__(self, array: np.ndarray) -> None:
-        self.array = array
-        self.bounds = byte_bounds(array)
-        self.owner = weakref.ref(_owner(array))
-
-    def __reduce__(self) -> tuple[type[Memory], tuple[np.ndarray]]:
-        return Memory, (self.array,)  # a copy is where the copied array is
+    def __init__(self, bounds: tuple[int, int], owner: np.ndarray) -> None:
+        self.bounds = bounds
+        self.number = -1
+        self.owner = weakref.ref(owner)
 
 
 def note_change(*arrays: np.ndarray) -> None:
     """Say that arrays were changed in place."""
     for array in arrays:
-        changes.note(Memory(array))
+        note(memory_of(array))
 
 
 class _Known(NamedTuple):
@@ -62,22 +59,31 @@ class _Changes:
 
     def __init__(self) -> None:
         self.last = -1  # the number of the last one
-        self._numbers: dict[tuple[int, int], tuple[int, weakref.ref[np.ndarray]]] = {}
+        self._memories: dict[tuple[int, int, int], Memory] = {}
         self._limit = 1024
         self._lock = threading.Lock()
         self._known: _Known | None = None
 
+    def memory(self, array: np.ndarray) -> Memory:
+        """What stands for the memory of an array as long as its owner lives."""
+        bounds, owner = byte_bounds(array), _owner(array)
+        key = (*bounds, id(owner))
+        with self._lock:
+            memory = self._memories.get(key)
+            if memory is None or memory.owner() is not owner:
+                memory = self._memories[key] = Memory(bounds, owner)
+                if len(self._memories) > self._limit:
+                    self._forget_the_dead()
+        return memory
+
     def note(self, memory: Memory) -> None:
         """Say that what is there was changed in place."""
         with self._lock:
-            self.last = number = next_number()
-            self._numbers[memory.bounds] = number, memory.owner
-            if len(self._numbers) > self._limit:
-                self._forget_the_dead()
+            self.last = memory.number = next_number()
 
     def _forget_the_dead(self) -> None:
-        self._numbers = {at: change for at, change in self._numbers.items() if change[1]() is not None}
-        self._limit = max(1024, 2 * len(self._numbers))
+        self._memories = {key: memory for key, memory in self._memories.items() if memory.owner() is not None}
+        self._limit = max(1024, 2 * len(self._memories))
 
     def first_after(self, number: int, arrays: Iterable[np.ndarray]) -> np.ndarray | None:
         """The first of the arrays that was changed after ``number``, as a whole or in part."""
@@ -94,16 +100,16 @@ class _Changes:
         known = self._known
         if known is None or known.last != self.last:
             with self._lock:
-                places, values = list(self._numbers), list(self._numbers.values())
+                memories = list(self._memories.values())
                 known = self._known = _Known(
                     self.last,
-                    np.array([low for low, _ in places], np.uint64),
-                    np.array([high for _, high in places], np.uint64),
-                    np.array([number for number, _ in values], np.int64),
-                    [owner for _, owner in values],
+                    np.array([memory.bounds[0] for memory in memories], np.uint64),
+                    np.array([memory.bounds[1] for memory in memories], np.uint64),
+                    np.array([memory.number for memory in memories], np.int64),
+                    [memory.owner for memory in memories],
                 )
         return known
 
 
 changes = _Changes()
-note = changes.note
+note, memory_of = changes.note, changes.memory

@@ -14,8 +14,9 @@ from .norm import Norm
 
 def softplus(op: str, beta: Any, threshold: Any, x: Any = None) -> tuple[float, float]:
     """beta above 0, which the type of x holds as it does 1 / beta, and a finite threshold."""
-    beta = scalars.normal(op, "beta", scalars.real(op, "beta", beta, 0.0, open_low=True), x)
-    scalars.normal(op, "1 / beta", 1 / beta if beta > 1 else 1.0, x)
+    if type(beta) is not float or not scalars.FLOAT32_SMALLEST <= beta <= 1 / scalars.FLOAT32_SMALLEST:
+        beta = scalars.normal(op, "beta", scalars.real(op, "beta", beta, 0.0, open_low=True), x)
+        scalars.normal(op, "1 / beta", 1 / beta if beta > 1 else 1.0, x)
     return beta, scalars.real(op, "threshold", threshold)
 
 

@@ -63,10 +63,12 @@ def _computed(
     inputs = (x,) if by_target is None else (x, target)
     c = check(*map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
     ops = backend.current()
-    kept = (c.x, c.target, *c.parameters, _sum_divisor(c.reduction, c.x))
+    kept = (c.x, c.target, *c.parameters)
+    divisor = _sum_divisor(c.reduction, c.x)
+    by_inputs = _vjp_of(c.kernel, by_target, divisor)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return _vjp(c.kernel, by_target, ops, dy, needs, *kept)
+        return by_inputs(ops, dy, needs, *kept)
 
     def jvp(tangents: Any) -> Array:
         each = c.reduction == "none"
@@ -74,29 +76,27 @@ def _computed(
         moved = total(*(None if t is None else slope * t for slope, t in zip(slopes, tangents, strict=True)))
         return np.asarray(moved if each else moved.sum())
 
-    return record(op, getattr(ops, c.kernel + "_forward")(*kept), inputs, vjp, jvp)
+    return record(op, getattr(ops, c.kernel + "_forward")(*kept, divisor), inputs, vjp, jvp)
 
 
-def _vjp(
-    kernel: str,
-    by_target: _ByTarget | None,
-    ops: Any,
-    dy: Array,
-    needs: tuple[bool, ...],
-    x: Array,
-    target: Array,
-    *more: Any,
-) -> tuple[Array | None, ...]:
-    """The gradients of the inputs; more are the loss's parameters and what the sum was divided by."""
-    *parameters, divisor = more
-    divisor = 1.0 if divisor is None else divisor
-    dx = getattr(ops, kernel + "_backward")(dy, x, target, *parameters, divisor) if needs[0] else None
-    if by_target is None:
-        return (dx,)
-    if not needs[1]:
-        return dx, None
-    with np.errstate(all="ignore"):
-        return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, x, target, *parameters))
+def _vjp_of(kernel: str, by_target: _ByTarget | None, divisor: float | None) -> Callable[..., tuple[Array | None, ...]]:
+    """What gives the gradients of the inputs, for one that divides the sum as told: ``vjp(ops, dy, needs, x, target, *parameters)``."""
+    backward = kernel + "_backward"
+    if divisor is None:
+        divisor = 1.0
+
+    def vjp(
+        ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, target: Array, *parameters: Any
+    ) -> tuple[Array | None, ...]:
+        dx = getattr(ops, backward)(dy, x, target, *parameters, divisor) if needs[0] else None
+        if by_target is None:
+            return (dx,)
+        if not needs[1]:
+            return dx, None
+        with np.errstate(all="ignore"):
+            return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, x, target, *parameters))
+
+    return vjp
 
 
 def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
@@ -107,9 +107,10 @@ def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
 def _plan(check: Callable[..., _Checked], by_target: _ByTarget | None, *arguments: Any) -> Plan:
     kernel, x, target, parameters, reduction, values = check(*arguments)
     guard = (values[0], target, *values[1:]) if values else None
-    clean = (x, target, *parameters, _sum_divisor(reduction, x))
-    tape = Tape(partial(_vjp, kernel, by_target), tuple(range(len(clean))))
-    return Plan(kernel + "_forward", clean, guard, tape=tape)
+    divisor = _sum_divisor(reduction, x)
+    clean = (x, target, *parameters)
+    tape = Tape(_vjp_of(kernel, by_target, divisor), tuple(range(len(clean))))
+    return Plan(kernel + "_forward", (*clean, divisor), guard, tape=tape)
 
 
 def _register(name: str, check: Callable[..., _Checked], by_target: _ByTarget | None = None) -> None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..autograd import Tensor
-from ..autograd.changes import Memory, note, note_change
+from ..autograd.changes import Memory, memory_of, note, note_change
 from ..autograd.graph import Target
 from ..checks import FlatArray
 
@@ -107,6 +107,7 @@ class FlatBlock:
         self.state = {key: _aligned_zeros(starts[-1], self._dtype) for key in state_names}
         self._parts: dict[tuple[int, int], Part] = {}
         self._targets = [Target(_NOTHING, _NOTHING) for _ in self.params]
+        self._numbered = [(i, *pair) for i, pair in enumerate(zip(self.params, self._targets, strict=True))]
         self._new_data()
         self._new_grad()
         self.gather()
@@ -141,7 +142,7 @@ class FlatBlock:
         """
         stepped: list[int] = []
         data_moved = grad_moved = False
-        for i, (p, target) in enumerate(zip(self.params, self._targets, strict=True)):
+        for i, p, target in self._numbered:
             if p.data is not target.values:
                 self._check_data(i)
                 data_moved = True
@@ -237,7 +238,7 @@ class FlatBlock:
             run: Any = slice(start, end)
             state = {key: flat[run] for key, flat in self.state.items()}
             data = self.data[run]
-            part = self._parts[start, end] = Part(data, self.grad[run], state, Memory(data))
+            part = self._parts[start, end] = Part(data, self.grad[run], state, memory_of(data))
         note(part.written)
         return part
 

@@ -65,7 +65,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._members: list[list[Tensor]] = []  # of each group, as gathered
-        self._blocks: list[list[FlatBlock]] = []
+        self._blocks: list[tuple[int, FlatBlock]] = []  # each with its group's number, in the groups' order
         self._steps_taken = 0  # what a schedule looks at
         self._scheduled: dict[str, Any] = {}  # what the last schedule of each setting keeps; see `Schedule`
         for group in _as_groups(self._name, params):
@@ -100,7 +100,7 @@ class Optimizer:
         self._check_settings(full)
         self.param_groups.append(full)
         self._members.append(list(full["params"]))
-        self._blocks.append(self._gather(full["params"]))
+        self._blocks += self._gather(number, full["params"])
 
     def _checked_params(self, group: Mapping[str, Any], number: int, known: set[int]) -> list[Tensor]:
         """A group's parameters as a list, once it is sure that they can be optimised and are not ``known``, to which they come."""
@@ -118,13 +118,8 @@ class Optimizer:
 
     def _follow_groups(self) -> None:
         """Gather the parameters anew if `param_groups` was edited by hand."""
-        if len(self.param_groups) == len(self._members):
-            for group, members in zip(self.param_groups, self._members, strict=True):
-                params = group.get("params")
-                if type(params) is not list or len(params) != len(members) or not all(map(is_, params, members)):
-                    break
-            else:
-                return
+        if self._groups_are_known():
+            return
         known: set[int] = set()
         for number, group in enumerate(self.param_groups):
             if group.keys() != {"params", *self.defaults}:
@@ -136,25 +131,35 @@ class Optimizer:
             group["params"] = self._checked_params(group, number, known)
         before = self._found()
         self._members = [list(group["params"]) for group in self.param_groups]
-        self._blocks = [self._gather(members) for members in self._members]
+        self._blocks = [block for n, members in enumerate(self._members) for block in self._gather(n, members)]
         for p, (block, i) in self._found().items():
             if p in before:
                 block.take_state(i, *before[p])
+
+    def _groups_are_known(self) -> bool:
+        groups, known = self.param_groups, self._members
+        if len(groups) != len(known):
+            return False
+        for i, members in enumerate(known):
+            params = groups[i].get("params")
+            if type(params) is not list or len(params) != len(members) or not all(map(is_, params, members)):
+                return False
+        return True
 
     def __copy__(self) -> Self:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.param_groups = [group | {"params": list(group["params"])} for group in self.param_groups]
         new._members = [list(members) for members in self._members]
-        new._blocks = [[copy.copy(block) for block in blocks] for blocks in self._blocks]
+        new._blocks = [(number, copy.copy(block)) for number, block in self._blocks]
         new._scheduled = {}
         return new
 
-    def _gather(self, params: list[Tensor]) -> list[FlatBlock]:
+    def _gather(self, number: int, params: list[Tensor]) -> list[tuple[int, FlatBlock]]:
         kinds: dict[Any, list[Tensor]] = {}
         for p in params:
             kinds.setdefault(p.dtype, []).append(p)
-        return [FlatBlock(self._name, of_kind, self.state_names) for of_kind in kinds.values()]
+        return [(number, FlatBlock(self._name, of_kind, self.state_names)) for of_kind in kinds.values()]
 
     def _check_settings(self, group: dict[str, Any]) -> None:
         for key in ("lr", "weight_decay", "l1", "eps"):
@@ -179,17 +184,16 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient, in place."""
         self._follow_groups()
-        for blocks in self._blocks:
-            for block in blocks:
-                block.gather()
+        for _, block in self._blocks:
+            block.gather()
         self._steps_taken += 1
-        for group, blocks in zip(self.param_groups, self._blocks, strict=True):
+        for number, block in self._blocks:
+            group = self.param_groups[number]
             weight_decay, l1 = group["weight_decay"], group["l1"]
             penalties = {"weight_decay": weight_decay, "l1": l1} if weight_decay or l1 else _NO_PENALTIES
             apart = penalties is not _NO_PENALTIES and not group["decay_all"]
-            for block in blocks:
-                for part, step, decays in block.advance(apart):
-                    self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
+            for part, step, decays in block.advance(apart):
+                self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         """Step one run of a block; ``step`` counts from 1."""
@@ -210,9 +214,8 @@ class Optimizer:
                     p.grad = None
             return
         self._follow_groups()
-        for blocks in self._blocks:
-            for block in blocks:
-                block.fill_grad()
+        for _, block in self._blocks:
+            block.fill_grad()
 
     def state_dict(self) -> dict[str, Any]:
         """Settings and copies of the state, for `load_state_dict` and `fastnn.save_checkpoint`.
@@ -276,7 +279,7 @@ class Optimizer:
 
     def _found(self) -> dict[Tensor, tuple[FlatBlock, int]]:
         """In which block each parameter is, and where in it; tensors are hashed by identity."""
-        return {p: (block, i) for blocks in self._blocks for block in blocks for i, p in enumerate(block.params)}
+        return {p: (block, i) for _, block in self._blocks for i, p in enumerate(block.params)}
 
     def _check_entry(self, number: int, entry: Any, p: Tensor) -> None:
         expected = {"step", *self.state_names}
