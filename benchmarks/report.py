@@ -5,7 +5,8 @@ Figures are medians. "ratio" is PyTorch's time over fastnn's: above 1 fastnn is 
 measured limit that fastnn reaches: multiply-adds at the FMA peak, or bytes at the copy rate, each array counted once.
 
 With ``--against BUILD`` another build of fastnn takes PyTorch's place, on the same rows; "ratio" is its time over this
-one's, so that a change that made a row slower reads below 1.
+one's, so that a change that made a row slower reads below 1. Each build then has several processes, which take turns too:
+how the memory of a process happens to be laid out moves a call of a microsecond by a tenth.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import worker
 
 SETTLE = 0.015  # seconds: an idle team of OpenMP threads spins about 11 ms before it sleeps
 SLOWER = 0.95  # of two builds: what the noise of a quiet machine does not explain
+PROCESSES = 4  # of each of two builds
 
 
 class Process:
@@ -85,35 +87,44 @@ class Row:
 class Session:
     """The processes of one thread count, and the limits measured in it.
 
-    A contender is a name, a process and the library there; "native" is fastnn as this interpreter imports it, ``peer``
+    A contender is a name, its processes and the library there; "native" is fastnn as this interpreter imports it, ``peer``
     what it is compared with.
     """
 
     def __init__(self, options: argparse.Namespace, threads: int) -> None:
         self.threads = threads
-        self._seconds, self._rounds = (0.1, 2) if options.quick else (1.2, 8)
-        fastnn = Process(threads)
+        self._seconds, self._rounds = (0.1, 4) if options.quick else (options.seconds, 8)
+        count = PROCESSES if options.against else 1
+        fastnn = [Process(threads) for _ in range(count)]
         self._contenders = {"native": (fastnn, "native")}
         self.peer = "torch"
         if options.numpy:
             self._contenders["numpy"] = (fastnn, "numpy")
         if options.against:
             self.peer = "other build"
-            other = Process(threads, options.against)
+            other = [Process(threads, options.against) for _ in range(count)]
             self._contenders[self.peer] = (other, "native")
-            _refuse_same_build(fastnn, other)
+            self._refuse_same_build(fastnn[0], other[0])
         elif importlib.util.find_spec("torch") is not None:
-            torch = Process(threads)
+            torch = [Process(threads)]
             self._contenders |= {name: (torch, name) for name in ("torch", "torch channels_last")}
-        self.peak, self.copy = fastnn.ask("limits")
+        self.peak, self.copy = fastnn[0].ask("limits")
+
+    def _refuse_same_build(self, one: Process, other: Process) -> None:
+        places = [process.ask("build_of") for process in (one, other)]
+        if places[0] == places[1]:
+            self.close()
+            raise SystemExit(f"report: --against is the build in use, {places[0]}")
 
     def _processes(self) -> set[Process]:
-        return {process for process, _ in self._contenders.values()}
+        return {process for processes, _ in self._contenders.values() for process in processes}
 
     def about(self) -> str:
         compared = ("native", self.peer)
         return " against ".join(
-            process.ask("about", library) for name, (process, library) in self._contenders.items() if name in compared
+            processes[0].ask("about", library)
+            for name, (processes, library) in self._contenders.items()
+            if name in compared
         )
 
     def measure(self, index: int) -> list[Row]:
@@ -126,13 +137,15 @@ class Session:
         }
         rows = []
         try:
-            for process, library in contenders.values():
-                process.ask("build", library, index)
+            for processes, library in contenders.values():
+                for process in processes:
+                    process.ask("build", library, index)
             for what in case.directions:
                 row = Row(case, what, {name: [] for name in contenders})
-                for _ in range(self._rounds):
-                    for name, (process, library) in contenders.items():
+                for n in range(self._rounds):
+                    for name, (processes, library) in contenders.items():
                         time.sleep(SETTLE)
+                        process = processes[n % len(processes)]
                         row.times[name] += process.ask("time", library, index, what, self._seconds / self._rounds)
                 rows.append(row)
         finally:
@@ -143,14 +156,6 @@ class Session:
     def close(self) -> None:
         for process in self._processes():
             process.close()
-
-
-def _refuse_same_build(one: Process, other: Process) -> None:
-    places = [process.ask("build_of") for process in (one, other)]
-    if places[0] == places[1]:
-        one.close()
-        other.close()
-        raise SystemExit(f"report: --against is the build in use, {places[0]}")
 
 
 # ---- printing -----------------------------------------------------------------------------------------------------
@@ -263,6 +268,9 @@ def _arguments() -> argparse.Namespace:
         help="also the cases that are not in DESIGN's table, but for those of --rows sweep and --rows few",
     )
     parser.add_argument("--quick", action="store_true", help="short measurements: a rough idea")
+    parser.add_argument(
+        "--seconds", type=float, default=1.2, help="for each row and contender, without --quick; by default 1.2"
+    )
     parser.add_argument("--numpy", action="store_true", help="also time the NumPy backend (slow)")
     parser.add_argument(
         "--against",

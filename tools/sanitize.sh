@@ -21,7 +21,7 @@ fi
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DFASTNN_OPTIMISATION=-O1 -DCMAKE_CXX_COMPILER="$compiler" \
   -DPython_EXECUTABLE="$(command -v "$python")" \
-  -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g1" \
+  -DCMAKE_CXX_FLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -g1" \
   -DCMAKE_MODULE_LINKER_FLAGS="$link"
 cmake --build "$build"
 rm -rf "$site"
@@ -34,7 +34,12 @@ cmake --install "$build" --prefix "$site"
 export PYTHONPATH="$site" FASTNN_REQUIRE_NATIVE=1
 LD_PRELOAD=$(for name in $runtimes; do "$compiler" -print-file-name="$name"; done | xargs)
 export LD_PRELOAD
-export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1
+log=$PWD/$build/faults
+rm -f "$log".*
+export ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$log
+export UBSAN_OPTIONS=print_stacktrace=1:log_path=$log
+# pytest and the fuzzer would keep to themselves what a process that dies has printed.
+trap 'cat "$log".* 2> /dev/null && exit 1' EXIT
 
 # Memory of dead arrays must not be given out again, or writing behind one would go unseen.
 run() {
