@@ -2,6 +2,7 @@
 // for windows longer than a vector, rows of outputs shorter than one, and adaptive windows, which differ in size.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "../simd/copy.h"
 #include "../simd/long_sum.h"
@@ -100,6 +101,15 @@ __attribute__((noinline, cold)) void mend_means(const G& g, Divisor by, const T*
 template <class T>
 FASTNN_INLINE Mask<T> not_finite(Vec<T> v) {
   return ~(abs(v) < set1(T(INFINITY)));
+}
+template <class T>
+FASTNN_INLINE bool all_finite(Vec<T> v) {
+#if FASTNN_VEC_BYTES == 64
+  constexpr int others = 0x99;  // NaN, both infinities
+  return sizeof(T) == 4 ? !_mm512_fpclass_ps_mask((__m512)v, others) : !_mm512_fpclass_pd_mask((__m512d)v, others);
+#else
+  return all_from<T>(-abs(v), std::numeric_limits<T>::lowest());
+#endif
 }
 
 // y[o] = mean of plane o

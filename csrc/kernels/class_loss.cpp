@@ -32,13 +32,6 @@ struct Mixed {
   }
 };
 
-// Lanes beyond the row count for nothing.
-template <class T>
-FASTNN_INLINE Vec<T> within(Vec<T> v, int64_t size) {
-  using Int = typename VecTraits<T>::Int;
-  return size >= lanes<T> ? v : iota<T>() < Mask<T>{} + Int(size) ? v : Vec<T>{};
-}
-
 template <class T>
 void forward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T* loss, T* lse) {
   const T m = row_max(n, x), lowest = -T(__builtin_inf());

@@ -24,13 +24,15 @@ FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* partial, const
         map_run(size, f, loss + first, (p + first)...);
         continue;
       }
-      // Whole vectors, and the rest one by one: a formula need not give 0 for lanes that are missing.
+      // Whole vectors, and the rest apart: a formula need not give 0 for lanes that are missing.
       const int64_t whole = size / lanes<T> * lanes<T>;
       BlockSums<T, 1> sums;
       sums.add(whole, [&](Vec<T>* acc, auto... v) { acc[0] += f(v...); }, (p + first)...);
       double sum = sums.total(0);
-      const Vec<T> rest = f(load_part(p + first + whole, size - whole)...);
-      for (int64_t i = 0; i < size - whole; ++i) sum += double(rest[i]);
+      if (whole < size) {
+        const Vec<T> rest = f(load_part(p + first + whole, size - whole)...);
+        sum += double(reduce_add<T>(within<T>(rest, size - whole)));
+      }
       partial[b] = sum;
     }
   });

@@ -85,7 +85,7 @@ void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
       count = widths<T>(g, by, windows.w) * T(box_count(g, 0, windows.d, by) * box_count(g, 1, windows.h, by));
     const Vec<T> mean = sum.total() / count;
     store_n(y + windows.at, mean, windows.n);
-    if (__builtin_expect(any<T>(not_finite<T>(mean)), 0)) __atomic_store_n(&mend, true, __ATOMIC_RELAXED);
+    if (__builtin_expect(!all_finite<T>(mean), 0)) __atomic_store_n(&mend, true, __ATOMIC_RELAXED);
   });
   if (!mend) return;
   const int64_t outputs = output_rows(g) * g.out[2];
