@@ -28,6 +28,11 @@ thread_local bool keeps_denormals = false;  // KeepDenormals lives on this threa
 std::atomic<bool> ran_out_of_memory{false};
 std::atomic<int> keepers{0};
 
+void note_out_of_memory() {
+  out_of_memory = true;
+  ran_out_of_memory.store(true, std::memory_order_relaxed);
+}
+
 bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && keeps_denormals; }
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them, and leave the
@@ -104,7 +109,7 @@ int threads_for(int64_t n, double cost) {
 // Memory of this thread, or null and a note that there is none.
 bool get_scratch(size_t bytes, void** memory) {
   *memory = thread_scratch(bytes);
-  if (bytes && !*memory) out_of_memory = true;
+  if (bytes && !*memory) note_out_of_memory();
   return !bytes || *memory;
 }
 
@@ -199,7 +204,7 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
       if (begin < end) body(context, begin, end, memory);
     }
   }
-  if (failed) out_of_memory = true;
+  if (failed) note_out_of_memory();
 #endif
 }
 
