@@ -99,7 +99,7 @@ int threads_for(int64_t n, double cost) {
   if (limit <= 1 || n <= 1 || cost < 2 * per_thread) return 1;
   if (pool_lost.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
   const double worth = std::min(cost / std::max(per_thread, 1e-9), double(limit));
-  return int(std::min<int64_t>({n, int64_t(worth), openmp_cap()}));
+  return int(std::max<int64_t>(1, std::min<int64_t>({n, int64_t(worth), openmp_cap()})));
 #else
   (void)n, (void)cost;
   return 1;

@@ -159,3 +159,16 @@ def test_taps_that_windows_do_not_have(native):
 def test_divisors(divisor, native):
     with pytest.raises(REFUSED):
         native.avg_pool_forward(POOL, f(2, 1, 8, 9), True, divisor)
+
+
+@pytest.mark.parametrize("g", [(0, 4, 3), (2, 4, 0), (0, 4, 100), (0, 1, 4096)])
+def test_moments_of_nothing(g, native):
+    x = np.zeros(g, np.float32)
+    with pytest.raises(ValueError, match="no values"):
+        native.batch_norm_train_forward(g, x, None, None, None, None, 0.9, 1e-5)
+    rows = np.zeros((3, 0), np.float32)
+    for call in (native.layer_norm_forward, native.rms_norm_forward):
+        with pytest.raises(ValueError, match="no values"):
+            call((3, 1, 0), rows, None, *([None] if call is native.layer_norm_forward else []), 1e-5)
+    with pytest.raises(ValueError, match="no values"):
+        native.group_norm_forward((2, 3, 4, 0), np.zeros((2, 12, 0), np.float32), None, None, 1e-5)

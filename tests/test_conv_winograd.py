@@ -143,3 +143,31 @@ def test_what_is_not_finite_stays_where_it_is_with_all_taps(isa, n, c, k, size, 
                 there = ~np.isfinite(truth)
                 np.testing.assert_array_equal(~np.isfinite(actual), there)
                 np.testing.assert_array_equal(actual[there], truth[there])
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+@pytest.mark.parametrize("scales", [(1.0, 1e-25), (1e-19, 1e-24), (1e20, 1e25), (1e21, 1e30)])
+def test_parts_of_other_sizes_keep_their_digits_whatever_their_squares_are(isa, scales, native):
+    native.set_isa(isa)
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((2, 32, 32, 32)).astype(np.float32)
+    weight = rng.standard_normal((32, 32, 3, 3)).astype(np.float32)
+    x *= np.where(np.arange(32) < 10, np.float32(scales[1]), np.float32(scales[0]))
+    y = F.conv2d(x, weight, padding=1)
+    truth = in_order(x.astype(np.float64), weight.astype(np.float64))
+    for part in (slice(0, 9), slice(11, 32)):  # whose taps have one size each
+        np.testing.assert_allclose(y[..., part], truth[..., part], rtol=0, atol=1e-5 * abs(truth[..., part]).max())
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_small_gradients_beside_smaller_ones(isa, native):
+    native.set_isa(isa)
+    rng = np.random.default_rng(8)
+    weight = rng.standard_normal((32, 32, 3, 3)).astype(np.float32)
+    dy = rng.standard_normal((2, 32, 32, 32)).astype(np.float32)
+    dy *= np.where(np.arange(32) < 10, np.float32(1e-20), np.float32(1e-14))
+    x = fnn.tensor(rng.standard_normal((2, 32, 32, 32)).astype(np.float32), requires_grad=True)
+    F.conv2d(x, weight, padding=1).backward(dy)
+    turned = np.ascontiguousarray(weight.transpose(1, 0, 2, 3)[..., ::-1, ::-1]).astype(np.float64)
+    truth = in_order(dy.astype(np.float64), turned)
+    np.testing.assert_allclose(x.grad[..., :9], truth[..., :9], rtol=0, atol=1e-5 * abs(truth[..., :9]).max())

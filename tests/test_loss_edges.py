@@ -301,3 +301,13 @@ def test_derivatives_by_probabilities_of_0():
         lambda v: F.binary_cross_entropy_with_logits(np.array([inf, -inf]), v, None, "sum"), t[:2]
     )
     np.testing.assert_array_equal(dt, [-inf, inf])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_infinite_gradients_of_losses(dtype):
+    dx = F.cross_entropy_backward(np.zeros((2, 3), dtype), np.array([0, 1]), dloss=dtype(np.inf))
+    wrong_classes = dx[[0, 0, 1, 1], [1, 2, 0, 2]]
+    np.testing.assert_array_equal(wrong_classes, np.inf)  # of the right ones p - 1 may be taken apart
+    x = fnn.Tensor(np.array([[0.5, 0.25, 9]], dtype), requires_grad=True)
+    F.multi_margin_loss(x, np.array([0]), p=2, weight=np.full(3, np.inf, dtype)).backward()
+    np.testing.assert_array_equal(x.grad, [[-np.inf, np.inf, np.inf]])

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+import fastnn as fnn
+import fastnn.functional as F
 import harness
 from fastnn import backend, checks
 from fastnn.backend import reference
@@ -28,3 +30,20 @@ def test_layer_norm_backward(outer, inner, native):
         assert all(one.tobytes() == other.tobytes() for other in many)
     for actual, wanted in zip(results[0], expected, strict=True):
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=np.finfo(np.float32).eps * 4 * np.sqrt(outer) * 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+def test_a_nan_has_the_same_bits_on_any_number_of_threads(isa, dtype, native):
+    native.set_isa(isa)
+    rng = np.random.default_rng(0)
+    x, dy = (rng.standard_normal((2, 6, 9, 33)).astype(dtype) for _ in range(2))
+    x[1, 2, 3, 4] = np.nan
+    found = set()
+    for threads in (1, 2, 3, 7):
+        native.set_num_threads(threads)
+        tensor = fnn.Tensor(x, requires_grad=True)
+        bias = fnn.Tensor(np.zeros((6, 9, 33), dtype), requires_grad=True)
+        F.layer_norm(tensor, (6, 9, 33), None, bias).backward(dy)
+        found.add(tensor.grad.tobytes() + bias.grad.tobytes())
+    assert len(found) == 1

@@ -200,3 +200,41 @@ def test_numbers_beyond_float32_are_refused(name):
     with pytest.raises(ValueError, match=rf"adam_step: {name} must be in \[0, 3.4028\d*e\+38\], got 1e\+39"):
         F.adam_step(p, p.copy(), np.zeros(3), np.zeros(3), step=1, **{"lr": 0.1, name: 1e39})
     F.adam_step(p, p.copy(), np.zeros(3), np.zeros(3), step=1, **{"lr": 0.1, name: float(np.finfo(np.float32).max)})
+
+
+@by_place
+@by_dtype
+def test_what_is_not_a_number_or_infinite_stays_so_in_the_state(where, dtype):
+    nan = np.array([np.nan, 1, 1], dtype)
+    ones = np.ones(3, dtype)
+    steps = {
+        "rmsprop": lambda p, s: F.rmsprop_step(p, ones, s, lr=0.01),
+        "rmsprop inside": lambda p, s: F.rmsprop_step(p, ones, s, lr=0.01, eps_inside=True),
+        "adagrad": lambda p, s: F.adagrad_step(p, ones, s, lr=0.01),
+        "adagrad inside": lambda p, s: F.adagrad_step(p, ones, s, lr=0.01, eps_inside=True),
+        "adam": lambda p, s: F.adam_step(p, ones, np.zeros(3, dtype), s, step=1, lr=0.01),
+        "amsgrad": lambda p, s: F.adam_step(p, ones, np.zeros(3, dtype), np.zeros(3, dtype), step=1, lr=0.01, max_exp_avg_sq=s),
+        "adadelta": lambda p, s: F.adadelta_step(p, ones, s, np.zeros(3, dtype), lr=1.0),
+        "adadelta deltas": lambda p, s: F.adadelta_step(p, ones, np.zeros(3, dtype), s, lr=1.0),
+    }
+    for name, step in steps.items():
+        p, s = ones.copy(), nan.copy()
+        step(p, s)
+        assert np.isnan(p).tolist() == np.isnan(s).tolist() == [True, False, False], name
+    p, mean = ones.copy(), np.array([np.inf, -np.inf, 0], dtype)
+    F.adam_step(p, ones, mean, np.ones(3, dtype), step=1, lr=0.01)
+    assert mean[0] == np.inf and mean[1] == -np.inf and p[0] == -np.inf and p[1] == np.inf and np.isfinite(p[2])
+    p, mean = nan.copy(), np.zeros(3, dtype)
+    F.adam_step(p, ones, mean, np.zeros(3, dtype), step=1, lr=0.01, l1=0.1)
+    assert np.isnan(mean).tolist() == [True, False, False]
+
+
+@by_place
+def test_tiny_gradients_without_eps(where):
+    for g in (1e-37, 3e-37):
+        p, s = np.zeros(2, np.float32), np.zeros(2, np.float32)
+        F.rmsprop_step(p, np.array([g, 1], np.float32), s, lr=0.1, eps=0.0)
+        np.testing.assert_allclose(p, -0.1 / np.sqrt(0.1) * np.ones(2), rtol=0.2)  # its root is hardly a normal number
+        p, m, v = (np.zeros(2, np.float32) for _ in range(3))
+        F.adam_step(p, np.array([g, 1], np.float32), m, v, step=1, lr=0.1, eps=0.0)
+        assert np.isfinite(p).all() and abs(p).max() <= 0.11

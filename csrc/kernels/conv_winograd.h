@@ -18,8 +18,21 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
-// Ratio of squares: where values are 1000 times those beside them, errors cost these about three digits of seven.
-constexpr double kEvenSquares = 1 << 20;
+// Where values are so many times those beside them, errors cost these about three digits of seven.
+constexpr double kEvenSizes = 1 << 10;
+// max(|a|, |b|)
+template <class T>
+FASTNN_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
+#if FASTNN_VEC_BYTES == 64
+  constexpr int sizes = 0b1011;
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_range_ps((__m512)a, (__m512)b, sizes);
+  else
+    return (Vec<T>)_mm512_range_pd((__m512d)a, (__m512d)b, sizes);
+#else
+  return max(abs(a), abs(b));
+#endif
+}
 constexpr double kPointA = 0.625, kPointB = 1.5, kA2 = kPointA * kPointA, kB2 = kPointB * kPointB;
 
 // d becomes B^T d, values of the polynomial times the product of the other points' distances.
@@ -199,7 +212,7 @@ struct WinogradBlock {
   TileStep* steps;
   T *m, *a, *b;  // a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns)
   T* rows;       // results, (4 rows, width tiles, 4 columns)
-  T* squares;    // (steps, 2, L)
+  T* sizes;    // (steps, 2, L)
   int64_t group, count = 0, run_count = 0, step_count = 0;
 
   static constexpr int64_t L = lanes<T>;
@@ -222,7 +235,7 @@ struct WinogradBlock {
   }
   void use_own(T* own) {
     m = own, a = m + kWinogradPoints * m_slab;
-    b = a + 6 * line + L, rows = b + 6 * line + L, squares = rows + 4 * line + 2 * L;
+    b = a + 6 * line + L, rows = b + 6 * line + L, sizes = rows + 4 * line + 2 * L;
   }
   // Vector g of row `row` of a point that has `all` rows.
   static int64_t place(int64_t g, int64_t all, int64_t row) {
@@ -267,10 +280,10 @@ struct WinogradBlock {
   }
 
   // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the run's rows are
-  // counted. With squares (steps, 2, L) += squares of x, of its upper and lower three rows. Not inlined: beside
+  // counted. With sizes (steps, 2, L): the largest so far of |x|, of its upper and lower three rows. Not inlined: beside
   // other loops' its addresses don't fit the registers.
-  template <bool with_squares>
-  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift, T* squares) const {
+  template <bool with_sizes>
+  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift, T* sizes) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
     const int64_t d = run.d + shift, next = line, width = W.in, ahead = 2 * D.in * H.in * width;
     const T* row[6];
@@ -282,16 +295,16 @@ struct WinogradBlock {
     }
     T *const to_a = a, *const to_b = b;
     const auto each = [&](const auto& read) FASTNN_FLAT {
-      for (const TileStep* const stop = step + run.steps; step != stop; ++step, squares += 2 * L) {
+      for (const TileStep* const stop = step + run.steps; step != stop; ++step, sizes += 2 * L) {
         const int64_t from = step->from;
         Vec<T> e[6];
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) e[i] = read(row[i] + from, from);
 #pragma GCC unroll 4
         for (int i = 1; i < 5; ++i) __builtin_prefetch(row[i] + (ahead + from));
-        if constexpr (with_squares) {
-          store(squares, fma(e[0], e[0], fma(e[1], e[1], fma(e[2], e[2], load(squares)))));
-          store(squares + L, fma(e[3], e[3], fma(e[4], e[4], fma(e[5], e[5], load(squares + L)))));
+        if constexpr (with_sizes) {
+          store(sizes, larger<T>(larger<T>(e[0], e[1]), larger<T>(e[2], load(sizes))));
+          store(sizes + L, larger<T>(larger<T>(e[3], e[4]), larger<T>(e[5], load(sizes + L))));
         }
         winograd_input<T>(e);
         scatter(to_a + step->a, next, e, step->a_bits);
@@ -336,27 +349,27 @@ struct WinogradBlock {
     }
   }
 
-  // V of channels c0..c1, and the sums over them of squares, as `lift` adds them up.
-  template <bool with_squares>
+  // V of channels c0..c1, and the largest sizes among them, as `lift` collects them.
+  template <bool with_sizes>
   void transform_input(int64_t c0, int64_t c1) const {
     zero_run(a, 12 * line + 2 * L);
-    if (with_squares) zero_run(squares, 2 * L * step_count);
+    if (with_sizes) zero_run(sizes, 2 * L * step_count);
     const Axis& D = problem.p.axis[0];
     for (int64_t c = c0; c < c1; ++c) {
       const int64_t channel = divide(c, D.taps), shift = D.offset + (c - channel * D.taps) * D.offset_step;
       const T* x = problem.x + (channel * D.in + shift) * problem.p.axis[1].in * problem.p.axis[2].in;
       int64_t step = 0;
       for (int64_t r = 0; r < run_count; step += runs[r++].steps)
-        lift<with_squares>(runs[r], steps + step, x, shift, squares + 2 * L * step);
+        lift<with_sizes>(runs[r], steps + step, x, shift, sizes + 2 * L * step);
       spread(c);
     }
   }
 
-  // After transform_input of all channels with their squares: whether the tiles are even.
+  // After transform_input of all channels with their sizes: whether the tiles are even.
   bool even() const {
     for (int64_t s = 0; s < step_count; ++s) {
-      const T* from = squares + 2 * L * s;
-      place_squares(steps[s], {load(from), load(from + L)});
+      const T* from = sizes + 2 * L * s;
+      place_sizes(steps[s], {load(from), load(from + L)});
     }
     return even_tiles(0, count);
   }
@@ -365,15 +378,15 @@ struct WinogradBlock {
     zero_run(a, 12 * line + 2 * L);
     const TileStep* step = steps;
     for (int64_t r = 0; r < last; step += runs[r++].steps)
-      for (int64_t s = 0; r >= first && s < runs[r].steps; ++s) add_squares(runs[r], step[s]);
+      for (int64_t s = 0; r >= first && s < runs[r].steps; ++s) add_sizes(runs[r], step[s]);
     return even_tiles(runs[first].tile, runs[last - 1].tile + runs[last - 1].size);
   }
-  // Sums over all channels of squares of one step's columns.
-  void add_squares(const TileRun& run, const TileStep& t) const {
+  // The largest sizes in all channels of one step's columns.
+  void add_sizes(const TileRun& run, const TileStep& t) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
     const int64_t size = H.in * W.in, channels = problem.group_in();
     const int have = int(clamp(W.in - t.from, 0, L));
-    Vec<T> sum[6] = {};  // one for each row, so that no addition waits for another
+    Vec<T> size_of[6] = {};  // one for each row, so that none waits for another
     for (int64_t tap = 0; tap < D.taps; ++tap) {
       const int64_t shift = D.offset + tap * D.offset_step, d = run.d + shift;
       if (d < 0 || d >= D.in) continue;
@@ -388,17 +401,18 @@ struct WinogradBlock {
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) e[i] = have == L ? load(row[i]) : load_n(row[i], have), row[i] += next[i];
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; ++i) sum[i] = fma(e[i], e[i], sum[i]);
+        for (int i = 0; i < 6; ++i) size_of[i] = larger<T>(e[i], size_of[i]);
       }
     }
-    place_squares(t, {(sum[0] + sum[1]) + sum[2], (sum[3] + sum[4]) + sum[5]});
+    place_sizes(t, {larger<T>(larger<T>(size_of[0], size_of[1]), size_of[2]),
+                    larger<T>(larger<T>(size_of[3], size_of[4]), size_of[5])});
   }
-  // Sums of squares of upper and lower rows to rows 0 and 1 of a and b, in which columns that don't exist are zeros.
-  void place_squares(const TileStep& t, const Vec<T> (&sums)[2]) const {
-    scatter(a + t.a, line, sums, t.a_bits);
-    scatter(b + t.b, line, sums, t.b_bits);
+  // Sizes of upper and lower rows to rows 0 and 1 of a and b, in which columns that don't exist are zeros.
+  void place_sizes(const TileStep& t, const Vec<T> (&both)[2]) const {
+    scatter(a + t.a, line, both, t.a_bits);
+    scatter(b + t.b, line, both, t.b_bits);
   }
-  // Whether in each of tiles first..last the four quarters, 3 x 3 pixels of all channels, have sums of squares within kEvenSquares
+  // Whether in each of tiles first..last the largest |x| of the four quarters, 3 x 3 pixels of all channels, are within kEvenSizes
   // of each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with the whole tile's.
   bool even_tiles(int64_t first, int64_t last) const {
     const Mask<T> lane = iota<T>();
@@ -407,12 +421,12 @@ struct WinogradBlock {
       Vec<T> q[4];
       for (int i = 0; i < 2; ++i) {
         const T *left = a + i * line + w, *right = b + i * line + w;
-        q[2 * i] = load(left) + load(left + 1) + load(left + 2);
-        q[2 * i + 1] = load(left + 3) + load(right) + load(right + 1);
+        q[2 * i] = max(max(load(left), load(left + 1)), load(left + 2));
+        q[2 * i + 1] = max(max(load(left + 3), load(right)), load(right + 1));
       }
       const Vec<T> low = least(least(q[0], q[1]), least(q[2], q[3])), high = max(max(q[0], q[1]), max(q[2], q[3]));
       const Mask<T> tile = ((lane & 3) == 0) & (lane < splat<T>(4 * last - w));
-      if (any<T>(tile & (low * set1(T(kEvenSquares)) < high))) return false;
+      if (any<T>(tile & (low * set1(T(kEvenSizes)) < high))) return false;
     }
     return true;
   }

@@ -149,7 +149,8 @@ void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t
 template <class T, class Row>
 void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<T>& a, RowGradient<T>* rows) {
   const int64_t fit = kRowsBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), step = fit < 8 ? 8 : fit;
-  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? (g.inner / 16 + 15) / 16 * 16 : 8192;
+  // A multiple of what a tile takes at once: the same columns are in one whatever a thread begins with.
+  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? (g.inner / 16 + 63) / 64 * 64 : 8192;
   const bool aligned = a.dx && to_aligned(a.dx) == 0 && g.inner % lanes<T> == 0;
   zero_run(a.dweight, g.inner), zero_run(a.dbias, g.inner);
   for (int64_t r0 = 0; r0 < g.outer; r0 += step) {

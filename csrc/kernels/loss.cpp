@@ -50,8 +50,10 @@ struct Pull {
   FASTNN_INLINE Pull(const Classes<T>& k, int64_t t, T dloss) {
     if (t == k.ignore) return;
     hit = k.valid(t) ? dloss * (1 - k.smoothing) * k.weight_of(t) : T(__builtin_nan(""));
+    whole = hit;
+    if (k.smoothing == 0) return;  // 0 times an infinite loss or weight would be NaN
     spread = dloss * k.smoothing / T(k.n);
-    whole = hit + spread * k.total;
+    whole += spread * k.total;
   }
 };
 

@@ -67,7 +67,7 @@ struct Share {
 template <class T>
 FASTNN_INLINE Vec<T> penalised(Vec<T> grad, Vec<T> p, const Factor<T>& decay, T l1) {
   if (decay.first != 0) grad = decay.times_plus(p, grad);
-  if (l1 != 0) grad += p > Vec<T>{} ? set1(l1) : p < Vec<T>{} ? set1(-l1) : Vec<T>{};
+  if (l1 != 0) grad += p > Vec<T>{} ? set1(l1) : p < Vec<T>{} ? set1(-l1) : p;  // 0, or NaN
   return grad;
 }
 
@@ -76,10 +76,10 @@ template <class T>
 FASTNN_INLINE Vec<T> hypotenuse(Vec<T> a, Vec<T> b) {
   const Vec<T> high = max(a, b), ratio = min(a, b) / high;
   const Vec<T> root = high * sqrt(fma(ratio, ratio, set1(T(1))));
-  return ((high > Vec<T>{}) & (high < T(__builtin_inf()))) ? root : a + b;  // 0, infinity and NaN
+  return ((high > Vec<T>{}) & (high < T(__builtin_inf())) & (a == a)) ? root : a + b;  // 0, infinity and NaN
 }
 
-// eps > 0 beside a second moment s: sqrt(s + eps), or sqrt(s) + eps. Never 0, even where T cannot hold eps.
+// eps beside a second moment s: sqrt(s + eps), or sqrt(s) + eps. Never 0 where eps is not, even where T cannot hold it.
 template <class T>
 struct Epsilon {
   bool inside;
@@ -95,6 +95,8 @@ struct Epsilon {
   FASTNN_INLINE Vec<T> with_root(Vec<T> root) const {
     return inside ? hypotenuse<T>(root, set1(least)) : max(set1(least), root + added);
   }
+  // The same to divide by, where the root is that of a moment above 0.
+  FASTNN_INLINE Vec<T> divisor(Vec<T> root) const { return max(set1(T(Limits<T>::smallest)), with_root(root)); }
   // Whether sums of `share` times squares make no difference where they are below the smallest normal number.
   bool hides(double share) const {
     const double lost = Limits<T>::smallest / share;
@@ -175,20 +177,21 @@ void adam_step(int64_t n, T* p, const T* g, T* exp_avg, T* exp_avg_sq, T* larges
     const Vec<T> old = load_part(p + i, size), m = load_part(exp_avg + i, size), v = load_part(exp_avg_sq + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, l2, lasso);
     Vec<T> mean = fma(grad - m, set1(a1), m), square = moment.next(v, grad), most = square;
-    Mask<T> odd = moment.odd(v, grad, square);
+    Mask<T> odd = moment.odd(v, grad, square) | (mean != mean);
     if (largest) {
       const Vec<T> before = load_part(largest + i, size);
       most = max(before, square);
-      odd |= before < Vec<T>{};
+      odd |= ~(before >= Vec<T>{});
     }
     Vec<T> root = e.with(most);
     if (__builtin_expect(any<T>(odd), 0)) {
       const Vec<T> next = moment.next_root(v, grad);
       const Vec<T> before = largest ? load_part(largest + i, size) : Vec<T>{}, top = moment.root(before);
-      mean = odd ? b1.times_plus(m, grad * a1) : mean;  // grad - m may overflow
+      mean = odd ? b1.times_plus(m, grad * a1) : mean;  // grad - m may overflow, or be infinite
       square = odd ? moment.stored(next) : square;
-      most = odd ? (top > next ? before : square) : most;
-      root = odd ? e.with_root(max(top, next)) : root;
+      const Mask<T> lower = ~(top > next) & (top == top);
+      most = odd ? (lower ? square : before) : most;
+      root = odd ? e.divisor(lower ? next : top) : root;
     }
     store_part(exp_avg + i, mean, size);
     store_part(exp_avg_sq + i, square, size);
@@ -213,7 +216,7 @@ void root_step(int64_t n, T* p, const T* g, T* state, double lr, const Moment<T>
     if (__builtin_expect(any<T>(odd), 0)) {
       const Vec<T> next = moment.next_root(before, grad);
       s = odd ? moment.stored(next) : s;
-      root = odd ? e.with_root(next) : root;
+      root = odd ? e.divisor(next) : root;
     }
     store_part(state + i, s, size);
     store_part(p + i, rate.times_plus(grad / root, old), size);
@@ -258,7 +261,7 @@ void adadelta_step(int64_t n, T* p, const T* g, T* square_avg, T* acc_delta, dou
     const Mask<T> odd = moment.odd(before, grad, s) | moment.odd(delta_before, delta, deltas) | ~held;
     if (__builtin_expect(any<T>(odd), 0)) {
       const Vec<T> next = moment.next_root(before, grad);
-      const Vec<T> exact = e.with_root(moment.root(delta_before)) * (grad / e.with_root(next));
+      const Vec<T> exact = e.with_root(moment.root(delta_before)) * (grad / e.divisor(next));
       s = odd ? moment.stored(next) : s;
       deltas = odd ? moment.stored(moment.next_root(delta_before, exact)) : deltas;
       delta = odd ? exact : delta;

@@ -72,7 +72,7 @@ struct PartPlan {
     for (int i = 0; i < 3; ++i) size[i] = image[i];
     columns = least(size[2], most_columns);
     rows = least(most(elements / columns, 1), kMostRows);
-    slices = most(rows / size[1], 1);
+    slices = least(most(rows / size[1], 1), size[0]);
     rows = least(rows, size[1]);
   }
 };

@@ -31,6 +31,12 @@ cdef GroupNorm group_geometry(object g) except *:
     read_extents(g, &n.n, 4)  # the members, in order
     return n
 
+cdef int refuse_none(int64_t values, object g) except -1:
+    """Where moments are taken."""
+    if values < 1:
+        raise ValueError(f"no values to take the moments of in {g}")
+    return 0
+
 cdef object statistic(object a, int t):
     """What kernels take in double, from an array of the type of the others too."""
     if t == F64 or not cnp.PyArray_Check(a) or cnp.PyArray_TYPE(<cnp.ndarray>a) != t:
@@ -41,6 +47,7 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
                              cbool relu=False):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
+    refuse_none(n.outer * n.inner, g)
     cdef int64_t size = n.outer * n.channels * n.inner
     cdef void* px = data(x, t, size)
     cdef void* pw = optional(weight, t, n.channels)
@@ -96,6 +103,7 @@ def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, m
 def layer_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
+    refuse_none(n.inner, g)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
     cdef void* pb = optional(bias, t, n.inner)
@@ -132,6 +140,7 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
 def group_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
     cdef GroupNorm n = group_geometry(g)
+    refuse_none(n.channels * n.inner, g)
     cdef int64_t size = n.n * n.groups * n.channels * n.inner
     cdef void* px = data(x, t, size)
     cdef void* pw = optional(weight, t, n.groups * n.channels)
@@ -167,6 +176,7 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
 def rms_norm_forward(g, x, weight, double eps):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
+    refuse_none(n.inner, g)
     cdef void* px = data(x, t, n.outer * n.inner)
     cdef void* pw = optional(weight, t, n.inner)
     cdef cnp.npy_intp rows = n.outer

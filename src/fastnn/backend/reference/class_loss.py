@@ -127,6 +127,7 @@ def multi_margin_loss_backward(
     h = _hinges(x, target, margin)
     share = np.broadcast_to(shares(dloss, divisor).reshape(-1), len(x))
     d = (share if weight is None else share * weight[target])[:, None] / x.shape[1]
-    dx = weighted(d, 2 * h) if squared else np.where(h > 0, d, h)
+    dx = weighted(2 * d, h) if squared else np.where(h > 0, d, h)
+    np.put_along_axis(dx, target[:, None], 0, 1)
     np.put_along_axis(dx, target[:, None], -dx.sum(axis=1, keepdims=True), 1)
     return np.asarray(dx.astype(x.dtype))

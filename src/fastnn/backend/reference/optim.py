@@ -114,7 +114,7 @@ def adam_step(
     root = _update(exp_avg_sq, g, beta2, 1 - beta2, _hidden(g.dtype, 1 - beta2, scaled_eps, False))
     if max_exp_avg_sq is not None:
         most = _root(max_exp_avg_sq)
-        max_exp_avg_sq[...] = np.where(most > root, max_exp_avg_sq, exp_avg_sq)
+        max_exp_avg_sq[...] = np.where((most > root) | np.isnan(most), max_exp_avg_sq, exp_avg_sq)
         root = np.maximum(most, root)
     change = _times(lr / _correction(beta1, step) * correction, exp_avg / _with_eps(root, scaled_eps, False))
     param[...] = (_times(1 - lr * weight_decay, param) if decoupled else param) - change
