@@ -314,6 +314,16 @@ def test_a_full_disk_in_the_place_of_the_output(home, checkpoint):
     assert sorted(os.listdir(home)) == ["a.npy", "b.npz"]
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+def test_a_full_disk_in_the_place_of_the_messages(home, checkpoint):
+    np.save("a.npy", np.zeros((8, 8)))
+    with open("/dev/full", "w") as full:
+        for name, code, text in (("a", 0, "a.npy: blank\n"), ("no", 2, "")):
+            command = [sys.executable, "-m", "fastnn", "predict", checkpoint, f"{name}.npy"]
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=300, check=False)
+            assert (done.returncode, done.stdout) == (code, text)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
 def test_a_training_whose_reader_leaves_is_finished_and_saved(home):
     pytest.importorskip("sklearn")

@@ -130,6 +130,26 @@ def test_weights_of_losses_are_state():
         nn.MSELoss("batchmean")
 
 
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (nn.CrossEntropyLoss, "weight"),
+        (nn.NLLLoss, "weight"),
+        (nn.BCEWithLogitsLoss, "weight"),
+        (nn.BCEWithLogitsLoss, "pos_weight"),
+        (nn.MultiMarginLoss, "weight"),
+    ],
+)
+def test_weights_of_losses_take_no_gradient_away(make, name):
+    weight = fnn.tensor(P[0], requires_grad=True)
+    with pytest.raises(TypeError, match=rf"{make.__name__}: .*{name}.*detach"):
+        make(**{name: weight})
+    loss = make(**{name: weight.detach()})
+    np.testing.assert_array_equal(loss.state_dict()[name], P[0])
+    weight.data[...] = 7
+    np.testing.assert_array_equal(loss.state_dict()[name], P[0])
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
 def test_sums_do_not_depend_on_threads(threads):
     x, t = np.random.default_rng(1).normal(size=(2, 100_003)).astype(np.float32)

@@ -93,6 +93,31 @@ def test_a_buffer_with_the_name_of_a_parameter():
         module.register_buffer("p", nn.Parameter([1.0]))
 
 
+@pytest.mark.parametrize("value", [nn.Parameter([1.0]), nn.ReLU()])
+def test_a_parameter_or_module_does_not_take_the_name_of_a_buffer(value):
+    module = nn.BatchNorm1d(1)
+    with pytest.raises(
+        TypeError, match=f"BatchNorm1d: buffer 'running_mean' must be an array, got {type(value).__name__}"
+    ):
+        module.running_mean = value
+    assert module.state_dict()["running_mean"].tolist() == [0.0]
+    del module.running_mean
+    module.running_mean = value
+    assert "running_mean" not in dict(module.named_buffers())
+
+
+def test_buffers_are_plain_arrays():
+    module = nn.Module()
+    with pytest.raises(TypeError, match=r"Module: buffer 'n' is a masked array.*filled"):
+        module.register_buffer("n", np.ma.masked_array([1.0], [True]))
+    module.register_buffer("n", np.ones(1))
+    with pytest.raises(TypeError, match=r"Module: buffer 'n' is a masked array.*filled"):
+        module.n = np.ma.masked_array([1.0], [True])
+    assert module.n.tolist() == [1.0]
+    module.n = np.ones(2).view(np.recarray)
+    assert type(module.n) is np.ndarray
+
+
 def test_a_read_only_array_is_found_before_anything_is_loaded():
     model = net()
     before = model.state_dict()
@@ -217,6 +242,35 @@ def test_hooks_and_interception():
     assert "forward" not in vars(model[3])
 
 
+def test_a_hook_that_is_removed_during_interception():
+    model, seen = net(), []
+    handle = model[3].register_forward_hook(lambda module, args, output: seen.append("removed"))
+    kept = model[0].register_forward_hook(lambda module, args, output: seen.append("kept"))
+    with intercepted(model, lambda name, module, forward, args, kwargs: forward(*args, **kwargs)):
+        handle.remove()
+        model(X)
+    assert "forward" not in vars(model[3])
+    model(X)
+    assert seen == ["kept"] * 2
+    kept.remove()
+    assert "forward" not in vars(model[0])
+
+
+def _double(x):
+    return 2.0 * x
+
+
+def test_copies_keep_a_forward_of_the_module_s_own():
+    module = nn.Linear(3, 2, rng=0)
+    module.forward = _double
+    handle = module.register_forward_hook(lambda module, args, output: output + 1.0)
+    np.testing.assert_array_equal(module(X), 2.0 * X + 1.0)
+    for other in (copy.deepcopy(module), copy.copy(module), pickle.loads(pickle.dumps(module))):
+        np.testing.assert_array_equal(other(X), 2.0 * X)
+    handle.remove()
+    np.testing.assert_array_equal(module(X), 2.0 * X)
+
+
 def test_copies_have_no_hooks():
     model, seen = net(), []
     handle = model.register_forward_hook(lambda module, args, output: seen.append(module))
@@ -321,6 +375,11 @@ def test_sequential_with_names_keeps_them():
     with pytest.raises(ValueError, match="since they have names"):
         model.insert(0, nn.ReLU())
     assert len(model) == 2
+
+
+def test_names_of_sequential_are_strings():
+    with pytest.raises(ValueError, match="Sequential: 1 is not a usable name for a module"):
+        nn.Sequential({1: nn.ReLU()})
 
 
 def test_dictionaries_of_modules():

@@ -202,6 +202,66 @@ def test_a_schedule_that_another_replaced_refuses():
     assert _step_all(optimizer, third) == [0.25]
 
 
+def _raises(step):
+    raise ArithmeticError(step)
+
+
+def test_a_rule_that_raises_changes_nothing():
+    optimizer = _sgd(1.0)
+    first = optim.Schedule(optimizer, optim.Exponential(0.5))
+    with pytest.raises(ArithmeticError):
+        optim.Schedule(optimizer, _raises)
+    assert _step_all(optimizer, first) == [0.5]
+    first.rule = _raises
+    optimizer.step()
+    with pytest.raises(ArithmeticError):
+        first.step()
+    with pytest.raises(ArithmeticError):
+        first.load_state_dict({"base": [4.0], "steps": 3})
+    assert first.state_dict() == {"base": [1.0], "steps": 1}
+    assert optimizer.lr == 0.5
+    first.rule = optim.Exponential(0.5)
+    first.step()  # for the step of the optimiser that was made
+    assert (first.steps, optimizer.lr) == (2, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "error", "text"),
+    [
+        ("schedule", {"steps": "x"}, TypeError, "Schedule: steps must be an int, got 'x'"),
+        ("schedule", {"steps": 1.5}, TypeError, "Schedule: steps must be an int"),
+        ("schedule", {"steps": -1}, ValueError, "Schedule: steps must be at least 0"),
+        ("schedule", {"base": ["x"]}, TypeError, "Schedule: base must be a real number, got 'x'"),
+        ("schedule", {"base": [math.nan]}, ValueError, "Schedule: base must be finite"),
+        ("plateau", {"waited": "x"}, TypeError, "ReduceOnPlateau: waited must be an int, got 'x'"),
+        ("plateau", {"waited": -1}, ValueError, "ReduceOnPlateau: waited must be at least 0"),
+        ("plateau", {"best": "x"}, TypeError, "ReduceOnPlateau: best must be a real number, got 'x'"),
+        ("plateau", {"best": math.nan}, ValueError, "ReduceOnPlateau: best must be finite"),
+    ],
+)
+def test_a_state_that_cannot_be_changes_nothing(kind, change, error, text):
+    optimizer = _sgd(1.0)
+    stepped = optim.Schedule(optimizer, optim.Cosine(4)) if kind == "schedule" else optim.ReduceOnPlateau(optimizer)
+    before = stepped.state_dict()
+    other = {"base": [3.0], "steps": 2} if kind == "schedule" else {"best": 3.0, "waited": 2}
+    with pytest.raises(error, match=text):
+        stepped.load_state_dict(other | change)
+    assert stepped.state_dict() == before
+    assert optimizer.lr == 1.0
+    stepped.load_state_dict(other)
+    assert stepped.state_dict() == other
+
+
+def test_a_measure_that_is_no_number_is_no_step():
+    optimizer = _sgd(1.0)
+    plateau = optim.ReduceOnPlateau(optimizer)
+    optimizer.step()
+    with pytest.raises(ValueError, match="could not convert"):
+        plateau.step("x")
+    plateau.step(3.0)
+    assert plateau.best == 3.0
+
+
 @pytest.mark.parametrize("plateau_first", [False, True])
 def test_a_plateau_beside_a_schedule(plateau_first):
     optimizer = _sgd(1.0)

@@ -77,6 +77,47 @@ def test_evaluation_changes_nothing():
     assert not trainer.model.training
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_evaluation_leaves_each_layer_in_its_mode(fails):
+    x, y = points()
+    trainer = small_trainer()
+    trainer.model[2].eval()
+    before = [module.training for module in trainer.model.modules()]
+    if fails:
+        with pytest.raises(ValueError, match="weight"):
+            trainer.evaluate([(x[:, :1], y)])
+    else:
+        trainer.evaluate([(x, y)])
+    assert [module.training for module in trainer.model.modules()] == before
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "text"),
+    [
+        (lambda s: s["optimizer"]["state"]["0"].update(exp_avg=np.zeros(1)), ValueError, "exp_avg of parameter 0"),
+        (lambda s: s["optimizer"]["state"]["3"].update(step="x"), TypeError, "step of parameter 3"),
+        (lambda s: s["model"].pop("0.weight"), ValueError, r"missing \['0.weight'\]"),
+        (lambda s: s.update(epoch="x"), TypeError, "Trainer: epoch must be an int"),
+        (lambda s: s.update(step=-1), ValueError, "Trainer: step must be at least 0"),
+        (lambda s: s.update(history=[3]), TypeError, "not iterable"),
+        (lambda s: s.pop("history"), KeyError, "history"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(change, error, text):
+    trained, trainer = small_trainer(), small_trainer()
+    trained.fit(Batches(*points(), batch_size=16), epochs=2)
+    state, before = trained.state_dict(), trainer.state_dict()
+    change(state)
+    with pytest.raises(error, match=text):
+        trainer.load_state_dict(state)
+    after = trainer.state_dict()
+    assert (trainer.epoch, trainer.step, trainer.history) == (0, 0, [])
+    assert_equal_states(after["model"], before["model"])
+    for entry in after["optimizer"]["state"].values():
+        assert entry["step"] == 0
+        assert not entry["exp_avg"].any()
+
+
 def test_own_loss_metrics_and_schedule():
     x, y = points()
     trainer = small_trainer(
@@ -226,6 +267,22 @@ def test_resume_gives_the_bits_of_an_unbroken_training(digits, tmp_path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     with pytest.raises(CheckpointError, match="was trained with"):
         DigitsTraining(digits, seed=6).resume(tmp_path / "half.npz")
+
+
+def test_a_resume_that_is_refused_changes_nothing(digits, tmp_path):
+    settings = {"seed": 5, "epochs": 1, "batch_size": 300}
+    trained = DigitsTraining(digits, **settings)
+    trained.fit()
+    trained.save(tmp_path / "whole.npz")
+    state = load_checkpoint(tmp_path / "whole.npz")
+    state["generators"]["model"] = {"bit_generator": "MT19937"}
+    save_checkpoint(tmp_path / "broken.npz", state)
+    training = DigitsTraining(digits, **settings)
+    before, drawn = state_of(training), training.batches.rng.bit_generator.state
+    with pytest.raises(CheckpointError, match="does not fit"):
+        training.resume(tmp_path / "broken.npz")
+    assert_equal_states(state_of(training), before)
+    assert training.batches.rng.bit_generator.state == drawn
 
 
 def test_saved_model_predicts_the_same(digits, tmp_path):

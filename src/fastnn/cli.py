@@ -63,8 +63,8 @@ def _say(text: str) -> None:
 
 
 def _complain(text: str) -> None:
-    """Print a line to stderr, where there is one."""
-    with contextlib.suppress(BrokenPipeError):
+    """Print a line to stderr, where there is one that takes it."""
+    with contextlib.suppress(OSError):
         if sys.stderr is not None:
             print(text, file=sys.stderr)
 

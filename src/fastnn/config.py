@@ -259,7 +259,7 @@ _winograd = True
 def get_num_threads() -> int:
     """How many threads a kernel may use at most.
 
-    Small calls use fewer. A build without OpenMP uses one, and so does a child made by ``os.fork`` after a parallel call.
+    Small calls use fewer. A build without OpenMP uses one, and so does a child made by ``os.fork``.
     Results are the same bits for every number.
 
     Returns
@@ -284,7 +284,7 @@ class set_num_threads(Applied):
     ----------
     n : int
         At least 1. More than there are cores is allowed. A build without OpenMP computes on one thread whatever is set,
-        and so does a child made by ``os.fork`` after a parallel call: `get_num_threads` says 1 there.
+        and so does a child made by ``os.fork``: `get_num_threads` says 1 there.
 
     Raises
     ------

@@ -6,7 +6,7 @@ cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, operand, optional, same_dtype, shown, unmasked
+from .arrays import array, constant, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -90,6 +90,7 @@ __all__ = [
     "betas",
     "broadcast",
     "coefficient",
+    "constant",
     "conv",
     "conv_backward",
     "conv_transpose",

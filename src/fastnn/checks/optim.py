@@ -31,11 +31,15 @@ def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
 
 def rate(op: str, name: str, value: Any) -> float:
     """A number of at least 0, at most the largest that float32 holds."""
+    if type(value) is float and 0.0 <= value <= scalars.FLOAT32_LARGEST:
+        return value
     return scalars.real(op, name, value, 0.0, scalars.FLOAT32_LARGEST)
 
 
 def decay(op: str, name: str, value: Any) -> float:
     """A number in [0, 1)."""
+    if type(value) is float and 0.0 <= value < 1.0:
+        return value
     return scalars.real(op, name, value, 0.0, 1.0, open_high=True)
 
 

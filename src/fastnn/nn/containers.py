@@ -186,7 +186,7 @@ class Sequential(_Listed):
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
         if len(modules) == 1 and isinstance(modules[0], Mapping):
             for name, module in modules[0].items():
-                if not name.isidentifier() or hasattr(self, name):
+                if not isinstance(name, str) or not name.isidentifier() or hasattr(self, name):
                     raise ValueError(f"Sequential: {name!r} is not a usable name for a module")
                 setattr(self, name, self._module(module))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .module import Module
+from .module import Module, _WithHooks
 
 # around(name, module, forward, args, kwargs) -> what the call shall return
 Around = Callable[[str, Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -61,3 +61,5 @@ def _restored(model: Module, name: str) -> Iterator[None]:
             vars(module).pop(name, None)
             if value is not None:
                 vars(module)[name] = value
+            if isinstance(value, _WithHooks):
+                value.leave_if_empty()  # whose last hook was removed inside

@@ -11,6 +11,14 @@ from .. import functional as F
 from .module import Module
 
 
+def _weights(loss: Module, name: str, value: Any) -> np.ndarray | None:
+    """A copy of what a loss is weighted with, which no gradient is computed for."""
+    if value is None:
+        return None
+    op = type(loss).__name__
+    return np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+
+
 class CrossEntropyLoss(Module):
     """Cross-entropy from logits; see `fastnn.functional.cross_entropy` (SPEC F).
 
@@ -41,9 +49,7 @@ class CrossEntropyLoss(Module):
         label_smoothing: float = 0.0,
     ) -> None:
         self.weight: np.ndarray | None
-        self.register_buffer(
-            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
-        )
+        self.register_buffer("weight", _weights(self, "weight", weight))
         self.ignore_index = ignore_index
         self.reduction = checks.reduction_of("CrossEntropyLoss", reduction)
         self.label_smoothing = label_smoothing
@@ -209,13 +215,8 @@ class BCEWithLogitsLoss(_Loss):
         super().__init__(reduction)
         self.weight: np.ndarray | None
         self.pos_weight: np.ndarray | None
-        self.register_buffer(
-            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
-        )
-        self.register_buffer(
-            "pos_weight",
-            None if pos_weight is None else np.array(checks.unmasked(type(self).__name__, "pos_weight", pos_weight)),
-        )
+        self.register_buffer("weight", _weights(self, "weight", weight))
+        self.register_buffer("pos_weight", _weights(self, "pos_weight", pos_weight))
 
     def forward(self, x: Any, target: Any) -> Any:
         """Both of one shape."""
@@ -245,9 +246,7 @@ class NLLLoss(_Loss):
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.weight: np.ndarray | None
-        self.register_buffer(
-            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
-        )
+        self.register_buffer("weight", _weights(self, "weight", weight))
         self.ignore_index = ignore_index
 
     def forward(self, x: Any, target: Any) -> Any:
@@ -280,9 +279,7 @@ class MultiMarginLoss(_Loss):
     def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.weight: np.ndarray | None
-        self.register_buffer(
-            "weight", None if weight is None else np.array(checks.unmasked(type(self).__name__, "weight", weight))
-        )
+        self.register_buffer("weight", _weights(self, "weight", weight))
         self.p, self.margin = p, checks.real("MultiMarginLoss", "margin", margin)
 
     def forward(self, x: Any, target: Any) -> Any:

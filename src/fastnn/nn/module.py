@@ -7,7 +7,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 
 import numpy as np
 
@@ -86,14 +86,14 @@ class _WithHooks:
     def __init__(self, module: Module) -> None:
         self.hooks: dict[HookHandle, Hook] = {}
         self._module = weakref.ref(module)  # which has this
-        self._forward: Forward | None = vars(module).get("forward")
+        self.forward: Forward | None = vars(module).get("forward")
         vars(module)["forward"] = self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         module = self._module()
         assert module is not None
         output = (
-            type(module).forward(module, *args, **kwargs) if self._forward is None else self._forward(*args, **kwargs)
+            type(module).forward(module, *args, **kwargs) if self.forward is None else self.forward(*args, **kwargs)
         )
         for hook in list(self.hooks.values()):
             changed = hook(module, args, output)
@@ -107,8 +107,8 @@ class _WithHooks:
         if self.hooks or module is None or vars(module).get("forward") is not self:
             return
         del vars(module)["forward"]
-        if self._forward is not None:
-            vars(module)["forward"] = self._forward
+        if self.forward is not None:
+            vars(module)["forward"] = self.forward
 
 
 class StateKeys(NamedTuple):
@@ -154,7 +154,9 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Parameter, Module)):
             self._check_name(name)
-        elif name in self._buffers and value is not None and not isinstance(value, np.ndarray):
+            if name in self._buffers:
+                self._refuse_as_buffer(name, value)
+        elif name in self._buffers and value is not None and type(value) is not np.ndarray:
             value = self._as_buffer(name, value)
         object.__setattr__(self, name, value)
 
@@ -172,13 +174,16 @@ class Module:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
     def _as_buffer(self, name: str, value: Any) -> np.ndarray:
-        """An array, where NumPy made a scalar of a result without axes; or that of a tensor."""
+        """An array, where NumPy made a scalar of a result without axes; or that of a tensor, or of an array's subclass."""
         if isinstance(value, Tensor) and value.requires_grad:
             raise TypeError(
                 f"{type(self).__name__}: buffer {name!r} is not trained, so a tensor that requires a gradient would lose it; "
                 "assign x.numpy()"
             )
-        return np.asarray(value)
+        return np.asarray(unmasked(type(self).__name__, f"buffer {name!r}", value))
+
+    def _refuse_as_buffer(self, name: str, value: Any) -> NoReturn:
+        raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(value).__name__}")
 
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array part of the state: it is saved and loaded, but not trained.
@@ -186,7 +191,8 @@ class Module:
         Parameters
         ----------
         name : str
-            The attribute; what is assigned to it later stays part of the state, as an array.
+            The attribute; what is assigned to it later stays part of the state, as an array, and is refused where it
+            would be here. ``del`` makes the name free again.
         array : array_like or None
             The first values; numbers become arrays without axes. None is no part of the state until an array is assigned.
 
@@ -195,14 +201,14 @@ class Module:
         ValueError
             If the name has a dot, or is that of a method, or of a parameter or module of this module.
         TypeError
-            For a parameter, a module, or a tensor that requires a gradient.
+            For a parameter, a module, a masked array, or a tensor that requires a gradient.
         """
         self._check_name(name)
         taken = isinstance(vars(self).get(name), (Parameter, Module))
         if taken:
             raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
         if isinstance(array, (Parameter, Module)):
-            raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(array).__name__}")
+            self._refuse_as_buffer(name, array)
         first = None if array is None else self._as_buffer(name, array)
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
@@ -230,7 +236,7 @@ class Module:
         Notes
         -----
         Hooks are called in the order in which they were registered. A layer with a hook is never computed together with
-        its neighbours. Copies and pickles of a module are without hooks.
+        its neighbours. Copies and pickles of a module are without hooks, and keep a ``forward`` of the module's own.
 
         Examples
         --------
@@ -250,8 +256,11 @@ class Module:
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))
-        if isinstance(state.get("forward"), _WithHooks):
+        replacement = state.get("forward")
+        if isinstance(replacement, _WithHooks):
             del state["forward"]
+            if replacement.forward is not None:
+                state["forward"] = replacement.forward
         return state
 
     def named_children(self) -> Iterator[tuple[str, Module]]:

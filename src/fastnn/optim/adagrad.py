@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .. import functional as F
 from .flat import Part
 from .optimizer import Optimizer, Params
@@ -53,6 +54,11 @@ class Adagrad(Optimizer):
     ) -> None:
         settings = {"lr": lr, "eps": eps, "eps_inside": eps_inside}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
+
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return super()._checked_settings(group) | {
+            "eps_inside": checks.flag("Adagrad", "eps_inside", group["eps_inside"])
+        }
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.adagrad_step(
@@ -113,10 +119,8 @@ class Adadelta(Optimizer):
         settings = {"lr": lr, "rho": rho, "eps": eps}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
-        super()._check_settings(group)
-        if not 0 <= group["rho"] < 1:
-            raise ValueError(f"Adadelta: rho must be in [0, 1), got {group['rho']!r}")
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return super()._checked_settings(group) | {"rho": checks.decay("Adadelta", "rho", group["rho"])}
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.adadelta_step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .. import functional as F
 from .._docs import sections
 from .flat import Part
@@ -64,11 +65,8 @@ class Adam(Optimizer):
         settings = {"lr": lr, "betas": betas, "eps": eps}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
-        super()._check_settings(group)
-        betas = group["betas"]
-        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas!r}")
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return super()._checked_settings(group) | {"betas": checks.betas(self._name, group["betas"])}
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         self._step(

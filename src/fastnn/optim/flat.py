@@ -60,7 +60,7 @@ class FlatBlock:
     name : str
         Of the optimiser, for error messages.
     params : sequence of Tensor
-        Leaves; their arrays are copied into the block and replaced by views.
+        Leaves; the first `gather` copies their arrays into the block and replaces them by views.
     state_names : tuple of str
         Names of the optimiser's state arrays, one buffer each, filled with zeros.
 
@@ -72,6 +72,11 @@ class FlatBlock:
         The flat state.
     steps : list of int
         How many steps each parameter has made.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If values or a gradient do not fit, as `gather` does. The parameters are left alone until that is called.
 
     Notes
     -----
@@ -86,6 +91,10 @@ class FlatBlock:
         self._decays = [_decays(p) for p in self.params]
         self._shapes = [p.shape for p in self.params]
         self._dtype = params[0].dtype
+        for i, p in enumerate(self.params):
+            self._check_data(i)
+            if p.grad is not None:
+                self._check_grad(i)
         self._lay_out(state_names)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -99,6 +108,7 @@ class FlatBlock:
         self._lay_out(tuple(state))
         for key, flat in state.items():
             np.copyto(self.state[key], flat)
+        self.gather()
 
     def _lay_out(self, state_names: tuple[str, ...]) -> None:
         step = _ALIGNMENT // self._dtype.itemsize
@@ -110,9 +120,6 @@ class FlatBlock:
         self._numbered = [(i, *pair) for i, pair in enumerate(zip(self.params, self._targets, strict=True))]
         self._new_data()
         self._new_grad()
-        self.gather()
-        for p, target in zip(self.params, self._targets, strict=True):
-            p._target = target
 
     def view(self, flat: FlatArray, i: int) -> np.ndarray:
         """Parameter i's part of a flat buffer, in the parameter's shape."""
@@ -137,8 +144,8 @@ class FlatBlock:
 
         Raises
         ------
-        ValueError
-            If one of them does not fit; nothing is changed.
+        TypeError, ValueError
+            If one of them is not an array of a fitting type and shape; nothing is changed.
         """
         stepped: list[int] = []
         data_moved = grad_moved = False
@@ -160,6 +167,7 @@ class FlatBlock:
 
     def _check_data(self, i: int) -> None:
         data, shape = self.params[i].data, self._shapes[i]
+        check_array(f"{self.name}: the values of a parameter of shape {shape}", data)
         if data.shape != shape or data.dtype != self._dtype:
             raise ValueError(
                 f"{self.name}: a parameter of shape {shape} and dtype {self._dtype} was replaced by an array of "
@@ -169,8 +177,15 @@ class FlatBlock:
     def _check_grad(self, i: int) -> None:
         grad: Any = self.params[i].grad
         shape = self._shapes[i]
-        if np.shape(grad) != shape:
-            raise ValueError(f"{self.name}: a parameter of shape {shape} has a gradient of shape {np.shape(grad)}")
+        if np.isscalar(grad):
+            grad = np.asarray(grad)
+        check_array(f"{self.name}: the gradient of a parameter of shape {shape}", grad)
+        if grad.shape != shape:
+            raise ValueError(f"{self.name}: a parameter of shape {shape} has a gradient of shape {grad.shape}")
+        if not np.can_cast(grad.dtype, self._dtype, "same_kind"):
+            raise TypeError(
+                f"{self.name}: a parameter of dtype {self._dtype} has a gradient of dtype {grad.dtype} (shape {shape})"
+            )
 
     def _take_data(self) -> None:
         given = [p.data for p in self.params]
@@ -184,6 +199,7 @@ class FlatBlock:
                 np.copyto(target.values, data)
                 note_change(target.values)
                 p.data = target.values
+                p._target = target  # else that of another block stays, which another optimiser made, or tried to
 
     def _take_grad(self) -> None:
         given = [p.grad for p in self.params]
@@ -241,6 +257,16 @@ class FlatBlock:
             part = self._parts[start, end] = Part(data, self.grad[run], state, memory_of(data))
         note(part.written)
         return part
+
+
+def check_array(what: str, array: Any) -> None:
+    """Refuse what is not an array, or has a mask that would be lost; NumPy makes scalars of results without axes."""
+    if not isinstance(array, (np.ndarray, np.generic)):
+        raise TypeError(f"{what} must be an array, got {type(array).__name__}")
+    if isinstance(array, np.ma.MaskedArray):
+        raise TypeError(
+            f"{what} must not be a masked array, whose mask would be lost; .filled(value) makes a plain one"
+        )
 
 
 def _decays(p: Tensor) -> bool:

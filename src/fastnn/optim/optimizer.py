@@ -9,10 +9,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from .. import checks
 from ..autograd import Tensor
-from .flat import FlatBlock, Part
+from .flat import FlatBlock, Part, check_array
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
+_Entry = tuple[int, dict[str, np.ndarray]]  # of a state: the steps that a parameter made, and its arrays
 _NO_PENALTIES = {"weight_decay": 0.0, "l1": 0.0}
 
 
@@ -65,6 +67,7 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self._members: list[list[Tensor]] = []  # of each group, as gathered
+        self._settings: list[dict[str, Any]] = []  # of each group, as they were last checked
         self._blocks: list[tuple[int, FlatBlock]] = []  # each with its group's number, in the groups' order
         self._steps_taken = 0  # what a schedule looks at
         self._scheduled: dict[str, Any] = {}  # what the last schedule of each setting keeps; see `Schedule`
@@ -82,9 +85,11 @@ class Optimizer:
         Raises
         ------
         ValueError
-            For a parameter that is here already, is not a leaf, or for an unknown or impossible setting.
+            For a parameter that is here already, is not a leaf, or has a gradient that does not fit, or for an unknown or
+            impossible setting.
         TypeError
-            For something that is not a tensor of float32 or float64, or a set, which has no order.
+            For something that is not a tensor of float32 or float64, or a set, which has no order; for a setting or a
+            gradient of the wrong type.
         """
         self._follow_groups()
         number = len(self.param_groups)
@@ -94,47 +99,60 @@ class Optimizer:
                 f"{self._name}: group {number} has {sorted(group)}, expected params and any of {sorted(self.defaults)}"
             )
         full = self.defaults | dict(group)
-        full["params"] = self._checked_params(full, number, {id(p) for members in self._members for p in members})
-        if not full["params"]:
-            raise ValueError(f"{self._name}: group {number} has no parameters")
-        self._check_settings(full)
+        params = self._checked_params(full, number, {id(p) for members in self._members for p in members})
+        full["params"] = list(params)  # which who gave the group does not hold
+        settings = self._checked_settings(full)
+        blocks = self._blocks_of(number, params)
         self.param_groups.append(full)
-        self._members.append(list(full["params"]))
-        self._blocks += self._gather(number, full["params"])
+        self._members.append(params)
+        self._settings.append(settings)
+        self._blocks += blocks
+        for _, block in blocks:
+            block.gather()
 
-    def _checked_params(self, group: Mapping[str, Any], number: int, known: set[int]) -> list[Tensor]:
-        """A group's parameters as a list, once it is sure that they can be optimised and are not ``known``, to which they come."""
-        if isinstance(group["params"], Tensor):
-            params = [group["params"]]
-        else:
-            _refuse_set(f"{self._name}: params of group {number}", group["params"])
-            params = list(group["params"])
+    def _checked_params(self, group: dict[str, Any], number: int, known: set[int]) -> list[Tensor]:
+        """A group's parameters, once it is sure that they can be optimised and are not ``known``, to which they come.
+
+        The group has them in a list from then on, also if they are refused: an iterator gives them once.
+        """
+        params = group["params"]
+        _refuse_set(f"{self._name}: params of group {number}", params)
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{self._name}: params of group {number} must be parameters, got {type(params).__name__}")
+        if type(params) is not list:
+            params = group["params"] = [params] if isinstance(params, Tensor) else list(params)
+        if not params:
+            raise ValueError(f"{self._name}: group {number} has no parameters")
         for i, p in enumerate(params):
             _check_parameter(f"{self._name}: parameter {i} of group {number}", p)
             if id(p) in known:
                 raise ValueError(f"{self._name}: parameter {i} of group {number} appears twice (shape {p.shape})")
             known.add(id(p))
-        return params
+        return list(params)
 
     def _follow_groups(self) -> None:
         """Gather the parameters anew if `param_groups` was edited by hand."""
         if self._groups_are_known():
             return
         known: set[int] = set()
+        members, settings, blocks = [], [], []
         for number, group in enumerate(self.param_groups):
             if group.keys() != {"params", *self.defaults}:
                 raise ValueError(
                     f"{self._name}: group {number} has {sorted(group)}, expected params and {sorted(self.defaults)}; "
                     "add_param_group fills in what is missing"
                 )
-            self._check_settings(group)
-            group["params"] = self._checked_params(group, number, known)
-        before = self._found()
-        self._members = [list(group["params"]) for group in self.param_groups]
-        self._blocks = [block for n, members in enumerate(self._members) for block in self._gather(n, members)]
-        for p, (block, i) in self._found().items():
+            members.append(self._checked_params(group, number, known))
+            settings.append(self._checked_settings(group))
+        for number, params in enumerate(members):
+            blocks += self._blocks_of(number, params)
+        before = _found(self._blocks)
+        for p, (block, i) in _found(blocks).items():
             if p in before:
                 block.take_state(i, *before[p])
+        self._members, self._settings, self._blocks = members, settings, blocks
+        for _, block in blocks:
+            block.gather()
 
     def _groups_are_known(self) -> bool:
         groups, known = self.param_groups, self._members
@@ -151,44 +169,67 @@ class Optimizer:
         new.__dict__.update(self.__dict__)
         new.param_groups = [group | {"params": list(group["params"])} for group in self.param_groups]
         new._members = [list(members) for members in self._members]
+        new._settings = list(self._settings)
         new._blocks = [(number, copy.copy(block)) for number, block in self._blocks]
         new._scheduled = {}
         return new
 
-    def _gather(self, number: int, params: list[Tensor]) -> list[tuple[int, FlatBlock]]:
+    def _blocks_of(self, number: int, params: list[Tensor]) -> list[tuple[int, FlatBlock]]:
+        """Blocks of a group's parameters, which are checked and not gathered yet: another group's may be refused."""
         kinds: dict[Any, list[Tensor]] = {}
         for p in params:
             kinds.setdefault(p.dtype, []).append(p)
         return [(number, FlatBlock(self._name, of_kind, self.state_names)) for of_kind in kinds.values()]
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        """A group with its settings as plain numbers, flags and tuples, which no step refuses.
+
+        A step takes them from here, so that one that equals another, as True does 1.0, is as good.
+        """
+        if not self.defaults.keys() <= group.keys():
+            raise ValueError(f"{self._name}: a group lacks the settings {sorted(self.defaults.keys() - group.keys())}")
+        checked = dict(group)
         for key in ("lr", "weight_decay", "l1", "eps"):
-            if key in group and not group[key] >= 0:
-                raise ValueError(f"{self._name}: {key} must not be below 0, got {group[key]!r}")
+            if key in group:
+                checked[key] = checks.rate(self._name, key, group[key])
+        if "decay_all" in group:
+            checked["decay_all"] = checks.flag(self._name, "decay_all", group["decay_all"])
+        return checked
 
     @property
     def lr(self) -> float:
         """The learning rate; to set it sets that of every group, to read it needs all groups to agree."""
         rates = {group["lr"] for group in self.param_groups}
+        if not rates:
+            raise ValueError(f"{self._name}: there are no groups, so there is no learning rate")
         if len(rates) > 1:
             raise ValueError(f"{self._name}: the groups have the learning rates {sorted(rates)}; see param_groups")
         return float(rates.pop())
 
     @lr.setter
     def lr(self, value: float) -> None:
+        rate = checks.rate(self._name, "lr", value)
         for group in self.param_groups:
-            self._check_settings(group | {"lr": value})
-        for group in self.param_groups:
-            group["lr"] = value
+            group["lr"] = rate
 
     def step(self) -> None:
-        """Update every parameter that has a gradient, in place."""
-        self._follow_groups()
-        for _, block in self._blocks:
+        """Update every parameter that has a gradient, in place.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a group, a setting, values or a gradient were changed into what does not fit; nothing is changed.
+        """
+        if not self._groups_are_known():
+            self._follow_groups()
+        groups, settings = self.param_groups, self._settings
+        for number, block in self._blocks:
+            if groups[number] != settings[number]:
+                settings[number] = self._checked_settings(groups[number])
             block.gather()
         self._steps_taken += 1
         for number, block in self._blocks:
-            group = self.param_groups[number]
+            group = settings[number]
             weight_decay, l1 = group["weight_decay"], group["l1"]
             penalties = {"weight_decay": weight_decay, "l1": l1} if weight_decay or l1 else _NO_PENALTIES
             apart = penalties is not _NO_PENALTIES and not group["decay_all"]
@@ -208,6 +249,10 @@ class Optimizer:
             False leaves gradients of zeros instead of None: parameters that the next backward does not reach are
             then stepped too (momentum and decay move them).
         """
+        for group in self.param_groups:
+            params = group.get("params")
+            if type(params) is not list or not params:  # an iterator must not be used up here
+                self._follow_groups()
         if set_to_none:
             for group in self.param_groups:
                 for p in group["params"]:
@@ -245,52 +290,63 @@ class Optimizer:
         Raises
         ------
         ValueError
-            If groups, numbers of parameters, settings, state arrays or their shapes don't agree.
+            If groups, numbers of parameters, settings, counts of steps, state arrays or their shapes don't agree.
+        TypeError
+            If a setting, a count or an array is of a type that does not fit.
         """
-        groups, entries = state["param_groups"], state["state"]
-        places = self._places()
-        sizes = [len(group["params"]) for group in groups]
-        if sizes != [len(p) for p in places]:
-            raise ValueError(
-                f"{self._name}: the state has groups of {sizes} parameters, this optimiser of {[len(p) for p in places]}"
-            )
-        for group in groups:
-            if group.keys() != {"params", *self.defaults}:
-                raise ValueError(
-                    f"{self._name}: the state has the settings {sorted(group)}, expected params, {sorted(self.defaults)}"
-                )
-            self._check_settings(group)
-        targets = [place for group in places for place in group]
-        for number, (block, i) in enumerate(targets):
-            self._check_entry(number, entries.get(str(number)), block.params[i])
+        groups, entries = self._checked_state(state)
         for own, group in zip(self.param_groups, groups, strict=True):
             own.update({key: value for key, value in group.items() if key != "params"})
-        for number, (block, i) in enumerate(targets):
-            entry = entries[str(number)]
-            block.steps[i] = int(entry["step"])
+        places = [place for group in self._places() for place in group]
+        for (block, i), (step, arrays) in zip(places, entries, strict=True):
+            block.steps[i] = step
             for key, flat in block.state.items():
-                block.view(flat, i)[...] = entry[key]
+                block.view(flat, i)[...] = arrays[key]
+
+    def _checked_state(self, state: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[_Entry]]:
+        """The groups of a state and, for each parameter, its count of steps and its arrays, once it is sure that all fit."""
+        if not isinstance(state, Mapping) or not {"param_groups", "state"} <= state.keys():
+            found = sorted(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"{self._name}: the state is {found}, expected param_groups and state")
+        places = self._places()
+        groups = [self._checked_group(group) for group in state["param_groups"]]
+        sizes, own = [len(group["params"]) for group in groups], [len(group) for group in places]
+        if sizes != own:
+            raise ValueError(f"{self._name}: the state has groups of {sizes} parameters, this optimiser of {own}")
+        params = [block.params[i] for group in places for block, i in group]
+        return groups, [self._checked_entry(n, state["state"].get(str(n)), p) for n, p in enumerate(params)]
+
+    def _checked_group(self, group: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(group, Mapping) or group.keys() != {"params", *self.defaults}:
+            found = sorted(group) if isinstance(group, Mapping) else type(group).__name__
+            raise ValueError(
+                f"{self._name}: the state has the settings {found}, expected params, {sorted(self.defaults)}"
+            )
+        return self._checked_settings(dict(group))
 
     def _places(self) -> list[list[tuple[FlatBlock, int]]]:
         """For each group, in which block each parameter is, and where in it."""
         self._follow_groups()
-        found = self._found()
+        found = _found(self._blocks)
         return [[found[p] for p in group["params"]] for group in self.param_groups]
 
-    def _found(self) -> dict[Tensor, tuple[FlatBlock, int]]:
-        """In which block each parameter is, and where in it; tensors are hashed by identity."""
-        return {p: (block, i) for _, block in self._blocks for i, p in enumerate(block.params)}
-
-    def _check_entry(self, number: int, entry: Any, p: Tensor) -> None:
+    def _checked_entry(self, number: int, entry: Any, p: Tensor) -> _Entry:
         expected = {"step", *self.state_names}
         if not isinstance(entry, Mapping) or entry.keys() != expected:
             found = sorted(entry) if isinstance(entry, Mapping) else entry
             raise ValueError(f"{self._name}: the state of parameter {number} is {found}, expected {sorted(expected)}")
-        for key in self.state_names:
-            if np.shape(entry[key]) != p.shape:
-                raise ValueError(
-                    f"{self._name}: {key} of parameter {number} has shape {np.shape(entry[key])}, expected {p.shape}"
-                )
+        step = checks.integer(self._name, f"step of parameter {number}", entry["step"], 0)
+        return step, {
+            key: self._checked_array(f"{key} of parameter {number}", entry[key], p) for key in self.state_names
+        }
+
+    def _checked_array(self, what: str, value: Any, p: Tensor) -> np.ndarray:
+        array = np.asarray(checks.unmasked(self._name, what, value))
+        if array.shape != p.shape:
+            raise ValueError(f"{self._name}: {what} has shape {array.shape}, expected {p.shape}")
+        if not np.can_cast(array.dtype, p.dtype, "same_kind"):
+            raise TypeError(f"{self._name}: {what} has dtype {array.dtype}, expected {p.dtype}")
+        return array
 
     def __repr__(self) -> str:
         settings = (
@@ -311,6 +367,11 @@ def _as_groups(name: str, params: Params) -> list[dict[str, Any]]:
     return [{"params": entries}]
 
 
+def _found(blocks: list[tuple[int, FlatBlock]]) -> dict[Tensor, tuple[FlatBlock, int]]:
+    """In which block each parameter is, and where in it; tensors are hashed by identity."""
+    return {p: (block, i) for _, block in blocks for i, p in enumerate(block.params)}
+
+
 def _refuse_set(what: str, params: Any) -> None:
     if isinstance(params, (set, frozenset)):
         raise TypeError(
@@ -321,6 +382,7 @@ def _refuse_set(what: str, params: Any) -> None:
 def _check_parameter(what: str, p: Any) -> None:
     if not isinstance(p, Tensor):
         raise TypeError(f"{what} must be a Tensor, got {type(p).__name__}")
+    check_array(f"{what}: its values", p.data)
     if p.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"{what} must be float32 or float64, got {p.dtype}")
     if not p.is_leaf:

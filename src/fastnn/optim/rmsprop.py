@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .. import functional as F
 from .flat import Part
 from .optimizer import Optimizer, Params
@@ -59,10 +60,11 @@ class RMSprop(Optimizer):
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "eps_inside": eps_inside}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
-        super()._check_settings(group)
-        if not 0 <= group["alpha"] <= 1:
-            raise ValueError(f"RMSprop: alpha must be in [0, 1], got {group['alpha']!r}")
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        return super()._checked_settings(group) | {
+            "alpha": checks.decay("RMSprop", "alpha", group["alpha"]),
+            "eps_inside": checks.flag("RMSprop", "eps_inside", group["eps_inside"]),
+        }
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         F.rmsprop_step(

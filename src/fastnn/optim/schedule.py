@@ -254,12 +254,11 @@ class _Stepped:
         self.optimizer = optimizer
         self._seen = optimizer._steps_taken
 
-    def _after_the_optimizer(self) -> None:
+    def _require_a_step(self) -> None:
         if self.optimizer._steps_taken == self._seen:
             raise RuntimeError(
                 f"{type(self).__name__}: step was called before the optimiser's; call optimizer.step() first"
             )
-        self._seen = self.optimizer._steps_taken
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` and `fastnn.save_checkpoint` take; the rule itself is not in it."""
@@ -268,19 +267,21 @@ class _Stepped:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave.
 
+        Everything is checked before anything is changed.
+
         Raises
         ------
         ValueError
-            If it has other keys, or is of an optimiser with another number of groups.
+            If it has other keys, is of an optimiser with another number of groups, or has numbers that cannot be.
+        TypeError
+            If something is not a number.
         """
         if state.keys() != set(self._keys):
             raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected {sorted(self._keys)}")
-        self._check_state(state)
-        for key in self._keys:
-            setattr(self, key, state[key])
+        self._take(state)
 
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        pass
+    def _take(self, state: Mapping[str, Any]) -> None:
+        raise NotImplementedError
 
 
 @dataclass
@@ -362,8 +363,9 @@ class Schedule(_Stepped):
         self._kept = _Kept(key, relative)
         before = optimizer._scheduled.get(key)
         self._kept.follow(optimizer.param_groups, before if before is not None and not before.steps else None)
+        values = self._values(self.base, 0)
         optimizer._scheduled[key] = self._kept
-        self._apply()
+        self._set(values)
 
     @property
     def base(self) -> list[float]:
@@ -394,10 +396,14 @@ class Schedule(_Stepped):
             )
         self._kept.follow(self.optimizer.param_groups)
 
-    def _apply(self) -> None:
-        value = self.rule(self.steps)
-        for group, base in zip(self.optimizer.param_groups, self.base, strict=True):
-            group[self.key] = base * value if self.relative else value
+    def _values(self, bases: list[float], steps: int) -> list[float]:
+        """What each group shall have; made before anything is changed, since a rule may raise."""
+        value = self.rule(steps)
+        return [base * value if self.relative else value for base in bases]
+
+    def _set(self, values: list[float]) -> None:
+        for group, value in zip(self.optimizer.param_groups, values, strict=True):
+            group[self.key] = value
 
     def step(self) -> None:
         """Count a step and set the value for it; once after every ``optimizer.step()``, or once an epoch.
@@ -408,9 +414,11 @@ class Schedule(_Stepped):
             If the optimiser made no step since, or another schedule was made for the setting.
         """
         self._follow()
-        self._after_the_optimizer()
+        self._require_a_step()
+        values = self._values(self.base, self.steps + 1)
+        self._seen = self.optimizer._steps_taken
         self.steps += 1
-        self._apply()
+        self._set(values)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` and `fastnn.save_checkpoint` take; the rule itself is not in it."""
@@ -419,14 +427,30 @@ class Schedule(_Stepped):
         return {"base": list(self.base), "steps": self.steps}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave, and set the value for it."""
+        """Go on from what `state_dict` gave, and set the value for it.
+
+        Everything is checked before anything is changed.
+
+        Raises
+        ------
+        ValueError
+            If it has other keys, is of an optimiser with another number of groups, or has numbers that cannot be.
+        TypeError
+            If something is not a number.
+        RuntimeError
+            If another schedule was made for the setting.
+        """
         self._follow()
         super().load_state_dict(state)
-        self._apply()
 
-    def _check_state(self, state: Mapping[str, Any]) -> None:
-        if len(state["base"]) != len(self.base):
-            raise ValueError(f"Schedule: the state has {len(state['base'])} groups, this optimiser {len(self.base)}")
+    def _take(self, state: Mapping[str, Any]) -> None:
+        bases = [scalars.real("Schedule", "base", base) for base in state["base"]]
+        steps = scalars.integer("Schedule", "steps", state["steps"], 0)
+        if len(bases) != len(self.base):
+            raise ValueError(f"Schedule: the state has {len(bases)} groups, this optimiser {len(self.base)}")
+        values = self._values(bases, steps)
+        self.base, self.steps = bases, steps
+        self._set(values)
 
 
 def momentum_schedule(optimizer: Optimizer, steps: int, first: float = 0.5, last: float = 0.9) -> Schedule:
@@ -520,6 +544,12 @@ class ReduceOnPlateau(_Stepped):
         self.best = -math.inf if larger_is_better else math.inf
         self.waited = 0
 
+    def _take(self, state: Mapping[str, Any]) -> None:
+        best, op = state["best"], "ReduceOnPlateau"
+        if best not in (math.inf, -math.inf):
+            best = scalars.real(op, "best", best)
+        self.best, self.waited = best, scalars.integer(op, "waited", state["waited"], 0)
+
     def _improves(self, measure: float) -> bool:
         if math.isinf(self.best):
             return math.isfinite(measure)
@@ -540,9 +570,11 @@ class ReduceOnPlateau(_Stepped):
                 "ReduceOnPlateau: a schedule with relative=False sets the rates of this optimiser, and would undo what is "
                 "reduced; give it a rule of factors and relative=True"
             )
-        self._after_the_optimizer()
-        if self._improves(float(measure)):
-            self.best, self.waited = float(measure), 0
+        self._require_a_step()
+        measure = float(measure)
+        self._seen = self.optimizer._steps_taken
+        if self._improves(measure):
+            self.best, self.waited = measure, 0
             return
         self.waited += 1
         if self.waited > self.patience:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import checks
 from .. import functional as F
 from .flat import Part
 from .optimizer import Optimizer, Params
@@ -61,12 +62,13 @@ class SGD(Optimizer):
         settings = {"lr": lr, "momentum": momentum, "nesterov": nesterov}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
 
-    def _check_settings(self, group: dict[str, Any]) -> None:
-        super()._check_settings(group)
-        if not group["momentum"] >= 0:
-            raise ValueError(f"SGD: momentum must not be below 0, got {group['momentum']!r}")
-        if group["nesterov"] and not group["momentum"] > 0:
+    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
+        checked = super()._checked_settings(group)
+        checked["momentum"] = checks.rate("SGD", "momentum", group["momentum"])
+        checked["nesterov"] = checks.flag("SGD", "nesterov", group["nesterov"])
+        if checked["nesterov"] and not checked["momentum"]:
             raise ValueError("SGD: nesterov needs momentum above 0")
+        return checked
 
     def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
         momentum = group["momentum"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -144,9 +145,15 @@ class DigitsTraining:
         if state.get("settings") != self.settings:
             raise CheckpointError(f"{os.fspath(path)!r} was trained with {state.get('settings')}, not {self.settings}")
         with _fitting(path):
+            generators = [
+                (self.batches.rng.bit_generator, state["generators"]["batches"]),
+                (self._model_rng.bit_generator, state["generators"]["model"]),
+            ]
+            for generator, kept in generators:
+                copy.deepcopy(generator).state = kept  # one that does not fit is refused before anything is changed
             self.trainer.load_state_dict(state)
-            self.batches.rng.bit_generator.state = state["generators"]["batches"]
-            self._model_rng.bit_generator.state = state["generators"]["model"]
+            for generator, kept in generators:
+                generator.state = kept
 
 
 def load_digits_model(path: str | os.PathLike[str]) -> nn.Sequential:

@@ -11,8 +11,10 @@ import numpy as np
 
 from .. import functional
 from ..autograd import Tensor, no_grad, raw
+from ..checks import integer
 from ..data import Batches
 from ..nn import Module
+from ..nn.intercept import evaluation
 from ..optim import Optimizer
 from .progress import ProgressBar
 
@@ -208,7 +210,7 @@ class Trainer:
         return self.history
 
     def train_epoch(self, batches: Iterable[tuple[Any, ...]], progress: ProgressBar | None = None) -> dict[str, float]:
-        """One pass over the batches; the means of loss and metrics."""
+        """One pass over the batches, with every layer in training mode; the means of loss and metrics."""
         self.model.train()
         means = _Means()
         for inputs, target in batches:
@@ -227,15 +229,12 @@ class Trainer:
         return means.result()
 
     def evaluate(self, batches: Iterable[tuple[Any, ...]]) -> dict[str, float]:
-        """The means of loss and metrics in evaluation mode; the mode the model was in is restored."""
-        was_training = self.model.training
-        self.model.eval()
+        """The means of loss and metrics in evaluation mode; afterwards each layer is in the mode it was in."""
         means = _Means()
-        with no_grad():
+        with evaluation(self.model), no_grad():
             for inputs, target in batches:
                 output = self.model(inputs)
                 means.add(len(target), self._figures(output, target, self.loss(output, target)))
-        self.model.train(was_training)
         return means.result()
 
     def state_dict(self) -> dict[str, Any]:
@@ -249,12 +248,21 @@ class Trainer:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
+        """Go on from what `state_dict` gave.
+
+        Everything is checked before anything is changed.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If something is missing or does not fit, as of `Module.load_state_dict` and `Optimizer.load_state_dict`.
+        """
+        epoch, step = (integer("Trainer", name, state[name], 0) for name in ("epoch", "step"))
+        history = [dict(record) for record in state["history"]]
+        self.optimizer._checked_state(state["optimizer"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch = state["epoch"]
-        self.step = state["step"]
-        self.history = [dict(record) for record in state["history"]]
+        self.epoch, self.step, self.history = epoch, step, history
 
     def _figures(self, output: Any, target: Any, loss: Any) -> dict[str, float]:
         metrics = self.metrics
