@@ -20,8 +20,8 @@ FASTNN_INLINE bool narrow(const Norm& g) {
 }
 
 // Planes of more bytes are copied to y while their statistics are taken, and y is finished in place, unless it goes past the
-// caches: fetching y's lines
-// then overlaps with reading x. On Zen 5 1.6 instead of 2.0 ms for 32×64×56×56; 4 KB planes gain nothing.
+// caches: fetching y's lines then overlaps with reading x. On Zen 5 1.6 instead of 2.0 ms for 32×64×56×56; 4 KB planes gain
+// nothing.
 constexpr int64_t kCopiedPlane = 8192;
 
 double values_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner); }

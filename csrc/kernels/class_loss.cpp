@@ -3,7 +3,7 @@
 //   negative log-likelihood of class numbers t (outer, inner): x holds logarithms
 //   multi-class hinge of class numbers t (outer), inner = 1
 // Class weights w (n) may be null. What has no weight or probability adds nothing, even where its loss is infinite.
-// A class number out of range can't come from a checked call; it counts as ignored.
+// A class number out of range can't come from a checked call; nothing is read or written there.
 #include "../simd/math.h"
 #include "columns.h"
 #include "weighted.h"
