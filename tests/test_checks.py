@@ -471,6 +471,12 @@ def test_maxout_of_an_empty_axis(k, backend):
     assert F.maxout_backward(y, x, k, axis=1).shape == (5, 0, 3)
 
 
+def test_maxout_needs_an_axis(backend):
+    for call in (lambda: F.maxout(1.5, 1, axis=0), lambda: F.maxout_backward(np.ones((8, 1)), 1.5, 1, axis=-1)):
+        with pytest.raises(ValueError, match="x must have an axis"):
+            call()
+
+
 @pytest.mark.parametrize("stride", [2**31, 2**62, 2**63 - 1])
 def test_strides_longer_than_any_image(stride, backend):
     x = np.ones((1, 1, 9, 9), np.float32)

@@ -52,6 +52,8 @@ def maxout(op: str, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Shape]:
     """x seen as (outer, k, inner), and the shape of the output."""
     g, x = softmax(op, x, axis)
     k = scalars.integer(op, "k", k, 1)
+    if x.ndim == 0:
+        raise ValueError(f"{op}: x must have an axis to take the largest along, got shape ()")
     if g.n % k:
         raise ValueError(f"{op}: k={k} must divide axis {axis} of x of shape {x.shape}")
     at = axis % x.ndim
