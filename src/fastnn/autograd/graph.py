@@ -8,8 +8,6 @@ without recursion.
 from __future__ import annotations
 
 import gc
-import os
-import threading
 import types
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -218,28 +216,33 @@ def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], 
     return gradient if gradient.flags.c_contiguous else gradient.copy()
 
 
-_adding = threading.RLock()  # to a ``.grad``, which is not one operation where it is done without the GIL
-
-
-def _start_in_child() -> None:
-    """Have a lock of one's own in a forked process: another thread of the parent may have had the parent's."""
-    global _adding
-    _adding = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_in_child)
-
-
 def accumulate(leaf: Value, gradient: np.ndarray) -> None:
-    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one."""
-    if leaf.grad is None:
-        first = _copy_for(leaf._target, gradient)
-        if leaf.grad is None:  # still: another thread gets its turn before this line, and not between it and the next
-            leaf.grad = first
-            return
-    with _adding:
-        _add_to(leaf.grad, gradient)
+    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one.
+
+    Without a lock, which would cost more than all else here: a gradient is taken away while something is added to it, so
+    that another thread finds none and delivers a first one. Threads take turns between calls, but not between a look at
+    ``leaf.grad`` and the assignment that follows.
+    """
+    total = leaf.grad
+    if total is None:
+        _give(leaf, _copy_for(leaf._target, gradient))
+        return
+    leaf.grad = None
+    try:
+        _add_to(total, gradient)
+    finally:
+        if leaf.grad is None:
+            leaf.grad = total
+        else:
+            _give(leaf, total)
+
+
+def _give(leaf: Value, total: np.ndarray) -> None:
+    """Have an array for the gradient, with what other threads delivered meanwhile."""
+    while (other := leaf.grad) is not None:
+        leaf.grad = None
+        _add_to(total, other)
+    leaf.grad = total
 
 
 def _copy_for(target: Target | None, gradient: np.ndarray) -> np.ndarray:
