@@ -1,9 +1,15 @@
-"""Run Python code in a fresh process, with a time limit: for what is decided at import, and for what may hang."""
+"""Run Python code in a fresh process, with a time limit: for what is decided at import, and for what may hang. And forks."""
 
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
+import warnings
+
+import pytest
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
 
 # Makes `import fastnn._core` fail as it does where the extension isn't installed.
 HIDE_EXTENSION = """
@@ -34,3 +40,22 @@ def run(code, timeout=60, check=True, hide_extension=False, **environment):
         return done
     assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout.strip()
+
+
+def forked(function):
+    """What a function returns in a forked child."""
+    readable, writable = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
+        child = os.fork()
+    if not child:
+        try:
+            with os.fdopen(writable, "wb") as file:
+                pickle.dump(function(), file)
+        finally:
+            os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable, "rb") as file:
+        data = file.read()
+    assert os.waitpid(child, 0)[1] == 0
+    return pickle.loads(data)

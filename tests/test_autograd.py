@@ -262,6 +262,9 @@ def test_grad_errors():
         fnn.grad(lambda x: x, 1)([1.0])
     with pytest.raises(TypeError, match="int64"):
         fnn.grad(lambda x: x.sum())([1])
+    for argnums in ((0, 0), (0, -2), (1, 0, -1)):
+        with pytest.raises(ValueError, match=r"argnums=\(.*\) names one of 2 positional arguments twice"):
+            fnn.grad(lambda x, y: (x * y).sum(), argnums)([1.0], [2.0])
 
 
 def test_a_tensor_whose_gradient_is_to_be_kept_is_freed_at_once():

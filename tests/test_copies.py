@@ -2,9 +2,7 @@
 
 import copy
 import io
-import os
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from fastnn import nn, optim
 from fastnn.data import Batches
 from fastnn.training import Trainer
 from fastnn.training.trainer import cosine_decay
+from subproc import forked, needs_fork
 
 OPTIMISERS = {
     "SGD": (optim.SGD, {"lr": 0.1}),
@@ -73,28 +72,6 @@ class Training:
         return [a.tobytes() for a in arrays], numbers, self.schedule.state_dict(), self.plateau.state_dict()
 
 
-def _forked(function):
-    """What a function returns in a forked child."""
-    readable, writable = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
-        child = os.fork()
-    if not child:
-        try:
-            with os.fdopen(writable, "wb") as file:
-                pickle.dump(function(), file)
-        finally:
-            os._exit(0)
-    os.close(writable)
-    with os.fdopen(readable, "rb") as file:
-        data = file.read()
-    assert os.waitpid(child, 0)[1] == 0
-    return pickle.loads(data)
-
-
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
-
-
 def _trained(training):
     for _ in range(3):
         training.epoch()
@@ -104,7 +81,7 @@ def _trained(training):
 COPIES = {
     "deepcopy": lambda training: _trained(copy.deepcopy(training)),
     "pickle": lambda training: _trained(pickle.loads(pickle.dumps(training))),
-    "fork": lambda training: _forked(lambda: _trained(training)),
+    "fork": lambda training: forked(lambda: _trained(training)),
 }
 
 
@@ -192,6 +169,36 @@ def test_generators_that_are_shared_stay_shared():
     assert training.net[2].rng is training.net[4].rng is training.batches.rng
 
 
+class Named(fnn.Tensor):
+    def __init__(self, array, name):
+        super().__init__(array, requires_grad=True)
+        self.name, self.friends = name, [self]
+
+
+class Tagged(nn.Parameter):
+    __slots__ = ("__dict__", "tag", "unset")
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, *(lambda x, p=p: pickle.loads(pickle.dumps(x, p)) for p in PROTOCOLS)]
+)
+def test_subclasses_of_tensors_keep_their_attributes(duplicate):
+    x = Named([1.0, 2.0], "x")
+    y = duplicate(x)
+    assert (type(y), y.name, y.tolist(), y.requires_grad) == (Named, "x", [1.0, 2.0], True)
+    y.name = "y"
+    assert x.name == "x"
+    if duplicate is not copy.copy:
+        assert y.friends[0] is y
+        assert not np.shares_memory(y.data, x.data)
+    p = Tagged([1.0], decay=False)
+    p.tag, p.colour, p.grad = "t", "red", np.ones(1)
+    q = duplicate(p)
+    assert (q.tag, q.colour, q.decay, q.grad.tolist(), hasattr(q, "unset")) == ("t", "red", False, [1.0], False)
+    (q * 2.0).sum().backward()
+    assert q.grad.tolist() == [3.0]
+
+
 def test_a_shallow_copy_is_a_second_optimiser_of_the_same_parameters():
     p = fnn.tensor([1.0], requires_grad=True)
     optimizer = optim.SGD([p], lr=0.5, momentum=0.5)
@@ -267,7 +274,7 @@ def _random_parts(rng):
 @pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
 def test_forked_children_draw_differently_where_nothing_was_seeded(copied):
     parts = copied(_random_parts(None))
-    drawn = [*(_forked(lambda: _drawn(parts)) for _ in range(2)), _drawn(parts)]
+    drawn = [*(forked(lambda: _drawn(parts)) for _ in range(2)), _drawn(parts)]
     for values in zip(*drawn, strict=True):
         assert len({str(value) for value in values}) == 3
 
@@ -275,7 +282,7 @@ def test_forked_children_draw_differently_where_nothing_was_seeded(copied):
 @needs_fork
 def test_forked_children_draw_alike_where_a_seed_was_given():
     parts = _random_parts(0)
-    first, second = (_forked(lambda: _drawn(parts)) for _ in range(2))
+    first, second = (forked(lambda: _drawn(parts)) for _ in range(2))
     parent = _drawn(parts)
     for i in (0, 1, 3):
         assert first[i] == second[i] == parent[i]

@@ -1,6 +1,8 @@
 """`no_grad` and its like as context managers and decorators: threads, generators, coroutines, one object entered twice."""
 
 import asyncio
+import inspect
+import itertools
 import threading
 
 import numpy as np
@@ -182,6 +184,107 @@ def test_detect_anomaly_decorates_too():
             with pytest.raises(RuntimeError, match="the gradient of sqrt is NaN"):
                 y.backward()
             break
+
+
+def test_decorators_of_one_generator():
+    @fnn.no_grad()
+    @fnn.detect_anomaly()
+    def inside(n):
+        got = yield enabled(), len(mode.observers)
+        yield got, enabled(), len(mode.observers)
+        return n
+
+    def whole():
+        return (yield from inside(7))
+
+    assert inspect.isgeneratorfunction(inside)  # which pytest's fixtures and others ask for
+    stream = whole()
+    assert next(stream) == (False, 1)
+    assert (enabled(), mode.observers) == (True, ())
+    assert stream.send("sent") == ("sent", False, 1)
+    with pytest.raises(StopIteration, match="7"):
+        next(stream)
+
+
+@pytest.mark.parametrize("setting", [fnn.no_grad, fnn.detect_anomaly])
+def test_blocks_of_tasks_that_take_turns(setting):
+    async def work(first, then):
+        with setting():
+            await asyncio.sleep(first)
+        await asyncio.sleep(then)
+        with setting(), fnn.enable_grad():
+            await asyncio.sleep(first)
+
+    async def together():
+        await asyncio.gather(*(work(0.01 * i, 0.01 * (4 - i)) for i in range(4)))
+
+    asyncio.run(together())
+    assert enabled()
+    assert mode.observers == ()
+
+
+def test_blocks_that_end_in_another_order():
+    first, second, third = fnn.no_grad(), fnn.enable_grad(), fnn.no_grad()
+    for order in itertools.permutations((first, second, third)):
+        for block in (first, second, third):
+            block.__enter__()
+        open_ = [first, second, third]
+        for block in order:
+            block.__exit__(None, None, None)
+            open_.remove(block)
+            assert enabled() is (not open_ or open_[-1] is second)
+        assert not mode.entered["enabled"]
+
+
+def test_blocks_of_generators_begun_in_decorated_functions():
+    def plain():
+        with fnn.no_grad():
+            yield
+
+    @fnn.no_grad()
+    def begin(generator):
+        next(generator)
+
+    generator = plain()
+    begin(generator)
+    assert not enabled()
+    generator.close()
+    assert enabled()
+
+
+@pytest.mark.parametrize("setting", [fnn.enable_grad, fnn.detect_anomaly])
+def test_blocks_in_decorated_bodies_do_not_mind_those_outside(setting):
+    @fnn.no_grad()
+    def body():
+        with setting():
+            yield enabled()
+        yield enabled()
+
+    generator = body()
+    assert next(generator) is (setting is fnn.enable_grad)
+    with setting(), fnn.no_grad():
+        assert next(generator) is False
+        assert not enabled()
+    assert enabled()
+    assert mode.observers == ()
+
+
+def test_a_block_that_ends_in_another_thread():
+    block, errors = fnn.no_grad(), []
+
+    def leave():
+        try:
+            block.__exit__(None, None, None)
+        except RuntimeError as error:
+            errors.append(str(error))
+
+    with block:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join(10)
+        assert not enabled()
+    assert errors
+    assert "no_grad: a block ends that was not entered here: it was in another thread" in errors[0]
 
 
 def test_settings_of_the_process_are_entered_again():

@@ -1,18 +1,23 @@
 """Values changed in place: what backward does after it, and augmented assignments."""
 
+import ctypes
 import dataclasses
 import gc
+import itertools
+import signal
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from fastnn.autograd import changes, raw
+from fastnn.autograd import changes, raw, record
 from fastnn.autograd.changes import note_change
 from harness import gradient_for, outputs_of, own
 from op_table import OPS
+from subproc import forked, needs_fork
 from test_forward_mode import UNARY
 
 BINARY = {
@@ -175,13 +180,100 @@ def test_steps_as_functions():
         loss.backward()
 
 
+FOREIGN = {
+    "memoryview": lambda b: np.asarray(memoryview(b)),
+    "as_strided": np.lib.stride_tricks.as_strided,
+    "sliding_window_view": lambda b: np.lib.stride_tricks.sliding_window_view(b, 1, writeable=True),
+    "from_dlpack": np.from_dlpack,
+    "ctypes": lambda b: np.ctypeslib.as_array(b.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), b.shape),
+}
+
+
+@pytest.mark.parametrize("of", [np.array, lambda b: np.frombuffer(bytearray(b))], ids=["array", "bytearray"])
+@pytest.mark.parametrize("seen", FOREIGN.values(), ids=FOREIGN)
+def test_a_change_through_an_array_that_refers_to_no_other_one(of, seen):
+    values = np.arange(1.0, 5.0)
+    for saved, changed in ((lambda b: b, seen), (seen, lambda b: b), (seen, seen)):
+        b = of(values)
+        w = fnn.tensor(np.ones(4), requires_grad=True)
+        x = saved(b)
+        y = (w.reshape(x.shape) * fnn.Tensor(x)).sum()
+        fnn.Tensor(changed(b))[-1] = 100.0  # what it was changed through dies
+        for _ in range(3000):  # those that are dead are forgotten
+            note_change(np.zeros(1))
+        with pytest.raises(RuntimeError, match="changed in place since"):
+            y.backward()
+        later = fnn.Tensor(w.data * x.reshape(-1), requires_grad=True)
+        (later * x.reshape(-1)).sum().backward()
+        np.testing.assert_array_equal(later.grad, [1.0, 2.0, 3.0, 100.0])
+
+
+def test_two_arrays_over_one_buffer():
+    buffer = bytearray(np.arange(1.0, 5.0))
+    w = fnn.tensor(np.ones(4), requires_grad=True)
+    y = (w * fnn.Tensor(np.frombuffer(buffer))).sum()
+    fnn.Tensor(np.frombuffer(buffer))[0] = 7.0
+    with pytest.raises(RuntimeError, match="changed in place since"):
+        y.backward()
+
+
+def test_changes_of_foreign_memory_are_joined_and_none_is_lost():
+    buffer = bytearray(8 * 6000)
+    w = fnn.tensor(np.ones(1), requires_grad=True)
+    table = changes.changes._memories
+    before = len(table)
+
+    def product(i):
+        return (w * fnn.Tensor(np.frombuffer(buffer, offset=8 * i, count=1))).sum()
+
+    early = [product(i) for i in range(0, 6000, 500)]
+    for i in range(6000):
+        fnn.Tensor(np.frombuffer(buffer, offset=8 * i, count=1))[0] = 1.0
+    assert len(table) - before < 2500
+    for y in early:
+        with pytest.raises(RuntimeError, match="changed in place since"):
+            y.backward()
+    late = [product(i) for i in range(5000, 6000, 100)]
+    fnn.Tensor(np.frombuffer(buffer))[5300] = 1.0  # by itself, as it is one of the last
+    for y in late:
+        if y is late[3]:
+            with pytest.raises(RuntimeError, match="changed in place since"):
+                y.backward()
+        else:
+            y.backward()
+    assert w.grad == 9.0
+
+
 def test_memory_that_is_used_again_is_not_taken_for_what_was_there_before():
+    kept = []
+
+    def pull(dy, needs):
+        kept.append(np.full(1000, 2.0))  # younger than the node
+        return (dy * kept[-1],)
+
     x = fnn.tensor(np.ones(1000), requires_grad=True)
-    y = x * 2.0
-    z = y * y
+    y = record("doubled", x.data * 2.0, (x,), pull).sum()
     for _ in range(20):  # each dies, and the next arrays lie where it was
         fnn.Tensor(np.ones(1000))[...] = 3.0
-    z.sum().backward()
+    for _ in range(2):
+        y.backward(retain_graph=True)
+    np.testing.assert_array_equal(x.grad, np.full(1000, 4.0))
+
+
+def test_gradients_of_several_outputs_are_not_taken_for_what_was_there_before():
+    x = fnn.tensor(np.ones(1000), requires_grad=True)
+    f = fnn.differentiable(lambda a: ((a * 1.0, a * 2.0), ()), lambda saved, da, db: (da + 2.0 * db,))
+    p, q = f(x)
+    z = (p + q).sum()
+    for _ in range(20):  # each dies, and the next arrays lie where it was
+        fnn.Tensor(np.ones(1000))[...] = 3.0
+    z.backward()
+    np.testing.assert_array_equal(x.grad, np.full(1000, 3.0))
+    pool = bytearray(8000)
+    p, q = f(x)
+    z = record("pooled", p.data, (p,), lambda dy, needs: (np.frombuffer(pool),)).sum()
+    fnn.Tensor(np.frombuffer(pool))[...] = 5.0  # of what was there before the gradient
+    z.backward()
     np.testing.assert_array_equal(x.grad, np.full(1000, 8.0))
 
 
@@ -195,6 +287,121 @@ def test_changes_of_dead_arrays_are_forgotten():
     assert len(table) <= 2048
     addresses = {a.__array_interface__["data"][0] for a in kept}
     assert addresses <= {low for low, *_ in table}
+
+
+def test_neighbours_between_the_same_bounds_are_not_changed():
+    values = np.arange(24.0).reshape(4, 6)
+    layouts = [
+        lambda x: x[:, 0], lambda x: x[:, 1], lambda x: x[::2, 1:3], lambda x: x[1::2, ::-1], lambda x: x[2],
+        lambda x: x[::-1, ::5], lambda x: x[1:2, 3:4], lambda x: x.T[4:, ::3],
+    ]  # fmt: skip
+    for saved, changed in itertools.product(layouts, repeat=2):
+        x = fnn.tensor(values)
+        w = fnn.tensor(1.0, requires_grad=True)
+        y = (w * saved(x)).sum()
+        changed(x)[...] = 5.0
+        if np.shares_memory(saved(x).data, changed(x).data):
+            with pytest.raises(RuntimeError, match="changed in place since"):
+                y.backward()
+        else:
+            y.backward()
+            assert w.grad == saved(values).sum()
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x.__setitem__(..., np.array([1e300, 5.0])), lambda x: x.__itruediv__([0.0, 1.0])]
+)
+def test_a_change_that_raises_after_it_wrote(change):
+    x = fnn.tensor([1.0, 2.0], dtype=np.float32)
+    w = fnn.tensor([1.0, 1.0], requires_grad=True)
+    y = (w * x).sum()
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        change(x)
+    assert x.tolist() != [1.0, 2.0]
+    with pytest.raises(RuntimeError, match="changed in place since"):
+        y.backward()
+    x.data[...] = 1.0
+    y = (w * x).sum()
+    with np.errstate(all="warn"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RuntimeWarning):
+            change(x)
+    with pytest.raises(RuntimeError, match="changed in place since"):
+        y.backward()
+
+
+def test_a_step_that_is_refused_changes_nothing():
+    x = fnn.tensor([1.0, 2.0], requires_grad=True)
+    loss = (x * x).sum()
+    with pytest.raises(ValueError, match="sgd_step"):
+        F.sgd_step(x, np.ones(3), lr=0.5)
+    with pytest.raises(ValueError, match="adam_step"):
+        F.adam_step(x, np.ones(2), np.zeros(2), np.zeros(3), step=1, lr=0.5)
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+
+
+def test_changes_in_the_middle_of_others():
+    """The garbage collector runs finalizers, which may change tensors, wherever it likes."""
+
+    class Cycle:
+        def __init__(self, x):
+            self.x, self.itself = x, self
+
+        def __del__(self):
+            self.x += 1.0
+
+    def work():
+        x = fnn.tensor([0.0])
+        for _ in range(4000):
+            Cycle(x)
+            note_change(np.zeros(1))
+            changes.changes.first_after(-1, ())
+        with changes.changes._lock:  # a signal handler may come just here
+            x += 1.0
+        gc.collect()
+        results.append(x.item())
+
+    results, thresholds = [], gc.get_threshold()
+    thread = threading.Thread(target=work, daemon=True)
+    gc.set_threshold(1)
+    try:
+        thread.start()
+        thread.join(60)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert results == [4001.0]
+
+
+@needs_fork
+def test_a_fork_while_another_thread_notes_a_change():
+    lock = changes.changes._lock
+    held, go = threading.Event(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            assert go.wait(20)
+
+    def child():
+        signal.alarm(10)
+        x, w = fnn.tensor([1.0, 2.0]), fnn.tensor([1.0, 1.0], requires_grad=True)
+        y = (w * x).sum()
+        y.backward(retain_graph=True)
+        x[0] = 5.0
+        with pytest.raises(RuntimeError, match="changed in place since"):
+            y.backward()
+        return w.grad
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(10)
+    try:
+        gradient = forked(child)
+    finally:
+        go.set()
+        thread.join(10)
+    np.testing.assert_array_equal(gradient, [1.0, 2.0])
 
 
 def test_a_change_by_another_thread():
@@ -323,3 +530,57 @@ def test_a_recorded_tensor_is_not_assigned_to_elements():
     buffer[0] = x.sum().detach()
     buffer[1] = x.numpy()[1]
     np.testing.assert_array_equal(raw(buffer), [3.0, 2.0])
+
+
+# Gradients that several threads deliver
+
+
+def _written(w, between):
+    """The sum of a parameter, whose gradient the backward writes to its target; before that something else happens."""
+
+    def pull(dy, needs):
+        between()
+        if needs[0] is True:
+            return (np.full(w.shape, dy),)
+        needs[0].array[...] = dy
+        return (needs[0].array,)
+
+    return record("written", w.data.sum(), (w,), pull)
+
+
+@pytest.mark.parametrize("other", [lambda w: _written(w, lambda: None), lambda w: w.sum()], ids=["written", "added"])
+def test_a_gradient_that_another_backward_delivered_meanwhile(other):
+    w = fnn.nn.Parameter(np.ones(3))
+    optimiser = fnn.optim.SGD([w], lr=0.25)
+    for _ in range(3):
+        optimiser.zero_grad()
+        before = w.data.copy()
+        _written(w, lambda: other(w).backward()).backward()
+        np.testing.assert_array_equal(w.grad, [2.0, 2.0, 2.0])
+        optimiser.step()
+        np.testing.assert_array_equal(w.data, before - 0.5)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_backwards_of_two_threads(first):
+    layer = fnn.nn.Linear(512, 512, rng=0)
+    optimiser = fnn.optim.SGD(layer.parameters(), lr=0.1)
+    x = np.ones((8, 512), np.float32)
+
+    def work(start):
+        start.wait(10)
+        for _ in range(4):
+            layer(x).sum().backward()
+
+    for _ in range(15):
+        optimiser.zero_grad()
+        if not first:
+            layer(x).sum().backward()
+        start = threading.Barrier(2)
+        threads = [threading.Thread(target=work, args=(start,)) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        for p in layer.parameters():
+            np.testing.assert_array_equal(p.grad, 8.0 * (8 + (not first)))

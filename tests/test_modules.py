@@ -352,3 +352,32 @@ def test_dictionaries_of_modules():
     held.clear()
     assert len(held) == 0
     assert copy.deepcopy(nn.ModuleDict({"a": made[0]}))["a"] is not made[0]
+
+
+# load_state_dict
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Parameter(np.array([1.0, 2.0], np.float32))
+        self.b = nn.Parameter(np.array([3.0, 4.0], np.float32))
+
+
+@pytest.mark.parametrize("seen", [lambda v: v, lambda v: v[::-1][::-1], lambda v: np.asarray(memoryview(v))])
+def test_a_state_of_the_module_s_own_arrays(seen):
+    pair = Pair()
+    pair.load_state_dict({"a": seen(pair.b.data), "b": seen(pair.a.data)})
+    np.testing.assert_array_equal([pair.a.data, pair.b.data], [[3.0, 4.0], [1.0, 2.0]])
+    pair.load_state_dict({"a": pair.a.data[::-1], "b": pair.b.data})
+    np.testing.assert_array_equal([pair.a.data, pair.b.data], [[4.0, 3.0], [1.0, 2.0]])
+
+
+def test_a_state_with_a_number_that_does_not_fit_changes_nothing():
+    pair = Pair()
+    loss = (pair.a * pair.a).sum()
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError):
+        pair.load_state_dict({"a": np.zeros(2, np.float32), "b": np.array([0.0, 1e300])})
+    np.testing.assert_array_equal([pair.a.data, pair.b.data], [[1.0, 2.0], [3.0, 4.0]])
+    loss.backward()
+    np.testing.assert_array_equal(pair.a.grad, [2.0, 4.0])

@@ -138,6 +138,22 @@ def test_functions_that_write():
     assert x.tolist() == [1.0, 2.0]
 
 
+def test_functions_that_write_a_tensor_s_values():
+    x, array = fnn.tensor([1.0, 2.0]), np.zeros(2)
+    np.copyto(array, x)
+    assert array.tolist() == [1.0, 2.0]
+    np.copyto(dst=array, src=x * 2.0)
+    assert array.tolist() == [2.0, 4.0]
+    assert np.full_like(array, x).tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="does not write to tensors"):
+        np.copyto(dst=x, src=array)
+    x.requires_grad = True
+    for write in (lambda: np.copyto(array, x), lambda: np.full_like(array, x), lambda: np.put(array, [0, 1], x)):
+        with pytest.raises(TypeError, match="would lose the gradient"):
+            write()
+    assert array.tolist() == [2.0, 4.0]
+
+
 def test_other_array_types_have_their_turn():
     class Foreign:
         def __array_function__(self, function, types, args, kwargs):

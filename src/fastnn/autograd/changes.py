@@ -9,39 +9,83 @@ saves no values is never refused.
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 next_number = itertools.count().__next__  # of nodes and changes
 
+_MOST_FOREIGN = 1024  # changes of foreign memory that are kept apart
+_MAX_WORK: Any = 1000  # to tell whether two arrays have a byte in common
 
-def _owner(array: np.ndarray) -> np.ndarray:
-    """The array whose memory it is; it lives as long as any view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
+
+def _owner(array: np.ndarray) -> np.ndarray | None:
+    """The array whose memory it is, which lives as long as any view; None for foreign memory.
+
+    No array lives as long as foreign memory: whenever `numpy.frombuffer`, `numpy.from_dlpack` or `numpy.asarray` of a
+    memoryview is called, a new one lies there, which refers to none of the others.
+    """
+    base = array.base
+    while isinstance(base, np.ndarray):
+        array, base = base, base.base
+    ours = array.flags.owndata or type(base).__module__ == "fastnn._core"  # from where larger results get their memory
+    return array if ours else None
+
+
+class _Layout(NamedTuple):
+    """Which of the bytes between its bounds an array has."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """For NumPy, which compares addresses: nobody reads what is there, if it is there still."""
+        form = {"shape": self.shape, "strides": self.strides, "typestr": f"|V{self.itemsize}"}
+        return {"data": (self.address, True), "version": 3, **form}
+
+
+def _layout(array: np.ndarray, low: int) -> _Layout | None:
+    """None for an array that has all bytes between its bounds, of which ``low`` is the first."""
+    if array.flags.forc:
+        return None
+    forward = min(array.strides) >= 0
+    address = low if forward else array.__array_interface__["data"][0]
+    return _Layout(address, array.shape, array.strides, array.itemsize)
 
 
 class Memory:
-    """Where an array is, who owns it, and the number of the last change there: -1 for none."""
+    """Where an array is, who owns it (None: foreign memory), and the number of the last change there: -1 for none."""
 
-    __slots__ = ("bounds", "number", "owner")
+    __slots__ = ("bounds", "layout", "number", "owner")
 
-    def __init__(self, bounds: tuple[int, int], owner: np.ndarray) -> None:
+    def __init__(self, bounds: tuple[int, int], layout: _Layout | None, owner: np.ndarray | None) -> None:
         self.bounds = bounds
+        self.layout = layout
         self.number = -1
-        self.owner = weakref.ref(owner)
+        self.owner = None if owner is None else weakref.ref(owner)
 
+    def is_dead(self) -> bool:
+        """Whether nothing is left of it, so that other arrays may lie there. Nobody knows that of foreign memory."""
+        return self.owner is not None and self.owner() is None
 
-def note_change(*arrays: np.ndarray) -> None:
-    """Say that arrays were changed in place."""
-    for array in arrays:
-        note(memory_of(array))
+    def meets(self, array: np.ndarray) -> bool:
+        """Whether an array whose bounds overlap these has some of its bytes; True where that is hard to tell."""
+        if self.layout is None and array.flags.forc:
+            return True
+        low, high = self.bounds
+        layout = self.layout or _Layout(low, (high - low,), (1,), 1)
+        try:
+            return bool(np.shares_memory(np.asarray(layout), array, max_work=_MAX_WORK))
+        except np.exceptions.TooHardError:
+            return True
 
 
 class _Known(NamedTuple):
@@ -51,39 +95,82 @@ class _Known(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     number: np.ndarray
-    owners: list[weakref.ref[np.ndarray]]
+    memories: list[Memory]
 
 
 class _Changes:
-    """The last change of each piece of memory."""
+    """The last change of each piece of memory.
+
+    A signal handler, or a ``__del__`` that the garbage collector calls, may note a change in the middle of a method that
+    has the lock. No method therefore goes through a dictionary that such a change may have grown meanwhile, or puts an
+    earlier number in the place of a later one.
+    """
 
     def __init__(self) -> None:
         self.last = -1  # the number of the last one
-        self._memories: dict[tuple[int, int, int], Memory] = {}
+        self._memories: dict[tuple[Any, ...], Memory] = {}
         self._limit = 1024
-        self._lock = threading.Lock()
+        self.start_in_child()
+
+    def start_in_child(self) -> None:
+        """Have a lock of one's own in a forked process: another thread of the parent may have had the parent's."""
+        self._lock = threading.RLock()
         self._known: _Known | None = None
 
     def memory(self, array: np.ndarray) -> Memory:
-        """What stands for the memory of an array as long as its owner lives."""
+        """What stands for the memory of an array as long as its owner lives; for foreign memory, until a next call."""
         bounds, owner = byte_bounds(array), _owner(array)
-        key = (*bounds, id(owner))
+        layout = _layout(array, bounds[0])
+        key = (*bounds, layout, None if owner is None else id(owner))
         with self._lock:
             memory = self._memories.get(key)
-            if memory is None or memory.owner() is not owner:
-                memory = self._memories[key] = Memory(bounds, owner)
-                if len(self._memories) > self._limit:
-                    self._forget_the_dead()
+            if memory is None or memory.is_dead():
+                if len(self._memories) >= self._limit:
+                    self._forget()
+                memory = self._memories[key] = Memory(bounds, layout, owner)
         return memory
 
     def note(self, memory: Memory) -> None:
         """Say that what is there was changed in place."""
         with self._lock:
-            self.last = memory.number = next_number()
+            number = next_number()
+            # Not by max: no other code may run between the comparison and the assignment.
+            if number > memory.number:  # noqa: PLR1730
+                memory.number = number
+            if number > self.last:  # noqa: PLR1730
+                self.last = number
 
-    def _forget_the_dead(self) -> None:
-        self._memories = {key: memory for key, memory in self._memories.items() if memory.owner() is not None}
+    def note_change(self, *arrays: np.ndarray) -> None:
+        """Say that arrays were changed in place."""
+        with self._lock:
+            for array in arrays:
+                self.note(self.memory(array))
+
+    def _forget(self) -> None:
+        """Drop what is dead, and join the oldest changes of foreign memory where there are too many."""
+        foreign: list[tuple[int, Any]] = []
+        for key in list(self._memories):
+            memory = self._memories.get(key)
+            if memory is None:
+                continue
+            if memory.is_dead():
+                self._memories.pop(key, None)
+            elif memory.owner is None:
+                foreign.append((memory.number, key))
+        if len(foreign) > _MOST_FOREIGN:
+            foreign.sort(key=lambda pair: pair[0])
+            self._join([key for _, key in foreign[: len(foreign) // 2]])
         self._limit = max(1024, 2 * len(self._memories))
+
+    def _join(self, keys: list[Any]) -> None:
+        """Have one change, the latest, of all the memory from the first to the last byte: too much, but nothing is lost.
+
+        That concerns only backwards of what was recorded before hundreds of later changes elsewhere.
+        """
+        parts = [part for key in keys if (part := self._memories.pop(key, None)) is not None]
+        bounds = min(part.bounds[0] for part in parts), max(part.bounds[1] for part in parts)
+        joint = self._memories.setdefault((*bounds, None, None), Memory(bounds, None, None))
+        joint.number = max(joint.number, *(part.number for part in parts))
 
     def first_after(self, number: int, arrays: Iterable[np.ndarray]) -> np.ndarray | None:
         """The first of the arrays that was changed after ``number``, as a whole or in part."""
@@ -91,25 +178,29 @@ class _Changes:
         for array in arrays:
             low, high = byte_bounds(array)
             found = (known.low < high) & (known.high > low) & (known.number > number)
-            # The array may be younger than a change of what was in its place before: then that one's owner is dead.
-            if found.any() and any(known.owners[i]() is not None for i in np.flatnonzero(found)):
-                return array
+            for i in np.flatnonzero(found):
+                memory = known.memories[i]
+                # What a vjp keeps from an earlier pass may be younger than a change of what was in its place before.
+                if not memory.is_dead() and memory.meets(array):
+                    return array
         return None
 
     def _as_arrays(self) -> _Known:
         known = self._known
         if known is None or known.last != self.last:
             with self._lock:
-                memories = list(self._memories.values())
+                last, memories = self.last, list(self._memories.values())
                 known = self._known = _Known(
-                    self.last,
+                    last,
                     np.array([memory.bounds[0] for memory in memories], np.uint64),
                     np.array([memory.bounds[1] for memory in memories], np.uint64),
                     np.array([memory.number for memory in memories], np.int64),
-                    [memory.owner for memory in memories],
+                    memories,
                 )
         return known
 
 
 changes = _Changes()
-note, memory_of = changes.note, changes.memory
+note, memory_of, note_change = changes.note, changes.memory, changes.note_change
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=changes.start_in_child)

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..checks.arrays import unmasked
-from .graph import Jvp, Node, Target, run_backward, self_adjoint
+from .graph import Jvp, Node, Target, Underway, run_backward, self_adjoint
 from .modes import Vjp, mode
 
 Axis = int | tuple[int, ...] | None
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+_NOT_COPIED = {"_node", "_tangent", "_target"}
 _new = object.__new__
 
 
@@ -148,22 +149,32 @@ class Value:
         history = f", from={self._node.name}" if self._node else ", requires_grad=True" if self._requires_grad else ""
         return f"tensor({inner}{dtype}{history})"
 
-    def __getstate__(self) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What it has in a dictionary, as subclasses may, and in slots."""
         if self._node is not None:
             raise TypeError("Tensor: only leaves can be copied or pickled; use detach()")
-        return self.data, self.grad, self._requires_grad
+        state: Any = object.__getstate__(self)
+        attributes, slots = state
+        return attributes or {}, {name: value for name, value in slots.items() if name not in _NOT_COPIED}
 
-    def __setstate__(self, state: tuple[np.ndarray, np.ndarray | None, bool]) -> None:
-        self.data, self.grad, self._requires_grad = state
+    def __setstate__(self, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        attributes, slots = state
         self._node = None
         self._target = None
+        for name, value in slots.items():
+            setattr(self, name, value)
+        if attributes:
+            self.__dict__.update(attributes)
+
+    def _wanted(self) -> str:
+        """Which derivative by this tensor would be lost if its values were taken alone; empty for none."""
+        if mode.forward and getattr(self, "_tangent", None) is not None:
+            return "has a tangent"
+        return "requires a gradient" if mode.enabled and self._requires_grad else ""
 
     def _as_constant(self, op: str, name: str) -> np.ndarray:
         """The values, for an argument that ``op`` does not differentiate by; refused where they should be."""
-        wanted = "requires a gradient" if mode.enabled and self._requires_grad else ""
-        if mode.forward and getattr(self, "_tangent", None) is not None:
-            wanted = "has a tangent"
-        if wanted:
+        if wanted := self._wanted():
             raise TypeError(
                 f"{op}: {name} is a tensor of shape {self.shape} that {wanted}, but {op} is not differentiable by it; "
                 f"pass {name}.detach() to take it as a constant"
@@ -341,7 +352,7 @@ def record_many(
     >>> x.grad
     array([2., 2., 0., 0.])
     """
-    dys: list[np.ndarray | None] = [None] * len(outputs)
+    dys = Underway([None] * len(outputs))
     token = np.zeros(())
 
     def all_at_once(_: np.ndarray, needs: tuple[bool, ...]) -> Any:

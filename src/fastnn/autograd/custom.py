@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..checks.arrays import unmasked
 from .core import Value, raw, record, record_many
 
 
@@ -69,7 +70,7 @@ def differentiable(
 
     @functools.wraps(forward)
     def operation(*inputs: Any, **options: Any) -> Any:
-        arrays = [_array(x) for x in inputs]
+        arrays = [_array(op, x) for x in inputs]
         pair = forward(*arrays, **options)
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise TypeError(f"{op}: forward must return (result, saved), got {type(pair).__name__}")
@@ -95,5 +96,5 @@ def differentiable(
     return operation
 
 
-def _array(x: Any) -> Any:
-    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(x)
+def _array(op: str, x: Any) -> Any:
+    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))

@@ -94,8 +94,12 @@ class Node:
         return f"<Node {self.name} {self.shape}>"
 
 
+class Underway(list[Any]):
+    """Gradients that nodes of one operation hand on in a reverse pass: not saved, and younger than the nodes."""
+
+
 # What holds no values of a single operation: code, modules, and the history of a tensor.
-_NOT_SAVED = (type, types.ModuleType, types.CodeType, weakref.ref, Node, str, int, float)
+_NOT_SAVED = (type, types.ModuleType, types.CodeType, weakref.ref, Node, Underway, str, int, float)
 
 
 def _saved(vjp: Vjp) -> Iterator[np.ndarray]:
@@ -134,6 +138,9 @@ class Target:
     Nothing is written where somebody else still holds the array of an earlier gradient, or a view of it: the number of
     references tells. Both arrays are therefore held by this object alone, besides the parameter, and are made such that
     their views refer to them and not to the memory they are views of themselves (`fastnn.optim.flat`).
+
+    Who is going to write to ``array`` takes it first and then counts (`_references`): of two threads that do so neither
+    takes it for free, or one.
     """
 
     __slots__ = ("array", "values")
@@ -156,8 +163,21 @@ _sample = Target(np.empty(0), np.empty(0))
 _ALONE = getrefcount(_sample.array)
 
 
-def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Value | None]) -> tuple[Any, ...]:
-    """``needs`` with the targets of leaves that have no gradient yet; one for a leaf that comes twice."""
+def _references(target: Target) -> int:
+    array = target.array
+    return getrefcount(array)
+
+
+_ALONE_BUT_HERE = _references(_sample)  # where a local variable refers to it, too
+
+
+def _targeted(
+    needs: tuple[Any, ...], parents: Sequence[Node | Value | None], held: list[np.ndarray]
+) -> tuple[Any, ...]:
+    """``needs`` with the targets of leaves that have no gradient yet; one for a leaf that comes twice.
+
+    As long as their arrays are in ``held``, no other thread gets them.
+    """
     wanted = list(needs)
     for i, parent in enumerate(parents):
         if parent is None or type(parent) is Node:
@@ -165,8 +185,10 @@ def _targeted(needs: tuple[Any, ...], parents: Sequence[Node | Value | None]) ->
         target = parent._target  # type: ignore[union-attr]
         if target is None or parent.grad is not None or target.values is not parent.data:  # type: ignore[union-attr]
             continue
-        if target not in wanted and getrefcount(target.array) <= _ALONE:
+        array = target.array
+        if target not in wanted and getrefcount(array) <= _ALONE_BUT_HERE:
             wanted[i] = target
+            held.append(array)
     return tuple(wanted)
 
 
@@ -195,28 +217,55 @@ def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], 
 
 
 def accumulate(leaf: Value, gradient: np.ndarray) -> None:
-    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one."""
-    before, target = leaf.grad, leaf._target
-    if before is not None:
-        if before.shape != gradient.shape:
-            raise ValueError(
-                f"backward: .grad has shape {before.shape} but its tensor {gradient.shape}; set .grad to None"
-            )
-        if before.dtype is gradient.dtype:
-            add(before, gradient, before)
+    """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one.
+
+    Without a lock, which would cost more than all else here: a gradient is taken away while something is added to it, so
+    that another thread finds none and delivers a first one. Threads take turns between calls, but not between a look at
+    ``leaf.grad`` and the assignment that follows.
+    """
+    total = leaf.grad
+    if total is None:
+        _give(leaf, _copy_for(leaf._target, gradient))
+        return
+    leaf.grad = None
+    try:
+        _add_to(total, gradient)
+    finally:
+        if leaf.grad is None:
+            leaf.grad = total
         else:
-            np.add(before, gradient, out=before, casting="same_kind")
-    elif (
-        target is not None
-        and target.array.shape == gradient.shape
-        and target.array.dtype == gradient.dtype
-        and target.array_is_free()
-    ):
-        np.copyto(target.array, gradient)
-        leaf.grad = target.array
+            _give(leaf, total)
+
+
+def _give(leaf: Value, total: np.ndarray) -> None:
+    """Have an array for the gradient, with what other threads delivered meanwhile."""
+    while (other := leaf.grad) is not None:
+        leaf.grad = None
+        _add_to(total, other)
+    leaf.grad = total
+
+
+def _copy_for(target: Target | None, gradient: np.ndarray) -> np.ndarray:
+    """In the target's array if there is one that it fits and nobody else has.
+
+    A copy, because the gradient may be shared with another one or with what an operation saved.
+    """
+    if target is not None:
+        array = target.array
+        free = getrefcount(array) <= _ALONE_BUT_HERE
+        if free and array.shape == gradient.shape and array.dtype == gradient.dtype:
+            np.copyto(array, gradient)
+            return array
+    return gradient.copy()
+
+
+def _add_to(before: np.ndarray, gradient: np.ndarray) -> None:
+    if before.shape != gradient.shape:
+        raise ValueError(f"backward: .grad has shape {before.shape} but its tensor {gradient.shape}; set .grad to None")
+    if before.dtype is gradient.dtype:
+        add(before, gradient, before)
     else:
-        # A copy: the array may be shared with another gradient or with what an operation saved.
-        leaf.grad = gradient.copy()
+        np.add(before, gradient, out=before, casting="same_kind")
 
 
 def run_backward(
@@ -234,6 +283,7 @@ def run_backward(
     owned: set[Node] = set()  # nodes whose pending gradient is an array of ours, free to be added to
     heap = [(-node.number, node)]
     in_place = deliver is accumulate
+    held: list[np.ndarray] = []
     while heap:
         node = heappop(heap)[1]
         dy = pending.pop(node)
@@ -249,8 +299,10 @@ def run_backward(
         if node.retained is not None and (retained := node.retained()) is not None:
             accumulate(retained, dy)
         if in_place and node.targeted:
-            needs = _targeted(needs, parents)
+            needs = _targeted(needs, parents, held)
         gradients = vjp(dy, needs)
+        if held:
+            held.clear()
         if len(gradients) != len(parents):
             raise ValueError(f"{node.name}: the backward gave {len(gradients)} gradients for {len(parents)} inputs")
         if not retain_graph:
@@ -262,8 +314,8 @@ def run_backward(
                 continue
             if type(parent) is not Node:
                 leaf: Value = parent  # type: ignore[assignment]
-                if type(need) is Target and g is need.array:
-                    leaf.grad = g  # written in its place
+                if type(need) is Target and g is need.array and leaf.grad is None:
+                    leaf.grad = g  # written in its place; added if another thread delivered one meanwhile
                 else:
                     deliver(leaf, conform(g, leaf.data.shape, leaf.data.dtype, node.name))
                 continue

@@ -28,7 +28,8 @@ class _Mode(local):
         self.observers: tuple[Observer, ...] = ()
         self.forward = False  # whether tensors carry tangents
         self.variables: tuple[Value, ...] = ()  # what the running transformations differentiate by
-        self.entered: list[tuple[Setting, Any]] = []  # the settings that this thread is inside, and the values outside
+        # The settings that this thread is inside, by their attributes, with the values outside.
+        self.entered: dict[str, list[tuple[Setting, Any]]] = {"enabled": [], "observers": []}
 
 
 mode = _Mode()
@@ -68,16 +69,31 @@ class Setting:
     def __enter__(self) -> None:
         here = mode.__dict__  # this thread's, looked up once
         outside = here[self._attribute]
-        here["entered"].append((self, outside))
+        here["entered"][self._attribute].append((self, outside))
         here[self._attribute] = self._inside(outside)
 
     def __exit__(self, *exc: object) -> None:
         here = mode.__dict__
-        entered = here["entered"]
-        last = -1
-        while entered[last][0] is not self:
-            last -= 1
-        here[self._attribute] = entered.pop(last)[1]
+        entered = here["entered"][self._attribute]
+        if entered and entered[-1][0] is self:
+            here[self._attribute] = entered.pop()[1]
+        else:
+            self._leave_below(entered)
+
+    def _leave_below(self, entered: list[tuple[Setting, Any]]) -> None:
+        """End a block that is not the last one entered, as it happens where tasks or generators take turns.
+
+        What was outside of it is now outside of the next one, and the last one stays as it is.
+        """
+        places = [i for i, (setting, _) in enumerate(entered) if setting is self]
+        if not places:
+            raise RuntimeError(
+                f"{type(self).__name__}: a block ends that was not entered here: it was in another thread, or inside a "
+                "decorated generator or coroutine, and goes on there"
+            )
+        place = places[-1]
+        outside = entered.pop(place)[1]
+        entered[place] = entered[place][0], outside
 
     def __call__(self, function: Function) -> Function:
         """The function with its body inside."""
@@ -90,8 +106,8 @@ class Setting:
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
-            def decorated(*args: Any, **kwargs: Any) -> Any:
-                return self._driven(function(*args, **kwargs))
+            def decorated(*args: Any, **kwargs: Any) -> Any:  # a generator function, as what decorates it may ask
+                return (yield from self._driven(function(*args, **kwargs)))
 
         elif inspect.iscoroutinefunction(function):
 
@@ -103,30 +119,32 @@ class Setting:
 
             @functools.wraps(function)
             def decorated(*args: Any, **kwargs: Any) -> Any:
-                outside = getattr(mode, self._attribute)
-                setattr(mode, self._attribute, self._inside(outside))
-                try:
+                with self:
                     return function(*args, **kwargs)
-                finally:
-                    setattr(mode, self._attribute, outside)
 
         return decorated  # type: ignore[return-value]
 
     def _driven(self, body: Any) -> Generator[Any, Any, Any]:
-        """What the generator or coroutine yields; while it runs the attribute is as it left it, else the caller's."""
+        """What the generator or coroutine yields; while it runs the attribute is as it left it, else the caller's.
+
+        The blocks that it is inside are its own, too: their order has nothing to do with that of the caller's.
+        """
         first = True
         inside: Any = None
+        entered: list[tuple[Setting, Any]] = []
 
         def run(resume: Callable[..., Any], *args: Any) -> Any:
             nonlocal first, inside
-            outside = getattr(mode, self._attribute)
+            outside, around = getattr(mode, self._attribute), mode.entered[self._attribute]
             setattr(mode, self._attribute, self._inside(outside) if first else inside)
+            mode.entered[self._attribute] = entered
             first = False
             try:
                 return resume(*args)
             finally:
                 inside = getattr(mode, self._attribute)
                 setattr(mode, self._attribute, outside)
+                mode.entered[self._attribute] = around
 
         try:
             item = run(body.send, None)

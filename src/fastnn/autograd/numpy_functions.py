@@ -19,8 +19,9 @@ _WITHOUT_GRADIENT = {
     np.savez, np.savez_compressed,
 }  # fmt: skip
 
-# These write to an argument.
+# These write to their first argument, which has one of these names.
 _WRITING = {np.copyto, np.put, np.put_along_axis, np.place, np.putmask, np.fill_diagonal}
+_WRITTEN = ("dst", "a", "arr")
 
 _ELSEWHERE = {
     "dot": "@", "inner": "@", "vdot": "@", "tensordot": "@", "amax": "the method max", "amin": "the method min",
@@ -42,7 +43,7 @@ def call_numpy(
     tensors: list[Value] = []
     values = _values((args, kwargs), tensors)
     name = f"np.{function.__name__}"
-    if function in _WRITING or isinstance(kwargs.get("out"), Value):
+    if _writes_to_tensor(function, args, kwargs):
         raise TypeError(f"{name}: does not write to tensors; assign to elements, x[...] = y, or write to x.numpy()")
     if function not in _WITHOUT_GRADIENT and any(is_followed(x) for x in tensors):
         raise TypeError(
@@ -50,6 +51,13 @@ def call_numpy(
             "x.detach() or x.numpy() where no gradient is wanted"
         )
     return function(*values[0], **values[1])
+
+
+def _writes_to_tensor(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    written = [kwargs.get("out")]
+    if function in _WRITING:
+        written += args[:1] or [kwargs.get(name) for name in _WRITTEN]
+    return any(isinstance(x, Value) for x in written)
 
 
 def _values(x: Any, found: list[Value]) -> Any:

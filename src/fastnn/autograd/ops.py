@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._docs import sections
+from ..checks.arrays import unmasked
 from .core import Axis, Value, _as_data, is_followed, raw, record
 from .graph import Jvp, self_adjoint
 from .graph import add as _sum
@@ -368,6 +369,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
             raise TypeError(
                 f"clip: {name} gets no gradient, but the tensor requires one; use fastnn.maximum or minimum"
             )
+        unmasked("clip", name, bound)
     x_, low, high = operand(x, "clip"), raw(low), raw(high)
     shape = x_.shape
     outside = np.zeros(shape, bool)

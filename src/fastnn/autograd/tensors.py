@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..backend.plans import use_tape
+from ..checks.arrays import unmasked
 from . import ops, shaping
 from .changes import note_change
 from .core import Axis, Value, _as_data, has_tangent, is_followed, raw, record, use_kind
@@ -163,9 +164,14 @@ class Tensor(Value):
                 "Tensor: a tensor that requires a gradient was assigned to elements, which is not recorded; use "
                 "fastnn.stack, where or concatenate, or assign value.detach()"
             )
+        if type(value) is list or type(value) is tuple:
+            unmasked("Tensor", "the value assigned", value)
         index = tuple(map(raw, index)) if type(index) is tuple else raw(index)
-        self.data[index] = raw(value)
-        note_change(shaping.part(self.data, index))
+        written = shaping.part(self.data, index)
+        try:
+            self.data[index] = raw(value)
+        finally:  # an error of a number that does not fit comes after the others were written
+            note_change(written)
 
     def __iadd__(self, other: Any) -> Any:
         return _in_place(self, other, np.add, ops.add)
@@ -305,13 +311,15 @@ def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Calla
             f"{name}: a leaf that requires a gradient cannot be changed in place while operations are recorded; change it "
             "inside no_grad(), or compute a new tensor: x = x + y in the place of x += y"
         )
+    values = ops.operand(other, name)
     try:
-        write(x.data, ops.operand(other, name), out=x.data)
+        write(x.data, values, out=x.data)
     except ValueError as error:  # of shapes
         raise ValueError(f"{name}: {error}") from None
     except TypeError as error:  # of dtypes; NumPy's own subclass takes other arguments
         raise TypeError(f"{name}: {error}") from None
-    note_change(x.data)
+    finally:  # errors and warnings of single results come after they were written
+        note_change(x.data)
     return x
 
 

@@ -78,7 +78,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     TypeError
         If ``f`` does not return a one-element tensor, or an argument is not of float32 or float64.
     ValueError
-        If ``argnums`` names an argument that was not given by position.
+        If ``argnums`` names an argument that was not given by position, or one twice.
     NotImplementedError
         Where the derivative of a derivative would be needed: for an argument that another transformation follows, or
         that was computed from such, and if ``f`` uses one.
@@ -90,19 +90,17 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     >>> float(value), gradient
     (5.0, array([2., 4.]))
     """
-    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
 
     @wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         arguments = list(args)
+        positions = _positions(argnums, len(args))
         leaves = []
-        for i in numbers:
-            if not -len(args) <= i < len(args):
-                raise ValueError(f"grad: argnums={argnums} but there are {len(args)} positional arguments")
+        for i in positions:
             arguments[i] = Tensor(raw(args[i]), requires_grad=True)
             leaves.append(arguments[i])
         found = _Gradients("grad", leaves)
-        with _differentiating("grad", leaves, (args[i] for i in numbers)):
+        with _differentiating("grad", leaves, (args[i] for i in positions)):
             with enable_grad():
                 value = f(*arguments, **kwargs)
             if not isinstance(value, Tensor) or value.size != 1:
@@ -113,6 +111,17 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
         return value.data, gradients if isinstance(argnums, tuple) else gradients[0]
 
     return wrapped
+
+
+def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
+    """From the front, of so many positional arguments."""
+    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(-count <= i < count for i in numbers):
+        raise ValueError(f"grad: argnums={argnums} but there are {count} positional arguments")
+    positions = [i % count for i in numbers]
+    if len({*positions}) < len(positions):
+        raise ValueError(f"grad: argnums={argnums} names one of {count} positional arguments twice")
+    return positions
 
 
 def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

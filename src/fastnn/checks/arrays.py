@@ -92,15 +92,38 @@ def _as_ndarray(op: str, name: str, value: Any, expected: str) -> Array:
 
 
 def unmasked(op: str, name: str, value: Any) -> Any:
-    """``value``, unless it is a masked array or holds some: as plain arrays they would lose their masks."""
+    """``value``, unless an array of it would lose something.
+
+    That is the mask of a masked array, also in lists, and the derivative by tensors in lists.
+    """
     if type(value) is _ndarray:
         return value
-    for part in value if isinstance(value, (list, tuple)) else (value,):
-        if isinstance(part, _ndarray) and type(part) is not _ndarray and isinstance(part, np.ma.MaskedArray):
-            raise TypeError(
-                f"{op}: {name} is a masked array, whose mask would be lost; say with .filled(value) what is to stand there"
-            )
+    if isinstance(value, (list, tuple)):
+        _complete_parts(op, name, value, MAX_AXES)
+    elif isinstance(value, _ndarray) and isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{op}: {name} is a masked array, whose mask would be lost; say with .filled(value) what is to stand there"
+        )
     return value
+
+
+def _complete_parts(op: str, name: str, parts: Any, depth: int) -> None:
+    for part in parts:
+        kind = type(part)
+        if kind is float or kind is int:
+            continue
+        if isinstance(part, (list, tuple)):
+            if depth:
+                _complete_parts(op, name, part, depth - 1)
+            continue
+        wanted = getattr(kind, "_wanted", None)  # of `fastnn.Tensor`, which is above this module
+        if wanted is None:
+            unmasked(op, name, part)
+        elif derivative := wanted(part):
+            raise TypeError(
+                f"{op}: {name} is a {type(parts).__name__} with a tensor of shape {part.shape} that {derivative}, which "
+                "would be lost; make a tensor of it with fastnn.stack or concatenate, or pass detach() of its tensors"
+            )
 
 
 def operand(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:

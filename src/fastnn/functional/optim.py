@@ -21,12 +21,13 @@ from ..autograd.changes import note_change
 __all__ = ["adadelta_step", "adagrad_step", "adam_step", "adamw_step", "rmsprop_step", "sgd_step"]
 
 
-def _written(param: Any) -> Any:
-    """The array of ``param``; that it changes is noted where it is a tensor's."""
+def _step_arrays(op: str, param: Any, grad: Any, **state: Any) -> Any:
+    """The arrays of a step, checked; that the values of a tensor change is noted when nothing refuses them any more."""
     if not isinstance(param, Tensor):
-        return param
+        return checks.step_arrays(op, param, grad, **state)
+    arrays = checks.step_arrays(op, param.data, grad, **state)
     note_change(param.data)
-    return param.data
+    return arrays
 
 
 def sgd_step(
@@ -84,10 +85,10 @@ def sgd_step(
     if nesterov and not momentum:
         raise ValueError(f"{op}: nesterov needs momentum above 0, got {momentum}")
     if momentum_buffer is None:
-        p, g = checks.step_arrays(op, _written(param), grad)
+        p, g = _step_arrays(op, param, grad)
         d = None
     else:
-        p, g, d = checks.step_arrays(op, _written(param), grad, momentum_buffer=momentum_buffer)
+        p, g, d = _step_arrays(op, param, grad, momentum_buffer=momentum_buffer)
     backend.current().sgd_step(p, g, d, lr, momentum, nesterov, decay, penalty)
 
 
@@ -111,7 +112,7 @@ def _adam(
     state = {"exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
     if max_exp_avg_sq is not None:
         state["max_exp_avg_sq"] = max_exp_avg_sq
-    p, g, m, v, *largest = checks.step_arrays(op, _written(param), grad, **state)
+    p, g, m, v, *largest = _step_arrays(op, param, grad, **state)
     top = largest[0] if largest else None
     backend.current().adam_step(p, g, m, v, top, step, lr, beta1, beta2, eps, decay, l1, decoupled)
 
@@ -260,7 +261,7 @@ def rmsprop_step(
     )
     alpha, inside = checks.decay(op, "alpha", alpha), checks.flag(op, "eps_inside", eps_inside)
     penalty = checks.rate(op, "l1", l1)
-    p, g, s = checks.step_arrays(op, _written(param), grad, square_avg=square_avg)
+    p, g, s = _step_arrays(op, param, grad, square_avg=square_avg)
     backend.current().rmsprop_step(p, g, s, lr, alpha, eps, decay, penalty, inside)
 
 
@@ -314,7 +315,7 @@ def adagrad_step(
         checks.rate(op, "l1", l1),
     )
     inside = checks.flag(op, "eps_inside", eps_inside)
-    p, g, s = checks.step_arrays(op, _written(param), grad, square_sum=square_sum)
+    p, g, s = _step_arrays(op, param, grad, square_sum=square_sum)
     backend.current().adagrad_step(p, g, s, lr, eps, decay, penalty, inside)
 
 
@@ -370,5 +371,5 @@ def adadelta_step(
         checks.rate(op, "l1", l1),
     )
     rho = checks.decay(op, "rho", rho)
-    p, g, s, d = checks.step_arrays(op, _written(param), grad, square_avg=square_avg, acc_delta=acc_delta)
+    p, g, s, d = _step_arrays(op, param, grad, square_avg=square_avg, acc_delta=acc_delta)
     backend.current().adadelta_step(p, g, s, d, lr, rho, eps, decay, penalty)

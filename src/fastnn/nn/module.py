@@ -10,6 +10,7 @@ from reprlib import recursive_repr
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from ..autograd import Tensor, tensor
 from ..autograd.changes import note_change
@@ -47,13 +48,6 @@ class Parameter(Tensor):
 
     def __repr__(self) -> str:
         return super().__repr__().replace("tensor(", "Parameter(", 1)
-
-    def __getstate__(self) -> tuple[Any, ...]:
-        return *super().__getstate__(), self.decay
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        super().__setstate__(state[:-1])
-        self.decay = state[-1]
 
 
 # hook(module, args, output) -> None, or what the call shall return
@@ -358,7 +352,7 @@ class Module:
                 f"missing {keys.missing}, unexpected {keys.unexpected}"
             )
         checked = [(array, _fitting(name, state[name], array)) for name, array in own.items() if name in state]
-        for array, values in checked:
+        for array, values in _ready(checked):
             array[...] = values
             note_change(array)
         return keys
@@ -464,6 +458,18 @@ class Module:
             lines.append(f"({name}): {child!r}".replace("\n", "\n  "))
         head = f"{type(self).__name__}({self.extra_repr()}"
         return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
+
+
+def _ready(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Targets with values of their dtypes, which lie where none of the targets does: no assignment fails any more."""
+    bounds = np.array([byte_bounds(array) for array, _ in pairs], np.uint64).reshape(-1, 2)
+
+    def ready(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+        low, high = byte_bounds(values)
+        overlaps = bool(((bounds[:, 0] < high) & (bounds[:, 1] > low)).any())
+        return values.astype(dtype, copy=overlaps)
+
+    return [(array, ready(values, array.dtype)) for array, values in pairs]
 
 
 def _fitting(name: str, value: Any, array: np.ndarray) -> np.ndarray:
