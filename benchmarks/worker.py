@@ -34,7 +34,8 @@ def make_library(name: str, threads: int) -> Any:
 def _times(call: Callable[[], Any], seconds: float) -> list[float]:
     """Seconds per call, of as many calls as fit, three at least; some warm up."""
     quickest = math.inf
-    for _ in range(WARM_UP):  # the first finds cold caches, and would make batches so small that reading the clock counts
+    # The first call finds cold caches, and would make batches so small that reading the clock counts.
+    for _ in range(WARM_UP):
         start = time.perf_counter()
         call()
         quickest = min(quickest, time.perf_counter() - start)

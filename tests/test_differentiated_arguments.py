@@ -113,6 +113,8 @@ def test_lists_of_tensors_elsewhere():
         lambda: x * [a, b], lambda: (0.0, (b,)) + x, lambda: fnn.where([True, False], [a, 1.0], 0.0), assign, add,
         lambda: own([[a], [b]]), lambda: fnn.tensor([a, 1.0]), lambda: fnn.stack([[a, b]]), lambda: x.clip([a, b], None),
         lambda: F.cross_entropy(np.zeros((1, 2)), [0], weight=[a, b]),
+        lambda: fnn.nn.RNN(2, 3, rng=0)([[[a, b]]]), lambda: fnn.nn.GRU(1, 2, rng=0)(np.zeros((1, 1), np.float32), [[a, b]]),
+        lambda: fnn.nn.LSTMCell(2, 3, rng=0)([a, b]), lambda: fnn.nn.PyramidalRNN(2, 3, 1, rng=0)([[[a, b]]]),
     ]  # fmt: skip
     for f in calls:
         with pytest.raises(

@@ -213,7 +213,9 @@ def test_what_is_not_a_number_or_infinite_stays_so_in_the_state(where, dtype):
         "adagrad": lambda p, s: F.adagrad_step(p, ones, s, lr=0.01),
         "adagrad inside": lambda p, s: F.adagrad_step(p, ones, s, lr=0.01, eps_inside=True),
         "adam": lambda p, s: F.adam_step(p, ones, np.zeros(3, dtype), s, step=1, lr=0.01),
-        "amsgrad": lambda p, s: F.adam_step(p, ones, np.zeros(3, dtype), np.zeros(3, dtype), step=1, lr=0.01, max_exp_avg_sq=s),
+        "amsgrad": lambda p, s: F.adam_step(
+            p, ones, np.zeros(3, dtype), np.zeros(3, dtype), step=1, lr=0.01, max_exp_avg_sq=s
+        ),
         "adadelta": lambda p, s: F.adadelta_step(p, ones, s, np.zeros(3, dtype), lr=1.0),
         "adadelta deltas": lambda p, s: F.adadelta_step(p, ones, np.zeros(3, dtype), s, lr=1.0),
     }
@@ -223,7 +225,9 @@ def test_what_is_not_a_number_or_infinite_stays_so_in_the_state(where, dtype):
         assert np.isnan(p).tolist() == np.isnan(s).tolist() == [True, False, False], name
     p, mean = ones.copy(), np.array([np.inf, -np.inf, 0], dtype)
     F.adam_step(p, ones, mean, np.ones(3, dtype), step=1, lr=0.01)
-    assert mean[0] == np.inf and mean[1] == -np.inf and p[0] == -np.inf and p[1] == np.inf and np.isfinite(p[2])
+    np.testing.assert_array_equal(mean[:2], [np.inf, -np.inf])
+    np.testing.assert_array_equal(p[:2], [-np.inf, np.inf])
+    assert np.isfinite(p[2])
     p, mean = nan.copy(), np.zeros(3, dtype)
     F.adam_step(p, ones, mean, np.zeros(3, dtype), step=1, lr=0.01, l1=0.1)
     assert np.isnan(mean).tolist() == [True, False, False]
@@ -237,4 +241,4 @@ def test_tiny_gradients_without_eps(where):
         np.testing.assert_allclose(p, -0.1 / np.sqrt(0.1) * np.ones(2), rtol=0.2)  # its root is hardly a normal number
         p, m, v = (np.zeros(2, np.float32) for _ in range(3))
         F.adam_step(p, np.array([g, 1], np.float32), m, v, step=1, lr=0.1, eps=0.0)
-        assert np.isfinite(p).all() and abs(p).max() <= 0.11
+        assert abs(p).max() <= 0.11

@@ -14,7 +14,7 @@ from .. import init
 from .._generators import generator
 from ..autograd import concatenate, raw, stack
 from ..checks import scalars
-from ..checks.arrays import shown
+from ..checks.arrays import shown, unmasked
 from .module import Module, Parameter
 
 _FORGET = 1  # place of the forget gate among an LSTM's gates i, f, g, o
@@ -102,7 +102,7 @@ class _Recurrent(_Named):
                 f"{type(self).__name__}: x must have shape (steps, batch, in) or (steps, in), got {np.shape(raw(x))}"
             )
         single = ndim == 2
-        x = x if hasattr(x, "swapaxes") else np.asarray(x)
+        x = x if hasattr(x, "swapaxes") else np.asarray(unmasked(type(self).__name__, "x", x))
         if single:
             x = x[:, None]
         elif self.batch_first:
@@ -140,7 +140,10 @@ class _Recurrent(_Named):
         for name, h in zip(names, given, strict=True):
             if np.shape(raw(h)) != expected:
                 raise ValueError(f"{op}: {name} must have shape {expected}, got {np.shape(raw(h))}")
-        arrays = [h if hasattr(h, "swapaxes") else np.asarray(h) for h in given]
+        arrays = [
+            h if hasattr(h, "swapaxes") else np.asarray(unmasked(op, name, h))
+            for name, h in zip(names, given, strict=True)
+        ]
         return [h[:, None] for h in arrays] if single else arrays
 
     def extra_repr(self) -> str:
@@ -319,7 +322,11 @@ class _Cell(_Named):
         ndim = np.ndim(raw(x))
         if ndim not in (1, 2):
             raise ValueError(f"{type(self).__name__}: x must have shape (batch, in) or (in,), got {np.shape(raw(x))}")
-        arrays = [a if a is None or hasattr(a, "swapaxes") else np.asarray(a) for a in (x, *states)]
+        op = type(self).__name__
+        arrays = [
+            a if a is None or hasattr(a, "swapaxes") else np.asarray(unmasked(op, "an argument", a))
+            for a in (x, *states)
+        ]
         if ndim == 1:
             arrays = [None if a is None else a[None] for a in arrays]
         after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options())[1:]

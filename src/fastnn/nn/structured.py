@@ -11,7 +11,7 @@ from .. import init
 from .._generators import generator
 from ..autograd import concatenate, raw, stack, where
 from ..checks import scalars, sequence_lengths
-from ..checks.arrays import shown
+from ..checks.arrays import shown, unmasked
 from .containers import ModuleList
 from .module import Module, Parameter
 from .recurrent import GRU, LSTM, RNN
@@ -99,7 +99,7 @@ class PyramidalRNN(Module):
         """x (steps, batch, in) -> output (fewer steps, batch, directions * hidden), final state; see the class."""
         if np.ndim(raw(x)) != 3:
             raise ValueError(f"PyramidalRNN: x must have three axes, got shape {np.shape(raw(x))}")
-        x = x if hasattr(x, "swapaxes") else np.asarray(x)
+        x = x if hasattr(x, "swapaxes") else np.asarray(unmasked("PyramidalRNN", "x", x))
         y = x.swapaxes(0, 1) if self.batch_first else x
         ends = sequence_lengths("PyramidalRNN", lengths, *y.shape[:2])
         if ends is not None:  # an odd length has a neighbour behind its end
