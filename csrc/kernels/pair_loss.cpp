@@ -128,7 +128,7 @@ void hinge_loss_backward(int64_t n, T margin, const T* dy, bool each, const T* x
 // l = t (log t - x), 0 where t is 0; x holds logarithms of probabilities
 template <class T>
 void kl_div_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  const auto f = [](Vec<T> a, Vec<T> b) { return (b == Vec<T>{}) & (a == a) ? Vec<T>{} : b * log<T>(b) - b * a; };
+  const auto f = [](Vec<T> a, Vec<T> b) { return ((b == Vec<T>{}) & (a == a)) ? Vec<T>{} : b * log<T>(b) - b * a; };
   forward(n, kExpCost, loss, partial, f, x, t);
 }
 
@@ -146,7 +146,7 @@ void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* p
     return falling<T>(-abs(b), [=](auto far) {
       if constexpr (!far) return exp_normal<T>(b) * (b - a);
       const Vec<T> root = exp<T>(b * T(0.5));
-      return (root == Vec<T>{}) & (a == a) ? Vec<T>{} : root * (root * (b - a));
+      return ((root == Vec<T>{}) & (a == a)) ? Vec<T>{} : root * (root * (b - a));
     });
   };
   forward(n, kExpCost, loss, partial, f, x, t);
