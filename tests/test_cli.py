@@ -165,7 +165,8 @@ def test_backend_that_is_not_installed(capsys, monkeypatch):
     monkeypatch.setattr(fastnn.backend, "extension", lambda: None)
     monkeypatch.setitem(sys.modules, "fastnn._core", None)
     monkeypatch.delitem(sys.modules, "fastnn.backend.native", raising=False)
-    monkeypatch.delenv("FASTNN_BACKEND", raising=False)
+    for name in ("FASTNN_BACKEND", "FASTNN_REQUIRE_NATIVE"):
+        monkeypatch.delenv(name, raising=False)
     assert "the native backend is not available" in fails(capsys, "info", "--backend", "native")
     monkeypatch.setattr(fastnn.backend, "_active", None)
     assert main(["info", "--backend", "numpy"]) == 0

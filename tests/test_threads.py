@@ -97,7 +97,9 @@ def test_one_row_goes_through_time_with_a_team(kind, native):
 def test_environment_limits_the_default():
     code = "import fastnn; print(fastnn.get_num_threads())"
     assert run(code, OMP_NUM_THREADS="1", FASTNN_BACKEND="numpy") == "1"
-    assert run(code, OMP_NUM_THREADS="nonsense", FASTNN_BACKEND="numpy") == run(code, FASTNN_BACKEND="numpy")
+    done = run(code, check=False, OMP_NUM_THREADS="nonsense", FASTNN_BACKEND="numpy")
+    # LLVM's OpenMP ends any process that begins so.
+    assert done.stdout.strip() == run(code, FASTNN_BACKEND="numpy") or "kmp_runtime" in done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs the package-free os.sched_setaffinity (Linux)")
