@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import mmap
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import harness
 from fastnn import backend, checks
 from fastnn.backend import reference
 from harness import DTYPES, ISAS, THREADS
+from subproc import run
 
 pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
 
@@ -350,3 +352,15 @@ def test_a_norm_whose_root_is_too_large(numpy_backend, isa, native):
     native.set_isa(isa)
     x = np.full((1, 1, 10, 10), 1e-30, np.float32)
     np.testing.assert_allclose(F.lp_pool2d(x, 0.05, 10), 1e10, rtol=1e-3)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit of the address space")
+def test_tables_are_no_larger_than_the_image():
+    code = """
+        import resource
+        import numpy as np, fastnn.functional as F
+        x = np.ones((1, 1, 2**20, 4), np.float32)
+        resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+        print(F.avg_pool2d(x, (2**20, 1)).tolist(), F.max_pool2d(x, (2**20, 1)).tolist())
+    """
+    assert run(code) == "[[[[1.0, 1.0, 1.0, 1.0]]]] [[[[1.0, 1.0, 1.0, 1.0]]]]"
