@@ -312,7 +312,7 @@ def batch_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
         return _fixed_norm(sample, view, parameter, truth)
     bound = _norm_of(sample, view, parameter, (0, 2), (0, 2), truth, eps)
     m = view[0] * view[2]
-    if sample.options["running_mean"] is not None:
+    if sample.options["running_mean"] is not None and bound:  # there is none of no channels
         momentum = sample.options.get("momentum", 0.99)
         bound["running_mean"] = (1 - momentum) * bound["mean"].ravel() + 2 * np.abs(truth["running_mean"])
         bound["running_mean"] += 2 * np.abs(sample.options["running_mean"])
