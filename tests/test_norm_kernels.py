@@ -47,3 +47,14 @@ def test_a_nan_has_the_same_bits_on_any_number_of_threads(isa, dtype, native):
         F.layer_norm(tensor, (6, 9, 33), None, bias).backward(dy)
         found.add(tensor.grad.tobytes() + bias.grad.tobytes())
     assert len(found) == 1
+
+
+def test_gradients_of_an_empty_batch_are_zeros_whatever_was_computed_before(native):
+    for shape in ((4, 5, 3), (64, 5, 0), (0, 5, 3)):
+        x = np.full(shape, -2.0, np.float32)
+        tensors = [fnn.Tensor(a, requires_grad=True) for a in (x, np.ones(5, np.float32), np.ones(5, np.float32))]
+        mean, var = np.full(5, 3.0, np.float32), np.full(5, 0.25, np.float32)
+        F.batch_norm(tensors[0], mean, var, *tensors[1:], training=False).backward(np.ones(shape, np.float32))
+        if x.size == 0:
+            zeros = np.zeros(5, np.float32).tobytes()
+            assert tensors[1].grad.tobytes() == tensors[2].grad.tobytes() == zeros

@@ -244,7 +244,7 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
     add_channels(strip, sums[0]), add_channels(strip, sums[1]);
     for (int64_t k = 0; k < strip.channels; ++k) {
       const int64_t c = strip.first + k;
-      const Standard<T> standard = then == kRelu ? a.standard(c) : lines.of(k * strip.inner);
+      const Standard<T> standard = then == kRelu || strip.inner == 0 ? a.standard(c) : lines.of(k * strip.inner);
       const Slope<T> to = a.settle(c, standard, sums[0][k], sums[1][k], share);
       for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }

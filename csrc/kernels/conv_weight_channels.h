@@ -29,7 +29,7 @@ struct ChannelWeight {
         // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
         // 64x14x14 -> 64 take 0.9 of the time.
         blocks_per_item(blocks() == 2 ? 2 : clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())), chunks(chunk_count()),
-        packed_dy(shared() ? parts + parts_size() : nullptr) {}
+        packed_dy(shared() && parts ? parts + parts_size() : nullptr) {}
 
   int64_t group_in() const { return g.c / g.groups; }
   int64_t group_out() const { return g.k / g.groups; }

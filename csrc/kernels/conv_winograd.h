@@ -18,8 +18,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
-// Where values are so many times those beside them, errors cost these about three digits of seven.
-constexpr double kEvenSizes = 1 << 10;
+// Where values are so many times those beside them, errors cost these about two digits and a half of seven.
+constexpr double kEvenSizes = 1 << 9;
 // max(|a|, |b|)
 template <class T>
 FASTNN_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
