@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "../simd/map.h"
+#include "../simd/past.h"
 #include "../simd/strided.h"
 #define FASTNN_FAMILY "optim.inc"
 #include "kernels.h"
@@ -174,6 +175,7 @@ void adam_step(int64_t n, T* p, const T* g, T* exp_avg, T* exp_avg_sq, T* larges
   const Share<T> b1(beta1);
   const T a1 = T(1 - beta1), lasso = T(l1);
   for_vectors<T>(n, kAdamCost, [=](int64_t i, int64_t size) {
+    fetch_ahead(p + i), fetch_ahead(g + i), fetch_ahead(exp_avg + i), fetch_ahead(exp_avg_sq + i);
     const Vec<T> old = load_part(p + i, size), m = load_part(exp_avg + i, size), v = load_part(exp_avg_sq + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, l2, lasso);
     Vec<T> mean = fma(grad - m, set1(a1), m), square = moment.next(v, grad), most = square;
@@ -209,6 +211,7 @@ void root_step(int64_t n, T* p, const T* g, T* state, double lr, const Moment<T>
   const Factor<T> rate(-lr), decay(weight_decay);
   const T lasso = T(l1);
   for_vectors<T>(n, kRmspropCost, [=](int64_t i, int64_t size) {
+    fetch_ahead(p + i), fetch_ahead(g + i), fetch_ahead(state + i);  // 0.9 of the time for 9.4 million values
     const Vec<T> old = load_part(p + i, size), before = load_part(state + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, decay, lasso);
     Vec<T> s = moment.next(before, grad), root = e.with(s);
@@ -251,6 +254,7 @@ void adadelta_step(int64_t n, T* p, const T* g, T* square_avg, T* acc_delta, dou
   const Epsilon<T> e(eps, true);
   const Moment<T> moment(rho, 1 - rho, e.hides(1 - rho));
   for_vectors<T>(n, kAdadeltaCost, [=](int64_t i, int64_t size) {
+    fetch_ahead(p + i), fetch_ahead(g + i), fetch_ahead(square_avg + i), fetch_ahead(acc_delta + i);
     const Vec<T> old = load_part(p + i, size);
     const Vec<T> before = load_part(square_avg + i, size), delta_before = load_part(acc_delta + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, decay, lasso);
