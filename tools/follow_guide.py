@@ -71,7 +71,7 @@ def run_tests(
 ) -> subprocess.CompletedProcess[str]:
     """Run pytest there; the guide itself fits no source that it was applied to."""
     command = [sys.executable, "-c", PYTEST, "--ignore=tests/test_docs.py", *arguments]
-    env = os.environ | environment
+    env = os.environ | {"PYTHONPATH": str((root / "src").resolve())} | environment  # for processes that tests start
     return subprocess.run(command, cwd=root, env=env, check=False, text=True, capture_output=capture_output)
 
 
