@@ -265,7 +265,7 @@ class _Stepped:
         return {key: getattr(self, key) for key in self._keys}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+        """Go on from what `state_dict` gave; a `Schedule` also sets the value for it.
 
         Everything is checked before anything is changed.
 
@@ -275,6 +275,8 @@ class _Stepped:
             If it has other keys, is of an optimiser with another number of groups, or has numbers that cannot be.
         TypeError
             If something is not a number.
+        RuntimeError
+            If another `Schedule` was made for the setting.
         """
         if state.keys() != set(self._keys):
             raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected {sorted(self._keys)}")
@@ -426,24 +428,8 @@ class Schedule(_Stepped):
             self._follow()
         return {"base": list(self.base), "steps": self.steps}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave, and set the value for it.
-
-        Everything is checked before anything is changed.
-
-        Raises
-        ------
-        ValueError
-            If it has other keys, is of an optimiser with another number of groups, or has numbers that cannot be.
-        TypeError
-            If something is not a number.
-        RuntimeError
-            If another schedule was made for the setting.
-        """
-        self._follow()
-        super().load_state_dict(state)
-
     def _take(self, state: Mapping[str, Any]) -> None:
+        self._follow()
         bases = [scalars.real("Schedule", "base", base) for base in state["base"]]
         steps = scalars.integer("Schedule", "steps", state["steps"], 0)
         if len(bases) != len(self.base):
