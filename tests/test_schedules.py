@@ -385,3 +385,22 @@ def test_adam_first_then_sgd_with_a_schedule_each():
             optimizer.step()
             schedule.step()
     assert abs(p.data).max() < 0.01
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, 3.0, np.inf])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [(np.float32, 1e20), (np.float32, 3e38), (np.float32, 1e-25), (np.float64, 1e200), (np.float64, 1e-200)],
+)
+def test_norms_whose_powers_overflow_or_vanish(dtype, size, norm_type):
+    values = np.array([0.25, -1.0, 0.5, 0.75])
+    p = fnn.tensor(np.ones(4, dtype), requires_grad=True)
+    p.grad = (values * size).astype(dtype)
+    before = p.grad.copy()
+    norm = optim.clip_grad_norm([p], 2.0, norm_type)
+    expected = np.linalg.norm(values, norm_type) * size
+    assert norm == pytest.approx(expected, rel=1e-6)
+    if size > 1:
+        assert np.linalg.norm(p.grad.astype(np.float64), norm_type) == pytest.approx(2.0, rel=1e-6)
+    else:
+        np.testing.assert_array_equal(p.grad, before)

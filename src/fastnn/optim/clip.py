@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -9,8 +10,10 @@ import numpy as np
 
 from ..autograd import Tensor
 from ..checks import scalars
+from ..checks.scalars import FLOAT32_SMALLEST
 from .flat import runs_of
 
+_VANISHING = 2.0**-100  # a mean of powers below which some may be denormal
 _CHUNK = 1 << 16  # elements that are squared at a time; they stay in the second-level cache
 
 
@@ -82,22 +85,41 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type
     p = np.inf if norm_type == np.inf else scalars.real("clip_grad_norm", "norm_type", norm_type, 1.0)
     gradients = list(_gradients("clip_grad_norm", params))
     with np.errstate(all="ignore"):
-        if p == np.inf:
-            norm = float(np.max([np.abs(g).max(initial=0) for g in gradients], initial=0.0))
-        else:
-            norm = float(sum(_power_sum(g.reshape(-1), p) for g in gradients) ** (1 / p))
+        norm = _norm(gradients, p)
         factor = limit / (norm + 1e-6)  # PyTorch's constant
         if not factor >= 1:
             for g in gradients:
-                g *= factor
+                if factor < FLOAT32_SMALLEST:  # in float32 it has fewer digits
+                    np.multiply(g, factor, out=g, dtype=np.float64, casting="same_kind")
+                else:
+                    g *= factor
     return norm
 
 
-def _power_sum(g: np.ndarray, p: float) -> float:
-    """Sum of |g|^p, chunk by chunk: NumPy adds each in pairs and on one thread, so that the bits are always the same."""
+def _norm(gradients: list[np.ndarray], p: float) -> float:
+    """The p-norm of all; where powers may have overflowed or vanished they are those of values scaled by a power of two."""
+    if p == np.inf:
+        return _largest(gradients)
+    total = sum(_power_sum(g.reshape(-1), p) for g in gradients)
+    if not sum(g.size for g in gradients) * _VANISHING < total < np.inf:
+        largest = _largest(gradients)
+        if 0 < largest < np.inf:
+            unit = 2.0 ** min(-math.frexp(largest)[1], 1022)
+            return float(sum(_power_sum(g.reshape(-1), p, unit) for g in gradients) ** (1 / p) / unit)
+    return float(total ** (1 / p))
+
+
+def _largest(gradients: list[np.ndarray]) -> float:
+    return float(np.max([np.abs(g).max(initial=0) for g in gradients], initial=0.0))
+
+
+def _power_sum(g: np.ndarray, p: float, unit: float = 1.0) -> float:
+    """Sum of |g unit|^p, chunk by chunk: NumPy adds each in pairs and on one thread, so that the bits are always the same."""
     total = 0.0
     for start in range(0, g.size, _CHUNK):
         chunk = g[start : start + _CHUNK]
+        if unit != 1:
+            chunk = chunk * np.float64(unit)
         powers = chunk * chunk if p == 2 else np.abs(chunk) ** p
         total += float(powers.sum(dtype=np.float64 if p != 2 else None))
     return total
