@@ -2,6 +2,8 @@
 //   prelu:  x (outer, channels, inner), w (channels) -> y;  dy, x, w -> dx, dw
 //   rrelu:  x (n) -> y (n), the slope of element i from word i of the Philox stream of `key`;  dy, x -> dx
 //   maxout: x (outer, n, inner) -> y (outer, inner), the largest over n;  dy (outer, inner), x -> dx
+#include <limits>
+
 #include "../simd/map.h"
 #include "../simd/philox.h"
 #include "../simd/sums.h"
@@ -116,9 +118,6 @@ void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw
   dw[channel] = T(sum);
 }
 
-template <class T>
-constexpr double kLargest = sizeof(T) == 4 ? 3.4028234663852886e38 : 1.7976931348623157e308;
-
 // lower + span u for the whole numbers u below 2^24. span u may be too large for T where the slope is not: a fused
 // multiply-add does not mind, and the portable kernels compute half of such a slope.
 template <class T>
@@ -127,7 +126,7 @@ struct Slopes {
   T scale, lower, span;
 
   Slopes(double lower_, double upper)
-      : scale(!fused && upper / 2 - lower_ / 2 > kLargest<T> / 2 ? T(2) : T(1)),
+      : scale(!fused && upper / 2 - lower_ / 2 > double(std::numeric_limits<T>::max()) / 2 ? T(2) : T(1)),
         lower(T(lower_) / scale),
         span(T((upper / 16777216 - lower_ / 16777216) / scale)) {}
   FASTNN_INLINE Vec<T> at(Vec<T> u) const {

@@ -65,19 +65,13 @@ FASTNN_INLINE double merged(Vec<T>* acc) {
   return double(reduce_row<T>(acc));
 }
 
-template <class T>
-FASTNN_INLINE Vec<T> first_lanes(Vec<T> v, int64_t size) {
-  if (size >= lanes<T>) return v;
-  return iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(size) ? v : Vec<T>{};
-}
-
 // What is nearly the mean of the first block of values; the value itself where all are the same.
 template <class T>
 T first_pivot(int64_t n, const T* x) {
   Vec<T> acc[kParts] = {};
   const Vec<T> first = set1(x[0]);
   for_run<T>(0, n, [&](int u, int64_t at, int64_t size) FASTNN_FLAT {
-    acc[u] += first_lanes<T>(load_part(x + at, size) - first, size);
+    acc[u] += within<T>(load_part(x + at, size) - first, size);
   });
   return T(double(x[0]) + merged<T>(acc) / double(n));
 }
@@ -106,7 +100,7 @@ Moments channel_moments(const Norm& g, const T* x, T* copy, double m, const Epsi
       if (fetch) __builtin_prefetch(x + at + step);
       const Vec<T> v = load_part(x + at, size);
       if (copy) store_part(copy + at, v, size);
-      const Vec<T> d = first_lanes<T>(v - pivot, size);
+      const Vec<T> d = within<T>(v - pivot, size);
       s[u] += d;
       q[u] = fma(d, d, q[u]);
     });

@@ -1,4 +1,4 @@
-// Sums of losses: what has no weight costs nothing, even where the loss is infinite (0 log 0 = 0), nor do missing lanes.
+// Weights of losses: what has no weight costs nothing, even where the loss is infinite (0 log 0 = 0).
 #pragma once
 #include "../simd/strided.h"
 
@@ -13,13 +13,6 @@ FASTNN_INLINE Vec<T> weighted(Vec<T> w, Vec<T> v) {
 template <class T>
 FASTNN_INLINE T weighted(T w, T v) {
   return w == 0 && std::abs(v) == T(__builtin_inf()) ? T(0) : w * v;
-}
-
-// v, where the lanes from `size` on count for nothing.
-template <class T>
-FASTNN_INLINE Vec<T> within(Vec<T> v, int64_t size) {
-  using Int = typename VecTraits<T>::Int;
-  return size >= lanes<T> ? v : iota<T>() < Mask<T>{} + Int(size) ? v : Vec<T>{};
 }
 
 // A sum of products, sum(product) with product(w, v): plain products, and where a NaN came of them once more with those above.

@@ -159,7 +159,7 @@ template <class T>
 FASTNN_INLINE Vec<T> load_part(const T* p, int64_t size, T fill) {
   if (size >= lanes<T>) return load(p);
   using Int = typename VecTraits<T>::Int;
-  return iota<T>() < Mask<T>{} + Int(size) ? load_n(p, int(size)) : set1<T>(fill);
+  return iota<T>() < Mask<T>{} + Int(size) ? load_n(p, size > 0 ? int(size) : 0) : set1<T>(fill);
 }
 template <class T>
 FASTNN_INLINE void store_part(T* p, Vec<T> v, int64_t size) {
@@ -167,6 +167,13 @@ FASTNN_INLINE void store_part(T* p, Vec<T> v, int64_t size) {
     store(p, v);
   else if (size > 0)
     store_n(p, v, int(size));
+}
+
+// v, where the lanes from `size` on count for nothing.
+template <class T>
+FASTNN_INLINE Vec<T> within(Vec<T> v, int64_t size) {
+  using Int = typename VecTraits<T>::Int;
+  return size >= lanes<T> ? v : iota<T>() < Mask<T>{} + Int(size) ? v : Vec<T>{};
 }
 
 // a * b + c; rounded once where the hardware can (not on the portable x86 baseline).
