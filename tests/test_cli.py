@@ -316,13 +316,17 @@ def test_a_full_disk_in_the_place_of_the_output(home, checkpoint):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
-def test_a_full_disk_in_the_place_of_the_messages(home, checkpoint):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_in_the_place_of_the_messages(home, checkpoint, unbuffered, monkeypatch):
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     np.save("a.npy", np.zeros((8, 8)))
     with open("/dev/full", "w") as full:
         for name, code, text in (("a", 0, "a.npy: blank\n"), ("no", 2, "")):
             command = [sys.executable, "-m", "fastnn", "predict", checkpoint, f"{name}.npy"]
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, timeout=300, check=False)
             assert (done.returncode, done.stdout) == (code, text)
+        done = subprocess.run([sys.executable, "-m", "fastnn", "predict"], stderr=full, timeout=300, check=False)
+        assert done.returncode == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import fastnn
 
@@ -37,7 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 when all went well, 2 when the arguments, the files or the installed packages don't allow what was asked for, 130
     when interrupted by Ctrl-C, 141 when who reads the output went away, as `head` does.
     """
-    options = _parser().parse_args(arguments)
+    try:
+        return _run(_parser().parse_args(arguments))
+    finally:
+        _give_up(sys.stderr)
+
+
+def _run(options: argparse.Namespace) -> int:
     try:
         options.run(options)
         if sys.stdout is not None:  # None: closed by who started this
@@ -46,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain("fastnn: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        _give_up_output()
+        _give_up(sys.stdout)
         return READER_GONE
     except (UsageError, CheckpointError, MissingExtraError, OSError) as error:
         _complain(f"fastnn: error: {error}")
-        _give_up_output()
+        _give_up(sys.stdout)
         return USAGE_ERROR
     return 0
 
@@ -69,14 +75,14 @@ def _complain(text: str) -> None:
             print(text, file=sys.stderr)
 
 
-def _give_up_output() -> None:
+def _give_up(stream: TextIO | None) -> None:
     """What cannot be written now is not tried again when Python ends, which would have an exit code of its own."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Report:
