@@ -153,10 +153,10 @@ FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t size, Slo
 template <class T, class F, class... P>
 FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t key, const F& f, T* y, const P*... x) {
   constexpr int64_t group = Philox::words;
-  const Philox random(key);
   const Slopes<T> slopes(lower, upper);
   with_past(goes_past<T>(double(n) * (1 + sizeof...(x))) && to_aligned(y) == 0, [=](auto past) {
     parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
+      const Philox random(key);
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t g = begin; g < full; ++g)
         map_group<past>(random, g * group, group, slopes, f, y, x...);

@@ -37,13 +37,13 @@ void dropout_forward(int64_t n, double p, uint64_t key, const T* x, T* y) {
   const bool all = p >= 1;
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
-  const Philox random(key);
   with_past(goes_past<T>(2 * double(n)) && to_aligned(y) == 0, [=](auto past) {
     parallel_for((n + group - 1) / group, double(n) * kCost, [=](int64_t begin, int64_t end) {
       if (all) {
         for (int64_t i = begin * group; i < end * group && i < n; ++i) y[i] = 0;
         return;
       }
+      const Philox random(key);
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t i = begin; i < full; ++i) drop<past>(random, i * group, group, threshold, scale, x, y);
       if (full < end) drop<past>(random, full * group, n - full * group, threshold, scale, x, y);
@@ -58,11 +58,11 @@ void spatial_dropout_forward(int64_t n, int64_t inner, double p, uint64_t key, c
   const bool all = p >= 1;
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
-  const Philox random(key);
   const double values = double(n) * double(inner);
   with_past(goes_past<T>(2 * values), [=](auto past) {
     parallel_for(n, double(n) * 10 + 0.15 * values, [=](int64_t begin, int64_t end) {
       constexpr int64_t group = Philox::words;
+      const Philox random(key);
       U32 words[2 * Philox::chains];
       for (int64_t i = begin; i < end; ++i) {
         if (i == begin || i % group == 0) random.generate(uint64_t(i / group * group) / 4, words);
