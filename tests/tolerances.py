@@ -25,27 +25,42 @@ def exact(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
 
 
 def products(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
-    """Sums of products of the arguments: run on absolute values for the magnitude, on ones for the count of terms."""
-    dy = np.abs(gradient_for(truth["y"].shape, np.float64))
-    magnitude = reference(op, sample.map(np.abs), dy)
-    terms = reference(op, sample.map(np.ones_like), np.ones_like(dy))
+    """Sums of products of the arguments."""
+    terms, magnitude = _sums(op, sample, truth)
     return {name: walk(terms[name]) * magnitude[name] for name in truth}
+
+
+def _sums(op: Op, sample: Sample, truth: Results) -> tuple[Results, Results]:
+    """How many products each result sums, from a run on ones, and the sum of their sizes, from one on absolute values."""
+    dy = np.abs(gradient_for(truth["y"].shape, np.float64))
+    return reference(op, sample.map(np.ones_like), np.ones_like(dy)), reference(op, sample.map(np.abs), dy)
 
 
 def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile.
 
-    Sums of fewer terms, at edges, lie beside larger ones there. A weight gradient's are all of about as many terms.
+    Sums of fewer terms, at edges, lie beside larger ones there, and gather the roundings of all taps. A weight gradient's are
+    all of about as many terms.
     """
-    bound = products(op, sample, truth, eps)
+    terms, magnitude = _sums(op, sample, truth)
     weight = sample.arrays[1]
     assert weight is not None
-    if weight.shape[-2:] == (3, 3) and all(
-        np.all(np.atleast_1d(sample.options.get(o, 1))[-2:] == 1) for o in ("stride", "dilation")
-    ):
-        for name in {"y", "dx"} & set(bound):
-            bound[name] = _largest_near(bound[name], 3)
-    return bound
+    if _may_be_transformed(op, sample, truth):
+        for name in {"y", "dx"} & set(truth):
+            terms[name] = np.maximum(terms[name], weight.size // truth[name].shape[1])
+            magnitude[name] = _largest_near(magnitude[name], 3)
+    return {name: walk(terms[name]) * magnitude[name] for name in truth}
+
+
+def _may_be_transformed(op: Op, sample: Sample, truth: Results) -> bool:
+    """Whether these are 3 x 3 taps side by side: also with a stride, where there is but one window."""
+    x, weight, *_ = sample.arrays
+    assert x is not None
+    assert weight is not None
+    windows = x if op.name.startswith("conv_transpose") else truth["y"]
+    stride, dilation = (np.broadcast_to(sample.options.get(o, 1), windows.ndim - 2) for o in ("stride", "dilation"))
+    together = np.where(np.array(windows.shape[2:]) > 1, stride, 1) * dilation == 1
+    return weight.shape[-2:] == (3, 3) and bool(together[-2:].all())
 
 
 def _largest_near(values: np.ndarray, reach: int) -> np.ndarray:
