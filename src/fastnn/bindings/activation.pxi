@@ -95,5 +95,5 @@ def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
     cdef void* px = data(x, t, planes * inner)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    spatial_dropout_forward_c(long_call(t), planes, inner, p, key, px, py)
+    spatial_dropout_forward_c(sized(t, size), planes, inner, p, key, px, py)
     return y

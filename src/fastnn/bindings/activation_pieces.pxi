@@ -19,7 +19,7 @@ def prelu_forward(g, x, weight):
     cdef void* pw = data(weight, t, n.channels)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    prelu_forward_c(long_call(t), n, px, pw, py)
+    prelu_forward_c(sized(t, n.outer * n.channels * n.inner), n, px, pw, py)
     return y
 
 def prelu_backward(g, dy, x, weight):
@@ -36,7 +36,7 @@ def prelu_backward(g, dy, x, weight):
     prelu_workspace_c(short_call(t), n, &partials)
     cdef object work = workspace(F64, partials)
     cdef double* partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>work)
-    prelu_backward_c(long_call(t), n, pdy, px, pw, partial, pdx, pdw)
+    prelu_backward_c(sized(t, size), n, pdy, px, pw, partial, pdx, pdw)
     return dx, dweight
 
 def rrelu_forward(x, double lower, double upper, uint64_t key):
@@ -45,7 +45,7 @@ def rrelu_forward(x, double lower, double upper, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    rrelu_forward_c(long_call(t), n, lower, upper, key, px, py)
+    rrelu_forward_c(sized(t, n), n, lower, upper, key, px, py)
     return y
 
 def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
@@ -55,7 +55,7 @@ def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
     cdef void* px = data(x, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    rrelu_backward_c(long_call(t), n, lower, upper, key, pdy, px, pdx)
+    rrelu_backward_c(sized(t, n), n, lower, upper, key, pdy, px, pdx)
     return dx
 
 def maxout_forward(g, x, tuple shape not None):
@@ -66,7 +66,7 @@ def maxout_forward(g, x, tuple shape not None):
     cdef void* px = data(x, t, positions * s.n)
     cdef object y = new_shaped(shape, t)
     cdef void* py = writable(y, t, positions)
-    maxout_forward_c(long_call(t), s, px, py)
+    maxout_forward_c(sized(t, positions * s.n), s, px, py)
     return y
 
 def maxout_backward(g, dy, x):
@@ -77,5 +77,5 @@ def maxout_backward(g, dy, x):
     cdef void* px = data(x, t, positions * s.n)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    maxout_backward_c(long_call(t), s, pdy, px, pdx)
+    maxout_backward_c(sized(t, positions * s.n), s, pdy, px, pdx)
     return dx

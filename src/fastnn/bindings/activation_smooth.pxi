@@ -52,7 +52,7 @@ def softplus_forward(x, double beta, double threshold):
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    softplus_forward_c(long_call(t), n, beta, threshold, px, py)
+    softplus_forward_c(sized(t, n), n, beta, threshold, px, py)
     return y
 
 def softplus_backward(dy, x, double beta, double threshold):
@@ -62,5 +62,5 @@ def softplus_backward(dy, x, double beta, double threshold):
     cdef void* px = data(x, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    softplus_backward_c(long_call(t), n, beta, threshold, pdy, px, pdx)
+    softplus_backward_c(sized(t, n), n, beta, threshold, pdy, px, pdx)
     return dx

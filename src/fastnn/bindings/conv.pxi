@@ -51,7 +51,7 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     cdef void* pc = writable(c, t, batch * m * n)
     cdef object packed = workspace(t, batch * m * depth)
     cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    matmul_c(long_call(t), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
+    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
     return c
 
 def linear_forward(x, weight, bias):
@@ -85,7 +85,7 @@ def linear_backward_bias(dy, dbias):
     cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
     cdef void* pdb = writable(dbias, t, n)
-    linear_backward_bias_c(long_call(t), m, n, pdy, pdb)
+    linear_backward_bias_c(sized(t, m * n), m, n, pdy, pdb)
 
 cdef int64_t volume(const int64_t* axes) noexcept nogil:
     return axes[0] * axes[1] * axes[2]

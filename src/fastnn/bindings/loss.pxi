@@ -138,7 +138,7 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef void* pw = optional(weight, t, n)
     cdef void* pp = optional(pos_weight, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    bce_forward_c(long_call(t), n, px, pt, pw, pp, sums.loss, sums.partial)
+    bce_forward_c(sized(t, n), n, px, pt, pw, pp, sums.loss, sums.partial)
     result = sums.result(divisor)
     if result is None:
         return mean_loss(bce_with_logits_forward(x, target, weight, pos_weight, None), t, divisor)
@@ -156,7 +156,7 @@ def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double diviso
     cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    bce_backward_c(long_call(t), n, pdy, each, px, pt, pw, pp, pdx)
+    bce_backward_c(sized(t, n), n, pdy, each, px, pt, pw, pp, pdx)
     return dx
 
 def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing, divisor=None):
@@ -170,7 +170,7 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     cdef object lse = new_array(1, &positions, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
     cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
-    soft_cross_entropy_forward_c(long_call(t), s, px, pt, pw, label_smoothing, ploss, plse)
+    soft_cross_entropy_forward_c(sized(t, positions * s.n), s, px, pt, pw, label_smoothing, ploss, plse)
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
@@ -185,7 +185,7 @@ def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_s
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    soft_cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
+    soft_cross_entropy_backward_c(sized(t, positions * s.n), s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
     return dx
 
 def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
@@ -211,7 +211,7 @@ def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double 
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    nll_loss_backward_c(long_call(t), s, pdloss, pt, pw, ignore_index, pdx)
+    nll_loss_backward_c(sized(t, positions * s.n), s, pdloss, pt, pw, ignore_index, pdx)
     return dx
 
 cdef void* classes(object target, int64_t rows, int64_t n) except NULL:
@@ -232,7 +232,7 @@ def multi_margin_loss_forward(x, target, weight, double margin, bint squared, di
     cdef void* pw = optional(weight, t, n)
     cdef object loss = new_array(1, &rows, t)
     cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    multi_margin_loss_forward_c(long_call(t), rows, n, px, pt, pw, margin, squared, ploss)
+    multi_margin_loss_forward_c(sized(t, rows * n), rows, n, px, pt, pw, margin, squared, ploss)
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
@@ -245,5 +245,5 @@ def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squ
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(x, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    multi_margin_loss_backward_c(long_call(t), rows, n, pdloss, px, pt, pw, margin, squared, pdx)
+    multi_margin_loss_backward_c(sized(t, rows * n), rows, n, pdloss, px, pt, pw, margin, squared, pdx)
     return dx

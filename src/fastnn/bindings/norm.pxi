@@ -98,7 +98,7 @@ def batch_norm_backward(g, cbool training, cbool relu, dy, x, y, weight, bias, m
     cdef void* pdb = writable(dbias, t, n.channels)
     if (py == NULL) != (pdz == NULL):
         raise ValueError("y and dresidual come together")
-    batch_norm_backward_c(long_call(t), n, training, relu, pdy, px, py, pw, pb, pm, pr, pdx, pdz, pdw, pdb)
+    batch_norm_backward_c(sized(t, size), n, training, relu, pdy, px, py, pw, pb, pm, pr, pdx, pdz, pdw, pdb)
 
 def layer_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
@@ -135,7 +135,7 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     layer_norm_workspace_c(short_call(t), n, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    layer_norm_backward_c(long_call(t), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
+    layer_norm_backward_c(sized(t, n.outer * n.inner), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, pwork)
 
 def group_norm_forward(g, x, weight, bias, double eps):
     cdef int t = floating(x)
@@ -171,7 +171,7 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, dx, dweight, dbias):
     cdef void* pdb = optional_writable(dbias, t, n.groups * n.channels)
     cdef object sums = workspace(cnp.NPY_FLOAT64, 2 * n.n * n.groups * n.channels)
     cdef void* ps = cnp.PyArray_DATA(<cnp.ndarray>sums)
-    group_norm_backward_c(long_call(t), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
+    group_norm_backward_c(sized(t, size), n, pdy, px, pw, pm, pr, pdx, pdw, pdb, ps)
 
 def rms_norm_forward(g, x, weight, double eps):
     cdef int t = floating(x)
@@ -201,7 +201,7 @@ def rms_norm_backward(g, dy, x, weight, rstd, dx, dweight):
     rms_norm_workspace_c(short_call(t), n, &size)
     cdef object work = workspace(t, size)
     cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    rms_norm_backward_c(long_call(t), n, pdy, px, pw, pr, pdx, pdw, pwork)
+    rms_norm_backward_c(sized(t, n.outer * n.inner), n, pdy, px, pw, pr, pdx, pdw, pwork)
 
 def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, double k):
     cdef int t = floating(x)
@@ -211,7 +211,7 @@ def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, d
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     if not within(size, 1):
         raise ValueError(f"impossible window {size}")
-    local_response_norm_forward_c(long_call(t), n, size, alpha, beta, k, px, py)
+    local_response_norm_forward_c(sized(t, n.outer * n.channels * n.inner), n, size, alpha, beta, k, px, py)
     return y
 
 def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double beta, double k):
@@ -223,5 +223,5 @@ def local_response_norm_backward(g, dy, x, int64_t size, double alpha, double be
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     if not within(size, 1):
         raise ValueError(f"impossible window {size}")
-    local_response_norm_backward_c(long_call(t), n, size, alpha, beta, k, pdy, px, pdx)
+    local_response_norm_backward_c(sized(t, n.outer * n.channels * n.inner), n, size, alpha, beta, k, pdy, px, pdx)
     return dx

@@ -23,7 +23,7 @@ def sgd_step(param, grad, momentum_buffer, double lr, double momentum, bint nest
     cdef void* p = writable(param, t, n)
     cdef void* g = data(grad, t, n)
     cdef void* d = optional_writable(momentum_buffer, t, n)
-    sgd_step_c(long_call(t), n, p, g, d, lr, momentum, nesterov, weight_decay, l1)
+    sgd_step_c(sized(t, n), n, p, g, d, lr, momentum, nesterov, weight_decay, l1)
 
 def adam_step(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq, int64_t step, double lr, double beta1, double beta2,
               double eps, double weight_decay, double l1, bint decoupled):
@@ -34,7 +34,7 @@ def adam_step(param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq, int64_t step, do
     cdef void* m = writable(exp_avg, t, n)
     cdef void* v = writable(exp_avg_sq, t, n)
     cdef void* largest = optional_writable(max_exp_avg_sq, t, n)
-    adam_step_c(long_call(t), n, p, g, m, v, largest, step, lr, beta1, beta2, eps, weight_decay, l1, decoupled)
+    adam_step_c(sized(t, n), n, p, g, m, v, largest, step, lr, beta1, beta2, eps, weight_decay, l1, decoupled)
 
 def rmsprop_step(param, grad, square_avg, double lr, double alpha, double eps, double weight_decay, double l1,
                  bint eps_inside):
@@ -43,7 +43,7 @@ def rmsprop_step(param, grad, square_avg, double lr, double alpha, double eps, d
     cdef void* p = writable(param, t, n)
     cdef void* g = data(grad, t, n)
     cdef void* s = writable(square_avg, t, n)
-    rmsprop_step_c(long_call(t), n, p, g, s, lr, alpha, eps, weight_decay, l1, eps_inside)
+    rmsprop_step_c(sized(t, n), n, p, g, s, lr, alpha, eps, weight_decay, l1, eps_inside)
 
 def adagrad_step(param, grad, square_sum, double lr, double eps, double weight_decay, double l1, bint eps_inside):
     cdef int t = floating(param)
@@ -51,7 +51,7 @@ def adagrad_step(param, grad, square_sum, double lr, double eps, double weight_d
     cdef void* p = writable(param, t, n)
     cdef void* g = data(grad, t, n)
     cdef void* s = writable(square_sum, t, n)
-    adagrad_step_c(long_call(t), n, p, g, s, lr, eps, weight_decay, l1, eps_inside)
+    adagrad_step_c(sized(t, n), n, p, g, s, lr, eps, weight_decay, l1, eps_inside)
 
 def adadelta_step(param, grad, square_avg, acc_delta, double lr, double rho, double eps, double weight_decay,
                   double l1):
@@ -61,4 +61,4 @@ def adadelta_step(param, grad, square_avg, acc_delta, double lr, double rho, dou
     cdef void* g = data(grad, t, n)
     cdef void* s = writable(square_avg, t, n)
     cdef void* d = writable(acc_delta, t, n)
-    adadelta_step_c(long_call(t), n, p, g, s, d, lr, rho, eps, weight_decay, l1)
+    adadelta_step_c(sized(t, n), n, p, g, s, d, lr, rho, eps, weight_decay, l1)

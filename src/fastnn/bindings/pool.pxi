@@ -127,7 +127,7 @@ def max_pool_backward(g, dy, index):
     cdef void* pi = data(index, index_type(&p), outputs)
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    max_pool_backward_c(long_call(t), p, pdy, pi, pdx)
+    max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pi, pdx)
     return dx
 
 def max_pool_positions(g, index):
@@ -135,7 +135,7 @@ def max_pool_positions(g, index):
     cdef void* pi = data(index, index_type(&p), p.n * p.c * volume(p.out))
     positions = image(p.n, p.c, p.out, spatial_rank(index), I64)
     cdef int64_t* pp = <int64_t*>cnp.PyArray_DATA(<cnp.ndarray>positions)
-    max_pool_positions_c(long_call(I64), p, pi, pp)
+    max_pool_positions_c(sized(I64, p.n * p.c * volume(p.out)), p, pi, pp)
     return positions
 
 def max_pool_indices(g, x):
@@ -167,7 +167,7 @@ def avg_pool_backward(g, dy, bint count_include_pad, divisor_override=None):
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    avg_pool_backward_c(long_call(t), p, count_include_pad, divisor, pdy, pdx)
+    avg_pool_backward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, pdy, pdx)
     return dx
 
 def lp_pool_forward(g, x, double p):
@@ -176,7 +176,7 @@ def lp_pool_forward(g, x, double p):
     cdef void* px = data(x, t, q.n * q.c * volume(q.size))
     y = image(q.n, q.c, q.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    lp_pool_forward_c(long_call(t), q, p, px, py)
+    lp_pool_forward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, px, py)
     return y
 
 def lp_pool_backward(g, dy, x, y, double p):
@@ -187,7 +187,7 @@ def lp_pool_backward(g, dy, x, y, double p):
     cdef void* py = data(y, t, q.n * q.c * volume(q.out))
     dx = image(q.n, q.c, q.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    lp_pool_backward_c(long_call(t), q, p, pdy, px, py, pdx)
+    lp_pool_backward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, pdy, px, py, pdx)
     return dx
 
 cdef AdaptivePool adaptive_geometry(object g) except *:
@@ -212,7 +212,7 @@ def adaptive_avg_pool_forward(g, x):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    adaptive_avg_pool_forward_c(long_call(t), p, px, py)
+    adaptive_avg_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, py)
     return y
 
 def adaptive_avg_pool_backward(g, dy):
@@ -221,7 +221,7 @@ def adaptive_avg_pool_backward(g, dy):
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    adaptive_avg_pool_backward_c(long_call(t), p, pdy, pdx)
+    adaptive_avg_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pdx)
     return dx
 
 def adaptive_max_pool_forward(g, x):
@@ -232,7 +232,7 @@ def adaptive_max_pool_forward(g, x):
     index = image(p.n, p.c, p.out, rank, cnp.NPY_INT32)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
-    adaptive_max_pool_forward_c(long_call(t), p, px, py, pi)
+    adaptive_max_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, py, pi)
     return y, index
 
 def adaptive_max_pool_indices(g, x):
@@ -247,5 +247,5 @@ def adaptive_max_pool_backward(g, dy, index):
     cdef void* pi = data(index, cnp.NPY_INT32, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    adaptive_max_pool_backward_c(long_call(t), p, pdy, pi, pdx)
+    adaptive_max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pi, pdx)
     return dx

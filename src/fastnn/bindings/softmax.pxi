@@ -91,5 +91,5 @@ def cross_entropy_backward(
     cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
     cdef object dx = empty_like(logits, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    cross_entropy_backward_c(long_call(t), s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
+    cross_entropy_backward_c(sized(t, positions * s.n), s, pdloss, px, pt, pw, ignore_index, label_smoothing, plse, pdx)
     return dx
