@@ -45,7 +45,9 @@ trap 'cat "$log".* 2> /dev/null && exit 1' EXIT
 run() {
   "$python" -c "import sys, fastnn, pytest; fastnn.set_cache_limit(0); sys.exit(pytest.main(sys.argv[1:]))" "$@"
 }
-run -q tests/test_parity.py tests/test_conv_paths.py tests/test_pool_kernels.py tests/test_norm_kernels.py \
+# The test left out limits the address space, of which the sanitizer takes terabytes.
+run -q --deselect tests/test_pool_kernels.py::test_tables_are_no_larger_than_the_image \
+  tests/test_parity.py tests/test_conv_paths.py tests/test_pool_kernels.py tests/test_norm_kernels.py \
   tests/test_conv_winograd.py tests/test_large_results.py tests/test_plans.py
 for isa in $("$python" -c "from fastnn import _core; print(*_core.usable_isas())"); do
   echo "fuzzing $isa"
