@@ -51,6 +51,9 @@ struct Philox {
   // blocks go through the rounds side by side: 1.6 times as fast with four on Zen 5.
   FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2 * chains]) const {
     constexpr auto all = std::make_integer_sequence<int, L>{};
+    // Out of the sight of the compiler, which would keep vectors of all keys around a loop: 40 ns of 450 for 500 numbers.
+    const uint64_t *k0 = key0, *k1 = key1;
+    asm("" : "+r"(k0), "+r"(k1));
     const U64 m0 = U64{} + 0xD2511F53u, m1 = U64{} + 0xCD9E8D57u;
     // One word per 64-bit lane; what the upper halves hold never reaches a result.
     U64 c[chains][4] = {};
@@ -60,8 +63,8 @@ struct Philox {
 #pragma GCC unroll 4
       for (U64(&n)[4] : c) {
         const U64 p0 = multiply_low_halves(n[0], m0), p1 = multiply_low_halves(n[2], m1);
-        n[0] = xor3(p1 >> 32, n[1], U64{} + key0[i]);
-        n[2] = xor3(p0 >> 32, n[3], U64{} + key1[i]);
+        n[0] = xor3(p1 >> 32, n[1], U64{} + k0[i]);
+        n[2] = xor3(p0 >> 32, n[3], U64{} + k1[i]);
         n[1] = p1, n[3] = p0;
       }
     for (int k = 0; k < chains; ++k) {
