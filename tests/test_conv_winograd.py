@@ -45,6 +45,29 @@ def test_accuracy_is_that_of_sums_in_order_within_a_small_factor(isa, c, k, size
 
 
 @pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+@pytest.mark.parametrize(("size", "padding"), [(1, 2), (2, 2), (4, 0)])
+def test_images_smaller_than_the_taps_are_convolved_with_all_of_them(isa, size, padding, native):
+    """Transforms would make a tile of padding and one or four numbers, at ten times the error."""
+    native.set_isa(isa)
+    rng = np.random.default_rng(size)
+
+    def normal(*shape):
+        return rng.standard_normal(shape, dtype=np.float32)
+
+    def results(dy, x, weight):
+        dx, dweight, _ = F.conv2d_backward(dy, x, weight, padding=padding)
+        return F.conv2d(x, weight, padding=padding), dx, dweight
+
+    out = size + 2 * padding - 2
+    given = normal(32, 32, out, out), normal(32, 32, size, size), normal(32, 32, 3, 3)
+    with fnn.use_backend("numpy"):
+        truth = results(*(a.astype(np.float64) for a in given))
+    for i in (0, 2) if padding else (1,):  # the others have images that are large enough
+        actual = results(*given)[i]
+        assert np.linalg.norm(actual - truth[i]) <= 4e-7 * np.linalg.norm(truth[i])
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
 @pytest.mark.parametrize(("c", "k"), [(32, 32), (192, 170)])
 def test_what_only_transforms_cannot_hold_is_convolved_with_all_taps(isa, c, k, native):
     native.set_isa(isa)

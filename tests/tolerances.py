@@ -39,8 +39,8 @@ def _sums(op: Op, sample: Sample, truth: Results) -> tuple[Results, Results]:
 def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile.
 
-    Sums of fewer terms, at edges, lie beside larger ones there, and gather the roundings of all taps. A weight gradient's are
-    all of about as many terms.
+    Sums of fewer terms, at edges, lie beside larger ones there, and gather the roundings of all taps. So do a weight
+    gradient's, of which the nine taps come from one tile.
     """
     terms, magnitude = _sums(op, sample, truth)
     weight = sample.arrays[1]
@@ -49,6 +49,8 @@ def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
         for name in {"y", "dx"} & set(truth):
             terms[name] = np.maximum(terms[name], weight.size // truth[name].shape[1])
             magnitude[name] = _largest_near(magnitude[name], 3)
+        if "dweight" in truth:
+            terms["dweight"], magnitude["dweight"] = (_largest_near(a["dweight"], 2) for a in (terms, magnitude))
     return {name: walk(terms[name]) * magnitude[name] for name in truth}
 
 
