@@ -25,8 +25,8 @@ sys.meta_path.insert(0, Hide())
 
 
 def run(code, timeout=60, check=True, hide_extension=False, **environment):
-    """stdout of the code, or with check=False the finished process; FASTNN_* of this process is not handed on."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("FASTNN_", "OMP_", "PYTEST_"))}
+    """stdout of the code, or with check=False the finished process; FASTNN_* and OpenMP's settings are not handed on."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("FASTNN_", "OMP_", "KMP_", "PYTEST_"))}
     code = (HIDE_EXTENSION if hide_extension else "") + textwrap.dedent(code)
     done = subprocess.run(
         [sys.executable, "-c", code],

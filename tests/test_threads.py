@@ -1,6 +1,7 @@
 """Threads: how many, who limits them, forks, several Python threads at once, and the floating-point state."""
 
 import os
+import textwrap
 import threading
 import time
 
@@ -201,6 +202,20 @@ def test_a_forked_child_computes():
     assert not _core.has_openmp() or len(np.unique(out)) == 2, "the parent lost its threads"
     """
     run(SET_UP + code, timeout=60)
+
+
+@needs_native
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork (POSIX)")
+@pytest.mark.parametrize("environment", [{}, {"KMP_INIT_AT_FORK": "FALSE"}])
+@pytest.mark.parametrize("used", [False, True])
+def test_a_forked_child_ends(environment, used):
+    before, after = (SET_UP, "assert work() == expected") if used else ("import os, fastnn", "")
+    code = f"""
+    if child := os.fork():
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    {after}
+    """
+    run(textwrap.dedent(before) + textwrap.dedent(code), timeout=60, **environment)
 
 
 @needs_native
