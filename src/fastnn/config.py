@@ -194,13 +194,14 @@ def set_winograd(wanted: bool) -> None:
     """Set whether the compiled backend may convolve by Winograd's algorithm.
 
     With 3 x 3 taps of stride 1 and channels enough it takes a quarter of the multiplications, and half to a third of the
-    time [1]_. Its errors are about twice those of plain sums, and relative to the largest results of a tile of 4 x 4
+    time [1]_. Its errors are two to four times those of plain sums, and relative to the largest results of a tile of 4 x 4
     outputs: one that sees only values v times smaller than others of its tile loses a factor v of its accuracy. What a
     caller can count on all the same:
 
-    - From v = 1000 or so on, compared quarter by quarter of a tile's 6 x 6 inputs, all taps are multiplied instead, for the
+    - From v = 500 or so on, compared quarter by quarter of a tile's 6 x 6 inputs, all taps are multiplied instead, for the
       whole call. So at most about three of seven digits are lost beside large values. This is for outputs and for
       gradients of inputs; a gradient of weights is accurate relative to the largest of a filter's 9 taps.
+    - Images of fewer than three rows or columns are convolved with all taps.
     - Inputs or weights all below 2**-95 (4e-29; 2**-959 in float64), sums beyond the largest number on the way to results
       that are not, and what isn't finite: all taps are multiplied, too.
 
