@@ -25,44 +25,27 @@ def exact(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
 
 
 def products(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
-    """Sums of products of the arguments."""
-    terms, magnitude = _sums(op, sample, truth)
-    return {name: walk(terms[name]) * magnitude[name] for name in truth}
-
-
-def _sums(op: Op, sample: Sample, truth: Results) -> tuple[Results, Results]:
-    """How many products each result sums, from a run on ones, and the sum of their sizes, from one on absolute values."""
+    """Sums of products of the arguments: run on absolute values for the magnitude, on ones for the count of terms."""
     dy = np.abs(gradient_for(truth["y"].shape, np.float64))
-    return reference(op, sample.map(np.ones_like), np.ones_like(dy)), reference(op, sample.map(np.abs), dy)
+    magnitude = reference(op, sample.map(np.abs), dy)
+    terms = reference(op, sample.map(np.ones_like), np.ones_like(dy))
+    return {name: walk(terms[name]) * magnitude[name] for name in truth}
 
 
 def convolutions(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     """Sums of products; with 3 x 3 taps side by side, Winograd's roundings are those of the largest sums of a 4 x 4 tile.
 
-    Sums of fewer terms, at edges, lie beside larger ones there, and gather the roundings of all taps. So do a weight
-    gradient's, of which the nine taps come from one tile.
+    Sums of fewer terms, at edges, lie beside larger ones there. The nine taps of a weight gradient come from the same tiles.
     """
-    terms, magnitude = _sums(op, sample, truth)
+    bound = products(op, sample, truth, eps)
     weight = sample.arrays[1]
     assert weight is not None
-    if _may_be_transformed(op, sample, truth):
-        for name in {"y", "dx"} & set(truth):
-            terms[name] = np.maximum(terms[name], weight.size // truth[name].shape[1])
-            magnitude[name] = _largest_near(magnitude[name], 3)
-        if "dweight" in truth:
-            terms["dweight"], magnitude["dweight"] = (_largest_near(a["dweight"], 2) for a in (terms, magnitude))
-    return {name: walk(terms[name]) * magnitude[name] for name in truth}
-
-
-def _may_be_transformed(op: Op, sample: Sample, truth: Results) -> bool:
-    """Whether these are 3 x 3 taps side by side: also with a stride, where there is but one window."""
-    x, weight, *_ = sample.arrays
-    assert x is not None
-    assert weight is not None
-    windows = x if op.name.startswith("conv_transpose") else truth["y"]
-    stride, dilation = (np.broadcast_to(sample.options.get(o, 1), windows.ndim - 2) for o in ("stride", "dilation"))
-    together = np.where(np.array(windows.shape[2:]) > 1, stride, 1) * dilation == 1
-    return weight.shape[-2:] == (3, 3) and bool(together[-2:].all())
+    if weight.shape[-2:] == (3, 3) and all(
+        np.all(np.atleast_1d(sample.options.get(o, 1))[-2:] == 1) for o in ("stride", "dilation")
+    ):
+        for name in {"y", "dx", "dweight"} & set(bound):
+            bound[name] = _largest_near(bound[name], 3)
+    return bound
 
 
 def _largest_near(values: np.ndarray, reach: int) -> np.ndarray:

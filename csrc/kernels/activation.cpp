@@ -55,7 +55,7 @@ void elu_backward(int64_t n, T a, const T* dy, const T* x, T* dx) {
   const T first = small ? a : T(1), last = small ? T(1) : a;
   // From here on a e^x is a normal number. An odd a has all lanes computed with care.
   const double size = std::fabs(double(a));
-  const double shift = size == 1 ? 0 : std::log(size);  // a logarithm takes as long as 60 elements
+  const double shift = size == 1 ? 0 : std::log(size);  // the usual a spares small arrays the logarithm
   const T near = size > 1e-20 && size < 1e20 ? T(MathConstants<T>::near_first - shift) : T(__builtin_inf());
   map(
       n, kExpCost,

@@ -2,7 +2,6 @@
 // 0, 0) and gives four 32-bit words; every word depends on its own number and the key alone.
 #pragma once
 #include "shuffle.h"
-
 #include "vec.h"
 
 namespace fastnn::FASTNN_ISA {

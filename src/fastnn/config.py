@@ -194,7 +194,7 @@ def set_winograd(wanted: bool) -> None:
     """Set whether the compiled backend may convolve by Winograd's algorithm.
 
     With 3 x 3 taps of stride 1 and channels enough it takes a quarter of the multiplications, and half to a third of the
-    time [1]_. Its errors are two to four times those of plain sums, and relative to the largest results of a tile of 4 x 4
+    time [1]_. Its errors are up to three times those of plain sums, and relative to the largest results of a tile of 4 x 4
     outputs: one that sees only values v times smaller than others of its tile loses a factor v of its accuracy. What a
     caller can count on all the same:
 
