@@ -20,6 +20,9 @@ namespace {
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
 // Where values are so many times those beside them, errors cost these about two digits and a half of seven.
 constexpr double kEvenSizes = 1 << 9;
+// Of such an image nearly all of a tile's inputs are padding: hardly a product is saved, and errors were ten times those of
+// plain sums.
+inline bool smaller_than_taps(int64_t rows, int64_t columns) { return rows < 3 || columns < 3; }
 // max(|a|, |b|)
 template <class T>
 FASTNN_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
@@ -146,14 +149,11 @@ struct WinogradProblem {
     }
     return p.dense_output() && lanes<T> >= kWinogradOut;
   }
-  // Whether an image is smaller than the taps. Nearly all of a tile's inputs are then padding: hardly a product is saved, and
-  // errors were ten times those of plain sums.
-  bool mostly_padding() const { return p.axis[1].in < 3 || p.axis[2].in < 3; }
   // Time of a convolution of all taps over this one's, in units of two multiply-adds of a vector: beside the products, a
   // vector of tiles costs 190 for each channel in and out, and the weights 9 for each pair of channels. Fitted to 400 sizes on
   // Zen 5.
   double gain() const {
-    if (!possible() || mostly_padding() || tiles() == 0) return 0;
+    if (!possible() || smaller_than_taps(p.axis[1].in, p.axis[2].in) || tiles() == 0) return 0;
     const double c = double(depth()), k = double(group_out());
     const double vectors = double(ceil_div(tiles(), lanes<T>)), outputs = double(images * p.grid());
     return 10.1 * c * k * outputs / (2 * lanes<T>) / (vectors * (19 * c * k + 190 * (c + k)) + 9 * c * k);

@@ -64,12 +64,11 @@ struct WinogradWeight {
   }
   // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6 times on
   // Zen 5. S, four times the size of the weight, stays below 40 MB; beyond 16 MB, where it outgrows the caches, writing and
-  // reading it costs as much as 48 tiles. A line of tiles stays in the cache. Images are not smaller than the taps: see
-  // WinogradProblem::mostly_padding.
+  // reading it costs as much as 48 tiles. A line of tiles stays in the cache.
   bool preferred() const {
     const int64_t outputs = g.n * g.out[0] * g.out[1] * g.out[2], tiles = lines * wide;
     const bool enough = outputs >= (part_size() > kPartValues ? 4 * tiles + 176 : 128) && outputs >= 8 * tiles;
-    if (g.size[1] < 3 || g.size[2] < 3) return false;
+    if (smaller_than_taps(g.size[1], g.size[2])) return false;
     return possible() && group_in >= L && group_out >= 8 && enough && wide <= 4 * kTiles && part_size() <= 2 * kSharedValues;
   }
 
