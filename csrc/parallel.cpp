@@ -123,15 +123,13 @@ void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
 #ifdef _OPENMP
 // libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they were
 // started is not known: another library that shares libgomp may have done so. Hence this is for every child, from the
-// moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something, and a child
-// that never does so could not end. Nor could it where KMP_INIT_AT_FORK is FALSE, as scikit-learn sets it, unless the threads
-// have ended before the fork; the parent's begin anew with its next region.
-[[maybe_unused]] const int fork_handler = pthread_atfork(
-    [] { omp_pause_resource_all(omp_pause_hard); }, nullptr,
-    [] {
-      pool_lost.store(true);
-      omp_get_max_threads();
-    });
+// moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a child that
+// never does so could not end. Nor can it where KMP_INIT_AT_FORK is FALSE. To end the threads before a fork would be a remedy,
+// but then the regions of other threads crash.
+[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
+  pool_lost.store(true);
+  omp_get_max_threads();
+});
 #endif
 
 constexpr int kLargestTeam = 32;
