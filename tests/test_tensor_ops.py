@@ -244,6 +244,27 @@ def test_matmul(shapes):
     assert gradcheck(lambda t: a @ t, b)
 
 
+MANY = (1,) * 37  # axes: some of NumPy's functions take no more than 32
+
+
+def test_matmul_of_many_axes():
+    a, b = _normal(2, *MANY, 3, 4), _normal(2, *MANY[2:], 4, 5)
+    x, y = fnn.tensor(a, requires_grad=True), fnn.tensor(b, requires_grad=True)
+    z = x @ y
+    np.testing.assert_allclose(z.data, a @ b)
+    z.sum().backward()
+    np.testing.assert_allclose(x.grad, np.broadcast_to(b.sum((0, -1)), a.shape))  # each a meets both of b
+    np.testing.assert_allclose(y.grad.reshape(2, 4, 5), np.broadcast_to(a.sum((0, -2)).reshape(4, 1), (2, 4, 5)))
+
+
+def test_indexing_of_many_axes():
+    x = fnn.tensor(_normal(3, *MANY, 4), requires_grad=True)
+    y = x[np.array([2, 0, 2])]
+    np.testing.assert_array_equal(y.data, x.data[[2, 0, 2]])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.reshape(3, 4), np.repeat([[1.0], [0.0], [2.0]], 4, 1))
+
+
 def test_astype():
     x = fnn.tensor([1.0, 2.0], requires_grad=True)
     y = x.astype(np.float32)

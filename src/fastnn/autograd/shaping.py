@@ -38,6 +38,15 @@ def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
     return np.zeros_like(like) if tangent is None else tangent
 
 
+def _add_at(x: np.ndarray, index: Any, values: np.ndarray) -> None:
+    """``x[index] += values``, where an element taken twice gets both."""
+    if x.ndim > 32:  # NumPy (2.4) crashes there
+        places = np.arange(x.size).reshape(x.shape)[index]
+        np.add.at(x.reshape(-1), places.reshape(-1), values.reshape(-1))
+    else:
+        np.add.at(x, index, values)
+
+
 def getitem(x: Value, index: Any) -> Any:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
@@ -49,7 +58,7 @@ def getitem(x: Value, index: Any) -> Any:
         if _is_basic(index):
             dx[index] = dy
         else:
-            np.add.at(dx, index, dy)  # an element taken twice gets both gradients
+            _add_at(dx, index, dy)
         return (dx,)
 
     return record("getitem", x_[index], (x,), vjp, lambda t: t[0][index])

@@ -181,8 +181,11 @@ def linear_backward(op: str, dy: Any, x: Any, weight: Any) -> tuple[Array, Array
     return operand(op, "dy", dy, x.dtype, (*x.shape[:-1], weight.shape[0])), x, weight
 
 
-def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array]:
-    """Of ``matmul``: at least one axis each, equal inner extents, batch axes that broadcast."""
+def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array, Shape]:
+    """Of ``matmul``: at least one axis each, equal inner extents, batch axes that broadcast. Also these, broadcast.
+
+    NumPy's ``broadcast_shapes`` takes no more than 32 of them.
+    """
     a = array(op, "a", a)
     b = operand(op, "b", b, a.dtype)
     if a.ndim < 1 or b.ndim < 1:
@@ -192,11 +195,11 @@ def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array]:
     batch = list(itertools.zip_longest(a.shape[-3::-1], b.shape[-3::-1], fillvalue=1))
     if any(p != q and 1 not in (p, q) for p, q in batch):
         raise ValueError(f"{op}: the batch axes of a {a.shape} and b {b.shape} do not broadcast")
-    repeated = [q if p == 1 else p for p, q in batch]
+    repeated = tuple(q if p == 1 else p for p, q in reversed(batch))
     limited(op, "the result", *repeated, *a.shape[-2:-1], *b.shape[-1:])
     for shape in (a.shape, b.shape):
         limited(op, "an operand, broadcast", *repeated, *shape[-2:])
-    return a, b
+    return a, b, repeated
 
 
 def elementwise_backward(op: str, name: str, dy: Any, other: Any) -> tuple[Array, Array]:

@@ -166,10 +166,9 @@ def matmul(a: Any, b: Any) -> Any:
 
 
 def _matmul(a: Any, b: Any) -> Any:
-    a_, b_ = checks.matmul("matmul", raw(a), raw(b))
+    a_, b_, batch = checks.matmul("matmul", raw(a), raw(b))
     ops = backend.current()
     am, bm = a_[None] if a_.ndim == 1 else a_, b_[:, None] if b_.ndim == 1 else b_
-    batch = np.broadcast_shapes(am.shape[:-2], bm.shape[:-2])
     (m, k), n = am.shape[-2:], bm.shape[-1]
     a3, b3 = _stacked(am, bm, batch)
 
@@ -194,7 +193,7 @@ def _matmul(a: Any, b: Any) -> Any:
 
 
 def _matmul_plan(*arguments: Any) -> Plan | None:
-    a, b = checks.matmul("matmul", *arguments)
+    a, b, _ = checks.matmul("matmul", *arguments)
     matrices = a.ndim == b.ndim and (a.ndim == 2 or (a.ndim == 3 and len(a) == len(b)))
     return Plan("matmul", (a, b)) if matrices else None
 
