@@ -248,6 +248,7 @@ ARRAYS: list[Any] = [
     *(_f(*shape) for shape in [(), (0,), (2,), (4,), (2, 2), (2, 2, 4), (2, 2, 4, 4, 1)]),
     *(_f(*shape) for shape in [(0, 2, 4, 4), (2, 0, 4, 4), (2, 2, 0, 4), (0, 0, 0, 0)]),
     np.full((2, 2, 4, 4), np.nan, np.float32),
+    _f(*(1,) * 40), _f(*(1,) * 60, 2, 2, 4, 4),  # some of NumPy's functions take no more than 32 axes, and no array has over 64
     # More elements than there is memory for, or none at all along an axis that is as long.
     np.broadcast_to(_one, (2**40, 2)), np.broadcast_to(_one, (2, 2, 2**20, 2**20)),
     np.empty((2**40, 0), np.float32), np.empty((0, 2**40), np.float32), np.empty((0, 2**20, 2**20), np.float32),
