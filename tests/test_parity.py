@@ -122,8 +122,6 @@ def test_same_bits_for_every_thread_count(op, isa, dtype, native):
 
 def test_small_work_is_split_in_these_tests(native):
     """Otherwise the promise above would be tested on one thread."""
-    if not native.has_openmp():
-        return
     for threads in THREADS:
         native.set_num_threads(threads)
         out = np.empty(21, np.float32)
