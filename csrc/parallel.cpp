@@ -165,12 +165,13 @@ constexpr int64_t kSoon = 200'000;  // nanoseconds
 std::atomic<int64_t> last_job{0};
 
 // Jobs that came back late, because a part was begun by a thread that another program then kept from its processor, are
-// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart.
+// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart. A thread that had to wake up first is
+// waited for half the time at most.
 constexpr int64_t kLate = 50'000;  // nanoseconds
 std::atomic<int> jobs_alone{0}, last_alone{0};
 
 void judge_job(int64_t waited, int64_t took) {
-  const bool late = waited > std::max(kLate, took / 3);
+  const bool late = waited > std::max(kLate, took * 3 / 5);
   if (!late && last_alone.load(std::memory_order_relaxed) == 0) return;
   const int alone = late ? std::min(2 * last_alone.load(std::memory_order_relaxed) + 1, 63) : 0;
   last_alone.store(alone, std::memory_order_relaxed);

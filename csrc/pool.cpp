@@ -16,7 +16,7 @@ namespace fastnn {
 namespace {
 
 // A worker that has had nothing to do for so long sleeps: long enough to be there for the next call of a network.
-constexpr std::chrono::microseconds kAwake{100};
+constexpr std::chrono::microseconds kAwake{400};
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
 constexpr int kJobs = 8;                    // callers at the same time; any more work alone
 constexpr int kMostWorkers = kMostParts - 1;
@@ -40,11 +40,12 @@ struct State {
 };
 
 // What a caller offers. Jobs live as long as the process, so that a worker that comes late may look at one.
+// What a worker needs to begin is on one cache line.
 struct alignas(64) Job {
-  std::atomic<bool> owned{false};  // by a caller
+  std::atomic<uint64_t> state{0};
   PartBody body = nullptr;
   void* context = nullptr;
-  alignas(64) std::atomic<uint64_t> state{0};
+  std::atomic<bool> owned{false};        // by a caller
   alignas(64) std::atomic<int> done{0};  // parts
 };
 
