@@ -21,7 +21,7 @@ import fastnn.functional as F
 
 CALLS, TURNS = 200, 4
 FACTOR, MORE = 1.3, 30e-6
-PAUSES = (0.1, 0.3, 1.0, 5.0)  # ms
+PAUSES = (0.1, 0.3, 1.0, 5.0, 50.0)  # ms
 RNG = np.random.default_rng(0)
 
 
@@ -76,7 +76,9 @@ def timed(call: Callable[[], object], first: Callable[[], None], count: int) -> 
     return times
 
 
-def by_threads(call: Callable[[], object], first: Callable[[], None], threads: int, count: int) -> dict[int, np.ndarray]:
+def by_threads(
+    call: Callable[[], object], first: Callable[[], None], threads: int, count: int
+) -> dict[int, np.ndarray]:
     """Seconds of each call for one thread and for several, in turns."""
     times: dict[int, list[float]] = {1: [], threads: []}
     for _ in range(TURNS):
@@ -145,7 +147,10 @@ def main() -> None:
     if options.only in "beside busy processes":
         with busy(options.threads):
             for name, call in calls().items():
-                print(line(name, "beside busy processes", by_threads(call, before(), options.threads, options.calls)), flush=True)
+                print(
+                    line(name, "beside busy processes", by_threads(call, before(), options.threads, options.calls)),
+                    flush=True,
+                )
     if options.only in "long":
         for text in (*long_calls(options.threads), *numpy_beside(options.threads)):
             print(text, flush=True)

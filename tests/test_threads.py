@@ -209,6 +209,40 @@ def test_no_openmp_library_unless_asked_for():
         assert run(code, FASTNN_THREADS=runtime) == str(runtime == "openmp")
 
 
+@needs_native
+@by_runtime
+def test_the_same_bits_whoever_computes(runtime):
+    """All op-table rows are compared on the pool (`test_parity.py`); here some, with each runtime, short and long calls."""
+    code = """
+    import numpy as np
+    import fastnn as fnn, fastnn.functional as F
+    from fastnn import _core
+    _core.set_thread_cost(0.0)
+    rng = np.random.default_rng(0)
+    normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
+    x, w, rows, weight, one = normal(3, 8, 30, 31), normal(16, 8, 3, 3), normal(129, 65), normal(33, 65), normal(5, 1, 8)
+    sequence, wi, wh, state = normal(9, 1, 8), normal(520, 8), normal(520, 130), np.zeros((1, 130), np.float32)
+
+    def results():
+        y = F.conv2d(x, w, padding=1)
+        param, grad, m, v = rows.copy(), rows / 3, np.zeros_like(rows), np.zeros_like(rows)
+        F.adam_step(param, grad, m, v, step=1, lr=1e-3)
+        return [y, *F.conv2d_backward(y, x, w, padding=1), F.linear(rows, weight), F.tanh(x), F.softmax(rows), param, v,
+                F.batch_norm(x, None, None, training=True), F.max_pool2d(x, 3), F.dropout(x, 0.5, rng=1),
+                F.cross_entropy(rows, np.arange(129) % 65), *F.lstm(sequence, state, state, wi, wh)[:2]]
+
+    fnn.set_num_threads(1)
+    expected = results()
+    for threads in (2, 3, 7):
+        fnn.set_num_threads(threads)
+        for _ in range(20):
+            for a, b in zip(results(), expected, strict=True):
+                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    print(_core.runtime())
+    """
+    assert run(code, FASTNN_THREADS=runtime) == runtime
+
+
 # ---- the pool -------------------------------------------------------------------------------------------------------
 
 WORKERS = """

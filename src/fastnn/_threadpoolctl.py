@@ -90,4 +90,4 @@ def register(file: str, get: Callable[[], int], limit: Callable[[int], None]) ->
 
     if _NAME in sys.modules:
         done(sys.modules[_NAME])
-    sys.meta_path.insert(0, _Finder(done))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder(done))

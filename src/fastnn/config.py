@@ -138,7 +138,9 @@ def _apply(threads: int, reason: str) -> None:
 
 _apply(_threads, _reason)
 if (_core := backend.extension()) is not None:
-    _threadpoolctl.register(str(_core.__file__), lambda: get_num_threads(), lambda n: _apply(max(1, n), "threadpoolctl"))
+    _threadpoolctl.register(
+        str(_core.__file__), lambda: get_num_threads(), lambda n: _apply(max(1, n), "threadpoolctl")
+    )
 
 
 def set_cache_limit(size: int) -> None:

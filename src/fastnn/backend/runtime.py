@@ -19,7 +19,9 @@ def _openmp() -> ModuleType:
     try:
         return importlib.import_module("fastnn._openmp")
     except ImportError as error:
-        raise ImportError(f"fastnn: FASTNN_THREADS=openmp, but OpenMP's threads cannot be had here ({error})") from error
+        raise ImportError(
+            f"fastnn: FASTNN_THREADS=openmp, but OpenMP's threads cannot be had here ({error})"
+        ) from error
     finally:
         for name in ours:
             del os.environ[name]
