@@ -183,7 +183,7 @@ def public_results(op, sample, layout=lambda a: a):
     if op.backward:
         y = results["y0"]
         gradients = op.backward(layout(gradient_for(y.shape, y.dtype)), layout(y), sample.arrays, sample.options)
-        for name, given, g in zip(op.args, sample.arrays, gradients or (), strict=bool(gradients)):
+        for name, given, g in zip(op.args, sample.arrays, gradients, strict=True):
             if given is not None:
                 results["d" + name] = g
     return results

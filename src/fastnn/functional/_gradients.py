@@ -5,10 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import backend
+from .. import _docs, backend
 from ..backend.plans import Plan, register
 
 Check = Callable[..., tuple[Any, ...]]
+
+_LOSS = """
+Parameters
+----------
+{arguments}
+    What `{op}` got.
+dloss : array_like, optional
+    The gradient of the loss, of its shape; ones by default.
+
+Returns
+-------
+ndarray
+    {returns}
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and if ``dloss`` has not the shape of the loss.
+"""
+
+
+def document_loss(
+    arguments: str, returns: str = "Of the shape of ``x``."
+) -> Callable[[_docs.Documented], _docs.Documented]:
+    """The sections of a docstring that gradients of losses have in common."""
+    return _docs.sections(_LOSS, arguments=arguments, returns=returns)
 
 
 def register_gradient(name: str, check: Check, compute: str | Callable[..., Any], guard: Any = None) -> None:
