@@ -152,8 +152,8 @@ LEGAL: dict[str, dict[str, Any]] = {
     "batch_norm_relu": {
         "x": _x4, **_running, **_affine, "residual": _x4, "training": True, "momentum": 0.9,
     },
-    "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "training": False},
-    "batch_norm_relu_backward": {"dy": _x4, "x": _x4, "y": _x4, **_statistics, **_running, "training": True},
+    "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "training": True},
+    "batch_norm_relu_backward": {"dy": _x4, "x": _x4, "y": _x4, **_statistics, **_running, "training": False},
     "layer_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "bias": _f(4, 4), "eps": 1e-5},
     "layer_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), **_statistics, "weight": _f(4, 4)},
     "group_norm": {"x": _x4, "num_groups": 2, **_affine},

@@ -148,7 +148,8 @@ def _wrong(value: Any, rng: Any) -> Any:
     """Something else in the place of ``value``: now and then of the same kind, so that it gets past the first check."""
     if isinstance(value, np.ndarray) and rng.random() < 0.4:
         axis = int(rng.integers(value.ndim)) if value.ndim else None
-        near = [value[None], value.T, value.astype(np.float64), np.concatenate([value, value], axis), value[..., :0]]
+        near = [value[None], value.T, value.astype(np.float64), np.concatenate([value, value], axis)]
+        near.append(np.atleast_1d(value)[..., :0])
         return near[rng.integers(len(near))]
     if type(value) in (int, float) and rng.random() < 0.3:
         return (-value, value + 1, value * 1000, 0, float(value))[rng.integers(5)]

@@ -126,7 +126,7 @@ def _difference_loss(name: str) -> Op:
 
 def _dropout(name: str) -> Op:
     return Op(
-        name, ("x",), getattr(samples_norm, name), tolerances.scaled, torch=False, gradcheck=False,
+        name, ("x",), getattr(samples_norm, name), tolerances.scaled, torch=False,
         backward=_of_options(name + "_backward"), backward_name=name + "_backward",
     )  # fmt: skip
 

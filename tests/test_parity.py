@@ -211,8 +211,10 @@ def test_layouts(op, backend, layout, native):
 
 
 @by_dtype
+@pytest.mark.parametrize("backend", ["native", "numpy"])
 @pytest.mark.parametrize("op", [op for op in OPS if op.backward], ids=str)
-def test_public_backward_is_the_tape_s(op, dtype, native):
+def test_public_backward_is_the_tape_s(op, backend, dtype, native):
+    fnn.use_backend(backend)
     failures = []
     for sample in samples_of(op, dtype):
         recorded, called = evaluate(op, sample), public_results(op, sample)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .. import _docs, backend
 from ..backend.plans import Plan, register
 
+Array = np.ndarray[Any, Any]
 Check = Callable[..., tuple[Any, ...]]
 
 _LOSS = """
@@ -35,6 +38,16 @@ def document_loss(
 ) -> Callable[[_docs.Documented], _docs.Documented]:
     """The sections of a docstring that gradients of losses have in common."""
     return _docs.sections(_LOSS, arguments=arguments, returns=returns)
+
+
+_ONES = {np.dtype(kind): np.ones((), kind) for kind in (np.float32, np.float64)}
+for _one in _ONES.values():
+    _one.flags.writeable = False
+
+
+def given(dloss: Array | None, x: Array) -> Array:
+    """The gradient of a loss of ``x``: where none is given, one number for all elements."""
+    return _ONES[x.dtype] if dloss is None else dloss
 
 
 def register_gradient(name: str, check: Check, compute: str | Callable[..., Any], guard: Any = None) -> None:

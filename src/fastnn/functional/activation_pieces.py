@@ -135,7 +135,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
         Whether the slopes are random.
     rng : None, int, sequence of int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives new slopes at each call, an int the same ones
-        again, None ones that cannot be foreseen.
+        again, as `rrelu_backward` needs them, None ones that cannot be foreseen.
 
     Returns
     -------

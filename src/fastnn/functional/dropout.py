@@ -65,7 +65,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
         If False, or if ``p`` is 0, ``x`` comes back as it is (copied only where its layout must change).
     rng : None, int, sequence of int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives a new mask at each call, an int the same one
-        again, None one that cannot be foreseen.
+        again, as `dropout_backward` needs it, None one that cannot be foreseen.
 
     Returns
     -------

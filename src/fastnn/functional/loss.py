@@ -13,7 +13,7 @@ from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
-from ._gradients import document_loss, register_gradient
+from ._gradients import document_loss, given, register_gradient
 
 __all__ = [
     "cross_entropy",
@@ -241,7 +241,8 @@ def _shaped(c: CrossEntropy, value: Array) -> Array:
 
 @document_loss(
     "logits, target, weight, ignore_index, reduction, label_smoothing",
-    "``softmax(logits) - onehot(target)``, weighted, smoothed and scaled as the loss was, of the shape of ``logits``.",
+    "Of the shape of ``logits``: ``softmax(logits) - onehot(target)``, weighted, smoothed and scaled as the loss was. The "
+    "gradient of probabilities only the tape gives.",
 )
 def cross_entropy_backward(
     logits: Any,
@@ -290,16 +291,11 @@ def _register_class_gradient(op: str, check: Callable[..., CrossEntropy], comput
     register(op, function, plan)
 
 
-def _given(dloss: Array | None, x: Array) -> Array:
-    """The gradient of the loss: where none is given, one number for all positions."""
-    return np.ones((), x.dtype) if dloss is None else dloss
-
-
 def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
     """Of cross-entropy, without what the forward leaves."""
     c, ops = CrossEntropy(*checked), backend.current()
     _, lse = _forward(ops, c, None)
-    return _gradient(ops, c, _given(dloss, c.logits), _total(c), lse)
+    return _gradient(ops, c, given(dloss, c.logits), _total(c), lse)
 
 
 _register_class_gradient("cross_entropy_backward", checks.cross_entropy, _gradient_again)
@@ -391,7 +387,7 @@ def nll_loss_backward(
 
 def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
     c = CrossEntropy(*checked)
-    return _nll_slope(backend.current(), c, _given(dloss, c.logits), _total(c))
+    return _nll_slope(backend.current(), c, given(dloss, c.logits), _total(c))
 
 
 _register_class_gradient("nll_loss_backward", checks.nll_loss, _nll_gradient)
@@ -507,7 +503,7 @@ def _checked_multi_margin(*arguments: Any) -> tuple[Any, ...]:
 
 def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
     ops = backend.current()
-    return ops.multi_margin_loss_backward(_given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
+    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
 
 
 register_gradient(

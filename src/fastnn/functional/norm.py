@@ -280,7 +280,19 @@ def _group_gradients(
 
 
 register_gradient("group_norm_backward", _checked_group_norm, _group_gradients)
-register_gradient("instance_norm_backward", _checked_instance_norm, lambda gradients, *clean: gradients(*clean))
+
+
+def _instance_norm_backward(*arguments: Any) -> Gradients:
+    gradients, *clean = _checked_instance_norm(*arguments)
+    return gradients(*clean)  # type: ignore[no-any-return]
+
+
+def _instance_norm_backward_plan(*arguments: Any) -> Plan:
+    gradients, *clean = _checked_instance_norm(*arguments)
+    return Plan(gradients, tuple(clean))
+
+
+register("instance_norm_backward", _instance_norm_backward, _instance_norm_backward_plan)
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:

@@ -12,7 +12,7 @@ from .. import _docs, backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
-from ._gradients import document_loss, register_gradient
+from ._gradients import document_loss, given
 from ._tangents import total
 
 __all__ = [
@@ -110,7 +110,7 @@ def _vjp_of(kernel: str, by_target: _ByTarget | None, divisor: float | None) -> 
 
 def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
     """Of a loss of the difference: -dl/dx."""
-    return -getattr(ops, kernel + "_backward")(_one(x), x, *others)
+    return -getattr(ops, kernel + "_backward")(given(None, x), x, *others)
 
 
 def _plan(op: str, check: _Check, by_target: _ByTarget | None, *arguments: Any) -> Plan:
@@ -127,31 +127,32 @@ def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
 
 
 def _checked_gradient(op: str, check: _Check, *arguments: Any) -> tuple[Any, ...]:
-    """What `_gradient` takes, of the arguments of a loss and the gradient of that."""
+    """The backend's function, the gradient of the loss, and what else that function takes."""
     *of_loss, dloss = arguments
     kernel, x, target, parameters, reduction = check(op, *of_loss)
     dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
-    return kernel, dloss, _divisor(reduction, x), x, target, *parameters
+    return kernel + "_backward", dloss, x, target, *parameters, _divisor(reduction, x)
 
 
-def _gradient(kernel: str, dloss: Array | None, divisor: float, x: Array, target: Array, *parameters: Any) -> Array:
-    given = _one(x) if dloss is None else dloss
-    backward = getattr(backend.current(), kernel + "_backward")
-    return backward(given, x, target, *parameters, divisor)  # type: ignore[no-any-return]
+def _gradient(function: str, dloss: Array | None, x: Array, *others: Any) -> Array:
+    return getattr(backend.current(), function)(given(dloss, x), x, *others)  # type: ignore[no-any-return]
 
 
-def _one(x: Array) -> Array:
-    """The gradient of the loss where none is given: one number for all elements."""
-    return np.ones((), x.dtype)
+def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
+    function, dloss, *others = _checked_gradient(op, check, *arguments)
+    guard = _guard(function.removesuffix("_backward"), others[1])
+    if dloss is None:
+        return Plan(_gradient, (function, None, *others), guard)
+    return Plan(function, (dloss, *others), guard)
 
 
 def _register(name: str, check: _Check, by_target: _ByTarget | None = None) -> None:
     """A loss and its gradient."""
     plan = partial(_plan, name, check, by_target)
     register(name, partial(_computed, name, check, by_target), plan, plan, (0,) if by_target is None else (0, 1))
-    checked = partial(_checked_gradient, name + "_backward", check)
-    register_gradient(
-        name + "_backward", checked, _gradient, lambda kernel, d, n, x, target, *_: _guard(kernel, target)
+    op = name + "_backward"
+    register(
+        op, lambda *arguments: _gradient(*_checked_gradient(op, check, *arguments)), partial(_gradient_plan, op, check)
     )
 
 
@@ -411,7 +412,9 @@ def _kl_div_by_target(ops: Any, kernel: str, x: Array, target: Array) -> Any:
 _register("kl_div", _kl_div, _kl_div_by_target)
 
 
-@document_loss("x, target, reduction, log_target")
+@document_loss(
+    "x, target, reduction, log_target", "Of the shape of ``x``. The gradient of ``target`` only the tape gives."
+)
 def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bool = False, dloss: Any = None) -> Array:
     """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was (SPEC F).
 
@@ -487,7 +490,8 @@ _register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
 
 @document_loss(
     "x, target, weight, reduction, pos_weight",
-    "Of the shape of ``x``: ``sigmoid(x) - target``, weighted and scaled as the loss was.",
+    "Of the shape of ``x``: ``sigmoid(x) - target``, weighted and scaled as the loss was. The gradient of ``target`` only "
+    "the tape gives.",
 )
 def binary_cross_entropy_with_logits_backward(
     x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
