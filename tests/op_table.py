@@ -126,7 +126,7 @@ def _difference_loss(name: str) -> Op:
 
 def _dropout(name: str) -> Op:
     return Op(
-        name, ("x",), getattr(samples_norm, name), tolerances.scaled, torch=False,
+        name, ("x",), getattr(samples_norm, name), tolerances.scaled,
         backward=_of_options(name + "_backward"), backward_name=name + "_backward",
     )  # fmt: skip
 
@@ -270,7 +270,7 @@ OPS = [
     _elementwise("hardsigmoid", tolerances.scaled),
     Op("prelu", ("x", "weight"), samples.prelu, tolerances.prelu, backward=_of_x("prelu_backward"),
        backward_name="prelu_backward"),
-    Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, torch=False, backward=_of_x("rrelu_backward"),
+    Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, backward=_of_x("rrelu_backward"),
        backward_name="rrelu_backward"),
     _elementwise("maxout", tolerances.exact, samples.maxout),
     _elementwise("softmax", tolerances.softmax, samples_norm.softmax, _of_y),
