@@ -55,6 +55,7 @@ run() {
   "$python" -c "import sys, fastnn, pytest; fastnn.set_cache_limit(0); sys.exit(pytest.main(sys.argv[1:]))" "$@"
 }
 if [ "$sanitizer" = thread ]; then
+  export OPENBLAS_NUM_THREADS=1  # NumPy's library is not built with the sanitizer
   run -q tests/test_threads.py --deselect tests/test_threads.py::test_threads_that_cannot_be_had  # limits the address space
   run -q tests/test_parity.py -k "same_bits"
   "$python" tools/stress_threads.py "$seconds"
