@@ -17,7 +17,9 @@ def difference(name):
     if name in PEERS:
         pytest.importorskip(PEERS[name])
     if name == "jax_conv":  # its threads would make every later fork of this process warn
-        code = f"import sys; sys.path[:] = {sys.path!r}; import numpy_networks; print(numpy_networks.difference({name!r}))"
+        code = (
+            f"import sys; sys.path[:] = {sys.path!r}; import numpy_networks; print(numpy_networks.difference({name!r}))"
+        )
         return json.loads(subproc.run(code, timeout=300))
     return numpy_networks.difference(name)
 

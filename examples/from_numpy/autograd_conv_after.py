@@ -21,7 +21,7 @@ def conv_gradients(argnums, y, args, kwargs):
     x, w, b = args
 
     def backward(dy):
-        dx, dw, db = F.conv2d_backward(dy, x, swapped(w))
+        dx, dw, db = F.conv2d_backward(dy, x, swapped(w), needs=(0 in argnums, True, True))
         gradients = dx, swapped(dw), db.reshape(b.shape)
         return [gradients[i] for i in argnums]
 

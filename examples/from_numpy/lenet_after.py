@@ -9,9 +9,9 @@ def conv(x, weight, bias, pad):
     return F.conv2d(x, weight, bias, padding=pad), (x, weight, pad)
 
 
-def conv_backward(dy, cache):
+def conv_backward(dy, cache, needs=(True, True, True)):
     x, weight, pad = cache
-    return F.conv2d_backward(dy, x, weight, padding=pad)
+    return F.conv2d_backward(dy, x, weight, padding=pad, needs=needs)
 
 
 def pool(x):
@@ -64,5 +64,5 @@ def step(x, labels, params):
     d = pool_backward(d.reshape(images), pool2)
     d, dw2, db2 = conv_backward(d * relu2, conv2)
     d = pool_backward(d, pool1)
-    _, dw1, db1 = conv_backward(d * relu1, conv1)
+    _, dw1, db1 = conv_backward(d * relu1, conv1, needs=(False, True, True))
     return loss, [dw1, db1, dw2, db2, dw3, db3, dw4, db4]
