@@ -46,10 +46,10 @@ def programs():
 
 def run_python(code):
     for package in re.findall(r"^(?:import|from) (torch|autograd|thinc|jax)\b", code, re.MULTILINE):
-        pytest.importorskip(package)
+        subproc.needs_package(package)
     if "load_digits" in code:
-        pytest.importorskip("sklearn")
-    if "import jax" in code:  # whose threads would make every later fork of this process warn
+        subproc.needs_package("sklearn")
+    if "import jax" in code:  # which makes every later fork of a process that imported it warn
         subproc.run(code, timeout=300)
     else:
         exec(compile(code, "<documentation>", "exec"), {"__name__": "__main__"})  # noqa: S102

@@ -15,8 +15,8 @@ PEERS = {"sklearn_mlp": "sklearn", "thinc_layer": "thinc", "autograd_conv": "aut
 
 def difference(name):
     if name in PEERS:
-        pytest.importorskip(PEERS[name])
-    if name == "jax_conv":  # its threads would make every later fork of this process warn
+        subproc.needs_package(PEERS[name])
+    if name == "jax_conv":  # which makes every later fork of a process that imported it warn
         code = (
             f"import sys; sys.path[:] = {sys.path!r}; import numpy_networks; print(numpy_networks.difference({name!r}))"
         )
