@@ -34,7 +34,7 @@ def required(function):
     return ", ".join(p.name for p in parameters if p.default is p.empty)
 
 
-def test_every_backward_is_in_the_table():
+def test_every_function_with_a_backward_is_in_the_table():
     listed = [(name, takes.strip("`")) for takes, of, _ in table("from_numpy.md", 3)[1:] for name in quoted(of)]
     public = {name.removesuffix("_backward"): required(getattr(F, name)) for name in F.__all__ if "_backward" in name}
     assert len(dict(listed)) == len(listed)
