@@ -1,5 +1,6 @@
 """Run Python code in a fresh process, with a time limit: for what is decided at import, and for what may hang. And forks."""
 
+import importlib.util
 import os
 import pickle
 import subprocess
@@ -22,6 +23,12 @@ class Hide:
 
 sys.meta_path.insert(0, Hide())
 """
+
+
+def needs_package(name):
+    """Skip the test where a package is not installed; it is not imported yet."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
 
 
 def run(code, timeout=60, check=True, hide_extension=False, **environment):

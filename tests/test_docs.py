@@ -13,7 +13,9 @@ import pytest
 
 import fastnn
 import follow_guide
+import numpy_networks
 import report
+import subproc
 from fastnn import cli
 
 ROOT = Path(__file__).parents[1]
@@ -30,13 +32,30 @@ def every(language):
     return [pytest.param(b, id=f"{name}-{i}") for name in TEXTS for i, b in enumerate(blocks(name, language))]
 
 
+def programs():
+    """The Python of all pages: the blocks of these two are one program, those of others stand by themselves."""
+    for name, text in TEXTS.items():
+        if name in ("from_numpy.md", "from_pytorch.md"):
+            # With empty lines in the place of the text, so that errors name the lines of the page.
+            parts = re.split(r"(?<=^```python\n)(.*?)(?=^```$)", text, flags=re.MULTILINE | re.DOTALL)
+            code = [part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
+            yield pytest.param("".join(code), id=name)
+        else:
+            yield from (pytest.param(block, id=f"{name}-{i}") for i, block in enumerate(blocks(name, "python")))
+
+
 def run_python(code):
+    for package in re.findall(r"^(?:import|from) (torch|autograd|thinc|jax)\b", code, re.MULTILINE):
+        subproc.needs_package(package)
     if "load_digits" in code:
-        pytest.importorskip("sklearn")
-    exec(compile(code, "<documentation>", "exec"), {"__name__": "__main__"})  # noqa: S102
+        subproc.needs_package("sklearn")
+    if "import jax" in code:  # which makes every later fork of a process that imported it warn
+        subproc.run(code, timeout=300)
+    else:
+        exec(compile(code, "<documentation>", "exec"), {"__name__": "__main__"})  # noqa: S102
 
 
-@pytest.mark.parametrize("code", every("python"))
+@pytest.mark.parametrize("code", list(programs()))
 def test_python_runs(code, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_python(code)
@@ -71,6 +90,8 @@ def test_commands_exist(block, tmp_path, monkeypatch):
             case "python", "benchmarks/report.py", *options:
                 monkeypatch.setattr(sys, "argv", ["report.py", *options])
                 assert report._chosen(report._arguments()) or "relu6" in options
+            case "python", "benchmarks/numpy_networks.py", *names:
+                assert set(names) <= numpy_networks.NETWORKS.keys()
             case "python", "-m", "fastnn", *options:
                 cli._parser().parse_args(options)
             case "python", "-c", code:
