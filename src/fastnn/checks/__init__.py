@@ -67,9 +67,10 @@ from .rnn import (
     sequence_lengths,
     states_before,
 )
-from .scalars import coefficient, flag, generator, integer, real
+from .scalars import ALL, coefficient, flag, generator, integer, real
 
 __all__ = [
+    "ALL",
     "AdaptivePool",
     "Conv",
     "CrossEntropy",

@@ -18,6 +18,8 @@ from .geometry import (
     require_rank,
 )
 
+Needs = tuple[bool, bool, bool]
+
 
 def conv(
     op: str, rank: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
@@ -39,11 +41,11 @@ def conv(
 
 
 def conv_backward(
-    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> tuple[Conv, Array, Array, Array]:
+    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any, needs: Any
+) -> tuple[Conv, Array, Array, Array, Needs]:
     """Of ``conv{rank}d_backward``."""
     g, x, weight, _ = conv(op, rank, x, weight, None, stride, padding, dilation, groups)
-    return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight
+    return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight, scalars.needs(op, needs)
 
 
 def conv_transpose(
@@ -88,12 +90,13 @@ def conv_transpose_backward(
     output_padding: Any,
     groups: Any,
     dilation: Any,
-) -> tuple[Conv, Array, Array, Array]:
+    needs: Any,
+) -> tuple[Conv, Array, Array, Array, Needs]:
     """Of ``conv_transpose{rank}d_backward``."""
     g, x, weight, _ = conv_transpose(
         op, rank, x, weight, None, stride, padding, output_padding, groups, dilation
     )  # fmt: skip
-    return g, operand(op, "dy", dy, x.dtype, (g.n, g.c, *g.size[3 - rank :])), x, weight
+    return g, operand(op, "dy", dy, x.dtype, (g.n, g.c, *g.size[3 - rank :])), x, weight, scalars.needs(op, needs)
 
 
 def _pool_geometry(
@@ -175,10 +178,10 @@ def linear(op: str, x: Any, weight: Any, bias: Any) -> tuple[Array, Array, Array
     return x, weight, None if bias is None else operand(op, "bias", bias, x.dtype, size[:1])
 
 
-def linear_backward(op: str, dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
+def linear_backward(op: str, dy: Any, x: Any, weight: Any, needs: Any) -> tuple[Array, Array, Array, Needs]:
     """Of ``linear_backward``: dy (..., n), x (..., k), weight (n, k)."""
     x, weight, _ = linear(op, x, weight, None)
-    return operand(op, "dy", dy, x.dtype, (*x.shape[:-1], weight.shape[0])), x, weight
+    return operand(op, "dy", dy, x.dtype, (*x.shape[:-1], weight.shape[0])), x, weight, scalars.needs(op, needs)
 
 
 def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array, Shape]:
