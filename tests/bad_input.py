@@ -143,10 +143,11 @@ LEGAL: dict[str, dict[str, Any]] = {
     "adaptive_max_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "output_size": 2, "indices": None},
     "batch_norm": {
         "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "training": True, "momentum": 0.9,
+        "unbiased": False,
     },
     "batch_norm_relu": {
         "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "residual": _x4, "training": True,
-        "momentum": 0.9,
+        "momentum": 0.9, "unbiased": True,
     },
     "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
     "layer_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "bias": _f(4, 4), "eps": 1e-5},
@@ -155,6 +156,7 @@ LEGAL: dict[str, dict[str, Any]] = {
     "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
     "instance_norm": {
         "x": _x4, **_affine, "running_mean": _f(2), "running_var": _f(2), "use_input_stats": True, "momentum": 0.9,
+        "unbiased": False,
     },
     "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
     "rms_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": None},
