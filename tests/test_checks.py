@@ -17,6 +17,7 @@ from fastnn import checks, nn
 from fastnn.checks.geometry import conv_geometry, pool_geometry
 
 OPS = sorted(LEGAL)
+MAY_BE_ARRAYS = ("mean", "rstd", "indices", "dloss", "x_shape", "weight_shape")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_legal_arguments_are_accepted(op, backend):
 def test_any_value_in_any_place(op, backend):
     wrong = []
     for name, value in LEGAL[op].items():
-        array = isinstance(value, np.ndarray) or name in ("mean", "rstd", "indices", "dloss", "x_shape")
+        array = isinstance(value, np.ndarray) or name in MAY_BE_ARRAYS
         for i, bad in enumerate(ARRAYS if array else SCALARS):
             if (found := problem(op, legal(op, **{name: bad}))) is not None:
                 wrong.append(f"{name} = value {i} of type {type(bad).__name__}: {found}")

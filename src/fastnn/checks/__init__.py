@@ -43,8 +43,10 @@ from .ops import (
     adaptive_pool_backward,
     conv,
     conv_backward,
+    conv_output_shape,
     conv_transpose,
     conv_transpose_backward,
+    conv_transpose_output_shape,
     elementwise_backward,
     linear,
     linear_backward,
@@ -52,6 +54,7 @@ from .ops import (
     pool,
     pool_backward,
     pool_divisor,
+    pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
@@ -94,8 +97,10 @@ __all__ = [
     "constant",
     "conv",
     "conv_backward",
+    "conv_output_shape",
     "conv_transpose",
     "conv_transpose_backward",
+    "conv_transpose_output_shape",
     "cross_entropy",
     "decay",
     "elementwise_backward",
@@ -128,6 +133,7 @@ __all__ = [
     "pool",
     "pool_backward",
     "pool_divisor",
+    "pool_output_shape",
     "pool_positions",
     "pool_taps",
     "prelu",

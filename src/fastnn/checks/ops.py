@@ -21,22 +21,45 @@ from .geometry import (
 Needs = tuple[bool, bool, bool]
 
 
+def _conv_geometry(
+    op: str, rank: int, x: Shape, weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Conv:
+    return conv_geometry(
+        op,
+        rank,
+        x,
+        weight,
+        scalars.per_axis(op, "stride", stride, rank),
+        scalars.padding(op, padding, rank),
+        scalars.per_axis(op, "dilation", dilation, rank),
+        groups if type(groups) is int else scalars.integer(op, "groups", groups),
+    )
+
+
+def conv_output_shape(
+    op: str, x_shape: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Shape:
+    """What ``conv{rank}d`` gives for these shapes, the rank following from that of x."""
+    x, rank = _windowed(op, x_shape)
+    g = _conv_geometry(op, rank, x, shape_of(op, "weight_shape", weight_shape), stride, padding, dilation, groups)
+    return (g.n, g.k, *g.out[3 - rank :])
+
+
+def _windowed(op: str, x_shape: Any) -> tuple[Shape, int]:
+    """The shape of x, and how many spatial axes it has."""
+    x = shape_of(op, "x_shape", x_shape)
+    if not 3 <= len(x) <= 5:
+        raise ValueError(f"{op}: x_shape must have 3 to 5 axes (n, c, one to three spatial ones), got {shown(x)}")
+    return x, len(x) - 2
+
+
 def conv(
     op: str, rank: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
 ) -> tuple[Conv, Array, Array, Array | None]:
     """Of ``conv{rank}d``."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    g = conv_geometry(
-        op,
-        rank,
-        x.shape,
-        weight.shape,
-        scalars.per_axis(op, "stride", stride, rank),
-        scalars.padding(op, padding, rank),
-        scalars.per_axis(op, "dilation", dilation, rank),
-        groups if type(groups) is int else scalars.integer(op, "groups", groups),
-    )
+    g = _conv_geometry(op, rank, x.shape, weight.shape, stride, padding, dilation, groups)
     return g, x, weight, optional(op, "bias", bias, x.dtype, (g.k,))
 
 
@@ -46,6 +69,39 @@ def conv_backward(
     """Of ``conv{rank}d_backward``."""
     g, x, weight, _ = conv(op, rank, x, weight, None, stride, padding, dilation, groups)
     return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight, scalars.needs(op, needs)
+
+
+def _transposed_geometry(
+    op: str,
+    rank: int,
+    x: Shape,
+    weight: Shape,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> Conv:
+    if isinstance(padding, str):
+        raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {shown(padding)}")
+    return conv_transpose_geometry(
+        op,
+        rank,
+        x,
+        weight,
+        scalars.per_axis(op, "stride", stride, rank),
+        scalars.padding(op, padding, rank),
+        scalars.per_axis(op, "output_padding", output_padding, rank, 0),
+        groups if type(groups) is int else scalars.integer(op, "groups", groups),
+        scalars.per_axis(op, "dilation", dilation, rank),
+    )
+
+
+def conv_transpose_output_shape(op: str, x_shape: Any, weight_shape: Any, *geometry: Any) -> Shape:
+    """What ``conv_transpose{rank}d`` gives for these shapes, the rank following from that of x."""
+    x, rank = _windowed(op, x_shape)
+    g = _transposed_geometry(op, rank, x, shape_of(op, "weight_shape", weight_shape), *geometry)
+    return (g.n, g.c, *g.size[3 - rank :])
 
 
 def conv_transpose(
@@ -63,19 +119,7 @@ def conv_transpose(
     """Of ``conv_transpose{rank}d``."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    if isinstance(padding, str):
-        raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {shown(padding)}")
-    g = conv_transpose_geometry(
-        op,
-        rank,
-        x.shape,
-        weight.shape,
-        scalars.per_axis(op, "stride", stride, rank),
-        scalars.padding(op, padding, rank),
-        scalars.per_axis(op, "output_padding", output_padding, rank, 0),
-        groups if type(groups) is int else scalars.integer(op, "groups", groups),
-        scalars.per_axis(op, "dilation", dilation, rank),
-    )
+    g = _transposed_geometry(op, rank, x.shape, weight.shape, stride, padding, output_padding, groups, dilation)
     return g, x, weight, optional(op, "bias", bias, x.dtype, (g.c,))
 
 
@@ -113,6 +157,13 @@ def _pool_geometry(
         scalars.per_axis(op, "dilation", dilation, rank),
         ceil_mode if type(ceil_mode) is bool else scalars.flag(op, "ceil_mode", ceil_mode),
     )
+
+
+def pool_output_shape(op: str, x_shape: Any, *geometry: Any) -> Shape:
+    """What ``{max,avg,lp}_pool{rank}d`` give for this shape, from which the rank follows."""
+    x, rank = _windowed(op, x_shape)
+    g = _pool_geometry(op, rank, x, *geometry)
+    return (g.n, g.c, *g.out[3 - rank :])
 
 
 def pool(
