@@ -30,7 +30,7 @@ import cases
 import machine
 import worker
 
-SETTLE = 0.015  # seconds: an idle team of OpenMP threads spins about 11 ms before it sleeps
+SETTLE = 0.015  # seconds: idle threads of PyTorch, by libgomp, spin about 11 ms before they sleep
 SLOWER = 0.95  # of two builds: what the noise of a quiet machine does not explain
 PROCESSES = 4  # of each of two builds
 

@@ -1,15 +1,13 @@
 #include "parallel.h"
 
-#include <pthread.h>
-#include <sched.h>
-
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 
-#ifdef _OPENMP
-#include <omp.h>
-#endif
+#include "pool.h"
+#include "spin.h"
+
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -17,11 +15,11 @@
 namespace fastnn {
 namespace {
 
-// Waking a second thread costs about 2 microseconds when it spins and 5 when it doesn't; a thread must save more.
+// To hand work to a thread that spins costs about 2 microseconds; it must save more.
 std::atomic<double> cost_per_thread{8000};
 
 std::atomic<int> thread_limit{1};
-std::atomic<bool> pool_lost{false};  // this process is a forked child
+std::atomic<const Runtime*> other_runtime{nullptr};  // than the pool
 thread_local bool out_of_memory = false;
 thread_local bool keeps_denormals = false;  // KeepDenormals lives on this thread
 // Whether any thread's may be true. To find a thread's own takes a function call each time, 5 ns of a call of 140.
@@ -82,28 +80,16 @@ void* thread_scratch(size_t bytes) {
   return bytes ? scratch.get(bytes) : nullptr;
 }
 
-#ifdef _OPENMP
-// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed.
-const int initial_omp_threads = omp_get_max_threads();
-
-int openmp_cap() {
-  const int now = omp_get_max_threads();
-  return now < initial_omp_threads ? now : 1 << 20;
-}
-#endif
+const Runtime* runtime() { return other_runtime.load(std::memory_order_relaxed); }
 
 int threads_for(int64_t n, double cost) {
-#ifdef _OPENMP
   const int limit = thread_limit.load(std::memory_order_relaxed);
   const double per_thread = cost_per_thread.load(std::memory_order_relaxed);
-  if (limit <= 1 || n <= 1 || cost < 2 * per_thread) return 1;
-  if (pool_lost.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
-  const double worth = std::min(cost / std::max(per_thread, 1e-9), double(limit));
-  return int(std::max<int64_t>(1, std::min<int64_t>({n, int64_t(worth), openmp_cap()})));
-#else
-  (void)n, (void)cost;
-  return 1;
-#endif
+  if (limit <= 1 || n <= 1 || cost < 2 * per_thread || shares_parts()) return 1;
+  int64_t most = std::min<int64_t>({n, limit, kMostParts});
+  most = std::min(most, int64_t(std::min(cost / std::max(per_thread, 1e-9), 1e9)));
+  if (const Runtime* r = runtime()) most = std::min<int64_t>(most, r->most_threads());
+  return int(std::max<int64_t>(1, most));
 }
 
 // Memory of this thread, or null and a note that there is none.
@@ -120,27 +106,9 @@ void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
   body(context, 0, n, memory);
 }
 
-#ifdef _OPENMP
-// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they were
-// started is not known: another library that shares libgomp may have done so. Hence this is for every child, from the
-// moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a child that
-// never does so could not end. Nor can it where KMP_INIT_AT_FORK is FALSE. To end the threads before a fork would be a remedy,
-// but then the regions of other threads crash.
-[[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
-  pool_lost.store(true);
-  omp_get_max_threads();
-});
-#endif
-
 constexpr int kLargestTeam = 32;
-constexpr int kPatience = 100, kSpins = 2000;  // pauses of 10 to 50 ns
+constexpr int kPatience = 100;  // turns of 10 to 50 ns
 std::atomic<int64_t> parts_of_teams{0};
-
-void pause() {
-#if defined(__x86_64__)
-  _mm_pause();
-#endif
-}
 
 }  // namespace
 
@@ -168,7 +136,7 @@ int Team::next_part() {
   // The others are about as fast: to look at their parts at once would only take the lines they write from them. Then a
   // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before long.
   const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
-  for (int spins = alone_ ? kPatience : 0; !done(); ++spins) {
+  for (int spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
     if (spins == kPatience) {
       for (int i = 1; i < size; ++i) {
         const int part = (rank_ + i) % size;
@@ -179,58 +147,111 @@ int Team::next_part() {
       }
       alone_ = false;
     }
-    if (spins < kSpins)
-      pause();
-    else
-      sched_yield();
   }
   ++step_;
   began_ = false;
   return -1;
 }
 
+namespace {
+
+int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for a
+// long job, and for one that soon follows another. The units are the price of a thread, so that tests, which set it to 0,
+// have all threads at work; 1 is 8 microseconds.
+constexpr double kLong = 12, kVeryLong = 250;
+constexpr int64_t kSoon = 200'000;  // nanoseconds
+std::atomic<int64_t> last_job{0};
+
+// Jobs that came back late, because a part was begun by a thread that another program then kept from its processor, are
+// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart. A thread that had to wake up first is
+// waited for half the time at most.
+constexpr int64_t kLate = 50'000;  // nanoseconds
+std::atomic<int> jobs_alone{0}, last_alone{0};
+
+void judge_job(int64_t waited, int64_t took) {
+  const bool late = waited > std::max(kLate, took * 3 / 5);
+  if (!late && last_alone.load(std::memory_order_relaxed) == 0) return;
+  const int alone = late ? std::min(2 * last_alone.load(std::memory_order_relaxed) + 1, 63) : 0;
+  last_alone.store(alone, std::memory_order_relaxed);
+  jobs_alone.store(alone, std::memory_order_relaxed);
+}
+
+// Who is to have a part in a job.
+enum class Ask { nobody, awake, all };
+
+Ask whom_to_ask(double cost, int64_t start) {
+  const double price = cost_per_thread.load(std::memory_order_relaxed);
+  const bool soon = start - last_job.exchange(start, std::memory_order_relaxed) < kSoon;
+  if (cost < kVeryLong * price && jobs_alone.load(std::memory_order_relaxed) > 0) {
+    jobs_alone.fetch_sub(1, std::memory_order_relaxed);
+    return Ask::nobody;
+  }
+  if (soon || cost >= kLong * price) return Ask::all;
+  return workers_awake() > 0 ? Ask::awake : Ask::nobody;
+}
+
+// body(context, part) for the parts of a job, of which there are as many as threads. False if it should rather be done on
+// one thread. rest: see share_parts.
+bool run_job(int threads, bool rest, double cost, void* context, PartBody body) {
+  if (const Runtime* r = runtime()) {
+    r->run(threads, context, body);
+    return true;
+  }
+  const int64_t start = now();
+  const Ask ask = whom_to_ask(cost, start);
+  if (ask == Ask::nobody) return false;
+  const Shared shared = share_parts(threads, threads - 1, rest, ask == Ask::all, context, body);
+  judge_job(shared.waited, shared.waited > kLate ? now() - start : 0);
+  return true;
+}
+
+struct Loop {
+  int64_t n, count;
+  size_t scratch;
+  void* context;
+  RangeBody body;
+  bool keep;
+  std::atomic<bool> failed{false};
+
+  void run(int64_t part) {
+    void* memory = thread_scratch(scratch);
+    if (scratch && !memory) return failed.store(true, std::memory_order_relaxed);
+    FlushDenormals guard(keep);
+    const int64_t begin = n / count * part + std::min(part, n % count);
+    const int64_t end = begin + n / count + (part < n % count);
+    if (begin < end) body(context, begin, end, memory);
+  }
+};
+
+}  // namespace
+
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body) {
   if (n <= 0) return;
   const int threads = threads_for(n, cost);
   if (threads == 1) return run_serial(n, scratch, context, body);
-#ifdef _OPENMP
-  bool failed = false;
-  const bool keep = keep_denormals();
-#pragma omp parallel num_threads(threads) reduction(|| : failed)
-  {
-    const int64_t count = omp_get_num_threads(), me = omp_get_thread_num();
-    void* memory = thread_scratch(scratch);
-    if (scratch && !memory) {
-      failed = true;
-    } else {
-      FlushDenormals guard(keep);
-      const int64_t begin = n / count * me + std::min(me, n % count);
-      const int64_t end = begin + n / count + (me < n % count);
-      if (begin < end) body(context, begin, end, memory);
-    }
-  }
-  if (failed) note_out_of_memory();
-#endif
+  Loop loop{n, threads, scratch, context, body, keep_denormals()};
+  if (!run_job(threads, true, cost, &loop, [](void* it, int part) { static_cast<Loop*>(it)->run(part); }))
+    return run_serial(n, scratch, context, body);
+  if (loop.failed.load(std::memory_order_relaxed)) note_out_of_memory();
 }
 
 namespace {
 
-// A region ends when all its threads have been there, so even one that did nothing may cost a time slice of another program.
-// After a team in which half of a thread's parts were done by others, the next ones have one thread, up to 64 of them.
-std::atomic<int> teams_to_skip{0}, last_skipped{0};
+struct TeamLoop {
+  Team::Board board;
+  int size;
+  void *context, *memory;
+  TeamBody body;
+  bool keep;
 
-bool skip_team() {
-  if (teams_to_skip.load(std::memory_order_relaxed) <= 0) return false;
-  teams_to_skip.fetch_sub(1, std::memory_order_relaxed);
-  return true;
-}
-
-[[maybe_unused]] void judge_team(int64_t parts, int size, int64_t taken_over) {
-  const bool missing = 2 * taken_over * size > parts;
-  const int skip = missing ? std::min(2 * last_skipped.load(std::memory_order_relaxed) + 1, 64) : 0;
-  last_skipped.store(skip, std::memory_order_relaxed);
-  teams_to_skip.store(skip, std::memory_order_relaxed);
-}
+  void run(int rank) {
+    FlushDenormals guard(keep);
+    Team team(rank, size, &board);
+    body(context, team, memory);
+  }
+};
 
 }  // namespace
 
@@ -238,26 +259,16 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
   void* memory;
   if (!get_scratch(scratch, &memory)) return;
   const int threads = std::min(threads_for(n, cost), kLargestTeam);
-  if (threads == 1 || skip_team()) {
-    FlushDenormals guard(keep_denormals());
-    Team alone(0, 1, nullptr);
-    return body(context, alone, memory);
+  if (threads > 1) {
+    TeamLoop loop{{}, threads, context, memory, body, keep_denormals()};
+    if (run_job(threads, false, cost, &loop, [](void* it, int rank) { static_cast<TeamLoop*>(it)->run(rank); })) {
+      parts_of_teams.fetch_add(loop.board.done.value.load(std::memory_order_relaxed), std::memory_order_relaxed);
+      return;
+    }
   }
-#ifdef _OPENMP
-  Team::Board board;
-  int64_t taken_over = 0;
-  const bool keep = keep_denormals();
-#pragma omp parallel num_threads(threads) reduction(+ : taken_over)
-  {
-    FlushDenormals guard(keep);
-    Team team(omp_get_thread_num(), omp_get_num_threads(), &board);
-    body(context, team, memory);
-    taken_over += team.taken_over();
-  }
-  const int64_t parts = board.done.value.load(std::memory_order_relaxed);
-  parts_of_teams.fetch_add(parts, std::memory_order_relaxed);
-  judge_team(parts, threads, taken_over);
-#endif
+  FlushDenormals guard(keep_denormals());
+  Team alone(0, 1, nullptr);
+  body(context, alone, memory);
 }
 
 int64_t team_parts() { return parts_of_teams.load(); }
@@ -271,17 +282,19 @@ KeepDenormals::~KeepDenormals() {
   keeps_denormals = outer_;
 }
 
-int num_threads() { return pool_lost.load() || !has_openmp() ? 1 : thread_limit.load(); }
+int num_threads() {
+  const Runtime* r = runtime();
+  return r ? std::min(thread_limit.load(), r->most_threads()) : thread_limit.load();
+}
 void set_num_threads(int n) { thread_limit.store(std::max(1, n)); }
 double thread_cost() { return cost_per_thread.load(); }
 void set_thread_cost(double ns) { cost_per_thread.store(std::max(0.0, ns)); }
 
-bool has_openmp() {
-#ifdef _OPENMP
-  return true;
-#else
-  return false;
-#endif
+void set_runtime(const Runtime* r) { other_runtime.store(r); }
+
+const char* runtime_name() {
+  const Runtime* r = runtime();
+  return r ? r->name : "pool";
 }
 
 bool take_out_of_memory() {

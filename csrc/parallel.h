@@ -1,4 +1,4 @@
-// Work split over threads. This header and parallel.cpp are the only places that know how.
+// Work split over threads. This header and parallel.cpp are the only places that know how; pool.* has the threads.
 //
 // Promise: a body is called on ranges [begin, end) that together cover [0, n) once. Where the ranges are cut depends
 // on the thread count, so an item's result must not depend on the range it is in: then the bits are the same for
@@ -11,7 +11,8 @@ namespace fastnn {
 
 using RangeBody = void (*)(void* context, int64_t begin, int64_t end, void* scratch);
 
-// cost: rough serial time of the whole loop in nanoseconds; it decides how many threads are worth waking.
+// A range that no other thread has begun is the caller's: a thread that sleeps or is displaced is never waited for.
+// cost: rough serial time of the whole loop in nanoseconds; it decides how many threads are asked, and which are woken.
 // scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside (see KeepDenormals).
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body);
 
@@ -76,10 +77,9 @@ class KeepDenormals {
 
 int num_threads();
 void set_num_threads(int n);
-// Nanoseconds of work that a further thread must take over to be woken. Tests set 0, so that small arrays are split too.
+// Nanoseconds of work that a further thread must take over to be asked. Tests set 0, so that small arrays are split too.
 double thread_cost();
 void set_thread_cost(double ns);
-bool has_openmp();
 // True once, after a scratch allocation failed on this thread's last call (the body was then not run).
 bool take_out_of_memory();
 

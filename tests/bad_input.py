@@ -27,6 +27,7 @@ _needs = {"needs": (True, True, True)}
 _transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}
 _affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
 _statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
+_running = {"running_mean": _f(2), "running_var": _f(2)}
 _response = {"size": 3, "alpha": 0.1, "beta": 0.75, "k": 1.0}
 _entropy = {
     "logits": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean",
@@ -34,6 +35,8 @@ _entropy = {
 }  # fmt: skip
 
 
+_nll = {"x": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean"}
+_margins = {"x": _f(3, 4), "target": _class, "p": 2, "margin": 1.0, "weight": _f(4), "reduction": "mean"}
 _binary = {
     "x": _f(3), "target": np.ones(3, np.float32), "weight": _f(3), "reduction": "mean", "pos_weight": _f(1),
 }  # fmt: skip
@@ -60,6 +63,7 @@ def _recurrent(gates: int, *states: str, backward: bool = False, **options: Any)
 LEGAL: dict[str, dict[str, Any]] = {
     "relu": {"x": _x4},
     "add": {"a": _x4, "b": _x4},
+    "add_backward": {"dy": _x4},
     "leaky_relu": {"x": _x4, "negative_slope": 0.1},
     "elu": {"x": _x4, "alpha": 1.0},
     "sigmoid": {"x": _x4},
@@ -82,6 +86,7 @@ LEGAL: dict[str, dict[str, Any]] = {
     "prelu": {"x": _x4, "weight": _f(2)},
     "prelu_backward": {"dy": _x4, "x": _x4, "weight": _f(1)},
     "rrelu": {"x": _x4, "lower": 0.125, "upper": 0.5, "training": True, "rng": 0},
+    "rrelu_backward": {"dy": _x4, "x": _x4, "lower": 0.125, "upper": 0.5, "training": True, "rng": 0},
     "maxout": {"x": _x4, "k": 2, "axis": 1},
     "maxout_backward": {"dy": _f(2, 1, 4, 4), "x": _x4, "k": 2, "axis": 1},
     "softmax": {"x": _x4, "axis": 1},
@@ -91,6 +96,7 @@ LEGAL: dict[str, dict[str, Any]] = {
     "linear": {"x": _f(3, 4), "weight": _f(2, 4), "bias": _f(2)},
     "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4), **_needs},
     "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
+    "matmul_backward": {"dy": _f(3, 2), "a": _f(3, 4), "b": _f(4, 2)},
     "embedding": {"index": np.array([[0, 4], [2, 2]]), "weight": _f(5, 3), "padding_idx": 1},
     "embedding_backward": {"dy": _f(2, 2, 3), "index": np.array([[0, 4], [2, 2]]), "num_embeddings": 5, "padding_idx": 1},
     "rnn": _recurrent(1, "h", nonlinearity="relu"),
@@ -145,23 +151,21 @@ LEGAL: dict[str, dict[str, Any]] = {
     "adaptive_max_pool3d": {"x": _x5, "output_size": 2, "return_indices": True},
     "adaptive_max_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "output_size": 2, "indices": None},
     "batch_norm": {
-        "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "training": True, "momentum": 0.9,
-        "unbiased": False,
+        "x": _x4, **_running, **_affine, "training": True, "momentum": 0.9, "unbiased": False,
     },
     "batch_norm_relu": {
-        "x": _x4, "running_mean": _f(2), "running_var": _f(2), **_affine, "residual": _x4, "training": True,
-        "momentum": 0.9, "unbiased": True,
+        "x": _x4, **_running, **_affine, "residual": _x4, "training": True, "momentum": 0.9, "unbiased": True,
     },
-    "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
+    "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "training": True},
+    "batch_norm_relu_backward": {"dy": _x4, "x": _x4, "y": _x4, **_statistics, **_running, "training": False},
     "layer_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "bias": _f(4, 4), "eps": 1e-5},
     "layer_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), **_statistics, "weight": _f(4, 4)},
     "group_norm": {"x": _x4, "num_groups": 2, **_affine},
     "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
     "instance_norm": {
-        "x": _x4, **_affine, "running_mean": _f(2), "running_var": _f(2), "use_input_stats": True, "momentum": 0.9,
-        "unbiased": False,
+        "x": _x4, **_affine, **_running, "use_input_stats": True, "momentum": 0.9, "unbiased": False,
     },
-    "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics},
+    "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "use_input_stats": True},
     "rms_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": None},
     "rms_norm_backward": {"dy": _x4, "x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": 0.1, "rstd": None},
     "local_response_norm": {"x": _x4, **_response},
@@ -171,19 +175,29 @@ LEGAL: dict[str, dict[str, Any]] = {
     "mse_loss": {"x": _x4, "target": _x4, "reduction": "mean"},
     "mse_loss_backward": {"x": _x4, "target": _x4, "reduction": "none", "dloss": _x4},
     "l1_loss": {"x": _x4, "target": _x4, "reduction": "none"},
+    "l1_loss_backward": {"x": _x4, "target": _x4, "reduction": "none", "dloss": _x4},
     "huber_loss": {"x": _x4, "target": _x4, "delta": 1.0, "reduction": "sum"},
+    "huber_loss_backward": {"x": _x4, "target": _x4, "delta": 1.0, "reduction": "sum", "dloss": None},
     "hinge_loss": {"x": _f(3), "target": np.ones(3, np.float32), "margin": 1.0, "reduction": "mean"},
+    "hinge_loss_backward": {
+        "x": _f(3), "target": np.ones(3, np.float32), "margin": 1.0, "reduction": "none", "dloss": _f(3),
+    },
     "kl_div": {"x": _f(3), "target": np.ones(3, np.float32), "reduction": "batchmean", "log_target": False},
+    "kl_div_backward": {
+        "x": _f(3), "target": np.ones(3, np.float32), "reduction": "batchmean", "log_target": True,
+        "dloss": np.full((), 0.5, np.float32),
+    },
     "binary_cross_entropy_with_logits": _binary,
     "binary_cross_entropy_with_logits_backward": {**_binary, "dloss": None},
-    "nll_loss": {"x": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean"},
-    "multi_margin_loss": {
-        "x": _f(3, 4), "target": _class, "p": 2, "margin": 1.0, "weight": _f(4), "reduction": "mean",
+    "nll_loss": _nll,
+    "nll_loss_backward": {**_nll, "dloss": None},
+    "multi_margin_loss": _margins,
+    "multi_margin_loss_backward": {**_margins, "dloss": None},
+    **{
+        name: {argument: x, "p": 0.5, "training": True, "rng": 0}
+        for op, x in (("dropout", _x4), ("dropout1d", _x3), ("dropout2d", _x4), ("dropout3d", _f(2, 2, 2, 2, 2)))
+        for name, argument in ((op, "x"), (op + "_backward", "dy"))
     },
-    "dropout": {"x": _x4, "p": 0.5, "training": True, "rng": 0},
-    "dropout1d": {"x": _x3, "p": 0.5, "training": True, "rng": 0},
-    "dropout2d": {"x": _x4, "p": 0.5, "training": True, "rng": 0},
-    "dropout3d": {"x": _f(2, 2, 2, 2, 2), "p": 0.5, "training": True, "rng": 0},
     "sgd_step": _step("momentum_buffer", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1, l1=0.1),
     "adam_step": _step("exp_avg", "exp_avg_sq", "max_exp_avg_sq", **_adam),
     "adamw_step": _step("exp_avg", "exp_avg_sq", "max_exp_avg_sq", **_adam),

@@ -88,10 +88,17 @@ def _shape(name: str, arrays: int, *drop: str) -> dict[str, Any]:
 _pooled = _shape("pool_output_shape", 1, "return_indices", "norm_type", "count_include_pad", "divisor_override")
 
 
+_MOVES = ("momentum", "unbiased")  # how running statistics change, which no gradient depends on
+
+
 def _batch_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    if not options["training"]:
-        return None
-    return F.batch_norm_backward(dy, arrays[0], weight=arrays[1], eps=options.get("eps", 1e-5))
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
+    return F.batch_norm_backward(dy, arrays[0], weight=arrays[1], **kept)
+
+
+def _batch_norm_relu_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
+    return F.batch_norm_relu_backward(dy, arrays[0], y, weight=arrays[1], **kept)
 
 
 def _lp_pool_backward(name: str) -> Backward:
@@ -102,20 +109,43 @@ def _lp_pool_backward(name: str) -> Backward:
     return backward
 
 
-def _cross_entropy_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    return (F.cross_entropy_backward(*arrays, dloss=dy, **options),)
+def _of_options(name: str) -> Backward:
+    """Takes dy alone."""
+    return lambda dy, y, arrays, options: (getattr(F, name)(dy, **options),)
 
 
-def _bce_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    return (F.binary_cross_entropy_with_logits_backward(*arrays, dloss=dy, **options),)
+def _add_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    return F.add_backward(dy)
 
 
-def _of_pair(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    dx = F.mse_loss_backward(*arrays, dloss=dy, **options)
-    return dx, -dx
+def _loss(name: str, bound: Any, rows: Any = None, argument: str = "x") -> Op:
+    """Its target is an option and not differentiated."""
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        return (getattr(F, name + "_backward")(*arrays, dloss=dy, **options),)
+
+    rows = rows or getattr(samples_loss, name)
+    return Op(name, (argument,), rows, bound, backward=backward, backward_name=name + "_backward")
 
 
-_mse_backward = {"backward": _of_pair, "backward_name": "mse_loss_backward"}
+def _difference_loss(name: str) -> Op:
+    """Of the difference of its arguments: the gradient of one is minus that of the other."""
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        dx = getattr(F, name + "_backward")(*arrays, dloss=dy, **options)
+        return dx, -dx
+
+    return Op(
+        name, ("x", "target"), getattr(samples_loss, name), tolerances_loss.pair_loss, backward=backward,
+        backward_name=name + "_backward",
+    )  # fmt: skip
+
+
+def _dropout(name: str) -> Op:
+    return Op(
+        name, ("x",), getattr(samples_norm, name), tolerances.scaled,
+        backward=_of_options(name + "_backward"), backward_name=name + "_backward",
+    )  # fmt: skip
 
 
 def _batch_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, **options: Any) -> Any:
@@ -133,9 +163,8 @@ def _instance_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_va
 
 
 def _instance_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    if not options.get("use_input_stats", True):
-        return None
-    return F.instance_norm_backward(dy, arrays[0], weight=arrays[1], eps=options.get("eps", 1e-5))
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
+    return F.instance_norm_backward(dy, arrays[0], weight=arrays[1], **kept)
 
 
 def _rms_norm(x: Any, weight: Any, **options: Any) -> Any:
@@ -172,13 +201,13 @@ def _step(name: str, *state: str) -> Op:
     )  # fmt: skip
 
 
-def _product(name: str, args: tuple[str, ...], backward: Backward | None, cases: Any = None) -> Op:
+def _product(name: str, args: tuple[str, ...], backward: Backward, cases: Any = None) -> Op:
     conv = name.startswith("conv")
     rows = getattr(samples_conv if conv else samples, name)
     shape = _shape(name[:-2] + "_output_shape", 2) if conv else {}
     return Op(
         name, args, rows, tolerances.convolutions if conv else tolerances.products, backward=backward,
-        backward_name=name + "_backward" if backward else "", grid=cases, **shape,
+        backward_name=name + "_backward", grid=cases, **shape,
     )  # fmt: skip
 
 
@@ -208,8 +237,8 @@ def _recurrent(name: str, *states: str) -> Op:
 XWB = ("x", "weight", "bias")
 OPS = [
     _product("linear", XWB, _of_x_weight("linear_backward")),
-    _product("matmul", ("a", "b"), None),
-    Op("add", ("a", "b"), samples.add, tolerances.exact),
+    _product("matmul", ("a", "b"), _of_x("matmul_backward")),
+    Op("add", ("a", "b"), samples.add, tolerances.exact, backward=_add_backward, backward_name="add_backward"),
     _product("conv1d", XWB, _of_x_weight("conv1d_backward"), grid.conv1d),
     _product("conv2d", XWB, _of_x_weight("conv2d_backward"), grid.conv2d),
     _product("conv3d", XWB, _of_x_weight("conv3d_backward"), grid.conv3d),
@@ -239,7 +268,8 @@ OPS = [
     _pool("adaptive_max_pool3d", tolerances.maxima, _of_x("adaptive_max_pool3d_backward"), grid.adaptive_pool3d),
     _affine("batch_norm", _batch_norm_backward, call=_batch_norm, in_place=("running_mean", "running_var")),
     Op("batch_norm_relu", ("x", "weight", "bias", "residual"), samples_norm.batch_norm_relu, tolerances.batch_norm_relu,
-       call=_batch_norm_relu, in_place=("running_mean", "running_var")),
+       call=_batch_norm_relu, in_place=("running_mean", "running_var"), backward=_batch_norm_relu_backward,
+       backward_name="batch_norm_relu_backward"),
     _affine("layer_norm", _of_x_and_keyword_weight("layer_norm_backward")),
     _affine("instance_norm", _instance_norm_backward, call=_instance_norm, in_place=("running_mean", "running_var")),
     _affine("group_norm", _of_x_and_keyword_weight("group_norm_backward")),
@@ -260,27 +290,17 @@ OPS = [
     _elementwise("hardsigmoid", tolerances.scaled),
     Op("prelu", ("x", "weight"), samples.prelu, tolerances.prelu, backward=_of_x("prelu_backward"),
        backward_name="prelu_backward"),
-    Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, torch=False),
+    Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, backward=_of_x("rrelu_backward"),
+       backward_name="rrelu_backward"),
     _elementwise("maxout", tolerances.exact, samples.maxout),
     _elementwise("softmax", tolerances.softmax, samples_norm.softmax, _of_y),
     _elementwise("log_softmax", tolerances.log_softmax, samples_norm.softmax, _of_y),
-    Op("cross_entropy", ("logits",), samples_norm.cross_entropy, tolerances.cross_entropy,
-       backward=_cross_entropy_backward, backward_name="cross_entropy_backward"),
-    *(
-        Op(name, ("x", "target"), getattr(samples_loss, name), tolerances_loss.pair_loss, **columns)
-        for name, columns in (("mse_loss", _mse_backward), ("l1_loss", {}), ("huber_loss", {}))
-    ),
-    Op("binary_cross_entropy_with_logits", ("x",), samples_loss.binary_cross_entropy_with_logits,
-       tolerances_loss.pair_loss, backward=_bce_backward, backward_name="binary_cross_entropy_with_logits_backward"),
-    Op("hinge_loss", ("x",), samples_loss.hinge_loss, tolerances_loss.pair_loss),
-    Op("kl_div", ("x",), samples_loss.kl_div, tolerances_loss.pair_loss),
-    Op("nll_loss", ("x",), samples_loss.nll_loss, tolerances_loss.nll_loss),
-    Op("multi_margin_loss", ("x",), samples_loss.multi_margin_loss, tolerances_loss.multi_margin_loss),
-    Op("dropout", ("x",), samples_norm.dropout, tolerances.scaled, torch=False, gradcheck=False),
-    *(
-        Op(name, ("x",), getattr(samples_norm, name), tolerances.scaled, torch=False, gradcheck=False)
-        for name in ("dropout1d", "dropout2d", "dropout3d")
-    ),
+    _loss("cross_entropy", tolerances.cross_entropy, samples_norm.cross_entropy, "logits"),
+    *(_difference_loss(name) for name in ("mse_loss", "l1_loss", "huber_loss")),
+    *(_loss(name, tolerances_loss.pair_loss) for name in ("binary_cross_entropy_with_logits", "hinge_loss", "kl_div")),
+    _loss("nll_loss", tolerances_loss.nll_loss),
+    _loss("multi_margin_loss", tolerances_loss.multi_margin_loss),
+    *(_dropout(name) for name in ("dropout", "dropout1d", "dropout2d", "dropout3d")),
     _step("sgd_step", "momentum_buffer"),
     _step("adam_step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
     _step("adamw_step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),

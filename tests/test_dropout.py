@@ -1,6 +1,7 @@
 """Dropout's masks: the published generator, the same on both backends, per instruction set and thread count."""
 
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -123,6 +124,67 @@ def test_a_new_mask_at_each_call():
     assert (first != second).any()
     assert (F.dropout(x, 0.5) != F.dropout(x, 0.5)).any()
     np.testing.assert_array_equal(F.dropout(x, 0.5, rng=4), F.dropout(x, 0.5, rng=4))
+
+
+# Functions that draw, with the shape of what they take; RReLU's slopes are drawn as masks are.
+DRAWN = {
+    "dropout": (7, 11),
+    "dropout1d": (7, 11, 3),
+    "dropout2d": (7, 11, 3, 2),
+    "dropout3d": (7, 11, 3, 2, 1),
+    "rrelu": (7, 11),
+}
+by_drawn = pytest.mark.parametrize("name", DRAWN)
+by_backend = pytest.mark.parametrize("backend", fnn.backend.available_backends())
+REPEATABLE = [0, 10**30, np.int64(5), [1, 2], (3,), np.array([4, 5]), np.random.SeedSequence(6)]
+# What gives other numbers in a second call.
+MOVES_ON = [None, np.random.default_rng(0), np.random.PCG64(0), np.random.RandomState(0)]
+
+
+def drawn(name, rng):
+    """What comes of -1."""
+    return getattr(F, name)(np.full(DRAWN[name], -1.0), training=True, rng=rng)
+
+
+def drawn_again(name, rng):
+    """The gradient there of minus the sum of the outputs."""
+    dy = np.full(DRAWN[name], -1.0)
+    return getattr(F, name + "_backward")(dy, *(dy,) * (name == "rrelu"), training=True, rng=rng)
+
+
+@by_backend
+@by_drawn
+@pytest.mark.parametrize("rng", REPEATABLE, ids=str)
+def test_the_backward_draws_what_the_forward_drew(name, rng, backend):
+    """All are linear where x is below 0."""
+    with fnn.use_backend(backend):
+        y = drawn(name, rng)
+        np.testing.assert_array_equal(drawn_again(name, rng), y)
+    assert len(np.unique(y)) > 1
+
+
+@by_backend
+@by_drawn
+@pytest.mark.parametrize("rng", MOVES_ON, ids=lambda rng: type(rng).__name__)
+def test_the_backward_refuses_what_would_draw_again(name, rng, backend):
+    with fnn.use_backend(backend):
+        drawn(name, rng)
+        before = pickle.dumps(rng)
+        with pytest.raises(
+            TypeError, match=f"^{name}_backward: rng must be .* that {name} got,.* pass rng=seed to both"
+        ):
+            drawn_again(name, rng)
+        assert pickle.dumps(rng) == before
+
+
+@by_backend
+def test_no_numbers_are_needed_where_none_are_drawn(backend):
+    dy = np.linspace(-1, 1, 12).reshape(2, 3, 2)
+    with fnn.use_backend(backend):
+        for options in ({"p": 0.0}, {"training": False}, {"p": 0.0, "rng": np.random.default_rng(0)}):
+            np.testing.assert_array_equal(F.dropout_backward(dy, **options), dy)
+            np.testing.assert_array_equal(F.dropout1d_backward(dy, **options), dy)
+        np.testing.assert_array_equal(F.rrelu_backward(dy, dy, 0.25, 0.75), np.where(dy > 0, dy, dy / 2))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork (POSIX)")

@@ -84,11 +84,34 @@ def test_the_table_reaches_every_backend_function(monkeypatch):
     assert sorted(set(reference.__all__) - recorder.called) == []
 
 
+# Functions of shapes, without arrays.
+OF_SHAPES = {op.shape_name for op in OPS if op.shape}
+
+
 def test_the_table_reaches_every_public_function():
-    names = {name for op in OPS for name in (op.name, op.backward_name, op.shape_name)}
-    covered = names - {""}
+    names = {name for op in OPS for name in (op.name, op.backward_name)}
+    covered = (names - {""}) | OF_SHAPES
     assert sorted(set(FUNCTIONS) - covered) == []
     assert sorted(covered - set(FUNCTIONS)) == []
+
+
+# Steps change parameters in place, by a rule that nobody differentiates.
+WITHOUT_BACKWARD = {"adadelta_step", "adagrad_step", "adam_step", "adamw_step", "rmsprop_step", "sgd_step"}
+
+
+def test_every_function_has_its_backward():
+    backwards = {name for name in FUNCTIONS if name.endswith("_backward")}
+    functions = FUNCTIONS.keys() - backwards - WITHOUT_BACKWARD - OF_SHAPES
+    assert sorted(backwards) == sorted(name + "_backward" for name in functions)
+    assert WITHOUT_BACKWARD <= FUNCTIONS.keys()
+
+
+@pytest.mark.parametrize("op", OPS, ids=str)
+def test_the_backward_of_a_row_is_the_function_s(op):
+    """So that it is compared with what the tape, and hence PyTorch and central differences, give."""
+    differentiable = op.name not in WITHOUT_BACKWARD
+    assert op.backward_name == (op.name + "_backward" if differentiable else "")
+    assert (op.backward is not None) == differentiable
 
 
 def test_rows_have_distinct_names():
@@ -194,7 +217,7 @@ def test_public_backwards_take_plain_arrays(op):
     sample = next(s for s in op.samples() if not s.special).cast(np.float32)
     y = outputs_of(op(own(sample, op.in_place)))[0]
     gradients = op.backward(gradient_for(y.shape, y.dtype), y, sample.arrays, sample.options)
-    for given, g in zip(sample.arrays, gradients or (), strict=bool(gradients)):
+    for given, g in zip(sample.arrays, gradients, strict=True):
         if given is not None:
             assert g.shape == given.shape
             assert g.dtype == np.float32

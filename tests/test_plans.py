@@ -31,6 +31,7 @@ CHANGES = {
     "cross_entropy": {"weight": None},
     "cross_entropy_backward": {"weight": None},
     "nll_loss": {"weight": None},
+    "nll_loss_backward": {"weight": None},
     "instance_norm": {"running_mean": None, "running_var": None},
     **{op: {"lengths": None, "return_saved": False} for op in ("rnn", "gru", "lstm")},
     **{f"{kind}_pool{rank}d_backward": {"indices": None} for kind in ("max", "adaptive_max") for rank in (1, 2, 3)},

@@ -1,5 +1,6 @@
 """Threads: how many, who limits them, forks, several Python threads at once, and the floating-point state."""
 
+import importlib.util
 import os
 import textwrap
 import threading
@@ -15,6 +16,8 @@ from harness import NATIVE
 from subproc import run
 
 needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+RUNTIMES = ["pool"] + ["openmp"] * (importlib.util.find_spec("fastnn._openmp") is not None)
+by_runtime = pytest.mark.parametrize("runtime", RUNTIMES)
 
 
 def ranges(native, n=64):
@@ -56,7 +59,7 @@ def test_bad_types(n):
 def test_work_is_split_over_that_many(native):
     for threads in (1, 2, 3, 7):
         fnn.set_num_threads(threads)
-        assert ranges(native) == (threads if native.has_openmp() else 1)
+        assert ranges(native) == threads
 
 
 @needs_native
@@ -86,12 +89,9 @@ def test_one_row_goes_through_time_with_a_team(kind, native):
     assert native.team_parts() == before
     for threads in (2, 3, 7):
         with fnn.set_num_threads(threads):
-            for _ in range(70 if native.has_openmp() else 1):  # after a team that missed a thread, 64 may be skipped
-                for a, b in zip(results(), expected, strict=True):
-                    np.testing.assert_array_equal(a, b)
-                if native.team_parts() > before:
-                    break
-        assert (native.team_parts() > before) == native.has_openmp()
+            for a, b in zip(results(), expected, strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert native.team_parts() > before
         before = native.team_parts()
 
 
@@ -144,17 +144,225 @@ def test_the_tightest_quota_of_the_parents_counts(tmp_path):
 
 
 @needs_native
-def test_threadpoolctl_is_obeyed(native):
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    if not native.has_openmp():
-        return
+@pytest.mark.parametrize("first", ["fastnn", "threadpoolctl"])
+@by_runtime
+def test_threadpoolctl_is_obeyed(runtime, first):
+    pytest.importorskip("threadpoolctl")
+    code = f"""
+    import sys
+    import {first}
+    import fastnn as fnn, numpy as np
+    assert ("threadpoolctl" in sys.modules) == ({first!r} == "threadpoolctl"), "fastnn imports it"
+    from threadpoolctl import threadpool_info, threadpool_limits
+    from fastnn import _core
+
+    def ranges():
+        out = np.empty(64, np.float32)
+        _core.probe_ranges(out, 1e9)
+        return len(np.unique(out))
+
     fnn.set_num_threads(2)
-    unlimited = ranges(native)
-    with threadpoolctl.threadpool_limits(1):
-        assert ranges(native) == 1
-        with threadpoolctl.threadpool_limits(None):
+    (info,) = [i for i in threadpool_info() if i["internal_api"] == "fastnn"]
+    assert info["filepath"] == _core.__file__ and info["num_threads"] == fnn.get_num_threads(), info
+    unlimited = ranges()
+    for api in (None, "openmp"):
+        with threadpool_limits(1, user_api=api):
+            assert ranges() == 1 and fnn.get_num_threads() == 1
+            with threadpool_limits(None, user_api=api):
+                pass
+            assert ranges() == 1
+        assert ranges() == unlimited and fnn.get_num_threads() == unlimited
+    with threadpool_limits(1, user_api="blas"):
+        assert ranges() == unlimited
+    print(unlimited)
+    """
+    assert run(code, FASTNN_THREADS=runtime, OMP_NUM_THREADS="2") == "2"
+
+
+def test_a_wrong_name_of_threads():
+    done = run("import fastnn", check=False, FASTNN_THREADS="fibres")
+    if NATIVE:
+        assert "ValueError: FASTNN_THREADS='fibres' names no threads, expected 'pool' or 'openmp'" in done.stderr
+
+
+@needs_native
+def test_openmp_that_cannot_be_loaded():
+    code = """
+    import sys
+    sys.modules["fastnn._openmp"] = None
+    import fastnn
+    """
+    done = run(code, check=False, FASTNN_THREADS="openmp")
+    assert "ImportError: fastnn: FASTNN_THREADS=openmp, but OpenMP's threads cannot be had here (" in done.stderr
+    assert run(code + "\n    print(fastnn._core.runtime())") == "pool"
+
+
+@needs_native
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc (Linux)")
+def test_no_openmp_library_unless_asked_for():
+    code = """
+    import fastnn as fnn, numpy as np
+    fnn.functional.relu(np.ones(10**6))
+    print(any("libgomp" in line or "libomp" in line for line in open("/proc/self/maps")))
+    """
+    for runtime in RUNTIMES:
+        assert run(code, FASTNN_THREADS=runtime) == str(runtime == "openmp")
+
+
+@needs_native
+@by_runtime
+def test_the_same_bits_whoever_computes(runtime):
+    """All op-table rows are compared on the pool (`test_parity.py`); here some, with each runtime, short and long calls."""
+    code = """
+    import numpy as np
+    import fastnn as fnn, fastnn.functional as F
+    from fastnn import _core
+    _core.set_thread_cost(0.0)
+    rng = np.random.default_rng(0)
+    normal = lambda *s: rng.standard_normal(s, dtype=np.float32)
+    x, w, rows, weight, one = normal(3, 8, 30, 31), normal(16, 8, 3, 3), normal(129, 65), normal(33, 65), normal(5, 1, 8)
+    sequence, wi, wh, state = normal(9, 1, 8), normal(520, 8), normal(520, 130), np.zeros((1, 130), np.float32)
+
+    def results():
+        y = F.conv2d(x, w, padding=1)
+        param, grad, m, v = rows.copy(), rows / 3, np.zeros_like(rows), np.zeros_like(rows)
+        F.adam_step(param, grad, m, v, step=1, lr=1e-3)
+        return [y, *F.conv2d_backward(y, x, w, padding=1), F.linear(rows, weight), F.tanh(x), F.softmax(rows), param, v,
+                F.batch_norm(x, None, None, training=True), F.max_pool2d(x, 3), F.dropout(x, 0.5, rng=1),
+                F.cross_entropy(rows, np.arange(129) % 65), *F.lstm(sequence, state, state, wi, wh)[:2]]
+
+    fnn.set_num_threads(1)
+    expected = results()
+    for threads in (2, 3, 7):
+        fnn.set_num_threads(threads)
+        for _ in range(20):
+            for a, b in zip(results(), expected, strict=True):
+                assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+    print(_core.runtime())
+    """
+    assert run(code, FASTNN_THREADS=runtime) == runtime
+
+
+# ---- the pool -------------------------------------------------------------------------------------------------------
+
+WORKERS = """
+    import glob, time
+
+    def workers():
+        names = [open(f).read().strip() for f in glob.glob("/proc/self/task/*/comm")]
+        return names.count("fastnn")
+
+    def states():
+        stats = [open(f).read() for f in glob.glob("/proc/self/task/*/stat")]
+        return [s.rsplit(")", 1)[1].split()[0] for s in stats if "(fastnn)" in s]
+"""
+needs_proc = pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="needs /proc (Linux)")
+
+
+@needs_native
+@needs_proc
+def test_workers_start_with_the_first_long_call_and_sleep_after_the_last():
+    code = """
+    import numpy as np
+    import fastnn as fnn
+    from fastnn import _core
+    fnn.set_num_threads(3)
+    out = np.empty(64, np.float32)
+    assert workers() == 0
+    _core.probe_ranges(out, 1e3)
+    assert workers() == 0, "a short call started threads"
+    _core.probe_ranges(out, 1e9)
+    time.sleep(0.1)
+    assert workers() == 2
+    fnn.set_num_threads(2)
+    for _ in range(100):
+        _core.probe_ranges(out, 1e9)
+    assert workers() == 2, "threads that there are were not used"
+    for _ in range(100):
+        time.sleep(0.05)
+        if states() == ["S", "S"]:
+            break
+    assert states() == ["S", "S"]
+    """
+    run(textwrap.dedent(WORKERS) + textwrap.dedent(code))
+
+
+@needs_native
+@needs_proc
+def test_threads_that_cannot_be_had():
+    """Then the caller does their parts, and nothing is lost."""
+    code = """
+    import resource
+    import numpy as np
+    import fastnn as fnn
+    from fastnn import _core
+    fnn.set_num_threads(4)
+    out = np.empty(64, np.float32)
+    size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (size + 2**21, resource.RLIM_INFINITY))  # a thread's stack is 4 MB
+    for _ in range(3):
+        _core.probe_ranges(out, 1e9)
+        assert list(np.unique(out)) == [0, 16, 32, 48]
+    assert workers() == 0
+    """
+    run(textwrap.dedent(WORKERS) + textwrap.dedent(code))
+
+
+@needs_native
+@needs_proc
+def test_workers_take_no_signals():
+    code = """
+    import signal
+    import numpy as np
+    from fastnn import _core
+    import fastnn as fnn
+    fnn.set_num_threads(2)
+    _core.probe_ranges(np.empty(64, np.float32), 1e9)
+    time.sleep(0.05)
+    blocked = []
+    for folder in glob.glob("/proc/self/task/*/"):
+        status = dict(line.split(":", 1) for line in open(folder + "status"))
+        if status["Name"].strip() == "fastnn":
+            blocked.append(int(status["SigBlk"], 16))
+    (mask,) = blocked
+    for s in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD):
+        assert mask >> (s - 1) & 1
+    for s in (signal.SIGSEGV, signal.SIGFPE, signal.SIGABRT):
+        assert not mask >> (s - 1) & 1
+    """
+    run(textwrap.dedent(WORKERS) + textwrap.dedent(code))
+
+
+@needs_native
+@needs_proc
+def test_a_thread_that_never_comes_is_not_waited_for():
+    """The worker is kept from every processor that the caller's thread may use, by one that it may not leave."""
+    code = """
+    import os, threading
+    import numpy as np
+    import fastnn as fnn, fastnn.functional as F
+    from fastnn import _core
+    fnn.set_num_threads(2)
+    _core.set_thread_cost(0.0)
+    x = np.linspace(-3, 3, 4096, dtype=np.float32)
+    expected = F.tanh(x)
+    time.sleep(0.05)
+    (worker,) = [int(f.split("/")[-2]) for f in glob.glob("/proc/self/task/*/comm") if open(f).read() == "fastnn\\n"]
+    pid = os.fork()
+    if pid == 0:
+        os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+        while True:
             pass
-    assert ranges(native) == unlimited
+    os.sched_setaffinity(worker, [min(os.sched_getaffinity(0))])
+    os.sched_setscheduler(worker, os.SCHED_IDLE, os.sched_param(0))
+    try:
+        for _ in range(2000):
+            assert (F.tanh(x) == expected).all()
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
+    """
+    run(textwrap.dedent(WORKERS) + textwrap.dedent(code), timeout=30)
 
 
 # ---- several processes and threads at once --------------------------------------------------------------------------
@@ -176,18 +384,19 @@ SET_UP = """
     expected = work()
     out = np.empty(64, np.float32)
     _core.probe_ranges(out, 1e9)
-    assert not _core.has_openmp() or len(np.unique(out)) == 2, "no parallel call was made"
+    assert len(np.unique(out)) == 2, "no parallel call was made"
 """
 
 
 @needs_native
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
-def test_a_forked_child_computes():
+@by_runtime
+def test_a_forked_child_computes(runtime):
     code = """
     def child(depth):
         pid = os.fork()
         if pid == 0:
-            good = work() == expected and fnn.get_num_threads() == (1 if _core.has_openmp() else 2)
+            good = work() == expected and fnn.get_num_threads() == (1 if _core.runtime() == "openmp" else 2)
             if good and depth:
                 good = child(depth - 1)
             threads = [threading.Thread(target=work) for _ in range(2)]
@@ -199,27 +408,29 @@ def test_a_forked_child_computes():
     assert child(1), "the child got other bits"
     assert work() == expected
     _core.probe_ranges(out, 1e9)
-    assert not _core.has_openmp() or len(np.unique(out)) == 2, "the parent lost its threads"
+    assert len(np.unique(out)) == 2, "the parent lost its threads"
     """
-    run(SET_UP + code, timeout=60)
+    run(SET_UP + code, timeout=60, FASTNN_THREADS=runtime)
 
 
 @needs_native
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork (POSIX)")
 @pytest.mark.parametrize("used", [False, True])
-def test_a_forked_child_ends(used):
+@by_runtime
+def test_a_forked_child_ends(used, runtime):
     before, after = (SET_UP, "assert work() == expected") if used else ("import os, fastnn", "")
     code = f"""
     if child := os.fork():
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     {after}
     """
-    run(textwrap.dedent(before) + textwrap.dedent(code), timeout=60)
+    run(textwrap.dedent(before) + textwrap.dedent(code), timeout=60, FASTNN_THREADS=runtime)
 
 
 @needs_native
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork (POSIX)")
-def test_forks_while_others_compute():
+@by_runtime
+def test_forks_while_others_compute(runtime):
     code = """
     wrong, stop = [], threading.Event()
 
@@ -240,18 +451,23 @@ def test_forks_while_others_compute():
     for t in threads: t.join()
     assert not wrong
     """
-    run(SET_UP + code, timeout=100)
+    run(SET_UP + code, timeout=100, FASTNN_THREADS=runtime)
 
 
 @needs_native
 @pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="needs /proc (Linux)")
-def test_a_child_of_a_process_where_another_library_started_the_threads():
+@by_runtime
+def test_a_child_of_a_process_where_another_library_started_the_threads(runtime):
     code = """
     import ctypes, os
     import numpy as np
     import fastnn as fnn, fastnn.functional as F
     from fastnn import _core
 
+    try:
+        import fastnn._openmp
+    except ImportError:
+        pass
     fnn.set_num_threads(2)
     _core.set_thread_cost(0.0)
     with open("/proc/self/maps") as maps:
@@ -264,12 +480,13 @@ def test_a_child_of_a_process_where_another_library_started_the_threads():
         os._exit(0 if (F.relu(np.ones(10**6, np.float32)) == 1).all() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     """
-    run(code, timeout=60)
+    run(code, timeout=60, FASTNN_THREADS=runtime)
 
 
 @needs_native
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs the package-free os.fork (POSIX)")
-def test_multiprocessing_by_fork():
+@by_runtime
+def test_multiprocessing_by_fork(runtime):
     code = """
     import multiprocessing
     import warnings
@@ -278,11 +495,12 @@ def test_multiprocessing_by_fork():
         results = [pool.apply_async(work) for _ in range(6)]
         assert all(r.get(30) == expected for r in results)
     """
-    run(SET_UP + code, timeout=60)
+    run(SET_UP + code, timeout=60, FASTNN_THREADS=runtime)
 
 
 @needs_native
-def test_two_python_threads_at_once():
+@by_runtime
+def test_two_python_threads_at_once(runtime):
     code = """
     failures = []
     start = threading.Barrier(4)
@@ -298,11 +516,12 @@ def test_two_python_threads_at_once():
     for t in threads: t.join()
     assert not failures, failures
     """
-    run(SET_UP + code, timeout=120)
+    run(SET_UP + code, timeout=120, FASTNN_THREADS=runtime)
 
 
 @needs_native
-def test_settings_changed_while_others_compute():
+@by_runtime
+def test_settings_changed_while_others_compute(runtime):
     """The instruction set and the number of threads may change under a running thread; results stay right."""
     code = """
     done = threading.Event()
@@ -324,7 +543,7 @@ def test_settings_changed_while_others_compute():
     for t in threads: t.join()
     assert not failures
     """
-    run(SET_UP + code, timeout=120)
+    run(SET_UP + code, timeout=120, FASTNN_THREADS=runtime)
 
 
 @needs_native

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as tf
 import torch.nn.utils.rnn as rnn_utils
 
+import fastnn.functional as F
+
 
 def counterpart(name: str) -> Callable[..., Any]:
     return globals().get(name) or getattr(tf, name)
@@ -73,6 +75,25 @@ def _conv_transpose(convolve: Any) -> Callable[..., Any]:
 conv_transpose1d = _conv_transpose(tf.conv_transpose1d)
 conv_transpose2d = _conv_transpose(tf.conv_transpose2d)
 conv_transpose3d = _conv_transpose(tf.conv_transpose3d)
+
+
+def _masked(name: str) -> Callable[..., Any]:
+    """By fastnn's mask, and otherwise PyTorch's arithmetic: what it drops itself cannot be foreseen."""
+
+    def dropped(x: Any, **options: Any) -> Any:
+        return x * torch.tensor(getattr(F, name)(np.ones(tuple(x.shape)), **options))
+
+    return dropped
+
+
+dropout, dropout1d, dropout2d, dropout3d = (
+    _masked(name) for name in ("dropout", "dropout1d", "dropout2d", "dropout3d")
+)
+
+
+def rrelu(x: Any, **options: Any) -> Any:
+    slopes = -torch.tensor(F.rrelu(-np.ones(tuple(x.shape)), **options))
+    return torch.where(x > 0, x, slopes * x)
 
 
 def matmul(a: Any, b: Any) -> Any:

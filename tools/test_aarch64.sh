@@ -7,8 +7,8 @@
 # few samples each, which takes some minutes; --only NAME takes those with NAME in their names, --samples N more samples.
 #
 # For Debian and its like. Needs qemu-user, a cross compiler (g++-aarch64-linux-gnu, or another one in CXX), dpkg-deb, and
-# a Python of the version that the distribution has, with what builds fastnn (the README says what). Arm's Python and
-# OpenMP library come from the distribution and NumPy from PyPI; they are unpacked into FOLDER, and nothing is installed.
+# a Python of the version that the distribution has, with what builds fastnn (the README says what). Arm's Python comes
+# from the distribution and NumPy from PyPI; they are unpacked into FOLDER, and nothing is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ if [ ! -e "$root/unpacked" ]; then
   apt=(apt-get -qq -y -o Dir::State="$folder/apt/state" -o Dir::State::status="$folder/apt/status"
        -o Dir::Cache="$folder/apt/cache" -o Debug::NoLocking=1 -o APT::Architecture=arm64 -o APT::Architectures=arm64)
   "${apt[@]}" update
-  "${apt[@]}" --no-install-recommends --download-only install python3-minimal libpython3-stdlib libgomp1 libstdc++6
+  "${apt[@]}" --no-install-recommends --download-only install python3-minimal libpython3-stdlib libstdc++6
   for package in "$folder"/apt/cache/archives/*.deb; do dpkg-deb -x "$package" "$root"; done
   touch "$root/unpacked"
 fi
@@ -43,7 +43,7 @@ fi
 
 # The headers of this Python serve: both processors are little-endian and have the same sizes of C's types.
 cmake -S . -B "$folder/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DPython_EXECUTABLE="$(command -v "$python")" \
-  -DCMAKE_CXX_COMPILER="${CXX:-aarch64-linux-gnu-g++}" > "$folder/cmake.log"
+  -DCMAKE_CXX_COMPILER="${CXX:-aarch64-linux-gnu-g++}" -DFASTNN_OPENMP=OFF > "$folder/cmake.log"
 cmake --build "$folder/build"
 python3 tools/check_symbols.py "$folder/build"
 rm -rf "$folder/package"
@@ -53,6 +53,5 @@ cp tools/check_parity.py "$folder/package/tools"
 find "$folder/package" -name '*.so' -delete
 cp "$folder"/build/_core*.so "$folder/package/src/fastnn/_core.so"  # a name that Python takes on every processor
 
-# QEMU emulates threads on few cores, where those that wait must not spin.
 exec env PYTHONPATH="$folder/package/src:$folder/site" PYTHONDONTWRITEBYTECODE=1 FASTNN_REQUIRE_NATIVE=1 OMP_NUM_THREADS=2 \
-  OMP_WAIT_POLICY=passive qemu-aarch64 -L "$root" "$root/usr/bin/python$version" "$folder/package/tools/check_parity.py" "$@"
+  qemu-aarch64 -L "$root" "$root/usr/bin/python$version" "$folder/package/tools/check_parity.py" "$@"

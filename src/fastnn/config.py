@@ -7,12 +7,11 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from . import backend
+from . import _threadpoolctl, backend
 from ._settings import Applied
 from ._version import __version__
 
@@ -138,6 +137,10 @@ def _apply(threads: int, reason: str) -> None:
 
 
 _apply(_threads, _reason)
+if (_core := backend.extension()) is not None:
+    _threadpoolctl.register(
+        str(_core.__file__), lambda: get_num_threads(), lambda n: _apply(max(1, n), "threadpoolctl")
+    )
 
 
 def set_cache_limit(size: int) -> None:
@@ -260,8 +263,8 @@ _winograd = True
 def get_num_threads() -> int:
     """How many threads a kernel may use at most.
 
-    Small calls use fewer. A build without OpenMP uses one, and so does a child made by ``os.fork``.
-    Results are the same bits for every number.
+    Small calls use fewer, and so does a call whose other threads are late: it computes their parts itself.
+    Results are the same bits for every number. With ``FASTNN_THREADS=openmp`` a child made by ``os.fork`` has one.
 
     Returns
     -------
@@ -284,8 +287,8 @@ class set_num_threads(Applied):
     Parameters
     ----------
     n : int
-        At least 1. More than there are cores is allowed. A build without OpenMP computes on one thread whatever is set,
-        and so does a child made by ``os.fork``: `get_num_threads` says 1 there.
+        At least 1. More than there are cores is allowed; no call is cut into more than 256 parts. Where the system gives
+        no more threads, those that there are do the work.
 
     Raises
     ------
@@ -314,10 +317,8 @@ class set_num_threads(Applied):
         super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), lambda setting: _apply(*setting))
 
 
-def _why_threads(core: ModuleType | None) -> str:
-    if core is None or get_num_threads() == _threads:
-        return _reason
-    return "a forked child has one" if core.has_openmp() else "built without OpenMP"
+def _why_threads() -> str:
+    return _reason if get_num_threads() == _threads else "OpenMP's limit, or a forked child, which has one"
 
 
 def _config() -> dict[str, Any]:
@@ -329,7 +330,7 @@ def _config() -> dict[str, Any]:
         "backend": backend.current_name(),
         "available backends": backend.available_backends(),
         "threads": get_num_threads(),
-        "why that many threads": _why_threads(core),
+        "why that many threads": _why_threads(),
     }
     if core is None:
         config["compiled extension"] = backend.unavailable()
@@ -337,7 +338,7 @@ def _config() -> dict[str, Any]:
         config["isa"] = core.active_isa()
         config["usable isas"] = core.usable_isas()
         config["compiled isas"] = core.compiled_isas()
-        config["openmp"] = core.has_openmp()
+        config["threads of"] = core.runtime()
         config["cache limit, MB"] = core.cache_limit() >> 20
         config["winograd"] = get_winograd()
     return config

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from .._settings import Applied
-from . import plans
+from . import plans, runtime
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
@@ -83,12 +83,6 @@ def _default() -> str:
     return "numpy"
 
 
-# How long an idle OpenMP thread looks for work before it sleeps: about half a millisecond with libgomp, one with LLVM's
-# libomp, enough to catch the next call of a network. libgomp's 300 000 times keep a core busy for 11 ms after every call,
-# libomp for 200 ms; where other processes want that core, an epoch of the digits took 20 times as long.
-_PATIENCE = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
-
-
 def extension() -> ModuleType | None:
     """The compiled extension ``fastnn._core``, imported when first asked for.
 
@@ -108,17 +102,13 @@ def extension() -> ModuleType | None:
         return sys.modules["fastnn._core"]
     if _failure is not None:
         return None
-    # The OpenMP library reads its environment once, when the extension brings it in; nobody else is to see the setting.
-    ours = {} if {"OMP_WAIT_POLICY", *_PATIENCE} & set(os.environ) else _PATIENCE
-    os.environ.update(ours)
     try:
-        return importlib.import_module("fastnn._core")
+        core = importlib.import_module("fastnn._core")
     except ImportError as error:
         _failure = error.with_traceback(None)
         return None
-    finally:
-        for name in ours:
-            del os.environ[name]
+    runtime.choose(core)
+    return core
 
 
 def available_backends() -> list[str]:

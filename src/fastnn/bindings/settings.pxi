@@ -16,7 +16,12 @@ cdef extern from "parallel.h" namespace "fastnn" nogil:
     double thread_cost_c "fastnn::thread_cost"()
     int64_t team_parts_c "fastnn::team_parts"()
     void set_thread_cost_c "fastnn::set_thread_cost"(double ns)
-    bint has_openmp_c "fastnn::has_openmp"()
+
+cdef extern from "runtime.h" namespace "fastnn" nogil:
+    cppclass Runtime:
+        pass
+    void set_runtime_c "fastnn::set_runtime"(const Runtime* runtime)
+    const char* runtime_name_c "fastnn::runtime_name"()
 
 def compiled_isas():
     """Names of the instruction sets in this build, best last."""
@@ -68,10 +73,14 @@ def team_parts():
     """Parts of steps that several threads have shared so far, for tests."""
     return team_parts_c()
 
-
 def set_thread_cost(double ns):
     """Nanoseconds of work that a further thread must take over to be woken."""
     set_thread_cost_c(ns)
 
-def has_openmp():
-    return bool(has_openmp_c())
+def set_runtime(capsule):
+    """Have the threads of another runtime than the pool do the work, for good."""
+    set_runtime_c(<const Runtime*>PyCapsule_GetPointer(capsule, "fastnn.Runtime"))
+
+def runtime():
+    """Whose threads do the work: "pool", or the name of another runtime."""
+    return runtime_name_c().decode()

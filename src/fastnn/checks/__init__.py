@@ -37,6 +37,7 @@ from .norm import (
     norm_backward,
     rms_norm,
     statistic,
+    unused_statistics,
 )
 from .ops import (
     adaptive_pool,
@@ -51,6 +52,7 @@ from .ops import (
     linear,
     linear_backward,
     matmul,
+    matmul_backward,
     pool,
     pool_backward,
     pool_divisor,
@@ -70,7 +72,7 @@ from .rnn import (
     sequence_lengths,
     states_before,
 )
-from .scalars import ALL, coefficient, flag, generator, integer, real
+from .scalars import ALL, coefficient, flag, generator, integer, real, seed
 
 __all__ = [
     "ALL",
@@ -122,6 +124,7 @@ __all__ = [
     "local_response_norm",
     "margin_of",
     "matmul",
+    "matmul_backward",
     "maxout",
     "multi_margin_loss",
     "nll_loss",
@@ -145,6 +148,7 @@ __all__ = [
     "reduction_of",
     "rms_norm",
     "same_dtype",
+    "seed",
     "sequence_lengths",
     "shown",
     "signs",
@@ -155,5 +159,6 @@ __all__ = [
     "step_arrays",
     "step_count",
     "unmasked",
+    "unused_statistics",
     "within_unit",
 ]

@@ -61,7 +61,7 @@ def maxout(op: str, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Shape]:
     return Softmax(g.outer * (g.n // k), pieces, g.inner), x, (*x.shape[:at], g.n // k, *x.shape[at + 1 :])
 
 
-def planes(op: str, rank: int, x: Array) -> int:
+def planes(op: str, rank: int, x: Array, name: str = "x") -> int:
     """How many planes x (n, channels, *space) has."""
-    require_rank(op, "x", x.shape, ("n", "c", *spatial_axes(rank)))
+    require_rank(op, name, x.shape, ("n", "c", *spatial_axes(rank)))
     return int(x.shape[0] * x.shape[1])

@@ -107,10 +107,7 @@ def batch_norm(
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{op}: running_mean and running_var must both be given or both be None, x of shape {x.shape}")
     if not training:
-        if running_mean is None:
-            raise ValueError(f"{op}: evaluation needs running_mean and running_var, got None for x of shape {x.shape}")
-        running_mean = operand(op, "running_mean", running_mean, x.dtype, shape)
-        running_var = operand(op, "running_var", running_var, x.dtype, shape)
+        running_mean, running_var = _evaluated(op, running_mean, running_var, x, shape)
     elif running_mean is not None:
         running_mean = in_place(op, "running_mean", running_mean, x.dtype, shape)
         running_var = in_place(op, "running_var", running_var, x.dtype, shape)
@@ -220,8 +217,42 @@ def statistic(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape
     return operand(op, name, a, a.dtype if a.dtype is FLOAT64 else dtype, shape)
 
 
-def batch_norm_backward(op: str, x: Any, weight: Any, eps: Any) -> tuple[Norm, Array, Array | None, float]:
-    """Of ``batch_norm_backward``, but for what `norm_backward` checks."""
+def batch_norm_backward(
+    op: str,
+    dy: Any,
+    x: Any,
+    weight: Any,
+    eps: Any,
+    mean: Any,
+    rstd: Any,
+    running_mean: Any,
+    running_var: Any,
+    training: Any,
+) -> tuple[Norm, Array, Array | None, float, Array, Array | None, Array | None, Array | None, Array | None]:
+    """Of ``batch_norm_backward``: the last two are the running statistics, which come out of evaluation only."""
     x = array(op, "x", x)
-    g = _batch_geometry(op, x.shape, True)
-    return g, x, optional(op, "weight", weight, x.dtype, (g.channels,)), _eps(op, eps)
+    training = scalars.flag(op, "training", training)
+    g = _batch_geometry(op, x.shape, training)
+    shape = (g.channels,)
+    weight, eps = optional(op, "weight", weight, x.dtype, shape), _eps(op, eps)
+    if training:
+        unused_statistics(op, running_mean, running_var, x, g.channels)
+        return g, x, weight, eps, *norm_backward(op, dy, x, mean, rstd, shape), None, None
+    if mean is not None or rstd is not None:
+        raise ValueError(f"{op}: evaluation has no mean and rstd of x (of shape {x.shape}), but running statistics")
+    running = _evaluated(op, running_mean, running_var, x, shape)
+    return g, x, weight, eps, *norm_backward(op, dy, x, None, None, shape), *running
+
+
+def unused_statistics(op: str, running_mean: Any, running_var: Any, x: Array, channels: int) -> None:
+    """Refuse what the forward would have refused, though the gradient does not depend on it."""
+    optional(op, "running_mean", running_mean, x.dtype, (channels,))
+    optional(op, "running_var", running_var, x.dtype, (channels,))
+
+
+def _evaluated(op: str, running_mean: Any, running_var: Any, x: Array, shape: Shape) -> tuple[Array, Array]:
+    """The running statistics where they take the place of those of x."""
+    if running_mean is None or running_var is None:
+        raise ValueError(f"{op}: evaluation needs running_mean and running_var, got None for x of shape {x.shape}")
+    mean = operand(op, "running_mean", running_mean, x.dtype, shape)
+    return mean, operand(op, "running_var", running_var, x.dtype, shape)

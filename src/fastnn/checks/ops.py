@@ -256,6 +256,13 @@ def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array, Shape]:
     return a, b, repeated
 
 
+def matmul_backward(op: str, dy: Any, a: Any, b: Any) -> tuple[Array, Array, Array, Shape]:
+    """Of ``matmul_backward``: dy of the shape of the product, and what `matmul` gives."""
+    a, b, batch = matmul(op, a, b)
+    columns = b.shape[-1:] if b.ndim > 1 else ()
+    return operand(op, "dy", dy, a.dtype, (*batch, *a.shape[-2:-1], *columns)), a, b, batch
+
+
 def elementwise_backward(op: str, name: str, dy: Any, other: Any) -> tuple[Array, Array]:
     """dy and the saved array of an elementwise operation: equal shapes and dtypes."""
     other = array(op, name, other)

@@ -212,3 +212,18 @@ def generator(op: str, rng: Any) -> np.random.Generator:
         return random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{op}: rng must be what numpy.random.default_rng takes: {error}") from error
+
+
+def seed(op: str, forward: str, rng: Any) -> Any:
+    """``rng`` where it gives the same numbers each time; a generator has moved on since ``forward`` drew from it."""
+    random = np.random
+    if rng is None or isinstance(rng, (random.Generator, random.BitGenerator, random.RandomState)):
+        raise TypeError(
+            f"{op}: rng must be the int, the ints or the SeedSequence that {forward} got, since {_described(rng)} would give "
+            f"other random numbers; draw one, seed = int(generator.integers(2**63)), and pass rng=seed to both"
+        )
+    return rng
+
+
+def _described(rng: Any) -> str:
+    return "None" if rng is None else f"a {type(rng).__name__}"

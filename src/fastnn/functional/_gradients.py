@@ -7,14 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend
+from .. import _docs, backend
 from ..backend.plans import Plan, register
 
+Array = np.ndarray[Any, Any]
 Check = Callable[..., tuple[Any, ...]]
 
 # dx, dweight, dbias. One that the call leaves out is None, which only the caller knows: Any spares the others a question.
-_Gradient = np.ndarray[Any, Any] | Any
+_Gradient = Array | Any
 Gradients = tuple[_Gradient, _Gradient, _Gradient]
+
+_LOSS = """
+Parameters
+----------
+{arguments}
+    What `{op}` got.
+dloss : array_like, optional
+    The gradient of the loss, of its shape; ones by default.
+
+Returns
+-------
+ndarray
+    {returns}
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and if ``dloss`` has not the shape of the loss.
+"""
+
+
+def document_loss(
+    arguments: str, returns: str = "Of the shape of ``x``."
+) -> Callable[[_docs.Documented], _docs.Documented]:
+    """The sections of a docstring that gradients of losses have in common."""
+    return _docs.sections(_LOSS, arguments=arguments, returns=returns)
+
+
+_ONES = {np.dtype(kind): np.ones((), kind) for kind in (np.float32, np.float64)}
+for _one in _ONES.values():
+    _one.flags.writeable = False
+
+
+def given(dloss: Array | None, x: Array) -> Array:
+    """The gradient of a loss of ``x``: where none is given, one number for all elements."""
+    return _ONES[x.dtype] if dloss is None else dloss
 
 
 def register_gradient(name: str, check: Check, compute: str | Callable[..., Any], guard: Any = None) -> None:

@@ -25,4 +25,13 @@ def key(op: str, rng: Any) -> int:
             fresh: list[int] = np.frombuffer(os.urandom(8 * _KEYS), np.uint64).tolist()
             _keys.extend(fresh[1:])
             return fresh[0]
+    return _drawn(op, rng)
+
+
+def key_again(op: str, rng: Any) -> int:
+    """The 64 bits that `key` gave the forward of ``op``; a source that would give others is refused."""
+    return _drawn(op, checks.seed(op, op.removesuffix("_backward"), rng))
+
+
+def _drawn(op: str, rng: Any) -> int:
     return int(checks.generator(op, rng).integers(0, 2**64, dtype=np.uint64))

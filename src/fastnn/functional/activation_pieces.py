@@ -10,11 +10,11 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ..checks import Norm, Softmax
-from ._elementwise import of_input
+from ._elementwise import gradient, of_input
 from ._gradients import register_gradient
-from ._random import key
+from ._random import key, key_again
 
-__all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu"]
+__all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu", "rrelu_backward"]
 
 Array = np.ndarray[Any, Any]
 
@@ -135,7 +135,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
         Whether the slopes are random.
     rng : None, int, sequence of int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives new slopes at each call, an int the same ones
-        again, None ones that cannot be foreseen.
+        again, as `rrelu_backward` needs them, None ones that cannot be foreseen.
 
     Returns
     -------
@@ -163,6 +163,51 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     if not checks.flag("rrelu", "training", training):
         return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
     return of_input("rrelu", x, low, high, key("rrelu", rng))
+
+
+def rrelu_backward(
+    dy: Any, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None
+) -> Array:
+    """Gradient of `rrelu`: ``dy`` where ``x > 0``, else ``slope * dy`` with the slopes of the forward (SPEC C).
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `rrelu` got; of one shape and dtype.
+    lower, upper, training
+        What `rrelu` got.
+    rng : int, sequence of int or SeedSequence
+        What `rrelu` got, from which the same slopes follow; not needed in evaluation. A generator has moved on since, so
+        it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError
+        For another dtype, or an ``rng`` that would give other slopes than in the forward: None or a generator.
+    ValueError
+        For different shapes, or as `rrelu`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x = np.array([-1.0, 1.0, -2.0])
+    >>> y = F.rrelu(x, training=True, rng=7)
+    >>> bool(np.allclose(F.rrelu_backward(np.ones(3), x, training=True, rng=7), y / x))
+    True
+    """
+    op = "rrelu_backward"
+    low, high = checks.interval(op, "lower", lower, "upper", upper, x)
+    if not checks.flag(op, "training", training):
+        return gradient(op, "x", dy, x, low / 2 + high / 2, kernel="leaky_relu_backward")
+    dy, x = checks.elementwise_backward(op, "x", dy, x)
+    # Without a plan: there would be one for each key.
+    return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))  # type: ignore[no-any-return]
 
 
 def maxout(x: Any, k: int, axis: int = 1) -> Any:

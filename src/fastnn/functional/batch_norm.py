@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
+from .. import _docs, backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..checks import Norm
 from ._gradients import register_gradient
 from ._tangents import of_affine, over_channels, per_channel, total
 
-__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu"]
+__all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu", "batch_norm_relu_backward"]
 
 Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
@@ -256,30 +256,47 @@ _relu = "batch_norm_relu"
 register(_relu, partial(channel_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
 
 
+_BACKWARD = """
+Parameters
+----------
+dy : array_like, shape (n, c, ...)
+    The gradient of the output.
+x, weight
+    What `{op}` got.
+{y}eps
+    What `{op}` got.
+mean, rstd : array_like, shape (c,), optional
+    Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither, in float64 or the dtype of ``x``; computed again where
+    missing. Not in evaluation.
+running_mean, running_var : array_like, shape (c,), optional
+    What `{op}` got. Needed in evaluation; in training the output does not depend on them.
+training : bool
+    Whether `{op}` used the statistics of ``x``.
+
+Returns
+-------
+{returns}
+
+Raises
+------
+TypeError, ValueError
+    As `{op}`, and for shapes that don't fit.
+"""
+
+
+@_docs.sections(_BACKWARD, y="", returns="dx, dweight, dbias : ndarray\n    Of the shape of ``x``, and twice ``(c,)``.")
 def batch_norm_backward(
-    dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+    dy: Any,
+    x: Any,
+    weight: Any = None,
+    eps: float = 1e-5,
+    mean: Any = None,
+    rstd: Any = None,
+    running_mean: Any = None,
+    running_var: Any = None,
+    training: bool = True,
 ) -> Gradients:
-    """Gradients of `batch_norm` in training (SPEC B1).
-
-    Parameters
-    ----------
-    dy : array_like, shape (n, c, ...)
-        The gradient of the output.
-    x, weight, eps
-        What `batch_norm` got.
-    mean, rstd : array_like, shape (c,), optional
-        Mean and ``1 / sqrt(var + eps)`` of ``x``, both or neither, in float64 or the dtype of ``x``; computed
-        again where missing.
-
-    Returns
-    -------
-    dx, dweight, dbias : ndarray
-        Of the shape of ``x``, and twice ``(c,)``.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `batch_norm`, and for shapes that don't fit.
+    """Gradients of `batch_norm`, by default in training (SPEC B1, B2).
 
     Examples
     --------
@@ -290,22 +307,90 @@ def batch_norm_backward(
     (array([[0.],
            [0.]]), array([2.]), array([4.]))
     """
-    return planned["batch_norm_backward"](dy, x, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+    return planned["batch_norm_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, eps, mean, rstd, running_mean, running_var, training
+    )
 
 
-def _checked_batch(dy: Any, x: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> tuple[Any, ...]:
-    op = "batch_norm_backward"
-    g, x, weight, eps = checks.batch_norm_backward(op, x, weight, eps)
-    return g, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, (g.channels,))
-
-
-def _batch_gradients(
-    g: Norm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
+def batch_gradients(
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    eps: float,
+    dy: Array,
+    mean: Array | None,
+    rstd: Array | None,
+    running_mean: Array | None,
+    running_var: Array | None,
 ) -> Gradients:
+    """What `fastnn.checks.batch_norm_backward` gives, made gradients of x, weight and bias."""
     ops = backend.current()
+    if running_mean is not None:
+        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)  # type: ignore[no-any-return]
     if mean is None:
-        _, mean, rstd = ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)
+        mean, rstd = _statistics(ops, g, x, eps)
     return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
 
 
-register_gradient("batch_norm_backward", _checked_batch, _batch_gradients)
+def _statistics(ops: Any, g: Norm, x: Array, eps: float) -> tuple[Array, Array]:
+    _, mean, rstd = ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)
+    return mean, rstd
+
+
+register_gradient("batch_norm_backward", partial(checks.batch_norm_backward, "batch_norm_backward"), batch_gradients)
+
+
+@_docs.sections(
+    _BACKWARD,
+    y="y : array_like\n    The output, which says where ReLU let the sum through.\n",
+    returns="dx, dweight, dbias, dresidual : ndarray\n    Of the shapes of ``x``, ``(c,)``, ``(c,)`` and ``x``.",
+)
+def batch_norm_relu_backward(
+    dy: Any,
+    x: Any,
+    y: Any,
+    weight: Any = None,
+    eps: float = 1e-5,
+    mean: Any = None,
+    rstd: Any = None,
+    running_mean: Any = None,
+    running_var: Any = None,
+    training: bool = True,
+) -> tuple[Array, Array, Array, Array]:
+    """Gradients of `batch_norm_relu`, by default in training: those of the norm for ``dresidual``, ``dy`` where ``y > 0``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, residual = np.array([[1.0], [3.0]]), np.array([[0.5], [0.5]])
+    >>> y = F.batch_norm_relu(x, None, None, residual=residual, training=True, eps=0.0)
+    >>> dx, dweight, dbias, dresidual = F.batch_norm_relu_backward(np.ones((2, 1)), x, y, eps=0.0)
+    >>> dweight, dbias, dresidual
+    (array([1.]), array([1.]), array([[0.],
+           [1.]]))
+    """
+    return planned["batch_norm_relu_backward"](  # type: ignore[no-any-return]
+        dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training
+    )
+
+
+def _checked_relu(dy: Any, x: Any, y: Any, *arguments: Any) -> tuple[Any, ...]:
+    op = "batch_norm_relu_backward"
+    clean = checks.batch_norm_backward(op, dy, x, *arguments)
+    return checks.operand(op, "y", y, clean[1].dtype, clean[1].shape), *clean
+
+
+def _relu_gradients(
+    y: Array, g: Norm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Any, rstd: Any, *running: Any
+) -> Any:
+    ops = backend.current()
+    if running[0] is not None:
+        dz = ops.relu_backward(dy, y)
+        return *ops.batch_norm_eval_backward(g, dz, x, weight, *running, eps, _ALL), dz
+    if mean is None:
+        mean, rstd = _statistics(ops, g, x, eps)
+    return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, (*_ALL, True))
+
+
+register_gradient("batch_norm_relu_backward", _checked_relu, _relu_gradients)

@@ -6,13 +6,47 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
+from .. import _docs, backend, checks
 from ..autograd import Tensor, raw, record, self_adjoint
-from ._random import key
+from ._random import key, key_again
 
-__all__ = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
+__all__ = [
+    "dropout",
+    "dropout1d",
+    "dropout1d_backward",
+    "dropout2d",
+    "dropout2d_backward",
+    "dropout3d",
+    "dropout3d_backward",
+    "dropout_backward",
+]
 
 Array = np.ndarray[Any, Any]
+
+_BACKWARD = """
+Parameters
+----------
+dy : array_like{shape}
+    The gradient of the output, of its shape, float32 or float64.
+p, training
+    What `{op}` got.
+rng : int, sequence of int or SeedSequence
+    What `{op}` got, from which the same mask follows; not needed where nothing is dropped. A generator has moved on
+    since, so it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
+
+Returns
+-------
+ndarray
+    The gradient of ``x``, of its shape; ``dy`` as it is where nothing is dropped.
+
+Raises
+------
+TypeError
+    For a dtype other than float32 and float64, or an ``rng`` that would give another mask than in the forward: None
+    or a generator.
+ValueError
+    If ``p`` is not in [0, 1]{refused}.
+"""
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
@@ -31,7 +65,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
         If False, or if ``p`` is 0, ``x`` comes back as it is (copied only where its layout must change).
     rng : None, int, sequence of int, SeedSequence or Generator
         What `numpy.random.default_rng` takes. A generator gives a new mask at each call, an int the same one
-        again, None one that cannot be foreseen.
+        again, as `dropout_backward` needs it, None one that cannot be foreseen.
 
     Returns
     -------
@@ -66,6 +100,29 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
     return record("dropout", ops.dropout_forward(x_, p_, bits), (x,), vjp, self_adjoint)
 
 
+@_docs.sections(_BACKWARD, shape="", refused="")
+def dropout_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+    """Gradient of `dropout`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> generator = np.random.default_rng(0)
+    >>> seed = int(generator.integers(2**63))
+    >>> y = F.dropout(np.ones(1000), 0.25, rng=seed)
+    >>> dx = F.dropout_backward(np.ones(1000), 0.25, rng=seed)
+    >>> np.array_equal(dx, y)
+    True
+    """
+    op = "dropout_backward"
+    dy_ = checks.array(op, "dy", dy)
+    p = checks.real(op, "p", p, 0.0, 1.0)
+    if not checks.flag(op, "training", training) or p == 0:
+        return dy_
+    return backend.current().dropout_forward(dy_, p, key_again(op, rng))  # type: ignore[no-any-return]
+
+
 def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
     """Spatial dropout of signals: whole channels of a sample are zero or kept (SPEC D4).
 
@@ -94,6 +151,21 @@ def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
     array([0., 2.])
     """
     return _spatial("dropout1d", 1, x, p, training, rng)
+
+
+@_docs.sections(_BACKWARD, shape=", shape (n, channels, width)", refused=", or ``dy`` has another number of axes")
+def dropout1d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+    """Gradient of `dropout1d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> y = F.dropout1d(np.ones((8, 5, 7)), 0.5, rng=7)
+    >>> np.array_equal(F.dropout1d_backward(np.ones((8, 5, 7)), 0.5, rng=7), y)
+    True
+    """
+    return _spatial_backward("dropout1d_backward", 1, dy, p, training, rng)
 
 
 def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
@@ -135,6 +207,23 @@ def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
     return _spatial("dropout2d", 2, x, p, training, rng)
 
 
+@_docs.sections(
+    _BACKWARD, shape=", shape (n, channels, height, width)", refused=", or ``dy`` has another number of axes"
+)
+def dropout2d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+    """Gradient of `dropout2d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> y = F.dropout2d(np.ones((8, 5, 7, 7)), 0.5, rng=7)
+    >>> np.array_equal(F.dropout2d_backward(np.ones((8, 5, 7, 7)), 0.5, rng=7), y)
+    True
+    """
+    return _spatial_backward("dropout2d_backward", 2, dy, p, training, rng)
+
+
 def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
     """Spatial dropout of volumes: whole channels of a sample are zero or kept (SPEC D4).
 
@@ -165,6 +254,23 @@ def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
     return _spatial("dropout3d", 3, x, p, training, rng)
 
 
+@_docs.sections(
+    _BACKWARD, shape=", shape (n, channels, depth, height, width)", refused=", or ``dy`` has another number of axes"
+)
+def dropout3d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+    """Gradient of `dropout3d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> y = F.dropout3d(np.ones((8, 5, 3, 4, 4)), 0.5, rng=7)
+    >>> np.array_equal(F.dropout3d_backward(np.ones((8, 5, 3, 4, 4)), 0.5, rng=7), y)
+    True
+    """
+    return _spatial_backward("dropout3d_backward", 3, dy, p, training, rng)
+
+
 def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> Any:
     x_ = checks.array(op, "x", raw(x))
     planes = checks.planes(op, rank, x_)
@@ -178,3 +284,12 @@ def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> 
         return (ops.spatial_dropout_forward(dy, planes, p_, bits),)
 
     return record(op, ops.spatial_dropout_forward(x_, planes, p_, bits), (x,), vjp, self_adjoint)
+
+
+def _spatial_backward(op: str, rank: int, dy: Any, p: float, training: bool, rng: Any) -> Array:
+    dy_ = checks.array(op, "dy", dy)
+    planes = checks.planes(op, rank, dy_, "dy")
+    p = checks.real(op, "p", p, 0.0, 1.0)
+    if not checks.flag(op, "training", training) or p == 0:
+        return dy_
+    return backend.current().spatial_dropout_forward(dy_, planes, p, key_again(op, rng))  # type: ignore[no-any-return]

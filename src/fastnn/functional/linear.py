@@ -16,7 +16,7 @@ from ..checks import ALL
 from ._gradients import Gradients, register_gradient
 from ._tangents import total
 
-__all__ = ["linear", "linear_backward", "matmul"]
+__all__ = ["linear", "linear_backward", "matmul", "matmul_backward"]
 
 Array = np.ndarray[Any, Any]
 
@@ -161,22 +161,12 @@ def matmul(a: Any, b: Any) -> Any:
 def _matmul(a: Any, b: Any) -> Any:
     a_, b_, batch = checks.matmul("matmul", raw(a), raw(b))
     ops = backend.current()
-    am, bm = a_[None] if a_.ndim == 1 else a_, b_[:, None] if b_.ndim == 1 else b_
-    (m, k), n = am.shape[-2:], bm.shape[-1]
-    a3, b3 = _stacked(am, bm, batch)
+    stacked = _stacked(*_matrices(a_, b_), batch)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        dy3 = dy.reshape(*a3.shape[:-1], n)
-        da = db = None
-        if needs[0]:
-            da = ops.matmul(dy3, b3, trans_b=True).reshape(*batch, m, k)
-            da = _summed(da, am.shape).reshape(a_.shape)
-        if needs[1]:
-            db = ops.matmul(a3, dy3, trans_a=True).reshape(*batch * (bm.ndim > 2), k, n)
-            db = _summed(db, bm.shape).reshape(b_.shape)
-        return da, db
+        return _product_gradients(ops, dy, needs, a_, b_, batch, stacked)
 
-    y = ops.matmul(a3, b3).reshape((*batch, *(m,) * (a_.ndim > 1), *(n,) * (b_.ndim > 1)))
+    y = ops.matmul(*stacked).reshape((*batch, *a_.shape[-2:-1], *b_.shape[-1:] * (b_.ndim > 1)))
 
     def jvp(tangents: Any) -> Any:
         ta, tb = tangents
@@ -193,6 +183,75 @@ def _matmul_plan(*arguments: Any) -> Plan | None:
 
 register("matmul", _matmul, _matmul_plan)
 use_product(matmul)
+
+
+def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
+    """Gradients of `matmul`: ``da = dy @ b.T``, ``db = a.T @ dy`` of each matrix, summed over axes that were broadcast.
+
+    Parameters
+    ----------
+    dy : array_like, shape (..., m, n)
+        The gradient of the output, of its shape: without the axis of an operand that is a vector.
+    a, b : array_like
+        What `matmul` got.
+
+    Returns
+    -------
+    da, db : ndarray
+        Of the shapes of ``a`` and ``b``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `matmul`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.matmul_backward(np.ones((1, 1)), np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))
+    (array([[3., 4.]]), array([[1.],
+           [2.]]))
+    >>> da, db = F.matmul_backward(np.ones((5, 2, 4)), np.ones((5, 2, 3)), np.ones((3, 4)))
+    >>> da.shape, db.shape
+    ((5, 2, 3), (3, 4))
+    """
+    return planned["matmul_backward"](dy, a, b)  # type: ignore[no-any-return]
+
+
+def _matmul_gradients(dy: Array, a: Array, b: Array, batch: tuple[int, ...]) -> Any:
+    stacked = _stacked(*_matrices(a, b), batch)
+    return _product_gradients(backend.current(), dy, (True, True), a, b, batch, stacked)
+
+
+register_gradient("matmul_backward", partial(checks.matmul_backward, "matmul_backward"), _matmul_gradients)
+
+
+def _product_gradients(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    a: Array,
+    b: Array,
+    batch: tuple[int, ...],
+    stacked: tuple[Array, Array],
+) -> Any:
+    am, bm = _matrices(a, b)
+    a3, b3 = stacked
+    dy3 = dy.reshape(*a3.shape[:-1], b3.shape[-1])
+    da = db = None
+    if needs[0]:
+        da = ops.matmul(dy3, b3, trans_b=True).reshape(*batch, *am.shape[-2:])
+        da = _summed(da, am.shape).reshape(a.shape)
+    if needs[1]:
+        db = ops.matmul(a3, dy3, trans_a=True).reshape(*batch * (bm.ndim > 2), *bm.shape[-2:])
+        db = _summed(db, bm.shape).reshape(b.shape)
+    return da, db
+
+
+def _matrices(a: Array, b: Array) -> tuple[Array, Array]:
+    """Both with rows and columns: a vector on the left is a row, on the right a column."""
+    return a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b
 
 
 def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:

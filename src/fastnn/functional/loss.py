@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -12,8 +13,16 @@ from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
+from ._gradients import document_loss, given, register_gradient
 
-__all__ = ["cross_entropy", "cross_entropy_backward", "multi_margin_loss", "nll_loss"]
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "multi_margin_loss",
+    "multi_margin_loss_backward",
+    "nll_loss",
+    "nll_loss_backward",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -230,6 +239,11 @@ def _shaped(c: CrossEntropy, value: Array) -> Array:
     return value.reshape(c.logits.shape[:1] + c.logits.shape[2:]) if c.reduction == "none" else value
 
 
+@document_loss(
+    "logits, target, weight, ignore_index, reduction, label_smoothing",
+    "Of the shape of ``logits``: ``softmax(logits) - onehot(target)``, weighted, smoothed and scaled as the loss was. The "
+    "gradient of probabilities only the tape gives.",
+)
 def cross_entropy_backward(
     logits: Any,
     target: Any,
@@ -240,23 +254,6 @@ def cross_entropy_backward(
     dloss: Any = None,
 ) -> Array:
     """Gradient of `cross_entropy` with respect to the logits (SPEC F).
-
-    Parameters
-    ----------
-    logits, target, weight, ignore_index, reduction, label_smoothing
-        What `cross_entropy` got.
-    dloss : array_like, optional
-        The gradient of the loss, of its shape; ones by default.
-
-    Returns
-    -------
-    ndarray, shape (n, classes, ...)
-        ``softmax(logits) - onehot(target)``, weighted, smoothed and scaled as the loss was.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `cross_entropy`, and if ``dloss`` has not the shape of the loss.
 
     Examples
     --------
@@ -270,36 +267,38 @@ def cross_entropy_backward(
     )
 
 
-def _checked_backward(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
-    op = "cross_entropy_backward"
-    *of_loss, dloss = arguments
-    c = checks.cross_entropy(op, *of_loss)
-    shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-    return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape)
+def _register_class_gradient(op: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> None:
+    """Of a loss of classes: ``compute(dloss, *check(op, ...))``."""
 
+    def checked(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
+        *of_loss, dloss = arguments
+        c = check(op, *of_loss)
+        shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
+        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape)
 
-def _cross_entropy_backward(*arguments: Any) -> Array:
-    c, dloss = _checked_backward(*arguments)
-    return _gradient_again(dloss, *c)
+    def function(*arguments: Any) -> Array:
+        c, dloss = checked(*arguments)
+        return compute(dloss, *c)
+
+    def plan(*arguments: Any) -> Plan | None:
+        c, dloss = checked(*arguments)
+        if c.soft:
+            return Plan(compute, (dloss, *c), ("values_within", c.target, 0.0, 1.0))
+        if c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
+            return None  # as in _class_plan
+        return Plan(compute, (dloss, *c._replace(all_count=True)), ("numbers_below", c.target, c.geometry.n))
+
+    register(op, function, plan)
 
 
 def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
     """Of cross-entropy, without what the forward leaves."""
     c, ops = CrossEntropy(*checked), backend.current()
     _, lse = _forward(ops, c, None)
-    return _gradient(ops, c, np.ones((), c.logits.dtype) if dloss is None else dloss, _total(c), lse)
+    return _gradient(ops, c, given(dloss, c.logits), _total(c), lse)
 
 
-def _cross_entropy_backward_plan(*arguments: Any) -> Plan | None:
-    c, dloss = _checked_backward(*arguments)
-    if c.soft:
-        return Plan(_gradient_again, (dloss, *c), ("values_within", c.target, 0.0, 1.0))
-    if c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
-        return None  # as in _class_plan
-    return Plan(_gradient_again, (dloss, *c._replace(all_count=True)), ("numbers_below", c.target, c.geometry.n))
-
-
-register("cross_entropy_backward", _cross_entropy_backward, _cross_entropy_backward_plan)
+_register_class_gradient("cross_entropy_backward", checks.cross_entropy, _gradient_again)
 
 
 def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -351,11 +350,15 @@ def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: An
     value = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, divisor)
 
     def slope(dloss: Array) -> Array:
-        return ops.nll_loss_backward(  # type: ignore[no-any-return]
-            c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
-        )
+        return _nll_slope(ops, c, dloss, total)
 
     return record("nll_loss", _shaped(c, value), (x,), *_maps(c.logits, reduction, slope))
+
+
+def _nll_slope(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> Array:
+    return ops.nll_loss_backward(  # type: ignore[no-any-return]
+        c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
+    )
 
 
 def _nll_loss_plan(*arguments: Any) -> Plan | None:
@@ -363,6 +366,31 @@ def _nll_loss_plan(*arguments: Any) -> Plan | None:
 
 
 register("nll_loss", _nll_loss, _nll_loss_plan)
+
+
+@document_loss("x, target, weight, ignore_index, reduction")
+def nll_loss_backward(
+    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", dloss: Any = None
+) -> Array:
+    """Gradient of `nll_loss` with respect to ``x``: ``-weight[target]`` at the target, scaled as the loss was (SPEC F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.nll_loss_backward(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]))
+    array([[-0.5,  0. ],
+           [ 0. , -0.5]])
+    """
+    return planned["nll_loss_backward"](x, target, weight, ignore_index, reduction, dloss)  # type: ignore[no-any-return]
+
+
+def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
+    c = CrossEntropy(*checked)
+    return _nll_slope(backend.current(), c, given(dloss, c.logits), _total(c))
+
+
+_register_class_gradient("nll_loss_backward", checks.nll_loss, _nll_gradient)
 
 
 def multi_margin_loss(
@@ -435,6 +463,55 @@ def _multi_margin_loss_plan(*arguments: Any) -> Plan:
 
 
 register("multi_margin_loss", _multi_margin_loss, _multi_margin_loss_plan)
+
+
+@document_loss("x, target, p, margin, weight, reduction")
+def multi_margin_loss_backward(
+    x: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    reduction: str = "mean",
+    dloss: Any = None,
+) -> Array:
+    """Gradient of `multi_margin_loss` with respect to ``x`` (SPEC F).
+
+    With ``h[c] = max(0, margin - (x[t] - x[c]))`` it is ``weight[t] / classes * (1 where h[c] > 0, for p = 2: 2 * h[c])``
+    at each other class, and minus the sum of those at t; scaled as the loss was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.multi_margin_loss_backward(np.array([[0.25, 0.75, -4.0, 0.5]]), np.array([0]), reduction="sum")
+    array([[-0.5 ,  0.25,  0.  ,  0.25]])
+    """
+    return planned["multi_margin_loss_backward"](  # type: ignore[no-any-return]
+        x, target, p, margin, weight, reduction, dloss
+    )
+
+
+def _checked_multi_margin(*arguments: Any) -> tuple[Any, ...]:
+    op = "multi_margin_loss_backward"
+    *of_loss, dloss = arguments
+    x, *clean, reduction = checks.multi_margin_loss(op, *of_loss)
+    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape[:1] if reduction == "none" else ())
+    divisor = _rows_divisor(reduction, len(x))
+    return dloss, 1.0 if divisor is None else divisor, x, *clean
+
+
+def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
+    ops = backend.current()
+    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
+
+
+register_gradient(
+    "multi_margin_loss_backward",
+    _checked_multi_margin,
+    _multi_margin_gradient,
+    guard=lambda dloss, divisor, x, target, *_: ("numbers_below", target, x.shape[1]),
+)
 
 
 def _maps(x: Array, reduction: str, slope: Any) -> tuple[Any, Any]:

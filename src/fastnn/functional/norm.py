@@ -12,7 +12,7 @@ from ..backend.plans import Plan, planned, register
 from ..checks import GroupNorm, InstanceStatistics, Norm
 from ._gradients import register_gradient
 from ._tangents import of_affine, over_channels, per_channel
-from .batch_norm import channel_norm
+from .batch_norm import batch_gradients, channel_norm
 
 __all__ = [
     "group_norm",
@@ -270,8 +270,24 @@ def _checked_group_norm(dy: Any, x: Any, num_groups: Any, *arguments: Any) -> tu
     return _checked_groups(op, dy, x, checks.integer(op, "num_groups", num_groups), *arguments)
 
 
-def _checked_instance_norm(dy: Any, x: Any, *arguments: Any) -> tuple[Any, ...]:
-    return _checked_groups("instance_norm_backward", dy, x, None, *arguments)
+def _checked_instance_norm(
+    dy: Any,
+    x: Any,
+    weight: Any,
+    eps: Any,
+    mean: Any,
+    rstd: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: Any,
+) -> tuple[Any, ...]:
+    op = "instance_norm_backward"
+    if checks.flag(op, "use_input_stats", use_input_stats):
+        clean = _checked_groups(op, dy, x, None, weight, eps, mean, rstd)
+        checks.unused_statistics(op, running_mean, running_var, clean[1], clean[0].groups)
+        return _group_gradients, *clean
+    given = dy, x, weight, eps, mean, rstd, running_mean, running_var
+    return batch_gradients, *checks.batch_norm_backward(op, *given, False)
 
 
 def _group_gradients(
@@ -284,7 +300,19 @@ def _group_gradients(
 
 
 register_gradient("group_norm_backward", _checked_group_norm, _group_gradients)
-register_gradient("instance_norm_backward", _checked_instance_norm, _group_gradients)
+
+
+def _instance_norm_backward(*arguments: Any) -> Gradients:
+    gradients, *clean = _checked_instance_norm(*arguments)
+    return gradients(*clean)  # type: ignore[no-any-return]
+
+
+def _instance_norm_backward_plan(*arguments: Any) -> Plan:
+    gradients, *clean = _checked_instance_norm(*arguments)
+    return Plan(gradients, tuple(clean))
+
+
+register("instance_norm_backward", _instance_norm_backward, _instance_norm_backward_plan)
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -418,9 +446,17 @@ def instance_norm(
 
 
 def instance_norm_backward(
-    dy: Any, x: Any, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+    dy: Any,
+    x: Any,
+    weight: Any = None,
+    eps: float = 1e-5,
+    mean: Any = None,
+    rstd: Any = None,
+    running_mean: Any = None,
+    running_var: Any = None,
+    use_input_stats: bool = True,
 ) -> Gradients:
-    """Gradients of `instance_norm`, as `group_norm_backward` with c groups (SPEC B5).
+    """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation (SPEC B5).
 
     Parameters
     ----------
@@ -430,6 +466,9 @@ def instance_norm_backward(
         What `instance_norm` got.
     mean, rstd : array_like, shape (n, c), optional
         Mean and ``1 / sqrt(var + eps)``, both or neither, in float64 or the dtype of ``x``; computed again where missing.
+        Not with running statistics in their place.
+    running_mean, running_var, use_input_stats
+        What `instance_norm` got; where the statistics of ``x`` were used, the output does not depend on the running ones.
 
     Returns
     -------
@@ -448,4 +487,6 @@ def instance_norm_backward(
     >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
     (array([[[0., 0.]]]), array([2.]), array([4.]))
     """
-    return planned["instance_norm_backward"](dy, x, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+    return planned["instance_norm_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats
+    )

@@ -12,16 +12,20 @@ from .. import _docs, backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
-from ._gradients import register_gradient
+from ._gradients import document_loss, given
 from ._tangents import total
 
 __all__ = [
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
     "hinge_loss",
+    "hinge_loss_backward",
     "huber_loss",
+    "huber_loss_backward",
     "kl_div",
+    "kl_div_backward",
     "l1_loss",
+    "l1_loss_backward",
     "mse_loss",
     "mse_loss_backward",
 ]
@@ -42,26 +46,31 @@ def _sum_divisor(reduction: str, x: Array) -> float | None:
 
 
 class _Checked(NamedTuple):
-    """The arguments of a loss, clean, and what its target must be besides: a predicate of the bindings."""
+    """The arguments of a loss, clean."""
 
     kernel: str
     x: Array
     target: Array
     parameters: tuple[Any, ...]
     reduction: str
-    values: tuple[Any, ...] = ()
+
+
+# A loss's check: (the name of the public function, its arguments)
+_Check = Callable[..., _Checked]
+
+# What the targets of a kernel must be besides: a predicate of the bindings and its arguments.
+_UNIT = ("values_within", 0.0, 1.0)
+_VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": ("values_are_signs",), "kl_div": _UNIT}
 
 
 # dl/dtarget of each pair: (backend, kernel, x, target, *parameters)
 _ByTarget = Callable[..., Any]
 
 
-def _computed(
-    op: str, check: Callable[..., _Checked], by_target: _ByTarget | None, x: Any, target: Any, *arguments: Any
-) -> Any:
+def _computed(op: str, check: _Check, by_target: _ByTarget | None, x: Any, target: Any, *arguments: Any) -> Any:
     """Check, compute and record; without ``by_target`` the target is a constant."""
     inputs = (x,) if by_target is None else (x, target)
-    c = check(*map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
+    c = check(op, *map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
     ops = backend.current()
     kept = (c.x, c.target, *c.parameters)
     divisor = _sum_divisor(c.reduction, c.x)
@@ -101,21 +110,50 @@ def _vjp_of(kernel: str, by_target: _ByTarget | None, divisor: float | None) -> 
 
 def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
     """Of a loss of the difference: -dl/dx."""
-    return -getattr(ops, kernel + "_backward")(_one(x), x, *others)
+    return -getattr(ops, kernel + "_backward")(given(None, x), x, *others)
 
 
-def _plan(check: Callable[..., _Checked], by_target: _ByTarget | None, *arguments: Any) -> Plan:
-    kernel, x, target, parameters, reduction, values = check(*arguments)
-    guard = (values[0], target, *values[1:]) if values else None
+def _plan(op: str, check: _Check, by_target: _ByTarget | None, *arguments: Any) -> Plan:
+    kernel, x, target, parameters, reduction = check(op, *arguments)
     divisor = _sum_divisor(reduction, x)
     clean = (x, target, *parameters)
     tape = Tape(_vjp_of(kernel, by_target, divisor), tuple(range(len(clean))))
-    return Plan(kernel + "_forward", (*clean, divisor), guard, tape=tape)
+    return Plan(kernel + "_forward", (*clean, divisor), _guard(kernel, target), tape=tape)
 
 
-def _register(name: str, check: Callable[..., _Checked], by_target: _ByTarget | None = None) -> None:
-    plan = partial(_plan, check, by_target)
+def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
+    values = _VALUES.get(kernel)
+    return None if values is None else (values[0], target, *values[1:])
+
+
+def _checked_gradient(op: str, check: _Check, *arguments: Any) -> tuple[Any, ...]:
+    """The backend's function, the gradient of the loss, and what else that function takes."""
+    *of_loss, dloss = arguments
+    kernel, x, target, parameters, reduction = check(op, *of_loss)
+    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
+    return kernel + "_backward", dloss, x, target, *parameters, _divisor(reduction, x)
+
+
+def _gradient(function: str, dloss: Array | None, x: Array, *others: Any) -> Array:
+    return getattr(backend.current(), function)(given(dloss, x), x, *others)  # type: ignore[no-any-return]
+
+
+def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
+    function, dloss, *others = _checked_gradient(op, check, *arguments)
+    guard = _guard(function.removesuffix("_backward"), others[1])
+    if dloss is None:
+        return Plan(_gradient, (function, None, *others), guard)
+    return Plan(function, (dloss, *others), guard)
+
+
+def _register(name: str, check: _Check, by_target: _ByTarget | None = None) -> None:
+    """A loss and its gradient."""
+    plan = partial(_plan, name, check, by_target)
     register(name, partial(_computed, name, check, by_target), plan, plan, (0,) if by_target is None else (0, 1))
+    op = name + "_backward"
+    register(
+        op, lambda *arguments: _gradient(*_checked_gradient(op, check, *arguments)), partial(_gradient_plan, op, check)
+    )
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -157,33 +195,19 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     return planned["mse_loss"](x, target, reduction)
 
 
-def _difference(op: str, x: Any, target: Any, reduction: Any) -> _Checked:
-    return _Checked(op, *checks.pair(op, x, target), (), checks.reduction_of(op, reduction))
+def _difference(kernel: str, op: str, x: Any, target: Any, reduction: Any) -> _Checked:
+    return _Checked(kernel, *checks.pair(op, x, target), (), checks.reduction_of(op, reduction))
 
 
 _register("mse_loss", partial(_difference, "mse_loss"), _opposite)
 _register("l1_loss", partial(_difference, "l1_loss"), _opposite)
 
+_NEGATED = "Of the shape of ``x``; the gradient of ``target`` is minus this."
 
+
+@document_loss("x, target, reduction", _NEGATED)
 def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
     """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was (SPEC F).
-
-    Parameters
-    ----------
-    x, target, reduction
-        What `mse_loss` got.
-    dloss : array_like, optional
-        The gradient of the loss, of its shape; ones by default.
-
-    Returns
-    -------
-    ndarray
-        Of the shape of ``x``; the gradient of ``target`` is minus this.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `mse_loss`, and if ``dloss`` has not the shape of the loss.
 
     Examples
     --------
@@ -193,30 +217,6 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     array([ 0., -4.])
     """
     return planned["mse_loss_backward"](x, target, reduction, dloss)  # type: ignore[no-any-return]
-
-
-def _checked_mse(x: Any, target: Any, reduction: Any, dloss: Any) -> tuple[Array, Array, Array | None, float]:
-    op = "mse_loss_backward"
-    x, target = checks.pair(op, x, target)
-    reduction = checks.reduction_of(op, reduction)
-    return x, target, _dloss(op, dloss, reduction, x), _divisor(reduction, x)
-
-
-def _dloss(op: str, dloss: Any, reduction: str, x: Array) -> Array | None:
-    return checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
-
-
-def _one(x: Array) -> Array:
-    """The gradient of the loss where none is given: one number for all elements."""
-    return np.ones((), x.dtype)
-
-
-def _mse_gradient(x: Array, target: Array, dloss: Array | None, divisor: float) -> Array:
-    given = _one(x) if dloss is None else dloss
-    return backend.current().mse_loss_backward(given, x, target, divisor)  # type: ignore[no-any-return]
-
-
-register_gradient("mse_loss_backward", _checked_mse, _mse_gradient)
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
@@ -231,6 +231,20 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     1.0
     """
     return planned["l1_loss"](x, target, reduction)
+
+
+@document_loss("x, target, reduction", _NEGATED)
+def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+    """Gradient of `l1_loss` with respect to ``x``: ``sign(x - target)``, scaled as the loss was (SPEC F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.l1_loss_backward(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 2.0]), "sum")
+    array([ 0., -1.,  1.])
+    """
+    return planned["l1_loss_backward"](x, target, reduction, dloss)  # type: ignore[no-any-return]
 
 
 @_docs.sections(
@@ -253,14 +267,27 @@ def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean")
     return planned["huber_loss"](x, target, delta, reduction)
 
 
-def _huber_loss(x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
-    op = "huber_loss"
+def _huber_loss(op: str, x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
     arrays = checks.pair(op, x, target)
     parameters = (checks.real(op, "delta", delta, 0.0, open_low=True),)
-    return _Checked(op, *arrays, parameters, checks.reduction_of(op, reduction))
+    return _Checked("huber_loss", *arrays, parameters, checks.reduction_of(op, reduction))
 
 
 _register("huber_loss", _huber_loss, _opposite)
+
+
+@document_loss("x, target, delta, reduction", _NEGATED)
+def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+    """Gradient of `huber_loss` with respect to ``x``: ``x - target`` cut at ±delta, scaled as the loss was (SPEC F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.huber_loss_backward(np.array([1.5, 4.0]), np.array([2.0, 0.0]), reduction="sum")
+    array([-0.5,  1. ])
+    """
+    return planned["huber_loss_backward"](x, target, delta, reduction, dloss)  # type: ignore[no-any-return]
 
 
 def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -301,15 +328,28 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     return planned["hinge_loss"](x, target, margin, reduction)
 
 
-def _hinge_loss(x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
-    op = "hinge_loss"
+def _hinge_loss(op: str, x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
     x, target = checks.pair(op, x, target)
     checks.signs(op, "target", target)
     parameters = (checks.margin_of(op, margin, x),)
-    return _Checked(op, x, target, parameters, checks.reduction_of(op, reduction), ("values_are_signs",))
+    return _Checked("hinge_loss", x, target, parameters, checks.reduction_of(op, reduction))
 
 
 _register("hinge_loss", _hinge_loss)
+
+
+@document_loss("x, target, margin, reduction")
+def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+    """Gradient of `hinge_loss` with respect to ``x``: ``-target`` where the loss is above 0, scaled as it was (SPEC F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hinge_loss_backward(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="sum")
+    array([-1.,  0.])
+    """
+    return planned["hinge_loss_backward"](x, target, margin, reduction, dloss)  # type: ignore[no-any-return]
 
 
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -351,19 +391,13 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     return planned["kl_div"](x, target, reduction, log_target)
 
 
-_UNIT = ("values_within", 0.0, 1.0)
-
-
-def _kl_div(x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
-    op = "kl_div"
+def _kl_div(op: str, x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
     x, target = checks.pair(op, x, target)
     logarithms = checks.flag(op, "log_target", log_target)
     if not logarithms:
         checks.within_unit(op, "target", target)
     reduction = checks.reduction_of(op, reduction, *(("batchmean",) if x.ndim else ()))
-    if logarithms:
-        return _Checked("kl_div_log", x, target, (), reduction)
-    return _Checked("kl_div", x, target, (), reduction, _UNIT)
+    return _Checked("kl_div_log" if logarithms else "kl_div", x, target, (), reduction)
 
 
 def _kl_div_by_target(ops: Any, kernel: str, x: Array, target: Array) -> Any:
@@ -376,6 +410,23 @@ def _kl_div_by_target(ops: Any, kernel: str, x: Array, target: Array) -> Any:
 
 
 _register("kl_div", _kl_div, _kl_div_by_target)
+
+
+@document_loss(
+    "x, target, reduction, log_target", "Of the shape of ``x``. The gradient of ``target`` only the tape gives."
+)
+def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bool = False, dloss: Any = None) -> Array:
+    """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was (SPEC F).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> p, q = np.array([[0.5, 0.5]]), np.array([[0.25, 0.75]])
+    >>> F.kl_div_backward(np.log(q), p, "sum")
+    array([[-0.5, -0.5]])
+    """
+    return planned["kl_div_backward"](x, target, reduction, log_target, dloss)  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy_with_logits(
@@ -418,10 +469,11 @@ def binary_cross_entropy_with_logits(
     return planned["binary_cross_entropy_with_logits"](x, target, weight, reduction, pos_weight)
 
 
-def _binary_loss(x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:
-    op = "binary_cross_entropy_with_logits"
-    x, target, *weights = _binary(op, x, target, weight, pos_weight)
-    return _Checked("bce_with_logits", x, target, tuple(weights), checks.reduction_of(op, reduction), _UNIT)
+def _binary_loss(op: str, x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:
+    x, target = checks.pair(op, x, target)
+    checks.within_unit(op, "target", target)
+    factors = checks.broadcast(op, "weight", weight, x), checks.broadcast(op, "pos_weight", pos_weight, x)
+    return _Checked("bce_with_logits", x, target, factors, checks.reduction_of(op, reduction))
 
 
 def _binary_by_target(
@@ -436,34 +488,15 @@ def _binary_by_target(
 _register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
 
 
-def _binary(op: str, x: Any, target: Any, weight: Any, pos_weight: Any) -> tuple[Array, Array, Any, Any]:
-    x, target = checks.pair(op, x, target)
-    checks.within_unit(op, "target", target)
-    w = checks.broadcast(op, "weight", weight, x)
-    return x, target, w, checks.broadcast(op, "pos_weight", pos_weight, x)
-
-
+@document_loss(
+    "x, target, weight, reduction, pos_weight",
+    "Of the shape of ``x``: ``sigmoid(x) - target``, weighted and scaled as the loss was. The gradient of ``target`` only "
+    "the tape gives.",
+)
 def binary_cross_entropy_with_logits_backward(
     x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
 ) -> Array:
     """Gradient of `binary_cross_entropy_with_logits` with respect to the logits (SPEC F).
-
-    Parameters
-    ----------
-    x, target, weight, reduction, pos_weight
-        What `binary_cross_entropy_with_logits` got.
-    dloss : array_like, optional
-        The gradient of the loss, of its shape; ones by default.
-
-    Returns
-    -------
-    ndarray
-        ``sigmoid(x) - target``, weighted and scaled as the loss was.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As `binary_cross_entropy_with_logits`, and if ``dloss`` has not the shape of the loss.
 
     Examples
     --------
@@ -475,29 +508,3 @@ def binary_cross_entropy_with_logits_backward(
     return planned["binary_cross_entropy_with_logits_backward"](  # type: ignore[no-any-return]
         x, target, weight, reduction, pos_weight, dloss
     )
-
-
-def _checked_binary(
-    x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any, dloss: Any
-) -> tuple[Array, Array, Array | None, Array | None, Array | None, float]:
-    op = "binary_cross_entropy_with_logits_backward"
-    x, target, *weights = _binary(op, x, target, weight, pos_weight)
-    reduction = checks.reduction_of(op, reduction)
-    return x, target, *weights, _dloss(op, dloss, reduction, x), _divisor(reduction, x)
-
-
-def _binary_gradient(
-    x: Array, target: Array, weight: Array | None, pos_weight: Array | None, dloss: Array | None, divisor: float
-) -> Array:
-    given = _one(x) if dloss is None else dloss
-    return backend.current().bce_with_logits_backward(  # type: ignore[no-any-return]
-        given, x, target, weight, pos_weight, divisor
-    )
-
-
-register_gradient(
-    "binary_cross_entropy_with_logits_backward",
-    _checked_binary,
-    _binary_gradient,
-    guard=lambda x, target, *_: (_UNIT[0], target, *_UNIT[1:]),
-)

@@ -1,0 +1,8 @@
+#pragma once
+#include "runtime.h"
+
+namespace fastnn {
+
+extern const Runtime openmp;
+
+}  // namespace fastnn

@@ -1,0 +1,236 @@
+#include "pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+
+#include "spin.h"
+
+namespace fastnn {
+namespace {
+
+// A worker that has had nothing to do for so long sleeps: long enough to be there for the next call of a network.
+constexpr std::chrono::microseconds kAwake{400};
+constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
+constexpr int kJobs = 8;                    // callers at the same time; any more work alone
+constexpr int kMostWorkers = kMostParts - 1;
+
+// The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
+//   generation (37 bits) | seats (8): workers that may still join | next (9): the first part that nobody has begun | parts (10)
+// A worker that was kept away for long finds another generation, or no part left: it can't touch what the caller has dropped.
+struct State {
+  static constexpr uint64_t kPart = uint64_t(1) << 10, kSeat = uint64_t(1) << 19, kGeneration = uint64_t(1) << 27;
+  uint64_t word;
+
+  // The first part is the caller's.
+  static State begin(uint64_t generation, int seats, int parts) {
+    return {generation * kGeneration + uint64_t(seats) * kSeat + kPart + uint64_t(parts)};
+  }
+  int parts() const { return int(word % kPart); }
+  int next() const { return int(word / kPart % 512); }
+  int seats() const { return int(word / kSeat % 256); }
+  uint64_t generation() const { return word / kGeneration; }
+  bool open() const { return next() < parts(); }
+};
+
+// What a caller offers. Jobs live as long as the process, so that a worker that comes late may look at one.
+// What a worker needs to begin is on one cache line.
+struct alignas(64) Job {
+  std::atomic<uint64_t> state{0};
+  PartBody body = nullptr;
+  void* context = nullptr;
+  std::atomic<bool> owned{false};        // by a caller
+  alignas(64) std::atomic<int> done{0};  // parts
+};
+
+struct Pool {
+  Job jobs[kJobs];
+  alignas(64) std::atomic<uint32_t> bell{0};  // rung for each job
+  alignas(64) std::atomic<int> asleep{0};
+  std::atomic<int> workers{0}, most{kMostWorkers};
+  std::mutex mutex;
+  std::condition_variable rung;
+};
+
+// Never destroyed: workers look at it until the process has ended. A forked child, which has none of them, begins anew.
+std::atomic<Pool*> current{nullptr};
+std::mutex starting;
+thread_local bool sharing = false;
+
+// Null if there is no memory for one.
+Pool* pool() {
+  if (Pool* p = current.load(std::memory_order_acquire)) return p;
+  std::lock_guard lock(starting);
+  if (!current.load(std::memory_order_relaxed)) current.store(new (std::nothrow) Pool, std::memory_order_release);
+  return current.load(std::memory_order_relaxed);
+}
+
+// The next part of this generation, or -1.
+int take(Job& job, uint64_t generation) {
+  State s{job.state.load(std::memory_order_acquire)};
+  while (s.generation() == generation && s.open())
+    if (job.state.compare_exchange_weak(s.word, s.word + State::kPart, std::memory_order_acq_rel)) return s.next();
+  return -1;
+}
+
+// Join a job and work until no part is left. False if there was none.
+bool help(Job& job) {
+  State s{job.state.load(std::memory_order_acquire)};
+  do
+    if (!s.open() || s.seats() == 0) return false;
+  while (!job.state.compare_exchange_weak(s.word, s.word + State::kPart - State::kSeat, std::memory_order_acq_rel));
+  const PartBody body = job.body;
+  void* const context = job.context;
+  for (int part = s.next(); part >= 0; part = take(job, s.generation())) {
+    body(context, part);
+    job.done.fetch_add(1, std::memory_order_release);
+  }
+  return true;
+}
+
+bool help_anyone(Pool& p) {
+  bool helped = false;
+  for (Job& job : p.jobs) helped |= help(job);
+  return helped;
+}
+
+// Looks for work until there has been none for a while. Returns what the bell said before it looked for the last time.
+uint32_t work_awake(Pool& p) {
+  for (;;) {
+    auto sleepy = std::chrono::steady_clock::now() + kAwake;
+    for (int spins = 0;;) {
+      const uint32_t heard = p.bell.load(std::memory_order_acquire);
+      if (help_anyone(p)) break;
+      do {
+        relax(spins);
+        if (spins % 16 == 0 && std::chrono::steady_clock::now() > sleepy) return heard;
+      } while (p.bell.load(std::memory_order_acquire) == heard);
+    }
+  }
+}
+
+void* work(void* pool) {
+  Pool& p = *static_cast<Pool*>(pool);
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "fastnn");
+#endif
+  sharing = true;
+  for (;;) {
+    const uint32_t heard = work_awake(p);
+    std::unique_lock lock(p.mutex);
+    p.asleep.fetch_add(1);  // before it looks at the bell: a caller rings before it looks who sleeps
+    while (p.bell.load() == heard) p.rung.wait(lock);
+    p.asleep.fetch_sub(1);
+  }
+  return nullptr;
+}
+
+bool start_worker(Pool& p) {
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kStack);
+  pthread_t thread;
+  const bool started = pthread_create(&thread, &attributes, work, &p) == 0;
+  pthread_attr_destroy(&attributes);
+  return started;
+}
+
+// As many as can be had.
+void start_workers(Pool& p, int wanted) {
+  std::lock_guard lock(starting);
+  sigset_t blocked, before;  // signals are for the threads of the program, but for those that tell of a thread's own faults
+  sigfillset(&blocked);
+  for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
+  pthread_sigmask(SIG_SETMASK, &blocked, &before);
+  while (p.workers.load() < std::min(wanted, p.most.load())) {
+    ++p.workers;
+    if (!start_worker(p)) p.most.store(--p.workers);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void ring(Pool& p, int helpers, bool wake) {
+  p.bell.fetch_add(1);
+  const int asleep = p.asleep.load();
+  if (!wake || asleep == 0) return;
+  { std::lock_guard lock(p.mutex); }  // who counted itself as asleep waits by now
+  for (int missing = helpers - (p.workers.load() - asleep); missing > 0; --missing) p.rung.notify_one();
+}
+
+Job* own_job(Pool& p) {
+  for (Job& job : p.jobs)
+    if (!job.owned.load(std::memory_order_relaxed) && !job.owned.exchange(true, std::memory_order_acquire)) return &job;
+  return nullptr;
+}
+
+// From now on nobody begins a part. How many were left.
+int close(Job& job) {
+  State s{job.state.load()};
+  while (!job.state.compare_exchange_weak(s.word, s.word + uint64_t(s.parts() - s.next()) * State::kPart)) {
+  }
+  return s.parts() - s.next();
+}
+
+// Until so many parts are done by others; how long that took, beyond a moment.
+int64_t wait_for(const Job& job, int parts) {
+  const auto done = [&] { return job.done.load(std::memory_order_acquire) == parts; };
+  int spins = 0;
+  for (; spins < 200; relax(spins))
+    if (done()) return 0;
+  const auto start = std::chrono::steady_clock::now();
+  while (!done()) relax(spins);
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+}
+
+struct Sharing {
+  Sharing() { sharing = true; }
+  ~Sharing() { sharing = false; }
+};
+
+// Nobody may hold this lock when a child is made, which would never get it.
+[[maybe_unused]] const int fork_handler = pthread_atfork([] { starting.lock(); }, [] { starting.unlock(); }, [] {
+  starting.unlock();
+  current.store(nullptr);
+  sharing = false;
+});
+
+}  // namespace
+
+Shared share_parts(int parts, int helpers, bool rest, bool wake, void* context, PartBody body) {
+  Pool* const p = pool();
+  Sharing guard;
+  Job* const job = p ? own_job(*p) : nullptr;
+  if (!job) {
+    for (int part = 0; part < (rest ? parts : 1); ++part) body(context, part);
+    return {0, 0};
+  }
+  if (p->workers.load(std::memory_order_relaxed) < std::min(helpers, p->most.load(std::memory_order_relaxed)))
+    start_workers(*p, helpers);
+  job->body = body, job->context = context;
+  job->done.store(0, std::memory_order_relaxed);
+  const State begun = State::begin(State{job->state.load(std::memory_order_relaxed)}.generation() + 1, helpers, parts);
+  job->state.store(begun.word, std::memory_order_release);
+  ring(*p, helpers, wake);
+  int own = 0;
+  for (int part = 0; part >= 0; part = rest ? take(*job, begun.generation()) : -1, ++own) body(context, part);
+  const int helped = parts - own - (rest ? 0 : close(*job));
+  const int64_t waited = wait_for(*job, helped);
+  job->owned.store(false, std::memory_order_release);
+  return {helped, waited};
+}
+
+int workers_awake() {
+  const Pool* p = current.load(std::memory_order_acquire);
+  return p ? p->workers.load(std::memory_order_relaxed) - p->asleep.load(std::memory_order_relaxed) : 0;
+}
+
+bool shares_parts() { return sharing; }
+
+}  // namespace fastnn

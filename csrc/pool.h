@@ -1,0 +1,29 @@
+// Threads that take over parts of a caller's work. A caller works itself, and waits only for parts that a thread has begun:
+// one that sleeps, or that another program keeps from a processor, costs nothing.
+#pragma once
+#include <cstdint>
+
+#include "runtime.h"
+
+namespace fastnn {
+
+constexpr int kMostParts = 256;
+
+// What became of the parts of a job.
+struct Shared {
+  int helped;      // parts that workers did
+  int64_t waited;  // nanoseconds, for one of those, beyond the first few microseconds
+};
+
+// body once for each of the parts (at most kMostParts), on this thread and on at most helpers workers that come in time.
+// Returns when all parts are done. rest: parts that nobody has begun when this thread is through with its first one are
+// this thread's, too; else they are left out. wake: helpers that sleep are woken.
+Shared share_parts(int parts, int helpers, bool rest, bool wake, void* context, PartBody body);
+
+// How many workers look for work, or are at it.
+int workers_awake();
+
+// Whether this thread is a worker, or in share_parts.
+bool shares_parts();
+
+}  // namespace fastnn

@@ -1,0 +1,26 @@
+// Waiting without sleep.
+#pragma once
+#include <sched.h>
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+namespace fastnn {
+
+inline void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// One turn of a loop that waits; spins counts its turns. The first 200 take 2 to 10 microseconds, longer than it takes to
+// cut a job. After them other threads may have the processor every 16 turns, since the one that is waited for may be among them.
+inline void relax(int& spins) {
+  pause();
+  if (++spins > 200 && spins % 16 == 0) sched_yield();
+}
+
+}  // namespace fastnn

@@ -1,0 +1,3 @@
+"""OpenMP's threads, as a runtime for the kernels."""
+
+runtime: object
