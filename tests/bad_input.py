@@ -23,6 +23,7 @@ _max = {"kernel_size": 2, **_window, "dilation": 1}
 _avg = {"kernel_size": 2, **_window, "count_include_pad": True, "divisor_override": None}
 _lp = {"norm_type": 2.0, "kernel_size": 2, **_window}
 _conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_needs = {"needs": (True, True, True)}
 _transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}
 _affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
 _statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
@@ -93,7 +94,7 @@ LEGAL: dict[str, dict[str, Any]] = {
     "log_softmax": {"x": _x4, "axis": 1},
     "log_softmax_backward": {"dy": _x4, "y": _x4, "axis": 1},
     "linear": {"x": _f(3, 4), "weight": _f(2, 4), "bias": _f(2)},
-    "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4)},
+    "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4), **_needs},
     "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
     "matmul_backward": {"dy": _f(3, 2), "a": _f(3, 4), "b": _f(4, 2)},
     "embedding": {"index": np.array([[0, 4], [2, 2]]), "weight": _f(5, 3), "padding_idx": 1},
@@ -104,18 +105,21 @@ LEGAL: dict[str, dict[str, Any]] = {
     "lstm_backward": _recurrent(4, "h", "c", backward=True),
     "gru": _recurrent(3, "h"),
     "gru_backward": _recurrent(3, "h", backward=True),
+    "conv_output_shape": {"x_shape": (2, 2, 4, 4), "weight_shape": (2, 2, 3, 3), **_conv},
+    "conv_transpose_output_shape": {"x_shape": (2, 2, 4, 4), "weight_shape": (2, 3, 3, 3), **_transposed},
+    "pool_output_shape": {"x_shape": (2, 2, 4, 4), **_max},
     "conv1d": {"x": _x3, "weight": _f(2, 2, 3), "bias": _f(2), **_conv},
-    "conv1d_backward": {"dy": _f(2, 2, 3), "x": _x3, "weight": _f(2, 2, 3), **_conv},
+    "conv1d_backward": {"dy": _f(2, 2, 3), "x": _x3, "weight": _f(2, 2, 3), **_conv, **_needs},
     "conv2d": {"x": _x4, "weight": _f(2, 2, 3, 3), "bias": _f(2), **_conv},
-    "conv2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "weight": _f(2, 2, 3, 3), **_conv},
+    "conv2d_backward": {"dy": _f(2, 2, 2, 2), "x": _x4, "weight": _f(2, 2, 3, 3), **_conv, **_needs},
     "conv3d": {"x": _x5, "weight": _f(2, 2, 2, 3, 3), "bias": _f(2), **_conv},
-    "conv3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "weight": _f(2, 2, 2, 3, 3), **_conv},
+    "conv3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "weight": _f(2, 2, 2, 3, 3), **_conv, **_needs},
     "conv_transpose1d": {"x": _x3, "weight": _f(2, 3, 3), "bias": _f(3), **_transposed},
-    "conv_transpose1d_backward": {"dy": _f(2, 3, 12), "x": _x3, "weight": _f(2, 3, 3), **_transposed},
+    "conv_transpose1d_backward": {"dy": _f(2, 3, 12), "x": _x3, "weight": _f(2, 3, 3), **_transposed, **_needs},
     "conv_transpose2d": {"x": _x4, "weight": _f(2, 3, 3, 3), "bias": _f(3), **_transposed},
-    "conv_transpose2d_backward": {"dy": _f(2, 3, 10, 10), "x": _x4, "weight": _f(2, 3, 3, 3), **_transposed},
+    "conv_transpose2d_backward": {"dy": _f(2, 3, 10, 10), "x": _x4, "weight": _f(2, 3, 3, 3), **_transposed, **_needs},
     "conv_transpose3d": {"x": _x5, "weight": _f(2, 3, 1, 3, 3), "bias": _f(3), **_transposed},
-    "conv_transpose3d_backward": {"dy": _f(2, 3, 6, 10, 10), "x": _x5, "weight": _f(2, 3, 1, 3, 3), **_transposed},
+    "conv_transpose3d_backward": {"dy": _f(2, 3, 6, 10, 10), "x": _x5, "weight": _f(2, 3, 1, 3, 3), **_transposed, **_needs},
     "max_pool1d": {"x": _x3, **_max, "return_indices": False},
     "max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, **_max, "indices": None},
     "max_pool2d": {"x": _x4, **_max, "return_indices": True},
@@ -147,10 +151,10 @@ LEGAL: dict[str, dict[str, Any]] = {
     "adaptive_max_pool3d": {"x": _x5, "output_size": 2, "return_indices": True},
     "adaptive_max_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x": _x5, "output_size": 2, "indices": None},
     "batch_norm": {
-        "x": _x4, **_running, **_affine, "training": True, "momentum": 0.9,
+        "x": _x4, **_running, **_affine, "training": True, "momentum": 0.9, "unbiased": False,
     },
     "batch_norm_relu": {
-        "x": _x4, **_running, **_affine, "residual": _x4, "training": True, "momentum": 0.9,
+        "x": _x4, **_running, **_affine, "residual": _x4, "training": True, "momentum": 0.9, "unbiased": True,
     },
     "batch_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "training": True},
     "batch_norm_relu_backward": {"dy": _x4, "x": _x4, "y": _x4, **_statistics, **_running, "training": False},
@@ -159,7 +163,7 @@ LEGAL: dict[str, dict[str, Any]] = {
     "group_norm": {"x": _x4, "num_groups": 2, **_affine},
     "group_norm_backward": {"dy": _x4, "x": _x4, "num_groups": 2, **_statistics},
     "instance_norm": {
-        "x": _x4, **_affine, **_running, "use_input_stats": True, "momentum": 0.9,
+        "x": _x4, **_affine, **_running, "use_input_stats": True, "momentum": 0.9, "unbiased": False,
     },
     "instance_norm_backward": {"dy": _x4, "x": _x4, **_statistics, **_running, "use_input_stats": True},
     "rms_norm": {"x": _x4, "normalized_shape": (4, 4), "weight": _f(4, 4), "eps": None},

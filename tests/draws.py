@@ -329,6 +329,7 @@ def _batch_norm(residual: bool) -> Callable[[Draw], Sample]:
         if not training or d.chance(0.7):
             options = {"running_mean": d.normal(c), "running_var": d.positive(c)}
         options |= {"training": training, "momentum": d.pick(0.99, 0.9, 0.0, 1.0), "eps": d.pick(1e-5, 1e-3, 0.1)}
+        options |= {"unbiased": d.chance(0.7)}
         added = (d.maybe(d.normal(*shape)),) if residual else ()
         return d.sample(x, d.maybe(d.normal(c)), d.maybe(d.normal(c)), *added, **options)
 
@@ -359,7 +360,8 @@ def _instance_norm(d: Draw) -> Sample:
     if d.chance(0.5):
         return _norm(d, shape, (c,), running_mean=None, running_var=None)
     running = {"running_mean": d.normal(c), "running_var": d.positive(c)}
-    return _norm(d, shape, (c,), **running, use_input_stats=d.chance(0.5), momentum=d.pick(0.99, 0.9, 0.0, 1.0))
+    options = {"momentum": d.pick(0.99, 0.9, 0.0, 1.0), "unbiased": d.chance(0.7)}
+    return _norm(d, shape, (c,), **running, use_input_stats=d.chance(0.5), **options)
 
 
 def _group_norm(d: Draw) -> Sample:

@@ -71,6 +71,8 @@ class Op:
     call: Callable[..., Any] | None = None
     backward: Callable[..., tuple[np.ndarray, ...]] | None = None
     backward_name: str = ""
+    shape: Callable[[Sample], tuple[int, ...]] | None = None
+    shape_name: str = ""
     in_place: tuple[str, ...] = ()
     grid: Callable[[], list[Sample]] | None = None
     torch: bool = True

@@ -7,6 +7,7 @@ A row gives
   bound      the tolerance, a formula of eps, reduction length and magnitude (`tolerances`)
   call       how to call it, where that is not ``F.name(*arrays, **options)``
   backward   the public backward, ``(dy, y, arrays, options) -> gradients``, where there is one
+  shape      the public function of shapes that gives that of its result, ``sample -> shape``, where there is one
   in_place   keyword arguments whose arrays it changes
   grid       more samples for the comparison with PyTorch, every combination of small arguments (`grid`)
   torch      whether PyTorch has a counterpart (`torch_ops`)
@@ -74,13 +75,29 @@ def _of_shape(name: str) -> Backward:
     return lambda dy, y, arrays, options: (getattr(F, name)(dy, arrays[0].shape, **options),)
 
 
+def _shape(name: str, arrays: int, *drop: str) -> dict[str, Any]:
+    """The columns of a function that takes the shapes of so many of the op's arrays."""
+
+    def shape(sample: Any) -> Any:
+        options = {k: v for k, v in sample.options.items() if k not in drop}
+        return getattr(F, name)(*(a.shape for a in sample.arrays[:arrays]), **options)
+
+    return {"shape": shape, "shape_name": name}
+
+
+_pooled = _shape("pool_output_shape", 1, "return_indices", "norm_type", "count_include_pad", "divisor_override")
+
+
+_MOVES = ("momentum", "unbiased")  # how running statistics change, which no gradient depends on
+
+
 def _batch_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    kept = {k: v for k, v in options.items() if k != "momentum"}
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
     return F.batch_norm_backward(dy, arrays[0], weight=arrays[1], **kept)
 
 
 def _batch_norm_relu_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    kept = {k: v for k, v in options.items() if k != "momentum"}
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
     return F.batch_norm_relu_backward(dy, arrays[0], y, weight=arrays[1], **kept)
 
 
@@ -146,7 +163,7 @@ def _instance_norm(x: Any, weight: Any, bias: Any, running_mean: Any, running_va
 
 
 def _instance_norm_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
-    kept = {k: v for k, v in options.items() if k != "momentum"}
+    kept = {k: v for k, v in options.items() if k not in _MOVES}
     return F.instance_norm_backward(dy, arrays[0], weight=arrays[1], **kept)
 
 
@@ -163,8 +180,10 @@ def _elementwise(name: str, bound: Any, rows: Any = samples.elementwise, backwar
 
 
 def _pool(name: str, bound: Any, backward: Backward, cases: Any = None) -> Op:
+    shape = {} if name.startswith("adaptive") else _pooled
     return Op(
-        name, ("x",), getattr(samples, name), bound, backward=backward, backward_name=name + "_backward", grid=cases
+        name, ("x",), getattr(samples, name), bound, backward=backward, backward_name=name + "_backward", grid=cases,
+        **shape,
     )  # fmt: skip
 
 
@@ -185,9 +204,10 @@ def _step(name: str, *state: str) -> Op:
 def _product(name: str, args: tuple[str, ...], backward: Backward, cases: Any = None) -> Op:
     conv = name.startswith("conv")
     rows = getattr(samples_conv if conv else samples, name)
+    shape = _shape(name[:-2] + "_output_shape", 2) if conv else {}
     return Op(
         name, args, rows, tolerances.convolutions if conv else tolerances.products, backward=backward,
-        backward_name=name + "_backward", grid=cases,
+        backward_name=name + "_backward", grid=cases, **shape,
     )  # fmt: skip
 
 

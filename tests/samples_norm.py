@@ -65,6 +65,7 @@ def batch_norm() -> list[Sample]:
     samples += [
         Sample(arrays, {**running, "training": True, "momentum": 0.9, "eps": 1e-3}),
         Sample(arrays, {**running, "training": True, "momentum": 0.0}),
+        *(Sample(arrays, {**running, "training": t, "momentum": 0.5, "unbiased": False}) for t in (True, False)),
         Sample((np.full((2, 4, 5), 3.0), *arrays[1:]), {**running, "training": True}, note="constant"),
         Sample((_with_nan(v, 3, 4, 9), *arrays[1:]), {**running, "training": True}, special=True),
         Sample((_with_nan(v, 3, 4, 9), *arrays[1:]), {**running, "training": False}, special=True),
@@ -113,7 +114,8 @@ def instance_norm() -> list[Sample]:
         for of_input in (True, False):
             running = {"running_mean": v.normal(s[1]), "running_var": v.positive(s[1])}
             arrays = (v.normal(*s, scale=2, shift=0.5), *_affine(v, i, s[1]))
-            samples.append(Sample(arrays, {**running, "use_input_stats": of_input, "momentum": 0.9}))
+            options = {"use_input_stats": of_input, "momentum": 0.9} | ({"unbiased": False} if i % 2 else {})
+            samples.append(Sample(arrays, {**running, **options}))
     return [*samples, Sample((_with_nan(v, 2, 3, 4, 5), *_affine(v, 0, 3)), without, special=True)]
 
 

@@ -17,6 +17,7 @@ from fastnn import checks, nn
 from fastnn.checks.geometry import conv_geometry, pool_geometry
 
 OPS = sorted(LEGAL)
+MAY_BE_ARRAYS = ("mean", "rstd", "indices", "dloss", "x_shape", "weight_shape")
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_legal_arguments_are_accepted(op, backend):
 def test_any_value_in_any_place(op, backend):
     wrong = []
     for name, value in LEGAL[op].items():
-        array = isinstance(value, np.ndarray) or name in ("mean", "rstd", "indices", "dloss", "x_shape")
+        array = isinstance(value, np.ndarray) or name in MAY_BE_ARRAYS
         for i, bad in enumerate(ARRAYS if array else SCALARS):
             if (found := problem(op, legal(op, **{name: bad}))) is not None:
                 wrong.append(f"{name} = value {i} of type {type(bad).__name__}: {found}")
@@ -143,6 +144,16 @@ REFUSED = [
     ("conv2d", {"padding": 10**15}, ValueError, "(2, 2, 4, 4)"),
     ("conv2d_backward", {"dy": ones(2, 2, 3, 3)}, ValueError, "must have shape (2, 2, 2, 2), got (2, 2, 3, 3)"),
     ("conv2d_backward", {"dy": np.ones((2, 2, 2, 2))}, TypeError, "float64"),
+    ("conv2d_backward", {"needs": (True, True)}, ValueError, "needs must be three bools, for dx, dweight and dbias, got 2: (True, True)"),
+    ("conv2d_backward", {"needs": (True,) * 4}, ValueError, "got 4"),
+    ("conv2d_backward", {"needs": ()}, ValueError, "got 0"),
+    ("conv2d_backward", {"needs": True}, TypeError, "got True"),
+    ("conv2d_backward", {"needs": None}, TypeError, "got None"),
+    ("conv2d_backward", {"needs": (1, 0, 0)}, TypeError, "got (1, 0, 0)"),
+    ("conv2d_backward", {"needs": "all"}, TypeError, "got 'all'"),
+    ("conv_transpose1d_backward", {"needs": (True, True, None)}, TypeError, "got (True, True, None)"),
+    ("linear_backward", {"needs": (0.0, True, True)}, TypeError, "got (0.0, True, True)"),
+    ("linear_backward", {"needs": [False]}, ValueError, "got 1"),
     ("conv1d", {"x": f}, ValueError, "(2, 4, 8, 8)"),
     ("conv1d", {"padding": (1, 2)}, ValueError, "1 entries"),
     ("conv_transpose2d", {"x": f[0]}, ValueError, "(4, 8, 8)"),
@@ -220,6 +231,12 @@ REFUSED = [
     ("batch_norm", {"eps": -1e-5}, ValueError, "eps"),
     ("batch_norm", {"weight": ones(3)}, ValueError, "(3,)"),
     ("batch_norm", {"training": "yes"}, TypeError, "'yes'"),
+    ("batch_norm", {"unbiased": None}, TypeError, "unbiased must be True or False, got None"),
+    ("batch_norm", {"unbiased": 0, "training": False}, TypeError, "unbiased must be True or False, got 0"),
+    ("batch_norm_relu", {"unbiased": 1.0}, TypeError, "unbiased"),
+    ("instance_norm", {"unbiased": "no"}, TypeError, "unbiased"),
+    ("instance_norm", {"unbiased": 1, "use_input_stats": False}, TypeError, "unbiased"),
+    ("instance_norm", {"unbiased": 1, "running_mean": None, "running_var": None}, TypeError, "unbiased"),
     ("batch_norm_backward", {"mean": ones(2)}, ValueError, "both"),
     ("batch_norm_backward", {"running_var": ones(3)}, ValueError, "running_var must have shape (2,), got (3,)"),
     ("batch_norm_backward", {"x": ones(1, 2, 1, 1)}, ValueError, "(1, 2, 1, 1)"),

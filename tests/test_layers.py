@@ -180,6 +180,7 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.MaxPool2d((2, 2, 2)), "MaxPool2d: kernel_size"),
         (lambda: nn.LPPool2d(0, 2), "LPPool2d: norm_type"),
         (lambda: nn.BatchNorm1d(3, momentum=1.5), "BatchNorm1d: momentum"),
+        (lambda: nn.BatchNorm1d(3, unbiased=1), "BatchNorm1d: unbiased"),
         (lambda: nn.GroupNorm(3, 4), "GroupNorm: num_groups=3 must divide"),
         (lambda: nn.LayerNorm(0), "LayerNorm: normalized_shape"),
         (lambda: nn.RMSNorm(4, eps=-1.0), "RMSNorm: eps"),
@@ -302,6 +303,37 @@ def test_batch_norm_without_momentum_averages_all_batches():
         each(batches[0])
     np.testing.assert_array_equal(other.running_var, norm.running_var)
     assert "momentum=None" in repr(norm)
+
+
+@pytest.mark.parametrize("backend", fnn.backend.available_backends())
+def test_biased_running_variances(backend):
+    """Without Bessel's correction, of norms alone, before ReLU, and of instances; the state is as ever."""
+    fnn.use_backend(backend)
+    x = _x(4, 3, 4, 5) * 2 + 5
+    plain, then = (
+        nn.BatchNorm2d(3, 1e-5, 0.9, unbiased=False, dtype=float),
+        nn.BatchNorm2d(3, unbiased=False, dtype=float),
+    )
+    for norm in (plain, nn.Sequential(then, nn.ReLU())):
+        norm(x)
+    np.testing.assert_allclose(plain.running_var, 0.9 + 0.1 * x.var(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(then.running_var, 0.99 + 0.01 * x.var(axis=(0, 2, 3)), rtol=1e-12)
+    average = nn.BatchNorm2d(3, momentum=None, unbiased=False, dtype=float)
+    average(x)
+    np.testing.assert_allclose(average.running_var, x.var(axis=(0, 2, 3)), rtol=1e-12)
+    instances = nn.InstanceNorm2d(3, momentum=0.9, track_running_stats=True, unbiased=False, dtype=float)
+    instances(x)
+    np.testing.assert_allclose(instances.running_var, 0.9 + 0.1 * x.var(axis=(2, 3)).mean(0), rtol=1e-12)
+
+    usual = nn.BatchNorm2d(3, dtype=float)
+    assert list(plain.state_dict()) == list(usual.state_dict())
+    assert "unbiased" not in repr(usual)
+    for norm in (plain, then, average, instances):
+        assert ", unbiased=False" in repr(norm)
+    again = pickle.loads(pickle.dumps(plain))
+    for norm in (plain, again):
+        norm(x)
+    np.testing.assert_array_equal(again.running_var, plain.running_var)
 
 
 def test_instance_norm_running_statistics():

@@ -28,9 +28,10 @@ def standardised(values, eps):
     return [(v - mean) / math.sqrt(var + eps) for v in values], mean, 1 / math.sqrt(var + eps)
 
 
+@pytest.mark.parametrize("unbiased", [True, False])
 @pytest.mark.parametrize("affine", [False, True])
 @pytest.mark.parametrize(("outer", "channels", "inner"), [(3, 2, 4), (5, 3, 1), (1, 1, 2)])
-def test_batch_norm_training(outer, channels, inner, affine, rng):
+def test_batch_norm_training(outer, channels, inner, affine, unbiased, rng):
     g, eps = checks.Norm(outer, channels, inner), 1e-3
     x, dy = rng.standard_normal(g) + 2, rng.standard_normal(g)
     weight, bias = (rng.standard_normal(channels), rng.standard_normal(channels)) if affine else (None, None)
@@ -42,9 +43,11 @@ def test_batch_norm_training(outer, channels, inner, affine, rng):
         xhat, mean, rstd = standardised(list(x[:, c].ravel()), eps)
         expected[:, c] = np.reshape(xhat, (outer, inner)) * (weight[c] if affine else 1) + (bias[c] if affine else 0)
         after[0][c] = 0.9 * means[c] + 0.1 * mean
-        after[1][c] = 0.9 * variances[c] + 0.1 * (1 / rstd**2 - eps) * m / (m - 1)
+        after[1][c] = 0.9 * variances[c] + 0.1 * (1 / rstd**2 - eps) * (m / (m - 1) if unbiased else 1)
         statistics.append((mean, rstd))
-    y, mean, rstd = reference.batch_norm_train_forward(g, x, weight, bias, means, variances, 0.9, eps)
+    y, mean, rstd = reference.batch_norm_train_forward(
+        g, x, weight, bias, means, variances, 0.9, eps, unbiased=unbiased
+    )
     close(y, expected)
     close(np.stack([mean, rstd], 1), statistics)
     close(means, after[0])

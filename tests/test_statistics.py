@@ -66,6 +66,12 @@ def test_residual_blocks_and_training_batches():
     check(net[1].branch[4], net[1].branch[:4](first(x)))
 
 
+def test_biased_variances():
+    net, x = nn.Sequential(nn.BatchNorm1d(3, unbiased=False, dtype=float)), _x(10, 3)
+    nn.recompute_statistics(net, cut(x, 4))
+    np.testing.assert_allclose(net[0].running_var, x.var(0), rtol=1e-11)
+
+
 def test_far_from_zero_and_in_float32():
     net = nn.Sequential(nn.BatchNorm1d(3))
     x = (_x(1000, 3) + 1e4).astype(np.float32)

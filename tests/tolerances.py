@@ -316,8 +316,14 @@ def batch_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
         momentum = sample.options.get("momentum", 0.99)
         bound["running_mean"] = (1 - momentum) * bound["mean"].ravel() + 2 * np.abs(truth["running_mean"])
         bound["running_mean"] += 2 * np.abs(sample.options["running_mean"])
-        bound["running_var"] = (1 - momentum) * bound["variance"].ravel() * m / (m - 1) + 4 * truth["running_var"]
+        share = _variance_share(m, sample)
+        bound["running_var"] = (1 - momentum) * bound["variance"].ravel() * share + 4 * truth["running_var"]
     return bound
+
+
+def _variance_share(m: int, sample: Sample) -> float:
+    """What the variance of m values is multiplied by before it goes into the running one."""
+    return m / (m - 1) if sample.options.get("unbiased", True) else 1.0
 
 
 def batch_norm_relu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
@@ -369,7 +375,8 @@ def instance_norm(op: Op, sample: Sample, truth: Results, eps: float) -> Results
         new, m = 1 - o["momentum"], view[2]
         bound["running_mean"] = new * bound["mean"].mean(0).ravel() + 2 * np.abs(truth["running_mean"])
         bound["running_mean"] += 2 * np.abs(o["running_mean"])
-        bound["running_var"] = new * bound["variance"].mean(0).ravel() * m / (m - 1) + 4 * truth["running_var"]
+        share = _variance_share(m, sample)
+        bound["running_var"] = new * bound["variance"].mean(0).ravel() * share + 4 * truth["running_var"]
     return bound
 
 

@@ -188,10 +188,26 @@ def lp_pool1d(x: Any, norm_type: float, kernel_size: int, stride: Any = None, pa
     return lp_pool2d(x[:, :, None], norm_type, (1, kernel_size), stride=step, padding=(0, padding), **options)[:, :, 0]
 
 
+def _biased(running_var: Any, old: Any, momentum: float, m: int) -> None:
+    """Make a running variance that PyTorch moved on from ``old`` what it is without Bessel's correction; autograd watches it."""
+    running_var.data.copy_(momentum * old + (running_var - momentum * old) * ((m - 1) / m))
+
+
 def batch_norm(
-    x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float = 0.99, **o: Any
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    momentum: float = 0.99,
+    unbiased: bool = True,
+    **o: Any,
 ) -> Any:
-    return tf.batch_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
+    old = None if running_var is None else running_var.clone()
+    y = tf.batch_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
+    if o["training"] and old is not None and not unbiased:
+        _biased(running_var, old, momentum, x.numel() // x.shape[1])
+    return y
 
 
 def batch_norm_relu(x: Any, weight: Any, bias: Any, residual: Any, **options: Any) -> Any:
@@ -205,9 +221,20 @@ def layer_norm(x: Any, weight: Any, bias: Any, normalized_shape: Any, eps: float
 
 
 def instance_norm(
-    x: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, momentum: float = 0.99, **o: Any
+    x: Any,
+    weight: Any,
+    bias: Any,
+    running_mean: Any,
+    running_var: Any,
+    momentum: float = 0.99,
+    unbiased: bool = True,
+    **o: Any,
 ) -> Any:
-    return tf.instance_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
+    old = None if running_var is None else running_var.clone()
+    y = tf.instance_norm(x, running_mean, running_var, weight, bias, momentum=1 - momentum, **o)
+    if o.get("use_input_stats", True) and old is not None and not unbiased:
+        _biased(running_var, old, momentum, x[0, 0].numel())
+    return y
 
 
 def group_norm(x: Any, weight: Any, bias: Any, num_groups: int, eps: float = 1e-5) -> Any:

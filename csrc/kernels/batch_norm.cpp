@@ -134,7 +134,7 @@ void channels_train(const Norm& g, const Training<T>& a) {
   parallel_for(g.channels, double(g.channels) * m * kNormCost * 2, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       T* copy = copied ? a.y + c * g.inner : nullptr;
-      a.settle(c, m, channel_moments<past && then == kResidual>(g, a.x + c * g.inner, copy, m, a.eps));
+      a.settle(c, channel_moments<past && then == kResidual>(g, a.x + c * g.inner, copy, m, a.eps));
       const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
       for (int64_t n = g.outer - 1; n >= 0; --n) {
         const int64_t at = (n * g.channels + c) * g.inner;
@@ -201,12 +201,14 @@ void channels_backward(const Norm& g, const Gradients<T>& a) {
 
 }  // namespace
 
-// running_mean and running_var, if given, are updated in place: r = momentum * r + (1 - momentum) * batch statistic
+// running_mean and running_var, if given, are updated in place: r = momentum * r + (1 - momentum) * batch statistic, the
+// variance with Bessel's correction if unbiased
 template <class T>
 void batch_norm_train_forward(const Norm& g, bool relu, const T* x, const T* weight, const T* bias, const T* residual,
-                              T* running_mean, T* running_var, double momentum, double eps, T* y, double* mean,
-                              double* rstd) {
-  const Training<T> a{x, weight, bias, residual, running_mean, running_var, momentum, Epsilon(eps), y, mean, rstd};
+                              T* running_mean, T* running_var, double momentum, bool unbiased, double eps, T* y,
+                              double* mean, double* rstd) {
+  const double m = double(g.outer) * double(g.inner), bessel = unbiased ? m / (m - 1) : 1;
+  const Training<T> a{x, weight, bias, residual, running_mean, running_var, momentum, bessel, Epsilon(eps), y, mean, rstd};
   with_then(relu, residual, [&](auto then) {
     if (narrow<T>(g)) return columns_train<T, then.value>(g, a);
     with_past(goes_past<T>(values_of(g) * (residual ? 3 : 2)), [&](auto past) { channels_train<T, then.value, past>(g, a); });

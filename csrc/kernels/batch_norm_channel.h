@@ -52,18 +52,18 @@ template <class T>
 struct Training {
   const T *x, *weight, *bias, *residual;
   T *running_mean, *running_var;
-  double momentum;
+  double momentum, bessel;  // bessel: m / (m - 1) where the running variance is the unbiased one, else 1
   Epsilon eps;
   T* y;
   double *mean, *rstd;
 
   Standard<T> standard(int64_t c) const { return {mean[c], rstd[c]}; }
-  // r = momentum * r + (1 - momentum) * batch, the variance unbiased: m / (m - 1)
-  void settle(int64_t c, double m, const Moments& found) const {
+  // r = momentum * r + (1 - momentum) * batch
+  void settle(int64_t c, const Moments& found) const {
     mean[c] = found.mean;
     rstd[c] = found.rstd;
     if (running_mean) running_mean[c] = T(momentum * double(running_mean[c]) + (1 - momentum) * found.mean);
-    if (running_var) running_var[c] = T(momentum * double(running_var[c]) + (1 - momentum) * found.var * (m / (m - 1)));
+    if (running_var) running_var[c] = T(momentum * double(running_var[c]) + (1 - momentum) * found.var * bessel);
   }
 };
 

@@ -197,7 +197,7 @@ void columns_train(const Norm& g, const Training<T>& a) {
     for (int64_t k = 0; k < strip.channels; ++k) {
       const int64_t c = strip.first + k;
       const Moments moments = found(k);
-      a.settle(c, m, in_range<T>(moments.var, a.eps) ? moments : strip_moments(strip, a.x, c, m, a.eps));
+      a.settle(c, in_range<T>(moments.var, a.eps) ? moments : strip_moments(strip, a.x, c, m, a.eps));
     }
     lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
     strip_forward<T, then>(strip, lines, a.x, a.residual, a.y);

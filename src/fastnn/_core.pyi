@@ -352,6 +352,7 @@ def batch_norm_train_forward(
     eps: float,
     residual: Array | None = None,
     relu: bool = False,
+    unbiased: bool = True,
 ) -> tuple[Array, Array, Array]: ...
 def batch_norm_eval_forward(
     g: Norm,

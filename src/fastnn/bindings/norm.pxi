@@ -44,7 +44,7 @@ cdef object statistic(object a, int t):
     return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
-                             cbool relu=False):
+                             cbool relu=False, cbool unbiased=True):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     refuse_none(n.outer * n.inner, g)
@@ -62,7 +62,7 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
     cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
-    batch_norm_train_forward_c(sized(t, size), n, relu, px, pw, pb, ps, prm, prv, momentum, eps, py, pm, pr)
+    batch_norm_train_forward_c(sized(t, size), n, relu, px, pw, pb, ps, prm, prv, momentum, unbiased, eps, py, pm, pr)
     return y, mean, rstd
 
 def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=None, cbool relu=False):

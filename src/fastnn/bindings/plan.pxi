@@ -56,10 +56,13 @@ cdef bint sign(Signature* s, object value) noexcept:
     if s.count >= SIGNATURE_WORDS - SIGNATURE_ARRAYS:
         return False
     cdef int64_t* to = s.words + s.count
-    s.count += 2
     if value is None or value is True or value is False or type(value) is str:
-        to[0], to[1] = OBJECT_WORD, <int64_t><void*>value  # a plan keeps strings, so that nothing else gets the address
-    elif type(value) is int:
+        # A plan keeps strings, so that nothing else gets the address, of which the highest byte says nothing.
+        to[0] = OBJECT_WORD | <int64_t>(<uint64_t><void*>value << 8)
+        s.count += 1
+        return True
+    s.count += 2
+    if type(value) is int:
         number = PyLong_AsLongLongAndOverflow(value, &overflow)
         to[0], to[1] = INT_WORD, number
     elif type(value) is float:

@@ -44,8 +44,10 @@ from .ops import (
     adaptive_pool_backward,
     conv,
     conv_backward,
+    conv_output_shape,
     conv_transpose,
     conv_transpose_backward,
+    conv_transpose_output_shape,
     elementwise_backward,
     linear,
     linear_backward,
@@ -54,6 +56,7 @@ from .ops import (
     pool,
     pool_backward,
     pool_divisor,
+    pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
 from .pool_index import adaptive_indices
@@ -69,9 +72,10 @@ from .rnn import (
     sequence_lengths,
     states_before,
 )
-from .scalars import coefficient, flag, generator, integer, real, seed
+from .scalars import ALL, coefficient, flag, generator, integer, real, seed
 
 __all__ = [
+    "ALL",
     "AdaptivePool",
     "Conv",
     "CrossEntropy",
@@ -95,8 +99,10 @@ __all__ = [
     "constant",
     "conv",
     "conv_backward",
+    "conv_output_shape",
     "conv_transpose",
     "conv_transpose_backward",
+    "conv_transpose_output_shape",
     "cross_entropy",
     "decay",
     "elementwise_backward",
@@ -130,6 +136,7 @@ __all__ = [
     "pool",
     "pool_backward",
     "pool_divisor",
+    "pool_output_shape",
     "pool_positions",
     "pool_taps",
     "prelu",

@@ -91,8 +91,9 @@ def batch_norm(
     training: Any,
     momentum: Any,
     eps: Any,
+    unbiased: Any,
     residual: Any = None,
-) -> tuple[Norm, Array, Array | None, Array | None, Array | None, Array | None, bool, float, float, Array | None]:
+) -> tuple[Norm, Array, Array | None, Array | None, Array | None, Array | None, bool, float, float, bool, Array | None]:
     """Of ``batch_norm`` and ``batch_norm_relu``: all arguments, clean; the running statistics writeable in training."""
     x = array(op, "x", x)
     training = scalars.flag(op, "training", training)
@@ -101,7 +102,8 @@ def batch_norm(
     weight = optional(op, "weight", weight, x.dtype, shape)
     bias = optional(op, "bias", bias, x.dtype, shape)
     residual = optional(op, "residual", residual, x.dtype, x.shape)
-    momentum = scalars.real(op, "momentum", momentum, 0.0, 1.0)
+    momentum, eps = scalars.real(op, "momentum", momentum, 0.0, 1.0), _eps(op, eps)
+    unbiased = scalars.flag(op, "unbiased", unbiased)
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{op}: running_mean and running_var must both be given or both be None, x of shape {x.shape}")
     if not training:
@@ -117,7 +119,7 @@ def batch_norm(
             bias=bias,
             residual=residual,
         )
-    return g, x, running_mean, running_var, weight, bias, training, momentum, _eps(op, eps), residual
+    return g, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
 
 
 def layer_norm(
@@ -178,13 +180,14 @@ class InstanceStatistics(NamedTuple):
     mean: Array
     var: Array
     momentum: float
+    unbiased: bool
 
 
 def instance_statistics(
-    op: str, running_mean: Any, running_var: Any, momentum: Any, x: Any, weight: Any, bias: Any
+    op: str, running_mean: Any, running_var: Any, momentum: Any, unbiased: Any, x: Any, weight: Any, bias: Any
 ) -> InstanceStatistics | None:
     """What ``instance_norm`` takes beyond group norm where it uses the statistics of x; None without running ones."""
-    momentum = scalars.real(op, "momentum", momentum, 0.0, 1.0)
+    momentum, unbiased = scalars.real(op, "momentum", momentum, 0.0, 1.0), scalars.flag(op, "unbiased", unbiased)
     if running_mean is None and running_var is None:
         return None
     g, x, weight, bias, _ = group_norm(op, x, None, weight, bias, 0.0)
@@ -193,7 +196,7 @@ def instance_statistics(
     mean = in_place(op, "running_mean", running_mean, x.dtype, (g.groups,))
     var = in_place(op, "running_var", running_var, x.dtype, (g.groups,))
     no_overlap(op, {"running_mean": mean, "running_var": var}, x=x, weight=weight, bias=bias)
-    return InstanceStatistics(mean, var, momentum)
+    return InstanceStatistics(mean, var, momentum, unbiased)
 
 
 def norm_backward(

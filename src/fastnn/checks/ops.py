@@ -18,6 +18,40 @@ from .geometry import (
     require_rank,
 )
 
+Needs = tuple[bool, bool, bool]
+
+
+def _conv_geometry(
+    op: str, rank: int, x: Shape, weight: Shape, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Conv:
+    return conv_geometry(
+        op,
+        rank,
+        x,
+        weight,
+        scalars.per_axis(op, "stride", stride, rank),
+        scalars.padding(op, padding, rank),
+        scalars.per_axis(op, "dilation", dilation, rank),
+        groups if type(groups) is int else scalars.integer(op, "groups", groups),
+    )
+
+
+def conv_output_shape(
+    op: str, x_shape: Any, weight_shape: Any, stride: Any, padding: Any, dilation: Any, groups: Any
+) -> Shape:
+    """What ``conv{rank}d`` gives for these shapes, the rank following from that of x."""
+    x, rank = _windowed(op, x_shape)
+    g = _conv_geometry(op, rank, x, shape_of(op, "weight_shape", weight_shape), stride, padding, dilation, groups)
+    return (g.n, g.k, *g.out[3 - rank :])
+
+
+def _windowed(op: str, x_shape: Any) -> tuple[Shape, int]:
+    """The shape of x, and how many spatial axes it has."""
+    x = shape_of(op, "x_shape", x_shape)
+    if not 3 <= len(x) <= 5:
+        raise ValueError(f"{op}: x_shape must have 3 to 5 axes (n, c, one to three spatial ones), got {shown(x)}")
+    return x, len(x) - 2
+
 
 def conv(
     op: str, rank: int, x: Any, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: Any
@@ -25,25 +59,49 @@ def conv(
     """Of ``conv{rank}d``."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    g = conv_geometry(
-        op,
-        rank,
-        x.shape,
-        weight.shape,
-        scalars.per_axis(op, "stride", stride, rank),
-        scalars.padding(op, padding, rank),
-        scalars.per_axis(op, "dilation", dilation, rank),
-        groups if type(groups) is int else scalars.integer(op, "groups", groups),
-    )
+    g = _conv_geometry(op, rank, x.shape, weight.shape, stride, padding, dilation, groups)
     return g, x, weight, optional(op, "bias", bias, x.dtype, (g.k,))
 
 
 def conv_backward(
-    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any
-) -> tuple[Conv, Array, Array, Array]:
+    op: str, rank: int, dy: Any, x: Any, weight: Any, stride: Any, padding: Any, dilation: Any, groups: Any, needs: Any
+) -> tuple[Conv, Array, Array, Array, Needs]:
     """Of ``conv{rank}d_backward``."""
     g, x, weight, _ = conv(op, rank, x, weight, None, stride, padding, dilation, groups)
-    return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight
+    return g, operand(op, "dy", dy, x.dtype, (g.n, g.k, *g.out[3 - rank :])), x, weight, scalars.needs(op, needs)
+
+
+def _transposed_geometry(
+    op: str,
+    rank: int,
+    x: Shape,
+    weight: Shape,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: Any,
+    dilation: Any,
+) -> Conv:
+    if isinstance(padding, str):
+        raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {shown(padding)}")
+    return conv_transpose_geometry(
+        op,
+        rank,
+        x,
+        weight,
+        scalars.per_axis(op, "stride", stride, rank),
+        scalars.padding(op, padding, rank),
+        scalars.per_axis(op, "output_padding", output_padding, rank, 0),
+        groups if type(groups) is int else scalars.integer(op, "groups", groups),
+        scalars.per_axis(op, "dilation", dilation, rank),
+    )
+
+
+def conv_transpose_output_shape(op: str, x_shape: Any, weight_shape: Any, *geometry: Any) -> Shape:
+    """What ``conv_transpose{rank}d`` gives for these shapes, the rank following from that of x."""
+    x, rank = _windowed(op, x_shape)
+    g = _transposed_geometry(op, rank, x, shape_of(op, "weight_shape", weight_shape), *geometry)
+    return (g.n, g.c, *g.size[3 - rank :])
 
 
 def conv_transpose(
@@ -61,19 +119,7 @@ def conv_transpose(
     """Of ``conv_transpose{rank}d``."""
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
-    if isinstance(padding, str):
-        raise TypeError(f"{op}: padding must be an int, or an int or a pair (low, high) per axis, got {shown(padding)}")
-    g = conv_transpose_geometry(
-        op,
-        rank,
-        x.shape,
-        weight.shape,
-        scalars.per_axis(op, "stride", stride, rank),
-        scalars.padding(op, padding, rank),
-        scalars.per_axis(op, "output_padding", output_padding, rank, 0),
-        groups if type(groups) is int else scalars.integer(op, "groups", groups),
-        scalars.per_axis(op, "dilation", dilation, rank),
-    )
+    g = _transposed_geometry(op, rank, x.shape, weight.shape, stride, padding, output_padding, groups, dilation)
     return g, x, weight, optional(op, "bias", bias, x.dtype, (g.c,))
 
 
@@ -88,12 +134,13 @@ def conv_transpose_backward(
     output_padding: Any,
     groups: Any,
     dilation: Any,
-) -> tuple[Conv, Array, Array, Array]:
+    needs: Any,
+) -> tuple[Conv, Array, Array, Array, Needs]:
     """Of ``conv_transpose{rank}d_backward``."""
     g, x, weight, _ = conv_transpose(
         op, rank, x, weight, None, stride, padding, output_padding, groups, dilation
     )  # fmt: skip
-    return g, operand(op, "dy", dy, x.dtype, (g.n, g.c, *g.size[3 - rank :])), x, weight
+    return g, operand(op, "dy", dy, x.dtype, (g.n, g.c, *g.size[3 - rank :])), x, weight, scalars.needs(op, needs)
 
 
 def _pool_geometry(
@@ -110,6 +157,13 @@ def _pool_geometry(
         scalars.per_axis(op, "dilation", dilation, rank),
         ceil_mode if type(ceil_mode) is bool else scalars.flag(op, "ceil_mode", ceil_mode),
     )
+
+
+def pool_output_shape(op: str, x_shape: Any, *geometry: Any) -> Shape:
+    """What ``{max,avg,lp}_pool{rank}d`` give for this shape, from which the rank follows."""
+    x, rank = _windowed(op, x_shape)
+    g = _pool_geometry(op, rank, x, *geometry)
+    return (g.n, g.c, *g.out[3 - rank :])
 
 
 def pool(
@@ -175,10 +229,10 @@ def linear(op: str, x: Any, weight: Any, bias: Any) -> tuple[Array, Array, Array
     return x, weight, None if bias is None else operand(op, "bias", bias, x.dtype, size[:1])
 
 
-def linear_backward(op: str, dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
+def linear_backward(op: str, dy: Any, x: Any, weight: Any, needs: Any) -> tuple[Array, Array, Array, Needs]:
     """Of ``linear_backward``: dy (..., n), x (..., k), weight (n, k)."""
     x, weight, _ = linear(op, x, weight, None)
-    return operand(op, "dy", dy, x.dtype, (*x.shape[:-1], weight.shape[0])), x, weight
+    return operand(op, "dy", dy, x.dtype, (*x.shape[:-1], weight.shape[0])), x, weight, scalars.needs(op, needs)
 
 
 def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array, Shape]:

@@ -110,6 +110,19 @@ def flag(op: str, name: str, value: Any) -> bool:
     raise TypeError(f"{op}: {name} must be True or False, got {shown(value)}")
 
 
+ALL = (True, True, True)  # gradients: dx, dweight and dbias
+
+
+def needs(op: str, value: Any) -> tuple[bool, bool, bool]:
+    """Which of the gradients (dx, dweight, dbias) a backward is to compute."""
+    expected = f"{op}: needs must be three bools, for dx, dweight and dbias, got"
+    if not isinstance(value, (tuple, list)) or not all(isinstance(v, (bool, np.bool_)) for v in value):
+        raise TypeError(f"{expected} {shown(value)}")
+    if len(value) != 3:
+        raise ValueError(f"{expected} {len(value)}: {shown(value)}")
+    return bool(value[0]), bool(value[1]), bool(value[2])
+
+
 def per_axis(op: str, name: str, value: Any, rank: int, low: int = 1) -> PerAxis:
     """An int, or a tuple of ``rank`` ints."""
     if type(value) is int:

@@ -23,6 +23,7 @@ from .lp_pool import *
 from .max_pool import *
 from .norm import *
 from .optim import *
+from .output_shape import *
 from .pair_loss import *
 from .rms_norm import *
 from .rnn import *

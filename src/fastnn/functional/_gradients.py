@@ -13,6 +13,10 @@ from ..backend.plans import Plan, register
 Array = np.ndarray[Any, Any]
 Check = Callable[..., tuple[Any, ...]]
 
+# dx, dweight, dbias. One that the call leaves out is None, which only the caller knows: Any spares the others a question.
+_Gradient = Array | Any
+Gradients = tuple[_Gradient, _Gradient, _Gradient]
+
 _LOSS = """
 Parameters
 ----------
@@ -53,8 +57,8 @@ def given(dloss: Array | None, x: Array) -> Array:
 def register_gradient(name: str, check: Check, compute: str | Callable[..., Any], guard: Any = None) -> None:
     """Have ``planned[name]`` give ``compute(*check(*arguments))``.
 
-    ``check`` refuses tensors that want a gradient: these are not differentiated again. ``compute`` is a function of what it gives, or the name of one that is both a
-    backend's and a binding. ``guard`` makes a plan's guard of what ``check`` gives, where values count.
+    ``check`` refuses tensors that want a gradient: these are not differentiated again. ``compute`` is a function of what
+    it gives, or the name of a backend's. ``guard`` makes a plan's guard of what ``check`` gives, where values count.
     """
 
     def function(*arguments: Any) -> Any:
@@ -62,7 +66,10 @@ def register_gradient(name: str, check: Check, compute: str | Callable[..., Any]
         return called(*check(*arguments))
 
     def plan(*arguments: Any) -> Plan:
+        from ..backend import native  # which plans are for, so it is there
+
+        called = getattr(native, compute) if isinstance(compute, str) else compute
         checked = tuple(check(*arguments))
-        return Plan(compute, checked, None if guard is None else guard(*checked))
+        return Plan(called, checked, None if guard is None else guard(*checked))
 
     register(name, function, plan)

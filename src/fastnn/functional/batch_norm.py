@@ -32,12 +32,13 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
+    unbiased: bool = True,
 ) -> Any:
     """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B1, B2).
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
-    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance.
-    In evaluation the running statistics are used.
+    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance unless
+    told otherwise. In evaluation the running statistics are used.
 
     Parameters
     ----------
@@ -55,6 +56,9 @@ def batch_norm(
         ``momentum`` is one minus this.
     eps : float
         Added to the variance.
+    unbiased : bool
+        Whether the running variance takes the unbiased variance of ``x``, as in PyTorch; if not, the one that the norm
+        divides by, as in Keras and ONNX.
 
     Returns
     -------
@@ -80,7 +84,7 @@ def batch_norm(
     >>> mean, var
     (array([0.5]), array([1.25]))
     """
-    return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps)
+    return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased)
 
 
 def batch_norm_relu(
@@ -93,12 +97,13 @@ def batch_norm_relu(
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
+    unbiased: bool = True,
 ) -> Any:
     """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
 
     Parameters
     ----------
-    x, running_mean, running_var, weight, bias, training, momentum, eps
+    x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased
         As of `batch_norm`.
     residual : array_like or Tensor, optional
         Of the shape and dtype of ``x``; added to the norm.
@@ -122,7 +127,9 @@ def batch_norm_relu(
     array([[0.],
            [2.]])
     """
-    return planned["batch_norm_relu"](x, running_mean, running_var, weight, bias, residual, training, momentum, eps)
+    return planned["batch_norm_relu"](
+        x, running_mean, running_var, weight, bias, residual, training, momentum, eps, unbiased
+    )
 
 
 def channel_norm(
@@ -136,15 +143,16 @@ def channel_norm(
     training: Any,
     momentum: Any,
     eps: Any,
+    unbiased: Any,
 ) -> Any:
     """``batch_norm``, ``batch_norm_relu``, and ``instance_norm`` with given statistics, by the name ``op``."""
     relu = op == "batch_norm_relu"
-    g, x_, rmean, rvar, w_, b_, training, momentum, eps, r_ = checks.batch_norm(
-        op, raw(x), running_mean, running_var, raw(weight), raw(bias), training, momentum, eps, raw(residual)
+    g, x_, rmean, rvar, w_, b_, training, momentum, eps, unbiased, r_ = checks.batch_norm(
+        op, raw(x), running_mean, running_var, raw(weight), raw(bias), training, momentum, eps, unbiased, raw(residual)
     )
     ops = backend.current()
     if training:
-        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps, r_, relu)
+        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps, r_, relu, unbiased)
         kept = None if r_ is None else y
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
@@ -218,17 +226,18 @@ def _plan(
     training: Any,
     momentum: Any,
     eps: Any,
+    unbiased: Any,
 ) -> Plan:
     relu = op == "batch_norm_relu"
-    g, x, mean, var, weight, bias, training, momentum, eps, residual = checks.batch_norm(
-        op, x, running_mean, running_var, weight, bias, training, momentum, eps, residual
+    g, x, mean, var, weight, bias, training, momentum, eps, unbiased, residual = checks.batch_norm(
+        op, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
     )
     if training:
-        # Behind these ten come y, mean and rstd.
-        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu
-        tape = Tape(_vjp, (0, 1, 2, 11, 12))
+        # Behind these eleven come y, mean and rstd.
+        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased
+        tape = Tape(_vjp, (0, 1, 2, 12, 13))
         if relu:
-            tape = Tape(_relu_vjp, (0, 1, 2, 3, 11, 12, 8 if residual is None else 10))
+            tape = Tape(_relu_vjp, (0, 1, 2, 3, 12, 13, 8 if residual is None else 11))
         return Plan("batch_norm_train_forward", arguments, first=True, tape=tape)
     return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
 
@@ -236,8 +245,8 @@ def _plan(
 def _without_residual(function: Any) -> Any:
     """The same for `batch_norm`, which takes no residual."""
 
-    def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, training: Any, momentum: Any, eps: Any) -> Any:
-        return function("batch_norm", x, mean, var, weight, bias, None, training, momentum, eps)
+    def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *options: Any) -> Any:
+        return function("batch_norm", x, mean, var, weight, bias, None, *options)
 
     return called
 

@@ -10,15 +10,14 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, Tape, planned, register
-from ..checks import Conv
-from ._gradients import register_gradient
+from ..checks import ALL, Conv
+from ._gradients import Gradients, register_gradient
 from ._spatial import sections
 from ._tangents import total
 
 __all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward", "conv3d", "conv3d_backward"]
 
 Array = np.ndarray[Any, Any]
-Gradients = tuple[Array, Array, Array]
 
 
 def _conv(
@@ -55,13 +54,9 @@ for _rank in (1, 2, 3):
     register(_name, partial(_conv, _name, _rank), *(partial(_plan, _name, _rank),) * 2)
 
 
-def _gradients(g: Conv, dy: Array, x: Array, weight: Array) -> Gradients:
-    return backend.current().conv_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
-
-
 for _rank in (1, 2, 3):
     _name = f"conv{_rank}d_backward"
-    register_gradient(_name, partial(checks.conv_backward, _name, _rank), _gradients)
+    register_gradient(_name, partial(checks.conv_backward, _name, _rank), "conv_backward")
 
 
 _FORWARD = """
@@ -108,16 +103,18 @@ x, weight : array_like
     What `{op}` got.
 stride, padding, dilation, groups
     What `{op}` got.
+needs : (bool, bool, bool)
+    Which of the three results are wanted. What is not is not computed: the first layer of a network needs no ``dx``.
 
 Returns
 -------
-dx, dweight, dbias : ndarray
-    Of the shapes of ``x`` and ``weight``, and ``(k,)``.
+dx, dweight, dbias : ndarray or None
+    Of the shapes of ``x`` and ``weight``, and ``(k,)``; None for what ``needs`` leaves out.
 
 Raises
 ------
 TypeError, ValueError
-    As `{op}`, and if ``dy`` has not the shape of its output.
+    As `{op}`, and if ``dy`` has not the shape of its output or ``needs`` is not three bools.
 """
 
 
@@ -142,7 +139,15 @@ def conv1d(
 
 @sections(_BACKWARD, 1)
 def conv1d_backward(
-    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv1d` (SPEC A1).
 
@@ -154,7 +159,9 @@ def conv1d_backward(
     >>> dx, dbias
     (array([[[1., 2., 1.]]]), array([2.]))
     """
-    return planned["conv1d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return planned["conv1d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, dilation, groups, needs
+    )
 
 
 @sections(_FORWARD, 2)
@@ -182,7 +189,15 @@ def conv2d(
 
 @sections(_BACKWARD, 2)
 def conv2d_backward(
-    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv2d` (SPEC A1).
 
@@ -196,8 +211,12 @@ def conv2d_backward(
     array([[1., 2., 1.],
            [2., 4., 2.],
            [1., 2., 1.]])
+    >>> F.conv2d_backward(np.ones((1, 1, 2, 2)), x, weight, needs=(False, False, True))
+    (None, None, array([4.]))
     """
-    return planned["conv2d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return planned["conv2d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, dilation, groups, needs
+    )
 
 
 @sections(_FORWARD, 3)
@@ -219,7 +238,15 @@ def conv3d(
 
 @sections(_BACKWARD, 3)
 def conv3d_backward(
-    dy: Any, x: Any, weight: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    dy: Any,
+    x: Any,
+    weight: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv3d` (SPEC A1).
 
@@ -233,4 +260,6 @@ def conv3d_backward(
     array([[1., 2., 1.],
            [1., 2., 1.]])
     """
-    return planned["conv3d_backward"](dy, x, weight, stride, padding, dilation, groups)  # type: ignore[no-any-return]
+    return planned["conv3d_backward"](  # type: ignore[no-any-return]
+        dy, x, weight, stride, padding, dilation, groups, needs
+    )

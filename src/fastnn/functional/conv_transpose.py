@@ -10,8 +10,8 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
-from ..checks import Conv
-from ._gradients import register_gradient
+from ..checks import ALL
+from ._gradients import Gradients, register_gradient
 from ._spatial import sections
 from ._tangents import total
 
@@ -25,7 +25,6 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
-Gradients = tuple[Array, Array, Array]
 
 
 def _conv_transpose(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometry: Any) -> Any:
@@ -55,13 +54,9 @@ for _rank in (1, 2, 3):
     register(_name, partial(_conv_transpose, _name, _rank), partial(_plan, _name, _rank))
 
 
-def _gradients(g: Conv, dy: Array, x: Array, weight: Array) -> Gradients:
-    return backend.current().conv_transpose_backward(g, dy, x, weight, (True, True, True))  # type: ignore[no-any-return]
-
-
 for _rank in (1, 2, 3):
     _name = f"conv_transpose{_rank}d_backward"
-    register_gradient(_name, partial(checks.conv_transpose_backward, _name, _rank), _gradients)
+    register_gradient(_name, partial(checks.conv_transpose_backward, _name, _rank), "conv_transpose_backward")
 
 
 _FORWARD = """
@@ -109,16 +104,18 @@ x, weight : array_like
     What `{op}` got.
 stride, padding, output_padding, groups, dilation
     What `{op}` got.
+needs : (bool, bool, bool)
+    Which of the three results are wanted. What is not is not computed.
 
 Returns
 -------
-dx, dweight, dbias : ndarray
-    Of the shapes of ``x`` and ``weight``, and ``(k,)``.
+dx, dweight, dbias : ndarray or None
+    Of the shapes of ``x`` and ``weight``, and ``(k,)``; None for what ``needs`` leaves out.
 
 Raises
 ------
 TypeError, ValueError
-    As `{op}`, and if ``dy`` has not the shape of its output.
+    As `{op}`, and if ``dy`` has not the shape of its output or ``needs`` is not three bools.
 """
 
 
@@ -157,6 +154,8 @@ def conv_transpose1d_backward(
     output_padding: Any = 0,
     groups: int = 1,
     dilation: Any = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv_transpose1d` (SPEC A3).
 
@@ -170,7 +169,7 @@ def conv_transpose1d_backward(
     (array([[[6., 6.]]]), array([[[3., 3., 3.]]]), array([4.]))
     """
     return planned["conv_transpose1d_backward"](  # type: ignore[no-any-return]
-        dy, x, weight, stride, padding, output_padding, groups, dilation
+        dy, x, weight, stride, padding, output_padding, groups, dilation, needs
     )
 
 
@@ -215,6 +214,8 @@ def conv_transpose2d_backward(
     output_padding: Any = 0,
     groups: int = 1,
     dilation: Any = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv_transpose2d` (SPEC A3).
 
@@ -229,7 +230,7 @@ def conv_transpose2d_backward(
            [42., 50.]])
     """
     return planned["conv_transpose2d_backward"](  # type: ignore[no-any-return]
-        dy, x, weight, stride, padding, output_padding, groups, dilation
+        dy, x, weight, stride, padding, output_padding, groups, dilation, needs
     )
 
 
@@ -267,6 +268,8 @@ def conv_transpose3d_backward(
     output_padding: Any = 0,
     groups: int = 1,
     dilation: Any = 1,
+    *,
+    needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
     """Gradients of `conv_transpose3d` (SPEC A3).
 
@@ -280,5 +283,5 @@ def conv_transpose3d_backward(
     (array([[[[[4., 4.]]]]]), array([8.]))
     """
     return planned["conv_transpose3d_backward"](  # type: ignore[no-any-return]
-        dy, x, weight, stride, padding, output_padding, groups, dilation
+        dy, x, weight, stride, padding, output_padding, groups, dilation, needs
     )

@@ -12,7 +12,8 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..autograd.tensors import use_product
 from ..backend.plans import Plan, Tape, planned, register
-from ._gradients import register_gradient
+from ..checks import ALL
+from ._gradients import Gradients, register_gradient
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul", "matmul_backward"]
@@ -74,11 +75,7 @@ def _linear(x: Any, weight: Any, bias: Any) -> Any:
 
 
 def _linear_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, weight: Array) -> Any:
-    if x.ndim == 2:
-        return ops.linear_backward(dy, x, weight, needs)
-    out, inner = weight.shape
-    dx, dweight, dbias = ops.linear_backward(dy.reshape(-1, out), x.reshape(-1, inner), weight, needs)
-    return None if dx is None else dx.reshape(x.shape), dweight, dbias
+    return ops.linear_backward(dy, x, weight, needs)
 
 
 def _linear_plan(*arguments: Any) -> Plan:
@@ -88,7 +85,7 @@ def _linear_plan(*arguments: Any) -> Plan:
 register("linear", _linear, _linear_plan, _linear_plan)
 
 
-def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
+def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
     """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)`` (SPEC D1).
 
     Parameters
@@ -97,16 +94,18 @@ def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
         The gradient of the output.
     x, weight : array_like
         What `linear` got.
+    needs : (bool, bool, bool)
+        Which of the three results are wanted. What is not is not computed: the first layer of a network needs no ``dx``.
 
     Returns
     -------
-    dx, dweight, dbias : ndarray
-        Of the shapes of ``x`` and ``weight``, and ``(out,)``.
+    dx, dweight, dbias : ndarray or None
+        Of the shapes of ``x`` and ``weight``, and ``(out,)``; None for what ``needs`` leaves out.
 
     Raises
     ------
     TypeError, ValueError
-        As `linear`, and if ``dy`` has not the shape of its output.
+        As `linear`, and if ``dy`` has not the shape of its output or ``needs`` is not three bools.
 
     Examples
     --------
@@ -115,19 +114,13 @@ def linear_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array, Array]:
     >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]))
     (array([[ 8., 10.]]), array([[1., 2.],
            [1., 2.]]), array([1., 1.]))
+    >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.ones((2, 2)), needs=(True, False, False))
+    (array([[2., 2.]]), None, None)
     """
-    return planned["linear_backward"](dy, x, weight)  # type: ignore[no-any-return]
+    return planned["linear_backward"](dy, x, weight, needs)  # type: ignore[no-any-return]
 
 
-def _gradients(dy: Array, x: Array, weight: Array) -> tuple[Array, Array, Array]:
-    out, inner = weight.shape
-    dx, dweight, dbias = backend.current().linear_backward(
-        dy.reshape(-1, out), x.reshape(-1, inner), weight, (True, True, True)
-    )
-    return dx.reshape(x.shape), dweight, dbias
-
-
-register_gradient("linear_backward", partial(checks.linear_backward, "linear_backward"), _gradients)
+register_gradient("linear_backward", partial(checks.linear_backward, "linear_backward"), "linear_backward")
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -171,12 +171,22 @@ def _group_norm(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> An
 
 
 def _instance_norm(
-    x: Any, weight: Any, bias: Any, eps: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any
+    x: Any,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: Any,
+    momentum: Any,
+    unbiased: Any,
 ) -> Any:
     op = "instance_norm"
     if not checks.flag(op, "use_input_stats", use_input_stats):
-        return channel_norm(op, x, running_mean, running_var, weight, bias, None, False, momentum, eps)
-    running = checks.instance_statistics(op, running_mean, running_var, momentum, raw(x), raw(weight), raw(bias))
+        return channel_norm(op, x, running_mean, running_var, weight, bias, None, False, momentum, eps, unbiased)
+    running = checks.instance_statistics(
+        op, running_mean, running_var, momentum, unbiased, raw(x), raw(weight), raw(bias)
+    )
     return _grouped(op, x, None, weight, bias, eps, running)
 
 
@@ -185,7 +195,8 @@ def _track(ops: Any, g: GroupNorm, x: Array, s: InstanceStatistics) -> None:
     if g.n == 0:
         return
     mean, var = np.tile(s.mean, g.n), np.tile(s.var, g.n)
-    ops.batch_norm_train_forward(Norm(1, g.n * g.groups, g.inner), x, None, None, mean, var, s.momentum, 1.0)
+    channels = Norm(1, g.n * g.groups, g.inner)
+    ops.batch_norm_train_forward(channels, x, None, None, mean, var, s.momentum, 1.0, unbiased=s.unbiased)
     for running, of_samples in ((s.mean, mean), (s.var, var)):
         running[...] = of_samples.reshape(g.n, g.groups).mean(0, dtype=np.float64)
 
@@ -226,12 +237,21 @@ def _group_norm_plan(x: Any, num_groups: Any, *arguments: Any) -> Plan:
 
 
 def _instance_norm_plan(
-    x: Any, weight: Any, bias: Any, eps: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any
+    x: Any,
+    weight: Any,
+    bias: Any,
+    eps: Any,
+    running_mean: Any,
+    running_var: Any,
+    use_input_stats: Any,
+    momentum: Any,
+    unbiased: Any,
 ) -> Plan | None:
+    op = "instance_norm"
     if running_mean is not None or running_var is not None or use_input_stats is not True:
         return None
-    checks.real("instance_norm", "momentum", momentum, 0.0, 1.0)
-    return Plan("group_norm_forward", checks.group_norm("instance_norm", x, None, weight, bias, eps), first=True)
+    checks.instance_statistics(op, None, None, momentum, unbiased, x, weight, bias)
+    return Plan("group_norm_forward", checks.group_norm(op, x, None, weight, bias, eps), first=True)
 
 
 register("group_norm", _group_norm, _group_norm_plan)
@@ -374,12 +394,13 @@ def instance_norm(
     running_var: Any = None,
     use_input_stats: bool = True,
     momentum: float = 0.99,
+    unbiased: bool = True,
 ) -> Any:
     """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B5).
 
     Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
-    (1 - momentum) * instance``, averaged over the samples, with the unbiased variance. Otherwise they take the place of
-    the input's, as in evaluation of batch norm.
+    (1 - momentum) * instance``, averaged over the samples. Otherwise they take the place of the input's, as in evaluation of
+    batch norm.
 
     Parameters
     ----------
@@ -395,6 +416,8 @@ def instance_norm(
         Whether to normalise with the statistics of ``x``; if not, with the running ones.
     momentum : float
         Share of the old running statistics that is kept, in [0, 1], as of `batch_norm`. PyTorch's is one minus this.
+    unbiased : bool
+        Whether the running variance takes the unbiased variances, as in PyTorch, or those that the norm divides by.
 
     Returns
     -------
@@ -417,7 +440,9 @@ def instance_norm(
     array([[[-1.,  1.],
             [ 1., -1.]]])
     """
-    return planned["instance_norm"](x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum)
+    return planned["instance_norm"](
+        x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum, unbiased
+    )
 
 
 def instance_norm_backward(

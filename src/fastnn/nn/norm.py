@@ -28,6 +28,9 @@ affine : bool
     Whether there are γ (``weight``) and β (``bias``).
 track_running_stats : bool
     Whether to keep running statistics; without them evaluation uses those of its batch.
+unbiased : bool
+    Whether the running variance is made of unbiased variances, divided by m − 1, as in PyTorch; if not, of those divided
+    by m, with which training normalises, as in Keras and ONNX.
 dtype : dtype
     float32 or float64.
 
@@ -35,7 +38,7 @@ Attributes
 ----------
 weight, bias : Parameter, (num_features,), or None
 running_mean, running_var : ndarray, (num_features,), or None
-    Used in evaluation. The variance is the unbiased estimate, divided by m − 1.
+    Used in evaluation.
 num_batches_tracked : ndarray of int64, ()
     Training batches seen.
 
@@ -58,6 +61,8 @@ momentum : float
 track_running_stats : bool
     Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
     normalises as training does.
+unbiased : bool
+    As of batch norm: whether the running variance is made of unbiased variances.
 dtype : dtype
     float32 or float64.
 
@@ -65,7 +70,7 @@ Attributes
 ----------
 weight, bias : Parameter, (num_features,), or None
 running_mean, running_var : ndarray, (num_features,), or None
-    Used in evaluation. The variance is the unbiased estimate.
+    Used in evaluation.
 num_batches_tracked : ndarray of int64, (), or None
     Stays 0, as in PyTorch.
 
@@ -97,10 +102,11 @@ class _ChannelNorm(_Norm):
     _ndims: tuple[int, ...]
     _axes: str
 
-    def __init__(self, num_features: int, eps: float, affine: bool, dtype: Any) -> None:
+    def __init__(self, num_features: int, eps: float, affine: bool, unbiased: bool, dtype: Any) -> None:
         op = type(self).__name__
         self.num_features = scalars.integer(op, "num_features", num_features, 1)
         self.eps = scalars.real(op, "eps", eps, 0.0)
+        self.unbiased = scalars.flag(op, "unbiased", unbiased)
         self.weight, self.bias = _affine(num_features, affine, affine, dtype)
 
     running_mean: np.ndarray | None
@@ -121,7 +127,8 @@ class _ChannelNorm(_Norm):
             )
 
     def extra_repr(self) -> str:
-        return f"{self.num_features}, eps={self.eps:g}" + ("" if self.weight is not None else ", affine=False")
+        affine = "" if self.weight is not None else ", affine=False"
+        return f"{self.num_features}, eps={self.eps:g}{affine}" + ("" if self.unbiased else ", unbiased=False")
 
 
 class _BatchNorm(_ChannelNorm):
@@ -133,9 +140,10 @@ class _BatchNorm(_ChannelNorm):
         affine: bool = True,
         track_running_stats: bool = True,
         *,
+        unbiased: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        super().__init__(num_features, eps, affine, dtype)
+        super().__init__(num_features, eps, affine, unbiased, dtype)
         op = type(self).__name__
         self.momentum = None if momentum is None else scalars.real(op, "momentum", momentum, 0.0, 1.0)
         self._track(track_running_stats, dtype)
@@ -153,9 +161,8 @@ class _BatchNorm(_ChannelNorm):
         """The shape stays. In training the running statistics take in those of the batch."""
         self._check(x)
         by_batch = self.training or self.running_mean is None
-        y = F.batch_norm(
-            x, self.running_mean, self.running_var, self.weight, self.bias, by_batch, self._kept(), self.eps
-        )
+        mean, var, kept = self.running_mean, self.running_var, self._kept()
+        y = F.batch_norm(x, mean, var, self.weight, self.bias, by_batch, kept, self.eps, unbiased=self.unbiased)
         self._count()
         return y
 
@@ -163,8 +170,9 @@ class _BatchNorm(_ChannelNorm):
         """``relu(self(x) + residual)`` in one pass over memory; the residual has the shape of ``x``."""
         self._check(x)
         by_batch = self.training or self.running_mean is None
+        mean, var, kept = self.running_mean, self.running_var, self._kept()
         y = F.batch_norm_relu(
-            x, self.running_mean, self.running_var, self.weight, self.bias, residual, by_batch, self._kept(), self.eps
+            x, mean, var, self.weight, self.bias, residual, by_batch, kept, self.eps, unbiased=self.unbiased
         )
         self._count()
         return y
@@ -240,9 +248,10 @@ class _InstanceNorm(_ChannelNorm):
         momentum: float = 0.99,
         track_running_stats: bool = False,
         *,
+        unbiased: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        super().__init__(num_features, eps, affine, dtype)
+        super().__init__(num_features, eps, affine, unbiased, dtype)
         self.momentum = scalars.real(type(self).__name__, "momentum", momentum, 0.0, 1.0)
         self._track(track_running_stats, dtype)
 
@@ -251,7 +260,9 @@ class _InstanceNorm(_ChannelNorm):
         self._check(x)
         mean, var = self.running_mean, self.running_var
         of_input = self.training or mean is None
-        return F.instance_norm(x, self.weight, self.bias, self.eps, mean, var, of_input, self.momentum)
+        return F.instance_norm(
+            x, self.weight, self.bias, self.eps, mean, var, of_input, self.momentum, unbiased=self.unbiased
+        )
 
     def extra_repr(self) -> str:
         tracked = "" if self.running_mean is None else f", momentum={self.momentum:g}, track_running_stats=True"

@@ -42,8 +42,8 @@ def recompute_statistics(model: Module, batches: Iterable[Any]) -> list[str]:
     """Replace the running statistics of batch norm by exact ones over a training set (SPEC B2, "method 1").
 
     Running statistics are an average over the last steps of training, of layers that were still changing. This gives
-    each batch norm the mean and the unbiased variance of all that it gets from these batches together, however they
-    are cut, when the trained model is evaluated.
+    each batch norm the mean and the variance, unbiased or not as the layer has it, of all that it gets from these
+    batches together, however they are cut, when the trained model is evaluated.
 
     The statistics of a layer depend on what the layers before it give, which depends on their statistics. So they are
     computed in the order in which the layers are called, with those before already exact: one pass over the batches
@@ -150,4 +150,4 @@ def _settle(name: str, layer: _BatchNorm, model: Module, batches: Iterable[Any])
     assert layer.running_var is not None
     layer.running_mean[...] = pooled.mean
     with np.errstate(over="ignore"):  # a variance that the type cannot hold is infinite, as in training
-        layer.running_var[...] = pooled.squares / (pooled.count - 1)
+        layer.running_var[...] = pooled.squares / (pooled.count - layer.unbiased)

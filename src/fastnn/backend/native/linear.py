@@ -13,6 +13,10 @@ __all__ = [
 
 
 def linear_backward(dy: Array, x: Array, weight: Array, needs: Needs) -> Gradients:
+    if x.ndim != 2:
+        out, inner = weight.shape
+        dx, dweight, dbias = linear_backward(dy.reshape(-1, out), x.reshape(-1, inner), weight, needs)
+        return None if dx is None else dx.reshape(x.shape), dweight, dbias
     dx = matmul(dy, weight) if needs[0] else None
     dweight = dbias = None
     if needs[1]:

@@ -28,9 +28,25 @@ def linear_forward(x: Array, weight: Array, bias: Array | None) -> Array:
 def linear_backward(
     dy: Array, x: Array, weight: Array, needs: tuple[bool, ...]
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """y = x @ weight.T + bias, hence dx = dy @ weight, dweight = dy.T @ x, dbias = sum of the rows of dy."""
+    """y = x @ weight.T + bias, hence dx = dy @ weight, dweight = dy.T @ x, dbias = sum of the rows of dy.
+
+    x (..., k) and dy (..., n) are matrices of all their rows.
+    """
+    rows, outputs = x.reshape(-1, weight.shape[1]), dy.reshape(-1, weight.shape[0])
     return (
-        product(dy, weight) if needs[0] else None,
-        np.ascontiguousarray(product(dy.T, x)) if needs[1] else None,
-        dy.sum(axis=0, dtype=np.float64).astype(x.dtype) if needs[2] else None,
+        _backward_data(outputs, weight).reshape(x.shape) if needs[0] else None,
+        _backward_weight(outputs, rows) if needs[1] else None,
+        _backward_bias(outputs) if needs[2] else None,
     )
+
+
+def _backward_data(dy: Array, weight: Array) -> Array:
+    return product(dy, weight)
+
+
+def _backward_weight(dy: Array, x: Array) -> Array:
+    return np.ascontiguousarray(product(dy.T, x))
+
+
+def _backward_bias(dy: Array) -> Array:
+    return np.asarray(dy.sum(axis=0, dtype=np.float64), dy.dtype)

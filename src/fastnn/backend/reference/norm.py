@@ -109,11 +109,12 @@ def batch_norm_train_forward(
     eps: float,
     residual: Array | None = None,
     relu: bool = False,
+    unbiased: bool = True,
 ) -> tuple[Array, Array, Array]:
     """y, mean (channels,), rstd (channels,); running = momentum * running + (1 - momentum) * batch, in place.
 
-    The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner. With ``relu``, y is the ReLU
-    of the norm, or of its sum with a residual of the shape of x.
+    The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner, or var itself if not
+    ``unbiased``. With ``relu``, y is the ReLU of the norm, or of its sum with a residual of the shape of x.
     """
     x3, affine = x.reshape(g), (1, g.channels, 1)
     mean, var, rstd = _moments(x3, (0, 2), eps)
@@ -122,7 +123,8 @@ def batch_norm_train_forward(
     if running_mean is not None:
         running_mean[:] = momentum * running_mean + (1 - momentum) * mean.reshape(-1)
     if running_var is not None:
-        running_var[:] = momentum * running_var + (1 - momentum) * (m / (m - 1)) * var.reshape(-1)
+        share = m / (m - 1) if unbiased else 1.0
+        running_var[:] = momentum * running_var + (1 - momentum) * share * var.reshape(-1)
     y = _finished(y.astype(x.dtype).reshape(x.shape), residual, relu)
     return y, mean.reshape(-1), rstd.reshape(-1)
 
