@@ -274,10 +274,16 @@ class Tensor(Value):
         return shaping.reshape(self, -1)
 
     def transpose(self, *axes: Any) -> Any:
-        """The axes in another order, given as a tuple or as several integers; reversed by default."""
-        return shaping.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        """The axes in another order: all of them, as a tuple or as integers, or two integers that change places.
 
-    permute = transpose
+        Two integers are PyTorch's form, of a matrix too: NumPy's ``transpose(0, 1)`` leaves a matrix as it is, this one is
+        ``.T``. Without arguments the axes are reversed.
+        """
+        return shaping.swapaxes(self, *axes, "transpose") if len(axes) == 2 else self.permute(*axes)
+
+    def permute(self, *axes: Any) -> Any:
+        """The axes in another order, all of them given as a tuple or as integers."""
+        return shaping.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     @property
     def T(self) -> Any:

@@ -275,7 +275,7 @@ def _checked_backward(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
     *of_loss, dloss = arguments
     c = checks.cross_entropy(op, *of_loss)
     shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-    return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape)
+    return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape, "logits")
 
 
 def _cross_entropy_backward(*arguments: Any) -> Array:
