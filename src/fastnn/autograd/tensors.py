@@ -37,7 +37,9 @@ class Tensor(Value):
     Notes
     -----
     Arithmetic follows NumPy's broadcasting and type promotion, comparisons give plain boolean arrays,
-    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity.
+    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity. A NumPy scalar beside a tensor of
+    floats counts as a Python number, which leaves the tensor's dtype alone; an array without axes does not.
+    ``x ** 3`` and ``x ** 4`` are products, up to two units in the last place from the exact value.
 
     ``x += y`` and its like change the values of a leaf in place, as NumPy does, where nothing is recorded: inside
     `no_grad`, or if neither requires a gradient. A leaf that requires one is not changed while operations are recorded,
