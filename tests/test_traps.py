@@ -377,6 +377,14 @@ def test_data_of_float64_are_named_and_not_the_weights(op):
             lambda: F.cross_entropy(ones(4, 3), CLASSES, np.ones(3)),
             "cross_entropy: weight is float64 but logits is float32",
         ),
+        (
+            lambda: nn.BatchNorm2d(3, affine=False)(np.ones((2, 3, 4, 4))),
+            "batch_norm: x is float64 but running_mean is float32",
+        ),
+        (
+            lambda: F.adam_step(ones(3), ones(3), np.zeros(3), np.zeros(3, np.float32), step=1, lr=0.1),
+            "adam_step: exp_avg is float64 but param is float32",
+        ),
         (lambda: F.relu_backward(np.ones(3), ones(3)), "relu_backward: dy is float64 but x is float32"),
         (lambda: F.tanh_backward(np.ones(3), ones(3)), "tanh_backward: dy is float64 but y is float32"),
         (

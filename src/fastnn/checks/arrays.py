@@ -155,7 +155,7 @@ def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any], first: str = 
     The float64 array is named as the odd one: NumPy makes such by default, which then meet weights of float32.
     """
     if a.dtype != dtype:
-        wide, narrow = (first, name) if dtype is FLOAT64 else (name, first)
+        wide, narrow = (first, name) if dtype == FLOAT64 else (name, first)
         model = " (of all weights of a model: model.astype(np.float64))" if name.startswith("weight") else ""
         raise TypeError(
             f"{op}: {wide} is float64 but {narrow} is float32, and both must have one dtype: {wide}.astype(np.float32) or "
@@ -168,16 +168,23 @@ def optional(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape,
     return None if value is None else operand(op, name, value, dtype, shape, first)
 
 
-def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None) -> Array:
-    """An array that will be written to: a copy would lose the result, so it must be usable as it is."""
+def in_place(
+    op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None, first: str = "x"
+) -> Array:
+    """An array that will be written to: a copy would lose the result, so it must be usable as it is.
+
+    Where it is not alone, of the ``first`` array's dtype.
+    """
     if type(value) is _ndarray and value.flags.num & _IN_PLACE == _IN_PLACE:
         known = value.dtype is FLOAT32 or value.dtype is FLOAT64
         if known and (dtype is None or value.dtype is dtype) and (shape is None or value.shape == shape):
             return value
-    return _examined_in_place(op, name, value, dtype, shape)
+    return _examined_in_place(op, name, value, dtype, shape, first)
 
 
-def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None) -> Array:
+def _examined_in_place(
+    op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None, first: str
+) -> Array:
     """Say why not, or unwrap a tensor or a subclass such as a memmap."""
     value = constant(op, name, value)
     if not isinstance(value, _ndarray):
@@ -186,8 +193,8 @@ def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | No
     given = value.dtype
     if not given.isnative or given.kind != "f" or given.itemsize not in (4, 8):
         raise TypeError(f"{op}: {name} is updated in place and must be native float32 or float64, got dtype {given}")
-    if dtype is not None and given != dtype:
-        raise TypeError(f"{op}: {name} is {given} but the other arrays are {dtype}, and all must have one dtype")
+    if dtype is not None:
+        same_dtype(op, name, value, dtype, first)
     if shape is not None and value.shape != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {value.shape}")
     missing = _IN_PLACE & ~value.flags.num

@@ -24,7 +24,7 @@ def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
         return [param, grad, *state.values()]
     param = in_place(op, "param", param)
     grad = operand(op, "grad", grad, param.dtype, param.shape, "param")
-    targets = {name: in_place(op, name, a, param.dtype, param.shape) for name, a in state.items()}
+    targets = {name: in_place(op, name, a, param.dtype, param.shape, "param") for name, a in state.items()}
     no_overlap(op, {"param": param, **targets}, grad=grad)
     return [a.reshape(-1) for a in (param, grad, *targets.values())]
 
