@@ -234,7 +234,7 @@ def test_grad_and_value_and_grad():
         return (x * x * y).sum() * scale
 
     value, gradient = fnn.value_and_grad(f)([1.0, 2.0], np.array([3.0, 4.0]), scale=2.0)
-    assert type(value) is np.ndarray
+    assert type(value) is np.float64
     assert value == 38.0
     np.testing.assert_array_equal(gradient, [12.0, 32.0])
     gx, gy = fnn.grad(f, argnums=(0, 1))([1.0, 2.0], [3.0, 4.0])

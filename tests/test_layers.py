@@ -194,7 +194,7 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.Dropout2d(-0.5), "Dropout2d: p"),
         (lambda: nn.Dropout2d()(_x(2, 3, 4)), r"dropout2d: x must have 4 axes \(n, c, h, w\)"),
         (lambda: nn.PReLU(0), "PReLU: num_parameters"),
-        (lambda: nn.PReLU(3)(_x(2, 4)), r"prelu: weight is float32 but must be float64"),
+        (lambda: nn.PReLU(3)(_x(2, 4)), r"prelu: x is float64 but weight is float32"),
         (lambda: nn.PReLU(3, dtype=float)(_x(2, 4)), r"prelu: weight must have shape \(\), \(1,\) or"),
         (lambda: nn.RReLU(0.5, 0.25), "RReLU: lower=0.5 must not be above upper=0.25"),
         (lambda: nn.Maxout(4, 2, 0), "Maxout: pieces"),

@@ -348,7 +348,7 @@ REFUSED = [
     (lambda: nn.LSTM(3, 4)(X, lengths=[5.0, 1.0]), TypeError, "lstm: lengths must hold integers"),
     (lambda: nn.LSTM(3, 4)(X, np.ones((1, 2, 4))), TypeError, r"LSTM: the state must be a tuple \(h0, c0\)"),
     (lambda: nn.GRU(3, 4)(X, np.ones((2, 2, 4))), ValueError, r"GRU: h0 must have shape \(1, 2, 4\), got \(2, 2, 4\)"),
-    (lambda: nn.GRU(3, 4)(X, np.ones((1, 2, 4))), TypeError, "gru: h0 is float64 but must be float32"),
+    (lambda: nn.GRU(3, 4)(X, np.ones((1, 2, 4))), TypeError, "gru: h0 is float64 but x is float32"),
     (lambda: nn.GRU(3, 4)(X[..., :2]), ValueError, "gru: weight_ih must have shape"),
     (lambda: nn.GRU(3, 4)(X[0, 0]), ValueError, "GRU: x must have shape"),
     (lambda: nn.GRU(3, 0), ValueError, "GRU: hidden_size must be at least 1"),

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ..checks.arrays import unmasked
+from ..checks.arrays import shown, unmasked
 from .graph import Jvp, Node, Target, Underway, run_backward, self_adjoint
 from .modes import Vjp, mode
 
@@ -32,6 +32,16 @@ def _as_data(array: Any, name: str) -> np.ndarray:
     return data
 
 
+class _Size(int):
+    """A number of elements that explains itself where it is called, as PyTorch's ``size`` is."""
+
+    def __call__(self, *args: Any) -> NoReturn:
+        raise TypeError(
+            "Tensor: size is the number of elements, as of an array, and no method; x.shape is the shape, and "
+            f"x.shape[{', '.join(map(str, args)) or 0}] an extent"
+        )
+
+
 class Value:
     """An array with a history: what recording and the reverse pass know of a `Tensor`, which is the one kind there is."""
 
@@ -47,6 +57,11 @@ class Value:
     _target: Target | None  # where an optimiser wants the gradient
 
     def __init__(self, array: Any, requires_grad: bool = False) -> None:
+        if requires_grad is not False and not isinstance(requires_grad, (bool, np.bool_)):
+            raise TypeError(
+                f"{type(self).__name__}: requires_grad must be True or False, got {shown(requires_grad)}; values are one "
+                "argument, and a tensor of a shape is made of an array: fastnn.tensor(np.zeros((2, 3), np.float32))"
+            )
         self.data = _as_data(array, type(self).__name__)
         self.grad = None
         self._node = None
@@ -91,7 +106,7 @@ class Value:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.data.size
+        return _Size(self.data.size)
 
     def numpy(self) -> np.ndarray:
         """The values as an ndarray, not copied."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.plans import unboxed
 from ..checks.arrays import unmasked
 from .core import Value, raw, record, record_many
 
@@ -64,7 +65,7 @@ def differentiable(
     >>> fnn.grad(lambda x: cube(x).sum())([1.0, 2.0])
     array([ 3., 12.])
     >>> cube(np.array(2.0))
-    array(8.)
+    np.float64(8.0)
     """
     op = name or str(getattr(forward, "__name__", "differentiable"))
 
@@ -90,8 +91,8 @@ def differentiable(
             return jvp(saved, *(np.zeros_like(a) if t is None else t for t, a in zip(tangents, arrays, strict=True)))
 
         if several:
-            return record_many(op, results, inputs, pull, push)
-        return record(op, results[0], inputs, lambda dy, needs: pull((dy,), needs), push)
+            return tuple(map(unboxed, record_many(op, results, inputs, pull, push)))
+        return unboxed(record(op, results[0], inputs, lambda dy, needs: pull((dy,), needs), push))
 
     return operation
 

@@ -15,7 +15,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._docs import sections
 from ..checks.arrays import unmasked
-from .core import Axis, Value, _as_data, is_followed, raw, record
+from .core import _FLOATS, Axis, Value, _as_data, is_followed, record
 from .graph import Jvp, self_adjoint
 from .graph import add as _sum
 from .modes import mode
@@ -23,6 +23,7 @@ from .modes import mode
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
+_NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
 
 _OF_ONE = """
 Parameters
@@ -61,11 +62,18 @@ ValueError
 """
 
 
-def operand(x: Any, name: str) -> Any:
-    """What NumPy shall compute with: an array, or a Python number (which leaves the other's dtype alone)."""
+def operand(x: Any, name: str, beside: Any = None) -> Any:
+    """What NumPy shall compute with: an array, or a Python number (which leaves the other's dtype alone).
+
+    A NumPy scalar ``beside`` a tensor of floats counts as such a number: NumPy has ``x / np.sqrt(d)`` be float64.
+    """
     if isinstance(x, Value):
         return x.data
-    return x if type(x) in _NUMBERS else _as_data(x, name)
+    if type(x) in _NUMBERS:
+        return x
+    if type(x) in _NUMPY_NUMBERS and isinstance(beside, Value) and beside.data.dtype in _FLOATS:
+        return x.item()
+    return _as_data(x, name)
 
 
 def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
@@ -114,38 +122,50 @@ def _same(d: np.ndarray) -> np.ndarray:
 
 def add(a: Any, b: Any) -> Any:
     """``a + b``."""
-    a_, b_ = operand(a, "add"), operand(b, "add")
+    a_, b_ = operand(a, "add", b), operand(b, "add", a)
     return _binary("add", _sum(a_, b_), a, b, a_, b_, _same, _same)
 
 
 def subtract(a: Any, b: Any) -> Any:
     """``a - b``."""
-    a_, b_ = operand(a, "subtract"), operand(b, "subtract")
+    a_, b_ = operand(a, "subtract", b), operand(b, "subtract", a)
     return _binary("subtract", a_ - b_, a, b, a_, b_, _same, np.negative)
 
 
 def multiply(a: Any, b: Any) -> Any:
     """``a * b``."""
-    a_, b_ = operand(a, "multiply"), operand(b, "multiply")
+    a_, b_ = operand(a, "multiply", b), operand(b, "multiply", a)
     return _binary("multiply", a_ * b_, a, b, a_, b_, lambda d: d * b_, lambda d: d * a_)
 
 
 def divide(a: Any, b: Any) -> Any:
     """``a / b``."""
-    a_, b_ = operand(a, "divide"), operand(b, "divide")
+    a_, b_ = operand(a, "divide", b), operand(b, "divide", a)
     y = a_ / b_
     return _binary("divide", y, a, b, a_, b_, lambda d: d / b_, lambda d: -(d / b_) * y)
 
 
+def _raised(a: Any, b: Any) -> Any:
+    """``a ** b``, by multiplication where b is the number 3 or 4.
+
+    NumPy's power is a hundred times slower where a is negative. Two roundings are up to two units in the last place from
+    the value, those of NumPy one. More of them would be more than that, and NumPy multiplies by itself where b is 2.
+    """
+    if type(b) in _NUMBERS and (b == 3 or b == 4) and a.dtype in _FLOATS:
+        square = a * a
+        return square * (a if b == 3 else square)
+    return a**b
+
+
 def power(a: Any, b: Any) -> Any:
     """``a ** b``; both derivatives are taken as 0 where their formula gives 0·∞ (``0 ** 0``; by ``b`` at ``a = 0``)."""
-    a_, b_ = operand(a, "power"), operand(b, "power")
-    y = a_**b_
+    a_, b_ = operand(a, "power", b), operand(b, "power", a)
+    y = _raised(a_, b_)
 
     def by_base(d: np.ndarray) -> Any:
         # y = a^b: b·a^(b−1), without 0·∞ at a = 0, b = 0
         if type(b_) in _NUMBERS:
-            return np.zeros_like(d) if b_ == 0 else d * (b_ * a_ ** (b_ - 1))
+            return np.zeros_like(d) if b_ == 0 else d * (b_ * _raised(a_, b_ - 1))
         return d * (b_ * np.power(a_, np.where(b_ == 0, np.ones_like(b_), b_ - 1)))
 
     def by_exponent(d: np.ndarray) -> Any:
@@ -231,7 +251,7 @@ def maximum(a: Any, b: Any) -> Any:
     >>> fnn.maximum(fnn.tensor([-1.0, 2.0]), 0.0)
     tensor([0., 2.])
     """
-    a_, b_ = operand(a, "maximum"), operand(b, "maximum")
+    a_, b_ = operand(a, "maximum", b), operand(b, "maximum", a)
     return _pick("maximum", np.maximum(a_, b_), (a_ >= b_) | np.isnan(a_), a, b, a_, b_)
 
 
@@ -245,7 +265,7 @@ def minimum(a: Any, b: Any) -> Any:
     >>> fnn.minimum(fnn.tensor([-1.0, 2.0]), 0.0)
     tensor([-1.,  0.])
     """
-    a_, b_ = operand(a, "minimum"), operand(b, "minimum")
+    a_, b_ = operand(a, "minimum", b), operand(b, "minimum", a)
     return _pick("minimum", np.minimum(a_, b_), (a_ <= b_) | np.isnan(a_), a, b, a_, b_)
 
 
@@ -278,7 +298,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     >>> fnn.where(x > 0, x, 0.1 * x)
     tensor([-0.1,  2. ])
     """
-    a_, b_ = operand(a, "where"), operand(b, "where")
+    a_, b_ = operand(a, "where", b), operand(b, "where", a)
     mask = np.asarray(operand(condition, "where"), dtype=bool)
     return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)
 
@@ -370,7 +390,8 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
                 f"clip: {name} gets no gradient, but the tensor requires one; use fastnn.maximum or minimum"
             )
         unmasked("clip", name, bound)
-    x_, low, high = operand(x, "clip"), raw(low), raw(high)
+    x_ = operand(x, "clip")
+    low, high = (None if bound is None else operand(bound, "clip", x) for bound in (low, high))
     shape = x_.shape
     outside = np.zeros(shape, bool)
     if low is not None:

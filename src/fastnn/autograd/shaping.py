@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from .. import backend
 from .core import Value, raw, record
 from .ops import Gradients, operand
 
 Move = Callable[[np.ndarray], np.ndarray]
-_BASIC = (int, np.integer, slice, type(None), type(Ellipsis))
+_NOT_ARRAYS = (slice, type(None), type(Ellipsis))
+_BASIC = (int, np.integer, *_NOT_ARRAYS)
 
 
 def _is_basic(index: Any) -> bool:
@@ -38,13 +41,53 @@ def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
     return np.zeros_like(like) if tangent is None else tangent
 
 
-def _add_at(x: np.ndarray, index: Any, values: np.ndarray) -> None:
-    """``x[index] += values``, where an element taken twice gets both."""
-    if x.ndim > 32:  # NumPy (2.4) crashes there
-        places = np.arange(x.size).reshape(x.shape)[index]
+def _put_back(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Zeros of a shape with ``values`` where ``index`` took them from; an element taken twice gets both."""
+    x: np.ndarray
+    arrays = [] if _is_basic(index) else _arrays_of(index)
+    if arrays and (numbers := _rows(index, arrays, shape)) is not None:
+        table = values.reshape(numbers.size, -1)
+        count = math.prod(shape[: len(arrays)])
+        if table.shape[1] > 1:
+            x = backend.current().embedding_backward(table, numbers, count, -1)
+        else:
+            x = np.zeros(count, values.dtype)
+            np.add.at(x, numbers, table.reshape(-1))  # which NumPy is quick at along one axis
+        return x.reshape(shape)
+    x = np.zeros(shape, values.dtype)
+    if all(array.dtype == bool for array in arrays):  # no element is taken twice
+        x[index] = values
+    elif x.ndim > 32:  # there NumPy's (2.4) add.at crashes
+        places = np.arange(x.size).reshape(shape)[index]
         np.add.at(x.reshape(-1), places.reshape(-1), values.reshape(-1))
     else:
         np.add.at(x, index, values)
+    return x
+
+
+def _arrays_of(index: Any) -> list[np.ndarray]:
+    """What an index has besides slices, None and Ellipsis: arrays, and numbers, which count as such beside arrays."""
+    items = index if type(index) is tuple else (index,)
+    return [np.asarray(item) for item in items if not isinstance(item, _NOT_ARRAYS)]
+
+
+def _rows(index: Any, arrays: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray | None:
+    """The numbers, flat, of what an index by integers takes of the first axes; None for another index, or no elements."""
+    if type(index) is tuple:
+        behind = index[len(arrays) :]
+        if any(isinstance(item, _NOT_ARRAYS) for item in index[: len(arrays)]) or not all(map(_is_all, behind)):
+            return None
+    if 0 in shape or any(array.dtype.kind not in "iu" for array in arrays):
+        return None
+    numbers: Any = 0
+    for array, extent in zip(arrays, shape, strict=False):
+        place = array.astype(np.int64)
+        numbers = np.where(place < 0, place + extent, place) + numbers * extent
+    return np.asarray(numbers).reshape(-1) if numbers.size else None
+
+
+def _is_all(item: Any) -> bool:
+    return item is Ellipsis or (isinstance(item, slice) and item == slice(None))
 
 
 def getitem(x: Value, index: Any) -> Any:
@@ -54,12 +97,7 @@ def getitem(x: Value, index: Any) -> Any:
     index = tuple(raw(item) for item in index) if type(index) is tuple else raw(index)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        dx = np.zeros(shape, dy.dtype)
-        if _is_basic(index):
-            dx[index] = dy
-        else:
-            _add_at(dx, index, dy)
-        return (dx,)
+        return (_put_back(dy, index, shape),)
 
     return record("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
 
@@ -74,14 +112,26 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Any:
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
     """The axes in another order, by default reversed."""
     x_ = operand(x, "transpose")
-    back = None if axes is None else np.argsort([axis % x_.ndim for axis in axes])
-    return _moved("transpose", x, x_, lambda v: v.transpose(axes), lambda dy: dy.transpose(back))
+    ndim = x_.ndim
+
+    def back(dy: np.ndarray) -> np.ndarray:
+        return dy.transpose(None if axes is None else np.argsort([axis % ndim for axis in axes]))
+
+    try:
+        return _moved("transpose", x, x_, lambda v: v.transpose(axes), back)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"transpose: {error}: got {axes} for shape {x_.shape}; two integers, x.transpose(i, j), exchange two axes"
+        ) from None
 
 
-def swapaxes(x: Any, first: int, second: int) -> Any:
-    """Two axes exchanged."""
-    x_ = operand(x, "swapaxes")
-    return _moved("swapaxes", x, x_, lambda v: v.swapaxes(first, second), lambda dy: dy.swapaxes(first, second))
+def swapaxes(x: Any, first: int, second: int, name: str = "swapaxes") -> Any:
+    """Two axes exchanged; by the method ``name``."""
+    x_ = operand(x, name)
+    try:
+        return _moved(name, x, x_, lambda v: v.swapaxes(first, second), lambda dy: dy.swapaxes(first, second))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}: got {first} and {second} for shape {x_.shape}") from None
 
 
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:

@@ -37,7 +37,9 @@ class Tensor(Value):
     Notes
     -----
     Arithmetic follows NumPy's broadcasting and type promotion, comparisons give plain boolean arrays,
-    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity.
+    and an ndarray on the left (``array * tensor``) works too. Tensors hash by identity. A NumPy scalar beside a tensor of
+    floats counts as a Python number, which leaves the tensor's dtype alone; an array without axes does not.
+    ``x ** 3`` and ``x ** 4`` are products, up to two units in the last place from the exact value.
 
     ``x += y`` and its like change the values of a leaf in place, as NumPy does, where nothing is recorded: inside
     `no_grad`, or if neither requires a gradient. A leaf that requires one is not changed while operations are recorded,
@@ -274,10 +276,16 @@ class Tensor(Value):
         return shaping.reshape(self, -1)
 
     def transpose(self, *axes: Any) -> Any:
-        """The axes in another order, given as a tuple or as several integers; reversed by default."""
-        return shaping.transpose(self, (axes[0] if len(axes) == 1 else axes) or None)
+        """The axes in another order: all of them, as a tuple or as integers, or two integers that change places.
 
-    permute = transpose
+        Two integers are PyTorch's form, of a matrix too: NumPy's ``transpose(0, 1)`` leaves a matrix as it is, this one is
+        ``.T``. Without arguments the axes are reversed.
+        """
+        return shaping.swapaxes(self, *axes, "transpose") if len(axes) == 2 else self.permute(*axes)
+
+    def permute(self, *axes: Any) -> Any:
+        """The axes in another order, all of them given as a tuple or as integers."""
+        return shaping.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     @property
     def T(self) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.plans import unboxed
 from .core import Value, has_tangent, is_followed, raw
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
@@ -70,8 +71,8 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     Returns
     -------
     callable
-        With the arguments of ``f``; returns ``(value, gradient)``, ndarrays, a tuple of gradients if
-        ``argnums`` is a tuple. Gradients of parameters ``f`` uses besides are not touched.
+        With the arguments of ``f``; returns ``(value, gradient)``, a NumPy scalar and an ndarray, a tuple of gradients
+        if ``argnums`` is a tuple. Gradients of parameters ``f`` uses besides are not touched.
 
     Raises
     ------
@@ -108,7 +109,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
             if value.requires_grad:
                 run_backward(value, np.ones(value.shape, value.dtype), False, found.deliver)
         gradients = found.all()
-        return value.data, gradients if isinstance(argnums, tuple) else gradients[0]
+        return unboxed(value.data), gradients if isinstance(argnums, tuple) else gradients[0]
 
     return wrapped
 
@@ -172,7 +173,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     Returns
     -------
     value : ndarray
-        ``f(*primals)``.
+        ``f(*primals)``; a NumPy scalar where that has no axes.
     pullback : callable
         ``pullback(dy)``, with ``dy`` of the shape of the value, gives one gradient per argument; it may be called
         repeatedly.
@@ -206,7 +207,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
             run_backward(value, seed, True, found.deliver)
         return found.all()
 
-    return value.data, pullback
+    return unboxed(value.data), pullback
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -224,7 +225,8 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     Returns
     -------
     value, tangent : ndarray
-        ``f(*primals)``, and the derivative of ``f(*(primals + t * tangents))`` by ``t`` at 0.
+        ``f(*primals)``, and the derivative of ``f(*(primals + t * tangents))`` by ``t`` at 0. NumPy scalars where they
+        have no axes.
 
     Raises
     ------
@@ -257,7 +259,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     if not isinstance(value, Tensor):
         raise TypeError(f"jvp: the function must return a tensor, not {_kind_of(value)}")
     tangent = getattr(value, "_tangent", None)
-    return value.data, np.zeros_like(value.data) if tangent is None else tangent
+    return unboxed(value.data), unboxed(np.zeros_like(value.data) if tangent is None else tangent)
 
 
 def _kind_of(value: Any) -> str:

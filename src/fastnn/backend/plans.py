@@ -11,7 +11,11 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
-__all__ = ["Plan", "Tape", "planned", "register", "switch", "use_tape"]
+import numpy as np
+
+__all__ = ["Plan", "Tape", "planned", "register", "switch", "unboxed", "use_tape"]
+
+_ndarray = np.ndarray
 
 
 class Tape(NamedTuple):
@@ -48,6 +52,14 @@ _with_plans: dict[str, Callable[..., Any]] = {}
 
 
 _tape: tuple[Any, ...] = ()
+
+
+def unboxed(result: Any) -> Any:
+    """A NumPy scalar for an array without axes, as NumPy's own functions give; anything else, a tensor too, as it is.
+
+    ``total += loss`` changes an array wherever else it is held, and nobody expects that of a number.
+    """
+    return result[()] if type(result) is _ndarray and not result.ndim else result
 
 
 def register(

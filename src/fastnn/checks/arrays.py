@@ -66,9 +66,20 @@ def _converted(op: str, name: str, value: Any) -> Array:
     given = _as_ndarray(op, name, value, "an array of float32 or float64")
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
-        raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}")
+        hint = _foreign(value) if dtype.kind == "O" else ""
+        raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}{hint}")
     limited(op, name, *given.shape)
     return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, ("C", "A"))
+
+
+def _foreign(value: Any) -> str:
+    """What to do with an object of another library that computes derivatives by passing such objects through functions."""
+    if isinstance(value, (_ndarray, list, tuple)):
+        return ""
+    return (
+        f", from an object of type {type(value).__name__}: a library that differentiates through its own objects must be "
+        "given this function as a primitive, with its backward as the derivative"
+    )
 
 
 def constant(op: str, name: str, value: Any) -> Any:
@@ -126,37 +137,54 @@ def _complete_parts(op: str, name: str, parts: Any, depth: int) -> None:
             )
 
 
-def operand(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
-    """A second array of a call: of the first one's dtype and, where given, of exactly this shape."""
+def operand(
+    op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None, first: str = "x"
+) -> Array:
+    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape."""
     a = array(op, name, value)
     if a.dtype is not dtype:
-        same_dtype(op, name, a, dtype)
+        same_dtype(op, name, a, dtype, first)
     if shape is not None and a.shape != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {a.shape}")
     return a
 
 
-def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any]) -> None:
-    """Refuse a mixture of float32 and float64."""
+def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any], first: str = "x") -> None:
+    """Refuse a mixture of float32 and float64.
+
+    The float64 array is named as the odd one: NumPy makes such by default, which then meet weights of float32.
+    """
     if a.dtype != dtype:
-        raise TypeError(f"{op}: {name} is {a.dtype} but must be {dtype} as the other arrays (its shape is {a.shape})")
+        wide, narrow = (first, name) if dtype == FLOAT64 else (name, first)
+        model = " (of all weights of a model: model.astype(np.float64))" if name.startswith("weight") else ""
+        raise TypeError(
+            f"{op}: {wide} is float64 but {narrow} is float32, and both must have one dtype: {wide}.astype(np.float32) or "
+            f"{narrow}.astype(np.float64){model}; the shape of {name} is {a.shape}"
+        )
 
 
-def optional(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape) -> Array | None:
+def optional(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape, first: str = "x") -> Array | None:
     """As `operand`, but None stays None."""
-    return None if value is None else operand(op, name, value, dtype, shape)
+    return None if value is None else operand(op, name, value, dtype, shape, first)
 
 
-def in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None) -> Array:
-    """An array that will be written to: a copy would lose the result, so it must be usable as it is."""
+def in_place(
+    op: str, name: str, value: Any, dtype: np.dtype[Any] | None = None, shape: Shape | None = None, first: str = "x"
+) -> Array:
+    """An array that will be written to: a copy would lose the result, so it must be usable as it is.
+
+    Where it is not alone, of the ``first`` array's dtype.
+    """
     if type(value) is _ndarray and value.flags.num & _IN_PLACE == _IN_PLACE:
         known = value.dtype is FLOAT32 or value.dtype is FLOAT64
         if known and (dtype is None or value.dtype is dtype) and (shape is None or value.shape == shape):
             return value
-    return _examined_in_place(op, name, value, dtype, shape)
+    return _examined_in_place(op, name, value, dtype, shape, first)
 
 
-def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None) -> Array:
+def _examined_in_place(
+    op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None, first: str
+) -> Array:
     """Say why not, or unwrap a tensor or a subclass such as a memmap."""
     value = constant(op, name, value)
     if not isinstance(value, _ndarray):
@@ -165,8 +193,8 @@ def _examined_in_place(op: str, name: str, value: Any, dtype: np.dtype[Any] | No
     given = value.dtype
     if not given.isnative or given.kind != "f" or given.itemsize not in (4, 8):
         raise TypeError(f"{op}: {name} is updated in place and must be native float32 or float64, got dtype {given}")
-    if dtype is not None and given != dtype:
-        raise TypeError(f"{op}: {name} is {given} but must be {dtype} as the other arrays")
+    if dtype is not None:
+        same_dtype(op, name, value, dtype, first)
     if shape is not None and value.shape != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {value.shape}")
     missing = _IN_PLACE & ~value.flags.num

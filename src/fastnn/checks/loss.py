@@ -94,14 +94,19 @@ def cross_entropy(
     soft = is_soft(target)
     wanted: tuple[Array, bool]
     if soft:
-        wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape)), True
+        wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape, "logits")), True
     else:
+        if getattr(target, "shape", None) == shape:
+            raise ValueError(
+                f"{op}: target must have shape {shape[:1] + shape[2:]} where it holds integers, which are classes, got {shape}; "
+                f"a probability for each class, such as one-hot rows, must be floats: target.astype(np.{logits.dtype})"
+            )
         wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index)
     return CrossEntropy(
         _softmax_geometry(op, shape, 1),
         logits,
         *wanted,
-        optional(op, "weight", weight, logits.dtype, shape[1:2]),
+        optional(op, "weight", weight, logits.dtype, shape[1:2], "logits"),
         ignore_index,
         reduction,
         scalars.real(op, "label_smoothing", label_smoothing, 0.0, 1.0),

@@ -60,7 +60,17 @@ def conv(
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
     g = _conv_geometry(op, rank, x.shape, weight.shape, stride, padding, dilation, groups)
-    return g, x, weight, optional(op, "bias", bias, x.dtype, (g.k,))
+    return g, x, weight, _bias(op, bias, x, g.k)
+
+
+def _bias(op: str, value: Any, x: Array, channels: int) -> Array | None:
+    """Of a convolution; other libraries have stride and padding in its place."""
+    if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+        raise TypeError(
+            f"{op}: bias must be an array of shape ({channels},) or None, got {shown(value)}; stride and padding come "
+            f"behind it or by name: {op}(x, weight, stride=..., padding=...)"
+        )
+    return optional(op, "bias", value, x.dtype, (channels,))
 
 
 def conv_backward(
@@ -120,7 +130,7 @@ def conv_transpose(
     x = array(op, "x", x)
     weight = operand(op, "weight", weight, x.dtype)
     g = _transposed_geometry(op, rank, x.shape, weight.shape, stride, padding, output_padding, groups, dilation)
-    return g, x, weight, optional(op, "bias", bias, x.dtype, (g.c,))
+    return g, x, weight, _bias(op, bias, x, g.c)
 
 
 def conv_transpose_backward(
@@ -241,7 +251,7 @@ def matmul(op: str, a: Any, b: Any) -> tuple[Array, Array, Shape]:
     NumPy's ``broadcast_shapes`` takes no more than 32 of them.
     """
     a = array(op, "a", a)
-    b = operand(op, "b", b, a.dtype)
+    b = operand(op, "b", b, a.dtype, first="a")
     if a.ndim < 1 or b.ndim < 1:
         raise ValueError(f"{op}: a and b must have at least one axis, got shapes {a.shape} and {b.shape}")
     if a.shape[-1] != (b.shape[-2] if b.ndim > 1 else b.shape[0]):
@@ -266,4 +276,4 @@ def matmul_backward(op: str, dy: Any, a: Any, b: Any) -> tuple[Array, Array, Arr
 def elementwise_backward(op: str, name: str, dy: Any, other: Any) -> tuple[Array, Array]:
     """dy and the saved array of an elementwise operation: equal shapes and dtypes."""
     other = array(op, name, other)
-    return operand(op, "dy", dy, other.dtype, other.shape), other
+    return operand(op, "dy", dy, other.dtype, other.shape, name), other

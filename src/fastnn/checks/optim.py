@@ -23,8 +23,8 @@ def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
     if type(param) is type(grad) is FlatArray:
         return [param, grad, *state.values()]
     param = in_place(op, "param", param)
-    grad = operand(op, "grad", grad, param.dtype, param.shape)
-    targets = {name: in_place(op, name, a, param.dtype, param.shape) for name, a in state.items()}
+    grad = operand(op, "grad", grad, param.dtype, param.shape, "param")
+    targets = {name: in_place(op, name, a, param.dtype, param.shape, "param") for name, a in state.items()}
     no_overlap(op, {"param": param, **targets}, grad=grad)
     return [a.reshape(-1) for a in (param, grad, *targets.values())]
 

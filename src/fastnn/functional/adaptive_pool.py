@@ -97,7 +97,7 @@ def _checked_gradient(
     g, dy = checks.adaptive_pool_backward(op, rank, dy, x, output_size)
     if indices is not None:
         return g, dy, None, checks.adaptive_indices(op, g, dy.shape, indices)
-    checks.same_dtype(op, "x", x, dy.dtype)
+    checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return g, dy, x, None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import backend, checks
 from ..autograd import raw, record
 from ..autograd.tensors import use_product
-from ..backend.plans import Plan, Tape, planned, register
+from ..backend.plans import Plan, Tape, planned, register, unboxed
 from ..checks import ALL
 from ._gradients import Gradients, register_gradient
 from ._tangents import total
@@ -136,7 +136,8 @@ def matmul(a: Any, b: Any) -> Any:
     Returns
     -------
     ndarray or Tensor, shape (..., m, n)
-        Without the axis of an operand that is a vector; a tensor if an argument is one.
+        Without the axis of an operand that is a vector; a tensor if an argument is one. Of two vectors that are no tensors
+        a NumPy scalar.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def _matmul(a: Any, b: Any) -> Any:
         ta, tb = tangents
         return total(None if ta is None else matmul(ta, b_), None if tb is None else matmul(a_, tb))
 
-    return record("matmul", y, (a, b), vjp, jvp)
+    return unboxed(record("matmul", y, (a, b), vjp, jvp))
 
 
 def _matmul_plan(*arguments: Any) -> Plan | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register
+from ..backend.plans import Plan, Tape, planned, register, unboxed
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
 from ._gradients import document_loss, given, register_gradient
@@ -59,7 +59,8 @@ def cross_entropy(
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else (n, ...); a tensor if ``logits`` or ``target`` is one.
+        Of shape () for "mean" and "sum", else (n, ...);
+        a tensor if ``logits`` or ``target`` is one. Without tensors a NumPy scalar stands for shape ().
 
     Raises
     ------
@@ -82,7 +83,7 @@ def cross_entropy(
     >>> F.cross_entropy(np.array([[0.0, 0.0], [1e4, -1e4]]), np.array([0, 1]), reduction="none").round(2)
     array([6.9e-01, 2.0e+04])
     """
-    return planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing)
+    return unboxed(planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing))
 
 
 def _cross_entropy(
@@ -274,7 +275,7 @@ def _register_class_gradient(op: str, check: Callable[..., CrossEntropy], comput
         *of_loss, dloss = arguments
         c = check(op, *of_loss)
         shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape)
+        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape, "logits")
 
     def function(*arguments: Any) -> Array:
         c, dloss = checked(*arguments)
@@ -322,7 +323,8 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else of the shape of ``target``; a tensor if ``x`` is one.
+        Of shape () for "mean" and "sum", else of the shape of ``target``;
+        a tensor if ``x`` is one. Without tensors a NumPy scalar stands for shape ().
 
     Raises
     ------
@@ -339,7 +341,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
     array([0.5 , 0.25])
     """
-    return planned["nll_loss"](x, target, weight, ignore_index, reduction)
+    return unboxed(planned["nll_loss"](x, target, weight, ignore_index, reduction))
 
 
 def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
@@ -418,7 +420,8 @@ def multi_margin_loss(
     Returns
     -------
     ndarray or Tensor
-        Of shape () for "mean" and "sum", else (n,); a tensor if ``x`` is one.
+        Of shape () for "mean" and "sum", else (n,);
+        a tensor if ``x`` is one. Without tensors a NumPy scalar stands for shape ().
 
     Raises
     ------
@@ -433,9 +436,9 @@ def multi_margin_loss(
     >>> import numpy as np
     >>> import fastnn.functional as F
     >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
-    array(0.5)
+    np.float64(0.5)
     """
-    return planned["multi_margin_loss"](x, target, p, margin, weight, reduction)
+    return unboxed(planned["multi_margin_loss"](x, target, p, margin, weight, reduction))
 
 
 def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:

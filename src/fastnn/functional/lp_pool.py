@@ -61,7 +61,7 @@ def _checked_gradient(
 ) -> tuple[Pool, Array, Array, float]:
     x = checks.array(op, "x", x)
     g, dy = checks.pool_backward(op, rank, dy, x, kernel_size, stride, padding, 1, ceil_mode)
-    checks.same_dtype(op, "x", x, dy.dtype)
+    checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return g, dy, x, checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
 
 

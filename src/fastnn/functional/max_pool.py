@@ -91,7 +91,7 @@ def _checked_gradient(
     g, dy = checks.pool_backward(op, rank, dy, x, *windows)
     if indices is not None:
         return g, dy, None, checks.pool_taps(op, g, dy.shape, indices)
-    checks.same_dtype(op, "x", x, dy.dtype)
+    checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return g, dy, x, None
 
 

@@ -101,7 +101,7 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
 
 def _checked_gradient(op: str, dy: Any, y: Any, axis: Any) -> tuple[Softmax, Array, Array]:
     g, y = checks.softmax(op, y, axis, "y")
-    return g, checks.operand(op, "dy", dy, y.dtype, y.shape), y
+    return g, checks.operand(op, "dy", dy, y.dtype, y.shape, "y"), y
 
 
 for _name in ("softmax_backward", "log_softmax_backward"):

@@ -240,7 +240,7 @@ class NLLLoss(_Loss):
     >>> import numpy as np
     >>> from fastnn import nn
     >>> nn.NLLLoss(reduction="sum")(np.array([[-0.5, -1.0]]), np.array([1]))
-    array(1.)
+    np.float64(1.0)
     """
 
     def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:

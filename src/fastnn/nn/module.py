@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import weakref
@@ -112,6 +113,34 @@ class StateKeys(NamedTuple):
     unexpected: list[str]
 
 
+_LIBRARY = __name__.partition(".")[0] + "."
+
+
+def _explained(init: Callable[..., None]) -> Callable[..., None]:
+    """``init`` of a layer, which names the layer and its arguments where a call does not fit.
+
+    Python would name the class that has ``init``, which is a private one where several layers share it.
+    """
+
+    @functools.wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError:
+            signature = inspect.signature(init)
+            try:
+                signature.bind(self, *args, **kwargs)
+            except TypeError as error:
+                layer = next(
+                    c for c in type(self).__mro__ if c.__module__.startswith(_LIBRARY) and c.__name__[0] != "_"
+                )
+                expected = ", ".join(str(p).partition(":")[0] for p in list(signature.parameters.values())[1:])
+                raise TypeError(f"{layer.__name__}: {error}; it takes ({expected})") from None
+            raise
+
+    return __init__
+
+
 class Module:
     """A layer or a network: parameters, buffers and other modules are found among its attributes.
 
@@ -145,13 +174,25 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.forward(*args, **kwargs)
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls) and cls.__module__.startswith(_LIBRARY):
+            cls.__init__ = _explained(cls.__init__)  # type: ignore[method-assign]
+
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (Parameter, Module)):
             self._check_name(name)
             if name in self._buffers:
                 self._refuse_as_buffer(name, value)
-        elif name in self._buffers and value is not None and type(value) is not np.ndarray:
-            value = self._as_buffer(name, value)
+        elif name in self._buffers:
+            if value is not None and type(value) is not np.ndarray:
+                value = self._as_buffer(name, value)
+        elif value is not None and isinstance(vars(self).get(name), Parameter):
+            raise TypeError(
+                f"{type(self).__name__}: {name!r} is a parameter, which only a Parameter or None can replace, got "
+                f"{type(value).__name__}; assign nn.Parameter(...), or change the values of the one that is there inside "
+                f"no_grad(): {name}[...] = ..."
+            )
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -174,7 +215,10 @@ class Module:
                 f"{type(self).__name__}: buffer {name!r} is not trained, so a tensor that requires a gradient would lose it; "
                 "assign x.numpy()"
             )
-        return np.asarray(unmasked(type(self).__name__, f"buffer {name!r}", value))
+        array = np.asarray(unmasked(type(self).__name__, f"buffer {name!r}", value))
+        if array.dtype.kind not in "biufc":
+            self._refuse_as_buffer(name, value)
+        return array
 
     def _refuse_as_buffer(self, name: str, value: Any) -> NoReturn:
         raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(value).__name__}")
