@@ -54,7 +54,7 @@ from .ops import (
     pool_divisor,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
-from .pool_index import adaptive_indices
+from .pool_index import outside_window, pool_indices, within_adaptive
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
 from .rnn import (
@@ -81,7 +81,6 @@ __all__ = [
     "Recurrent",
     "Softmax",
     "adam",
-    "adaptive_indices",
     "adaptive_pool",
     "adaptive_pool_backward",
     "array",
@@ -122,11 +121,13 @@ __all__ = [
     "norm_backward",
     "operand",
     "optional",
+    "outside_window",
     "pair",
     "planes",
     "pool",
     "pool_backward",
     "pool_divisor",
+    "pool_indices",
     "pool_positions",
     "pool_taps",
     "prelu",
@@ -148,5 +149,6 @@ __all__ = [
     "step_arrays",
     "step_count",
     "unmasked",
+    "within_adaptive",
     "within_unit",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import backend
+from .. import backend, checks
 from ..backend.plans import Plan, register
 
 Check = Callable[..., tuple[Any, ...]]
@@ -25,5 +25,32 @@ def register_gradient(name: str, check: Check, compute: str | Callable[..., Any]
     def plan(*arguments: Any) -> Plan:
         checked = tuple(check(*arguments))
         return Plan(compute, checked, None if guard is None else guard(*checked))
+
+    register(name, function, plan)
+
+
+def register_maxima_gradient(name: str, check: Check, backward: str, find: Callable[..., Any]) -> None:
+    """Have ``planned[name]`` give the gradient of a max pooling, where ``check`` gives the geometry, dy, x and indices.
+
+    One of the last two is None. Without indices ``find(ops, g, x)`` says what the backend's ``backward`` takes for them, else
+    ``backward + "_at"`` takes the indices, and gives NotImplemented if one of them lies outside its window.
+    """
+
+    def found_again(g: Any, dy: Any, x: Any) -> Any:
+        ops = backend.current()
+        return getattr(ops, backward)(g, dy, find(ops, g, x))
+
+    def function(*arguments: Any) -> Any:
+        g, dy, x, indices = check(*arguments)
+        if indices is None:
+            return found_again(g, dy, x)
+        dx = getattr(backend.current(), backward + "_at")(g, dy, indices)
+        if dx is NotImplemented:
+            raise checks.outside_window(name, g, indices)
+        return dx
+
+    def plan(*arguments: Any) -> Plan:
+        g, dy, x, indices = check(*arguments)
+        return Plan(found_again, (g, dy, x)) if indices is None else Plan(backward + "_at", (g, dy, indices))
 
     register(name, function, plan)
