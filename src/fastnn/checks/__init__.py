@@ -1,12 +1,12 @@
 """Every check of an argument and all shape arithmetic, once for both backends.
 
 A check takes what the caller passed and gives back the geometry and arrays that a kernel may use without
-looking: C-contiguous, aligned, native byte order, one dtype of float32 and float64, consistent shapes. What
-cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
+looking: C-contiguous (of elementwise functions: in one order of axes), aligned, native byte order, one dtype of float32 and
+float64, consistent shapes. What cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, constant, operand, optional, same_dtype, shown, unmasked
+from .arrays import array, constant, dense, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -41,6 +41,7 @@ from .norm import (
 from .ops import (
     adaptive_pool,
     adaptive_pool_backward,
+    add,
     conv,
     conv_backward,
     conv_transpose,
@@ -83,6 +84,7 @@ __all__ = [
     "adam",
     "adaptive_pool",
     "adaptive_pool_backward",
+    "add",
     "array",
     "batch_norm",
     "batch_norm_backward",
@@ -96,6 +98,7 @@ __all__ = [
     "conv_transpose_backward",
     "cross_entropy",
     "decay",
+    "dense",
     "elementwise_backward",
     "embedding",
     "embedding_backward",

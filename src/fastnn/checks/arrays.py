@@ -1,13 +1,19 @@
-"""What an array argument must be before a kernel sees it: C-contiguous, aligned, native, float32 or float64."""
+"""What an array argument must be before a kernel sees it: C-contiguous, aligned, native, float32 or float64.
+
+Elementwise functions also take axes in another order (`dense`).
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import reprlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .. import backend
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -63,12 +69,58 @@ def array(op: str, name: str, value: Any) -> Array:
 
 
 def _converted(op: str, name: str, value: Any) -> Array:
+    return _plain(_floats(op, name, value))
+
+
+def _floats(op: str, name: str, value: Any) -> Array:
     given = _as_ndarray(op, name, value, "an array of float32 or float64")
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}")
     limited(op, name, *given.shape)
-    return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, ("C", "A"))
+    return given
+
+
+def _plain(given: Array) -> Array:
+    """An array of floats as a kernel can read it: itself, or a copy that all threads make where it is only strided."""
+    dtype = FLOAT32 if given.dtype.itemsize == 4 else FLOAT64
+    flags = given.flags
+    if flags.aligned and not flags.c_contiguous and given.dtype == dtype:
+        return backend.current().contiguous(given)  # type: ignore[no-any-return]
+    return np.require(given, dtype, ("C", "A"))
+
+
+def dense(op: str, name: str, value: Any) -> Array:
+    """As `array`, for elementwise functions: one whose axes are C-contiguous in another order stays as it is."""
+    if type(value) is _ndarray and value.flags.num & _READABLE == _READABLE:
+        dtype = value.dtype
+        if dtype is FLOAT32 or dtype is FLOAT64:
+            return value
+    given = _floats(op, name, value)
+    in_place = given.flags.aligned and given.dtype.isnative and _is_dense(given)
+    return given if in_place else _plain(given)
+
+
+def _axes_in_memory(a: Array) -> list[int]:
+    """The axes from the farthest neighbours to the nearest; those of one element first."""
+    strides, shape = a.strides, a.shape
+    return sorted(range(a.ndim), key=lambda i: (shape[i] != 1, -strides[i]))
+
+
+def _is_dense(a: Array) -> bool:
+    axes = _axes_in_memory(a)
+    return bool(a.transpose(axes).flags.c_contiguous)
+
+
+def beside(a: Array, first: Array) -> Array:
+    """A second array of an elementwise function, in the order of axes of the first, which is dense: itself or a copy."""
+    if a.flags.c_contiguous and first.flags.c_contiguous:
+        return a
+    axes = _axes_in_memory(first)
+    turned = a.transpose(axes)
+    if turned.flags.c_contiguous:
+        return a
+    return _plain(turned).transpose(np.argsort(axes))
 
 
 def constant(op: str, name: str, value: Any) -> Any:
@@ -126,9 +178,16 @@ def _complete_parts(op: str, name: str, parts: Any, depth: int) -> None:
             )
 
 
-def operand(op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None) -> Array:
-    """A second array of a call: of the first one's dtype and, where given, of exactly this shape."""
-    a = array(op, name, value)
+def operand(
+    op: str,
+    name: str,
+    value: Any,
+    dtype: np.dtype[Any],
+    shape: Shape | None = None,
+    as_array: Callable[[str, str, Any], Array] = array,
+) -> Array:
+    """A second array of a call: of the first one's dtype and, where given, of exactly this shape; as `array` or `dense`."""
+    a = as_array(op, name, value)
     if a.dtype is not dtype:
         same_dtype(op, name, a, dtype)
     if shape is not None and a.shape != shape:

@@ -28,7 +28,8 @@ x : array_like or Tensor
 Returns
 -------
 ndarray or Tensor
-    Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+    Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+    C-contiguous; a tensor if ``x`` is one.
 
 Raises
 ------
@@ -45,7 +46,7 @@ dy, {saved} : array_like
 Returns
 -------
 ndarray
-    The gradient of ``x``.
+    The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
 
 Raises
 ------
@@ -72,8 +73,13 @@ def document_gradient(
     )
 
 
-def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
-    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``."""
+def of_input(
+    op: str, x: Any, *parameters: Any, kernel: str = "", given: Callable[[str, str, Any], Array] = checks.dense
+) -> Any:
+    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``.
+
+    ``given`` is `checks.array` where results depend on the positions of elements.
+    """
     if type(x) is _ndarray:
         try:
             return guarded[kernel or op](x, *parameters)
@@ -82,11 +88,11 @@ def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
     forward, backward = (kernel or op) + "_forward", (kernel or op) + "_backward"
     ops = backend.current()
     if not isinstance(x, Tensor):
-        return getattr(ops, forward)(checks.array(op, "x", x), *parameters)
-    saved = checks.array(op, "x", x.data)
+        return getattr(ops, forward)(given(op, "x", x), *parameters)
+    saved = given(op, "x", x.data)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, saved, *parameters),)
+        return (getattr(ops, backward)(dy, checks.array(op, "x", saved), *parameters),)
 
     return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
 
@@ -97,10 +103,10 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
         return of_input(op, x, *parameters)
     forward, backward = op + "_forward", op + "_backward"
     ops = backend.current()
-    y = getattr(ops, forward)(checks.array(op, "x", x.data), *parameters)
+    y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, y, *parameters),)
+        return (getattr(ops, backward)(dy, checks.array(op, "y", y), *parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 

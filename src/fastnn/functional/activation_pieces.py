@@ -162,7 +162,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    return of_input("rrelu", x, low, high, key("rrelu", rng))
+    return of_input("rrelu", x, low, high, key("rrelu", rng), given=checks.array)
 
 
 def maxout(x: Any, k: int, axis: int = 1) -> Any:

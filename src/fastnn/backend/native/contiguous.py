@@ -1,0 +1,5 @@
+"""Copies of strided arrays."""
+
+from ..._core import contiguous
+
+__all__ = ["contiguous"]
