@@ -82,12 +82,14 @@ def _floats(op: str, name: str, value: Any) -> Array:
 
 
 def _plain(given: Array) -> Array:
-    """An array of floats as a kernel can read it: itself, or a copy that all threads make where it is only strided."""
+    """An array of floats as a kernel can read it: itself, or a copy."""
     dtype = FLOAT32 if given.dtype.itemsize == 4 else FLOAT64
-    flags = given.flags
-    if flags.aligned and not flags.c_contiguous and given.dtype == dtype:
-        return backend.current().contiguous(given)  # type: ignore[no-any-return]
-    return np.require(given, dtype, ("C", "A"))
+    return np.require(in_c_order(given) if given.dtype == dtype else given, dtype, ("C", "A"))
+
+
+def in_c_order(a: Array) -> Array:
+    """An array that is C-contiguous: itself, or a copy that the active backend makes."""
+    return a if a.flags.c_contiguous else backend.current().contiguous(a)  # type: ignore[no-any-return]
 
 
 def dense(op: str, name: str, value: Any) -> Array:
