@@ -212,7 +212,7 @@ def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], 
         )
     if gradient.dtype is not dtype and gradient.dtype != dtype:
         return gradient.astype(dtype, order="C")
-    return gradient if gradient.flags.c_contiguous else backend.current().contiguous(gradient)  # type: ignore[no-any-return]
+    return gradient if gradient.flags.c_contiguous else backend.current().contiguous(gradient)
 
 
 def accumulate(leaf: Value, gradient: np.ndarray) -> None:

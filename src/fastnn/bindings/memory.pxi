@@ -64,29 +64,33 @@ cdef bint is_dense(cnp.ndarray a) noexcept:
                 more = True
     return found == (<uint64_t>1 << ndim) - 1 if ndim < 64 else found + 1 == 0
 
-cdef void* dense(object a, int typenum, int64_t size) except NULL:
+cdef inline void* dense(object a, int typenum, int64_t size) except NULL:
     """As data, of an array whose axes may be in any order."""
-    if not cnp.PyArray_Check(a) or cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) or not is_dense(<cnp.ndarray>a):
-        return data(a, typenum, size)
-    cdef cnp.ndarray array = <cnp.ndarray>a
-    if cnp.PyArray_TYPE(array) != typenum or cnp.PyArray_SIZE(array) != size:
-        raise TypeError(f"expected {size} elements of type number {typenum}, got {array.dtype} of shape {(<object>array).shape}")
-    return cnp.PyArray_DATA(array)
+    if cnp.PyArray_Check(a) and not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) and is_dense(<cnp.ndarray>a):
+        return turned_data(<cnp.ndarray>a, typenum, size)
+    return data(a, typenum, size)
 
-cdef void* beside(object a, object first, int typenum, int64_t size) except NULL:
+cdef void* turned_data(cnp.ndarray a, int typenum, int64_t size) except NULL:
+    if cnp.PyArray_TYPE(a) != typenum or cnp.PyArray_SIZE(a) != size:
+        raise TypeError(f"expected {size} elements of type number {typenum}, got {a.dtype} of shape {(<object>a).shape}")
+    return cnp.PyArray_DATA(a)
+
+cdef inline void* beside(object a, object first, int typenum, int64_t size) except NULL:
     """As dense, of an array whose elements lie in the order of those of the first, which is dense."""
     cdef void* p = dense(a, typenum, size)
-    cdef cnp.ndarray array = <cnp.ndarray>a, other = <cnp.ndarray>first
-    cdef int i
-    if cnp.PyArray_ISCARRAY_RO(array) and cnp.PyArray_ISCARRAY_RO(other):
-        return p
-    cdef bint same = cnp.PyArray_NDIM(array) == cnp.PyArray_NDIM(other)
-    for i in range(cnp.PyArray_NDIM(array) if same else 0):
-        same = same and cnp.PyArray_DIMS(array)[i] == cnp.PyArray_DIMS(other)[i] and (
-            cnp.PyArray_DIMS(array)[i] == 1 or cnp.PyArray_STRIDES(array)[i] == cnp.PyArray_STRIDES(other)[i])
+    if not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>first):
+        same_strides(<cnp.ndarray>a, <cnp.ndarray>first)
+    return p
+
+cdef int same_strides(cnp.ndarray a, cnp.ndarray b) except -1:
+    cdef int ndim = cnp.PyArray_NDIM(a), i
+    cdef bint same = ndim == cnp.PyArray_NDIM(b)
+    for i in range(ndim if same else 0):
+        same = same and cnp.PyArray_DIMS(a)[i] == cnp.PyArray_DIMS(b)[i] and (
+            cnp.PyArray_DIMS(a)[i] == 1 or cnp.PyArray_STRIDES(a)[i] == cnp.PyArray_STRIDES(b)[i])
     if not same:
         raise ValueError("expected arrays of the same strides")
-    return p
+    return 0
 
 cdef void* optional(object a, int typenum, int64_t size) except? NULL:
     return NULL if a is None else data(a, typenum, size)

@@ -89,7 +89,7 @@ def _plain(given: Array) -> Array:
 
 def in_c_order(a: Array) -> Array:
     """An array that is C-contiguous: itself, or a copy that the active backend makes."""
-    return a if a.flags.c_contiguous else backend.current().contiguous(a)  # type: ignore[no-any-return]
+    return a if a.flags.c_contiguous else backend.current().contiguous(a)
 
 
 def dense(op: str, name: str, value: Any) -> Array:

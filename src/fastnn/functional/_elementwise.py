@@ -73,28 +73,39 @@ def document_gradient(
     )
 
 
-def of_input(
-    op: str, x: Any, *parameters: Any, kernel: str = "", given: Callable[[str, str, Any], Array] = checks.dense
-) -> Any:
-    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``.
-
-    ``given`` is `checks.array` where results depend on the positions of elements.
-    """
+def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
+    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``."""
     if type(x) is _ndarray:
         try:
             return guarded[kernel or op](x, *parameters)
         except (KeyError, TypeError, ValueError):
             pass  # there is none, or the array is not plain: converted or refused below
-    forward, backward = (kernel or op) + "_forward", (kernel or op) + "_backward"
+    return _of_input(op, x, parameters, kernel or op, checks.dense)
+
+
+def of_positions(op: str, x: Any, *parameters: Any) -> Any:
+    """As `of_input`, where results depend on the positions of elements: always in C order."""
+    return _of_input(op, x, parameters, op, checks.array)
+
+
+def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str, as_array: Callable[..., Array]) -> Any:
     ops = backend.current()
     if not isinstance(x, Tensor):
-        return getattr(ops, forward)(given(op, "x", x), *parameters)
-    saved = given(op, "x", x.data)
+        return getattr(ops, kernel + "_forward")(as_array(op, "x", x), *parameters)
+    saved = as_array(op, "x", x.data)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, checks.array(op, "x", saved), *parameters),)
+        return (_in_c_order(getattr(ops, kernel + "_backward"), dy, saved, parameters),)
 
-    return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
+    return record(op, getattr(ops, kernel + "_forward")(saved, *parameters), (x,), vjp, self_adjoint)
+
+
+def _in_c_order(backward: Callable[..., Array], dy: Array, saved: Array, parameters: tuple[Any, ...]) -> Array:
+    """dx as the tape wants it, where ``saved`` may be in another order than dy, which the compiled backend refuses."""
+    try:
+        return backward(dy, saved, *parameters)
+    except ValueError:
+        return backward(dy, checks.in_c_order(saved), *parameters)
 
 
 def of_output(op: str, x: Any, *parameters: Any) -> Any:
@@ -106,7 +117,7 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
     y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, checks.array(op, "y", y), *parameters),)
+        return (_in_c_order(getattr(ops, backward), dy, y, parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 
