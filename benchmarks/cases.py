@@ -177,6 +177,20 @@ def _pool(op: str, label: str, call: Call, out: int, saved: bool = False, **colu
     return _memory(op, f"{label} 32×64×56²", IMAGE, 32 * 64 * out * out, call, saved=saved, **columns)
 
 
+def _pool_with_indices(op: str, label: str, arguments: tuple[int, ...], out: int) -> Case:
+    """The way of programs without a tape: the forward returns the indices, and the public backward takes them."""
+
+    def build(library: Any) -> Work:
+        x, call = library.array(_normal(*IMAGE)), getattr(library.F, op)
+        forward = lambda: call(x, *arguments, return_indices=True)
+        y, indices = forward()
+        return Work(forward, library.pool_gradient(op, _normal(*y.shape), x, indices, *arguments))
+
+    n, y = prod(IMAGE), 32 * 64 * out * out
+    moved = (FLOAT * (n + 3 * y), FLOAT * (3 * y + n))
+    return Case(op, f"{label}, indices 32×64×56²", build, bytes=moved, images=True, directions=("forward", "backward"))
+
+
 def _volume_pool(op: str, label: str, call: Call, out: int, saved: bool = False) -> Case:
     return _memory(op, f"{label} 8×32×8×28²", (8, 32, 8, 28, 28), 8 * 32 * out, call, saved=saved)
 
@@ -184,6 +198,9 @@ def _volume_pool(op: str, label: str, call: Call, out: int, saved: bool = False)
 POOLS = [
     _pool("max_pool2d", "2×2", lambda F, x: F.max_pool2d(x, 2), 28, table=True),
     _pool("max_pool2d", "3×3 s2", lambda F, x: F.max_pool2d(x, 3, 2, 1), 28, table=True),
+    _pool_with_indices("max_pool2d", "2×2", (2, 2, 0), 28),
+    _pool_with_indices("max_pool2d", "3×3 s2", (3, 2, 1), 28),
+    _pool_with_indices("adaptive_max_pool2d", "7", (7,), 7),
     _pool("avg_pool2d", "2×2", lambda F, x: F.avg_pool2d(x, 2), 28, table=True),
     _pool("lp_pool2d", "p=2 2×2", lambda F, x: F.lp_pool2d(x, 2, 2), 28, saved=True),
     _pool("adaptive_avg_pool2d", "1", lambda F, x: F.adaptive_avg_pool2d(x, 1), 1),

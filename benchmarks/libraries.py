@@ -54,6 +54,11 @@ class Fastnn:
         node, needs = y._node, y._node.needs
         return lambda: node.vjp(dy, needs)
 
+    def pool_gradient(self, op: str, dy: Any, x: Any, indices: Any, *arguments: Any) -> Callable[[], Any]:
+        """The public backward of a max pooling, given what the forward returned with ``return_indices=True``."""
+        backward = getattr(self.F, op + "_backward")
+        return lambda: backward(dy, x, *arguments, indices=indices)
+
     def without_grad(self, call: Callable[[], Any]) -> Callable[[], Any]:
         """``call``, which uses parameters, without recording a graph."""
 
@@ -114,6 +119,15 @@ class Torch:
         wanted = [a for a in leaves if a is not None]
         seed = self.array(dy)
         return lambda: self.torch.autograd.grad(y, wanted, seed, retain_graph=True)
+
+    def pool_gradient(self, op: str, dy: Any, x: Any, indices: Any, *arguments: Any) -> Callable[[], Any]:
+        """As of `Fastnn`; the function is not in PyTorch's functional namespace."""
+        dy, aten = self.array(dy), self.torch.ops.aten
+        if op.startswith("adaptive"):
+            return lambda: getattr(aten, op + "_backward")(dy, x, indices)
+        kernel, stride, padding = ([n, n] for n in arguments)
+        backward = getattr(aten, op + "_with_indices_backward")
+        return lambda: backward(dy, x, kernel, stride, padding, [1, 1], False, indices)
 
     def without_grad(self, call: Callable[[], Any]) -> Callable[[], Any]:
         """``call``, which uses parameters, without recording a graph."""

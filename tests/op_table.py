@@ -101,6 +101,19 @@ def _batch_norm_relu_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any
     return F.batch_norm_relu_backward(dy, arrays[0], y, weight=arrays[1], **kept)
 
 
+def _of_indices(name: str) -> Backward:
+    """Takes dy and x; where the sample returns indices, these and the shape of x."""
+
+    def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+        (x,), kept = arrays, {k: v for k, v in options.items() if k != "return_indices"}
+        if not options.get("return_indices"):
+            return (getattr(F, name)(dy, x, **kept),)
+        _, indices = getattr(F, name.removesuffix("_backward"))(x, **options)
+        return (getattr(F, name)(dy, x.shape, **kept, indices=indices),)
+
+    return backward
+
+
 def _lp_pool_backward(name: str) -> Backward:
     def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
         rest = {k: v for k, v in options.items() if k != "norm_type"}
@@ -251,9 +264,9 @@ OPS = [
     _recurrent("rnn", "h"),
     _recurrent("lstm", "h", "c"),
     _recurrent("gru", "h"),
-    _pool("max_pool1d", tolerances.maxima, _of_x("max_pool1d_backward", "return_indices"), grid.max_pool1d),
-    _pool("max_pool2d", tolerances.maxima, _of_x("max_pool2d_backward", "return_indices"), grid.max_pool2d),
-    _pool("max_pool3d", tolerances.maxima, _of_x("max_pool3d_backward", "return_indices"), grid.max_pool3d),
+    _pool("max_pool1d", tolerances.maxima, _of_indices("max_pool1d_backward"), grid.max_pool1d),
+    _pool("max_pool2d", tolerances.maxima, _of_indices("max_pool2d_backward"), grid.max_pool2d),
+    _pool("max_pool3d", tolerances.maxima, _of_indices("max_pool3d_backward"), grid.max_pool3d),
     _pool("avg_pool1d", tolerances.averages, _of_shape("avg_pool1d_backward"), grid.avg_pool1d),
     _pool("avg_pool2d", tolerances.averages, _of_shape("avg_pool2d_backward"), grid.avg_pool2d),
     _pool("avg_pool3d", tolerances.averages, _of_shape("avg_pool3d_backward"), grid.avg_pool3d),
@@ -263,9 +276,9 @@ OPS = [
     _pool("adaptive_avg_pool1d", tolerances.averages, _of_shape("adaptive_avg_pool1d_backward")),
     _pool("adaptive_avg_pool2d", tolerances.averages, _of_shape("adaptive_avg_pool2d_backward"), grid.adaptive_pool),
     _pool("adaptive_avg_pool3d", tolerances.averages, _of_shape("adaptive_avg_pool3d_backward"), grid.adaptive_pool3d),
-    _pool("adaptive_max_pool1d", tolerances.maxima, _of_x("adaptive_max_pool1d_backward")),
-    _pool("adaptive_max_pool2d", tolerances.maxima, _of_x("adaptive_max_pool2d_backward"), grid.adaptive_pool),
-    _pool("adaptive_max_pool3d", tolerances.maxima, _of_x("adaptive_max_pool3d_backward"), grid.adaptive_pool3d),
+    _pool("adaptive_max_pool1d", tolerances.maxima, _of_indices("adaptive_max_pool1d_backward")),
+    _pool("adaptive_max_pool2d", tolerances.maxima, _of_indices("adaptive_max_pool2d_backward"), grid.adaptive_pool),
+    _pool("adaptive_max_pool3d", tolerances.maxima, _of_indices("adaptive_max_pool3d_backward"), grid.adaptive_pool3d),
     _affine("batch_norm", _batch_norm_backward, call=_batch_norm, in_place=("running_mean", "running_var")),
     Op("batch_norm_relu", ("x", "weight", "bias", "residual"), samples_norm.batch_norm_relu, tolerances.batch_norm_relu,
        call=_batch_norm_relu, in_place=("running_mean", "running_var"), backward=_batch_norm_relu_backward,

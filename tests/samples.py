@@ -274,7 +274,10 @@ def _adaptive_pool(name: str, rank: int) -> list[Sample]:
     size = (3, 4, 7)[-rank:]
     samples.append(Sample((v.ties(*shape),), {"output_size": size}, note="ties"))
     nan = v.with_specials(*shape, specials=[np.nan, np.inf, -np.inf, 1e-40])
-    return [*samples, Sample((nan,), {"output_size": size}, special=True)]
+    samples.append(Sample((nan,), {"output_size": size}, special=True))
+    if name == "adaptive_max_pool":
+        samples += [Sample(s.arrays, {**s.options, "return_indices": True}, s.special, s.note) for s in samples[1::2]]
+    return samples
 
 
 def max_pool1d() -> list[Sample]:

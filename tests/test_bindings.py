@@ -63,6 +63,7 @@ def test_windows_of_pooling(wrong, native):
         lambda: native.max_pool_forward(g, x, True),
         lambda: native.max_pool_backward(g, y, np.zeros(y.shape, np.uint8)),
         lambda: native.max_pool_positions(g, np.zeros(y.shape, np.uint8)),
+        lambda: native.max_pool_backward_at(g, y, np.zeros(y.shape, np.int64)),
         lambda: native.avg_pool_forward(g, x, True),
         lambda: native.avg_pool_backward(g, y, False),
         lambda: native.lp_pool_forward(g, x, 2.0),
@@ -110,6 +111,7 @@ def test_adaptive_windows(g, native):
         lambda: native.adaptive_avg_pool_backward(g, f(1, 1, 1)),
         lambda: native.adaptive_max_pool_forward(g, f(1, 1, 5)),
         lambda: native.adaptive_max_pool_backward(g, f(1, 1, 1), np.zeros((1, 1, 1), np.int32)),
+        lambda: native.adaptive_max_pool_backward_at(g, f(1, 1, 1), np.zeros((1, 1, 1), np.int64)),
     ):
         with pytest.raises(REFUSED):
             call()

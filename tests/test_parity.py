@@ -136,6 +136,11 @@ def _transposed(a):
     return a.copy(order="F")
 
 
+def _rotated(a):
+    """Channels last, as it were."""
+    return np.moveaxis(np.array(np.moveaxis(a, -1, 0), order="C"), 0, -1) if a.ndim else a
+
+
 def _strided(a):
     wide = np.full((*a.shape[:-1], a.shape[-1] * 3), np.nan, a.dtype) if a.ndim else a
     return a if a.ndim == 0 else _filled(wide[..., 1::3], a)
@@ -171,7 +176,7 @@ def _filled(view, a):
     return view
 
 
-LAYOUTS = [_transposed, _strided, _huge_stride, _reversed, _misaligned, _swapped, _read_only]
+LAYOUTS = [_transposed, _rotated, _strided, _huge_stride, _reversed, _misaligned, _swapped, _read_only]
 
 
 def public_results(op, sample, layout=lambda a: a):

@@ -1,12 +1,14 @@
-// Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image.
+// Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image, and back from
+// positions that callers give, each of which must lie in the window that it is said to be from.
 #include "../parallel.h"
 #define FASTNN_FAMILY "pool_positions.inc"
 #include "kernels.h"
+#include "boxes.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kCost = 1.0;       // rough nanoseconds per output
+constexpr double kCost = 1.0;       // rough nanoseconds per output, also of the way back
 constexpr int64_t kTable = 256;     // taps that have a byte for an index
 
 // How far tap t = (a KH + b) KW + c is from tap 0.
@@ -27,6 +29,132 @@ inline void for_outputs(const Pool& g, const F& f) {
     }
 }
 
+// Integers below 2^48 as doubles: vectors of them are divided by a product, which vectors of integers are not.
+using Reals = Vec<double>;
+using Whole = Mask<double>;
+constexpr int kBits = 48;
+
+// Of 0 <= i < 2^52; others become any number or NaN.
+FASTNN_INLINE Reals reals(Whole i) {
+  const Reals one = set1(0x1p52);
+  return (Reals)(i | (Whole)one) - one;
+}
+FASTNN_INLINE Whole whole(Reals r) { return (Whole)(r + set1(0x1p52)) & splat<double>((int64_t(1) << 52) - 1); }
+
+// Division of 0 <= n < 2^48 rounded down. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other integer, by more than
+// the product is off; near 3 2^51 doubles are the integers.
+struct Divisor48 {
+  double by, inverse, shift;
+  explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}
+  FASTNN_INLINE Reals quotient(Reals n) const {
+    const Reals far = set1(0x3p51);
+    return by == 1 ? n : (fma(n, set1(inverse), set1(shift)) + far) - far;
+  }
+};
+
+// The coordinates that a window holds along an axis, at most: first to first + span. The image ends after `size`.
+struct Reach {
+  double first, span;
+};
+inline Reach reach_of(const Pool& g, int axis, int64_t o) {
+  const int64_t first = o * g.stride[axis] - g.pad[axis];
+  return {double(first), double(least(reach(g, axis), g.size[axis] - 1 - first))};
+}
+inline Reach reach_of(const AdaptivePool& g, int axis, int64_t o) {
+  const Range b = box(g, axis, o);
+  return {double(b.begin), double(b.end - 1 - b.begin)};
+}
+inline int64_t tap_step(const Pool& g, int axis) { return g.dilation[axis]; }
+inline int64_t tap_step(const AdaptivePool&, int) { return 1; }
+// Whether there is one slice of the image in each window, its only one.
+inline bool one_slice(const Pool& g) { return g.size[0] == 1 && g.kernel[0] == 1; }
+inline bool one_slice(const AdaptivePool& g) { return g.size[0] == 1; }
+
+// How far coordinates were outside their windows, or beside a tap: all is well while `least` is not negative and `most` not
+// positive.
+struct Excess {
+  Reals least = {}, most = {};
+
+  // The number of the tap on a coordinate.
+  FASTNN_INLINE Reals tap(Reals at, Reals first, Reals span, const Divisor48& step) {
+    const Reals from = at - first;
+    least = min(least, from), most = max(most, from - span);
+    if (__builtin_expect(step.by == 1, 1)) return from;
+    const Reals tap = step.quotient(from), beside = from - tap * step.by;
+    least = min(least, beside), most = max(most, beside);
+    return tap;
+  }
+  bool none() const { return !any<double>((least < Reals{}) | (most > Reals{})); }
+};
+
+// Windows of a pooling, and the division of a position into coordinates.
+template <class G>
+struct PositionTables {
+  static constexpr int64_t L = lanes<double>;
+  Divisor48 width, height, step[3];
+  Reach *along_d, *along_h;
+  double *first, *span;  // along the row, of whole vectors: where there is no output, that of the first
+
+  static int64_t pitch(const G& g) { return ceil_div(g.out[2], L) * L; }
+  static size_t bytes(const G& g) { return size_t(2 * (g.out[0] + g.out[1] + pitch(g))) * sizeof(double); }
+  PositionTables(const G& g, void* memory)
+      : width(g.size[2]), height(g.size[1]), step{Divisor48(tap_step(g, 0)), Divisor48(tap_step(g, 1)), Divisor48(tap_step(g, 2))},
+        along_d(static_cast<Reach*>(memory)), along_h(along_d + g.out[0]),
+        first(reinterpret_cast<double*>(along_h + g.out[1])), span(first + pitch(g)) {
+    for (int64_t o = 0; o < g.out[0]; ++o) along_d[o] = reach_of(g, 0, o);
+    for (int64_t o = 0; o < g.out[1]; ++o) along_h[o] = reach_of(g, 1, o);
+    for (int64_t o = 0; o < pitch(g); ++o) {
+      const Reach r = reach_of(g, 2, o < g.out[2] ? o : 0);
+      first[o] = r.first, span[o] = r.span;
+    }
+  }
+};
+
+// The row of outputs (od, oh): f(ow, n, positions, taps of each axis) for vectors of n outputs. Rows of the image are numbered
+// across its slices. Without slices the tap along them is 0.
+template <bool Slices, class G, class F>
+FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, int64_t oh, const int64_t* positions, Excess& excess,
+                            Whole& bits, const F& f) {
+  constexpr int64_t L = lanes<double>;
+  const Reach d = t.along_d[od], h = t.along_h[oh];
+  double first;
+  __builtin_memcpy(&first, positions, sizeof first);
+  for (int64_t ow = 0; ow < g.out[2]; ow += L) {
+    const int64_t left = g.out[2] - ow;
+    const Whole at = (Whole)load_part(reinterpret_cast<const double*>(positions) + ow, left, first);
+    bits |= at;
+    const Reals flat = reals(at), row = t.width.quotient(flat), slice = Slices ? t.height.quotient(row) : Reals{};
+    const Reals w = excess.tap(flat - row * t.width.by, load(t.first + ow), load(t.span + ow), t.step[2]);
+    const Reals h_tap = excess.tap(row - slice * t.height.by, set1(h.first), set1(h.span), t.step[1]);
+    const Reals d_tap = Slices ? excess.tap(slice, set1(d.first), set1(d.span), t.step[0]) : Reals{};
+    f(ow, clamp_lane<double>(left), at, d_tap, h_tap, w);
+  }
+}
+
+// Looks through the positions (n, c, out) and has f(offset, n, positions, taps of each axis) store what is wanted of n of them.
+// False if one lies outside its window.
+template <class G, class F>
+bool each_position(const G& g, const int64_t* positions, const F& f) {
+  const int64_t rows = g.n * g.c * g.out[0] * g.out[1];
+  bool legal = true, *const all = &legal;
+  const double cost = double(rows) * double(g.out[2]) * kCost;
+  parallel_scratch(rows, cost, PositionTables<G>::bytes(g), [=, &g](int64_t begin, int64_t end, void* memory) {
+    const PositionTables<G> tables(g, memory);
+    Excess excess;
+    Whole bits = {};
+    each_output_row(g, begin, end, [&](int64_t, int64_t od, int64_t oh, int64_t at) FASTNN_FLAT {
+      const auto row = [&](int64_t ow, auto... values) FASTNN_FLAT { f(at + ow, values...); };
+      if (one_slice(g))
+        row_taps<false>(g, tables, od, oh, positions + at, excess, bits, row);
+      else
+        row_taps<true>(g, tables, od, oh, positions + at, excess, bits, row);
+    });
+    const bool numbers = !any<double>(bits >> kBits);  // none is negative or so large that what follows from it is void
+    if (!numbers || !excess.none()) __atomic_store_n(all, false, __ATOMIC_RELAXED);
+  });
+  return legal;
+}
+
 }  // namespace
 
 // index (n, c, out) of taps -> positions (n, c, out)
@@ -45,6 +173,27 @@ void max_pool_positions(Pool g, const void* index, int64_t* positions) {
       else
         for_outputs(g, [&](int64_t i, int64_t first) { to[i] = first + distance(g, words[i]); });
     }
+  });
+}
+
+// positions (n, c, out) -> index of taps. Where one lies outside its window, legal is false and index holds anything.
+template <class T>
+void max_pool_taps(Pool g, const int64_t* positions, void* index, bool* legal) {
+  const double kh = double(g.kernel[1]), kw = double(g.kernel[2]);
+  const auto taps = [=](auto* to) {
+    return [=](int64_t i, int n, Whole, Reals d, Reals h, Reals w) FASTNN_FLAT {
+      store_index_n<double>(to + i, whole((d * kh + h) * kw + w), n);
+    };
+  };
+  *legal = g.kernel[0] * g.kernel[1] * g.kernel[2] <= kTable ? each_position(g, positions, taps(static_cast<uint8_t*>(index)))
+                                                             : each_position(g, positions, taps(static_cast<int32_t*>(index)));
+}
+
+// The same for adaptive windows, whose index is the position itself.
+template <class T>
+void adaptive_max_pool_index(AdaptivePool g, const int64_t* positions, int32_t* index, bool* legal) {
+  *legal = each_position(g, positions, [=](int64_t i, int n, Whole at, Reals, Reals, Reals) FASTNN_FLAT {
+    store_index_n<double>(index + i, at, n);
   });
 }
 

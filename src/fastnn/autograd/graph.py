@@ -212,8 +212,7 @@ def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], 
         )
     if gradient.dtype is not dtype and gradient.dtype != dtype:
         return gradient.astype(dtype, order="C")
-    # Not np.ascontiguousarray, which turns 0-d into 1-d.
-    return gradient if gradient.flags.c_contiguous else gradient.copy()
+    return gradient if gradient.flags.c_contiguous else backend.current().contiguous(gradient)
 
 
 def accumulate(leaf: Value, gradient: np.ndarray) -> None:

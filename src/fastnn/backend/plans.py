@@ -34,7 +34,8 @@ class Plan(NamedTuple):
 
     It must follow from what is said above alone, so arrays among ``arguments`` must be the caller's own, in any shape:
     with others a plan is not kept. Where the checks depend on the values of an array, ``guard`` is a binding and its
-    arguments which says True if they let it through.
+    arguments which says True if they let it through; or ``binding`` itself looks at them, and gives NotImplemented where
+    they don't.
     """
 
     binding: str | Callable[..., Any]

@@ -17,14 +17,10 @@ cdef extern from "call.h" namespace "fastnn::call":
     Unary tanh_forward_c "fastnn::call::tanh_forward"
     UnaryBackward tanh_backward_c "fastnn::call::tanh_backward"
 
-cdef object empty_like(object x, int typenum):
-    cdef cnp.ndarray a = <cnp.ndarray>x
-    return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum)
-
 cdef object unary(Unary kernel, object x, double a):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef void* px = data(x, t, n)
+    cdef void* px = dense(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     kernel(sized(t, n), n, a, px, py)
@@ -33,8 +29,8 @@ cdef object unary(Unary kernel, object x, double a):
 cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double a):
     cdef int t = floating(dy)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>dy)
-    cdef void* pdy = data(dy, t, n)
-    cdef void* ps = data(saved, t, n)
+    cdef void* pdy = dense(dy, t, n)
+    cdef void* ps = beside(saved, dy, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     kernel(sized(t, n), n, a, pdy, ps, pdx)

@@ -49,7 +49,7 @@ def hardsigmoid_backward(dy, x):
 def softplus_forward(x, double beta, double threshold):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef void* px = data(x, t, n)
+    cdef void* px = dense(x, t, n)
     cdef object y = empty_like(x, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
     softplus_forward_c(sized(t, n), n, beta, threshold, px, py)
@@ -58,8 +58,8 @@ def softplus_forward(x, double beta, double threshold):
 def softplus_backward(dy, x, double beta, double threshold):
     cdef int t = floating(dy)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>dy)
-    cdef void* pdy = data(dy, t, n)
-    cdef void* px = data(x, t, n)
+    cdef void* pdy = dense(dy, t, n)
+    cdef void* px = beside(x, dy, t, n)
     cdef object dx = empty_like(dy, t)
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     softplus_backward_c(sized(t, n), n, beta, threshold, pdy, px, pdx)

@@ -44,6 +44,54 @@ cdef void* data(object a, int typenum, int64_t size) except NULL:
         raise ValueError(f"expected {size} elements, got an array of shape {(<object>array).shape}")
     return cnp.PyArray_DATA(array)
 
+# Elementwise kernels also take arrays that are C-contiguous but for the order of their axes, and go through their memory; what
+# comes out has the same strides.
+
+cdef bint is_dense(cnp.ndarray a) noexcept:
+    """Whether its elements fill its memory, in some order of its axes."""
+    cdef int ndim = cnp.PyArray_NDIM(a), i
+    cdef cnp.npy_intp stride = cnp.PyArray_ITEMSIZE(a)
+    cdef uint64_t found = 0
+    cdef bint more = cnp.PyArray_ISBEHAVED_RO(a)
+    if not more:
+        return False
+    while more:
+        more = False
+        for i in range(ndim):
+            if not found >> i & 1 and (cnp.PyArray_DIMS(a)[i] == 1 or cnp.PyArray_STRIDES(a)[i] == stride):
+                found |= <uint64_t>1 << i
+                stride *= cnp.PyArray_DIMS(a)[i]
+                more = True
+    return found == (<uint64_t>1 << ndim) - 1 if ndim < 64 else found + 1 == 0
+
+cdef inline void* dense(object a, int typenum, int64_t size) except NULL:
+    """As data, of an array whose axes may be in any order."""
+    if cnp.PyArray_Check(a) and not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) and is_dense(<cnp.ndarray>a):
+        return turned_data(<cnp.ndarray>a, typenum, size)
+    return data(a, typenum, size)
+
+cdef void* turned_data(cnp.ndarray a, int typenum, int64_t size) except NULL:
+    if cnp.PyArray_TYPE(a) != typenum or cnp.PyArray_SIZE(a) != size:
+        raise TypeError(f"expected {size} elements of type number {typenum}, got {a.dtype} of shape {(<object>a).shape}")
+    return cnp.PyArray_DATA(a)
+
+cdef inline void* beside(object a, object first, int typenum, int64_t size) except NULL:
+    """As dense, of an array whose elements lie in the order of those of the first, which is dense."""
+    cdef void* p = dense(a, typenum, size)
+    if not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>first):
+        same_strides(<cnp.ndarray>a, <cnp.ndarray>first)
+    return p
+
+cdef int same_strides(cnp.ndarray a, cnp.ndarray b) except -1:
+    cdef int ndim = cnp.PyArray_NDIM(a), i
+    cdef bint same = ndim == cnp.PyArray_NDIM(b)
+    for i in range(ndim if same else 0):
+        same = same and cnp.PyArray_DIMS(a)[i] == cnp.PyArray_DIMS(b)[i] and (
+            cnp.PyArray_DIMS(a)[i] == 1 or cnp.PyArray_STRIDES(a)[i] == cnp.PyArray_STRIDES(b)[i])
+    if not same:
+        raise ValueError("expected arrays of the same strides")
+    return 0
+
 cdef void* optional(object a, int typenum, int64_t size) except? NULL:
     return NULL if a is None else data(a, typenum, size)
 
@@ -140,8 +188,8 @@ cdef class _Block:
 cdef enum:
     SMALL = 4096     # below this many bytes NumPy's allocation is faster than one with a second object
 
-cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
-    """Uninitialised array. A large one starts on a cache line: full-vector stores that straddle two lines made a
+cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum, cnp.npy_intp* strides=NULL):
+    """Uninitialised array, C-contiguous or with strides that are dense. A large one starts on a cache line: full-vector stores that straddle two lines made a
     first-layer convolution 1.6 times slower, and NumPy aligns to 16 bytes. Its memory is kept when it dies."""
     cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
     cdef cnp.npy_intp bytes = cnp.PyDataType_ELSIZE(descr)
@@ -151,14 +199,50 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum):
             return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)  # which says that the array is too big
         bytes *= dims[i]
     if bytes < SMALL:
-        return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
+        if strides == NULL:
+            return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)
+        return cnp.PyArray_New(cnp.ndarray, ndim, dims, typenum, strides, NULL, 0, 0, None)
     cdef _Block block = _Block.__new__(_Block)
     block.start = take_block(bytes, &block.capacity)
     if block.start == NULL:
         raise MemoryError(f"no memory for an array of {bytes} bytes")
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, typenum, block.start)
+    cdef cnp.ndarray array = cnp.PyArray_New(
+        cnp.ndarray, ndim, dims, typenum, strides, block.start, 0, cnp.NPY_ARRAY_CARRAY, None)
     cnp.set_array_base(array, block)
     return array
+
+cdef object empty_like(object x, int typenum):
+    """Of the shape, and the strides, of an array that is dense."""
+    cdef cnp.ndarray a = <cnp.ndarray>x
+    if cnp.PyArray_IS_C_CONTIGUOUS(a):
+        return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum)
+    return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum, cnp.PyArray_STRIDES(a))
+
+cdef extern from "call.h" namespace "fastnn::call":
+    int strided_copy_c "fastnn::call::strided_copy"(
+        Call, int64_t axes, int64_t* extents, int64_t* strides, void* from_, void* to) except -1
+
+def contiguous(a):
+    """A C-contiguous copy of an array of any strides."""
+    cdef int t = floating(a), ndim = cnp.PyArray_NDIM(<cnp.ndarray>a), i
+    cdef cnp.ndarray given = <cnp.ndarray>a
+    cdef cnp.npy_intp itemsize = cnp.PyArray_ITEMSIZE(given)
+    cdef int64_t extents[AXES]
+    cdef int64_t strides[AXES]
+    if not cnp.PyArray_ISBEHAVED_RO(given) or ndim > AXES:
+        raise ValueError("expected an aligned array in native byte order")
+    copy = new_array(ndim, cnp.PyArray_DIMS(given), t)
+    cdef int64_t size = cnp.PyArray_SIZE(given)
+    for i in range(ndim):
+        extents[i] = cnp.PyArray_DIMS(given)[i]
+        strides[i] = cnp.PyArray_STRIDES(given)[i] // itemsize
+        if extents[i] > 1 and strides[i] * itemsize != cnp.PyArray_STRIDES(given)[i]:
+            raise ValueError(f"expected strides of whole elements, got {(<object>given).strides}")
+    cdef void* pg = cnp.PyArray_DATA(given)
+    cdef void* pc = cnp.PyArray_DATA(<cnp.ndarray>copy)
+    if size > 0:
+        strided_copy_c(sized(t, size), ndim, extents, strides, pg, pc)
+    return copy
 
 def empty(tuple shape not None, cnp.dtype dtype not None):
     """Uninitialised array for a kernel to fill."""

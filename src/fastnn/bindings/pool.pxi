@@ -19,6 +19,9 @@ cdef extern from "call.h" namespace "fastnn::call":
     int max_pool_forward_c "fastnn::call::max_pool_forward"(Call, Pool, void* x, void* y, void* index) except -1
     int max_pool_backward_c "fastnn::call::max_pool_backward"(Call, Pool, void* dy, void* index, void* dx) except -1
     int max_pool_positions_c "fastnn::call::max_pool_positions"(Call, Pool, void* index, int64_t* positions) except -1
+    int max_pool_taps_c "fastnn::call::max_pool_taps"(Call, Pool, int64_t* positions, void* index, cbool* legal) except -1
+    int adaptive_max_pool_index_c "fastnn::call::adaptive_max_pool_index"(
+        Call, AdaptivePool, int64_t* positions, void* index, cbool* legal) except -1
     int avg_pool_forward_c "fastnn::call::avg_pool_forward"(Call, Pool, cbool include_pad, int64_t divisor, void* x, void* y) except -1
     int avg_pool_backward_c "fastnn::call::avg_pool_backward"(
         Call, Pool, cbool include_pad, int64_t divisor, void* dy, void* dx) except -1
@@ -143,6 +146,17 @@ def max_pool_indices(g, x):
     y, index = max_pool_forward(g, x, True)
     return y, max_pool_positions(g, index)
 
+def max_pool_backward_at(g, dy, positions):
+    """The gradient where a caller says which positions were the maxima; NotImplemented if one is outside its window."""
+    cdef Pool p = pool_geometry(g)
+    cdef int64_t outputs = p.n * p.c * volume(p.out)
+    cdef cbool legal = True
+    cdef int64_t* pp = <int64_t*>data(positions, I64, outputs)
+    index = image(p.n, p.c, p.out, spatial_rank(dy), index_type(&p))
+    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
+    max_pool_taps_c(sized(I64, outputs), p, pp, pi, &legal)
+    return max_pool_backward(g, dy, index) if legal else NotImplemented
+
 cdef int64_t given_divisor(object divisor) except -1:
     """0 for None."""
     cdef int64_t number = 0 if divisor is None else divisor
@@ -249,3 +263,14 @@ def adaptive_max_pool_backward(g, dy, index):
     cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
     adaptive_max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pi, pdx)
     return dx
+
+def adaptive_max_pool_backward_at(g, dy, positions):
+    """As max_pool_backward_at."""
+    cdef AdaptivePool p = adaptive_geometry(g)
+    cdef int64_t outputs = p.n * p.c * volume(p.out)
+    cdef cbool legal = True
+    cdef int64_t* pp = <int64_t*>data(positions, I64, outputs)
+    index = image(p.n, p.c, p.out, spatial_rank(dy), cnp.NPY_INT32)
+    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
+    adaptive_max_pool_index_c(sized(I64, outputs), p, pp, pi, &legal)
+    return adaptive_max_pool_backward(g, dy, index) if legal else NotImplemented

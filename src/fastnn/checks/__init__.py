@@ -1,12 +1,12 @@
 """Every check of an argument and all shape arithmetic, once for both backends.
 
 A check takes what the caller passed and gives back the geometry and arrays that a kernel may use without
-looking: C-contiguous, aligned, native byte order, one dtype of float32 and float64, consistent shapes. What
-cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
+looking: C-contiguous (of elementwise functions: in one order of axes), aligned, native byte order, one dtype of float32 and
+float64, consistent shapes. What cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, constant, operand, optional, same_dtype, shown, unmasked
+from .arrays import array, constant, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -42,6 +42,7 @@ from .norm import (
 from .ops import (
     adaptive_pool,
     adaptive_pool_backward,
+    add,
     conv,
     conv_backward,
     conv_output_shape,
@@ -59,7 +60,7 @@ from .ops import (
     pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
-from .pool_index import adaptive_indices
+from .pool_index import outside_window, pool_indices, within_adaptive
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
 from .rnn import (
@@ -87,9 +88,9 @@ __all__ = [
     "Recurrent",
     "Softmax",
     "adam",
-    "adaptive_indices",
     "adaptive_pool",
     "adaptive_pool_backward",
+    "add",
     "array",
     "batch_norm",
     "batch_norm_backward",
@@ -105,6 +106,7 @@ __all__ = [
     "conv_transpose_output_shape",
     "cross_entropy",
     "decay",
+    "dense",
     "elementwise_backward",
     "embedding",
     "embedding_backward",
@@ -114,6 +116,7 @@ __all__ = [
     "gelu_tanh",
     "generator",
     "group_norm",
+    "in_c_order",
     "instance_statistics",
     "integer",
     "interval",
@@ -131,12 +134,14 @@ __all__ = [
     "norm_backward",
     "operand",
     "optional",
+    "outside_window",
     "pair",
     "planes",
     "pool",
     "pool_backward",
     "pool_divisor",
     "pool_output_shape",
+    "pool_indices",
     "pool_positions",
     "pool_taps",
     "prelu",
@@ -160,5 +165,6 @@ __all__ = [
     "step_count",
     "unmasked",
     "unused_statistics",
+    "within_adaptive",
     "within_unit",
 ]

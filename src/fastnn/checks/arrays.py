@@ -1,13 +1,19 @@
-"""What an array argument must be before a kernel sees it: C-contiguous, aligned, native, float32 or float64."""
+"""What an array argument must be before a kernel sees it: C-contiguous, aligned, native, float32 or float64.
+
+Elementwise functions also take axes in another order (`dense`).
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import reprlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from .. import backend
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -63,13 +69,61 @@ def array(op: str, name: str, value: Any) -> Array:
 
 
 def _converted(op: str, name: str, value: Any) -> Array:
+    return _plain(_floats(op, name, value))
+
+
+def _floats(op: str, name: str, value: Any) -> Array:
     given = _as_ndarray(op, name, value, "an array of float32 or float64")
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
         hint = _foreign(value) if dtype.kind == "O" else ""
         raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}{hint}")
     limited(op, name, *given.shape)
-    return np.require(given, FLOAT32 if dtype.itemsize == 4 else FLOAT64, ("C", "A"))
+    return given
+
+
+def _plain(given: Array) -> Array:
+    """An array of floats as a kernel can read it: itself, or a copy."""
+    dtype = FLOAT32 if given.dtype.itemsize == 4 else FLOAT64
+    return np.require(in_c_order(given) if given.dtype == dtype else given, dtype, ("C", "A"))
+
+
+def in_c_order(a: Array) -> Array:
+    """An array that is C-contiguous: itself, or a copy that the active backend makes."""
+    return a if a.flags.c_contiguous else backend.current().contiguous(a)
+
+
+def dense(op: str, name: str, value: Any) -> Array:
+    """As `array`, for elementwise functions: one whose axes are C-contiguous in another order stays as it is."""
+    if type(value) is _ndarray and value.flags.num & _READABLE == _READABLE:
+        dtype = value.dtype
+        if dtype is FLOAT32 or dtype is FLOAT64:
+            return value
+    given = _floats(op, name, value)
+    in_place = given.flags.aligned and given.dtype.isnative and _is_dense(given)
+    return given if in_place else _plain(given)
+
+
+def _axes_in_memory(a: Array) -> list[int]:
+    """The axes from the farthest neighbours to the nearest; those of one element first."""
+    strides, shape = a.strides, a.shape
+    return sorted(range(a.ndim), key=lambda i: (shape[i] != 1, -strides[i]))
+
+
+def _is_dense(a: Array) -> bool:
+    axes = _axes_in_memory(a)
+    return bool(a.transpose(axes).flags.c_contiguous)
+
+
+def beside(a: Array, first: Array) -> Array:
+    """A second array of an elementwise function, in the order of axes of the first, which is dense: itself or a copy."""
+    if a.flags.c_contiguous and first.flags.c_contiguous:
+        return a
+    axes = _axes_in_memory(first)
+    turned = a.transpose(axes)
+    if turned.flags.c_contiguous:
+        return a
+    return _plain(turned).transpose(np.argsort(axes))
 
 
 def _foreign(value: Any) -> str:
@@ -138,10 +192,16 @@ def _complete_parts(op: str, name: str, parts: Any, depth: int) -> None:
 
 
 def operand(
-    op: str, name: str, value: Any, dtype: np.dtype[Any], shape: Shape | None = None, first: str = "x"
+    op: str,
+    name: str,
+    value: Any,
+    dtype: np.dtype[Any],
+    shape: Shape | None = None,
+    first: str = "x",
+    as_array: Callable[[str, str, Any], Array] = array,
 ) -> Array:
-    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape."""
-    a = array(op, name, value)
+    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape; as `array` or `dense`."""
+    a = as_array(op, name, value)
     if a.dtype is not dtype:
         same_dtype(op, name, a, dtype, first)
     if shape is not None and a.shape != shape:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import scalars
-from .arrays import FLOAT32, FLOAT64, Array, Shape, array, class_targets, limited, operand, optional, shown
+from .arrays import FLOAT32, FLOAT64, Array, Shape, array, class_targets, in_c_order, limited, operand, optional, shown
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in (FLOAT32, FLOAT64)}
 
@@ -172,6 +172,6 @@ def broadcast(op: str, name: str, value: Any, like: Array) -> Array | None:
     if a.shape == like.shape:
         return a
     try:
-        return np.ascontiguousarray(np.broadcast_to(a, like.shape))
+        return in_c_order(np.broadcast_to(a, like.shape))
     except ValueError:
         raise ValueError(f"{op}: {name} of shape {a.shape} does not broadcast to {like.shape}") from None

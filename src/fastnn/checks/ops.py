@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from . import scalars
-from .arrays import Array, Shape, array, limited, operand, optional, shape_of, shown
+from .arrays import Array, Shape, array, beside, dense, limited, operand, optional, shape_of, shown
 from .geometry import (
     AdaptivePool,
     Conv,
@@ -274,6 +274,13 @@ def matmul_backward(op: str, dy: Any, a: Any, b: Any) -> tuple[Array, Array, Arr
 
 
 def elementwise_backward(op: str, name: str, dy: Any, other: Any) -> tuple[Array, Array]:
-    """dy and the saved array of an elementwise operation: equal shapes and dtypes."""
-    other = array(op, name, other)
-    return operand(op, "dy", dy, other.dtype, other.shape, name), other
+    """dy and the saved array of an elementwise operation: equal shapes, dtypes and orders of axes."""
+    other = dense(op, name, other)
+    dy = operand(op, "dy", dy, other.dtype, other.shape, name, dense)
+    return dy, beside(other, dy)
+
+
+def add(op: str, a: Any, b: Any) -> tuple[Array, Array]:
+    """Of ``add``: equal shapes, dtypes and orders of axes."""
+    a = dense(op, "a", a)
+    return a, beside(operand(op, "b", b, a.dtype, a.shape, "a", dense), a)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, Shape, integer_array
+from .arrays import INT64, Array, Shape, integer_array
 from .geometry import AdaptivePool, Pool, Triple
 
 
@@ -40,45 +40,46 @@ def positions(g: Pool, taps: Array) -> Array:
     return flat.reshape(taps.shape)
 
 
-def _integers(op: str, indices: Any, shape: Shape) -> Array:
+def pool_indices(op: str, shape: Shape, indices: Any) -> Array:
+    """Flat positions as plain int64; kernels look whether each lies in its window, and `outside_window` says which does not."""
     given = integer_array(op, "indices", indices)
     if given.shape != shape:
         raise ValueError(f"{op}: indices must have shape {shape}, got {given.shape}")
-    return given
+    if given.dtype is INT64 and given.flags.c_contiguous and given.flags.aligned:
+        return given
+    return np.require(given, INT64, ("C", "A"))  # unsigned ones beyond int64 become negative, which no position is
 
 
-def taps(op: str, g: Pool, shape: Shape, indices: Any) -> Array:
-    """Taps from flat positions, each of which must lie in the window that it is said to be the maximum of."""
-    given = _integers(op, indices, shape)
-    positions = math.prod(g.size)
-    legal = (given >= 0) & (given < positions)
-    if legal.all():
-        coordinates = _coordinates(given.reshape(g.n, g.c, *g.out), g.size)
-        tap = np.zeros((), np.int64)
-        legal = np.ones((), bool)
-        for first, at, dilation, kernel in zip(_first_taps(g), coordinates, g.dilation, g.kernel, strict=True):
-            steps, rest = np.divmod(at - first, dilation)
-            legal = legal & (rest == 0) & (steps >= 0) & (steps < kernel)
-            tap = tap * kernel + steps
-        if legal.all():
-            return tap.reshape(shape).astype(np.uint8 if np.prod(g.kernel) <= 256 else np.int32)
-    raise ValueError(
-        f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
-    )
+def taps(g: Pool, positions: Array) -> tuple[Array, Array]:
+    """Taps from flat positions, and whether each of these lies in the window that it is said to be the maximum of."""
+    legal = (positions >= 0) & (positions < math.prod(g.size))
+    coordinates = _coordinates(np.where(legal, positions, 0).reshape(g.n, g.c, *g.out), g.size)
+    legal = legal.reshape(g.n, g.c, *g.out)
+    tap = np.zeros((), np.int64)
+    for first, at, dilation, kernel in zip(_first_taps(g), coordinates, g.dilation, g.kernel, strict=True):
+        steps, rest = np.divmod(at - first, dilation)
+        legal = legal & (rest == 0) & (steps >= 0) & (steps < kernel)
+        tap = tap * kernel + steps
+    tap = tap.reshape(positions.shape).astype(np.uint8 if math.prod(g.kernel) <= 256 else np.int32)
+    return tap, legal.reshape(positions.shape)
 
 
-def adaptive_indices(op: str, g: AdaptivePool, shape: Shape, indices: Any) -> Array:
-    """Flat positions in the image as int32, each of which must lie in the window that it is said to be from."""
-    given = _integers(op, indices, shape)
-    legal = (given >= 0) & (given < math.prod(g.size))
-    if legal.all():
-        coordinates = _coordinates(given.reshape(g.n, g.c, *g.out), g.size)
-        legal = np.ones((), bool)
-        for axis, (at, size, out) in enumerate(zip(coordinates, g.size, g.out, strict=True)):
-            i = np.arange(out, dtype=np.int64).reshape(-1, *(1,) * (2 - axis))
-            legal = legal & (at >= i * size // out) & (at < -(-(i + 1) * size // out))
-        if legal.all():
-            return np.require(given, np.int32, ("C", "A"))
-    raise ValueError(
-        f"{op}: indices of shape {shape} hold positions outside their windows in an image of size {g.size}"
+def within_adaptive(g: AdaptivePool, positions: Array) -> Array:
+    """Whether each flat position lies in the window that it is said to be the maximum of."""
+    legal = (positions >= 0) & (positions < math.prod(g.size))
+    coordinates = _coordinates(np.where(legal, positions, 0).reshape(g.n, g.c, *g.out), g.size)
+    legal = legal.reshape(g.n, g.c, *g.out)
+    for axis, (at, size, out) in enumerate(zip(coordinates, g.size, g.out, strict=True)):
+        i = np.arange(out, dtype=np.int64).reshape(-1, *(1,) * (2 - axis))
+        legal = legal & (at >= i * size // out) & (at < -(-(i + 1) * size // out))
+    return legal.reshape(positions.shape)
+
+
+def outside_window(op: str, g: Pool | AdaptivePool, positions: Array) -> ValueError:
+    """The error for positions of which at least one is outside its window: it names the first."""
+    legal = taps(g, positions)[1] if isinstance(g, Pool) else within_adaptive(g, positions)
+    where = tuple(np.argwhere(~legal)[0].tolist())
+    return ValueError(
+        f"{op}: indices of shape {positions.shape} hold positions outside their windows in an image of size {g.size}, "
+        f"the first at {where}: {positions[where]}"
     )

@@ -28,7 +28,8 @@ x : array_like or Tensor
 Returns
 -------
 ndarray or Tensor
-    Of the shape and dtype of ``x``; a tensor if ``x`` is one.
+    Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+    C-contiguous; a tensor if ``x`` is one.
 
 Raises
 ------
@@ -45,7 +46,7 @@ dy, {saved} : array_like
 Returns
 -------
 ndarray
-    The gradient of ``x``.
+    The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
 
 Raises
 ------
@@ -79,16 +80,32 @@ def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
             return guarded[kernel or op](x, *parameters)
         except (KeyError, TypeError, ValueError):
             pass  # there is none, or the array is not plain: converted or refused below
-    forward, backward = (kernel or op) + "_forward", (kernel or op) + "_backward"
+    return _of_input(op, x, parameters, kernel or op, checks.dense)
+
+
+def of_positions(op: str, x: Any, *parameters: Any) -> Any:
+    """As `of_input`, where results depend on the positions of elements: always in C order."""
+    return _of_input(op, x, parameters, op, checks.array)
+
+
+def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str, as_array: Callable[..., Array]) -> Any:
     ops = backend.current()
     if not isinstance(x, Tensor):
-        return getattr(ops, forward)(checks.array(op, "x", x), *parameters)
-    saved = checks.array(op, "x", x.data)
+        return getattr(ops, kernel + "_forward")(as_array(op, "x", x), *parameters)
+    saved = as_array(op, "x", x.data)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, saved, *parameters),)
+        return (_in_c_order(getattr(ops, kernel + "_backward"), dy, saved, parameters),)
 
-    return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
+    return record(op, getattr(ops, kernel + "_forward")(saved, *parameters), (x,), vjp, self_adjoint)
+
+
+def _in_c_order(backward: Callable[..., Array], dy: Array, saved: Array, parameters: tuple[Any, ...]) -> Array:
+    """dx as the tape wants it, where ``saved`` may be in another order than dy, which the compiled backend refuses."""
+    try:
+        return backward(dy, saved, *parameters)
+    except ValueError:
+        return backward(dy, checks.in_c_order(saved), *parameters)
 
 
 def of_output(op: str, x: Any, *parameters: Any) -> Any:
@@ -97,10 +114,10 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
         return of_input(op, x, *parameters)
     forward, backward = op + "_forward", op + "_backward"
     ops = backend.current()
-    y = getattr(ops, forward)(checks.array(op, "x", x.data), *parameters)
+    y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (getattr(ops, backward)(dy, y, *parameters),)
+        return (_in_c_order(getattr(ops, backward), dy, y, parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import _docs, backend
+from .. import _docs, backend, checks
 from ..backend.plans import Plan, register
 
 Array = np.ndarray[Any, Any]
@@ -71,5 +71,32 @@ def register_gradient(name: str, check: Check, compute: str | Callable[..., Any]
         called = getattr(native, compute) if isinstance(compute, str) else compute
         checked = tuple(check(*arguments))
         return Plan(called, checked, None if guard is None else guard(*checked))
+
+    register(name, function, plan)
+
+
+def register_maxima_gradient(name: str, check: Check, backward: str, find: Callable[..., Any]) -> None:
+    """Have ``planned[name]`` give the gradient of a max pooling, where ``check`` gives the geometry, dy, x and indices.
+
+    One of the last two is None. Without indices ``find(ops, g, x)`` says what the backend's ``backward`` takes for them, else
+    ``backward + "_at"`` takes the indices, and gives NotImplemented if one of them lies outside its window.
+    """
+
+    def found_again(g: Any, dy: Any, x: Any) -> Any:
+        ops = backend.current()
+        return getattr(ops, backward)(g, dy, find(ops, g, x))
+
+    def function(*arguments: Any) -> Any:
+        g, dy, x, indices = check(*arguments)
+        if indices is None:
+            return found_again(g, dy, x)
+        dx = getattr(backend.current(), backward + "_at")(g, dy, indices)
+        if dx is NotImplemented:
+            raise checks.outside_window(name, g, indices)
+        return dx
+
+    def plan(*arguments: Any) -> Plan:
+        g, dy, x, indices = check(*arguments)
+        return Plan(found_again, (g, dy, x)) if indices is None else Plan(backward + "_at", (g, dy, indices))
 
     register(name, function, plan)

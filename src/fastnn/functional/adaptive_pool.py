@@ -11,7 +11,7 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ..checks import AdaptivePool
-from ._gradients import register_gradient
+from ._gradients import register_gradient, register_maxima_gradient
 from ._spatial import sections
 from ._tangents import at
 
@@ -96,20 +96,19 @@ def _checked_gradient(
         x = checks.array(op, "x", x)
     g, dy = checks.adaptive_pool_backward(op, rank, dy, x, output_size)
     if indices is not None:
-        return g, dy, None, checks.adaptive_indices(op, g, dy.shape, indices)
+        return g, dy, None, checks.pool_indices(op, dy.shape, indices)
     checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return g, dy, x, None
 
 
-def _gradient(g: AdaptivePool, dy: Array, x: Array | None, index: Array | None) -> Array:
-    ops = backend.current()
-    positions = ops.adaptive_max_pool_forward(g, x)[1] if index is None else index
-    return ops.adaptive_max_pool_backward(g, dy, positions)  # type: ignore[no-any-return]
+def _positions(ops: Any, g: AdaptivePool, x: Array) -> Array:
+    return ops.adaptive_max_pool_forward(g, x)[1]  # type: ignore[no-any-return]
 
 
 for _rank in (1, 2, 3):
     _name = f"adaptive_max_pool{_rank}d_backward"
-    register_gradient(_name, partial(_checked_gradient, _name, _rank), _gradient)
+    _checked = partial(_checked_gradient, _name, _rank)
+    register_maxima_gradient(_name, _checked, "adaptive_max_pool_backward", _positions)
 
 
 _AVG = """

@@ -27,7 +27,7 @@ def add(a: Any, b: Any) -> Any:
     Returns
     -------
     ndarray or Tensor
-        Of the same shape and dtype; a tensor if ``a`` or ``b`` is one.
+        Of the same shape and dtype, in the memory order of ``a`` as `relu`; a tensor if ``a`` or ``b`` is one.
 
     Raises
     ------
@@ -46,19 +46,13 @@ def add(a: Any, b: Any) -> Any:
     return planned["add"](a, b)
 
 
-def _checked(a: Any, b: Any) -> tuple[Any, Any]:
-    a = checks.array("add", "a", a)
-    return a, checks.operand("add", "b", b, a.dtype, a.shape)
-
-
 def _add(a: Any, b: Any) -> Any:
-    a_, b_ = _checked(raw(a), raw(b))
-    y = backend.current().add(a_, b_, None)
+    y = backend.current().add(*checks.add("add", raw(a), raw(b)), None)
     return record("add", y, (a, b), lambda dy, needs: (dy, dy), lambda tangents: total(*tangents))
 
 
 def _plan(*arguments: Any) -> Plan:
-    return Plan("add", (*_checked(*arguments), None))
+    return Plan("add", (*checks.add("add", *arguments), None))
 
 
 register("add", _add, _plan)

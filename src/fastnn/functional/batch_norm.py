@@ -185,7 +185,7 @@ def channel_norm(
         *of_norm, tr = (*tangents, None)[:4]
         moved = None if _none(of_norm) else of_affine(over_channels(of_norm, x_), normalised, xhat, per_channel(w_, x_))
         moved = np.broadcast_to(total(moved, tr), y.shape)
-        return ops.relu_backward(np.ascontiguousarray(moved), y) if relu else moved
+        return ops.relu_backward(checks.in_c_order(moved), y) if relu else moved
 
     return record(op, y, (x, weight, bias, residual) if relu else (x, weight, bias), vjp, jvp)
 

@@ -260,8 +260,8 @@ def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
     if b.ndim == 2:
         return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b
     count = math.prod(batch)
-    a, b = (np.broadcast_to(v, (*batch, *v.shape[-2:])).reshape(count, *v.shape[-2:]) for v in (a, b))
-    return np.ascontiguousarray(a), np.ascontiguousarray(b)
+    a, b = (checks.in_c_order(np.broadcast_to(v, (*batch, *v.shape[-2:]))) for v in (a, b))
+    return a.reshape(count, *a.shape[-2:]), b.reshape(count, *b.shape[-2:])
 
 
 def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:

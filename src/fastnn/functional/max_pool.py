@@ -11,7 +11,7 @@ from .. import backend, checks
 from ..autograd import is_grad_enabled, raw, record
 from ..backend.plans import Plan, Tape, planned, register
 from ..checks import Pool
-from ._gradients import register_gradient
+from ._gradients import register_maxima_gradient
 from ._spatial import sections
 from ._tangents import at
 
@@ -84,26 +84,24 @@ for _rank in (1, 2, 3):
 def _checked_gradient(
     op: str, rank: int, dy: Any, x: Any, *arguments: Any
 ) -> tuple[Pool, Array, Array | None, Array | None]:
-    """The geometry, dy, and x or else the taps that were the maxima."""
+    """The geometry, dy, and x or else the positions of the maxima."""
     *windows, indices = arguments
     if indices is None:
         x = checks.array(op, "x", x)
     g, dy = checks.pool_backward(op, rank, dy, x, *windows)
     if indices is not None:
-        return g, dy, None, checks.pool_taps(op, g, dy.shape, indices)
+        return g, dy, None, checks.pool_indices(op, dy.shape, indices)
     checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return g, dy, x, None
 
 
-def _gradient(g: Pool, dy: Array, x: Array | None, index: Array | None) -> Array:
-    ops = backend.current()
-    taps = ops.max_pool_forward(g, x, True)[1] if index is None else index
-    return ops.max_pool_backward(g, dy, taps)  # type: ignore[no-any-return]
+def _taps(ops: Any, g: Pool, x: Array) -> Array:
+    return ops.max_pool_forward(g, x, True)[1]  # type: ignore[no-any-return]
 
 
 for _rank in (1, 2, 3):
     _name = f"max_pool{_rank}d_backward"
-    register_gradient(_name, partial(_checked_gradient, _name, _rank), _gradient)
+    register_maxima_gradient(_name, partial(_checked_gradient, _name, _rank), "max_pool_backward", _taps)
 
 
 _FORWARD = """

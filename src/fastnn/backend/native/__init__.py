@@ -11,6 +11,7 @@ from .activation_smooth import *
 from .adaptive_pool import *
 from .add import *
 from .class_loss import *
+from .contiguous import *
 from .conv import *
 from .dropout import *
 from .embedding import *

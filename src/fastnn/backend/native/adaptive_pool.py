@@ -4,6 +4,7 @@ from ..._core import (
     adaptive_avg_pool_backward,
     adaptive_avg_pool_forward,
     adaptive_max_pool_backward,
+    adaptive_max_pool_backward_at,
     adaptive_max_pool_forward,
 )
 
@@ -11,5 +12,6 @@ __all__ = [
     "adaptive_avg_pool_backward",
     "adaptive_avg_pool_forward",
     "adaptive_max_pool_backward",
+    "adaptive_max_pool_backward_at",
     "adaptive_max_pool_forward",
 ]

@@ -6,6 +6,7 @@ from ..._core import (
     lp_pool_backward,
     lp_pool_forward,
     max_pool_backward,
+    max_pool_backward_at,
     max_pool_forward,
     max_pool_positions,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
+    "max_pool_backward_at",
     "max_pool_forward",
     "max_pool_positions",
 ]

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from ...checks import AdaptivePool
+from ...checks import AdaptivePool, within_adaptive
 from ._common import Array, quiet, without_overflow
 
 __all__ = [
     "adaptive_avg_pool_backward",
     "adaptive_avg_pool_forward",
     "adaptive_max_pool_backward",
+    "adaptive_max_pool_backward_at",
     "adaptive_max_pool_forward",
 ]
 
@@ -84,3 +86,9 @@ def adaptive_max_pool_backward(g: AdaptivePool, dy: Array, index: Array) -> Arra
     plane = np.arange(g.n * g.c)[:, None]
     np.add.at(dx, (plane, index.reshape(g.n * g.c, math.prod(g.out))), dy.reshape(g.n * g.c, math.prod(g.out)))
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
+
+
+def adaptive_max_pool_backward_at(g: AdaptivePool, dy: Array, positions: Array) -> Any:
+    """The same from flat positions that a caller gives; NotImplemented if one is outside its window."""
+    legal = within_adaptive(g, positions).all()
+    return adaptive_max_pool_backward(g, dy, positions) if legal else NotImplemented

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from ...checks import Pool, pool_positions
+from ...checks import Pool, pool_positions, pool_taps
 from ._common import Array, quiet, windows, without_overflow
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "lp_pool_backward",
     "lp_pool_forward",
     "max_pool_backward",
+    "max_pool_backward_at",
     "max_pool_forward",
     "max_pool_positions",
 ]
@@ -58,6 +60,12 @@ def max_pool_backward(g: Pool, dy: Array, index: Array) -> Array:
     for tap, outputs, inputs in windows(g):
         dx[inputs] += np.where(index5[outputs] == tap, dy5[outputs], 0)
     return dx.reshape(g.n, g.c, *g.size[5 - dy.ndim :])
+
+
+def max_pool_backward_at(g: Pool, dy: Array, positions: Array) -> Any:
+    """The same from flat positions that a caller gives; NotImplemented if one is outside its window."""
+    taps, legal = pool_taps(g, positions)
+    return max_pool_backward(g, dy, taps) if legal.all() else NotImplemented
 
 
 def _window_sizes(g: Pool, count_include_pad: bool) -> Array:
