@@ -217,6 +217,14 @@ def use_tape(tensor, mode, record, backend):
     global tensor_type, tape_mode, record_on_tape, native_backend
     tensor_type, tape_mode, record_on_tape, native_backend = tensor, mode, record, backend
 
+cdef object as_array(object result):
+    """What a tensor holds: an array, also in the place of a NumPy scalar."""
+    if cnp.PyArray_CheckExact(result):
+        return result
+    cdef object y = new_array(0, NULL, F64 if isinstance(result, float) else F32)
+    cnp.PyArray_ScalarAsCtype(result, cnp.PyArray_DATA(<cnp.ndarray>y))
+    return y
+
 cdef class _Planned:
     """`plan` gives, for plain arguments, what `fastnn.backend.Plan` says, or None; ``full`` takes any arguments.
 
@@ -264,10 +272,10 @@ cdef class _Planned:
             p = self.find(&s, plain, self.plan, self.plans)
         result = NotImplemented if wanted and p.vjp is None else p.run(plain)
         if type(result) is tuple and p.first:
-            return record_on_tape(self.name, result[0], inputs, p.vjp_of(plain, result) if wanted else None)
+            return record_on_tape(self.name, as_array(result[0]), inputs, p.vjp_of(plain, result) if wanted else None)
         if type(result) is tuple or result is NotImplemented:
             return self.full(*given)
-        return record_on_tape(self.name, result, inputs, p.vjp_of(plain, result) if wanted else None)
+        return record_on_tape(self.name, as_array(result), inputs, p.vjp_of(plain, result) if wanted else None)
 
     cdef _Plan find(self, const Signature* s, tuple given, plan, _Plans plans):
         cdef int64_t key = hashed(s)

@@ -30,15 +30,14 @@ def numbers_below(x, int64_t end):
     numbers_below_c(sized(I64, n), n, end, px, &yes)
     return yes
 
+cdef extern from "numpy/arrayobject.h":
+    object numpy_scalar "PyArray_Scalar"(void* data, cnp.dtype type, object base)
+
 cdef object number(double value, int t):
-    """As an array without axes."""
-    cdef object y = new_array(0, NULL, t)
-    cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>y)
-    if t == F64:
-        (<double*>p)[0] = value
-    else:
-        (<float*>p)[0] = <float>value
-    return y
+    """As a NumPy scalar, as its own functions give: ``total += loss`` changes an array wherever else it is held."""
+    cdef float single = <float>value
+    cdef void* p = <void*>&value if t == F64 else <void*>&single
+    return numpy_scalar(p, cnp.PyArray_DescrFromType(t), None)
 
 cdef double SMALLER = 2.0 ** -80  # times it, no sum of less than 2^80 numbers overflows
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register, unboxed
+from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
 from ._gradients import document_loss, given, register_gradient
@@ -83,7 +83,7 @@ def cross_entropy(
     >>> F.cross_entropy(np.array([[0.0, 0.0], [1e4, -1e4]]), np.array([0, 1]), reduction="none").round(2)
     array([6.9e-01, 2.0e+04])
     """
-    return unboxed(planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing))
+    return planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def _cross_entropy(
@@ -341,7 +341,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
     array([0.5 , 0.25])
     """
-    return unboxed(planned["nll_loss"](x, target, weight, ignore_index, reduction))
+    return planned["nll_loss"](x, target, weight, ignore_index, reduction)
 
 
 def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
@@ -438,7 +438,7 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
     np.float64(0.5)
     """
-    return unboxed(planned["multi_margin_loss"](x, target, p, margin, weight, reduction))
+    return planned["multi_margin_loss"](x, target, p, margin, weight, reduction)
 
 
 def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _docs, backend, checks
 from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register, unboxed
+from ..backend.plans import Plan, Tape, planned, register
 from ..backend.reference._common import shares, weighted
 from ._gradients import document_loss, given
 from ._tangents import total
@@ -193,7 +193,7 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return unboxed(planned["mse_loss"](x, target, reduction))
+    return planned["mse_loss"](x, target, reduction)
 
 
 def _difference(kernel: str, op: str, x: Any, target: Any, reduction: Any) -> _Checked:
@@ -231,7 +231,7 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    return unboxed(planned["l1_loss"](x, target, reduction))
+    return planned["l1_loss"](x, target, reduction)
 
 
 @document_loss("x, target, reduction", _NEGATED)
@@ -265,7 +265,7 @@ def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean")
     >>> F.huber_loss(np.array([1.0, 4.0]), np.array([2.0, 0.0]), reduction="none")
     array([0.5, 3.5])
     """
-    return unboxed(planned["huber_loss"](x, target, delta, reduction))
+    return planned["huber_loss"](x, target, delta, reduction)
 
 
 def _huber_loss(op: str, x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
@@ -327,7 +327,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     >>> F.hinge_loss(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="none")
     array([0.75, 0.  ])
     """
-    return unboxed(planned["hinge_loss"](x, target, margin, reduction))
+    return planned["hinge_loss"](x, target, margin, reduction)
 
 
 def _hinge_loss(op: str, x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
@@ -391,7 +391,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     >>> F.kl_div(np.log(q), p, "sum").round(4)
     np.float64(0.1438)
     """
-    return unboxed(planned["kl_div"](x, target, reduction, log_target))
+    return planned["kl_div"](x, target, reduction, log_target)
 
 
 def _kl_div(op: str, x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
@@ -470,7 +470,7 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(np.array([0.0, -1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([0.6931, 0.    ])
     """
-    return unboxed(planned["binary_cross_entropy_with_logits"](x, target, weight, reduction, pos_weight))
+    return planned["binary_cross_entropy_with_logits"](x, target, weight, reduction, pos_weight)
 
 
 def _binary_loss(op: str, x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:

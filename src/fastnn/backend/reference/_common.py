@@ -47,14 +47,14 @@ def shares(dloss: Array, divisor: float) -> Array:
 
 
 def reduced(loss: Array, divisor: float | None) -> Array:
-    """All losses in a row, or their sum by a divisor, of shape (), also where the sum alone overflows."""
+    """All losses in a row, or their sum by a divisor, a NumPy scalar, also where the sum alone overflows."""
     if divisor is None:
         return loss.reshape(-1)
     scale, total = 1.0, loss.sum(dtype=np.float64)
     if not np.isfinite(total):
         scale = 2.0**-80
         total = (loss * np.float64(scale)).sum()
-    return np.asarray(total / np.float64(divisor) / scale, loss.dtype)
+    return loss.dtype.type(total / np.float64(divisor) / scale)  # type: ignore[no-any-return]
 
 
 def weighted(w: Array, v: Array) -> Array:
