@@ -10,6 +10,7 @@ import pytest
 import fastnn as fnn
 import fastnn.functional as F
 from fastnn import nn, optim
+from fastnn.autograd import shaping
 from harness import outputs_of, own
 from op_table import OPS
 
@@ -174,7 +175,9 @@ INDICES = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", INDICES)
-def test_gradients_of_indexing(backend, name, dtype):
+@pytest.mark.parametrize("few", [0, 1024])
+def test_gradients_of_indexing(backend, name, dtype, few, monkeypatch):
+    monkeypatch.setattr(shaping, "_FEW", few)
     index = INDICES[name]
     x = RNG.normal(size=(7, 5, 3)).astype(dtype)
     t = fnn.tensor(x, requires_grad=True)

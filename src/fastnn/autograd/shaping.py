@@ -13,6 +13,7 @@ from .. import backend
 from .core import Value, raw, record
 from .ops import Gradients, operand
 
+_FEW = 1024  # elements that NumPy's add.at has added before the numbers of rows are known
 Move = Callable[[np.ndarray], np.ndarray]
 _NOT_ARRAYS = (slice, type(None), type(Ellipsis))
 _BASIC = (int, np.integer, *_NOT_ARRAYS)
@@ -45,7 +46,7 @@ def _put_back(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndar
     """Zeros of a shape with ``values`` where ``index`` took them from; an element taken twice gets both."""
     x: np.ndarray
     arrays = [] if _is_basic(index) else _arrays_of(index)
-    if arrays and (numbers := _rows(index, arrays, shape)) is not None:
+    if arrays and values.size > _FEW and (numbers := _rows(index, arrays, shape)) is not None:
         table = values.reshape(numbers.size, -1)
         count = math.prod(shape[: len(arrays)])
         if table.shape[1] > 1:
