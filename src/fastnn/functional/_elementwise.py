@@ -80,15 +80,15 @@ def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
             return guarded[kernel or op](x, *parameters)
         except (KeyError, TypeError, ValueError):
             pass  # there is none, or the array is not plain: converted or refused below
-    return _of_input(op, x, parameters, kernel or op, checks.dense)
+    return _of_input(op, x, parameters, kernel or op)
 
 
-def of_positions(op: str, x: Any, *parameters: Any) -> Any:
-    """As `of_input`, where results depend on the positions of elements: always in C order."""
-    return _of_input(op, x, parameters, op, checks.array)
+# Results of these depend on the positions of elements: they are computed in C order, whatever the strides of x.
+_BY_POSITION = {"rrelu"}
 
 
-def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str, as_array: Callable[..., Array]) -> Any:
+def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str) -> Any:
+    as_array = checks.array if kernel in _BY_POSITION else checks.dense
     ops = backend.current()
     if not isinstance(x, Tensor):
         return getattr(ops, kernel + "_forward")(as_array(op, "x", x), *parameters)
