@@ -89,23 +89,19 @@ _BY_POSITION = {"rrelu"}
 
 def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str) -> Any:
     as_array = checks.array if kernel in _BY_POSITION else checks.dense
+    forward, backward = kernel + "_forward", kernel + "_backward"
     ops = backend.current()
     if not isinstance(x, Tensor):
-        return getattr(ops, kernel + "_forward")(as_array(op, "x", x), *parameters)
+        return getattr(ops, forward)(as_array(op, "x", x), *parameters)
     saved = as_array(op, "x", x.data)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (_in_c_order(getattr(ops, kernel + "_backward"), dy, saved, parameters),)
+        try:
+            return (getattr(ops, backward)(dy, saved, *parameters),)
+        except ValueError:  # refused: the order of its axes is not that of dy
+            return (getattr(ops, backward)(dy, checks.in_c_order(saved), *parameters),)
 
-    return record(op, getattr(ops, kernel + "_forward")(saved, *parameters), (x,), vjp, self_adjoint)
-
-
-def _in_c_order(backward: Callable[..., Array], dy: Array, saved: Array, parameters: tuple[Any, ...]) -> Array:
-    """dx as the tape wants it, where ``saved`` may be in another order than dy, which the compiled backend refuses."""
-    try:
-        return backward(dy, saved, *parameters)
-    except ValueError:
-        return backward(dy, checks.in_c_order(saved), *parameters)
+    return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
 
 
 def of_output(op: str, x: Any, *parameters: Any) -> Any:
@@ -117,7 +113,10 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
     y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (_in_c_order(getattr(ops, backward), dy, y, parameters),)
+        try:
+            return (getattr(ops, backward)(dy, y, *parameters),)
+        except ValueError:  # refused: the order of its axes is not that of dy
+            return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 
