@@ -77,9 +77,10 @@ cdef void* turned_data(cnp.ndarray a, int typenum, int64_t size) except NULL:
 
 cdef inline void* beside(object a, object first, int typenum, int64_t size) except NULL:
     """As dense, of an array whose elements lie in the order of those of the first, which is dense."""
+    if cnp.PyArray_Check(a) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>first):
+        return data(a, typenum, size)
     cdef void* p = dense(a, typenum, size)
-    if not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) or not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>first):
-        same_strides(<cnp.ndarray>a, <cnp.ndarray>first)
+    same_strides(<cnp.ndarray>a, <cnp.ndarray>first)
     return p
 
 cdef int same_strides(cnp.ndarray a, cnp.ndarray b) except -1:
@@ -189,8 +190,9 @@ cdef enum:
     SMALL = 4096     # below this many bytes NumPy's allocation is faster than one with a second object
 
 cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum, cnp.npy_intp* strides=NULL):
-    """Uninitialised array, C-contiguous or with strides that are dense. A large one starts on a cache line: full-vector stores that straddle two lines made a
-    first-layer convolution 1.6 times slower, and NumPy aligns to 16 bytes. Its memory is kept when it dies."""
+    """Uninitialised array, C-contiguous or with strides that are dense. A large one starts on a cache line: full-vector
+    stores that straddle two lines made a first-layer convolution 1.6 times slower, and NumPy aligns to 16 bytes. Its
+    memory is kept when it dies."""
     cdef cnp.dtype descr = cnp.PyArray_DescrFromType(typenum)
     cdef cnp.npy_intp bytes = cnp.PyDataType_ELSIZE(descr)
     cdef int i
