@@ -33,27 +33,28 @@ void note_out_of_memory() {
 
 bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && keeps_denormals; }
 
-// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them, and leave the
-// caller's state alone.
-class FlushDenormals {
+// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as when a
+// process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results must not
+// depend on the thread. The state before is put back.
+class FloatingPoint {
  public:
 #if defined(__x86_64__)
-  explicit FlushDenormals(bool keep) : saved_(_mm_getcsr()) { _mm_setcsr(keep ? saved_ & ~0x8040u : saved_ | 0x8040); }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
+  explicit FloatingPoint(bool denormals) : saved_(_mm_getcsr()) { _mm_setcsr(denormals ? 0x1f80 : 0x9fc0); }
+  ~FloatingPoint() { _mm_setcsr(saved_); }
 
  private:
   unsigned saved_;
 #elif defined(__aarch64__)
-  explicit FlushDenormals(bool keep) {
+  explicit FloatingPoint(bool denormals) {
     asm volatile("mrs %0, fpcr" : "=r"(saved_));
-    asm volatile("msr fpcr, %0" ::"r"(keep ? saved_ & ~(1ull << 24) : saved_ | (1ull << 24)));
+    asm volatile("msr fpcr, %0" ::"r"(denormals ? uint64_t(0) : uint64_t(1) << 24));
   }
-  ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
+  ~FloatingPoint() { asm volatile("msr fpcr, %0" ::"r"(saved_)); }
 
  private:
   uint64_t saved_;
 #else
-  explicit FlushDenormals(bool) {}
+  explicit FloatingPoint(bool) {}
 #endif
 };
 
@@ -102,12 +103,12 @@ bool get_scratch(size_t bytes, void** memory) {
 void run_serial(int64_t n, size_t scratch, void* context, RangeBody body) {
   void* memory;
   if (!get_scratch(scratch, &memory)) return;
-  FlushDenormals guard(keep_denormals());
+  FloatingPoint guard(keep_denormals());
   body(context, 0, n, memory);
 }
 
 constexpr int kLargestTeam = 32;
-constexpr int kPatience = 100;  // turns of 10 to 50 ns
+constexpr unsigned kPatience = 100;  // turns of 10 to 50 ns
 std::atomic<int64_t> parts_of_teams{0};
 
 }  // namespace
@@ -136,7 +137,7 @@ int Team::next_part() {
   // The others are about as fast: to look at their parts at once would only take the lines they write from them. Then a
   // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before long.
   const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
-  for (int spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
+  for (unsigned spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
     if (spins == kPatience) {
       for (int i = 1; i < size; ++i) {
         const int part = (rank_ + i) % size;
@@ -202,8 +203,9 @@ bool run_job(int threads, bool rest, double cost, void* context, PartBody body) 
   const int64_t start = now();
   const Ask ask = whom_to_ask(cost, start);
   if (ask == Ask::nobody) return false;
-  const Shared shared = share_parts(threads, threads - 1, rest, ask == Ask::all, context, body);
-  judge_job(shared.waited, shared.waited > kLate ? now() - start : 0);
+  const int64_t waited = share_parts(threads, threads - 1, rest, ask == Ask::all, context, body);
+  if (waited < 0) return false;
+  judge_job(waited, waited > kLate ? now() - start : 0);
   return true;
 }
 
@@ -218,7 +220,7 @@ struct Loop {
   void run(int64_t part) {
     void* memory = thread_scratch(scratch);
     if (scratch && !memory) return failed.store(true, std::memory_order_relaxed);
-    FlushDenormals guard(keep);
+    FloatingPoint guard(keep);
     const int64_t begin = n / count * part + std::min(part, n % count);
     const int64_t end = begin + n / count + (part < n % count);
     if (begin < end) body(context, begin, end, memory);
@@ -247,7 +249,7 @@ struct TeamLoop {
   bool keep;
 
   void run(int rank) {
-    FlushDenormals guard(keep);
+    FloatingPoint guard(keep);
     Team team(rank, size, &board);
     body(context, team, memory);
   }
@@ -266,7 +268,7 @@ void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody bo
       return;
     }
   }
-  FlushDenormals guard(keep_denormals());
+  FloatingPoint guard(keep_denormals());
   Team alone(0, 1, nullptr);
   body(context, alone, memory);
 }
@@ -305,3 +307,6 @@ bool take_out_of_memory() {
 }
 
 }  // namespace fastnn
+
+// By this symbol threadpoolctl tells fastnn's library from others of the same name.
+extern "C" __attribute__((visibility("default"))) int fastnn_num_threads() { return fastnn::num_threads(); }

@@ -20,6 +20,8 @@ constexpr std::chrono::microseconds kAwake{400};
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
 constexpr int kJobs = 8;                    // callers at the same time; any more work alone
 constexpr int kMostWorkers = kMostParts - 1;
+constexpr int kWakes = 2;  // workers that one thread wakes; each takes it 5 microseconds, so those that are woken wake the next
+constexpr std::chrono::seconds kRetry{1};  // after the system had no thread to give
 
 // The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
 //   generation (37 bits) | seats (8): workers that may still join | next (9): the first part that nobody has begun | parts (10)
@@ -38,6 +40,7 @@ struct State {
   uint64_t generation() const { return word / kGeneration; }
   bool open() const { return next() < parts(); }
 };
+static_assert(kMostParts < 512 && kMostWorkers < 256);
 
 // What a caller offers. Jobs live as long as the process, so that a worker that comes late may look at one.
 // What a worker needs to begin is on one cache line.
@@ -53,10 +56,16 @@ struct Pool {
   Job jobs[kJobs];
   alignas(64) std::atomic<uint32_t> bell{0};  // rung for each job
   alignas(64) std::atomic<int> asleep{0};
-  std::atomic<int> workers{0}, most{kMostWorkers};
+  std::atomic<int> workers{0};
+  std::atomic<int64_t> retry{0};  // no worker can be had before this time
+  // Of those that sleep. Whoever wakes some takes them off their number at once, so that the next caller wakes no more of them.
   std::mutex mutex;
-  std::condition_variable rung;
+  std::condition_variable called;
+  int calls = 0;  // not yet followed
+  int more = 0;   // workers that those that wake up should wake
 };
+
+int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Never destroyed: workers look at it until the process has ended. A forked child, which has none of them, begins anew.
 std::atomic<Pool*> current{nullptr};
@@ -94,6 +103,35 @@ bool help(Job& job) {
   return true;
 }
 
+bool open(const Pool& p) {
+  return std::any_of(p.jobs, p.jobs + kJobs, [](const Job& job) { return State{job.state.load()}.open(); });
+}
+
+// So many workers, or as many as sleep. The caller holds the lock.
+void wake(Pool& p, int workers) {
+  const int all = std::min(workers, p.asleep.load());
+  if (all <= 0) return;
+  const int some = std::min(all, kWakes);
+  p.asleep.fetch_sub(some);
+  p.calls += some, p.more = all - some;
+  for (int i = 0; i < some; ++i) p.called.notify_one();
+}
+
+// Until somebody calls; not at all if the bell was rung since it was heard last.
+void sleep(Pool& p, uint32_t heard) {
+  std::unique_lock lock(p.mutex);
+  p.asleep.fetch_add(1);  // before it looks at the bell: a caller rings before it looks who sleeps
+  if (p.bell.load() != heard) {
+    p.asleep.fetch_sub(1);
+    return;
+  }
+  while (p.calls == 0) p.called.wait(lock);
+  --p.calls;
+  const int more = p.more;
+  p.more = 0;
+  if (more > 0 && open(p)) wake(p, more);
+}
+
 bool help_anyone(Pool& p) {
   bool helped = false;
   for (Job& job : p.jobs) helped |= help(job);
@@ -104,7 +142,7 @@ bool help_anyone(Pool& p) {
 uint32_t work_awake(Pool& p) {
   for (;;) {
     auto sleepy = std::chrono::steady_clock::now() + kAwake;
-    for (int spins = 0;;) {
+    for (unsigned spins = 0;;) {
       const uint32_t heard = p.bell.load(std::memory_order_acquire);
       if (help_anyone(p)) break;
       do {
@@ -121,14 +159,7 @@ void* work(void* pool) {
   pthread_setname_np(pthread_self(), "fastnn");
 #endif
   sharing = true;
-  for (;;) {
-    const uint32_t heard = work_awake(p);
-    std::unique_lock lock(p.mutex);
-    p.asleep.fetch_add(1);  // before it looks at the bell: a caller rings before it looks who sleeps
-    while (p.bell.load() == heard) p.rung.wait(lock);
-    p.asleep.fetch_sub(1);
-  }
-  return nullptr;
+  for (;;) sleep(p, work_awake(p));
 }
 
 bool start_worker(Pool& p) {
@@ -149,19 +180,21 @@ void start_workers(Pool& p, int wanted) {
   sigfillset(&blocked);
   for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  while (p.workers.load() < std::min(wanted, p.most.load())) {
+  while (p.workers.load() < wanted) {
     ++p.workers;
-    if (!start_worker(p)) p.most.store(--p.workers);
+    if (start_worker(p)) continue;
+    --p.workers;
+    p.retry.store(now() + std::chrono::nanoseconds(kRetry).count());
+    break;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void ring(Pool& p, int helpers, bool wake) {
+void ring(Pool& p, int helpers, bool wanted) {
   p.bell.fetch_add(1);
-  const int asleep = p.asleep.load();
-  if (!wake || asleep == 0) return;
-  { std::lock_guard lock(p.mutex); }  // who counted itself as asleep waits by now
-  for (int missing = helpers - (p.workers.load() - asleep); missing > 0; --missing) p.rung.notify_one();
+  if (!wanted || p.asleep.load() == 0) return;
+  std::lock_guard lock(p.mutex);
+  wake(p, helpers - (p.workers.load() - p.asleep.load()));
 }
 
 Job* own_job(Pool& p) {
@@ -181,12 +214,12 @@ int close(Job& job) {
 // Until so many parts are done by others; how long that took, beyond a moment.
 int64_t wait_for(const Job& job, int parts) {
   const auto done = [&] { return job.done.load(std::memory_order_acquire) == parts; };
-  int spins = 0;
+  unsigned spins = 0;
   for (; spins < 200; relax(spins))
     if (done()) return 0;
-  const auto start = std::chrono::steady_clock::now();
+  const int64_t start = now();
   while (!done()) relax(spins);
-  return std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+  return now() - start;
 }
 
 struct Sharing {
@@ -203,16 +236,15 @@ struct Sharing {
 
 }  // namespace
 
-Shared share_parts(int parts, int helpers, bool rest, bool wake, void* context, PartBody body) {
+int64_t share_parts(int parts, int helpers, bool rest, bool wake, void* context, PartBody body) {
   Pool* const p = pool();
-  Sharing guard;
-  Job* const job = p ? own_job(*p) : nullptr;
-  if (!job) {
-    for (int part = 0; part < (rest ? parts : 1); ++part) body(context, part);
-    return {0, 0};
-  }
-  if (p->workers.load(std::memory_order_relaxed) < std::min(helpers, p->most.load(std::memory_order_relaxed)))
+  if (!p) return -1;
+  helpers = std::min(helpers, kMostWorkers);
+  if (p->workers.load(std::memory_order_relaxed) < helpers && now() >= p->retry.load(std::memory_order_relaxed))
     start_workers(*p, helpers);
+  Job* const job = p->workers.load(std::memory_order_relaxed) > 0 ? own_job(*p) : nullptr;
+  if (!job) return -1;
+  Sharing guard;
   job->body = body, job->context = context;
   job->done.store(0, std::memory_order_relaxed);
   const State begun = State::begin(State{job->state.load(std::memory_order_relaxed)}.generation() + 1, helpers, parts);
@@ -220,10 +252,9 @@ Shared share_parts(int parts, int helpers, bool rest, bool wake, void* context, 
   ring(*p, helpers, wake);
   int own = 0;
   for (int part = 0; part >= 0; part = rest ? take(*job, begun.generation()) : -1, ++own) body(context, part);
-  const int helped = parts - own - (rest ? 0 : close(*job));
-  const int64_t waited = wait_for(*job, helped);
+  const int64_t waited = wait_for(*job, parts - own - (rest ? 0 : close(*job)));
   job->owned.store(false, std::memory_order_release);
-  return {helped, waited};
+  return waited;
 }
 
 int workers_awake() {

@@ -157,3 +157,14 @@ def test_sums_do_not_depend_on_threads(threads):
         expected = F.mse_loss(x, t)
     with fnn.set_num_threads(threads):
         assert F.mse_loss(x, t) == expected
+
+
+@pytest.mark.parametrize("backend", fnn.backend.available_backends())
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_constant_tensor_makes_no_other_result(backend, reduction):
+    fnn.use_backend(backend)
+    x, signs = np.array([0.25, -3.0]), np.array([1.0, -1.0])
+    for _ in range(2):  # the second call follows a plan
+        loss = F.hinge_loss(x, fnn.tensor(signs), 1.0, reduction)
+        assert type(loss) is np.float64
+        assert loss == F.hinge_loss(x, signs, 1.0, reduction)

@@ -149,7 +149,7 @@ bool each_position(const G& g, const int64_t* positions, const F& f) {
       else
         row_taps<true>(g, tables, od, oh, positions + at, excess, bits, row);
     });
-    const bool numbers = !any<double>(bits >> kBits);  // none is negative or so large that what follows from it is void
+    const bool numbers = !any<double>(bits >> kBits);  // one that is negative or beyond 2^48 would make what follows from it wrong
     if (!numbers || !excess.none()) __atomic_store_n(all, false, __ATOMIC_RELAXED);
   });
   return legal;

@@ -127,20 +127,32 @@ def default_num_threads() -> tuple[int, dict[str, int]]:
 _default, _limits = default_num_threads()
 _threads = _default
 _reason = f"the least of {_limits}"
+_unlimited = _threads, _reason  # what threadpoolctl did not set
+_MOST = 4096
 
 
 def _apply(threads: int, reason: str) -> None:
     global _threads, _reason
-    _threads, _reason = threads, reason
     if (core := backend.extension()) is not None:
         core.set_num_threads(threads)
+    _threads, _reason = threads, reason
+
+
+def _apply_own(setting: tuple[int, str]) -> None:
+    global _unlimited
+    _apply(*setting)
+    _unlimited = setting
+
+
+def _limit(n: int) -> None:
+    """By threadpoolctl, which sets the number before again when its limit ends."""
+    threads = min(max(1, n), _MOST)
+    _apply(threads, _unlimited[1] if threads == _unlimited[0] else "threadpoolctl")
 
 
 _apply(_threads, _reason)
 if (_core := backend.extension()) is not None:
-    _threadpoolctl.register(
-        str(_core.__file__), lambda: get_num_threads(), lambda n: _apply(max(1, n), "threadpoolctl")
-    )
+    _threadpoolctl.register(str(_core.__file__), lambda: get_num_threads(), _limit)
 
 
 def set_cache_limit(size: int) -> None:
@@ -312,9 +324,9 @@ class set_num_threads(Applied):
             threads = operator.index(n)
         except TypeError:
             raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}") from None
-        if not 1 <= threads <= 4096:
-            raise ValueError(f"set_num_threads: n must be between 1 and 4096, got {threads}")
-        super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), lambda setting: _apply(*setting))
+        if not 1 <= threads <= _MOST:
+            raise ValueError(f"set_num_threads: n must be between 1 and {_MOST}, got {threads}")
+        super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), _apply_own)
 
 
 def _why_threads() -> str:

@@ -26,6 +26,7 @@ guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
 _failure: ImportError | None = None
+_chosen = False  # the threads that the extension uses: a failed import of fastnn is followed by another question
 
 
 def unavailable() -> str | None:
@@ -97,17 +98,19 @@ def extension() -> ModuleType | None:
     >>> (backend.extension() is None) == ("native" not in backend.available_backends())
     True
     """
-    global _failure
-    if "fastnn._core" in sys.modules:
-        return sys.modules["fastnn._core"]
+    global _failure, _chosen
     if _failure is not None:
         return None
-    try:
-        core = importlib.import_module("fastnn._core")
-    except ImportError as error:
-        _failure = error.with_traceback(None)
-        return None
-    runtime.choose(core)
+    core = sys.modules.get("fastnn._core")
+    if core is None:
+        try:
+            core = importlib.import_module("fastnn._core")
+        except ImportError as error:
+            _failure = error.with_traceback(None)
+            return None
+    if not _chosen:
+        runtime.choose(core)
+        _chosen = True
     return core
 
 

@@ -57,7 +57,7 @@ cdef bint sign(Signature* s, object value) noexcept:
         return False
     cdef int64_t* to = s.words + s.count
     if value is None or value is True or value is False or type(value) is str:
-        # A plan keeps strings, so that nothing else gets the address, of which the highest byte says nothing.
+        # A plan keeps strings, so that nothing else gets the address. The shift drops its highest byte, which is 0 for all.
         to[0] = OBJECT_WORD | <int64_t>(<uint64_t><void*>value << 8)
         s.count += 1
         return True
@@ -271,11 +271,12 @@ cdef class _Planned:
         else:
             p = self.find(&s, plain, self.plan, self.plans)
         result = NotImplemented if wanted and p.vjp is None else p.run(plain)
-        if type(result) is tuple and p.first:
-            return record_on_tape(self.name, as_array(result[0]), inputs, p.vjp_of(plain, result) if wanted else None)
-        if type(result) is tuple or result is NotImplemented:
+        value = result[0] if type(result) is tuple and p.first else result
+        if type(value) is tuple or value is NotImplemented:
             return self.full(*given)
-        return record_on_tape(self.name, as_array(result), inputs, p.vjp_of(plain, result) if wanted else None)
+        y = record_on_tape(self.name, as_array(value), inputs, p.vjp_of(plain, result) if wanted else None)
+        # An array, where the only tensors are constants: then as without them.
+        return value if cnp.PyArray_CheckExact(y) else y
 
     cdef _Plan find(self, const Signature* s, tuple given, plan, _Plans plans):
         cdef int64_t key = hashed(s)

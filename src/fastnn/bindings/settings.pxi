@@ -74,7 +74,7 @@ def team_parts():
     return team_parts_c()
 
 def set_thread_cost(double ns):
-    """Nanoseconds of work that a further thread must take over to be woken."""
+    """Nanoseconds of work that a further thread must take over to be asked."""
     set_thread_cost_c(ns)
 
 def set_runtime(capsule):
