@@ -37,8 +37,8 @@ def batch_norm(
     """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B1, B2).
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
-    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance unless
-    told otherwise. In evaluation the running statistics are used.
+    change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance,
+    or with the one that the norm divides by where ``unbiased=False``. In evaluation the running statistics are used.
 
     Parameters
     ----------

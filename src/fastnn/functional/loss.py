@@ -60,7 +60,7 @@ def cross_entropy(
     -------
     ndarray or Tensor
         Of shape () for "mean" and "sum", else (n, ...);
-        a tensor if ``logits`` or ``target`` is one. Without tensors a NumPy scalar stands for shape ().
+        a tensor if ``logits`` or ``target`` is one. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------
@@ -324,7 +324,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     -------
     ndarray or Tensor
         Of shape () for "mean" and "sum", else of the shape of ``target``;
-        a tensor if ``x`` is one. Without tensors a NumPy scalar stands for shape ().
+        a tensor if ``x`` is one. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------
@@ -421,7 +421,7 @@ def multi_margin_loss(
     -------
     ndarray or Tensor
         Of shape () for "mean" and "sum", else (n,);
-        a tensor if ``x`` is one. Without tensors a NumPy scalar stands for shape ().
+        a tensor if ``x`` is one. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------

@@ -171,7 +171,7 @@ Returns
 -------
 ndarray or Tensor
     Of shape () for "mean" and "sum", else of the shape of ``x``;
-    a tensor if one of the two is. Without tensors a NumPy scalar stands for shape ().
+    a tensor if one of the two is. Without tensors means and sums are NumPy scalars.
 
 Raises
 ------
@@ -311,7 +311,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     -------
     ndarray or Tensor
         Of shape () for "mean" and "sum", else of the shape of ``x``;
-        a tensor if ``x`` is one. Without tensors a NumPy scalar stands for shape ().
+        a tensor if ``x`` is one. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------
@@ -374,7 +374,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     -------
     ndarray or Tensor
         Of the shape of ``x`` for "none", else of shape ();
-        a tensor if one of the two is. Without tensors a NumPy scalar stands for shape ().
+        a tensor if one of the two is. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------
@@ -454,7 +454,7 @@ def binary_cross_entropy_with_logits(
     -------
     ndarray or Tensor
         Of shape () for "mean" and "sum", else of the shape of ``x``;
-        a tensor if one of ``x`` and ``target`` is. Without tensors a NumPy scalar stands for shape ().
+        a tensor if one of ``x`` and ``target`` is. Without tensors means and sums are NumPy scalars.
 
     Raises
     ------
