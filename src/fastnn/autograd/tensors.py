@@ -41,9 +41,10 @@ class Tensor(Value):
     floats counts as a Python number, which leaves the tensor's dtype alone; an array without axes does not.
     ``x ** 3`` and ``x ** 4`` are products, up to two units in the last place from the exact value.
 
-    ``x += y`` and its like change the values of a leaf in place, as NumPy does, where nothing is recorded: inside
-    `no_grad`, or if neither requires a gradient. A leaf that requires one is not changed while operations are recorded,
-    and other tensors get a new value, with a history.
+    ``x += y`` and its like change values in place, as NumPy does, where nothing is recorded: those of any tensor inside
+    `no_grad`, also of ``row = w[0]``, whose memory is that of ``w``; elsewhere those of a leaf, if neither requires a
+    gradient. A leaf that requires one is not changed while operations are recorded, and other tensors get a new value,
+    with a history.
 
     NumPy's own functions take a tensor's values, and refuse a tensor that requires a gradient where they would lose it;
     ``.numpy()`` and ``np.asarray`` say that this is meant.
@@ -166,12 +167,13 @@ class Tensor(Value):
                 "Tensor: a tensor that requires a gradient was assigned to elements, which is not recorded; use "
                 "fastnn.stack, where or concatenate, or assign value.detach()"
             )
-        if type(value) is list or type(value) is tuple:
-            unmasked("Tensor", "the value assigned", value)
-        index = tuple(map(raw, index)) if type(index) is tuple else raw(index)
+        value = unmasked("Tensor", "the value assigned", raw(value))
+        index = shaping.plain_index("Tensor", index)
         written = shaping.part(self.data, index)
         try:
-            self.data[index] = raw(value)
+            self.data[index] = value
+        except ValueError as error:
+            raise ValueError(f"Tensor: {error}{_why_read_only(self)}") from None
         finally:  # an error of a number that does not fit comes after the others were written
             note_change(written)
 
@@ -311,7 +313,8 @@ class Tensor(Value):
 
 def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Any:
     """An augmented assignment: ``write`` changes the memory of a leaf, ``operation`` gives a new tensor."""
-    if x._node is not None or has_tangent(x) or (is_followed(other) and not is_followed(x)):
+    recorded = x._node is not None and mode.enabled
+    if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
         return operation(x, other)
     name = operation.__name__
     if is_followed(x):
@@ -323,12 +326,18 @@ def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Calla
     try:
         write(x.data, values, out=x.data)
     except ValueError as error:  # of shapes
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error}{_why_read_only(x)}") from None
     except TypeError as error:  # of dtypes; NumPy's own subclass takes other arguments
         raise TypeError(f"{name}: {error}") from None
     finally:  # errors and warnings of single results come after they were written
         note_change(x.data)
     return x
+
+
+def _why_read_only(x: Tensor) -> str:
+    if x.data.flags.writeable:
+        return ""
+    return "; a new tensor can be computed: x = x + y in the place of x += y. What grad, vjp and jvp differentiate by is read-only"
 
 
 _product: Callable[[Any, Any], Any]

@@ -46,6 +46,7 @@ _READABLE = _C_CONTIGUOUS | _ALIGNED
 _IN_PLACE = _READABLE | _WRITEABLE
 
 _ndarray = np.ndarray
+_NUMBERS = (int, float, np.integer, np.floating)
 
 
 def shown(value: Any) -> str:
@@ -200,13 +201,26 @@ def operand(
     first: str = "x",
     as_array: Callable[[str, str, Any], Array] = array,
 ) -> Array:
-    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape; as `array` or `dense`."""
+    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape; as `array` or `dense`.
+
+    A number, Python's or NumPy's, is one without axes. It takes that dtype, as it does beside an array in NumPy's arithmetic.
+    """
+    if type(value) is not _ndarray and isinstance(value, _NUMBERS) and not isinstance(value, bool):
+        value = _of_number(op, name, value, dtype)
     a = as_array(op, name, value)
     if a.dtype is not dtype:
         same_dtype(op, name, a, dtype, first)
     if shape is not None and a.shape != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {a.shape}")
     return a
+
+
+def _of_number(op: str, name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    try:
+        with np.errstate(over="raise"):
+            return np.array(value, dtype)
+    except (OverflowError, FloatingPointError):
+        raise ValueError(f"{op}: {name} must be a number that {dtype} holds, got {shown(value)}") from None
 
 
 def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any], first: str = "x") -> None:

@@ -177,8 +177,8 @@ def rrelu_backward(
     lower, upper, training
         What `rrelu` got.
     rng : int, sequence of int or SeedSequence
-        What `rrelu` got, from which the same slopes follow; not needed in evaluation. A generator has moved on since, so
-        it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
+        What `rrelu` got, from which the same slopes follow; refused in evaluation, which draws none. A generator has
+        moved on since, so it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
 
     Returns
     -------
@@ -190,7 +190,7 @@ def rrelu_backward(
     TypeError
         For another dtype, or an ``rng`` that would give other slopes than in the forward: None or a generator.
     ValueError
-        For different shapes, or as `rrelu`.
+        For different shapes, an ``rng`` without ``training=True``, or as `rrelu`.
 
     Examples
     --------
@@ -204,6 +204,10 @@ def rrelu_backward(
     op = "rrelu_backward"
     low, high = checks.interval(op, "lower", lower, "upper", upper, x)
     if not checks.flag(op, "training", training):
+        if rng is not None:
+            raise ValueError(
+                f"{op}: rng gives the slopes of training only; pass training=True, as the forward had, or no rng"
+            )
         return gradient(op, "x", dy, x, low / 2 + high / 2, kernel="leaky_relu_backward")
     x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
