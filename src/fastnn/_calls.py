@@ -53,16 +53,17 @@ def _explained(init: Callable[..., None]) -> Callable[..., None]:
     return __init__
 
 
-def with_axis(function: Function) -> Function:
-    """``function``, whose last parameter ``**unknown`` is for `unknown_keyword` and no part of its signature."""
+def along_axis(function: Function) -> Function:
+    """A function along an axis, whose last parameter ``dim`` is for `refuse_dim` alone and no part of its signature.
+
+    Without that parameter Python would refuse PyTorch's keyword without a word on ours; more general ways cost more per call.
+    """
     signature = inspect.signature(function)
-    known = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    known = [p for p in signature.parameters.values() if p.name != "dim"]
     function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
     return function
 
 
-def unknown_keyword(name: str, unknown: dict[str, Any]) -> NoReturn:
-    """Refuse a keyword, which in PyTorch's code is ``dim``."""
-    keyword = next(iter(unknown))
-    hint = "; the argument is called axis, as in NumPy" if keyword == "dim" else ""
-    raise TypeError(f"{name}: got an unexpected keyword argument {keyword!r}{hint}")
+def refuse_dim(function: str) -> NoReturn:
+    """The error of a call with ``dim``."""
+    raise TypeError(f"{function}: got an unexpected argument 'dim'; it is called axis, as in NumPy")

@@ -35,10 +35,10 @@ def _as_data(array: Any, name: str) -> np.ndarray:
 class _Size(int):
     """A number of elements that explains itself where it is called, as PyTorch's ``size`` is."""
 
-    def __call__(self, *args: Any) -> NoReturn:
+    def __call__(self, *axes: Any, **named: Any) -> NoReturn:
+        extents = ", ".join(f"x.shape[{axis}]" for axis in (*axes, *named.values()) or (0,))
         raise TypeError(
-            "Tensor: size is the number of elements, as of an array, and no method; x.shape is the shape, and "
-            f"{' and '.join(f'x.shape[{i}]' for i in args or (0,))} an extent"
+            f"Tensor: size is the number of elements, as of an array, and no method; x.shape is the shape, of extents {extents}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from .._calls import along_axis, refuse_dim
 from ..checks.arrays import unmasked
 from .core import Value, raw, record
 from .ops import Gradients, operand
@@ -168,7 +169,8 @@ def clone(x: Any) -> Any:
     return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+@along_axis
+def concatenate(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     """Tensors or arrays joined along an axis they have.
 
     Parameters
@@ -196,6 +198,8 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     >>> fnn.concatenate([fnn.tensor([1.0]), [2.0, 3.0]])
     tensor([1., 2., 3.])
     """
+    if dim is not None:
+        refuse_dim("concatenate")
     inputs = tuple(tensors)
     axis = operator.index(axis)
     arrays = [operand(x, "concatenate") for x in inputs]
@@ -212,7 +216,8 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     return record("concatenate", y, inputs, vjp, jvp)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+@along_axis
+def stack(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     """Tensors or arrays of one shape joined along a new axis.
 
     Parameters
@@ -240,6 +245,8 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     >>> fnn.stack([fnn.tensor([1.0, 2.0]), [3.0, 4.0]]).shape
     (2, 2)
     """
+    if dim is not None:
+        refuse_dim("stack")
     inputs = tuple(tensors)
     arrays = [operand(x, "stack") for x in inputs]
     y = np.stack(arrays, axis=axis)

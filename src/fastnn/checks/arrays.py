@@ -77,10 +77,17 @@ def _floats(op: str, name: str, value: Any) -> Array:
     given = _as_ndarray(op, name, value, "an array of float32 or float64")
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
-        hint = _foreign(value) if dtype.kind == "O" else ""
+        hint = (
+            _foreign(value) if dtype.kind == "O" else f"; pass {_as_floats(name, value)}" if dtype.kind in "iub" else ""
+        )
         raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}{hint}")
     limited(op, name, *given.shape)
     return given
+
+
+def _as_floats(name: str, value: Any, dtype: Any = FLOAT32) -> str:
+    """How to write the conversion of integers or lists, by default to the dtype that networks have."""
+    return f"{name}.astype(np.{dtype})" if hasattr(value, "astype") else f"np.asarray({name}, np.{dtype})"
 
 
 def _plain(given: Array) -> Array:
@@ -312,9 +319,26 @@ def all_below(numbers: Array, end: int) -> bool:
     return bool((numbers.view(np.uint64) < end).all())
 
 
-def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int | None) -> tuple[Array, bool]:
-    """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored."""
-    given = integer_array(op, "target", value)
+def class_targets(
+    op: str,
+    value: Any,
+    shape: Shape,
+    classes: int,
+    ignore_index: int | None,
+    probabilities: np.dtype[Any] | None = None,
+) -> tuple[Array, bool]:
+    """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored.
+
+    ``probabilities`` is the dtype of those that the operation takes besides.
+    """
+    given = _as_ndarray(op, "target", value, "an array of integers")
+    if given.shape == (*shape[:1], classes, *shape[1:]) and given.dtype.kind in "iufb":
+        floats = "" if probabilities is None else f", or probabilities by {_as_floats('target', value, probabilities)}"
+        raise (TypeError if given.dtype.kind == "f" else ValueError)(
+            f"{op}: target must have shape {shape} and hold classes, which are integers, got dtype {given.dtype} and shape "
+            f"{given.shape}; one-hot rows become classes by np.argmax(target, axis=1){floats}"
+        )
+    given = integer_array(op, "target", given)
     if given.shape != shape:
         raise ValueError(f"{op}: target must have shape {shape}, got {given.shape}")
     if given.dtype.kind == "i":

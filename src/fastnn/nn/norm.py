@@ -338,6 +338,8 @@ class LayerNorm(_Norm):
     (2, 3, 4)
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
