@@ -334,9 +334,11 @@ def class_targets(
     given = _as_ndarray(op, "target", value, "an array of integers")
     if given.shape == (*shape[:1], classes, *shape[1:]) and given.dtype.kind in "iufb":
         floats = "" if probabilities is None else f", or probabilities by {_as_floats('target', value, probabilities)}"
-        raise (TypeError if given.dtype.kind == "f" else ValueError)(
-            f"{op}: target must have shape {shape} and hold classes, which are integers, got dtype {given.dtype} and shape "
-            f"{given.shape}; one-hot rows become classes by np.argmax(target, axis=1){floats}"
+        whole = given.dtype.kind != "f"
+        wanted = f"have shape {shape} where it holds integers" if whole else f"hold integers, in shape {shape}"
+        raise (ValueError if whole else TypeError)(
+            f"{op}: target must {wanted}, which are classes, got dtype {given.dtype} and shape {given.shape}; one-hot rows "
+            f"become classes by np.argmax(target, axis=1){floats}"
         )
     given = integer_array(op, "target", given)
     if given.shape != shape:
