@@ -36,11 +36,11 @@ def _differentiating(name: str, leaves: Sequence[Tensor], arguments: Iterable[An
         mode.variables = outer
 
 
-def _variable(name: str, x: Any) -> Tensor:
+def _variable(x: Any) -> Tensor:
     """What to differentiate by at the values of x. They are the caller's, so that ``f`` gets a view that it cannot change."""
-    leaf = Tensor(unmasked(name, "an argument", raw(x)), requires_grad=True)  # which refuses integers
-    leaf.data = leaf.data.view()
-    leaf.data.flags.writeable = False
+    leaf = Tensor(raw(x), requires_grad=True)  # which refuses integers
+    leaf.data = view = leaf.data.view()
+    view.setflags(write=False)
     return leaf
 
 
@@ -144,7 +144,7 @@ def _with_value(name: str, f: Callable[..., Any], argnums: Any) -> Callable[...,
         positions = _positions(argnums, len(args))
         leaves = []
         for i in positions:
-            arguments[i] = _variable("grad", args[i])
+            arguments[i] = _variable(args[i])
             leaves.append(arguments[i])
         found = _Gradients("grad", leaves)
         with _differentiating("grad", leaves, (args[i] for i in positions)):
@@ -241,7 +241,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     (array([ 3., 40.]), array([ 1., 20.]))
     """
     _require_function("vjp", f)
-    leaves = [_variable("vjp", x) for x in primals]
+    leaves = [_variable(x) for x in primals]
     with _differentiating("vjp", leaves, primals), enable_grad():
         value = f(*leaves)
     if not isinstance(value, Tensor):
@@ -318,7 +318,7 @@ def _kind_of(value: Any) -> str:
 
 
 def _with_tangent(x: Any, tangent: Any) -> Tensor:
-    primal = _variable("jvp", x)
+    primal = _variable(x)
     if tangent is not None:
         primal._tangent = _direction("jvp", "a tangent", tangent, primal, "its argument")
     return primal
