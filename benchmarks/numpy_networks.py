@@ -41,12 +41,24 @@ PROBLEMS = load("problems")
 NETWORKS = {make.__name__: (make, *sizes) for make, sizes in PROBLEMS.SIZES.items()}
 
 
-def steps(name: str, size: int) -> dict[str, Callable[[], Any]]:
-    """For each form, its ``step`` with arguments of its own, the same numbers for both."""
+def converted(arguments: Any, dtype: Any) -> Any:
+    """Nested arguments with their arrays of floats in another dtype."""
+    if isinstance(arguments, dict):
+        return {name: converted(value, dtype) for name, value in arguments.items()}
+    if isinstance(arguments, list | tuple):
+        return type(arguments)(converted(part, dtype) for part in arguments)
+    floats = isinstance(arguments, np.ndarray) and arguments.dtype.kind == "f"
+    return arguments.astype(dtype) if floats else arguments
+
+
+def steps(name: str, size: int, dtype: Any = None) -> dict[str, Callable[[], Any]]:
+    """For each form, its ``step`` with arguments of its own, the same numbers for both; in their dtypes or another one."""
     calls = {}
     for form in FORMS:
         module = load(f"{name}_{form}")
         arguments = NETWORKS[name][0](np.random.default_rng(0), size)
+        if dtype is not None:
+            arguments = converted(arguments, dtype)
         if hasattr(module, "prepare"):
             arguments = module.prepare(*arguments)
         calls[form] = lambda step=module.step, arguments=arguments: step(*arguments)

@@ -141,7 +141,9 @@ def _prelu(d: Draw) -> Sample:
 
 def _rrelu(d: Draw) -> Sample:
     low = d.pick(0.0, 0.125, 0.25)
-    options = {"lower": low, "upper": low + d.pick(0.0, 0.25), "training": d.chance(0.7), "rng": d.int(0, 9)}
+    options = {"lower": low, "upper": low + d.pick(0.0, 0.25)}
+    if d.chance(0.7):
+        options |= {"training": True, "rng": d.int(0, 9)}
     return d.sample(d.values(*d.shape(d.int(0, 3), d.pick(60, 9000))), **options)
 
 

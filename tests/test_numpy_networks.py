@@ -4,6 +4,7 @@ import json
 import re
 import sys
 
+import numpy as np
 import pytest
 
 import numpy_networks
@@ -28,6 +29,16 @@ def difference(name):
 def test_same_values_and_gradients(name):
     _, _, _, tolerance = numpy_networks.NETWORKS[name]
     assert difference(name) <= tolerance
+
+
+@pytest.mark.parametrize("name", [name for name in numpy_networks.NETWORKS if name not in PEERS])
+def test_in_float32(name):
+    """Data and parameters of float32 need no other code, though Python's and NumPy's numbers are float64."""
+    call = numpy_networks.steps(name, numpy_networks.NETWORKS[name][1], np.float32)
+    before, after = (list(numpy_networks.arrays(call[form]())) for form in numpy_networks.FORMS)
+    for a, b in zip(before, after, strict=True):
+        assert b.dtype == np.float32
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-5 * np.abs(a).max())
 
 
 def test_every_file_is_compared():

@@ -35,10 +35,10 @@ def _as_data(array: Any, name: str) -> np.ndarray:
 class _Size(int):
     """A number of elements that explains itself where it is called, as PyTorch's ``size`` is."""
 
-    def __call__(self, *args: Any) -> NoReturn:
+    def __call__(self, *axes: Any, **named: Any) -> NoReturn:
+        extents = ", ".join(f"x.shape[{axis}]" for axis in (*axes, *named.values()) or (0,))
         raise TypeError(
-            "Tensor: size is the number of elements, as of an array, and no method; x.shape is the shape, and "
-            f"x.shape[{', '.join(map(str, args)) or 0}] an extent"
+            f"Tensor: size is the number of elements, as of an array, and no method; x.shape is the shape, of extents {extents}"
         )
 
 
@@ -153,7 +153,7 @@ class Value:
                 )
             seed = np.ones_like(self.data, order="C", subok=False)
         else:
-            seed = np.array(raw(grad), dtype=self.data.dtype, order="C")
+            seed = np.array(unmasked("backward", "grad", raw(grad)), dtype=self.data.dtype, order="C")
             if seed.shape != self.shape:
                 raise ValueError(f"backward: grad has shape {seed.shape} but the tensor has shape {self.shape}")
         run_backward(self, seed, retain_graph)
@@ -308,7 +308,7 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     if not tensors:
         return output
     if type(output) is not np.ndarray:
-        output = np.asarray(output)
+        output = np.asarray(unmasked(name, "the result", output))
     result = _new(kind)
     result.data = output
     result.grad = result._target = result._node = None

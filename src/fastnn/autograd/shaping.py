@@ -10,18 +10,28 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from .._calls import along_axis, refuse_dim
+from ..checks.arrays import unmasked
 from .core import Value, raw, record
 from .ops import Gradients, operand
 
 _FEW = 1024  # elements that NumPy's add.at has added before the numbers of rows are known
 Move = Callable[[np.ndarray], np.ndarray]
 _NOT_ARRAYS = (slice, type(None), type(Ellipsis))
+_PLAIN_ITEMS = frozenset((int, slice, type(None), type(Ellipsis)))
 _BASIC = (int, np.integer, *_NOT_ARRAYS)
 
 
 def _is_basic(index: Any) -> bool:
     items = index if type(index) is tuple else (index,)
     return all(isinstance(item, _BASIC) and item is not True and item is not False for item in items)
+
+
+def plain_index(name: str, index: Any) -> Any:
+    """An index with arrays in the place of tensors."""
+    if type(index) is not tuple:
+        return index if type(index) in _PLAIN_ITEMS else unmasked(name, "the index", raw(index))
+    return tuple(item if type(item) in _PLAIN_ITEMS else unmasked(name, "the index", raw(item)) for item in index)
 
 
 def part(x: np.ndarray, index: Any) -> np.ndarray:
@@ -95,7 +105,7 @@ def getitem(x: Value, index: Any) -> Any:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
     shape = x_.shape  # backwards that need no values must not keep them
-    index = tuple(raw(item) for item in index) if type(index) is tuple else raw(index)
+    index = plain_index("getitem", index)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return (_put_back(dy, index, shape),)
@@ -159,7 +169,8 @@ def clone(x: Any) -> Any:
     return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+@along_axis
+def concatenate(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     """Tensors or arrays joined along an axis they have.
 
     Parameters
@@ -187,6 +198,8 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     >>> fnn.concatenate([fnn.tensor([1.0]), [2.0, 3.0]])
     tensor([1., 2., 3.])
     """
+    if dim is not None:
+        refuse_dim("concatenate")
     inputs = tuple(tensors)
     axis = operator.index(axis)
     arrays = [operand(x, "concatenate") for x in inputs]
@@ -203,7 +216,8 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     return record("concatenate", y, inputs, vjp, jvp)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+@along_axis
+def stack(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     """Tensors or arrays of one shape joined along a new axis.
 
     Parameters
@@ -231,6 +245,8 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     >>> fnn.stack([fnn.tensor([1.0, 2.0]), [3.0, 4.0]]).shape
     (2, 2)
     """
+    if dim is not None:
+        refuse_dim("stack")
     inputs = tuple(tensors)
     arrays = [operand(x, "stack") for x in inputs]
     y = np.stack(arrays, axis=axis)

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from .._calls import along_axis, refuse_dim
 from ..backend.plans import use_tape
 from ..checks.arrays import unmasked
 from . import ops, shaping
@@ -41,9 +42,10 @@ class Tensor(Value):
     floats counts as a Python number, which leaves the tensor's dtype alone; an array without axes does not.
     ``x ** 3`` and ``x ** 4`` are products, up to two units in the last place from the exact value.
 
-    ``x += y`` and its like change the values of a leaf in place, as NumPy does, where nothing is recorded: inside
-    `no_grad`, or if neither requires a gradient. A leaf that requires one is not changed while operations are recorded,
-    and other tensors get a new value, with a history.
+    ``x += y`` and its like change values in place, as NumPy does, where nothing is recorded: those of any tensor inside
+    `no_grad`, also of ``row = w[0]``, whose memory is that of ``w``; elsewhere those of a leaf, if neither requires a
+    gradient. A leaf that requires one is not changed while operations are recorded, and other tensors get a new value,
+    with a history.
 
     NumPy's own functions take a tensor's values, and refuse a tensor that requires a gradient where they would lose it;
     ``.numpy()`` and ``np.asarray`` say that this is meant.
@@ -166,12 +168,13 @@ class Tensor(Value):
                 "Tensor: a tensor that requires a gradient was assigned to elements, which is not recorded; use "
                 "fastnn.stack, where or concatenate, or assign value.detach()"
             )
-        if type(value) is list or type(value) is tuple:
-            unmasked("Tensor", "the value assigned", value)
-        index = tuple(map(raw, index)) if type(index) is tuple else raw(index)
+        value = unmasked("Tensor", "the value assigned", raw(value))
+        index = shaping.plain_index("Tensor", index)
         written = shaping.part(self.data, index)
         try:
-            self.data[index] = raw(value)
+            self.data[index] = value
+        except ValueError as error:
+            raise ValueError(f"Tensor: {error}{_why_read_only(self)}") from None
         finally:  # an error of a number that does not fit comes after the others were written
             note_change(written)
 
@@ -227,40 +230,64 @@ class Tensor(Value):
         """The absolute value of each element."""
         return ops.absolute(self)
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def sum(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
         """The sum over an axis, several axes, or everything."""
+        if dim is not None:
+            refuse_dim("sum")
         return ops.sum(self, axis, keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def mean(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
         """The mean over an axis, several axes, or everything."""
+        if dim is not None:
+            refuse_dim("mean")
         return ops.mean(self, axis, keepdims)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def max(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
         """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
+        if dim is not None:
+            refuse_dim("max")
         return ops.max(self, axis, keepdims)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def min(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
         """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
+        if dim is not None:
+            refuse_dim("min")
         return ops.min(self, axis, keepdims)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    @along_axis
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0, dim: None = None) -> Any:
         """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
+        if dim is not None:
+            refuse_dim("var")
         return ops.var(self, axis, keepdims, ddof)
 
-    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    @along_axis
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0, dim: None = None) -> Any:
         """The standard deviation, the root of `var`; where it is 0, so is the gradient."""
+        if dim is not None:
+            refuse_dim("std")
         return ops.std(self, axis, keepdims, ddof)
 
     def clip(self, min: Any = None, max: Any = None) -> Any:
         """Each element, but not below ``min`` nor above ``max``; the gradient is 0 outside."""
         return ops.clip(self, min, max)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def argmax(self, axis: int | None = None, keepdims: bool = False, dim: None = None) -> Any:
         """Where the largest element is, along an axis or in the flattened tensor, as a plain array or integer."""
+        if dim is not None:
+            refuse_dim("argmax")
         return np.argmax(self.data, axis=axis, keepdims=keepdims)
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    @along_axis
+    def argmin(self, axis: int | None = None, keepdims: bool = False, dim: None = None) -> Any:
         """Where the smallest element is, along an axis or in the flattened tensor, as a plain array or integer."""
+        if dim is not None:
+            refuse_dim("argmin")
         return np.argmin(self.data, axis=axis, keepdims=keepdims)
 
     def clone(self) -> Any:
@@ -296,12 +323,18 @@ class Tensor(Value):
         """Two axes exchanged."""
         return shaping.swapaxes(self, first, second)
 
-    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Any:
+    @along_axis
+    def squeeze(self, axis: int | tuple[int, ...] | None = None, dim: None = None) -> Any:
         """Without axes of extent 1: all of them, or those named."""
+        if dim is not None:
+            refuse_dim("squeeze")
         return shaping.squeeze(self, axis)
 
-    def unsqueeze(self, axis: int | tuple[int, ...]) -> Any:
+    @along_axis
+    def unsqueeze(self, axis: int | tuple[int, ...], dim: None = None) -> Any:
         """With a new axis of extent 1 there; with several where a tuple says so."""
+        if dim is not None:
+            refuse_dim("unsqueeze")
         return shaping.expand_dims(self, axis)
 
     def astype(self, dtype: Any) -> Any:
@@ -311,7 +344,8 @@ class Tensor(Value):
 
 def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Any:
     """An augmented assignment: ``write`` changes the memory of a leaf, ``operation`` gives a new tensor."""
-    if x._node is not None or has_tangent(x) or (is_followed(other) and not is_followed(x)):
+    recorded = x._node is not None and mode.enabled
+    if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
         return operation(x, other)
     name = operation.__name__
     if is_followed(x):
@@ -323,12 +357,18 @@ def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Calla
     try:
         write(x.data, values, out=x.data)
     except ValueError as error:  # of shapes
-        raise ValueError(f"{name}: {error}") from None
+        raise ValueError(f"{name}: {error}{_why_read_only(x)}") from None
     except TypeError as error:  # of dtypes; NumPy's own subclass takes other arguments
         raise TypeError(f"{name}: {error}") from None
     finally:  # errors and warnings of single results come after they were written
         note_change(x.data)
     return x
+
+
+def _why_read_only(x: Tensor) -> str:
+    if x.data.flags.writeable:
+        return ""
+    return "; a new tensor can be computed: x = x + y in the place of x += y. What grad, vjp and jvp differentiate by is read-only"
 
 
 _product: Callable[[Any, Any], Any]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.plans import unboxed
+from ..checks.arrays import shown, unmasked
 from .core import Value, has_tangent, is_followed, raw
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
@@ -33,6 +34,42 @@ def _differentiating(name: str, leaves: Sequence[Tensor], arguments: Iterable[An
         yield
     finally:
         mode.variables = outer
+
+
+def _variable(x: Any) -> Tensor:
+    """What to differentiate by at the values of x. They are the caller's, so that ``f`` gets a view that it cannot change."""
+    leaf = Tensor(raw(x), requires_grad=True)  # which refuses integers
+    leaf.data = view = leaf.data.view()
+    view.setflags(write=False)
+    return leaf
+
+
+def _direction(name: str, what: str, x: Any, like: Tensor, of: str) -> np.ndarray:
+    """A gradient or a tangent that was given for a tensor."""
+    array = np.array(unmasked(name, what, raw(x)), dtype=like.dtype, order="C")
+    if array.shape != like.shape:
+        raise ValueError(f"{name}: {what} has shape {array.shape} but {of} {like.shape}")
+    return array
+
+
+def _require_function(name: str, f: Any) -> None:
+    if not callable(f):
+        hint = "loss.backward() leaves gradients in .grad, and " if isinstance(f, Tensor) else ""
+        raise TypeError(
+            f"{name}: expected a function, got {type(f).__name__}; {hint}{_FORMS[name]} differentiates the function f at x"
+        )
+
+
+_FORMS = {
+    "grad": "fnn.grad(f)(x)", "value_and_grad": "fnn.value_and_grad(f)(x)", "vjp": "fnn.vjp(f, x)",
+    "jvp": "fnn.jvp(f, (x,), (tangent,))",
+}  # fmt: skip
+
+
+def _require_argnums(name: str, argnums: Any) -> None:
+    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for i in numbers):
+        raise TypeError(f"{name}: argnums must be an int or a tuple of ints, got {shown(argnums)}")
 
 
 def _is_variable(x: Any) -> bool:
@@ -77,9 +114,11 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     Raises
     ------
     TypeError
-        If ``f`` does not return a one-element tensor, or an argument is not of float32 or float64.
+        If ``f`` is no function, or does not return a one-element tensor; if an argument is not of float32 or float64, or
+        ``argnums`` neither an integer nor a tuple of them.
     ValueError
-        If ``argnums`` names an argument that was not given by position, or one twice.
+        If ``argnums`` names an argument that was not given by position, or one twice; if ``f`` changes an argument that
+        it is differentiated by in place.
     NotImplementedError
         Where the derivative of a derivative would be needed: for an argument that another transformation follows, or
         that was computed from such, and if ``f`` uses one.
@@ -92,13 +131,20 @@ def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) ->
     (5.0, array([2., 4.]))
     """
 
+    return _with_value("value_and_grad", f, argnums)
+
+
+def _with_value(name: str, f: Callable[..., Any], argnums: Any) -> Callable[..., tuple[Any, Any]]:
+    _require_function(name, f)
+    _require_argnums(name, argnums)
+
     @wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         arguments = list(args)
         positions = _positions(argnums, len(args))
         leaves = []
         for i in positions:
-            arguments[i] = Tensor(raw(args[i]), requires_grad=True)
+            arguments[i] = _variable(args[i])
             leaves.append(arguments[i])
         found = _Gradients("grad", leaves)
         with _differentiating("grad", leaves, (args[i] for i in positions)):
@@ -143,7 +189,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     Raises
     ------
     TypeError, ValueError, NotImplementedError
-        As `value_and_grad`, when the function returned is called.
+        As `value_and_grad`, or when the function returned is called.
 
     Examples
     --------
@@ -151,7 +197,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     >>> fnn.grad(lambda x: x * x.exp())(0.0)
     array(1.)
     """
-    both = value_and_grad(f, argnums)
+    both = _with_value("grad", f, argnums)
 
     @wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -181,7 +227,9 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     Raises
     ------
     TypeError
-        If ``f`` does not return a tensor, or an argument is not of float32 or float64.
+        If ``f`` is no function, or does not return a tensor, or an argument is not of float32 or float64.
+    ValueError
+        If ``f`` changes an argument in place; in the pullback, if ``dy`` has another shape.
     NotImplementedError
         As `value_and_grad`.
 
@@ -192,7 +240,8 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     >>> pullback([1.0, 10.0])
     (array([ 3., 40.]), array([ 1., 20.]))
     """
-    leaves = [Tensor(raw(x), requires_grad=True) for x in primals]
+    _require_function("vjp", f)
+    leaves = [_variable(x) for x in primals]
     with _differentiating("vjp", leaves, primals), enable_grad():
         value = f(*leaves)
     if not isinstance(value, Tensor):
@@ -200,9 +249,7 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
 
     def pullback(dy: Any) -> tuple[np.ndarray, ...]:
         found = _Gradients("vjp", leaves)
-        seed = np.array(raw(dy), dtype=value.dtype, order="C")
-        if seed.shape != value.shape:
-            raise ValueError(f"vjp: dy has shape {seed.shape} but the value has shape {value.shape}")
+        seed = _direction("vjp", "dy", dy, value, "the value has shape")
         if value.requires_grad:
             run_backward(value, seed, True, found.deliver)
         return found.all()
@@ -231,9 +278,9 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     Raises
     ------
     TypeError
-        If ``f`` does not return a tensor, or an argument is not of float32 or float64.
+        If ``f`` is no function, or does not return a tensor, or an argument is not of float32 or float64.
     ValueError
-        If a tangent has not the shape of its argument.
+        If a tangent has not the shape of its argument, or ``f`` changes an argument in place.
     RuntimeError
         Inside another `jvp`: tangents of tangents are not kept.
     NotImplementedError
@@ -245,6 +292,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) 
     >>> fnn.jvp(lambda x: x * x, [[1.0, 3.0]], [[1.0, 10.0]])
     (array([1., 9.]), array([ 2., 60.]))
     """
+    _require_function("jvp", f)
     if len(primals) != len(tangents):
         raise ValueError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
     if mode.forward:
@@ -270,10 +318,7 @@ def _kind_of(value: Any) -> str:
 
 
 def _with_tangent(x: Any, tangent: Any) -> Tensor:
-    primal = Tensor(raw(x), requires_grad=True)  # which refuses integers
+    primal = _variable(x)
     if tangent is not None:
-        tangent = np.array(raw(tangent), dtype=primal.dtype, order="C")
-        if tangent.shape != primal.shape:
-            raise ValueError(f"jvp: a tangent has shape {tangent.shape} but its argument {primal.shape}")
-        primal._tangent = tangent
+        primal._tangent = _direction("jvp", "a tangent", tangent, primal, "its argument")
     return primal

@@ -46,6 +46,7 @@ _READABLE = _C_CONTIGUOUS | _ALIGNED
 _IN_PLACE = _READABLE | _WRITEABLE
 
 _ndarray = np.ndarray
+_NUMBERS = (int, float, np.integer, np.floating)
 
 
 def shown(value: Any) -> str:
@@ -76,10 +77,17 @@ def _floats(op: str, name: str, value: Any) -> Array:
     given = _as_ndarray(op, name, value, "an array of float32 or float64")
     dtype = given.dtype
     if dtype.kind != "f" or dtype.itemsize not in (4, 8):
-        hint = _foreign(value) if dtype.kind == "O" else ""
+        hint = (
+            _foreign(value) if dtype.kind == "O" else f"; pass {_as_floats(name, value)}" if dtype.kind in "iub" else ""
+        )
         raise TypeError(f"{op}: {name} must be float32 or float64, got dtype {dtype} and shape {given.shape}{hint}")
     limited(op, name, *given.shape)
     return given
+
+
+def _as_floats(name: str, value: Any, dtype: Any = FLOAT32) -> str:
+    """How to write the conversion of integers or lists, by default to the dtype that networks have."""
+    return f"{name}.astype(np.{dtype})" if hasattr(value, "astype") else f"np.asarray({name}, np.{dtype})"
 
 
 def _plain(given: Array) -> Array:
@@ -200,13 +208,26 @@ def operand(
     first: str = "x",
     as_array: Callable[[str, str, Any], Array] = array,
 ) -> Array:
-    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape; as `array` or `dense`."""
+    """A second array of a call: of the ``first`` one's dtype and, where given, of exactly this shape; as `array` or `dense`.
+
+    A number, Python's or NumPy's, is one without axes. It takes that dtype, as it does beside an array in NumPy's arithmetic.
+    """
+    if type(value) is not _ndarray and isinstance(value, _NUMBERS) and not isinstance(value, bool):
+        value = _of_number(op, name, value, dtype)
     a = as_array(op, name, value)
     if a.dtype is not dtype:
         same_dtype(op, name, a, dtype, first)
     if shape is not None and a.shape != shape:
         raise ValueError(f"{op}: {name} must have shape {shape}, got {a.shape}")
     return a
+
+
+def _of_number(op: str, name: str, value: Any, dtype: np.dtype[Any]) -> Array:
+    try:
+        with np.errstate(over="raise"):
+            return np.array(value, dtype)
+    except (OverflowError, FloatingPointError):
+        raise ValueError(f"{op}: {name} must be a number that {dtype} holds, got {shown(value)}") from None
 
 
 def same_dtype(op: str, name: str, a: Array, dtype: np.dtype[Any], first: str = "x") -> None:
@@ -298,9 +319,28 @@ def all_below(numbers: Array, end: int) -> bool:
     return bool((numbers.view(np.uint64) < end).all())
 
 
-def class_targets(op: str, value: Any, shape: Shape, classes: int, ignore_index: int | None) -> tuple[Array, bool]:
-    """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored."""
-    given = integer_array(op, "target", value)
+def class_targets(
+    op: str,
+    value: Any,
+    shape: Shape,
+    classes: int,
+    ignore_index: int | None,
+    probabilities: np.dtype[Any] | None = None,
+) -> tuple[Array, bool]:
+    """Class indices as flat int64, each in [0, classes) or ignore_index; and whether surely none is ignored.
+
+    ``probabilities`` is the dtype of those that the operation takes besides.
+    """
+    given = _as_ndarray(op, "target", value, "an array of integers")
+    if given.shape == (*shape[:1], classes, *shape[1:]) and given.dtype.kind in "iufb":
+        floats = "" if probabilities is None else f", or probabilities by {_as_floats('target', value, probabilities)}"
+        whole = given.dtype.kind != "f"
+        wanted = f"have shape {shape} where it holds integers" if whole else f"hold integers, in shape {shape}"
+        raise (ValueError if whole else TypeError)(
+            f"{op}: target must {wanted}, which are classes, got dtype {given.dtype} and shape {given.shape}; one-hot rows "
+            f"become classes by np.argmax(target, axis=1){floats}"
+        )
+    given = integer_array(op, "target", given)
     if given.shape != shape:
         raise ValueError(f"{op}: target must have shape {shape}, got {given.shape}")
     if given.dtype.kind == "i":

@@ -96,12 +96,7 @@ def cross_entropy(
     if soft:
         wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape, "logits")), True
     else:
-        if getattr(target, "shape", None) == shape:
-            raise ValueError(
-                f"{op}: target must have shape {shape[:1] + shape[2:]} where it holds integers, which are classes, got {shape}; "
-                f"a probability for each class, such as one-hot rows, must be floats: target.astype(np.{logits.dtype})"
-            )
-        wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index)
+        wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index, logits.dtype)
     return CrossEntropy(
         _softmax_geometry(op, shape, 1),
         logits,

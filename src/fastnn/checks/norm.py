@@ -231,7 +231,7 @@ def batch_norm_backward(
 ) -> tuple[Norm, Array, Array | None, float, Array, Array | None, Array | None, Array | None, Array | None]:
     """Of ``batch_norm_backward``: the last two are the running statistics, which come out of evaluation only."""
     x = array(op, "x", x)
-    training = scalars.flag(op, "training", training)
+    training = _said(op, running_mean, running_var, x) if training is None else scalars.flag(op, "training", training)
     g = _batch_geometry(op, x.shape, training)
     shape = (g.channels,)
     weight, eps = optional(op, "weight", weight, x.dtype, shape), _eps(op, eps)
@@ -242,6 +242,16 @@ def batch_norm_backward(
         raise ValueError(f"{op}: evaluation has no mean and rstd of x (of shape {x.shape}), but running statistics")
     running = _evaluated(op, running_mean, running_var, x, shape)
     return g, x, weight, eps, *norm_backward(op, dy, x, None, None, shape), *running
+
+
+def _said(op: str, running_mean: Any, running_var: Any, x: Array) -> bool:
+    """The default of training in a backward: True, but with running statistics the forward may have used either."""
+    if running_mean is not None or running_var is not None:
+        raise ValueError(
+            f"{op}: with running statistics, for x of shape {x.shape}, say training=False if the forward normalised with "
+            "them (its default), or training=True if it had training=True"
+        )
+    return True
 
 
 def unused_statistics(op: str, running_mean: Any, running_var: Any, x: Array, channels: int) -> None:

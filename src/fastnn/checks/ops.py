@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+import numpy as np
+
 from . import scalars
 from .arrays import Array, Shape, array, beside, dense, limited, operand, optional, shape_of, shown
 from .geometry import (
@@ -65,7 +67,10 @@ def conv(
 
 def _bias(op: str, value: Any, x: Array, channels: int) -> Array | None:
     """Of a convolution; other libraries have stride and padding in its place."""
-    if isinstance(value, int) or (isinstance(value, tuple) and all(isinstance(v, int) for v in value)):
+    whole = (int, np.integer)
+    if isinstance(value, (*whole, float, np.floating)) or (
+        isinstance(value, (tuple, list)) and all(isinstance(v, whole) for v in value)
+    ):
         raise TypeError(
             f"{op}: bias must be an array of shape ({channels},) or None, got {shown(value)}; stride and padding come "
             f"behind it or by name: {op}(x, weight, stride=..., padding=...)"
@@ -270,7 +275,7 @@ def matmul_backward(op: str, dy: Any, a: Any, b: Any) -> tuple[Array, Array, Arr
     """Of ``matmul_backward``: dy of the shape of the product, and what `matmul` gives."""
     a, b, batch = matmul(op, a, b)
     columns = b.shape[-1:] if b.ndim > 1 else ()
-    return operand(op, "dy", dy, a.dtype, (*batch, *a.shape[-2:-1], *columns)), a, b, batch
+    return operand(op, "dy", dy, a.dtype, (*batch, *a.shape[-2:-1], *columns), "a"), a, b, batch
 
 
 def elementwise_backward(op: str, name: str, dy: Any, other: Any) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from .arrays import INT64, Array, Shape, integer_array
 from .geometry import AdaptivePool, Pool, Triple
+from .scalars import LARGEST
 
 
 def _first_taps(g: Pool) -> list[Array]:
@@ -47,7 +48,9 @@ def pool_indices(op: str, shape: Shape, indices: Any) -> Array:
         raise ValueError(f"{op}: indices must have shape {shape}, got {given.shape}")
     if given.dtype is INT64 and given.flags.c_contiguous and given.flags.aligned:
         return given
-    return np.require(given, INT64, ("C", "A"))  # unsigned ones beyond int64 become negative, which no position is
+    if given.dtype.kind == "u" and given.size and given.max() > LARGEST:
+        raise ValueError(f"{op}: indices of shape {given.shape} hold {given.max()}, which is no position in any image")
+    return np.require(given, INT64, ("C", "A"))
 
 
 def taps(g: Pool, positions: Array) -> tuple[Array, Array]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._calls import along_axis, refuse_dim
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ..checks import Norm, Softmax
@@ -177,8 +178,8 @@ def rrelu_backward(
     lower, upper, training
         What `rrelu` got.
     rng : int, sequence of int or SeedSequence
-        What `rrelu` got, from which the same slopes follow; not needed in evaluation. A generator has moved on since, so
-        it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
+        What `rrelu` got, from which the same slopes follow; refused in evaluation, which draws none. A generator has
+        moved on since, so it is refused: draw a seed from it for both, ``seed = int(generator.integers(2**63))``.
 
     Returns
     -------
@@ -190,7 +191,7 @@ def rrelu_backward(
     TypeError
         For another dtype, or an ``rng`` that would give other slopes than in the forward: None or a generator.
     ValueError
-        For different shapes, or as `rrelu`.
+        For different shapes, an ``rng`` without ``training=True``, or as `rrelu`.
 
     Examples
     --------
@@ -204,6 +205,10 @@ def rrelu_backward(
     op = "rrelu_backward"
     low, high = checks.interval(op, "lower", lower, "upper", upper, x)
     if not checks.flag(op, "training", training):
+        if rng is not None:
+            raise ValueError(
+                f"{op}: rng gives the slopes of training only; pass training=True, as the forward had, or no rng"
+            )
         return gradient(op, "x", dy, x, low / 2 + high / 2, kernel="leaky_relu_backward")
     x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
@@ -211,7 +216,8 @@ def rrelu_backward(
     return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))  # type: ignore[no-any-return]
 
 
-def maxout(x: Any, k: int, axis: int = 1) -> Any:
+@along_axis
+def maxout(x: Any, k: int, axis: int = 1, dim: None = None) -> Any:
     """The largest of each ``k`` neighbours along an axis (SPEC C).
 
     Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
@@ -246,6 +252,8 @@ def maxout(x: Any, k: int, axis: int = 1) -> Any:
     >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
     array([[ 3., -2.]])
     """
+    if dim is not None:
+        refuse_dim("maxout")
     return planned["maxout"](x, k, axis)
 
 

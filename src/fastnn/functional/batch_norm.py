@@ -270,8 +270,9 @@ mean, rstd : array_like, shape (c,), optional
     missing. Not in evaluation.
 running_mean, running_var : array_like, shape (c,), optional
     What `{op}` got. Needed in evaluation; in training the output does not depend on them.
-training : bool
-    Whether `{op}` used the statistics of ``x``.
+training : bool, optional
+    Whether `{op}` used the statistics of ``x``. True by default where no running statistics are given; with them it
+    must be said, since `{op}` itself is in evaluation by default.
 
 Returns
 -------
@@ -280,7 +281,7 @@ Returns
 Raises
 ------
 TypeError, ValueError
-    As `{op}`, and for shapes that don't fit.
+    As `{op}`, for shapes that don't fit, and for running statistics without ``training``.
 """
 
 
@@ -294,9 +295,9 @@ def batch_norm_backward(
     rstd: Any = None,
     running_mean: Any = None,
     running_var: Any = None,
-    training: bool = True,
+    training: bool | None = None,
 ) -> Gradients:
-    """Gradients of `batch_norm`, by default in training (SPEC B1, B2).
+    """Gradients of `batch_norm`, of training where no running statistics are given (SPEC B1, B2).
 
     Examples
     --------
@@ -355,9 +356,9 @@ def batch_norm_relu_backward(
     rstd: Any = None,
     running_mean: Any = None,
     running_var: Any = None,
-    training: bool = True,
+    training: bool | None = None,
 ) -> tuple[Array, Array, Array, Array]:
-    """Gradients of `batch_norm_relu`, by default in training: those of the norm for ``dresidual``, ``dy`` where ``y > 0``.
+    """Gradients of `batch_norm_relu`: those of the norm for ``dresidual``, ``dy`` where ``y > 0``.
 
     Examples
     --------

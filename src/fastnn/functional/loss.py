@@ -268,14 +268,16 @@ def cross_entropy_backward(
     )
 
 
-def _register_class_gradient(op: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> None:
-    """Of a loss of classes: ``compute(dloss, *check(op, ...))``."""
+def _register_class_gradient(
+    op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]
+) -> None:
+    """Of a loss of classes, whose scores the caller calls ``name``: ``compute(dloss, *check(op, ...))``."""
 
     def checked(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
         *of_loss, dloss = arguments
         c = check(op, *of_loss)
         shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape, "logits")
+        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape, name)
 
     def function(*arguments: Any) -> Array:
         c, dloss = checked(*arguments)
@@ -299,7 +301,7 @@ def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
     return _gradient(ops, c, given(dloss, c.logits), _total(c), lse)
 
 
-_register_class_gradient("cross_entropy_backward", checks.cross_entropy, _gradient_again)
+_register_class_gradient("cross_entropy_backward", "logits", checks.cross_entropy, _gradient_again)
 
 
 def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
@@ -392,7 +394,7 @@ def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
     return _nll_slope(backend.current(), c, given(dloss, c.logits), _total(c))
 
 
-_register_class_gradient("nll_loss_backward", checks.nll_loss, _nll_gradient)
+_register_class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradient)
 
 
 def multi_margin_loss(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._calls import along_axis, refuse_dim
 from ..autograd import raw, record, self_adjoint
 from ..backend.plans import Plan, planned, register
 from ..checks import Softmax
@@ -18,7 +19,8 @@ __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 Array = np.ndarray[Any, Any]
 
 
-def softmax(x: Any, axis: int = -1) -> Any:
+@along_axis
+def softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
     """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
 
     Parameters
@@ -48,6 +50,8 @@ def softmax(x: Any, axis: int = -1) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
+    if dim is not None:
+        refuse_dim("softmax")
     return planned["softmax"](x, axis)
 
 
@@ -108,7 +112,8 @@ for _name in ("softmax_backward", "log_softmax_backward"):
     register_gradient(_name, partial(_checked_gradient, _name), _name)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+@along_axis
+def log_softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
     """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
 
     Parameters
@@ -137,6 +142,8 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> F.log_softmax(np.array([1e4, -1e4]))
     array([     0., -20000.])
     """
+    if dim is not None:
+        refuse_dim("log_softmax")
     return planned["log_softmax"](x, axis)
 
 

@@ -107,7 +107,8 @@ class _Kernels(Module):
             (first, second // groups, *kernel), groups=groups, transposed=self._transposed, dtype=dtype, rng=rng
         )
         self.weight = Parameter(weight)
-        self.bias = Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None
+        self.bias: Parameter | None
+        self.register_parameter("bias", Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None)
 
     def _axes(self, *values: Any) -> Iterator[tuple[int, ...]]:
         """Values of each axis of arguments that are ints or one int per axis."""

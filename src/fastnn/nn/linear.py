@@ -47,7 +47,8 @@ class Linear(Module):
         self.in_features = scalars.integer("Linear", "in_features", in_features, 1)
         self.out_features = scalars.integer("Linear", "out_features", out_features, 1)
         self.weight = Parameter(init.he_uniform((out_features, in_features), dtype=dtype, rng=rng))
-        self.bias = Parameter(init.zeros(out_features, dtype=dtype), decay=False) if bias else None
+        self.bias: Parameter | None
+        self.register_parameter("bias", Parameter(init.zeros(out_features, dtype=dtype), decay=False) if bias else None)
 
     def forward(self, x: Any) -> Any:
         """x (..., in_features) -> (..., out_features)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import types
 import weakref
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from .._calls import explain_init
 from ..autograd import Tensor, tensor
 from ..autograd.changes import note_change
 from ..checks.arrays import unmasked
@@ -113,34 +113,6 @@ class StateKeys(NamedTuple):
     unexpected: list[str]
 
 
-_LIBRARY = __name__.partition(".")[0] + "."
-
-
-def _explained(init: Callable[..., None]) -> Callable[..., None]:
-    """``init`` of a layer, which names the layer and its arguments where a call does not fit.
-
-    Python would name the class that has ``init``, which is a private one where several layers share it.
-    """
-
-    @functools.wraps(init)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            init(self, *args, **kwargs)
-        except TypeError:
-            signature = inspect.signature(init)
-            try:
-                signature.bind(self, *args, **kwargs)
-            except TypeError as error:
-                layer = next(
-                    c for c in type(self).__mro__ if c.__module__.startswith(_LIBRARY) and c.__name__[0] != "_"
-                )
-                expected = ", ".join(str(p).partition(":")[0] for p in list(signature.parameters.values())[1:])
-                raise TypeError(f"{layer.__name__}: {error}; it takes ({expected})") from None
-            raise
-
-    return __init__
-
-
 class Module:
     """A layer or a network: parameters, buffers and other modules are found among its attributes.
 
@@ -166,6 +138,7 @@ class Module:
 
     training = True
     _buffers: tuple[str, ...] = ()
+    _vacant: Mapping[str, type[Parameter | Module]] = types.MappingProxyType({})  # what a name that holds None is for
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every subclass has its own."""
@@ -176,29 +149,56 @@ class Module:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in vars(cls) and cls.__module__.startswith(_LIBRARY):
-            cls.__init__ = _explained(cls.__init__)  # type: ignore[method-assign]
+        explain_init(cls)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, (Parameter, Module)):
+        if isinstance(value, _KINDS):
             self._check_name(name)
             if name in self._buffers:
                 self._refuse_as_buffer(name, value)
+            self._keep_kind(name, value)
         elif name in self._buffers:
             if value is not None and type(value) is not np.ndarray:
                 value = self._as_buffer(name, value)
-        elif value is not None and isinstance(vars(self).get(name), Parameter):
-            raise TypeError(
-                f"{type(self).__name__}: {name!r} is a parameter, which only a Parameter or None can replace, got "
-                f"{type(value).__name__}; assign nn.Parameter(...), or change the values of the one that is there inside "
-                f"no_grad(): {name}[...] = ..."
-            )
+        else:
+            held = self.__dict__.get(name)
+            if isinstance(held, _KINDS) or (held is None and name in self._vacant):
+                self._keep_kind(name, value)
         object.__setattr__(self, name, value)
+
+    def _kind(self, name: str) -> type[Parameter | Module] | None:
+        """What a name is for, where that is a parameter or a module; it stays so while the name holds None."""
+        held = vars(self).get(name)
+        return next((kind for kind in _KINDS if isinstance(held, kind)), None) or self._vacant.get(name)
+
+    def _keep_kind(self, name: str, value: Any) -> None:
+        """Refuse what is no parameter in the place of one, and the same for modules; remember the kind beside None."""
+        kind = self._kind(name)
+        if value is None:
+            assert kind is not None
+            self._vacant = {**self._vacant, name: kind}
+            return
+        if kind is not None and not isinstance(value, kind):
+            self._refuse_other_kind(name, kind, value)
+        if name in self._vacant:
+            self._vacant = {other: kind for other, kind in self._vacant.items() if other != name}
+
+    def _refuse_other_kind(self, name: str, kind: type[Parameter | Module], value: Any) -> NoReturn:
+        what, only, instead = "module", "Module", "wrap a function in a module of its own"
+        if kind is Parameter:
+            what, only = "parameter", "Parameter"
+            instead = f"assign nn.Parameter(...), or change the values of the one that is there inside no_grad(): {name}[...] = ..."
+        raise TypeError(
+            f"{type(self).__name__}: {name!r} is a {what}, which only a {only} or None can replace, got "
+            f"{type(value).__name__}; {instead}; del makes the name free"
+        )
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         if name in self._buffers:
             self._buffers = tuple(n for n in self._buffers if n != name)
+        if name in self._vacant:
+            self._vacant = {other: kind for other, kind in self._vacant.items() if other != name}
 
     def _check_name(self, name: str) -> None:
         """Refuse what cannot be part of a dotted name, or would hide something of the class."""
@@ -242,8 +242,7 @@ class Module:
             For a parameter, a module, a masked array, or a tensor that requires a gradient.
         """
         self._check_name(name)
-        taken = isinstance(vars(self).get(name), (Parameter, Module))
-        if taken:
+        if self._kind(name) is not None:
             raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
         if isinstance(array, (Parameter, Module)):
             self._refuse_as_buffer(name, array)
@@ -251,6 +250,47 @@ class Module:
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
         setattr(self, name, first)
+
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Make a name that of a parameter, also where there is none yet.
+
+        An assignment of a `Parameter` does so by itself; this is for None, as of a layer without bias.
+
+        Parameters
+        ----------
+        name : str
+            The attribute; only a `Parameter` or None can be assigned to it later. ``del`` makes the name free again.
+        parameter : Parameter or None
+            The first value. None is no part of the state until a parameter is assigned.
+
+        Raises
+        ------
+        ValueError
+            If the name has a dot, or is that of a method, a buffer or a module of this module.
+        TypeError
+            For anything else than a parameter or None.
+
+        Examples
+        --------
+        >>> from fastnn import nn
+        >>> class Scale(nn.Module):
+        ...     def __init__(self):
+        ...         self.register_parameter("shift", None)
+        >>> layer = Scale()
+        >>> layer.shift is None, list(layer.state_dict())
+        (True, [])
+        >>> layer.shift = nn.Parameter([1.0])
+        >>> list(layer.state_dict())
+        ['shift']
+        """
+        self._check_name(name)
+        if name in self._buffers or self._kind(name) is Module:
+            raise ValueError(f"{type(self).__name__}: {name!r} is a buffer or module already")
+        if parameter is None:
+            self._vacant = {**self._vacant, name: Parameter}
+        elif not isinstance(parameter, Parameter):
+            self._refuse_other_kind(name, Parameter, parameter)
+        setattr(self, name, parameter)
 
     def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> HookHandle:
         """Have ``hook(module, args, output)`` called after each call of this module.
@@ -511,6 +551,9 @@ class Module:
             lines.append(f"({name}): {child!r}".replace("\n", "\n  "))
         head = f"{type(self).__name__}({self.extra_repr()}"
         return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
+
+
+_KINDS = (Parameter, Module)  # of attributes that are found by what they are
 
 
 def _ready(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:

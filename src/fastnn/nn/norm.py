@@ -80,17 +80,14 @@ Source: SPEC B5.
 """
 
 
-def _affine(
-    shape: int | tuple[int, ...], weight: bool, bias: bool, dtype: Any
-) -> tuple[Parameter | None, Parameter | None]:
-    """γ = 1 and β = 0, which weight decay leaves alone unless asked (SPEC G9)."""
-    return (
-        Parameter(init.constant(shape, 1.0, dtype=dtype), decay=False) if weight else None,
-        Parameter(init.zeros(shape, dtype=dtype), decay=False) if bias else None,
-    )
-
-
 class _Norm(Module):
+    weight: Parameter | None
+
+    def _affine(self, name: str, value: float, shape: int | tuple[int, ...], there: bool, dtype: Any) -> None:
+        """γ or β, which weight decay leaves alone unless asked (SPEC G9)."""
+        parameter = Parameter(init.constant(shape, value, dtype=dtype), decay=False) if there else None
+        self.register_parameter(name, parameter)
+
     def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         """A scale and a shift of each element."""
         return math.prod(output)
@@ -101,13 +98,15 @@ class _ChannelNorm(_Norm):
 
     _ndims: tuple[int, ...]
     _axes: str
+    bias: Parameter | None
 
     def __init__(self, num_features: int, eps: float, affine: bool, unbiased: bool, dtype: Any) -> None:
         op = type(self).__name__
         self.num_features = scalars.integer(op, "num_features", num_features, 1)
         self.eps = scalars.real(op, "eps", eps, 0.0)
         self.unbiased = scalars.flag(op, "unbiased", unbiased)
-        self.weight, self.bias = _affine(num_features, affine, affine, dtype)
+        self._affine("weight", 1.0, num_features, affine, dtype)
+        self._affine("bias", 0.0, num_features, affine, dtype)
 
     running_mean: np.ndarray | None
     running_var: np.ndarray | None
@@ -339,6 +338,8 @@ class LayerNorm(_Norm):
     (2, 3, 4)
     """
 
+    bias: Parameter | None
+
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
@@ -351,7 +352,8 @@ class LayerNorm(_Norm):
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         self.normalized_shape = tuple(scalars.integer("LayerNorm", "normalized_shape", n, 1) for n in shape)
         self.eps = scalars.real("LayerNorm", "eps", eps, 0.0)
-        self.weight, self.bias = _affine(self.normalized_shape, elementwise_affine, elementwise_affine and bias, dtype)
+        self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
+        self._affine("bias", 0.0, self.normalized_shape, elementwise_affine and bias, dtype)
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""
@@ -383,6 +385,8 @@ class GroupNorm(_Norm):
     (2, 6, 4, 4)
     """
 
+    bias: Parameter | None
+
     def __init__(
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, dtype: Any = np.float32
     ) -> None:
@@ -391,7 +395,8 @@ class GroupNorm(_Norm):
         if num_channels % num_groups:
             raise ValueError(f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}")
         self.eps = scalars.real("GroupNorm", "eps", eps, 0.0)
-        self.weight, self.bias = _affine(num_channels, affine, affine, dtype)
+        self._affine("weight", 1.0, num_channels, affine, dtype)
+        self._affine("bias", 0.0, num_channels, affine, dtype)
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""
@@ -435,7 +440,7 @@ class RMSNorm(_Norm):
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         self.normalized_shape = tuple(scalars.integer("RMSNorm", "normalized_shape", n, 1) for n in shape)
         self.eps = None if eps is None else scalars.real("RMSNorm", "eps", eps, 0.0)
-        self.weight, _ = _affine(self.normalized_shape, elementwise_affine, False, dtype)
+        self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""

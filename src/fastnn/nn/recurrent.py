@@ -49,6 +49,9 @@ class _Named(Module):
     def _add(self, suffix: str, inputs: int, units: int, dtype: Any, rng: Any) -> None:
         for name, values in _initial(self._gates, inputs, units, self.bias, dtype, rng):
             setattr(self, name + suffix, Parameter(values, decay=not name.startswith("bias")))
+        if not self.bias:
+            self.register_parameter("bias_ih" + suffix, None)
+            self.register_parameter("bias_hh" + suffix, None)
 
     def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         """Every step multiplies by each matrix once."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from ..autograd import Tensor
-from ..checks import scalars
+from ..checks import scalars, unmasked
 from ..checks.scalars import FLOAT32_SMALLEST
 from .flat import runs_of
 
@@ -130,4 +130,6 @@ def _gradients(op: str, params: Tensor | Iterable[Tensor]) -> Iterator[np.ndarra
     listed = [params] if isinstance(params, Tensor) else list(params)
     if not listed and isinstance(params, Iterator):
         warnings.warn(f"{op}: the iterator gave no parameters, so nothing is clipped; was it used up?", stacklevel=3)
+    for p in listed:
+        unmasked(op, "a gradient", p.grad)
     return runs_of([p for p in listed if p.grad is not None])

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from .. import checks
+from .._calls import explain_init
 from ..autograd import Tensor
 from .flat import FlatBlock, Part, check_array
 
@@ -61,6 +62,10 @@ class Optimizer:
     """
 
     state_names: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        explain_init(cls)
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self._name = type(self).__name__
