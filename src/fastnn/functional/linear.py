@@ -237,16 +237,20 @@ def _product_gradients(
     batch: tuple[int, ...],
     stacked: tuple[Array, Array],
 ) -> Any:
-    am, bm = _matrices(a, b)
     a3, b3 = stacked
     dy3 = dy.reshape(*a3.shape[:-1], b3.shape[-1])
     da = db = None
     if needs[0]:
-        da = ops.matmul(dy3, b3, trans_b=True).reshape(*batch, *am.shape[-2:])
-        da = _summed(da, am.shape).reshape(a.shape)
+        da = ops.matmul(dy3, b3, trans_b=True)
     if needs[1]:
-        db = ops.matmul(a3, dy3, trans_a=True).reshape(*batch * (bm.ndim > 2), *bm.shape[-2:])
-        db = _summed(db, bm.shape).reshape(b.shape)
+        db = ops.matmul(a3, dy3, trans_a=True)
+    if (da is None or da.shape == a.shape) and (db is None or db.shape == b.shape):
+        return da, db
+    am, bm = _matrices(a, b)
+    if da is not None:
+        da = _summed(da.reshape(*batch, *am.shape[-2:]), am.shape).reshape(a.shape)
+    if db is not None:
+        db = _summed(db.reshape(*batch * (bm.ndim > 2), *bm.shape[-2:]), bm.shape).reshape(b.shape)
     return da, db
 
 

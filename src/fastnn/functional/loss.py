@@ -354,15 +354,11 @@ def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: An
     value = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, divisor)
 
     def slope(dloss: Array) -> Array:
-        return _nll_slope(ops, c, dloss, total)
+        return ops.nll_loss_backward(  # type: ignore[no-any-return]
+            c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
+        )
 
     return record("nll_loss", _shaped(c, value), (x,), *_maps(c.logits, reduction, slope))
-
-
-def _nll_slope(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float) -> Array:
-    return ops.nll_loss_backward(  # type: ignore[no-any-return]
-        c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
-    )
 
 
 def _nll_loss_plan(*arguments: Any) -> Plan | None:
@@ -391,7 +387,9 @@ def nll_loss_backward(
 
 def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
     c = CrossEntropy(*checked)
-    return _nll_slope(backend.current(), c, given(dloss, c.logits), _total(c))
+    return backend.current().nll_loss_backward(  # type: ignore[no-any-return]
+        c.geometry, given(dloss, c.logits), c.logits, c.target, c.weight, c.ignore_index, _total(c)
+    )
 
 
 _register_class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradient)
