@@ -13,6 +13,10 @@ namespace {
 
 std::atomic<bool> team_lost{false};  // this process is a forked child, where OpenMP's threads are missing
 
+// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed. To ask comes
+// before the handler below is registered: LLVM's runtime then registers its own first, which must run first in a child.
+const int initial_threads = omp_get_max_threads();
+
 // libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they were
 // started is not known: another library that shares libgomp may have done so. Hence this is for every child, from the
 // moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a child that
@@ -21,9 +25,6 @@ std::atomic<bool> team_lost{false};  // this process is a forked child, where Op
   team_lost.store(true);
   omp_get_max_threads();
 });
-
-// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed.
-const int initial_threads = omp_get_max_threads();
 
 int most_threads() {
   if (team_lost.load(std::memory_order_relaxed) || omp_in_parallel()) return 1;
