@@ -109,6 +109,23 @@ def test_every_function_has_its_backward():
     assert WITHOUT_BACKWARD <= FUNCTIONS.keys()
 
 
+# Without running statistics only training makes sense, and with them the call must say which it was.
+OTHER_DEFAULTS = {("batch_norm_backward", "training"), ("batch_norm_relu_backward", "training")}
+
+
+def test_a_backward_has_the_defaults_of_its_function():
+    """Equal arguments would mean something else in the two, and nothing would tell."""
+    different = set()
+    for name in FUNCTIONS.keys() & {name + "_backward" for name in FUNCTIONS}:
+        of_forward = inspect.signature(FUNCTIONS[name.removesuffix("_backward")]).parameters
+        of_backward = inspect.signature(FUNCTIONS[name]).parameters
+        for argument in of_forward.keys() & of_backward.keys():
+            default = of_forward[argument].default
+            if default is not inspect.Parameter.empty and of_backward[argument].default != default:
+                different.add((name, argument))
+    assert different == OTHER_DEFAULTS
+
+
 @pytest.mark.parametrize("op", OPS, ids=str)
 def test_the_backward_of_a_row_is_the_function_s(op):
     """So that it is compared with what the tape, and hence PyTorch and central differences, give."""

@@ -621,7 +621,8 @@ needs_libm = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="sets 
 
 @needs_native
 @needs_libm
-def test_the_caller_s_rounding_changes_no_bit():
+@by_runtime
+def test_the_caller_s_rounding_changes_no_bit(runtime):
     """Nor does that of the thread that made a worker."""
     code = """
     x = np.linspace(-3, 3, 40_000, dtype=np.float32).reshape(4, 10, 1000)
@@ -641,13 +642,14 @@ def test_the_caller_s_rounding_changes_no_bit():
                 assert libm.fegetround() == mode
                 assert got == nearest
     """
-    run(textwrap.dedent(SET_UP) + textwrap.dedent(MATH) + textwrap.dedent(code))
+    run(textwrap.dedent(SET_UP) + textwrap.dedent(MATH) + textwrap.dedent(code), FASTNN_THREADS=runtime)
 
 
 @needs_native
 @needs_libm
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="traps are there on x86")
-def test_the_caller_s_traps_are_not_the_workers():
+@by_runtime
+def test_the_caller_s_traps_are_not_the_workers(runtime):
     code = """
     x = np.full((4, 10_000), np.inf, np.float32)
     _core.set_thread_cost(0.0)
@@ -657,4 +659,4 @@ def test_the_caller_s_traps_are_not_the_workers():
     for _ in range(50):
         F.softmax(x)
     """
-    run(textwrap.dedent(SET_UP) + textwrap.dedent(MATH) + textwrap.dedent(code))
+    run(textwrap.dedent(SET_UP) + textwrap.dedent(MATH) + textwrap.dedent(code), FASTNN_THREADS=runtime)
