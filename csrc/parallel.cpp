@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 
 #include "pool.h"
@@ -155,8 +154,6 @@ int Team::next_part() {
 }
 
 namespace {
-
-int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for a
 // long job, and for one that soon follows another. The units are the price of a thread, so that tests, which set it to 0,

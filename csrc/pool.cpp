@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <new>
@@ -16,12 +15,12 @@ namespace fastnn {
 namespace {
 
 // A worker that has had nothing to do for so long sleeps: long enough to be there for the next call of a network.
-constexpr std::chrono::microseconds kAwake{400};
+constexpr int64_t kAwake = 400'000;  // nanoseconds
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
 constexpr int kJobs = 8;                    // callers at the same time; any more work alone
 constexpr int kMostWorkers = kMostParts - 1;
 constexpr int kWakes = 2;  // workers that one thread wakes; each takes it 5 microseconds, so those that are woken wake the next
-constexpr std::chrono::seconds kRetry{1};  // after the system had no thread to give
+constexpr int64_t kRetry = 1'000'000'000;  // nanoseconds, after the system had no thread to give
 
 // The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
 //   generation (37 bits) | seats (8): workers that may still join | next (9): the first part that nobody has begun | parts (10)
@@ -64,8 +63,6 @@ struct Pool {
   int calls = 0;  // not yet followed
   int more = 0;   // workers that those that wake up should wake
 };
-
-int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Never destroyed: workers look at it until the process has ended. A forked child, which has none of them, begins anew.
 std::atomic<Pool*> current{nullptr};
@@ -141,13 +138,13 @@ bool help_anyone(Pool& p) {
 // Looks for work until there has been none for a while. Returns what the bell said before it looked for the last time.
 uint32_t work_awake(Pool& p) {
   for (;;) {
-    auto sleepy = std::chrono::steady_clock::now() + kAwake;
+    const int64_t sleepy = now() + kAwake;
     for (unsigned spins = 0;;) {
       const uint32_t heard = p.bell.load(std::memory_order_acquire);
       if (help_anyone(p)) break;
       do {
         relax(spins);
-        if (spins % 16 == 0 && std::chrono::steady_clock::now() > sleepy) return heard;
+        if (spins % 16 == 0 && now() > sleepy) return heard;
       } while (p.bell.load(std::memory_order_acquire) == heard);
     }
   }
@@ -184,7 +181,7 @@ void start_workers(Pool& p, int wanted) {
     ++p.workers;
     if (start_worker(p)) continue;
     --p.workers;
-    p.retry.store(now() + std::chrono::nanoseconds(kRetry).count());
+    p.retry.store(now() + kRetry);
     break;
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);

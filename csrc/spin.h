@@ -1,12 +1,20 @@
-// Waiting without sleep.
+// Waiting without sleep, and the clock that says how long.
 #pragma once
 #include <sched.h>
+
+#include <chrono>
+#include <cstdint>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
 namespace fastnn {
+
+// Nanoseconds since some moment.
+inline int64_t now() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 inline void pause() {
 #if defined(__x86_64__)
