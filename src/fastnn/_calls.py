@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 _LIBRARY = __name__.partition(".")[0] + "."
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def explain_init(cls: type[Any]) -> None:
@@ -51,19 +50,3 @@ def _explained(init: Callable[..., None]) -> Callable[..., None]:
             raise
 
     return __init__
-
-
-def along_axis(function: Function) -> Function:
-    """A function along an axis, whose last parameter ``dim`` is for `refuse_dim` alone and no part of its signature.
-
-    Without that parameter Python would refuse PyTorch's keyword without a word on ours; more general ways cost more per call.
-    """
-    signature = inspect.signature(function)
-    known = [p for p in signature.parameters.values() if p.name != "dim"]
-    function.__signature__ = signature.replace(parameters=known)  # type: ignore[attr-defined]
-    return function
-
-
-def refuse_dim(function: str) -> NoReturn:
-    """The error of a call with ``dim``."""
-    raise TypeError(f"{function}: got an unexpected argument 'dim'; it is called axis, as in NumPy")

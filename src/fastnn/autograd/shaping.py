@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .. import backend
-from .._calls import along_axis, refuse_dim
 from ..checks.arrays import unmasked
 from .core import Value, raw, record
 from .ops import Gradients, operand
@@ -169,8 +168,7 @@ def clone(x: Any) -> Any:
     return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
-@along_axis
-def concatenate(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors or arrays joined along an axis they have.
 
     Parameters
@@ -198,8 +196,6 @@ def concatenate(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     >>> fnn.concatenate([fnn.tensor([1.0]), [2.0, 3.0]])
     tensor([1., 2., 3.])
     """
-    if dim is not None:
-        refuse_dim("concatenate")
     inputs = tuple(tensors)
     axis = operator.index(axis)
     arrays = [operand(x, "concatenate") for x in inputs]
@@ -216,8 +212,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     return record("concatenate", y, inputs, vjp, jvp)
 
 
-@along_axis
-def stack(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors or arrays of one shape joined along a new axis.
 
     Parameters
@@ -245,8 +240,6 @@ def stack(tensors: Sequence[Any], axis: int = 0, dim: None = None) -> Any:
     >>> fnn.stack([fnn.tensor([1.0, 2.0]), [3.0, 4.0]]).shape
     (2, 2)
     """
-    if dim is not None:
-        refuse_dim("stack")
     inputs = tuple(tensors)
     arrays = [operand(x, "stack") for x in inputs]
     y = np.stack(arrays, axis=axis)

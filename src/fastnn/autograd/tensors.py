@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._calls import along_axis, refuse_dim
 from ..backend.plans import use_tape
 from ..checks.arrays import unmasked
 from . import ops, shaping
@@ -230,64 +229,40 @@ class Tensor(Value):
         """The absolute value of each element."""
         return ops.absolute(self)
 
-    @along_axis
-    def sum(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """The sum over an axis, several axes, or everything."""
-        if dim is not None:
-            refuse_dim("sum")
         return ops.sum(self, axis, keepdims)
 
-    @along_axis
-    def mean(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """The mean over an axis, several axes, or everything."""
-        if dim is not None:
-            refuse_dim("mean")
         return ops.mean(self, axis, keepdims)
 
-    @along_axis
-    def max(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        if dim is not None:
-            refuse_dim("max")
         return ops.max(self, axis, keepdims)
 
-    @along_axis
-    def min(self, axis: Axis = None, keepdims: bool = False, dim: None = None) -> Any:
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
         """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        if dim is not None:
-            refuse_dim("min")
         return ops.min(self, axis, keepdims)
 
-    @along_axis
-    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0, dim: None = None) -> Any:
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
         """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
-        if dim is not None:
-            refuse_dim("var")
         return ops.var(self, axis, keepdims, ddof)
 
-    @along_axis
-    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0, dim: None = None) -> Any:
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
         """The standard deviation, the root of `var`; where it is 0, so is the gradient."""
-        if dim is not None:
-            refuse_dim("std")
         return ops.std(self, axis, keepdims, ddof)
 
     def clip(self, min: Any = None, max: Any = None) -> Any:
         """Each element, but not below ``min`` nor above ``max``; the gradient is 0 outside."""
         return ops.clip(self, min, max)
 
-    @along_axis
-    def argmax(self, axis: int | None = None, keepdims: bool = False, dim: None = None) -> Any:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Where the largest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        if dim is not None:
-            refuse_dim("argmax")
         return np.argmax(self.data, axis=axis, keepdims=keepdims)
 
-    @along_axis
-    def argmin(self, axis: int | None = None, keepdims: bool = False, dim: None = None) -> Any:
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
         """Where the smallest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        if dim is not None:
-            refuse_dim("argmin")
         return np.argmin(self.data, axis=axis, keepdims=keepdims)
 
     def clone(self) -> Any:
@@ -323,18 +298,12 @@ class Tensor(Value):
         """Two axes exchanged."""
         return shaping.swapaxes(self, first, second)
 
-    @along_axis
-    def squeeze(self, axis: int | tuple[int, ...] | None = None, dim: None = None) -> Any:
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Any:
         """Without axes of extent 1: all of them, or those named."""
-        if dim is not None:
-            refuse_dim("squeeze")
         return shaping.squeeze(self, axis)
 
-    @along_axis
-    def unsqueeze(self, axis: int | tuple[int, ...], dim: None = None) -> Any:
+    def unsqueeze(self, axis: int | tuple[int, ...]) -> Any:
         """With a new axis of extent 1 there; with several where a tuple says so."""
-        if dim is not None:
-            refuse_dim("unsqueeze")
         return shaping.expand_dims(self, axis)
 
     def astype(self, dtype: Any) -> Any:

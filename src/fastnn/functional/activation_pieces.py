@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from .._calls import along_axis, refuse_dim
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ..checks import Norm, Softmax
@@ -216,8 +215,7 @@ def rrelu_backward(
     return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))  # type: ignore[no-any-return]
 
 
-@along_axis
-def maxout(x: Any, k: int, axis: int = 1, dim: None = None) -> Any:
+def maxout(x: Any, k: int, axis: int = 1) -> Any:
     """The largest of each ``k`` neighbours along an axis (SPEC C).
 
     Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
@@ -252,8 +250,6 @@ def maxout(x: Any, k: int, axis: int = 1, dim: None = None) -> Any:
     >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
     array([[ 3., -2.]])
     """
-    if dim is not None:
-        refuse_dim("maxout")
     return planned["maxout"](x, k, axis)
 
 

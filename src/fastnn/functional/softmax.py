@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from .._calls import along_axis, refuse_dim
 from ..autograd import raw, record, self_adjoint
 from ..backend.plans import Plan, planned, register
 from ..checks import Softmax
@@ -19,8 +18,7 @@ __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 Array = np.ndarray[Any, Any]
 
 
-@along_axis
-def softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
+def softmax(x: Any, axis: int = -1) -> Any:
     """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
 
     Parameters
@@ -50,8 +48,6 @@ def softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    if dim is not None:
-        refuse_dim("softmax")
     return planned["softmax"](x, axis)
 
 
@@ -112,8 +108,7 @@ for _name in ("softmax_backward", "log_softmax_backward"):
     register_gradient(_name, partial(_checked_gradient, _name), _name)
 
 
-@along_axis
-def log_softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
+def log_softmax(x: Any, axis: int = -1) -> Any:
     """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
 
     Parameters
@@ -142,8 +137,6 @@ def log_softmax(x: Any, axis: int = -1, dim: None = None) -> Any:
     >>> F.log_softmax(np.array([1e4, -1e4]))
     array([     0., -20000.])
     """
-    if dim is not None:
-        refuse_dim("log_softmax")
     return planned["log_softmax"](x, axis)
 
 
