@@ -56,7 +56,8 @@ run() {
 }
 if [ "$sanitizer" = thread ]; then
   export OPENBLAS_NUM_THREADS=1  # NumPy's library is not built with the sanitizer
-  run -q tests/test_threads.py --deselect tests/test_threads.py::test_threads_that_cannot_be_had  # limits the address space
+  # The test left out limits the address space.
+  run -q tests/test_threads.py tests/test_thread_pool.py --deselect tests/test_thread_pool.py::test_threads_that_cannot_be_had
   run -q tests/test_parity.py -k "same_bits"
   "$python" tools/stress_threads.py "$seconds"
   exit
