@@ -237,6 +237,9 @@ class Sequence:
                 f"Sequence: {len(self.rules)} rules need {len(self.rules) - 1} rising milestones, got {list(milestones)}"
             )
 
+    def __repr__(self) -> str:
+        return f"Sequence({self.rules}, {self.milestones})"
+
     def __call__(self, step: int) -> float:
         """The factor of the rule that is on."""
         number = sum(step >= m for m in self.milestones)
