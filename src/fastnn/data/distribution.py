@@ -88,7 +88,7 @@ def fit_distribution(
     classes, codes = _classes(y, len(given))
     counts = np.bincount(codes, minlength=1)
     if counts.min() < 2:
-        of = "" if classes is None else f" of class {classes[int(np.argmin(counts))]!r}"
+        of = "" if classes is None else f" of class {classes.tolist()[int(np.argmin(counts))]!r}"
         raise ValueError(f"fit_distribution: there must be at least 2 samples{of}, got {counts.min()}")
     rows = given.reshape(len(given), -1).astype(np.float64)
     return Distribution(
@@ -222,10 +222,16 @@ class Distribution:
             raise ValueError(f"Distribution: the state has {found}, expected {sorted(_STATE)}")
         if state["kind"] not in _KINDS or state["dtype"] not in ("float32", "float64"):
             raise ValueError(f"Distribution: unknown kind {shown(state['kind'])} or dtype {shown(state['dtype'])}")
+        if not isinstance(state["shape"], (list, tuple)) or not isinstance(state["parts"], (list, tuple)):
+            raise TypeError("Distribution: shape and parts must be lists")
         shape = tuple(integer("Distribution", "shape", side, 1) for side in state["shape"])
-        counts = np.array(state["counts"], np.intp)
+        counts = _as_array("counts", state["counts"], np.intp)
         parts = [_checked(part, math.prod(shape), state["kind"]) for part in state["parts"]]
-        classes = None if state["classes"] is None else np.array(state["classes"], _class_dtype(state["class_dtype"]))
+        classes = state["classes"]
+        if classes is not None:
+            classes = _as_array("classes", classes, state["class_dtype"])
+            if classes.dtype.kind not in _CLASS_KINDS:
+                raise TypeError(f"Distribution: classes must be integers or strings, got dtype {classes.dtype}")
         expected = 1 if classes is None else len(classes)
         if not len(parts) == counts.size == expected or counts.min(initial=1) < 1:
             raise ValueError(f"Distribution: {len(parts)} parts with counts {shown(counts)} for {expected} classes")
@@ -253,13 +259,6 @@ def _classes(y: Any, n: int) -> tuple[Array | None, NDArray[np.intp]]:
     return classes, codes
 
 
-def _class_dtype(name: Any) -> np.dtype[Any]:
-    dtype = np.dtype(name)
-    if dtype.kind not in _CLASS_KINDS:
-        raise TypeError(f"Distribution: classes must be integers or strings, got dtype {dtype}")
-    return dtype
-
-
 def _fitted(rows: Floats, kind: Kind, shrinkage: float | None) -> dict[str, Any]:
     """Points and the normal distribution around them.
 
@@ -277,6 +276,8 @@ def _fitted(rows: Floats, kind: Kind, shrinkage: float | None) -> dict[str, Any]
     # R of a QR decomposition has the covariance of the data, and fewer rows.
     half = np.linalg.qr(centred, mode="r") if n > features else centred
     _, singular, vectors = np.linalg.svd(half, full_matrices=False)
+    # A vector and its opposite are the same to the covariance, not to the samples.
+    vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1))
     variances = singular**2 / n
     amount = _ledoit_wolf(centred, variances) if shrinkage is None else shrinkage
     scale = unit * finer
@@ -291,7 +292,7 @@ def _fitted(rows: Floats, kind: Kind, shrinkage: float | None) -> dict[str, Any]
 
 
 def _power_of_two(x: Floats) -> float:
-    """One that is above all of x, and half of it is not; 1 if all is 0."""
+    """The highest that the largest of x reaches, or 1 if all is 0."""
     largest = float(np.abs(x).max())
     return math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest else 1.0
 
@@ -354,7 +355,9 @@ def _log_sum(logs: Floats) -> Floats:
 def _checked(part: Any, features: int, kind: str) -> dict[str, Any]:
     if not isinstance(part, Mapping) or part.keys() != _PART:
         raise ValueError(f"Distribution: a part must have {sorted(_PART)}, got {shown(part)}")
-    points, vectors, deviations = (np.array(part[name], np.float64) for name in ("points", "vectors", "deviations"))
+    points, vectors, deviations = (
+        _as_array(name, part[name], np.float64) for name in ("points", "vectors", "deviations")
+    )
     floor = real("Distribution", "floor", part["floor"], 0)
     known = len(deviations) if deviations.ndim == 1 else -1
     wrong_points = points.ndim != 2 or points.shape[1] != features or len(points) < 1
@@ -366,3 +369,10 @@ def _checked(part: Any, features: int, kind: str) -> dict[str, Any]:
     if not all(np.isfinite(a).all() for a in (points, vectors, deviations)) or deviations.min(initial=0) < 0:
         raise ValueError("Distribution: points, vectors and deviations must be finite, and no deviation below 0")
     return {"points": points, "vectors": vectors, "deviations": deviations, "floor": floor}
+
+
+def _as_array(name: str, value: Any, dtype: Any) -> Array:
+    try:
+        return np.array(value, dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"Distribution: {name} in the state cannot be read: {error}") from None

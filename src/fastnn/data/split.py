@@ -147,7 +147,7 @@ def _refuse_small_classes(classes: NDArray[Any], counts: Index, sizes: Index) ->
     if small.size:
         more = f", and {small.size - 1} more classes are as small" if small.size > 1 else ""
         raise ValueError(
-            f"split: class {classes[small[0]]!r} has {counts[small[0]]} of the samples, too few for {parts} parts{more}; "
+            f"split: class {classes[small[:1]].tolist()[0]!r} has {counts[small[0]]} of the samples, too few for {parts} parts{more}; "
             "put small classes together or leave them out, and numbers into classes with np.digitize"
         )
     if sizes.min() < len(classes):
