@@ -297,7 +297,7 @@ def test_values_that_are_not_finite(bad):
         (np.zeros((0, 2)), {}, ValueError, "there must be at least 2 samples, got 0"),
         (np.zeros((4, 0)), {}, ValueError, r"x must have shape \(N, …\) with values per sample, got \(4, 0\)"),
         (np.float64(3), {}, ValueError, "x must have shape"),
-        (data(4), {"y": [1, 1, 1, 2]}, ValueError, "at least 2 samples of class 2, got 1"),
+        (data(4), {"y": [1, 1, 1, 2]}, ValueError, "there must be at least 2 samples of class 2, got 1"),
         (data(4), {"y": [1, 1]}, ValueError, r"y must have shape \(4,\)"),
         (data(4), {"y": [0.5, 0.5, 0.1, 0.1]}, TypeError, "y must hold classes, .*np.column_stack"),
         (data(4), {"kind": "uniform"}, ValueError, "kind must be 'gaussian' or 'kde', got 'uniform'"),

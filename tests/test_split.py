@@ -43,7 +43,7 @@ def test_classes_in_proportion(fractions, kind):
         "even": rng.integers(0, 5, 500),
         "uneven": np.repeat([7, -3, 100], [400, 50, 11]),
         "strings": np.array(["cat", "dog", "a longer one"], object)[rng.integers(0, 3, 300)],
-        "many": np.repeat(np.arange(60), 9),
+        "many": np.repeat(np.arange(40), 12),
     }[kind]
     parts = indices(len(labels), fractions=fractions, rng=4, stratify=labels)
     check(parts, len(labels))

@@ -99,7 +99,7 @@ def random_crop(
     TypeError
         If `rng` is no generator, a size no integer, or `images` masked.
     ValueError
-        For images without four axes, a `size` above the padded image's or below 1, a `padding` below 0, an unknown `mode`.
+        For images without four axes, `size` above the padded image's or below 1, `padding` below 0, or another `mode`.
 
     Notes
     -----
@@ -226,13 +226,13 @@ def compose(*functions: Transform) -> Transform:
     Parameters
     ----------
     *functions : callable
-        Each ``f(batch, rng) -> batch``, such as `random_flip`; settings are given with `functools.partial`. They draw from
-        one generator, in their order.
+        Each ``f(batch, rng) -> batch``, such as `random_flip`; settings are given with `functools.partial`. They draw
+        from one generator, in their order.
 
     Returns
     -------
     callable
-        ``f(batch, rng) -> batch``, to be used as the ``transform`` of `Batches`. It can be pickled where its functions can.
+        ``f(batch, rng) -> batch``, to be used as the ``transform`` of `Batches`; picklable where its functions are.
 
     Raises
     ------
@@ -241,8 +241,8 @@ def compose(*functions: Transform) -> Transform:
 
     Notes
     -----
-    SPEC I3. `Batches` hands over a generator that depends on its key, the pass and the batch; functions should draw from it
-    alone, and return a new array.
+    SPEC I3. `Batches` hands over a generator that depends on its key, the pass and the batch; functions should draw
+    from it alone, and return a new array.
 
     Examples
     --------

@@ -43,8 +43,9 @@ def fit_distribution(
         One normal distribution, or a kernel density: a normal distribution around each sample.
     shrinkage : float or "auto"
         How far the covariance S is moved towards a multiple of the unit matrix of equal trace:
-        (1 - shrinkage) S + shrinkage tr(S)/D I, with a number in [0, 1]. "auto" is the number that Ledoit and Wolf (2004) show to
-        give the least expected squared error; it also makes a covariance of fewer samples than features invertible.
+        (1 - shrinkage) S + shrinkage tr(S)/D I, with a number in [0, 1]. "auto" estimates which number
+        gives the least expected squared error (Ledoit and Wolf 2004); the covariance of fewer samples than features
+        becomes invertible by it, too.
 
     Returns
     -------
@@ -59,12 +60,12 @@ def fit_distribution(
 
     Notes
     -----
-    SPEC I3. The Gaussian has the mean and the covariance of the data (divided by N). The kernel's covariance is that of the
-    data (divided by N - 1) times h², h = N^(-1/(D + 4)) (Scott 1992). With many features h is near 1, so that the samples are
-    twice as spread as the data: for images take the Gaussian.
+    SPEC I3. The Gaussian has the mean and the covariance of the data (divided by N). The kernel's covariance is that of
+    the data (divided by N - 1) times h², h = N^(-1/(D + 4)) (Scott 1992). With many features h is near 1, and the
+    samples have nearly twice the variance of the data: for images take the Gaussian.
 
-    Shrinkage after O. Ledoit and M. Wolf, A well-conditioned estimator for large-dimensional covariance matrices, Journal of
-    Multivariate Analysis 88 (2004).
+    Shrinkage after O. Ledoit and M. Wolf, A well-conditioned estimator for large-dimensional covariance matrices,
+    Journal of Multivariate Analysis 88 (2004).
 
     No D×D matrix is made where there are fewer samples than features.
 
@@ -90,7 +91,7 @@ def fit_distribution(
     if counts.min() < 2:
         of = "" if classes is None else f" of class {classes.tolist()[int(np.argmin(counts))]!r}"
         raise ValueError(f"fit_distribution: there must be at least 2 samples{of}, got {counts.min()}")
-    rows = given.reshape(len(given), -1).astype(np.float64)
+    rows = _rows(given).astype(np.float64)
     return Distribution(
         {
             "kind": kind,
@@ -147,8 +148,8 @@ class Distribution:
         Returns
         -------
         tuple of ndarray
-            (x, y), or (x,) where no classes were given: x (n, …) of the shape and dtype fitted, y (n,). The classes come in the
-            proportions of the data, to a sample, and in random order.
+            (x, y), or (x,) where no classes were given: x (n, …) of the shape and dtype fitted, y (n,). The classes
+            come in the proportions of the data, to a sample, and in random order.
 
         Raises
         ------
@@ -181,14 +182,15 @@ class Distribution:
         Raises
         ------
         ValueError, TypeError
-            If the shape or dtype differs, there are NaN or infinities, or there is no density, since the covariance is singular.
+            If the shape or dtype differs, there are NaN or infinities, or there is no density, since the covariance is
+            singular.
         """
         given = array("log_density", "x", x)
         if given.ndim == 0 or given.shape[1:] != self._shape:
             expected = ", ".join(["n", *map(str, self._shape)])
             raise ValueError(f"log_density: x must have shape ({expected}), got {given.shape}")
         _refuse_not_finite("log_density", given)
-        rows = given.astype(np.float64).reshape(len(given), -1)
+        rows = _rows(given).astype(np.float64)
         shares = np.log(self._counts / self._counts.sum())
         logs = [share + _log_density(part, rows) for share, part in zip(shares, self._parts, strict=True)]
         return _log_sum(np.stack(logs, axis=1))
@@ -239,8 +241,12 @@ class Distribution:
         self._counts, self._parts, self._classes = counts, parts, classes
 
 
+def _rows(x: Array) -> Array:
+    return x.reshape(len(x), math.prod(x.shape[1:]))
+
+
 def _refuse_not_finite(op: str, x: Array) -> None:
-    good = np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+    good = np.isfinite(_rows(x)).all(axis=1)
     if not good.all():
         raise ValueError(f"{op}: x must be finite, but row {int(np.argmin(good))} of {len(x)} has NaN or infinity")
 
@@ -253,8 +259,8 @@ def _classes(y: Any, n: int) -> tuple[Array | None, NDArray[np.intp]]:
         classes = np.array(classes.tolist())
     if classes.dtype.kind not in _CLASS_KINDS:
         raise TypeError(
-            f"fit_distribution: y must hold classes, integers or strings, got dtype {classes.dtype}; to draw numbers with the "
-            "samples, fit them together, as np.column_stack([x, y])"
+            f"fit_distribution: y must hold classes, integers or strings, got dtype {classes.dtype}; to draw numbers "
+            "with the samples, fit them together, as np.column_stack([x, y])"
         )
     return classes, codes
 
@@ -321,8 +327,8 @@ def _log_density(part: Mapping[str, Any], rows: Floats) -> Floats:
     every = np.append(deviations, floor) if known < features else deviations
     if every.min() <= 10 * (features + known) * np.finfo(float).eps * every.max():
         raise ValueError(
-            "log_density: there is no density, since the covariance is singular; fit with shrinkage='auto' or above 0, and "
-            "not to samples that are all alike"
+            "log_density: there is no density, since the covariance is singular; fit with shrinkage='auto' or above 0, "
+            "and not to samples that are all alike"
         )
 
     def whitened(x: Floats) -> Floats:

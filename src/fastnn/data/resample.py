@@ -53,19 +53,19 @@ def resample(*arrays: Any, n: int | None = None, rng: Any, stratify: ArrayLike |
     Returns
     -------
     Resampled
-        ``arrays``, a tuple with n samples of each array, and ``indices``, (n,), which samples they are, in random order.
-        The arrays are copies.
+        ``arrays``, a tuple with n samples of each array, and ``indices``, (n,), which samples they are, in random
+        order. The arrays are copies.
 
     Raises
     ------
     ValueError, TypeError
-        If the arrays differ in length, are masked or have no samples to draw from, or `n` is not an integer of at least 0.
+        If the arrays differ in length, are masked or have no samples to draw from, or `n` is no integer or below 0.
 
     Notes
     -----
-    SPEC I3. Split first, and resample the training part only: copies of one sample on both sides of a split make the test
-    part of the training. About 37 % of the samples (1/e) are not drawn by n = N: ``np.setdiff1d(np.arange(N), indices)``.
-    An ensemble of networks, each trained on a resample of its own, is bagging (Breiman 1996).
+    SPEC I3. Split first, and resample the training part only: copies of one sample on both sides of a split make the
+    test part of the training. About 37 % of the samples (1/e) are not drawn by n = N; these are
+    ``np.setdiff1d(np.arange(N), indices)``. An ensemble of networks, each trained on a resample of its own, is bagging (Breiman 1996).
 
     Examples
     --------

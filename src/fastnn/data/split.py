@@ -45,25 +45,26 @@ def split(
     stratify : array_like, (N,), optional
         The class of each sample. Each part then holds each class in its proportion, to a sample, and at least once.
     groups : array_like, (N,), optional
-        What samples must not be separated by: the patient, the speaker, the day. A group is in one part as a whole. Parts,
-        and with `stratify` the classes in them, come as near to their shares as the groups allow.
+        What samples must not be separated by: the patient, the speaker, the day. A group is in one part as a whole.
+        Parts, and with `stratify` the classes in them, come as near to their shares as the groups allow.
     in_order : bool
-        Cut the arrays as they are: the first samples are the first part. For series, and data that are shuffled already.
+        Cut the arrays as they are: the first samples are the first part. For series, and data that are shuffled
+        already.
     gap : int
         With `in_order`, the number of samples left out at the end of each part but the last. See `windows`.
 
     Returns
     -------
     tuple of tuple
-        For each part, a tuple with its share of each array, also of a single one: ``(train,), (test,) = split(x, …)``. Samples
-        keep their order. With `in_order` the shares are views of the arrays, else copies.
+        For each part, a tuple with its share of each array, also of a single one: ``(train,), (test,) = split(x, …)``.
+        Samples keep their order. With `in_order` the shares are views of the arrays, else copies.
 
     Raises
     ------
     ValueError, TypeError
-        If the arrays differ in length, the fractions are not above 0 or leave nothing for the last part, a part would be
-        empty, a class has fewer samples than there are parts or a part is smaller than the number of classes, there are fewer
-        groups than parts, options contradict each other, or an array is masked.
+        If the arrays differ in length, the fractions are not above 0 or leave nothing for the last part, a part would
+        be empty, a class has fewer samples than there are parts or a part is smaller than the number of classes, there
+        are fewer groups than parts, options contradict each other, or an array is masked.
 
     Notes
     -----
@@ -145,14 +146,16 @@ def _refuse_small_classes(classes: NDArray[Any], counts: Index, sizes: Index) ->
     parts = len(sizes)
     small = np.flatnonzero(counts < parts)
     if small.size:
+        smallest = classes[small[:1]].tolist()[0]
         more = f", and {small.size - 1} more classes are as small" if small.size > 1 else ""
         raise ValueError(
-            f"split: class {classes[small[:1]].tolist()[0]!r} has {counts[small[0]]} of the samples, too few for {parts} parts{more}; "
+            f"split: class {smallest!r} has {counts[small[0]]} of the samples, too few for {parts} parts{more}; "
             "put small classes together or leave them out, and numbers into classes with np.digitize"
         )
     if sizes.min() < len(classes):
         raise ValueError(
-            f"split: part {int(np.argmin(sizes))} would have {sizes.min()} samples, too few for {len(classes)} classes"
+            f"split: part {int(np.argmin(sizes))} would have {sizes.min()} samples, too few for {len(classes)} "
+            "classes; give it a larger fraction"
         )
 
 

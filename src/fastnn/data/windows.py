@@ -38,17 +38,17 @@ def windows(series: ArrayLike, length: int, horizon: int = 1, stride: int = 1) -
     Raises
     ------
     ValueError, TypeError
-        If the series is shorter than one window of length + horizon points, has no axis or is masked, or a number is not an
-        integer of at least 1.
+        If the series is shorter than one window of length + horizon points, has no axis or is masked, or a number is
+        not an integer of at least 1.
 
     Notes
     -----
     SPEC I4. Both are read-only views of the series, so a window takes no memory until it is in a batch.
 
-    Split windows in time, with ``split(x, y, fractions=[0.8], in_order=True)``: neighbours share most of their points, so that
-    in a random split the test's targets would be among the inputs of the training. Inputs of the first test windows
-    reach back into the time of the training. That is no leak, since those values are known when the forecast is made.
-    Targets of the training must not reach into the test: for horizons above the stride leave out what does, with
+    Split windows in time, with ``split(x, y, fractions=[0.8], in_order=True)``: neighbours share most of their points,
+    so that in a random split the test's targets would be among the inputs of the training. Inputs of the first test
+    windows reach back into the time of the training. That is no leak, since those values are known when the forecast is
+    made. Targets of the training must not reach into the test: for horizons above the stride leave out what does, with
     ``gap=(horizon - 1) // stride``. Fit scalers on the training part alone.
 
     Examples
