@@ -1,4 +1,4 @@
-"""Splits, augmentation, and reading digits from arrays and pictures."""
+"""Reading digits from arrays and pictures."""
 
 import io
 import os
@@ -8,69 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastnn.data import MissingExtraError, load_digits, random_noise, random_shift, stratified_split
+from fastnn.data import MissingExtraError, load_digits
 from fastnn.data.digit_images import digit_images, read_digits
-
-
-def test_split_is_disjoint_complete_proportional_and_fixed():
-    labels = np.random.default_rng(0).integers(0, 5, 500)
-    parts = stratified_split(labels, [0.2, 0.1], seed=4)
-    assert sorted(np.concatenate(parts)) == list(range(500))
-    for label in range(5):
-        count = (labels == label).sum()
-        for share, part in zip([0.2, 0.1, 0.7], parts, strict=True):
-            assert abs((labels[part] == label).sum() - share * count) <= 1
-    for a, b in zip(parts, stratified_split(labels, [0.2, 0.1], seed=4), strict=True):
-        assert (a == b).all()
-    assert stratified_split([0, 0, 0, 0, 1, 1], [0.5], seed=0)[0].tolist() == [2, 3, 4]  # the stream of RandomState
-
-
-@pytest.mark.parametrize(
-    ("labels", "fractions"), [([[1]], [0.5]), ([1], [0.6, 0.6]), ([1], [-0.1]), ([1], [float("nan")])]
-)
-def test_bad_split(labels, fractions):
-    with pytest.raises(ValueError, match=r"^stratified_split: "):
-        stratified_split(labels, fractions, seed=0)
-
-
-def test_split_of_nothing():
-    assert [len(part) for part in stratified_split([], [0.5], seed=0)] == [0, 0]
-
-
-def test_shift_moves_by_whole_pixels():
-    images = np.zeros((200, 2, 5, 6), np.float32)
-    images[:, :, 2, 3] = 1
-    before = images.copy()
-    shifted = random_shift(images, np.random.default_rng(0), pixels=1)
-    assert (images == before).all()
-    assert shifted.dtype == np.float32
-    assert shifted.flags.c_contiguous
-    assert (shifted.sum(axis=(2, 3)) == 1).all()
-    rows, columns = np.divmod(shifted.reshape(200, 2, -1).argmax(axis=2), 6)
-    assert (rows[:, 0] == rows[:, 1]).all()
-    assert set(zip(rows[:, 0] - 2, columns[:, 0] - 3, strict=True)) == {(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1)}
-
-
-def test_shift_share():
-    images = np.zeros((1000, 1, 3, 3))
-    images[:, 0, 1, 1] = 1
-    still = random_shift(images, np.random.default_rng(0), share=0.5)[:, 0, 1, 1].mean()
-    assert abs(still - (0.5 + 0.5 / 9)) < 0.05
-    assert (random_shift(images, np.random.default_rng(0), share=0.0) == images).all()
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_noise(dtype):
-    images = np.ones((100, 1, 8, 8), dtype)
-    noisy = random_noise(images, np.random.default_rng(0), 0.1)
-    assert noisy.dtype == dtype
-    assert (images == 1).all()
-    assert abs(noisy.std() - 0.1) < 0.01
-
-
-def test_noise_refuses_integers():
-    with pytest.raises(TypeError, match="random_noise: images must be of a float dtype, got uint8"):
-        random_noise(np.zeros((2, 1, 8, 8), np.uint8), np.random.default_rng(0), 0.1)
 
 
 def test_digits():

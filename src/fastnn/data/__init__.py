@@ -1,18 +1,29 @@
-"""Mini-batches, splits, augmentation, and the handwritten digits of scikit-learn."""
+"""Mini-batches, splits, windows, augmentation, resampling, and the handwritten digits of scikit-learn."""
 
-from .augment import random_noise, random_shift
+from .augment import compose, random_crop, random_flip, random_noise, random_shift
 from .batches import Batches
 from .digits import DigitsSplit, Labelled, load_digits
+from .distribution import Distribution, fit_distribution
 from .extras import MissingExtraError
-from .split import stratified_split
+from .resample import Resampled, resample
+from .split import split
+from .windows import windows
 
 __all__ = [
     "Batches",
     "DigitsSplit",
+    "Distribution",
     "Labelled",
     "MissingExtraError",
+    "Resampled",
+    "compose",
+    "fit_distribution",
     "load_digits",
+    "random_crop",
+    "random_flip",
     "random_noise",
     "random_shift",
-    "stratified_split",
+    "resample",
+    "split",
+    "windows",
 ]

@@ -1,28 +1,148 @@
-"""Augmentation of image batches, seeded (SPEC I3)."""
+"""Augmentation of image batches: functions of a batch and a generator (SPEC I3)."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from ..checks import integer, real
+from ..checks.arrays import limited, shown, unmasked
+from ..checks.scalars import per_axis
+
 Array = NDArray[Any]
+Transform = Callable[[Any, np.random.Generator], Any]
 
 
-def random_shift(images: Array, rng: np.random.Generator, pixels: int = 1, share: float = 1.0) -> Array:
+def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5, axis: int = -1) -> Array:
+    """Mirror images, each with a probability of its own.
+
+    Parameters
+    ----------
+    images : ndarray, (N, …)
+        The batch, of any dtype; it is not changed.
+    rng : numpy.random.Generator
+        The source of randomness.
+    p : float
+        The probability of each image to be mirrored.
+    axis : int
+        The axis to mirror along: -1 swaps left and right, -2 top and bottom.
+
+    Returns
+    -------
+    ndarray, (N, …)
+        A new batch of the same dtype.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is no generator, or `images` masked.
+    ValueError
+        If `p` is not in [0, 1], or `axis` is none of an image's.
+
+    Notes
+    -----
+    SPEC I3. For both axes, `compose` two flips.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import random_flip
+    >>> random_flip(np.arange(6).reshape(2, 3), np.random.default_rng(2))
+    array([[2, 1, 0],
+           [5, 4, 3]])
+    """
+    batch = _batch("random_flip", images, rng)
+    p = real("random_flip", "p", p, 0, 1)
+    along = integer("random_flip", "axis", axis)
+    if not 1 <= along % max(batch.ndim, 1) or not -batch.ndim <= along < batch.ndim:
+        raise ValueError(f"random_flip: axis must be one of an image's, got {axis} for shape {batch.shape}")
+    chosen = rng.random(len(batch)) < p
+    flipped = batch.copy()
+    flipped[chosen] = np.flip(batch, along)[chosen]
+    return flipped
+
+
+def random_crop(
+    images: Array,
+    rng: np.random.Generator,
+    *,
+    padding: int | tuple[int, int] = 4,
+    size: int | tuple[int, int] | None = None,
+    mode: Literal["zeros", "reflect"] = "zeros",
+) -> Array:
+    """Pad images on all sides and cut a piece out of each, at a place of its own.
+
+    Parameters
+    ----------
+    images : ndarray, (N, C, H, W)
+        The batch, of any dtype; it is not changed.
+    rng : numpy.random.Generator
+        The source of randomness.
+    padding : int or (int, int)
+        Rows and columns added on each side.
+    size : int or (int, int), optional
+        Rows and columns of the piece; by default (H, W). Each place in the padded image is equally likely.
+    mode : {"zeros", "reflect"}
+        What is added: zeros, or the image mirrored at its outermost pixels.
+
+    Returns
+    -------
+    ndarray, (N, C, *size)
+        A new batch of the same dtype.
+
+    Raises
+    ------
+    TypeError
+        If `rng` is no generator, a size no integer, or `images` masked.
+    ValueError
+        For images without four axes, `size` above the padded image's or below 1, `padding` below 0, or another `mode`.
+
+    Notes
+    -----
+    SPEC I3. Signals (N, C, W) are images of one row: ``signals[:, :, None]``, with ``padding=(0, 4)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import random_crop
+    >>> images = np.ones((5, 3, 32, 32), np.uint8)
+    >>> random_crop(images, np.random.default_rng(0), padding=4, mode="reflect").shape
+    (5, 3, 32, 32)
+    >>> random_crop(images, np.random.default_rng(0), padding=0, size=24).shape
+    (5, 3, 24, 24)
+    """
+    batch = _images("random_crop", images, rng)
+    padding = _pair("random_crop", "padding", padding, 0)
+    shape = batch.shape[2:]
+    size = shape if size is None else _pair("random_crop", "size", size, 1)
+    places = [side + 2 * pad - piece + 1 for side, pad, piece in zip(shape, padding, size, strict=True)]
+    if min(places) < 1:
+        raise ValueError(f"random_crop: size {size} is larger than images of shape {shape} with padding {padding}")
+    if mode not in ("zeros", "reflect"):
+        raise ValueError(f"random_crop: mode must be 'zeros' or 'reflect', got {shown(mode)}")
+    rows, columns = (rng.integers(0, n, len(batch)) for n in places)
+    return _cut("random_crop", batch, rows, columns, size, padding, "constant" if mode == "zeros" else mode)
+
+
+def random_shift(
+    images: Array, rng: np.random.Generator, *, pixels: int | tuple[int, int] = 1, share: float = 1.0
+) -> Array:
     """Shift images by a random number of pixels along both axes, filling with zeros.
 
     Parameters
     ----------
     images : ndarray, (N, C, H, W)
-        The batch; it is not changed.
+        The batch, of any dtype; it is not changed.
     rng : numpy.random.Generator
         The source of randomness.
-    pixels : int
-        The largest shift; each of -pixels … pixels is equally likely along each axis.
+    pixels : int or (int, int)
+        The largest shift, also by rows and columns; each of -pixels … pixels is equally likely along each axis.
     share : float
-        The share of images that is shifted at all.
+        The probability of each image to be shifted at all.
 
     Returns
     -------
@@ -32,32 +152,36 @@ def random_shift(images: Array, rng: np.random.Generator, pixels: int = 1, share
     Raises
     ------
     TypeError
-        If ``pixels`` is not an integer.
+        If `rng` is no generator, `pixels` no integer, or `images` masked.
     ValueError
-        For images without four axes, or ``pixels`` below 0.
+        For images without four axes, `pixels` below 0, or a `share` not in [0, 1].
+
+    Notes
+    -----
+    SPEC I3. With ``share=1`` this is `random_crop` with ``padding=pixels``.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn.data import random_shift
-    >>> random_shift(np.ones((5, 1, 8, 8)), np.random.default_rng(0)).shape
+    >>> random_shift(np.ones((5, 1, 8, 8)), np.random.default_rng(0), pixels=2).shape
     (5, 1, 8, 8)
     """
-    n, _, height, width = images.shape
-    offsets = rng.integers(-pixels, pixels + 1, (2, n)) * (rng.random(n) < share) + pixels
-    padded = np.pad(images, ((0, 0), (0, 0), (pixels, pixels), (pixels, pixels)))
-    rows = offsets[0][:, None] + np.arange(height)
-    columns = offsets[1][:, None] + np.arange(width)
-    shifted = padded[np.arange(n)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return np.ascontiguousarray(np.moveaxis(shifted, -1, 1))
+    batch = _images("random_shift", images, rng)
+    pixels = _pair("random_shift", "pixels", pixels, 0)
+    share = real("random_shift", "share", share, 0, 1)
+    rows, columns = (rng.integers(-most, most + 1, len(batch)) for most in pixels)
+    moved = rng.random(len(batch)) < share
+    rows, columns = rows * moved + pixels[0], columns * moved + pixels[1]
+    return _cut("random_shift", batch, rows, columns, batch.shape[2:], pixels, "constant")
 
 
-def random_noise(images: Array, rng: np.random.Generator, std: float) -> Array:
+def random_noise(images: Array, rng: np.random.Generator, *, std: float) -> Array:
     """Add Gaussian noise.
 
     Parameters
     ----------
-    images : ndarray of float
+    images : ndarray of float, (N, …)
         The batch; it is not changed.
     rng : numpy.random.Generator
         The source of randomness.
@@ -66,23 +190,133 @@ def random_noise(images: Array, rng: np.random.Generator, std: float) -> Array:
 
     Returns
     -------
-    ndarray
-        A new batch of the same shape and dtype.
+    ndarray, (N, …)
+        A new batch of the same dtype.
 
     Raises
     ------
     TypeError
-        For images that are not of a float dtype.
+        If `images` are not of a float dtype, or masked, or `rng` is no generator.
+    ValueError
+        If `std` is below 0 or not finite.
+
+    Notes
+    -----
+    SPEC I3. Every value gets noise of its own.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn.data import random_noise
-    >>> random_noise(np.zeros((2, 1, 8, 8), np.float32), np.random.default_rng(0), 0.1).dtype
+    >>> random_noise(np.zeros((2, 1, 8, 8), np.float32), np.random.default_rng(0), std=0.1).dtype
     dtype('float32')
     """
-    if images.dtype.kind != "f":
-        raise TypeError(f"random_noise: images must be of a float dtype, got {images.dtype}")
-    noise = rng.standard_normal(images.shape, dtype=np.float32)
-    noisy: Array = images + images.dtype.type(std) * noise.astype(images.dtype, copy=False)
-    return noisy
+    batch = _batch("random_noise", images, rng)
+    if batch.dtype.kind != "f":
+        raise TypeError(f"random_noise: images must be of a float dtype, got {batch.dtype}")
+    noise = rng.standard_normal(batch.shape, dtype=np.float32).astype(batch.dtype, copy=False)
+    noise *= batch.dtype.type(real("random_noise", "std", std, 0))
+    noise += batch
+    return noise
+
+
+def compose(*functions: Transform) -> Transform:
+    """One function that applies several to a batch, one after the other.
+
+    Parameters
+    ----------
+    *functions : callable
+        Each ``f(batch, rng) -> batch``, such as `random_flip`; settings are given with `functools.partial`. They draw
+        from one generator, in their order.
+
+    Returns
+    -------
+    callable
+        ``f(batch, rng) -> batch``, to be used as the ``transform`` of `Batches`; picklable where its functions are.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not callable; when it is called, if a function returns None.
+
+    Notes
+    -----
+    SPEC I3. `Batches` hands over a generator that depends on its key, the pass and the batch; functions should draw
+    from it alone, and return a new array.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> from fastnn.data import Batches, compose, random_crop, random_flip
+    >>> augment = compose(random_flip, partial(random_crop, padding=2))
+    >>> images, labels = np.ones((6, 3, 8, 8), np.float32), np.arange(6)
+    >>> for x, y in Batches(images, labels, batch_size=4, shuffle=True, transform=augment, rng=0):
+    ...     print(x.shape)
+    (4, 3, 8, 8)
+    (2, 3, 8, 8)
+    """
+    for i, function in enumerate(functions):
+        if not callable(function):
+            raise TypeError(
+                f"compose: function {i} must be callable, got {shown(function)}; give settings as "
+                "functools.partial(random_flip, p=0.3)"
+            )
+    return _Composed(functions)
+
+
+class _Composed:
+    def __init__(self, functions: tuple[Transform, ...]) -> None:
+        self._functions = functions
+
+    def __repr__(self) -> str:
+        return f"compose({', '.join(map(repr, self._functions))})"
+
+    def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
+        for function in self._functions:
+            batch = function(batch, rng)
+            if batch is None:
+                raise TypeError(f"compose: {function!r} returned None, expected the batch")
+        return batch
+
+
+def _batch(op: str, images: Any, rng: Any) -> Array:
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{op}: rng must be a numpy.random.Generator, as Batches gives to its transform, got {shown(rng)}; "
+            "a seed would draw the same for every batch"
+        )
+    batch = np.asarray(unmasked(op, "images", images))
+    if batch.ndim == 0:
+        raise ValueError(f"{op}: images must have an axis of samples, got a single value")
+    return batch
+
+
+def _images(op: str, images: Any, rng: Any) -> Array:
+    batch = _batch(op, images, rng)
+    if batch.ndim != 4:
+        hint = "; add the axis of channels with images[:, None]" if batch.ndim == 3 else ""
+        raise ValueError(f"{op}: images must have shape (N, C, H, W), got {batch.shape}{hint}")
+    return batch
+
+
+def _pair(op: str, name: str, value: Any, low: int) -> tuple[int, int]:
+    checked = per_axis(op, name, value, 2, low)
+    return (checked, checked) if isinstance(checked, int) else (checked[0], checked[1])
+
+
+def _cut(
+    op: str,
+    batch: Array,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    size: tuple[int, ...],
+    padding: tuple[int, int],
+    mode: Literal["constant", "reflect"],
+) -> Array:
+    """From each padded image the piece that begins at its row and column."""
+    n, channels, height, width = batch.shape
+    limited(op, "the padded batch", n, channels, height + 2 * padding[0], width + 2 * padding[1])
+    padded = np.pad(batch, ((0, 0), (0, 0), *((pad, pad) for pad in padding)), mode=mode)
+    pieces = sliding_window_view(padded, size, axis=(2, 3))
+    return pieces[np.arange(n), :, rows, columns]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .extras import require
-from .split import stratified_split
+from .split import split
 
 # One split for every seed of a training run, so that their test accuracies can be compared.
 _SPLIT_SEED = 0
@@ -84,5 +84,7 @@ def load_digits() -> DigitsSplit:
     images, labels = datasets.load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
     labels = labels.astype(np.int64)
-    test, validation, train = stratified_split(labels, [_TEST_SHARE, _VALIDATION_SHARE], _SPLIT_SEED)
-    return DigitsSplit(*(Labelled(images[part], labels[part]) for part in (train, validation, test)))
+    test, validation, train = split(
+        images, labels, fractions=[_TEST_SHARE, _VALIDATION_SHARE], stratify=labels, rng=_SPLIT_SEED
+    )
+    return DigitsSplit(*(Labelled(*part) for part in (train, validation, test)))
