@@ -16,55 +16,16 @@ from ..data import Batches
 from ..nn import Module
 from ..nn.intercept import evaluation
 from ..optim import Optimizer
+from .metrics import accuracy, fits
 from .progress import ProgressBar
 
 Metric = Callable[[Any, Any], float]
 Record = dict[str, Any]
 
 
-def accuracy(scores: Any, labels: Any) -> float:
-    """Share of samples whose highest score is that of their label.
-
-    Parameters
-    ----------
-    scores : ndarray or Tensor, (N, classes, ...)
-        Logits or probabilities.
-    labels : ndarray of int, (N, ...)
-        The right classes, of the shape of the scores without the axis of classes.
-
-    Returns
-    -------
-    float
-        In 0…1; NaN for no samples.
-
-    Raises
-    ------
-    ValueError
-        For scores without an axis of classes, or labels of another shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn.training import accuracy
-    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
-    0.5
-    """
-    given, right = np.asarray(raw(scores)), np.asarray(raw(labels))
-    if not _fits(right.shape, given.shape):
-        raise ValueError(
-            f"accuracy: labels must have the shape of the scores without their axis 1, got scores {given.shape} and "
-            f"labels {right.shape}"
-        )
-    return float(np.mean(given.argmax(axis=1) == right))
-
-
-def _fits(labels: tuple[int, ...], scores: tuple[int, ...]) -> bool:
-    return len(scores) > 1 and labels == scores[:1] + scores[2:]
-
-
 def _holds_classes(target: Any, scores: tuple[int, ...]) -> bool:
     labels = np.asarray(raw(target))
-    return labels.dtype.kind in "iu" and _fits(labels.shape, scores)
+    return labels.dtype.kind in "iu" and fits(labels.shape, scores)
 
 
 def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
