@@ -1,10 +1,10 @@
 """Mini-batches, splits, windows, augmentation, resampling, and the handwritten digits of scikit-learn."""
 
+from .._extras import MissingExtraError
 from .augment import compose, random_crop, random_flip, random_noise, random_shift
 from .batches import Batches
 from .digits import DigitsSplit, Labelled, load_digits
 from .distribution import Distribution, fit_distribution
-from .extras import MissingExtraError
 from .resample import Resampled, resample
 from .split import split
 from .windows import windows

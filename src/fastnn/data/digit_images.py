@@ -15,8 +15,8 @@ from typing import IO, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import require
 from .._npy import read_array
-from .extras import require
 
 SIDE = 8
 SCALES = (1, 16, 255)

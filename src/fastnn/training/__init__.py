@@ -4,7 +4,7 @@ from .callbacks import EarlyStopping
 from .checkpoints import Checkpoint
 from .display import epoch_line
 from .history import History
-from .metrics import accuracy, confusion, r2, top_k
+from .metrics import accuracy, confusion, f1, mae, r2, rmse, top_k
 from .preserved import preserved
 from .progress import ProgressBar
 from .trainer import Trainer
@@ -18,7 +18,10 @@ __all__ = [
     "accuracy",
     "confusion",
     "epoch_line",
+    "f1",
+    "mae",
     "preserved",
     "r2",
+    "rmse",
     "top_k",
 ]

@@ -13,13 +13,13 @@ from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
 from ..checks.arrays import unmasked
-from .metrics import accuracy, r2, top_k
+from .metrics import NOT_COUNTED, accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
 
 # Metrics whose value for a pass is the mean of those for its batches; all others are given the whole pass at once.
-_MEANS: tuple[Metric, ...] = (accuracy, top_k)
+_MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -128,8 +128,8 @@ class Figures:
     def __init__(self, loss: Loss, metrics: Mapping[str, Metric] | None) -> None:
         self._loss = loss
         self._metrics = metrics
-        self._amount = 0.0
         self._sums: dict[str, float] = {"loss": 0.0}
+        self._amounts: dict[str, float] = {"loss": 0.0}
         self._kept: list[tuple[Any, Any, Any]] = []  # outputs, targets, weights
 
     def add(self, output: Any, sample: Sample, loss: float) -> None:
@@ -137,25 +137,28 @@ class Figures:
         values = tuple(map(raw, output)) if isinstance(output, tuple) else raw(output)
         if self._metrics is None:
             self._metrics = _usual_metrics(self._loss, sample.target, values)
-        amount = sample.amount
-        self._amount += amount
-        self._sums["loss"] += amount * loss if amount else 0.0
+        self._count("loss", loss, sample.amount)
         keeps = False
         for name, metric in self._metrics.items():
-            if getattr(metric, "func", metric) not in _MEANS:
+            kind = getattr(metric, "func", metric)  # of a partial
+            if kind in _MEANS:
+                amount = sample.amount if kind is mae else _labelled(sample)
+                self._count(name, _value(metric, values, sample.target, sample.weight) if amount else 0.0, amount)
+            else:
                 keeps = True
-            elif amount:
-                self._sums[name] = self._sums.get(name, 0.0) + amount * _value(
-                    metric, values, sample.target, sample.weight
-                )
         if keeps:  # who makes the next batch may use the memory again
             self._kept.append((_copied(values), _copied(sample.target), sample.weight))
+
+    def _count(self, name: str, mean: float, amount: float) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + (amount * mean if amount else 0.0)
+        self._amounts[name] = self._amounts.get(name, 0.0) + amount
 
     def result(self) -> dict[str, float]:
         """The figures of what was counted."""
         if self._metrics is None:
             raise ValueError("Trainer: there was no batch to take")
-        figures = {name: total / self._amount if self._amount else math.nan for name, total in self._sums.items()}
+        amounts = self._amounts
+        figures = {name: total / amounts[name] if amounts[name] else math.nan for name, total in self._sums.items()}
         outputs, targets, weights = self._joined()
         for name, metric in self._metrics.items():
             if name not in figures:
@@ -171,14 +174,17 @@ class Figures:
     def state_dict(self) -> dict[str, Any]:
         """What was counted so far."""
         outputs, targets, weights = self._joined()
-        return {"amount": self._amount, "sums": dict(self._sums), "kept": [outputs, targets, weights]}
+        return {"sums": dict(self._sums), "amounts": dict(self._amounts), "kept": [outputs, targets, weights]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         outputs, targets, weights = state["kept"]
-        sums = {str(name): float(value) for name, value in state["sums"].items()}
-        self._amount = float(state["amount"])
-        self._sums = sums
+        sums, amounts = (
+            {str(name): float(value) for name, value in state[part].items()} for part in ("sums", "amounts")
+        )
+        if sums.keys() != amounts.keys():
+            raise ValueError("Trainer: the state has sums and amounts of different figures")
+        self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
 
 
@@ -191,6 +197,15 @@ def _joined(parts: Sequence[Any]) -> Any:
     if isinstance(parts[0], tuple):
         return tuple(map(_joined, zip(*parts, strict=True)))
     return np.concatenate(parts)
+
+
+def _labelled(sample: Sample) -> float:
+    """What the labels of a batch count for: those that losses and metrics pass over do not."""
+    counts = np.asarray(raw(sample.target)) != NOT_COUNTED
+    if sample.weight is None:
+        return float(np.count_nonzero(counts))
+    per_sample = counts.reshape(sample.count, -1).sum(axis=1)
+    return float(per_sample @ sample.weight.astype(np.float64))
 
 
 def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:

@@ -8,12 +8,13 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from .. import functional
 from ..autograd import no_grad, raw
+from ..checkpoint import CheckpointError
 from ..checks import integer, real
 from ..data import Batches
 from ..nn import Module
@@ -294,7 +295,7 @@ class Trainer:
         self.history.records.append(record)
         for schedule in self._schedules:
             if isinstance(schedule, ReduceOnPlateau):
-                schedule.step(float(record.get("validation_loss", record["train_loss"])))
+                schedule.step(record["validation_loss" if "validation_loss" in record else "train_loss"])
         run.callbacks.call("on_epoch_end", self)
         run.display.end_epoch(record)
         if run.checkpoint is not None:
@@ -309,7 +310,8 @@ class Trainer:
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
         taken, amount = 0, 0.0
-        for self._under_way, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
+        for number, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
+            self._under_way = number
             if not taken:
                 self.optimizer.zero_grad()
             self._train_on(sample)
@@ -646,7 +648,7 @@ class Trainer:
         except Exception as error:  # a damaged state breaks callbacks of the caller's in any way
             self._take(before)
             self._hand_out_state()
-            _does_not_fit(checkpoint.path, error)
+            raise _does_not_fit(checkpoint.path, error) from error
         self.resumed_at = self.epoch + 1, self.position
 
     def _save(self, run: _Run, epoch: int | None = None) -> None:
@@ -654,11 +656,9 @@ class Trainer:
         run.checkpoint.save(self.state_dict(), run.settings, epoch)
 
 
-def _does_not_fit(path: str, error: Exception) -> NoReturn:
-    from ..checkpoint import CheckpointError
-
+def _does_not_fit(path: str, error: Exception) -> CheckpointError:
     missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-    raise CheckpointError(f"{path!r} does not fit this training: {missing}") from error
+    return CheckpointError(f"{path!r} does not fit this training: {missing}")
 
 
 def _frozen(model: Module) -> list[Module]:
@@ -691,6 +691,6 @@ def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
 def _architecture(model: Module) -> dict[str, Any] | None:
     """How the model is made, where it is made of fastnn's own layers."""
     try:
-        return None and model
+        return None
     except (TypeError, ValueError):
         return None
