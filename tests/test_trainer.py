@@ -47,6 +47,66 @@ def bits(model):
     return {name: array.tobytes() for name, array in model.state_dict().items()}
 
 
+def test_learns_and_records():
+    learning, seen = trainer(), []
+
+    def note(trainer):
+        seen.append((trainer.epoch, trainer.history[-1]["epoch"]))
+
+    history = learning.fit(batches(), Batches(X, LABELS, batch_size=50), epochs=8, callbacks=[note])
+    assert seen == [(i, i) for i in range(1, 9)]
+    assert learning.step == 8 * 4
+    assert history is learning.history
+    names = {"epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
+    assert all(set(record) == names for record in history)
+    assert history[-1]["validation_accuracy"] > 0.9
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_the_validation_is_optional_and_callbacks_can_stop():
+    def stop(trainer):
+        trainer.stop = trainer.epoch == 3
+
+    learning = trainer()
+    learning.fit(batches(), epochs=10, callbacks=[stop])
+    assert learning.epoch == len(learning.history) == 3
+    assert "validation_loss" not in learning.history[0]
+
+
+def test_means_weigh_batches_by_their_size():
+    learning = trainer()
+    parts = learning.evaluate(Batches(X, LABELS, batch_size=16))
+    assert parts == pytest.approx(learning.evaluate([(X, LABELS)]), rel=1e-6)
+
+
+def test_labels_that_are_passed_over_count_for_nothing():
+    labels = LABELS.copy()
+    labels[:20], labels[25] = -100, -100
+    learning = trainer()
+    expected = float((learning.predict(X).argmax(1) == LABELS)[labels >= 0].mean())
+    for weight in ((), (np.ones(60),)):
+        figures = learning.evaluate(Batches(X, labels, *weight, batch_size=16))
+        assert figures["accuracy"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_no_batches_is_an_error():
+    with pytest.raises(ValueError, match="no batch"):
+        trainer().fit(Batches(X, LABELS, batch_size=61, drop_last=True), epochs=1)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_evaluation_leaves_each_layer_in_its_mode(fails):
+    learning = trainer()
+    learning.model[2].eval()
+    before = [module.training for module in learning.model.modules()]
+    if fails:
+        with pytest.raises(ValueError, match="weight"):
+            learning.evaluate([(X[:, :1], LABELS)])
+    else:
+        learning.evaluate([(X, LABELS)])
+    assert [module.training for module in learning.model.modules()] == before
+
+
 # ---- batches --------------------------------------------------------------------------------------------------------
 
 
