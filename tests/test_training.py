@@ -10,7 +10,6 @@ from fastnn.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fastnn.data import load_digits
 from fastnn.training.digits import DigitsTraining, digits_model, load_digits_model, predict_digits
 
-
 # Digits
 
 
