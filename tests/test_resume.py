@@ -103,6 +103,32 @@ def test_killed_at_any_step(tmp_path, unbroken, threads):
 
 
 @needs_fork
+@pytest.mark.parametrize("every", [1, 10])
+def test_killed_between_the_last_batch_and_the_validation(tmp_path, unbroken, every):
+    path = tmp_path / "run.npz"
+    for step in (10, 11, 30):
+        kill = At(step + 1, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        assert killed(lambda kill=kill: Training(path, every=every).fit(kill))
+    Training(path, every=every).fit()
+    assert path.read_bytes() == unbroken[0]
+
+
+@needs_fork
+def test_killed_in_the_validation(tmp_path, unbroken):
+    path = tmp_path / "run.npz"
+
+    def work():
+        training = Training(path, every=10)
+        training.trainer._evaluate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        training.fit()
+
+    assert killed(work)
+    assert load_checkpoint(path)["position"] == 10
+    Training(path).fit()
+    assert path.read_bytes() == unbroken[0]
+
+
+@needs_fork
 def test_killed_again_and_again(tmp_path, unbroken):
     path = tmp_path / "run.npz"
     for step in (9, 20, 21, 22, 45, 49):

@@ -16,7 +16,7 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line
+from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line, preserved
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -716,6 +716,54 @@ def test_generators_of_any_kind_follow_the_step(kind):
         return bits(model)
 
     assert train(0) == train(7)
+
+
+def look_by_fitting(learning):
+    with preserved(learning.model, learning.optimizer):
+        Trainer(learning.model, learning.optimizer).fit(batches(), epochs=1)
+
+
+def look_by_drawing(learning):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot
+
+    figure, ax = pyplot.subplots()
+    if learning.history:
+        learning.history.plot(ax)
+    pyplot.close(figure)
+
+
+LOOKS = {
+    "evaluate": lambda learning: learning.evaluate(
+        batches(transform=lambda b, rng: b + rng.random(b.shape, np.float32))
+    ),
+    "evaluate badly": lambda learning: pytest.raises(ValueError, learning.evaluate, [(X[:, :1], LABELS)]),
+    "predict": lambda learning: learning.predict(X, batch_size=7),
+    "summary": lambda learning: fnn.summary(learning.model, (3,)),
+    "state": lambda learning: learning.state_dict(),
+    "refused state": lambda learning: pytest.raises(KeyError, learning.load_state_dict, {}),
+    "own state": lambda learning: learning.load_state_dict(learning.state_dict()),
+    "copy": lambda learning: copy.deepcopy(learning).evaluate([(X, LABELS)]),
+    "draw": look_by_drawing,
+    "repr": lambda learning: repr((learning.model, learning.optimizer, learning.history)),
+    "fit inside preserved": look_by_fitting,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_looking_in_the_middle_of_a_training_changes_nothing(look):
+    class Looks:
+        def on_step(self, trainer):
+            LOOKS[look](trainer)
+
+        on_epoch_end = on_epoch_start = on_step
+
+    plain, watched = complicated(), complicated()
+    plain.fit(batches(), [(X, LABELS)], epochs=3, progress=False)
+    watched.fit(batches(), [(X, LABELS)], epochs=3, progress=False, callbacks=[Looks()])
+    assert bits(plain.model) == bits(watched.model)
+    assert plain.history == watched.history
+    assert repr(plain.optimizer.state_dict()) == repr(watched.optimizer.state_dict())
 
 
 # ---- copies and states ----------------------------------------------------------------------------------------------

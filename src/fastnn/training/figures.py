@@ -21,6 +21,7 @@ Loss = Callable[..., Tensor]
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
 _MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
 _KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
+_USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -182,7 +183,9 @@ class Figures:
     def state_dict(self) -> dict[str, Any]:
         """What was counted so far."""
         outputs, targets, weights = self._joined()
-        return {"sums": dict(self._sums), "amounts": dict(self._amounts), "kept": [outputs, targets, weights]}
+        metrics = None if self._metrics is None else list(self._metrics)
+        sums, amounts = dict(self._sums), dict(self._amounts)
+        return {"metrics": metrics, "sums": sums, "amounts": amounts, "kept": [outputs, targets, weights]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
@@ -192,6 +195,9 @@ class Figures:
         )
         if sums.keys() != amounts.keys():
             raise ValueError("Trainer: the state has sums and amounts of different figures")
+        names = state["metrics"]
+        if self._metrics is None and names is not None:
+            self._metrics = {name: _USUAL[name] for name in names}
         self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
         self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
@@ -233,6 +239,6 @@ def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
     if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
-        return {"accuracy": accuracy}
+        return {"accuracy": _USUAL["accuracy"]}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    return {"r2": r2} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
+    return {"r2": _USUAL["r2"]} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
