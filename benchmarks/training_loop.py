@@ -13,11 +13,11 @@ from collections.abc import Callable
 from statistics import median, quantiles
 from typing import Any
 
-import nets
 import numpy as np
 
 import fastnn as fnn
 import fastnn.functional as F
+import nets
 from fastnn import nn, optim
 from fastnn.data import Batches
 from fastnn.training import Trainer
