@@ -1,6 +1,8 @@
 """Trainings that are killed, interrupted or refused, and go on from their file to the bits they would have had."""
 
+import copy
 import os
+import pickle
 import signal
 
 import numpy as np
@@ -22,6 +24,10 @@ def augment(batch, rng):
     return random_noise(random_shift(batch, rng), rng, std=0.05)
 
 
+def largest(output, target):
+    return float(output.max())
+
+
 class Training:
     """Everything at once: dropout, batch norm, augmentation, a schedule, early stopping, accumulation and prefetch."""
 
@@ -39,7 +45,7 @@ class Training:
             self.model,
             optim.Adam(self.model.parameters(), lr=lr),
             schedule=optim.Sequence([optim.Warmup(5), optim.Cosine(60)], [5]),
-            metrics={"largest": lambda output, target: float(output.max())},
+            metrics={"largest": largest},
             clip_norm=1.0,
         )
         self.train = Batches(
@@ -100,6 +106,32 @@ def test_killed_at_any_step(tmp_path, unbroken, threads):
             assert resumed.weights() == whole.weights()
             assert history == whole.trainer.history
             assert history.stopped == whole.trainer.history.stopped
+
+
+@needs_fork
+@pytest.mark.parametrize("every", [1, 10])
+def test_killed_between_the_last_batch_and_the_validation(tmp_path, unbroken, every):
+    path = tmp_path / "run.npz"
+    for step in (10, 11, 30):
+        kill = At(step + 1, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        assert killed(lambda kill=kill: Training(path, every=every).fit(kill))
+    Training(path, every=every).fit()
+    assert path.read_bytes() == unbroken[0]
+
+
+@needs_fork
+def test_killed_in_the_validation(tmp_path, unbroken):
+    path = tmp_path / "run.npz"
+
+    def work():
+        training = Training(path, every=10)
+        training.trainer._evaluate = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        training.fit()
+
+    assert killed(work)
+    assert load_checkpoint(path)["position"] == 10
+    Training(path).fit()
+    assert path.read_bytes() == unbroken[0]
 
 
 @needs_fork
@@ -174,6 +206,24 @@ def test_other_iterables_are_repeated_to_where_they_were(tmp_path, unbroken):
             step = 1000
         weights.append(training.weights())
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("copied", [lambda x: x, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_other_iterables_in_one_process(tmp_path, copied):
+    whole, broken = Training(tmp_path / "a.npz"), Training(tmp_path / "b.npz")
+    for training in (whole, broken):
+        training.train, training.checkpoint = Shuffled(), None
+    whole.fit()
+    broken.fit(At(13, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    other = copied(broken)
+    other.fit()
+    assert other.weights() == whole.weights()
+
+
+def test_a_trainer_is_copied_without_its_data(tmp_path):
+    training = Training(tmp_path / "run.npz", epochs=1)
+    training.fit()
+    assert IMAGES[0].tobytes() not in pickle.dumps(training.trainer)
 
 
 # ---- files ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line
+from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line, preserved
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -45,6 +45,66 @@ def batches(**options):
 
 def bits(model):
     return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+
+def test_learns_and_records():
+    learning, seen = trainer(), []
+
+    def note(trainer):
+        seen.append((trainer.epoch, trainer.history[-1]["epoch"]))
+
+    history = learning.fit(batches(), Batches(X, LABELS, batch_size=50), epochs=8, callbacks=[note])
+    assert seen == [(i, i) for i in range(1, 9)]
+    assert learning.step == 8 * 4
+    assert history is learning.history
+    names = {"epoch", "lr", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"}
+    assert all(set(record) == names for record in history)
+    assert history[-1]["validation_accuracy"] > 0.9
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_the_validation_is_optional_and_callbacks_can_stop():
+    def stop(trainer):
+        trainer.stop = trainer.epoch == 3
+
+    learning = trainer()
+    learning.fit(batches(), epochs=10, callbacks=[stop])
+    assert learning.epoch == len(learning.history) == 3
+    assert "validation_loss" not in learning.history[0]
+
+
+def test_means_weigh_batches_by_their_size():
+    learning = trainer()
+    parts = learning.evaluate(Batches(X, LABELS, batch_size=16))
+    assert parts == pytest.approx(learning.evaluate([(X, LABELS)]), rel=1e-6)
+
+
+def test_labels_that_are_passed_over_count_for_nothing():
+    labels = LABELS.copy()
+    labels[:20], labels[25] = -100, -100
+    learning = trainer()
+    expected = float((learning.predict(X).argmax(1) == LABELS)[labels >= 0].mean())
+    for weight in ((), (np.ones(60),)):
+        figures = learning.evaluate(Batches(X, labels, *weight, batch_size=16))
+        assert figures["accuracy"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_no_batches_is_an_error():
+    with pytest.raises(ValueError, match="no batch"):
+        trainer().fit(Batches(X, LABELS, batch_size=61, drop_last=True), epochs=1)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_evaluation_leaves_each_layer_in_its_mode(fails):
+    learning = trainer()
+    learning.model[2].eval()
+    before = [module.training for module in learning.model.modules()]
+    if fails:
+        with pytest.raises(ValueError, match="weight"):
+            learning.evaluate([(X[:, :1], LABELS)])
+    else:
+        learning.evaluate([(X, LABELS)])
+    assert [module.training for module in learning.model.modules()] == before
 
 
 # ---- batches --------------------------------------------------------------------------------------------------------
@@ -656,6 +716,59 @@ def test_generators_of_any_kind_follow_the_step(kind):
         return bits(model)
 
     assert train(0) == train(7)
+
+
+def look_by_fitting(learning):
+    with preserved(learning.model, learning.optimizer):
+        Trainer(learning.model, learning.optimizer).fit(batches(), epochs=1)
+
+
+def look_by_drawing(learning):
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot
+
+    figure, ax = pyplot.subplots()
+    if learning.history:
+        learning.history.plot(ax)
+    pyplot.close(figure)
+
+
+def refused(function, *args):
+    with pytest.raises((ValueError, KeyError)):
+        function(*args)
+
+
+LOOKS = {
+    "evaluate": lambda learning: learning.evaluate(
+        batches(transform=lambda b, rng: b + rng.random(b.shape, np.float32))
+    ),
+    "evaluate badly": lambda learning: refused(learning.evaluate, [(X[:, :1], LABELS)]),
+    "predict": lambda learning: learning.predict(X, batch_size=7),
+    "summary": lambda learning: fnn.summary(learning.model, (3,)),
+    "state": lambda learning: learning.state_dict(),
+    "refused state": lambda learning: refused(learning.load_state_dict, {}),
+    "own state": lambda learning: learning.load_state_dict(learning.state_dict()),
+    "copy": lambda learning: copy.deepcopy(learning).evaluate([(X, LABELS)]),
+    "draw": look_by_drawing,
+    "repr": lambda learning: repr((learning.model, learning.optimizer, learning.history)),
+    "fit inside preserved": look_by_fitting,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_looking_in_the_middle_of_a_training_changes_nothing(look):
+    class Looks:
+        def on_step(self, trainer):
+            LOOKS[look](trainer)
+
+        on_epoch_end = on_epoch_start = on_step
+
+    plain, watched = complicated(), complicated()
+    plain.fit(batches(), [(X, LABELS)], epochs=3, progress=False)
+    watched.fit(batches(), [(X, LABELS)], epochs=3, progress=False, callbacks=[Looks()])
+    assert bits(plain.model) == bits(watched.model)
+    assert plain.history == watched.history
+    assert repr(plain.optimizer.state_dict()) == repr(watched.optimizer.state_dict())
 
 
 # ---- copies and states ----------------------------------------------------------------------------------------------

@@ -335,7 +335,7 @@ def _log_density(part: Mapping[str, Any], rows: Floats) -> Floats:
         x = x - points.mean(axis=0)
         along = x @ vectors.T
         if known == features:
-            return along / deviations
+            return np.asarray(along / deviations)
         return np.concatenate([along / deviations, (x - along @ vectors) / floor], axis=1)
 
     constant = features / 2 * math.log(2 * math.pi) + np.log(deviations).sum()
@@ -343,7 +343,7 @@ def _log_density(part: Mapping[str, Any], rows: Floats) -> Floats:
     centres, places = whitened(points), whitened(rows)
     step = max(1, _AT_ONCE // len(points))
     logs = [_log_kernels(places[i : i + step], centres) for i in range(0, len(rows), step)]
-    return np.concatenate([np.empty(0), *logs]) - constant - math.log(len(points))
+    return np.asarray(np.concatenate([np.empty(0), *logs]) - constant - math.log(len(points)))
 
 
 def _log_kernels(x: Floats, centres: Floats) -> Floats:

@@ -43,7 +43,8 @@ def split(
         An int below 2**32, which means the same parts under every version of NumPy; or anything else that
         `numpy.random.default_rng` takes. None makes other parts each time. Not used with `in_order`.
     stratify : array_like, (N,), optional
-        The class of each sample. Each part then holds each class in its proportion, to a sample, and at least once.
+        The class of each sample. Each part then holds each class at least once, and as near to its proportion as whole
+        samples allow.
     groups : array_like, (N,), optional
         What samples must not be separated by: the patient, the speaker, the day. A group is in one part as a whole.
         Parts, and with `stratify` the classes in them, come as near to their shares as the groups allow.

@@ -31,6 +31,11 @@ def epoch_line(record: Mapping[str, Any], epochs: int, *, best: bool = False, se
     str
         Without a line break.
 
+    Raises
+    ------
+    KeyError
+        If the record has no "epoch".
+
     Examples
     --------
     >>> from fastnn.training import epoch_line

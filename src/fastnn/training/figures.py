@@ -18,8 +18,10 @@ from .metrics import NOT_COUNTED, accuracy, mae, r2, top_k
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
 
-# Metrics whose value for a pass is the mean of those for its batches; all others are given the whole pass at once.
+# Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
 _MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
+_KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
+_USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -131,6 +133,7 @@ class Figures:
         self._sums: dict[str, float] = {"loss": 0.0}
         self._amounts: dict[str, float] = {"loss": 0.0}
         self._kept: list[tuple[Any, Any, Any]] = []  # outputs, targets, weights
+        self._size = 0
 
     def add(self, output: Any, sample: Sample, loss: float) -> None:
         """Count a batch."""
@@ -138,32 +141,38 @@ class Figures:
         if self._metrics is None:
             self._metrics = _usual_metrics(self._loss, sample.target, values)
         self._count("loss", loss, sample.amount)
-        keeps = False
-        for name, metric in self._metrics.items():
-            kind = getattr(metric, "func", metric)  # of a partial
-            if kind in _MEANS:
-                amount = sample.amount if kind is mae else _labelled(sample)
-                self._count(name, _value(metric, values, sample.target, sample.weight) if amount else 0.0, amount)
-            else:
-                keeps = True
-        if keeps:  # who makes the next batch may use the memory again
-            self._kept.append((_copied(values), _copied(sample.target), sample.weight))
+        if not self._metrics:
+            return
+        # Copies, since who makes the next batch may use the memory again.
+        self._kept.append((_copied(values), _copied(sample.target), sample.weight))
+        if not isinstance(values, tuple):
+            self._size += values.size
+        if self._size > _KEPT_VALUES and all(_is_mean(metric) for metric in self._metrics.values()):
+            self._fold()
 
     def _count(self, name: str, mean: float, amount: float) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + (amount * mean if amount else 0.0)
         self._amounts[name] = self._amounts.get(name, 0.0) + amount
 
+    def _fold(self) -> None:
+        """Count the metrics of what is kept, and forget it."""
+        if not self._kept or self._metrics is None:
+            return
+        outputs, targets, weights = self._joined()
+        for name, metric in self._metrics.items():
+            amount = (
+                _amount(targets, weights) if _is_mean(metric) else 1.0
+            )  # what sees the whole pass is no mean of parts
+            self._count(name, _value(metric, outputs, targets, weights) if amount else 0.0, amount)
+        self._kept, self._size = [], 0
+
     def result(self) -> dict[str, float]:
         """The figures of what was counted."""
         if self._metrics is None:
             raise ValueError("Trainer: there was no batch to take")
+        self._fold()
         amounts = self._amounts
-        figures = {name: total / amounts[name] if amounts[name] else math.nan for name, total in self._sums.items()}
-        outputs, targets, weights = self._joined()
-        for name, metric in self._metrics.items():
-            if name not in figures:
-                figures[name] = math.nan if outputs is None else _value(metric, outputs, targets, weights)
-        return figures
+        return {name: total / amounts[name] if amounts[name] else math.nan for name, total in self._sums.items()}
 
     def _joined(self) -> tuple[Any, Any, Any]:
         if not self._kept:
@@ -174,7 +183,9 @@ class Figures:
     def state_dict(self) -> dict[str, Any]:
         """What was counted so far."""
         outputs, targets, weights = self._joined()
-        return {"sums": dict(self._sums), "amounts": dict(self._amounts), "kept": [outputs, targets, weights]}
+        metrics = None if self._metrics is None else list(self._metrics)
+        sums, amounts = dict(self._sums), dict(self._amounts)
+        return {"metrics": metrics, "sums": sums, "amounts": amounts, "kept": [outputs, targets, weights]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
@@ -184,8 +195,27 @@ class Figures:
         )
         if sums.keys() != amounts.keys():
             raise ValueError("Trainer: the state has sums and amounts of different figures")
+        names = state["metrics"]
+        if self._metrics is None and names is not None:
+            self._metrics = {name: _USUAL[name] for name in names}
         self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
+        self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
+
+
+def _is_mean(metric: Metric) -> bool:
+    return getattr(metric, "func", metric) in _MEANS  # also of a partial
+
+
+def _amount(targets: Any, weights: Any) -> float:
+    """What targets count for in a mean: labels that losses and metrics pass over do not."""
+    if isinstance(targets, tuple):
+        return float(len(targets[0]))
+    values = np.asarray(targets)
+    counts = values != NOT_COUNTED if values.dtype.kind in "iu" else np.ones(len(values), bool)
+    if weights is None:
+        return float(np.count_nonzero(counts))
+    return float(counts.reshape(len(values), -1).sum(axis=1) @ weights.astype(np.float64))
 
 
 def _copied(part: Any) -> Any:
@@ -199,15 +229,6 @@ def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def _labelled(sample: Sample) -> float:
-    """What the labels of a batch count for: those that losses and metrics pass over do not."""
-    counts = np.asarray(raw(sample.target)) != NOT_COUNTED
-    if sample.weight is None:
-        return float(np.count_nonzero(counts))
-    per_sample = counts.reshape(sample.count, -1).sum(axis=1)
-    return float(per_sample @ sample.weight.astype(np.float64))
-
-
 def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:
     return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
 
@@ -218,6 +239,6 @@ def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
     if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
-        return {"accuracy": accuracy}
+        return {"accuracy": _USUAL["accuracy"]}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    return {"r2": r2} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
+    return {"r2": _USUAL["r2"]} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}

@@ -95,9 +95,9 @@ class History(Sequence[Record]):
         matplotlib.axes.Axes or ndarray of them
             As of `fastnn.plots.history`.
         """
-        from .. import plots
+        from ..plots import history
 
-        return plots.history(self.records, ax=ax)
+        return history(self.records, ax=ax)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the records to a file: a table for names that end in ".csv", JSON for those that end in ".json".

@@ -242,6 +242,8 @@ class Trainer:
         called = Callbacks(callbacks)
         saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
         settings = self._settings(loader, called)
+        if self._figures is not None and self._train is not None and self._train.batches is train:
+            loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
         self._train, self._callbacks = loader, called
         self._follow_generators()
         self.resumed_at = None
@@ -379,6 +381,7 @@ class Trainer:
         """The record of an epoch; None if Ctrl-C came meanwhile."""
         assert self._figures is not None
         record: Record = {"epoch": self.epoch + 1}
+        self._streams.at(self._batches_seen)  # for layers that draw in evaluation mode too
         record |= {f"train_{name}": value for name, value in self._figures.result().items()}
         record |= self._recorded_rates()
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
@@ -565,6 +568,13 @@ class Trainer:
             "data": self._train.state_dict() if self._train is not None else None,
             "callbacks": self._callbacks.state_dict(),
         }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without data and callbacks, which the next `fit` is given; but with where the data's own generators were."""
+        state = vars(self) | {"_train": None, "_callbacks": Callbacks(())}
+        if self._figures is not None and self._train is not None and self._waiting is None:
+            state["_waiting"] = {"data": self._train.state_dict(), "callbacks": [], "others": []}
+        return state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; the next `fit` hands the states of data and callbacks on.
