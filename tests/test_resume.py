@@ -348,6 +348,15 @@ def test_the_last_epochs_are_kept(tmp_path):
     assert load_checkpoint(tmp_path / "run-epoch4.npz")["epoch"] == 4
 
 
+@pytest.mark.parametrize("name", ["no folder/run.npz", "folder"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    training = Training(tmp_path / name)
+    with pytest.raises((FileNotFoundError, CheckpointError), match="folder"):
+        training.fit()
+    assert training.trainer.step == 0
+
+
 @pytest.mark.parametrize("options", [{"every": 0}, {"every": 1.5}, {"keep": 0}])
 def test_bad_numbers(options):
     with pytest.raises((ValueError, TypeError), match=r"^Checkpoint: "):

@@ -16,7 +16,7 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line, preserved
+from fastnn.training import Checkpoint, EarlyStopping, History, ProgressBar, Trainer, accuracy, epoch_line, preserved
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -277,6 +277,34 @@ def test_bad_kinds():
         trainer(schedule=optim.Schedule(other, optim.Cosine(3)))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "mse"}, "loss must be a function of output and target.* got 'mse'"),
+        ({"loss": nn.MSELoss}, r"loss must be .*, such as MSELoss\(\), got"),
+        ({"metrics": accuracy}, "metrics must be functions by name"),
+        ({"metrics": ["accuracy"]}, r"metrics must be .* got \['accuracy'\]"),
+        ({"metrics": {"accuracy": "accuracy"}}, "metrics must be functions by name"),
+        ({"schedule": optim.Cosine}, "schedule must be .*Cosine"),
+    ],
+)
+def test_arguments_of_another_kind(options, words):
+    with pytest.raises(TypeError, match=f"^Trainer: {words}"):
+        trainer(**options)
+
+
+def test_an_optimiser_that_would_train_nothing_is_refused():
+    model, other = network(), network()
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        Trainer(model, optim.SGD(other.parameters(), lr=0.1))
+
+
+def test_arrays_are_no_batches():
+    for batches_of_rows in (X, (X, LABELS)):
+        with pytest.raises(ValueError, match=r"^Trainer: .*got ndarray; arrays become batches by Batches\(x, y"):
+            trainer().fit(batches_of_rows, epochs=1)
+
+
 def test_rates_of_groups_stay_relative_under_a_schedule():
     model = network()
     groups = [{"params": list(model[0].parameters()), "lr": 0.01}, {"params": list(model[4].parameters())}]
@@ -405,6 +433,13 @@ def test_what_is_no_callback_is_refused(callback):
         trainer().fit(batches(), epochs=1, callbacks=[callback])
 
 
+def test_callbacks_are_a_list_without_checkpoints():
+    with pytest.raises(TypeError, match="callbacks must be a list of them, got EarlyStopping"):
+        trainer().fit(batches(), [(X, LABELS)], epochs=1, callbacks=EarlyStopping())
+    with pytest.raises(TypeError, match="give it to fit as checkpoint="):
+        trainer().fit(batches(), epochs=1, callbacks=[Checkpoint("run.npz")])
+
+
 def test_unknown_events_are_refused():
     class Typo:
         def on_epoch_finish(self, trainer):
@@ -490,8 +525,11 @@ def test_early_stopping_refuses_what_it_cannot_know():
     assert EarlyStopping("validation_accuracy").larger_is_better
     assert not EarlyStopping("train_loss").larger_is_better
     learning = trainer()
-    with pytest.raises(ValueError, match="there is no 'validation_loss' in the history, only epoch, train_loss"):
+    with pytest.raises(ValueError, match="'validation_loss' needs a validation part; fit was given none"):
         learning.fit(batches(), epochs=1, callbacks=[EarlyStopping()])
+    assert learning.step == 0
+    with pytest.raises(ValueError, match="there is no 'test_loss' in the history, only epoch, train_loss"):
+        learning.fit(batches(), epochs=1, callbacks=[EarlyStopping("test_loss")])
 
 
 # ---- endings --------------------------------------------------------------------------------------------------------

@@ -46,9 +46,10 @@ class Sample:
     def __init__(self, batch: Any) -> None:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+            hint = "arrays become batches by Batches(x, y, batch_size=32)"
             raise ValueError(
-                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; several "
-                "inputs are a tuple"
+                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; "
+                + (hint if isinstance(batch, np.ndarray) else "several inputs are a tuple")
             )
         self.inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
         self.target = batch[1]
