@@ -121,7 +121,7 @@ class _Scaler(Transformer):
         self._require_fitted(f"{type(self).__name__}.as_module")
         return self._module()
 
-    def _module(self) -> Any:
+    def _module(self) -> Module:
         raise NotImplementedError
 
 
@@ -129,6 +129,9 @@ class _FeatureScaler(_Scaler):
     """A scaler with statistics per element of a sample."""
 
     _outcome: str  # what a constant feature becomes
+
+    def _module(self) -> Standardize | Rescale:
+        raise NotImplementedError
 
     def _empty(self, shape: tuple[int, ...]) -> Statistics:
         return empty_moments(math.prod(shape))
@@ -138,14 +141,13 @@ class _FeatureScaler(_Scaler):
             add_moments(statistics, part.T)
 
     def _warn_of_constants(self, op: str) -> None:
-        empty = np.flatnonzero(self._statistics["count"] == 0)
-        self._warn_of(op, self.constant_, f"no variance to divide by, so they become {self._outcome}")
-        self._warn_of(op, empty, "no value, so they stay NaN")
+        self._warn_of(op, self.constant_, f"no variance to divide by, and become {self._outcome}")
+        self._warn_of(op, np.flatnonzero(self._statistics["count"] == 0), "no value, and stay NaN")
 
     def _warn_of(self, op: str, features: Array, what: str) -> None:
         if len(features):
             listed = named(features, self._shape, getattr(self, "feature_names_in_", None))
-            _warn(f"{op}: features without variance or values, {len(features)} of {self.n_features_in_}: {listed} have {what}")
+            _warn(f"{op}: {len(features)} of {self.n_features_in_} features have {what}: {listed}")
 
     def _scaled(self, x: Array, dtype: np.dtype[Any]) -> Array:
         scaled: Array = self._module().compute(x, dtype)
@@ -191,7 +193,9 @@ def refuse_too_large(unbounded: Array, shape: tuple[int, ...], what: str) -> Non
     """Refuse features whose statistics float64 cannot hold."""
     if unbounded.any():
         places = named(np.flatnonzero(unbounded), shape, None)
-        raise ValueError(f"the values of feature {places} are so large that their {what} is beyond float64; scale them first")
+        raise ValueError(
+            f"the values of feature {places} are so large that their {what} is beyond float64; scale them first"
+        )
 
 
 @sections(_NOTES)
@@ -276,14 +280,7 @@ class StandardScaler(_FeatureScaler):
         return module
 
     def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        module = self._module()
-
-        def restored(v: Array) -> Array:
-            v *= module.scale
-            v += module.mean
-            return v
-
-        return in_float64(restored, dtype, x.shape[1:], x)
+        return self._module().inverse(x, dtype)
 
 
 @sections(_NOTES)
@@ -385,16 +382,7 @@ class MinMaxScaler(_FeatureScaler):
         return module
 
     def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        module = self._module()
-
-        def restored(v: Array) -> Array:
-            v -= module.low
-            v /= module.high - module.low
-            v *= module.extent
-            v += module.minimum
-            return v
-
-        return in_float64(restored, dtype, x.shape[1:], x)
+        return self._module().inverse(x, dtype)
 
 
 class ImageScaler(_Scaler):
@@ -523,19 +511,22 @@ class ImageScaler(_Scaler):
         if self.std == "channel" and len(self.constant_):
             _warn(f"{op}: channels {named(self.constant_, self._shape[:1], None)} are constant, and are not divided")
 
-    def _stages(self) -> list[Module]:
-        """What is done, in order; fixed numbers together."""
-        rank = len(self._shape) - 1
-        fixed = Standardize(self._shape if self.mean == "pixel" else (self._shape[0], *(1,) * rank))
+    def _fixed(self) -> Standardize:
+        """The part whose numbers were fitted."""
+        ones = (1,) * (len(self._shape) - 1)
+        fixed = Standardize(self._shape if self.mean == "pixel" else (self._shape[0], *ones))
         if self.mean_ is not None:
             fixed.mean = self.mean_.reshape(fixed.shape).copy()
         if self.scale_ is not None:
-            scale = self.scale_.reshape(-1, *(1,) * rank)
-            fixed.scale = np.broadcast_to(scale, fixed.shape).copy()
+            fixed.scale = np.broadcast_to(self.scale_.reshape(-1, *ones), fixed.shape).copy()
+        return fixed
+
+    def _stages(self) -> list[Standardize | StandardizeSample]:
+        """What is done, in order."""
         if "sample" not in (self.mean, self.std):
-            return [fixed]
-        stages: list[Module] = [fixed] if self.mean_ is not None or self.scale_ is not None else []
+            return [self._fixed()]
         own = StandardizeSample(self.mean == "sample", self.std == "sample")
+        stages = [] if self.mean_ is None and self.scale_ is None else [self._fixed()]
         return [own, *stages] if self.mean == "sample" else [*stages, own]
 
     def _module(self) -> Module:
@@ -547,7 +538,7 @@ class ImageScaler(_Scaler):
 
         def scaled(v: Array) -> Array:
             for stage in stages:
-                v = stage.compute(v, np.dtype(np.float64))  # type: ignore[operator]
+                v = stage.compute(v, np.dtype(np.float64))
             return v
 
         return in_float64(scaled, dtype, x.shape[1:], x)
@@ -559,10 +550,4 @@ class ImageScaler(_Scaler):
                 "so there is nothing to restore them from"
             )
 
-        def restored(v: Array) -> Array:
-            for fixed in self._stages():
-                v *= fixed.scale
-                v += fixed.mean
-            return v
-
-        return in_float64(restored, dtype, x.shape[1:], x)
+        return self._fixed().inverse(x, dtype)

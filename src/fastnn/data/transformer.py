@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 import sys
@@ -61,7 +62,9 @@ class Transformer:
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
-        given = [f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name].default]
+        given = [
+            f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name].default
+        ]
         return f"{type(self).__name__}({', '.join(given)})"
 
     # Fitting
@@ -91,9 +94,10 @@ class Transformer:
             self.feature_names_in_ = names
 
     def _forget(self) -> None:
-        kept = {*self._parameter_names(), "_sklearn_output_config"}
-        for name in [name for name in vars(self) if name not in kept]:
-            del vars(self)[name]
+        """Be as before `fit`; what others attached to the object, as scikit-learn's pipelines do for a while, stays."""
+        for name in list(vars(self)):
+            if name in ("_shape", "_statistics") or (name.endswith("_") and not name.startswith("_")):
+                delattr(self, name)
 
     def __sklearn_is_fitted__(self) -> bool:
         return "_statistics" in vars(self)
@@ -195,13 +199,12 @@ class Transformer:
 
     def __sklearn_tags__(self) -> Any:
         """Called by scikit-learn alone, so it is there."""
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
+        utils = importlib.import_module("sklearn.utils")
+        return utils.Tags(
             estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
-            input_tags=InputTags(allow_nan=self._allow_nan, three_d_array=True),
+            target_tags=utils.TargetTags(required=False),
+            transformer_tags=utils.TransformerTags(preserves_dtype=["float64", "float32"]),
+            input_tags=utils.InputTags(allow_nan=self._allow_nan, three_d_array=True),
         )
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
@@ -242,14 +245,11 @@ class Transformer:
         if kind in (None, "default") or output.ndim != 2:
             return output
         names = list(self.get_feature_names_out())
+        tables = importlib.import_module(kind)
         if kind == "polars":
-            import polars
-
-            return polars.DataFrame(output, schema=names, orient="row")
-        import pandas
-
-        index = X.index if isinstance(X, pandas.DataFrame) else None
-        return pandas.DataFrame(output, index=index, columns=names, copy=False)
+            return tables.DataFrame(output, schema=names, orient="row")
+        index = X.index if isinstance(X, tables.DataFrame) else None
+        return tables.DataFrame(output, index=index, columns=names, copy=False)
 
     def as_module(self) -> Module:
         """A layer that does the same, without anything to train, and passes gradients to its input."""

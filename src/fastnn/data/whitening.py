@@ -123,7 +123,9 @@ class Whitening(Transformer):
             add_moments(moments, part.T)
         total = (moments["squares"] / moments["count"]).sum()
         if not 0 < total < math.inf:
-            raise ValueError(f"{op}: the variances of X sum to {total}; expected samples that differ, and by finite numbers")
+            raise ValueError(
+                f"{op}: the variances of X sum to {total}; expected samples that differ, and by finite numbers"
+            )
         variances, components = _directions(x, moments["mean"])
         kept = self._kept(variances, size, most)
         statistics = {
@@ -225,7 +227,9 @@ class Whitening(Transformer):
 def as_enough(op: str, x: Array) -> Array:
     """The samples, of which two are needed to differ."""
     if len(x) < 2:
-        raise ValueError(f"{op}: Found array with {len(x)} sample(s) (shape={x.shape}) while a minimum of 2 is required.")
+        raise ValueError(
+            f"{op}: Found array with {len(x)} sample(s) (shape={x.shape}) while a minimum of 2 is required."
+        )
     return x
 
 

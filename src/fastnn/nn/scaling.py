@@ -152,6 +152,17 @@ class Standardize(_PerFeature):
 
         return in_float64(standardized, dtype, x.shape[1:], x)
 
+    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
+        """The ``x`` of which `compute` made ``y``, as an array of ``dtype``."""
+        mean, scale = self.mean, self.scale
+
+        def restored(v: Array) -> Array:
+            v *= scale
+            v += mean
+            return v
+
+        return in_float64(restored, dtype, y.shape[1:], y)
+
 
 class Rescale(_PerFeature):
     """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are (SPEC I1).
@@ -231,6 +242,19 @@ class Rescale(_PerFeature):
             return np.clip(v, low, high, out=v) if clip else v
 
         return in_float64(rescaled, dtype, x.shape[1:], x)
+
+    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
+        """The ``x`` of which `compute` made ``y``, without regard to ``clip``, as an array of ``dtype``."""
+        minimum, extent, low, high = self.minimum, self.extent, self.low, self.high
+
+        def restored(v: Array) -> Array:
+            v -= low
+            v /= high - low
+            v *= extent
+            v += minimum
+            return v
+
+        return in_float64(restored, dtype, y.shape[1:], y)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.low:g}, {self.high:g}" + (", clip=True" if self.clip else "")
@@ -393,7 +417,9 @@ class Whiten(_Fixed):
         size = math.prod(self.shape)
         self.n_components = scalars.integer("Whiten", "n_components", n_components, 1)
         if self.n_components > size:
-            raise ValueError(f"Whiten: n_components must be at most the {size} elements of a sample, got {n_components}")
+            raise ValueError(
+                f"Whiten: n_components must be at most the {size} elements of a sample, got {n_components}"
+            )
         self.rotate_back = scalars.flag("Whiten", "rotate_back", rotate_back)
         self.register_buffer("mean", np.zeros(self.shape))
         self.register_buffer("components", np.eye(self.n_components, size))
@@ -459,4 +485,5 @@ def from_components(coordinates: Array, components: Array) -> Array:
 
 def turned(x: Array, components: Array, gains: Array, rest: Array) -> Array:
     """Rows (N, D) multiplied by ``gains`` along the components and by ``rest`` at right angles to them all."""
-    return from_components(to_components(x, components) * (gains - rest), components) + rest * x
+    y: Array = from_components(to_components(x, components) * (gains - rest), components) + rest * x
+    return y
