@@ -48,7 +48,7 @@ class Transformer:
         return {name: getattr(self, name) for name in self._parameter_names()}
 
     def set_params(self, **parameters: Any) -> Self:
-        """Replace arguments of the constructor; they count from the next `fit`."""
+        """Replace arguments of the constructor; call `fit` after it."""
         known = self._parameter_names()
         for name in parameters:
             if name not in known:
