@@ -63,6 +63,7 @@ from .pool import (
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .residual import Residual, ResidualBlock
+from .scaling import Rescale, Standardize, StandardizeSample, Whiten
 from .statistics import recompute_statistics
 from .structured import PyramidalRNN, StackRNN
 
@@ -136,6 +137,7 @@ __all__ = [
     "RNNCell",
     "RReLU",
     "ReLU",
+    "Rescale",
     "Residual",
     "ResidualBlock",
     "Sequential",
@@ -144,6 +146,9 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StackRNN",
+    "Standardize",
+    "StandardizeSample",
     "Tanh",
+    "Whiten",
     "recompute_statistics",
 ]
