@@ -285,7 +285,7 @@ class TableSchema:
                 x[:, start] = reader.numbers(place)
                 start += 1
             else:
-                codes = reader.codes(place, column.categories, "the text")
+                codes = reader.codes(place, column.categories, "a known text")
                 known = np.flatnonzero(codes >= 0)
                 x[known, start + codes[known]] = 1
                 start += len(column.categories)
@@ -295,7 +295,7 @@ class TableSchema:
         reader.require_all(place)
         if self.classes is None:
             return reader.numbers(place)
-        return reader.codes(place, self.classes, "the class", _spelling(self.classes))
+        return reader.codes(place, self.classes, "a known class", _spelling(self.classes))
 
 
 def read_csv(
@@ -467,8 +467,9 @@ class _Reader:
             numbers = np.fromiter(map(float, column), np.float64, len(column))
         except ValueError:
             pass
-        else:  # Python's float takes more than numbers of files are: infinities, NaN, and digits with underscores
-            if np.isfinite(numbers).all() and not any("_" in value for value in column):
+        else:  # Python's float takes more than numbers of files are: infinities, NaN, digits with underscores or of other scripts
+            together = "".join(column)
+            if np.isfinite(numbers).all() and together.isascii() and "_" not in together:
                 return numbers, []
         numbers, others = np.full(len(column), np.nan), []
         for row, value in enumerate(self.values(place)):
@@ -489,9 +490,9 @@ class _Reader:
         values = [spelling(value) for value in self.values(place)]
         strange = {value: row for row, value in reversed(list(enumerate(values))) if value not in code}
         if strange:
-            row = min(strange.values())
-            count = f"; so are {len(strange) - 1} more" if len(strange) > 1 else ""
-            raise self.wrong(place, row, f"{what} is not among those known, {listed(known, 20)}{count}")
+            first, *more = sorted(strange, key=lambda value: strange[value])
+            also = f". Unknown, too: {listed(more)}" if more else ""
+            raise self.wrong(place, strange[first], f"expected {what}, one of {listed(known, 20)}{also}")
         return np.fromiter((code[value] for value in values), np.int64, len(values))
 
     def require_all(self, place: int) -> None:
