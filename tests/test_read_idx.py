@@ -51,6 +51,10 @@ def fault(call, path):
     return text
 
 
+def refusal(path, **options):
+    return fault(lambda: read_idx(path, **options), path)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(3, 4, 5), (7,), (0,), (0, 28, 28), (2, 0), (1, 1, 1, 1, 1)])
 def test_both_ways_by_definition(tmp_path, idx, dtype, shape):
@@ -110,7 +114,7 @@ def test_gzip_by_name_and_the_same_bytes_each_time(tmp_path):
     ],
 )
 def test_what_cannot_be_written(tmp_path, array, error, text):
-    with pytest.raises(error, match="^write_idx: ") as info:
+    with pytest.raises(error, match=r"^write_idx: ") as info:
         write_idx(tmp_path / "a", array)
     assert text in str(info.value)
     assert os.listdir(tmp_path) == []
@@ -132,7 +136,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 def test_folders_and_special_files_are_no_targets(tmp_path):
     for target in (tmp_path, "/dev/null", ""):
-        with pytest.raises(ValueError, match="^write_idx: "):
+        with pytest.raises(ValueError, match=r"^write_idx: "):
             write_idx(target, np.zeros(3, np.uint8))
 
 
@@ -142,40 +146,40 @@ IMAGES = by_definition(numbers("uint8", (10, 28, 28)))
 def test_the_size_is_compared_with_the_header_before_anything_is_read(idx):
     path = idx(struct.pack(">BBBBIII", 0, 0, 8, 3, 60000, 28, 28) + bytes(9912406))
     for mmap in (False, True):
-        text = fault(lambda mmap=mmap: read_idx(path, mmap=mmap), path)
+        text = refusal(path, mmap=mmap)
         assert "says 60 000×28×28 of uint8, 47 040 016 bytes with the header; the file has 9 912 422" in text
 
 
 @pytest.mark.parametrize("count", [0, 4, 15, 16, 100, len(IMAGES) - 1, len(IMAGES) + 1])
 def test_other_sizes(idx, count):
     data = (IMAGES + b"x")[:count]
-    fault(lambda: read_idx(path), path := idx(data))
-    text = fault(lambda: read_idx(path), path := idx(gzip.compress(data)))
+    refusal(idx(data))
+    text = refusal(idx(gzip.compress(data)))
     assert "gzip" in text or "header" in text
 
 
 def test_headers_that_claim_what_cannot_be(idx):
     head = struct.pack(">BBBBIII", 0, 0, 14, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
-    assert "4 294 967 295×4 294 967 295" in fault(lambda: read_idx(path), path := idx(head))
-    text = fault(lambda: read_idx(path), path := idx(gzip.compress(head + bytes(10000))))
+    assert "4 294 967 295×4 294 967 295" in refusal(idx(head))
+    text = refusal(idx(gzip.compress(head + bytes(10000))))
     assert "cannot unpack to that" in text
-    assert "200 axes" in fault(lambda: read_idx(path), path := idx(bytes([0, 0, 8, 200]) + bytes(900)))
+    assert "200 axes" in refusal(idx(bytes([0, 0, 8, 200]) + bytes(900)))
     little = b"\x00\x00\x08\x01" + struct.pack("<I", 3) + b"abc"
-    assert "big end first" in fault(lambda: read_idx(path), path := idx(little))
+    assert "big end first" in refusal(idx(little))
 
 
 def test_gzip_files_that_are_no_longer_whole(idx):
     packed = gzip.compress(IMAGES)
-    assert "ends too early" in fault(lambda: read_idx(path), path := idx(packed[:-20]))
+    assert "ends too early" in refusal(idx(packed[:-20]))
     damaged = bytearray(packed)
     damaged[-6] ^= 1  # of the check sum
-    assert "damaged gzip file" in fault(lambda: read_idx(path), path := idx(damaged))
+    assert "damaged gzip file" in refusal(idx(damaged))
     damaged = bytearray(packed)
     damaged[len(packed) // 2] ^= 255
-    assert "damaged gzip file" in fault(lambda: read_idx(path), path := idx(damaged))
-    assert "damaged gzip file" in fault(lambda: read_idx(path), path := idx(packed + b"more"))
-    assert "gzipped twice" in fault(lambda: read_idx(path), path := idx(gzip.compress(packed)))
-    assert "unpack it first" in fault(lambda: read_idx(path, mmap=True), path := idx(packed))
+    assert "damaged gzip file" in refusal(idx(damaged))
+    assert "damaged gzip file" in refusal(idx(packed + b"more"))
+    assert "gzipped twice" in refusal(idx(gzip.compress(packed)))
+    assert "unpack it first" in refusal(idx(packed), mmap=True)
 
 
 def npz():
@@ -215,12 +219,12 @@ def npy():
 )
 def test_files_of_other_kinds_are_named(idx, data, what):
     path = idx(data)
-    text = fault(lambda: read_idx(path), path)
+    text = refusal(path)
     assert text.startswith("read_idx: ")
     assert what in text
     assert "expected an IDX file" in text
     path = idx(gzip.compress(data))
-    text = fault(lambda: read_idx(path), path)
+    text = refusal(path)
     assert "is a gzip file, and what is in it is " in text
     assert what.removeprefix("is ") in text
 

@@ -44,14 +44,15 @@ def read_picture(
                     plain = plain.resize(size[::-1], image_module.Resampling.BILINEAR)
                 return np.asarray(plain)
     except Exception as error:  # Pillow's decoders raise many kinds on bad bytes
-        raise ValueError(f"{path!r} is {_what(start)} ({error})") from error
+        reason = "" if isinstance(error, image_module.UnidentifiedImageError) else f" ({error})"
+        raise ValueError(f"{path!r} is {_what(start)}{reason}") from error
 
 
 def _what(start: bytes) -> str:
     kind = kind_of(start)
     if kind.endswith("picture"):
         return f"{kind} that is damaged or cannot be read"
-    return f"{kind}, neither an array file nor a picture that can be read"
+    return f"{kind}; expected a picture"
 
 
 def _refuse_32_bits(picture: Any) -> None:
