@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import MAX_UNPACKED, PathLike, Source, grouped, is_idx, listed, natural_order, opened
+from .._files import MAX_UNPACKED, PathLike, Source, grouped, is_idx, listed, natural_order, opened
 from .labelled import ImageSets, LabelledImages
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

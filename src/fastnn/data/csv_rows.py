@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .files import MAX_UNPACKED, PathLike, Source, grouped, is_text, opened
+from .._files import MAX_UNPACKED, PathLike, Source, grouped, is_text, opened
 
 DELIMITERS = "\t;|,"
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import PathLike, class_order, grouped, listed
 from .csv_rows import Rows, read_rows
-from .files import PathLike, class_order, grouped, listed
 
 Kind = Literal["classification", "regression"]
 ColumnKind = Literal["number", "text", "target", "ignored"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._atomic import replaceable, write_atomically
+from .._files import GZIP_RATIO, PathLike, Source, grouped, is_idx, opened
 from ..checks.arrays import unmasked
-from .files import GZIP_RATIO, PathLike, Source, grouped, is_idx, opened
 
 _DTYPES = {
     code: np.dtype(name)

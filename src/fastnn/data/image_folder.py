@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import PathLike, class_order, grouped, listed, natural_order
 from ..checks.scalars import per_axis
-from .files import PathLike, class_order, grouped, listed, natural_order
 from .labelled import ImageSets, LabelledImages
 from .pictures import Mode, read_picture
 

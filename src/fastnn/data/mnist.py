@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import PathLike, listed, natural_order
+from .._files import PathLike, listed, natural_order
 from .idx import read_array_of
 from .labelled import ImageSets, LabelledImages
 

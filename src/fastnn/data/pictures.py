@@ -9,8 +9,8 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import kind_of
 from .extras import require
-from .files import kind_of
 
 Mode = Literal["RGB", "L"]
 
@@ -37,6 +37,7 @@ def read_picture(
                 if picture.width * picture.height > _MAX_PIXELS:
                     raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
                 _refuse_32_bits(picture)
+                picture.load()  # a second attempt, after one that failed, would give half a picture
                 coloured = _eight_bits(_upright(picture, operations)).convert("RGBA")
                 paper = image_module.new("RGBA", coloured.size, "white")
                 plain = image_module.alpha_composite(paper, coloured).convert(mode)

@@ -53,7 +53,7 @@ _TEXT = bytes({7, 8, 9, 10, 12, 13, 27} | set(range(0x20, 0x7F)) | set(range(0x8
 def kind_of(start: bytes) -> str:
     """What a file is, by its first bytes, as words that follow "is".
 
-    >>> from fastnn.data.files import kind_of
+    >>> from fastnn._files import kind_of
     >>> kind_of(b"\\x89PNG\\r\\n\\x1a\\n..."), kind_of(b"<!DOCTYPE html><html>")
     ('a PNG picture', 'an HTML page, perhaps of a download that failed')
     """
@@ -191,7 +191,7 @@ class _Unpacked(io.RawIOBase):
 def grouped(number: int) -> str:
     """A number with its digits in groups of three.
 
-    >>> from fastnn.data.files import grouped
+    >>> from fastnn._files import grouped
     >>> grouped(47040016)
     '47 040 016'
     """
@@ -201,7 +201,7 @@ def grouped(number: int) -> str:
 def listed(names: Iterable[object], most: int = 5) -> str:
     """The first few of many, in quotes.
 
-    >>> from fastnn.data.files import listed
+    >>> from fastnn._files import listed
     >>> listed("abcdefg", most=3)
     "'a', 'b', 'c' and 4 more"
     """
@@ -213,7 +213,7 @@ def listed(names: Iterable[object], most: int = 5) -> str:
 def natural_order(name: str) -> tuple[object, ...]:
     """A key for sorting in which numbers within names count as numbers.
 
-    >>> from fastnn.data.files import natural_order
+    >>> from fastnn._files import natural_order
     >>> sorted(["img10", "img9", "Img1"], key=natural_order)
     ['Img1', 'img9', 'img10']
     """
@@ -224,7 +224,7 @@ def natural_order(name: str) -> tuple[object, ...]:
 def class_order(names: set[str]) -> list[str]:
     """Names of classes in order: as numbers where all are integers, else in natural order.
 
-    >>> from fastnn.data.files import class_order
+    >>> from fastnn._files import class_order
     >>> class_order({"10", "9", "-1"}), class_order({"b", "a"})
     (['-1', '9', '10'], ['a', 'b'])
     """
