@@ -62,7 +62,7 @@ def small_blocks(monkeypatch):
 # Against scikit-learn
 
 
-@pytest.mark.parametrize(("kind", "names"), zip(BOTH, FITTED, strict=True))
+@pytest.mark.parametrize(("kind", "names"), list(zip(BOTH, FITTED, strict=True)))
 @pytest.mark.parametrize("parts", [(), (1,), (3, 60, 1, 100)])
 @pytest.mark.parametrize("missing", [False, True])
 @quiet
