@@ -226,7 +226,6 @@ def test_pictures_are_turned_as_they_say(tmp_path, orientation, kind, mode):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_data_are_passed_over(tmp_path):
     picture("dark on light").save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff", quality=95)
     assert read_digits(str(tmp_path / "a.jpg")).images.shape == (1, 1, 8, 8)
@@ -273,5 +272,5 @@ def test_missing_pillow_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(MissingExtraError, match=r"Pillow: pip install 'fastnn\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r"Pillow: pip install 'fastnn\[images\]'"):
         read_digits(str(tmp_path / "a.png"))

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._atomic import PathLike, replaceable, write_atomically
+from ._files import kind_of
 from ._npy import ARRAY_KINDS, read_array
 from .checks import unmasked
 
@@ -53,7 +54,7 @@ class CheckpointError(ValueError):
     ...         fnn.load_checkpoint(path)
     ...     except fnn.CheckpointError as error:
     ...         print(str(error).replace(path, "model.npz"))
-    load_checkpoint: 'model.npz' is not a fastnn checkpoint, or is truncated (no zip archive)
+    load_checkpoint: 'model.npz' is not a fastnn checkpoint; it is text that begins with 'something else'
     """
 
 
@@ -193,7 +194,7 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
         except CheckpointError as error:
             raise CheckpointError(f"load_checkpoint: {name!r} {error}") from None
         except Exception as error:  # zipfile, zlib, json and the npy parser raise a dozen kinds on bad bytes
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error!s:.200}"
             raise CheckpointError(f"load_checkpoint: {name!r} is damaged ({reason})") from error
 
 
@@ -286,7 +287,10 @@ def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> A
 def _read(file: IO[bytes]) -> dict[str, Any]:
     size = os.fstat(file.fileno()).st_size
     if not zipfile.is_zipfile(file):
-        raise CheckpointError("is not a fastnn checkpoint, or is truncated (no zip archive)")
+        file.seek(0)
+        start = file.read(512)
+        what = "truncated" if start.startswith(b"PK") else kind_of(start)
+        raise CheckpointError(f"is not a fastnn checkpoint; it is {what}")
     with zipfile.ZipFile(file) as archive:
         entries = _checked_entries(archive, size)
         tree = _read_header(archive, entries)
