@@ -66,7 +66,7 @@ def main(
         nn.Dropout(0.2, rng=rng),
         nn.Linear(32, 1, rng=rng),
     )
-    trainer = Trainer(model, optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-2), F.mse_loss)
+    trainer = Trainer(model, optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1.0), F.mse_loss)
     history = trainer.fit(
         Batches(train[0], scale.transform(train[1]), batch_size=16, shuffle=True, rng=rng),
         Batches(validation[0], scale.transform(validation[1]), batch_size=512),

@@ -40,17 +40,25 @@ def autoregression(x: NDArray[Any], y: NDArray[Any], of: NDArray[Any]) -> NDArra
     return np.asarray(np.insert(of, 0, 1, axis=1) @ weights)
 
 
+class Forecaster(nn.Module):
+    """A GRU reads a window year by year; its last output decides."""
+
+    def __init__(self, units: int, rng: Any = None) -> None:
+        rng = np.random.default_rng(rng)
+        self.recurrent = nn.GRU(1, units, batch_first=True, rng=rng)
+        self.linear = nn.Linear(units, 1, rng=rng)
+
+    def forward(self, x: Any) -> Any:
+        """Windows (N, length) -> what follows (N, 1)."""
+        return self.linear(self.recurrent(x[:, :, None])[0][:, -1])
+
+
 def network(train: tuple[Any, ...], validation: tuple[Any, ...], epochs: int, seed: int) -> tuple[Trainer, Any]:
     """A trained network, which foretells in units of standard deviations, and what scales that back."""
     rng = np.random.default_rng(seed)
     scale = StandardScaler().fit(train[1])
-    model = nn.Sequential(
-        StandardScaler().fit(train[0]).as_module(),
-        nn.Linear(train[0].shape[1], 32, rng=rng),
-        nn.Tanh(),
-        nn.Linear(32, 1, rng=rng),
-    )
-    trainer = Trainer(model, optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.1), F.mse_loss)
+    model = nn.Sequential(StandardScaler().fit(train[0]).as_module(), Forecaster(16, rng))
+    trainer = Trainer(model, optim.AdamW(model.parameters(), lr=5e-3), F.mse_loss)
     trainer.fit(
         Batches(train[0], scale.transform(train[1]), batch_size=16, shuffle=True, rng=rng),
         Batches(validation[0], scale.transform(validation[1]), batch_size=512),
