@@ -153,6 +153,27 @@ def test_columns_chosen_by_the_caller(file):
     assert table.names == ("zip=10115", "zip=80331", "a")
 
 
+def test_columns_that_say_nothing_about_other_rows_are_left_out(file):
+    rows = [f"{i},x{i},2020-01-{i + 1},,y{i // 2},z{i % 20}\n" for i in range(30)]
+    with pytest.warns(UserWarning, match=r"^read_csv: .*a\.csv': left out: columns 'name', which holds 30 ") as caught:
+        table = read_csv(file("a,name,date,none,pair,group\n" + "".join(rows)))
+    assert "'date', which holds 30 different texts in 30 values; 'none', which holds no value" in str(caught[0].message)
+    assert "pair" not in str(caught[0].message)
+    assert table.names[:2] == ("a", "pair=y0")
+    assert table.names[16:18] == ("group=z0", "group=z1")
+    assert "column 'name' holds 30 different texts in 30 values: left out" in table.notes
+    many = "a,b\n" + "".join(f"1,x{i}\n" for i in range(1001)) * 3
+    with pytest.warns(UserWarning, match="1001 different texts in 3003 values"):
+        assert read_csv(file(many)).names == ("a",)
+
+
+@pytest.mark.parametrize("text", ["a b  c\n1 2 3\n", "  a b c  \n 1   2 3\n", "a  b c\r\n1 2   3  \r\n"])
+def test_blanks_between_columns(file, text):
+    table = read_csv(file(text))
+    assert table.names == ("a", "b", "c")
+    assert table.x.tolist() == [[1, 2, 3]]
+
+
 # ---- targets ------------------------------------------------------------------------------------------------------------
 
 
@@ -226,14 +247,17 @@ def test_rows_without_a_target(file):
         ("a,b\n1," + "x" * 200_000 + "\n", {}, "from line 2 on: field larger than field limit"),
         ("a;b\n1,5;2\n2,5;3\n", {}, "line 2: column 'a' holds '1,5', a number with a comma; expected a decimal point"),
         ('a,b\n"1,234",2\n2,3\n', {}, "line 2: column 'a' holds '1,234', a number with a comma"),
-        ("a,b\n,1\nNA,2\n", {}, "holds no value in column 'a'; leave it out with ignore=['a']"),
         ("a\nx\n", {"target": "a"}, "has no column beside the target"),
         (
-            "n,a\n" + "".join(f"x{i},1\n" for i in range(21)),
-            {},
-            "has 21 different texts in the 21 values of column 'n'",
+            "n,a\n" + "".join(f"{i},1\n" for i in range(21)),
+            {"text": ["n"]},
+            "has 21 different texts in 21 values in column 'n'",
         ),
-        ("n,a\n" + "".join(f"1,x{i}\n" for i in range(1001)) * 3, {}, "has 1001 different texts"),
+        (
+            "n,a\n" + "".join(f"x{i},1\n" for i in range(21)),
+            {"target": "n"},
+            "21 different texts in 21 values of the target",
+        ),
         ("x,y\n1,\n2,\n", {"target": "y"}, "lacks the target 'y' in 2 rows"),
     ],
 )
