@@ -369,6 +369,15 @@ def test_files_without_header(file, schema):
     )
 
 
+def test_files_of_texts_without_header(file):
+    schema = read_csv(file("a,b\nx,y\nz,w\n")).schema
+    path = file("z,y\n")
+    assert "has a header and no rows" in fault(lambda: schema.read(path), path)
+    assert schema.read(path, header=False).x.tolist() == [[0, 1, 0, 1]]
+    path = file("a,b\nx,y\n")
+    assert "holds 'a', expected a known text, one of 'x', 'z'" in fault(lambda: schema.read(path, header=False), path)
+
+
 def test_files_without_header_for_tables_without_header(file):
     schema = read_csv(file("1,x,0\n2,y,1\n3,x,0\n4,x,1\n"), "3").schema
     assert schema.classes == ("0", "1")

@@ -155,7 +155,9 @@ class TableSchema:
         """The name of the target."""
         return next((column.name for column in self.columns if column.kind == "target"), None)
 
-    def read(self, path: PathLike, *, delimiter: str | None = None, encoding: str = "utf-8") -> Table:
+    def read(
+        self, path: PathLike, *, header: bool | None = None, delimiter: str | None = None, encoding: str = "utf-8"
+    ) -> Table:
         """Read another file into the same features.
 
         Columns are found by their names, in any order, and further ones are left out with a note. A file without a header
@@ -166,8 +168,8 @@ class TableSchema:
         ----------
         path : path
             The file, gzipped or not.
-        delimiter, encoding
-            As for `read_csv`.
+        header, delimiter, encoding
+            As for `read_csv`. By default the first row has the names also where it has some of this schema's.
 
         Returns
         -------
@@ -182,10 +184,11 @@ class TableSchema:
             If the file cannot be opened.
         """
         rows = read_rows("TableSchema.read", path, delimiter, encoding)
-        reader = _Reader("TableSchema.read", rows, self.missing, self._has_header(rows))
-        return self.convert(reader, self._positions(reader))
+        has_header = self._has_header(rows) if header is None else bool(header)
+        reader = _Reader("TableSchema.read", rows, self.missing, has_header)
+        return self._convert(reader, self._positions(reader))
 
-    def convert(self, reader: _Reader, positions: Mapping[str, int]) -> Table:
+    def _convert(self, reader: _Reader, positions: Mapping[str, int]) -> Table:
         """The table of columns of text, by the position of each that is known."""
         x = self._features(reader, positions)
         target = self.target
@@ -404,7 +407,7 @@ def read_csv(
     schema = TableSchema(columns, target_kind, classes, reader.missing, has_header)
     if not schema.features:
         raise reader.error("has no column beside the target and those that are left out")
-    return schema.convert(reader, {name: i for i, name in enumerate(reader.names)})
+    return schema._convert(reader, {name: i for i, name in enumerate(reader.names)})
 
 
 class _Reader:
