@@ -119,6 +119,8 @@ def test_missing_values(file):
     other = read_csv(file("a,b\n1,NA\n-,NA\n"), missing=["-"])
     assert other.names == ("a", "b=NA")
     assert other.missing == {"a": 1}
+    sentinel = read_csv(file("a,b\n1,-999\n-999,2\n"), missing=["-999"])
+    np.testing.assert_array_equal(sentinel.x, [[1, np.nan], [np.nan, 2]])
 
 
 def test_the_header_rule(file):

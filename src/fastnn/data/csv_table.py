@@ -483,16 +483,9 @@ class _Reader:
 
     def parsed(self, place: int) -> tuple[NDArray[np.float64], list[int]]:
         """The numbers of a column, NaN elsewhere, and the rows that hold neither a number nor what stands for none."""
-        column = self._columns[place]
-        try:
-            numbers = np.fromiter(map(float, column), np.float64, len(column))
-        except ValueError:
-            pass
-        else:  # Python's float takes more than numbers of files are: infinities, NaN, digits with underscores or of other scripts
-            together = "".join(column)
-            if np.isfinite(numbers).all() and together.isascii() and "_" not in together:
-                return numbers, []
-        numbers, others = np.full(len(column), np.nan), []
+        if (numbers := self._all_numbers(self._columns[place])) is not None:
+            return numbers, []
+        numbers, others = np.full(len(self.lines), np.nan), []
         for row, value in enumerate(self.values(place)):
             if value in self._missing:
                 continue
@@ -502,6 +495,18 @@ class _Reader:
             else:
                 others.append(row)
         return numbers, others
+
+    def _all_numbers(self, column: Sequence[str]) -> NDArray[np.float64] | None:
+        """A column quickly, if all its fields are numbers and none of those that stand for a missing value."""
+        try:
+            numbers = np.fromiter(map(float, column), np.float64, len(column))
+        except ValueError:
+            return None
+        together = "".join(
+            column
+        )  # Python's float takes more: infinities, NaN, underscores and digits of other scripts
+        plain = np.isfinite(numbers).all() and together.isascii() and "_" not in together
+        return numbers if plain and not _any_number(self._missing) else None
 
     def codes(
         self, place: int, known: Sequence[str], what: str, spelling: Callable[[str], str] = str
@@ -558,7 +563,7 @@ def _column(reader: _Reader, place: int, as_text: bool) -> Column:
     if reader.missing_in(place) == len(reader.lines):
         return reader.left_out(name, "no value")
     if not as_text and _is_numeric(
-        reader, place, f"; read it as text with text=[{name!r}], or leave it out with ignore="
+        reader, place, f"; read it as text with text=[{name!r}], or leave it out with ignore=[{name!r}]"
     ):
         return Column(name, "number")
     categories = reader.distinct(place)
