@@ -428,7 +428,7 @@ class _Reader:
         fields = [name.strip() for name in rows.rows[0]] if header else [""] * len(rows.rows[0])
         self.named = [bool(name) for name in fields]
         self.names = [name or str(i) for i, name in enumerate(fields, 1)]
-        self._columns = list(zip(*body, strict=True))
+        self._columns = [tuple(map(str.strip, column)) for column in zip(*body, strict=True)]
         if header:
             self._refuse_twins()
         else:
@@ -439,14 +439,14 @@ class _Reader:
 
     def wrong(self, place: int, row: int, problem: str) -> ValueError:
         """The error for one value."""
-        value = self._columns[place][row].strip()
+        value = self._columns[place][row]
         shown = repr(value) if len(value) <= 60 else repr(value[:60]) + "…"
         hint = "" if self.header or row else "; if that row is a header, pass header=True"
         return self.error(f"line {self.lines[row]}: column {self.names[place]!r} holds {shown}, {problem}{hint}")
 
-    def values(self, place: int) -> list[str]:
+    def values(self, place: int) -> tuple[str, ...]:
         """The fields of a column without blanks around them."""
-        return [value.strip() for value in self._columns[place]]
+        return self._columns[place]
 
     def missing_in(self, place: int) -> int:
         return sum(value in self._missing for value in self.values(place))
@@ -456,7 +456,7 @@ class _Reader:
         if self.named[place] or not self.header:
             return False
         values = self.values(place)
-        counted = any(values == [str(i) for i in range(first, first + len(values))] for first in (0, 1))
+        counted = any(values == tuple(map(str, range(first, first + len(values)))) for first in (0, 1))
         empty = all(value in self._missing for value in values)
         if counted or empty:
             self.notes.append(
