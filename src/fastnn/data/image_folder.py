@@ -214,7 +214,7 @@ def _look(folder: str, classes: tuple[str, ...] | None) -> _Found:
     for name in names:
         files[name], hidden = _files(os.path.join(folder, name))
         skipped += hidden
-    return _Found(classes or tuple(class_order(set(names))), files, tuple(skipped))
+    return _Found(tuple(class_order(set(names))) if classes is None else classes, files, tuple(skipped))
 
 
 def _folders(folder: str) -> tuple[list[str], list[str]]:
