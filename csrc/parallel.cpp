@@ -176,6 +176,47 @@ void judge_job(int64_t waited, int64_t took) {
   jobs_alone.store(alone, std::memory_order_relaxed);
 }
 
+// Estimates know nothing of memory that is touched for the first time, which makes some jobs five times as long. So for each
+// kind of job it is kept how many times its estimate it took on one thread: the smaller of the last two, since another
+// program may have had the processor meanwhile. What a job took on several threads bounds that from above.
+class Experience {
+ public:
+  double factor(const void* kind) const {
+    const Entry& entry = entry_of(kind);
+    return entry.kind.load(std::memory_order_relaxed) == kind ? entry.factor.load(std::memory_order_relaxed) : 1;
+  }
+
+  void took_alone(const void* kind, double factor) {
+    if (!(factor < kLargest)) factor = kLargest;
+    Entry& entry = entry_of(kind);
+    const bool known = entry.kind.exchange(kind, std::memory_order_relaxed) == kind;
+    const double last = known ? entry.last.load(std::memory_order_relaxed) : 1;
+    entry.last.store(factor, std::memory_order_relaxed);
+    entry.factor.store(std::max(1.0, std::min(factor, last)), std::memory_order_relaxed);
+  }
+
+  void took_at_most(const void* kind, double factor) {
+    Entry& entry = entry_of(kind);
+    if (entry.kind.load(std::memory_order_relaxed) != kind) return;
+    if (factor < entry.factor.load(std::memory_order_relaxed))
+      entry.factor.store(std::max(1.0, factor), std::memory_order_relaxed);
+  }
+
+ private:
+  struct Entry {
+    std::atomic<const void*> kind{nullptr};
+    std::atomic<double> factor{1}, last{1};
+  };
+  static constexpr size_t kEntries = 128;
+  static constexpr double kLargest = 16;
+  Entry entries_[kEntries];
+
+  Entry& entry_of(const void* kind) { return entries_[reinterpret_cast<uintptr_t>(kind) / 16 % kEntries]; }
+  const Entry& entry_of(const void* kind) const { return const_cast<Experience*>(this)->entry_of(kind); }
+};
+
+Experience experience;
+
 // Who is to have a part in a job.
 enum class Ask { nobody, awake, all };
 
@@ -191,19 +232,29 @@ Ask whom_to_ask(double cost, int64_t start) {
 }
 
 // body(context, part) for the parts of a job, of which there are as many as threads. False if it should rather be done on
-// one thread. rest: see share_parts.
-bool run_job(int threads, bool rest, double cost, void* context, PartBody body) {
+// one thread. kind: what jobs of this kind have in common. rest: see share_parts.
+bool run_job(int threads, bool rest, double cost, const void* kind, void* context, PartBody body) {
   if (const Runtime* r = runtime()) {
     r->run(threads, context, body);
     return true;
   }
   const int64_t start = now();
-  const Ask ask = whom_to_ask(cost, start);
+  const Ask ask = whom_to_ask(cost * experience.factor(kind), start);
   if (ask == Ask::nobody) return false;
   const int64_t waited = share_parts(threads, threads - 1, rest, ask == Ask::all, context, body);
   if (waited < 0) return false;
-  judge_job(waited, waited > kLate ? now() - start : 0);
+  const int64_t took = now() - start;
+  experience.took_at_most(kind, double(took) * threads / cost);
+  judge_job(waited, took);
   return true;
+}
+
+// f, a job that could have had several threads, on this one.
+template <class F>
+void run_alone(const void* kind, double cost, const F& f) {
+  const int64_t start = now();
+  f();
+  experience.took_alone(kind, double(now() - start) / cost);
 }
 
 struct Loop {
@@ -231,8 +282,9 @@ void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBo
   const int threads = threads_for(n, cost);
   if (threads == 1) return run_serial(n, scratch, context, body);
   Loop loop{n, threads, scratch, context, body, keep_denormals()};
-  if (!run_job(threads, true, cost, &loop, [](void* it, int part) { static_cast<Loop*>(it)->run(part); }))
-    return run_serial(n, scratch, context, body);
+  const void* kind = reinterpret_cast<const void*>(body);
+  if (!run_job(threads, true, cost, kind, &loop, [](void* it, int part) { static_cast<Loop*>(it)->run(part); }))
+    return run_alone(kind, cost, [&] { run_serial(n, scratch, context, body); });
   if (loop.failed.load(std::memory_order_relaxed)) note_out_of_memory();
 }
 
@@ -257,17 +309,18 @@ struct TeamLoop {
 void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body) {
   void* memory;
   if (!get_scratch(scratch, &memory)) return;
+  const auto alone = [&] {
+    FloatingPoint guard(keep_denormals());
+    Team team(0, 1, nullptr);
+    body(context, team, memory);
+  };
   const int threads = std::min(threads_for(n, cost), kLargestTeam);
-  if (threads > 1) {
-    TeamLoop loop{{}, threads, context, memory, body, keep_denormals()};
-    if (run_job(threads, false, cost, &loop, [](void* it, int rank) { static_cast<TeamLoop*>(it)->run(rank); })) {
-      parts_of_teams.fetch_add(loop.board.done.value.load(std::memory_order_relaxed), std::memory_order_relaxed);
-      return;
-    }
-  }
-  FloatingPoint guard(keep_denormals());
-  Team alone(0, 1, nullptr);
-  body(context, alone, memory);
+  if (threads == 1) return alone();
+  TeamLoop loop{{}, threads, context, memory, body, keep_denormals()};
+  const void* kind = reinterpret_cast<const void*>(body);
+  if (!run_job(threads, false, cost, kind, &loop, [](void* it, int rank) { static_cast<TeamLoop*>(it)->run(rank); }))
+    return run_alone(kind, cost, alone);
+  parts_of_teams.fetch_add(loop.board.done.value.load(std::memory_order_relaxed), std::memory_order_relaxed);
 }
 
 int64_t team_parts() { return parts_of_teams.load(); }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import fastnn as fnn
 from fastnn import nn, optim
 from fastnn.data import Batches, load_digits, random_noise, random_shift
-from fastnn.training import ProgressBar, Trainer, cosine_decay
+from fastnn.training import ProgressBar, Trainer
 
 EPOCHS = 20
 BATCH_SIZE = 64
@@ -61,7 +61,7 @@ def train(seed: int = 0, epochs: int = EPOCHS, width: int = 32, quiet: bool = Tr
         model,
         optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=1e-2),
         lambda logits, target: fnn.functional.cross_entropy(logits, target, label_smoothing=0.1),
-        schedule=cosine_decay(LEARNING_RATE, epochs * len(batches)),
+        schedule=optim.Cosine(epochs * len(batches)),
     )
     with ProgressBar(epochs * len(batches), enabled=not quiet) as progress:
         trainer.fit(batches, epochs=epochs, progress=progress)

@@ -49,12 +49,27 @@ def run(code, timeout=60, check=True, hide_extension=False, **environment):
     return done.stdout.strip()
 
 
+def _fork():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
+        return os.fork()
+
+
+def killed(work):
+    """Do something in a forked child; whether a signal ended it."""
+    child = _fork()
+    if not child:
+        try:
+            work()
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
 def forked(function):
     """What a function returns in a forked child."""
     readable, writable = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking with threads, from Python 3.12 on
-        child = os.fork()
+    child = _fork()
     if not child:
         try:
             with os.fdopen(writable, "wb") as file:

@@ -226,7 +226,7 @@ def test_predict_errors(home, capsys, checkpoint):
     assert "no-file.npy" in fails(capsys, "predict", checkpoint, "no-file.npy")
     assert "(2, 3, 4, 5) is not understood" in fails(capsys, "predict", checkpoint, "odd.npy")
     pytest.importorskip("PIL")
-    assert "neither an array file nor a picture" in fails(capsys, "predict", checkpoint, "text.png")
+    assert "text.png' is text that begins with" in fails(capsys, "predict", checkpoint, "text.png")
 
 
 def test_missing_extras_are_named(home, capsys, monkeypatch, checkpoint):

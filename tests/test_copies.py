@@ -12,7 +12,6 @@ import fastnn.functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
 from fastnn.training import Trainer
-from fastnn.training.trainer import cosine_decay
 from subproc import forked, needs_fork
 
 OPTIMISERS = {
@@ -159,14 +158,14 @@ def test_a_model_copied_alone_may_have_an_optimiser_of_its_own():
     for name in ("schedule", "plateau", "optimizer"):
         getattr(other, name).load_state_dict(getattr(training, name).state_dict())
     rng = np.random.default_rng()
-    rng.bit_generator.state = training.batches.rng.bit_generator.state
-    other.batches.rng = net[2].rng = net[4].rng = rng
+    rng.bit_generator.state = training.net[2].rng.bit_generator.state
+    net[2].rng = net[4].rng = rng
     assert _trained(other) == _trained(training)
 
 
 def test_generators_that_are_shared_stay_shared():
     training = copy.deepcopy(Training("SGD", np.float32))
-    assert training.net[2].rng is training.net[4].rng is training.batches.rng
+    assert training.net[2].rng is training.net[4].rng
 
 
 class Named(fnn.Tensor):
@@ -234,7 +233,7 @@ def test_two_optimisers_of_one_parameter_are_copied():
 def test_a_trainer_is_copied_whole():
     def make():
         net = nn.Sequential(nn.Linear(2, 8, rng=0), nn.ReLU(), nn.Dropout(0.5, rng=1), nn.Linear(8, 2, rng=2))
-        return Trainer(net, optim.Adam(net.parameters(), lr=0.1), schedule=cosine_decay(0.1, 40))
+        return Trainer(net, optim.Adam(net.parameters(), lr=0.1), schedule=optim.Cosine(40))
 
     x = np.random.default_rng(0).normal(size=(32, 2)).astype(np.float32)
     batches = Batches(x, (x[:, 0] > 0).astype(int), batch_size=8, shuffle=True, rng=3)

@@ -1,4 +1,4 @@
-"""Batches, and reading digits from arrays and pictures."""
+"""Reading digits from arrays and pictures."""
 
 import io
 import os
@@ -8,84 +8,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from fastnn.data import Batches, MissingExtraError, load_digits
+from fastnn.data import MissingExtraError, load_digits
 from fastnn.data.digit_images import digit_images, read_digits
-
-
-def test_batches_cover_everything_once():
-    x = np.arange(10)
-    seen = [b for (b,) in Batches(x, batch_size=4, shuffle=True, rng=1)]
-    assert [len(b) for b in seen] == [4, 4, 2]
-    assert sorted(np.concatenate(seen)) == list(x)
-
-
-def test_batches_in_order_without_shuffling():
-    assert [b.tolist() for (b,) in Batches(range(5), batch_size=2)] == [[0, 1], [2, 3], [4]]
-
-
-@pytest.mark.parametrize(("drop_last", "length"), [(False, 3), (True, 2)])
-def test_drop_last(drop_last, length):
-    batches = Batches(np.arange(10), batch_size=4, drop_last=drop_last)
-    assert len(batches) == len(list(batches)) == length
-
-
-def test_arrays_stay_together_and_orders_differ():
-    x = np.arange(100)
-    batches = Batches(x, x * 2, batch_size=10, shuffle=True, rng=3)
-    first, second = ([np.concatenate(part) for part in zip(*batches, strict=True)] for _ in range(2))
-    for a, b in (first, second):
-        assert (b == 2 * a).all()
-    assert (first[0] != second[0]).any()
-
-
-def test_one_seed_one_sequence_and_state_resumes():
-    def make():
-        return Batches(np.arange(20.0), batch_size=7, shuffle=True, transform=lambda x, rng: x + rng.random(), rng=9)
-
-    a, b = make(), make()
-    for (x,), (y,) in zip(a, b, strict=True):
-        assert (x == y).all()
-    resumed = make()
-    resumed.rng.bit_generator.state = a.rng.bit_generator.state
-    for (x,), (y,) in zip(a, resumed, strict=True):
-        assert (x == y).all()
-
-
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_batches_may_be_changed_in_place(shuffle):
-    def halve(batch, rng):
-        batch *= 0.5
-        return batch
-
-    x, y = np.ones((5, 2)), np.ones(5)
-    for a, b in Batches(x, y, batch_size=2, shuffle=shuffle, transform=halve):
-        a *= 0.5
-        b *= 0.5
-        assert (a == 0.25).all()
-        assert (b == 0.5).all()
-    assert (x == 1).all()
-    assert (y == 1).all()
-
-
-def test_no_samples_no_batches():
-    assert list(Batches(np.empty((0, 3)), batch_size=2)) == []
-
-
-@pytest.mark.parametrize(
-    ("arrays", "size", "error"),
-    [
-        ((), 1, ValueError),
-        ((np.ones(3), np.ones(4)), 1, ValueError),
-        ((np.float64(3),), 1, ValueError),
-        ((np.ones(3),), 0, ValueError),
-        ((np.ones(3),), -1, ValueError),
-        ((np.ones(3),), 1.5, TypeError),
-        ((np.ones(3), np.ma.array([1, 2, 3], mask=[0, 1, 0])), 1, TypeError),
-    ],
-)
-def test_bad_batches(arrays, size, error):
-    with pytest.raises(error):
-        Batches(*arrays, batch_size=size)
 
 
 def test_digits():
@@ -302,7 +226,6 @@ def test_pictures_are_turned_as_they_say(tmp_path, orientation, kind, mode):
     )
 
 
-@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_data_are_passed_over(tmp_path):
     picture("dark on light").save(tmp_path / "a.jpg", exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xff", quality=95)
     assert read_digits(str(tmp_path / "a.jpg")).images.shape == (1, 1, 8, 8)
@@ -349,5 +272,5 @@ def test_missing_pillow_is_named(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(MissingExtraError, match=r"Pillow: pip install 'fastnn\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r"Pillow: pip install 'fastnn\[images\]'"):
         read_digits(str(tmp_path / "a.png"))

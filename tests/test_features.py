@@ -14,7 +14,7 @@ from harness import NATIVE, OUTCOMES
 PAGE = Path(__file__).parents[1] / "docs" / "features.md"
 TORCH = importlib.util.find_spec("torch") is not None
 ROWS = {
-    "A": 6, "B": 6, "C": 1, "D": 6, "E": 1, "F": 1, "G": 11, "H": 4,
+    "A": 6, "B": 6, "C": 1, "D": 6, "E": 1, "F": 1, "G": 11, "H": 4, "I": 4, "J": 2,
 }  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def table():
     lines = []
     for line in PAGE.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and re.fullmatch(r"[A-H]\d*", cells[0]):
+        if len(cells) == 4 and re.fullmatch(r"[A-J]\d*", cells[0]):
             names, tests = (
                 [e for quoted in re.findall(r"`([^`]+)`", cell) for e in expand(quoted)] for cell in cells[2:]
             )

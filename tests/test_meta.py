@@ -30,6 +30,7 @@ DOCUMENTED = (
     "fastnn.init",
     "fastnn.nn",
     "fastnn.optim",
+    "fastnn.plots",
     "fastnn.testing",
     "fastnn.training",
 )

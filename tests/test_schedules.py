@@ -346,6 +346,20 @@ def test_clip_norm_against_torch(flat, norm_type):
         np.testing.assert_array_equal(p.grad, g)
 
 
+def test_a_gradient_of_nan_spoils_no_later_norm():
+    """The zeros between the parameters' gradients stay zeros."""
+    params = [fnn.tensor(np.ones(n, np.float32), requires_grad=True) for n in (3, 5)]
+    optimizer = optim.SGD(params, lr=0.1)
+    for value in (1.0, np.nan, np.inf, 1.0):
+        optimizer.zero_grad()
+        sum((p * p).sum() for p in params).backward()
+        params[0].grad[1] *= value
+        norm = optim.clip_grad_norm(params, 1.0)
+        if np.isnan(value):
+            assert all(np.isnan(p.grad).all() for p in params)  # as in PyTorch
+    assert norm == pytest.approx(math.sqrt(8 * 4))
+
+
 @pytest.mark.parametrize("flat", [False, True])
 def test_clip_value(flat):
     net, params = _net()

@@ -6,14 +6,10 @@ saved state with every array replaced by ``{"$array": name}``. The arrays follow
 
 Reading trusts nothing: sizes are compared with the bytes that are there before memory is reserved, every
 entry is checked against its CRC, and the header must name each array exactly once.
-
-Writing goes through a temporary file that its writer keeps locked. What a writer left that was killed is therefore known
-from what another writes just now, and is removed by the next one that saves under the same name.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -26,13 +22,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._atomic import PathLike, replaceable, write_atomically
+from ._files import kind_of
 from ._npy import ARRAY_KINDS, read_array
 from .checks import unmasked
-
-try:
-    import fcntl
-except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]
 
 FORMAT = "fastnn-checkpoint"
 VERSION = 1
@@ -44,8 +37,6 @@ _MAX_NAME_BYTES = 0xFFFF  # of an entry in a zip archive
 _MAX_DEPTH = 200  # levels of nesting: far below what Python's own recursion allows, on any version
 _SPECIAL_FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal states give equal files
-
-PathLike = str | os.PathLike[str]
 
 
 class CheckpointError(ValueError):
@@ -63,7 +54,7 @@ class CheckpointError(ValueError):
     ...         fnn.load_checkpoint(path)
     ...     except fnn.CheckpointError as error:
     ...         print(str(error).replace(path, "model.npz"))
-    load_checkpoint: 'model.npz' is not a fastnn checkpoint, or is truncated (no zip archive)
+    load_checkpoint: 'model.npz' is not a fastnn checkpoint; it is text that begins with 'something else'
     """
 
 
@@ -129,7 +120,7 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
                 with archive.open(info, "w", force_zip64=True) as entry:
                     np.lib.format.write_array(entry, array, allow_pickle=False)
 
-    _write_atomically(target, write)
+    write_atomically(target, write)
 
 
 def writable_target(path: PathLike) -> str:
@@ -160,19 +151,7 @@ def writable_target(path: PathLike) -> str:
     ...     print(error)
     save_checkpoint: '/dev/null' is no regular file, and would be replaced by one
     """
-    name = os.fspath(path)
-    if not name:
-        raise CheckpointError("save_checkpoint: the name of the file is empty")
-    target = os.path.realpath(path)
-    os.stat(os.path.dirname(target))
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return target
-    if not stat.S_ISREG(mode):
-        what = "a folder" if stat.S_ISDIR(mode) else "no regular file, and would be replaced by one"
-        raise CheckpointError(f"save_checkpoint: {name!r} is {what}")
-    return target
+    return replaceable("save_checkpoint", path, CheckpointError)
 
 
 def load_checkpoint(path: PathLike) -> dict[str, Any]:
@@ -215,7 +194,7 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
         except CheckpointError as error:
             raise CheckpointError(f"load_checkpoint: {name!r} {error}") from None
         except Exception as error:  # zipfile, zlib, json and the npy parser raise a dozen kinds on bad bytes
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error!s:.200}"
             raise CheckpointError(f"load_checkpoint: {name!r} is damaged ({reason})") from error
 
 
@@ -308,7 +287,10 @@ def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> A
 def _read(file: IO[bytes]) -> dict[str, Any]:
     size = os.fstat(file.fileno()).st_size
     if not zipfile.is_zipfile(file):
-        raise CheckpointError("is not a fastnn checkpoint, or is truncated (no zip archive)")
+        file.seek(0)
+        start = file.read(512)
+        what = "truncated" if start.startswith(b"PK") else kind_of(start)
+        raise CheckpointError(f"is not a fastnn checkpoint; it is {what}")
     with zipfile.ZipFile(file) as archive:
         entries = _checked_entries(archive, size)
         tree = _read_header(archive, entries)
@@ -368,79 +350,3 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]
             return read_array(entry, info.file_size)
         except ValueError as error:
             raise CheckpointError(f"is damaged at {info.filename!r:.200}: {error}") from error
-
-
-def _write_atomically(target: str, write: Callable[[IO[bytes]], None]) -> None:
-    """Write through a temporary file in the same folder; ``target`` is the old file or the complete new one."""
-    folder, name = os.path.split(target)
-    # By bytes, since names are limited by them: 255 with what is added.
-    short = os.fsencode(name)[:100].decode(errors="ignore")
-    _remove_left_over(folder, short)
-    descriptor, temporary = _open_temporary(folder, short)
-    try:
-        with open(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-            if os.path.exists(target):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            if os.name == "posix":
-                os.replace(temporary, target)  # while it is locked
-        if os.name != "posix":
-            os.replace(temporary, target)  # open files cannot be renamed
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _open_temporary(folder: str, short: str) -> tuple[int, str]:
-    """A new file, locked, and its name; where files cannot be locked, a name that `_remove_left_over` passes over."""
-    ending = ".tmp"
-    while True:
-        temporary = os.path.join(folder, f".{short}.{os.urandom(8).hex()}{ending}")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-        if fcntl is None or ending != ".tmp":
-            return descriptor, temporary
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if os.fstat(descriptor).st_nlink:
-                return descriptor, temporary
-            # Somebody took the file for a left-over one before it was locked, and removed it.
-        except OSError:
-            os.unlink(temporary)
-            ending = ".unlocked.tmp"
-        os.close(descriptor)
-
-
-def _remove_left_over(folder: str, short: str) -> None:
-    """Remove the temporary files of writers that were killed: those of this name that nobody has locked."""
-    if fcntl is None:
-        return
-    pattern = re.compile(rf"\.{re.escape(short)}\.[0-9a-f]{{16}}\.tmp")
-    with os.scandir(folder) as entries:
-        found = [
-            entry.path for entry in entries if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
-        ]
-    for path in found:
-        with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
-            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(path)
-            finally:
-                os.close(descriptor)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the rename itself durable, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError:  # some file systems refuse to sync folders; the file itself is on the disk
-        pass
-    finally:
-        os.close(descriptor)

@@ -1,50 +1,82 @@
-"""Mini-batches over arrays that fit in memory (SPEC I4)."""
+"""Mini-batches over arrays in memory or mapped from files (SPEC I4)."""
 
 from __future__ import annotations
 
+import mmap
 import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .._generators import generator
-from ..checks.arrays import unmasked
+from ..checks import integer
+from .samples import leaves, samples
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Array = NDArray[Any]
-Transform = Callable[[Array, np.random.Generator], Array]
+Batch = tuple[Any, ...]
+Transform = Callable[[Any, np.random.Generator], Any]
+
+_KEY_BITS = 64
+# Philox counts draws in the lower half of its counter. The upper half says what is drawn for: a pass, and in it the order (0)
+# or the transform of a batch (its number plus 1).
+_ORDER = 0
 
 
 class Batches:
-    """Equal slices of several arrays, in a new random order on each pass.
+    """Equal slices of several arrays, in another random order on each pass.
+
+    The order is a function of the key and the number of the pass, and what a transform draws is one of the key, the pass and
+    the batch. Neither depends on what was drawn before: any batch of any pass can be had by itself (`at`), a training that is
+    resumed inside a pass goes on with the batches that it would have had, and batches prepared ahead are the same.
 
     Parameters
     ----------
-    *arrays : array_like
-        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,). A batch is a copy
-        of its part of them, which may be changed without changing the data.
+    *arrays : array_like or tuple of arrays
+        Arrays with one length N along their first axis, such as images (N, C, H, W) and labels (N,). A tuple of arrays
+        stands for several inputs and comes out as a tuple. A batch is a copy of its part of them, which may be changed
+        without changing the data.
     batch_size : int
         Samples per batch.
     shuffle : bool
-        Draw a new order from `rng` at the start of each pass; otherwise keep the order given.
+        Take another order on each pass; otherwise keep the order given.
     drop_last : bool
         Leave out the last batch where it would be smaller than the others.
     transform : callable, optional
-        ``transform(batch, rng)``, applied to the batch of the first array: augmentation.
+        ``transform(batch, rng)``, applied to the batch of the first argument: augmentation. It draws from the generator that
+        it is given, a new one for each batch.
     rng : optional
-        Anything `numpy.random.default_rng` takes. The generator is kept as ``.rng``; its state, taken between
-        two passes, is all it needs to go on with the same batches. In a forked child one that was seeded goes on as in its
-        parent, and one made from None draws other orders.
+        Anything `numpy.random.default_rng` takes; the key is drawn from it. In a forked child, batches with a seed go on as
+        in its parent, and those made from None have another key.
+    prefetch : int
+        How many batches a thread prepares ahead while one is worked on; 0 for none.
+
+    Attributes
+    ----------
+    key : tuple of int
+        Two numbers of 64 bits.
+    epoch, position : int
+        The pass that was begun last, and how many of its batches were given.
 
     Raises
     ------
     ValueError, TypeError
-        If the lengths differ, there is no array, an array is masked, or `batch_size` is not a positive integer.
+        If the lengths differ, there is no array, an array is masked, or a number does not fit.
 
     Notes
     -----
-    SPEC I4. One seed gives one sequence of batches.
+    SPEC I4. Plain iteration counts passes; a `fastnn.training.Trainer` uses `at` and does not.
+
+    Random numbers come from Philox (Salmon et al. 2011): key and counter in, bits out.
+
+    Of arrays in files (`numpy.memmap`), each batch is read when it is its turn, and pages of files opened for reading only are
+    given back at the end of a pass.
 
     Examples
     --------
@@ -55,39 +87,239 @@ class Batches:
     3
     >>> for x, y in batches:
     ...     assert (y == x**2).all()
+    >>> again = [x.tolist() for x, _ in batches.at(epoch=0, start=1)]
+    >>> again == [x.tolist() for x, _ in batches.at(epoch=0)][1:]
+    True
     """
 
     def __init__(
         self,
-        *arrays: ArrayLike,
+        *arrays: Any,
         batch_size: int,
         shuffle: bool = False,
         drop_last: bool = False,
         transform: Transform | None = None,
         rng: Any = None,
+        prefetch: int = 0,
     ) -> None:
-        self.arrays = tuple(np.asarray(unmasked("Batches", f"array {i}", array)) for i, array in enumerate(arrays))
-        shapes = [array.shape for array in self.arrays]
-        if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
-            raise ValueError(f"Batches: expected arrays of one length, got shapes {shapes}")
+        self.arrays, self.samples = samples("Batches", arrays)
         self.batch_size = operator.index(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"Batches: batch_size must be at least 1, got {batch_size}")
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.transform = transform
-        self.rng = generator(rng)
+        self.prefetch = integer("Batches", "prefetch", prefetch, 0)
+        self.epoch = self.position = 0
+        self._begun = False
+        self._seeded = rng is not None
+        self._key = _drawn_key(rng) if self._seeded else None
+        self._key_is_for: int | None = None  # the process, where the key came from no seed
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Two numbers of 64 bits, from which all randomness follows; see above."""
+        if self._key is None or self._key_is_for not in (None, os.getpid()):
+            self._key, self._key_is_for = _drawn_key(None), os.getpid()
+        return self._key
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.arrays[0]), self.batch_size)
+        whole, rest = divmod(self.samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Array, ...]]:
-        order = self.rng.permutation(len(self.arrays[0])) if self.shuffle else None
-        for i in range(len(self)):
-            part = slice(i * self.batch_size, (i + 1) * self.batch_size)
-            # An index array copies, a slice does not.
-            first, *others = (array[part].copy() if order is None else array[order[part]] for array in self.arrays)
-            if self.transform is not None:
-                first = self.transform(first, self.rng)
-            yield (first, *others)
+    def __iter__(self) -> Iterator[Batch]:
+        if self._begun or self.position >= len(self) > 0:
+            self.epoch, self.position = self.epoch + 1, 0
+        self._begun = True
+        return self._counted(self.epoch, self.position)
+
+    def _counted(self, epoch: int, start: int) -> Iterator[Batch]:
+        for i, batch in enumerate(self.at(epoch, start), start + 1):
+            if epoch == self.epoch:  # no later pass was begun meanwhile
+                self.position = i
+            yield batch
+
+    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of a pass, from number ``start`` on; nothing is counted.
+
+        Parameters
+        ----------
+        epoch : int
+            The number of the pass, from 0.
+        start : int
+            The batch to begin with, from 0.
+
+        Returns
+        -------
+        iterator
+            Of batches.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a number is no integer, or below 0.
+        """
+        epoch, start = integer("Batches", "epoch", epoch, 0), integer("Batches", "start", start, 0)
+        return self._pass(epoch, range(start, len(self)))
+
+    def _pass(self, epoch: int, numbers: range) -> Iterator[Batch]:
+        order = self._order(epoch) if self.shuffle else None
+
+        def batch(number: int) -> Batch:
+            return self._batch(self._index(order, number), epoch, number)
+
+        try:
+            yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
+        finally:
+            for part in self.arrays:
+                for array in leaves(part):
+                    _give_pages_back(array)
+
+    def rows(self, epoch: int, number: int) -> NDArray[np.intp]:
+        """Which rows of the arrays a batch is made of, in their order.
+
+        Parameters
+        ----------
+        epoch, number : int
+            The pass and the batch in it, from 0.
+
+        Returns
+        -------
+        ndarray of int
+            Row numbers.
+        """
+        index = self._index(self._order(epoch) if self.shuffle else None, number)
+        return np.arange(self.samples)[index]
+
+    def _index(self, order: NDArray[np.intp] | None, number: int) -> slice | NDArray[np.intp]:
+        part = slice(number * self.batch_size, (number + 1) * self.batch_size)
+        return part if order is None else order[part]
+
+    def _batch(self, index: slice | NDArray[np.intp], epoch: int, number: int) -> Batch:
+        first, *others = (
+            tuple(_taken(array, index) for array in kept) if isinstance(kept, tuple) else _taken(kept, index)
+            for kept in self.arrays
+        )
+        if self.transform is not None:
+            first = self.transform(first, self._random(epoch, number + 1))
+        return (first, *others)
+
+    def _order(self, epoch: int) -> NDArray[np.intp]:
+        return self._random(epoch, _ORDER).permutation(self.samples)
+
+    def _random(self, epoch: int, purpose: int) -> np.random.Generator:
+        from numpy.random import Generator, Philox
+
+        return Generator(Philox(key=np.array(self.key, np.uint64), counter=np.array([0, 0, purpose, epoch], np.uint64)))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether anything follows from the key."""
+        return bool(self.shuffle) or self.transform is not None
+
+    def settings(self) -> dict[str, Any]:
+        """What tells these batches from others, in plain values: sizes, options, and the key if it came from a seed."""
+        shapes = [f"{array.dtype} {array.shape[1:]}" for part in self.arrays for array in leaves(part)]
+        transform = None if self.transform is None else getattr(self.transform, "__qualname__", repr(self.transform))
+        return {
+            "samples": self.samples,
+            "arrays": shapes,
+            "batch_size": self.batch_size,
+            "shuffle": bool(self.shuffle),
+            "drop_last": bool(self.drop_last),
+            "transform": transform,
+            "key": list(self.key) if self._seeded else None,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Key and position, for `load_state_dict` of batches over the same data."""
+        return {"key": list(self.key), "epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken: the next iteration gives the rest of the pass, or the next pass after its end.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If something is missing or does not fit; nothing is changed.
+        """
+        if not isinstance(state, Mapping) or state.keys() != {"key", "epoch", "position"}:
+            found = sorted(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"Batches: the state has {found}, expected epoch, key and position")
+        key = self.checked_key(state["key"])
+        epoch = integer("Batches", "epoch", state["epoch"], 0)
+        position = integer("Batches", "position", state["position"], 0)
+        if position > len(self):
+            raise ValueError(f"Batches: the state is at batch {position} of {len(self)}")
+        self.set_key(key)
+        self.epoch, self.position, self._begun = epoch, position, False
+
+    @staticmethod
+    def checked_key(key: Any) -> tuple[int, int]:
+        """A key from a state, once it is sure that it is one."""
+        if not isinstance(key, list | tuple) or len(key) != 2:
+            raise ValueError(f"Batches: the key must be two integers, got {key!r:.100}")
+        first, second = (integer("Batches", "key", part, 0, 2**_KEY_BITS - 1) for part in key)
+        return first, second
+
+    def set_key(self, key: tuple[int, int]) -> None:
+        """Take another key, as from `checked_key`; in forked children it stays."""
+        self._key, self._key_is_for = key, None
+
+
+def _drawn_key(rng: Any) -> tuple[int, int]:
+    first, second = generator(rng).integers(0, 2**_KEY_BITS, 2, dtype=np.uint64).tolist()
+    return first, second
+
+
+def _taken(array: Array, index: slice | NDArray[np.intp]) -> Array:
+    """A copy of a part of an array."""
+    if isinstance(index, slice):
+        return array[index].copy()
+    if _mapping(array) is None:
+        return array[index]  # an index array copies
+    # From a file in the order in which it lies there, so that a page is read once.
+    by_place = np.argsort(index)
+    taken = np.empty((len(index), *array.shape[1:]), array.dtype)
+    taken[by_place] = array[index[by_place]]
+    return taken
+
+
+def _mapping(array: Array) -> mmap.mmap | None:
+    """The file's mapping that an array shows a part of."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _give_pages_back(array: Array) -> None:
+    """Pages that were read count as the process's memory until they are given back; a read-only mapping loses nothing."""
+    mapping = _mapping(array)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED") and not array.flags.writeable and _is_read_only(mapping):
+        mapping.madvise(mmap.MADV_DONTNEED)
+
+
+def _is_read_only(mapping: mmap.mmap) -> bool:
+    with memoryview(mapping) as view:
+        return view.readonly
+
+
+def _ahead(make: Callable[[int], Batch], numbers: range, depth: int) -> Iterator[Batch]:
+    """``make`` of each number, computed by a thread up to ``depth`` ahead of who takes them."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    process = os.getpid()
+    waiting: deque[Future[Batch]] = deque()
+    pool = ThreadPoolExecutor(1, thread_name_prefix="fastnn-batches")
+    try:
+        for number in numbers:
+            if os.getpid() != process:  # a forked child has no such thread: it makes the rest itself
+                yield make(number)
+                continue
+            while len(waiting) <= depth and number + len(waiting) < numbers.stop:
+                waiting.append(pool.submit(make, number + len(waiting)))
+            yield waiting.popleft().result()
+    finally:
+        if os.getpid() == process:
+            pool.shutdown(wait=True, cancel_futures=True)

@@ -7,7 +7,6 @@ which it assumed; `read_digits` reads files into it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import zipfile
 from typing import IO, Any, Literal, NamedTuple
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._npy import read_array
-from .extras import require
+from .pictures import read_picture
 
 SIDE = 8
 SCALES = (1, 16, 255)
@@ -24,7 +23,6 @@ Ink = Literal["auto", "light", "dark"]
 
 _INK_LEVEL = 0.25  # of the contrast of ink and ground: what counts as ink when its bounding box is sought
 _LEAST_CONTRAST = 0.1  # below this, differences are taken for the grain of an empty page
-_MAX_PIXELS = 1 << 26  # of a picture
 _MAX_BYTES = 1 << 30  # of an array, which may be packed in few
 
 
@@ -140,7 +138,7 @@ def read_digits(path: str, *, name: str | None = None, scale: int | None = None,
         elif start.startswith(b"PK"):
             array = _read_npz(file, path, name)
         else:
-            array, scale = _read_picture(file, path), 255
+            array, scale = read_picture(file, path), 255
     return digit_images(array, scale=scale, ink=ink)
 
 
@@ -229,39 +227,3 @@ def _read_npz(file: IO[bytes], path: str, name: str | None) -> NDArray[Any]:
         raise ValueError(f"{path!r} is not a .npz file of plain numbers ({error})") from error
     listed = ", ".join(list(entries)[:20]) or "no arrays"
     raise ValueError(f"{path!r} holds {listed}; " + (f"there is no {name!r}" if name else "name the array to take"))
-
-
-def _read_picture(file: IO[bytes], path: str) -> NDArray[Any]:
-    """Grey levels 0…255 of a picture as viewers show it; transparent parts are white, as paper."""
-    image_module = require("PIL.Image", "Pillow", "demo", "reading pictures")
-    operations = require("PIL.ImageOps", "Pillow", "demo", "reading pictures")
-    try:
-        with image_module.open(file) as picture:
-            if picture.width * picture.height > _MAX_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
-            _refuse_32_bits(picture)
-            coloured = _eight_bits(_upright(picture, operations)).convert("RGBA")
-            paper = image_module.new("RGBA", coloured.size, "white")
-            return np.asarray(image_module.alpha_composite(paper, coloured).convert("L"))
-    except Exception as error:  # Pillow's decoders raise many kinds on bad bytes
-        raise ValueError(f"{path!r} is neither an array file nor a picture that can be read ({error})") from error
-
-
-def _refuse_32_bits(picture: Any) -> None:
-    # Pillow has 16 bits of some formats in 32.
-    if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
-        kind = "floats" if picture.mode == "F" else "integers"
-        raise ValueError(f"pixels are {kind} of 32 bits, whose full brightness is not known; save them as .npy")
-
-
-def _upright(picture: Any, operations: Any) -> Any:
-    with contextlib.suppress(Exception):  # damaged EXIF data, which viewers pass over
-        picture = operations.exif_transpose(picture)
-    return picture
-
-
-def _eight_bits(picture: Any) -> Any:
-    """Pictures of 16 bits per pixel keep their upper 8; Pillow would clip them."""
-    if not picture.mode.startswith("I"):
-        return picture
-    return picture.convert("I").point(lambda level: level / 256).convert("L")

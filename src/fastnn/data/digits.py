@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .extras import require
+from .._extras import require
 from .split import split
 
 # One split for every seed of a training run, so that their test accuracies can be compared.

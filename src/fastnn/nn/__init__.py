@@ -14,9 +14,11 @@ from .activation import (
     Softplus,
     Tanh,
 )
+from .architecture import architecture, from_architecture
 from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .embedding import Embedding
+from .ensemble import Ensemble
 from .linear import Linear
 from .loss import (
     BCEWithLogitsLoss,
@@ -63,6 +65,7 @@ from .pool import (
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .residual import Residual, ResidualBlock
+from .scaling import Rescale, Standardize, StandardizeSample, Whiten
 from .statistics import recompute_statistics
 from .structured import PyramidalRNN, StackRNN
 
@@ -98,6 +101,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "Ensemble",
     "Flatten",
     "GRUCell",
     "GroupNorm",
@@ -136,6 +140,7 @@ __all__ = [
     "RNNCell",
     "RReLU",
     "ReLU",
+    "Rescale",
     "Residual",
     "ResidualBlock",
     "Sequential",
@@ -144,6 +149,11 @@ __all__ = [
     "Softmax",
     "Softplus",
     "StackRNN",
+    "Standardize",
+    "StandardizeSample",
     "Tanh",
+    "Whiten",
+    "architecture",
+    "from_architecture",
     "recompute_statistics",
 ]

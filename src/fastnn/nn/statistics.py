@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import no_grad, raw
 from .intercept import evaluation, intercepted
 from .module import Module
+from .moments import Moments
 from .norm import _BatchNorm
 
 Array = np.ndarray[Any, Any]
@@ -17,25 +18,6 @@ Array = np.ndarray[Any, Any]
 
 class _Reached(BaseException):
     """Ends a forward pass at the layer whose input was wanted."""
-
-
-class _Pooled:
-    """Mean and squared deviations per channel of values that come in parts (Chan, Golub and LeVeque 1979)."""
-
-    def __init__(self, channels: int) -> None:
-        self.count = 0
-        self.mean, self.squares = np.zeros(channels), np.zeros(channels)
-
-    def add(self, x: Array) -> None:
-        values = np.moveaxis(x, 1, 0).reshape(x.shape[1], -1).astype(np.float64)
-        count = values.shape[1]
-        if not count:
-            return
-        mean = values.mean(1)
-        apart, total = mean - self.mean, self.count + count
-        self.squares += np.square(values - mean[:, None]).sum(1) + apart**2 * (self.count * count / total)
-        self.mean += apart * (count / total)
-        self.count = total
 
 
 def recompute_statistics(model: Module, batches: Iterable[Any]) -> list[str]:
@@ -128,14 +110,15 @@ def _called(model: Module, batches: Iterable[Any]) -> dict[str, _BatchNorm]:
 
 def _settle(name: str, layer: _BatchNorm, model: Module, batches: Iterable[Any]) -> None:
     """Give one layer the statistics of its input."""
-    pooled = _Pooled(layer.num_features)
+    pooled = Moments(layer.num_features)
 
     def around(_: str, module: Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         if module is not layer:
             return forward(*args, **kwargs)
         (x,) = args or kwargs.values()
         layer._check(x)
-        pooled.add(np.asarray(raw(x)))
+        values = np.moveaxis(np.asarray(raw(x)), 1, 0).reshape(layer.num_features, -1)
+        pooled.add(values.astype(np.float64))
         raise _Reached
 
     with intercepted(model, around):
@@ -144,10 +127,11 @@ def _settle(name: str, layer: _BatchNorm, model: Module, batches: Iterable[Any])
                 model(x)
             except _Reached:
                 continue
-    if pooled.count < 2:
-        raise ValueError(f"recompute_statistics: {name} gets {pooled.count} value per channel, but needs two at least")
+    count = int(pooled.count[0])
+    if count < 2:
+        raise ValueError(f"recompute_statistics: {name} gets {count} value per channel, but needs two at least")
     assert layer.running_mean is not None
     assert layer.running_var is not None
     layer.running_mean[...] = pooled.mean
     with np.errstate(over="ignore"):  # a variance that the type cannot hold is infinite, as in training
-        layer.running_var[...] = pooled.squares / (pooled.count - layer.unbiased)
+        layer.running_var[...] = pooled.squares / (count - layer.unbiased)

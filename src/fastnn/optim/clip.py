@@ -44,7 +44,7 @@ def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> Non
     array([-1. ,  0.5])
     """
     limit = scalars.real("clip_grad_value", "clip_value", clip_value, 0.0)
-    for g in _gradients("clip_grad_value", params):
+    for g in runs_of(_with_gradient("clip_grad_value", params)):
         np.clip(g, -limit, limit, out=g)
 
 
@@ -83,12 +83,14 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type
     """
     limit = scalars.real("clip_grad_norm", "max_norm", max_norm, 0.0)
     p = np.inf if norm_type == np.inf else scalars.real("clip_grad_norm", "norm_type", norm_type, 1.0)
-    gradients = list(_gradients("clip_grad_norm", params))
+    given = _with_gradient("clip_grad_norm", params)
+    gradients = list(runs_of(given))
     with np.errstate(all="ignore"):
         norm = _norm(gradients, p)
         factor = limit / (norm + 1e-6)  # PyTorch's constant
         if not factor >= 1:
-            for g in gradients:
+            # By NaN each alone: the zeros between neighbours must stay zeros, or every later norm would be NaN.
+            for g in [p.grad for p in given if p.grad is not None] if math.isnan(factor) else gradients:
                 if factor < FLOAT32_SMALLEST:  # in float32 it has fewer digits
                     np.multiply(g, factor, out=g, dtype=np.float64, casting="same_kind")
                 else:
@@ -125,11 +127,10 @@ def _power_sum(g: np.ndarray, p: float, unit: float = 1.0) -> float:
     return total
 
 
-def _gradients(op: str, params: Tensor | Iterable[Tensor]) -> Iterator[np.ndarray]:
-    """The gradients as few arrays: what lies side by side in an optimiser's buffer is one."""
+def _with_gradient(op: str, params: Tensor | Iterable[Tensor]) -> list[Tensor]:
     listed = [params] if isinstance(params, Tensor) else list(params)
     if not listed and isinstance(params, Iterator):
         warnings.warn(f"{op}: the iterator gave no parameters, so nothing is clipped; was it used up?", stacklevel=3)
     for p in listed:
         unmasked(op, "a gradient", p.grad)
-    return runs_of([p for p in listed if p.grad is not None])
+    return [p for p in listed if p.grad is not None]

@@ -237,6 +237,9 @@ class Sequence:
                 f"Sequence: {len(self.rules)} rules need {len(self.rules) - 1} rising milestones, got {list(milestones)}"
             )
 
+    def __repr__(self) -> str:
+        return f"Sequence({self.rules}, {self.milestones})"
+
     def __call__(self, step: int) -> float:
         """The factor of the rule that is on."""
         number = sum(step >= m for m in self.milestones)
@@ -252,10 +255,9 @@ class _Stepped:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(self).__name__}: expected an optimiser, got {type(optimizer).__name__}")
         self.optimizer = optimizer
-        self._seen = optimizer._steps_taken
 
-    def _require_a_step(self) -> None:
-        if self.optimizer._steps_taken == self._seen:
+    def _require_a_step(self, seen: int) -> None:
+        if self.optimizer._steps_taken == seen:
             raise RuntimeError(
                 f"{type(self).__name__}: step was called before the optimiser's; call optimizer.step() first"
             )
@@ -292,6 +294,7 @@ class _Kept:
 
     key: str
     relative: bool
+    seen: int  # steps of the optimiser at the last step of the schedule
     steps: int = 0
     groups: list[dict[str, Any]] = field(default_factory=list)
     base: list[float] = field(default_factory=list)
@@ -362,7 +365,7 @@ class Schedule(_Stepped):
                 f"Schedule: the optimiser has no setting {key!r}, expected one of {sorted(optimizer.defaults)}"
             )
         self.rule, self.key, self.relative = rule, key, relative
-        self._kept = _Kept(key, relative)
+        self._kept = _Kept(key, relative, optimizer._steps_taken)
         before = optimizer._scheduled.get(key)
         self._kept.follow(optimizer.param_groups, before if before is not None and not before.steps else None)
         values = self._values(self.base, 0)
@@ -416,9 +419,9 @@ class Schedule(_Stepped):
             If the optimiser made no step since, or another schedule was made for the setting.
         """
         self._follow()
-        self._require_a_step()
+        self._require_a_step(self._kept.seen)
         values = self._values(self.base, self.steps + 1)
-        self._seen = self.optimizer._steps_taken
+        self._kept.seen = self.optimizer._steps_taken
         self.steps += 1
         self._set(values)
 
@@ -521,6 +524,7 @@ class ReduceOnPlateau(_Stepped):
         min_lr: float = 0.0,
     ) -> None:
         super().__init__(optimizer)
+        self._seen = optimizer._steps_taken
         op = "ReduceOnPlateau"
         self.factor = scalars.real(op, "factor", factor, 0.0, 1.0, open_low=True, open_high=True)
         self.patience = scalars.integer(op, "patience", patience, 0)
@@ -556,7 +560,7 @@ class ReduceOnPlateau(_Stepped):
                 "ReduceOnPlateau: a schedule with relative=False sets the rates of this optimiser, and would undo what is "
                 "reduced; give it a rule of factors and relative=True"
             )
-        self._require_a_step()
+        self._require_a_step(self._seen)
         measure = float(measure)
         self._seen = self.optimizer._steps_taken
         if self._improves(measure):

@@ -1,6 +1,27 @@
-"""A small training loop, its progress bar, and the digits it is shown on."""
+"""Training: the loop, its history, callbacks and checkpoints, its progress bar, and the digits it is shown on."""
 
+from .callbacks import EarlyStopping
+from .checkpoints import Checkpoint
+from .display import epoch_line
+from .history import History
+from .metrics import accuracy, confusion, f1, mae, r2, rmse, top_k
+from .preserved import preserved
 from .progress import ProgressBar
-from .trainer import Trainer, accuracy, cosine_decay
+from .trainer import Trainer
 
-__all__ = ["ProgressBar", "Trainer", "accuracy", "cosine_decay"]
+__all__ = [
+    "Checkpoint",
+    "EarlyStopping",
+    "History",
+    "ProgressBar",
+    "Trainer",
+    "accuracy",
+    "confusion",
+    "epoch_line",
+    "f1",
+    "mae",
+    "preserved",
+    "r2",
+    "rmse",
+    "top_k",
+]

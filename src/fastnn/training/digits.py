@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ..data import Batches, DigitsSplit, random_noise, random_shift
 from .progress import ProgressBar
-from .trainer import Trainer, cosine_decay
+from .trainer import Trainer
 
 TASK = "digits"
 EPOCHS = 30
@@ -108,18 +107,15 @@ class DigitsTraining:
         self.batches = Batches(
             *data.train, batch_size=batch_size, shuffle=True, drop_last=True, transform=augment, rng=batches_seed
         )
-        self._model_rng = np.random.default_rng(model_seed)
-        self.model = digits_model(self._model_rng)
+        self.model = digits_model(model_seed)
         self.trainer = Trainer(
             self.model,
             optim.Adam(self.model.parameters(), lr=lr),
             functional.cross_entropy,
-            schedule=cosine_decay(lr, epochs * len(self.batches)),
+            schedule=optim.Cosine(epochs * len(self.batches)),
         )
 
-    def fit(
-        self, *, callbacks: tuple[Callable[[Trainer], None], ...] = (), progress: ProgressBar | None = None
-    ) -> None:
+    def fit(self, *, callbacks: tuple[Any, ...] = (), progress: ProgressBar | None = None) -> None:
         """Train for the epochs that are left."""
         validation = Batches(*self.data.validation, batch_size=_EVALUATION_BATCH)
         epochs = int(self.settings["epochs"])
@@ -131,13 +127,7 @@ class DigitsTraining:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save everything a resume or `load_digits_model` needs."""
-        generators = {"batches": self.batches.rng, "model": self._model_rng}
-        state = {
-            "task": TASK,
-            "settings": self.settings,
-            "generators": {name: rng.bit_generator.state for name, rng in generators.items()},
-        }
-        save_checkpoint(path, state | self.trainer.state_dict())
+        save_checkpoint(path, {"task": TASK, "settings": self.settings} | self.trainer.state_dict())
 
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Go on from a checkpoint of a training with the same settings, to the bits it would have had."""
@@ -145,15 +135,7 @@ class DigitsTraining:
         if state.get("settings") != self.settings:
             raise CheckpointError(f"{os.fspath(path)!r} was trained with {state.get('settings')}, not {self.settings}")
         with _fitting(path):
-            generators = [
-                (self.batches.rng.bit_generator, state["generators"]["batches"]),
-                (self._model_rng.bit_generator, state["generators"]["model"]),
-            ]
-            for generator, kept in generators:
-                copy.deepcopy(generator).state = kept  # one that does not fit is refused before anything is changed
             self.trainer.load_state_dict(state)
-            for generator, kept in generators:
-                generator.state = kept
 
 
 def load_digits_model(path: str | os.PathLike[str]) -> nn.Sequential:

@@ -49,7 +49,7 @@ class ProgressBar:
         self.note = ""
         self._stream = sys.stderr if stream is None else stream
         self._enabled = enabled and self._stream is not None
-        self._live = self._enabled and _is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
+        self._live = self._enabled and is_terminal(self._stream) and os.environ.get("TERM") != "dumb"
         self._colour = self._live and not os.environ.get("NO_COLOR")
         self._cells = _cells(self._stream)
         self._started = time.monotonic()
@@ -85,6 +85,12 @@ class ProgressBar:
             self._drawn = -1.0
 
     close = clear
+
+    def print(self, text: str) -> None:
+        """Write a line of text where the bar is, which comes back below it."""
+        if self._enabled:
+            self.clear()
+            self._write(text + "\n")
 
     def _draw(self) -> None:
         room = _columns(self._stream) - 1
@@ -131,7 +137,8 @@ def _nothing() -> None:
     pass
 
 
-def _is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody may be looking at it."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):  # consoles of notebooks and windows have no isatty, closed files refuse it

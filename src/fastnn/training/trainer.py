@@ -1,110 +1,65 @@
-"""The training loop (SPEC J1): train, validate, record; to be read before it is used."""
+"""The training loop (SPEC J1): train, validate, record, save; to be read before it is used."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .. import functional
-from ..autograd import Tensor, no_grad, raw
-from ..checks import integer
+from ..autograd import no_grad, raw
+from ..checkpoint import CheckpointError
+from ..checks import integer, real
 from ..data import Batches
-from ..nn import Module
+from ..nn import Module, architecture
 from ..nn.intercept import evaluation
-from ..optim import Optimizer
-from .progress import ProgressBar
+from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
+from .callbacks import Callback, Callbacks
+from .checkpoints import Checkpoint, described
+from .display import Display
+from .figures import Figures, Loss, Metric, Objective, Sample
+from .generators import find_generators
+from .history import History, Record
+from .interrupts import Interrupts
+from .loader import Loader
+from .not_finite import first_not_finite
+from .streams import Streams, set_states, states_of
 
-Metric = Callable[[Any, Any], float]
-Record = dict[str, Any]
-
-
-def accuracy(scores: Any, labels: Any) -> float:
-    """Share of samples whose highest score is that of their label.
-
-    Parameters
-    ----------
-    scores : ndarray or Tensor, (N, classes, ...)
-        Logits or probabilities.
-    labels : ndarray of int, (N, ...)
-        The right classes, of the shape of the scores without the axis of classes.
-
-    Returns
-    -------
-    float
-        In 0…1; NaN for no samples.
-
-    Raises
-    ------
-    ValueError
-        For scores without an axis of classes, or labels of another shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn.training import accuracy
-    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
-    0.5
-    """
-    given, right = np.asarray(raw(scores)), np.asarray(raw(labels))
-    if not _fits(right.shape, given.shape):
-        raise ValueError(
-            f"accuracy: labels must have the shape of the scores without their axis 1, got scores {given.shape} and "
-            f"labels {right.shape}"
-        )
-    return float(np.mean(given.argmax(axis=1) == right))
+Rule = Callable[[int], float]
+_EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
 
 
-def _fits(labels: tuple[int, ...], scores: tuple[int, ...]) -> bool:
-    return len(scores) > 1 and labels == scores[:1] + scores[2:]
+class _NotFinite(Exception):
+    """A batch whose loss or gradients are not finite."""
+
+    def __init__(self, sample: Sample, what: str) -> None:
+        super().__init__(what)
+        self.sample = sample
 
 
-def _holds_classes(target: Any, scores: tuple[int, ...]) -> bool:
-    labels = np.asarray(raw(target))
-    return labels.dtype.kind in "iu" and _fits(labels.shape, scores)
+@dataclass
+class _Run:
+    """What one call of `Trainer.fit` works with."""
 
-
-def cosine_decay(lr: float, steps: int) -> Callable[[int], float]:
-    """A learning rate that falls from `lr` at step 0 to nearly 0 at the last step, along half a cosine.
-
-    ``lr/2 · (1 + cos(π · step/steps))``. Source: SPEC G11; Loshchilov and Hutter 2017.
-
-    Parameters
-    ----------
-    lr : float
-        The rate to start from.
-    steps : int
-        Optimiser steps in all; from this one on the rate is 0.
-
-    Returns
-    -------
-    callable
-        ``schedule(step)``, with steps counted from 0; what `Trainer` takes.
-
-    Raises
-    ------
-    ZeroDivisionError
-        For ``steps=0``, when the schedule is called.
-
-    Examples
-    --------
-    >>> from fastnn.training import cosine_decay
-    >>> schedule = cosine_decay(0.1, 100)
-    >>> schedule(0), round(schedule(50), 6)
-    (0.1, 0.05)
-    """
-    return partial(_cosine, lr, steps)  # which can be pickled, and a Trainer with it
-
-
-def _cosine(lr: float, steps: int, step: int) -> float:
-    return lr * 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+    train: Loader
+    validation: Loader | None
+    evaluated: Loader | None
+    epochs: int
+    callbacks: Callbacks
+    checkpoint: Checkpoint | None
+    settings: dict[str, Any]
+    display: Display
+    interrupts: Interrupts
 
 
 class Trainer:
-    """Trains a model and keeps the history.
+    """Trains a model, keeps the history, and goes on where it was interrupted.
 
     Parameters
     ----------
@@ -113,22 +68,55 @@ class Trainer:
     optimizer : Optimizer
         Over the parameters of the model.
     loss : callable
-        ``loss(output, target)``: the mean over the batch, as a Tensor. Cross-entropy by default.
+        ``loss(output, target)``: the mean over the batch, as a Tensor. Cross-entropy by default. Batches with weights need
+        one that takes ``reduction="none"``, as those of `fastnn.functional`.
     metrics : mapping of str to callable, optional
-        ``metric(output, target)``: a mean over the batch, as a number. By default ``{"accuracy": accuracy}`` for
-        targets that are classes, and none for others.
-    schedule : callable, optional
-        ``schedule(step)`` gives the learning rate of each optimiser step, counted from 0.
+        ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
+        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for numbers under
+        squared, absolute or Huber error, and nothing for others.
+    schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
+        A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
+        group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
+        training loss.
+    clip_norm : float, optional
+        Gradients are scaled to at most this norm, all together.
+    clip_value : float, optional
+        Elements of gradients are limited to at most this size.
+    accumulate : int
+        How many batches a step is made of, each counted by its samples.
 
     Attributes
     ----------
     epoch, step : int
         Epochs and optimiser steps done.
-    history : list of dict
-        One record per epoch: ``epoch``, ``lr``, ``train_loss``, ``train_accuracy``, ``validation_loss``, ….
-        Training figures are means over the batches as they were trained on: with augmentation and dropout.
+    position : int
+        Batches done of the epoch that is under way.
+    history : History
+        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``, ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several
+        groups), ``validation_loss``, …. Training figures are of the batches as they were trained on: with augmentation and
+        dropout, by weights that changed meanwhile.
+    last_loss : float
+        Of the last batch.
+    resumed_at : tuple of int or None
+        The epoch, counted from 1, and the batch at which the last `fit` went on from a file.
     stop : bool
-        A callback sets it to end training after this epoch.
+        A callback sets it to end the training: at once, or with the epoch if that is over.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something is of the wrong kind, or a number does not fit.
+
+    Notes
+    -----
+    **Batches** are (input, target) or (input, target, weight per sample); a tuple in the place of the input stands for
+    several. With weights, losses and metrics are means ``sum(w·l) / sum(w)``.
+
+    **Modes.** Layers in evaluation mode within a model in training mode are frozen, and stay so. A model that is in
+    evaluation mode as a whole is trained as it was when the trainer was made. Afterwards each layer is in the mode it had.
+
+    **Randomness.** Before each batch, the generators of the layers are set to a function of their first state and the number
+    of the batch, and `Batches` are taken by the number of the epoch. So nothing that is done in between changes a training.
 
     Examples
     --------
@@ -141,7 +129,7 @@ class Trainer:
     >>> model = fnn.nn.Sequential(fnn.nn.Linear(2, 2, rng=0))
     >>> trainer = Trainer(model, fnn.optim.Adam(model.parameters(), lr=0.1))
     >>> history = trainer.fit(Batches(x, y, batch_size=16, shuffle=True, rng=0), epochs=5)
-    >>> history[-1]["train_loss"] < history[0]["train_loss"]
+    >>> bool(history["train_loss"][-1] < history["train_loss"][0])
     True
     """
 
@@ -149,143 +137,570 @@ class Trainer:
         self,
         model: Module,
         optimizer: Optimizer,
-        loss: Callable[[Any, Any], Tensor] = functional.cross_entropy,
+        loss: Loss = functional.cross_entropy,
         *,
         metrics: Mapping[str, Metric] | None = None,
-        schedule: Callable[[int], float] | None = None,
+        schedule: Rule | Schedule | ReduceOnPlateau | Iterable[Any] | None = None,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
     ) -> None:
+        if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
+            found = f"{type(model).__name__} and {type(optimizer).__name__}"
+            raise TypeError(f"Trainer: expected a Module and an Optimizer, got {found}")
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
-        self.metrics = {} if metrics is None else dict(metrics)
-        self._accuracy_of_classes = metrics is None
-        self.schedule = schedule
-        self.epoch = 0
-        self.step = 0
-        self.history: list[Record] = []
+        self.metrics = None if metrics is None else dict(metrics)
+        self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
+        self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
+        self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
+        self._objective = Objective(loss)
+        self._schedules = list(_schedules(optimizer, schedule))
+        self._schedule = described(list(schedule) if isinstance(schedule, list | tuple) else schedule)
+        self._settings_of_groups = _settings_of_groups(optimizer)
+        self.epoch = self.step = self.position = 0
+        self.history = History()
+        self.last_loss = math.nan
+        self.resumed_at: tuple[int, int] | None = None
         self.stop = False
+        self._batches_seen = 0
+        self._under_way = 0  # the number of the batch in its epoch
+        self._figures: Figures | None = None  # of the epoch that is under way
+        self._weights_before: dict[str, np.ndarray] = {}  # of that epoch
+        self._rates: list[float] = []  # of the last step
+        self._frozen = _frozen(model)
+        self._streams = Streams([])
+        self._callbacks = Callbacks(())
+        self._train: Loader | None = None
+        self._waiting: dict[str, Any] | None = None  # the parts of a state that the next fit has a place for
+
+    # ---- the loop ----------------------------------------------------------------------------------------------------
 
     def fit(
         self,
-        train: Batches,
-        validation: Iterable[tuple[Any, ...]] | None = None,
+        train: Iterable[Any],
+        validation: Iterable[Any] | None = None,
         *,
         epochs: int,
-        callbacks: Iterable[Callable[[Trainer], None]] = (),
-        progress: ProgressBar | None = None,
-    ) -> list[Record]:
-        """Train until `epochs` epochs are done in all, those before a resume counted.
+        callbacks: Iterable[Callback] = (),
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        progress: Any = "auto",
+        evaluate_train: bool = False,
+    ) -> History:
+        """Train until `epochs` epochs are done in all, those before counted.
 
         Parameters
         ----------
-        train : Batches
-            Batches of (input, target).
+        train : Batches or iterable of batches
+            What to train on, once per epoch.
         validation : iterable of batches, optional
             Evaluated after each epoch.
         epochs : int
-            The epoch to stop after.
-        callbacks : iterable of callables
-            Each is called with the trainer after each epoch; ``trainer.history[-1]`` is the epoch's record.
-        progress : ProgressBar, optional
-            Advanced by one for each batch trained on.
+            The epoch to end after.
+        callbacks : iterable
+            Functions, called with the trainer after each epoch; and objects with any of the methods ``on_fit_start``,
+            ``on_epoch_start``, ``on_step``, ``on_epoch_end``, ``on_fit_end`` and ``on_interrupt``, each called with the
+            trainer. Those with ``state_dict`` and ``load_state_dict`` are saved with the training.
+        checkpoint : path or Checkpoint, optional
+            The file to save to: after each epoch, by Ctrl-C, at the end, and as often as a `Checkpoint` says. If it is
+            there, the training goes on from it, to the bits that it would have had without a break.
+        progress : "auto", bool, None or object
+            "auto" shows a bar and a line for each epoch on stderr where that is a terminal, True always. A `ProgressBar`,
+            or another object with ``update(n)`` as tqdm's, is advanced by one for each batch.
+        evaluate_train : bool
+            Whether to evaluate up to 10 000 samples of the training part too, in evaluation mode and without augmentation:
+            ``training_loss`` and so on, which can be compared with those of the validation.
 
         Returns
         -------
-        list of dict
-            The history.
+        History
+            The history; its ``stopped`` says why the training ended early.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an iterator is given where batches are taken more than once, or something does not fit. Nothing is trained
+            then.
+        CheckpointError
+            If the file is of a training with other settings, or no checkpoint.
+
+        Warns
+        -----
+        RuntimeWarning
+            If a loss is not finite. The training ends at that step, the model has the weights of the epoch's start (or the
+            best ones, with `EarlyStopping`), and the warning says in which layer the first such number is.
+
+        Notes
+        -----
+        The first Ctrl-C ends the training after the step; it is saved, and the history is returned. A second one raises
+        KeyboardInterrupt at once.
         """
-        self.stop = False
-        while self.epoch < epochs and not self.stop:
-            if progress is not None:
-                progress.label = f"epoch {self.epoch + 1}/{epochs}"
-            record: Record = {"epoch": self.epoch + 1}
-            record |= {f"train_{name}": value for name, value in self.train_epoch(train, progress).items()}
-            record["lr"] = self.optimizer.lr
-            if validation is not None:
-                record |= {f"validation_{name}": value for name, value in self.evaluate(validation).items()}
-            self.epoch += 1
-            self.history.append(record)
-            for callback in callbacks:
-                callback(self)
+        epochs = integer("Trainer", "epochs", epochs, 0)
+        loader = Loader("train", train)
+        judged = None if validation is None else Loader("validation", validation)
+        called = Callbacks(callbacks)
+        saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+        settings = self._settings(loader, called)
+        if self._figures is not None and self._train is not None and self._train.batches is train:
+            loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
+        self._train, self._callbacks = loader, called
+        self._follow_generators()
+        self.resumed_at = None
+        if saved is not None:
+            self._resume(saved, settings)
+        self._hand_out_state()
+        display = Display(
+            progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
+        )
+        evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
+        run = _Run(loader, judged, evaluated, epochs, called, saved, settings, display, Interrupts())
+        try:
+            with self._training_modes(), run.interrupts:
+                self._run(run)
+        finally:
+            display.close()
         return self.history
 
-    def train_epoch(self, batches: Iterable[tuple[Any, ...]], progress: ProgressBar | None = None) -> dict[str, float]:
-        """One pass over the batches, with every layer in training mode; the means of loss and metrics."""
-        self.model.train()
-        means = _Means()
-        for inputs, target in batches:
-            if self.schedule is not None:
-                self.optimizer.lr = self.schedule(self.step)
-            self.optimizer.zero_grad()
-            output = self.model(inputs)
-            loss = self.loss(output, target)
-            loss.backward()
-            self.optimizer.step()
-            self.step += 1
-            means.add(len(target), self._figures(output, target, loss))
-            if progress is not None:
-                progress.note = f"loss {means.current['loss']:.4f}"
-                progress.advance()
-        return means.result()
+    def _run(self, run: _Run) -> None:
+        self.stop, self.history.stopped, self.history.interrupted = False, None, False
+        del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
+        if self.resumed_at is not None:
+            epoch, batch = self.resumed_at
+            run.display.say(f"resuming {run.checkpoint and run.checkpoint.path} at epoch {epoch}, batch {batch}")
+        run.callbacks.call("on_fit_start", self)
+        went_wrong = False
+        while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
+            try:
+                self._go_through_epoch(run)
+            except _NotFinite as found:
+                went_wrong = True
+                self._give_up(found)
+                break
+        if run.interrupts.asked:
+            self._interrupt(run)
+        run.callbacks.call("on_fit_end", self)
+        if run.checkpoint is not None and not run.interrupts.asked and not went_wrong:
+            self._save(run)
 
-    def evaluate(self, batches: Iterable[tuple[Any, ...]]) -> dict[str, float]:
-        """The means of loss and metrics in evaluation mode; afterwards each layer is in the mode it was in."""
-        means = _Means()
+    def _go_through_epoch(self, run: _Run) -> None:
+        if self._figures is None:
+            self._begin_epoch(run)
+        run.display.begin_epoch(self.epoch + 1)
+        self._train_on_rest(run)
+        if self.stop or run.interrupts.asked:
+            return
+        record = self._record(run)
+        if record is None:  # Ctrl-C came in the validation, which is done again
+            return
+        self.epoch, self.position, self._figures = self.epoch + 1, 0, None
+        self.history.records.append(record)
+        for schedule in self._schedules:
+            if isinstance(schedule, ReduceOnPlateau):
+                schedule.step(record["validation_loss" if "validation_loss" in record else "train_loss"])
+        run.callbacks.call("on_epoch_end", self)
+        run.display.end_epoch(record)
+        if run.checkpoint is not None:
+            self._save(run, epoch=self.epoch)
+
+    def _begin_epoch(self, run: _Run) -> None:
+        self._figures = Figures(self.loss, self.metrics)
+        self._weights_before = self.model.state_dict()
+        run.train.begin_pass()
+        run.callbacks.call("on_epoch_start", self)
+
+    def _train_on_rest(self, run: _Run) -> None:
+        """The batches of the epoch that are left."""
+        taken, amount = 0, 0.0
+        for number, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
+            self._under_way = number
+            if not taken:
+                self.optimizer.zero_grad()
+            self._train_on(sample)
+            run.display.batch(self.last_loss)
+            taken, amount = taken + 1, amount + sample.amount
+            if taken == self.accumulate:
+                self._update(sample, amount, taken)
+                taken, amount = 0, 0.0
+                if self._after_step(run):
+                    return
+        if taken:
+            self._update(sample, amount, taken)
+            self._after_step(run)
+
+    def _after_step(self, run: _Run) -> bool:
+        """Tell and save; returns whether the training is to end here."""
+        for callback in run.callbacks.wanted("on_step"):
+            callback(self)
+        every = run.checkpoint.every if run.checkpoint is not None else None
+        if every is not None and self.step % every == 0:
+            self._save(run)
+        return run.interrupts.asked or self.stop
+
+    def _train_on(self, sample: Sample) -> None:
+        """Loss and gradients of a batch."""
+        self._streams.at(self._batches_seen)
+        output = self.model(*sample.inputs)
+        loss = self._objective(output, sample)
+        self.last_loss = value = float(raw(loss))
+        if not math.isfinite(value):
+            raise _NotFinite(sample, f"the loss is {value}")
+        if self.accumulate > 1:
+            loss = loss * sample.amount
+        loss.backward()
+        self._batches_seen += 1
+        assert self._figures is not None
+        self._figures.add(output, sample, value)
+
+    def _update(self, sample: Sample, amount: float, batches: int) -> None:
+        """A step of the optimiser, from the gradients of some batches that count ``amount``."""
+        if self.accumulate > 1 and amount:
+            for group in self.optimizer.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.grad *= parameter.dtype.type(1 / amount)
+        if self.clip_value is not None:
+            clip_grad_value(self._parameters(), self.clip_value)
+        if self.clip_norm is not None:
+            norm = clip_grad_norm(self._parameters(), self.clip_norm)
+            if not math.isfinite(norm):
+                self._batches_seen -= 1  # the batch is run again with the numbers that it had
+                raise _NotFinite(sample, f"the norm of the gradients is {norm}")
+        self.optimizer.step()
+        self.step += 1
+        self.position += batches
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+        for schedule in self._schedules:
+            if not isinstance(schedule, ReduceOnPlateau):
+                schedule.step()
+
+    def _parameters(self) -> list[Any]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    def _record(self, run: _Run) -> Record | None:
+        """The record of an epoch; None if Ctrl-C came meanwhile."""
+        assert self._figures is not None
+        record: Record = {"epoch": self.epoch + 1}
+        self._streams.at(self._batches_seen)  # for layers that draw in evaluation mode too
+        record |= {f"train_{name}": value for name, value in self._figures.result().items()}
+        record |= self._recorded_rates()
+        for part, batches in (("training", run.evaluated), ("validation", run.validation)):
+            if batches is not None:
+                figures = self._evaluate(batches, run.interrupts)
+                if figures is None:
+                    return None
+                record |= {f"{part}_{name}": value for name, value in figures.items()}
+        return record
+
+    def _recorded_rates(self) -> Record:
+        several = len(self._rates) > 1
+        return {f"lr_{i}" if several else "lr": float(rate) for i, rate in enumerate(self._rates)}
+
+    @contextmanager
+    def _training_modes(self) -> Iterator[None]:
+        """Training mode inside, with what is frozen left so; afterwards each layer is in the mode it was in."""
+        before = [(module, module.training) for module in self.model.modules()]
+        if self.model.training:
+            self._frozen = _frozen(self.model)
+        else:
+            self.model.train()
+            for module in self._frozen:
+                module.training = False
+        try:
+            yield
+        finally:
+            for module, mode in before:
+                module.training = mode
+
+    # ---- the ends ----------------------------------------------------------------------------------------------------
+
+    def _interrupt(self, run: _Run) -> None:
+        """Save, and say where it was."""
+        self.history.interrupted = True
+        length = f" of {run.train.length}" if run.train.length is not None else ""
+        if self._figures is None:
+            text = f"interrupted after epoch {self.epoch}"
+        else:
+            text = f"interrupted in epoch {self.epoch + 1} after batch {self.position}{length}"
+        if run.checkpoint is not None:
+            self._save(run)
+            text += f"; saved to {run.checkpoint.path}"
+        self.history.stopped = text
+        run.display.say(text)
+        run.callbacks.call("on_interrupt", self)
+
+    def _give_up(self, found: _NotFinite) -> None:
+        """Find out where it began, put the weights of the epoch's start back, and warn."""
+        self._streams.at(self._batches_seen)
+        largest = max((float(np.abs(p.data).max(initial=0)) for p in self.model.parameters()), default=0.0)
+        rows = self._train.rows(self.epoch, self._under_way) if self._train is not None else None
+        where = first_not_finite(self.model, self._objective, found.sample, rows)
+        rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(g["lr"] for g in self.optimizer.param_groups))
+        self.history.stopped = (
+            f"stopped in epoch {self.epoch + 1} at batch {self._under_way + 1} (step {self.step + 1}): {found}; {where}. "
+            f"Learning rate {rates}, largest weight {largest:.3g}"
+        )
+        self.history.records.append({"epoch": self.epoch + 1, "train_loss": math.nan, **self._recorded_rates()})
+        self.model.load_state_dict(self._weights_before)
+        self.optimizer.zero_grad()
+        self.position, self._figures = 0, None
+        warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
+
+    # ---- evaluation --------------------------------------------------------------------------------------------------
+
+    def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
+        """Loss and metrics of a pass in evaluation mode; afterwards each layer is in the mode it was in.
+
+        Parameters
+        ----------
+        batches : Batches or iterable of batches
+            Batches of (input, target) or (input, target, weight per sample). `Batches` are taken in the order of their
+            first pass, and not counted.
+
+        Returns
+        -------
+        dict of str to float
+            "loss", and the metrics by name.
+
+        Raises
+        ------
+        ValueError
+            If there is no batch.
+        """
+        figures = self._evaluate(Loader("batches", batches, once=True), None)
+        assert figures is not None
+        return figures
+
+    def _evaluate(self, batches: Loader, interrupts: Interrupts | None) -> dict[str, float] | None:
+        figures = Figures(self.loss, self.metrics)
         with evaluation(self.model), no_grad():
-            for inputs, target in batches:
-                output = self.model(inputs)
-                means.add(len(target), self._figures(output, target, self.loss(output, target)))
-        return means.result()
+            for sample in batches.samples(0, 0):
+                if interrupts is not None and interrupts.asked:
+                    return None
+                output = self.model(*sample.inputs)
+                figures.add(output, sample, float(raw(self._objective(output, sample))))
+        return figures.result()
+
+    def predict(self, x: Any, batch_size: int = 512) -> Any:
+        """The model's outputs for inputs, in evaluation mode.
+
+        Parameters
+        ----------
+        x : array_like or tuple of arrays
+            Inputs with samples along the first axis; a tuple stands for several.
+        batch_size : int
+            How many samples are computed at a time.
+
+        Returns
+        -------
+        ndarray or tuple of ndarray
+            What the model gives, for all samples.
+
+        Raises
+        ------
+        ValueError
+            If there is no sample.
+        """
+        parts = []
+        with evaluation(self.model), no_grad():
+            for (batch,) in Batches(x, batch_size=batch_size):
+                output = self.model(*batch) if isinstance(batch, tuple) else self.model(batch)
+                parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
+        if not parts:
+            raise ValueError("Trainer: there was no sample to predict")
+        if isinstance(parts[0], tuple):
+            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
+        return np.concatenate(parts)
+
+    # ---- state -------------------------------------------------------------------------------------------------------
+
+    def _settings(self, train: Loader, callbacks: Callbacks) -> dict[str, Any]:
+        """What two trainings must have in common for one to go on from the other's file."""
+        return {
+            "optimizer": type(self.optimizer).__name__,
+            "groups": self._settings_of_groups,
+            "loss": described(self.loss),
+            "metrics": None if self.metrics is None else {n: described(m) for n, m in self.metrics.items()},
+            "schedule": self._schedule,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+            "accumulate": self.accumulate,
+            "callbacks": callbacks.names(),
+            "data": train.settings(),
+        }
+
+    def _follow_generators(self) -> None:
+        """Take the generators that the model has now."""
+        generators = find_generators(self.model, self.loss, self.metrics)
+        self._streams = self._streams.following(generators)
+
+    def _other_generators(self) -> list[np.random.Generator]:
+        """Those of callbacks, which keep their own course."""
+        known = find_generators(self.model, self.loss, self.metrics, *([self._train.batches] if self._train else []))
+        mine = {id(generator.bit_generator) for generator in known}
+        return [g for g in find_generators(*self._callbacks.all) if id(g.bit_generator) not in mine]
 
     def state_dict(self) -> dict[str, Any]:
-        """Counters and history, and the states of model and optimiser: with the generators, all that a resume needs."""
+        """All that a training needs to go on: weights, optimiser, schedules, generators, position, history, callbacks.
+
+        Returns
+        -------
+        dict
+            Plain nested state with arrays, as `fastnn.save_checkpoint` takes it.
+        """
+        if not self._streams:
+            self._follow_generators()
+        under_way = self._figures is not None
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "history": [dict(record) for record in self.history],
+            "position": self.position,
+            "batches_seen": self._batches_seen,
+            "history": self.history.state_dict(),
+            "rates": list(self._rates),
+            "figures": self._figures.state_dict() if self._figures is not None else None,
+            "weights_before": dict(self._weights_before) if under_way else None,
             "model": dict(self.model.state_dict()),
+            "architecture": _architecture(self.model),
             "optimizer": self.optimizer.state_dict(),
+            "schedules": [schedule.state_dict() for schedule in self._schedules],
+            "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
+            "data": self._train.state_dict() if self._train is not None else None,
+            "callbacks": self._callbacks.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave.
+    def __getstate__(self) -> dict[str, Any]:
+        """Without data and callbacks, which the next `fit` is given; but with where the data's own generators were."""
+        state = vars(self) | {"_train": None, "_callbacks": Callbacks(())}
+        if self._figures is not None and self._train is not None and self._waiting is None:
+            state["_waiting"] = {"data": self._train.state_dict(), "callbacks": [], "others": []}
+        return state
 
-        Everything is checked before anything is changed.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave; the next `fit` hands the states of data and callbacks on.
+
+        Parameters
+        ----------
+        state : mapping
+            The state of a training with the same kinds of model, optimiser and schedules.
 
         Raises
         ------
         KeyError, TypeError, ValueError
-            If something is missing or does not fit, as of `Module.load_state_dict` and `Optimizer.load_state_dict`.
+            If something is missing or does not fit; then everything is as it was.
         """
-        epoch, step = (integer("Trainer", name, state[name], 0) for name in ("epoch", "step"))
-        history = [dict(record) for record in state["history"]]
-        self.optimizer._checked_state(state["optimizer"])
+        before, waiting = self.state_dict(), self._waiting
+        try:
+            self._take(state)
+        except BaseException:
+            self._take(before)
+            self._waiting = waiting
+            raise
+
+    def _take(self, state: Mapping[str, Any]) -> None:
+        if not isinstance(state, Mapping):
+            raise TypeError(f"Trainer: the state must be a mapping, got {type(state).__name__}")
+        names = ("epoch", "step", "position", "batches_seen")
+        epoch, step, position, seen = (integer("Trainer", name, state[name], 0) for name in names)
+        rates = [real("Trainer", "rates", rate) for rate in state["rates"]]
+        figures = None
+        if state["figures"] is not None:
+            figures = Figures(self.loss, self.metrics)
+            figures.load_state_dict(state["figures"])
+        before = dict(state["weights_before"]) if figures is not None else {}
+        schedules = state["schedules"]
+        if len(schedules) != len(self._schedules):
+            raise ValueError(f"Trainer: the state has {len(schedules)} schedules, this trainer {len(self._schedules)}")
+        waiting = {name: state[name] for name in ("data", "callbacks")} | {"others": state["generators"]["others"]}
+        self.history.load_state_dict(state["history"])
+        self._follow_generators()
+        self._streams.load_state_dict(state["generators"]["streams"])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.step, self.history = epoch, step, history
+        for schedule, kept in zip(self._schedules, schedules, strict=True):
+            schedule.load_state_dict(kept)
+        self.epoch, self.step, self.position, self._batches_seen = epoch, step, position, seen
+        self._rates, self._figures, self._weights_before, self._waiting = rates, figures, before, waiting
 
-    def _figures(self, output: Any, target: Any, loss: Any) -> dict[str, float]:
-        metrics = self.metrics
-        if self._accuracy_of_classes and _holds_classes(target, np.shape(raw(output))):
-            metrics = {"accuracy": accuracy, **metrics}
-        return {"loss": float(raw(loss))} | {name: metric(output, target) for name, metric in metrics.items()}
+    def _hand_out_state(self, from_file: bool = False) -> None:
+        """Give data and callbacks the states that were loaded for them; a state without callbacks is for any of them."""
+        if self._waiting is None:
+            return
+        waiting, self._waiting = self._waiting, None
+        if self._train is not None:
+            length = self._train.length
+            if length is not None and self.position > length:
+                raise ValueError(
+                    f"Trainer: the state is at position {self.position}, but an epoch has {length} batches"
+                )
+            if waiting["data"] is not None:
+                self._train.load_state_dict(waiting["data"])
+        if waiting["callbacks"] or from_file:
+            self._callbacks.load_state_dict(waiting["callbacks"])
+        if waiting["others"]:
+            set_states("callbacks", self._other_generators(), waiting["others"])
+
+    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
+        state = checkpoint.load(settings)
+        if state is None:
+            return
+        if self.step:
+            if integer("Trainer", "step", state.get("step"), 0) > self.step:
+                raise ValueError(
+                    f"Trainer: {checkpoint.path!r} is at step {state['step']}, this trainer at step {self.step}; make a new "
+                    "trainer to go on from the file"
+                )
+            return
+        before = self.state_dict()
+        try:
+            self._take(state)
+            self._hand_out_state(from_file=True)
+        except Exception as error:  # a damaged state breaks callbacks of the caller's in any way
+            self._take(before)
+            self._hand_out_state()
+            raise _does_not_fit(checkpoint.path, error) from error
+        self.resumed_at = self.epoch + 1, self.position
+
+    def _save(self, run: _Run, epoch: int | None = None) -> None:
+        assert run.checkpoint is not None
+        run.checkpoint.save(self.state_dict(), run.settings, epoch)
 
 
-class _Means:
-    """Means over samples, from means over batches."""
+def _does_not_fit(path: str, error: Exception) -> CheckpointError:
+    missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+    return CheckpointError(f"{path!r} does not fit this training: {missing}")
 
-    def __init__(self) -> None:
-        self.current: dict[str, float] = {}
-        self._sums: dict[str, float] = {}
-        self._samples = 0
 
-    def add(self, samples: int, figures: dict[str, float]) -> None:
-        self.current = figures
-        self._samples += samples
-        for name, value in figures.items():
-            self._sums[name] = self._sums.get(name, 0.0) + samples * value
+def _frozen(model: Module) -> list[Module]:
+    return [module for module in model.modules() if not module.training] if model.training else []
 
-    def result(self) -> dict[str, float]:
-        if not self._samples:
-            raise ValueError("Trainer: there was no batch to take")
-        return {name: value / self._samples for name, value in self._sums.items()}
+
+def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOnPlateau]:
+    for schedule in given if isinstance(given, list | tuple) else [given]:
+        if isinstance(schedule, Schedule | ReduceOnPlateau):
+            if schedule.optimizer is not optimizer:
+                raise ValueError("Trainer: the schedule is one of another optimiser")
+            yield schedule
+        elif callable(schedule):
+            yield Schedule(optimizer, schedule)
+        elif schedule is not None:
+            raise TypeError(
+                f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {type(schedule).__name__}"
+            )
+
+
+def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
+    """The settings of groups by number, with what scheduled ones had before."""
+    groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    for key, kept in optimizer._scheduled.items():
+        for group, base in zip(groups, kept.base, strict=False):
+            group[key] = base
+    return {str(number): group for number, group in enumerate(groups)}
+
+
+def _architecture(model: Module) -> dict[str, Any] | None:
+    """How the model is made, where it is made of fastnn's own layers."""
+    try:
+        return architecture(model)
+    except (TypeError, ValueError):
+        return None

@@ -22,11 +22,11 @@ class MissingExtraError(ImportError):
 def require(module: str, package: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional module, or say what to install.
 
-    >>> from fastnn.data.extras import require
+    >>> from fastnn._extras import require
     >>> require("no_such_module", "No Such", "demo", "this example")
     Traceback (most recent call last):
     ...
-    fastnn.data.extras.MissingExtraError: this example needs No Such: pip install 'fastnn[demo]'
+    fastnn._extras.MissingExtraError: this example needs No Such: pip install 'fastnn[demo]'
     """
     try:
         return importlib.import_module(module)

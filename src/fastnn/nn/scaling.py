@@ -1,0 +1,489 @@
+"""Preprocessing as layers: what is done to raw inputs, with statistics that are not trained (SPEC I1 and I2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..autograd import raw, record, self_adjoint
+from ..checks import scalars, unmasked
+from .module import Module
+from .moments import without_variance
+
+Array = np.ndarray[Any, Any]
+
+BLOCK = 1 << 18  # numbers that are computed in float64 at a time: 2 MiB, so that they stay in the cache
+
+
+def rows_at_a_time(shape: tuple[int, ...]) -> int:
+    """How many samples of an array (N, ...) make a block."""
+    return max(1, BLOCK // max(1, math.prod(shape[1:])))
+
+
+def in_float64(function: Callable[..., Array], dtype: Any, shape: tuple[int, ...], *arrays: Array) -> Array:
+    """``function`` of samples in float64, as an array (N, *shape) of ``dtype``.
+
+    It gets fresh copies of blocks of samples, which it may change.
+    """
+    n = len(arrays[0])
+    step = rows_at_a_time(arrays[0].shape)
+    y = np.empty((n, *shape), dtype)
+    for i in range(0, n, step):
+        y[i : i + step] = function(*(a[i : i + step].astype(np.float64) for a in arrays))
+    return y
+
+
+class _Fixed(Module):
+    """A layer that computes in float64 whatever it gets."""
+
+    def forward(self, x: Any) -> Any:
+        """x (N, ...), float32, float64 or integers, which become float32."""
+        op = type(self).__name__
+        given = raw(x)
+        x_: Array = np.asarray(unmasked(op, "x", given))
+        if x_.dtype.kind not in "biuf" or (x_.dtype.kind == "f" and x_.dtype.itemsize not in (4, 8)):
+            raise TypeError(f"{op}: x must be float32, float64 or integers, got dtype {x_.dtype} and shape {x_.shape}")
+        self._check_shape(op, x_.shape)
+        dtype = np.dtype(np.float64 if x_.dtype.kind == "f" and x_.dtype.itemsize == 8 else np.float32)
+        return self._recorded(x, x_, dtype)
+
+    def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
+        raise NotImplementedError
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        raise NotImplementedError
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        raise NotImplementedError
+
+
+class _PerFeature(_Fixed):
+    """Each element by the numbers of its feature."""
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        self.shape = _shape(type(self).__name__, shape)
+
+    def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
+        fits = len(shape) == 1 + len(self.shape)
+        if not fits or any(own not in (1, n) for own, n in zip(self.shape, shape[1:], strict=True)):
+            raise ValueError(f"{op}: expected x of shape (N, {_listed(self.shape)}), got {shape}")
+
+    def extra_repr(self) -> str:
+        return _listed(self.shape) if len(self.shape) == 1 else repr(self.shape)
+
+
+def _shape(op: str, shape: int | Sequence[int]) -> tuple[int, ...]:
+    extents = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if not extents:
+        raise ValueError(f"{op}: shape must have an axis at least, got {shape!r}")
+    return tuple(scalars.integer(op, "shape", n, 1) for n in extents)
+
+
+def _listed(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+class Standardize(_PerFeature):
+    """``y = (x - mean) / scale`` with numbers per feature that stay as they are (SPEC I1, I2).
+
+    `fastnn.data.StandardScaler` and `ImageScaler` make such a layer of their statistics: ``scaler.as_module()``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The shape of a sample, with 1 along axes that share a number: ``(C, 1, 1)`` for images (N, C, H, W) with numbers
+        per channel.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of float64, shape
+        Buffers: saved with the model, and not trained. At first 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not of integers of at least 1.
+
+    Notes
+    -----
+    Computed in float64 and rounded once, to the dtype of ``x``; so a large mean costs no digits. Integers, such as
+    pixels just read, become float32. ``x`` gets its gradient. ``astype`` of a model converts the buffers too: the
+    arithmetic stays float64, with numbers rounded to float32.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.Standardize((3, 1, 1))
+    >>> layer.mean, layer.scale = np.full((3, 1, 1), 127.5), np.full((3, 1, 1), 127.5)
+    >>> layer(np.full((1, 3, 2, 2), 255, np.uint8))[0, 0, 0]
+    array([1., 1.], dtype=float32)
+    """
+
+    mean: Array
+    scale: Array
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        super().__init__(shape)
+        self.register_buffer("mean", np.zeros(self.shape))
+        self.register_buffer("scale", np.ones(self.shape))
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        scale = self.scale
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return (in_float64(lambda d: np.divide(d, scale, out=d), dtype, dy.shape[1:], dy),)
+
+        return record("standardize", self.compute(x_, dtype), (x,), vjp, self_adjoint)
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        mean, scale = self.mean, self.scale
+
+        def standardized(v: Array) -> Array:
+            v -= mean
+            v /= scale
+            return v
+
+        return in_float64(standardized, dtype, x.shape[1:], x)
+
+    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
+        """The ``x`` of which `compute` made ``y``, as an array of ``dtype``."""
+        mean, scale = self.mean, self.scale
+
+        def restored(v: Array) -> Array:
+            v *= scale
+            v += mean
+            return v
+
+        return in_float64(restored, dtype, y.shape[1:], y)
+
+
+class Rescale(_PerFeature):
+    """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are (SPEC I1).
+
+    `fastnn.data.MinMaxScaler` makes such a layer of its statistics: ``scaler.as_module()``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The shape of a sample, with 1 along axes that share a number.
+    low, high : float
+        What ``minimum`` and ``minimum + extent`` become.
+    clip : bool
+        Whether results beyond ``low`` and ``high`` become these; the gradient is 0 there.
+
+    Attributes
+    ----------
+    minimum, extent : ndarray of float64, shape
+        Buffers: saved with the model, and not trained. At first 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not of integers of at least 1, or ``low`` is not below ``high``.
+
+    Notes
+    -----
+    Computed in float64 and rounded once, to the dtype of ``x``. Integers become float32. ``x`` gets its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.Rescale(2, -1.0, 1.0)
+    >>> layer.extent = np.array([255.0, 10.0])
+    >>> layer(np.array([[255, 5]], np.uint8))
+    array([[1., 0.]], dtype=float32)
+    """
+
+    minimum: Array
+    extent: Array
+
+    def __init__(self, shape: int | Sequence[int], low: float = 0.0, high: float = 1.0, *, clip: bool = False) -> None:
+        super().__init__(shape)
+        self.low, self.high = scalars.real("Rescale", "low", low), scalars.real("Rescale", "high", high)
+        if self.low >= self.high:
+            raise ValueError(f"Rescale: low must be below high, got {self.low} and {self.high}")
+        self.clip = scalars.flag("Rescale", "clip", clip)
+        self.register_buffer("minimum", np.zeros(self.shape))
+        self.register_buffer("extent", np.ones(self.shape))
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        minimum, extent, high_low, clip = self.minimum, self.extent, self.high - self.low, self.clip
+
+        def within(d: Array, v: Array) -> Array:
+            d *= high_low
+            d /= extent
+            if clip:
+                share = (v - minimum) / extent
+                d[(share < 0) | (share > 1)] = 0.0
+            return d
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return (in_float64(within, dtype, dy.shape[1:], dy, x_),)
+
+        return record("rescale", self.compute(x_, dtype), (x,), vjp, self_adjoint)
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        minimum, extent, low, high, clip = self.minimum, self.extent, self.low, self.high, self.clip
+
+        def rescaled(v: Array) -> Array:
+            v -= minimum
+            v /= extent
+            v *= high - low
+            v += low
+            return np.clip(v, low, high, out=v) if clip else v
+
+        return in_float64(rescaled, dtype, x.shape[1:], x)
+
+    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
+        """The ``x`` of which `compute` made ``y``, without regard to ``clip``, as an array of ``dtype``."""
+        minimum, extent, low, high = self.minimum, self.extent, self.low, self.high
+
+        def restored(v: Array) -> Array:
+            v -= low
+            v /= high - low
+            v *= extent
+            v += minimum
+            return v
+
+        return in_float64(restored, dtype, y.shape[1:], y)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, {self.low:g}, {self.high:g}" + (", clip=True" if self.clip else "")
+
+
+class StandardizeSample(_Fixed):
+    """Each sample less its own mean, divided by its own standard deviation, over all its elements (SPEC I2).
+
+    Unlike `LayerNorm` it has no parameters and no eps, and a sample without variance becomes 0.
+
+    Parameters
+    ----------
+    center : bool
+        Whether the mean is subtracted.
+    scale : bool
+        Whether to divide by the standard deviation (of N elements, divided by N), which is always that about the mean.
+
+    Raises
+    ------
+    TypeError
+        If an argument is not a bool.
+
+    Notes
+    -----
+    A standard deviation within the error of computing it counts as 1, as in `fastnn.data.StandardScaler`. Elements that
+    are NaN are left out of the statistics and stay NaN. Computed in float64 and rounded once, to the dtype of ``x``.
+    Integers become float32. ``x`` gets its gradient, through the statistics too.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.StandardizeSample()(np.array([[1.0, 3.0], [5.0, 5.0]]))
+    array([[-1.,  1.],
+           [ 0.,  0.]])
+    """
+
+    def __init__(self, center: bool = True, scale: bool = True) -> None:
+        self.center = scalars.flag("StandardizeSample", "center", center)
+        self.scale = scalars.flag("StandardizeSample", "scale", scale)
+
+    def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
+        if len(shape) < 2 or 0 in shape[1:]:
+            raise ValueError(f"{op}: expected x of shape (N, ...) with elements in each sample, got {shape}")
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        center, scale = self.center, self.scale
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            def backward(v: Array, d: Array) -> Array:
+                s = _Sample(v)
+                by_scale = s.deviation * (s.mean_of(d * (s.deviation if center else v)) / s.std**3) if scale else 0.0
+                divided = d / s.std if scale else d
+                return divided - by_scale - (s.mean_of(divided) if center else 0.0)
+
+            return (in_float64(backward, dtype, dy.shape[1:], x_, dy),)
+
+        def jvp(tangents: Any) -> Any:
+            def forward(v: Array, t: Array) -> Array:
+                s = _Sample(v)
+                by_scale = (s.deviation if center else v) * (s.mean_of(s.deviation * t) / s.std**3) if scale else 0.0
+                moved = t - s.mean_of(t) if center else t
+                return (moved / s.std if scale else moved) - by_scale
+
+            return in_float64(forward, dtype, x_.shape[1:], x_, tangents[0])
+
+        return record("standardize_sample", self.compute(x_, dtype), (x,), vjp, jvp)
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        center, scale = self.center, self.scale
+
+        def standardized(v: Array) -> Array:
+            s = _Sample(v)
+            y = s.deviation if center else v
+            return y / s.std if scale else y
+
+        return in_float64(standardized, dtype, x.shape[1:], x)
+
+    def extra_repr(self) -> str:
+        return f"center={self.center}, scale={self.scale}"
+
+
+class _Sample:
+    """Deviations from the mean of each sample of a block, and their root mean square; 1 where that is but rounding."""
+
+    def __init__(self, v: Array) -> None:
+        self._axes = tuple(range(1, v.ndim))
+        missing = np.isnan(v)
+        self._valid = ~missing if missing.any() else None
+        self._count = math.prod(v.shape[1:]) if self._valid is None else np.maximum(self._total(self._valid), 1)
+        mean = self.mean_of(v)
+        self.deviation = v - mean
+        left = self.mean_of(self.deviation)  # what rounding left; without it a constant would not become 0
+        self.deviation -= left
+        variance = self.mean_of(np.square(self.deviation))
+        constant = without_variance(variance, mean, self._count)
+        self.std: Array = np.sqrt(np.where(constant, 1.0, variance))
+
+    def _total(self, values: Array) -> Array:
+        total: Array = values.sum(axis=self._axes, keepdims=True)
+        return total
+
+    def mean_of(self, values: Array) -> Array:
+        if self._valid is not None:
+            values = np.where(self._valid, values, 0.0)
+        return self._total(values) / self._count
+
+
+class Whiten(_Fixed):
+    """Centres samples and makes their elements uncorrelated with variance 1, by numbers that stay as they are (SPEC I2).
+
+    ``z = (x - mean) @ components.T * gains``, and with ``rotate_back`` turned to where it was:
+    ``y = z @ components + rest * r``, where r is what of ``x - mean`` lies in no component's direction.
+    `fastnn.data.Whitening` makes such a layer of its statistics: ``whitening.as_module()``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The shape of a sample, of D elements.
+    n_components : int
+        K, at most D.
+    rotate_back : bool
+        False for PCA whitening: samples (K,). True for ZCA whitening, whose samples have the shape that they had.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape
+    components : ndarray of float64, (K, D)
+        Rows of length 1, at right angles to each other. Like the others a buffer: saved with the model, not trained.
+    gains : ndarray of float64, (K,)
+    rest : ndarray of float64, ()
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not of integers of at least 1, or ``n_components`` is not in 1…D.
+
+    Notes
+    -----
+    Computed in float64 and rounded once, to the dtype of ``x``. Integers become float32. ``x`` gets its gradient.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.Whiten(2, 1)
+    >>> layer.components, layer.gains = np.array([[0.6, 0.8]]), np.array([0.5])
+    >>> layer(np.array([[6.0, 8.0]]))
+    array([[5.]])
+    """
+
+    mean: Array
+    components: Array
+    gains: Array
+    rest: Array
+
+    def __init__(self, shape: int | Sequence[int], n_components: int, *, rotate_back: bool = False) -> None:
+        self.shape = _shape("Whiten", shape)
+        size = math.prod(self.shape)
+        self.n_components = scalars.integer("Whiten", "n_components", n_components, 1)
+        if self.n_components > size:
+            raise ValueError(
+                f"Whiten: n_components must be at most the {size} elements of a sample, got {n_components}"
+            )
+        self.rotate_back = scalars.flag("Whiten", "rotate_back", rotate_back)
+        self.register_buffer("mean", np.zeros(self.shape))
+        self.register_buffer("components", np.eye(self.n_components, size))
+        self.register_buffer("gains", np.ones(self.n_components))
+        self.register_buffer("rest", np.zeros(()))
+
+    def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
+        if shape[1:] != self.shape or not shape:
+            raise ValueError(f"{op}: expected x of shape (N, {_listed(self.shape)}), got {shape}")
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        components, gains, rest, back = self.components, self.gains, self.rest, self.rotate_back
+
+        def backward(d: Array) -> Array:
+            if back:  # a symmetric map
+                return turned(d.reshape(len(d), -1), components, gains, rest).reshape(d.shape)
+            return from_components(d * gains, components).reshape(-1, *self.shape)
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return (in_float64(backward, dtype, self.shape, dy),)
+
+        def jvp(tangents: Any) -> Any:
+            return self._applied(tangents[0], dtype, np.zeros(()))
+
+        return record("whiten", self.compute(x_, dtype), (x,), vjp, jvp)
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        return self._applied(x, dtype, self.mean)
+
+    def _applied(self, x: Array, dtype: np.dtype[Any], mean: Array) -> Array:
+        components, gains, rest, back = self.components, self.gains, self.rest, self.rotate_back
+
+        def whitened(v: Array) -> Array:
+            v -= mean
+            flat = v.reshape(len(v), -1)
+            if back:
+                return turned(flat, components, gains, rest).reshape(v.shape)
+            return to_components(flat, components) * gains
+
+        return in_float64(whitened, dtype, self.shape if back else (self.n_components,), x)
+
+    def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
+        """One product with the components, or one there and one back."""
+        return output[0] * self.components.size * (1 + self.rotate_back)
+
+    def extra_repr(self) -> str:
+        shape = _listed(self.shape) if len(self.shape) == 1 else repr(self.shape)
+        return f"{shape}, {self.n_components}" + (", rotate_back=True" if self.rotate_back else "")
+
+
+def to_components(x: Array, components: Array) -> Array:
+    """Coordinates (N, K) of rows (N, D) along the rows of ``components`` (K, D)."""
+    coordinates: Array = F.linear(x, components.astype(np.float64, copy=False))
+    return coordinates
+
+
+def from_components(coordinates: Array, components: Array) -> Array:
+    """The rows (N, D) that have these coordinates (N, K)."""
+    x: Array = F.matmul(coordinates, components.astype(np.float64, copy=False))
+    return x
+
+
+def turned(x: Array, components: Array, gains: Array, rest: Array) -> Array:
+    """Rows (N, D) multiplied by ``gains`` along the components and by ``rest`` at right angles to them all."""
+    y: Array = from_components(to_components(x, components) * (gains - rest), components) + rest * x
+    return y

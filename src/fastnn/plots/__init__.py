@@ -1,0 +1,5 @@
+"""Pictures, drawn with Matplotlib, which the extra "plot" brings and which is imported when something is drawn."""
+
+from .history import history
+
+__all__ = ["history"]

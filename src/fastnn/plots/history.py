@@ -1,0 +1,233 @@
+"""The curves of a training (SPEC J3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .._extras import require
+from ..checks import flag, integer, shown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Record = Mapping[str, Any]
+
+_FEW = 40  # points that are marked one by one
+_INCHES = 4.0, 3.2  # of a panel
+_GREY = "#666666"
+
+
+class _Style(NamedTuple):
+    """How a curve is drawn. The colours are Okabe and Ito's, which people with any kind of colour blindness can tell apart."""
+
+    label: str
+    colour: str
+    line: str
+
+
+_STYLES = {
+    "train": _Style("training", "#0072B2", "-"),
+    "training": _Style("training, in evaluation mode", "#009E73", "-."),
+    "validation": _Style("validation", "#D55E00", "--"),
+    "": _Style("", "#000000", "-"),
+}
+
+
+def history(
+    records: Iterable[Record],
+    *,
+    ax: Axes | Sequence[Axes] | np.ndarray[Any, Any] | None = None,
+    names: Sequence[str] | None = None,
+    best: int | None = None,
+    log: bool = False,
+) -> Any:
+    """Draw losses and metrics against epochs, those of training and validation together.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        One per epoch, such as a `fastnn.training.Trainer` keeps: "epoch" (counted from 1 where it is missing), and numbers
+        under names such as "train_loss", "validation_loss", "lr". An epoch without a number is passed over; NaN and infinities
+        are gaps.
+    ax : matplotlib Axes, or sequence of Axes, optional
+        Where to draw: the loss only in a single one, unless ``names`` says otherwise; a panel each in several. By default in a
+        new figure with as many panels as there are names.
+    names : sequence of str, optional
+        What to draw, a panel each: "loss" means the losses of training and validation; a full name, such as "lr", itself. All
+        that training or validation have by default, the loss first.
+    best : int, optional
+        The epoch to mark. By default the one of the smallest validation loss; of the smallest training loss where nothing was
+        validated.
+    log : bool
+        Whether losses are drawn on a logarithmic scale.
+
+    Returns
+    -------
+    Axes or ndarray of Axes
+        What was given; of a new figure, the array of its panels.
+
+    Raises
+    ------
+    ValueError
+        If there are no records, a name is in none of them, the marked epoch isn't there, there are not as many axes as names,
+        or no loss is above 0 where the scale shall be logarithmic.
+    TypeError
+        If a record is no mapping, or what it has under one of the names no number.
+    MissingExtraError
+        If Matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> records = [{"epoch": i, "train_loss": 1 / i, "validation_loss": 1 / i + 0.01 * i} for i in range(1, 21)]
+    >>> axes = fnn.plots.history(records)  # doctest: +SKIP
+    >>> axes[0].figure.savefig("history.png")  # doctest: +SKIP
+    """
+    rows = _rows(records)
+    log = flag("history", "log", log)
+    if names is None:
+        names = ["loss"] if ax is not None and not _is_several(ax) else _default_names(rows)
+    panels = {name: _series(rows, name) for name in _checked_names(names)}
+    marked = _best(rows) if best is None else integer("history", "best", best)
+    if best is not None and marked not in [epoch for epoch, _ in rows]:
+        raise ValueError(f"history: there is no epoch {shown(best)} to mark, expected {rows[0][0]} to {rows[-1][0]}")
+    if log:
+        _refuse_without_logarithms(panels)
+    axes = _axes(ax, len(panels))
+    for one, (name, series) in zip(axes, panels.items(), strict=True):
+        _draw(one, name, series, marked, log and name.endswith("loss"))
+    if ax is None:
+        for one, name in zip(axes, panels, strict=True):
+            one.set_title(name)
+        return np.array(axes, dtype=object)
+    return ax
+
+
+class _Curve(NamedTuple):
+    """The numbers under one name, with the epochs that have one."""
+
+    style: _Style
+    epochs: np.ndarray[Any, Any]
+    values: np.ndarray[Any, Any]
+
+
+def _rows(records: Iterable[Record]) -> list[tuple[int, Record]]:
+    """The records with their epochs."""
+    given = list(records)
+    if not given:
+        raise ValueError("history: there are no records to draw")
+    for record in given:
+        if not isinstance(record, Mapping):
+            raise TypeError(f"history: a record must be a dictionary, got {type(record).__name__}")
+    return [(integer("history", "epoch", record.get("epoch", i)), record) for i, record in enumerate(given, 1)]
+
+
+def _default_names(rows: list[tuple[int, Record]]) -> list[str]:
+    """What training or validation have, the loss first, else in the order in which it comes."""
+    keys = dict.fromkeys(key for _, record in rows for key in record)
+    parts = [key.partition("_") for key in keys]
+    names = dict.fromkeys(name for prefix, _, name in parts if prefix and prefix in _STYLES and name)
+    return sorted(names, key=lambda name: name != "loss")
+
+
+def _checked_names(names: Any) -> list[str]:
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"history: names must be a list of names, got {shown(names)}")
+    listed = list(dict.fromkeys(names))
+    if not listed:
+        raise ValueError("history: there are no names to draw")
+    return listed
+
+
+def _series(rows: list[tuple[int, Record]], name: str) -> list[_Curve]:
+    """The curves that a panel shows."""
+    keys = {f"{prefix}_{name}" if prefix else name: style for prefix, style in _STYLES.items()}
+    found = [_curve(rows, key, style) for key, style in keys.items() if any(key in record for _, record in rows)]
+    if not found:
+        had = sorted({key for _, record in rows for key in record})
+        raise ValueError(f"history: there is no {name!r} in the records, which have {had}")
+    return found
+
+
+def _curve(rows: list[tuple[int, Record]], key: str, style: _Style) -> _Curve:
+    points = [(epoch, _number(key, record[key])) for epoch, record in rows if record.get(key) is not None]
+    values = np.array([value for _, value in points])
+    values[~np.isfinite(values)] = np.nan  # which Matplotlib leaves out
+    return _Curve(style, np.array([epoch for epoch, _ in points]), values)
+
+
+def _number(key: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"history: {key!r} must be a number, got {shown(value)}") from None
+
+
+def _best(rows: list[tuple[int, Record]]) -> int | None:
+    """The epoch of the smallest loss."""
+    for key in ("validation_loss", "train_loss"):
+        curve = _curve(rows, key, _STYLES[""])
+        if np.isfinite(curve.values).any():
+            return int(curve.epochs[np.nanargmin(curve.values)])
+    return None
+
+
+def _refuse_without_logarithms(panels: dict[str, list[_Curve]]) -> None:
+    for name, series in panels.items():
+        if name.endswith("loss") and not any((curve.values > 0).any() for curve in series):
+            raise ValueError(f"history: log needs numbers above 0, but no {name} is")
+
+
+def _is_several(ax: Any) -> bool:
+    return isinstance(ax, (list, tuple, np.ndarray))
+
+
+def _axes(ax: Any, panels: int) -> list[Any]:
+    """As many axes as panels."""
+    if ax is None:
+        pyplot = require("matplotlib.pyplot", "Matplotlib", "plot", "history")
+        columns = min(panels, 3)
+        lines = math.ceil(panels / columns)
+        size = max(columns * _INCHES[0], 6.4), lines * _INCHES[1]
+        figure, grid = pyplot.subplots(lines, columns, squeeze=False, figsize=size, layout="constrained")
+        for unused in grid.flat[panels:]:
+            figure.delaxes(unused)
+        return list(grid.flat[:panels])
+    axes = list(np.asarray(ax, dtype=object).flat) if _is_several(ax) else [ax]
+    if len(axes) != panels:
+        raise ValueError(f"history: {panels} panels need as many axes, got {len(axes)}")
+    return axes
+
+
+def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for style, epochs, values in series:
+        marker = "." if len(epochs) <= _FEW else ""
+        label = style.label or name
+        ax.plot(epochs, values, linestyle=style.line, color=style.colour, marker=marker, label=label)
+    if log:
+        ax.set_yscale("log")
+    if marked is not None:
+        _mark(ax, series, marked)
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(name)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    if len(series) > 1 or marked is not None:
+        ax.legend()
+
+
+def _mark(ax: Any, series: list[_Curve], epoch: int) -> None:
+    """A line through all curves at an epoch, with the number that the most telling one, validation's, has there."""
+    label = f"epoch {epoch}"
+    telling = next((curve for curve in series if curve.style is _STYLES["validation"]), series[0])
+    at = np.flatnonzero(telling.epochs == epoch)
+    if at.size and np.isfinite(telling.values[at[0]]):
+        value = telling.values[at[0]]
+        label = f"best epoch {epoch}: {value:.4g}"
+        ax.plot([epoch], [value], marker="o", linestyle="", color=_GREY, markerfacecolor="none", markersize=9)
+    ax.axvline(epoch, color=_GREY, linestyle=":", linewidth=1, label=label)

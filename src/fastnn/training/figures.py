@@ -1,0 +1,244 @@
+"""Loss and metrics of a pass over batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import nn
+from ..autograd import Tensor, raw
+from ..checks.arrays import unmasked
+from .metrics import NOT_COUNTED, accuracy, mae, r2, top_k
+
+Metric = Callable[..., float]
+Loss = Callable[..., Tensor]
+
+# Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
+_MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
+_KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
+_USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
+_LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
+_LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
+
+
+class Sample:
+    """A batch taken apart.
+
+    Attributes
+    ----------
+    inputs : tuple
+        What the model is called with.
+    target : array or tuple of arrays
+        What the loss is called with.
+    weight : ndarray or None
+        One number per sample.
+    count : int
+        Samples.
+    """
+
+    __slots__ = ("count", "inputs", "target", "weight")
+
+    def __init__(self, batch: Any) -> None:
+        if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
+            found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+            raise ValueError(
+                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; several "
+                "inputs are a tuple"
+            )
+        self.inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
+        self.target = batch[1]
+        self.count = len(self.target[0] if isinstance(self.target, tuple) else self.target)
+        self.weight = None if len(batch) == 2 else _checked_weight(batch[2], self.count)
+
+    @property
+    def amount(self) -> float:
+        """What the batch counts for in means: its samples, or the sum of their weights."""
+        return self.count if self.weight is None else float(self.weight.sum(dtype=np.float64))
+
+
+def _checked_weight(given: Any, count: int) -> np.ndarray:
+    weight = np.asarray(unmasked("Trainer", "the weights", raw(given)))
+    if weight.shape != (count,) or weight.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Trainer: the third part of a batch is a weight per sample, expected shape ({count},), got {weight.dtype} of "
+            f"shape {weight.shape}; several inputs are a tuple"
+        )
+    if not (weight >= 0).all() or not np.isfinite(weight).all():
+        raise ValueError("Trainer: weights of samples must be finite and not negative")
+    return weight
+
+
+class Objective:
+    """The loss of a batch, with or without weights of samples.
+
+    Weighted: ``sum(w·l) / sum(w)`` with a loss l per sample, the mean over what the loss gives for it.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self._each = _without_reduction(loss)
+
+    def __call__(self, output: Any, sample: Sample) -> Tensor:
+        if sample.weight is None:
+            loss: Tensor = self.loss(output, sample.target)
+            return loss
+        try:
+            each = self._each(output, sample.target)
+        except (TypeError, ValueError) as error:
+            raise type(error)(
+                "Trainer: a batch of three parts is (input, target, weight per sample), for a loss that takes "
+                f"reduction='none' as those of fastnn.functional; several inputs are a tuple ({error})"
+            ) from error
+        shape = np.shape(raw(each))
+        if shape[:1] != (sample.count,):
+            raise ValueError(
+                f"Trainer: the loss gave shape {shape} for {sample.count} samples, expected one per sample"
+            )
+        weight = sample.weight.astype(raw(each).dtype)
+        if len(shape) > 1:
+            each = each.mean(axis=tuple(range(1, len(shape))))
+        weighted: Tensor = (each * weight).sum() / (weight.sum() or 1)  # a batch that counts for nothing has loss 0
+        return weighted
+
+
+def _without_reduction(loss: Loss) -> Loss:
+    if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
+        import copy
+
+        each = copy.copy(loss)
+        each.reduction = "none"
+        return each
+    return partial(loss, reduction="none")
+
+
+class Figures:
+    """Gathers the loss and the metrics of a pass.
+
+    Parameters
+    ----------
+    loss : callable
+        As of the `Trainer`.
+    metrics : mapping, or None
+        None takes what suits the targets of the first batch.
+    """
+
+    def __init__(self, loss: Loss, metrics: Mapping[str, Metric] | None) -> None:
+        self._loss = loss
+        self._metrics = metrics
+        self._sums: dict[str, float] = {"loss": 0.0}
+        self._amounts: dict[str, float] = {"loss": 0.0}
+        self._kept: list[tuple[Any, Any, Any]] = []  # outputs, targets, weights
+        self._size = 0
+
+    def add(self, output: Any, sample: Sample, loss: float) -> None:
+        """Count a batch."""
+        values = tuple(map(raw, output)) if isinstance(output, tuple) else raw(output)
+        if self._metrics is None:
+            self._metrics = _usual_metrics(self._loss, sample.target, values)
+        self._count("loss", loss, sample.amount)
+        if not self._metrics:
+            return
+        # Copies, since who makes the next batch may use the memory again.
+        self._kept.append((_copied(values), _copied(sample.target), sample.weight))
+        if not isinstance(values, tuple):
+            self._size += values.size
+        if self._size > _KEPT_VALUES and all(_is_mean(metric) for metric in self._metrics.values()):
+            self._fold()
+
+    def _count(self, name: str, mean: float, amount: float) -> None:
+        self._sums[name] = self._sums.get(name, 0.0) + (amount * mean if amount else 0.0)
+        self._amounts[name] = self._amounts.get(name, 0.0) + amount
+
+    def _fold(self) -> None:
+        """Count the metrics of what is kept, and forget it."""
+        if not self._kept or self._metrics is None:
+            return
+        outputs, targets, weights = self._joined()
+        for name, metric in self._metrics.items():
+            amount = (
+                _amount(targets, weights) if _is_mean(metric) else 1.0
+            )  # what sees the whole pass is no mean of parts
+            self._count(name, _value(metric, outputs, targets, weights) if amount else 0.0, amount)
+        self._kept, self._size = [], 0
+
+    def result(self) -> dict[str, float]:
+        """The figures of what was counted."""
+        if self._metrics is None:
+            raise ValueError("Trainer: there was no batch to take")
+        self._fold()
+        amounts = self._amounts
+        return {name: total / amounts[name] if amounts[name] else math.nan for name, total in self._sums.items()}
+
+    def _joined(self) -> tuple[Any, Any, Any]:
+        if not self._kept:
+            return None, None, None
+        outputs, targets, weights = zip(*self._kept, strict=True)
+        return _joined(outputs), _joined(targets), None if weights[0] is None else _joined(weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was counted so far."""
+        outputs, targets, weights = self._joined()
+        metrics = None if self._metrics is None else list(self._metrics)
+        sums, amounts = dict(self._sums), dict(self._amounts)
+        return {"metrics": metrics, "sums": sums, "amounts": amounts, "kept": [outputs, targets, weights]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state_dict` gave."""
+        outputs, targets, weights = state["kept"]
+        sums, amounts = (
+            {str(name): float(value) for name, value in state[part].items()} for part in ("sums", "amounts")
+        )
+        if sums.keys() != amounts.keys():
+            raise ValueError("Trainer: the state has sums and amounts of different figures")
+        names = state["metrics"]
+        if self._metrics is None and names is not None:
+            self._metrics = {name: _USUAL[name] for name in names}
+        self._sums, self._amounts = sums, amounts
+        self._kept = [] if outputs is None else [(outputs, targets, weights)]
+        self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
+
+
+def _is_mean(metric: Metric) -> bool:
+    return getattr(metric, "func", metric) in _MEANS  # also of a partial
+
+
+def _amount(targets: Any, weights: Any) -> float:
+    """What targets count for in a mean: labels that losses and metrics pass over do not."""
+    if isinstance(targets, tuple):
+        return float(len(targets[0]))
+    values = np.asarray(targets)
+    counts = values != NOT_COUNTED if values.dtype.kind in "iu" else np.ones(len(values), bool)
+    if weights is None:
+        return float(np.count_nonzero(counts))
+    return float(counts.reshape(len(values), -1).sum(axis=1) @ weights.astype(np.float64))
+
+
+def _copied(part: Any) -> Any:
+    return tuple(map(_copied, part)) if isinstance(part, tuple) else np.array(raw(part))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Arrays of batches one after another; tuples of arrays become a tuple."""
+    if isinstance(parts[0], tuple):
+        return tuple(map(_joined, zip(*parts, strict=True)))
+    return np.concatenate(parts)
+
+
+def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:
+    return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
+
+
+def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
+    """Accuracy for classes, R² for numbers, nothing for what is neither."""
+    if isinstance(target, tuple) or isinstance(outputs, tuple):
+        return {}
+    values, output = np.asarray(raw(target)), np.shape(outputs)
+    if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
+        return {"accuracy": _USUAL["accuracy"]}
+    of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
+    return {"r2": _USUAL["r2"]} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
