@@ -75,7 +75,7 @@ def read_image_folder(
 
     Examples
     --------
-    >>> from fastnn.data import read_image_folder, stratified_split
+    >>> from fastnn.data import read_image_folder, split
     >>> data = read_image_folder("photos", size=32)  # doctest: +SKIP
     >>> data.images.shape, data.classes  # doctest: +SKIP
     ((200, 3, 32, 32), ('cat', 'dog'))
