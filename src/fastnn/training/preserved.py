@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
-from numpy.random import BitGenerator
 
 from ..autograd import Tensor
 from ..autograd.changes import note_change
@@ -176,7 +175,7 @@ def _bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8 if array.nbytes % 8 else np.uint64)
 
 
-def _put_back_generator(bits: BitGenerator, state: Any, seeds: Any) -> None:
+def _put_back_generator(bits: Any, state: Any, seeds: Any) -> None:
     if getattr(bits.seed_seq, "n_children_spawned", 0) == getattr(seeds, "n_children_spawned", 0):
         bits.state = state
     else:
