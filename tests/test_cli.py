@@ -234,7 +234,7 @@ def test_missing_extras_are_named(home, capsys, monkeypatch, checkpoint):
     for module in ("sklearn", "sklearn.datasets", "PIL", "PIL.Image"):
         monkeypatch.setitem(sys.modules, module, None)
     assert "pip install 'fastnn[demo]'" in fails(capsys, "train", "digits")
-    assert "pip install 'fastnn[demo]'" in fails(capsys, "predict", checkpoint, "a.png")
+    assert "pip install 'fastnn[images]'" in fails(capsys, "predict", checkpoint, "a.png")
 
 
 def test_unknown_backend_in_the_environment(home):

@@ -63,7 +63,9 @@ class Transformer:
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         given = [
-            f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name].default
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if repr(value) != repr(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 

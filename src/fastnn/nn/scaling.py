@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from .. import init
 from ..autograd import raw, record, self_adjoint
 from ..checks import scalars, unmasked
 from .module import Module
@@ -130,8 +131,8 @@ class Standardize(_PerFeature):
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         super().__init__(shape)
-        self.register_buffer("mean", np.zeros(self.shape))
-        self.register_buffer("scale", np.ones(self.shape))
+        self.register_buffer("mean", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("scale", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
         scale = self.scale
@@ -211,8 +212,8 @@ class Rescale(_PerFeature):
         if self.low >= self.high:
             raise ValueError(f"Rescale: low must be below high, got {self.low} and {self.high}")
         self.clip = scalars.flag("Rescale", "clip", clip)
-        self.register_buffer("minimum", np.zeros(self.shape))
-        self.register_buffer("extent", np.ones(self.shape))
+        self.register_buffer("minimum", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("extent", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
         minimum, extent, high_low, clip = self.minimum, self.extent, self.high - self.low, self.clip
@@ -421,10 +422,12 @@ class Whiten(_Fixed):
                 f"Whiten: n_components must be at most the {size} elements of a sample, got {n_components}"
             )
         self.rotate_back = scalars.flag("Whiten", "rotate_back", rotate_back)
-        self.register_buffer("mean", np.zeros(self.shape))
-        self.register_buffer("components", np.eye(self.n_components, size))
-        self.register_buffer("gains", np.ones(self.n_components))
-        self.register_buffer("rest", np.zeros(()))
+        components = init.zeros((self.n_components, size), dtype=np.float64)
+        np.fill_diagonal(components, 1.0)
+        self.register_buffer("mean", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("components", components)
+        self.register_buffer("gains", init.constant(self.n_components, 1.0, dtype=np.float64))
+        self.register_buffer("rest", init.zeros((), dtype=np.float64))
 
     def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
         if shape[1:] != self.shape or not shape:
