@@ -92,7 +92,7 @@ def main(
     """Print, and return, bits per character of the network and of the baseline, and a sample; ``short`` is for tests."""
     text = read_text(path)
     if short:
-        text, epochs, units = text[:100_000], 4, 64
+        text, epochs, units = text[:60_000], 4, 64
     alphabet = "".join(sorted(set(text)))
     codes = np.searchsorted(list(alphabet), list(text))
     (train,), (test,) = split(codes, fractions=[0.9], in_order=True)

@@ -43,7 +43,7 @@ def network(scaler: ImageScaler, shape: tuple[int, ...], classes: int, rng: np.r
 
 def main(folder: Any, short: bool = False, epochs: int = EPOCHS, seed: int = 0) -> float:
     """Train, print the accuracy on the test set and return it; ``short`` is for tests."""
-    epochs = 3 if short else epochs
+    epochs = 5 if short else epochs
     data = read_mnist(folder)
     if data.test is None:
         raise SystemExit(f"{folder} has no test part: t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte are missing")

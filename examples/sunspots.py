@@ -77,7 +77,8 @@ def main(
     seed: int = 0,
 ) -> dict[str, float]:
     """Print, and return, the error of each forecast, in sunspots; ``short`` is for tests."""
-    series = read_csv(file or sunspots_file(), target=column, kind="regression").y.astype(np.float32)
+    table = read_csv(file or sunspots_file())
+    series = table.x[:, table.names.index(column)].astype(np.float32)
     train, validation, test = split(*windows(series, length), fractions=[0.64, 0.16], in_order=True)
     trainer, scale = network(train, validation, 50 if short else epochs, seed)
 

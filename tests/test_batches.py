@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastnn.data import Batches, random_noise
+from fastnn.data import Batches, compose, random_noise, random_shift
 from subproc import forked, needs_fork
 
 
@@ -206,6 +206,32 @@ def test_a_state_goes_on_with_the_rest_of_the_pass(taken):
         assert [listed(other), listed(other)] == [rest, *following]
     else:
         assert [listed(other) for _ in range(3)] == [rest, *following]
+
+
+class Brighter:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, batch, rng):
+        return batch * self.factor
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (random_noise, "random_noise"),
+        (partial(random_noise, std=0.1), "random_noise(std=0.1)"),
+        (
+            compose(partial(random_shift, pixels=(1, 2)), random_noise),
+            "compose(random_shift(pixels=(1, 2)), random_noise)",
+        ),
+        (partial(compose, random_noise, rng=np.random.default_rng(0)), "compose(random_noise, rng=Generator(PCG64))"),
+        (Brighter(2), "Brighter"),
+    ],
+)
+def test_transforms_are_named_alike_in_every_process(transform, words):
+    # A training that goes on compares them with those in its file.
+    assert Batches([1], batch_size=1, transform=transform).settings()["transform"] == words
 
 
 def test_a_loop_that_was_left_begins_another_pass():
