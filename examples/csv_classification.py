@@ -5,6 +5,14 @@ python examples/csv_classification.py [FILE] [--target class] [--demo] [--epochs
 FILE is wine.csv where none is named; `--demo` first writes scikit-learn's wine data there. All columns but the target are
 inputs. They are scaled by a layer of the model, with statistics of the training part. Training ends when the loss on the
 validation part has not improved for ten epochs, with the weights that were best there; the test part is looked at once.
+
+It takes a second, and prints with the wine data:
+
+178 rows, 13 inputs, classes class_0, class_1, class_2
+stopped after epoch 89: validation_loss has not improved for 10 epochs (best 0.09434 at 79)
+test accuracy 97.2 % of 36 rows; the commonest class 38.9 %
+
+The mean over the seeds 0 to 9 is 98.1 %. One row is 2.8 %.
 """
 
 from __future__ import annotations

@@ -5,6 +5,16 @@ python examples/csv_regression.py [FILE] [--target progression] [--demo] [--epoc
 FILE is diabetes.csv where none is named; `--demo` first writes scikit-learn's diabetes data there. All columns but the target
 are inputs, scaled by a layer of the model. The network learns the target in units of its standard deviation, and what it
 says is scaled back. Training ends when the validation part has not improved for twenty epochs.
+
+It takes a second, and prints with the diabetes data:
+
+442 rows, 10 inputs; stopped after epoch 74: validation_loss has not improved for 20 epochs (best 0.584 at 54)
+mean          RMSE  82.48  R² -0.000
+linear model  RMSE  52.47  R²  0.595
+network       RMSE  51.69  R²  0.607
+
+Over the seeds 0 to 9 the mean R² is 0.498 for the linear model and 0.500 for the network: these data hold little that is not
+linear.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 python examples/own_loop.py [--checkpoint own_loop.npz] [--epochs 30] [--every 10] [--seed 0]
 
 Model, optimiser and batches have `state_dict` and `load_state_dict`; together they are all that this training depends on. A
-layer that draws random numbers, such as dropout, would add its generator.
+layer that draws random numbers, such as dropout, would add the state of its generator, `layer.rng.bit_generator.state`.
+
+It takes two seconds, and prints "test accuracy after 30 epochs: 97.5 %" (96.9 to 97.8 with the seeds 0 to 4). Started again
+after it was killed, it begins with a line such as "going on in epoch 12 after 30 batches".
 """
 
 from __future__ import annotations

@@ -5,6 +5,10 @@ python examples/resume.py [--checkpoint resume.npz] [--output digits-cnn.npz] [-
 Press Ctrl-C while it runs: it finishes the step, saves, and says where it is. Or kill it: then it goes on from the last save,
 at most `--every` steps ago. Run it again, and it ends with the same two files, byte for byte, as one that was never
 interrupted, although it has dropout, batch norm, augmentation, batches prepared ahead, a schedule and early stopping.
+
+It takes two seconds, and prints a line for each epoch and "test accuracy 96.7 %; the model is in digits-cnn.npz". With Ctrl-C
+on the way the last line is "interrupted in epoch 2 after batch 8 of 20; saved to resume.npz; the same command goes on from
+there", and then the first one "going on in epoch 2 after 8 batches".
 """
 
 from __future__ import annotations

@@ -5,6 +5,17 @@ python examples/sunspots.py [FILE] [--column SUNACTIVITY] [--length 22] [--epoch
 FILE is a CSV file with a series in one column. Without one, it is the yearly sunspots of 1700 to 2008 that come with
 statsmodels. A window of 22 years (two cycles of the sun) foretells the year that follows. The test part is the last fifth of
 the time; the part before it decides when the training ends.
+
+It takes a second, and prints:
+
+309 points; root mean squared error of the forecast for the last 57:
+  this year's number  33.02
+  linear model        19.18
+  network             19.50
+The best forecast is: linear model.
+
+With the seeds 0 to 9 the error of the network is 18.0 to 20.8, 19.5 in the mean: it does as well as the linear model, not
+better.
 """
 
 from __future__ import annotations

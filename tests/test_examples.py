@@ -128,9 +128,9 @@ def test_a_training_that_was_ended_twice_leaves_the_same_files(tmp_path, capsys)
     whole.mkdir()
     parts.mkdir()
     names = ("run.npz", "model.npz")
-    settings = {"epochs": 3, "every": 5}
+    settings = {"epochs": 2, "every": 5}
     load("resume").main(checkpoint=str(whole / names[0]), output=str(whole / names[1]), **settings)
-    options = ["--checkpoint", parts / names[0], "--output", parts / names[1], "--epochs", 3, "--every", 5]
+    options = ["--checkpoint", parts / names[0], "--output", parts / names[1], "--epochs", 2, "--every", 5]
 
     killed_one = ended(17, signal.SIGKILL, *options)
     assert killed_one.returncode == -signal.SIGKILL, killed_one.stderr
