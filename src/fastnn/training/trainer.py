@@ -615,6 +615,8 @@ class Trainer:
         self.history.load_state_dict(state["history"])
         self._follow_generators()
         self._streams.load_state_dict(state["generators"]["streams"])
+        if figures is not None:
+            self.model.load_state_dict(before)  # to see whether they fit
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, kept in zip(self._schedules, schedules, strict=True):
