@@ -104,11 +104,13 @@ def _chosen(folder: str, found: dict[str, re.Match[str]], prefix: str | None) ->
         raise ValueError(
             f"read_mnist: {folder!r} has files of several sets; choose one of them by prefix=: {listed(prefixes)}"
         )
+    meant = {name: match for name, match in found.items() if prefix is None or (match["prefix"] or "") == prefix}
+    if {"t10k", "test"} <= {match["part"].lower() for match in meant.values()}:
+        raise ValueError(f"read_mnist: {folder!r} has a test part twice, as t10k and as test; move one of them away")
     files = {}
-    for name, match in found.items():
-        if prefix is None or (match["prefix"] or "") == prefix:
-            part = "train" if match["part"].lower() == "train" else "test"
-            files[part, match["what"].lower()] = os.path.join(folder, name)
+    for name, match in meant.items():
+        part = "train" if match["part"].lower() == "train" else "test"
+        files[part, match["what"].lower()] = os.path.join(folder, name)
     for part, what in (
         ("train", "images"),
         ("train", "labels"),
