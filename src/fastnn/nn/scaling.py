@@ -301,9 +301,14 @@ class StandardizeSample(_Fixed):
             def backward(v: Array, d: Array) -> Array:
                 shape, v, d = v.shape, _rows(v), _rows(d)
                 s = _Sample(v)
-                by_scale = s.deviation * (s.mean_of(d * (s.deviation if center else v)) / s.std**3) if scale else 0.0
-                divided = d / s.std if scale else d
-                return (divided - by_scale - (s.mean_of(divided) if center else 0.0)).reshape(shape)
+                if scale:
+                    share = s.mean_of(d, s.deviation if center else v) / s.std**3
+                    d /= s.std
+                    s.deviation *= share
+                    d -= s.deviation
+                if center:
+                    d -= s.mean_of(d)
+                return d.reshape(shape)
 
             return (in_float64(backward, dtype, dy.shape[1:], x_, dy),)
 
@@ -311,9 +316,13 @@ class StandardizeSample(_Fixed):
             def forward(v: Array, t: Array) -> Array:
                 shape, v, t = v.shape, _rows(v), _rows(t)
                 s = _Sample(v)
-                by_scale = (s.deviation if center else v) * (s.mean_of(s.deviation * t) / s.std**3) if scale else 0.0
-                moved = t - s.mean_of(t) if center else t
-                return ((moved / s.std if scale else moved) - by_scale).reshape(shape)
+                share = s.mean_of(s.deviation, t) / s.std**3
+                if center:
+                    t -= s.mean_of(t)
+                if scale:
+                    t /= s.std
+                    t -= (s.deviation if center else v) * share
+                return t.reshape(shape)
 
             return in_float64(forward, dtype, x_.shape[1:], x_, tangents[0])
 
@@ -345,23 +354,22 @@ class _Sample:
         mean = self.mean_of(v)
         if np.isnan(mean).any():
             self._valid = ~np.isnan(v)
-            self._count = np.maximum(self._total(self._valid), 1)
+            self._count = np.maximum(self._valid.sum(axis=1, keepdims=True), 1)
             mean = self.mean_of(v)
         self.deviation = v - mean
         left = self.mean_of(self.deviation)  # what rounding left; without it a constant would not become 0
         self.deviation -= left
-        variance = self.mean_of(np.square(self.deviation))
+        variance = self.mean_of(self.deviation, self.deviation)
         constant = without_variance(variance, mean, self._count)
         self.std: Array = np.sqrt(np.where(constant, 1.0, variance))
 
-    def _total(self, values: Array) -> Array:
-        total: Array = values.sum(axis=1, keepdims=True)
-        return total
-
-    def mean_of(self, values: Array) -> Array:
+    def mean_of(self, values: Array, factors: Array | None = None) -> Array:
+        """The mean of each row, or of its products with another one, which take no memory."""
         if self._valid is not None:
-            values = np.where(self._valid, values, 0.0)
-        return self._total(values) / self._count
+            values = np.where(self._valid, values if factors is None else values * factors, 0.0)
+            factors = None
+        total: Array = values.sum(axis=1) if factors is None else np.einsum("ij,ij->i", values, factors)
+        return total[:, None] / self._count
 
 
 class Whiten(_Fixed):
