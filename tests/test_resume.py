@@ -303,7 +303,23 @@ def _places(node, path=()):
         yield from _places(value, (*path, key))
 
 
-STRANGE = [None, -1, 0, 2**70, 1.5, float("nan"), "x", "", [], {}, [1], {"a": 1}, True, np.zeros(3), np.zeros((2, 2), int)]
+STRANGE = [
+    None,
+    -1,
+    0,
+    2**70,
+    1.5,
+    float("nan"),
+    "x",
+    "",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    True,
+    np.zeros(3),
+    np.zeros((2, 2), int),
+]
 
 
 def test_states_damaged_at_random_are_refused_or_harmless(tmp_path):
