@@ -370,7 +370,8 @@ class _Sample:
             values = np.where(self._valid, values if factors is None else values * factors, 0.0)
             factors = None
         total: Array = values.sum(axis=1) if factors is None else np.einsum("ij,ij->i", values, factors)
-        return total[:, None] / self._count
+        mean: Array = total[:, None] / self._count
+        return mean
 
 
 class Whiten(_Fixed):
