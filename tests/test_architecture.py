@@ -365,6 +365,11 @@ def _set(layer, **values):
     return layer
 
 
+def _without(layer, name):
+    delattr(layer, name)
+    return layer
+
+
 def _holding_itself():
     net = nn.Sequential(nn.ModuleList([nn.ReLU()]))
     net[0].append(net)
@@ -400,6 +405,7 @@ def _doubled(levels):
         (nn.Sequential(_set(nn.Dropout(), p=2.0)), "'0': Dropout: p must be in"),
         (nn.Sequential(_set(nn.Softmax(), axis=len)), "'0' has axis=.*, which is no plain setting"),
         (nn.Sequential(_set(nn.Dropout(), p=np.nan)), "'0' has p=nan, which is no plain setting"),
+        (nn.Sequential(_without(nn.Softmax(), "axis")), "'0' has lost its axis"),
         (nn.Sequential(_set(nn.Dropout(), rng=3)), "'0' draws from 3, which is not a numpy.random.Generator"),
         (_holding_itself(), "'0.1' is a module that stands above it, too"),
         (_nested(_MAX_DEPTH + 1), "nested more than 100 deep"),

@@ -480,7 +480,7 @@ class ImageScaler(_Scaler):
             if self.mean == "pixel":
                 add_moments(statistics, part.T)
                 continue
-            images = centre.compute(part, np.dtype(np.float64)) if self.mean == "sample" else part
+            images = centre.of_block(part) if self.mean == "sample" else part
             by_channel = images.reshape(len(part), x.shape[1], -1)
             add_moments(statistics, np.moveaxis(by_channel, 1, 0).reshape(x.shape[1], -1))
         statistics["samples"] += len(x)
@@ -541,7 +541,7 @@ class ImageScaler(_Scaler):
 
         def scaled(v: Array) -> Array:
             for stage in stages:
-                v = stage.compute(v, np.dtype(np.float64))
+                v = stage.of_block(v)
             return v
 
         return in_float64(scaled, dtype, x.shape[1:], x)

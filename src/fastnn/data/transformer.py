@@ -114,8 +114,8 @@ class Transformer:
         """X as an array of samples; where the object is fitted (``known``), of the shape and names that it knows."""
         x = as_samples(op, X)
         if known:
+            self._check_names(op, feature_names(X))  # first: names say more than their number
             self._check_shape(op, x.shape[1:])
-            self._check_names(op, feature_names(X))
         refuse_infinite(op, x, self._allow_nan)
         return x
 

@@ -209,7 +209,7 @@ class Whitening(Transformer):
         return in_float64(restored, float_of(x.dtype), self._shape, x)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """Name the columns that `transform` returns: as those of its input for ZCA, whitening0, whitening1 … for PCA."""
+        """The names of the columns that `transform` returns: of ZCA those of its input, of PCA whitening0 and so on."""
         names = super().get_feature_names_out(input_features)
         return names if self.method == "zca" else np.array([f"whitening{i}" for i in range(self.n_components_)], object)
 

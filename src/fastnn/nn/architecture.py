@@ -193,9 +193,8 @@ class _Description:
     def __init__(self) -> None:
         self.state: State = {"version": VERSION, "modules": [], "arrays": [], "generators": []}
         self.names: list[str] = []
-        self._known: dict[
-            int, int
-        ] = {}  # the numbers of modules, arrays and generators by identity; the model keeps them
+        # The numbers of modules, arrays and generators by identity, which they keep as long as the model is there.
+        self._known: dict[int, int] = {}
 
     def add(self, module: Module, name: str, above: tuple[Module, ...]) -> int:
         """The number of a module, which is described unless it was."""
@@ -243,6 +242,8 @@ class _Description:
         for name in names:
             if name in _ELSEWHERE or name in module._buffers:
                 continue
+            if not hasattr(module, name):
+                raise _Fault(f"{at} has lost its {name}")
             value = getattr(module, name)
             if name in module._vacant or isinstance(value, Parameter):
                 value = value is not None
