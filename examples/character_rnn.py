@@ -8,7 +8,7 @@ character occurs.
 
 It takes half a minute on one core, and prints with the help pages of Python 3.11:
 
-465126 characters, 103 different ones
+465126 characters, 103 different ones, 6 epochs
 test: 1.83 bits per character; by frequencies alone 4.67
 At temperature 0.7 it goes on like this:
 
@@ -110,11 +110,11 @@ def main(
     model = Writer(len(alphabet), units, model_rng)
     optimizer = optim.Adam(model.parameters(), lr=5e-3)
     trainer = Trainer(model, optimizer, clip_norm=1.0, schedule=optim.Cosine(epochs * len(batches)))
-    trainer.fit(batches, epochs=epochs)
+    history = trainer.fit(batches, epochs=epochs)
 
     bits = trainer.evaluate(Batches(*pieces(test), batch_size=128))["loss"] / math.log(2)
     baseline = bits_of_frequencies(train, test, len(alphabet))
-    print(f"{len(text)} characters, {len(alphabet)} different ones")
+    print(f"{len(text)} characters, {len(alphabet)} different ones, {history.stopped or f'{epochs} epochs'}")
     print(f"test: {bits:.2f} bits per character; by frequencies alone {baseline:.2f}")
     sample = write(model, alphabet, text[:20], 100 if short else 500, temperature, writing_rng)
     print(f"At temperature {temperature} it goes on like this:\n\n{sample}")

@@ -60,9 +60,9 @@ def main(folder: Any, short: bool = False, epochs: int = EPOCHS, seed: int = 0) 
     model = network(ImageScaler().fit(images), images.shape[1:], len(data.train.classes), model_rng)
     optimizer = optim.Adam(model.parameters(), lr=2e-3)
     trainer = Trainer(model, optimizer, schedule=optim.Cosine(epochs * len(train)))
-    trainer.fit(train, epochs=epochs)
+    history = trainer.fit(train, epochs=epochs)
     accuracy = trainer.evaluate(Batches(*data.test[:2], batch_size=512))["accuracy"]
-    print(f"{len(images)} images of {len(data.train.classes)} classes, {epochs} epochs")
+    print(f"{len(images)} images of {len(data.train.classes)} classes, {history.stopped or f'{epochs} epochs'}")
     print(f"test accuracy {100 * accuracy:.1f} % of {len(data.test.labels)} images")
     return accuracy
 

@@ -35,8 +35,8 @@ class Report:
         self.epochs = epochs
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        """Before the first step."""
-        if trainer.resumed_at is not None:
+        """Before the first step, or when there is none left."""
+        if trainer.resumed_at is not None and trainer.epoch < self.epochs and not trainer.stop:
             epoch, batches = trainer.resumed_at
             print(f"going on in epoch {epoch} after {batches} batches", flush=True)
 
@@ -80,7 +80,7 @@ def main(
         Batches(*digits.validation, batch_size=512),
         epochs=epochs,
         callbacks=[EarlyStopping(patience=5), Report(epochs)],
-        checkpoint=Checkpoint(checkpoint, every=every),
+        checkpoint=Checkpoint(checkpoint, every=every, settings={"seed": seed}),
         progress=None,
     )
     if history.interrupted:

@@ -886,6 +886,15 @@ class Terminal(io.StringIO):
         return True
 
 
+def test_where_a_training_goes_on_is_shown(monkeypatch, tmp_path):
+    path = str(tmp_path / "run.npz")
+    for epochs, words in [(2, "epoch 1/2"), (3, f"resuming {path} at epoch 3, batch 0"), (3, f"{path} is at its end")]:
+        monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+        trainer().fit(batches(), epochs=epochs, checkpoint=path, progress=True)
+        assert words in stream.getvalue()
+        assert ("resuming" in stream.getvalue()) == words.startswith("resuming")
+
+
 def test_a_bar_and_a_line_for_each_epoch_on_terminals(monkeypatch):
     for stream, progress, shows in [
         (Terminal(), "auto", True),

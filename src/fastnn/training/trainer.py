@@ -273,9 +273,10 @@ class Trainer:
     def _run(self, run: _Run) -> None:
         self.stop, self.history.stopped, self.history.interrupted = False, None, False
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
-        if self.resumed_at is not None:
+        if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
-            run.display.say(f"resuming {run.checkpoint and run.checkpoint.path} at epoch {epoch}, batch {batch}")
+            path, done = run.checkpoint.path, self.epoch >= run.epochs
+            run.display.say(f"{path} is at its end" if done else f"resuming {path} at epoch {epoch}, batch {batch}")
         run.callbacks.call("on_fit_start", self)
         went_wrong = False
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
