@@ -86,7 +86,7 @@ def main(
     if history.interrupted:
         print(f"{history.stopped}; the same command goes on from there")
         return None
-    fnn.save_checkpoint(output, model.state_dict())
+    fnn.save_model(model, output)
     accuracy = trainer.evaluate(Batches(*digits.test, batch_size=512))["accuracy"]
     print(f"test accuracy {100 * accuracy:.1f} %; the model is in {output}")
     return accuracy

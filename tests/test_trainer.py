@@ -16,7 +16,17 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import Checkpoint, EarlyStopping, History, ProgressBar, Trainer, accuracy, epoch_line, preserved
+from fastnn.training import (
+    Checkpoint,
+    EarlyStopping,
+    History,
+    ProgressBar,
+    Trainer,
+    accuracy,
+    epoch_line,
+    preserved,
+    top_k,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -354,6 +364,21 @@ def test_what_a_metric_is_given_is_not_changed_by_later_batches():
 
     figures = trainer(metrics={"ones": lambda output, target: float(target.mean())}).evaluate(Reused())
     assert figures["ones"] == pytest.approx(LABELS.mean())
+
+
+@pytest.mark.parametrize(
+    ("metric", "batch", "words"),
+    [
+        (lambda output: 1.0, (X, LABELS), r"outputs and targets of the pass: .*takes 1 positional argument"),
+        (lambda output, target: output, (X, LABELS), "outputs and targets of the pass: only"),
+        (lambda output, target: 1.0, (X, LABELS, np.ones(60)), "outputs, targets and weight= of the pass: .*'weight'"),
+    ],
+)
+def test_a_metric_that_fails_is_named(metric, batch, words):
+    with pytest.raises(TypeError, match=f"^Trainer: the metric 'odd' gave no number for {words}"):
+        trainer(metrics={"odd": metric}).evaluate([batch])
+    with pytest.raises(ValueError, match=r"^Trainer: the metric 'top' gave .*top_k: k must be 1 to 2"):
+        trainer(metrics={"top": top_k}).evaluate([(X, LABELS)])
 
 
 @pytest.mark.parametrize(
