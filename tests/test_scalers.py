@@ -549,18 +549,15 @@ LAYERS = list(layers())
 def test_layers_do_what_transform_does(scaler, x, name, small_blocks):
     x = np.concatenate([x, 2 * x[:3] + 1])
     with fnn.use_backend(name):
-        module = scaler.as_module()
-        assert not list(module.parameters())
-        one_step = not isinstance(module, nn.Sequential)
-        for dtype in (np.float64, np.float32):
-            given = x.astype(dtype)
-            y = module(given)
-            assert type(y) is np.ndarray
-            assert y.dtype == dtype
-            if one_step:
-                np.testing.assert_array_equal(y, scaler.transform(given))
-            np.testing.assert_allclose(y, scaler.transform(given), rtol=1e-5, atol=1e-5)
-            assert fnn.tensor(given).dtype == module(fnn.tensor(given)).dtype
+        for wanted in (np.float32, np.float64):
+            module = scaler.as_module(dtype=wanted)
+            assert not list(module.parameters())
+            for dtype in (np.float64, np.float32):
+                given = x.astype(dtype)
+                y = module(given)
+                assert type(y) is np.ndarray
+                assert y.dtype == module(fnn.tensor(given)).dtype == wanted
+                np.testing.assert_array_equal(y, scaler.transform(given.astype(np.float64)).astype(wanted))
         gradcheck(module, 1.1 * x[:7] + 0.05, max_elements=12)  # no element at an end of a range
         copied = pickle.loads(pickle.dumps(module))
         np.testing.assert_array_equal(copied(x), module(x))
@@ -569,7 +566,7 @@ def test_layers_do_what_transform_does(scaler, x, name, small_blocks):
 @pytest.mark.parametrize(("scaler", "x"), LAYERS)
 def test_forward_mode_is_the_adjoint(scaler, x):
     rng = np.random.default_rng(1)
-    module = scaler.as_module()
+    module = scaler.as_module(dtype=np.float64)
     t = rng.standard_normal(x.shape)
     y, pushed = fnn.jvp(module, [x], [t])
     dy = rng.standard_normal(pushed.shape)
@@ -605,9 +602,74 @@ def test_a_layer_in_a_model(tmp_path):
     assert len(list(model.parameters())) == 2
     wide = copy.deepcopy(model).astype(np.float64)
     np.testing.assert_allclose(wide(x.astype(float)).numpy(), model(x).numpy(), rtol=1e-4, atol=1e-5)
-    half = copy.deepcopy(model).astype(np.float32)
-    assert half[0].mean.dtype == np.float32
-    np.testing.assert_allclose(half(x).numpy(), model(x).numpy(), rtol=1e-4, atol=1e-5)
+    assert wide(x).dtype == np.float64
+    back = wide.astype(np.float32)
+    assert back[0].mean.dtype == np.float64
+    np.testing.assert_array_equal(back(x).numpy(), model(x).numpy())
+
+
+@pytest.mark.parametrize(("scaler", "x"), LAYERS)
+@pytest.mark.parametrize("given", [np.float32, np.float64])
+@pytest.mark.parametrize("wanted", [np.float32, np.float64])
+def test_gradients_have_the_dtype_of_the_input(scaler, x, given, wanted):
+    module = scaler.as_module(dtype=wanted)
+    leaf = fnn.tensor(x.astype(given), requires_grad=True)
+    y = module(leaf)
+    y.sum().backward()
+    assert (y.dtype, leaf.grad.dtype) == (wanted, given)
+    _, tangent = fnn.jvp(module, [x.astype(given)], [np.ones_like(x, given)])
+    assert tangent.dtype == wanted
+    again = nn.from_architecture(nn.architecture(module))
+    again.load_state_dict(module.state_dict())
+    assert repr(again) == repr(module)
+    np.testing.assert_array_equal(again(x.astype(given)), fnn.autograd.raw(y))
+
+
+def test_columns_of_a_file_meet_layers_of_float32():
+    """Seconds since 1970 differ by less than a unit in the last place of float32, which is 128."""
+    x = np.column_stack([1.7e9 + np.arange(8.0), np.arange(8.0)])
+    model = nn.Sequential(StandardScaler().fit(x).as_module(), nn.Linear(2, 3, rng=0))
+    y = model(x)
+    assert y.dtype == np.float32
+    np.testing.assert_allclose(model[0](x), (x - x.mean(0)) / x.std(0), rtol=1e-6)
+    assert model.astype("float64")(x).dtype == np.float64
+    own = nn.Standardize(2, out_dtype=None)
+    assert [own(x.astype(d)).dtype for d in ("f4", "f8", "i4")] == [np.float32, np.float64, np.float64]
+    assert own.astype("float32").out_dtype is None
+
+
+@pytest.mark.parametrize(
+    "scaler",
+    [StandardScaler(), StandardScaler(with_mean=False), MinMaxScaler((-1, 3), clip=True), ImageScaler("pixel")],
+)
+@pytest.mark.parametrize("name", BACKENDS)
+def test_the_way_back_as_a_layer(scaler, name, small_blocks):
+    x = np.random.default_rng(0).normal(50, 9, (12, 2, 3, 2))
+    scaler.fit(x)
+    with fnn.use_backend(name):
+        back = scaler.as_module(inverse=True)
+        y = scaler.transform(x)
+        assert back(y).dtype == np.float32
+        np.testing.assert_array_equal(back(y), scaler.inverse_transform(y).astype(np.float32))
+        np.testing.assert_array_equal(back.astype("float64")(y), scaler.inverse_transform(y))
+        gradcheck(back, y, max_elements=12)
+        t = np.random.default_rng(1).normal(size=y.shape)
+        _, pushed = fnn.jvp(back, [y], [t])
+        np.testing.assert_allclose(pushed, scaler.inverse_transform(y + t) - x, rtol=1e-9, atol=1e-9)
+    again = nn.from_architecture(nn.architecture(back))
+    again.load_state_dict(back.state_dict())
+    assert "inverse=True" in repr(again)
+    np.testing.assert_array_equal(again(y), back(y))
+
+
+def test_a_saved_model_predicts_in_the_units_of_its_targets(tmp_path):
+    y = np.array([[1000.0], [2000.0], [4000.0]])
+    scaler = StandardScaler().fit(y)
+    network = nn.Sequential(nn.Linear(1, 1, rng=0))
+    network[0].weight.data[:], network[0].bias.data[:] = 1.0, 0.0  # its output is its input
+    fnn.save_model(nn.Sequential(network, scaler.as_module(inverse=True)), tmp_path / "model.npz")
+    model = fnn.load_model(tmp_path / "model.npz")
+    np.testing.assert_allclose(model(scaler.transform(y).astype(np.float32)).numpy(), y, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -635,6 +697,15 @@ def test_layers_refuse_other_arguments():
             make()
     with pytest.raises(ValueError, match="n_components must be at most the 6 elements"):
         nn.Whiten((2, 3), 7)
+    with pytest.raises(ValueError, match="Rescale: clip=True has no inverse"):
+        nn.Rescale(2, clip=True, inverse=True)
+    for dtype in ("float16", "int32", "?!"):
+        with pytest.raises(TypeError, match=r"^Standardize: out_dtype must be float32 or float64, .* got '"):
+            nn.Standardize(2, out_dtype=dtype)
+    with pytest.raises(ValueError, match=r"^ImageScaler\.as_module: mean='sample' .* own statistics"):
+        ImageScaler("sample").fit(np.arange(8.0).reshape(2, 1, 4)).as_module(inverse=True)
+    assert repr(nn.Standardize(3, inverse=True, out_dtype="f8")) == "Standardize(3, inverse=True, out_dtype='float64')"
+    assert repr(nn.StandardizeSample()) == "StandardizeSample(center=True, scale=True)"
     assert repr(nn.Standardize(3)) == "Standardize(3)"
     assert repr(nn.Rescale((3, 1), clip=True)) == "Rescale((3, 1), 0, 1, clip=True)"
     assert repr(nn.Whiten((2, 3), 2, rotate_back=True)) == "Whiten((2, 3), 2, rotate_back=True)"
@@ -730,6 +801,6 @@ def test_missing_pixels(mean, std):
     plain = np.nan_to_num(x[:1], nan=5.0)
     holes = plain.copy()
     holes[0, 0, 0, 0] = np.nan
-    layer = nn.StandardizeSample()
+    layer = nn.StandardizeSample(out_dtype=np.float64)
     rest = plain.reshape(-1)[1:]
     np.testing.assert_allclose(layer(holes).reshape(-1)[1:], (rest - rest.mean()) / rest.std(), rtol=1e-12)

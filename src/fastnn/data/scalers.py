@@ -112,16 +112,21 @@ class _Scaler(Transformer):
     def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
         raise NotImplementedError
 
-    def as_module(self) -> Module:
-        """A layer that does what `transform` does, without anything to train; gradients go through to its input.
+    def as_module(self, *, dtype: Any = np.float32, inverse: bool = False) -> Module:
+        """A layer that does what `transform` does, or `inverse_transform`, with nothing to train; gradients go through it.
 
-        Its input is float32 or float64 and stays so; integers become float32, which layers have by default. Infinity is
-        not looked for. A ValueError before `fit`.
+        It takes float32, float64 and integers, computes in float64, and rounds once to ``dtype``: float32, as layers have by
+        default, or float64; ``astype`` of the model changes it. So data may stay in float64, where columns far from zero
+        keep their digits until they are scaled. Infinity is not looked for. A ValueError before `fit`.
+
+        ``inverse=True`` after a network that was trained on scaled targets makes a model that predicts in their units:
+        ``nn.Sequential(network, scaler.as_module(inverse=True))``.
         """
         self._require_fitted(f"{type(self).__name__}.as_module")
-        return self._module()
+        scalars.flag(f"{type(self).__name__}.as_module", "inverse", inverse)
+        return self._module(dtype, inverse=inverse)
 
-    def _module(self) -> Module:
+    def _module(self, dtype: Any = np.float64, *, inverse: bool = False) -> Module:
         raise NotImplementedError
 
 
@@ -130,7 +135,7 @@ class _FeatureScaler(_Scaler):
 
     _outcome: str  # what a constant feature becomes
 
-    def _module(self) -> Standardize | Rescale:
+    def _module(self, dtype: Any = np.float64, *, inverse: bool = False) -> Standardize | Rescale:
         raise NotImplementedError
 
     def _empty(self, shape: tuple[int, ...]) -> Statistics:
@@ -150,8 +155,10 @@ class _FeatureScaler(_Scaler):
             _warn(f"{op}: {len(features)} of {self.n_features_in_} features have {what}: {listed}")
 
     def _scaled(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        scaled: Array = self._module().compute(x, dtype)
-        return scaled
+        return self._module().compute(x, dtype)
+
+    def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        return self._module(inverse=True).compute(x, dtype)
 
 
 MOMENTS = ("count", "pivot", "offset", "squares")  # of a feature, as `Moments` has them
@@ -274,16 +281,13 @@ class StandardScaler(_FeatureScaler):
         if self.with_std:
             super()._warn_of_constants(op)
 
-    def _module(self) -> Standardize:
-        module = Standardize(self._shape)
+    def _module(self, dtype: Any = np.float64, *, inverse: bool = False) -> Standardize:
+        module = Standardize(self._shape, inverse=inverse, out_dtype=dtype)
         if self.with_mean:
             module.mean = np.array(self.mean_)
         if self.with_std:
             module.scale = np.array(self.scale_)
         return module
-
-    def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        return self._module().inverse(x, dtype)
 
 
 @sections(_NOTES)
@@ -376,16 +380,14 @@ class MinMaxScaler(_FeatureScaler):
             "n_samples_seen_": int(statistics["samples"][0]),
         }
 
-    def _module(self) -> Rescale:
+    def _module(self, dtype: Any = np.float64, *, inverse: bool = False) -> Rescale:
         low, high = self.feature_range
-        module = Rescale(self._shape, float(low), float(high), clip=self.clip)
+        clip = self.clip and not inverse
+        module = Rescale(self._shape, float(low), float(high), clip=clip, inverse=inverse, out_dtype=dtype)
         module.minimum = self.data_min_.copy()
         module.extent = self.data_range_.copy()
         module.extent.reshape(-1)[self.constant_] = 1.0
         return module
-
-    def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        return self._module().inverse(x, dtype)
 
 
 class ImageScaler(_Scaler):
@@ -514,26 +516,33 @@ class ImageScaler(_Scaler):
         if self.std == "channel" and len(self.constant_):
             _warn(f"{op}: channels {named(self.constant_, self._shape[:1], None)} are constant, and are not divided")
 
-    def _fixed(self) -> Standardize:
+    def _fixed(self, dtype: Any = np.float64, *, inverse: bool = False) -> Standardize:
         """The part whose numbers were fitted."""
         ones = (1,) * (len(self._shape) - 1)
-        fixed = Standardize(self._shape if self.mean == "pixel" else (self._shape[0], *ones))
+        shape = self._shape if self.mean == "pixel" else (self._shape[0], *ones)
+        fixed = Standardize(shape, inverse=inverse, out_dtype=dtype)
         if self.mean_ is not None:
             fixed.mean = self.mean_.reshape(fixed.shape).copy()
         if self.scale_ is not None:
             fixed.scale = np.broadcast_to(self.scale_.reshape(-1, *ones), fixed.shape).copy()
         return fixed
 
-    def _stages(self) -> list[Standardize | StandardizeSample]:
-        """What is done, in order."""
+    def _stages(self, dtype: Any = np.float64) -> list[Standardize | StandardizeSample]:
+        """What is done, in order; the last one rounds to ``dtype``."""
         if "sample" not in (self.mean, self.std):
-            return [self._fixed()]
-        own = StandardizeSample(self.mean == "sample", self.std == "sample")
-        stages = [] if self.mean_ is None and self.scale_ is None else [self._fixed()]
-        return [own, *stages] if self.mean == "sample" else [*stages, own]
+            return [self._fixed(dtype)]
+        center, scale = self.mean == "sample", self.std == "sample"
+        if self.mean_ is None and self.scale_ is None:
+            return [StandardizeSample(center, scale, out_dtype=dtype)]
+        if center:
+            return [StandardizeSample(center, scale, out_dtype=np.float64), self._fixed(dtype)]
+        return [self._fixed(np.float64), StandardizeSample(center, scale, out_dtype=dtype)]
 
-    def _module(self) -> Module:
-        stages = self._stages()
+    def _module(self, dtype: Any = np.float64, *, inverse: bool = False) -> Module:
+        if inverse:
+            self._require_invertible("ImageScaler.as_module")
+            return self._fixed(dtype, inverse=True)
+        stages = self._stages(dtype)
         return stages[0] if len(stages) == 1 else Sequential(*stages)
 
     def _scaled(self, x: Array, dtype: np.dtype[Any]) -> Array:
@@ -547,10 +556,12 @@ class ImageScaler(_Scaler):
         return in_float64(scaled, dtype, x.shape[1:], x)
 
     def _restored(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        self._require_invertible("ImageScaler.inverse_transform")
+        return self._fixed(inverse=True).compute(x, dtype)
+
+    def _require_invertible(self, op: str) -> None:
         if "sample" in (self.mean, self.std):
             raise ValueError(
-                f"ImageScaler.inverse_transform: mean={self.mean!r} and std={self.std!r} forget each image's own statistics, "
-                "so there is nothing to restore them from"
+                f"{op}: mean={self.mean!r} and std={self.std!r} forget each image's own statistics, so there is nothing to "
+                "restore them from"
             )
-
-        return self._fixed().inverse(x, dtype)

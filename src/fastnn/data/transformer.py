@@ -253,8 +253,8 @@ class Transformer:
         index = X.index if isinstance(X, tables.DataFrame) else None
         return tables.DataFrame(output, index=index, columns=names, copy=False)
 
-    def as_module(self) -> Module:
-        """A layer that does the same, without anything to train, and passes gradients to its input."""
+    def as_module(self, *, dtype: Any = np.float32) -> Module:
+        """A layer that does the same with an output of ``dtype``, without anything to train, and passes gradients on."""
         raise NotImplementedError
 
 

@@ -183,7 +183,7 @@ class Whitening(Transformer):
         op = "Whitening.transform"
         self._require_fitted(op)
         x = self._samples(op, X, known=True)
-        return self._wrapped(self.as_module().compute(x, float_of(x.dtype)), X)
+        return self._wrapped(self.as_module(dtype=None).compute(x, float_of(x.dtype)), X)
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo `transform`: a new array (N, ...) with samples as they were, less what lies in no component's direction.
@@ -213,14 +213,14 @@ class Whitening(Transformer):
         names = super().get_feature_names_out(input_features)
         return names if self.method == "zca" else np.array([f"whitening{i}" for i in range(self.n_components_)], object)
 
-    def as_module(self) -> Whiten:
+    def as_module(self, *, dtype: Any = np.float32) -> Whiten:
         """A layer that does what `transform` does, without anything to train; gradients go through to its input.
 
-        Its input is float32 or float64 and stays so; integers become float32, which layers have by default. A ValueError
-        before `fit`.
+        It takes float32, float64 and integers, computes in float64, and rounds once to ``dtype``: float32, as layers have by
+        default, or float64; ``astype`` of the model changes it. A ValueError before `fit`.
         """
         self._require_fitted("Whitening.as_module")
-        module = Whiten(self._shape, self.n_components_, rotate_back=self.method == "zca")
+        module = Whiten(self._shape, self.n_components_, rotate_back=self.method == "zca", out_dtype=dtype)
         module.mean, module.components = self.mean_.copy(), self.components_.copy()
         module.gains, module.rest = self._gains()
         return module

@@ -486,7 +486,8 @@ class Module:
 
         Notes
         -----
-        Parameters get new arrays, so that an optimiser made before refuses its next step: make a new one.
+        Parameters get new arrays, so that an optimiser made before refuses its next step: make a new one. Layers that scale
+        (`Standardize` and its like) keep their statistics in float64: it is their output that changes.
 
         Examples
         --------
@@ -511,9 +512,13 @@ class Module:
             parameter.data = converted(old[0])
             parameter.grad = None if old[1] is None else converted(old[1])
         for module in self.modules():
-            for name, buffer in module._own(None):
-                setattr(module, name, converted(buffer))
+            module._convert(wanted, converted)
         return self
+
+    def _convert(self, dtype: np.dtype[Any], converted: Callable[[np.ndarray], np.ndarray]) -> None:
+        """What `astype` does to this module alone, beside its parameters."""
+        for name, buffer in self._own(None):
+            setattr(self, name, converted(buffer))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
-from ..autograd import raw, record, self_adjoint
+from .._docs import sections
+from ..autograd import raw, record
 from ..checks import scalars, unmasked
 from .module import Module
 from .moments import without_variance
@@ -38,19 +39,39 @@ def in_float64(function: Callable[..., Array], dtype: Any, shape: tuple[int, ...
     return y
 
 
+_NOTES = """
+Notes
+-----
+Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
+scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
+``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
+{more}
+"""
+
+
 class _Fixed(Module):
-    """A layer that computes in float64 whatever it gets."""
+    """A layer that computes in float64 whatever it gets, and rounds once.
+
+    The argument is not called ``dtype`` because that is the one which an architecture takes from a layer's arrays.
+    """
+
+    def __init__(self, out_dtype: Any) -> None:
+        self.out_dtype = _checked_dtype(type(self).__name__, out_dtype)
+
+    def _convert(self, dtype: np.dtype[Any], converted: Callable[[Array], Array]) -> None:
+        if self.out_dtype is not None:
+            self.out_dtype = dtype.name
 
     def forward(self, x: Any) -> Any:
-        """x (N, ...), float32, float64 or integers, which become float32."""
+        """x (N, ...), float32, float64 or integers."""
         op = type(self).__name__
         given = raw(x)
         x_: Array = np.asarray(unmasked(op, "x", given))
         if x_.dtype.kind not in "biuf" or (x_.dtype.kind == "f" and x_.dtype.itemsize not in (4, 8)):
             raise TypeError(f"{op}: x must be float32, float64 or integers, got dtype {x_.dtype} and shape {x_.shape}")
         self._check_shape(op, x_.shape)
-        dtype = np.dtype(np.float64 if x_.dtype.kind == "f" and x_.dtype.itemsize == 8 else np.float32)
-        return self._recorded(x, x_, dtype)
+        own = "float32" if x_.dtype.kind == "f" and x_.dtype.itemsize == 4 else "float64"
+        return self._recorded(x, x_, np.dtype(self.out_dtype or own))
 
     def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
         raise NotImplementedError
@@ -66,11 +87,30 @@ class _Fixed(Module):
         """The output for samples in float64, which may be changed in place."""
         raise NotImplementedError
 
+    def extra_repr(self) -> str:
+        return ", ".join([*self._settings(), *(["out_dtype='float64'"] if self.out_dtype == "float64" else [])])
+
+    def _settings(self) -> list[str]:
+        """What ``repr`` shows, beside the dtype."""
+        raise NotImplementedError
+
+
+def _checked_dtype(op: str, dtype: Any) -> str | None:
+    """The name of a dtype, which is a plain setting."""
+    try:
+        name = None if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = "?"
+    if name not in (None, "float32", "float64"):
+        raise TypeError(f"{op}: out_dtype must be float32 or float64, or None for that of x, got {dtype!r}")
+    return name
+
 
 class _PerFeature(_Fixed):
     """Each element by the numbers of its feature."""
 
-    def __init__(self, shape: int | Sequence[int]) -> None:
+    def __init__(self, shape: int | Sequence[int], out_dtype: Any) -> None:
+        super().__init__(out_dtype)
         self.shape = _shape(type(self).__name__, shape)
 
     def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
@@ -78,8 +118,21 @@ class _PerFeature(_Fixed):
         if not fits or any(own not in (1, n) for own, n in zip(self.shape, shape[1:], strict=True)):
             raise ValueError(f"{op}: expected x of shape (N, {_listed(self.shape)}), got {shape}")
 
-    def extra_repr(self) -> str:
-        return _listed(self.shape) if len(self.shape) == 1 else repr(self.shape)
+    def _settings(self) -> list[str]:
+        return [_listed(self.shape) if len(self.shape) == 1 else repr(self.shape)]
+
+    def _elementwise(
+        self, name: str, x: Any, x_: Array, dtype: np.dtype[Any], times: Callable[..., Array], *others: Array
+    ) -> Any:
+        """The operation on the tape; ``times`` multiplies samples in float64 by its derivative, which ``others`` decide."""
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return (in_float64(times, x_.dtype, dy.shape[1:], dy, *others),)
+
+        def jvp(tangents: Any) -> Any:
+            return in_float64(times, dtype, x_.shape[1:], tangents[0], *others)
+
+        return record(name, self.compute(x_, dtype), (x,), vjp, jvp)
 
 
 def _shape(op: str, shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -93,6 +146,7 @@ def _listed(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
+@sections(_NOTES, more="With ``inverse`` a constant feature, which is divided by 1, gets its mean back.")
 class Standardize(_PerFeature):
     """``y = (x - mean) / scale`` with numbers per feature that stay as they are (SPEC I1, I2).
 
@@ -103,6 +157,10 @@ class Standardize(_PerFeature):
     shape : int or sequence of int
         The shape of a sample, with 1 along axes that share a number: ``(C, 1, 1)`` for images (N, C, H, W) with numbers
         per channel.
+    inverse : bool
+        Whether to compute ``y = x * scale + mean``: the way back, for outputs of a network whose targets were scaled.
+    out_dtype : dtype or None
+        Of the output: float32 or float64; None for that of ``x``, and float64 of integers. Kept as its name.
 
     Attributes
     ----------
@@ -112,13 +170,7 @@ class Standardize(_PerFeature):
     Raises
     ------
     TypeError, ValueError
-        If ``shape`` is not of integers of at least 1.
-
-    Notes
-    -----
-    Computed in float64 and rounded once, to the dtype of ``x``; so a large mean costs no digits. Integers, such as
-    pixels just read, become float32. ``x`` gets its gradient. ``astype`` of a model converts the buffers too: the
-    arithmetic stays float64, with numbers rounded to float32.
+        If ``shape`` is not of integers of at least 1, ``inverse`` not a bool, or ``out_dtype`` another dtype.
 
     Examples
     --------
@@ -133,37 +185,35 @@ class Standardize(_PerFeature):
     mean: Array
     scale: Array
 
-    def __init__(self, shape: int | Sequence[int]) -> None:
-        super().__init__(shape)
+    def __init__(self, shape: int | Sequence[int], *, inverse: bool = False, out_dtype: Any = np.float32) -> None:
+        super().__init__(shape, out_dtype)
+        self.inverse = scalars.flag("Standardize", "inverse", inverse)
         self.register_buffer("mean", init.zeros(self.shape, dtype=np.float64))
         self.register_buffer("scale", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
-        scale = self.scale
+        scale, change = self.scale, np.multiply if self.inverse else np.divide
 
-        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            return (in_float64(lambda d: np.divide(d, scale, out=d), dtype, dy.shape[1:], dy),)
+        def times(d: Array) -> Array:
+            return change(d, scale, out=d)
 
-        return record("standardize", self.compute(x_, dtype), (x,), vjp, self_adjoint)
+        return self._elementwise("standardize", x, x_, dtype, times)
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64, which are changed in place."""
-        v -= self.mean
-        v /= self.scale
+        if self.inverse:
+            v *= self.scale
+            v += self.mean
+        else:
+            v -= self.mean
+            v /= self.scale
         return v
 
-    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
-        """The ``x`` of which `compute` made ``y``, as an array of ``dtype``."""
-        mean, scale = self.mean, self.scale
-
-        def restored(v: Array) -> Array:
-            v *= scale
-            v += mean
-            return v
-
-        return in_float64(restored, dtype, y.shape[1:], y)
+    def _settings(self) -> list[str]:
+        return [*super()._settings(), *(["inverse=True"] if self.inverse else [])]
 
 
+@sections(_NOTES, more="")
 class Rescale(_PerFeature):
     """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are (SPEC I1).
 
@@ -177,6 +227,11 @@ class Rescale(_PerFeature):
         What ``minimum`` and ``minimum + extent`` become.
     clip : bool
         Whether results beyond ``low`` and ``high`` become these; the gradient is 0 there.
+    inverse : bool
+        Whether to compute ``y = (x - low) / (high - low) · extent + minimum``: the way back, for outputs of a network whose
+        targets were scaled.
+    out_dtype : dtype or None
+        Of the output: float32 or float64; None for that of ``x``, and float64 of integers. Kept as its name.
 
     Attributes
     ----------
@@ -186,11 +241,8 @@ class Rescale(_PerFeature):
     Raises
     ------
     TypeError, ValueError
-        If ``shape`` is not of integers of at least 1, or ``low`` is not below ``high``.
-
-    Notes
-    -----
-    Computed in float64 and rounded once, to the dtype of ``x``. Integers become float32. ``x`` gets its gradient.
+        If ``shape`` is not of integers of at least 1, ``low`` is not below ``high``, ``out_dtype`` is another dtype, or
+        ``clip`` and ``inverse`` are both set.
 
     Examples
     --------
@@ -205,56 +257,74 @@ class Rescale(_PerFeature):
     minimum: Array
     extent: Array
 
-    def __init__(self, shape: int | Sequence[int], low: float = 0.0, high: float = 1.0, *, clip: bool = False) -> None:
-        super().__init__(shape)
+    def __init__(
+        self,
+        shape: int | Sequence[int],
+        low: float = 0.0,
+        high: float = 1.0,
+        *,
+        clip: bool = False,
+        inverse: bool = False,
+        out_dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(shape, out_dtype)
         self.low, self.high = scalars.real("Rescale", "low", low), scalars.real("Rescale", "high", high)
         if self.low >= self.high:
             raise ValueError(f"Rescale: low must be below high, got {self.low} and {self.high}")
-        self.clip = scalars.flag("Rescale", "clip", clip)
+        self.clip, self.inverse = scalars.flag("Rescale", "clip", clip), scalars.flag("Rescale", "inverse", inverse)
+        if self.clip and self.inverse:
+            raise ValueError("Rescale: clip=True has no inverse; pass clip=False with inverse=True")
         self.register_buffer("minimum", init.zeros(self.shape, dtype=np.float64))
         self.register_buffer("extent", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
-        minimum, extent, high_low, clip = self.minimum, self.extent, self.high - self.low, self.clip
+        minimum, extent, high_low = self.minimum, self.extent, self.high - self.low
 
-        def within(d: Array, v: Array) -> Array:
-            d *= high_low
-            d /= extent
-            if clip:
-                share = (v - minimum) / extent
-                d[(share < 0) | (share > 1)] = 0.0
+        def enlarged(d: Array) -> Array:
+            d /= high_low
+            d *= extent
             return d
 
-        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            return (in_float64(within, dtype, dy.shape[1:], dy, x_),)
+        def reduced(d: Array) -> Array:
+            d *= high_low
+            d /= extent
+            return d
 
-        return record("rescale", self.compute(x_, dtype), (x,), vjp, self_adjoint)
+        def within(d: Array, v: Array) -> Array:
+            share = (v - minimum) / extent
+            d[(share < 0) | (share > 1)] = 0.0
+            return reduced(d)
+
+        if self.clip:
+            return self._elementwise("rescale", x, x_, dtype, within, x_)
+        return self._elementwise("rescale", x, x_, dtype, enlarged if self.inverse else reduced)
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64, which are changed in place."""
+        if self.inverse:
+            v -= self.low
+            v /= self.high - self.low
+            v *= self.extent
+            v += self.minimum
+            return v
         v -= self.minimum
         v /= self.extent
         v *= self.high - self.low
         v += self.low
         return np.clip(v, self.low, self.high, out=v) if self.clip else v
 
-    def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
-        """The ``x`` of which `compute` made ``y``, without regard to ``clip``, as an array of ``dtype``."""
-        minimum, extent, low, high = self.minimum, self.extent, self.low, self.high
-
-        def restored(v: Array) -> Array:
-            v -= low
-            v /= high - low
-            v *= extent
-            v += minimum
-            return v
-
-        return in_float64(restored, dtype, y.shape[1:], y)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, {self.low:g}, {self.high:g}" + (", clip=True" if self.clip else "")
+    def _settings(self) -> list[str]:
+        flags = [f"{name}=True" for name in ("clip", "inverse") if getattr(self, name)]
+        return [*super()._settings(), f"{self.low:g}", f"{self.high:g}", *flags]
 
 
+@sections(
+    _NOTES,
+    more="""
+A standard deviation within the error of computing it counts as 1, as in `fastnn.data.StandardScaler`. Elements that are NaN are
+left out of the statistics and stay NaN. The gradient goes through the statistics too.
+""".strip(),
+)
 class StandardizeSample(_Fixed):
     """Each sample less its own mean, divided by its own standard deviation, over all its elements (SPEC I2).
 
@@ -267,16 +337,13 @@ class StandardizeSample(_Fixed):
     scale : bool
         Whether to divide by the standard deviation (of N elements, divided by N), which is always that about the mean.
 
+    out_dtype : dtype or None
+        Of the output: float32 or float64; None for that of ``x``, and float64 of integers. Kept as its name.
+
     Raises
     ------
     TypeError
-        If an argument is not a bool.
-
-    Notes
-    -----
-    A standard deviation within the error of computing it counts as 1, as in `fastnn.data.StandardScaler`. Elements that
-    are NaN are left out of the statistics and stay NaN. Computed in float64 and rounded once, to the dtype of ``x``.
-    Integers become float32. ``x`` gets its gradient, through the statistics too.
+        If ``center`` or ``scale`` is not a bool, or ``out_dtype`` another dtype.
 
     Examples
     --------
@@ -284,10 +351,11 @@ class StandardizeSample(_Fixed):
     >>> from fastnn import nn
     >>> nn.StandardizeSample()(np.array([[1.0, 3.0], [5.0, 5.0]]))
     array([[-1.,  1.],
-           [ 0.,  0.]])
+           [ 0.,  0.]], dtype=float32)
     """
 
-    def __init__(self, center: bool = True, scale: bool = True) -> None:
+    def __init__(self, center: bool = True, scale: bool = True, *, out_dtype: Any = np.float32) -> None:
+        super().__init__(out_dtype)
         self.center = scalars.flag("StandardizeSample", "center", center)
         self.scale = scalars.flag("StandardizeSample", "scale", scale)
 
@@ -311,7 +379,7 @@ class StandardizeSample(_Fixed):
                     d -= s.mean_of(d)
                 return d.reshape(shape)
 
-            return (in_float64(backward, dtype, dy.shape[1:], x_, dy),)
+            return (in_float64(backward, x_.dtype, dy.shape[1:], x_, dy),)
 
         def jvp(tangents: Any) -> Any:
             def forward(v: Array, t: Array) -> Array:
@@ -337,8 +405,8 @@ class StandardizeSample(_Fixed):
             y /= s.std
         return y.reshape(v.shape)
 
-    def extra_repr(self) -> str:
-        return f"center={self.center}, scale={self.scale}"
+    def _settings(self) -> list[str]:
+        return [f"center={self.center}", f"scale={self.scale}"]
 
 
 def _rows(v: Array) -> Array:
@@ -374,6 +442,7 @@ class _Sample:
         return mean
 
 
+@sections(_NOTES, more="")
 class Whiten(_Fixed):
     """Centres samples and makes their elements uncorrelated with variance 1, by numbers that stay as they are (SPEC I2).
 
@@ -389,6 +458,8 @@ class Whiten(_Fixed):
         K, at most D.
     rotate_back : bool
         False for PCA whitening: samples (K,). True for ZCA whitening, whose samples have the shape that they had.
+    out_dtype : dtype or None
+        Of the output: float32 or float64; None for that of ``x``, and float64 of integers. Kept as its name.
 
     Attributes
     ----------
@@ -401,11 +472,7 @@ class Whiten(_Fixed):
     Raises
     ------
     TypeError, ValueError
-        If ``shape`` is not of integers of at least 1, or ``n_components`` is not in 1…D.
-
-    Notes
-    -----
-    Computed in float64 and rounded once, to the dtype of ``x``. Integers become float32. ``x`` gets its gradient.
+        If ``shape`` is not of integers of at least 1, ``n_components`` is not in 1…D, or ``out_dtype`` is another dtype.
 
     Examples
     --------
@@ -414,7 +481,7 @@ class Whiten(_Fixed):
     >>> layer = nn.Whiten(2, 1)
     >>> layer.components, layer.gains = np.array([[0.6, 0.8]]), np.array([0.5])
     >>> layer(np.array([[6.0, 8.0]]))
-    array([[5.]])
+    array([[5.]], dtype=float32)
     """
 
     mean: Array
@@ -422,7 +489,15 @@ class Whiten(_Fixed):
     gains: Array
     rest: Array
 
-    def __init__(self, shape: int | Sequence[int], n_components: int, *, rotate_back: bool = False) -> None:
+    def __init__(
+        self,
+        shape: int | Sequence[int],
+        n_components: int,
+        *,
+        rotate_back: bool = False,
+        out_dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(out_dtype)
         self.shape = _shape("Whiten", shape)
         size = math.prod(self.shape)
         self.n_components = scalars.integer("Whiten", "n_components", n_components, 1)
@@ -451,7 +526,7 @@ class Whiten(_Fixed):
             return from_components(d * gains, components).reshape(-1, *self.shape)
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            return (in_float64(backward, dtype, self.shape, dy),)
+            return (in_float64(backward, x_.dtype, self.shape, dy),)
 
         def jvp(tangents: Any) -> Any:
             return in_float64(self._of_deviations, dtype, self._shape_out(), tangents[0])
@@ -480,9 +555,9 @@ class Whiten(_Fixed):
         """One product with the components, or one there and one back."""
         return output[0] * self.components.size * (1 + self.rotate_back)
 
-    def extra_repr(self) -> str:
+    def _settings(self) -> list[str]:
         shape = _listed(self.shape) if len(self.shape) == 1 else repr(self.shape)
-        return f"{shape}, {self.n_components}" + (", rotate_back=True" if self.rotate_back else "")
+        return [shape, str(self.n_components), *(["rotate_back=True"] if self.rotate_back else [])]
 
 
 def to_components(x: Array, components: Array) -> Array:
