@@ -9,6 +9,7 @@ from .digits import DigitsSplit, Labelled, load_digits
 from .distribution import Distribution, fit_distribution
 from .idx import read_idx, write_idx
 from .image_folder import read_image_folder, read_image_parts
+from .imputer import Imputer
 from .labelled import ImageSets, LabelledImages
 from .mnist import read_mnist
 from .resample import Resampled, resample
@@ -23,6 +24,7 @@ __all__ = [
     "Distribution",
     "ImageScaler",
     "ImageSets",
+    "Imputer",
     "Labelled",
     "LabelledImages",
     "MinMaxScaler",

@@ -146,6 +146,64 @@ def _listed(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
+class FillMissing(_PerFeature):
+    """Puts numbers per feature in the place of NaN, which stands for what is missing (SPEC I1).
+
+    `fastnn.data.Imputer` makes such a layer of what it learnt: ``imputer.as_module()``.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The shape of a sample, with 1 along axes that share a number.
+    out_dtype : dtype or None
+        Of the output: float32 or float64; None for that of ``x``, and float64 of integers, so that a layer that scales can
+        follow without a loss of digits.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape
+        What takes the place of NaN, such as the medians of the training part. A buffer: saved with the model, and not
+        trained. At first 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not of integers of at least 1, or ``out_dtype`` another dtype.
+
+    Notes
+    -----
+    ``x`` may be float32, float64 or integers, of which none is missing. It gets its gradient, which is 0 where it was NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.FillMissing(2)
+    >>> layer.values = np.array([0.5, 7.0])
+    >>> layer(np.array([[np.nan, 1.0], [2.0, np.nan]]))
+    array([[0.5, 1. ],
+           [2. , 7. ]])
+    """
+
+    values: Array
+
+    def __init__(self, shape: int | Sequence[int], *, out_dtype: Any = None) -> None:
+        super().__init__(shape, out_dtype)
+        self.register_buffer("values", init.zeros(self.shape, dtype=np.float64))
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        def times(d: Array, v: Array) -> Array:
+            d[np.isnan(v)] = 0.0
+            return d
+
+        return self._elementwise("fill_missing", x, x_, dtype, times, x_)
+
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64, which are changed in place."""
+        np.copyto(v, self.values, where=np.isnan(v))
+        return v
+
+
 @sections(_NOTES, more="With ``inverse`` a constant feature, which is divided by 1, gets its mean back.")
 class Standardize(_PerFeature):
     """``y = (x - mean) / scale`` with numbers per feature that stay as they are (SPEC I1, I2).
