@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastnn.data import Batches, compose, random_noise, random_shift
+from fastnn.data import Batches, compose, random_flip, random_noise, random_shift
 from subproc import forked, needs_fork
 
 
@@ -158,6 +158,52 @@ def test_an_error_in_a_transform_reaches_who_takes_the_batch():
         next(passing)
 
 
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (lambda batch: batch, r"<lambda> cannot be called so: too many positional arguments"),
+        (random_noise, "random_noise cannot be called so: missing a required argument: 'std'"),
+        (np.ones(3), "got array"),
+        ("flip", "got 'flip'"),
+    ],
+)
+def test_transforms_that_cannot_be_called_are_refused_at_once(transform, words):
+    with pytest.raises(TypeError, match=rf"^Batches: transform must be a function transform\(batch, rng\).*({words})"):
+        Batches(np.arange(4), batch_size=2, transform=transform)
+
+
+def drops_one(batch, rng):
+    return batch[1:]
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        (lambda b: None, "returned None"),
+        (lambda b: b[1:], r"returned shape \(1, 3\)"),
+        (lambda b: (b, b[0, 0]), r"returned shape \(2, 3\), \(\)"),
+        (lambda b: b.tolist(), r"returned \[\["),
+        (lambda b: (), r"returned \(\)"),
+    ],
+)
+@pytest.mark.parametrize("prefetch", [0, 2])
+def test_transforms_that_return_other_samples(returned, words, prefetch):
+    batches = Batches(np.ones((4, 3)), batch_size=2, transform=lambda b, rng: returned(b), prefetch=prefetch)
+    expected = r"^Batches: transform must return an array of the 2 samples that it got, or a tuple of such arrays; "
+    with pytest.raises(ValueError, match=f"{expected}.*<lambda> {words}"):
+        next(iter(batches))
+    assert next(Batches(np.ones((4, 3)), batch_size=2, transform=lambda b, rng: b[..., :1]).at(0))[0].shape == (2, 1)
+
+
+def test_repr():
+    x, y = np.zeros((600, 4), np.float32), np.zeros(600, np.int64)
+    assert repr(Batches(x, y, batch_size=32)) == "Batches(600 samples of float32 (4,), int64 (); batch_size=32)"
+    assert repr(Batches((x, y), batch_size=5, shuffle=True, drop_last=True, transform=drops_one, prefetch=2)) == (
+        "Batches(600 samples of float32 (4,) and int64 (); batch_size=5, shuffle=True, drop_last=True, "
+        "transform=drops_one, prefetch=2)"
+    )
+
+
 def test_a_pass_that_is_left_leaves_no_thread():
     before = threading.active_count()
     for batches in (make(200, prefetch=3).at(0), iter(make(200, prefetch=3))):
@@ -219,7 +265,7 @@ class Brighter:
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
-        (random_noise, "random_noise"),
+        (random_flip, "random_flip"),
         (partial(random_noise, std=0.1), "random_noise(std=0.1)"),
         (
             compose(partial(random_shift, pixels=(1, 2)), random_noise),

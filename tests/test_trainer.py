@@ -57,6 +57,16 @@ def bits(model):
     return {name: array.tobytes() for name, array in model.state_dict().items()}
 
 
+def test_repr():
+    learning = trainer(schedule=lambda step: 0.5)
+    assert (
+        repr(learning)
+        == "Trainer(Sequential of 66 parameters, Adam(lr=0.025), cross_entropy; 0 epochs and 0 steps done)"
+    )
+    learning.fit(batches(), epochs=2)
+    assert repr(learning).endswith("; 2 epochs and 8 steps done)")
+
+
 def test_learns_and_records():
     learning, seen = trainer(), []
 
@@ -146,7 +156,7 @@ def test_several_inputs_are_a_tuple():
     history = learning.fit(Batches((X, X[:, :2]), LABELS, batch_size=16), epochs=2)
     assert history["train_loss"][1] < history["train_loss"][0]
     assert learning.predict((X, X[:, :2]), batch_size=7).shape == (60, 2)
-    with pytest.raises(ValueError, match="no sample"):
+    with pytest.raises(ValueError, match=r"^predict: x must hold a sample at least, got shape \(0, 3\), \(0, 2\)"):
         learning.predict((X[:0], X[:0, :2]))
 
 

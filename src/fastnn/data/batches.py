@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import mmap
 import operator
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._described import described
 from .._generators import generator
-from ..checks import integer
+from ..checks import integer, shown
 from .samples import leaves, samples
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Batches:
         Leave out the last batch where it would be smaller than the others.
     transform : callable, optional
         ``transform(batch, rng)``, applied to the batch of the first argument: augmentation. It draws from the generator that
-        it is given, a new one for each batch.
+        it is given, a new one for each batch, and returns as many samples as it got, an array or a tuple of arrays.
     rng : optional
         Anything `numpy.random.default_rng` takes; the key is drawn from it. In a forked child, batches with a seed go on as
         in its parent, and those made from None have another key.
@@ -69,7 +70,8 @@ class Batches:
     Raises
     ------
     ValueError, TypeError
-        If the lengths differ, there is no array, an array is masked, or a number does not fit.
+        If the lengths differ, there is no array, an array is masked, a number does not fit, or ``transform`` cannot be called
+        with a batch and a generator; when a batch is taken, if ``transform`` did not return as many samples.
 
     Notes
     -----
@@ -110,7 +112,7 @@ class Batches:
             raise ValueError(f"Batches: batch_size must be at least 1, got {batch_size}")
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.transform = transform
+        self.transform = _checked_transform(transform)
         self.prefetch = integer("Batches", "prefetch", prefetch, 0)
         self.epoch = self.position = 0
         self._begun = False
@@ -124,6 +126,14 @@ class Batches:
         if self._key is None or self._key_is_for not in (None, os.getpid()):
             self._key, self._key_is_for = _drawn_key(None), os.getpid()
         return self._key
+
+    def __repr__(self) -> str:
+        arrays = [" and ".join(f"{a.dtype} {a.shape[1:]}" for a in leaves(part)) for part in self.arrays]
+        options = [f"batch_size={self.batch_size}"]
+        options += [f"{name}=True" for name in ("shuffle", "drop_last") if getattr(self, name)]
+        options += [f"transform={described(self.transform)}"] if self.transform is not None else []
+        options += [f"prefetch={self.prefetch}"] if self.prefetch else []
+        return f"Batches({self.samples} samples of {', '.join(arrays)}; {', '.join(options)})"
 
     def __len__(self) -> int:
         whole, rest = divmod(self.samples, self.batch_size)
@@ -205,7 +215,9 @@ class Batches:
             for kept in self.arrays
         )
         if self.transform is not None:
-            first = self.transform(first, self._random(epoch, number + 1))
+            changed = self.transform(first, self._random(epoch, number + 1))
+            _require_samples(self.transform, changed, len(leaves(first)[0]))
+            first = changed
         return (first, *others)
 
     def _order(self, epoch: int) -> NDArray[np.intp]:
@@ -273,6 +285,36 @@ class Batches:
     def set_key(self, key: tuple[int, int]) -> None:
         """Take another key, as from `checked_key`; in forked children it stays."""
         self._key, self._key_is_for = key, None
+
+
+def _checked_transform(transform: Any) -> Transform | None:
+    """Refuse what cannot be called with a batch and a generator, where its signature tells."""
+    if transform is None:
+        return None
+    expected = "Batches: transform must be a function transform(batch, rng) that returns the changed batch"
+    if not callable(transform):
+        raise TypeError(f"{expected}, got {shown(transform)}")
+    try:
+        signature = inspect.signature(transform)
+    except ValueError:  # some functions of C have none
+        return cast(Transform, transform)
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise TypeError(f"{expected}; {described(transform)} cannot be called so: {error}") from None
+    return cast(Transform, transform)
+
+
+def _require_samples(transform: Transform, changed: Any, n: int) -> None:
+    """Refuse what a transform returned if it is not as many samples as it got."""
+    shapes = [getattr(part, "shape", None) for part in (changed if isinstance(changed, tuple) else (changed,))]
+    if shapes and all(shape is not None and shape[:1] == (n,) for shape in shapes):
+        return
+    got = f"shape {', '.join(map(str, shapes))}" if shapes and None not in shapes else shown(changed)
+    raise ValueError(
+        f"Batches: transform must return an array of the {n} samples that it got, or a tuple of such arrays; "
+        f"{described(transform)} returned {got}"
+    )
 
 
 def _drawn_key(rng: Any) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from .checkpoints import Checkpoint
 from .display import epoch_line
 from .history import History
 from .metrics import accuracy, confusion, f1, mae, r2, rmse, top_k
+from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
 from .trainer import Trainer
@@ -20,6 +21,7 @@ __all__ = [
     "epoch_line",
     "f1",
     "mae",
+    "predict",
     "preserved",
     "r2",
     "rmse",

@@ -14,10 +14,10 @@ import numpy as np
 
 from .. import functional
 from .._described import described
+from .._files import grouped
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError, writable_target
 from ..checks import integer, real, shown
-from ..data import Batches
 from ..nn import Module, architecture
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
@@ -30,6 +30,7 @@ from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
 from .not_finite import first_not_finite
+from .prediction import predict
 from .streams import Streams, set_states, states_of
 
 Rule = Callable[[int], float]
@@ -179,6 +180,14 @@ class Trainer:
         self._callbacks = Callbacks(())
         self._train: Loader | None = None
         self._waiting: dict[str, Any] | None = None  # the parts of a state that the next fit has a place for
+
+    def __repr__(self) -> str:
+        weights = grouped(sum(parameter.size for parameter in self.model.parameters()))
+        rates = "/".join(f"{rate:g}" for rate in dict.fromkeys(group["lr"] for group in self.optimizer.param_groups))
+        return (
+            f"Trainer({type(self.model).__name__} of {weights} parameters, {type(self.optimizer).__name__}(lr={rates}), "
+            f"{described(self.loss)}; {self.epoch} epochs and {self.step} steps done)"
+        )
 
     # ---- the loop ----------------------------------------------------------------------------------------------------
 
@@ -491,7 +500,7 @@ class Trainer:
         return figures.result()
 
     def predict(self, x: Any, batch_size: int = 512) -> Any:
-        """The model's outputs for inputs, in evaluation mode.
+        """`fastnn.training.predict` with this model: its outputs for inputs, in evaluation mode.
 
         Parameters
         ----------
@@ -507,19 +516,10 @@ class Trainer:
 
         Raises
         ------
-        ValueError
-            If there is no sample.
+        TypeError, ValueError
+            If ``x`` is none of these, or there is no sample.
         """
-        parts = []
-        with evaluation(self.model), no_grad():
-            for (batch,) in Batches(x, batch_size=batch_size):
-                output = self.model(*batch) if isinstance(batch, tuple) else self.model(batch)
-                parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
-        if not parts:
-            raise ValueError("Trainer: there was no sample to predict")
-        if isinstance(parts[0], tuple):
-            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-        return np.concatenate(parts)
+        return predict(self.model, x, batch_size)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
