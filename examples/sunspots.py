@@ -89,7 +89,7 @@ def main(
 ) -> dict[str, float]:
     """Print, and return, the error of each forecast, in sunspots; ``short`` is for tests."""
     table = read_csv(file or sunspots_file())
-    series = table.x[:, table.names.index(column)].astype(np.float32)
+    series = table.column(column).astype(np.float32)
     train, validation, test = split(*windows(series, length), fractions=[0.64, 0.16], in_order=True)
     trainer, scale = network(train, validation, 50 if short else epochs, seed)
 

@@ -50,6 +50,32 @@ def refused(file, content, *, words, **options):
 # ---- what is read -------------------------------------------------------------------------------------------------------
 
 
+def test_columns_by_their_names(file):
+    table = read_csv(file(FRUIT), "fruit")
+    np.testing.assert_array_equal(table.column("grams"), [120, 150.5, 7, 6])
+    np.testing.assert_array_equal(table.column("colour=red"), [1, 0, 1, 0])
+    assert np.shares_memory(table.column("grams"), table.x)
+    assert table.column("fruit") is table.y
+    with pytest.raises(
+        ValueError, match=r"^Table.column: there is no column 'colour'; there are 'grams', 'colour=dark, red'.*'fruit'$"
+    ):
+        table.column("colour")
+    without = table.schema.read(file("grams,colour,sweet\n1,red,no\n", "b.csv"))
+    with pytest.raises(ValueError, match=r"there is no column 'fruit'; .*'sweet=yes'$"):
+        without.column("fruit")
+
+
+@pytest.mark.parametrize("text", ["spots\n5\n11.5\n\n16\n", "5\n11.5\n16", "spots per year\r\n5\r\n11.5\r\n16\r\n"])
+def test_a_series_in_one_column(file, text):
+    table = read_csv(file(text))
+    np.testing.assert_array_equal(table.column(table.names[0]), [5, 11.5, 16])
+    assert table.x.shape == (3, 1)
+    path = file(text)
+    target = table.names[0]
+    message = fault(lambda: read_csv(path, target), path)
+    assert f"no column beside the target; a series is read without a target: read_csv(…).column({target!r})" in message
+
+
 def test_numbers_texts_and_classes(file):
     table = read_csv(file(FRUIT), "fruit")
     assert table.names == ("grams", "colour=dark, red", "colour=green", "colour=red", "sweet=no", "sweet=yes")

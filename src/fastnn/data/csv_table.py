@@ -90,6 +90,43 @@ class Table(NamedTuple):
     notes: tuple[str, ...]
     schema: TableSchema
 
+    def column(self, name: str) -> NDArray[Any]:
+        """A feature, or the target, by its name.
+
+        Parameters
+        ----------
+        name : str
+            One of ``names``, or the name of the target.
+
+        Returns
+        -------
+        ndarray, (N,)
+            The column of ``x``, a view; or ``y``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column; the message lists those that are there.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from fastnn.data import read_csv
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "sunspots.csv")
+        ...     with open(path, "w") as file:
+        ...         _ = file.write("spots\\n5\\n11\\n16\\n")
+        ...     series = read_csv(path).column("spots")
+        >>> series
+        array([ 5., 11., 16.])
+        """
+        if name in self.names:
+            return self.x[:, self.names.index(name)]
+        if self.y is not None and name == self.schema.target:
+            return self.y
+        target = [] if self.y is None else [self.schema.target]
+        raise ValueError(f"Table.column: there is no column {name!r}; there are {listed([*self.names, *target], 20)}")
+
 
 class TableSchema:
     """What the columns of a table are, to read other files into the same features.
@@ -406,7 +443,11 @@ def read_csv(
     target_kind, classes = (None, None) if target is None else _classes(reader, reader.names.index(target), kind)
     schema = TableSchema(columns, target_kind, classes, reader.missing, has_header)
     if not schema.features:
-        raise reader.error("has no column beside the target and those that are left out")
+        raise reader.error(
+            "has no column beside the target and those that are left out"
+            if len(columns) > 1 or target is None
+            else f"has no column beside the target; a series is read without a target: read_csv(…).column({target!r})"
+        )
     return schema._convert(reader, {name: i for i, name in enumerate(reader.names)})
 
 
