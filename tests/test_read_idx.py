@@ -351,8 +351,15 @@ def test_missing_files_are_named(tmp_path):
     (tmp_path / "t10k-images-idx3-ubyte").unlink()
     with pytest.raises(ValueError, match=r"^read_mnist: .*train-images-idx3-ubyte' is an HTML page"):
         read_mnist(tmp_path)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"^read_mnist: there is no folder '.*no'; .* holds 'train-images.*; expected a folder with",
+    ):
         read_mnist(tmp_path / "no")
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\x01a"))
+    file = tmp_path / "t10k-labels-idx1-ubyte.gz"
+    words = "is a gzip file, and what is in it is an IDX file; expected a folder with train-images-idx3-ubyte"
+    assert words in fault(lambda: read_mnist(file), file)
 
 
 def test_no_samples(tmp_path):

@@ -141,10 +141,24 @@ def test_folders_that_are_something_else(tmp_path, photos):
     assert "has no sub-folders, one for each class; it holds nothing" in fault(lambda: read_image_folder(empty), empty)
     assert "has folders in it, 'cat', 'dog'; expected pictures" in fault(lambda: read_image_folder(tmp_path), photos)
     assert "it holds '0.png', '1.png', '2.png'" in fault(lambda: read_image_folder(photos / "cat"), photos / "cat")
-    with pytest.raises(NotADirectoryError):
-        read_image_folder(photos / "cat" / "0.png")
-    with pytest.raises(FileNotFoundError):
-        read_image_folder(tmp_path / "no")
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        (read_image_folder, "a folder with a sub-folder of pictures for each class"),
+        (read_image_parts, "a folder with sub-folders train and test, each with one for each class"),
+    ],
+)
+def test_files_and_folders_that_are_not_there(photos, read, expected):
+    file = photos / "cat" / "0.png"
+    assert f"is a PNG picture; expected {expected}" in fault(lambda: read(file), file)
+    for path, above in ((photos / "no", photos), (photos / "no" / "more", photos), (file / "more", photos / "cat")):
+        with pytest.raises(FileNotFoundError) as info:
+            read(path)
+        start = f"{read.__name__}: there is no folder {str(path)!r}; {str(above)!r} holds "
+        assert str(info.value).startswith(start)
+        assert str(info.value).endswith(f"; expected {expected}")
 
 
 def test_classes_that_are_given(photos):

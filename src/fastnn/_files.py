@@ -157,6 +157,25 @@ def opened(function: str, path: PathLike, limit: int | None = None) -> Iterator[
         yield source
 
 
+def require_folder(function: str, path: PathLike, expected: str) -> None:
+    """Refuse what is no folder: with what the file is, or what is where the folder was looked for.
+
+    >>> from fastnn._files import require_folder
+    >>> require_folder("read", ".", "a folder of pictures")
+    """
+    name = os.fspath(path)
+    if os.path.isdir(name):
+        return
+    if os.path.exists(name):
+        with opened(function, name) as source:
+            raise source.not_a(expected)
+    above = os.path.abspath(name)
+    while not os.path.isdir(above):
+        above = os.path.dirname(above)
+    holds = listed(sorted(entry for entry in os.listdir(above) if not entry.startswith("."))) or "nothing"
+    raise FileNotFoundError(f"{function}: there is no folder {name!r}; {above!r} holds {holds}; expected {expected}")
+
+
 def _unpacking(raw: IO[bytes], source: Source, limit: int | None) -> IO[bytes]:
     return io.BufferedReader(_Unpacked(raw, source.error, limit), _BUFFER)
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import PathLike, class_order, grouped, listed, natural_order
+from .._files import PathLike, class_order, grouped, listed, natural_order, require_folder
 from ..checks.scalars import per_axis
 from .labelled import ImageSets, LabelledImages
 from .pictures import Mode, read_picture
@@ -62,12 +62,12 @@ def read_image_folder(
     Raises
     ------
     ValueError, TypeError
-        If there is no sub-folder, one without a picture that can be read, or one with folders in it; if a sub-folder is
+        If ``path`` is a file; if there is no sub-folder, one without a picture that can be read, or one with folders in it; if a sub-folder is
         none of ``classes``; if sizes differ and no ``size`` is given; if the images take more memory than there is.
     MissingExtraError
         If Pillow is not installed: ``pip install 'fastnn[images]'``.
-    OSError
-        If a folder cannot be listed.
+    FileNotFoundError, OSError
+        If there is no such folder, or it cannot be listed.
 
     Notes
     -----
@@ -84,6 +84,7 @@ def read_image_folder(
     if mode not in ("RGB", "L"):
         raise ValueError(f"read_image_folder: mode must be 'RGB' or 'L', got {mode!r}")
     shape = _shape(size)
+    require_folder("read_image_folder", folder, "a folder with a sub-folder of pictures for each class")
     found = _look(folder, None if classes is None else tuple(classes))
     stack = _Stack(found.total, shape)
     broken = []
@@ -139,6 +140,7 @@ def read_image_parts(
     >>> len(sets.train.labels), len(sets.test.labels)  # doctest: +SKIP
     (160, 40)
     """
+    require_folder("read_image_parts", path, "a folder with sub-folders train and test, each with one for each class")
     folders = image_parts(path)
     if "train" not in folders:
         raise ValueError(

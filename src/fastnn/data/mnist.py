@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import PathLike, listed
+from .._files import PathLike, listed, require_folder
 from .idx import read_array_of
 from .labelled import ImageSets, LabelledImages
 
@@ -18,9 +18,8 @@ _NAME = re.compile(
     r"(?:[-.]idx\d?(?:-ubyte)?)?(?P<packed>\.gz)?"
 )
 _BOTH = ("images", "labels")
-_EXPECTED = (
-    "expected train-images-idx3-ubyte and train-labels-idx1-ubyte, perhaps with .gz, and the same for t10k or test"
-)
+_FILES = "train-images-idx3-ubyte and train-labels-idx1-ubyte, perhaps with .gz, and the same for t10k or test"
+_FOLDER = f"a folder with {_FILES}"
 
 
 def read_mnist(folder: PathLike, *, prefix: str | None = None, mmap: bool = False) -> ImageSets:
@@ -47,11 +46,11 @@ def read_mnist(folder: PathLike, *, prefix: str | None = None, mmap: bool = Fals
     Raises
     ------
     ValueError
-        If files are missing, or there are several that could be meant; if one is damaged, or is something else, which the
+        If ``folder`` is a file, files are missing in it, or there are several that could be meant; if one is damaged, or is something else, which the
         message names; if there are not as many labels as images; if labels are negative or no integers; if images are
         integers of more than 8 bits, whose full brightness nothing says.
-    OSError
-        If a file cannot be opened.
+    FileNotFoundError, OSError
+        If there is no such folder, or a file cannot be opened.
 
     Notes
     -----
@@ -69,6 +68,7 @@ def read_mnist(folder: PathLike, *, prefix: str | None = None, mmap: bool = Fals
     >>> train.images.shape, train.images.max(), train.labels
     ((2, 1, 28, 28), np.float32(1.0), array([3, 0]))
     """
+    require_folder("read_mnist", folder, _FOLDER)
     files = _chosen(os.fspath(folder), _found(os.fspath(folder)), prefix)
     raw = {part: _part(files, part, mmap) for part in ("train", "test") if (part, "images") in files}
     most = max((int(labels.max()) for _, labels in raw.values() if labels.size), default=-1)
@@ -119,7 +119,7 @@ def _chosen(folder: str, found: dict[str, re.Match[str]], prefix: str | None) ->
         if (part, what) not in files:
             have = listed(sorted(os.listdir(folder))) or "nothing"
             of = f" of the prefix {prefix!r}" if prefix is not None else ""
-            raise ValueError(f"read_mnist: {folder!r} has no {part} {what}{of}; it holds {have}; {_EXPECTED}")
+            raise ValueError(f"read_mnist: {folder!r} has no {part} {what}{of}; it holds {have}; expected {_FILES}")
     return files
 
 
