@@ -364,6 +364,9 @@ def read_csv(
     empty or count the rows, as pandas writes them. Categories and classes
     are in natural order, those that are all integers in the order of numbers.
 
+    Nothing is put in the place of missing values: fill them with what the training part says, as by
+    ``np.where(np.isnan(x), np.nanmedian(train, axis=0), x)``, or with scikit-learn's ``SimpleImputer``.
+
     Numbers are float64, so that those that differ little from each other beside their size stay different; scale them before
     you bring them to float32.
 
