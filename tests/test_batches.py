@@ -243,12 +243,30 @@ def test_a_loop_that_was_left_begins_another_pass():
     assert listed([again]) == listed(make().at(1))[:1]
 
 
+@pytest.mark.parametrize("steps", range(1, 10))
+def test_a_loop_of_ones_own_goes_on_wherever_it_was_saved(steps):
+    whole = [label for epoch in range(3) for _, label in listed(make().at(epoch))]
+    seen, batches = [], make()
+    while batches.epoch < 3 and len(seen) < steps:
+        for _, label in batches:
+            seen.append(label.tolist())
+            state = batches.state_dict()
+            if len(seen) == steps:
+                break
+    other = make()
+    other.load_state_dict(state)
+    while other.epoch < 3:
+        seen += [label.tolist() for _, label in other]
+    assert seen == whole
+    assert (other.epoch, other.position) == (3, 0)
+
+
 def test_two_passes_at_once_are_two_passes():
     batches = make()
     pairs = [(a[1].tolist(), b[1].tolist()) for a, b in zip(batches, batches, strict=True)]
     assert [a for a, _ in pairs] == [b[1] for b in listed(make().at(0))]
     assert [b for _, b in pairs] == [b[1] for b in listed(make().at(1))]
-    assert (batches.epoch, batches.position) == (1, 3)
+    assert (batches.epoch, batches.position) == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -166,5 +166,5 @@ def test_a_loop_of_ones_own_that_was_killed_leaves_the_same_file(tmp_path, capsy
     assert killed(be_killed)
     capsys.readouterr()
     load("own_loop").main(checkpoint=str(parts), **settings)
-    assert "going on in epoch 2 after 15 batches" in capsys.readouterr().out
+    assert "going on after 1 epochs and 15 batches" in capsys.readouterr().out
     assert parts.read_bytes() == whole.read_bytes()
