@@ -117,9 +117,10 @@ def test_sunspots_says_which_forecast_is_best(tmp_path, capsys):
 
 
 def ended(steps, number, *options):
-    """The training that resumes, ended by a signal after some steps."""
+    """The training that resumes, ended by a signal after some steps, with the kernels that are used here."""
+    kernels = {name: value for name, value in os.environ.items() if name.startswith("FASTNN_")}
     argv = [str(EXAMPLES / "resume.py"), *map(str, options)]
-    return run(ENDED.format(steps=steps, number=int(number), argv=argv), check=False)
+    return run(ENDED.format(steps=steps, number=int(number), argv=argv), check=False, **kernels)
 
 
 def test_a_training_that_was_ended_twice_leaves_the_same_files(tmp_path, capsys):

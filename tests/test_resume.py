@@ -235,7 +235,7 @@ def test_a_trainer_is_copied_without_its_data(tmp_path):
     [
         ({"lr": 0.02}, "groups.0.lr was 0.05, now 0.02"),
         ({"batch_size": 20}, "data.batch_size was 10, now 20"),
-        ({"seed": 5}, "data.key was"),
+        ({"seed": 5}, "data.key from rng was"),
         ({"patience": 4}, "callbacks was"),
         ({"settings": {"lines": 7}}, "lines was None, now 7"),
     ],

@@ -231,7 +231,7 @@ class Batches:
             "shuffle": bool(self.shuffle),
             "drop_last": bool(self.drop_last),
             "transform": described(self.transform),
-            "key": list(self.key) if self._seeded else None,
+            "key from rng": list(self.key) if self._seeded else None,
         }
 
     def state_dict(self) -> dict[str, Any]:
