@@ -93,7 +93,7 @@ def test_refused_inputs(x, error, words):
 
 
 def test_refused_arguments():
-    with pytest.raises(TypeError, match=r"^predict: model must be a module, got <function"):
+    with pytest.raises(TypeError, match=r"^predict: model must be a Module, got <function"):
         predict(predict, X)
     with pytest.raises(ValueError, match=r"^predict: batch_size"):
         predict(network(), X, 0)

@@ -4,7 +4,7 @@ from .callbacks import EarlyStopping
 from .checkpoints import Checkpoint
 from .display import epoch_line
 from .history import History
-from .metrics import accuracy, confusion, f1, mae, r2, rmse, top_k
+from .metrics import accuracy, binary_accuracy, confusion, f1, mae, r2, rmse, top_k
 from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
@@ -17,6 +17,7 @@ __all__ = [
     "ProgressBar",
     "Trainer",
     "accuracy",
+    "binary_accuracy",
     "confusion",
     "epoch_line",
     "f1",

@@ -53,7 +53,7 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     (1000, 3)
     """
     if not isinstance(model, Module):
-        raise TypeError(f"predict: model must be a module, got {shown(model)}")
+        raise TypeError(f"predict: model must be a Module, got {shown(model)}")
     batch_size = integer("predict", "batch_size", batch_size, 1)
     _check_input(x)
     parts = []

@@ -75,8 +75,8 @@ class Trainer:
         one that takes ``reduction="none"``, as those of `fastnn.functional`.
     metrics : mapping of str to callable, optional
         ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
-        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for numbers under
-        squared, absolute or Huber error, and nothing for others.
+        ``weight=`` where batches have weights. By default the accuracy for targets that are classes and under binary
+        cross-entropy with logits, R² for numbers under squared, absolute or Huber error, and nothing for others.
     schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
         A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
         group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
@@ -297,6 +297,8 @@ class Trainer:
                 break
         if run.interrupts.asked:
             self._interrupt(run)
+        elif self.stop and self.history.stopped is None and self.epoch < run.epochs:
+            self.history.stopped = f"stopped by a callback {self._place(run)}"
         run.callbacks.call("on_fit_end", self)
         if run.checkpoint is not None and not run.interrupts.asked and not went_wrong:
             self._save(run)
@@ -435,17 +437,19 @@ class Trainer:
     def _interrupt(self, run: _Run) -> None:
         """Save, and say where it was."""
         self.history.interrupted = True
-        length = f" of {run.train.length}" if run.train.length is not None else ""
-        if self._figures is None:
-            text = f"interrupted after epoch {self.epoch}"
-        else:
-            text = f"interrupted in epoch {self.epoch + 1} after batch {self.position}{length}"
+        text = f"interrupted {self._place(run)}"
         if run.checkpoint is not None:
             self._save(run)
             text += f"; saved to {run.checkpoint.path}"
         self.history.stopped = text
         run.display.say(text)
         run.callbacks.call("on_interrupt", self)
+
+    def _place(self, run: _Run) -> str:
+        if self._figures is None:
+            return f"after epoch {self.epoch}"
+        length = f" of {run.train.length}" if run.train.length is not None else ""
+        return f"in epoch {self.epoch + 1} after batch {self.position}{length}"
 
     def _give_up(self, found: _NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
@@ -516,8 +520,8 @@ class Trainer:
 
         Raises
         ------
-        TypeError, ValueError
-            If ``x`` is none of these, or there is no sample.
+        ValueError, TypeError
+            As `fastnn.training.predict`, which needs no trainer.
         """
         return predict(self.model, x, batch_size)
 
