@@ -3,8 +3,8 @@
 python examples/csv_classification.py [FILE] [--target class] [--demo] [--epochs 200] [--seed 0]
 
 FILE is wine.csv where none is named; `--demo` first writes scikit-learn's wine data there. All columns but the target are
-inputs. They are scaled by a layer of the model, with statistics of the training part. Training ends when the loss on the
-validation part has not improved for ten epochs, with the weights that were best there; the test part is looked at once.
+inputs. Layers of the model fill what is missing, and scale, by what the training part says. Training ends when the loss on
+the validation part has not improved for ten epochs, with the weights that were best there; the test part is looked at once.
 
 It takes a second, and prints with the wine data:
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn import nn, optim
-from fastnn.data import Batches, StandardScaler, read_csv, split
+from fastnn.data import Batches, Imputer, StandardScaler, read_csv, split
 from fastnn.training import EarlyStopping, Trainer
 
 EPOCHS = 200
@@ -54,11 +54,12 @@ def main(
         write_demo(file)
     table = read_csv(file, target=target, kind="classification")
     classes = table.classes
-    x = table.x.astype(np.float32)
+    x = table.x
     train, validation, test = split(x, table.y, fractions=[0.6, 0.2], stratify=table.y, rng=seed)
 
     rng = np.random.default_rng(seed)
     model = nn.Sequential(
+        Imputer().fit(train[0]).as_module(),
         StandardScaler().fit(train[0]).as_module(),
         nn.Linear(x.shape[1], 32, rng=rng),
         nn.ReLU(),

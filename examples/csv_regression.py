@@ -3,8 +3,8 @@
 python examples/csv_regression.py [FILE] [--target progression] [--demo] [--epochs 300] [--seed 0]
 
 FILE is diabetes.csv where none is named; `--demo` first writes scikit-learn's diabetes data there. All columns but the target
-are inputs, scaled by a layer of the model. The network learns the target in units of its standard deviation, and what it
-says is scaled back. Training ends when the validation part has not improved for twenty epochs.
+are inputs. Layers of the model fill what is missing, and scale. The network learns the target in units of its standard
+deviation, and what it says is scaled back. Training ends when the validation part has not improved for twenty epochs.
 
 It takes a second, and prints with the diabetes data:
 
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from fastnn import functional as F
 from fastnn import nn, optim
-from fastnn.data import Batches, StandardScaler, read_csv, split
+from fastnn.data import Batches, Imputer, StandardScaler, read_csv, split
 from fastnn.training import EarlyStopping, Trainer, r2, rmse
 
 EPOCHS = 300
@@ -64,12 +64,13 @@ def main(
     if demo:
         write_demo(file)
     table = read_csv(file, target=target, kind="regression")
-    x, y = table.x.astype(np.float32), table.y.astype(np.float32)[:, None]
+    x, y = table.x, table.y.astype(np.float32)[:, None]
     train, validation, test = split(x, y, fractions=[0.64, 0.16], rng=seed)
 
     rng = np.random.default_rng(seed)
-    scale = StandardScaler().fit(train[1])  # of the target
+    fill, scale = Imputer().fit(train[0]), StandardScaler().fit(train[1])  # of inputs, and of the target
     model = nn.Sequential(
+        fill.as_module(),
         StandardScaler().fit(train[0]).as_module(),
         nn.Linear(x.shape[1], 32, rng=rng),
         nn.ReLU(),
@@ -87,7 +88,7 @@ def main(
     known = [np.concatenate(parts) for parts in zip(train, validation, strict=True)]
     forecasts = {
         "mean": np.full_like(test[1], known[1].mean()),
-        "linear model": linear_model(known[0], known[1], test[0]),
+        "linear model": linear_model(fill.transform(known[0]), known[1], fill.transform(test[0])),
         "network": scale.inverse_transform(trainer.predict(test[0])),
     }
     print(f"{len(x)} rows, {x.shape[1]} inputs; {history.stopped or f'trained for {len(history)} epochs'}")
