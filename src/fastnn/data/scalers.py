@@ -22,12 +22,12 @@ Notes
 Fit it to the training part alone, and transform the other parts with the same object: what it knows of them would make the
 test too good.
 
-Statistics are computed in float64, in parts that are merged (Chan, Golub and LeVeque 1979), and so is the result, which is
-rounded once: to float16, float32 or float64 where the samples are of it, else it is float64. NaN counts as missing: it is
-left out of the statistics and stays NaN; `Imputer` fills it. Infinity is an error. A feature without a value stays NaN. Where a variance is
-within the error of computing it, ``var <= n·ε·var + (n·ε·mean)²`` (scikit-learn's rule), the feature counts as constant: it
-is not divided by its spread, `fit` names it in a warning, and ``constant_`` lists it. `partial_fit` doesn't warn, since
-further samples may differ.
+Statistics are computed in float64, in parts that are merged (Chan, Golub and LeVeque 1979), and so is the result, which
+is rounded once: to float16, float32 or float64 where the samples are of it, else it is float64. NaN counts as missing:
+it is left out of the statistics and stays NaN; `Imputer` fills it. Infinity is an error. A feature without a value
+stays NaN. Where a variance is within the error of computing it, ``var <= n·ε·var + (n·ε·mean)²`` (scikit-learn's rule),
+the feature counts as constant: it is not divided by its spread, `fit` names it in a warning, and ``constant_`` lists
+it. `partial_fit` doesn't warn, since further samples may differ.
 
 In scikit-learn it works as a transformer. Samples of more axes (N, ...) have a statistic per element, whose arrays have the
 shape of a sample. ``state_dict()`` goes into a checkpoint.
