@@ -1,6 +1,8 @@
 """Trainings that are killed, interrupted or refused, and go on from their file to the bits they would have had."""
 
 import copy
+import dataclasses
+import functools
 import os
 import pickle
 import signal
@@ -14,6 +16,8 @@ from fastnn import nn, optim
 from fastnn.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fastnn.data import Batches, random_noise, random_shift
 from fastnn.training import Checkpoint, EarlyStopping, Trainer
+from fastnn.training.callbacks import Callbacks
+from fastnn.training.loader import Loader
 from subproc import killed, needs_fork
 
 IMAGES = np.random.default_rng(0).normal(size=(100, 1, 8, 8)).astype(np.float32)
@@ -251,6 +255,87 @@ def test_other_settings_are_refused_with_the_difference(tmp_path, unbroken, opti
     assert str(path) in str(caught.value)
     assert training.weights() == before
     assert path.read_bytes() == unbroken[0]
+
+
+class Shift:
+    def __call__(self, batch, rng):
+        return batch
+
+
+@dataclasses.dataclass
+class Best:
+    """A callback whose text, as Python writes it, holds what it has seen."""
+
+    best: float = np.inf
+
+    def on_epoch_end(self, trainer):
+        self.best = min(self.best, trainer.history[-1]["train_loss"])
+
+    def state_dict(self):
+        return {"best": self.best}
+
+    def load_state_dict(self, state):
+        self.best = state["best"]
+
+
+def test_settings_are_the_same_in_another_process_and_later(tmp_path):
+    def learning():
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, rng=0))
+        rule = optim.Sequence([optim.Warmup(2), lambda step: 0.5], [2])
+        return Trainer(model, optim.SGD(model.parameters(), lr=0.1), schedule=rule)
+
+    for transform in (Shift(), functools.partial(random_noise, std=0.5), functools.partial(Shift(), rng=lambda: 0)):
+        first, callback, path = learning(), Best(), tmp_path / "run.npz"
+        train = Batches(IMAGES, LABELS, batch_size=50, transform=copy.copy(transform))
+        assert " at 0x" not in repr(first._settings(Loader("train", train), Callbacks([callback])))
+        for epochs in (1, 2):
+            first.fit([(IMAGES, LABELS)], epochs=epochs, callbacks=[callback], checkpoint=path)
+        second = learning()
+        second.fit([(IMAGES, LABELS)], epochs=3, callbacks=[Best()], checkpoint=path)
+        assert second.resumed_at == (3, 0)
+        path.unlink()
+
+
+def test_schedules_are_settings(tmp_path):
+    def learning(steps):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, rng=0))
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        plateau = optim.ReduceOnPlateau(optimizer, patience=steps)
+        return Trainer(model, optimizer, schedule=[optim.momentum_schedule(optimizer, steps), plateau])
+
+    learning(3).fit([(IMAGES, LABELS)], epochs=1, checkpoint=tmp_path / "run.npz")
+    with pytest.raises(CheckpointError, match=r"schedule was .*steps=3.* now .*steps=4"):
+        learning(4).fit([(IMAGES, LABELS)], epochs=2, checkpoint=tmp_path / "run.npz")
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_plateau_goes_on_from_a_file_of_before_the_validation(tmp_path, accumulate):
+    class Died(Exception):
+        pass
+
+    class Validation:
+        def __init__(self, dies_in=0):
+            self.passes, self.dies_in = 0, dies_in
+
+        def __iter__(self):
+            self.passes += 1
+            if self.passes == self.dies_in:
+                raise Died
+            return iter([(IMAGES[:40], LABELS[:40])])
+
+    def fit(path, validation):
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, rng=0))
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        plateau = optim.ReduceOnPlateau(optimizer, 0.5, patience=0)
+        learning = Trainer(model, optimizer, schedule=[optim.Warmup(5), plateau], accumulate=accumulate)
+        train = Batches(IMAGES, LABELS, batch_size=10, shuffle=True, rng=0)
+        learning.fit(train, validation, epochs=4, checkpoint=Checkpoint(path, every=1))
+
+    fit(tmp_path / "whole.npz", Validation())
+    with pytest.raises(Died):
+        fit(tmp_path / "run.npz", Validation(dies_in=2))
+    fit(tmp_path / "run.npz", Validation())
+    assert (tmp_path / "run.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
 
 
 def test_another_model_is_refused_and_nothing_is_changed(tmp_path, unbroken):
