@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_g
 from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
 from .display import Display
-from .figures import Figures, Loss, Metric, Objective, Sample
+from .figures import Figures, Loss, Metric, Objective, Sample, joined, leaves, values_of
 from .generators import find_generators
 from .history import History, Record
 from .interrupts import Interrupts
@@ -37,11 +37,11 @@ _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
 
 
 class _NotFinite(Exception):
-    """A batch whose loss or gradients are not finite."""
+    """Batches whose loss or gradients are not finite, or weights that are not; then there is no batch."""
 
-    def __init__(self, sample: Sample, what: str) -> None:
+    def __init__(self, what: str, samples: Sequence[Sample] = ()) -> None:
         super().__init__(what)
-        self.sample = sample
+        self.samples = samples
 
 
 @dataclass
@@ -150,15 +150,18 @@ class Trainer:
         if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
             found = f"{type(model).__name__} and {type(optimizer).__name__}"
             raise TypeError(f"Trainer: expected a Module and an Optimizer, got {found}")
+        if not callable(loss):
+            raise TypeError(f"Trainer: loss must be a function of output and target, got {loss!r:.100}")
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
-        self.metrics = None if metrics is None else dict(metrics)
+        self.metrics = None if metrics is None else _checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
         self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
         self._objective = Objective(loss)
         self._schedules = list(_schedules(optimizer, schedule))
+        _refuse_two_for_one_setting(self._schedules)
         self._schedule = described(list(schedule) if isinstance(schedule, list | tuple) else schedule)
         self._settings_of_groups = _settings_of_groups(optimizer)
         self.epoch = self.step = self.position = 0
@@ -243,6 +246,7 @@ class Trainer:
         judged = None if validation is None else Loader("validation", validation)
         called = Callbacks(callbacks)
         saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+        made_of = _architecture(self.model) if saved is not None else None
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
             loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
@@ -250,13 +254,12 @@ class Trainer:
         self._follow_generators()
         self.resumed_at = None
         if saved is not None:
-            self._resume(saved, settings)
+            self._resume(saved, settings, made_of)
         self._hand_out_state()
         display = Display(
             progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
         )
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
-        made_of = _architecture(self.model) if saved is not None else None
         run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
             with self._training_modes(), run.interrupts:
@@ -280,11 +283,15 @@ class Trainer:
                 went_wrong = True
                 self._give_up(found)
                 break
-        if run.interrupts.asked:
+        interrupted = run.interrupts.asked and not went_wrong
+        if interrupted:
             self._interrupt(run)
         run.callbacks.call("on_fit_end", self)
-        if run.checkpoint is not None and not run.interrupts.asked and not went_wrong:
+        if run.checkpoint is not None and not interrupted and not went_wrong:
             self._save(run)
+        if run.interrupts.asked and not interrupted:  # when there was nothing left to end
+            self.history.interrupted = True
+            self.history.stopped = self.history.stopped or f"interrupted after epoch {self.epoch}"
 
     def _go_through_epoch(self, run: _Run) -> None:
         if self._figures is None:
@@ -293,6 +300,7 @@ class Trainer:
         self._train_on_rest(run)
         if self.stop or run.interrupts.asked:
             return
+        self._require_finite_weights()
         record = self._record(run)
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
@@ -314,22 +322,28 @@ class Trainer:
 
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
-        taken, amount = 0, 0.0
+        taken: list[Sample] = []  # whose gradients wait for the step
         for number, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
             self._under_way = number
             if not taken:
-                self.optimizer.zero_grad()
+                self._begin_step()
+            taken.append(sample)
             self._train_on(sample)
             run.display.batch(self.last_loss)
-            taken, amount = taken + 1, amount + sample.amount
-            if taken == self.accumulate:
-                self._update(sample, amount, taken)
-                taken, amount = 0, 0.0
+            if len(taken) == self.accumulate:
+                self._update(taken)
+                taken = []
                 if self._after_step(run):
                     return
         if taken:
-            self._update(sample, amount, taken)
+            self._update(taken)
             self._after_step(run)
+
+    def _begin_step(self) -> None:
+        """Forget what an exception left of a step that was not made."""
+        assert self._figures is not None
+        self.optimizer.zero_grad()
+        self._figures.forget()
 
     def _after_step(self, run: _Run) -> bool:
         """Tell and save; returns whether the training is to end here."""
@@ -342,21 +356,21 @@ class Trainer:
 
     def _train_on(self, sample: Sample) -> None:
         """Loss and gradients of a batch."""
-        self._streams.at(self._batches_seen)
+        self._streams.at(self._batches_seen + self._under_way - self.position)
         output = self.model(*sample.inputs)
         loss = self._objective(output, sample)
         self.last_loss = value = float(raw(loss))
         if not math.isfinite(value):
-            raise _NotFinite(sample, f"the loss is {value}")
+            raise _NotFinite(f"the loss is {value}", [sample])
         if self.accumulate > 1:
             loss = loss * sample.amount
         loss.backward()
-        self._batches_seen += 1
         assert self._figures is not None
-        self._figures.add(output, sample, value)
+        self._figures.hold(output, sample, value)
 
-    def _update(self, sample: Sample, amount: float, batches: int) -> None:
-        """A step of the optimiser, from the gradients of some batches that count ``amount``."""
+    def _update(self, samples: Sequence[Sample]) -> None:
+        """A step of the optimiser, from the gradients of some batches; only now they are counted."""
+        amount = sum(sample.amount for sample in samples)
         if self.accumulate > 1 and amount:
             for group in self.optimizer.param_groups:
                 for parameter in group["params"]:
@@ -367,15 +381,24 @@ class Trainer:
         if self.clip_norm is not None:
             norm = clip_grad_norm(self._parameters(), self.clip_norm)
             if not math.isfinite(norm):
-                self._batches_seen -= 1  # the batch is run again with the numbers that it had
-                raise _NotFinite(sample, f"the norm of the gradients is {norm}")
+                raise _NotFinite(f"the norm of the gradients is {norm}", samples)
         self.optimizer.step()
         self.step += 1
-        self.position += batches
+        self.position += len(samples)
+        self._batches_seen += len(samples)
+        assert self._figures is not None
+        self._figures.count()
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         for schedule in self._schedules:
             if not isinstance(schedule, ReduceOnPlateau):
                 schedule.step()
+
+    def _require_finite_weights(self) -> None:
+        """The last step of an epoch has no next loss that would tell before the epoch is recorded and saved."""
+        stepped = {id(parameter) for parameter in self._parameters()}
+        for name, parameter in self.model.named_parameters():
+            if id(parameter) in stepped and not np.isfinite(parameter.data).all():
+                raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
 
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -434,20 +457,30 @@ class Trainer:
 
     def _give_up(self, found: _NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
-        self._streams.at(self._batches_seen)
         largest = max((float(np.abs(p.data).max(initial=0)) for p in self.model.parameters()), default=0.0)
-        rows = self._train.rows(self.epoch, self._under_way) if self._train is not None else None
-        where = first_not_finite(self.model, self._objective, found.sample, rows)
+        what = "; ".join([str(found), *self._origin(found)])
         rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(g["lr"] for g in self.optimizer.param_groups))
         self.history.stopped = (
-            f"stopped in epoch {self.epoch + 1} at batch {self._under_way + 1} (step {self.step + 1}): {found}; {where}. "
-            f"Learning rate {rates}, largest weight {largest:.3g}"
+            f"stopped in epoch {self.epoch + 1} at batch {self._under_way + 1} (step {self.step + bool(found.samples)}): "
+            f"{what}. Learning rate {rates}, largest weight {largest:.3g}"
         )
         self.history.records.append({"epoch": self.epoch + 1, "train_loss": math.nan, **self._recorded_rates()})
         self.model.load_state_dict(self._weights_before)
         self.optimizer.zero_grad()
+        _begin_anew_where_not_finite(self.optimizer)
         self.position, self._figures = 0, None
         warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
+
+    def _origin(self, found: _NotFinite) -> Iterator[str]:
+        """Where the first number is that is not finite, found by running the batches of the step again."""
+        first = self._under_way + 1 - len(found.samples)
+        for number, sample in enumerate(found.samples, first):
+            self._streams.at(self._batches_seen + number - self.position)
+            rows = self._train.rows(self.epoch, number) if self._train is not None else None
+            where = first_not_finite(self.model, self._objective, sample, self._weights_before, rows)
+            if where is not None:
+                yield where
+                return
 
     # ---- evaluation --------------------------------------------------------------------------------------------------
 
@@ -481,7 +514,8 @@ class Trainer:
                 if interrupts is not None and interrupts.asked:
                     return None
                 output = self.model(*sample.inputs)
-                figures.add(output, sample, float(raw(self._objective(output, sample))))
+                figures.hold(output, sample, float(raw(self._objective(output, sample))))
+                figures.count()
         return figures.result()
 
     def predict(self, x: Any, batch_size: int = 512) -> Any:
@@ -502,18 +536,23 @@ class Trainer:
         Raises
         ------
         ValueError
-            If there is no sample.
+            If there is no sample, or what the model gives for several batches has not the samples along its first axis.
         """
         parts = []
+        batches = Batches(x, batch_size=batch_size)
         with evaluation(self.model), no_grad():
-            for (batch,) in Batches(x, batch_size=batch_size):
-                output = self.model(*batch) if isinstance(batch, tuple) else self.model(batch)
-                parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
+            for (batch,) in batches:
+                parts.append(values_of(self.model(*batch) if isinstance(batch, tuple) else self.model(batch)))
         if not parts:
             raise ValueError("Trainer: there was no sample to predict")
-        if isinstance(parts[0], tuple):
-            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-        return np.concatenate(parts)
+        whole = joined(parts)
+        wrong = [array.shape for array in leaves(whole) if len(parts) > 1 and array.shape[:1] != (batches.samples,)]
+        if wrong:
+            raise ValueError(
+                f"Trainer: predictions of {len(parts)} batches were joined to shape {wrong[0]}, expected {batches.samples} samples "
+                "along the first axis; a batch_size of at least that many samples needs no joining"
+            )
+        return whole
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
@@ -648,8 +687,8 @@ class Trainer:
         if waiting["others"]:
             set_states("callbacks", self._other_generators(), waiting["others"])
 
-    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
-        state = checkpoint.load(settings)
+    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any], made_of: Mapping[str, Any] | None) -> None:
+        state = checkpoint.load(settings, made_of)
         if state is None:
             return
         if self.step:
@@ -679,8 +718,31 @@ def _does_not_fit(path: str, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path!r} does not fit this training: {missing}")
 
 
+def _begin_anew_where_not_finite(optimizer: Optimizer) -> None:
+    """Averages of gradients that are not finite would never be again: those of such parameters begin at 0, as at first."""
+    state = optimizer.state_dict()
+    for kept in state["state"].values():
+        arrays = [value for value in kept.values() if isinstance(value, np.ndarray)]
+        if not all(np.isfinite(array).all() for array in arrays):
+            kept["step"] = 0
+            for array in arrays:
+                array[...] = 0
+    optimizer.load_state_dict(state)
+
+
 def _frozen(model: Module) -> list[Module]:
     return [module for module in model.modules() if not module.training] if model.training else []
+
+
+def _checked_metrics(metrics: Any) -> dict[str, Metric]:
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"Trainer: metrics must be functions by name, {{'f1': f1}}, got {type(metrics).__name__}")
+    for name, metric in metrics.items():
+        if not isinstance(name, str) or not callable(metric):
+            raise TypeError(f"Trainer: metrics must be functions by name, got {name!r:.100}: {metric!r:.100}")
+    if "loss" in metrics:
+        raise ValueError("Trainer: a metric cannot be named 'loss', as the loss itself is")
+    return dict(metrics)
 
 
 def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOnPlateau]:
@@ -694,6 +756,16 @@ def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOn
         elif schedule is not None:
             raise TypeError(
                 f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {type(schedule).__name__}"
+            )
+
+
+def _refuse_two_for_one_setting(schedules: Sequence[Schedule | ReduceOnPlateau]) -> None:
+    keys = [schedule.key for schedule in schedules if isinstance(schedule, Schedule)]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(
+                f"Trainer: schedule has {keys.count(key)} rules for {key!r}; combine them in one: optim.Sequence has one after "
+                "another, and a function may multiply them"
             )
 
 
