@@ -252,6 +252,18 @@ def test_a_training_goes_on_after_an_exception(where, accumulate):
         assert learning.history == whole.history
 
 
+def test_no_thread_outlives_an_exception():
+    def fault(output, target):
+        raise ZeroDivisionError
+
+    learning = trainer(loss=fault)
+    for work in (lambda: learning.fit(batches(prefetch=2), epochs=1), lambda: learning.evaluate(batches(prefetch=2))):
+        with pytest.raises(ZeroDivisionError) as caught:
+            work()
+        assert caught.tb is not None  # it holds what was going on
+        assert not [thread for thread in threading.enumerate() if "fastnn-batches" in thread.name]
+
+
 def test_predictions_are_joined_along_the_samples_only():
     learning = trainer(nn.LSTM(3, 2, rng=0))
     series = np.ones((60, 5, 3), np.float32)
@@ -423,6 +435,13 @@ def test_what_a_metric_is_given_is_not_changed_by_later_batches():
 )
 def test_the_usual_metric_follows_the_target(loss, target, names):
     assert set(trainer(loss=loss).evaluate([(X, target)])) == names
+
+
+@pytest.mark.parametrize(("columns", "names"), [(100, {"loss", "r2"}), (101, {"loss"})])
+def test_images_as_targets_are_not_kept_for_a_whole_pass(columns, names):
+    images = np.ones((8, columns), np.float32)
+    learning = trainer(nn.Linear(columns, columns, rng=0), loss=F.mse_loss)
+    assert learning.evaluate([(images, images)]).keys() == names
 
 
 def test_means_of_parts_count_what_the_metric_counts(monkeypatch):

@@ -21,6 +21,7 @@ Loss = Callable[..., Tensor]
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
 _MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
 _KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
+_MOST_NUMBERS = 100  # per sample, under the usual R²: it needs the whole pass, and that of images is beyond the memory
 _USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
@@ -277,11 +278,12 @@ def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:
 
 
 def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
-    """Accuracy for classes, R² for numbers, nothing for what is neither."""
+    """Accuracy for classes, R² for a few numbers per sample, nothing for what is neither."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
     if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
         return {"accuracy": _USUAL["accuracy"]}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    return {"r2": _USUAL["r2"]} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
+    fits = values.dtype.kind == "f" and values.shape == output and math.prod(output[1:]) <= _MOST_NUMBERS
+    return {"r2": _USUAL["r2"]} if of_numbers and fits else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -53,11 +54,13 @@ class Loader:
         """Note where generators of the caller's own iterable are; a pass is repeated from there."""
         self._states = states_of(self._generators)
 
-    def samples(self, epoch: int, start: int) -> Iterator[Sample]:
-        """The batches of a pass from a position on, taken apart."""
+    def samples(self, epoch: int, start: int) -> Generator[Sample]:
+        """The batches of a pass from a position on, taken apart; to be closed, which ends what prepares them."""
         if isinstance(self.batches, Batches):
-            return map(Sample, self.batches.at(epoch, start))
-        return map(Sample, islice(iter(self.batches), start, None))
+            with closing(self.batches.at(epoch, start)) as batches:
+                yield from map(Sample, batches)
+        else:
+            yield from map(Sample, islice(iter(self.batches), start, None))
 
     def rows(self, epoch: int, number: int) -> np.ndarray | None:
         """Which rows of the data a batch is made of, where that is known."""

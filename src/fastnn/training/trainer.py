@@ -6,7 +6,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,8 @@ class Trainer:
         one that takes ``reduction="none"``, as those of `fastnn.functional`.
     metrics : mapping of str to callable, optional
         ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
-        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for numbers under
-        squared, absolute or Huber error, and nothing for others.
+        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for at most 100
+        numbers per sample under squared, absolute or Huber error, and nothing for others.
     schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
         A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
         group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
@@ -323,18 +323,19 @@ class Trainer:
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
         taken: list[Sample] = []  # whose gradients wait for the step
-        for number, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
-            self._under_way = number
-            if not taken:
-                self._begin_step()
-            taken.append(sample)
-            self._train_on(sample)
-            run.display.batch(self.last_loss)
-            if len(taken) == self.accumulate:
-                self._update(taken)
-                taken = []
-                if self._after_step(run):
-                    return
+        with closing(run.train.samples(self.epoch, self.position)) as samples:
+            for number, sample in enumerate(samples, self.position):
+                self._under_way = number
+                if not taken:
+                    self._begin_step()
+                taken.append(sample)
+                self._train_on(sample)
+                run.display.batch(self.last_loss)
+                if len(taken) == self.accumulate:
+                    self._update(taken)
+                    taken = []
+                    if self._after_step(run):
+                        return
         if taken:
             self._update(taken)
             self._after_step(run)
@@ -509,8 +510,8 @@ class Trainer:
 
     def _evaluate(self, batches: Loader, interrupts: Interrupts | None) -> dict[str, float] | None:
         figures = Figures(self.loss, self.metrics)
-        with evaluation(self.model), no_grad():
-            for sample in batches.samples(0, 0):
+        with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:
+            for sample in samples:
                 if interrupts is not None and interrupts.asked:
                     return None
                 output = self.model(*sample.inputs)
