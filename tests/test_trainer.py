@@ -156,6 +156,30 @@ def test_a_weight_of_2_is_a_sample_twice():
         np.testing.assert_allclose(p.data, q.data, rtol=1e-4, atol=1e-6)
 
 
+def test_weights_whose_sum_is_beyond_float32():
+    small, large = (trainer().evaluate([(X, LABELS, np.full(60, weight))]) for weight in (1, 1e38))
+    assert large == pytest.approx(small, rel=1e-6)
+
+
+def test_a_parameter_of_the_loss_that_is_not_finite_is_named():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(np.ones(1, np.float32))
+            self.calls = 0
+
+        def forward(self, output, target):
+            self.calls += 1
+            loss = F.cross_entropy(output * self.scale, target)
+            return loss + fnn.autograd.sqrt((self.scale * 0).sum()) if self.calls == 3 else loss
+
+    model, loss = network(), Scaled()
+    learning = Trainer(model, optim.Adam([*model.parameters(), *loss.parameters()], lr=0.1), loss)
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match=r"'loss.scale' holds nan since the step before"):
+        learning.fit(batches(), epochs=1)
+    assert loss.scale.numpy() == 1
+
+
 def test_a_batch_that_counts_for_nothing_moves_nothing():
     learning = trainer(optimizer=optim.SGD)
     before = bits(learning.model[0])
@@ -265,9 +289,10 @@ def test_an_interrupt_is_not_lost_while_a_pass_is_ended(monkeypatch):
             trainer.stop = True
 
     learning = trainer()
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patched:
         patched.setattr(ThreadPoolExecutor, "shutdown", interrupted)
-        learning.fit(batches(prefetch=2), epochs=1, callbacks=[Stop()])
+        with pytest.raises(KeyboardInterrupt):
+            learning.fit(batches(prefetch=2), epochs=1, callbacks=[Stop()])
     learning.fit(batches(prefetch=2), epochs=1)
     assert learning.step == 4
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint, writable_target
 from ..checks import integer
 
@@ -90,10 +92,10 @@ class Checkpoint:
             If there is no folder for it.
         """
         writable_target(self._file)
-        if not os.path.lexists(self._file):
+        if not os.path.exists(self._file):  # a link to a file that is not there yet is written through
             return None
         state = load_checkpoint(self._file)
-        if state.get("kind") != KIND:
+        if _plain(state.get("kind")) != KIND:
             raise CheckpointError(f"{self.path!r} is a fastnn checkpoint, but not one of a training")
         kept = state.get("settings")
         if not isinstance(kept, dict):
@@ -146,7 +148,9 @@ def _checked_path(path: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples and lists are one: a setting may have been either."""
+    """Tuples, lists and arrays are one: a setting may have been any, and a damaged file may have an array anywhere."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
 
 

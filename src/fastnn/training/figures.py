@@ -100,10 +100,11 @@ class Objective:
             raise ValueError(
                 f"Trainer: the loss gave shape {shape} for {sample.count} samples, expected one per sample"
             )
-        weight = sample.weight.astype(raw(each).dtype)
+        # Shares, since the sum of float32 weights may overflow. A batch that counts for nothing has loss 0.
+        share = (sample.weight / (sample.amount or 1)).astype(raw(each).dtype)
         if len(shape) > 1:
             each = each.mean(axis=tuple(range(1, len(shape))))
-        weighted: Tensor = (each * weight).sum() / (weight.sum() or 1)  # a batch that counts for nothing has loss 0
+        weighted: Tensor = (each * share).sum()
         return weighted
 
 

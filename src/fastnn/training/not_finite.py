@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import detect_anomaly, enable_grad, raw
+from ..autograd import Tensor, detect_anomaly, enable_grad, raw
 from ..nn import Module
 from ..nn.intercept import intercepted
 from .figures import Objective, Sample
@@ -35,7 +35,7 @@ def first_not_finite(
     sample : Sample
         The batch.
     before : mapping of str to ndarray
-        The weights of the epoch's start.
+        The weights of the epoch's start, by the names of `named_parameters`.
     rows : ndarray of int, optional
         Which rows of the data it is made of.
 
@@ -48,9 +48,9 @@ def first_not_finite(
         for array in _arrays(part):
             if not np.isfinite(array).all():
                 return f"the {name} holds {_first(array)}{_place(array, sample.count, rows)}"
-    for name, parameter in model.named_parameters():
+    for name, parameter in named_parameters(model, objective.loss):
         if not np.isfinite(parameter.data).all():
-            since = "step before" if np.isfinite(before[name]).all() else "epoch began"
+            since = "step before" if np.isfinite(before.get(name, 0)).all() else "epoch began"
             return f"parameter {name!r} holds {_first(parameter.data)} since the {since}"
     try:
         with enable_grad(), detect_anomaly(), intercepted(model, _watch):
@@ -61,10 +61,17 @@ def first_not_finite(
     except RuntimeError as error:  # of detect_anomaly; its first sentence names the operation
         return str(error).partition(" was called here")[0].removeprefix("backward: ")
     finally:
-        for parameter in model.parameters():
+        for _, parameter in named_parameters(model, objective.loss):
             parameter.grad = None
     value = float(raw(loss))
     return None if np.isfinite(value) else f"the loss is {value} for outputs that are finite"
+
+
+def named_parameters(model: Module, loss: Any) -> Iterator[tuple[str, Tensor]]:
+    """The parameters of a model, and those of a loss that has some."""
+    yield from model.named_parameters()
+    if isinstance(loss, Module):
+        yield from ((f"loss.{name}", parameter) for name, parameter in loss.named_parameters())
 
 
 def _place(array: np.ndarray, count: int, rows: np.ndarray | None) -> str:

@@ -29,7 +29,7 @@ from .generators import find_generators
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
-from .not_finite import first_not_finite
+from .not_finite import first_not_finite, named_parameters
 from .streams import Streams, set_states, states_of
 
 Rule = Callable[[int], float]
@@ -172,7 +172,7 @@ class Trainer:
         self._batches_seen = 0
         self._under_way = 0  # the number of the batch in its epoch
         self._figures: Figures | None = None  # of the epoch that is under way
-        self._weights_before: dict[str, np.ndarray] = {}  # of that epoch
+        self._weights_before: dict[str, Any] = {}  # of that epoch
         self._rates: list[float] = []  # of the last step
         self._frozen = _frozen(model)
         self._streams = Streams([])
@@ -225,16 +225,19 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an iterator is given where batches are taken more than once, or something does not fit. Nothing is trained
-            then.
+            If an iterator is given where batches are taken more than once, there is no batch, or something does not fit.
+            Nothing is trained then.
         CheckpointError
-            If the file is of a training with other settings, or no checkpoint.
+            If the file is of a training with other settings or layers, or no checkpoint.
+        OSError
+            If the file cannot be read or written; the training goes on where it was when `fit` is called again.
 
         Warns
         -----
         RuntimeWarning
-            If a loss is not finite. The training ends at that step, the model has the weights of the epoch's start (or the
-            best ones, with `EarlyStopping`), and the warning says in which layer the first such number is.
+            If a loss is not finite, or a weight after an epoch's last step. The training ends at that step, the model has the
+            weights of the epoch's start (or the best ones, with `EarlyStopping`), and the warning says in which layer the first
+            such number is. Averages of the optimiser that are not finite either begin anew.
 
         Notes
         -----
@@ -316,7 +319,7 @@ class Trainer:
 
     def _begin_epoch(self, run: _Run) -> None:
         self._figures = Figures(self.loss, self.metrics)
-        self._weights_before = self.model.state_dict()
+        self._weights_before = self._weights()
         run.train.begin_pass()
         run.callbacks.call("on_epoch_start", self)
 
@@ -397,9 +400,19 @@ class Trainer:
     def _require_finite_weights(self) -> None:
         """The last step of an epoch has no next loss that would tell before the epoch is recorded and saved."""
         stepped = {id(parameter) for parameter in self._parameters()}
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in named_parameters(self.model, self.loss):
             if id(parameter) in stepped and not np.isfinite(parameter.data).all():
                 raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
+
+    def _weights(self) -> dict[str, Any]:
+        """Values of the model, and of a loss that has some."""
+        of_loss = dict(self.loss.state_dict()) if isinstance(self.loss, Module) else None
+        return {"model": dict(self.model.state_dict()), "loss": of_loss}
+
+    def _set_weights(self, weights: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(weights["model"])
+        if isinstance(self.loss, Module):
+            self.loss.load_state_dict(weights["loss"])
 
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -466,7 +479,7 @@ class Trainer:
             f"{what}. Learning rate {rates}, largest weight {largest:.3g}"
         )
         self.history.records.append({"epoch": self.epoch + 1, "train_loss": math.nan, **self._recorded_rates()})
-        self.model.load_state_dict(self._weights_before)
+        self._set_weights(self._weights_before)
         self.optimizer.zero_grad()
         _begin_anew_where_not_finite(self.optimizer)
         self.position, self._figures = 0, None
@@ -474,11 +487,13 @@ class Trainer:
 
     def _origin(self, found: _NotFinite) -> Iterator[str]:
         """Where the first number is that is not finite, found by running the batches of the step again."""
+        of_loss = self._weights_before["loss"] or {}
+        before = self._weights_before["model"] | {f"loss.{name}": value for name, value in of_loss.items()}
         first = self._under_way + 1 - len(found.samples)
         for number, sample in enumerate(found.samples, first):
             self._streams.at(self._batches_seen + number - self.position)
             rows = self._train.rows(self.epoch, number) if self._train is not None else None
-            where = first_not_finite(self.model, self._objective, sample, self._weights_before, rows)
+            where = first_not_finite(self.model, self._objective, sample, before, rows)
             if where is not None:
                 yield where
                 return
@@ -584,7 +599,7 @@ class Trainer:
         return [g for g in find_generators(*self._callbacks.all) if id(g.bit_generator) not in mine]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a training needs to go on: weights, optimiser, schedules, generators, position, history, callbacks.
+        """All that a training needs to go on: weights (of the loss too, where it is a module), optimiser, schedules, generators, position, history, callbacks.
 
         Returns
         -------
@@ -607,7 +622,7 @@ class Trainer:
             "rates": list(self._rates),
             "figures": self._figures.state_dict() if self._figures is not None else None,
             "weights_before": dict(self._weights_before) if under_way else None,
-            "model": dict(self.model.state_dict()),
+            **self._weights(),
             "optimizer": self.optimizer.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self._schedules],
             "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
@@ -662,8 +677,8 @@ class Trainer:
         self._follow_generators()
         self._streams.load_state_dict(state["generators"]["streams"])
         if figures is not None:
-            self.model.load_state_dict(before)  # to see whether they fit
-        self.model.load_state_dict(state["model"])
+            self._set_weights(before)  # to see whether they fit
+        self._set_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, kept in zip(self._schedules, schedules, strict=True):
             schedule.load_state_dict(kept)
@@ -672,17 +687,16 @@ class Trainer:
 
     def _hand_out_state(self, from_file: bool = False) -> None:
         """Give data and callbacks the states that were loaded for them; a state without callbacks is for any of them."""
+        length = self._train.length if self._train is not None else None
+        if length is not None and self.position > length:
+            raise ValueError(
+                f"Trainer: the training is at position {self.position} of an epoch, but this one has {length} batches"
+            )
         if self._waiting is None:
             return
         waiting, self._waiting = self._waiting, None
-        if self._train is not None:
-            length = self._train.length
-            if length is not None and self.position > length:
-                raise ValueError(
-                    f"Trainer: the state is at position {self.position}, but an epoch has {length} batches"
-                )
-            if waiting["data"] is not None:
-                self._train.load_state_dict(waiting["data"])
+        if self._train is not None and waiting["data"] is not None:
+            self._train.load_state_dict(waiting["data"])
         if waiting["callbacks"] or from_file:
             self._callbacks.load_state_dict(waiting["callbacks"])
         if waiting["others"]:
