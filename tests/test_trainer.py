@@ -18,7 +18,19 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, accuracy, epoch_line, mae, preserved
+from fastnn.training import (
+    Checkpoint,
+    EarlyStopping,
+    History,
+    ProgressBar,
+    Trainer,
+    accuracy,
+    epoch_line,
+    mae,
+    predict,
+    preserved,
+    top_k,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -300,7 +312,9 @@ def test_an_interrupt_is_not_lost_while_a_pass_is_ended(monkeypatch):
 def test_predictions_are_joined_along_the_samples_only():
     learning = trainer(nn.LSTM(3, 2, rng=0))
     series = np.ones((60, 5, 3), np.float32)
-    with pytest.raises(ValueError, match=r"predictions of 4 batches were joined to shape .* expected 60 samples"):
+    with pytest.raises(
+        ValueError, match=r"^predict: the outputs of 4 batches, joined, have shape .* expected 60 samples"
+    ):
         learning.predict(series, batch_size=16)
     output, _ = learning.predict(series)
     assert output.shape == (60, 5, 2)
@@ -390,19 +404,43 @@ def test_bad_kinds():
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "words"),
+    ("options", "words"),
     [
-        ({"metrics": [accuracy]}, TypeError, "functions by name, .* got list"),
-        ({"metrics": {"a": "accuracy"}}, TypeError, "functions by name, got 'a': 'accuracy'"),
-        ({"metrics": {1: accuracy}}, TypeError, "functions by name, got 1: "),
-        ({"metrics": {"loss": accuracy}}, ValueError, "cannot be named 'loss'"),
-        ({"loss": "mse"}, TypeError, "loss must be a function of output and target, got 'mse'"),
-        ({"schedule": [optim.Warmup(2), optim.Cosine(9)]}, ValueError, "2 rules for 'lr'; combine them"),
+        ({"metrics": {"loss": accuracy}}, "cannot be named 'loss'"),
+        ({"schedule": [optim.Warmup(2), optim.Cosine(9)]}, "2 rules for 'lr'; combine them"),
     ],
 )
-def test_what_would_fail_later_is_refused(options, error, words):
-    with pytest.raises(error, match=f"^Trainer: .*{words}"):
+def test_what_would_fail_later_is_refused(options, words):
+    with pytest.raises(ValueError, match=f"^Trainer: .*{words}"):
         trainer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "mse"}, "loss must be a function of output and target.* got 'mse'"),
+        ({"loss": nn.MSELoss}, r"loss must be .*, such as MSELoss\(\), got"),
+        ({"metrics": accuracy}, "metrics must be functions by name"),
+        ({"metrics": ["accuracy"]}, r"metrics must be .* got \['accuracy'\]"),
+        ({"metrics": {"accuracy": "accuracy"}}, "metrics must be functions by name"),
+        ({"schedule": optim.Cosine}, "schedule must be .*Cosine"),
+    ],
+)
+def test_arguments_of_another_kind(options, words):
+    with pytest.raises(TypeError, match=f"^Trainer: {words}"):
+        trainer(**options)
+
+
+def test_an_optimiser_that_would_train_nothing_is_refused():
+    model, other = network(), network()
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        Trainer(model, optim.SGD(other.parameters(), lr=0.1))
+
+
+def test_arrays_are_no_batches():
+    for batches_of_rows in (X, (X, LABELS)):
+        with pytest.raises(ValueError, match=r"^Trainer: .*got ndarray; arrays become batches by Batches\(x, y"):
+            trainer().fit(batches_of_rows, epochs=1)
 
 
 def test_rates_of_groups_stay_relative_under_a_schedule():
@@ -457,13 +495,29 @@ def test_what_a_metric_is_given_is_not_changed_by_later_batches():
 
 
 @pytest.mark.parametrize(
+    ("metric", "batch", "words"),
+    [
+        (lambda output: 1.0, (X, LABELS), r"outputs and targets of the pass: .*takes 1 positional argument"),
+        (lambda output, target: output, (X, LABELS), "outputs and targets of the pass: only"),
+        (lambda output, target: 1.0, (X, LABELS, np.ones(60)), "outputs, targets and weight= of the pass: .*'weight'"),
+    ],
+)
+def test_a_metric_that_fails_is_named(metric, batch, words):
+    with pytest.raises(TypeError, match=f"^Trainer: the metric 'odd' gave no number for {words}"):
+        trainer(metrics={"odd": metric}).evaluate([batch])
+    with pytest.raises(ValueError, match=r"^Trainer: the metric 'top' gave .*top_k: k must be 1 to 2"):
+        trainer(metrics={"top": top_k}).evaluate([(X, LABELS)])
+
+
+@pytest.mark.parametrize(
     ("loss", "target", "names"),
     [
         (F.cross_entropy, LABELS, {"loss", "accuracy"}),
         (F.mse_loss, np.repeat(NUMBERS, 2, axis=1), {"loss", "r2"}),
         (nn.HuberLoss(), np.repeat(NUMBERS, 2, axis=1), {"loss", "r2"}),
         (F.cross_entropy, np.eye(2, dtype=np.float32)[LABELS], {"loss"}),
-        (F.binary_cross_entropy_with_logits, np.eye(2, dtype=np.float32)[LABELS], {"loss"}),
+        (F.binary_cross_entropy_with_logits, np.eye(2, dtype=np.float32)[LABELS], {"loss", "accuracy"}),
+        (nn.BCEWithLogitsLoss(), np.eye(2, dtype=np.float32)[LABELS], {"loss", "accuracy"}),
     ],
 )
 def test_the_usual_metric_follows_the_target(loss, target, names):
@@ -502,6 +556,43 @@ def test_training_figures_of_files_are_read_by_batches(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10_000 * 256 * 4 / 2
+
+
+def test_the_accuracy_of_yes_or_no_is_the_same_after_a_break_in_the_epoch(tmp_path):
+    target = LABELS[:, None].astype(np.float32)
+    path = tmp_path / "run.npz"
+
+    def learning():
+        net = nn.Linear(X.shape[1], 1, rng=0)
+        return Trainer(net, optim.SGD(net.parameters(), lr=0.1), F.binary_cross_entropy_with_logits)
+
+    class Leave:
+        def on_step(self, trainer):
+            trainer.stop = trainer.step == 6
+
+    given = Batches(X, target, batch_size=16, shuffle=True, rng=0)
+    whole = learning()
+    first = whole.fit(given, epochs=3)
+    left = learning().fit(given, epochs=3, checkpoint=path, callbacks=[Leave()])
+    assert left.stopped == f"stopped by a callback in epoch 2 after batch 2 of {len(given)}"
+    rest = learning()
+    assert rest.fit(given, epochs=3, checkpoint=path) == first
+    assert rest.history.stopped is None
+    assert whole.evaluate([(X, target)])["accuracy"] == ((whole.predict(X) > 0) == target).mean()
+
+
+def test_prediction_needs_no_trainer():
+    net = network(dropout=0.5)
+    expected = trainer(net).predict(X)
+    found = predict(net, X, batch_size=7)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert all(module.training for module in net.modules())
+    with pytest.raises(TypeError, match=r"^predict: x must be the inputs, .* got Batches"):
+        predict(net, batches())
+    with pytest.raises(TypeError, match=r"^predict: model must be a Module, got "):
+        predict(X, net)
+    with pytest.raises(ValueError, match=r"^predict: there was no sample"):
+        predict(net, X[:0])
 
 
 def test_training_figures_can_be_had_in_evaluation_mode():
@@ -565,6 +656,13 @@ def test_a_callback_may_have_some_of_the_events_only():
 def test_what_is_no_callback_is_refused(callback):
     with pytest.raises(TypeError, match=r"^Trainer: a callback must be"):
         trainer().fit(batches(), epochs=1, callbacks=[callback])
+
+
+def test_callbacks_are_a_list_without_checkpoints():
+    with pytest.raises(TypeError, match="callbacks must be a list of them, got EarlyStopping"):
+        trainer().fit(batches(), [(X, LABELS)], epochs=1, callbacks=EarlyStopping())
+    with pytest.raises(TypeError, match="give it to fit as checkpoint="):
+        trainer().fit(batches(), epochs=1, callbacks=[Checkpoint("run.npz")])
 
 
 def test_unknown_events_are_refused():
@@ -652,8 +750,11 @@ def test_early_stopping_refuses_what_it_cannot_know():
     assert EarlyStopping("validation_accuracy").larger_is_better
     assert not EarlyStopping("train_loss").larger_is_better
     learning = trainer()
-    with pytest.raises(ValueError, match="there is no 'validation_loss' in the history, only epoch, train_loss"):
+    with pytest.raises(ValueError, match="'validation_loss' needs a validation part; fit was given none"):
         learning.fit(batches(), epochs=1, callbacks=[EarlyStopping()])
+    assert learning.step == 0
+    with pytest.raises(ValueError, match="there is no 'test_loss' in the history, only epoch, train_loss"):
+        learning.fit(batches(), epochs=1, callbacks=[EarlyStopping("test_loss")])
 
 
 # ---- endings --------------------------------------------------------------------------------------------------------
@@ -1089,6 +1190,15 @@ def test_states_load_whole_or_not_at_all(fault):
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+def test_where_a_training_goes_on_is_shown(monkeypatch, tmp_path):
+    path = str(tmp_path / "run.npz")
+    for epochs, words in [(2, "epoch 1/2"), (3, f"resuming {path} at epoch 3, batch 0"), (3, f"{path} is at its end")]:
+        monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+        trainer().fit(batches(), epochs=epochs, checkpoint=path, progress=True)
+        assert words in stream.getvalue()
+        assert ("resuming" in stream.getvalue()) == words.startswith("resuming")
 
 
 def test_a_bar_and_a_line_for_each_epoch_on_terminals(monkeypatch):

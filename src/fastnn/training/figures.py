@@ -13,16 +13,15 @@ from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
 from ..checks.arrays import unmasked
-from .metrics import NOT_COUNTED, accuracy, mae, r2, top_k
+from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
 
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
-_MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
+_MEANS: tuple[Metric, ...] = (accuracy, binary_accuracy, top_k, mae)
 _KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
 _MOST_NUMBERS = 100  # per sample, under the usual R²: it needs the whole pass, and that of images is beyond the memory
-_USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -47,9 +46,10 @@ class Sample:
     def __init__(self, batch: Any) -> None:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+            hint = "arrays become batches by Batches(x, y, batch_size=32)"
             raise ValueError(
-                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; several "
-                "inputs are a tuple"
+                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; "
+                + (hint if isinstance(batch, np.ndarray) else "several inputs are a tuple")
             )
         self.inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
         self.target = batch[1]
@@ -175,7 +175,7 @@ class Figures:
         for name, metric in self._metrics.items():
             # What sees the whole pass is no mean of parts.
             amount = _amount(metric, targets, weights) if _is_mean(metric) else 1.0
-            counted.append((name, _value(metric, outputs, targets, weights) if amount else 0.0, amount))
+            counted.append((name, _value(name, metric, outputs, targets, weights) if amount else 0.0, amount))
         for figure in counted:  # only now, since a metric may raise
             self._count(*figure)
         self._kept, self._size = [], 0
@@ -214,7 +214,7 @@ class Figures:
             raise ValueError("Trainer: the state has sums and amounts of different figures")
         names = state["metrics"]
         if self._metrics is None and names is not None:
-            self._metrics = {name: _USUAL[name] for name in names}
+            self._metrics = {name: _usual(self._loss, name) for name in names}
         self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
         self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
@@ -234,7 +234,8 @@ def _amount(metric: Metric, targets: Any, weights: Any) -> float:
     if isinstance(targets, tuple):
         return float(len(targets[0]))
     values = np.asarray(targets)
-    counts = np.ones(len(values), bool) if _function(metric) is mae else values != NOT_COUNTED
+    of_labels = values.dtype.kind in "iu" and _function(metric) is not mae
+    counts = values != NOT_COUNTED if of_labels else np.ones(len(values), bool)
     if weights is None:
         return float(np.count_nonzero(counts))
     return float(counts.reshape(len(values), -1).sum(axis=1) @ weights.astype(np.float64))
@@ -274,17 +275,35 @@ def leaves(part: Any) -> Iterator[np.ndarray]:
         yield part
 
 
-def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:
-    return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
+def _value(name: str, metric: Metric, output: Any, target: Any, weight: Any) -> float:
+    try:
+        return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
+    except (TypeError, ValueError) as error:
+        given = "outputs and targets" if weight is None else "outputs, targets and weight="
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Trainer: the metric {name!r} gave no number for {given} of the pass: {error}") from error
+
+
+def _usual(loss: Loss, name: str) -> Metric:
+    """The metric that a training with this loss calls so."""
+    return {"accuracy": binary_accuracy if _takes_logits(loss) else accuracy, "r2": r2}[name]
+
+
+def _takes_logits(loss: Loss) -> bool:
+    return loss is F.binary_cross_entropy_with_logits or isinstance(loss, nn.BCEWithLogitsLoss)
 
 
 def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
-    """Accuracy for classes, R² for a few numbers per sample, nothing for what is neither."""
+    """Accuracy for classes and for logits of yes or no, R² for a few numbers per sample, nothing for what is none of these."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
     if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
-        return {"accuracy": _USUAL["accuracy"]}
+        return {"accuracy": accuracy}
+    if values.shape != output:
+        return {}
+    if _takes_logits(loss):
+        return {"accuracy": binary_accuracy}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    fits = values.dtype.kind == "f" and values.shape == output and math.prod(output[1:]) <= _MOST_NUMBERS
-    return {"r2": _USUAL["r2"]} if of_numbers and fits else {}
+    few = math.prod(output[1:]) <= _MOST_NUMBERS
+    return {"r2": r2} if of_numbers and values.dtype.kind == "f" and few else {}

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,20 +16,20 @@ from .. import functional
 from .._described import described
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError
-from ..checks import integer, real
-from ..data import Batches
+from ..checks import integer, real, shown
 from ..nn import Module, architecture
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
 from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
 from .display import Display
-from .figures import Figures, Loss, Metric, Objective, Sample, joined, leaves, values_of
+from .figures import Figures, Loss, Metric, Objective, Sample
 from .generators import find_generators
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
 from .not_finite import first_not_finite, named_parameters
+from .prediction import predict
 from .streams import Streams, set_states, states_of
 
 Rule = Callable[[int], float]
@@ -74,8 +74,9 @@ class Trainer:
         one that takes ``reduction="none"``, as those of `fastnn.functional`.
     metrics : mapping of str to callable, optional
         ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
-        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for at most 100
-        numbers per sample under squared, absolute or Huber error, and nothing for others.
+        ``weight=`` where batches have weights. By default the accuracy for targets that are classes and under binary
+        cross-entropy with logits, R² for at most 100 numbers per sample under squared, absolute or Huber error, and nothing
+        for others.
     schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
         A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
         group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
@@ -101,6 +102,8 @@ class Trainer:
         Of the last batch.
     resumed_at : tuple of int or None
         The epoch, counted from 1, and the batch at which the last `fit` went on from a file.
+    validates : bool
+        Whether the last `fit` was given a validation part.
     stop : bool
         A callback sets it to end the training: at once, or with the epoch if that is over.
 
@@ -150,12 +153,11 @@ class Trainer:
         if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
             found = f"{type(model).__name__} and {type(optimizer).__name__}"
             raise TypeError(f"Trainer: expected a Module and an Optimizer, got {found}")
-        if not callable(loss):
-            raise TypeError(f"Trainer: loss must be a function of output and target, got {loss!r:.100}")
+        _check_parameters(model, loss, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.loss = loss
-        self.metrics = None if metrics is None else _checked_metrics(metrics)
+        self.loss = _checked_loss(loss)
+        self.metrics = _checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
         self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
@@ -168,7 +170,7 @@ class Trainer:
         self.history = History()
         self.last_loss = math.nan
         self.resumed_at: tuple[int, int] | None = None
-        self.stop = False
+        self.stop = self.validates = False
         self._batches_seen = 0
         self._under_way = 0  # the number of the batch in its epoch
         self._figures: Figures | None = None  # of the epoch that is under way
@@ -253,7 +255,7 @@ class Trainer:
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
             loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
-        self._train, self._callbacks = loader, called
+        self._train, self._callbacks, self.validates = loader, called, judged is not None
         self._follow_generators()
         self.resumed_at = None
         if saved is not None:
@@ -274,9 +276,10 @@ class Trainer:
     def _run(self, run: _Run) -> None:
         self.stop, self.history.stopped, self.history.interrupted = False, None, False
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
-        if self.resumed_at is not None:
+        if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
-            run.display.say(f"resuming {run.checkpoint and run.checkpoint.path} at epoch {epoch}, batch {batch}")
+            path, done = run.checkpoint.path, self.epoch >= run.epochs
+            run.display.say(f"{path} is at its end" if done else f"resuming {path} at epoch {epoch}, batch {batch}")
         run.callbacks.call("on_fit_start", self)
         went_wrong = False
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
@@ -289,6 +292,8 @@ class Trainer:
         interrupted = run.interrupts.asked and not went_wrong
         if interrupted:
             self._interrupt(run)
+        elif self.stop and self.history.stopped is None and self.epoch < run.epochs:
+            self.history.stopped = f"stopped by a callback {self._place(run)}"
         run.callbacks.call("on_fit_end", self)
         if run.checkpoint is not None and not interrupted and not went_wrong:
             self._save(run)
@@ -457,17 +462,19 @@ class Trainer:
     def _interrupt(self, run: _Run) -> None:
         """Save, and say where it was."""
         self.history.interrupted = True
-        length = f" of {run.train.length}" if run.train.length is not None else ""
-        if self._figures is None:
-            text = f"interrupted after epoch {self.epoch}"
-        else:
-            text = f"interrupted in epoch {self.epoch + 1} after batch {self.position}{length}"
+        text = f"interrupted {self._place(run)}"
         if run.checkpoint is not None:
             self._save(run)
             text += f"; saved to {run.checkpoint.path}"
         self.history.stopped = text
         run.display.say(text)
         run.callbacks.call("on_interrupt", self)
+
+    def _place(self, run: _Run) -> str:
+        if self._figures is None:
+            return f"after epoch {self.epoch}"
+        length = f" of {run.train.length}" if run.train.length is not None else ""
+        return f"in epoch {self.epoch + 1} after batch {self.position}{length}"
 
     def _give_up(self, found: _NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
@@ -551,24 +558,10 @@ class Trainer:
 
         Raises
         ------
-        ValueError
-            If there is no sample, or what the model gives for several batches has not the samples along its first axis.
+        ValueError, TypeError
+            As `fastnn.training.predict`, which needs no trainer.
         """
-        parts = []
-        batches = Batches(x, batch_size=batch_size)
-        with evaluation(self.model), no_grad():
-            for (batch,) in batches:
-                parts.append(values_of(self.model(*batch) if isinstance(batch, tuple) else self.model(batch)))
-        if not parts:
-            raise ValueError("Trainer: there was no sample to predict")
-        whole = joined(parts)
-        wrong = [array.shape for array in leaves(whole) if len(parts) > 1 and array.shape[:1] != (batches.samples,)]
-        if wrong:
-            raise ValueError(
-                f"Trainer: predictions of {len(parts)} batches were joined to shape {wrong[0]}, expected {batches.samples} samples "
-                "along the first axis; a batch_size of at least that many samples needs no joining"
-            )
-        return whole
+        return predict(self.model, x, batch_size)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
@@ -745,19 +738,35 @@ def _begin_anew_where_not_finite(optimizer: Optimizer) -> None:
     optimizer.load_state_dict(state)
 
 
-def _frozen(model: Module) -> list[Module]:
-    return [module for module in model.modules() if not module.training] if model.training else []
+def _check_parameters(model: Module, loss: Any, optimizer: Optimizer) -> None:
+    """An optimiser over another network's parameters, or over those before `Module.astype`, would train nothing."""
+    trainable = {id(p) for part in (model, loss) if isinstance(part, Module) for p in part.parameters()}
+    if trainable and not any(id(p) in trainable for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError("Trainer: the optimiser has none of the model's parameters; make it of model.parameters()")
 
 
-def _checked_metrics(metrics: Any) -> dict[str, Metric]:
-    if not isinstance(metrics, Mapping):
-        raise TypeError(f"Trainer: metrics must be functions by name, {{'f1': f1}}, got {type(metrics).__name__}")
-    for name, metric in metrics.items():
-        if not isinstance(name, str) or not callable(metric):
-            raise TypeError(f"Trainer: metrics must be functions by name, got {name!r:.100}: {metric!r:.100}")
+def _checked_loss(loss: Any) -> Loss:
+    if isinstance(loss, type) or not callable(loss):
+        hint = f"{loss.__name__}()" if isinstance(loss, type) else "fastnn.functional.mse_loss"
+        raise TypeError(f"Trainer: loss must be a function of output and target, such as {hint}, got {shown(loss)}")
+    return cast(Loss, loss)
+
+
+def _checked_metrics(metrics: Any) -> dict[str, Metric] | None:
+    if metrics is None:
+        return None
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise TypeError(
+            "Trainer: metrics must be functions by name, such as {'accuracy': fastnn.training.accuracy}, got "
+            f"{shown(metrics)}"
+        )
     if "loss" in metrics:
         raise ValueError("Trainer: a metric cannot be named 'loss', as the loss itself is")
     return dict(metrics)
+
+
+def _frozen(model: Module) -> list[Module]:
+    return [module for module in model.modules() if not module.training] if model.training else []
 
 
 def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOnPlateau]:
@@ -766,12 +775,10 @@ def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOn
             if schedule.optimizer is not optimizer:
                 raise ValueError("Trainer: the schedule is one of another optimiser")
             yield schedule
-        elif callable(schedule):
+        elif callable(schedule) and not isinstance(schedule, type):
             yield Schedule(optimizer, schedule)
         elif schedule is not None:
-            raise TypeError(
-                f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {type(schedule).__name__}"
-            )
+            raise TypeError(f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {shown(schedule)}")
 
 
 def _refuse_two_for_one_setting(schedules: Sequence[Schedule | ReduceOnPlateau]) -> None:
