@@ -192,7 +192,8 @@ def test_transforms_that_return_other_samples(returned, words, prefetch):
     expected = r"^Batches: transform must return an array of the 2 samples that it got, or a tuple of such arrays; "
     with pytest.raises(ValueError, match=f"{expected}.*<lambda> {words}"):
         next(iter(batches))
-    assert next(Batches(np.ones((4, 3)), batch_size=2, transform=lambda b, rng: b[..., :1]).at(0))[0].shape == (2, 1)
+    for kept, shape in ((lambda b, rng: b[..., :1], (2, 1)), (lambda b, rng: b.T, (3, 2))):
+        assert next(Batches(np.ones((4, 3)), batch_size=2, transform=kept).at(0))[0].shape == shape
 
 
 def test_repr():

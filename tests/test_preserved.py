@@ -615,7 +615,7 @@ def held_by_closure(rng):
     assert never is not inner
     if rng is None:
         later = 3
-    return lambda x: (inner(x), never)
+    return lambda x, _=None: (inner(x), never)
 
 
 def with_default(x, rng=RNG, *, other=RNG):

@@ -7,7 +7,7 @@ import mmap
 import operator
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -52,7 +52,8 @@ class Batches:
         Leave out the last batch where it would be smaller than the others.
     transform : callable, optional
         ``transform(batch, rng)``, applied to the batch of the first argument: augmentation. It draws from the generator that
-        it is given, a new one for each batch, and returns as many samples as it got, an array or a tuple of arrays.
+        it is given, a new one for each batch, and returns as many samples as it got, an array or a tuple of arrays; along the
+        first axis, or the second one as recurrent layers take them.
     rng : optional
         Anything `numpy.random.default_rng` takes; the key is drawn from it. In a forked child, batches with a seed go on as
         in its parent, and those made from None have another key.
@@ -153,7 +154,7 @@ class Batches:
         if epoch == self.epoch:
             self.epoch, self.position, self._begun = epoch + 1, 0, False
 
-    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def at(self, epoch: int, start: int = 0) -> Generator[Batch]:
         """The batches of a pass, from number ``start`` on; nothing is counted.
 
         Parameters
@@ -165,8 +166,8 @@ class Batches:
 
         Returns
         -------
-        iterator
-            Of batches.
+        generator
+            Of batches. Closing it ends the thread that prepares them.
 
         Raises
         ------
@@ -176,13 +177,14 @@ class Batches:
         epoch, start = integer("Batches", "epoch", epoch, 0), integer("Batches", "start", start, 0)
         return self._pass(epoch, range(start, len(self)))
 
-    def _pass(self, epoch: int, numbers: range) -> Iterator[Batch]:
+    def _pass(self, epoch: int, numbers: range) -> Generator[Batch]:
         order = self._order(epoch) if self.shuffle else None
 
         def batch(number: int) -> Batch:
             return self._batch(self._index(order, number), epoch, number)
 
         try:
+            # `yield from` closes it when this is closed.
             yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
         finally:
             for part in self.arrays:
@@ -306,9 +308,12 @@ def _checked_transform(transform: Any) -> Transform | None:
 
 
 def _require_samples(transform: Transform, changed: Any, n: int) -> None:
-    """Refuse what a transform returned if it is not as many samples as it got."""
+    """Refuse what a transform returned if it is not as many samples as it got.
+
+    They may be along the second axis, too, as recurrent layers take them.
+    """
     shapes = [getattr(part, "shape", None) for part in (changed if isinstance(changed, tuple) else (changed,))]
-    if shapes and all(shape is not None and shape[:1] == (n,) for shape in shapes):
+    if shapes and all(shape is not None and n in shape[:2] for shape in shapes):
         return
     got = f"shape {', '.join(map(str, shapes))}" if shapes and None not in shapes else shown(changed)
     raise ValueError(

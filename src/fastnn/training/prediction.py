@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..autograd import no_grad, raw
+from ..autograd import no_grad
 from ..checks import integer
 from ..checks.arrays import shown
 from ..data import Batches
 from ..nn import Module
 from ..nn.intercept import evaluation
+from .figures import joined, leaves, values_of
 
 
 def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
@@ -37,7 +38,8 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     TypeError
         If ``model`` is no module, or ``x`` is batches instead of arrays.
     ValueError
-        If ``x`` has no axis of samples or no sample, arrays of a tuple have different lengths, or ``batch_size`` is below 1.
+        If ``x`` has no axis of samples or no sample, arrays of a tuple have different lengths, or ``batch_size`` is below 1;
+        if what the model gives for several batches has not the samples along its first axis.
 
     Notes
     -----
@@ -57,13 +59,18 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     batch_size = integer("predict", "batch_size", batch_size, 1)
     _check_input(x)
     parts = []
+    batches = Batches(x, batch_size=batch_size)
     with evaluation(model), no_grad():
-        for (batch,) in Batches(x, batch_size=batch_size):
-            output = model(*batch) if isinstance(batch, tuple) else model(batch)
-            parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
-    if isinstance(parts[0], tuple):
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-    return np.concatenate(parts)
+        for (batch,) in batches:
+            parts.append(values_of(model(*batch) if isinstance(batch, tuple) else model(batch)))
+    whole = joined(parts)
+    wrong = [array.shape for array in leaves(whole) if len(parts) > 1 and array.shape[:1] != (batches.samples,)]
+    if wrong:
+        raise ValueError(
+            f"predict: the outputs of {len(parts)} batches, joined, have shape {wrong[0]}, expected {batches.samples} samples "
+            "along the first axis; a batch_size of at least that many samples needs no joining"
+        )
+    return whole
 
 
 def _check_input(x: Any) -> None:
