@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from . import checkpoint, data, functional, init, nn, optim, testing, training
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+    from .nn.model_file import load_model, save_model
     from .nn.summary import summary
 
 if backend.extension() is None:  # then which backend it is has to be said, and may be an error
@@ -71,6 +72,7 @@ __all__ = [
     "is_grad_enabled",
     "jvp",
     "load_checkpoint",
+    "load_model",
     "log",
     "maximum",
     "minimum",
@@ -79,6 +81,7 @@ __all__ = [
     "optim",
     "plots",
     "save_checkpoint",
+    "save_model",
     "set_cache_limit",
     "set_num_threads",
     "set_winograd",
@@ -104,10 +107,12 @@ _LAZY = {
     "functional": "",
     "init": "",
     "load_checkpoint": "checkpoint",
+    "load_model": "nn.model_file",
     "nn": "",
     "optim": "",
     "plots": "",
     "save_checkpoint": "checkpoint",
+    "save_model": "nn.model_file",
     "summary": "nn.summary",
     "testing": "",
     "training": "",

@@ -9,15 +9,19 @@ since equal seeds draw equal numbers.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ._docs import sections
 
 Shape = int | Sequence[int]
+Drawing = TypeVar("Drawing", bound=Callable[..., np.ndarray])
 
 __all__ = [
     "constant",
@@ -135,6 +139,58 @@ _SLOPE = """negative_slope : float
 """
 
 
+class _Limits(threading.local):
+    """What the functions below may still make in this thread: any number of elements, unless a limit is set."""
+
+    left: int | None = None
+    blank = False
+
+
+_limits = _Limits()
+
+
+@contextmanager
+def limited(elements: int, *, blank: bool) -> Iterator[None]:
+    """Inside, first values of more elements than these together are a `ValueError`, before memory is taken.
+
+    For layers whose settings come from a file that nobody vouches for. ``blank`` saves drawing what will be replaced: values
+    are 0 then.
+
+    Examples
+    --------
+    >>> from fastnn import init
+    >>> with init.limited(6, blank=True):
+    ...     init.he_normal((2, 3))
+    array([[0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
+    before = _limits.left, _limits.blank
+    _limits.left, _limits.blank = elements, blank
+    try:
+        yield
+    finally:
+        _limits.left, _limits.blank = before
+
+
+def _within_limits(draw: Drawing) -> Drawing:
+    @functools.wraps(draw)
+    def drawn(shape: Shape, *args: Any, **kwargs: Any) -> np.ndarray:
+        if _limits.left is None:
+            return draw(shape, *args, **kwargs)
+        size = math.prod(shape) if isinstance(shape, Sequence) else shape
+        if size > _limits.left:
+            raise ValueError(
+                f"{draw.__name__}: shape {shape} has more than the {_limits.left} elements that there may be"
+            )
+        _limits.left -= size
+        if _limits.blank:
+            dtype = kwargs.get("dtype", np.float32)
+            return _cast(np.zeros(shape, dtype), dtype, draw.__name__)
+        return draw(shape, *args, **kwargs)
+
+    return cast(Drawing, drawn)
+
+
 def _cast(values: np.ndarray, dtype: Any, op: str) -> np.ndarray:
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
@@ -149,6 +205,7 @@ def _spread(op: str, name: str, value: float) -> float:
 
 
 @sections(_FILLED, value="")
+@_within_limits
 def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
     """All zeros (SPEC E).
 
@@ -162,6 +219,7 @@ def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
 
 
 @sections(_FILLED, value="value : float\n    The value.\n")
+@_within_limits
 def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarray:
     """One value everywhere, as 0.1 for biases (SPEC E).
 
@@ -175,6 +233,7 @@ def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarr
 
 
 @sections(_NORMAL)
+@_within_limits
 def normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -191,6 +250,7 @@ def normal(
 
 
 @sections(_NORMAL)
+@_within_limits
 def truncated_normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -215,6 +275,7 @@ def truncated_normal(
 
 
 @sections(_UNIFORM)
+@_within_limits
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -296,6 +357,7 @@ def _xavier(op: str, distribution: str, shape: Shape, gain: float, groups: int, 
 
 
 @sections(_XAVIER)
+@_within_limits
 def xavier_normal(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -313,6 +375,7 @@ def xavier_normal(
 
 
 @sections(_XAVIER)
+@_within_limits
 def xavier_uniform(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -337,6 +400,7 @@ def _by_fan_in(
 
 
 @sections(_BY_FAN_IN, slope=_SLOPE)
+@_within_limits
 def he_normal(
     shape: Shape,
     negative_slope: float = 0.0,
@@ -361,6 +425,7 @@ def he_normal(
 
 
 @sections(_BY_FAN_IN, slope=_SLOPE)
+@_within_limits
 def he_uniform(
     shape: Shape,
     negative_slope: float = 0.0,
@@ -385,6 +450,7 @@ def he_uniform(
 
 
 @sections(_BY_FAN_IN, slope="")
+@_within_limits
 def lecun_normal(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -402,6 +468,7 @@ def lecun_normal(
 
 
 @sections(_BY_FAN_IN, slope="")
+@_within_limits
 def lecun_uniform(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
@@ -419,6 +486,7 @@ def lecun_uniform(
 
 
 @sections(_ORTHOGONAL)
+@_within_limits
 def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any = np.float32) -> np.ndarray:
     """Rows (or columns, where there are fewer) orthogonal to each other and of length ``gain``.
 

@@ -16,6 +16,7 @@ from .loss import (
     cross_entropy,
     is_soft,
     margin_of,
+    margin_power,
     multi_margin_loss,
     nll_loss,
     pair,
@@ -40,6 +41,7 @@ from .norm import (
     unused_statistics,
 )
 from .ops import (
+    adaptive_output_size,
     adaptive_pool,
     adaptive_pool_backward,
     add,
@@ -88,6 +90,7 @@ __all__ = [
     "Recurrent",
     "Softmax",
     "adam",
+    "adaptive_output_size",
     "adaptive_pool",
     "adaptive_pool_backward",
     "add",
@@ -126,6 +129,7 @@ __all__ = [
     "linear_backward",
     "local_response_norm",
     "margin_of",
+    "margin_power",
     "matmul",
     "matmul_backward",
     "maxout",

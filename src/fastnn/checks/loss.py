@@ -132,12 +132,18 @@ def multi_margin_loss(
     x = _scores(op, "x", x)
     if x.ndim != 2:
         raise ValueError(f"{op}: x must have shape (n, classes), got {x.shape}")
-    p = scalars.integer(op, "p", p)
-    if p not in (1, 2):
-        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
+    p = margin_power(op, p)
     target, _ = class_targets(op, target, x.shape[:1], x.shape[1], None)
     weight = optional(op, "weight", weight, x.dtype, x.shape[1:])
     return x, target, weight, margin_of(op, margin, x), p == 2, reduction_of(op, reduction)
+
+
+def margin_power(op: str, p: Any) -> int:
+    """The power of a hinge, 1 or 2."""
+    p = scalars.integer(op, "p", p)
+    if p not in (1, 2):
+        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
+    return p
 
 
 def margin_of(op: str, margin: Any, x: Array) -> float:

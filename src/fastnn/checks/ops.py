@@ -210,17 +210,18 @@ def pool_divisor(op: str, count_include_pad: Any, divisor_override: Any) -> tupl
 def adaptive_pool(op: str, rank: int, x: Any, output_size: Any) -> tuple[AdaptivePool, Array]:
     """Of ``adaptive_{avg,max}_pool{rank}d``."""
     x = array(op, "x", x)
-    return adaptive_geometry(op, rank, x.shape, _output_size(op, rank, output_size)), x
+    return adaptive_geometry(op, rank, x.shape, adaptive_output_size(op, rank, output_size)), x
 
 
 def adaptive_pool_backward(op: str, rank: int, dy: Any, x: Any, output_size: Any) -> tuple[AdaptivePool, Array]:
     """Of ``adaptive_{avg,max}_pool{rank}d_backward``, where ``x`` is the input or only its shape."""
     dy = array(op, "dy", dy)
-    g = adaptive_geometry(op, rank, shape_of(op, "x", x), _output_size(op, rank, output_size))
+    g = adaptive_geometry(op, rank, shape_of(op, "x", x), adaptive_output_size(op, rank, output_size))
     return g, operand(op, "dy", dy, dy.dtype, (g.n, g.c, *g.out[3 - rank :]))
 
 
-def _output_size(op: str, rank: int, value: Any) -> tuple[int | None, ...]:
+def adaptive_output_size(op: str, rank: int, value: Any) -> tuple[int | None, ...]:
+    """An extent per axis, where one stands for all; None is that of the input."""
     if not isinstance(value, (tuple, list)):
         value = (value,) * rank
     if len(value) != rank:

@@ -14,9 +14,11 @@ from .activation import (
     Softplus,
     Tanh,
 )
+from .architecture import architecture, from_architecture
 from .containers import ModuleDict, ModuleList, Sequential
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from .embedding import Embedding
+from .ensemble import Ensemble
 from .linear import Linear
 from .loss import (
     BCEWithLogitsLoss,
@@ -99,6 +101,7 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Embedding",
+    "Ensemble",
     "Flatten",
     "GRUCell",
     "GroupNorm",
@@ -150,5 +153,7 @@ __all__ = [
     "StandardizeSample",
     "Tanh",
     "Whiten",
+    "architecture",
+    "from_architecture",
     "recompute_statistics",
 ]

@@ -50,9 +50,9 @@ class CrossEntropyLoss(Module):
     ) -> None:
         self.weight: np.ndarray | None
         self.register_buffer("weight", _weights(self, "weight", weight))
-        self.ignore_index = ignore_index
+        self.ignore_index = checks.integer("CrossEntropyLoss", "ignore_index", ignore_index)
         self.reduction = checks.reduction_of("CrossEntropyLoss", reduction)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
     def forward(self, logits: Any, target: Any) -> Any:
         """logits (N, C, ...), target (N, ...) of classes, or (N, C, ...) of probabilities."""
@@ -247,7 +247,7 @@ class NLLLoss(_Loss):
         super().__init__(reduction)
         self.weight: np.ndarray | None
         self.register_buffer("weight", _weights(self, "weight", weight))
-        self.ignore_index = ignore_index
+        self.ignore_index = checks.integer("NLLLoss", "ignore_index", ignore_index)
 
     def forward(self, x: Any, target: Any) -> Any:
         """x (N, C, ...), target (N, ...) of classes."""
@@ -280,7 +280,8 @@ class MultiMarginLoss(_Loss):
         super().__init__(reduction)
         self.weight: np.ndarray | None
         self.register_buffer("weight", _weights(self, "weight", weight))
-        self.p, self.margin = p, checks.real("MultiMarginLoss", "margin", margin)
+        self.p = checks.margin_power("MultiMarginLoss", p)
+        self.margin = checks.real("MultiMarginLoss", "margin", margin)
 
     def forward(self, x: Any, target: Any) -> Any:
         """x (N, C), target (N,) of classes."""

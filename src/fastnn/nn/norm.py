@@ -112,6 +112,16 @@ class _ChannelNorm(_Norm):
     running_var: np.ndarray | None
     num_batches_tracked: np.ndarray | None
 
+    @property
+    def affine(self) -> bool:
+        """Whether there are γ and β, or one of them."""
+        return self.weight is not None or self.bias is not None
+
+    @property
+    def track_running_stats(self) -> bool:
+        """Whether there are running statistics."""
+        return self.running_mean is not None
+
     def _track(self, tracked: bool, dtype: Any) -> None:
         n = self.num_features
         self.register_buffer("running_mean", init.zeros(n, dtype=dtype) if tracked else None)
@@ -355,6 +365,11 @@ class LayerNorm(_Norm):
         self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
         self._affine("bias", 0.0, self.normalized_shape, elementwise_affine and bias, dtype)
 
+    @property
+    def elementwise_affine(self) -> bool:
+        """Whether there are a weight and a bias, or one of them."""
+        return self.weight is not None or self.bias is not None
+
     def forward(self, x: Any) -> Any:
         """The shape stays."""
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -397,6 +412,11 @@ class GroupNorm(_Norm):
         self.eps = scalars.real("GroupNorm", "eps", eps, 0.0)
         self._affine("weight", 1.0, num_channels, affine, dtype)
         self._affine("bias", 0.0, num_channels, affine, dtype)
+
+    @property
+    def affine(self) -> bool:
+        """Whether there are a weight and a bias, or one of them."""
+        return self.weight is not None or self.bias is not None
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""
@@ -441,6 +461,11 @@ class RMSNorm(_Norm):
         self.normalized_shape = tuple(scalars.integer("RMSNorm", "normalized_shape", n, 1) for n in shape)
         self.eps = None if eps is None else scalars.real("RMSNorm", "eps", eps, 0.0)
         self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
+
+    @property
+    def elementwise_affine(self) -> bool:
+        """Whether there is a weight."""
+        return self.weight is not None
 
     def forward(self, x: Any) -> Any:
         """The shape stays."""

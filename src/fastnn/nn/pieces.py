@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -41,8 +41,8 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: Any = np.float32) -> None:
         self.num_parameters = scalars.integer("PReLU", "num_parameters", num_parameters, 1)
-        slope = scalars.coefficient("PReLU", "init_slope", init_slope, np.empty(0, dtype))
-        self.weight = Parameter(init.constant(self.num_parameters, slope, dtype=dtype), decay=False)
+        self.init_slope = scalars.coefficient("PReLU", "init_slope", init_slope, np.empty(0, dtype))
+        self.weight = Parameter(init.constant(self.num_parameters, self.init_slope, dtype=dtype), decay=False)
 
     def forward(self, x: Any) -> Any:
         """x (N, num_parameters, ...), or any shape with one slope; it stays."""
@@ -117,9 +117,19 @@ class Maxout(Module):
         dtype: Any = np.float32,
         rng: Any = None,
     ) -> None:
+        self._settle(out_features, pieces)
+        self.linear: Module = Linear(in_features, self.out_features * self.pieces, bias, dtype=dtype, rng=rng)
+
+    def _settle(self, out_features: int, pieces: int) -> None:
         self.pieces = scalars.integer("Maxout", "pieces", pieces, 1)
         self.out_features = scalars.integer("Maxout", "out_features", out_features, 1)
-        self.linear = Linear(in_features, self.out_features * self.pieces, bias, dtype=dtype, rng=rng)
+
+    @classmethod
+    def _of_parts(cls, linear: Module, out_features: int, pieces: int) -> Self:
+        made = cls.__new__(cls)
+        made._settle(out_features, pieces)
+        made.linear = linear
+        return made
 
     def forward(self, x: Any) -> Any:
         """x (..., in_features) -> (..., out_features)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from .. import functional as F
-from ..checks import pool_divisor, scalars
+from ..checks import adaptive_output_size, pool_divisor, scalars
 from ..functional._spatial import sections
 from .module import Module
 
@@ -295,7 +295,8 @@ class _AdaptivePool(Module):
     _function: ClassVar[Callable[..., Any]]
 
     def __init__(self, output_size: Any) -> None:
-        self.output_size = output_size
+        adaptive_output_size(type(self).__name__, self._rank, output_size)
+        self.output_size = tuple(output_size) if isinstance(output_size, list) else output_size
 
     def forward(self, x: Any) -> Any:
         """x (N, C, *size) -> (N, C, *output_size)."""

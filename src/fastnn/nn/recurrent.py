@@ -88,11 +88,10 @@ class _Recurrent(_Named):
         self.dropout = scalars.real(op, "dropout", dropout, 0.0, 1.0)
         self.bidirectional = scalars.flag(op, "bidirectional", bidirectional)
         self.rng = generator(rng)
-        self._suffixes = [
-            [f"_l{layer}{turn}" for turn in ("", "_reverse")[: 1 + self.bidirectional]]
-            for layer in range(self.num_layers)
-        ]
-        for layer, suffixes in enumerate(self._suffixes):
+        self._suffixes: list[list[str]] = []
+        for layer in range(self.num_layers):
+            suffixes = [f"_l{layer}{turn}" for turn in ("", "_reverse")[: 1 + self.bidirectional]]
+            self._suffixes.append(suffixes)
             inputs = self.hidden_size * len(suffixes) if layer else self.input_size
             for suffix in suffixes:
                 self._add(suffix, inputs, self.hidden_size, dtype, self.rng)

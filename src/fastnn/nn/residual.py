@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -145,3 +145,9 @@ class ResidualBlock(Residual):
         branch = Sequential(*conv(in_channels, 3, steps), ReLU(), *conv(out_channels, 3, 1))
         projects = changes or shortcut == "projection"
         super().__init__(branch, Sequential(*conv(in_channels, 1, steps)) if projects else None, ReLU())
+
+    @classmethod
+    def _of_parts(cls, branch: Module, shortcut: Module, activation: Module) -> Self:
+        made = cls.__new__(cls)
+        Residual.__init__(made, branch, shortcut, activation)
+        return made

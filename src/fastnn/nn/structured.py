@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -90,6 +90,15 @@ class PyramidalRNN(Module):
         for _ in range(scalars.integer(op, "num_levels", num_levels, 1)):
             self.levels.append(_KINDS[kind](2 * inputs, units, bias=bias, bidirectional=both, dtype=dtype, rng=rng))
             inputs = units * (1 + both)
+
+    @classmethod
+    def _of_parts(cls, levels: Module, batch_first: bool) -> Self:
+        if not isinstance(levels, ModuleList):
+            raise TypeError(f"PyramidalRNN: levels must be a ModuleList, got {type(levels).__name__}")
+        made = cls.__new__(cls)
+        made.batch_first = scalars.flag("PyramidalRNN", "batch_first", batch_first)
+        made.levels = levels
+        return made
 
     def output_lengths(self, lengths: Any) -> list[int]:
         """The lengths of the outputs of sequences of these lengths."""
