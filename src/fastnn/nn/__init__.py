@@ -65,7 +65,7 @@ from .pool import (
 )
 from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from .residual import Residual, ResidualBlock
-from .scaling import Rescale, Standardize, StandardizeSample, Whiten
+from .scaling import FillMissing, Rescale, Standardize, StandardizeSample, Whiten
 from .statistics import recompute_statistics
 from .structured import PyramidalRNN, StackRNN
 
@@ -102,6 +102,7 @@ __all__ = [
     "Dropout3d",
     "Embedding",
     "Ensemble",
+    "FillMissing",
     "Flatten",
     "GRUCell",
     "GroupNorm",

@@ -164,6 +164,59 @@ class Standardize(_PerFeature):
         return in_float64(restored, dtype, y.shape[1:], y)
 
 
+class FillMissing(_PerFeature):
+    """Puts numbers per feature in the place of NaN, which stands for what is missing.
+
+    Parameters
+    ----------
+    shape : int or sequence of int
+        The shape of a sample, with 1 along axes that share a number.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape
+        What takes the place of NaN, such as the medians of the training part. A buffer: saved with the model, and not
+        trained. At first 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``shape`` is not of integers of at least 1.
+
+    Notes
+    -----
+    Integers become float32. ``x`` gets its gradient, which is 0 where it was NaN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> layer = nn.FillMissing(2)
+    >>> layer.values = np.array([0.5, 7.0])
+    >>> layer(np.array([[np.nan, 1.0], [2.0, np.nan]]))
+    array([[0.5, 1. ],
+           [2. , 7. ]])
+    """
+
+    values: Array
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        super().__init__(shape)
+        self.register_buffer("values", np.zeros(self.shape))
+
+    def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
+        there = ~np.isnan(x_)
+
+        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
+            return (dy * there,)
+
+        return record("fill_missing", self.compute(x_, dtype), (x,), vjp, self_adjoint)
+
+    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
+        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        return np.where(np.isnan(x), self.values, x).astype(dtype)
+
+
 class Rescale(_PerFeature):
     """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are (SPEC I1).
 

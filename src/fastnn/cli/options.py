@@ -1,0 +1,88 @@
+"""Options that several commands have, and what they are checked by."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import warnings
+from collections.abc import Callable
+
+import fastnn
+
+from ..checkpoint import CheckpointError, writable_target
+from .output import UsageError, warn
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """--backend and --threads."""
+    parser.add_argument("--backend", choices=["native", "numpy"], help="compiled, or plain NumPy and slow")
+    parser.add_argument("--threads", type=integer(1), help="threads of the compiled backend")
+
+
+def use_machine(options: argparse.Namespace) -> None:
+    """Apply --backend and --threads."""
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fastnn.use_backend(options.backend or fastnn.backend.current_name())
+            if options.threads:
+                fastnn.set_num_threads(options.threads)
+    except (ValueError, RuntimeError, ImportError) as error:
+        raise UsageError(str(error)) from error
+    if options.backend != "numpy":  # who asks for NumPy need not be told that it is slow
+        for warning in caught:
+            warn(warning.message)
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """--target and what else concerns columns of CSV files."""
+    parser.add_argument("--target", metavar="NAME", help="the column of a CSV file that is to be predicted")
+    parser.add_argument(
+        "--kind",
+        choices=["classification", "regression"],
+        help="is the target a class or a number? By default texts and few integers are classes",
+    )
+    parser.add_argument(
+        "--text", metavar="NAME", action="append", default=[], help="a column of numbers that are names; repeatable"
+    )
+    parser.add_argument(
+        "--ignore", metavar="NAME", action="append", default=[], help="a column to leave out; repeatable"
+    )
+    parser.add_argument(
+        "--size", type=integer(4), metavar="PIXELS", help="height and width to bring pictures of a folder to"
+    )
+
+
+def integer(least: int) -> Callable[[str], int]:
+    """A parser of integers that are not below a bound."""
+
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        return value
+
+    parse.__name__ = "integer"  # argparse shows it: "invalid integer value"
+    return parse
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be positive, got {text}")
+    return value
+
+
+positive.__name__ = "number"
+
+
+def check_writable(path: str) -> None:
+    """Find out before the training, not after it, that its result cannot be saved."""
+    try:
+        folder = os.path.dirname(writable_target(path))
+    except (CheckpointError, OSError) as error:
+        raise UsageError(f"cannot write {path!r}: {error}") from error
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write {path!r}: no permission to write in {folder!r}")
