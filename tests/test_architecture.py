@@ -114,7 +114,9 @@ SINGLE = [
     ("HingeLoss", ("sum", 0.5), {}, np.ones(SCORES)),
     ("KLDivLoss", ("batchmean", True), {}, np.ones(SCORES)),
 ]  # fmt: skip
-LAYERS = sorted(name for name in nn.__all__ if isinstance(getattr(nn, name), type) and name not in ("Module", "Parameter"))
+LAYERS = sorted(
+    name for name in nn.__all__ if isinstance(getattr(nn, name), type) and name not in ("Module", "Parameter")
+)
 
 
 def make(name, args, kwargs, dtype="float32"):
@@ -163,7 +165,9 @@ def test_the_table_has_every_layer_and_every_argument():
     missing = []
     for name in LAYERS:
         parameters = inspect.signature(getattr(nn, name)).parameters
-        given = [inspect.signature(getattr(nn, name)).bind(*args, **kw).arguments for n, args, kw, _ in SINGLE if n == name]
+        given = [
+            inspect.signature(getattr(nn, name)).bind(*args, **kw).arguments for n, args, kw, _ in SINGLE if n == name
+        ]
         missing += [
             (name, p) for p in set(parameters) - {"dtype", "rng"} if all(p not in arguments for arguments in given)
         ]
@@ -245,7 +249,9 @@ def test_what_is_shared_comes_back_shared():
     head.weight = table.weight
     relu, norms = nn.ReLU(), [nn.BatchNorm1d(4) for _ in range(2)]
     norms[1].running_mean = norms[0].running_mean
-    net = nn.Sequential(table, relu, nn.Dropout(0.5, rng=rng), *norms, relu, nn.Dropout(0.5, rng=rng), nn.Dropout(0.5), head)
+    net = nn.Sequential(
+        table, relu, nn.Dropout(0.5, rng=rng), *norms, relu, nn.Dropout(0.5, rng=rng), nn.Dropout(0.5), head
+    )
     other = again(net)
     assert other[8].weight is other[0].weight
     assert other[1] is other[5]
@@ -279,7 +285,9 @@ def test_parameters_buffers_and_modules_that_were_added():
 
 
 def test_a_training_goes_on_in_the_model_that_comes_back():
-    net = nn.Sequential(nn.Linear(4, 8, rng=0), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5, rng=1), nn.Linear(8, 3, rng=2))
+    net = nn.Sequential(
+        nn.Linear(4, 8, rng=0), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5, rng=1), nn.Linear(8, 3, rng=2)
+    )
     optimizer = optim.Adam(net.parameters(), lr=0.1)
     x, y = np.random.default_rng(0).standard_normal((9, 4)).astype("f"), np.arange(9) % 3
 
@@ -511,7 +519,9 @@ def test_modules_that_share_one_another_are_not_gone_through_by_name():
     """Sixty of them would have 2 ** 60 names."""
     entry = {"layer": "Sequential", "arguments": {}, "parameters": {}, "buffers": {}, "training": True}
     modules = [entry | {"modules": {"0": i - 1, "1": i - 1} if i else {}} for i in range(60)]
-    with pytest.raises(ValueError, match=r"^from_architecture: modules\[\d+\] has modules nested .* or with more than 250000"):
+    with pytest.raises(
+        ValueError, match=r"^from_architecture: modules\[\d+\] has modules nested .* or with more than 250000"
+    ):
         nn.from_architecture({"version": 1, "modules": modules, "arrays": [], "generators": []})
 
 

@@ -17,7 +17,7 @@ from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError
 from ..checks import integer, real
 from ..data import Batches
-from ..nn import Module
+from ..nn import Module, architecture
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
 from .callbacks import Callback, Callbacks
@@ -701,6 +701,6 @@ def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
 def _architecture(model: Module) -> dict[str, Any] | None:
     """How the model is made, where it is made of fastnn's own layers."""
     try:
-        return None
+        return architecture(model)
     except (TypeError, ValueError):
         return None
