@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from .options import add_columns
-from .output import say
+from .output import say, shown
 
 
 def add(commands: Any) -> None:
@@ -27,12 +27,17 @@ def run(options: argparse.Namespace) -> None:
     """Print what was found."""
     from ..data.review import review
 
-    for line in review(
+    found = review(
         options.data,
         target=options.target,
         kind=options.kind,
         text=options.text,
         ignore=options.ignore,
         size=options.size,
-    ):
-        say(line)
+    )
+    for fact in found.facts:
+        say(shown(fact))
+    for finding in found.findings:
+        say(f"looks wrong: {shown(finding)}")
+    if not found.findings:
+        say("nothing looks wrong")

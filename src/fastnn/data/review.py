@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +97,9 @@ def _of_parts(data: Dataset) -> Iterator[str]:
         what = "images" if data.images else "rows"
         shape = "×".join(map(str, part.x.shape[1:]))
         finite = part.x[np.isfinite(part.x)]
-        span = f"{finite.min():.6g} to {finite.max():.6g}, mean {finite.mean():.6g}" if finite.size else "nothing finite"
+        span = (
+            f"{finite.min():.6g} to {finite.max():.6g}, mean {finite.mean():.6g}" if finite.size else "nothing finite"
+        )
         yield f"{name}: {len(part.x)} {what} of {shape}; values {span}"
     yield from _of_target(data)
     yield from data.notes
@@ -113,7 +115,9 @@ def _of_target(data: Dataset) -> Iterator[str]:
     if data.form == "csv":  # the split is ours
         counts = {"all": np.sum(list(counts.values()), axis=0)}
     for i, name in enumerate(data.classes[:_MANY]):
-        yield f"class {name}: " + ", ".join(f"{count[i]}{'' if part == 'all' else ' ' + part}" for part, count in counts.items())
+        yield f"class {name}: " + ", ".join(
+            f"{count[i]}{'' if part == 'all' else ' ' + part}" for part, count in counts.items()
+        )
     if len(data.classes) > _MANY:
         yield f"and {len(data.classes) - _MANY} more classes"
 
@@ -152,31 +156,173 @@ def _wrong_with_columns(name: str, part: Part) -> Iterator[str]:
 
 
 def _which(part: Part, rows: NDArray[Any]) -> str:
-    return listed(part.files[row] for row in rows) if part.files else f"number {', '.join(map(str, rows[:5] + 1))}" + (
-        " …" if len(rows) > 5 else ""
+    return (
+        listed(part.files[row] for row in rows)
+        if part.files
+        else f"number {', '.join(map(str, rows[:5] + 1))}" + (" …" if len(rows) > 5 else "")
     )
 
 
 def _duplicates(data: Dataset) -> Iterator[str]:
-    """Equal samples within parts, and of parts whose test would then be of what was learnt."""
-    seen: dict[bytes, tuple[str, int | float | None]] = {}
+    """Equal samples within parts, and in two parts: the test is then of what was learnt."""
+    first: dict[bytes, tuple[str, Any]] = {}
     within: Counter[str] = Counter()
     between: Counter[tuple[str, str]] = Counter()
     contradicting = 0
     for name, part in data.parts.items():
-        for row, sample in enumerate(part.x):
-            target = None if part.y is None else part.y[row].item()
-            before = seen.setdefault(sample.tobytes(), (name, target))
-            if before is seen.get(sample.tobytes()) and before == (name, target) and _first(seen, sample, name, row):
+        targets = [None] * len(part.x) if part.y is None else part.y.tolist()
+        for sample, target in zip(part.x, targets, strict=True):
+            content = sample.tobytes()
+            if content not in first:
+                first[content] = name, target
                 continue
-            if before[0] == name:
+            where, other = first[content]
+            if where == name:
                 within[name] += 1
             else:
-                between[before[0], name] += 1
-            contradicting += before[1] != target
+                between[where, name] += 1
+            contradicting += other != target
     for name, count in within.items():
-        yield f"{name}: {count} samples are there twice or more"
-    for (first, second), count in between.items():
-        yield f"{count} samples of {second} are in {first}, too: a model knows them already"
+        yield f"{name}: {_count(count, 'sample')} there before"
+    for (earlier, later), count in between.items():
+        yield f"{later}: {_count(count, 'sample')} also in {earlier}, so that a test is of what was learnt"
     if contradicting:
-        yield f"{contradicting} samples are there with another target, too"
+        yield f"{_count(contradicting, 'sample')} there before with another target"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+
+
+def _wrong_with_classes(data: Dataset) -> Iterator[str]:
+    if data.classes is None:
+        return
+    labels = {name: part.y for name, part in data.parts.items() if part.y is not None}
+    counts = np.bincount(np.concatenate(list(labels.values())), minlength=len(data.classes))
+    yield from _labels(data.classes, counts)
+    few = [name for name, count in zip(data.classes, counts, strict=True) if 0 < count < _FEW]
+    if few:
+        yield f"classes with fewer than {_FEW} samples: {listed(few, 10)}"
+    present = counts[counts > 0]
+    if len(present) == 1:
+        yield "there is only one class"
+    elif present.size and present.max() > _UNEVEN * present.min():
+        yield f"the largest class has {present.max()} samples, the smallest {present.min()}"
+    for name, found in labels.items():
+        new = np.setdiff1d(found, labels["train"])
+        if new.size:
+            yield f"{name}: classes that the training part lacks: {listed([data.classes[i] for i in new], 10)}"
+
+
+def _labels(classes: Sequence[str], counts: NDArray[np.int64]) -> Iterator[str]:
+    """Labels that are numbers, but not 0, 1, 2 and so on."""
+    if not all(name.lstrip("-").isdecimal() for name in classes):
+        return
+    labels = sorted(int(name) for name, count in zip(classes, counts, strict=True) if count)
+    if not labels:
+        return
+    if labels[0] != 0:
+        yield f"labels begin at {labels[0]}, not at 0"
+    gaps = sorted(set(range(labels[0], min(labels[-1], labels[0] + 10_000))) - set(labels))
+    if gaps:
+        yield f"labels leave gaps: there is no {', '.join(map(str, gaps[:10]))}{' …' * (len(gaps) > 10)}"
+
+
+def _giving_away(data: Dataset) -> Iterator[str]:
+    """Columns that equal the target, or name the class in other words."""
+    x = np.concatenate([part.x for part in data.parts.values()])
+    y = np.concatenate([part.y for part in data.parts.values() if part.y is not None])
+    names = data.schema.names if data.schema is not None else ()
+    away = [name for name, column in zip(names, x.T, strict=True) if _tells(column, y, data.classes is not None)]
+    if away:
+        yield f"columns that give the target away: {listed(away, 10)}"
+
+
+def _tells(column: NDArray[np.float64], y: NDArray[Any], classes: bool) -> bool:
+    if np.isnan(column).any() or (column == column[0]).all() or (y == y[0]).all():
+        return False
+    if classes:
+        values, codes = np.unique(column, return_inverse=True)
+        few = len(values) <= len(column) // 5 and len(values) <= 2 * len(np.unique(y))
+        return few and len(np.unique(codes * (int(y.max()) + 1) + y)) == len(values)
+    centred = [v - v.mean() for v in (column, y)]
+    lengths = [float(np.linalg.norm(v)) for v in centred]
+    return bool(len(y) > 2 and min(lengths) > 0 and abs(centred[0] @ centred[1]) > (1 - 1e-9) * lengths[0] * lengths[1])
+
+
+# ---- columns of a CSV file ------------------------------------------------------------------------------------------------
+
+
+def _of_table(path: PathLike, target: str | None, ignore: Sequence[str]) -> tuple[list[str], list[str]]:
+    rows = read_rows("review", path, None, "utf-8")
+    reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]))
+    facts = [f"{os.fspath(path)}: {len(reader.lines)} rows of {len(reader.names)} columns", *reader.notes]
+    findings = []
+    for place, name in enumerate(reader.names):
+        if name in ignore:
+            continue
+        fact, found = _of_column(reader, place, name == target)
+        facts.append(fact)
+        findings += found
+    repeated = Counter(map(tuple, rows.rows[-len(reader.lines) :]))
+    twins = sum(count - 1 for count in repeated.values())
+    if twins:
+        findings.append(f"{_count(twins, 'row')} there before")
+    findings += _equal_columns(reader, target)
+    return facts, findings
+
+
+def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[str]]:
+    """What a column holds, and what is wrong with it."""
+    name = reader.names[place]
+    values = [value for value in reader.values(place) if value not in MISSING]
+    missing = len(reader.lines) - len(values)
+    different = len(set(values))
+    numbers, others = reader.parsed(place)
+    found = []
+    lacking = f", {missing} missing" if missing else ""
+    if missing:
+        found.append(f"column {name!r} lacks {missing} of {len(reader.lines)} values")
+    if not values:
+        return f"column {name}: empty", found
+    if different == 1 and not is_target:
+        found.append(f"column {name!r} is constant, {values[0][:40]!r}")
+    if others and len(others) < len(values):
+        line = reader.lines[others[0]]
+        found.append(
+            f"column {name!r} holds numbers and {len(others)} texts, the first {values_at(reader, place, others[0])!r} in line {line}"
+        )
+    if not is_target and _counts(numbers, others, different, len(values)):
+        found.append(f"column {name!r} has another value in each row: it seems to name the rows")
+    if others:
+        common = ", ".join(f"{value[:20]} ({count})" for value, count in Counter(values).most_common(3))
+        return f"column {name}: text, {different} different: {common}{', …' if different > 3 else ''}{lacking}", found
+    there = numbers[~np.isnan(numbers)]
+    return (
+        f"column {name}: numbers, {there.min():.6g} to {there.max():.6g}, mean {there.mean():.6g}, {different} different{lacking}",
+        found,
+    )
+
+
+def values_at(reader: _Reader, place: int, row: int) -> str:
+    """A field, shortened."""
+    return reader.values(place)[row][:40]
+
+
+def _counts(numbers: NDArray[np.float64], others: list[int], different: int, values: int) -> bool:
+    """Whether a column seems to name rows: texts or integers that are all different, and integers that also run on."""
+    if different < values or values < _LEAST_ROWS:
+        return False
+    if others:
+        return True
+    there = np.sort(numbers[~np.isnan(numbers)])
+    return bool((there == np.round(there)).all() and there[-1] - there[0] < 2 * values)
+
+
+def _equal_columns(reader: _Reader, target: str | None) -> Iterator[str]:
+    known: dict[tuple[str, ...], str] = {}
+    for place, name in enumerate(reader.names):
+        twin = known.setdefault(tuple(reader.values(place)), name)
+        if twin != name:
+            away = ": it gives the target away" if target in (name, twin) else ""
+            yield f"columns {twin!r} and {name!r} are equal{away}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from .. import functional as F
 from .. import optim
-from ..autograd import raw
 from .._files import PathLike
+from ..autograd import raw
 from ..data import Batches
 from ..data.source import Dataset, Part
 from ..nn.model_file import save_model
-from .callbacks import EarlyStopping
+from .callbacks import Callback, EarlyStopping
 from .checkpoints import Checkpoint
 from .history import History
 from .metrics import r2
@@ -157,7 +157,9 @@ class OwnTraining:
     def _whole(self, name: str) -> Batches:
         return Batches(*self._arrays(self.data.parts[name]), batch_size=EVALUATION_BATCH)
 
-    def fit(self, *, checkpoint: PathLike | None = None, progress: Any = "auto") -> History:
+    def fit(
+        self, *, checkpoint: PathLike | None = None, progress: Any = "auto", callbacks: Iterable[Callback] = ()
+    ) -> History:
         """Train to the end, or until it stops; with ``checkpoint`` go on from that file where it is there."""
         stopping = [] if self.recipe.patience is None else [EarlyStopping(patience=self.recipe.patience)]
         saved = (
@@ -167,7 +169,7 @@ class OwnTraining:
             self.batches,
             self._whole("validation"),
             epochs=self.recipe.epochs,
-            callbacks=stopping,
+            callbacks=[*stopping, *callbacks],
             checkpoint=saved,
             progress=progress,
         )
@@ -280,7 +282,7 @@ def checksum(data: Dataset) -> str:
     digest = hashlib.sha256()
     for name, part in data.parts.items():
         digest.update(f"{name} {part.x.shape} {part.x.dtype}".encode())
-        digest.update(memoryview(np.ascontiguousarray(part.x)))
+        digest.update(np.ascontiguousarray(part.x).data)
         if part.y is not None:
-            digest.update(memoryview(np.ascontiguousarray(part.y)))
+            digest.update(np.ascontiguousarray(part.y).data)
     return digest.hexdigest()[:16]
