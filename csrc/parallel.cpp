@@ -34,11 +34,14 @@ bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && k
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as when a
 // process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results must not
-// depend on the thread. The state before is put back.
+// depend on the thread. The state before is put back. Flags of exceptions that were are left as they are: the first exception
+// after they were cleared takes 40 ns (Sapphire Rapids), 1 of 20 of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
-  explicit FloatingPoint(bool denormals) : saved_(_mm_getcsr()) { _mm_setcsr(denormals ? 0x1f80 : 0x9fc0); }
+  explicit FloatingPoint(bool denormals) : saved_(_mm_getcsr()) {
+    _mm_setcsr((saved_ & 0x3f) | (denormals ? 0x1f80 : 0x9fc0));
+  }
   ~FloatingPoint() { _mm_setcsr(saved_); }
 
  private:

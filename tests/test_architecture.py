@@ -97,6 +97,11 @@ SINGLE = [
     ("Maxout", (4, 3, 3), {"bias": False}, ROWS),
     *((f"Dropout{rank}", (0.3,), {}, shape) for rank, shape in (("", ROWS), ("1d", SIGNAL), ("2d", IMAGE), ("3d", VOLUME))),
     ("Flatten", (-3, 2), {}, IMAGE),
+    ("Standardize", (4,), {}, ROWS),
+    ("Standardize", ((4, 1, 7),), {}, IMAGE),
+    ("Rescale", (4, -1.0, 2.0), {"clip": True}, ROWS),
+    ("StandardizeSample", (True, False), {}, IMAGE),
+    ("Whiten", ((4, 6, 7), 5), {"rotate_back": True}, IMAGE),
     ("Sequential", (nn.Linear(4, 3, rng=0), nn.Sequential(nn.ReLU(), nn.Dropout(0.5))), {}, ROWS),
     ("Sequential", ({"first": nn.Linear(4, 3, rng=0), "then": nn.ReLU()},), {}, ROWS),
     ("ModuleList", ([nn.Linear(4, 3, rng=0), nn.ReLU()],), {}, None),
@@ -360,6 +365,11 @@ def _set(layer, **values):
     return layer
 
 
+def _without(layer, name):
+    delattr(layer, name)
+    return layer
+
+
 def _holding_itself():
     net = nn.Sequential(nn.ModuleList([nn.ReLU()]))
     net[0].append(net)
@@ -395,6 +405,7 @@ def _doubled(levels):
         (nn.Sequential(_set(nn.Dropout(), p=2.0)), "'0': Dropout: p must be in"),
         (nn.Sequential(_set(nn.Softmax(), axis=len)), "'0' has axis=.*, which is no plain setting"),
         (nn.Sequential(_set(nn.Dropout(), p=np.nan)), "'0' has p=nan, which is no plain setting"),
+        (nn.Sequential(_without(nn.Softmax(), "axis")), "'0' has lost its axis"),
         (nn.Sequential(_set(nn.Dropout(), rng=3)), "'0' draws from 3, which is not a numpy.random.Generator"),
         (_holding_itself(), "'0.1' is a module that stands above it, too"),
         (_nested(_MAX_DEPTH + 1), "nested more than 100 deep"),
@@ -534,5 +545,5 @@ def test_limits_of_first_values_end_with_their_block():
             init.zeros(2)
         assert init.zeros(2).shape == (2,)
     assert init.zeros(2000).shape == (2000,)
-    with init.limited(5, blank=True), pytest.raises(TypeError, match="^zeros: dtype must be float32 or float64"):
+    with init.limited(5, blank=True), pytest.raises(TypeError, match=r"^zeros: dtype must be float32 or float64"):
         init.zeros(2, dtype=int)

@@ -236,6 +236,7 @@ def copies(model, optimizer, data):
 def trainer(model, optimizer, data):
     other = Trainer(model, optimizer, metrics={"accuracy": accuracy})
     other.evaluate(data)
+    optimizer.lr = 0.02
     other.fit(data, data, epochs=1)
 
 

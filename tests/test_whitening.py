@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastnn as fnn
 from fastnn.data import Whitening, whitening
 
 
@@ -179,3 +180,19 @@ def test_states_that_do_not_fit(name, value):
     state["fitted"]["statistics"][name] = value
     with pytest.raises(ValueError, match=r"^Whitening.load_state_dict: statistics must"):
         scaler.load_state_dict(state)
+
+
+@pytest.mark.parametrize("method", ["zca", "pca"])
+def test_the_layer_has_the_same_bits_for_every_number_of_threads(method):
+    x = np.random.default_rng(0).normal(size=(300, 3, 8, 8)).astype(np.float32)
+    layer = Whitening(method).fit(x).as_module()
+    results = []
+    for threads in (1, 2, 3):
+        with fnn.set_num_threads(threads):
+            leaf = fnn.tensor(x, requires_grad=True)
+            y = layer(leaf)
+            (y * y).sum().backward()
+            results.append((y.numpy(), leaf.grad))
+    for y, gradient in results[1:]:
+        np.testing.assert_array_equal(y, results[0][0])
+        np.testing.assert_array_equal(gradient, results[0][1])

@@ -210,15 +210,15 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def natural_order(name: str) -> tuple[object, ...]:
+def natural_order(name: str) -> tuple[tuple[str | int, ...], str]:
     """A key for sorting in which numbers within names count as numbers.
 
     >>> from fastnn._files import natural_order
-    >>> sorted(["img10", "img9", "Img1"], key=natural_order)
-    ['Img1', 'img9', 'img10']
+    >>> sorted(["img10", "img9", "Img1", "img"], key=natural_order)
+    ['img', 'Img1', 'img9', 'img10']
     """
     parts = re.split(r"([0-9]{1,18})", name)
-    return (*(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name)
+    return tuple(int(part) if i % 2 else part.casefold() for i, part in enumerate(parts)), name
 
 
 def class_order(names: set[str]) -> list[str]:

@@ -140,10 +140,10 @@ def multi_margin_loss(
 
 def margin_power(op: str, p: Any) -> int:
     """The power of a hinge, 1 or 2."""
-    p = scalars.integer(op, "p", p)
-    if p not in (1, 2):
-        raise ValueError(f"{op}: p must be 1 or 2, got {p}")
-    return p
+    power = scalars.integer(op, "p", p)
+    if power not in (1, 2):
+        raise ValueError(f"{op}: p must be 1 or 2, got {power}")
+    return power
 
 
 def margin_of(op: str, margin: Any, x: Array) -> float:

@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from .._generators import generator
 from ..checks import integer
-from ..checks.arrays import unmasked
+from .samples import leaves, samples
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
 Array = NDArray[Any]
-Part = Array | tuple[Array, ...]
 Batch = tuple[Any, ...]
 Transform = Callable[[Any, np.random.Generator], Any]
 
@@ -103,11 +102,7 @@ class Batches:
         rng: Any = None,
         prefetch: int = 0,
     ) -> None:
-        self.arrays = tuple(_checked(i, array) for i, array in enumerate(arrays))
-        shapes = [array.shape for part in self.arrays for array in _leaves(part)]
-        if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
-            raise ValueError(f"Batches: expected arrays of one length, got shapes {shapes}")
-        self.samples: int = shapes[0][0]
+        self.arrays, self.samples = samples("Batches", arrays)
         self.batch_size = operator.index(batch_size)
         if self.batch_size < 1:
             raise ValueError(f"Batches: batch_size must be at least 1, got {batch_size}")
@@ -177,7 +172,7 @@ class Batches:
             yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
         finally:
             for part in self.arrays:
-                for array in _leaves(part):
+                for array in leaves(part):
                     _give_pages_back(array)
 
     def rows(self, epoch: int, number: int) -> NDArray[np.intp]:
@@ -224,7 +219,7 @@ class Batches:
 
     def settings(self) -> dict[str, Any]:
         """What tells these batches from others, in plain values: sizes, options, and the key if it came from a seed."""
-        shapes = [f"{array.dtype} {array.shape[1:]}" for part in self.arrays for array in _leaves(part)]
+        shapes = [f"{array.dtype} {array.shape[1:]}" for part in self.arrays for array in leaves(part)]
         transform = None if self.transform is None else getattr(self.transform, "__qualname__", repr(self.transform))
         return {
             "samples": self.samples,
@@ -270,16 +265,6 @@ class Batches:
     def set_key(self, key: tuple[int, int]) -> None:
         """Take another key, as from `checked_key`; in forked children it stays."""
         self._key, self._key_is_for = key, None
-
-
-def _checked(number: int, given: Any) -> Part:
-    if isinstance(given, tuple) and any(isinstance(part, np.ndarray) for part in given):
-        return tuple(np.asarray(unmasked("Batches", f"array {number}.{i}", part)) for i, part in enumerate(given))
-    return np.asarray(unmasked("Batches", f"array {number}", given))
-
-
-def _leaves(part: Part) -> tuple[Array, ...]:
-    return part if isinstance(part, tuple) else (part,)
 
 
 def _drawn_key(rng: Any) -> tuple[int, int]:

@@ -35,6 +35,7 @@ def read_cifar10(paths: PathLike | Iterable[PathLike]) -> LabelledImages:
     -------
     LabelledImages
         Images of float32 in 0…1, of shape (N, 3, 32, 32), red, green and blue, and their labels, 0 to 9.
+        The names of the classes are those of CIFAR-10.
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from .._files import MAX_UNPACKED, PathLike, Source, grouped, is_text, opened
 
-DELIMITERS = "\t;|,"
+DELIMITERS = "\t;|, "
 
 _MAX_LINE = 1 << 24
 _SNIFFED = 100  # lines that the delimiter is found by
@@ -79,24 +79,29 @@ def _undecodable(line: bytes, number: int, encoding: str, fault: UnicodeDecodeEr
 
 
 def _sniff(lines: list[str]) -> str:
-    """The first of tab, semicolon, bar and comma that cuts all rows into equally many fields, more than one.
+    """The first of tab, semicolon, bar, comma and blank that cuts all rows into equally many fields, more than one.
 
-    If none does, the one that cuts most rows alike, for an error about the others. Commas come last: they are within
-    numbers and texts more often than the others.
+    If none does, the one that cuts most rows alike, for an error about the others. Commas and blanks come last: they are
+    within numbers and texts more often than the others.
     """
     best, most = ",", 0
     for delimiter in DELIMITERS:
         widths = _widths(lines, delimiter)
         width, count = collections.Counter(widths).most_common(1)[0] if widths else (1, 0)
-        if width > 1 and count == len(widths):
+        if width > 1 and count == len(widths) and (delimiter != " " or not most):
             return delimiter
-        if width > 1 and count > most:
+        if width > 1 and count > most and delimiter != " ":
             best, most = delimiter, count
     return best
 
 
+def _stripped(lines: Iterable[str], delimiter: str) -> Iterable[str]:
+    """Blanks before the end of a line delimit nothing."""
+    return (f"{line.strip()}\n" for line in lines) if delimiter == " " else lines
+
+
 def _widths(lines: list[str], delimiter: str) -> list[int]:
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    reader = csv.reader(_stripped(lines, delimiter), delimiter=delimiter, skipinitialspace=True)
     widths: list[int] = []
     try:
         widths += (len(record) for record in reader if any(record))
@@ -107,7 +112,7 @@ def _widths(lines: list[str], delimiter: str) -> list[int]:
 
 
 def _records(source: Source, lines: Iterable[str], delimiter: str) -> Rows:
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    reader = csv.reader(_stripped(lines, delimiter), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows: list[list[str]] = []
     starts: list[int] = []
     end = 0

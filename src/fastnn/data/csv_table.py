@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -154,7 +155,9 @@ class TableSchema:
         """The name of the target."""
         return next((column.name for column in self.columns if column.kind == "target"), None)
 
-    def read(self, path: PathLike, *, delimiter: str | None = None, encoding: str = "utf-8") -> Table:
+    def read(
+        self, path: PathLike, *, header: bool | None = None, delimiter: str | None = None, encoding: str = "utf-8"
+    ) -> Table:
         """Read another file into the same features.
 
         Columns are found by their names, in any order, and further ones are left out with a note. A file without a header
@@ -165,8 +168,8 @@ class TableSchema:
         ----------
         path : path
             The file, gzipped or not.
-        delimiter, encoding
-            As for `read_csv`.
+        header, delimiter, encoding
+            As for `read_csv`. By default the first row has the names also where it has some of this schema's.
 
         Returns
         -------
@@ -181,10 +184,11 @@ class TableSchema:
             If the file cannot be opened.
         """
         rows = read_rows("TableSchema.read", path, delimiter, encoding)
-        reader = _Reader("TableSchema.read", rows, self.missing, self._has_header(rows))
-        return self.convert(reader, self._positions(reader))
+        has_header = self._has_header(rows) if header is None else bool(header)
+        reader = _Reader("TableSchema.read", rows, self.missing, has_header)
+        return self._convert(reader, self._positions(reader))
 
-    def convert(self, reader: _Reader, positions: Mapping[str, int]) -> Table:
+    def _convert(self, reader: _Reader, positions: Mapping[str, int]) -> Table:
         """The table of columns of text, by the position of each that is known."""
         x = self._features(reader, positions)
         target = self.target
@@ -331,7 +335,8 @@ def read_csv(
         Whether the first row has the names. By default it has unless one of its fields is a number. Without a header the
         columns are called "1", "2" and so on.
     delimiter : str, optional
-        By default the first of tab, ``;``, ``|`` and ``,`` that cuts all rows into equally many fields, more than one.
+        By default the first of tab, ``;``, ``|``, ``,`` and blanks that cuts all rows into equally many fields, more than
+        one. Several blanks count as one.
     encoding : str
         Of the text; a byte order mark of UTF-8 is passed over.
 
@@ -345,16 +350,18 @@ def read_csv(
     ValueError
         If the file is something else, which the message names; for a row of another length, quotes that do not close, names
         that occur twice or are not there, no rows; if at least half of the values of a column are numbers and others are not;
-        for numbers with a comma, and beyond the range of float64; for rows without a target; for columns of text that
-        hardly repeat, or have more than 1000 categories. Messages name file, line, column and value.
+        for numbers with a comma, and beyond the range of float64; for rows without a target. Messages name file, line, column
+        and value.
     OSError
         If the file cannot be opened.
 
     Notes
     -----
     A column is of numbers if all its values are, and of text if fewer than half are. Fields are stripped of blanks;
-    fields in quotes may hold delimiters and line ends. Lines that are blank, or hold delimiters alone, are skipped. Columns
-    without a name are left out if they are empty or count the rows, as pandas writes them. Categories and classes
+    fields in quotes may hold delimiters and line ends. Lines that are blank, or hold delimiters alone, are skipped. Left out
+    with a warning are columns that hold no value, and texts that hardly repeat, such as names and dates: more than 1000
+    different ones, or more than 20 that are more than half of the values. Columns without a name are left out if they are
+    empty or count the rows, as pandas writes them. Categories and classes
     are in natural order, those that are all integers in the order of numbers.
 
     Numbers are float64, so that those that differ little from each other beside their size stay different; scale them before
@@ -393,11 +400,14 @@ def read_csv(
             columns.append(Column(name, "ignored"))
         else:
             columns.append(_column(reader, place, name in chosen["text"]))
+    if reader.useless:
+        columns_of = f"column{'s' * (len(reader.useless) > 1)} {'; '.join(reader.useless)}"
+        warnings.warn(f"read_csv: {reader.path!r}: left out: {columns_of}", stacklevel=2)
     target_kind, classes = (None, None) if target is None else _classes(reader, reader.names.index(target), kind)
     schema = TableSchema(columns, target_kind, classes, reader.missing, has_header)
     if not schema.features:
         raise reader.error("has no column beside the target and those that are left out")
-    return schema.convert(reader, {name: i for i, name in enumerate(reader.names)})
+    return schema._convert(reader, {name: i for i, name in enumerate(reader.names)})
 
 
 class _Reader:
@@ -409,6 +419,7 @@ class _Reader:
         self.missing = tuple(missing)
         self.header = header
         self.notes: list[str] = []
+        self.useless: list[str] = []
         self._missing = frozenset(missing)
         body = rows.rows[1:] if header else rows.rows
         self.lines = rows.lines[1:] if header else rows.lines
@@ -417,7 +428,7 @@ class _Reader:
         fields = [name.strip() for name in rows.rows[0]] if header else [""] * len(rows.rows[0])
         self.named = [bool(name) for name in fields]
         self.names = [name or str(i) for i, name in enumerate(fields, 1)]
-        self._columns = list(zip(*body, strict=True))
+        self._columns = [tuple(map(str.strip, column)) for column in zip(*body, strict=True)]
         if header:
             self._refuse_twins()
         else:
@@ -428,14 +439,14 @@ class _Reader:
 
     def wrong(self, place: int, row: int, problem: str) -> ValueError:
         """The error for one value."""
-        value = self._columns[place][row].strip()
+        value = self._columns[place][row]
         shown = repr(value) if len(value) <= 60 else repr(value[:60]) + "…"
         hint = "" if self.header or row else "; if that row is a header, pass header=True"
         return self.error(f"line {self.lines[row]}: column {self.names[place]!r} holds {shown}, {problem}{hint}")
 
-    def values(self, place: int) -> list[str]:
+    def values(self, place: int) -> tuple[str, ...]:
         """The fields of a column without blanks around them."""
-        return [value.strip() for value in self._columns[place]]
+        return self._columns[place]
 
     def missing_in(self, place: int) -> int:
         return sum(value in self._missing for value in self.values(place))
@@ -445,13 +456,23 @@ class _Reader:
         if self.named[place] or not self.header:
             return False
         values = self.values(place)
-        counted = any(values == [str(i) for i in range(first, first + len(values))] for first in (0, 1))
+        counted = any(values == tuple(map(str, range(first, first + len(values)))) for first in (0, 1))
         empty = all(value in self._missing for value in values)
         if counted or empty:
             self.notes.append(
                 f"column {place + 1} has no name and {'counts the rows' if counted else 'no values'}: left out"
             )
         return counted or empty
+
+    def left_out(self, name: str, holds: str) -> Column:
+        """A column that is not read, and why."""
+        self.useless.append(f"{name!r}, which holds {holds}")
+        self.notes.append(f"column {name!r} holds {holds}: left out")
+        return Column(name, "ignored")
+
+    def distinct(self, place: int) -> set[str]:
+        """The different values of a column."""
+        return set(self.values(place)) - self._missing
 
     def numbers(self, place: int) -> NDArray[np.float64]:
         """A column as numbers, with NaN where one is missing."""
@@ -462,16 +483,9 @@ class _Reader:
 
     def parsed(self, place: int) -> tuple[NDArray[np.float64], list[int]]:
         """The numbers of a column, NaN elsewhere, and the rows that hold neither a number nor what stands for none."""
-        column = self._columns[place]
-        try:
-            numbers = np.fromiter(map(float, column), np.float64, len(column))
-        except ValueError:
-            pass
-        else:  # Python's float takes more than numbers of files are: infinities, NaN, digits with underscores or of other scripts
-            together = "".join(column)
-            if np.isfinite(numbers).all() and together.isascii() and "_" not in together:
-                return numbers, []
-        numbers, others = np.full(len(column), np.nan), []
+        if (numbers := self._all_numbers(self._columns[place])) is not None:
+            return numbers, []
+        numbers, others = np.full(len(self.lines), np.nan), []
         for row, value in enumerate(self.values(place)):
             if value in self._missing:
                 continue
@@ -481,6 +495,18 @@ class _Reader:
             else:
                 others.append(row)
         return numbers, others
+
+    def _all_numbers(self, column: Sequence[str]) -> NDArray[np.float64] | None:
+        """A column quickly, if all its fields are numbers and none of those that stand for a missing value."""
+        try:
+            numbers = np.fromiter(map(float, column), np.float64, len(column))
+        except ValueError:
+            return None
+        together = "".join(
+            column
+        )  # Python's float takes more: infinities, NaN, underscores and digits of other scripts
+        plain = np.isfinite(numbers).all() and together.isascii() and "_" not in together
+        return numbers if plain and not _any_number(self._missing) else None
 
     def codes(
         self, place: int, known: Sequence[str], what: str, spelling: Callable[[str], str] = str
@@ -532,15 +558,19 @@ def _check_names(reader: _Reader, target: str | None, chosen: Mapping[str, Seque
 
 
 def _column(reader: _Reader, place: int, as_text: bool) -> Column:
-    """What a column of features is."""
+    """What a column of features is; one that says nothing about other rows is left out."""
     name = reader.names[place]
     if reader.missing_in(place) == len(reader.lines):
-        raise reader.error(f"holds no value in column {name!r}; leave it out with ignore=[{name!r}]")
+        return reader.left_out(name, "no value")
     if not as_text and _is_numeric(
-        reader, place, f"; read it as text with text=[{name!r}], or leave it out with ignore="
+        reader, place, f"; read it as text with text=[{name!r}], or leave it out with ignore=[{name!r}]"
     ):
         return Column(name, "number")
-    return Column(name, "text", _categories(reader, place, f"; leave it out with ignore=[{name!r}]"))
+    categories = reader.distinct(place)
+    excess = _excess(reader, place, categories)
+    if excess and as_text:
+        raise reader.error(f"has {excess} in column {name!r}, too many for categories")
+    return reader.left_out(name, excess) if excess else Column(name, "text", tuple(class_order(categories)))
 
 
 def _is_numeric(reader: _Reader, place: int, advice: str) -> bool:
@@ -559,15 +589,12 @@ def _is_numeric(reader: _Reader, place: int, advice: str) -> bool:
     return not others
 
 
-def _categories(reader: _Reader, place: int, advice: str) -> tuple[str, ...]:
-    present = [value for value in reader.values(place) if value not in reader.missing]
-    categories = set(present)
-    if len(categories) > _MOST_CATEGORIES or (len(categories) > _FEW and 2 * len(categories) > len(present)):
-        raise reader.error(
-            f"has {len(categories)} different texts in the {len(present)} values of column {reader.names[place]!r}, too many "
-            f"for categories{advice}"
-        )
-    return tuple(class_order(categories))
+def _excess(reader: _Reader, place: int, categories: set[str]) -> str:
+    """How many texts a column has, if they are too many for categories, because they hardly repeat."""
+    present = len(reader.lines) - reader.missing_in(place)
+    if len(categories) > _MOST_CATEGORIES or (len(categories) > _FEW and 2 * len(categories) > present):
+        return f"{len(categories)} different texts in {present} values"
+    return ""
 
 
 def _classes(reader: _Reader, place: int, kind: Kind | None) -> tuple[Kind, tuple[str, ...] | None]:
@@ -580,7 +607,10 @@ def _classes(reader: _Reader, place: int, kind: Kind | None) -> tuple[Kind, tupl
     if others:
         if kind is None:
             _is_numeric(reader, place, "; if they are names of classes pass kind='classification'")
-        return "classification", _categories(reader, place, "; they can't be classes")
+        classes = reader.distinct(place)
+        if excess := _excess(reader, place, classes):
+            raise reader.error(f"has {excess} of the target {reader.names[place]!r}, too many for classes")
+        return "classification", tuple(class_order(classes))
     values = np.unique(numbers)
     few = len(values) <= _FEW and 2 * len(values) <= len(numbers)
     if kind is None and not (few and (values == np.round(values)).all()):

@@ -322,28 +322,28 @@ def _drawn(part: Mapping[str, Any], n: int, random: np.random.Generator) -> Floa
 
 def _log_density(part: Mapping[str, Any], rows: Floats) -> Floats:
     points, vectors, floor = part["points"], part["vectors"], part["floor"]
-    features, known = points.shape[1], len(vectors)
-    deviations = np.hypot(part["deviations"], floor)
-    every = np.append(deviations, floor) if known < features else deviations
-    if every.min() <= 10 * (features + known) * np.finfo(float).eps * every.max():
+    others = points.shape[1] - len(vectors)  # the dimensions across the vectors, where only the floor is
+    deviations = np.append(np.hypot(part["deviations"], floor), [floor] * min(others, 1))
+    if deviations.min() <= 10 * (points.shape[1] + len(vectors)) * np.finfo(float).eps * deviations.max():
         raise ValueError(
             "log_density: there is no density, since the covariance is singular; fit with shrinkage='auto' or above 0, "
             "and not to samples that are all alike"
         )
-
-    def whitened(x: Floats) -> Floats:
-        x = x - points.mean(axis=0)
-        along = x @ vectors.T
-        if known == features:
-            return np.asarray(along / deviations)
-        return np.concatenate([along / deviations, (x - along @ vectors) / floor], axis=1)
-
-    constant = features / 2 * math.log(2 * math.pi) + np.log(deviations).sum()
-    constant += (features - known) * math.log(floor) if known < features else 0
-    centres, places = whitened(points), whitened(rows)
+    middle = points.mean(axis=0)
+    centres, places = (_whitened(x - middle, vectors, deviations) for x in (points, rows))
     step = max(1, _AT_ONCE // len(points))
     logs = [_log_kernels(places[i : i + step], centres) for i in range(0, len(rows), step)]
-    return np.asarray(np.concatenate([np.empty(0), *logs]) - constant - math.log(len(points)))
+    volume = np.log(deviations).sum() + max(others - 1, 0) * math.log(floor or 1)
+    constant = points.shape[1] / 2 * math.log(2 * math.pi) + volume + math.log(len(points))
+    return np.concatenate([np.empty(0), *logs]) - float(constant)
+
+
+def _whitened(x: Floats, vectors: Floats, deviations: Floats) -> Floats:
+    """Coordinates in which a normal distribution has the same spread in all directions."""
+    along = x @ vectors.T
+    if len(vectors) == x.shape[1]:
+        return np.asarray(along / deviations)
+    return np.concatenate([along / deviations[:-1], (x - along @ vectors) / deviations[-1]], axis=1)
 
 
 def _log_kernels(x: Floats, centres: Floats) -> Floats:

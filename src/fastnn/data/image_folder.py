@@ -75,7 +75,7 @@ def read_image_folder(
 
     Examples
     --------
-    >>> from fastnn.data import read_image_folder, stratified_split
+    >>> from fastnn.data import read_image_folder, split
     >>> data = read_image_folder("photos", size=32)  # doctest: +SKIP
     >>> data.images.shape, data.classes  # doctest: +SKIP
     ((200, 3, 32, 32), ('cat', 'dog'))
@@ -214,7 +214,7 @@ def _look(folder: str, classes: tuple[str, ...] | None) -> _Found:
     for name in names:
         files[name], hidden = _files(os.path.join(folder, name))
         skipped += hidden
-    return _Found(classes or tuple(class_order(set(names))), files, tuple(skipped))
+    return _Found(tuple(class_order(set(names))) if classes is None else classes, files, tuple(skipped))
 
 
 def _folders(folder: str) -> tuple[list[str], list[str]]:

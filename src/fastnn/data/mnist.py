@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._files import PathLike, listed, natural_order
+from .._files import PathLike, listed
 from .idx import read_array_of
 from .labelled import ImageSets, LabelledImages
 
@@ -17,6 +17,7 @@ _NAME = re.compile(
     r"(?i)(?:(?P<prefix>.+?)[-_])?(?P<part>train|t10k|test)[-_](?P<what>images|labels)"
     r"(?:[-.]idx\d?(?:-ubyte)?)?(?P<packed>\.gz)?"
 )
+_BOTH = ("images", "labels")
 _EXPECTED = (
     "expected train-images-idx3-ubyte and train-labels-idx1-ubyte, perhaps with .gz, and the same for t10k or test"
 )
@@ -90,7 +91,7 @@ def has_mnist(folder: PathLike) -> bool:
 
 def _found(folder: str) -> dict[str, re.Match[str]]:
     """The files that may be meant, the best form of each last."""
-    names = sorted(os.listdir(folder), key=lambda name: (natural_order(name), name), reverse=True)
+    names = sorted(os.listdir(folder), reverse=True)
     matches = {name: _NAME.fullmatch(name) for name in names if os.path.isfile(os.path.join(folder, name))}
     found = {name: match for name, match in matches.items() if match is not None}
     return dict(sorted(found.items(), key=lambda item: item[1]["packed"] is None))
@@ -103,11 +104,13 @@ def _chosen(folder: str, found: dict[str, re.Match[str]], prefix: str | None) ->
         raise ValueError(
             f"read_mnist: {folder!r} has files of several sets; choose one of them by prefix=: {listed(prefixes)}"
         )
+    meant = {name: match for name, match in found.items() if prefix is None or (match["prefix"] or "") == prefix}
+    if {"t10k", "test"} <= {match["part"].lower() for match in meant.values()}:
+        raise ValueError(f"read_mnist: {folder!r} has a test part twice, as t10k and as test; move one of them away")
     files = {}
-    for name, match in found.items():
-        if prefix is None or (match["prefix"] or "") == prefix:
-            part = "train" if match["part"].lower() == "train" else "test"
-            files[part, match["what"].lower()] = os.path.join(folder, name)
+    for name, match in meant.items():
+        part = "train" if match["part"].lower() == "train" else "test"
+        files[part, match["what"].lower()] = os.path.join(folder, name)
     for part, what in (
         ("train", "images"),
         ("train", "labels"),
@@ -118,9 +121,6 @@ def _chosen(folder: str, found: dict[str, re.Match[str]], prefix: str | None) ->
             of = f" of the prefix {prefix!r}" if prefix is not None else ""
             raise ValueError(f"read_mnist: {folder!r} has no {part} {what}{of}; it holds {have}; {_EXPECTED}")
     return files
-
-
-_BOTH = ("images", "labels")
 
 
 def _part(files: dict[tuple[str, str], str], part: str, mmap: bool) -> tuple[NDArray[Any], NDArray[np.int64]]:

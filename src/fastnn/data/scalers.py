@@ -154,17 +154,20 @@ class _FeatureScaler(_Scaler):
         return scaled
 
 
+MOMENTS = ("count", "pivot", "offset", "squares")  # of a feature, as `Moments` has them
+
+
 def empty_moments(features: int) -> Statistics:
-    """Statistics as `Moments` has them, of no samples."""
-    return {"count": np.zeros(features), "mean": np.zeros(features), "squares": np.zeros(features)}
+    """Statistics of no samples."""
+    return {name: np.zeros(features) for name in MOMENTS}
 
 
 def add_moments(statistics: Statistics, values: Array) -> None:
     """Merge the moments of values (features, samples) into statistics; NaN is left out."""
     moments = Moments(len(values))
-    moments.count, moments.mean, moments.squares = (statistics[name] for name in ("count", "mean", "squares"))
+    vars(moments).update((name, statistics[name]) for name in MOMENTS)
     moments.add(values, skip_nan=True)
-    statistics.update(count=moments.count, mean=moments.mean, squares=moments.squares)
+    statistics.update((name, getattr(moments, name)) for name in MOMENTS)
 
 
 def check_statistics(statistics: Statistics, sizes: dict[str, int]) -> None:
@@ -184,8 +187,8 @@ def mean_and_variance(statistics: Statistics) -> tuple[Array, Array, Array]:
     count = statistics["count"]
     nothing = count == 0
     divisor = np.where(nothing, 1.0, count)
-    mean, variance = (np.where(nothing, np.nan, statistics[name]) for name in ("mean", "squares"))
-    variance = variance / divisor
+    mean = np.where(nothing, np.nan, statistics["pivot"] + statistics["offset"])
+    variance = np.where(nothing, np.nan, statistics["squares"] / divisor)
     return mean, variance, without_variance(variance, mean, count)
 
 
@@ -251,7 +254,7 @@ class StandardScaler(_FeatureScaler):
         scalars.flag(op, "with_std", self.with_std)
 
     def _attributes(self, shape: tuple[int, ...], statistics: Statistics) -> dict[str, Any]:
-        check_statistics(statistics, dict.fromkeys(("count", "mean", "squares"), math.prod(shape)))
+        check_statistics(statistics, dict.fromkeys(MOMENTS, math.prod(shape)))
         mean, variance, constant = mean_and_variance(statistics)
         there = statistics["count"] > 0
         refuse_too_large(there & ~np.isfinite(mean), shape, "mean")
@@ -353,7 +356,7 @@ class MinMaxScaler(_FeatureScaler):
 
     def _attributes(self, shape: tuple[int, ...], statistics: Statistics) -> dict[str, Any]:
         features = math.prod(shape)
-        sizes = dict.fromkeys(("count", "mean", "squares", "minimum", "maximum"), features)
+        sizes = dict.fromkeys((*MOMENTS, "minimum", "maximum"), features)
         check_statistics(statistics, {**sizes, "samples": 1})
         nothing = statistics["count"] == 0
         low, high = (np.where(nothing, np.nan, statistics[name]) for name in ("minimum", "maximum"))
@@ -477,14 +480,14 @@ class ImageScaler(_Scaler):
             if self.mean == "pixel":
                 add_moments(statistics, part.T)
                 continue
-            images = centre.compute(part, np.dtype(np.float64)) if self.mean == "sample" else part
+            images = centre.of_block(part) if self.mean == "sample" else part
             by_channel = images.reshape(len(part), x.shape[1], -1)
             add_moments(statistics, np.moveaxis(by_channel, 1, 0).reshape(x.shape[1], -1))
         statistics["samples"] += len(x)
 
     def _attributes(self, shape: tuple[int, ...], statistics: Statistics) -> dict[str, Any]:
         features = math.prod(shape) if self.mean == "pixel" else shape[0]
-        check_statistics(statistics, {**dict.fromkeys(("count", "mean", "squares"), features), "samples": 1})
+        check_statistics(statistics, {**dict.fromkeys(MOMENTS, features), "samples": 1})
         mean, variance, constant = mean_and_variance(statistics)
         there = statistics["count"] > 0
         refuse_too_large(there & ~(np.isfinite(mean) & np.isfinite(variance)), (features,), "variance")
@@ -538,7 +541,7 @@ class ImageScaler(_Scaler):
 
         def scaled(v: Array) -> Array:
             for stage in stages:
-                v = stage.compute(v, np.dtype(np.float64))
+                v = stage.of_block(v)
             return v
 
         return in_float64(scaled, dtype, x.shape[1:], x)

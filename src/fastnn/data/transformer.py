@@ -63,7 +63,9 @@ class Transformer:
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
         given = [
-            f"{name}={value!r}" for name, value in self.get_params().items() if value is not defaults[name].default
+            f"{name}={value!r}"
+            for name, value in self.get_params().items()
+            if repr(value) != repr(defaults[name].default)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 
@@ -112,8 +114,8 @@ class Transformer:
         """X as an array of samples; where the object is fitted (``known``), of the shape and names that it knows."""
         x = as_samples(op, X)
         if known:
+            self._check_names(op, feature_names(X))  # first: names say more than their number
             self._check_shape(op, x.shape[1:])
-            self._check_names(op, feature_names(X))
         refuse_infinite(op, x, self._allow_nan)
         return x
 

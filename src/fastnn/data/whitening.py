@@ -11,7 +11,7 @@ from ..checks import scalars
 from ..nn import Whiten
 from ..nn.scaling import from_components, in_float64, turned
 from .scalers import add_moments, empty_moments
-from .transformer import Statistics, Transformer, blocks, feature_names, float_of
+from .transformer import Statistics, Transformer, as_samples, blocks, feature_names, float_of, refuse_infinite
 
 Array = np.ndarray[Any, Any]
 
@@ -110,9 +110,10 @@ class Whitening(Transformer):
         """
         op = "Whitening.fit"
         self._check_parameters(op)
-        x = as_enough(op, self._samples(op, X, known=False))
+        x = as_samples(op, X)
         shape, size = x.shape[1:], math.prod(x.shape[1:])
-        _refuse_large(op, len(x), size)
+        _refuse_size(op, len(x), size)
+        refuse_infinite(op, x, self._allow_nan)
         most = min(size, len(x) - 1)
         if self.n_components is not None and self.n_components > most:
             raise ValueError(
@@ -126,10 +127,11 @@ class Whitening(Transformer):
             raise ValueError(
                 f"{op}: the variances of X sum to {total}; expected samples that differ, and by finite numbers"
             )
-        variances, components = _directions(x, moments["mean"])
+        mean = moments["pivot"] + moments["offset"]
+        variances, components = _directions(x, mean)
         kept = self._kept(variances, size, most)
         statistics = {
-            "mean": moments["mean"],
+            "mean": mean,
             "components": _with_signs(components[:kept]),
             "variance": variances[:kept],
             "total": np.array([total]),
@@ -207,7 +209,7 @@ class Whitening(Transformer):
         return in_float64(restored, float_of(x.dtype), self._shape, x)
 
     def get_feature_names_out(self, input_features: Any = None) -> Array:
-        """The names of the columns that `transform` returns: of ZCA those of its input, of PCA whitening0, whitening1, …"""
+        """The names of the columns that `transform` returns: of ZCA those of its input, of PCA whitening0 and so on."""
         names = super().get_feature_names_out(input_features)
         return names if self.method == "zca" else np.array([f"whitening{i}" for i in range(self.n_components_)], object)
 
@@ -224,16 +226,12 @@ class Whitening(Transformer):
         return module
 
 
-def as_enough(op: str, x: Array) -> Array:
-    """The samples, of which two are needed to differ."""
-    if len(x) < 2:
+def _refuse_size(op: str, samples: int, features: int) -> None:
+    """Refuse one sample, which differs from none, and what would take too much memory."""
+    if samples < 2:
         raise ValueError(
-            f"{op}: Found array with {len(x)} sample(s) (shape={x.shape}) while a minimum of 2 is required."
+            f"{op}: Found array with {samples} sample(s) (shape=({samples}, {features})) while a minimum of 2 is required."
         )
-    return x
-
-
-def _refuse_large(op: str, samples: int, features: int) -> None:
     smaller = min(samples, features)
     if smaller**2 * 8 > LIMIT:
         most = math.isqrt(LIMIT // 8)

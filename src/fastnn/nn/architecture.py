@@ -72,6 +72,8 @@ def architecture(model: Module) -> dict[str, Any]:
     -----
     SPEC J1. The values of parameters and buffers are in ``model.state_dict()``, the states of generators are in the layers'
     ``rng.bit_generator.state``. Attributes that a user added and that are neither parameter, buffer nor module are left out.
+    Before it returns, the function makes the model of the state once, without values, which takes memory like the model's: what
+    was described can be made again.
 
     Examples
     --------
@@ -177,8 +179,9 @@ def _layers() -> dict[str, type[Module]]:
 
 
 @functools.cache
-def _made_by(layer: type[Module]) -> tuple[Callable[..., Module], list[str]]:
+def _made_by(name: str) -> tuple[Callable[..., Module], list[str]]:
     """What makes a layer, and the names of its arguments."""
+    layer = _layers()[name]
     make: Callable[..., Module] = getattr(layer, "_of_parts", layer)
     by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return make, [name for name, p in inspect.signature(make).parameters.items() if p.kind in by_name]
@@ -190,9 +193,8 @@ class _Description:
     def __init__(self) -> None:
         self.state: State = {"version": VERSION, "modules": [], "arrays": [], "generators": []}
         self.names: list[str] = []
-        self._known: dict[
-            int, int
-        ] = {}  # the numbers of modules, arrays and generators by identity; the model keeps them
+        # The numbers of modules, arrays and generators by identity, which they keep as long as the model is there.
+        self._known: dict[int, int] = {}
 
     def add(self, module: Module, name: str, above: tuple[Module, ...]) -> int:
         """The number of a module, which is described unless it was."""
@@ -231,15 +233,17 @@ class _Description:
             "training": bool(module.training),
         }
         if "rng" in vars(module):
-            entry["rng"] = self._generator(module.rng, at)
+            entry["rng"] = self._generator(vars(module)["rng"], at)
         return entry
 
     def _arguments(self, module: Module, at: str) -> State:
-        _, names = _made_by(type(module))
+        _, names = _made_by(type(module).__name__)
         found = {}
         for name in names:
             if name in _ELSEWHERE or name in module._buffers:
                 continue
+            if not hasattr(module, name):
+                raise _Fault(f"{at} has lost its {name}")
             value = getattr(module, name)
             if name in module._vacant or isinstance(value, Parameter):
                 value = value is not None
@@ -398,7 +402,7 @@ class _Construction:
         return UnseededGenerator(bits())
 
     def _module(self, i: int, entry: State) -> Module:
-        make, accepted = _made_by(_layers()[entry["layer"]])
+        make, accepted = _made_by(entry["layer"])
         children = {name: self._made[j] for name, j in entry["modules"].items()}
         keywords = {name: _as_argument(value) for name, value in entry["arguments"].items()}
         unknown = [name for name in keywords if name not in accepted or name in _ELSEWHERE]

@@ -106,7 +106,11 @@ class Ensemble(Module):
     ) -> None:
         if isinstance(models, Module) and not isinstance(models, ModuleList):
             raise TypeError(f"Ensemble: models must be several, got one {type(models).__name__}")
-        self._settle(ModuleList(models), average, weights)
+        members = list(models)
+        for member in members:
+            if not isinstance(member, Module):
+                raise TypeError(f"Ensemble: models must be modules, got {shown(member)}")
+        self._settle(ModuleList(members), average, weights)
 
     @classmethod
     def _of_parts(cls, members: Module, average: str, weights: Iterable[float] | None) -> Self:
@@ -213,8 +217,9 @@ class Ensemble(Module):
         outputs = self.member_outputs(*args, **kwargs)
         equal = [1.0] * len(outputs)
         if self.average == "logits":
-            apart = outputs - _mean(outputs, equal)
-            return np.sqrt(_mean(np.square(apart), equal))
+            with np.errstate(invalid="ignore", over="ignore"):
+                apart = np.square(outputs - _mean(list(outputs), equal))
+            return np.sqrt(_mean(list(apart), equal))
         named = outputs.argmax(axis=2)
         differing = np.zeros(named.shape[1:])
         for i, classes in enumerate(named):
@@ -246,9 +251,9 @@ class Ensemble(Module):
     def _shares(self) -> Sequence[float]:
         if self.weights is None:
             return [1.0] * len(self.members)
-        if len(self.weights) != len(self.members) or not any(self.weights):
+        if len(self.weights) != len(self.members) or not 0 < sum(self.weights) < math.inf:
             raise ValueError(
-                f"Ensemble: weights must be one for each of {len(self.members)} models and not all 0, got {shown(self.weights)}"
+                f"Ensemble: weights must be one for each of {len(self.members)} models, and not all 0, got {shown(self.weights)}"
             )
         return self.weights
 

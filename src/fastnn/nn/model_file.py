@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import CheckpointError, PathLike, load_checkpoint, save_checkpoint
+from .._atomic import PathLike
+from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .architecture import architecture, blank_model, declared_bytes
 from .module import Module
 

@@ -12,6 +12,9 @@ Array = np.ndarray[Any, Any]
 class Moments:
     """Count, mean and sum of squared deviations per feature, in float64 (Chan, Golub and LeVeque 1979).
 
+    Means are kept as differences from a pivot, the mean of the first values: of values far from zero, parts would else
+    lose digits of the variance when they are merged.
+
     Parameters
     ----------
     features : int
@@ -19,7 +22,13 @@ class Moments:
     """
 
     def __init__(self, features: int) -> None:
-        self.count, self.mean, self.squares = np.zeros(features), np.zeros(features), np.zeros(features)
+        self.count, self.pivot, self.offset, self.squares = (np.zeros(features) for _ in range(4))
+
+    @property
+    def mean(self) -> Array:
+        """The mean of each feature, 0 where there is no value."""
+        mean: Array = self.pivot + self.offset
+        return mean
 
     def add(self, values: Array, *, skip_nan: bool = False) -> None:
         """Take in further samples, ``values`` (features, samples) in float64, with or without those that are NaN."""
@@ -30,22 +39,24 @@ class Moments:
             count = values.shape[1] - missing.sum(1).astype(np.float64)
             values = np.where(missing, 0.0, values)
         divisor = np.maximum(count, 1.0)
-        mean = values.sum(1) / divisor
-        deviations = values - mean[:, None]
+        self.pivot = np.where(self.count > 0, self.pivot, values.sum(1) / divisor)
+        shifted = values - self.pivot[:, None]
         if missing is not None:
-            deviations[missing] = 0.0
-        # What the rounded mean left: with it the mean of a constant is that constant.
-        left = deviations.sum(1) / divisor
-        squares = np.square(deviations, out=deviations).sum(1) - count * left**2
-        self._merge(count, mean + left, np.maximum(squares, 0.0))
+            shifted[missing] = 0.0
+        offset = shifted.sum(1) / divisor
+        shifted -= offset[:, None]
+        if missing is not None:
+            shifted[missing] = 0.0
+        left = shifted.sum(1) / divisor  # what the rounded mean left: with it the mean of a constant is that constant
+        squares = np.square(shifted, out=shifted).sum(1) - count * left**2
+        self._merge(count, offset + left, np.maximum(squares, 0.0))
 
-    def _merge(self, count: Array, mean: Array, squares: Array) -> None:
-        apart = mean - self.mean
+    def _merge(self, count: Array, offset: Array, squares: Array) -> None:
+        apart = offset - self.offset
         share = count / np.maximum(self.count + count, 1.0)
-        squares = self.squares + squares + apart**2 * (self.count * share)
-        # Features of which nothing new came stay to the bit; the first values are taken as they are.
-        self.squares = np.where(count > 0, squares, self.squares)
-        self.mean = np.where(self.count > 0, np.where(count > 0, self.mean + apart * share, self.mean), mean)
+        more = count > 0  # features of which nothing new came stay to the bit
+        self.squares = np.where(more, self.squares + squares + apart**2 * (self.count * share), self.squares)
+        self.offset = np.where(more, np.where(self.count > 0, self.offset + apart * share, offset), self.offset)
         self.count = self.count + count
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from .. import init
 from ..autograd import raw, record, self_adjoint
 from ..checks import scalars, unmasked
 from .module import Module
@@ -16,7 +17,7 @@ from .moments import without_variance
 
 Array = np.ndarray[Any, Any]
 
-BLOCK = 1 << 18  # numbers that are computed in float64 at a time: 2 MiB, so that they stay in the cache
+BLOCK = 1 << 16  # numbers that are computed in float64 at a time: half a MiB, so that they stay in the cache
 
 
 def rows_at_a_time(shape: tuple[int, ...]) -> int:
@@ -59,6 +60,10 @@ class _Fixed(Module):
 
     def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
         """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
+        return in_float64(self.of_block, dtype, x.shape[1:], x)
+
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64, which may be changed in place."""
         raise NotImplementedError
 
 
@@ -130,8 +135,8 @@ class Standardize(_PerFeature):
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         super().__init__(shape)
-        self.register_buffer("mean", np.zeros(self.shape))
-        self.register_buffer("scale", np.ones(self.shape))
+        self.register_buffer("mean", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("scale", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
         scale = self.scale
@@ -141,16 +146,11 @@ class Standardize(_PerFeature):
 
         return record("standardize", self.compute(x_, dtype), (x,), vjp, self_adjoint)
 
-    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
-        mean, scale = self.mean, self.scale
-
-        def standardized(v: Array) -> Array:
-            v -= mean
-            v /= scale
-            return v
-
-        return in_float64(standardized, dtype, x.shape[1:], x)
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64, which are changed in place."""
+        v -= self.mean
+        v /= self.scale
+        return v
 
     def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
         """The ``x`` of which `compute` made ``y``, as an array of ``dtype``."""
@@ -264,8 +264,8 @@ class Rescale(_PerFeature):
         if self.low >= self.high:
             raise ValueError(f"Rescale: low must be below high, got {self.low} and {self.high}")
         self.clip = scalars.flag("Rescale", "clip", clip)
-        self.register_buffer("minimum", np.zeros(self.shape))
-        self.register_buffer("extent", np.ones(self.shape))
+        self.register_buffer("minimum", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("extent", init.constant(self.shape, 1.0, dtype=np.float64))
 
     def _recorded(self, x: Any, x_: Array, dtype: np.dtype[Any]) -> Any:
         minimum, extent, high_low, clip = self.minimum, self.extent, self.high - self.low, self.clip
@@ -283,18 +283,13 @@ class Rescale(_PerFeature):
 
         return record("rescale", self.compute(x_, dtype), (x,), vjp, self_adjoint)
 
-    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
-        minimum, extent, low, high, clip = self.minimum, self.extent, self.low, self.high, self.clip
-
-        def rescaled(v: Array) -> Array:
-            v -= minimum
-            v /= extent
-            v *= high - low
-            v += low
-            return np.clip(v, low, high, out=v) if clip else v
-
-        return in_float64(rescaled, dtype, x.shape[1:], x)
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64, which are changed in place."""
+        v -= self.minimum
+        v /= self.extent
+        v *= self.high - self.low
+        v += self.low
+        return np.clip(v, self.low, self.high, out=v) if self.clip else v
 
     def inverse(self, y: Array, dtype: np.dtype[Any]) -> Array:
         """The ``x`` of which `compute` made ``y``, without regard to ``clip``, as an array of ``dtype``."""
@@ -358,63 +353,78 @@ class StandardizeSample(_Fixed):
 
         def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
             def backward(v: Array, d: Array) -> Array:
+                shape, v, d = v.shape, _rows(v), _rows(d)
                 s = _Sample(v)
-                by_scale = s.deviation * (s.mean_of(d * (s.deviation if center else v)) / s.std**3) if scale else 0.0
-                divided = d / s.std if scale else d
-                return divided - by_scale - (s.mean_of(divided) if center else 0.0)
+                if scale:
+                    share = s.mean_of(d, s.deviation if center else v) / s.std**3
+                    d /= s.std
+                    s.deviation *= share
+                    d -= s.deviation
+                if center:
+                    d -= s.mean_of(d)
+                return d.reshape(shape)
 
             return (in_float64(backward, dtype, dy.shape[1:], x_, dy),)
 
         def jvp(tangents: Any) -> Any:
             def forward(v: Array, t: Array) -> Array:
+                shape, v, t = v.shape, _rows(v), _rows(t)
                 s = _Sample(v)
-                by_scale = (s.deviation if center else v) * (s.mean_of(s.deviation * t) / s.std**3) if scale else 0.0
-                moved = t - s.mean_of(t) if center else t
-                return (moved / s.std if scale else moved) - by_scale
+                share = s.mean_of(s.deviation, t) / s.std**3
+                if center:
+                    t -= s.mean_of(t)
+                if scale:
+                    t /= s.std
+                    t -= (s.deviation if center else v) * share
+                return t.reshape(shape)
 
             return in_float64(forward, dtype, x_.shape[1:], x_, tangents[0])
 
         return record("standardize_sample", self.compute(x_, dtype), (x,), vjp, jvp)
 
-    def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
-        """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
-        center, scale = self.center, self.scale
-
-        def standardized(v: Array) -> Array:
-            s = _Sample(v)
-            y = s.deviation if center else v
-            return y / s.std if scale else y
-
-        return in_float64(standardized, dtype, x.shape[1:], x)
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64."""
+        s = _Sample(_rows(v))
+        y = s.deviation if self.center else _rows(v)
+        if self.scale:
+            y /= s.std
+        return y.reshape(v.shape)
 
     def extra_repr(self) -> str:
         return f"center={self.center}, scale={self.scale}"
 
 
+def _rows(v: Array) -> Array:
+    """A row per sample, along which NumPy adds fastest."""
+    return v.reshape(len(v), -1)
+
+
 class _Sample:
-    """Deviations from the mean of each sample of a block, and their root mean square; 1 where that is but rounding."""
+    """Deviations from the mean of each sample, a row, and their root mean square; 1 where that is but rounding."""
 
     def __init__(self, v: Array) -> None:
-        self._axes = tuple(range(1, v.ndim))
-        missing = np.isnan(v)
-        self._valid = ~missing if missing.any() else None
-        self._count = math.prod(v.shape[1:]) if self._valid is None else np.maximum(self._total(self._valid), 1)
+        self._valid: Array | None = None
+        self._count: Any = v.shape[1]
         mean = self.mean_of(v)
+        if np.isnan(mean).any():
+            self._valid = ~np.isnan(v)
+            self._count = np.maximum(self._valid.sum(axis=1, keepdims=True), 1)
+            mean = self.mean_of(v)
         self.deviation = v - mean
         left = self.mean_of(self.deviation)  # what rounding left; without it a constant would not become 0
         self.deviation -= left
-        variance = self.mean_of(np.square(self.deviation))
+        variance = self.mean_of(self.deviation, self.deviation)
         constant = without_variance(variance, mean, self._count)
         self.std: Array = np.sqrt(np.where(constant, 1.0, variance))
 
-    def _total(self, values: Array) -> Array:
-        total: Array = values.sum(axis=self._axes, keepdims=True)
-        return total
-
-    def mean_of(self, values: Array) -> Array:
+    def mean_of(self, values: Array, factors: Array | None = None) -> Array:
+        """The mean of each row, or of its products with another one, which take no memory."""
         if self._valid is not None:
-            values = np.where(self._valid, values, 0.0)
-        return self._total(values) / self._count
+            values = np.where(self._valid, values if factors is None else values * factors, 0.0)
+            factors = None
+        total: Array = values.sum(axis=1) if factors is None else np.einsum("ij,ij->i", values, factors)
+        mean: Array = total[:, None] / self._count
+        return mean
 
 
 class Whiten(_Fixed):
@@ -474,10 +484,12 @@ class Whiten(_Fixed):
                 f"Whiten: n_components must be at most the {size} elements of a sample, got {n_components}"
             )
         self.rotate_back = scalars.flag("Whiten", "rotate_back", rotate_back)
-        self.register_buffer("mean", np.zeros(self.shape))
-        self.register_buffer("components", np.eye(self.n_components, size))
-        self.register_buffer("gains", np.ones(self.n_components))
-        self.register_buffer("rest", np.zeros(()))
+        components = init.zeros((self.n_components, size), dtype=np.float64)
+        np.fill_diagonal(components, 1.0)
+        self.register_buffer("mean", init.zeros(self.shape, dtype=np.float64))
+        self.register_buffer("components", components)
+        self.register_buffer("gains", init.constant(self.n_components, 1.0, dtype=np.float64))
+        self.register_buffer("rest", init.zeros((), dtype=np.float64))
 
     def _check_shape(self, op: str, shape: tuple[int, ...]) -> None:
         if shape[1:] != self.shape or not shape:
@@ -495,25 +507,27 @@ class Whiten(_Fixed):
             return (in_float64(backward, dtype, self.shape, dy),)
 
         def jvp(tangents: Any) -> Any:
-            return self._applied(tangents[0], dtype, np.zeros(()))
+            return in_float64(self._of_deviations, dtype, self._shape_out(), tangents[0])
 
         return record("whiten", self.compute(x_, dtype), (x,), vjp, jvp)
 
     def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
         """The output for an array of any real dtype, as one of ``dtype``, without a tape."""
-        return self._applied(x, dtype, self.mean)
+        return in_float64(self.of_block, dtype, self._shape_out(), x)
 
-    def _applied(self, x: Array, dtype: np.dtype[Any], mean: Array) -> Array:
-        components, gains, rest, back = self.components, self.gains, self.rest, self.rotate_back
+    def _shape_out(self) -> tuple[int, ...]:
+        return self.shape if self.rotate_back else (self.n_components,)
 
-        def whitened(v: Array) -> Array:
-            v -= mean
-            flat = v.reshape(len(v), -1)
-            if back:
-                return turned(flat, components, gains, rest).reshape(v.shape)
-            return to_components(flat, components) * gains
+    def of_block(self, v: Array) -> Array:
+        """The output for samples in float64, which are changed in place."""
+        v -= self.mean
+        return self._of_deviations(v)
 
-        return in_float64(whitened, dtype, self.shape if back else (self.n_components,), x)
+    def _of_deviations(self, v: Array) -> Array:
+        flat = v.reshape(len(v), -1)
+        if self.rotate_back:
+            return turned(flat, self.components, self.gains, self.rest).reshape(v.shape)
+        return to_components(flat, self.components) * self.gains
 
     def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         """One product with the components, or one there and one back."""

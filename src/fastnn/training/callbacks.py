@@ -246,7 +246,10 @@ class EarlyStopping:
         """
         best = None if state["best"] is None else float(state["best"])
         best_epoch, waited = (integer("EarlyStopping", name, state[name], 0) for name in ("best_epoch", "waited"))
-        weights = [None if state[name] is None else dict(state[name]) for name in ("best_weights", "last_weights")]
+        weights = [state[name] for name in ("best_weights", "last_weights")]
+        for kept in weights:
+            if kept is not None and not (isinstance(kept, Mapping) and all(hasattr(a, "shape") for a in kept.values())):
+                raise ValueError(f"EarlyStopping: the state has {type(kept).__name__} in the place of weights")
         self.best, self.best_epoch, self.waited = best, best_epoch, waited
         self._best_weights, self._last_weights = weights
 

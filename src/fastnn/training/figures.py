@@ -190,6 +190,9 @@ class Figures:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         outputs, targets, weights = state["kept"]
+        lengths = {_length(part) for part in (outputs, targets) if outputs is not None or part is not None}
+        if len(lengths) > 1 or (weights is not None and {_length(weights)} != lengths):
+            raise ValueError("Trainer: the state has outputs, targets and weights of different lengths")
         sums, amounts = (
             {str(name): float(value) for name, value in state[part].items()} for part in ("sums", "amounts")
         )
@@ -216,6 +219,15 @@ def _amount(targets: Any, weights: Any) -> float:
     if weights is None:
         return float(np.count_nonzero(counts))
     return float(counts.reshape(len(values), -1).sum(axis=1) @ weights.astype(np.float64))
+
+
+def _length(part: Any) -> int:
+    """Samples in an array or in a tuple of arrays, from a state that nobody vouches for."""
+    arrays = part if isinstance(part, tuple) else (part,)
+    lengths = {len(array) for array in arrays if isinstance(array, np.ndarray) and array.ndim}
+    if len(lengths) != 1 or not all(isinstance(array, np.ndarray) for array in arrays):
+        raise ValueError(f"Trainer: the state has {type(part).__name__} in the place of outputs or targets")
+    return lengths.pop()
 
 
 def _copied(part: Any) -> Any:

@@ -165,13 +165,14 @@ def _is_within(part: tuple[int, int], bounds: tuple[int, int]) -> bool:
 
 def _put_back_values(array: np.ndarray, values: np.ndarray) -> None:
     """Not where they are the same: a change is noted, and a graph that needs the values is refused then."""
-    if array.dtype.hasobject or not np.array_equal(_bytes(array), _bytes(values)):
+    if array.dtype.hasobject or not np.array_equal(_bits(array), _bits(values)):
         array[...] = values
         note_change(array)
 
 
-def _bytes(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+def _bits(array: np.ndarray) -> np.ndarray:
+    """What an array holds as integers, as few as possible."""
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8 if array.nbytes % 8 else np.uint64)
 
 
 def _put_back_generator(bits: Any, state: Any, seeds: Any) -> None:

@@ -54,6 +54,7 @@ class _Run:
     callbacks: Callbacks
     checkpoint: Checkpoint | None
     settings: dict[str, Any]
+    architecture: dict[str, Any] | None
     display: Display
     interrupts: Interrupts
 
@@ -254,7 +255,8 @@ class Trainer:
             progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
         )
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
-        run = _Run(loader, judged, evaluated, epochs, called, saved, settings, display, Interrupts())
+        made_of = _architecture(self.model) if saved is not None else None
+        run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
             with self._training_modes(), run.interrupts:
                 self._run(run)
@@ -548,6 +550,10 @@ class Trainer:
         dict
             Plain nested state with arrays, as `fastnn.save_checkpoint` takes it.
         """
+        return self._state() | {"architecture": _architecture(self.model)}
+
+    def _state(self) -> dict[str, Any]:
+        """The state without the architecture, which takes as long as making the model."""
         if not self._streams:
             self._follow_generators()
         under_way = self._figures is not None
@@ -561,7 +567,6 @@ class Trainer:
             "figures": self._figures.state_dict() if self._figures is not None else None,
             "weights_before": dict(self._weights_before) if under_way else None,
             "model": dict(self.model.state_dict()),
-            "architecture": _architecture(self.model),
             "optimizer": self.optimizer.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self._schedules],
             "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
@@ -589,7 +594,7 @@ class Trainer:
         KeyError, TypeError, ValueError
             If something is missing or does not fit; then everything is as it was.
         """
-        before, waiting = self.state_dict(), self._waiting
+        before, waiting = self._state(), self._waiting
         try:
             self._take(state)
         except BaseException:
@@ -615,6 +620,8 @@ class Trainer:
         self.history.load_state_dict(state["history"])
         self._follow_generators()
         self._streams.load_state_dict(state["generators"]["streams"])
+        if figures is not None:
+            self.model.load_state_dict(before)  # to see whether they fit
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, kept in zip(self._schedules, schedules, strict=True):
@@ -651,7 +658,7 @@ class Trainer:
                     "trainer to go on from the file"
                 )
             return
-        before = self.state_dict()
+        before = self._state()
         try:
             self._take(state)
             self._hand_out_state(from_file=True)
@@ -663,7 +670,7 @@ class Trainer:
 
     def _save(self, run: _Run, epoch: int | None = None) -> None:
         assert run.checkpoint is not None
-        run.checkpoint.save(self.state_dict(), run.settings, epoch)
+        run.checkpoint.save(self._state() | {"architecture": run.architecture}, run.settings, epoch)
 
 
 def _does_not_fit(path: str, error: Exception) -> CheckpointError:
