@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
@@ -214,12 +215,14 @@ def read_dataset(
     readers: dict[str, Callable[[], ImageSets]] = {
         "idx folder": lambda: read_mnist(path),
         "cifar folder": lambda: read_cifar10_folder(path),
-        "image folder": lambda: ImageSets(_one_grey(read_image_folder(path, size or _side(path)))),
-        "parts folder": lambda: _grey_parts(read_image_parts(path, size or _side(*image_parts(path).values()))),
+        "image folder": lambda: ImageSets(_one_grey(read_image_folder(path, size or default_side(path)))),
+        "parts folder": lambda: _grey_parts(read_image_parts(path, size or default_side(*image_parts(path).values()))),
     }
     if form not in readers:
         raise ValueError(f"{os.fspath(path)!r} is {_ONE_FILE[form]}; expected a CSV file, a .npz file or a folder")
-    return of_images(path, form, readers[form]())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "read_image_folder: .* skipped")  # the notes say so, too
+        return of_images(path, form, readers[form]())
 
 
 _ONE_FILE = {"idx": "one IDX file; name the folder with images and labels", "picture": "one picture"}
@@ -428,7 +431,7 @@ def samples_of(name: str, x: NDArray[Any]) -> NDArray[Any]:
 # ---- folders of pictures --------------------------------------------------------------------------------------------------
 
 
-def _side(*folders: PathLike) -> int | tuple[int, int]:
+def default_side(*folders: PathLike) -> int | tuple[int, int]:
     """Height and width of the pictures in folders of classes, where all have the same and it is a usual one."""
     image_module = require("PIL.Image", "Pillow", "images", "reading pictures")
     sizes = set()

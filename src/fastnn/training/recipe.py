@@ -61,7 +61,7 @@ def recipe_for(data: Dataset) -> Recipe:
     Returns
     -------
     Recipe
-        Of images: 64 samples a step, and as many epochs as go through 25 million pixels, but 5 to 30. They are shifted by up
+        Of images: 8 to 64 samples a step, and as many epochs as go through 25 million pixels, but 5 to 30. They are shifted by up
         to a twelfth of their size; colour pictures in folders and those of CIFAR-10 are also mirrored, which digits, letters
         and drawings don't bear. Of tables: 32 samples a step, up to 60 epochs, with a weight decay that
         leaves little but the linear part where little can be learnt; those of a validation part of 200 samples and more end by
@@ -78,7 +78,8 @@ def recipe_for(data: Dataset) -> Recipe:
     samples = len(data.parts["train"].x)
     if data.images:
         epochs = min(max(_PIXELS // data.parts["train"].x.size, _EPOCHS_OF_IMAGES[0]), _EPOCHS_OF_IMAGES[1])
-        return Recipe(epochs, min(64, samples), 3e-3, augment=_augmentation(data))
+        batch_size = min(max(8, samples // 16), 64, samples)  # where there are few, steps are what is lacking
+        return Recipe(epochs, batch_size, 3e-3, augment=_augmentation(data))
     batch_size = min(32 if samples < 10_000 else 256, samples)
     steps = -(-samples // batch_size)
     epochs = min(max(_STEPS_OF_TABLES // steps, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])
