@@ -154,6 +154,32 @@ def writable_target(path: PathLike) -> str:
     return replaceable("save_checkpoint", path, CheckpointError)
 
 
+def is_checkpoint(path: PathLike) -> bool:
+    """Whether a file looks like one of `save_checkpoint`; its content is not checked.
+
+    Parameters
+    ----------
+    path : path
+        A file.
+
+    Returns
+    -------
+    bool
+        Whether it is a zip archive with the header of a checkpoint; False for an empty file, and what cannot be opened.
+
+    Examples
+    --------
+    >>> from fastnn.checkpoint import is_checkpoint
+    >>> is_checkpoint("no such file")
+    False
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return HEADER in archive.namelist()
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):  # what zipfile says of damaged archives
+        return False
+
+
 def load_checkpoint(path: PathLike) -> dict[str, Any]:
     """Load what `save_checkpoint` saved.
 

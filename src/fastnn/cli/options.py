@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import fastnn
 
-from ..checkpoint import CheckpointError, writable_target
+from ..checkpoint import CheckpointError, is_checkpoint, writable_target
 from .output import UsageError, warn
 
 
@@ -86,3 +86,5 @@ def check_writable(path: str) -> None:
         raise UsageError(f"cannot write {path!r}: {error}") from error
     if not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {path!r}: no permission to write in {folder!r}")
+    if os.path.exists(path) and not is_checkpoint(path):
+        raise UsageError(f"{path!r} is there and was not written by fastnn; give another --output, or remove it")

@@ -267,10 +267,15 @@ class Trainer:
     def _run(self, run: _Run) -> None:
         self.stop, self.history.stopped, self.history.interrupted = False, None, False
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
-        if self.resumed_at is not None:
-            epoch, batch = self.resumed_at
-            run.display.say(f"resuming {run.checkpoint and run.checkpoint.path} at epoch {epoch}, batch {batch}")
         run.callbacks.call("on_fit_start", self)
+        if self.resumed_at is not None and run.checkpoint is not None:
+            epoch, batch = self.resumed_at
+            finished = self.stop or epoch > run.epochs
+            run.display.say(
+                f"{run.checkpoint.path} holds the finished training"
+                if finished
+                else f"resuming {run.checkpoint.path} at epoch {epoch}, batch {batch}"
+            )
         went_wrong = False
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
             try:
