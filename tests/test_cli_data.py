@@ -99,9 +99,11 @@ def test_what_does_not_fit_is_named(model, capsys, home):  # noqa: F811
     path = csv(home / "a.csv", [row[:2] for row in rows], "säure,menge")
     assert "lacks the column 'farbe'" in fails(capsys, "predict", model, path)
     path = csv(home / "a.csv", [(*row[:2], "blau") for row in rows], "säure,menge,farbe")
-    assert "column 'farbe' holds 'blau', expected a known text, 'grün', 'rot'" in fails(capsys, "predict", model, path)
+    assert "column 'farbe' holds 'blau', expected a known text, one of 'grün', 'rot'" in fails(
+        capsys, "predict", model, path
+    )
     path = csv(home / "a.csv", [(*row[:3], "mittel") for row in rows])
-    assert "column 'urteil' holds 'mittel', expected a known class, 'gut', 'schlecht'" in fails(
+    assert "column 'urteil' holds 'mittel', expected a known class, one of 'gut', 'schlecht'" in fails(
         capsys, "predict", model, path
     )
     path = csv(home / "a.csv", [("viel", *row[1:]) for row in rows])
@@ -148,7 +150,6 @@ def test_the_kind_of_target_can_be_said(home, capsys):  # noqa: F811
     assert main(["train", path, "--target", "note", "--kind", "regression", *FAST]) == 0
     assert "RMSE" in capsys.readouterr().out
     assert main(["train", path, "--target", "note", "--text", "x", *FAST]) == 0
-    assert "too many for classes" in fails(capsys, "train", path, "--target", "x", "--kind", "classification") or True
 
 
 # ---- images and arrays ----------------------------------------------------------------------------------------------------
@@ -304,7 +305,7 @@ def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):  # noqa: F811
 
 
 def test_a_training_that_comes_to_nothing_saves_no_model(table, capsys, home):  # noqa: F811
-    assert main(["train", table, "--target", "urteil", "--lr", "1e200", "--quiet"]) == 2
+    assert main(["train", table, "--target", "urteil", "--lr", "1e30", "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert re.search(r"error: .*nothing is saved; try a smaller --lr", err)

@@ -82,13 +82,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def default_output(path: str) -> str:
-    """Where a model goes by default: beside nothing of the data's."""
+    """Where a model goes by default: into this folder, under the data's name, but not in the place of the data."""
     name = os.path.basename(os.path.realpath(path))
-    stem = name.removesuffix(".gz")
-    stem = os.path.splitext(stem)[0] if not os.path.isdir(path) else stem
+    stem = name if os.path.isdir(path) else os.path.splitext(name.removesuffix(".gz"))[0]
     output = f"{stem or 'model'}.npz"
-    taken = os.path.exists(path) and os.path.exists(output) and os.path.samefile(path, output)
-    return f"{stem}-model.npz" if taken or name == output else output
+    is_data = os.path.exists(output) and os.path.exists(path) and os.path.samefile(path, output)
+    return f"{stem}-model.npz" if is_data else output
 
 
 def _data(options: argparse.Namespace) -> Dataset:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from .._described import described
 from ..checks import integer, real
 from ..checks.arrays import limited, shown, unmasked
 from ..checks.scalars import per_axis
@@ -270,7 +271,7 @@ class _Composed:
         self._functions = functions
 
     def __repr__(self) -> str:
-        return f"compose({', '.join(map(repr, self._functions))})"
+        return f"compose({', '.join(str(described(function)) for function in self._functions)})"
 
     def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
         for function in self._functions:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._described import described
 from .._generators import generator
 from ..checks import integer
 from .samples import leaves, samples
@@ -220,14 +221,13 @@ class Batches:
     def settings(self) -> dict[str, Any]:
         """What tells these batches from others, in plain values: sizes, options, and the key if it came from a seed."""
         shapes = [f"{array.dtype} {array.shape[1:]}" for part in self.arrays for array in leaves(part)]
-        transform = None if self.transform is None else getattr(self.transform, "__qualname__", repr(self.transform))
         return {
             "samples": self.samples,
             "arrays": shapes,
             "batch_size": self.batch_size,
             "shuffle": bool(self.shuffle),
             "drop_last": bool(self.drop_last),
-            "transform": transform,
+            "transform": described(self.transform),
             "key": list(self.key) if self._seeded else None,
         }
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._described import described
 from ..checks import integer, real
 from ..nn.module import Module
-from .checkpoints import described
 
 if TYPE_CHECKING:
     from .trainer import Trainer

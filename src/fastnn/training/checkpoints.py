@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,18 +124,3 @@ def _plain(value: Any) -> Any:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}…"
-
-
-def described(value: Any) -> Any:
-    """A setting in words that are the same in another process: no addresses."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, partial):
-        options = [repr(part) for part in value.args] + [f"{name}={part!r}" for name, part in value.keywords.items()]
-        return f"{described(value.func)}({', '.join(options)})"
-    if isinstance(value, tuple | list):
-        return [described(part) for part in value]
-    if hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
-    kind: Any = type(value)
-    return repr(value) if kind.__repr__ is not object.__repr__ else kind.__qualname__

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional
+from .._described import described
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError
 from ..checks import integer, real
@@ -21,7 +22,7 @@ from ..nn import Module, architecture
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
 from .callbacks import Callback, Callbacks
-from .checkpoints import Checkpoint, described
+from .checkpoints import Checkpoint
 from .display import Display
 from .figures import Figures, Loss, Metric, Objective, Sample
 from .generators import find_generators
