@@ -165,18 +165,27 @@ def is_checkpoint(path: PathLike) -> bool:
     Returns
     -------
     bool
-        Whether it is a zip archive with the header of a checkpoint; False for an empty file, and what cannot be opened.
+        Whether it is a zip archive with the header of a checkpoint.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
 
     Examples
     --------
-    >>> from fastnn.checkpoint import is_checkpoint
-    >>> is_checkpoint("no such file")
-    False
+    >>> import os, tempfile
+    >>> from fastnn.checkpoint import is_checkpoint, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "a.npz")
+    ...     save_checkpoint(path, {"a": 1})
+    ...     is_checkpoint(path)
+    True
     """
     try:
         with zipfile.ZipFile(path) as archive:
             return HEADER in archive.namelist()
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):  # what zipfile says of damaged archives
+    except (ValueError, NotImplementedError, zipfile.BadZipFile):  # what zipfile says of damaged archives
         return False
 
 

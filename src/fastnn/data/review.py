@@ -70,7 +70,7 @@ def review(
     ...     path = os.path.join(folder, "a.csv")
     ...     with open(path, "w") as file:
     ...         _ = file.write("size,unit,price\\n3,cm,4.5\\n1,cm,1.5\\n2,cm,3.5\\n")
-    ...     review(path, target="price").findings
+    ...     review(path).findings
     ["column 'unit' is constant, 'cm'"]
     """
     options: dict[str, Any] = {"kind": kind, "text": tuple(text), "ignore": tuple(ignore)}

@@ -84,7 +84,7 @@ def recipe_for(data: Dataset) -> Recipe:
     steps = -(-samples // batch_size)
     epochs = min(max(_STEPS_OF_TABLES // steps, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])
     judged = len(data.parts["validation"].x) >= _JUDGES if "validation" in data.parts else False
-    return Recipe(epochs, batch_size, 3e-3, weight_decay=0.5, patience=15 if judged else None)
+    return Recipe(epochs, batch_size, 1e-2, weight_decay=0.5, patience=15 if judged else None)
 
 
 def _augmentation(data: Dataset) -> Transform:

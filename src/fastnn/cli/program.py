@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     when interrupted by Ctrl-C, 141 when who reads the output went away, as `head` does.
     """
     try:
-        return _run(_parser().parse_args(arguments))
+        return _run(parser().parse_args(arguments))
     finally:
         give_up(sys.stderr)
 
@@ -55,10 +55,11 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fastnn", description="Neural networks on plain NumPy arrays.")
-    parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """What understands the arguments."""
+    made = argparse.ArgumentParser(prog="fastnn", description="Neural networks on plain NumPy arrays.")
+    made.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
+    commands = made.add_subparsers(required=True, metavar="COMMAND")
     for command in (train, predict, check, info):
         command.add(commands)
-    return parser
+    return made
