@@ -64,7 +64,7 @@ def test_train_says_what_it_does_on_stderr_and_the_result_on_stdout(table):
     done = run("train", table, "--target", "urteil", "--epochs", "2")
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(r"test loss .* of 12\)\n", done.stdout)
-    assert "wein.csv: 43 train, 5 validation, 12 test rows; 2 classes, gut, schlecht; " in done.stderr
+    assert "wein.csv: 48 train, 12 test rows; 2 classes, gut, schlecht; " in done.stderr
     assert "epoch 2/2   train loss" in done.stderr
     assert re.search(r"trained in \d+\.\d s, saved to wein.npz", done.stderr)
     assert sorted(os.listdir()) == ["wein.csv", "wein.npz"]
@@ -356,8 +356,8 @@ def test_files_that_cannot_be_trained_on(home, capsys, content, text):  # noqa: 
 def test_more_errors_of_use(table, capsys, home):  # noqa: F811
     assert "which is to be predicted? --target NAME" in fails(capsys, "train", table)
     assert "its columns are 'säure', 'menge', 'farbe', 'urteil'" in fails(capsys, "train", table, "--target", "Urteil")
-    assert "--batch-size 44 is more than the 43" in fails(
-        capsys, "train", table, "--target", "urteil", "--batch-size", "44"
+    assert "--batch-size 49 is more than the 48" in fails(
+        capsys, "train", table, "--target", "urteil", "--batch-size", "49"
     )
     assert "is no folder of pictures" in fails(capsys, "train", digits_folder(home / "m"), "--size", "9")
     assert "is one IDX file" in fails(capsys, "train", "m/train-images-idx3-ubyte.gz")

@@ -10,7 +10,7 @@ from fastnn.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fastnn.data.source import Part, digits_dataset
 from fastnn.training.own_data import OwnTraining
 from fastnn.training.predictor import Predictor
-from fastnn.training.recipe import recipe_for
+from fastnn.training.recipe import recipes_for
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def digits():
 
 
 def training(data, seed=0, **settings):
-    return OwnTraining(data, replace(recipe_for(data), **settings), seed=seed)
+    return OwnTraining(data, replace(recipes_for(data)[0], **settings), seed=seed)
 
 
 def trained(data, seed=0, **settings):

@@ -14,7 +14,8 @@ from fastnn.data.source import Dataset, Part, default_side, parted, read_dataset
 from fastnn.training.networks import image_network, medians, table_network
 from fastnn.training.own_data import OwnTraining, least_squares, regressed
 from fastnn.training.predictor import Predictor
-from fastnn.training.recipe import model_for, recipe_for
+from fastnn.training.recipe import model_for, recipes_for
+from fastnn.training.selection import selected
 
 
 def table(n=100, classes=None, seed=0):
@@ -175,7 +176,8 @@ def test_parts_are_disjoint_and_keep_proportions():
     data = parted(table(200, ("no", "yes")))
     rows = np.concatenate([part.x for part in data.parts.values()])
     assert len(np.unique(rows, axis=0)) == 200
-    assert list(data.parts) == ["train", "validation", "test"]
+    assert list(data.parts) == ["train", "test"]
+    assert list(parted(table(1250)).parts) == ["train", "validation", "test"]
     whole = table(200, ("no", "yes")).parts["train"].y.mean()
     assert abs(data.parts["test"].y.mean() - whole) < 0.02
     again = parted(table(200, ("no", "yes")))
@@ -186,14 +188,14 @@ def test_parts_that_are_there_stay():
     x, y, _ = table().parts["train"]
     data = Dataset("t", "arrays", {"train": Part(x[:80], y[:80]), "test": Part(x[80:], y[80:])}, None)
     assert (parted(data).parts["test"].x == x[80:]).all()
-    assert len(parted(data).parts["train"].x) == 72
-    assert "validation" not in parted(data, validation=False).parts
+    assert len(parted(data, validation=True).parts["train"].x) == 72
+    assert "validation" not in parted(data).parts
 
 
 def test_small_classes_do_not_stop_it():
     x = np.arange(30.0)[:, None]
     y = np.array([0] * 15 + [1] * 14 + [2])
-    data = parted(Dataset("t", "csv", {"train": Part(x, y)}, ("a", "b", "rare")))
+    data = parted(Dataset("t", "csv", {"train": Part(x, y)}, ("a", "b", "rare")), validation=True)
     assert data.notes == ("classes with a single sample: 'rare'",)
     every = parted(Dataset("t", "csv", {"train": Part(x, np.arange(30))}, tuple(map(str, range(30)))))
     assert sum(len(part.x) for part in every.parts.values()) == 30
@@ -248,7 +250,8 @@ def test_recipes_by_kind():
     images = np.zeros((50, 1, 28, 28), np.float32)
 
     def recipe(form, x, n=1):
-        return recipe_for(Dataset("a", form, {"train": Part(np.tile(x, (n, *[1] * (x.ndim - 1))), None)}, ("a", "b")))
+        parts = {"train": Part(np.tile(x, (n, *[1] * (x.ndim - 1))), None)}
+        return recipes_for(Dataset("a", form, parts, ("a", "b")))[-1]
 
     assert recipe("idx folder", images).epochs == 30
     assert recipe("idx folder", images, 100).epochs == 6
@@ -312,15 +315,15 @@ def test_floors_of_small_tables(name):
     classes = ("0", "1", "2") if name == "wine" else None
     data = parted(Dataset(name, "csv", {"train": Part(x, y)}, classes))
     results = []
+    recipe, _ = selected(data, recipes_for(data))
     for seed in range(5):
-        training = OwnTraining(data, seed=seed)
+        training = OwnTraining(data, recipe, seed=seed)
         training.fit(progress=False)
         results.append(training.test())
     if classes:
         assert np.mean([result.right / result.total for result in results]) >= 0.95
         return
-    known = [np.concatenate([getattr(data.parts[part], a) for part in ("train", "validation")]) for a in "xy"]
-    ridge = linear_model.RidgeCV(np.logspace(-4, 2, 13)).fit(*known)
+    ridge = linear_model.RidgeCV(np.logspace(-4, 2, 13)).fit(*data.parts["train"][:2])
     assert np.mean([result.r2 for result in results]) >= ridge.score(*data.parts["test"][:2]) - 0.03
 
 
@@ -339,8 +342,8 @@ def test_batches_larger_than_the_data_are_refused():
     from dataclasses import replace
 
     data = parted(table())
-    with pytest.raises(ValueError, match="batches of 73 are more than the 72 samples"):
-        OwnTraining(data, replace(recipe_for(data), batch_size=73))
+    with pytest.raises(ValueError, match="batches of 81 are more than the 80 samples"):
+        OwnTraining(data, replace(recipes_for(data)[0], batch_size=81))
 
 
 # ---- predictors -----------------------------------------------------------------------------------------------------------
@@ -451,3 +454,22 @@ def test_what_looks_wrong_in_images(tmp_path):
     text = findings(tmp_path / "a.npz")
     assert "train: 576 values are not finite" in text
     assert "there is only one class" in text
+
+
+# ---- selection ------------------------------------------------------------------------------------------------------------
+
+
+def test_cross_validation_takes_what_suits_the_data():
+    """A law that is not linear wants the higher rate; noise the cautious recipe. The test part has no part in it."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    for y, rate in ((3 * np.abs(x[:, 0]), 1e-2), (x[:, 0] + 3 * rng.normal(size=200), 3e-3)):
+        data = parted(Dataset("t", "csv", {"train": Part(x, y)}, None))
+        recipe, why = selected(data, recipes_for(data))
+        assert recipe.lr == rate
+        assert "3-fold cross-validation: " in why
+        other = Dataset("t", "csv", data.parts | {"test": Part(x[:5] * 1e9, y[:5])}, None)
+        assert selected(other, recipes_for(other))[0] == recipe
+    classes = parted(table(60, ("no", "yes")))
+    assert selected(classes, recipes_for(classes))[0] in recipes_for(classes)
+    assert selected(classes, recipes_for(classes)[:1] * 2)[1] == ""

@@ -111,13 +111,17 @@ def _data(options: argparse.Namespace) -> Dataset:
 
 def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:
     from ..training.own_data import OwnTraining
-    from ..training.recipe import recipe_for
+    from ..training.recipe import recipes_for
+    from ..training.selection import selected
 
-    given = {name: getattr(options, name) for name in ("epochs", "batch_size", "lr")}
-    recipe = replace(recipe_for(data), **{name: value for name, value in given.items() if value is not None})
     samples = len(data.parts["train"].x)
-    if recipe.batch_size > samples:
-        raise UsageError(f"--batch-size {recipe.batch_size} is more than the {samples} samples for training")
+    if options.batch_size is not None and options.batch_size > samples:
+        raise UsageError(f"--batch-size {options.batch_size} is more than the {samples} samples for training")
+    given = {name: getattr(options, name) for name in ("epochs", "batch_size", "lr")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    recipe, why = selected(data, [replace(recipe, **changes) for recipe in recipes_for(data)])
+    if why:
+        data = replace(data, notes=(*data.notes, why))
     return OwnTraining(data, recipe, seed=options.seed)
 
 

@@ -29,8 +29,10 @@ Form = Literal[
 
 # One split for every seed of a training, so that their tests can be compared.
 _SPLIT_SEED = 0
-TEST_SHARE = 0.2
+_TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.1  # of what is left for training
+FEW_ROWS = 1000
+"""Below this a table is too small to part with a validation part, and small enough for cross-validation."""
 _DEFAULT_SIDE = 32
 _KEPT_SIDES = range(8, 65)
 _MOST_CLASSES = 1000
@@ -263,7 +265,7 @@ def digits_dataset() -> Dataset:
     return Dataset("digits", "digits", parts, tuple("0123456789"))
 
 
-def parted(data: Dataset, *, validation: bool = True) -> Dataset:
+def parted(data: Dataset, *, validation: bool | None = None) -> Dataset:
     """The same data with a test and a validation part: where they are lacking, taken from the training part.
 
     A fifth is held out for the test, classes in proportion, the same for every seed of a training; and of what is left,
@@ -273,13 +275,14 @@ def parted(data: Dataset, *, validation: bool = True) -> Dataset:
     ----------
     data : Dataset
         What was read.
-    validation : bool
-        Whether a validation part is wanted.
+    validation : bool, optional
+        Whether a validation part is wanted. By default of images and of tables with 1000 rows to train on and more: in smaller
+        ones a tenth is too little to judge by, and too much to be without.
 
     Returns
     -------
     Dataset
-        With the parts "train", "validation" and "test".
+        With the parts "train" and "test", and perhaps "validation".
 
     Raises
     ------
@@ -292,13 +295,14 @@ def parted(data: Dataset, *, validation: bool = True) -> Dataset:
     >>> from fastnn.data.source import Dataset, Part, parted
     >>> data = Dataset("a", "arrays", {"train": Part(np.zeros((100, 2)), np.arange(100.0))}, None)
     >>> {name: len(part.y) for name, part in parted(data).parts.items()}
-    {'train': 72, 'validation': 8, 'test': 20}
+    {'train': 80, 'test': 20}
     """
     parts, notes = dict(data.parts), list(data.notes)
-    shares = [("test", TEST_SHARE), ("validation", _VALIDATION_SHARE)]
-    for name, share in shares if validation else shares[:1]:
-        if name not in parts:
-            parts["train"], parts[name] = _held_out(data, parts["train"], share, notes)
+    if "test" not in parts:
+        parts["train"], parts["test"] = _held_out(data, parts["train"], _TEST_SHARE, notes)
+    wanted = data.images or len(parts["train"].x) >= FEW_ROWS if validation is None else validation
+    if wanted and "validation" not in parts:
+        parts["train"], parts["validation"] = _held_out(data, parts["train"], _VALIDATION_SHARE, notes)
     order = ("train", "validation", "test")
     return replace(
         data, parts={name: parts[name] for name in order if name in parts}, notes=tuple(dict.fromkeys(notes))

@@ -23,7 +23,7 @@ from .checkpoints import Checkpoint
 from .history import History
 from .metrics import r2
 from .networks import medians
-from .recipe import Recipe, model_for, recipe_for, scale_of
+from .recipe import Recipe, model_for, recipes_for, scale_of
 from .trainer import Trainer
 
 EVALUATION_BATCH = 512
@@ -89,9 +89,9 @@ class OwnTraining:
     Parameters
     ----------
     data : Dataset
-        With the parts train, validation and test, as `fastnn.data.source.parted` makes them.
+        With the parts train and test, and perhaps validation, as `fastnn.data.source.parted` makes them.
     recipe : Recipe, optional
-        By default that of `recipe_for`.
+        By default the first of `recipes_for`.
     seed : int
         Of weights, dropout, the order of batches and augmentation.
 
@@ -121,7 +121,7 @@ class OwnTraining:
 
     def __init__(self, data: Dataset, recipe: Recipe | None = None, *, seed: int = 0) -> None:
         self.data = data
-        self.recipe = recipe or recipe_for(data)
+        self.recipe = recipe or recipes_for(data)[0]
         self.seed = seed
         train = data.parts["train"]
         if self.recipe.batch_size > len(train.x):
@@ -167,12 +167,16 @@ class OwnTraining:
         )
         return self.trainer.fit(
             self.batches,
-            self._whole("validation"),
+            self._whole("validation") if "validation" in self.data.parts else None,
             epochs=self.recipe.epochs,
             callbacks=[*stopping, *callbacks],
             checkpoint=saved,
             progress=progress,
         )
+
+    def validated(self) -> dict[str, float]:
+        """Loss and metrics on the validation part."""
+        return self.trainer.evaluate(self._whole("validation"))
 
     def test(self) -> Classified | Regressed:
         """The result on the test part."""

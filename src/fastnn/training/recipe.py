@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from .. import nn
 from .._generators import generator
 from ..data import ImageScaler, StandardScaler, compose, random_crop, random_flip, random_noise, random_shift
 from ..data.augment import Transform
-from ..data.source import Dataset
+from ..data.source import FEW_ROWS, Dataset
 from .networks import image_network, medians, table_network
 
 _PIXELS = 25_000_000  # that a training goes through, where images are neither few nor many
@@ -50,8 +50,8 @@ class Recipe:
     augment: Transform | None = None
 
 
-def recipe_for(data: Dataset) -> Recipe:
-    """The recipe for data of a kind.
+def recipes_for(data: Dataset) -> list[Recipe]:
+    """The recipes that come into question for data of a kind, the most cautious first.
 
     Parameters
     ----------
@@ -60,31 +60,34 @@ def recipe_for(data: Dataset) -> Recipe:
 
     Returns
     -------
-    Recipe
-        Of images: 8 to 64 samples a step, and as many epochs as go through 25 million pixels, but 5 to 30. They are shifted by up
-        to a twelfth of their size; colour pictures in folders and those of CIFAR-10 are also mirrored, which digits, letters
-        and drawings don't bear. Of tables: 32 samples a step, up to 60 epochs, with a weight decay that
-        leaves little but the linear part where little can be learnt; those of a validation part of 200 samples and more end by
-        its loss.
+    list of Recipe
+        Of images one: 8 to 64 samples a step, and as many epochs as go through 25 million pixels, but 5 to 30. They are
+        shifted by up to a twelfth of their size; colour pictures in folders and those of CIFAR-10 are also mirrored, which
+        digits, letters and drawings don't bear.
+
+        Of tables of less than 1000 rows two, 60 epochs each: a low rate with a strong weight decay, which leaves little but
+        the linear part, as noisy tables want it; and a higher rate, for those that follow other laws. `selected` chooses. Of
+        larger tables the second alone; where the validation part has 200 samples or more, its loss ends the training.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn.data.source import Dataset, Part
-    >>> from fastnn.training.recipe import recipe_for
-    >>> recipe_for(Dataset("a.csv", "csv", {"train": Part(np.zeros((100, 2)), np.zeros(100))}, None)).epochs
-    60
+    >>> from fastnn.training.recipe import recipes_for
+    >>> [recipe.lr for recipe in recipes_for(Dataset("a", "csv", {"train": Part(np.zeros((100, 2)), np.zeros(100))}, None))]
+    [0.003, 0.01]
     """
-    samples = len(data.parts["train"].x)
+    train = data.parts["train"].x
+    samples = len(train)
     if data.images:
-        epochs = min(max(_PIXELS // data.parts["train"].x.size, _EPOCHS_OF_IMAGES[0]), _EPOCHS_OF_IMAGES[1])
+        epochs = min(max(_PIXELS // train.size, _EPOCHS_OF_IMAGES[0]), _EPOCHS_OF_IMAGES[1])
         batch_size = min(max(8, samples // 16), 64, samples)  # where there are few, steps are what is lacking
-        return Recipe(epochs, batch_size, 3e-3, augment=_augmentation(data))
+        return [Recipe(epochs, batch_size, 3e-3, augment=_augmentation(data))]
     batch_size = min(32 if samples < 10_000 else 256, samples)
-    steps = -(-samples // batch_size)
-    epochs = min(max(_STEPS_OF_TABLES // steps, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])
-    judged = len(data.parts["validation"].x) >= _JUDGES if "validation" in data.parts else False
-    return Recipe(epochs, batch_size, 1e-2, weight_decay=0.5, patience=15 if judged else None)
+    epochs = min(max(_STEPS_OF_TABLES * batch_size // samples, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])
+    judged = "validation" in data.parts and len(data.parts["validation"].x) >= _JUDGES
+    eager = Recipe(epochs, batch_size, 1e-2, weight_decay=0.2, patience=15 if judged else None)
+    return [eager] if samples >= FEW_ROWS else [replace(eager, lr=3e-3, weight_decay=1.0), eager]
 
 
 def _augmentation(data: Dataset) -> Transform:
