@@ -427,3 +427,10 @@ def test_damaged_files_are_read_or_refused(model, table, capsys, home, what):  #
         assert "Traceback" not in out + err
         assert codes[-1] == 0 or (codes[-1] == 2 and "error: " in err), err
     assert 2 in codes
+
+
+def test_check_knows_the_demo_too(capsys):
+    pytest.importorskip("sklearn")
+    assert main(["check", "digits"]) == 0
+    assert "class 8: 122 train, 17 validation, 35 test" in capsys.readouterr().out
+    assert "digits alone is the demo" in fails(capsys, "check", "digits", "--target", "x")

@@ -132,6 +132,7 @@ def test_what_a_model_file_holds(digits, tmp_path):
         "classes": list("0123456789"),
         "sample": [1, 8, 8],
         "schema": None,
+        "ground": "dark",
     }
     assert state["training"]["epochs"] == 1
     assert state["training"]["batch_size"] == 512
@@ -151,6 +152,7 @@ def broken_states():
     yield "other sample", lambda s: s["data"].update(sample=[1, 9, 9, 9]), "damaged model"
     yield "smaller sample", lambda s: s["data"].update(sample=[1, 6, 6]), "damaged model"
     yield "a table's sample", lambda s: s["data"].update(sample=[3]), "damaged model"
+    yield "odd ground", lambda s: s["data"].update(ground="grey"), "damaged model"
     yield "odd schema", lambda s: s["data"].update(schema={"columns": 3}), "damaged model"
 
 

@@ -473,3 +473,28 @@ def test_cross_validation_takes_what_suits_the_data():
     classes = parted(table(60, ("no", "yes")))
     assert selected(classes, recipes_for(classes))[0] in recipes_for(classes)
     assert selected(classes, recipes_for(classes)[:1] * 2)[1] == ""
+
+
+def test_pictures_with_the_other_ground_are_inverted(tmp_path):
+    """Digits of MNIST are light on dark, what people write is dark on light."""
+    image_module = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    images = np.zeros((40, 12, 12), np.uint8)
+    labels = np.arange(40) % 2
+    for image, label in zip(images, labels, strict=True):
+        image[3:9, 5:7] = rng.integers(180, 256)
+        if label:
+            image[5:7, 3:9] = 220
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    training = OwnTraining(parted(read_dataset(tmp_path / "a.npz")))
+    training.fit(progress=False)
+    training.save(tmp_path / "m.npz")
+    predictor = Predictor(tmp_path / "m.npz")
+    for i in range(4):
+        image_module.fromarray(255 - images[i]).save(tmp_path / "x.png")
+        samples = predictor.read(tmp_path / "x.png")
+        assert samples.notes == ("1 of 1 with light ground, other than the model knows it: inverted",)
+        np.testing.assert_allclose(samples.x[0, 0], images[i] / 255, atol=1e-6)
+        assert predictor.predict(samples.x).argmax() == labels[i]
+    image_module.fromarray(images[0]).save(tmp_path / "x.png")
+    assert predictor.read(tmp_path / "x.png").notes == ()

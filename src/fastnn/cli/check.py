@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_columns
+from .options import DIGITS, add_columns, columns, digits
 from .output import say, shown
 
 
@@ -18,23 +18,16 @@ def add(commands: Any) -> None:
         "constant values, duplicates, also between training and test part, classes with few samples, labels that leave gaps, "
         "columns that give the target away.",
     )
-    check.add_argument("data", metavar="PATH", help="the file or folder")
+    check.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
     add_columns(check)
     check.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
     """Print what was found."""
-    from ..data.review import review
+    from ..data.review import review, review_samples
 
-    found = review(
-        options.data,
-        target=options.target,
-        kind=options.kind,
-        text=options.text,
-        ignore=options.ignore,
-        size=options.size,
-    )
+    found = review_samples(digits(options)) if options.data == DIGITS else review(options.data, **columns(options))
     for fact in found.facts:
         say(shown(fact))
     for finding in found.findings:

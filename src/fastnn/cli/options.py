@@ -7,11 +7,18 @@ import math
 import os
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import fastnn
 
 from ..checkpoint import CheckpointError, is_checkpoint, writable_target
 from .output import UsageError, warn
+
+if TYPE_CHECKING:
+    from ..data.source import Dataset
+
+DIGITS = "digits"
+"""What stands for the demo in the place of a path."""
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +59,20 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=integer(4), metavar="PIXELS", help="height and width to bring pictures of a folder to"
     )
+
+
+def columns(options: argparse.Namespace) -> dict[str, Any]:
+    """What `add_columns` added, as `fastnn.data.source.read_dataset` takes it."""
+    return {name: getattr(options, name) for name in ("target", "kind", "text", "ignore", "size")}
+
+
+def digits(options: argparse.Namespace) -> Dataset:
+    """The demo's data, where options for columns are not given."""
+    if any(columns(options).values()):
+        raise UsageError("digits alone is the demo, without columns or sizes; a folder of that name is ./digits")
+    from ..data.source import digits_dataset
+
+    return digits_dataset()
 
 
 def integer(least: int) -> Callable[[str], int]:

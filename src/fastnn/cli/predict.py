@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
 def _print(predictor: Predictor, samples: Samples, found: np.ndarray) -> None:
     for name, row in zip(samples.names, found, strict=True):
         if predictor.classes is None:
-            say(f"{shown(name)}: {row:.6g}")
+            say(f"{shown(name)}: {row:.8g}")
         else:
             best = int(row.argmax())
             say(f"{shown(name)}: {shown(predictor.classes[best])} ({100 * row[best]:.1f} %)")
@@ -93,7 +93,7 @@ def _judged(found: np.ndarray, right: np.ndarray) -> str:
     from ..training.metrics import r2
     from ..training.own_data import rmse
 
-    return f"RMSE {rmse(found, right):.4g}, R² {r2(found, right):.3f} ({len(right)} samples)"
+    return f"RMSE {rmse(found, right):.6g}, R² {r2(found, right):.3f} ({len(right)} samples)"
 
 
 def _name_digits(options: argparse.Namespace, predictor: Predictor) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastnn
 
-from .options import add_columns, add_machine, check_writable, integer, positive, use_machine
+from .options import DIGITS, add_columns, add_machine, check_writable, columns, digits, integer, positive, use_machine
 from .output import Interrupted, UsageError, complain, say, shown
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def run(options: argparse.Namespace) -> None:
         history = training.fit(checkpoint=options.checkpoint, progress=not options.quiet)
     _refuse_unfinished(history, options.checkpoint)
     result = training.test()
+    if not result.finite:
+        raise UsageError(f"{result}: nothing is saved; try a smaller --lr")
     training.save(output)
     if not options.quiet:
         if history.stopped:
@@ -91,22 +93,9 @@ def default_output(path: str) -> str:
 
 
 def _data(options: argparse.Namespace) -> Dataset:
-    from ..data.source import digits_dataset, parted, read_dataset
+    from ..data.source import parted, read_dataset
 
-    if options.data == "digits":
-        if options.target or options.kind or options.text or options.ignore or options.size:
-            raise UsageError("digits alone is the demo, without columns or sizes; a folder of that name is ./digits")
-        return digits_dataset()
-    return parted(
-        read_dataset(
-            options.data,
-            target=options.target,
-            kind=options.kind,
-            text=options.text,
-            ignore=options.ignore,
-            size=options.size,
-        )
-    )
+    return digits(options) if options.data == DIGITS else parted(read_dataset(options.data, **columns(options)))
 
 
 def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:

@@ -75,8 +75,7 @@ def review(
     """
     options: dict[str, Any] = {"kind": kind, "text": tuple(text), "ignore": tuple(ignore)}
     if recognise(path) != "csv":
-        data = read_dataset(path, target=target, size=size, **options)
-        return Review([*_of_parts(data)], [*_wrong_with_parts(data)])
+        return review_samples(read_dataset(path, target=target, size=size, **options))
     facts, findings = _of_table(path, target, options["ignore"])
     if target is not None:
         try:
@@ -87,6 +86,19 @@ def review(
             facts += _of_target(data)
             findings += [*_wrong_with_classes(data), *_giving_away(data)]
     return Review(facts, findings)
+
+
+def review_samples(data: Dataset) -> Review:
+    """What is in samples that were read, and what looks wrong with them.
+
+    >>> import numpy as np
+    >>> from fastnn.data.review import review_samples
+    >>> from fastnn.data.source import Dataset, Part
+    >>> images = np.zeros((2, 1, 8, 8), np.float32)
+    >>> review_samples(Dataset("a", "arrays", {"train": Part(images, np.array([0, 1]))}, ("0", "1"))).findings[0]
+    'train: 2 images of a single value: number 1, 2'
+    """
+    return Review([*_of_parts(data)], [*_wrong_with_parts(data)])
 
 
 # ---- samples of any kind --------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from ..data.source import Dataset, Part
 from ..nn.model_file import save_model
 from .callbacks import Callback, EarlyStopping
 from .checkpoints import Checkpoint
+from .ground import ground_of
 from .history import History
 from .metrics import r2
 from .networks import medians
@@ -44,6 +45,11 @@ class Classified:
     loss: float
     right: int
     total: int
+
+    @property
+    def finite(self) -> bool:
+        """Whether the network still gives numbers."""
+        return math.isfinite(self.loss)
 
     def __str__(self) -> str:
         share = 100 * self.right / self.total
@@ -73,12 +79,17 @@ class Regressed:
     linear_r2: float | None
     total: int
 
+    @property
+    def finite(self) -> bool:
+        """Whether the network still gives numbers."""
+        return math.isfinite(self.rmse)
+
     def __str__(self) -> str:
         linear = (
-            "" if self.linear_rmse is None else f"; least squares: RMSE {self.linear_rmse:.4g}, R² {self.linear_r2:.3f}"
+            "" if self.linear_rmse is None else f"; least squares: RMSE {self.linear_rmse:.6g}, R² {self.linear_r2:.3f}"
         )
         return (
-            f"test RMSE {self.rmse:.4g}, R² {self.r2:.3f} ({self.total} samples); always the mean: RMSE {self.mean_rmse:.4g}"
+            f"test RMSE {self.rmse:.6g}, R² {self.r2:.3f} ({self.total} samples); always the mean: RMSE {self.mean_rmse:.6g}"
             + linear
         )
 
@@ -208,12 +219,13 @@ class OwnTraining:
             "classes": None if data.classes is None else list(data.classes),
             "sample": list(data.parts["train"].x.shape[1:]),
             "schema": None if data.schema is None else data.schema.state_dict(),
+            "ground": ground_of(data.parts["train"].x) if data.images else None,
         }
 
     def save(self, path: PathLike) -> None:
         """Save the model with all that is needed to predict."""
-        trained = {"epochs": self.trainer.epoch, "history": self.trainer.history.state_dict()}
-        save_model(self.model, path, data=self.description(), training=self.settings() | trained)
+        trained = self.settings() | {"epochs": self.trainer.epoch}
+        save_model(self.model, path, data=self.description(), training=trained)
 
 
 class RelativeError:

@@ -14,16 +14,17 @@ from .. import functional as F
 from .._files import PathLike, listed
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError, load_checkpoint
-from ..data import Batches, TableSchema, read_idx, read_image_folder
-from ..data.cifar import cifar_files, read_cifar10
+from ..data import Batches, LabelledImages, TableSchema, read_idx, read_image_folder, read_mnist
+from ..data.cifar import cifar_files, read_cifar10_folder
 from ..data.image_folder import image_parts
-from ..data.mnist import has_mnist, read_mnist
+from ..data.mnist import has_mnist
 from ..data.named_arrays import read_pairs
 from ..data.pictures import Mode, read_picture
 from ..data.source import recognise, samples_of
 from ..nn import Module
 from ..nn.model_file import load_model
 from .checkpoints import KIND as OF_A_TRAINING
+from .ground import ground_of
 from .own_data import EVALUATION_BATCH
 
 _LAST_FIRST = ("test", "validation", "train")
@@ -103,14 +104,23 @@ class Predictor:
             raise CheckpointError(f"{name!r} is a damaged model: {error}") from error
 
     def _describe(
-        self, form: str, target: str, classes: list[str] | None, sample: list[int], schema: dict[str, Any] | None
+        self,
+        form: str,
+        target: str,
+        classes: list[str] | None,
+        sample: list[int],
+        schema: dict[str, Any] | None,
+        ground: str | None,
     ) -> None:
         if not all(isinstance(text, str) for text in (form, target, *(classes or ()))):
             raise ValueError("names must be strings")
+        if ground not in ("dark", "light", None):
+            raise ValueError(f"the ground is {ground!r}")
         if not all(isinstance(side, int) and side > 0 for side in sample) or len(sample) not in (1, 3):
             raise ValueError(f"the shape of a sample is {sample!r}")
         self.form, self.target, self.shape = form, target, tuple(sample)
         self.classes = None if classes is None else tuple(classes)
+        self._ground = ground
         self.schema: TableSchema | None = None
         if schema is not None:
             self.schema = TableSchema()
@@ -191,40 +201,54 @@ class Predictor:
         return np.array([known[name] for name in names], np.int64)
 
     def _from_images(self, path: str, form: str) -> Samples:
-        channels, height, width = self.shape
-        mode: Mode = "L" if channels == 1 else "RGB"
-        if form == "picture":
-            return Samples([path], self._picture(path), None)
-        if form == "pictures":
-            files = sorted(os.path.join(path, name) for name in os.listdir(path) if not name.startswith("."))
-            return Samples(files, np.concatenate([self._picture(file) for file in files]), None)
-        if form == "idx":
-            return Samples(*self._named(path, samples_of(path, _images(path, read_idx(path)))), None)
-        if form in ("idx folder", "cifar folder"):
-            part = read_mnist(path) if form == "idx folder" else None
-            if part is None:
-                train, test = cifar_files(path)
-                images = read_cifar10(test or train)
-            else:
-                images = part.test or part.train
-            labels = self._positions([images.classes[label] for label in images.labels])
-            return Samples(*self._named(path, images.images), labels)
+        match form:
+            case "picture":
+                return self._pictures([path], self._picture(path), None)
+            case "pictures":
+                entries = sorted(entry for entry in os.listdir(path) if not entry.startswith("."))
+                files = [os.path.join(path, entry) for entry in entries]
+                return self._pictures(files, np.concatenate([self._picture(file) for file in files]), None)
+            case "idx":
+                images = read_idx(path)
+                if images.ndim not in (3, 4):
+                    raise ValueError(f"{path!r} is an IDX file of shape {images.shape}; expected images, (N, H, W)")
+                return self._fitting(path, samples_of(path, images), None)
+            case "idx folder" | "cifar folder":
+                sets = read_mnist(path) if form == "idx folder" else read_cifar10_folder(path)
+                part = sets.test or sets.train
+                return self._fitting(path, part.images, self._labels(part))
         parts = image_parts(path)
         folder = next((parts[name] for name in _LAST_FIRST if name in parts), path)
-        read = read_image_folder(folder, (height, width), mode)
-        return Samples(read.files, read.images, self._positions([read.classes[label] for label in read.labels]))
+        part = read_image_folder(folder, self.shape[1:], self._mode)  # type: ignore[arg-type]
+        return self._pictures(part.files, part.images, self._labels(part))
 
-    def _named(self, path: str, images: NDArray[Any]) -> tuple[Sequence[str], NDArray[Any]]:
+    @property
+    def _mode(self) -> Mode:
+        return "L" if self.shape[0] == 1 else "RGB"
+
+    def _labels(self, part: LabelledImages) -> NDArray[np.int64]:
+        return self._positions([part.classes[label] for label in part.labels])
+
+    def _fitting(self, path: str, images: NDArray[Any], labels: NDArray[np.int64] | None) -> Samples:
         if images.shape[1:] != self.shape:
             raise ValueError(f"{path!r} has images of shape {images.shape[1:]}; the model was trained on {self.shape}")
-        return _numbered(path, len(images)), images
+        return Samples(_numbered(path, len(images)), images, labels)
 
     def _picture(self, path: str) -> NDArray[np.float32]:
-        channels, height, width = self.shape
+        """(1, C, H, W), of the size that the model takes."""
+        _, height, width = self.shape
         with open(path, "rb") as file:
-            pixels = read_picture(file, path, "L" if channels == 1 else "RGB", (height, width))
-        image = pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+            pixels = read_picture(file, path, self._mode, (height, width))
+        image = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return image[None].astype(np.float32) / np.float32(255)
+
+    def _pictures(self, files: Sequence[str], images: NDArray[np.float32], labels: NDArray[np.int64] | None) -> Samples:
+        """Samples of pictures, where those whose ground is light when the model knows dark ones, or the reverse, are inverted."""
+        others = {"dark": "light", "light": "dark"}.get(self._ground or "")
+        turned = [i for i in range(len(images)) if others is not None and ground_of(images[i : i + 1]) == others]
+        images[turned] = 1 - images[turned]
+        note = f"{len(turned)} of {len(images)} with {others} ground, other than the model knows it: inverted"
+        return Samples(files, images, labels, (note,) if turned else ())
 
 
 def recognise_unlabelled(path: str) -> str:
@@ -250,9 +274,3 @@ def recognise_unlabelled(path: str) -> str:
 
 def _numbered(path: str, count: int) -> list[str]:
     return [f"{path}:{row}" for row in range(1, count + 1)]
-
-
-def _images(path: str, array: NDArray[Any]) -> NDArray[Any]:
-    if array.ndim not in (3, 4):
-        raise ValueError(f"{path!r} is an IDX file of shape {array.shape}; expected images, (N, H, W)")
-    return array

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -71,5 +72,10 @@ def _folds(data: Dataset) -> Iterator[Dataset]:
 def _loss(fold: Dataset, recipe: Recipe) -> float:
     batch_size = min(recipe.batch_size, len(fold.parts["train"].x))
     training = OwnTraining(fold, replace(recipe, batch_size=batch_size), seed=_SEED)
-    training.fit(progress=False)
-    return training.validated()["loss"]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)
+        history = training.fit(progress=False)
+    if history.interrupted:  # the trainer took Ctrl-C for itself
+        raise KeyboardInterrupt
+    came_to_nothing = not np.isfinite(history["train_loss"]).all()
+    return np.inf if came_to_nothing else training.validated()["loss"]
