@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastnn.data import Batches, random_noise
+from fastnn.data import Batches, compose, random_noise, random_shift
 from subproc import forked, needs_fork
 
 
@@ -208,6 +208,32 @@ def test_a_state_goes_on_with_the_rest_of_the_pass(taken):
         assert [listed(other) for _ in range(3)] == [rest, *following]
 
 
+class Brighter:
+    def __init__(self, factor):
+        self.factor = factor
+
+    def __call__(self, batch, rng):
+        return batch * self.factor
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (random_noise, "random_noise"),
+        (partial(random_noise, std=0.1), "random_noise(std=0.1)"),
+        (
+            compose(partial(random_shift, pixels=(1, 2)), random_noise),
+            "compose(random_shift(pixels=(1, 2)), random_noise)",
+        ),
+        (partial(compose, random_noise, rng=np.random.default_rng(0)), "compose(random_noise, rng=Generator(PCG64))"),
+        (Brighter(2), "Brighter"),
+    ],
+)
+def test_transforms_are_named_alike_in_every_process(transform, words):
+    # A training that goes on compares them with those in its file.
+    assert Batches([1], batch_size=1, transform=transform).settings()["transform"] == words
+
+
 def test_a_loop_that_was_left_begins_another_pass():
     batches = make()
     first = next(iter(batches))
@@ -217,12 +243,30 @@ def test_a_loop_that_was_left_begins_another_pass():
     assert listed([again]) == listed(make().at(1))[:1]
 
 
+@pytest.mark.parametrize("steps", range(1, 10))
+def test_a_loop_of_ones_own_goes_on_wherever_it_was_saved(steps):
+    whole = [label for epoch in range(3) for _, label in listed(make().at(epoch))]
+    seen, batches = [], make()
+    while batches.epoch < 3 and len(seen) < steps:
+        for _, label in batches:
+            seen.append(label.tolist())
+            state = batches.state_dict()
+            if len(seen) == steps:
+                break
+    other = make()
+    other.load_state_dict(state)
+    while other.epoch < 3:
+        seen += [label.tolist() for _, label in other]
+    assert seen == whole
+    assert (other.epoch, other.position) == (3, 0)
+
+
 def test_two_passes_at_once_are_two_passes():
     batches = make()
     pairs = [(a[1].tolist(), b[1].tolist()) for a, b in zip(batches, batches, strict=True)]
     assert [a for a, _ in pairs] == [b[1] for b in listed(make().at(0))]
     assert [b for _, b in pairs] == [b[1] for b in listed(make().at(1))]
-    assert (batches.epoch, batches.position) == (1, 3)
+    assert (batches.epoch, batches.position) == (2, 0)
 
 
 @pytest.mark.parametrize(

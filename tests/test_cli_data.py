@@ -269,7 +269,7 @@ def test_a_checkpoint_is_gone_on_from_and_holds_the_end(table, capsys, home):  #
     assert main(command) == 0
     out, err = capsys.readouterr()
     assert out == first
-    assert "run.npz holds the finished training" in err
+    assert "run.npz is at its end" in err
     assert {name: (home / name).read_bytes() for name in contents} == contents
     assert "seed was 0, now 1" in fails(capsys, *command, "--seed", "1", "--quiet")
     csv(home / "wein.csv", wine_like(seed=5))

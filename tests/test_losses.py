@@ -28,6 +28,12 @@ P = RNG.dirichlet(np.ones(3), 4)
         (lambda: F.binary_cross_entropy_with_logits(X, P, Y[:2]), ValueError, r"weight of shape \(2, 3\) does not"),
         (lambda: F.cross_entropy(X, P * 2), ValueError, "cross_entropy: target must be probabilities"),
         (lambda: F.cross_entropy(X, P[:2]), ValueError, r"cross_entropy: target must have shape \(4, 3\)"),
+        (
+            lambda: F.cross_entropy(X, np.ones(4, np.float32)),
+            TypeError,
+            r"integers, in shape \(4,\).*astype\(np.int64\)",
+        ),
+        (lambda: F.cross_entropy(X[:0], np.ones(0)), TypeError, "numbers of classes become integers"),
         (lambda: F.nll_loss(X, np.array([0, 1, 3, 0])), ValueError, "nll_loss: target holds 3, expected 0 to 2"),
         (lambda: F.nll_loss(X, P), TypeError, "nll_loss: target must hold integers"),
         (lambda: F.multi_margin_loss(X, np.array([0, 1, -1, 0])), ValueError, "holds -1, expected 0 to 2 "),

@@ -235,7 +235,7 @@ def test_a_trainer_is_copied_without_its_data(tmp_path):
     [
         ({"lr": 0.02}, "groups.0.lr was 0.05, now 0.02"),
         ({"batch_size": 20}, "data.batch_size was 10, now 20"),
-        ({"seed": 5}, "data.key was"),
+        ({"seed": 5}, "data.key from rng was"),
         ({"patience": 4}, "callbacks was"),
         ({"settings": {"lines": 7}}, "lines was None, now 7"),
     ],
@@ -405,6 +405,15 @@ def test_the_last_epochs_are_kept(tmp_path):
         "run.npz",
     ]
     assert load_checkpoint(tmp_path / "run-epoch4.npz")["epoch"] == 4
+
+
+@pytest.mark.parametrize("name", ["no folder/run.npz", "folder"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    training = Training(tmp_path / name)
+    with pytest.raises((FileNotFoundError, CheckpointError), match="folder"):
+        training.fit()
+    assert training.trainer.step == 0
 
 
 @pytest.mark.parametrize("options", [{"every": 0}, {"every": 1.5}, {"keep": 0}])

@@ -16,7 +16,17 @@ import fastnn as fnn
 from fastnn import functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.training import EarlyStopping, History, ProgressBar, Trainer, epoch_line, preserved
+from fastnn.training import (
+    Checkpoint,
+    EarlyStopping,
+    History,
+    ProgressBar,
+    Trainer,
+    accuracy,
+    epoch_line,
+    preserved,
+    top_k,
+)
 
 X = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
 LABELS = (X[:, 0] > X[:, 1]).astype(np.int64)
@@ -277,6 +287,34 @@ def test_bad_kinds():
         trainer(schedule=optim.Schedule(other, optim.Cosine(3)))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loss": "mse"}, "loss must be a function of output and target.* got 'mse'"),
+        ({"loss": nn.MSELoss}, r"loss must be .*, such as MSELoss\(\), got"),
+        ({"metrics": accuracy}, "metrics must be functions by name"),
+        ({"metrics": ["accuracy"]}, r"metrics must be .* got \['accuracy'\]"),
+        ({"metrics": {"accuracy": "accuracy"}}, "metrics must be functions by name"),
+        ({"schedule": optim.Cosine}, "schedule must be .*Cosine"),
+    ],
+)
+def test_arguments_of_another_kind(options, words):
+    with pytest.raises(TypeError, match=f"^Trainer: {words}"):
+        trainer(**options)
+
+
+def test_an_optimiser_that_would_train_nothing_is_refused():
+    model, other = network(), network()
+    with pytest.raises(ValueError, match="none of the model's parameters"):
+        Trainer(model, optim.SGD(other.parameters(), lr=0.1))
+
+
+def test_arrays_are_no_batches():
+    for batches_of_rows in (X, (X, LABELS)):
+        with pytest.raises(ValueError, match=r"^Trainer: .*got ndarray; arrays become batches by Batches\(x, y"):
+            trainer().fit(batches_of_rows, epochs=1)
+
+
 def test_rates_of_groups_stay_relative_under_a_schedule():
     model = network()
     groups = [{"params": list(model[0].parameters()), "lr": 0.01}, {"params": list(model[4].parameters())}]
@@ -326,6 +364,21 @@ def test_what_a_metric_is_given_is_not_changed_by_later_batches():
 
     figures = trainer(metrics={"ones": lambda output, target: float(target.mean())}).evaluate(Reused())
     assert figures["ones"] == pytest.approx(LABELS.mean())
+
+
+@pytest.mark.parametrize(
+    ("metric", "batch", "words"),
+    [
+        (lambda output: 1.0, (X, LABELS), r"outputs and targets of the pass: .*takes 1 positional argument"),
+        (lambda output, target: output, (X, LABELS), "outputs and targets of the pass: only"),
+        (lambda output, target: 1.0, (X, LABELS, np.ones(60)), "outputs, targets and weight= of the pass: .*'weight'"),
+    ],
+)
+def test_a_metric_that_fails_is_named(metric, batch, words):
+    with pytest.raises(TypeError, match=f"^Trainer: the metric 'odd' gave no number for {words}"):
+        trainer(metrics={"odd": metric}).evaluate([batch])
+    with pytest.raises(ValueError, match=r"^Trainer: the metric 'top' gave .*top_k: k must be 1 to 2"):
+        trainer(metrics={"top": top_k}).evaluate([(X, LABELS)])
 
 
 @pytest.mark.parametrize(
@@ -403,6 +456,13 @@ def test_a_callback_may_have_some_of_the_events_only():
 def test_what_is_no_callback_is_refused(callback):
     with pytest.raises(TypeError, match=r"^Trainer: a callback must be"):
         trainer().fit(batches(), epochs=1, callbacks=[callback])
+
+
+def test_callbacks_are_a_list_without_checkpoints():
+    with pytest.raises(TypeError, match="callbacks must be a list of them, got EarlyStopping"):
+        trainer().fit(batches(), [(X, LABELS)], epochs=1, callbacks=EarlyStopping())
+    with pytest.raises(TypeError, match="give it to fit as checkpoint="):
+        trainer().fit(batches(), epochs=1, callbacks=[Checkpoint("run.npz")])
 
 
 def test_unknown_events_are_refused():
@@ -490,8 +550,11 @@ def test_early_stopping_refuses_what_it_cannot_know():
     assert EarlyStopping("validation_accuracy").larger_is_better
     assert not EarlyStopping("train_loss").larger_is_better
     learning = trainer()
-    with pytest.raises(ValueError, match="there is no 'validation_loss' in the history, only epoch, train_loss"):
+    with pytest.raises(ValueError, match="'validation_loss' needs a validation part; fit was given none"):
         learning.fit(batches(), epochs=1, callbacks=[EarlyStopping()])
+    assert learning.step == 0
+    with pytest.raises(ValueError, match="there is no 'test_loss' in the history, only epoch, train_loss"):
+        learning.fit(batches(), epochs=1, callbacks=[EarlyStopping("test_loss")])
 
 
 # ---- endings --------------------------------------------------------------------------------------------------------
@@ -846,6 +909,15 @@ def test_states_load_whole_or_not_at_all(fault):
 class Terminal(io.StringIO):
     def isatty(self):
         return True
+
+
+def test_where_a_training_goes_on_is_shown(monkeypatch, tmp_path):
+    path = str(tmp_path / "run.npz")
+    for epochs, words in [(2, "epoch 1/2"), (3, f"resuming {path} at epoch 3, batch 0"), (3, f"{path} is at its end")]:
+        monkeypatch.setattr("sys.stderr", stream := io.StringIO())
+        trainer().fit(batches(), epochs=epochs, checkpoint=path, progress=True)
+        assert words in stream.getvalue()
+        assert ("resuming" in stream.getvalue()) == words.startswith("resuming")
 
 
 def test_a_bar_and_a_line_for_each_epoch_on_terminals(monkeypatch):

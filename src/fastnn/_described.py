@@ -1,27 +1,36 @@
-"""Settings in words, to be compared with those of another process."""
+"""Settings in words that are the same in another process."""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
+
 
 def described(value: Any) -> Any:
-    """A setting in words that are the same in another process: no addresses.
+    """A setting in plain values: functions by their names, other objects as they print, without addresses.
 
     >>> from functools import partial
-    >>> from fastnn._described import described
-    >>> described(partial(round, ndigits=2)), described([1, max])
-    ('round(ndigits=2)', [1, 'max'])
+    >>> described(partial(described, value=[described, "text", 1]))
+    "described(value=[described, 'text', 1])"
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, partial):
-        options = [repr(part) for part in value.args] + [f"{name}={part!r}" for name, part in value.keywords.items()]
-        return f"{described(value.func)}({', '.join(options)})"
     if isinstance(value, tuple | list):
         return [described(part) for part in value]
+    return _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, partial):
+        options = [*map(_in_words, value.args), *(f"{name}={_in_words(part)}" for name, part in value.keywords.items())]
+        return f"{_in_words(value.func)}({', '.join(options)})"
+    if isinstance(value, tuple | list):
+        ends = "()" if isinstance(value, tuple) else "[]"
+        return f"{ends[0]}{', '.join(map(_in_words, value))}{ends[1]}"
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     kind: Any = type(value)
-    return repr(value) if kind.__repr__ is not object.__repr__ else kind.__qualname__
+    return _ADDRESS.sub("", repr(value)) if kind.__repr__ is not object.__repr__ else str(kind.__qualname__)

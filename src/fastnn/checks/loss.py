@@ -94,6 +94,7 @@ def cross_entropy(
     soft = is_soft(target)
     wanted: tuple[Array, bool]
     if soft:
+        _refuse_float_classes(op, target, shape)
         wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape, "logits")), True
     else:
         wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index, logits.dtype)
@@ -107,6 +108,16 @@ def cross_entropy(
         scalars.real(op, "label_smoothing", label_smoothing, 0.0, 1.0),
         soft,
     )
+
+
+def _refuse_float_classes(op: str, target: Any, shape: Shape) -> None:
+    """Class numbers as floats, as many files give them, are taken neither for classes nor for probabilities."""
+    classes = shape[:1] + shape[2:]
+    if target.shape == classes:
+        raise TypeError(
+            f"{op}: target must hold integers, in shape {classes}, which are classes, or probabilities, in shape {shape}; got "
+            f"dtype {target.dtype} and shape {target.shape}; numbers of classes become integers by target.astype(np.int64)"
+        )
 
 
 def nll_loss(op: str, x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> CrossEntropy:

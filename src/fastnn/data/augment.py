@@ -271,7 +271,7 @@ class _Composed:
         self._functions = functions
 
     def __repr__(self) -> str:
-        return f"compose({', '.join(str(described(function)) for function in self._functions)})"
+        return f"compose({', '.join(map(described, self._functions))})"
 
     def __call__(self, batch: Any, rng: np.random.Generator) -> Any:
         for function in self._functions:

@@ -63,7 +63,8 @@ class Batches:
     key : tuple of int
         Two numbers of 64 bits.
     epoch, position : int
-        The pass that was begun last, and how many of its batches were given.
+        The pass that was begun last, and how many of its batches were given; after the end of a pass, the next one and 0. So
+        ``while batches.epoch < 20:`` goes through passes until 20 are done, those before a `load_state_dict` counted.
 
     Raises
     ------
@@ -129,7 +130,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._begun or self.position >= len(self) > 0:
+        if self._begun:  # and left, before its end
             self.epoch, self.position = self.epoch + 1, 0
         self._begun = True
         return self._counted(self.epoch, self.position)
@@ -139,6 +140,8 @@ class Batches:
             if epoch == self.epoch:  # no later pass was begun meanwhile
                 self.position = i
             yield batch
+        if epoch == self.epoch:
+            self.epoch, self.position, self._begun = epoch + 1, 0, False
 
     def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of a pass, from number ``start`` on; nothing is counted.
@@ -228,12 +231,13 @@ class Batches:
             "shuffle": bool(self.shuffle),
             "drop_last": bool(self.drop_last),
             "transform": described(self.transform),
-            "key": list(self.key) if self._seeded else None,
+            "key from rng": list(self.key) if self._seeded else None,
         }
 
     def state_dict(self) -> dict[str, Any]:
         """Key and position, for `load_state_dict` of batches over the same data."""
-        return {"key": list(self.key), "epoch": self.epoch, "position": self.position}
+        epoch, position = self._next(self.epoch, self.position)
+        return {"key": list(self.key), "epoch": epoch, "position": position}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken: the next iteration gives the rest of the pass, or the next pass after its end.
@@ -252,7 +256,11 @@ class Batches:
         if position > len(self):
             raise ValueError(f"Batches: the state is at batch {position} of {len(self)}")
         self.set_key(key)
-        self.epoch, self.position, self._begun = epoch, position, False
+        (self.epoch, self.position), self._begun = self._next(epoch, position), False
+
+    def _next(self, epoch: int, position: int) -> tuple[int, int]:
+        """Pass and number of the batch that comes after so many of a pass."""
+        return (epoch + 1, 0) if position >= len(self) > 0 else (epoch, position)
 
     @staticmethod
     def checked_key(key: Any) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from .._described import described
 from ..checks import integer, real
 from ..nn.module import Module
+from .checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from .trainer import Trainer
@@ -34,10 +35,12 @@ class Callbacks:
     Raises
     ------
     TypeError
-        If one has none of these, or one whose name begins with "on_" and is not among them.
+        If this is no list of them, or one has none of these, or one whose name begins with "on_" and is not among them.
     """
 
     def __init__(self, callbacks: Iterable[Callback]) -> None:
+        if not isinstance(callbacks, Iterable):
+            raise TypeError(f"Trainer: callbacks must be a list of them, got {type(callbacks).__name__}")
         self.all = list(callbacks)
         self._wanted: dict[str, list[Callable[[Trainer], Any]]] = {event: [] for event in EVENTS}
         for callback in self.all:
@@ -83,6 +86,8 @@ class Callbacks:
 def _methods(callback: Callback) -> dict[str, Callable[[Trainer], Any]]:
     if isinstance(callback, type):
         raise TypeError(f"Trainer: a callback must be an object, got the class {callback.__name__}")
+    if isinstance(callback, Checkpoint):
+        raise TypeError("Trainer: a Checkpoint is no callback; give it to fit as checkpoint=")
     named = [name for name in dir(callback) if name.startswith("on_")]
     unknown = [name for name in named if name not in EVENTS]
     if unknown:
@@ -182,6 +187,8 @@ class EarlyStopping:
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Begin anew with a training that begins; go on with one that goes on."""
+        if self.monitor.startswith("validation_") and not trainer.validates:
+            raise ValueError(f"EarlyStopping: {self.monitor!r} needs a validation part; fit was given none")
         if trainer.step == 0:
             self._reset()
         if self.waited >= self.patience:

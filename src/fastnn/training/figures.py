@@ -46,9 +46,10 @@ class Sample:
     def __init__(self, batch: Any) -> None:
         if not isinstance(batch, tuple | list) or len(batch) not in (2, 3):
             found = f"{len(batch)} parts" if isinstance(batch, tuple | list) else type(batch).__name__
+            hint = "arrays become batches by Batches(x, y, batch_size=32)"
             raise ValueError(
-                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; several "
-                "inputs are a tuple"
+                f"Trainer: a batch must be (input, target) or (input, target, weight per sample), got {found}; "
+                + (hint if isinstance(batch, np.ndarray) else "several inputs are a tuple")
             )
         self.inputs = batch[0] if isinstance(batch[0], tuple) else (batch[0],)
         self.target = batch[1]
@@ -163,7 +164,7 @@ class Figures:
             amount = (
                 _amount(targets, weights) if _is_mean(metric) else 1.0
             )  # what sees the whole pass is no mean of parts
-            self._count(name, _value(metric, outputs, targets, weights) if amount else 0.0, amount)
+            self._count(name, _value(name, metric, outputs, targets, weights) if amount else 0.0, amount)
         self._kept, self._size = [], 0
 
     def result(self) -> dict[str, float]:
@@ -241,8 +242,13 @@ def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts)
 
 
-def _value(metric: Metric, output: Any, target: Any, weight: Any) -> float:
-    return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
+def _value(name: str, metric: Metric, output: Any, target: Any, weight: Any) -> float:
+    try:
+        return float(metric(output, target) if weight is None else metric(output, target, weight=weight))
+    except (TypeError, ValueError) as error:
+        given = "outputs and targets" if weight is None else "outputs, targets and weight="
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Trainer: the metric {name!r} gave no number for {given} of the pass: {error}") from error
 
 
 def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:

@@ -8,15 +8,15 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from .. import functional
 from .._described import described
 from ..autograd import no_grad, raw
-from ..checkpoint import CheckpointError
-from ..checks import integer, real
+from ..checkpoint import CheckpointError, writable_target
+from ..checks import integer, real, shown
 from ..data import Batches
 from ..nn import Module, architecture
 from ..nn.intercept import evaluation
@@ -101,6 +101,8 @@ class Trainer:
         Of the last batch.
     resumed_at : tuple of int or None
         The epoch, counted from 1, and the batch at which the last `fit` went on from a file.
+    validates : bool
+        Whether the last `fit` was given a validation part.
     stop : bool
         A callback sets it to end the training: at once, or with the epoch if that is over.
 
@@ -150,10 +152,11 @@ class Trainer:
         if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
             found = f"{type(model).__name__} and {type(optimizer).__name__}"
             raise TypeError(f"Trainer: expected a Module and an Optimizer, got {found}")
+        _check_parameters(model, loss, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.loss = loss
-        self.metrics = None if metrics is None else dict(metrics)
+        self.loss = _checked_loss(loss)
+        self.metrics = _checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
         self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
@@ -165,7 +168,7 @@ class Trainer:
         self.history = History()
         self.last_loss = math.nan
         self.resumed_at: tuple[int, int] | None = None
-        self.stop = False
+        self.stop = self.validates = False
         self._batches_seen = 0
         self._under_way = 0  # the number of the batch in its epoch
         self._figures: Figures | None = None  # of the epoch that is under way
@@ -224,8 +227,8 @@ class Trainer:
         TypeError, ValueError
             If an iterator is given where batches are taken more than once, or something does not fit. Nothing is trained
             then.
-        CheckpointError
-            If the file is of a training with other settings, or no checkpoint.
+        CheckpointError, OSError
+            If the file is of a training with other settings, or no checkpoint; if its folder is not there.
 
         Warns
         -----
@@ -243,10 +246,12 @@ class Trainer:
         judged = None if validation is None else Loader("validation", validation)
         called = Callbacks(callbacks)
         saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+        if saved is not None:
+            writable_target(saved.path)
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
             loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
-        self._train, self._callbacks = loader, called
+        self._train, self._callbacks, self.validates = loader, called, judged is not None
         self._follow_generators()
         self.resumed_at = None
         if saved is not None:
@@ -268,15 +273,11 @@ class Trainer:
     def _run(self, run: _Run) -> None:
         self.stop, self.history.stopped, self.history.interrupted = False, None, False
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
-        run.callbacks.call("on_fit_start", self)
         if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
-            finished = self.stop or epoch > run.epochs
-            run.display.say(
-                f"{run.checkpoint.path} holds the finished training"
-                if finished
-                else f"resuming {run.checkpoint.path} at epoch {epoch}, batch {batch}"
-            )
+            path, done = run.checkpoint.path, self.epoch >= run.epochs
+            run.display.say(f"{path} is at its end" if done else f"resuming {path} at epoch {epoch}, batch {batch}")
+        run.callbacks.call("on_fit_start", self)
         went_wrong = False
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
             try:
@@ -684,6 +685,31 @@ def _does_not_fit(path: str, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path!r} does not fit this training: {missing}")
 
 
+def _check_parameters(model: Module, loss: Any, optimizer: Optimizer) -> None:
+    """An optimiser over another network's parameters, or over those before `Module.astype`, would train nothing."""
+    trainable = {id(p) for part in (model, loss) if isinstance(part, Module) for p in part.parameters()}
+    if trainable and not any(id(p) in trainable for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError("Trainer: the optimiser has none of the model's parameters; make it of model.parameters()")
+
+
+def _checked_loss(loss: Any) -> Loss:
+    if isinstance(loss, type) or not callable(loss):
+        hint = f"{loss.__name__}()" if isinstance(loss, type) else "fastnn.functional.mse_loss"
+        raise TypeError(f"Trainer: loss must be a function of output and target, such as {hint}, got {shown(loss)}")
+    return cast(Loss, loss)
+
+
+def _checked_metrics(metrics: Any) -> dict[str, Metric] | None:
+    if metrics is None:
+        return None
+    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
+        raise TypeError(
+            "Trainer: metrics must be functions by name, such as {'accuracy': fastnn.training.accuracy}, got "
+            f"{shown(metrics)}"
+        )
+    return dict(metrics)
+
+
 def _frozen(model: Module) -> list[Module]:
     return [module for module in model.modules() if not module.training] if model.training else []
 
@@ -694,12 +720,10 @@ def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOn
             if schedule.optimizer is not optimizer:
                 raise ValueError("Trainer: the schedule is one of another optimiser")
             yield schedule
-        elif callable(schedule):
+        elif callable(schedule) and not isinstance(schedule, type):
             yield Schedule(optimizer, schedule)
         elif schedule is not None:
-            raise TypeError(
-                f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {type(schedule).__name__}"
-            )
+            raise TypeError(f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {shown(schedule)}")
 
 
 def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
