@@ -347,13 +347,12 @@ def _rows(part: Part, rows: NDArray[np.intp]) -> Part:
 def _from_csv(
     path: PathLike, target: str | None, kind: Kind | None, text: Iterable[str], ignore: Iterable[str]
 ) -> Dataset:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "read_csv: .* left out")  # the notes say so, too
+        table = read_csv(path, target, kind=kind, text=text, ignore=ignore)
     if target is None:
-        columns = read_csv(path, text=text, ignore=ignore).schema.columns
-        raise ValueError(
-            f"{os.fspath(path)!r} has the columns {listed((column.name for column in columns), 50)}: which is to be "
-            "predicted? --target NAME"
-        )
-    table = read_csv(path, target, kind=kind, text=text, ignore=ignore)
+        names = listed((column.name for column in table.schema.columns), 50)
+        raise ValueError(f"{os.fspath(path)!r} has the columns {names}: which is to be predicted? --target NAME")
     return Dataset(
         os.fspath(path), "csv", {"train": Part(table.x, table.y)}, table.classes, table.schema, target, _notes_of(table)
     )

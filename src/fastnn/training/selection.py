@@ -31,7 +31,7 @@ def selected(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Recipe, str]:
     -------
     recipe : Recipe
     why : str
-        The losses in words; empty where there is no choice.
+        The losses in words, the smallest first; empty where there is no choice.
 
     Examples
     --------
@@ -50,9 +50,10 @@ def selected(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Recipe, str]:
     losses = [float(np.mean([_loss(fold, recipe) for fold in _folds(data)])) for recipe in distinct]
     best = int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
     tried = ", ".join(
-        f"{loss:.4f} with rate {r.lr:g} and decay {r.weight_decay:g}" for loss, r in zip(losses, distinct, strict=True)
+        f"{loss:.4f} with rate {recipe.lr:g} and decay {recipe.weight_decay:g}"
+        for loss, recipe in sorted(zip(losses, distinct, strict=True), key=lambda pair: pair[1] is not distinct[best])
     )
-    return distinct[best], f"losses of {_FOLDS}-fold cross-validation: {tried}"
+    return distinct[best], f"{_FOLDS}-fold cross-validation: loss {tried}"
 
 
 def _folds(data: Dataset) -> Iterator[Dataset]:
