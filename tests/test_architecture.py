@@ -97,6 +97,7 @@ SINGLE = [
     ("Maxout", (4, 3, 3), {"bias": False}, ROWS),
     *((f"Dropout{rank}", (0.3,), {}, shape) for rank, shape in (("", ROWS), ("1d", SIGNAL), ("2d", IMAGE), ("3d", VOLUME))),
     ("Flatten", (-3, 2), {}, IMAGE),
+    ("FillMissing", (4,), {}, ROWS),
     ("Standardize", (4,), {}, ROWS),
     ("Standardize", ((4, 1, 7),), {}, IMAGE),
     ("Rescale", (4, -1.0, 2.0), {"clip": True}, ROWS),
