@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as theirs
 
 import fastnn as fnn
-from fastnn.training import accuracy, confusion, f1, mae, r2, rmse, top_k
+from fastnn.training import accuracy, binary_accuracy, confusion, f1, mae, r2, rmse, top_k
 
 OF_CLASSES = [accuracy, functools.partial(top_k, k=2), confusion, f1]
 OF_NUMBERS = [r2, mae, rmse]
@@ -148,6 +148,31 @@ def test_labels_of_two_classes_may_be_booleans():
     scores, labels = np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([True, True])
     assert [metric(scores, labels) for metric in (accuracy, f1)] == [0.5, pytest.approx(1 / 3)]
     assert (confusion(scores[:, 1] > 0.5, labels) == [[0, 0], [1, 1]]).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("shape", [(31,), (31, 1), (31, 3)])
+def test_binary_accuracy_is_that_of_each_yes_or_no(seed, shape):
+    rng = np.random.default_rng(seed)
+    scores, target = rng.normal(size=shape).astype(np.float32), rng.integers(0, 2, shape).astype(np.float32)
+    weight = rng.integers(0, 3, len(scores))
+    columns = zip(scores.reshape(31, -1).T, target.reshape(31, -1).T, strict=True)
+    expected = np.mean([theirs.accuracy_score(t, s > 0, sample_weight=weight) for s, t in columns])
+    assert binary_accuracy(scores, target, weight) == pytest.approx(expected, rel=1e-14)
+    assert binary_accuracy(1 / (1 + np.exp(-scores)), target, weight, 0.5) == pytest.approx(expected, rel=1e-14)
+    if len(shape) == 1:
+        two = np.stack([np.zeros_like(scores), scores], axis=1)
+        assert binary_accuracy(scores, target, weight) == accuracy(two, target.astype(int), weight)
+
+
+def test_binary_accuracy_of_what_is_odd():
+    assert binary_accuracy(np.array([np.nan, np.nan, np.inf, -np.inf, 0.0]), np.array([0, 1, 1, 0, 0])) == 0.6
+    assert np.isnan(binary_accuracy(np.ones((0, 1)), np.ones((0, 1))))
+    assert np.isnan(binary_accuracy(np.ones(2), np.ones(2), weight=np.zeros(2)))
+    with pytest.raises(ValueError, match=r"^binary_accuracy: output and target must have one shape"):
+        binary_accuracy(np.ones((4, 1)), np.ones(4))
+    with pytest.raises(TypeError, match=r"^binary_accuracy: threshold"):
+        binary_accuracy(np.ones(4), np.ones(4), threshold="0")
 
 
 def test_a_sample_with_nan_has_no_prediction():

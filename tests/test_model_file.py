@@ -50,6 +50,13 @@ def trained():
     return net.eval()
 
 
+def test_the_path_comes_after_the_model(tmp_path):
+    with pytest.raises(
+        TypeError, match=r"^save_model: model must be a Module, and path comes after it, got '.*net.npz'"
+    ):
+        fnn.save_model(str(tmp_path / "net.npz"), network())
+
+
 def test_a_model_comes_back_in_evaluation_mode(tmp_path, trained):
     path, net = tmp_path / "net.npz", copy.deepcopy(trained).train()
     fnn.save_model(net, path, classes=["a", "b"], scale=np.arange(3.0))
@@ -155,7 +162,7 @@ def _of_size(n):
             "bias has dtype float64, but the architecture says float32",
         ),
         (_with(model=_without_bias() | {"bias": np.ones(3, "f")}), r"bias has shape \(3,\) in the state but \(2,\)"),
-        (_with(architecture=None), "the state must have a list 'arrays'"),
+        (_with(architecture=None), r"is a checkpoint without 'architecture', with the keys \['model'\]"),
         (_with(architecture={"arrays": [1]}), r"arrays\[0\] must be a dictionary"),
         (_with(architecture=_of_size(10**6)), "lists arrays of 4000000000008 bytes, but those in the file have 32"),
         (_with(architecture=nn.architecture(LINEAR) | {"version": 2}), "version 2, this fastnn reads up to 1"),

@@ -133,6 +133,27 @@ def test_the_header_rule(file):
     refused(file, "0,1,target\n5,6,7\n8,9,10\n", words="if that row is a header, pass header=True")
 
 
+def test_a_first_row_that_may_have_names_is_said(file):
+    rows = "".join(f"{name},{kind},1,2.5\n" for name, kind in zip("abcd", "xyxy", strict=True))
+    with pytest.warns(UserWarning, match=r"line 1 was taken for data, .* pass header=True"):
+        read_csv(file("country,kind,1960,1961\n" + rows))
+    table = read_csv(file("country,kind,1960,1961\n" + rows), header=True)
+    assert table.names[-2:] == ("1960", "1961")
+    read_csv(file(rows))  # a warning would be an error
+    read_csv(file("?,1,2\nx,3,4\ny,5,6\n"))
+    with pytest.warns(UserWarning, match="pass header=True"):
+        read_csv(file("a,1\nb,2\nc,3\n"))
+    read_csv(file("a,1\nb,2\nc,3\n"), header=False)
+
+
+def test_the_repr_is_short(file):
+    text = "a,b,goal\n1,x,yes\n,y,no\n3,x,yes\n4,,no\n"
+    expected = "Table(4 rows, features 'a', 'b=x', 'b=y', target 'goal' of classes 'no', 'yes', 2 values missing)"
+    assert repr(read_csv(file(text), "goal")) == expected
+    assert repr(read_csv(file("a,b\n1,2\n3,4\n"), "b", kind="regression")) == "Table(2 rows, features 'a', target 'b')"
+    assert repr(read_csv(file("a,b\n1,2\n3,4\n"))) == "Table(2 rows, features 'a', 'b')"
+
+
 def test_columns_without_names(file):
     table = read_csv(file(",a,b,\n0,5,6,\n1,7,8,\n2,9,9,\n"))
     assert table.names == ("a", "b")

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fastnn.data import MissingExtraError, read_image_folder, read_image_parts
+from fastnn.data import LabelledImages, MissingExtraError, read_image, read_image_folder, read_image_parts
 
 image = pytest.importorskip("PIL.Image")
 
@@ -300,3 +300,32 @@ def test_parts_that_do_not_fit(tmp_path, photos):
     assert "has 'b', which are none of the classes" in fault(lambda: read_image_parts(tmp_path / "p"), tmp_path / "p")
     (tmp_path / "p" / "training").mkdir()
     assert "one part under several names" in fault(lambda: read_image_parts(tmp_path / "p"), tmp_path / "p")
+
+
+@pytest.mark.parametrize("size", [None, 4, (5, 3)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_one_picture_is_read_as_those_of_a_folder(photos, size, mode):
+    data = read_image_folder(photos, size, mode)
+    for file, expected in zip(data.files, data.images, strict=True):
+        found = read_image(file, size, mode)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_one_picture_that_is_none(tmp_path, photos):
+    (tmp_path / "text.png").write_text("nothing")
+    with pytest.raises(ValueError, match=r"^read_image: '.*text\.png' is text that .*; expected a picture"):
+        read_image(tmp_path / "text.png")
+    with pytest.raises(FileNotFoundError):
+        read_image(tmp_path / "missing.png")
+    with pytest.raises(ValueError, match=r"^read_image: mode must be"):
+        read_image(photos / "cat" / "0.png", mode="rgb")
+    with pytest.raises(ValueError, match=r"^read_image: size"):
+        read_image(photos / "cat" / "0.png", 0)
+
+
+def test_the_repr_is_short(photos):
+    data = read_image_folder(photos)
+    assert repr(data) == "LabelledImages(float32 of shape (6, 3, 8, 10), classes 'cat', 'dog')"
+    assert repr(data._replace(skipped=("a", "b"))).endswith("'dog', 2 skipped)")
+    assert isinstance(data, LabelledImages)

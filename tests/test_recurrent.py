@@ -344,7 +344,11 @@ X = np.ones((5, 2, 3), np.float32)
 REFUSED = [
     (lambda: nn.LSTM(3, 4)(X, lengths=[6, 1]), ValueError, "lstm: lengths holds 6, expected 0 to 5"),
     (lambda: nn.LSTM(3, 4)(X, lengths=[5, -1]), ValueError, "lstm: lengths holds -1"),
-    (lambda: nn.LSTM(3, 4)(X, lengths=[5]), ValueError, r"lstm: lengths must have shape \(2,\)"),
+    (
+        lambda: nn.LSTM(3, 4)(X, lengths=[5]),
+        ValueError,
+        r"lstm: lengths must have shape \(2,\), one per .* \(5, 2, …\), got \(1,\)",
+    ),
     (lambda: nn.LSTM(3, 4)(X, lengths=[5.0, 1.0]), TypeError, "lstm: lengths must hold integers"),
     (lambda: nn.LSTM(3, 4)(X, np.ones((1, 2, 4))), TypeError, r"LSTM: the state must be a tuple \(h0, c0\)"),
     (lambda: nn.GRU(3, 4)(X, np.ones((2, 2, 4))), ValueError, r"GRU: h0 must have shape \(1, 2, 4\), got \(2, 2, 4\)"),

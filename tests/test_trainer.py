@@ -24,6 +24,7 @@ from fastnn.training import (
     Trainer,
     accuracy,
     epoch_line,
+    predict,
     preserved,
     top_k,
 )
@@ -388,11 +389,49 @@ def test_a_metric_that_fails_is_named(metric, batch, words):
         (F.mse_loss, np.repeat(NUMBERS, 2, axis=1), {"loss", "r2"}),
         (nn.HuberLoss(), np.repeat(NUMBERS, 2, axis=1), {"loss", "r2"}),
         (F.cross_entropy, np.eye(2, dtype=np.float32)[LABELS], {"loss"}),
-        (F.binary_cross_entropy_with_logits, np.eye(2, dtype=np.float32)[LABELS], {"loss"}),
+        (F.binary_cross_entropy_with_logits, np.eye(2, dtype=np.float32)[LABELS], {"loss", "accuracy"}),
+        (nn.BCEWithLogitsLoss(), np.eye(2, dtype=np.float32)[LABELS], {"loss", "accuracy"}),
     ],
 )
 def test_the_usual_metric_follows_the_target(loss, target, names):
     assert set(trainer(loss=loss).evaluate([(X, target)])) == names
+
+
+def test_the_accuracy_of_yes_or_no_is_the_same_after_a_break_in_the_epoch(tmp_path):
+    target = LABELS[:, None].astype(np.float32)
+    path = tmp_path / "run.npz"
+
+    def learning():
+        net = nn.Linear(X.shape[1], 1, rng=0)
+        return Trainer(net, optim.SGD(net.parameters(), lr=0.1), F.binary_cross_entropy_with_logits)
+
+    class Leave:
+        def on_step(self, trainer):
+            trainer.stop = trainer.step == 6
+
+    given = Batches(X, target, batch_size=16, shuffle=True, rng=0)
+    whole = learning()
+    first = whole.fit(given, epochs=3)
+    left = learning().fit(given, epochs=3, checkpoint=path, callbacks=[Leave()])
+    assert left.stopped == f"stopped by a callback in epoch 2 after batch 2 of {len(given)}"
+    rest = learning()
+    assert rest.fit(given, epochs=3, checkpoint=path) == first
+    assert rest.history.stopped is None
+    assert whole.evaluate([(X, target)])["accuracy"] == ((whole.predict(X) > 0) == target).mean()
+
+
+def test_prediction_needs_no_trainer():
+    net = network(dropout=0.5)
+    expected = trainer(net).predict(X)
+    found = predict(net, X, batch_size=7)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert all(module.training for module in net.modules())
+    with pytest.raises(TypeError, match=r"^predict: x must be the inputs, .* got Batches"):
+        predict(net, batches())
+    with pytest.raises(TypeError, match=r"^predict: model must be a Module, got "):
+        predict(X, net)
+    with pytest.raises(ValueError, match=r"^predict: there was no sample"):
+        predict(net, X[:0])
 
 
 def test_training_figures_can_be_had_in_evaluation_mode():

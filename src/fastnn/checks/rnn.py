@@ -64,7 +64,8 @@ def sequence_lengths(op: str, value: Any, steps: int, batch: int) -> Array | Non
         return None
     lengths = integer_array(op, "lengths", value)
     if lengths.shape != (batch,):
-        raise ValueError(f"{op}: lengths must have shape ({batch},), got {lengths.shape}")
+        x = f"x (steps, batch, in) = ({steps}, {batch}, …)"
+        raise ValueError(f"{op}: lengths must have shape ({batch},), one per sequence of {x}, got {lengths.shape}")
     wrong = lengths[(lengths < 0) | (lengths > steps)]
     if wrong.size:
         raise ValueError(f"{op}: lengths holds {wrong[0]}, expected 0 to {steps}, the steps of x")

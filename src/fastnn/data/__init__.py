@@ -8,7 +8,7 @@ from .csv_table import Table, TableSchema, read_csv
 from .digits import DigitsSplit, Labelled, load_digits
 from .distribution import Distribution, fit_distribution
 from .idx import read_idx, write_idx
-from .image_folder import read_image_folder, read_image_parts
+from .image_folder import read_image, read_image_folder, read_image_parts
 from .labelled import ImageSets, LabelledImages
 from .mnist import read_mnist
 from .resample import Resampled, resample
@@ -42,6 +42,7 @@ __all__ = [
     "read_cifar10",
     "read_csv",
     "read_idx",
+    "read_image",
     "read_image_folder",
     "read_image_parts",
     "read_mnist",

@@ -90,6 +90,15 @@ class Table(NamedTuple):
     notes: tuple[str, ...]
     schema: TableSchema
 
+    def __repr__(self) -> str:
+        parts = [f"{len(self.x)} rows", f"features {listed(self.names)}"]
+        if self.y is not None:
+            of = "" if self.classes is None else f" of classes {listed(self.classes)}"
+            parts.append(f"target {self.schema.target!r}{of}")
+        if self.missing:
+            parts.append(f"{sum(self.missing.values())} values missing")
+        return f"Table({', '.join(parts)})"
+
 
 class TableSchema:
     """What the columns of a table are, to read other files into the same features.
@@ -332,7 +341,8 @@ def read_csv(
     missing : iterable of str
         What stands for a value that is not known.
     header : bool, optional
-        Whether the first row has the names. By default it has unless one of its fields is a number. Without a header the
+        Whether the first row has the names. By default it has unless one of its fields is a number; a warning says
+        so where its texts don't come again, as of names and years. Without a header the
         columns are called "1", "2" and so on.
     delimiter : str, optional
         By default the first of tab, ``;``, ``|``, ``,`` and blanks that cuts all rows into equally many fields, more than
@@ -363,6 +373,9 @@ def read_csv(
     different ones, or more than 20 that are more than half of the values. Columns without a name are left out if they are
     empty or count the rows, as pandas writes them. Categories and classes
     are in natural order, those that are all integers in the order of numbers.
+
+    Nothing is put in the place of missing values: fill them with what the training part says, as by
+    ``np.where(np.isnan(x), np.nanmedian(train, axis=0), x)``, or with scikit-learn's ``SimpleImputer``.
 
     Numbers are float64, so that those that differ little from each other beside their size stay different; scale them before
     you bring them to float32.
@@ -403,6 +416,12 @@ def read_csv(
     if reader.useless:
         columns_of = f"column{'s' * (len(reader.useless) > 1)} {'; '.join(reader.useless)}"
         warnings.warn(f"read_csv: {reader.path!r}: left out: {columns_of}", stacklevel=2)
+    if header is None and not has_header and reader.may_have_names_in_first_row():
+        warnings.warn(
+            f"read_csv: {reader.path!r}: line {reader.lines[0]} was taken for data, since it holds numbers; if it has the "
+            "names, such as years, pass header=True",
+            stacklevel=2,
+        )
     target_kind, classes = (None, None) if target is None else _classes(reader, reader.names.index(target), kind)
     schema = TableSchema(columns, target_kind, classes, reader.missing, has_header)
     if not schema.features:
@@ -433,6 +452,11 @@ class _Reader:
             self._refuse_twins()
         else:
             self.notes.append(f"no header: columns are called 1 to {len(self.names)}")
+
+    def may_have_names_in_first_row(self) -> bool:
+        """Whether the first row has texts, and none of them comes again in its column."""
+        texts = [c for c in self._columns if c[0] not in self._missing and not _any_number(c[:1])]
+        return len(self.lines) > 2 and bool(texts) and not any(c[0] in c[1:] for c in texts)
 
     def error(self, fault: str) -> ValueError:
         return ValueError(f"{self.function}: {self.path!r} {fault}")

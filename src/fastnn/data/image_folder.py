@@ -26,6 +26,49 @@ _LEFT_FOLDERS = {"__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bi
 _LEFT_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 
 
+def read_image(path: PathLike, size: int | tuple[int, int] | None = None, mode: Mode = "RGB") -> NDArray[np.float32]:
+    """Read one picture as `read_image_folder` reads those of a folder: for a model that was trained on such.
+
+    Parameters
+    ----------
+    path : path
+        The file, of any format that Pillow reads.
+    size : int or (int, int), optional
+        Height and width that the picture is stretched or reduced to; one number means a square.
+    mode : {"RGB", "L"}
+        Three channels of colour, or one of grey.
+
+    Returns
+    -------
+    ndarray of float32, (3, H, W) or (1, H, W)
+        In 0…1. ``image[None]`` is a batch of one.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the file is something else, which the message names, or damaged; for another size or mode.
+    MissingExtraError
+        If Pillow is not installed: ``pip install 'fastnn[images]'``.
+    OSError
+        If the file cannot be opened.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import read_image
+    >>> batch = np.stack([read_image(file, size=32) for file in ["a.jpg", "b.png"]])  # doctest: +SKIP
+    >>> batch.shape  # doctest: +SKIP
+    (2, 3, 32, 32)
+    """
+    _check_mode("read_image", mode)
+    shape = _shape("read_image", size)
+    try:
+        pixels = _picture(os.fspath(path), mode, shape)
+    except ValueError as error:
+        raise ValueError(f"read_image: {error}") from error
+    return pixels.astype(np.float32) / np.float32(255)
+
+
 def read_image_folder(
     path: PathLike,
     size: int | tuple[int, int] | None = None,
@@ -81,9 +124,8 @@ def read_image_folder(
     ((200, 3, 32, 32), ('cat', 'dog'))
     """
     folder = os.fspath(path)
-    if mode not in ("RGB", "L"):
-        raise ValueError(f"read_image_folder: mode must be 'RGB' or 'L', got {mode!r}")
-    shape = _shape(size)
+    _check_mode("read_image_folder", mode)
+    shape = _shape("read_image_folder", size)
     found = _look(folder, None if classes is None else tuple(classes))
     stack = _Stack(found.total, shape)
     broken = []
@@ -254,10 +296,15 @@ def _require_all(folder: str, found: _Found, read: set[int], broken: list[str]) 
             )
 
 
-def _shape(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+def _check_mode(op: str, mode: str) -> None:
+    if mode not in ("RGB", "L"):
+        raise ValueError(f"{op}: mode must be 'RGB' or 'L', got {mode!r}")
+
+
+def _shape(op: str, size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
-    plain = per_axis("read_image_folder", "size", size, 2)
+    plain = per_axis(op, "size", size, 2)
     return (plain, plain) if isinstance(plain, int) else (plain[0], plain[1])
 
 

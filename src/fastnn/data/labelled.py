@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .._files import listed
+
 
 class LabelledImages(NamedTuple):
     """Images, the number of the class of each, and the names of the classes.
@@ -39,6 +41,11 @@ class LabelledImages(NamedTuple):
     classes: tuple[str, ...]
     files: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        kind = f"{self.images.dtype} of shape {self.images.shape}"
+        skipped = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"LabelledImages({kind}, classes {listed(self.classes)}{skipped})"
 
 
 class ImageSets(NamedTuple):

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._atomic import PathLike
 from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from ..checks import shown
 from .architecture import architecture, blank_model, declared_bytes
 from .module import Module
 
@@ -51,6 +52,8 @@ def save_model(model: Module, path: PathLike, **extra: Any) -> None:
       (1): Softmax(axis=-1)
     ), ['cat', 'dog'])
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"save_model: model must be a Module, and path comes after it, got {shown(model)}")
     if "architecture" in extra:
         raise ValueError(
             "save_model: 'architecture' cannot be an extra, since the file keeps the model's under this name"
@@ -94,10 +97,11 @@ def load_model(path: PathLike) -> Module:
     """
     state = load_checkpoint(path)
     name = os.fspath(path)
-    missing = [key for key in ("architecture", "model") if key not in state]
+    missing = [key for key in ("architecture", "model") if state.get(key) is None]
     if missing:
+        keys = sorted(key for key in state if state[key] is not None)
         raise CheckpointError(
-            f"load_model: {name!r} is a checkpoint without {missing[0]!r}, with the keys {sorted(state)!r:.200}; "
+            f"load_model: {name!r} is a checkpoint without {missing[0]!r}, with the keys {keys!r:.200}; "
             "build the model in code and give it the state of load_checkpoint"
         )
     try:

@@ -4,7 +4,8 @@ from .callbacks import EarlyStopping
 from .checkpoints import Checkpoint
 from .display import epoch_line
 from .history import History
-from .metrics import accuracy, confusion, f1, mae, r2, rmse, top_k
+from .metrics import accuracy, binary_accuracy, confusion, f1, mae, r2, rmse, top_k
+from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
 from .trainer import Trainer
@@ -16,10 +17,12 @@ __all__ = [
     "ProgressBar",
     "Trainer",
     "accuracy",
+    "binary_accuracy",
     "confusion",
     "epoch_line",
     "f1",
     "mae",
+    "predict",
     "preserved",
     "r2",
     "rmse",

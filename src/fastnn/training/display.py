@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..checks import shown
 from .progress import ProgressBar, is_terminal
 
 _SHARES = ("accuracy", "f1", "precision", "recall")  # shown in per cent
@@ -90,8 +91,10 @@ class Display:
             self._bar = progress
         elif progress is not None and progress is not False:
             self._update = getattr(progress, "update", None)
-            if not callable(self._update):
-                raise TypeError(f"Trainer: progress must have update(n), as tqdm's bars, got {type(progress).__name__}")
+            if isinstance(progress, type) or not callable(self._update):
+                raise TypeError(
+                    f"Trainer: progress must be an object with update(n), as tqdm's bars, got {shown(progress)}"
+                )
         self.shows = self._bar is not None or self._update is not None
         self._best: float | None = None
         self._began = time.perf_counter()

@@ -13,15 +13,14 @@ from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
 from ..checks.arrays import unmasked
-from .metrics import NOT_COUNTED, accuracy, mae, r2, top_k
+from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
 
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
-_MEANS: tuple[Metric, ...] = (accuracy, top_k, mae)
+_MEANS: tuple[Metric, ...] = (accuracy, binary_accuracy, top_k, mae)
 _KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
-_USUAL: dict[str, Metric] = {"accuracy": accuracy, "r2": r2}
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -201,7 +200,7 @@ class Figures:
             raise ValueError("Trainer: the state has sums and amounts of different figures")
         names = state["metrics"]
         if self._metrics is None and names is not None:
-            self._metrics = {name: _USUAL[name] for name in names}
+            self._metrics = {name: _usual(self._loss, name) for name in names}
         self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
         self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
@@ -251,12 +250,25 @@ def _value(name: str, metric: Metric, output: Any, target: Any, weight: Any) -> 
         raise kind(f"Trainer: the metric {name!r} gave no number for {given} of the pass: {error}") from error
 
 
+def _usual(loss: Loss, name: str) -> Metric:
+    """The metric that a training with this loss calls so."""
+    return {"accuracy": binary_accuracy if _takes_logits(loss) else accuracy, "r2": r2}[name]
+
+
+def _takes_logits(loss: Loss) -> bool:
+    return loss is F.binary_cross_entropy_with_logits or isinstance(loss, nn.BCEWithLogitsLoss)
+
+
 def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
-    """Accuracy for classes, R² for numbers, nothing for what is neither."""
+    """Accuracy for classes and for logits of yes or no, R² for numbers, nothing for what is none of these."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
     if values.dtype.kind in "iu" and len(output) > 1 and values.shape == output[:1] + output[2:]:
-        return {"accuracy": _USUAL["accuracy"]}
+        return {"accuracy": accuracy}
+    if values.shape != output:
+        return {}
+    if _takes_logits(loss):
+        return {"accuracy": binary_accuracy}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    return {"r2": _USUAL["r2"]} if of_numbers and values.dtype.kind == "f" and values.shape == output else {}
+    return {"r2": r2} if of_numbers and values.dtype.kind == "f" else {}

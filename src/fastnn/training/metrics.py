@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import raw
-from ..checks import integer, shown, unmasked
+from ..checks import integer, real, shown, unmasked
 
 Array = NDArray[Any]
 
@@ -51,6 +51,44 @@ def accuracy(scores: Any, labels: Any, weight: Any = None) -> float:
     """
     given, right, counts = _scored("accuracy", scores, labels, weight)
     return _mean(_highest(given) == right, counts)
+
+
+def binary_accuracy(scores: Any, target: Any, weight: Any = None, threshold: float = 0.0) -> float:
+    """Share of scores that are on the right side: above a threshold where the target is above 0.5, and nowhere else.
+
+    Parameters
+    ----------
+    scores : ndarray or Tensor, (N, ...)
+        One score for each yes or no, as of `fastnn.functional.binary_cross_entropy_with_logits`. NaN is wrong.
+    target : ndarray or Tensor, (N, ...)
+        1 for yes, 0 for no, of exactly the same shape: (N, 1) and (N,) differ.
+    weight : ndarray, (N,), optional
+        How much each sample counts, at least 0; all the same without it.
+    threshold : float
+        0 for logits, 0.5 for probabilities.
+
+    Returns
+    -------
+    float
+        In 0…1, over all elements; NaN where nothing counts.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ or have no axis, or weights that are not one finite number of at least 0 per sample.
+    TypeError
+        For what holds no real numbers, or a masked array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.training import binary_accuracy
+    >>> binary_accuracy(np.array([[2.0], [-1.0], [0.3], [-4.0]]), np.array([[1.0], [0.0], [0.0], [0.0]]))
+    0.75
+    """
+    border = real("binary_accuracy", "threshold", threshold)
+    given, right, counts = _pair("binary_accuracy", scores, target, weight)
+    return _mean_of_rows(((given > border) == (right > 0.5)) & ~np.isnan(given), counts)
 
 
 def top_k(scores: Any, labels: Any, k: int = 5, weight: Any = None) -> float:
@@ -441,6 +479,13 @@ def _enough(op: str, classes: int | None, default: int, *used: Array) -> int:
 
 def _compared(op: str, output: Any, target: Any, weight: Any) -> tuple[Array, Array, Array | None]:
     """Errors and targets as float64 (n, columns), and weights, of the samples that count."""
+    first, second, counts = _pair(op, output, target, weight)
+    with np.errstate(all="ignore"):
+        return first - second, second, counts
+
+
+def _pair(op: str, output: Any, target: Any, weight: Any) -> tuple[Array, Array, Array | None]:
+    """Outputs and targets of one shape as float64 (n, columns), and weights, of the samples that count."""
     given, right = _array(op, "output", output), _array(op, "target", target)
     if given.shape != right.shape or not right.ndim:
         raise ValueError(
@@ -455,5 +500,4 @@ def _compared(op: str, output: Any, target: Any, weight: Any) -> tuple[Array, Ar
     if counts is not None and not counts.all():
         kept = counts > 0
         first, second, counts = first[kept], second[kept], counts[kept]
-    with np.errstate(all="ignore"):
-        return first - second, second, counts
+    return first, second, counts

@@ -17,7 +17,6 @@ from .._described import described
 from ..autograd import no_grad, raw
 from ..checkpoint import CheckpointError, writable_target
 from ..checks import integer, real, shown
-from ..data import Batches
 from ..nn import Module, architecture
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
@@ -30,6 +29,7 @@ from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
 from .not_finite import first_not_finite
+from .prediction import predict
 from .streams import Streams, set_states, states_of
 
 Rule = Callable[[int], float]
@@ -74,8 +74,8 @@ class Trainer:
         one that takes ``reduction="none"``, as those of `fastnn.functional`.
     metrics : mapping of str to callable, optional
         ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
-        ``weight=`` where batches have weights. By default the accuracy for targets that are classes, R² for numbers under
-        squared, absolute or Huber error, and nothing for others.
+        ``weight=`` where batches have weights. By default the accuracy for targets that are classes and under binary
+        cross-entropy with logits, R² for numbers under squared, absolute or Huber error, and nothing for others.
     schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
         A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
         group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
@@ -288,6 +288,8 @@ class Trainer:
                 break
         if run.interrupts.asked:
             self._interrupt(run)
+        elif self.stop and self.history.stopped is None and self.epoch < run.epochs:
+            self.history.stopped = f"stopped by a callback {self._place(run)}"
         run.callbacks.call("on_fit_end", self)
         if run.checkpoint is not None and not run.interrupts.asked and not went_wrong:
             self._save(run)
@@ -426,17 +428,19 @@ class Trainer:
     def _interrupt(self, run: _Run) -> None:
         """Save, and say where it was."""
         self.history.interrupted = True
-        length = f" of {run.train.length}" if run.train.length is not None else ""
-        if self._figures is None:
-            text = f"interrupted after epoch {self.epoch}"
-        else:
-            text = f"interrupted in epoch {self.epoch + 1} after batch {self.position}{length}"
+        text = f"interrupted {self._place(run)}"
         if run.checkpoint is not None:
             self._save(run)
             text += f"; saved to {run.checkpoint.path}"
         self.history.stopped = text
         run.display.say(text)
         run.callbacks.call("on_interrupt", self)
+
+    def _place(self, run: _Run) -> str:
+        if self._figures is None:
+            return f"after epoch {self.epoch}"
+        length = f" of {run.train.length}" if run.train.length is not None else ""
+        return f"in epoch {self.epoch + 1} after batch {self.position}{length}"
 
     def _give_up(self, found: _NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
@@ -507,19 +511,10 @@ class Trainer:
 
         Raises
         ------
-        ValueError
-            If there is no sample.
+        ValueError, TypeError
+            As `fastnn.training.predict`, which needs no trainer.
         """
-        parts = []
-        with evaluation(self.model), no_grad():
-            for (batch,) in Batches(x, batch_size=batch_size):
-                output = self.model(*batch) if isinstance(batch, tuple) else self.model(batch)
-                parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
-        if not parts:
-            raise ValueError("Trainer: there was no sample to predict")
-        if isinstance(parts[0], tuple):
-            return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-        return np.concatenate(parts)
+        return predict(self.model, x, batch_size)
 
     # ---- state -------------------------------------------------------------------------------------------------------
 
