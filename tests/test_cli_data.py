@@ -434,3 +434,14 @@ def test_check_knows_the_demo_too(capsys):
     assert main(["check", "digits"]) == 0
     assert "class 8: 122 train, 17 validation, 35 test" in capsys.readouterr().out
     assert "digits alone is the demo" in fails(capsys, "check", "digits", "--target", "x")
+
+
+def test_names_that_are_numbers(home, capsys):  # noqa: F811
+    rows = [(f"{i * 0.37 % 1:.2f}", f"{i * 0.77 % 1:.2f}", "ab"[i % 2]) for i in range(40)]
+    path = csv(home / "jahre.csv", rows, "2019,2020,wahl")
+    assert "its columns are '1', '2', '3'" in fails(capsys, "train", path, "--target", "wahl")
+    assert main(["train", path, "--target", "wahl", "--header", *FAST]) == 0
+    assert main(["check", path, "--target", "wahl", "--header"]) == 0
+    assert "column 2020: numbers, " in capsys.readouterr().out
+    assert main(["predict", "jahre.npz", path, "--quiet"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 41

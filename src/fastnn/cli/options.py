@@ -57,18 +57,23 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         "--ignore", metavar="NAME", action="append", default=[], help="a column to leave out; repeatable"
     )
     parser.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="the first row of a CSV file has the names; by default unless it holds numbers",
+    )
+    parser.add_argument(
         "--size", type=integer(4), metavar="PIXELS", help="height and width to bring pictures of a folder to"
     )
 
 
 def columns(options: argparse.Namespace) -> dict[str, Any]:
     """What `add_columns` added, as `fastnn.data.source.read_dataset` takes it."""
-    return {name: getattr(options, name) for name in ("target", "kind", "text", "ignore", "size")}
+    return {name: getattr(options, name) for name in ("target", "kind", "text", "ignore", "header", "size")}
 
 
 def digits(options: argparse.Namespace) -> Dataset:
     """The demo's data, where options for columns are not given."""
-    if any(columns(options).values()):
+    if any(value not in (None, []) for value in columns(options).values()):
         raise UsageError("digits alone is the demo, without columns or sizes; a folder of that name is ./digits")
     from ..data.source import digits_dataset
 

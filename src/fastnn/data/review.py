@@ -43,13 +43,14 @@ def review(
     kind: Kind | None = None,
     text: Iterable[str] = (),
     ignore: Iterable[str] = (),
+    header: bool | None = None,
     size: int | None = None,
 ) -> Review:
     """Look at data before training on them.
 
     Parameters
     ----------
-    path, target, kind, text, ignore, size
+    path, target, kind, text, ignore, header, size
         As for `fastnn.data.source.read_dataset`; a target is looked for only where one is named.
 
     Returns
@@ -73,10 +74,10 @@ def review(
     ...     review(path).findings
     ["column 'unit' is constant, 'cm'"]
     """
-    options: dict[str, Any] = {"kind": kind, "text": tuple(text), "ignore": tuple(ignore)}
+    options: dict[str, Any] = {"kind": kind, "text": tuple(text), "ignore": tuple(ignore), "header": header}
     if recognise(path) != "csv":
         return review_samples(read_dataset(path, target=target, size=size, **options))
-    facts, findings = _of_table(path, target, options["ignore"])
+    facts, findings = _of_table(path, target, options["ignore"], header)
     if target is not None:
         try:
             data = parted(read_dataset(path, target=target, **options))
@@ -265,9 +266,11 @@ def _tells(column: NDArray[np.float64], y: NDArray[Any], classes: bool) -> bool:
 # ---- columns of a CSV file ------------------------------------------------------------------------------------------------
 
 
-def _of_table(path: PathLike, target: str | None, ignore: Sequence[str]) -> tuple[list[str], list[str]]:
+def _of_table(
+    path: PathLike, target: str | None, ignore: Sequence[str], header: bool | None
+) -> tuple[list[str], list[str]]:
     rows = read_rows("review", path, None, "utf-8")
-    reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]))
+    reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]) if header is None else header)
     facts = [f"{os.fspath(path)}: {len(reader.lines)} rows of {len(reader.names)} columns", *reader.notes]
     findings = []
     for place, name in enumerate(reader.names):

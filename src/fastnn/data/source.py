@@ -163,6 +163,7 @@ def read_dataset(
     kind: Kind | None = None,
     text: Iterable[str] = (),
     ignore: Iterable[str] = (),
+    header: bool | None = None,
     size: int | None = None,
 ) -> Dataset:
     """Read data to train on.
@@ -178,6 +179,8 @@ def read_dataset(
         What the target is; by default known from its values.
     text, ignore : iterable of str
         Columns of a CSV file to take as text, or to leave out.
+    header : bool, optional
+        Whether the first row of a CSV file has the names of the columns; by default unless it holds numbers.
     size : int, optional
         Height and width of pictures. By default those that they have, if they all have the same, of 8 to 64 pixels, else 32.
 
@@ -205,8 +208,8 @@ def read_dataset(
     """
     form = recognise(path)
     if form == "csv":
-        return _from_csv(path, target, kind, text, ignore)
-    if target is not None or tuple(text) or tuple(ignore):
+        return _from_csv(path, target, kind, text=text, ignore=ignore, header=header)
+    if target is not None or tuple(text) or tuple(ignore) or header is not None:
         raise ValueError(f"{os.fspath(path)!r} is no CSV file: it has no columns to be named")
     if size is not None and form not in ("image folder", "parts folder"):
         raise ValueError(f"{os.fspath(path)!r} is no folder of pictures: its images have the size that they have")
@@ -344,12 +347,10 @@ def _rows(part: Part, rows: NDArray[np.intp]) -> Part:
 # ---- tables ---------------------------------------------------------------------------------------------------------------
 
 
-def _from_csv(
-    path: PathLike, target: str | None, kind: Kind | None, text: Iterable[str], ignore: Iterable[str]
-) -> Dataset:
+def _from_csv(path: PathLike, target: str | None, kind: Kind | None, **columns: Any) -> Dataset:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "read_csv: .* left out")  # the notes say so, too
-        table = read_csv(path, target, kind=kind, text=text, ignore=ignore)
+        table = read_csv(path, target, kind=kind, **columns)
     if target is None:
         names = listed((column.name for column in table.schema.columns), 50)
         raise ValueError(f"{os.fspath(path)!r} has the columns {names}: which is to be predicted? --target NAME")

@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 
 from .. import functional as F
 from .._files import PathLike, listed
-from ..autograd import no_grad, raw
+from ..autograd import raw
 from ..checkpoint import CheckpointError, load_checkpoint
-from ..data import Batches, LabelledImages, TableSchema, read_idx, read_image_folder, read_mnist
+from ..data import LabelledImages, TableSchema, read_idx, read_image, read_image_folder, read_mnist
 from ..data.cifar import cifar_files, read_cifar10_folder
 from ..data.image_folder import image_parts
 from ..data.mnist import has_mnist
 from ..data.named_arrays import read_pairs
-from ..data.pictures import Mode, read_picture
+from ..data.pictures import Mode
 from ..data.source import recognise, samples_of
 from ..nn import Module
 from ..nn.model_file import load_model
 from .checkpoints import KIND as OF_A_TRAINING
 from .ground import ground_of
-from .own_data import EVALUATION_BATCH
+from .prediction import predict
 
 _LAST_FIRST = ("test", "validation", "train")
 
@@ -127,23 +127,16 @@ class Predictor:
             self.schema.load_state_dict(schema)
         if len(sample) == 1 and (self.schema is None or len(self.schema.names) != sample[0]):
             raise ValueError(f"the columns are not those of {sample[0]} features")
-        outputs = raw(self._forward(np.zeros((1, *self.shape), np.float64 if len(sample) == 1 else np.float32)))
+        outputs = predict(self.model, np.zeros((1, *self.shape), np.float64 if len(sample) == 1 else np.float32))
         if outputs.shape != (1, 1 if classes is None else len(classes)):
             raise ValueError(f"the model gives shape {outputs.shape}")
 
-    def _forward(self, x: NDArray[Any]) -> Any:
-        with no_grad():
-            return self.model(x)
-
     def predict(self, x: NDArray[Any]) -> NDArray[Any]:
         """Probabilities (N, classes) of samples, or numbers (N,)."""
-        columns = 1 if self.classes is None else len(self.classes)
-        parts: list[NDArray[Any]] = [np.empty((0, columns), np.float32)]
-        for (batch,) in Batches(x, batch_size=EVALUATION_BATCH):
-            output = self._forward(batch)
-            parts.append(raw(output if self.classes is None else F.softmax(output)))
-        found = np.concatenate(parts[1:] or parts)
-        return found[:, 0] if self.classes is None else found
+        if not len(x):
+            return np.empty(0 if self.classes is None else (0, len(self.classes)))
+        found: NDArray[Any] = predict(self.model, x)
+        return found[:, 0] if self.classes is None else raw(F.softmax(found))
 
     # ---- files -------------------------------------------------------------------------------------------------------------
 
@@ -237,10 +230,7 @@ class Predictor:
     def _picture(self, path: str) -> NDArray[np.float32]:
         """(1, C, H, W), of the size that the model takes."""
         _, height, width = self.shape
-        with open(path, "rb") as file:
-            pixels = read_picture(file, path, self._mode, (height, width))
-        image = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        return image[None].astype(np.float32) / np.float32(255)
+        return read_image(path, (height, width), self._mode)[None]
 
     def _pictures(self, files: Sequence[str], images: NDArray[np.float32], labels: NDArray[np.int64] | None) -> Samples:
         """Samples of pictures, where those whose ground is light when the model knows dark ones, or the reverse, are inverted."""
