@@ -341,6 +341,7 @@ def test_check(table, capsys, home):  # noqa: F811
         (b"a,b\n1,2\n3\n", "fields in line 3"),
         (b"a,b\n1,2\n", "too few to hold some out"),
         (b"a,b\n1,x\n2,y\n", "too few to hold some out"),
+        (b"a,b\n" + b"1,x\n2,x\n" * 20, "has only one class, 'x': there is nothing to learn"),
         (b"\x80\x04pickle", "a Python pickle, which fastnn never opens"),
         (b"PK\x03\x04damaged", "is no .npz file, or is damaged"),
         (b"%PDF-1.7", "is a PDF document"),
@@ -369,6 +370,13 @@ def test_more_errors_of_use(table, capsys, home):  # noqa: F811
 def _checkpoint(folder):
     fastnn.save_checkpoint(folder / "c.npz", {"a": 1})
     return "c.npz"
+
+
+@pytest.mark.parametrize("shape", [(0, 2), (5, 0), (5, 0, 3)])
+def test_empty_arrays(home, capsys, shape):  # noqa: F811
+    np.savez("a.npz", x=np.ones(shape), y=np.zeros(shape[0], int))
+    for command in ("train", "check"):
+        assert "holds no samples, or empty ones" in fails(capsys, command, "a.npz")
 
 
 def test_too_little_memory_is_said(table, capsys, monkeypatch):

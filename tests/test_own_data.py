@@ -127,6 +127,11 @@ def test_arrays_become_samples(tmp_path):
     assert data.parts["train"].x.shape == (6, 1, 8, 9)
     assert data.parts["train"].x.max() == 1
     assert data.parts["train"].y.tolist() == [1, 0, 1, 0, 1, 2]
+    for dtype in (np.float32, np.int64):
+        np.savez(tmp_path / "f.npz", images=grey.astype(dtype), labels=np.arange(6) % 2)
+        assert (read_dataset(tmp_path / "f.npz").parts["train"].x == data.parts["train"].x).all()
+    np.savez(tmp_path / "f.npz", images=np.full((6, 8, 8), 300.0), labels=np.arange(6) % 2)
+    assert read_dataset(tmp_path / "f.npz").parts["train"].x.max() == 300
     np.savez(tmp_path / "b.npz", x=np.ones((6, 8, 9, 3), np.float32), y=np.arange(6) / 2)
     data = read_dataset(tmp_path / "b.npz")
     assert data.classes is None

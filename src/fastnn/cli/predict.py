@@ -91,9 +91,9 @@ def _judged(found: np.ndarray, right: np.ndarray) -> str:
         hits, count = int((found.argmax(axis=1) == right).sum()), len(right)
         return f"accuracy {100 * hits / count:.2f} % ({hits} of {count})"
     from ..training.metrics import r2
-    from ..training.own_data import rmse
+    from ..training.own_data import errors, rmse
 
-    return f"RMSE {rmse(found, right):.6g}, R² {r2(found, right):.3f} ({len(right)} samples)"
+    return errors(rmse(found, right), r2(found, right), len(right))
 
 
 def _name_digits(options: argparse.Namespace, predictor: Predictor) -> None:

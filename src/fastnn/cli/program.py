@@ -7,6 +7,8 @@ import sys
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
+
 import fastnn
 
 from ..data import MissingExtraError
@@ -32,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        with warnings.catch_warnings():
+        # Numbers that are not finite are looked for where they count.
+        with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("always")
             warnings.showwarning = warn
             options.run(options)

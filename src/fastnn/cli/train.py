@@ -145,4 +145,4 @@ def _refuse_unfinished(history: History, checkpoint: str | None) -> None:
     for name, value in history[-1].items():
         if not math.isfinite(value):
             reason = history.stopped or f"{name.replace('_', ' ')} is {value} in epoch {history[-1]['epoch']}"
-            raise UsageError(f"{reason}: nothing is saved; try a smaller --lr")
+            raise UsageError(f"{reason}: nothing is saved; try a smaller --lr, or look at the data with `fastnn check`")

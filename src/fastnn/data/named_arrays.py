@@ -102,6 +102,8 @@ def _checked(path: PathLike, name: str, x: NDArray[Any], y: NDArray[Any] | None)
             f"{path!r}: the array {name!r} is {x.dtype} of shape {x.shape}; expected real numbers of shape (N, features), "
             "(N, H, W), (N, C, H, W) or (N, H, W, C)"
         )
+    if not x.size:
+        raise ValueError(f"{path!r}: the array {name!r}, of shape {x.shape}, holds no samples, or empty ones")
     if y is None:
         return x, None
     if y.ndim == 2 and y.shape[1] == 1:

@@ -411,6 +411,8 @@ def _classes_of(name: str, targets: dict[str, NDArray[Any]], kind: Kind | None) 
 def samples_of(name: str, x: NDArray[Any]) -> NDArray[Any]:
     """Features as float64 (N, F), or images as float32 (N, C, H, W), those of 8 bits in 0…1.
 
+    Images of other types count as of 8 bits, too, if their values lie in 0…255 and not in 0…1.
+
     >>> import numpy as np
     >>> from fastnn.data.source import samples_of
     >>> samples_of("a.npz", np.full((2, 5, 6, 3), 255, np.uint8)).shape
@@ -427,7 +429,7 @@ def samples_of(name: str, x: NDArray[Any]) -> NDArray[Any]:
             f"{name!r} has images of shape {x.shape}; expected 1 or 3 channels, (N, C, H, W) or (N, H, W, C)"
         )
     images = np.ascontiguousarray(x, np.float32)
-    if x.dtype == np.uint8:
+    if x.dtype == np.uint8 or (x.size and x.min() >= 0 and 1 < x.max() <= 255):
         images /= 255
     return images
 

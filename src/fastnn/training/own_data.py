@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .. import functional as F
 from .. import optim
-from .._files import PathLike
+from .._files import PathLike, listed
 from ..autograd import raw
 from ..data import Batches
 from ..data.source import Dataset, Part
@@ -85,13 +85,24 @@ class Regressed:
         return math.isfinite(self.rmse)
 
     def __str__(self) -> str:
-        linear = (
-            "" if self.linear_rmse is None else f"; least squares: RMSE {self.linear_rmse:.6g}, R² {self.linear_r2:.3f}"
-        )
-        return (
-            f"test RMSE {self.rmse:.6g}, R² {self.r2:.3f} ({self.total} samples); always the mean: RMSE {self.mean_rmse:.6g}"
-            + linear
-        )
+        figures = [
+            f"test {errors(self.rmse, self.r2, self.total)}",
+            f"always the mean: RMSE {self.mean_rmse:.6g}",
+        ]
+        if self.linear_rmse is not None and self.linear_r2 is not None:
+            figures.append(f"least squares: {errors(self.linear_rmse, self.linear_r2)}")
+        return "; ".join(figures)
+
+
+def errors(rmse: float, r2: float, total: int | None = None) -> str:
+    """Errors in words, without an R² where there is none.
+
+    >>> from fastnn.training.own_data import errors
+    >>> errors(1.5, 0.25, 10), errors(1.5, float("nan"))
+    ('RMSE 1.5, R² 0.250 (10 samples)', 'RMSE 1.5')
+    """
+    explained = "" if math.isnan(r2) else f", R² {r2:.3f}"
+    return f"RMSE {rmse:.6g}{explained}" + ("" if total is None else f" ({total} sample{'s' * (total != 1)})")
 
 
 class OwnTraining:
@@ -115,7 +126,7 @@ class OwnTraining:
     Raises
     ------
     ValueError
-        If a batch is to be larger than the training part.
+        If a batch is to be larger than the training part, or there is only one class.
 
     Examples
     --------
@@ -139,6 +150,8 @@ class OwnTraining:
             raise ValueError(
                 f"batches of {self.recipe.batch_size} are more than the {len(train.x)} samples for training"
             )
+        if data.classes is not None and len(data.classes) < 2:
+            raise ValueError(f"{data.path!r} has only one class, {listed(data.classes)}: there is nothing to learn")
         of_batches, of_model = np.random.SeedSequence(seed).spawn(2)
         self.model = model_for(data, of_model)
         self.batches = Batches(
