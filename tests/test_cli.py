@@ -11,15 +11,10 @@ import numpy as np
 import pytest
 
 import fastnn
+from command_line import fails, run
 from fastnn.cli import main
 
 FAST = ["--epochs", "1", "--batch-size", "512"]
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -36,27 +31,6 @@ def digits():
     from fastnn.data import load_digits
 
     return load_digits().test
-
-
-def run(*arguments, **options):
-    command = [sys.executable, "-m", "fastnn", *arguments]
-    return subprocess.run(
-        command, check=False, capture_output=True, text=True, encoding="utf-8", timeout=300, **options
-    )
-
-
-def fails(capsys, *arguments):
-    """Run in this process; the message on stderr, after checking that it is one and not a traceback."""
-    try:
-        code = main(list(arguments))
-    except SystemExit as leaving:  # from argparse
-        code = leaving.code
-    out, err = capsys.readouterr()
-    assert code == 2
-    assert out == ""
-    assert "error: " in err
-    assert "Traceback" not in err
-    return err
 
 
 def test_train_prints_and_saves(home):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import fastnn
+from command_line import fails, run
 from fastnn.cli import main
 from fastnn.cli.train import default_output
 from fastnn.data import write_idx
-from test_cli import fails, home, run  # noqa: F401
 
 FAST = ["--epochs", "2", "--quiet"]
 
@@ -32,7 +32,7 @@ def csv(path, rows, header="säure,menge,farbe,urteil"):
 
 
 @pytest.fixture
-def table(home):  # noqa: F811
+def table(home):
     return csv(home / "wein.csv", wine_like())
 
 
@@ -70,7 +70,7 @@ def test_train_says_what_it_does_on_stderr_and_the_result_on_stdout(table):
     assert sorted(os.listdir()) == ["wein.csv", "wein.npz"]
 
 
-def test_predict_finds_columns_by_name(model, capsys, home):  # noqa: F811
+def test_predict_finds_columns_by_name(model, capsys, home):
     rows = list(wine_like(20, seed=1))
     whole = csv(home / "neu.csv", rows)
     shuffled = csv(home / "ohne.csv", [(c, "x", b, a) for a, b, c, _ in rows], "farbe,mehr,menge,säure")
@@ -94,7 +94,7 @@ def test_predict_finds_columns_by_name(model, capsys, home):  # noqa: F811
     assert capsys.readouterr().err == ""
 
 
-def test_what_does_not_fit_is_named(model, capsys, home):  # noqa: F811
+def test_what_does_not_fit_is_named(model, capsys, home):
     rows = list(wine_like(5, seed=1))
     path = csv(home / "a.csv", [row[:2] for row in rows], "säure,menge")
     assert "lacks the column 'farbe'" in fails(capsys, "predict", model, path)
@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_named(model, capsys, home):  # noqa: F811
     assert "--array is for the model of `fastnn train digits`" in fails(capsys, "predict", model, path, "--array", "x")
 
 
-def test_gaps_are_filled(table, capsys, home):  # noqa: F811
+def test_gaps_are_filled(table, capsys, home):
     rows = [("" if i % 7 == 0 else a, b, "" if i % 9 == 0 else c, d) for i, (a, b, c, d) in enumerate(wine_like(80))]
     assert main(["train", csv(home / "g.csv", rows), "--target", "urteil", "--epochs", "5"]) == 0
     assert "note: missing values: säure (12), farbe (9)" in capsys.readouterr().err
@@ -124,7 +124,7 @@ def test_gaps_are_filled(table, capsys, home):  # noqa: F811
     assert "nan" not in out
 
 
-def test_a_number_is_predicted_in_its_units_beside_baselines(home, capsys):  # noqa: F811
+def test_a_number_is_predicted_in_its_units_beside_baselines(home, capsys):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 2))
     rows = [(f"{a:.4f}", f"{b:.4f}", f"{1e6 + 1000 * a - 500 * b:.2f}") for a, b in x]
@@ -142,7 +142,7 @@ def test_a_number_is_predicted_in_its_units_beside_baselines(home, capsys):  # n
     assert re.fullmatch(r"RMSE \S+, R² 0\.\d+ \(100 samples\)", lines[-1])
 
 
-def test_the_kind_of_target_can_be_said(home, capsys):  # noqa: F811
+def test_the_kind_of_target_can_be_said(home, capsys):
     rows = [(f"{i * 0.7 % 3:.2f}", str(i % 4)) for i in range(80)]
     path = csv(home / "a.csv", rows, "x,note")
     assert main(["train", path, "--target", "note", *FAST]) == 0
@@ -155,7 +155,7 @@ def test_the_kind_of_target_can_be_said(home, capsys):  # noqa: F811
 # ---- images and arrays ----------------------------------------------------------------------------------------------------
 
 
-def test_idx_folders(home, capsys):  # noqa: F811
+def test_idx_folders(home, capsys):
     folder = digits_folder(home / "m")
     assert main(["train", folder, "--epochs", "12"]) == 0
     out, err = capsys.readouterr()
@@ -175,7 +175,7 @@ def test_idx_folders(home, capsys):  # noqa: F811
     )
 
 
-def test_image_folders(home, capsys):  # noqa: F811
+def test_image_folders(home, capsys):
     image_module = pytest.importorskip("PIL.Image")
     rng = np.random.default_rng(0)
     for i, name in enumerate(("Hund", "Katze ü")):
@@ -201,7 +201,7 @@ def test_image_folders(home, capsys):  # noqa: F811
     assert capsys.readouterr().out.splitlines()[-1] == "accuracy 100.00 % (24 of 24)"
 
 
-def test_arrays(home, capsys):  # noqa: F811
+def test_arrays(home, capsys):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(90, 3))
     y = (x[:, 0] > 0) + 1
@@ -220,14 +220,14 @@ def test_arrays(home, capsys):  # noqa: F811
     assert len(capsys.readouterr().out.splitlines()) == 21
 
 
-def test_digits_may_also_be_a_folder(home, capsys):  # noqa: F811
+def test_digits_may_also_be_a_folder(home, capsys):
     digits_folder(home / "digits")
     assert main(["train", "./digits", "--epochs", "1"]) == 0
     assert "3 classes" in capsys.readouterr().err
     assert "digits alone is the demo" in fails(capsys, "train", "digits", "--target", "x")
 
 
-def test_where_the_model_goes(home):  # noqa: F811
+def test_where_the_model_goes(home):
     for name in ("a.csv", "b.csv.gz", "c.npz", "noending"):
         (home / name).write_bytes(b"")
     (home / "d.x").mkdir()
@@ -249,7 +249,7 @@ def test_where_the_model_goes(home):  # noqa: F811
     assert default_output("sub/c.npz") == "c.npz"
 
 
-def test_what_is_there_is_not_overwritten(table, capsys, home):  # noqa: F811
+def test_what_is_there_is_not_overwritten(table, capsys, home):
     np.savez("wein.npz", x=np.ones(3))
     for output in ([], ["--output", "wein.csv"], ["--output", "o.npz", "--checkpoint", "wein.csv"]):
         assert "was not written by fastnn" in fails(capsys, "train", table, "--target", "urteil", *output)
@@ -261,7 +261,7 @@ def test_what_is_there_is_not_overwritten(table, capsys, home):  # noqa: F811
 # ---- checkpoints ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_checkpoint_is_gone_on_from_and_holds_the_end(table, capsys, home):  # noqa: F811
+def test_a_checkpoint_is_gone_on_from_and_holds_the_end(table, capsys, home):
     command = ["train", table, "--target", "urteil", "--epochs", "4", "--checkpoint", "run.npz"]
     assert main(command) == 0
     first = capsys.readouterr().out
@@ -278,7 +278,7 @@ def test_a_checkpoint_is_gone_on_from_and_holds_the_end(table, capsys, home):  #
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):  # noqa: F811
+def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):
     digits_folder(home / "m", 300, test=False, size=(20, 20))
     command = [sys.executable, "-m", "fastnn", "train", "m", "--epochs", "5", "--checkpoint", "run.npz"]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -304,7 +304,7 @@ def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):  # noqa: F811
     assert [(home / name).read_bytes() for name in ("other.npz", "m.npz")] == resumed
 
 
-def test_a_training_that_comes_to_nothing_saves_no_model(table, capsys, home):  # noqa: F811
+def test_a_training_that_comes_to_nothing_saves_no_model(table, capsys, home):
     assert main(["train", table, "--target", "urteil", "--lr", "1e30", "--quiet"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -316,7 +316,7 @@ def test_a_training_that_comes_to_nothing_saves_no_model(table, capsys, home):  
 # ---- check and errors -----------------------------------------------------------------------------------------------------
 
 
-def test_check(table, capsys, home):  # noqa: F811
+def test_check(table, capsys, home):
     assert main(["check", table, "--target", "urteil"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -347,14 +347,14 @@ def test_check(table, capsys, home):  # noqa: F811
         (b"%PDF-1.7", "is a PDF document"),
     ],
 )
-def test_files_that_cannot_be_trained_on(home, capsys, content, text):  # noqa: F811
+def test_files_that_cannot_be_trained_on(home, capsys, content, text):
     (home / "a.csv").write_bytes(content)
     target = [] if content.startswith((b"PK", b"\x80", b"%")) else ["--target", "b"]
     assert text in fails(capsys, "train", "a.csv", *target)
     assert os.listdir() == ["a.csv"]
 
 
-def test_more_errors_of_use(table, capsys, home):  # noqa: F811
+def test_more_errors_of_use(table, capsys, home):
     assert "which is to be predicted? --target NAME" in fails(capsys, "train", table)
     assert "its columns are 'säure', 'menge', 'farbe', 'urteil'" in fails(capsys, "train", table, "--target", "Urteil")
     assert "--batch-size 49 is more than the 48" in fails(
@@ -373,7 +373,7 @@ def _checkpoint(folder):
 
 
 @pytest.mark.parametrize("shape", [(0, 2), (5, 0), (5, 0, 3)])
-def test_empty_arrays(home, capsys, shape):  # noqa: F811
+def test_empty_arrays(home, capsys, shape):
     np.savez("a.npz", x=np.ones(shape), y=np.zeros(shape[0], int))
     for command in ("train", "check"):
         assert "holds no samples, or empty ones" in fails(capsys, command, "a.npz")
@@ -408,7 +408,7 @@ def _mutated(content, rng):
 
 
 @pytest.mark.parametrize("what", ["csv", "idx", "npz", "model"])
-def test_damaged_files_are_read_or_refused(model, table, capsys, home, what):  # noqa: F811
+def test_damaged_files_are_read_or_refused(model, table, capsys, home, what):
     """Sixty mutations of each kind: exit code 0 or 2, never a traceback."""
     digits_folder(home / "m")
     np.savez("a.npz", x=np.arange(60.0).reshape(20, 3), y=np.arange(20) % 2)
@@ -444,7 +444,7 @@ def test_check_knows_the_demo_too(capsys):
     assert "digits alone is the demo" in fails(capsys, "check", "digits", "--target", "x")
 
 
-def test_names_that_are_numbers(home, capsys):  # noqa: F811
+def test_names_that_are_numbers(home, capsys):
     rows = [(f"{i * 0.37 % 1:.2f}", f"{i * 0.77 % 1:.2f}", "ab"[i % 2]) for i in range(40)]
     path = csv(home / "jahre.csv", rows, "2019,2020,wahl")
     assert "its columns are '1', '2', '3'" in fails(capsys, "train", path, "--target", "wahl")
