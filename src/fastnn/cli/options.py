@@ -113,4 +113,4 @@ def check_writable(path: str) -> None:
     if not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {path!r}: no permission to write in {folder!r}")
     if os.path.exists(path) and not is_checkpoint(path):
-        raise UsageError(f"{path!r} is there and was not written by fastnn; give another --output, or remove it")
+        raise UsageError(f"{path!r} is there and was not written by fastnn; give another name, or remove it")

@@ -106,9 +106,10 @@ def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:
     samples = len(data.parts["train"].x)
     if options.batch_size is not None and options.batch_size > samples:
         raise UsageError(f"--batch-size {options.batch_size} is more than the {samples} samples for training")
-    given = {name: getattr(options, name) for name in ("epochs", "batch_size", "lr")}
-    changes = {name: value for name, value in given.items() if value is not None}
-    recipe, why = selected(data, [replace(recipe, **changes) for recipe in recipes_for(data)])
+    given = {name: getattr(options, name) for name in ("batch_size", "lr") if getattr(options, name) is not None}
+    recipe, why = selected(data, [replace(recipe, **given) for recipe in recipes_for(data)])
+    if options.epochs is not None:
+        recipe = replace(recipe, epochs=options.epochs)
     if why:
         data = replace(data, notes=(*data.notes, why))
     return OwnTraining(data, recipe, seed=options.seed)

@@ -27,7 +27,8 @@ from .networks import medians
 from .recipe import Recipe, model_for, recipes_for, scale_of
 from .trainer import Trainer
 
-EVALUATION_BATCH = 512
+_EVALUATION_BATCH = 512
+_SAVED_EVERY = 500  # steps: long epochs should not be lost
 
 
 @dataclass(frozen=True)
@@ -179,16 +180,16 @@ class OwnTraining:
         return part.x, part.y if self.data.classes is not None else part.y[:, None].astype(part.x.dtype)
 
     def _whole(self, name: str) -> Batches:
-        return Batches(*self._arrays(self.data.parts[name]), batch_size=EVALUATION_BATCH)
+        return Batches(*self._arrays(self.data.parts[name]), batch_size=_EVALUATION_BATCH)
 
     def fit(
         self, *, checkpoint: PathLike | None = None, progress: Any = "auto", callbacks: Iterable[Callback] = ()
     ) -> History:
         """Train to the end, or until it stops; with ``checkpoint`` go on from that file where it is there."""
         stopping = [] if self.recipe.patience is None else [EarlyStopping(patience=self.recipe.patience)]
-        saved = (
-            None if checkpoint is None else Checkpoint(checkpoint, settings=self.settings(), extra=self.description())
-        )
+        saved = None
+        if checkpoint is not None:
+            saved = Checkpoint(checkpoint, every=_SAVED_EVERY, settings=self.settings(), extra=self.description())
         return self.trainer.fit(
             self.batches,
             self._whole("validation") if "validation" in self.data.parts else None,
