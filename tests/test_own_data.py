@@ -220,8 +220,9 @@ def test_image_networks_take_any_size(size, channels):
 
 
 def test_table_networks_begin_at_zero():
-    network = table_network(5, 3, rng=0)
-    assert not network(np.ones((2, 5))).numpy().any()
+    for hidden in ((64,), (8, 4)):
+        network = table_network(5, 3, hidden, rng=0)
+        assert not network(np.ones((2, 5))).numpy().any()
 
 
 def test_fill_missing():
@@ -262,6 +263,12 @@ def test_recipes_by_kind():
     assert recipe("idx folder", images, 100).epochs == 6
     assert recipe("csv", np.zeros((9, 3))).batch_size == 9
     assert recipe("csv", np.zeros((9, 3))).augment is None
+    few, many = (Dataset("a", "csv", {"train": Part(np.ones((n, 3)), np.zeros(n))}, None) for n in (999, 1000))
+    assert len(recipes_for(few)) == 2
+    assert len(recipes_for(many)) == 1
+    assert len(list(model_for(many).parameters())) == len(list(model_for(few).parameters())) + 2
+    judged = Dataset("a", "csv", many.parts | {"validation": Part(np.ones((200, 3)), np.zeros(200))}, None)
+    assert recipes_for(judged)[0].patience == 15
     left = np.zeros((200, 3, 16, 16), np.float32)
     left[..., :4] = 1
     for form, channels, flips in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def image_network(channels: int, size: tuple[int, int], outputs: int, rng: Any =
     )
 
 
-def table_network(features: int, outputs: int, rng: Any = None) -> nn.Module:
+def table_network(features: int, outputs: int, hidden: Sequence[int] = (64,), rng: Any = None) -> nn.Module:
     """A network from features (N, F), scaled, to (N, outputs), in float64.
 
     Parameters
@@ -82,14 +83,16 @@ def table_network(features: int, outputs: int, rng: Any = None) -> nn.Module:
         Columns, where each category of a text counts as one.
     outputs : int
         Classes, or 1 for a number.
+    hidden : sequence of int
+        Units of the hidden layers.
     rng : optional
         Anything `numpy.random.default_rng` takes: initial weights and dropout masks are drawn from it.
 
     Returns
     -------
     Residual
-        A linear model, to which a layer of hidden units adds what is not linear. Both begin at 0, so that the network is first
-        the linear model that small tables can bear.
+        A linear model, to which hidden layers add what is not linear. Both begin at 0, so that the network is first the linear
+        model that small tables can bear.
 
     Examples
     --------
@@ -99,15 +102,14 @@ def table_network(features: int, outputs: int, rng: Any = None) -> nn.Module:
     (5, 3)
     """
     rng = generator(rng)
-    hidden = 64
-    linear = nn.Linear(features, outputs, dtype=np.float64, rng=rng)
-    last = nn.Linear(hidden, outputs, dtype=np.float64, rng=rng)
-    linear.weight.data[...] = 0
-    last.weight.data[...] = 0
-    branch = nn.Sequential(
-        nn.Linear(features, hidden, dtype=np.float64, rng=rng), nn.ReLU(), nn.Dropout(0.2, rng=rng), last
-    )
-    return nn.Residual(branch, linear)
+    layers: list[nn.Module] = []
+    wide = features
+    for units in hidden:
+        layers += [nn.Linear(wide, units, dtype=np.float64, rng=rng), nn.ReLU(), nn.Dropout(0.2, rng=rng)]
+        wide = units
+    linear, last = (nn.Linear(n, outputs, dtype=np.float64, rng=rng) for n in (features, wide))
+    linear.weight.data[...] = last.weight.data[...] = 0
+    return nn.Residual(nn.Sequential(*layers, last), linear)
 
 
 def medians(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -66,8 +66,8 @@ def recipes_for(data: Dataset) -> list[Recipe]:
         digits, letters and drawings don't bear.
 
         Of tables of less than 1000 rows two, 60 epochs each: a low rate with a strong weight decay, which leaves little but
-        the linear part, as noisy tables want it; and a higher rate, for those that follow other laws. `selected` chooses. Of
-        larger tables the second alone; where the validation part has 200 samples or more, its loss ends the training.
+        the linear part, as noisy tables want it; and a higher rate, for those that follow other laws. `selected` chooses. Larger
+        tables are trained at a rate between the two; where the validation part has 200 samples or more, its loss ends the training.
 
     Examples
     --------
@@ -86,8 +86,10 @@ def recipes_for(data: Dataset) -> list[Recipe]:
     batch_size = min(32 if samples < 10_000 else 256, samples)
     epochs = min(max(_STEPS_OF_TABLES * batch_size // samples, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])
     judged = "validation" in data.parts and len(data.parts["validation"].x) >= _JUDGES
-    eager = Recipe(epochs, batch_size, 1e-2, weight_decay=0.2, patience=15 if judged else None)
-    return [eager] if samples >= FEW_ROWS else [replace(eager, lr=3e-3, weight_decay=1.0), eager]
+    if samples >= FEW_ROWS:
+        return [Recipe(epochs, batch_size, 5e-3, weight_decay=0.2, patience=15 if judged else None)]
+    cautious = Recipe(epochs, batch_size, 3e-3, weight_decay=1.0)
+    return [cautious, replace(cautious, lr=1e-2, weight_decay=0.2)]
 
 
 def _augmentation(data: Dataset) -> Transform:
@@ -165,11 +167,20 @@ def model_for(data: Dataset, rng: Any = None) -> nn.Sequential:
             fill = nn.FillMissing(x.shape[1])
             fill.values = medians(x)
             filled = np.where(np.isnan(x), fill.values, x)
-            layers = [fill, StandardScaler().fit(filled).as_module(), table_network(x.shape[1], outputs, rng)]
+            layers = [
+                fill,
+                StandardScaler().fit(filled).as_module(),
+                table_network(x.shape[1], outputs, _hidden(len(x)), rng),
+            ]
     if data.classes is None:
         assert y is not None
         layers.append(_in_units(y, x.dtype))
     return nn.Sequential(*layers)
+
+
+def _hidden(samples: int) -> tuple[int, ...]:
+    """Units of the hidden layers for a table: a second layer is more than small ones can bear."""
+    return (64,) if samples < FEW_ROWS else (128, 64)
 
 
 def _in_units(y: NDArray[np.float64], dtype: np.dtype[Any]) -> nn.Module:
