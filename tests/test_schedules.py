@@ -125,6 +125,33 @@ def test_state(tmp_path):
     assert resumed.lr == optimizer.lr == pytest.approx(0.1 * 0.1 * optim.Cosine(9)(4))
 
 
+@pytest.mark.parametrize("make", [lambda o: optim.Schedule(o, optim.Cosine(9)), optim.ReduceOnPlateau])
+def test_a_state_of_between_the_two_steps_goes_on(make):
+    first = _sgd()
+    schedule = make(first)
+    first.step()
+    state = schedule.state_dict()
+    second = _sgd()
+    loaded = make(second)
+    loaded.load_state_dict(state)
+    measure = (1.0,) if isinstance(loaded, optim.ReduceOnPlateau) else ()
+    loaded.step(*measure)
+    schedule.step(*measure)
+    assert loaded.state_dict() == schedule.state_dict()
+    with pytest.raises(RuntimeError, match=r"step was called before the optimiser's"):
+        loaded.step(*measure)
+
+
+def test_texts_show_the_settings():
+    optimizer = _sgd()
+    assert repr(optim.Schedule(optimizer, optim.Warmup(3))) == (
+        "Schedule(Warmup(steps=3, first=0.0), key='lr', relative=True)"
+    )
+    assert repr(optim.ReduceOnPlateau(optimizer, 0.5, 2)) == (
+        "ReduceOnPlateau(0.5, 2, threshold=0.0001, larger_is_better=False, min_lr=0.0)"
+    )
+
+
 def test_states_that_do_not_fit():
     schedule = optim.Schedule(_sgd(), optim.Cosine(4))
     before = copy.deepcopy(schedule.state_dict())

@@ -8,6 +8,8 @@ import pickle
 import signal
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from fastnn.training import (
     Trainer,
     accuracy,
     epoch_line,
+    mae,
     predict,
     preserved,
     top_k,
@@ -165,6 +168,30 @@ def test_a_weight_of_2_is_a_sample_twice():
         np.testing.assert_allclose(p.data, q.data, rtol=1e-4, atol=1e-6)
 
 
+def test_weights_whose_sum_is_beyond_float32():
+    small, large = (trainer().evaluate([(X, LABELS, np.full(60, weight))]) for weight in (1, 1e38))
+    assert large == pytest.approx(small, rel=1e-6)
+
+
+def test_a_parameter_of_the_loss_that_is_not_finite_is_named():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(np.ones(1, np.float32))
+            self.calls = 0
+
+        def forward(self, output, target):
+            self.calls += 1
+            loss = F.cross_entropy(output * self.scale, target)
+            return loss + fnn.autograd.sqrt((self.scale * 0).sum()) if self.calls == 3 else loss
+
+    model, loss = network(), Scaled()
+    learning = Trainer(model, optim.Adam([*model.parameters(), *loss.parameters()], lr=0.1), loss)
+    with np.errstate(all="ignore"), pytest.warns(RuntimeWarning, match=r"'loss.scale' holds nan since the step before"):
+        learning.fit(batches(), epochs=1)
+    assert loss.scale.numpy() == 1
+
+
 def test_a_batch_that_counts_for_nothing_moves_nothing():
     learning = trainer(optimizer=optim.SGD)
     before = bits(learning.model[0])
@@ -203,6 +230,94 @@ def test_iterators_are_refused_before_anything_is_trained(part, used_up):
     assert (learning.step, len(learning.history)) == (0, 0)
     with pytest.raises(TypeError, match=r"must be an iterable"):
         learning.fit(3, epochs=2)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_data_without_a_batch_are_refused_before_anything_is_trained(part):
+    learning, empty = trainer(), Batches(X[:3], LABELS[:3], batch_size=8, drop_last=True)
+    parts = {"train": [(X, LABELS)], "validation": [(X, LABELS)]} | {part: empty}
+    with pytest.raises(ValueError, match=rf"Trainer: {part} has no batch"):
+        learning.fit(parts["train"], parts["validation"], epochs=1)
+    assert learning.step == 0
+
+
+def test_batches_that_do_not_say_how_many_they_are():
+    class Unknown:
+        def __len__(self):
+            raise TypeError("a stream has no length")
+
+        def __iter__(self):
+            return iter([(X, LABELS)] * 2)
+
+    learning = trainer()
+    learning.fit(Unknown(), Unknown(), epochs=2)
+    assert learning.step == 4
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+@pytest.mark.parametrize("where", ["transform", "loss", "metric", "callback"])
+def test_a_training_goes_on_after_an_exception(where, accumulate):
+    class Fault(Exception):
+        pass
+
+    def build(call):
+        calls = []
+
+        def at(place, value):
+            calls.append(None) if place == where else None
+            if place == where and len(calls) == call:
+                raise Fault
+            return value
+
+        learning = trainer(
+            nn.Sequential(nn.Linear(3, 8, rng=0), nn.Dropout(0.2, rng=1), nn.Linear(8, 2, rng=2)),
+            loss=lambda output, target: at("loss", F.cross_entropy(output, target)),
+            metrics={"accuracy": accuracy, "own": lambda output, target: at("metric", float(output.sum()))},
+            accumulate=accumulate,
+        )
+        data = batches(transform=lambda batch, rng: at("transform", batch + rng.normal(size=batch.shape).astype("f4")))
+        return learning, data, [lambda trainer: at("callback", None)]
+
+    whole, data, callbacks = build(call=-1)
+    whole.fit(data, [(X, LABELS)], epochs=3, callbacks=callbacks)
+    for call in (2, 3) if where in ("metric", "callback") else (2, 3, 6, 7):
+        learning, data, callbacks = build(call)
+        with pytest.raises(Fault):
+            learning.fit(data, [(X, LABELS)], epochs=3, callbacks=callbacks)
+        learning.fit(data, [(X, LABELS)], epochs=3, callbacks=callbacks)
+        assert bits(learning.model) == bits(whole.model)
+        assert learning.history == whole.history
+
+
+def test_an_interrupt_is_not_lost_while_a_pass_is_ended(monkeypatch):
+    end = ThreadPoolExecutor.shutdown
+
+    def interrupted(pool, **options):
+        end(pool, **options)
+        raise KeyboardInterrupt
+
+    class Stop:
+        def on_step(self, trainer):
+            trainer.stop = True
+
+    learning = trainer()
+    with monkeypatch.context() as patched:
+        patched.setattr(ThreadPoolExecutor, "shutdown", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            learning.fit(batches(prefetch=2), epochs=1, callbacks=[Stop()])
+    learning.fit(batches(prefetch=2), epochs=1)
+    assert learning.step == 4
+
+
+def test_predictions_are_joined_along_the_samples_only():
+    learning = trainer(nn.LSTM(3, 2, rng=0))
+    series = np.ones((60, 5, 3), np.float32)
+    with pytest.raises(
+        ValueError, match=r"^predict: the outputs of 4 batches, joined, have shape .* expected 60 samples"
+    ):
+        learning.predict(series, batch_size=16)
+    output, _ = learning.predict(series)
+    assert output.shape == (60, 5, 2)
 
 
 def test_evaluate_takes_an_iterator_and_counts_nothing():
@@ -286,6 +401,18 @@ def test_bad_kinds():
     other = optim.SGD(network().parameters(), lr=1.0)
     with pytest.raises(ValueError, match="another optimiser"):
         trainer(schedule=optim.Schedule(other, optim.Cosine(3)))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"metrics": {"loss": accuracy}}, "cannot be named 'loss'"),
+        ({"schedule": [optim.Warmup(2), optim.Cosine(9)]}, "2 rules for 'lr'; combine them"),
+    ],
+)
+def test_what_would_fail_later_is_refused(options, words):
+    with pytest.raises(ValueError, match=f"^Trainer: .*{words}"):
+        trainer(**options)
 
 
 @pytest.mark.parametrize(
@@ -395,6 +522,40 @@ def test_a_metric_that_fails_is_named(metric, batch, words):
 )
 def test_the_usual_metric_follows_the_target(loss, target, names):
     assert set(trainer(loss=loss).evaluate([(X, target)])) == names
+
+
+@pytest.mark.parametrize(("columns", "names"), [(100, {"loss", "r2"}), (101, {"loss"})])
+def test_images_as_targets_are_not_kept_for_a_whole_pass(columns, names):
+    images = np.ones((8, columns), np.float32)
+    learning = trainer(nn.Linear(columns, columns, rng=0), loss=F.mse_loss)
+    assert learning.evaluate([(images, images)]).keys() == names
+
+
+def test_means_of_parts_count_what_the_metric_counts(monkeypatch):
+    monkeypatch.setattr("fastnn.training.figures._KEPT_VALUES", 1)
+    target = np.array([-100, -100, 4, 5, 6])
+    learning = trainer(
+        nn.Linear(3, 5, rng=0), loss=lambda output, target: output.sum() * 0, metrics={"mae": partial(mae)}
+    )
+    learning.model = nn.Identity()
+    parts = [(np.zeros(3), target[:3]), (np.zeros(2), target[3:])]
+    assert learning.evaluate(parts)["mae"] == pytest.approx(np.abs(target).mean())
+
+
+def test_training_figures_of_files_are_read_by_batches(tmp_path):
+    import tracemalloc
+
+    rows = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (25_000, 256))
+    rows[...] = 1
+    rows.flush()
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    learning = trainer(nn.Linear(256, 2, rng=0))
+    data = Batches(mapped, np.arange(25_000) % 2, batch_size=500, shuffle=True, rng=0)
+    tracemalloc.start()
+    learning.fit(data, epochs=1, evaluate_train=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000 * 256 * 4 / 2
 
 
 def test_the_accuracy_of_yes_or_no_is_the_same_after_a_break_in_the_epoch(tmp_path):
@@ -748,6 +909,87 @@ def test_gradients_that_are_not_finite_are_seen_by_clipping():
         learning.fit([(X, LABELS)], epochs=1)
 
 
+class Pole(nn.Module):
+    """A loss whose gradients are not finite in one of its calls."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.calls, self.call = 0, call
+
+    def forward(self, output, target):
+        self.calls += 1
+        loss = F.cross_entropy(output, target)
+        return loss + fnn.autograd.sqrt((output * 0).sum()) if self.calls == self.call else loss
+
+
+@pytest.mark.parametrize(
+    "optimizer", [optim.SGD, optim.Adam, optim.AMSGrad, optim.RMSprop, optim.Adadelta, optim.Adagrad]
+)
+def test_a_training_that_went_wrong_can_go_on(optimizer):
+    learning = trainer(optimizer=optimizer, loss=Pole(call=6))
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(RuntimeWarning, match=r"parameter '0.weight' holds nan since the step before"),
+    ):
+        learning.fit(batches(), epochs=4)
+    history = learning.fit(batches(), epochs=4)
+    assert history.stopped is None
+    assert np.isfinite(history["train_loss"]).all()
+
+
+def test_the_last_step_of_an_epoch_that_goes_wrong_is_seen_at_once():
+    learning = trainer(loss=Pole(call=8), metrics={})
+    saved = []
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(RuntimeWarning, match=r"epoch 2 at batch 4 \(step 8\): parameter '0.weight' is"),
+    ):
+        history = learning.fit(batches(), epochs=4, callbacks=[lambda trainer: saved.append(bits(trainer.model))])
+    assert len(history) == 2
+    assert bits(learning.model) == saved[0]
+
+
+def test_weights_that_never_were_finite_are_said_to_be_so():
+    learning = trainer()
+    learning.model[0].eval()
+    learning.model[0].weight.data[0, 0] = np.nan
+    with pytest.warns(RuntimeWarning, match=r"parameter '0.weight' holds nan since the epoch began"):
+        learning.fit(batches(), epochs=1)
+
+
+def test_the_batch_of_an_accumulated_step_is_found():
+    class Root(nn.Module):
+        def forward(self, x):
+            return fnn.autograd.sqrt(x)
+
+    x = np.ones((12, 3), np.float32)
+    x[4] = 0  # of which the root's gradient is not finite
+    model = nn.Sequential(Root(), nn.Linear(3, 2, rng=0))
+    first = nn.Linear(3, 3, bias=False, rng=0)
+    first.weight.data[...] = np.eye(3)
+    model = nn.Sequential(first, *model)
+    learning = Trainer(model, optim.SGD(model.parameters(), lr=0.1), accumulate=3, clip_norm=1.0)
+    with (
+        np.errstate(all="ignore"),
+        pytest.warns(RuntimeWarning, match=r"norm of the gradients is \w+; the gradient of"),
+    ):
+        learning.fit(Batches(x, LABELS[:12], batch_size=4), epochs=1)
+
+
+def test_rows_are_named_only_where_the_first_axis_is_that_of_samples():
+    class Mean(nn.Module):
+        def forward(self, x):
+            return x.mean(axis=0) if isinstance(x, np.ndarray) else x
+
+    model = nn.Sequential(Mean(), nn.Linear(3, 2, rng=0))
+    learning = Trainer(model, optim.SGD(model.parameters(), lr=0.1))
+    series = np.ones((60, 20, 3), np.float32)
+    series[2, 19] = np.nan
+    data = Batches(series, LABELS, batch_size=4, transform=lambda batch, rng: batch.transpose(1, 0, 2))
+    with pytest.warns(RuntimeWarning, match=r"the loss is nan; the input holds nan\. Learning"):
+        learning.fit(data, epochs=1)
+
+
 def test_the_best_weights_come_back_when_it_goes_wrong():
     class Poison:
         def on_epoch_end(self, trainer):
@@ -1034,6 +1276,14 @@ def test_history_is_a_sequence_and_a_table():
     with pytest.raises(KeyError, match="no 'loss', only epoch, a, b"):
         history["loss"]
     assert history == History(history.records) == history.records
+
+
+def test_names_and_records_are_in_a_history():
+    history = History([{"epoch": 1, "train_loss": 2.0}])
+    assert "train_loss" in history
+    assert "validation_loss" not in history
+    assert {"epoch": 1, "train_loss": 2.0} in history
+    assert {} not in history
 
 
 def test_history_is_saved(tmp_path):

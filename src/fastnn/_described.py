@@ -1,7 +1,8 @@
-"""Settings in words that are the same in another process."""
+"""Settings in words that are the same in another process and later."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from functools import partial
 from typing import Any
@@ -33,4 +34,12 @@ def _in_words(value: Any) -> str:
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)
     kind: Any = type(value)
-    return _ADDRESS.sub("", repr(value)) if kind.__repr__ is not object.__repr__ else str(kind.__qualname__)
+    if kind.__repr__ is object.__repr__ or _shows_state(kind):
+        return str(kind.__qualname__)
+    return _ADDRESS.sub("", repr(value))
+
+
+def _shows_state(kind: Any) -> bool:
+    """Whether objects print as Python writes it for a dataclass that can change: what they have seen beside their settings."""
+    generated = dataclasses.is_dataclass(kind) and hasattr(kind.__repr__, "__wrapped__")
+    return generated and not kind.__dataclass_params__.frozen

@@ -6,7 +6,7 @@ import mmap
 import operator
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,7 +143,7 @@ class Batches:
         if epoch == self.epoch:
             self.epoch, self.position, self._begun = epoch + 1, 0, False
 
-    def at(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+    def at(self, epoch: int, start: int = 0) -> Generator[Batch]:
         """The batches of a pass, from number ``start`` on; nothing is counted.
 
         Parameters
@@ -155,8 +155,8 @@ class Batches:
 
         Returns
         -------
-        iterator
-            Of batches.
+        generator
+            Of batches. Closing it ends the thread that prepares them.
 
         Raises
         ------
@@ -166,13 +166,14 @@ class Batches:
         epoch, start = integer("Batches", "epoch", epoch, 0), integer("Batches", "start", start, 0)
         return self._pass(epoch, range(start, len(self)))
 
-    def _pass(self, epoch: int, numbers: range) -> Iterator[Batch]:
+    def _pass(self, epoch: int, numbers: range) -> Generator[Batch]:
         order = self._order(epoch) if self.shuffle else None
 
         def batch(number: int) -> Batch:
             return self._batch(self._index(order, number), epoch, number)
 
         try:
+            # `yield from` closes it when this is closed.
             yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
         finally:
             for part in self.arrays:

@@ -15,6 +15,8 @@ from ..checks import scalars
 from .optimizer import Optimizer
 
 Rule = Callable[[int], float]
+# In the place of a count of steps, after a state was loaded: it may be of between a step of the optimiser and the schedule's.
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True)
@@ -372,6 +374,9 @@ class Schedule(_Stepped):
         optimizer._scheduled[key] = self._kept
         self._set(values)
 
+    def __repr__(self) -> str:
+        return f"Schedule({self.rule!r}, key={self.key!r}, relative={self.relative})"
+
     @property
     def base(self) -> list[float]:
         """What each group had; see above."""
@@ -439,6 +444,7 @@ class Schedule(_Stepped):
             raise ValueError(f"Schedule: the state has {len(bases)} groups, this optimiser {len(self.base)}")
         values = self._values(bases, steps)
         self.base, self.steps = bases, steps
+        self._kept.seen = _UNKNOWN
         self._set(values)
 
 
@@ -534,11 +540,18 @@ class ReduceOnPlateau(_Stepped):
         self.best = -math.inf if larger_is_better else math.inf
         self.waited = 0
 
+    def __repr__(self) -> str:
+        return (
+            f"ReduceOnPlateau({self.factor}, {self.patience}, threshold={self.threshold}, "
+            f"larger_is_better={self.larger_is_better}, min_lr={self.min_lr})"
+        )
+
     def _take(self, state: Mapping[str, Any]) -> None:
         best, op = state["best"], "ReduceOnPlateau"
         if best not in (math.inf, -math.inf):
             best = scalars.real(op, "best", best)
         self.best, self.waited = best, scalars.integer(op, "waited", state["waited"], 0)
+        self._seen = _UNKNOWN
 
     def _improves(self, measure: float) -> bool:
         if math.isinf(self.best):

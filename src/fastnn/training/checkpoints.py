@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+import numpy as np
+
+from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint, writable_target
 from ..checks import integer
 
 KIND = "training"
@@ -19,7 +21,7 @@ class Checkpoint:
     Parameters
     ----------
     path : path
-        The file. Where it is there, `Trainer.fit` goes on from it.
+        The file. Where it is there, `Trainer.fit` goes on from it. A relative one is meant from where the process is now.
     every : int, optional
         Save also after each so many optimiser steps; by default at the end of each epoch, by Ctrl-C and at the end only.
     keep : int
@@ -34,7 +36,7 @@ class Checkpoint:
     Raises
     ------
     ValueError, TypeError
-        If a number does not fit.
+        If a number does not fit, or the path is none.
 
     Examples
     --------
@@ -52,7 +54,8 @@ class Checkpoint:
         extra: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = _checked_path(path)
+        self._file = os.path.abspath(self.path)  # also when a callback goes to another folder
         self.every = None if every is None else integer("Checkpoint", "every", every, 1)
         self.keep = integer("Checkpoint", "keep", keep, 1)
         self.extra = dict(extra or {})
@@ -69,32 +72,38 @@ class Checkpoint:
             **state,
             "extra": {name: _state_of(value) for name, value in self.extra.items()},
         }
-        save_checkpoint(self.path, whole)
+        save_checkpoint(self._file, whole)
         if epoch is not None and self.keep > 1:
             save_checkpoint(self._of_epoch(epoch), whole)
             self._of_epoch(epoch - self.keep).unlink(missing_ok=True)
 
     def _of_epoch(self, epoch: int) -> Path:
-        path = Path(self.path)
+        path = Path(self._file)
         return path.with_name(f"{path.stem}-epoch{epoch}{path.suffix}")
 
-    def load(self, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    def load(self, settings: Mapping[str, Any], architecture: Mapping[str, Any] | None) -> dict[str, Any] | None:
         """The state in the file, None where there is no file.
 
         Raises
         ------
         CheckpointError
-            If it is no checkpoint of a training, or of one with other settings: the difference is said.
+            If it is no checkpoint of a training, or of one with other settings or layers: the difference is said.
+        OSError
+            If there is no folder for it.
         """
-        if not os.path.lexists(self.path):
+        writable_target(self._file)
+        if not os.path.exists(self._file):  # a link to a file that is not there yet is written through
             return None
-        state = load_checkpoint(self.path)
-        if state.get("kind") != KIND:
+        state = load_checkpoint(self._file)
+        if _plain(state.get("kind")) != KIND:
             raise CheckpointError(f"{self.path!r} is a fastnn checkpoint, but not one of a training")
         kept = state.get("settings")
         if not isinstance(kept, dict):
             raise CheckpointError(f"{self.path!r} is damaged: it has no settings")
-        differences = list(_differences(kept, {**self.settings, **settings}))
+        differences = [
+            *_differences(kept, {**self.settings, **settings}),
+            *_differences_of_layers(state.get("architecture"), architecture),
+        ]
         if differences:
             raise CheckpointError(
                 f"{self.path!r} is of a training with other settings: {'; '.join(differences)}. Take another file, or remove "
@@ -116,8 +125,32 @@ def _differences(kept: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[st
             yield f"{name} was {_shown(before)}, now {_shown(after)}"
 
 
+def _differences_of_layers(kept: Any, now: Any) -> Iterator[str]:
+    """Layers of one number that were made otherwise; where numbers differ the weights will not fit."""
+    before, after = list(_layers(kept)), list(_layers(now))
+    if len(before) == len(after):
+        yield from (f"a layer was {one}, now {other}" for one, other in zip(before, after, strict=True) if one != other)
+
+
+def _layers(architecture: Any) -> Iterator[str]:
+    """Layers with their arguments, from a description that nobody vouches for."""
+    modules = architecture.get("modules") if isinstance(architecture, Mapping) else None
+    for module in modules if isinstance(modules, list) else []:
+        if isinstance(module, Mapping) and isinstance(module.get("arguments"), Mapping):
+            options = ", ".join(f"{name}={_plain(value)!r}" for name, value in module["arguments"].items())
+            yield f"{module.get('layer')}({options})"
+
+
+def _checked_path(path: Any) -> str:
+    if not isinstance(path, str | bytes | os.PathLike) or not os.fspath(path):
+        raise TypeError(f"Checkpoint: expected the path of a file, got {path!r:.100}")
+    return os.fsdecode(path)
+
+
 def _plain(value: Any) -> Any:
-    """Tuples and lists are one: a setting may have been either."""
+    """Tuples, lists and arrays are one: a setting may have been any, and a damaged file may have an array anywhere."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return [_plain(part) for part in value] if isinstance(value, tuple | list) else value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ Loss = Callable[..., Tensor]
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
 _MEANS: tuple[Metric, ...] = (accuracy, binary_accuracy, top_k, mae)
 _KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
+_MOST_NUMBERS = 100  # per sample, under the usual R²: it needs the whole pass, and that of images is beyond the memory
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -90,7 +91,7 @@ class Objective:
         try:
             each = self._each(output, sample.target)
         except (TypeError, ValueError) as error:
-            raise type(error)(
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(
                 "Trainer: a batch of three parts is (input, target, weight per sample), for a loss that takes "
                 f"reduction='none' as those of fastnn.functional; several inputs are a tuple ({error})"
             ) from error
@@ -99,10 +100,11 @@ class Objective:
             raise ValueError(
                 f"Trainer: the loss gave shape {shape} for {sample.count} samples, expected one per sample"
             )
-        weight = sample.weight.astype(raw(each).dtype)
+        # Shares, since the sum of float32 weights may overflow. A batch that counts for nothing has loss 0.
+        share = (sample.weight / (sample.amount or 1)).astype(raw(each).dtype)
         if len(shape) > 1:
             each = each.mean(axis=tuple(range(1, len(shape))))
-        weighted: Tensor = (each * weight).sum() / (weight.sum() or 1)  # a batch that counts for nothing has loss 0
+        weighted: Tensor = (each * share).sum()
         return weighted
 
 
@@ -132,22 +134,32 @@ class Figures:
         self._metrics = metrics
         self._sums: dict[str, float] = {"loss": 0.0}
         self._amounts: dict[str, float] = {"loss": 0.0}
+        self._held: list[tuple[float, float, tuple[Any, Any, Any] | None]] = []  # losses, amounts, and what is kept
         self._kept: list[tuple[Any, Any, Any]] = []  # outputs, targets, weights
         self._size = 0
 
-    def add(self, output: Any, sample: Sample, loss: float) -> None:
-        """Count a batch."""
-        values = tuple(map(raw, output)) if isinstance(output, tuple) else raw(output)
+    def hold(self, output: Any, sample: Sample, loss: float) -> None:
+        """Take a batch that will be counted, or forgotten."""
+        values = values_of(output)
         if self._metrics is None:
             self._metrics = _usual_metrics(self._loss, sample.target, values)
-        self._count("loss", loss, sample.amount)
-        if not self._metrics:
-            return
         # Copies, since who makes the next batch may use the memory again.
-        self._kept.append((_copied(values), _copied(sample.target), sample.weight))
-        if not isinstance(values, tuple):
-            self._size += values.size
-        if self._size > _KEPT_VALUES and all(_is_mean(metric) for metric in self._metrics.values()):
+        kept = (_copied(values), _copied(sample.target), sample.weight) if self._metrics else None
+        self._held.append((loss, sample.amount, kept))
+
+    def forget(self) -> None:
+        """Let go of what is held and was not counted."""
+        self._held.clear()
+
+    def count(self) -> None:
+        """Count what is held."""
+        for loss, amount, kept in self._held:
+            self._count("loss", loss, amount)
+            if kept is not None:
+                self._kept.append(kept)
+                self._size += kept[0].size if isinstance(kept[0], np.ndarray) else 0
+        self._held.clear()
+        if self._size > _KEPT_VALUES and all(_is_mean(metric) for metric in (self._metrics or {}).values()):
             self._fold()
 
     def _count(self, name: str, mean: float, amount: float) -> None:
@@ -159,11 +171,13 @@ class Figures:
         if not self._kept or self._metrics is None:
             return
         outputs, targets, weights = self._joined()
+        counted = []
         for name, metric in self._metrics.items():
-            amount = (
-                _amount(targets, weights) if _is_mean(metric) else 1.0
-            )  # what sees the whole pass is no mean of parts
-            self._count(name, _value(name, metric, outputs, targets, weights) if amount else 0.0, amount)
+            # What sees the whole pass is no mean of parts.
+            amount = _amount(metric, targets, weights) if _is_mean(metric) else 1.0
+            counted.append((name, _value(name, metric, outputs, targets, weights) if amount else 0.0, amount))
+        for figure in counted:  # only now, since a metric may raise
+            self._count(*figure)
         self._kept, self._size = [], 0
 
     def result(self) -> dict[str, float]:
@@ -178,7 +192,7 @@ class Figures:
         if not self._kept:
             return None, None, None
         outputs, targets, weights = zip(*self._kept, strict=True)
-        return _joined(outputs), _joined(targets), None if weights[0] is None else _joined(weights)
+        return joined(outputs), joined(targets), None if weights[0] is None else joined(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """What was counted so far."""
@@ -207,15 +221,21 @@ class Figures:
 
 
 def _is_mean(metric: Metric) -> bool:
-    return getattr(metric, "func", metric) in _MEANS  # also of a partial
+    return _function(metric) in _MEANS
 
 
-def _amount(targets: Any, weights: Any) -> float:
+def _function(metric: Metric) -> Any:
+    """The function itself, also of a partial."""
+    return getattr(metric, "func", metric)
+
+
+def _amount(metric: Metric, targets: Any, weights: Any) -> float:
     """What targets count for in a mean: labels that losses and metrics pass over do not."""
     if isinstance(targets, tuple):
         return float(len(targets[0]))
     values = np.asarray(targets)
-    counts = values != NOT_COUNTED if values.dtype.kind in "iu" else np.ones(len(values), bool)
+    of_labels = values.dtype.kind in "iu" and _function(metric) is not mae
+    counts = values != NOT_COUNTED if of_labels else np.ones(len(values), bool)
     if weights is None:
         return float(np.count_nonzero(counts))
     return float(counts.reshape(len(values), -1).sum(axis=1) @ weights.astype(np.float64))
@@ -234,11 +254,25 @@ def _copied(part: Any) -> Any:
     return tuple(map(_copied, part)) if isinstance(part, tuple) else np.array(raw(part))
 
 
-def _joined(parts: Sequence[Any]) -> Any:
+def values_of(output: Any) -> Any:
+    """The arrays of what a model gives; of a tuple the tuple of theirs."""
+    return tuple(map(values_of, output)) if isinstance(output, tuple) else raw(output)
+
+
+def joined(parts: Sequence[Any]) -> Any:
     """Arrays of batches one after another; tuples of arrays become a tuple."""
     if isinstance(parts[0], tuple):
-        return tuple(map(_joined, zip(*parts, strict=True)))
+        return tuple(map(joined, zip(*parts, strict=True)))
     return np.concatenate(parts)
+
+
+def leaves(part: Any) -> Iterator[np.ndarray]:
+    """The arrays of nested tuples."""
+    if isinstance(part, tuple):
+        for each in part:
+            yield from leaves(each)
+    else:
+        yield part
 
 
 def _value(name: str, metric: Metric, output: Any, target: Any, weight: Any) -> float:
@@ -260,7 +294,7 @@ def _takes_logits(loss: Loss) -> bool:
 
 
 def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
-    """Accuracy for classes and for logits of yes or no, R² for numbers, nothing for what is none of these."""
+    """Accuracy for classes and for logits of yes or no, R² for a few numbers per sample, nothing for what is none of these."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}
     values, output = np.asarray(raw(target)), np.shape(outputs)
@@ -271,4 +305,5 @@ def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
     if _takes_logits(loss):
         return {"accuracy": binary_accuracy}
     of_numbers = loss in _LOSSES_OF_NUMBERS or isinstance(loss, _LOSS_MODULES_OF_NUMBERS)
-    return {"r2": r2} if of_numbers and values.dtype.kind == "f" else {}
+    few = math.prod(output[1:]) <= _MOST_NUMBERS
+    return {"r2": r2} if of_numbers and values.dtype.kind == "f" and few else {}

@@ -70,6 +70,10 @@ class History(Sequence[Record]):
             raise KeyError(f"History: there is no {key!r}, only {', '.join(self.names) or 'no record'}")
         return np.array([record.get(key, np.nan) for record in self.records], np.float64)
 
+    def __contains__(self, item: object) -> bool:
+        """Whether a record, or a name of a figure, is there."""
+        return item in (self.names if isinstance(item, str) else self.records)
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, History):
             return self.records == other.records

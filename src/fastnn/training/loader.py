@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -30,6 +31,8 @@ class Loader:
     ------
     TypeError
         If it cannot be gone through, or not again.
+    ValueError
+        If it says that it has no batch.
     """
 
     def __init__(self, name: str, batches: Any, *, once: bool = False) -> None:
@@ -41,7 +44,9 @@ class Loader:
                 "a list, or an object whose __iter__ begins anew"
             )
         self.batches = batches
-        self.length: int | None = len(batches) if hasattr(batches, "__len__") else None
+        self.length = _length(batches)
+        if self.length == 0:
+            raise ValueError(f"Trainer: {name} has no batch")
         self._generators = [] if isinstance(batches, Batches) else find_generators(batches)
         self._states = states_of(self._generators)  # as they were when the pass began
 
@@ -49,11 +54,13 @@ class Loader:
         """Note where generators of the caller's own iterable are; a pass is repeated from there."""
         self._states = states_of(self._generators)
 
-    def samples(self, epoch: int, start: int) -> Iterator[Sample]:
-        """The batches of a pass from a position on, taken apart."""
+    def samples(self, epoch: int, start: int) -> Generator[Sample]:
+        """The batches of a pass from a position on, taken apart; to be closed, which ends what prepares them."""
         if isinstance(self.batches, Batches):
-            return map(Sample, self.batches.at(epoch, start))
-        return map(Sample, islice(iter(self.batches), start, None))
+            with closing(self.batches.at(epoch, start)) as batches:
+                yield from map(Sample, batches)
+        else:
+            yield from map(Sample, islice(iter(self.batches), start, None))
 
     def rows(self, epoch: int, number: int) -> np.ndarray | None:
         """Which rows of the data a batch is made of, where that is known."""
@@ -66,8 +73,8 @@ class Loader:
         given = self.batches
         if given.samples <= samples and not given.shuffle and given.transform is None:
             return self
-        chosen = np.linspace(0, given.samples, min(samples, given.samples), endpoint=False).astype(np.intp)
-        parts = (tuple(a[chosen] for a in part) if isinstance(part, tuple) else part[chosen] for part in given.arrays)
+        spread = slice(None, None, -(-given.samples // samples))  # a view: the data may be larger than the memory
+        parts = (tuple(a[spread] for a in part) if isinstance(part, tuple) else part[spread] for part in given.arrays)
         return Loader("train", Batches(*parts, batch_size=given.batch_size))
 
     def settings(self) -> dict[str, Any]:
@@ -87,3 +94,11 @@ class Loader:
         if state["key"] is not None and isinstance(self.batches, Batches):
             self.batches.set_key(Batches.checked_key(state["key"]))
         self._states = states_of(self._generators)
+
+
+def _length(batches: Any) -> int | None:
+    """How many batches there are, None where that is not known: some that have ``__len__`` refuse to say."""
+    try:
+        return len(batches)
+    except TypeError:
+        return None

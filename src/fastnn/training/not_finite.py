@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ..autograd import detect_anomaly, enable_grad, raw
+from ..autograd import Tensor, detect_anomaly, enable_grad, raw
 from ..nn import Module
 from ..nn.intercept import intercepted
 from .figures import Objective, Sample
@@ -17,8 +17,14 @@ class _Found(Exception):
     """Ends a replay where the first such number is."""
 
 
-def first_not_finite(model: Module, objective: Objective, sample: Sample, rows: np.ndarray | None = None) -> str:
-    """Run a step again, without its update, and say in words where the first number is that is not finite.
+def first_not_finite(
+    model: Module,
+    objective: Objective,
+    sample: Sample,
+    before: Mapping[str, np.ndarray],
+    rows: np.ndarray | None = None,
+) -> str | None:
+    """Run a batch again, and say in words where the first number is that is not finite.
 
     Parameters
     ----------
@@ -28,23 +34,24 @@ def first_not_finite(model: Module, objective: Objective, sample: Sample, rows: 
         The loss.
     sample : Sample
         The batch.
+    before : mapping of str to ndarray
+        The weights of the epoch's start, by the names of `named_parameters`.
     rows : ndarray of int, optional
         Which rows of the data it is made of.
 
     Returns
     -------
-    str
-        Such as "layer '3.conv' (Conv2d) gives inf from finite inputs".
+    str or None
+        Such as "layer '3.conv' (Conv2d) gives inf from finite inputs"; None if all is finite.
     """
     for name, part in (("input", sample.inputs), ("target", sample.target)):
         for array in _arrays(part):
             if not np.isfinite(array).all():
-                value, number = _first(array), int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-                where = f"row {rows[number]} of the data" if rows is not None else f"sample {number} of the batch"
-                return f"the {name} holds {value} in {where}"
-    for name, parameter in model.named_parameters():
+                return f"the {name} holds {_first(array)}{_place(array, sample.count, rows)}"
+    for name, parameter in named_parameters(model, objective.loss):
         if not np.isfinite(parameter.data).all():
-            return f"parameter {name!r} holds {_first(parameter.data)} since the step before"
+            since = "step before" if np.isfinite(before.get(name, 0)).all() else "epoch began"
+            return f"parameter {name!r} holds {_first(parameter.data)} since the {since}"
     try:
         with enable_grad(), detect_anomaly(), intercepted(model, _watch):
             loss = objective(model(*sample.inputs), sample)
@@ -54,9 +61,27 @@ def first_not_finite(model: Module, objective: Objective, sample: Sample, rows: 
     except RuntimeError as error:  # of detect_anomaly; its first sentence names the operation
         return str(error).partition(" was called here")[0].removeprefix("backward: ")
     finally:
-        for parameter in model.parameters():
+        for _, parameter in named_parameters(model, objective.loss):
             parameter.grad = None
-    return f"the loss is {float(raw(loss))} for outputs that are finite"
+    value = float(raw(loss))
+    return None if np.isfinite(value) else f"the loss is {value} for outputs that are finite"
+
+
+def named_parameters(model: Module, loss: Any) -> Iterator[tuple[str, Tensor]]:
+    """The parameters of a model, and those of a loss that has some."""
+    yield from model.named_parameters()
+    if isinstance(loss, Module):
+        yield from ((f"loss.{name}", parameter) for name, parameter in loss.named_parameters())
+
+
+def _place(array: np.ndarray, count: int, rows: np.ndarray | None) -> str:
+    """Where in an array of a batch the first such number is, if its first axis is that of the samples."""
+    if not array.ndim or len(array) != count:
+        return ""
+    number = int(np.argmin(np.isfinite(array).reshape(count, -1).all(axis=1)))
+    if rows is not None and len(rows) == count:
+        return f" in row {rows[number]} of the data"
+    return f" in sample {number} of the batch"
 
 
 def _watch(

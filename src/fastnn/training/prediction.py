@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from ..autograd import no_grad, raw
+from ..autograd import no_grad
 from ..checks import shown
 from ..data import Batches
 from ..nn import Module
 from ..nn.intercept import evaluation
+from .figures import joined, leaves, values_of
 
 
 def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
@@ -33,7 +32,7 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     Raises
     ------
     ValueError
-        If there is no sample.
+        If there is no sample, or what the model gives for several batches has not the samples along its first axis.
     TypeError
         If there are batches in the place of the inputs, or no model.
 
@@ -51,12 +50,17 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     if isinstance(x, Batches):
         raise TypeError("predict: x must be the inputs, an array or a tuple of arrays, got Batches")
     parts = []
+    batches = Batches(x, batch_size=batch_size)
     with evaluation(model), no_grad():
-        for (batch,) in Batches(x, batch_size=batch_size):
-            output = model(*batch) if isinstance(batch, tuple) else model(batch)
-            parts.append(tuple(map(raw, output)) if isinstance(output, tuple) else raw(output))
+        for (batch,) in batches:
+            parts.append(values_of(model(*batch) if isinstance(batch, tuple) else model(batch)))
     if not parts:
         raise ValueError("predict: there was no sample")
-    if isinstance(parts[0], tuple):
-        return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
-    return np.concatenate(parts)
+    whole = joined(parts)
+    wrong = [array.shape for array in leaves(whole) if len(parts) > 1 and array.shape[:1] != (batches.samples,)]
+    if wrong:
+        raise ValueError(
+            f"predict: the outputs of {len(parts)} batches, joined, have shape {wrong[0]}, expected {batches.samples} samples "
+            "along the first axis; a batch_size of at least that many samples needs no joining"
+        )
+    return whole

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ import numpy as np
 from .. import functional
 from .._described import described
 from ..autograd import no_grad, raw
-from ..checkpoint import CheckpointError, writable_target
+from ..checkpoint import CheckpointError
 from ..checks import integer, real, shown
 from ..nn import Module, architecture
 from ..nn.intercept import evaluation
@@ -28,7 +28,7 @@ from .generators import find_generators
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
-from .not_finite import first_not_finite
+from .not_finite import first_not_finite, named_parameters
 from .prediction import predict
 from .streams import Streams, set_states, states_of
 
@@ -37,11 +37,11 @@ _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
 
 
 class _NotFinite(Exception):
-    """A batch whose loss or gradients are not finite."""
+    """Batches whose loss or gradients are not finite, or weights that are not; then there is no batch."""
 
-    def __init__(self, sample: Sample, what: str) -> None:
+    def __init__(self, what: str, samples: Sequence[Sample] = ()) -> None:
         super().__init__(what)
-        self.sample = sample
+        self.samples = samples
 
 
 @dataclass
@@ -75,7 +75,8 @@ class Trainer:
     metrics : mapping of str to callable, optional
         ``metric(output, target)`` gives a number, and is called with the outputs and targets of a whole pass; with
         ``weight=`` where batches have weights. By default the accuracy for targets that are classes and under binary
-        cross-entropy with logits, R² for numbers under squared, absolute or Huber error, and nothing for others.
+        cross-entropy with logits, R² for at most 100 numbers per sample under squared, absolute or Huber error, and nothing
+        for others.
     schedule : callable, Schedule, ReduceOnPlateau or a list of them, optional
         A rule of `fastnn.optim` or another function of the number of steps, whose factor multiplies the rate that each
         group has now. A `ReduceOnPlateau` is stepped after each epoch, by the validation loss or, without one, the
@@ -162,6 +163,7 @@ class Trainer:
         self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
         self._objective = Objective(loss)
         self._schedules = list(_schedules(optimizer, schedule))
+        _refuse_two_for_one_setting(self._schedules)
         self._schedule = described(list(schedule) if isinstance(schedule, list | tuple) else schedule)
         self._settings_of_groups = _settings_of_groups(optimizer)
         self.epoch = self.step = self.position = 0
@@ -172,7 +174,7 @@ class Trainer:
         self._batches_seen = 0
         self._under_way = 0  # the number of the batch in its epoch
         self._figures: Figures | None = None  # of the epoch that is under way
-        self._weights_before: dict[str, np.ndarray] = {}  # of that epoch
+        self._weights_before: dict[str, Any] = {}  # of that epoch
         self._rates: list[float] = []  # of the last step
         self._frozen = _frozen(model)
         self._streams = Streams([])
@@ -225,16 +227,19 @@ class Trainer:
         Raises
         ------
         TypeError, ValueError
-            If an iterator is given where batches are taken more than once, or something does not fit. Nothing is trained
-            then.
-        CheckpointError, OSError
-            If the file is of a training with other settings, or no checkpoint; if its folder is not there.
+            If an iterator is given where batches are taken more than once, there is no batch, or something does not fit.
+            Nothing is trained then.
+        CheckpointError
+            If the file is of a training with other settings or layers, or no checkpoint.
+        OSError
+            If the file cannot be read or written; the training goes on where it was when `fit` is called again.
 
         Warns
         -----
         RuntimeWarning
-            If a loss is not finite. The training ends at that step, the model has the weights of the epoch's start (or the
-            best ones, with `EarlyStopping`), and the warning says in which layer the first such number is.
+            If a loss is not finite, or a weight after an epoch's last step. The training ends at that step, the model has the
+            weights of the epoch's start (or the best ones, with `EarlyStopping`), and the warning says in which layer the first
+            such number is. Averages of the optimiser that are not finite either begin anew.
 
         Notes
         -----
@@ -246,8 +251,7 @@ class Trainer:
         judged = None if validation is None else Loader("validation", validation)
         called = Callbacks(callbacks)
         saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        if saved is not None:
-            writable_target(saved.path)
+        made_of = _architecture(self.model) if saved is not None else None
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
             loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
@@ -255,13 +259,12 @@ class Trainer:
         self._follow_generators()
         self.resumed_at = None
         if saved is not None:
-            self._resume(saved, settings)
+            self._resume(saved, settings, made_of)
         self._hand_out_state()
         display = Display(
             progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
         )
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
-        made_of = _architecture(self.model) if saved is not None else None
         run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
             with self._training_modes(), run.interrupts:
@@ -286,13 +289,17 @@ class Trainer:
                 went_wrong = True
                 self._give_up(found)
                 break
-        if run.interrupts.asked:
+        interrupted = run.interrupts.asked and not went_wrong
+        if interrupted:
             self._interrupt(run)
         elif self.stop and self.history.stopped is None and self.epoch < run.epochs:
             self.history.stopped = f"stopped by a callback {self._place(run)}"
         run.callbacks.call("on_fit_end", self)
-        if run.checkpoint is not None and not run.interrupts.asked and not went_wrong:
+        if run.checkpoint is not None and not interrupted and not went_wrong:
             self._save(run)
+        if run.interrupts.asked and not interrupted:  # when there was nothing left to end
+            self.history.interrupted = True
+            self.history.stopped = self.history.stopped or f"interrupted after epoch {self.epoch}"
 
     def _go_through_epoch(self, run: _Run) -> None:
         if self._figures is None:
@@ -301,6 +308,7 @@ class Trainer:
         self._train_on_rest(run)
         if self.stop or run.interrupts.asked:
             return
+        self._require_finite_weights()
         record = self._record(run)
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
@@ -316,28 +324,35 @@ class Trainer:
 
     def _begin_epoch(self, run: _Run) -> None:
         self._figures = Figures(self.loss, self.metrics)
-        self._weights_before = self.model.state_dict()
+        self._weights_before = self._weights()
         run.train.begin_pass()
         run.callbacks.call("on_epoch_start", self)
 
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
-        taken, amount = 0, 0.0
-        for number, sample in enumerate(run.train.samples(self.epoch, self.position), self.position):
-            self._under_way = number
-            if not taken:
-                self.optimizer.zero_grad()
-            self._train_on(sample)
-            run.display.batch(self.last_loss)
-            taken, amount = taken + 1, amount + sample.amount
-            if taken == self.accumulate:
-                self._update(sample, amount, taken)
-                taken, amount = 0, 0.0
-                if self._after_step(run):
-                    return
+        taken: list[Sample] = []  # whose gradients wait for the step
+        with closing(run.train.samples(self.epoch, self.position)) as samples:
+            for number, sample in enumerate(samples, self.position):
+                self._under_way = number
+                if not taken:
+                    self._begin_step()
+                taken.append(sample)
+                self._train_on(sample)
+                run.display.batch(self.last_loss)
+                if len(taken) == self.accumulate:
+                    self._update(taken)
+                    taken = []
+                    if self._after_step(run):
+                        return
         if taken:
-            self._update(sample, amount, taken)
+            self._update(taken)
             self._after_step(run)
+
+    def _begin_step(self) -> None:
+        """Forget what an exception left of a step that was not made."""
+        assert self._figures is not None
+        self.optimizer.zero_grad()
+        self._figures.forget()
 
     def _after_step(self, run: _Run) -> bool:
         """Tell and save; returns whether the training is to end here."""
@@ -350,21 +365,21 @@ class Trainer:
 
     def _train_on(self, sample: Sample) -> None:
         """Loss and gradients of a batch."""
-        self._streams.at(self._batches_seen)
+        self._streams.at(self._batches_seen + self._under_way - self.position)
         output = self.model(*sample.inputs)
         loss = self._objective(output, sample)
         self.last_loss = value = float(raw(loss))
         if not math.isfinite(value):
-            raise _NotFinite(sample, f"the loss is {value}")
+            raise _NotFinite(f"the loss is {value}", [sample])
         if self.accumulate > 1:
             loss = loss * sample.amount
         loss.backward()
-        self._batches_seen += 1
         assert self._figures is not None
-        self._figures.add(output, sample, value)
+        self._figures.hold(output, sample, value)
 
-    def _update(self, sample: Sample, amount: float, batches: int) -> None:
-        """A step of the optimiser, from the gradients of some batches that count ``amount``."""
+    def _update(self, samples: Sequence[Sample]) -> None:
+        """A step of the optimiser, from the gradients of some batches; only now they are counted."""
+        amount = sum(sample.amount for sample in samples)
         if self.accumulate > 1 and amount:
             for group in self.optimizer.param_groups:
                 for parameter in group["params"]:
@@ -375,15 +390,34 @@ class Trainer:
         if self.clip_norm is not None:
             norm = clip_grad_norm(self._parameters(), self.clip_norm)
             if not math.isfinite(norm):
-                self._batches_seen -= 1  # the batch is run again with the numbers that it had
-                raise _NotFinite(sample, f"the norm of the gradients is {norm}")
+                raise _NotFinite(f"the norm of the gradients is {norm}", samples)
         self.optimizer.step()
         self.step += 1
-        self.position += batches
+        self.position += len(samples)
+        self._batches_seen += len(samples)
+        assert self._figures is not None
+        self._figures.count()
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
         for schedule in self._schedules:
             if not isinstance(schedule, ReduceOnPlateau):
                 schedule.step()
+
+    def _require_finite_weights(self) -> None:
+        """The last step of an epoch has no next loss that would tell before the epoch is recorded and saved."""
+        stepped = {id(parameter) for parameter in self._parameters()}
+        for name, parameter in named_parameters(self.model, self.loss):
+            if id(parameter) in stepped and not np.isfinite(parameter.data).all():
+                raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
+
+    def _weights(self) -> dict[str, Any]:
+        """Values of the model, and of a loss that has some."""
+        of_loss = dict(self.loss.state_dict()) if isinstance(self.loss, Module) else None
+        return {"model": dict(self.model.state_dict()), "loss": of_loss}
+
+    def _set_weights(self, weights: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(weights["model"])
+        if isinstance(self.loss, Module):
+            self.loss.load_state_dict(weights["loss"])
 
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -444,20 +478,32 @@ class Trainer:
 
     def _give_up(self, found: _NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
-        self._streams.at(self._batches_seen)
         largest = max((float(np.abs(p.data).max(initial=0)) for p in self.model.parameters()), default=0.0)
-        rows = self._train.rows(self.epoch, self._under_way) if self._train is not None else None
-        where = first_not_finite(self.model, self._objective, found.sample, rows)
+        what = "; ".join([str(found), *self._origin(found)])
         rates = ", ".join(f"{rate:g}" for rate in dict.fromkeys(g["lr"] for g in self.optimizer.param_groups))
         self.history.stopped = (
-            f"stopped in epoch {self.epoch + 1} at batch {self._under_way + 1} (step {self.step + 1}): {found}; {where}. "
-            f"Learning rate {rates}, largest weight {largest:.3g}"
+            f"stopped in epoch {self.epoch + 1} at batch {self._under_way + 1} (step {self.step + bool(found.samples)}): "
+            f"{what}. Learning rate {rates}, largest weight {largest:.3g}"
         )
         self.history.records.append({"epoch": self.epoch + 1, "train_loss": math.nan, **self._recorded_rates()})
-        self.model.load_state_dict(self._weights_before)
+        self._set_weights(self._weights_before)
         self.optimizer.zero_grad()
+        _begin_anew_where_not_finite(self.optimizer)
         self.position, self._figures = 0, None
         warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
+
+    def _origin(self, found: _NotFinite) -> Iterator[str]:
+        """Where the first number is that is not finite, found by running the batches of the step again."""
+        of_loss = self._weights_before["loss"] or {}
+        before = self._weights_before["model"] | {f"loss.{name}": value for name, value in of_loss.items()}
+        first = self._under_way + 1 - len(found.samples)
+        for number, sample in enumerate(found.samples, first):
+            self._streams.at(self._batches_seen + number - self.position)
+            rows = self._train.rows(self.epoch, number) if self._train is not None else None
+            where = first_not_finite(self.model, self._objective, sample, before, rows)
+            if where is not None:
+                yield where
+                return
 
     # ---- evaluation --------------------------------------------------------------------------------------------------
 
@@ -486,12 +532,13 @@ class Trainer:
 
     def _evaluate(self, batches: Loader, interrupts: Interrupts | None) -> dict[str, float] | None:
         figures = Figures(self.loss, self.metrics)
-        with evaluation(self.model), no_grad():
-            for sample in batches.samples(0, 0):
+        with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:
+            for sample in samples:
                 if interrupts is not None and interrupts.asked:
                     return None
                 output = self.model(*sample.inputs)
-                figures.add(output, sample, float(raw(self._objective(output, sample))))
+                figures.hold(output, sample, float(raw(self._objective(output, sample))))
+                figures.count()
         return figures.result()
 
     def predict(self, x: Any, batch_size: int = 512) -> Any:
@@ -545,7 +592,7 @@ class Trainer:
         return [g for g in find_generators(*self._callbacks.all) if id(g.bit_generator) not in mine]
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a training needs to go on: weights, optimiser, schedules, generators, position, history, callbacks.
+        """All that a training needs to go on: weights (of the loss too, where it is a module), optimiser, schedules, generators, position, history, callbacks.
 
         Returns
         -------
@@ -568,7 +615,7 @@ class Trainer:
             "rates": list(self._rates),
             "figures": self._figures.state_dict() if self._figures is not None else None,
             "weights_before": dict(self._weights_before) if under_way else None,
-            "model": dict(self.model.state_dict()),
+            **self._weights(),
             "optimizer": self.optimizer.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self._schedules],
             "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
@@ -623,8 +670,8 @@ class Trainer:
         self._follow_generators()
         self._streams.load_state_dict(state["generators"]["streams"])
         if figures is not None:
-            self.model.load_state_dict(before)  # to see whether they fit
-        self.model.load_state_dict(state["model"])
+            self._set_weights(before)  # to see whether they fit
+        self._set_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, kept in zip(self._schedules, schedules, strict=True):
             schedule.load_state_dict(kept)
@@ -633,24 +680,23 @@ class Trainer:
 
     def _hand_out_state(self, from_file: bool = False) -> None:
         """Give data and callbacks the states that were loaded for them; a state without callbacks is for any of them."""
+        length = self._train.length if self._train is not None else None
+        if length is not None and self.position > length:
+            raise ValueError(
+                f"Trainer: the training is at position {self.position} of an epoch, but this one has {length} batches"
+            )
         if self._waiting is None:
             return
         waiting, self._waiting = self._waiting, None
-        if self._train is not None:
-            length = self._train.length
-            if length is not None and self.position > length:
-                raise ValueError(
-                    f"Trainer: the state is at position {self.position}, but an epoch has {length} batches"
-                )
-            if waiting["data"] is not None:
-                self._train.load_state_dict(waiting["data"])
+        if self._train is not None and waiting["data"] is not None:
+            self._train.load_state_dict(waiting["data"])
         if waiting["callbacks"] or from_file:
             self._callbacks.load_state_dict(waiting["callbacks"])
         if waiting["others"]:
             set_states("callbacks", self._other_generators(), waiting["others"])
 
-    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any]) -> None:
-        state = checkpoint.load(settings)
+    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any], made_of: Mapping[str, Any] | None) -> None:
+        state = checkpoint.load(settings, made_of)
         if state is None:
             return
         if self.step:
@@ -680,6 +726,18 @@ def _does_not_fit(path: str, error: Exception) -> CheckpointError:
     return CheckpointError(f"{path!r} does not fit this training: {missing}")
 
 
+def _begin_anew_where_not_finite(optimizer: Optimizer) -> None:
+    """Averages of gradients that are not finite would never be again: those of such parameters begin at 0, as at first."""
+    state = optimizer.state_dict()
+    for kept in state["state"].values():
+        arrays = [value for value in kept.values() if isinstance(value, np.ndarray)]
+        if not all(np.isfinite(array).all() for array in arrays):
+            kept["step"] = 0
+            for array in arrays:
+                array[...] = 0
+    optimizer.load_state_dict(state)
+
+
 def _check_parameters(model: Module, loss: Any, optimizer: Optimizer) -> None:
     """An optimiser over another network's parameters, or over those before `Module.astype`, would train nothing."""
     trainable = {id(p) for part in (model, loss) if isinstance(part, Module) for p in part.parameters()}
@@ -702,6 +760,8 @@ def _checked_metrics(metrics: Any) -> dict[str, Metric] | None:
             "Trainer: metrics must be functions by name, such as {'accuracy': fastnn.training.accuracy}, got "
             f"{shown(metrics)}"
         )
+    if "loss" in metrics:
+        raise ValueError("Trainer: a metric cannot be named 'loss', as the loss itself is")
     return dict(metrics)
 
 
@@ -719,6 +779,16 @@ def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOn
             yield Schedule(optimizer, schedule)
         elif schedule is not None:
             raise TypeError(f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {shown(schedule)}")
+
+
+def _refuse_two_for_one_setting(schedules: Sequence[Schedule | ReduceOnPlateau]) -> None:
+    keys = [schedule.key for schedule in schedules if isinstance(schedule, Schedule)]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise ValueError(
+                f"Trainer: schedule has {keys.count(key)} rules for {key!r}; combine them in one: optim.Sequence has one after "
+                "another, and a function may multiply them"
+            )
 
 
 def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
