@@ -55,3 +55,10 @@ def native():
     _core.set_thread_cost(0)
     fnn.use_backend("native")
     return _core
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty folder to be in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

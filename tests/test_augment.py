@@ -252,3 +252,15 @@ def test_other_shapes(function):
 def test_noise_refuses_integers():
     with pytest.raises(TypeError, match="random_noise: images must be of a float dtype, got uint8"):
         random_noise(images(dtype=np.uint8), generator(), std=0.1)
+
+
+def test_settings_are_the_same_in_another_process():
+    """A training that resumes compares them; an address would make them differ."""
+    for transform in (
+        random_flip,
+        partial(random_crop, padding=1),
+        compose(random_flip, partial(random_shift, pixels=2)),
+    ):
+        shown = Batches(images(), batch_size=2, transform=transform).settings()["transform"]
+        assert "0x" not in shown
+        assert transform is random_flip or "=" in shown

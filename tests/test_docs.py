@@ -16,7 +16,7 @@ import follow_guide
 import numpy_networks
 import report
 import subproc
-from fastnn import cli
+from fastnn.cli.program import parser
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.name: page for page in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]}
@@ -86,14 +86,14 @@ def test_commands_exist(block, tmp_path, monkeypatch):
     for program, *arguments in commands(block):
         match program, *arguments:
             case "fastnn", *options:
-                cli._parser().parse_args(options)
+                parser().parse_args(options)
             case "python", "benchmarks/report.py", *options:
                 monkeypatch.setattr(sys, "argv", ["report.py", *options])
                 assert report._chosen(report._arguments()) or "relu6" in options
             case "python", "benchmarks/numpy_networks.py", *names:
                 assert set(names) <= numpy_networks.NETWORKS.keys()
             case "python", "-m", "fastnn", *options:
-                cli._parser().parse_args(options)
+                parser().parse_args(options)
             case "python", "-c", code:
                 run_python(code)
             case "pip", "install", *options:

@@ -154,6 +154,41 @@ def writable_target(path: PathLike) -> str:
     return replaceable("save_checkpoint", path, CheckpointError)
 
 
+def is_checkpoint(path: PathLike) -> bool:
+    """Whether a file looks like one of `save_checkpoint`; its content is not checked.
+
+    Parameters
+    ----------
+    path : path
+        A file.
+
+    Returns
+    -------
+    bool
+        Whether it is a zip archive with the header of a checkpoint.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from fastnn.checkpoint import is_checkpoint, save_checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "a.npz")
+    ...     save_checkpoint(path, {"a": 1})
+    ...     is_checkpoint(path)
+    True
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return HEADER in archive.namelist()
+    except (ValueError, NotImplementedError, zipfile.BadZipFile):  # what zipfile says of damaged archives
+        return False
+
+
 def load_checkpoint(path: PathLike) -> dict[str, Any]:
     """Load what `save_checkpoint` saved.
 

@@ -1,4 +1,4 @@
-"""Training: the loop, its history, callbacks and checkpoints, its progress bar, and the digits it is shown on."""
+"""Training: the loop, its history, callbacks and checkpoints, its progress bar, and the recipes for data of one's own."""
 
 from .callbacks import EarlyStopping
 from .checkpoints import Checkpoint

@@ -1,0 +1,149 @@
+"""``fastnn train``."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import fastnn
+
+from .options import DIGITS, add_columns, add_machine, check_writable, columns, digits, integer, positive, use_machine
+from .output import Interrupted, UsageError, complain, say, shown
+
+if TYPE_CHECKING:
+    from ..data.source import Dataset
+    from ..training.history import History
+    from ..training.own_data import OwnTraining
+
+_DESCRIPTION = """\
+Train a network on data of your own, and save it as a model that `fastnn predict` takes: a CSV file (--target names the
+column to be predicted), a .npz file of arrays (images and labels, or x and y), a folder of IDX files as those of MNIST or of
+CIFAR-10's binary files, or a folder of pictures in a sub-folder for each class. Network, scaling, augmentation and stopping
+follow from the kind of data. Where there is no test part a fifth is held out, always the same; its result is printed last.
+`digits` alone are scikit-learn's 1797 handwritten digits; a folder of that name is ./digits. A seed gives the same network,
+to the bit, on the same backend for any number of threads."""
+
+
+def add(commands: Any) -> None:
+    """Describe the command."""
+    train = commands.add_parser(
+        "train", help="train on a CSV file, arrays or images, or on digits", description=_DESCRIPTION
+    )
+    train.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
+    add_columns(train)
+    train.add_argument(
+        "--seed", type=integer(0), default=0, help="of weights, dropout, batches and augmentation (default: 0)"
+    )
+    train.add_argument("--epochs", type=integer(1), help="passes over the training part")
+    train.add_argument("--batch-size", type=integer(1), help="samples per step")
+    train.add_argument("--lr", type=positive, help="highest learning rate; falls along a cosine")
+    train.add_argument(
+        "--output", metavar="FILE", help="where to save the model (default: the data's name with .npz, in this folder)"
+    )
+    train.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="save the training there, and go on from it when the same command runs again",
+    )
+    train.add_argument("--quiet", action="store_true", help="print the result of the test only")
+    add_machine(train)
+    train.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, save, and print the result of the test."""
+    use_machine(options)
+    output = options.output if options.output is not None else default_output(options.data)
+    for path in (output, options.checkpoint):
+        if path is not None:
+            check_writable(path)
+    if options.checkpoint is not None and os.path.realpath(options.checkpoint) == os.path.realpath(output):
+        raise UsageError("--checkpoint and --output must be two files")
+    training = _training(options, _data(options))
+    if not options.quiet:
+        _introduce(training)
+    started = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)  # said below
+        history = training.fit(checkpoint=options.checkpoint, progress=not options.quiet)
+    _refuse_unfinished(history, options.checkpoint)
+    result = training.test()
+    if not result.finite:
+        raise UsageError(f"{result}: nothing is saved; try a smaller --lr")
+    training.save(output)
+    if not options.quiet:
+        if history.stopped:
+            complain(history.stopped)
+        complain(f"trained in {time.perf_counter() - started:.1f} s, saved to {shown(output)}")
+    say(str(result))
+
+
+def default_output(path: str) -> str:
+    """Where a model goes by default: into this folder, under the data's name, but not in the place of the data."""
+    name = os.path.basename(os.path.realpath(path))
+    stem = name if os.path.isdir(path) else os.path.splitext(name.removesuffix(".gz"))[0]
+    output = f"{stem or 'model'}.npz"
+    is_data = os.path.exists(output) and os.path.exists(path) and os.path.samefile(path, output)
+    return f"{stem}-model.npz" if is_data else output
+
+
+def _data(options: argparse.Namespace) -> Dataset:
+    from ..data.source import parted, read_dataset
+
+    return digits(options) if options.data == DIGITS else parted(read_dataset(options.data, **columns(options)))
+
+
+def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:
+    from ..training.own_data import OwnTraining
+    from ..training.recipe import recipes_for
+    from ..training.selection import selected
+
+    samples = len(data.parts["train"].x)
+    if options.batch_size is not None and options.batch_size > samples:
+        raise UsageError(f"--batch-size {options.batch_size} is more than the {samples} samples for training")
+    given = {name: getattr(options, name) for name in ("batch_size", "lr") if getattr(options, name) is not None}
+    recipe, why = selected(data, [replace(recipe, **given) for recipe in recipes_for(data)])
+    if options.epochs is not None:
+        recipe = replace(recipe, epochs=options.epochs)
+    if why:
+        data = replace(data, notes=(*data.notes, why))
+    return OwnTraining(data, recipe, seed=options.seed)
+
+
+def _introduce(training: OwnTraining) -> None:
+    data = training.data
+    kind = "images" if data.images else "rows"
+    counts = ", ".join(f"{len(part.x)} {name}" for name, part in data.parts.items())
+    weights = sum(parameter.size for parameter in training.model.parameters())
+    complain(
+        f"{shown(data.path)}: {counts} {kind}; {_targets(data)}; {weights} parameters; {fastnn.backend.current_name()} backend"
+    )
+    for note in data.notes:
+        complain(f"note: {note}")
+
+
+def _targets(data: Dataset) -> str:
+    if data.classes is None:
+        return f"a number, {shown(data.target)}"
+    names = ", ".join(map(shown, data.classes[:10])) + (", …" if len(data.classes) > 10 else "")
+    return f"{len(data.classes)} classes, {names}"
+
+
+def _refuse_unfinished(history: History, checkpoint: str | None) -> None:
+    """A training that was interrupted, or came to numbers that are not finite, has no model."""
+    if history.interrupted:
+        advice = (
+            "run the same command again to go on"
+            if checkpoint
+            else "nothing is saved: --checkpoint FILE would go on from there"
+        )
+        raise Interrupted(f"{history.stopped}; {advice}")
+    for name, value in history[-1].items():
+        if not math.isfinite(value):
+            reason = history.stopped or f"{name.replace('_', ' ')} is {value} in epoch {history[-1]['epoch']}"
+            raise UsageError(f"{reason}: nothing is saved; try a smaller --lr, or look at the data with `fastnn check`")
