@@ -71,7 +71,7 @@ def test_the_two_commands():
 def commands(block):
     """Each command of a shell block as a list of words, without variables set before it."""
     for line in block.splitlines():
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         while words:
             end = words.index("&&") if "&&" in words else len(words)
             command, words = words[:end], words[end + 1 :]
