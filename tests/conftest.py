@@ -1,5 +1,6 @@
 """Every test starts and ends with the same backend, instruction set, thread count and grad mode."""
 
+import signal
 import warnings
 
 import pytest
@@ -19,6 +20,10 @@ if NATIVE:
 
 def pytest_configure(config):
     config.stash[OUTCOMES] = {}
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):  # in a job that a shell put into the background; tests send it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):

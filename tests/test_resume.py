@@ -477,6 +477,11 @@ FAULTS = {
     "callbacks": (lambda s: s["callbacks"].pop(), "callbacks"),
     "state of a callback": (lambda s: s["callbacks"][0].pop("waited"), "waited"),
     "best weights": (lambda s: s["callbacks"][0].update(best_weights=3), "does not fit"),
+    "a name of the best weights": (lambda s: s["callbacks"][0]["best_weights"].pop("0.weight"), "do not fit"),
+    "a shape of the best weights": (
+        lambda s: s["callbacks"][0]["best_weights"].update({"0.bias": np.ones(3)}),
+        "do not fit",
+    ),
     "key": (lambda s: s["data"].update(key=[1]), "key"),
     "data": (lambda s: s.pop("data"), "data"),
     "position": (lambda s: s.update(position=-1), "position"),

@@ -67,7 +67,7 @@ class Callbacks:
         """The states of those that have one."""
         return [callback.state_dict() for callback in self._with_state()]
 
-    def load_state_dict(self, states: Any) -> None:
+    def load_state_dict(self, states: Any, model: Module) -> None:
         """Give each its state.
 
         Raises
@@ -81,6 +81,8 @@ class Callbacks:
             raise ValueError(f"Trainer: the state has {count} callbacks with state, this training {len(own)}")
         for callback, state in zip(own, states, strict=True):
             callback.load_state_dict(state)
+            if isinstance(callback, EarlyStopping):
+                callback.require_fit(model)
 
 
 def _methods(callback: Callback) -> dict[str, Callable[[Trainer], Any]]:
@@ -260,12 +262,29 @@ class EarlyStopping:
         self.best, self.best_epoch, self.waited = best, best_epoch, waited
         self._best_weights, self._last_weights = weights
 
+    def require_fit(self, model: Module) -> None:
+        """Refuse weights from a state that are not those of the model.
+
+        Raises
+        ------
+        ValueError
+            If names or shapes differ.
+        """
+        for kept in (self._best_weights, self._last_weights):
+            if kept is not None and not _fit(model, kept):
+                raise ValueError("EarlyStopping: the weights in the state do not fit the model")
+
 
 def _direction(monitor: str) -> bool:
     word = monitor.rpartition("_")[2]
     if word in _SMALLER_IS_BETTER + _LARGER_IS_BETTER:
         return word in _LARGER_IS_BETTER
     raise ValueError(f"EarlyStopping: larger_is_better must say whether {monitor!r} improves by growing")
+
+
+def _fit(model: Module, weights: Mapping[str, np.ndarray]) -> bool:
+    own = {name: array.shape for name, array in model.state_dict().items()}
+    return own == {name: np.shape(array) for name, array in weights.items()}
 
 
 def _same(model: Module, weights: Mapping[str, np.ndarray]) -> bool:

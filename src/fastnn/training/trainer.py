@@ -700,7 +700,7 @@ class Trainer:
         if self._train is not None and waiting["data"] is not None:
             self._train.load_state_dict(waiting["data"])
         if waiting["callbacks"] or from_file:
-            self._callbacks.load_state_dict(waiting["callbacks"])
+            self._callbacks.load_state_dict(waiting["callbacks"], self.model)
         if waiting["others"]:
             set_states("callbacks", self._other_generators(), waiting["others"])
 
