@@ -14,6 +14,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kCost = 1.0, kGatherCost = 2.0;  // rough nanoseconds per value, and per position
+constexpr int64_t kClearedAtOnce = 4096;          // values: rows are short, and stay in the first cache until they are set
 
 // q[c] = w[c] ((1 - s) p[c] + s/n)
 template <class T>
@@ -205,14 +206,19 @@ template <class T>
 void nll_loss_backward(Softmax g, const T* dloss, const int64_t* target, const T* weight, int64_t ignore, T* dx) {
   const double cost = double(g.outer) * double(g.inner) * (kGatherCost + 0.1 * double(g.n));
   parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      T* block = dx + o * g.n * g.inner;
-      for (int64_t i = 0; i < g.n * g.inner; i += lanes<T>) store_part(block + i, Vec<T>{}, g.n * g.inner - i);
-      for (int64_t i = 0; i < g.inner; ++i) {
-        const int64_t t = target[o * g.inner + i];
-        if (t == ignore || uint64_t(t) >= uint64_t(g.n)) continue;
-        const T d = -dloss[o * g.inner + i];
-        block[t * g.inner + i] = weight ? weight[t] * d : d;
+    const int64_t size = g.n * g.inner, several = size && size < kClearedAtOnce ? kClearedAtOnce / size : 1;
+    for (int64_t first = begin, last; first < end; first = last) {
+      last = first + several < end ? first + several : end;
+      T* cleared = dx + first * size;
+      const int64_t count = (last - first) * size;
+      for (int64_t i = 0; i < count; i += lanes<T>) store_part(cleared + i, Vec<T>{}, count - i);
+      for (int64_t o = first; o < last; ++o) {
+        for (int64_t i = 0; i < g.inner; ++i) {
+          const int64_t t = target[o * g.inner + i];
+          if (t == ignore || uint64_t(t) >= uint64_t(g.n)) continue;
+          const T d = -dloss[o * g.inner + i];
+          dx[o * size + t * g.inner + i] = weight ? weight[t] * d : d;
+        }
       }
     }
   });
