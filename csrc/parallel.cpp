@@ -34,8 +34,8 @@ bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && k
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as when a
 // process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results must not
-// depend on the thread. The state before is put back. Flags of exceptions that were are left as they are: the first exception
-// after they were cleared takes 40 ns (Sapphire Rapids), 1 of 20 of a small convolution.
+// depend on the thread. The state before is put back. The flags of past exceptions are not cleared: the first inexact result
+// after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
@@ -179,9 +179,9 @@ void judge_job(int64_t waited, int64_t took) {
   jobs_alone.store(alone, std::memory_order_relaxed);
 }
 
-// Estimates know nothing of memory that is touched for the first time, which makes some jobs five times as long. So for each
-// kind of job it is kept how many times its estimate it took on one thread: the smaller of the last two, since another
-// program may have had the processor meanwhile. What a job took on several threads bounds that from above.
+// How long jobs of a kind really take, as a factor of their estimate. Estimates know nothing of memory that is touched for the
+// first time, which makes some jobs five times as long. The factor is the smaller of the last two that were seen on one
+// thread, since another program may have had the processor during one of them. A run on several threads can only lower it.
 class Experience {
  public:
   double factor(const void* kind) const {
@@ -212,10 +212,9 @@ class Experience {
   };
   static constexpr size_t kEntries = 128;
   static constexpr double kLargest = 16;
-  Entry entries_[kEntries];
+  mutable Entry entries_[kEntries];  // kinds that share one take turns
 
-  Entry& entry_of(const void* kind) { return entries_[reinterpret_cast<uintptr_t>(kind) / 16 % kEntries]; }
-  const Entry& entry_of(const void* kind) const { return const_cast<Experience*>(this)->entry_of(kind); }
+  Entry& entry_of(const void* kind) const { return entries_[reinterpret_cast<uintptr_t>(kind) / 16 % kEntries]; }
 };
 
 Experience experience;

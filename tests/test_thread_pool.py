@@ -53,6 +53,30 @@ def test_workers_start_with_the_first_long_call_and_sleep_after_the_last():
 
 @needs_native
 @needs_proc
+def test_calls_that_take_longer_than_estimated_get_threads_from_the_third_on():
+    code = """
+    import numpy as np
+    import fastnn as fnn
+    from fastnn import _core
+    fnn.set_num_threads(2)
+    estimate = 5e4  # ns: worth a thread that is awake, not one that sleeps
+
+    def workers_after(out, calls):
+        for _ in range(calls):
+            time.sleep(0.002)  # so that no call soon follows another
+            _core.probe_ranges(out, estimate)
+        return workers()
+
+    short, long = np.empty(64, np.float32), np.empty(1 << 24, np.float32)
+    assert workers_after(short, 10) == 0
+    assert workers_after(long, 2) == 0, "one long call may have been another program's fault"
+    assert workers_after(long, 1) == 1
+    """
+    run(textwrap.dedent(WORKERS) + textwrap.dedent(code))
+
+
+@needs_native
+@needs_proc
 def test_threads_that_cannot_be_had():
     """Then the caller does their parts, and nothing is lost."""
     code = """
