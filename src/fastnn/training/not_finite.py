@@ -10,6 +10,7 @@ import numpy as np
 from ..autograd import Tensor, detect_anomaly, enable_grad, raw
 from ..nn import Module
 from ..nn.intercept import intercepted
+from ..optim import Optimizer
 from .figures import Objective, Sample
 
 
@@ -110,3 +111,15 @@ def _arrays(value: Any) -> Iterator[np.ndarray]:
 def _first(array: np.ndarray) -> str:
     """The first value that is not finite."""
     return str(array.flat[int(np.argmin(np.isfinite(array)))])
+
+
+def begin_anew_where_not_finite(optimizer: Optimizer) -> None:
+    """Averages of gradients that are not finite would never be again: those of such parameters begin at 0, as at first."""
+    state = optimizer.state_dict()
+    for kept in state["state"].values():
+        arrays = [value for value in kept.values() if isinstance(value, np.ndarray)]
+        if not all(np.isfinite(array).all() for array in arrays):
+            kept["step"] = 0
+            for array in arrays:
+                array[...] = 0
+    optimizer.load_state_dict(state)

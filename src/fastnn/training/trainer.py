@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,22 +16,29 @@ from .. import functional
 from .._described import described
 from .._files import grouped
 from ..autograd import no_grad, raw
-from ..checkpoint import CheckpointError
-from ..checks import integer, real, shown
-from ..nn import Module, architecture
+from ..checks import integer, real
+from ..nn import Module
 from ..nn.intercept import evaluation
 from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
+from .arguments import (
+    check_parameters,
+    checked_loss,
+    checked_metrics,
+    checked_schedules,
+    refuse_two_for_one_setting,
+    settings_of_groups,
+)
 from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
 from .display import Display
 from .figures import Figures, Loss, Metric, Objective, Sample
-from .generators import find_generators
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
-from .not_finite import first_not_finite, named_parameters
+from .not_finite import begin_anew_where_not_finite, first_not_finite, named_parameters
 from .prediction import predict
-from .streams import Streams, set_states, states_of
+from .state import TrainingState, described_architecture
+from .streams import Streams
 
 Rule = Callable[[int], float]
 _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
@@ -61,7 +68,7 @@ class _Run:
     interrupts: Interrupts
 
 
-class Trainer:
+class Trainer(TrainingState):
     """Trains a model, keeps the history, and goes on where it was interrupted.
 
     Parameters
@@ -154,19 +161,19 @@ class Trainer:
         if not isinstance(model, Module) or not isinstance(optimizer, Optimizer):
             found = f"{type(model).__name__} and {type(optimizer).__name__}"
             raise TypeError(f"Trainer: expected a Module and an Optimizer, got {found}")
-        _check_parameters(model, loss, optimizer)
+        check_parameters(model, loss, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.loss = _checked_loss(loss)
-        self.metrics = _checked_metrics(metrics)
+        self.loss = checked_loss(loss)
+        self.metrics = checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
         self.accumulate = integer("Trainer", "accumulate", accumulate, 1)
         self._objective = Objective(loss)
-        self._schedules = list(_schedules(optimizer, schedule))
-        _refuse_two_for_one_setting(self._schedules)
+        self._schedules = list(checked_schedules(optimizer, schedule))
+        refuse_two_for_one_setting(self._schedules)
         self._schedule = described(list(schedule) if isinstance(schedule, list | tuple) else schedule)
-        self._settings_of_groups = _settings_of_groups(optimizer)
+        self._settings_of_groups = settings_of_groups(optimizer)
         self.epoch = self.step = self.position = 0
         self.history = History()
         self.last_loss = math.nan
@@ -260,7 +267,7 @@ class Trainer:
         judged = None if validation is None else Loader("validation", validation)
         called = Callbacks(callbacks)
         saved = checkpoint if checkpoint is None or isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        made_of = _architecture(self.model) if saved is not None else None
+        made_of = described_architecture(self.model) if saved is not None else None
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
             loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
@@ -418,16 +425,6 @@ class Trainer:
             if id(parameter) in stepped and not np.isfinite(parameter.data).all():
                 raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
 
-    def _weights(self) -> dict[str, Any]:
-        """Values of the model, and of a loss that has some."""
-        of_loss = dict(self.loss.state_dict()) if isinstance(self.loss, Module) else None
-        return {"model": dict(self.model.state_dict()), "loss": of_loss}
-
-    def _set_weights(self, weights: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(weights["model"])
-        if isinstance(self.loss, Module):
-            self.loss.load_state_dict(weights["loss"])
-
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
@@ -497,7 +494,7 @@ class Trainer:
         self.history.records.append({"epoch": self.epoch + 1, "train_loss": math.nan, **self._recorded_rates()})
         self._set_weights(self._weights_before)
         self.optimizer.zero_grad()
-        _begin_anew_where_not_finite(self.optimizer)
+        begin_anew_where_not_finite(self.optimizer)
         self.position, self._figures = 0, None
         warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
 
@@ -572,246 +569,10 @@ class Trainer:
         """
         return predict(self.model, x, batch_size)
 
-    # ---- state -------------------------------------------------------------------------------------------------------
-
-    def _settings(self, train: Loader, callbacks: Callbacks) -> dict[str, Any]:
-        """What two trainings must have in common for one to go on from the other's file."""
-        return {
-            "optimizer": type(self.optimizer).__name__,
-            "groups": self._settings_of_groups,
-            "loss": described(self.loss),
-            "metrics": None if self.metrics is None else {n: described(m) for n, m in self.metrics.items()},
-            "schedule": self._schedule,
-            "clip_norm": self.clip_norm,
-            "clip_value": self.clip_value,
-            "accumulate": self.accumulate,
-            "callbacks": callbacks.names(),
-            "data": train.settings(),
-        }
-
-    def _follow_generators(self) -> None:
-        """Take the generators that the model has now."""
-        generators = find_generators(self.model, self.loss, self.metrics)
-        self._streams = self._streams.following(generators)
-
-    def _other_generators(self) -> list[np.random.Generator]:
-        """Those of callbacks, which keep their own course."""
-        known = find_generators(self.model, self.loss, self.metrics, *([self._train.batches] if self._train else []))
-        mine = {id(generator.bit_generator) for generator in known}
-        return [g for g in find_generators(*self._callbacks.all) if id(g.bit_generator) not in mine]
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that a training needs to go on: weights (of the loss too, where it is a module), optimiser, schedules, generators, position, history, callbacks.
-
-        Returns
-        -------
-        dict
-            Plain nested state with arrays, as `fastnn.save_checkpoint` takes it.
-        """
-        return self._state() | {"architecture": _architecture(self.model)}
-
-    def _state(self) -> dict[str, Any]:
-        """The state without the architecture, which takes as long as making the model."""
-        if not self._streams:
-            self._follow_generators()
-        under_way = self._figures is not None
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "position": self.position,
-            "batches_seen": self._batches_seen,
-            "history": self.history.state_dict(),
-            "rates": list(self._rates),
-            "figures": self._figures.state_dict() if self._figures is not None else None,
-            "weights_before": dict(self._weights_before) if under_way else None,
-            **self._weights(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedules": [schedule.state_dict() for schedule in self._schedules],
-            "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
-            "data": self._train.state_dict() if self._train is not None else None,
-            "callbacks": self._callbacks.state_dict(),
-        }
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without data and callbacks, which the next `fit` is given; but with where the data's own generators were."""
-        state = vars(self) | {"_train": None, "_callbacks": Callbacks(())}
-        if self._figures is not None and self._train is not None and self._waiting is None:
-            state["_waiting"] = {"data": self._train.state_dict(), "callbacks": [], "others": []}
-        return state
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave; the next `fit` hands the states of data and callbacks on.
-
-        Parameters
-        ----------
-        state : mapping
-            The state of a training with the same kinds of model, optimiser and schedules.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If something is missing or does not fit; then everything is as it was.
-        """
-        before, waiting = self._state(), self._waiting
-        try:
-            self._take(state)
-        except BaseException:
-            self._take(before)
-            self._waiting = waiting
-            raise
-
-    def _take(self, state: Mapping[str, Any]) -> None:
-        if not isinstance(state, Mapping):
-            raise TypeError(f"Trainer: the state must be a mapping, got {type(state).__name__}")
-        names = ("epoch", "step", "position", "batches_seen")
-        epoch, step, position, seen = (integer("Trainer", name, state[name], 0) for name in names)
-        rates = [real("Trainer", "rates", rate) for rate in state["rates"]]
-        figures = None
-        if state["figures"] is not None:
-            figures = Figures(self.loss, self.metrics)
-            figures.load_state_dict(state["figures"])
-        before = dict(state["weights_before"]) if figures is not None else {}
-        schedules = state["schedules"]
-        if len(schedules) != len(self._schedules):
-            raise ValueError(f"Trainer: the state has {len(schedules)} schedules, this trainer {len(self._schedules)}")
-        waiting = {name: state[name] for name in ("data", "callbacks")} | {"others": state["generators"]["others"]}
-        self.history.load_state_dict(state["history"])
-        self._follow_generators()
-        self._streams.load_state_dict(state["generators"]["streams"])
-        if figures is not None:
-            self._set_weights(before)  # to see whether they fit
-        self._set_weights(state)
-        self.optimizer.load_state_dict(state["optimizer"])
-        for schedule, kept in zip(self._schedules, schedules, strict=True):
-            schedule.load_state_dict(kept)
-        self.epoch, self.step, self.position, self._batches_seen = epoch, step, position, seen
-        self._rates, self._figures, self._weights_before, self._waiting = rates, figures, before, waiting
-
-    def _hand_out_state(self, from_file: bool = False) -> None:
-        """Give data and callbacks the states that were loaded for them; a state without callbacks is for any of them."""
-        length = self._train.length if self._train is not None else None
-        if length is not None and self.position > length:
-            raise ValueError(
-                f"Trainer: the training is at position {self.position} of an epoch, but this one has {length} batches"
-            )
-        if self._waiting is None:
-            return
-        waiting, self._waiting = self._waiting, None
-        if self._train is not None and waiting["data"] is not None:
-            self._train.load_state_dict(waiting["data"])
-        if waiting["callbacks"] or from_file:
-            self._callbacks.load_state_dict(waiting["callbacks"], self.model)
-        if waiting["others"]:
-            set_states("callbacks", self._other_generators(), waiting["others"])
-
-    def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any], made_of: Mapping[str, Any] | None) -> None:
-        state = checkpoint.load(settings, made_of)
-        if state is None:
-            return
-        if self.step:
-            if integer("Trainer", "step", state.get("step"), 0) > self.step:
-                raise ValueError(
-                    f"Trainer: {checkpoint.path!r} is at step {state['step']}, this trainer at step {self.step}; make a new "
-                    "trainer to go on from the file"
-                )
-            return
-        before = self._state()
-        try:
-            self._take(state)
-            self._hand_out_state(from_file=True)
-        except Exception as error:  # a damaged state breaks callbacks of the caller's in any way
-            self._take(before)
-            self._hand_out_state()
-            raise _does_not_fit(checkpoint.path, error) from error
-        self.resumed_at = self.epoch + 1, self.position
-
     def _save(self, run: _Run, epoch: int | None = None) -> None:
         assert run.checkpoint is not None
         run.checkpoint.save(self._state() | {"architecture": run.architecture}, run.settings, epoch)
 
 
-def _does_not_fit(path: str, error: Exception) -> CheckpointError:
-    missing = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-    return CheckpointError(f"{path!r} does not fit this training: {missing}")
-
-
-def _begin_anew_where_not_finite(optimizer: Optimizer) -> None:
-    """Averages of gradients that are not finite would never be again: those of such parameters begin at 0, as at first."""
-    state = optimizer.state_dict()
-    for kept in state["state"].values():
-        arrays = [value for value in kept.values() if isinstance(value, np.ndarray)]
-        if not all(np.isfinite(array).all() for array in arrays):
-            kept["step"] = 0
-            for array in arrays:
-                array[...] = 0
-    optimizer.load_state_dict(state)
-
-
-def _check_parameters(model: Module, loss: Any, optimizer: Optimizer) -> None:
-    """An optimiser over another network's parameters, or over those before `Module.astype`, would train nothing."""
-    trainable = {id(p) for part in (model, loss) if isinstance(part, Module) for p in part.parameters()}
-    if trainable and not any(id(p) in trainable for group in optimizer.param_groups for p in group["params"]):
-        raise ValueError("Trainer: the optimiser has none of the model's parameters; make it of model.parameters()")
-
-
-def _checked_loss(loss: Any) -> Loss:
-    if isinstance(loss, type) or not callable(loss):
-        hint = f"{loss.__name__}()" if isinstance(loss, type) else "fastnn.functional.mse_loss"
-        raise TypeError(f"Trainer: loss must be a function of output and target, such as {hint}, got {shown(loss)}")
-    return cast(Loss, loss)
-
-
-def _checked_metrics(metrics: Any) -> dict[str, Metric] | None:
-    if metrics is None:
-        return None
-    if not isinstance(metrics, Mapping) or not all(map(callable, metrics.values())):
-        raise TypeError(
-            "Trainer: metrics must be functions by name, such as {'accuracy': fastnn.training.accuracy}, got "
-            f"{shown(metrics)}"
-        )
-    if "loss" in metrics:
-        raise ValueError("Trainer: a metric cannot be named 'loss', as the loss itself is")
-    return dict(metrics)
-
-
 def _frozen(model: Module) -> list[Module]:
     return [module for module in model.modules() if not module.training] if model.training else []
-
-
-def _schedules(optimizer: Optimizer, given: Any) -> Iterator[Schedule | ReduceOnPlateau]:
-    for schedule in given if isinstance(given, list | tuple) else [given]:
-        if isinstance(schedule, Schedule | ReduceOnPlateau):
-            if schedule.optimizer is not optimizer:
-                raise ValueError("Trainer: the schedule is one of another optimiser")
-            yield schedule
-        elif callable(schedule) and not isinstance(schedule, type):
-            yield Schedule(optimizer, schedule)
-        elif schedule is not None:
-            raise TypeError(f"Trainer: schedule must be a rule, a Schedule or a ReduceOnPlateau, got {shown(schedule)}")
-
-
-def _refuse_two_for_one_setting(schedules: Sequence[Schedule | ReduceOnPlateau]) -> None:
-    keys = [schedule.key for schedule in schedules if isinstance(schedule, Schedule)]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(
-                f"Trainer: schedule has {keys.count(key)} rules for {key!r}; combine them in one: optim.Sequence has one after "
-                "another, and a function may multiply them"
-            )
-
-
-def _settings_of_groups(optimizer: Optimizer) -> dict[str, dict[str, Any]]:
-    """The settings of groups by number, with what scheduled ones had before."""
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-    for key, kept in optimizer._scheduled.items():
-        for group, base in zip(groups, kept.base, strict=False):
-            group[key] = base
-    return {str(number): group for number, group in enumerate(groups)}
-
-
-def _architecture(model: Module) -> dict[str, Any] | None:
-    """How the model is made, where it is made of fastnn's own layers."""
-    try:
-        return architecture(model)
-    except (TypeError, ValueError):
-        return None
