@@ -700,7 +700,13 @@ def _spelling(classes: Sequence[str]) -> Callable[[str], str]:
 def _loaded(state: Mapping[str, Any]) -> TableSchema:
     """The schema of a state, if it is one."""
     match state:
-        case {"columns": [*columns], "kind": kind, "classes": classes, "missing": [*missing], "header": bool(header)}:
+        case {
+            "columns": [*columns],
+            "kind": str("classification" | "regression") | None as kind,
+            "classes": list() | tuple() | None as classes,
+            "missing": [*missing],
+            "header": bool(header),
+        }:
             pass
         case _:
             raise _strange(state)
@@ -709,7 +715,7 @@ def _loaded(state: Mapping[str, Any]) -> TableSchema:
         match entry:
             case {
                 "name": str(name),
-                "kind": ("number" | "text" | "target" | "ignored") as what,
+                "kind": str("number" | "text" | "target" | "ignored") as what,
                 "categories": [*categories],
             }:
                 read.append(Column(name, what, tuple(categories)))
@@ -719,7 +725,6 @@ def _loaded(state: Mapping[str, Any]) -> TableSchema:
     listings = [[column.name for column in read], classes or [], missing, *(column.categories for column in read)]
     right = (
         targets == (kind is not None)
-        and kind in (None, "classification", "regression")
         and isinstance(classes, list | tuple) == (kind == "classification")
         and all(isinstance(name, str) for names in listings for name in names)
         and all(len(set(names)) == len(names) for names in listings)

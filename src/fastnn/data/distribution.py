@@ -222,6 +222,8 @@ class Distribution:
         if not isinstance(state, Mapping) or state.keys() != _STATE:
             found = sorted(state) if isinstance(state, Mapping) else type(state).__name__
             raise ValueError(f"Distribution: the state has {found}, expected {sorted(_STATE)}")
+        if not all(isinstance(state[name], str) for name in ("kind", "dtype")):
+            raise TypeError(f"Distribution: kind and dtype must be names, got {shown([state['kind'], state['dtype']])}")
         if state["kind"] not in _KINDS or state["dtype"] not in ("float32", "float64"):
             raise ValueError(f"Distribution: unknown kind {shown(state['kind'])} or dtype {shown(state['dtype'])}")
         if not isinstance(state["shape"], (list, tuple)) or not isinstance(state["parts"], (list, tuple)):
@@ -230,10 +232,17 @@ class Distribution:
         counts = _as_array("counts", state["counts"], np.intp)
         parts = [_checked(part, math.prod(shape), state["kind"]) for part in state["parts"]]
         classes = state["classes"]
+        if not isinstance(state["class_dtype"], type(None) if classes is None else str):
+            raise TypeError(
+                f"Distribution: class_dtype must name the dtype of classes, got {shown(state['class_dtype'])}"
+            )
         if classes is not None:
             classes = _as_array("classes", classes, state["class_dtype"])
-            if classes.dtype.kind not in _CLASS_KINDS:
-                raise TypeError(f"Distribution: classes must be integers or strings, got dtype {classes.dtype}")
+            if classes.ndim != 1 or classes.dtype.kind not in _CLASS_KINDS:
+                raise TypeError(
+                    f"Distribution: classes must be a list of integers or strings, got dtype {classes.dtype} and shape "
+                    f"{classes.shape}"
+                )
         expected = 1 if classes is None else len(classes)
         if not len(parts) == counts.size == expected or counts.min(initial=1) < 1:
             raise ValueError(f"Distribution: {len(parts)} parts with counts {shown(counts)} for {expected} classes")

@@ -163,8 +163,8 @@ class Transformer:
         """
         op = f"{type(self).__name__}.load_state_dict"
         _require_keys(op, "state", state, ["class", "parameters", "fitted"])
-        if state["class"] != type(self).__name__:
-            raise ValueError(f"{op}: the state is that of a {state['class']}")
+        if not isinstance(state["class"], str) or state["class"] != type(self).__name__:
+            raise ValueError(f"{op}: the state is that of a {state['class']!s:.100}")
         _require_keys(op, "state['parameters']", state["parameters"], self._parameter_names())
         loaded = type(self)(**state["parameters"])
         loaded._check_parameters(op)

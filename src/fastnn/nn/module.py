@@ -435,8 +435,10 @@ class Module:
         ValueError
             If names don't agree (strict), a shape differs, or an array of this module is read-only.
         TypeError
-            If an array is not of a type that fits (float32 and float64 fit each other).
+            If the state is no mapping, or an array not of a type that fits (float32 and float64 fit each other).
         """
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict: the state must be a mapping, got {type(state).__name__}")
         own = dict(self._state())
         keys = StateKeys([k for k in own if k not in state], [k for k in state if k not in own])
         if strict and (keys.missing or keys.unexpected):

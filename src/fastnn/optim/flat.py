@@ -67,7 +67,8 @@ class FlatBlock:
     Attributes
     ----------
     data, grad : ndarray, (n,)
-        The flat buffers. Each parameter starts at a multiple of 64 bytes; the elements between stay 0.
+        The flat buffers. Each parameter starts at a multiple of 64 bytes. The elements between stay 0 in
+        ``grad``; in ``data`` they may be anything, as 0 / 0 is with an ``eps`` of 0, and nothing reads them.
     state : dict of str to ndarray, (n,)
         The flat state.
     steps : list of int

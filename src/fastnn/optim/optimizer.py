@@ -313,6 +313,11 @@ class Optimizer:
         if not isinstance(state, Mapping) or not {"param_groups", "state"} <= state.keys():
             found = sorted(state) if isinstance(state, Mapping) else type(state).__name__
             raise ValueError(f"{self._name}: the state is {found}, expected param_groups and state")
+        if not isinstance(state["param_groups"], list | tuple) or not isinstance(state["state"], Mapping):
+            kinds = type(state["param_groups"]).__name__, type(state["state"]).__name__
+            raise TypeError(
+                f"{self._name}: param_groups and state must be a list and a mapping, got {' and '.join(kinds)}"
+            )
         places = self._places()
         groups = [self._checked_group(group) for group in state["param_groups"]]
         sizes, own = [len(group["params"]) for group in groups], [len(group) for group in places]
@@ -327,6 +332,8 @@ class Optimizer:
             raise ValueError(
                 f"{self._name}: the state has the settings {found}, expected params, {sorted(self.defaults)}"
             )
+        if not isinstance(group["params"], list | tuple):
+            raise TypeError(f"{self._name}: params in the state must be a list, got {type(group['params']).__name__}")
         return self._checked_settings(dict(group))
 
     def _places(self) -> list[list[tuple[FlatBlock, int]]]:

@@ -282,8 +282,9 @@ class _Stepped:
         RuntimeError
             If another `Schedule` was made for the setting.
         """
-        if state.keys() != set(self._keys):
-            raise ValueError(f"{type(self).__name__}: the state has {sorted(state)}, expected {sorted(self._keys)}")
+        if not isinstance(state, Mapping) or state.keys() != set(self._keys):
+            found = list(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"{type(self).__name__}: the state has {found}, expected {sorted(self._keys)}")
         self._take(state)
 
     def _take(self, state: Mapping[str, Any]) -> None:
@@ -438,11 +439,15 @@ class Schedule(_Stepped):
 
     def _take(self, state: Mapping[str, Any]) -> None:
         self._follow()
+        if not isinstance(state["base"], list | tuple):
+            raise TypeError(f"Schedule: base must be a list of numbers, got {type(state['base']).__name__}")
         bases = [scalars.real("Schedule", "base", base) for base in state["base"]]
         steps = scalars.integer("Schedule", "steps", state["steps"], 0)
         if len(bases) != len(self.base):
             raise ValueError(f"Schedule: the state has {len(bases)} groups, this optimiser {len(self.base)}")
         values = self._values(bases, steps)
+        for group, value in zip(self.optimizer.param_groups, values, strict=True):
+            self.optimizer._checked_settings(group | {self.key: value})  # else its next step would refuse it
         self.base, self.steps = bases, steps
         self._kept.seen = _UNKNOWN
         self._set(values)
@@ -548,7 +553,7 @@ class ReduceOnPlateau(_Stepped):
 
     def _take(self, state: Mapping[str, Any]) -> None:
         best, op = state["best"], "ReduceOnPlateau"
-        if best not in (math.inf, -math.inf):
+        if not (isinstance(best, float) and math.isinf(best)):
             best = scalars.real(op, "best", best)
         self.best, self.waited = best, scalars.integer(op, "waited", state["waited"], 0)
         self._seen = _UNKNOWN

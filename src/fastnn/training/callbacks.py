@@ -73,16 +73,22 @@ class Callbacks:
         Raises
         ------
         ValueError
-            If there are more or fewer.
+            If there are more or fewer, or one does not fit; then all are as they were.
         """
         own = self._with_state()
         if not isinstance(states, list) or len(states) != len(own):
             count = len(states) if isinstance(states, list) else type(states).__name__
             raise ValueError(f"Trainer: the state has {count} callbacks with state, this training {len(own)}")
-        for callback, state in zip(own, states, strict=True):
-            callback.load_state_dict(state)
-            if isinstance(callback, EarlyStopping):
-                callback.require_fit(model)
+        before = self.state_dict()
+        try:
+            for callback, state in zip(own, states, strict=True):
+                callback.load_state_dict(state)
+                if isinstance(callback, EarlyStopping):
+                    callback.require_fit(model)
+        except Exception:
+            for callback, state in zip(own, before, strict=True):
+                callback.load_state_dict(state)
+            raise
 
 
 def _methods(callback: Callback) -> dict[str, Callable[[Trainer], Any]]:
@@ -250,14 +256,17 @@ class EarlyStopping:
 
         Raises
         ------
-        KeyError, ValueError, TypeError
+        ValueError, TypeError
             If something is missing or of another kind; nothing is changed.
         """
-        best = None if state["best"] is None else float(state["best"])
+        if not isinstance(state, Mapping) or state.keys() != self.state_dict().keys():
+            found = list(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"EarlyStopping: the state has {found}, expected {list(self.state_dict())}")
+        best = None if state["best"] is None else _figure(state["best"])
         best_epoch, waited = (integer("EarlyStopping", name, state[name], 0) for name in ("best_epoch", "waited"))
         weights = [state[name] for name in ("best_weights", "last_weights")]
         for kept in weights:
-            if kept is not None and not (isinstance(kept, Mapping) and all(hasattr(a, "shape") for a in kept.values())):
+            if kept is not None and not _are_weights(kept):
                 raise ValueError(f"EarlyStopping: the state has {type(kept).__name__} in the place of weights")
         self.best, self.best_epoch, self.waited = best, best_epoch, waited
         self._best_weights, self._last_weights = weights
@@ -280,6 +289,20 @@ def _direction(monitor: str) -> bool:
     if word in _SMALLER_IS_BETTER + _LARGER_IS_BETTER:
         return word in _LARGER_IS_BETTER
     raise ValueError(f"EarlyStopping: larger_is_better must say whether {monitor!r} improves by growing")
+
+
+def _figure(value: Any) -> float:
+    """A best figure from a state. It may be infinite, but not NaN, on which nothing would ever improve."""
+    if isinstance(value, float) and math.isinf(value):
+        return value
+    return real("EarlyStopping", "best", value)
+
+
+def _are_weights(kept: Any) -> bool:
+    """Whether something from a state is arrays of numbers by name."""
+    return isinstance(kept, Mapping) and all(
+        isinstance(a, np.ndarray | np.generic) and a.dtype.kind in "biuf" for a in kept.values()
+    )
 
 
 def _fit(model: Module, weights: Mapping[str, np.ndarray]) -> bool:

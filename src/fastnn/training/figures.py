@@ -12,7 +12,7 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
-from ..checks.arrays import unmasked
+from ..checks.arrays import shown, unmasked
 from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
@@ -202,22 +202,32 @@ class Figures:
         return {"metrics": metrics, "sums": sums, "amounts": amounts, "kept": [outputs, targets, weights]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        outputs, targets, weights = state["kept"]
-        lengths = {_length(part) for part in (outputs, targets) if outputs is not None or part is not None}
+        """Go on from what `state_dict` gave; nothing is changed where it does not fit."""
+        kept, names = state["kept"], state["metrics"]
+        if not isinstance(kept, list | tuple) or len(kept) != 3:
+            raise ValueError(f"Trainer: the state has {shown(kept)} in the place of outputs, targets and weights")
+        if names is not None and not (isinstance(names, list | tuple) and all(isinstance(n, str) for n in names)):
+            raise TypeError(f"Trainer: the state has {shown(names)} in the place of names of metrics")
+        outputs, targets, weights = kept
+        nothing = all(part is None for part in kept)
+        lengths = set() if nothing else {_length(part) for part in (outputs, targets)}
         if len(lengths) > 1 or (weights is not None and {_length(weights)} != lengths):
             raise ValueError("Trainer: the state has outputs, targets and weights of different lengths")
-        sums, amounts = (
-            {str(name): float(value) for name, value in state[part].items()} for part in ("sums", "amounts")
-        )
+        sums, amounts = (_numbers(part, state[part]) for part in ("sums", "amounts"))
         if sums.keys() != amounts.keys():
             raise ValueError("Trainer: the state has sums and amounts of different figures")
-        names = state["metrics"]
         if self._metrics is None and names is not None:
             self._metrics = {name: _usual(self._loss, name) for name in names}
         self._sums, self._amounts = sums, amounts
         self._kept = [] if outputs is None else [(outputs, targets, weights)]
         self._size = outputs.size if isinstance(outputs, np.ndarray) else 0
+
+
+def _numbers(name: str, values: Any) -> dict[str, float]:
+    """Sums by name, from a state that nobody vouches for; those of metrics may be NaN."""
+    if not isinstance(values, Mapping) or not all(isinstance(value, int | float) for value in values.values()):
+        raise TypeError(f"Trainer: {name} in the state must be numbers by name, got {shown(values)}")
+    return {str(key): float(value) for key, value in values.items()}
 
 
 def _is_mean(metric: Metric) -> bool:

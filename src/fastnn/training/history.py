@@ -150,8 +150,10 @@ class History(Sequence[Record]):
         ValueError
             If it holds something else.
         """
-        stopped = state.get("stopped") if isinstance(state, Mapping) else 0
-        records = state.get("records") if isinstance(state, Mapping) else None
+        if not isinstance(state, Mapping) or state.keys() != {"records", "stopped"}:
+            found = list(state) if isinstance(state, Mapping) else type(state).__name__
+            raise ValueError(f"History: the state has {found}, expected records and stopped")
+        records, stopped = state["records"], state["stopped"]
         if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
             raise ValueError("History: the state must hold a list of records")
         if not (stopped is None or isinstance(stopped, str)):

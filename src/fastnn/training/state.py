@@ -91,6 +91,11 @@ class TrainingState:
         if not self._streams:
             self._follow_generators()
         under_way = self._figures is not None
+        waiting = self._waiting or {
+            "data": self._train.state_dict() if self._train is not None else None,
+            "callbacks": self._callbacks.state_dict(),
+            "others": states_of(self._other_generators()),
+        }
         return {
             "epoch": self.epoch,
             "step": self.step,
@@ -103,9 +108,9 @@ class TrainingState:
             **self._weights(),
             "optimizer": self.optimizer.state_dict(),
             "schedules": [schedule.state_dict() for schedule in self._schedules],
-            "generators": {"streams": self._streams.state_dict(), "others": states_of(self._other_generators())},
-            "data": self._train.state_dict() if self._train is not None else None,
-            "callbacks": self._callbacks.state_dict(),
+            "generators": {"streams": self._streams.state_dict(), "others": waiting["others"]},
+            "data": waiting["data"],
+            "callbacks": waiting["callbacks"],
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -139,6 +144,12 @@ class TrainingState:
     def _take(self, state: Mapping[str, Any]) -> None:
         if not isinstance(state, Mapping):
             raise TypeError(f"Trainer: the state must be a mapping, got {type(state).__name__}")
+        for name in ("generators", "figures"):
+            if not isinstance(state[name], Mapping) and not (name == "figures" and state[name] is None):
+                raise TypeError(f"Trainer: {name} in the state must be a mapping, got {type(state[name]).__name__}")
+        for name in ("rates", "schedules"):
+            if not isinstance(state[name], list | tuple):
+                raise TypeError(f"Trainer: {name} in the state must be a list, got {type(state[name]).__name__}")
         names = ("epoch", "step", "position", "batches_seen")
         epoch, step, position, seen = (integer("Trainer", name, state[name], 0) for name in names)
         rates = [real("Trainer", "rates", rate) for rate in state["rates"]]
@@ -172,13 +183,14 @@ class TrainingState:
             )
         if self._waiting is None:
             return
-        waiting, self._waiting = self._waiting, None
+        waiting = self._waiting
         if self._train is not None and waiting["data"] is not None:
             self._train.load_state_dict(waiting["data"])
         if waiting["callbacks"] or from_file:
             self._callbacks.load_state_dict(waiting["callbacks"], self.model)
         if waiting["others"]:
             set_states("callbacks", self._other_generators(), waiting["others"])
+        self._waiting = None  # not before: a `fit` that was refused is called again with what fits
 
     def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any], made_of: Mapping[str, Any] | None) -> None:
         state = checkpoint.load(settings, made_of)

@@ -94,7 +94,7 @@ def _check_states(name: str, generators: Sequence[np.random.Generator], states: 
         trial: Any = copy.deepcopy(generator.bit_generator)
         try:
             trial.state = state
-        except (TypeError, KeyError, ValueError, OverflowError, AttributeError) as error:
+        except (TypeError, LookupError, ValueError, OverflowError, AttributeError) as error:
             kind = type(trial).__name__
             raise ValueError(f"Trainer: the state of a {kind} of {name} does not fit ({error})") from error
 
