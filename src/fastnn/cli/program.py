@@ -27,9 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     when interrupted by Ctrl-C, 141 when who reads the output went away, as `head` does.
     """
     try:
-        return _run(parser().parse_args(arguments))
+        return _run(_parsed(arguments))
     finally:
         give_up(sys.stderr)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser().parse_args(arguments)
+    except OSError:  # from argparse of Python 3.11.2, where its message cannot be written; that of 3.11.7 passes over it
+        give_up(sys.stdout)
+        raise SystemExit(USAGE_ERROR) from None
 
 
 def _run(options: argparse.Namespace) -> int:
