@@ -357,7 +357,8 @@ def batch_norm_train_forward(
     residual: Array | None = None,
     relu: bool = False,
     unbiased: bool = True,
-) -> tuple[Array, Array, Array]: ...
+    moments: bool = True,
+) -> Any: ...
 def batch_norm_eval_forward(
     g: Norm,
     x: Array,

@@ -43,8 +43,11 @@ cdef object statistic(object a, int t):
         return a
     return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
 
+cdef enum:
+    FEW_CHANNELS = 64  # their moments, if nobody wants them, need no arrays: two take 90 ns of a call's 700
+
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
-                             cbool relu=False, cbool unbiased=True):
+                             cbool relu=False, cbool unbiased=True, cbool moments=True):
     cdef int t = floating(x)
     cdef Norm n = norm_geometry(g)
     refuse_none(n.outer * n.inner, g)
@@ -57,13 +60,16 @@ def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, doub
     cdef void* ps = optional(residual, t, size)
     cdef cnp.npy_intp channels = n.channels
     cdef object y = empty_like(x, t)
-    cdef object mean = new_array(1, &channels, F64)
-    cdef object rstd = new_array(1, &channels, F64)
+    cdef double few[2 * FEW_CHANNELS]
+    cdef void* pm = few
+    cdef void* pr = few + FEW_CHANNELS
+    cdef object mean = None, rstd = None
+    if moments or channels > FEW_CHANNELS:
+        mean, rstd = new_array(1, &channels, F64), new_array(1, &channels, F64)
+        pm, pr = cnp.PyArray_DATA(<cnp.ndarray>mean), cnp.PyArray_DATA(<cnp.ndarray>rstd)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef void* pm = cnp.PyArray_DATA(<cnp.ndarray>mean)
-    cdef void* pr = cnp.PyArray_DATA(<cnp.ndarray>rstd)
     batch_norm_train_forward_c(sized(t, size), n, relu, px, pw, pb, ps, prm, prv, momentum, unbiased, eps, py, pm, pr)
-    return y, mean, rstd
+    return (y, mean, rstd) if moments else y
 
 def batch_norm_eval_forward(g, x, mean, var, weight, bias, double eps, residual=None, cbool relu=False):
     cdef int t = floating(x)

@@ -217,6 +217,7 @@ def _relu_vjp(
 
 def _plan(
     op: str,
+    taped: bool,
     x: Any,
     running_mean: Any,
     running_var: Any,
@@ -233,27 +234,33 @@ def _plan(
         op, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
     )
     if training:
-        # Behind these eleven come y, mean and rstd.
-        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased
-        tape = Tape(_vjp, (0, 1, 2, 12, 13))
+        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased, taped
+        if not taped:
+            return Plan("batch_norm_train_forward", arguments)
+        # Behind these twelve come y, mean and rstd.
+        tape = Tape(_vjp, (0, 1, 2, 13, 14))
         if relu:
-            tape = Tape(_relu_vjp, (0, 1, 2, 3, 12, 13, 8 if residual is None else 11))
+            tape = Tape(_relu_vjp, (0, 1, 2, 3, 13, 14, 8 if residual is None else 12))
         return Plan("batch_norm_train_forward", arguments, first=True, tape=tape)
     return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
 
 
-def _without_residual(function: Any) -> Any:
+def _without_residual(function: Any, *leading: Any) -> Any:
     """The same for `batch_norm`, which takes no residual."""
 
     def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *options: Any) -> Any:
-        return function("batch_norm", x, mean, var, weight, bias, None, *options)
+        return function(*leading, x, mean, var, weight, bias, None, *options)
 
     return called
 
 
-register("batch_norm", _without_residual(channel_norm), *(_without_residual(_plan),) * 2, inputs=(0, 3, 4))
-_relu = "batch_norm_relu"
-register(_relu, partial(channel_norm, _relu), *(partial(_plan, _relu),) * 2, inputs=(0, 3, 4, 5))
+def _register(op: str, bound: Any, inputs: tuple[int, ...]) -> None:
+    """``bound`` gives a function its leading arguments."""
+    register(op, bound(channel_norm, op), bound(_plan, op, False), bound(_plan, op, True), inputs=inputs)
+
+
+_register("batch_norm", _without_residual, (0, 3, 4))
+_register("batch_norm_relu", partial, (0, 3, 4, 5))
 
 
 _BACKWARD = """

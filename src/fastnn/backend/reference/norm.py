@@ -10,6 +10,8 @@ dx = rstd * (d - mean(d) - xhat * mean(d * xhat)), dweight = sum of dy * xhat, d
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...checks import GroupNorm, Norm
@@ -110,9 +112,11 @@ def batch_norm_train_forward(
     residual: Array | None = None,
     relu: bool = False,
     unbiased: bool = True,
-) -> tuple[Array, Array, Array]:
-    """y, mean (channels,), rstd (channels,); running = momentum * running + (1 - momentum) * batch, in place.
+    moments: bool = True,
+) -> Any:
+    """y, and with ``moments`` also mean and rstd, (channels,); the running statistics change in place.
 
+    running = momentum * running + (1 - momentum) * batch.
     The running variance takes the unbiased estimate var * m / (m - 1), m = outer * inner, or var itself if not
     ``unbiased``. With ``relu``, y is the ReLU of the norm, or of its sum with a residual of the shape of x.
     """
@@ -126,7 +130,7 @@ def batch_norm_train_forward(
         share = m / (m - 1) if unbiased else 1.0
         running_var[:] = momentum * running_var + (1 - momentum) * share * var.reshape(-1)
     y = _finished(y.astype(x.dtype).reshape(x.shape), residual, relu)
-    return y, mean.reshape(-1), rstd.reshape(-1)
+    return (y, mean.reshape(-1), rstd.reshape(-1)) if moments else y
 
 
 def _finished(y: Array, residual: Array | None, relu: bool) -> Array:
