@@ -30,7 +30,9 @@ DOCUMENTED = (
     "fastnn.init",
     "fastnn.nn",
     "fastnn.optim",
+    "fastnn.diagnosis",
     "fastnn.plots",
+    "fastnn.robustness",
     "fastnn.testing",
     "fastnn.training",
 )

@@ -39,7 +39,7 @@ from .config import (
 )
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, functional, init, nn, optim, testing, training
+    from . import checkpoint, data, diagnosis, functional, init, nn, optim, plots, robustness, testing, training
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.model_file import load_model, save_model
@@ -59,6 +59,7 @@ __all__ = [
     "concatenate",
     "data",
     "detect_anomaly",
+    "diagnosis",
     "differentiable",
     "draw_graph",
     "empty_cache",
@@ -80,6 +81,7 @@ __all__ = [
     "no_grad",
     "optim",
     "plots",
+    "robustness",
     "save_checkpoint",
     "save_model",
     "set_cache_limit",
@@ -103,6 +105,7 @@ _LAZY = {
     "CheckpointError": "checkpoint",
     "checkpoint": "",
     "data": "",
+    "diagnosis": "",
     "draw_graph": "autograd.drawing",
     "functional": "",
     "init": "",
@@ -111,6 +114,7 @@ _LAZY = {
     "nn": "",
     "optim": "",
     "plots": "",
+    "robustness": "",
     "save_checkpoint": "checkpoint",
     "save_model": "nn.model_file",
     "summary": "nn.summary",

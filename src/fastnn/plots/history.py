@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .._extras import require
 from ..checks import flag, integer, shown
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several
+from ._style import panels as panels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,23 +17,21 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 
 _FEW = 40  # points that are marked one by one
-_INCHES = 4.0, 3.2  # of a panel
-_GREY = "#666666"
 
 
 class _Style(NamedTuple):
-    """How a curve is drawn. The colours are Okabe and Ito's, which people with any kind of colour blindness can tell apart."""
+    """How a curve is drawn; without a colour, in that of text."""
 
     label: str
-    colour: str
+    colour: str | None
     line: str
 
 
 _STYLES = {
-    "train": _Style("training", "#0072B2", "-"),
-    "training": _Style("training, in evaluation mode", "#009E73", "-."),
-    "validation": _Style("validation", "#D55E00", "--"),
-    "": _Style("", "#000000", "-"),
+    "train": _Style("training", BLUE, "-"),
+    "training": _Style("training, in evaluation mode", GREEN, "-."),
+    "validation": _Style("validation", ORANGE, "--"),
+    "": _Style("", None, "-"),
 }
 
 
@@ -90,20 +88,20 @@ def history(
     rows = _rows(records)
     log = flag("history", "log", log)
     if names is None:
-        names = ["loss"] if ax is not None and not _is_several(ax) else _default_names(rows)
+        names = ["loss"] if ax is not None and not is_several(ax) else _default_names(rows)
     panels = {name: _series(rows, name) for name in _checked_names(names)}
     marked = _best(rows) if best is None else integer("history", "best", best)
     if best is not None and marked not in [epoch for epoch, _ in rows]:
         raise ValueError(f"history: there is no epoch {shown(best)} to mark, expected {rows[0][0]} to {rows[-1][0]}")
     if log:
         _refuse_without_logarithms(panels)
-    axes = _axes(ax, len(panels))
+    axes = panels_of("history", ax, len(panels))
     for one, (name, series) in zip(axes, panels.items(), strict=True):
         _draw(one, name, series, marked, log and name.endswith("loss"))
     if ax is None:
         for one, name in zip(axes, panels, strict=True):
             one.set_title(name)
-        return np.array(axes, dtype=object)
+        return as_array(axes)
     return ax
 
 
@@ -182,34 +180,13 @@ def _refuse_without_logarithms(panels: dict[str, list[_Curve]]) -> None:
             raise ValueError(f"history: log needs numbers above 0, but no {name} is")
 
 
-def _is_several(ax: Any) -> bool:
-    return isinstance(ax, (list, tuple, np.ndarray))
-
-
-def _axes(ax: Any, panels: int) -> list[Any]:
-    """As many axes as panels."""
-    if ax is None:
-        pyplot = require("matplotlib.pyplot", "Matplotlib", "plot", "history")
-        columns = min(panels, 3)
-        lines = math.ceil(panels / columns)
-        size = max(columns * _INCHES[0], 6.4), lines * _INCHES[1]
-        figure, grid = pyplot.subplots(lines, columns, squeeze=False, figsize=size, layout="constrained")
-        for unused in grid.flat[panels:]:
-            figure.delaxes(unused)
-        return list(grid.flat[:panels])
-    axes = list(np.asarray(ax, dtype=object).flat) if _is_several(ax) else [ax]
-    if len(axes) != panels:
-        raise ValueError(f"history: {panels} panels need as many axes, got {len(axes)}")
-    return axes
-
-
 def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for style, epochs, values in series:
         marker = "." if len(epochs) <= _FEW else ""
         label = style.label or name
-        ax.plot(epochs, values, linestyle=style.line, color=style.colour, marker=marker, label=label)
+        ax.plot(epochs, values, linestyle=style.line, color=style.colour or ink(), marker=marker, label=label)
     if log:
         ax.set_yscale("log")
     if marked is not None:
@@ -229,5 +206,5 @@ def _mark(ax: Any, series: list[_Curve], epoch: int) -> None:
     if at.size and np.isfinite(telling.values[at[0]]):
         value = telling.values[at[0]]
         label = f"best epoch {epoch}: {value:.4g}"
-        ax.plot([epoch], [value], marker="o", linestyle="", color=_GREY, markerfacecolor="none", markersize=9)
-    ax.axvline(epoch, color=_GREY, linestyle=":", linewidth=1, label=label)
+        ax.plot([epoch], [value], marker="o", linestyle="", color=GREY, markerfacecolor="none", markersize=9)
+    ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1, label=label)

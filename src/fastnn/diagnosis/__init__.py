@@ -1,0 +1,5 @@
+"""Why doesn't it learn? Checks before, in and after a training, each with a verdict, its numbers, and advice."""
+
+from ..training.findings import Finding
+
+__all__ = ["Finding"]
