@@ -11,8 +11,8 @@ import numpy as np
 
 from ..checks import shown
 from ..training.findings import Result, strict
+from .measure import SURE
 
-_SURE = 2.0  # standard errors
 _FEW = 6  # members of an ensemble that are printed one by one
 
 NAMES = {
@@ -160,7 +160,7 @@ def _row(name: str, strength: float | None, curve: Curve, i: int) -> list[str]:
 
 
 def _with_error(value: float, error: float) -> str:
-    return f"{_number(value)} ± {_number(_SURE * error)}" if math.isfinite(error) else _number(value)
+    return f"{_number(value)} ± {_number(SURE * error)}" if math.isfinite(error) else _number(value)
 
 
 def _number(value: float) -> str:

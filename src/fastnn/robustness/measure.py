@@ -18,7 +18,7 @@ from .attack import takes_logits
 
 Array = np.ndarray[Any, Any]
 
-_SURE = 2.0  # standard errors
+SURE = 2.0  # standard errors
 _RIGHT_AND_WRONG = (0.0, 0.0, 1.0, 1.0)
 """Samples that are added for the standard error of a share: none is so sure that all samples are right (Agresti, Coull)."""
 
@@ -89,7 +89,7 @@ class Measure:
             return Gap(0.0, False)
         size = float(counted.mean())
         error = standard_error(counted if self.of_numbers else np.concatenate([counted, (-1.0, 1.0)]))
-        return Gap(size, size > _SURE * error)
+        return Gap(size, size > SURE * error)
 
 
 def standard_error(values: Array) -> float:
