@@ -414,6 +414,21 @@ def test_the_same_for_batch_sizes_and_threads(backend):
     assert other["noise"] != table["noise"]
 
 
+def test_no_more_samples_than_a_batch_are_computed_at_a_time():
+    seen = []
+
+    class Count(nn.Module):
+        def forward(self, x):
+            seen.append(len(x))
+            return x
+
+    x, y = data(50)
+    model = nn.Sequential(Count(), mlp())
+    fgsm(model, x, y, EPS, batch_size=8)
+    robustness(model, x, y, noise=(0.1,), missing=(0.1,), fgsm=(0.1,), batch_size=8)
+    assert max(seen) == 8
+
+
 def test_kinds_do_not_disturb_each_other():
     model, x, y = blobs()
     whole = robustness(model, x, y, noise=(0.3, 1.0), missing=(0.2,), fgsm=(0.2,))
