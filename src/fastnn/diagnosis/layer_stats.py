@@ -18,7 +18,8 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..training.figures import Loss, Objective, Sample
 from ..training.findings import Result, most_severe_first, strict
-from ..training.layers import LayerRow, Watched, judged, layer_row, no_gradient, percent, short
+from ..training.layer_rules import Watched, judged, no_gradient
+from ..training.layers import LayerRow, layer_row, table
 from ..training.loader import Loader
 from ..training.preserved import preserved
 from ..training.spread import Spread
@@ -70,39 +71,6 @@ class LayerStats(Result):
             if row.name == name:
                 return row
         raise KeyError(f"LayerStats: there is no layer {name!r}, only {', '.join(repr(row.name) for row in self.rows)}")
-
-
-_HEAD = ("layer", "type", "units", "mean", "std", "over samples", "zero", "dead", "sat.", "grad/w", "update/w")
-
-
-def table(rows: Iterable[LayerRow]) -> str:
-    """A line per layer."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i > 1 else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )
-
-
-def _cells(row: LayerRow) -> tuple[str, ...]:
-    outputs = row.activations
-    return (
-        row.name or "(model)",
-        row.kind,
-        str(row.units),
-        short(outputs.mean),
-        short(outputs.std),
-        short(outputs.over_samples),
-        percent(outputs.zeros),
-        "–" if row.dead is None else percent(row.dead / max(1, row.units)),
-        "–" if row.saturated is None else percent(row.saturated),
-        short(row.gradient_ratio),
-        short(row.update_ratio),
-    )
 
 
 def layer_stats(
