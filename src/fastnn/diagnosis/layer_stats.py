@@ -65,6 +65,30 @@ class LayerStats(Result):
         named: dict[str, Any] = strict(super().to_dict() | {"rows": [asdict(row) for row in self.rows]})
         return named | {"output": None if self.output is None else strict(asdict(self.output))}
 
+    def plot(self, what: str = "activations", axes: Any = None) -> Any:
+        """Draw a histogram for each layer; see `fastnn.plots.layer_stats`.
+
+        Parameters
+        ----------
+        what : {"activations", "gradients", "weights", "updates"}
+            What to draw.
+        axes : sequence or array of Axes, optional
+            Where to draw, a panel per layer.
+
+        Returns
+        -------
+        ndarray of Axes
+            The panels.
+
+        Raises
+        ------
+        ValueError
+            If ``what`` is none of these, no layer has such numbers, or there are not as many axes as panels.
+        """
+        from ..plots.layer_stats import layer_stats as draw
+
+        return draw(self.rows, what, axes=axes)
+
     def __getitem__(self, name: str) -> LayerRow:
         """The row of a layer."""
         for row in self.rows:

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from .findings import LEVELS, Finding, graded
-from .layers import ENOUGH, LayerRow, percent, short
+from .layers import LayerRow, percent, short
 from .spread import Spread
 
 Bounds = tuple[float, float, float]
@@ -143,8 +143,9 @@ def _dead(watched: Watched) -> Iterator[Finding]:
     level, share, row = max(found, key=lambda each: each[:2])
     silent_units = row.dead or 0
     word = "dying" if watched.training else "dead"
-    every = "all" if watched.complete or row.samples < ENOUGH else "all of"
-    silent = f"{_named(row)}: {row.dead} of {row.units} units ({percent(silent_units / row.units)}) are 0 for {every} {row.samples} samples"
+    when = f"were 0 for all of the last {row.samples}" if watched.training else f"are 0 for all {row.samples}"
+    share_of = percent(silent_units / max(1, row.units))
+    silent = f"{_named(row)}: {silent_units} of {row.units} units ({share_of}) {when} samples"
     if row.by_chance >= 0.5 and not watched.complete:
         silent += f", about {row.by_chance:.0f} of them by chance"
     others = _others([row for _, _, row in found])

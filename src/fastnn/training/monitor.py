@@ -44,7 +44,7 @@ class LayerMonitor:
     rows : tuple of LayerRow
         What was seen last, a row per layer.
     history : dict of str to list of dict
-        For each layer what was seen: "step", "mean", "std", "over_samples", "zeros", "dead", "saturated",
+        For each layer what was seen: "step", "kind", "mean", "std", "over_samples", "zeros", "dead", "saturated",
         "gradient", "gradient_ratio", "weight", "update_ratio", and the histograms "bins" and "gradient_bins" over the ranges
         "edges" and "gradient_edges".
     step : int
@@ -267,6 +267,30 @@ class LayerMonitor:
         )
         return named
 
+    def plot(self, what: str = "activations", axes: Any = None) -> Any:
+        """Draw layers over the course of the training; see `fastnn.plots.layer_stats`.
+
+        Parameters
+        ----------
+        what : {"activations", "gradients", "weights", "updates"}
+            Histograms of outputs or gradients, or the sizes of weights or steps.
+        axes : Axes, or sequence or array of Axes, optional
+            Where to draw.
+
+        Returns
+        -------
+        Axes or ndarray of Axes
+            What was given; of a new figure the array of its panels.
+
+        Raises
+        ------
+        ValueError
+            If ``what`` is none of these, nothing was seen, or there are not as many axes as panels.
+        """
+        from ..plots.layer_stats import layer_stats as draw
+
+        return draw(self.history, what, axes=axes)
+
     # ---- state -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
@@ -324,6 +348,7 @@ def _observation(step: int, row: LayerRow) -> dict[str, Any]:
     matrices = [own.weights for own in row.parameters if len(own.shape) > 1]
     return {
         "step": step,
+        "kind": row.kind,
         "mean": outputs.mean,
         "std": outputs.std,
         "over_samples": outputs.over_samples,
