@@ -1,6 +1,8 @@
 """Pictures, drawn with Matplotlib, which the extra "plot" brings and which is imported when something is drawn."""
 
 from .history import history
+from .inits import inits
+from .layer_stats import layer_stats
 from .robustness import robustness
 
-__all__ = ["history", "robustness"]
+__all__ = ["history", "inits", "layer_stats", "robustness"]
