@@ -524,7 +524,7 @@ def test_strengths_that_are_too_small_are_a_note():
     model, x, y = blobs()
     table = robustness(model, x, y, fgsm=(1e-7,))
     assert table.level == "note"
-    assert "no change is seen" in str(table).splitlines()[1]
+    assert "no clear change" in str(table).splitlines()[1]
 
 
 @pytest.mark.filterwarnings("error")

@@ -306,7 +306,7 @@ class _Judge:
         return Finding(
             "note",
             "no direction",
-            f"no change is seen, on purpose or at random: {seen}",
+            f"no clear change, on purpose or at random: {seen}",
             largest,
             0.0,
             "fastnn",
