@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 _MOST = 1 << 14  # numbers of an output or parameter that are looked at
 _MOST_OF_STEP = 1 << 13  # numbers that say how large a step is
 _KEPT = 128  # observations; of more, every second one is let go
-_WINDOW = 256  # samples that say which units are dead, from the last observations
+_WINDOW = 128  # samples that say which units are dead, from the last observations
 _SIZES = 5  # how many times as often the sizes of steps are taken
 _ENDS = 5  # losses at the beginning and at the end that are compared
 
@@ -62,8 +62,8 @@ class LayerMonitor:
     training is changed, to the bit. Of outputs and parameters of more than 16 384 numbers, as many are looked at, evenly spread,
     but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
 
-    Units count as dead that were 0 for each of the last 256 samples that were looked at, without those that are so by chance, as
-    estimated from how many were active once or twice (Chao 1984). The sizes of steps are taken five times as often.
+    Units count as dead that were 0 for each of the last 128 samples that were looked at, and in the later half of the looks,
+    without those that are so by chance, as estimated from how many were active once or twice (Chao 1984). The sizes of steps are taken five times as often.
 
     Examples
     --------
@@ -216,9 +216,10 @@ class LayerMonitor:
         seen.append([samples, active])
         while sum(each[0] for each in seen[1:]) >= _WINDOW:
             del seen[0]
-        together = sum(each[1] for each in seen)
+        late = seen[-(self._seen // 2 + 1) :]  # what has died was alive at the beginning
+        together = sum(each[1] for each in late)
         dead = int(np.count_nonzero(together == 0))
-        return replace(row, samples=sum(each[0] for each in seen), dead=dead, by_chance=by_chance(together))
+        return replace(row, samples=sum(each[0] for each in late), dead=dead, by_chance=by_chance(together))
 
     # ---- what it says ------------------------------------------------------------------------------------------------
 
@@ -227,7 +228,7 @@ class LayerMonitor:
         """What is wrong, by what was seen last, the most severe first."""
         found = []
         if self._stopped is not None:
-            found.append(Finding("problem", "not finite", self._stopped, step=self.step))
+            found.append(Finding("problem", "not finite", f"training {self._stopped}", step=self.step))
         found += judged(Watched(self.rows, self._output, False, training=True))
         judging = {name: values for name, values in self._sizes.items() if self._is_judged(name)}
         found += updates(judging, self._has_fallen())
@@ -250,9 +251,10 @@ class LayerMonitor:
         return worst(self.findings)
 
     def __str__(self) -> str:
+        lines = list(map(str, self.findings))
         if not self.rows:
-            return "ok       layers: nothing was watched yet"
-        lines = list(map(str, self.findings)) or [f"ok       layers: nothing found up to step {self.step}"]
+            return "\n".join(lines or ["ok       layers: nothing was watched yet"])
+        lines = lines or [f"ok       layers: nothing found up to step {self.step}"]
         return "\n".join([*lines, "", f"at step {self.step}", table(self.rows)])
 
     def to_dict(self) -> dict[str, Any]:
