@@ -318,17 +318,12 @@ def test_states_that_do_not_fit_are_refused_and_change_nothing():
     monitor = LayerMonitor(2)
     fit(monitor)
     before = json.dumps(monitor.to_dict())
-    state = monitor.state_dict()
-    bad = [
-        [],
-        {"step": 1},
-        state | {"step": -1},
-        state | {"rows": [{}]},
-        state | {"losses": ["a"]},
-        state | {"counts": [1]},
-    ]
+    seen = json.loads(monitor.state_dict()["seen"].tobytes())
+    bad = [[], {"step": 1}, {"seen": None}, {"seen": np.zeros(3, np.uint8)}, {"seen": np.zeros(3)}]
+    changes = ({"step": -1}, {"rows": [{}]}, {"counts": [1]}, {"more": 1}, {"history": []}, {"output": {"mean": 1}})
+    bad += [{"seen": np.frombuffer(json.dumps(seen | change).encode(), np.uint8)} for change in changes]
     for each in bad:
-        with pytest.raises((ValueError, TypeError, KeyError)):
+        with pytest.raises(ValueError, match=r"^LayerMonitor: "):
             monitor.load_state_dict(each)
         assert json.dumps(monitor.to_dict()) == before
 

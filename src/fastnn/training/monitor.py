@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -297,17 +298,20 @@ class LayerMonitor:
     # ---- state -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen so far, as `fastnn.save_checkpoint` takes it."""
+        """What was seen so far, as `fastnn.save_checkpoint` takes it: JSON as an array of bytes, since it is long."""
+        return {"seen": np.frombuffer(json.dumps(self._contents(), separators=(",", ":")).encode(), np.uint8).copy()}
+
+    def _contents(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "rows": [asdict(row) for row in self.rows],
-            "history": {name: [dict(each) for each in seen] for name, seen in self.history.items()},
+            "history": {name: [_plain(each) for each in seen] for name, seen in self.history.items()},
             "output": None if self._output is None else asdict(self._output),
             "counts": [self._stride, self._seen, self._size_stride],
-            "active": {name: [list(each) for each in seen] for name, seen in self._active.items()},
-            "sizes": {name: list(values) for name, values in self._sizes.items()},
-            "losses": list(self._losses),
-            "begun_at_zero": list(self._begun_at_zero),
+            "active": {name: [[n, each.tolist()] for n, each in seen] for name, seen in self._active.items()},
+            "sizes": self._sizes,
+            "losses": self._losses,
+            "begun_at_zero": self._begun_at_zero,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -320,24 +324,46 @@ class LayerMonitor:
 
         Raises
         ------
-        ValueError, TypeError, KeyError
-            If something is missing or of another kind; nothing is changed.
+        ValueError
+            If it is none; nothing is changed.
         """
-        if not isinstance(state, Mapping) or state.keys() != self.state_dict().keys():
-            found = list(state) if isinstance(state, Mapping) else type(state).__name__
-            raise ValueError(f"LayerMonitor: the state has {found}, expected {list(self.state_dict())}")
-        step = integer("LayerMonitor", "step", state["step"], 0)
-        stride, seen, size_stride = (integer("LayerMonitor", "counts", count, 0) for count in state["counts"])
-        rows = tuple(row_from(row) for row in state["rows"])
-        history = {name: [dict(each) for each in listed] for name, listed in state["history"].items()}
-        active = {name: [[each[0], np.array(each[1])] for each in listed] for name, listed in state["active"].items()}
-        sizes = {name: [float(each) for each in values] for name, values in state["sizes"].items()}
-        losses = [float(each) for each in state["losses"]]
-        output = spread_from(state["output"])
-        self.step, self.rows, self.history, self._output = step, rows, history, output
-        self._stride, self._seen, self._size_stride = max(1, stride), seen, max(1, size_stride)
-        self._active, self._sizes, self._losses = active, sizes, losses
-        self._begun_at_zero = [str(name) for name in state["begun_at_zero"]]
+        found = state.get("seen") if isinstance(state, Mapping) and len(state) == 1 else None
+        if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 1:
+            raise ValueError(f"LayerMonitor: the state must be what state_dict gave, got {shown(state)}")
+        other = LayerMonitor(self.every)
+        try:
+            other._take(json.loads(found.tobytes().decode()))
+            str(other)  # which goes through all of it
+            same = np.array_equal(other.state_dict()["seen"], found)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(f"LayerMonitor: the state is damaged: {error}") from error
+        if not same:
+            raise ValueError("LayerMonitor: the state is damaged: it has other parts than those of state_dict")
+        vars(self).update(vars(other))
+
+    def _take(self, contents: Mapping[str, Any]) -> None:
+        self.step = integer("LayerMonitor", "step", contents["step"], 0)
+        self.rows = tuple(row_from(row) for row in contents["rows"])
+        self.history = {name: [_with_arrays(each) for each in seen] for name, seen in contents["history"].items()}
+        self._output = spread_from(contents["output"])
+        self._stride, self._seen, self._size_stride = contents["counts"]
+        self._active = {name: [[n, np.array(each)] for n, each in seen] for name, seen in contents["active"].items()}
+        self._sizes, self._losses = contents["sizes"], contents["losses"]
+        self._begun_at_zero = contents["begun_at_zero"]
+
+
+def _plain(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """An observation as JSON has it."""
+    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in observation.items()}
+
+
+def _with_arrays(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """An observation as it was before `_plain`."""
+    made: dict[str, Any] = dict(observation)
+    for name in ("bins", "gradient_bins", "edges", "gradient_edges"):
+        if made[name] is not None:
+            made[name] = np.array(made[name]) if name.endswith("bins") else tuple(made[name])
+    return made
 
 
 def _some(values: Array) -> Array:
