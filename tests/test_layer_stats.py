@@ -98,6 +98,13 @@ def test_nothing_and_constants_have_a_spread():
     assert edges_of(1e9, 1e9)[0] < 1e9 < edges_of(1e9, 1e9)[1]
 
 
+def test_numbers_far_outside_of_the_range_are_counted():
+    gathered = Running((0.0, 1.0))
+    gathered.add(np.array([1e300, -1e300, 0.5, 1.0, 0.0]).reshape(-1, 1, 1))
+    found = gathered.result()
+    assert (found.under, found.over, found.bins[0], found.bins[32], found.bins[-1]) == (1, 1, 1, 1, 1)
+
+
 def test_a_range_for_later_numbers_is_symmetric_and_wider():
     gathered = Running(symmetric=True)
     gathered.add(np.array([[[0.0]], [[3.0]]]))

@@ -139,9 +139,10 @@ class Running:
             farthest = 2 * max(abs(low), abs(high))
             self._edges = edges_of(-farthest, farthest) if self._symmetric else edges_of(low, high)
         left, right = self._edges
-        places = np.floor((values.ravel().astype(np.float64) - left) * (BINS / (right - left)))
-        under, over = int(np.count_nonzero(values < left)), int(np.count_nonzero(values > right))
+        places = (values.ravel().astype(np.float64) - left) * (BINS / (right - left))
         np.clip(places, 0, BINS - 1, out=places)
+        under = int(np.count_nonzero(values < left)) if low < left else 0
+        over = int(np.count_nonzero(values > right)) if high > right else 0
         counts = np.bincount(places.astype(np.int64), minlength=BINS)
         counts[0] -= under
         counts[-1] -= over

@@ -321,8 +321,7 @@ class Watch:
                 flats = np.count_nonzero(some <= low + flat) + np.count_nonzero(some >= high - flat)
                 row.saturated = (row.saturated or 0) + int(flats)
             if row.function == "ReLU" and values.size:
-                # NaN is not 0: a unit that has become NaN is not a dead one.
-                active = (~(values.max(axis=2) <= 0)).sum(axis=0)
+                active = _is_active(values).sum(axis=0)
                 fits = row.active is not None and row.active.shape == active.shape
                 row.active = row.active + active if fits else active
                 row.samples = row.samples + len(values) if fits else len(values)
@@ -404,6 +403,16 @@ def _axes(module: Module, x: Array, given: tuple[int, int]) -> tuple[int, int]:
     if isinstance(module, _Kernels | _ChannelNorm | GroupNorm | LocalResponseNorm | _Pool | _AdaptivePool):
         return 0, 1
     return given
+
+
+def _is_active(values: Array) -> Array:
+    """For which samples (N, units) units are above 0 anywhere; NaN counts, since a unit that became NaN is not a dead one."""
+    middle = slice(values.shape[2] // 4, values.shape[2] // 4 + -(-values.shape[2] // 4))
+    active: Array = ~(values[:, :, middle].max(axis=2) <= 0)
+    if values.shape[2] > 1:  # most are active in a quarter of the places already
+        silent = np.nonzero(~active)
+        active[silent] = ~(values[silent].max(axis=1, initial=-np.inf) <= 0)
+    return active
 
 
 def _laid_out(x: Array, axes: tuple[int, int]) -> Array:
