@@ -1,0 +1,1 @@
+"""Pictures of single checks: losses beside each other, and the curve of an overfit test."""
