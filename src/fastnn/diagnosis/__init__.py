@@ -2,7 +2,8 @@
 
 from ..training.findings import Finding
 from .initial_loss import initial_loss
+from .layer_stats import layer_stats
 from .overfit_batch import overfit_batch
 from .preflight import Report, preflight
 
-__all__ = ["Finding", "Report", "initial_loss", "overfit_batch", "preflight"]
+__all__ = ["Finding", "Report", "initial_loss", "layer_stats", "overfit_batch", "preflight"]
