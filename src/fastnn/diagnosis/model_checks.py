@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import nn, optim
+from .. import nn
 from .. import functional as F
 from .._files import listed
 from ..autograd import raw
 from ..nn import Module, Parameter
-from ..nn.intercept import evaluation
 from ..training.figures import Objective, Sample, leaves, values_of
 from ..training.findings import LEVELS, Finding, graded
 from ..training.generators import find_generators
@@ -34,7 +33,6 @@ FIRST_STEP_TOO_SMALL = (1e-5, 1e-6, 1e-7)
 WORSE = (1.5, 3.0, 10.0)
 """The loss of a batch after a step on it, over the loss before, or that of a network that knows nothing if that is larger."""
 _OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
-_STEPS = 3  # after which what begins at 0 has gradients: the last layer, what is before it, and what is before a residual branch
 _BATCH = 64
 _SAMPLES_TO_MIX = 8
 _SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
@@ -310,92 +308,6 @@ def _was_never_trained(module: Module) -> bool:
 
 
 # ---- steps -------------------------------------------------------------------------------------------------------------
-
-
-class Steps(NamedTuple):
-    """What a few steps on one batch showed.
-
-    Attributes
-    ----------
-    unreached : list of str
-        Parameters that got no gradient in any of them.
-    zero : list of str
-        Weights whose gradient was exactly 0 in all of them.
-    alike : list of (str, int)
-        Weights of several units that were the same before and after, and how many units they have.
-    """
-
-    unreached: list[str]
-    zero: list[str]
-    alike: list[tuple[str, int]]
-
-
-def tried(look: Look, frozen: set[int]) -> Steps:
-    """Make some steps of Adam; afterwards everything is as it was."""
-    named = [(name, p) for name, p in look.model.named_parameters() if id(p) not in frozen]
-    weights = [(name, m, p) for name, m, p in named_weights(look.model) if id(p) not in frozen]
-    with preserved(look.model, look.optimizer, look.loss):
-        without_dropout(look.model)
-        before = [name for name, module, p in weights if _alike(module, p)]
-        got: dict[str, bool] = {}
-        optimizer = optim.Adam([p for _, p in named], lr=1e-3)
-        objective, sample = Objective(look.loss), Sample(look.taken.at(slice(_BATCH)).batch())
-        for _ in range(_STEPS):
-            optimizer.zero_grad()
-            objective(look.model(*sample.inputs), sample).backward()
-            for name, p in named:
-                if p.grad is not None:
-                    got[name] = got.get(name, False) or bool(np.any(p.grad))
-            optimizer.step()
-        alike = [(name, _units(m, p)[0]) for name, m, p in weights if name in before and name in got and _alike(m, p)]
-    unreached = [name for name, _ in named if name not in got]
-    zero = [name for name, _, _ in weights if got.get(name) is False]
-    return Steps(unreached, zero, alike)
-
-
-def _units(module: Module, parameter: Parameter) -> tuple[int, int]:
-    """How many units the weights are of, and along which axis they lie."""
-    axis = 1 if type(module).__name__.startswith("ConvTranspose") else 0
-    return int(parameter.shape[axis]), axis
-
-
-def _alike(module: Module, parameter: Parameter) -> bool:
-    """Whether all units have the same weights."""
-    count, axis = _units(module, parameter)
-    if count < 2 or isinstance(module, nn.Embedding):
-        return False
-    values = np.moveaxis(parameter.data, axis, 0).reshape(count, -1)
-    hidden = getattr(module, "hidden_size", None)
-    if isinstance(hidden, int) and count % hidden == 0 and hidden > 1:  # gates differ, units within one need not
-        values = values.reshape(count // hidden, hidden, -1)
-        return bool((values == values[:, :1]).all())
-    return bool((values == values[:1]).all())
-
-
-def symmetric(steps: Steps) -> Iterator[Finding]:
-    """Units that are the same and stay the same."""
-    if not steps.alike:
-        yield Finding("ok", "symmetric", "units differ")
-        return
-    name, count = steps.alike[0]
-    others = f", and those of {len(steps.alike) - 1} more" if len(steps.alike) > 1 else ""
-    message = f"all {count} units of {name} have the same weights before and after {_STEPS} steps{others}: zero weights?"
-    advice = "draw the weights: init.he_normal, or init.xavier_normal before sigmoid and tanh"
-    yield Finding("problem", "symmetric", message, float(count), 1.0, "CS231n, Weight initialization", advice, name)
-
-
-def no_gradient(steps: Steps) -> Iterator[Finding]:
-    """Parameters that the loss does not reach."""
-    if steps.unreached:
-        message = f"the loss does not depend on {_some(steps.unreached)}"
-        advice = "is the layer called in forward, and is nothing cut off by detach, numpy() or no_grad?"
-        yield Finding("warning", "no gradient", message, advice=advice, layer=steps.unreached[0])
-    if steps.zero:
-        message = f"the gradient of {_some(steps.zero)} is exactly 0 in {_STEPS} steps"
-        advice = "units after it are dead, saturated or have weights of 0"
-        yield Finding("warning", "no gradient", message, 0.0, 0.0, advice=advice, layer=steps.zero[0])
-    if not steps.unreached and not steps.zero:
-        yield Finding("ok", "no gradient", "all parameters get one")
 
 
 def first_update(look: Look, expected: float | None) -> Iterator[Finding]:

@@ -21,14 +21,25 @@ from ..training.not_finite import first_not_finite
 from ..training.preserved import preserved
 from . import data_checks, model_checks
 from .initial_loss import InitialLoss, compared
+from .layer_stats import LayerStats, layer_stats
 from .look import Look, run
 from .overfit_batch import RATE, OverfitBatch, overfitted
 from .taken import batches_of, checked_loss, checked_model, sample, whole
 
 _RUN = 256  # samples that are sent through the model with somebody looking at each layer
+_BATCH = 128  # for the statistics of layers
 _FEW, _STEPS = 20, 300
 _LEAST = 2  # samples, below which there is nothing to compare
 _WIDTH = 110
+# What layers are looked at for, and the words where nothing was found.
+_OF_LAYERS = (
+    ("symmetric", "units of a layer differ"),
+    ("dead", "units answer to some sample"),
+    ("saturated", "few units are at the flat ends of their activation"),
+    ("vanishing", "signals and gradients reach all layers"),
+    ("exploding", "signals and gradients stay of one size"),
+    ("no gradient", "all parameters get one"),
+)
 # What makes the later checks meaningless.
 _ENDS = ("not finite", "shapes", "labels", "one class")
 
@@ -44,6 +55,8 @@ class Report(Result):
         have one of level "ok".
     initial : InitialLoss or None
         The loss before training; None where it was not reached.
+    layers : LayerStats or None
+        The numbers of the layers; None where they were not reached.
     overfit : OverfitBatch or None
         The test on a few samples; None where it was not reached.
 
@@ -59,6 +72,7 @@ class Report(Result):
 
     title: ClassVar[str] = "preflight"
     initial: InitialLoss | None = None
+    layers: LayerStats | None = None
     overfit: OverfitBatch | None = None
 
     def __str__(self) -> str:
@@ -69,7 +83,7 @@ class Report(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them."""
-        parts = {name: getattr(self, name) for name in ("initial", "overfit")}
+        parts = {name: getattr(self, name) for name in ("initial", "layers", "overfit")}
         return {
             "findings": [finding.to_dict() for finding in self.findings],
             **{name: None if part is None else part.to_dict() for name, part in parts.items()},
@@ -207,6 +221,7 @@ class _Checks:
         self._frozen = frozen
         self._overfits = overfit
         self._initial: InitialLoss | None = None
+        self._layers: LayerStats | None = None
         self._overfit: OverfitBatch | None = None
 
     def report(self) -> Report:
@@ -216,7 +231,7 @@ class _Checks:
         if not _is_meaningless(findings):
             findings += self._of_steps()
         # Causes are looked for before their effects, and stay before them.
-        return Report(most_severe_first(findings), self._initial, self._overfit)
+        return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
 
     def _of_data(self) -> Iterator[Finding]:
         look = self._look
@@ -239,7 +254,7 @@ class _Checks:
         yield from model_checks.not_trained(look, self._frozen)
         if look.taken.count >= _LEAST:
             yield from model_checks.mixed_samples(look)
-        if look.run.loss is None or not math.isfinite(look.run.loss):
+        if look.run.loss is not None and not math.isfinite(look.run.loss):
             yield from self._where_not_finite()
 
     def _where_not_finite(self) -> Iterator[Finding]:
@@ -254,18 +269,20 @@ class _Checks:
 
     def _of_steps(self) -> Iterator[Finding]:
         look = self._look
-        if all(id(parameter) in self._frozen for parameter in look.model.parameters()):
-            return  # which was said
-        steps = model_checks.tried(look, self._frozen)
-        yield from model_checks.symmetric(steps)
         with preserved(look.model):
             self._initial = compared(look.model, look.taken, look.loss)
-        yield from self._initial
-        yield from model_checks.no_gradient(steps)
-        yield from model_checks.first_update(look, self._initial.expected)
-        if self._overfits and look.taken.count >= _LEAST:
-            self._overfit = overfitted(look.model, look.taken, look.loss, _FEW, _STEPS, RATE, look.rng)
-            yield from self._overfit
+        if any(id(parameter) not in self._frozen for parameter in look.model.parameters()):
+            self._layers = layer_stats(look.model, look.taken.batches(_BATCH), look.loss, look.taken.count)
+            found = self._layers.findings
+            yield from found
+            yield from (Finding("ok", word, words) for word, words in _OF_LAYERS if word not in self._layers)
+            yield from self._initial
+            yield from model_checks.first_update(look, self._initial.expected)
+            if self._overfits and look.taken.count >= _LEAST:
+                self._overfit = overfitted(look.model, look.taken, look.loss, _FEW, _STEPS, RATE, look.rng)
+                yield from self._overfit
+        else:
+            yield from self._initial  # that nothing trains was said
 
 
 def _is_meaningless(findings: list[Finding]) -> bool:
