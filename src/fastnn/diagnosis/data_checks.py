@@ -28,6 +28,8 @@ TOO_NARROW = (1e-1, 1e-2, 1e-3)
 """The same where it is too small: pixels in 0…1 have 0.2 to 0.6, divided by 255 a second time 0.002."""
 TOO_DIFFERENT = (30.0, 300.0, math.inf)
 """The largest number of a wide column over that of a narrow one, of nine tenths and one tenth of the columns."""
+TARGET_TOO_LARGE = (5.0, 30.0, math.inf)
+"""Root of the mean square of a target of numbers, where outputs begin at a fifth of it or less."""
 _OF_SCALE = "LeCun et al. 1998, Efficient BackProp: inputs of mean 0 and deviation 1"
 UNEVEN = (10.0, 100.0, math.inf)
 """Samples of the largest class over those of the smallest."""
@@ -60,6 +62,11 @@ def not_finite(look: Look) -> Iterator[Finding]:
         else:
             advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
             yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
+    for name, parameter in look.model.named_parameters():
+        if not np.isfinite(parameter.data).all():
+            found = True
+            count = int(np.count_nonzero(~np.isfinite(parameter.data)))
+            yield Finding("problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name)
     if not found:
         yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
 
@@ -262,6 +269,24 @@ def scale(look: Look) -> Iterator[Finding]:
         return
     judged = [_judged_scale(first) for first in firsts]
     yield max(judged, key=lambda finding: LEVELS.index(finding.level))
+    yield from _of_target(look)
+
+
+def _of_target(look: Look) -> Iterator[Finding]:
+    """Numbers that the outputs are far below of, which many steps have to make up for."""
+    assert look.run is not None
+    target, outputs = target_of(look.data), look.run.outputs
+    if kind_of(look.loss) != "numbers" or isinstance(outputs, tuple) or target.dtype.kind != "f":
+        return
+    size, given = (float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for array in (target, outputs))
+    grade = graded(size, TARGET_TOO_LARGE)
+    if grade and given < size / TARGET_TOO_LARGE[0]:
+        message = (
+            f"the target has mean {target.mean():.3g} and standard deviation {target.std():.3g}, outputs begin at {given:.2g}: it "
+            "takes many steps to bring them there"
+        )
+        advice = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
+        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, advice)
 
 
 def _is_scaled_by(first: First) -> bool:
@@ -271,6 +296,8 @@ def _is_scaled_by(first: First) -> bool:
 
 def _judged_scale(first: First) -> Finding:
     columns = _columns(first)
+    if not len(columns):
+        return Finding("ok", "scale", "no row is finite", layer=first.name)
     size = np.sqrt(np.mean(np.square(columns, dtype=np.float64), axis=0))
     large = float(size.max())
     mean, spread = float(columns.mean(dtype=np.float64)), float(columns.std(dtype=np.float64))
@@ -309,7 +336,8 @@ def _columns(first: First) -> Array:
     weight = getattr(first.module, "weight", None)
     convolved = weight is not None and weight.ndim > 2 and first.given.ndim > 2
     array = np.moveaxis(first.given, 1, -1) if convolved else first.given
-    return array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    return columns[np.isfinite(columns).all(axis=1)]
 
 
 def _advice(columns: Array) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import functional as F
+from .. import nn
 from ..nn import Module
 from ..training.findings import LEVELS, Finding, Result, graded
 from ..training.preserved import preserved
+from .look import named_weights, units_axis
 from .losses import constant_loss, function_of, kind_of, seen
 from .taken import Taken, checked_loss, checked_model, sample
 
@@ -23,6 +26,7 @@ TOO_SMALL = {"numbers": 0.1, "": 0.5}
 """Times the expected loss, below which the network seems to know something; measured: from 0.3 and 0.53 on."""
 _SOURCE = "CS231n, Learning: look for the correct loss at chance performance; factors measured"
 _SPREAD = 1.5  # standard deviation of logits up to which ln C + var/2 says what their loss is
+_GAIN = 4.0  # deviation of weights times the root of their number per unit: 1 by Xavier's rule, 1.4 by He's
 _TINY = 1e-6  # an expected loss below this: there is nothing to expect
 
 
@@ -149,8 +153,8 @@ def compared(model: Module, taken: Taken, loss: Any) -> InitialLoss:
     constant = constant_loss(loss, outputs, taken)
     spread = _spread_of_logits(outputs, loss)
     expected, words = (None, "") if constant is None else constant
-    finding = _judged(value, expected, words, spread, outputs, taken, loss)
     kind = kind_of(loss) if kind_of(loss) in TOO_LARGE else ""
+    finding = _judged(value, expected, words, kind, _of_logits(expected, spread) + _too_heavy(model))
     return InitialLoss((finding,), value, expected, spread, taken.count, (TOO_SMALL[kind], TOO_LARGE[kind][0]))
 
 
@@ -160,16 +164,30 @@ def _spread_of_logits(outputs: Any, loss: Any) -> float | None:
     return float(np.sqrt(np.var(outputs.astype(np.float64), axis=1).mean()))
 
 
-def _judged(
-    value: float, expected: float | None, words: str, spread: float | None, outputs: Any, taken: Taken, loss: Any
-) -> Finding:
+def _too_heavy(model: Module) -> str:
+    """The layer whose weights are largest for its number of inputs, in words; empty where all are as drawn usually."""
+    gains = {name: float(np.sqrt(np.mean(np.square(w)) * w[0].size)) for name, w in _weights(model)}
+    name = max(gains, key=lambda key: gains[key], default="")
+    if not name or gains[name] <= _GAIN:
+        return ""
+    weight = dict(_weights(model))[name]
+    usual = math.sqrt(2 / weight[0].size)
+    return f"; {name} has a standard deviation of {weight.std():.3g}, by He's rule it has {usual:.2g}"
+
+
+def _weights(model: Module) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+    for name, module, parameter in named_weights(model):
+        if not isinstance(module, nn.Embedding):
+            yield name, np.moveaxis(parameter.data, units_axis(module), 0).astype(np.float64)
+
+
+def _judged(value: float, expected: float | None, words: str, kind: str, why: str) -> Finding:
     if not math.isfinite(value):
         return Finding("problem", "initial loss", f"it is {value} before training", value, None, _SOURCE)
     if expected is None or expected < _TINY:
         why = "this loss has no constant prediction that is known" if expected is None else f"{words} costs nothing"
         return Finding("ok", "initial loss", f"{value:.4g}; {why}, so there is nothing to compare it with", value)
     ratio = value / expected
-    kind = kind_of(loss) if kind_of(loss) in TOO_LARGE else ""
     too_small, too_large = TOO_SMALL[kind], TOO_LARGE[kind]
     said = f"{value:.4g} before training, {expected:.4g} for {words}: {ratio:.3g} times"
     if ratio < too_small:
@@ -178,23 +196,13 @@ def _judged(
     grade = graded(ratio, too_large)
     if not grade:
         return Finding("ok", "initial loss", said, ratio, too_large[0], _SOURCE)
-    why, advice = _explained(outputs, taken, loss, expected, spread)
+    advice = "scale the inputs, and draw the weights by init.he_normal or init.xavier_normal"
     return Finding(LEVELS[grade], "initial loss", said + why, ratio, too_large[grade - 1], _SOURCE, advice)
 
 
-def _explained(outputs: Any, taken: Taken, loss: Any, expected: float, spread: float | None) -> tuple[str, str]:
-    """Why a loss is too large, and what to do."""
-    scale = "scale the inputs, and draw the weights by init.he_normal or init.xavier_normal"
-    if spread is not None:
-        said = f", ln C + var/2 = {expected + spread**2 / 2:.3g}" if spread <= _SPREAD else ""
-        return f"; logits have a standard deviation of {spread:.3g}{said}", scale
-    if kind_of(loss) != "numbers" or isinstance(outputs, tuple) or isinstance(taken.target, tuple):
-        return "", scale
-    target = np.asarray(taken.target)
-    if target.shape == outputs.shape and np.std(target) > np.std(outputs):
-        return (
-            f"; the target has a mean of {target.mean():.3g} and a standard deviation of {target.std():.3g}, "
-            f"outputs begin at {outputs.mean():.3g}",
-            "scale the target by data.StandardScaler, and put predictions back by its inverse_transform",
-        )
-    return f"; outputs have a standard deviation of {np.std(outputs):.3g}, the target of {np.std(target):.3g}", scale
+def _of_logits(expected: float | None, spread: float | None) -> str:
+    """What logits that far apart cost."""
+    if spread is None or expected is None:
+        return ""
+    cost = f", ln C + var/2 = {expected + spread**2 / 2:.3g}" if spread <= _SPREAD else ""
+    return f"; logits have a standard deviation of {spread:.3g}{cost}"

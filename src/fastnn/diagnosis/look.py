@@ -187,6 +187,11 @@ def named_weights(model: Module) -> Iterator[tuple[str, Module, Parameter]]:
                 yield (f"{prefix}.{name}" if prefix else name), module, parameter
 
 
+def units_axis(module: Module) -> int:
+    """The axis of a layer's weights along which its units lie."""
+    return 1 if type(module).__name__.startswith("ConvTranspose") else 0
+
+
 def quoted(name: str, kind: str) -> str:
     """A layer in words."""
     return f"layer {name!r} ({kind})" if name else f"the model ({kind})"

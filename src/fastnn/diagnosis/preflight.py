@@ -228,7 +228,7 @@ class _Checks:
         findings = list(self._of_data())
         if not _is_meaningless(findings):
             findings += self._of_model()
-        if not _is_meaningless(findings):
+        if not _is_meaningless(findings) and not self._has_no_loss():
             findings += self._of_steps()
         # Causes are looked for before their effects, and stay before them.
         return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
@@ -249,15 +249,19 @@ class _Checks:
 
     def _of_model(self) -> Iterator[Finding]:
         look = self._look
-        assert look.run is not None
-        yield from model_checks.outputs(look)
+        of_outputs = list(model_checks.outputs(look))
+        yield from of_outputs
+        if self._has_no_loss() and all(finding.level == "ok" for finding in of_outputs):
+            yield self._where_not_finite()
         yield from model_checks.not_trained(look, self._frozen)
         if look.taken.count >= _LEAST:
             yield from model_checks.mixed_samples(look)
-        if look.run.loss is not None and not math.isfinite(look.run.loss):
-            yield from self._where_not_finite()
 
-    def _where_not_finite(self) -> Iterator[Finding]:
+    def _has_no_loss(self) -> bool:
+        run = self._look.run
+        return run is None or run.loss is None or not math.isfinite(run.loss)
+
+    def _where_not_finite(self) -> Finding:
         look = self._look
         with preserved(look.model):
             part = Sample(look.taken.at(slice(_RUN)).batch())
@@ -265,7 +269,9 @@ class _Checks:
                 look.model.train()
             where = first_not_finite(look.model, Objective(look.loss), part, {})
         assert look.run is not None
-        yield Finding("problem", "not finite", where or f"the loss is {look.run.loss}", look.run.loss)
+        advice = "look for log, sqrt and division of what may be 0 or below, and for weights that are too large"
+        message = f"the loss is {look.run.loss} before training" + (f": {where}" if where else "")
+        return Finding("problem", "not finite", message, look.run.loss, advice=advice)
 
     def _of_steps(self) -> Iterator[Finding]:
         look = self._look
