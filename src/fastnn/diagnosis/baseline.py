@@ -147,9 +147,7 @@ class Baseline(Result):
 
     def __str__(self) -> str:
         head = ["prediction", "loss", self.score]
-        rows = [head] + [
-            [p.words, f"{p.loss:.4g} ± {p.error:.2g}", _scored(p, self.score)] for p in self.predictions
-        ]
+        rows = [head] + [[p.words, f"{p.loss:.4g} ± {p.error:.2g}", _scored(p, self.score)] for p in self.predictions]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*map(str, self.findings), *lines])
@@ -173,13 +171,17 @@ class Baseline(Result):
         """
         from ..plots.checks import losses
 
-        return losses({p.words: p.loss for p in self.predictions}, ax=ax, errors=[SURE * p.error for p in self.predictions])
+        return losses(
+            {p.words: p.loss for p in self.predictions}, ax=ax, errors=[SURE * p.error for p in self.predictions]
+        )
 
 
 def _loss_of(result: Any) -> float:
     if isinstance(result, History):
         if "validation_loss" not in result.names:
-            raise ValueError("compare: the history has no validation loss; give fit a validation part, or the loss itself")
+            raise ValueError(
+                "compare: the history has no validation loss; give fit a validation part, or the loss itself"
+            )
         return float(np.nanmin(result["validation_loss"]))
     return real("compare", "result", result)
 
@@ -244,7 +246,11 @@ def baseline(train: Any, test: Any, loss: Any = None) -> Baseline:
     if y.shape[1:] != z.shape[1:] or len(known.inputs) != len(tried.inputs):
         raise ValueError(f"{op}: train and test must be alike, got targets of shapes {y.shape} and {z.shape}")
     like = _outputs_like(y, z, loss)
-    predicted = [_constant(op, known, tried, loss, like), _linear(known, tried, loss, like), _persistence(known, tried, loss)]
+    predicted = [
+        _constant(op, known, tried, loss, like),
+        _linear(known, tried, loss, like),
+        _persistence(known, tried, loss),
+    ]
     made = [_judged(name, words, outputs, tried, loss) for name, words, outputs in filter(None, predicted)]
     ordered = tuple(sorted(made, key=lambda prediction: prediction.loss))
     best = ordered[0]
@@ -269,7 +275,9 @@ def _outputs_like(y: Array, z: Array, loss: Any) -> Array:
 def _constant(op: str, known: Taken, tried: Taken, loss: Any, like: Array) -> _Made:
     found = best_constant(loss, like, known.target, known.weight)
     if found is None:
-        raise ValueError(f"{op}: no constant prediction is known for the loss {shown(loss)}; give one of fastnn.functional")
+        raise ValueError(
+            f"{op}: no constant prediction is known for the loss {shown(loss)}; give one of fastnn.functional"
+        )
     return "constant", found.words, np.repeat(found.output, tried.count, axis=0)
 
 
@@ -297,12 +305,17 @@ def _flat(taken: Taken) -> Array:
 def _persistence(known: Taken, tried: Taken, loss: Any) -> _Made | None:
     """The last value again, where windows follow each other so that this is the value before the target."""
     x, y = known.inputs[0], target_of(known)
-    if len(known.inputs) > 1 or y.dtype.kind != "f" or x.ndim not in (2, 3) or kind_of(loss) not in ("numbers", "unknown"):
+    if (
+        len(known.inputs) > 1
+        or y.dtype.kind != "f"
+        or x.ndim not in (2, 3)
+        or kind_of(loss) not in ("numbers", "unknown")
+    ):
         return None
-    series = [lambda a: a, *((lambda a, k=k: a[..., k]) for k in range(x.shape[2] if x.ndim == 3 else 0))]
-    for values in series:
-        if _goes_on(values(x), y):
-            last, shape = values(tried.inputs[0])[:, -1], target_of(tried).shape
+    features: list[Any] = [..., *((..., k) for k in range(x.shape[2] if x.ndim == 3 else 0))]
+    for feature in features:
+        if _goes_on(x[feature], y):
+            last, shape = tried.inputs[0][feature][:, -1], target_of(tried).shape
             outputs = np.broadcast_to(last if last.shape == shape else last[:, None], shape)
             return "persistence", "the last value again", outputs.astype(y.dtype)
     return None

@@ -56,9 +56,13 @@ def not_finite(look: Look) -> Iterator[Finding]:
         found = True
         rows, first, value, count = places
         where = f"row {look.data.row(int(rows[0]))}" + (f", column {first}" if first else "")
-        message = f"{_numbers(count)} of the {name} in {len(rows)} of {look.data.count} rows, the first {value} in {where}"
+        message = (
+            f"{_numbers(count)} of the {name} in {len(rows)} of {look.data.count} rows, the first {value} in {where}"
+        )
         if name != "target" and _are_taken(look, rows):
-            yield Finding("note", "not finite", f"{message}; the model gives finite outputs for them", float(count), 0.0)
+            yield Finding(
+                "note", "not finite", f"{message}; the model gives finite outputs for them", float(count), 0.0
+            )
         else:
             advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
             yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
@@ -66,7 +70,9 @@ def not_finite(look: Look) -> Iterator[Finding]:
         if not np.isfinite(parameter.data).all():
             found = True
             count = int(np.count_nonzero(~np.isfinite(parameter.data)))
-            yield Finding("problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name)
+            yield Finding(
+                "problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name
+            )
     if not found:
         yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
 
@@ -142,7 +148,9 @@ def _classes(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
         advice = f"count from 0; the loss passes over {ignored} alone (ignore_index)"
         yield _wrong(f"{span}; the first negative one is in row {_first_row(look, target, low)}", advice, float(low))
     elif high >= classes:
-        advice = f"give the last layer {high + 1} outputs, or number the classes anew: np.unique(y, return_inverse=True)[1]"
+        advice = (
+            f"give the last layer {high + 1} outputs, or number the classes anew: np.unique(y, return_inverse=True)[1]"
+        )
         yield _wrong(f"{span}; the first {high} is in row {_first_row(look, target, high)}", advice, float(high))
     else:
         yield from _frequencies(look, counted, classes, target.ndim == 1)
@@ -171,13 +179,17 @@ def _frequencies(look: Look, counted: Array, classes: int, one_each: bool) -> It
         advice = "accuracy says little then; weights of the classes or data.resample help"
         yield Finding(LEVELS[grade], "labels", message, uneven, UNEVEN[grade - 1], advice=advice)
     if not grade and not len(absent):
-        yield Finding("ok", "labels", f"{len(present)} classes, of {counts[present].min()} to {counts[present].max()} targets")
+        yield Finding(
+            "ok", "labels", f"{len(present)} classes, of {counts[present].min()} to {counts[present].max()} targets"
+        )
 
 
 def _soft(look: Look, target: Array, outputs: Array, expected: tuple[int, ...]) -> Iterator[Finding]:
     """Probabilities of classes, or class numbers that are floats."""
     if target.shape[1:] != outputs.shape[1:]:
-        advice = "make them integers: y.astype(np.int64)" if target.shape == expected else f"integers of shape {expected}"
+        advice = (
+            "make them integers: y.astype(np.int64)" if target.shape == expected else f"integers of shape {expected}"
+        )
         yield _wrong(f"the targets are {target.dtype} of shape {target.shape}, where classes are integers", advice)
         return
     low, high = float(target.min()), float(target.max())
@@ -192,7 +204,9 @@ def _soft(look: Look, target: Array, outputs: Array, expected: tuple[int, ...]) 
         message = f"probabilities of a target sum to {sums.min():.3g}…{sums.max():.3g}, expected 1"
         yield _wrong(message, "divide each row by its sum; several classes at once need a binary loss", level="warning")
     elif np.ptp(target, axis=0).max() < 1e-12:
-        yield Finding("problem", "one class", "all targets are the same probabilities: there is nothing to learn", 1.0, 1.0)
+        yield Finding(
+            "problem", "one class", "all targets are the same probabilities: there is nothing to learn", 1.0, 1.0
+        )
     else:
         yield Finding("ok", "labels", f"probabilities of {target.shape[1]} classes")
 
@@ -203,7 +217,9 @@ def _shape_differs(target: Array, outputs: Array) -> Finding | None:
     wanted = (target.shape[0], *outputs.shape[1:])
     message = f"outputs have shape {('N', *outputs.shape[1:])}, targets {('N', *target.shape[1:])}".replace("'N'", "N")
     same_size = math.prod(target.shape[1:]) == math.prod(outputs.shape[1:])
-    advice = f"y.reshape({', '.join(map(str, (-1, *wanted[1:])))})" if same_size else "give the last layer as many outputs"
+    advice = (
+        f"y.reshape({', '.join(map(str, (-1, *wanted[1:])))})" if same_size else "give the last layer as many outputs"
+    )
     return Finding("problem", "shapes", message, advice=advice)
 
 
@@ -253,7 +269,9 @@ def _of_numbers(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
         yield found
         return
     if np.ptp(target, axis=0).max(initial=0) == 0:
-        yield Finding("problem", "one class", f"all targets are {target.flat[0]:.4g}: there is nothing to learn", 1.0, 1.0)
+        yield Finding(
+            "problem", "one class", f"all targets are {target.flat[0]:.4g}: there is nothing to learn", 1.0, 1.0
+        )
         return
     yield Finding("ok", "labels", f"mean {target.mean():.3g}, standard deviation {target.std():.3g}")
 
@@ -276,7 +294,7 @@ def _of_target(look: Look) -> Iterator[Finding]:
     """Numbers that the outputs are far below of, which many steps have to make up for."""
     assert look.run is not None
     target, outputs = target_of(look.data), look.run.outputs
-    if kind_of(look.loss) != "numbers" or isinstance(outputs, tuple) or target.dtype.kind != "f":
+    if kind_of(look.loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
         return
     size, given = (float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for array in (target, outputs))
     grade = graded(size, TARGET_TOO_LARGE)
@@ -306,7 +324,9 @@ def _judged_scale(first: First) -> Finding:
     grade = graded(large, TOO_WIDE)
     if grade:
         message = f"{what}; the largest column has {large:.3g}, expected about 1"
-        return Finding(LEVELS[grade], "scale", message, large, TOO_WIDE[grade - 1], _OF_SCALE, _advice(columns), first.name)
+        return Finding(
+            LEVELS[grade], "scale", message, large, TOO_WIDE[grade - 1], _OF_SCALE, _advice(columns), first.name
+        )
     if large == 0:
         return Finding("ok", "scale", f"{what}", large)
     grade = graded(large, TOO_NARROW, below=True)
@@ -396,7 +416,9 @@ def duplicates(look: Look) -> Iterator[Finding]:
 def _digests(taken: Taken) -> Iterator[bytes]:
     count = min(taken.count, _MOST_ROWS)
     arrays = [along(array, taken.count, slice(count)) for array in taken.inputs]
-    arrays = [np.ascontiguousarray(a if len(a) == count else np.moveaxis(a, 1, 0)) for a in arrays if count in a.shape[:2]]
+    arrays = [
+        np.ascontiguousarray(a if len(a) == count else np.moveaxis(a, 1, 0)) for a in arrays if count in a.shape[:2]
+    ]
     for row in range(count):
         digest = hashlib.blake2b(digest_size=16)
         for array in arrays:

@@ -90,9 +90,7 @@ class InitialLoss(Result):
         )
 
 
-def initial_loss(
-    model: Module, train: Any, loss: Any = F.cross_entropy, *, samples: int = 1024
-) -> InitialLoss:
+def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samples: int = 1024) -> InitialLoss:
     """Compare the loss before training with that of the best constant prediction.
 
     A network with sound weights on sound data predicts nearly the same for all inputs, so that its loss is near the entropy of

@@ -111,7 +111,9 @@ class LearningCurve(Result):
 
         samples = [p.samples for p in self.points]
         errors = [SURE * p.error for p in self.points]
-        return learning_curve(samples, [p.training for p in self.points], [p.validation for p in self.points], errors, ax=ax)
+        return learning_curve(
+            samples, [p.training for p in self.points], [p.validation for p in self.points], errors, ax=ax
+        )
 
 
 def learning_curve(
@@ -269,9 +271,9 @@ def _verdict(points: list[Point], each: list[Array | None]) -> Finding:
         f"{last.validation:.4g} (the training loss is {last.training:.4g})"
     )
     if fall > FALLS * abs(before.validation) and fall > SURE * error:
-        advice = f"more data help: get more than {last.samples} samples, or augment those that are there"
+        advice = f"more samples would help than these {last.samples}, or augmentation of them"
         return Finding("note", "samples", message, fall, FALLS * before.validation, _SOURCE, advice)
-    advice = "more data hardly help: try a larger or another network, better inputs, or longer training"
+    advice = "more samples would hardly help; a larger or another network, better inputs or longer training may"
     return Finding("ok", "samples", message, fall, FALLS * before.validation, _SOURCE, advice)
 
 

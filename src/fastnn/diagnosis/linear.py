@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 PENALTY = 1.0
 """On the squares of coefficients of scaled features, beside a sum over samples: scikit-learn's default for Ridge and, up to a
@@ -99,7 +99,7 @@ def _penalty(columns: int) -> Array:
 
 def _least_squares(design: Array, y: Array, counts: Array) -> Array:
     weighted = design * counts[:, None]
-    found: Array = np.linalg.solve(design.T @ weighted + np.diag(_penalty(design.shape[1])), weighted.T @ y)
+    found: NDArray[Any] = np.linalg.solve(design.T @ weighted + np.diag(_penalty(design.shape[1])), weighted.T @ y)
     return found
 
 

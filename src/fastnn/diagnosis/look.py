@@ -116,7 +116,7 @@ def run(model: Module, taken: Taken, loss: Any) -> Run:
     try:
         with enable_grad(), intercepted(model, watch):
             output = model(*taken.inputs)
-    except Exception as error:  # whatever is in a model of somebody's own
+    except Exception as error:  # noqa: BLE001 - whatever a model of somebody's own raises is what is wrong with it
         if found.failed is None:
             found.failed = Failed("", type(model).__name__, _shapes(taken.inputs), error)
         return found
@@ -124,7 +124,7 @@ def run(model: Module, taken: Taken, loss: Any) -> Run:
     found.last = _operation(output)
     try:
         found.loss = float(raw(Objective(loss)(output, Sample(taken.batch()))))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - and so it is with a loss
         found.loss_error = error
     return found
 

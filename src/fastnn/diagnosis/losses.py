@@ -28,6 +28,7 @@ _KINDS = {
     F.huber_loss: "numbers",
     F.kl_div: "distribution",
 }
+_LEAST = 1e-30  # of a probability, for its logarithm
 BATCH = 256
 """Samples that go through a model at a time where there is no training."""
 
@@ -109,7 +110,8 @@ def losses_of_samples(loss: Any, outputs: Any, taken: Taken) -> Array | None:
         return None
     if each.shape[:1] != (taken.count,):
         return None
-    return each.reshape(taken.count, -1).mean(axis=1)
+    means: Array = each.reshape(taken.count, -1).mean(axis=1)
+    return means
 
 
 def constant_loss(loss: Any, outputs: Any, taken: Taken) -> tuple[float, str] | None:
@@ -121,6 +123,25 @@ def constant_loss(loss: Any, outputs: Any, taken: Taken) -> tuple[float, str] | 
     if found is None or not np.isfinite(found.loss):
         return None
     return found.loss, found.words
+
+
+def least_loss(loss: Any, outputs: Any, taken: Taken) -> float:
+    """The smallest loss that any prediction has: above 0 where targets are probabilities, or labels are smoothed."""
+    function, settings = _function_of(loss)
+    if isinstance(outputs, tuple) or function not in (F.cross_entropy, F.binary_cross_entropy_with_logits):
+        return 0.0
+    target = np.asarray(raw(taken.target))
+    if function is F.cross_entropy:
+        smoothing, classes = settings.get("label_smoothing", 0.0), outputs.shape[1]
+        if target.dtype.kind in "iu":
+            if not smoothing:
+                return 0.0
+            target = np.moveaxis(np.eye(classes)[np.where(target < 0, 0, target)], -1, 1)
+        target = (1 - smoothing) * target + smoothing / classes
+        best = np.log(np.maximum(target, _LEAST))
+    else:
+        best = np.log(np.maximum(target, _LEAST)) - np.log(np.maximum(1 - target, _LEAST))
+    return float(raw(Objective(loss)(best.astype(outputs.dtype), Sample(taken.batch()))))
 
 
 def share_right(outputs: Any, target: Any, loss: Any) -> float | None:

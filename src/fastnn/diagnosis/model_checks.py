@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import nn
 from .. import functional as F
+from .. import nn
 from .._files import listed
 from ..autograd import raw
 from ..nn import Module, Parameter
@@ -34,7 +34,7 @@ WORSE = (1.5, 3.0, 10.0)
 """The loss of a batch after a step on it, over the loss before, or that of a network that knows nothing if that is larger."""
 _OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
 _BATCH = 64
-_SAMPLES_TO_MIX = 8
+_SAMPLES_TO_MIX = 9
 _SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
 _LISTED = 3
 
@@ -83,9 +83,14 @@ def _broadcasts(look: Look) -> bool:
     if kind_of(look.loss) != "unknown" or isinstance(look.run.outputs, tuple) or isinstance(look.taken.target, tuple):
         return False
     target, outputs = target_of(look.taken), np.shape(look.run.outputs)
-    return target.dtype.kind == "f" and {len(target.shape), len(outputs)} == {1, 2} and outputs[-1:] + target.shape[-1:] in (
-        (1, target.shape[0]),
-        (outputs[0], 1),
+    return (
+        target.dtype.kind == "f"
+        and {len(target.shape), len(outputs)} == {1, 2}
+        and outputs[-1:] + target.shape[-1:]
+        in (
+            (1, target.shape[0]),
+            (outputs[0], 1),
+        )
     )
 
 
@@ -127,7 +132,11 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
                 f"leave the {last} out; predictions are its values afterwards",
             )
         if _ends_with(last, "relu"):
-            return "problem", f"a {last} gives the logits: none is below 0, so no class 0 can be said", f"leave the {last} out"
+            return (
+                "problem",
+                f"a {last} gives the logits: none is below 0, so no class 0 can be said",
+                f"leave the {last} out",
+            )
     if kind_of(look.loss) in ("numbers", "unknown"):
         return _of_numbers(look, given, last)
     return None
@@ -153,7 +162,7 @@ def _before_cross_entropy(given: Array, last: str) -> _Found | None:
 
 def _ends_with(last: str, name: str) -> bool:
     """Whether an operation is this one, alone or fused with what is before it."""
-    return last == name or last.endswith(f"_{name}") and not last.startswith(("leaky", "p", "r"))
+    return last == name or (last.endswith(f"_{name}") and not last.startswith("leaky"))
 
 
 def _sums_to_one(given: Array) -> bool:
@@ -165,10 +174,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     assert look.run is not None
     target = target_of(look.data)
     if kind_of(look.loss) == "unknown" and look.run.loss is not None and not math.isfinite(look.run.loss):
+        span = f"{given.min():.3g}…{given.max():.3g}"
         return (
             "problem",
-            f"the loss is {look.run.loss} for outputs of {given.min():.3g}…{given.max():.3g}; where it takes logarithms, outputs "
-            "must be probabilities",
+            f"the loss is {look.run.loss} for outputs of {span}; where it takes logarithms, outputs must be probabilities",
             "end with a sigmoid or softmax, or use a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy",
         )
     if target.dtype.kind != "f" or target.shape[1:] != given.shape[1:] or not np.isfinite(target).all():
@@ -181,10 +190,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     beyond = float(np.mean((target < reach[0]) | (target > reach[1])))
     if not beyond:
         return None
+    span = f"{target.min():.3g}…{target.max():.3g}"
     return (
         "problem",
-        f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond "
-        f"({target.min():.3g}…{target.max():.3g})",
+        f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond ({span})",
         f"leave the last {last} out, or scale the targets",
     )
 
@@ -194,7 +203,7 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
 
 def mixed_samples(look: Look) -> Iterator[Finding]:
     """Whether the output of a sample depends on another one: it is computed again among others."""
-    few = look.taken.at(slice(_SAMPLES_TO_MIX))
+    few = look.taken.at(slice(_samples_to_mix(look)))
     if few.count < 2 or any(axis_of_samples(array, few.count) is None for array in few.inputs):
         return
     others = np.zeros(few.count, np.intp)  # the first sample, and copies of another one
@@ -210,6 +219,12 @@ def mixed_samples(look: Look) -> Iterator[Finding]:
             yield Finding("problem", "mixed samples", message, advice=advice)
             return
     yield Finding("ok", "mixed samples", f"each output follows from its own sample in {' and '.join(modes)} mode")
+
+
+def _samples_to_mix(look: Look) -> int:
+    """A few, but not as many as there are steps or features, so that the axis of samples can be told."""
+    taken = {extent for array in look.taken.inputs for extent in array.shape[:2]}
+    return next(count for count in range(_SAMPLES_TO_MIX, 0, -1) if count not in taken)
 
 
 def _depends(look: Look, few: Any, among_others: Any, mode: str) -> bool:

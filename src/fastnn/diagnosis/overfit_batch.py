@@ -17,7 +17,7 @@ from ..nn import Module
 from ..training.figures import Objective, Sample, leaves, values_of
 from ..training.findings import Finding, Result
 from ..training.preserved import preserved
-from .losses import constant_loss, kind_of, seen, share_right
+from .losses import constant_loss, kind_of, least_loss, seen, share_right
 from .model_checks import without_dropout
 from .taken import Taken, checked_loss, checked_model, sample
 
@@ -167,7 +167,7 @@ def overfitted(
     few = taken.at(_chosen(taken, samples, loss, rng))
     with preserved(model, None, loss):
         without_dropout(model)
-        aim = _aim(model, taken, loss)
+        aim = _aim(model, taken, few, loss)
     with preserved(model, None, loss):
         without_dropout(model)
         losses, right = _trained(model, few, loss, steps, lr, aim)
@@ -190,11 +190,13 @@ def _chosen(taken: Taken, samples: int, loss: Any, rng: np.random.Generator) -> 
     return np.sort(np.array(list(known.values())))
 
 
-def _aim(model: Module, taken: Taken, loss: Any) -> float:
-    """A share of what the best constant prediction costs, or of what is seen where there is none."""
+def _aim(model: Module, taken: Taken, few: Taken, loss: Any) -> float:
+    """Nearly the least possible loss: the rest is a share of what the best constant prediction has above it."""
     outputs, value = seen(model, taken, loss)
     constant = constant_loss(loss, outputs, taken)
-    return LEARNED * (constant[0] if constant is not None and constant[0] > _TINY else abs(value))
+    above = constant[0] if constant is not None and constant[0] > _TINY else abs(value)
+    least = least_loss(loss, values_of(model(*few.inputs)), few)
+    return least + LEARNED * max(above - least, 0.0)
 
 
 def _trained(
@@ -223,16 +225,16 @@ def _trained(
     return np.array(losses), right
 
 
-def _judged(
-    losses: np.ndarray[Any, Any], aim: float, learnt: int | None, right: float | None, few: Taken
-) -> Finding:
+def _judged(losses: np.ndarray[Any, Any], aim: float, learnt: int | None, right: float | None, few: Taken) -> Finding:
     of = f"{few.count} samples"
     fell = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {len(losses) - 1} steps"
     if learnt is not None and learnt < SLOW:
         return Finding("ok", "cannot overfit", f"{of} known by heart after {learnt} steps", learnt, SLOW, _SOURCE)
     if _reconstructs(few):
         advice = "an autoencoder whose middle is narrow need not do it"
-        return Finding("note", "cannot overfit", f"{of}: {fell}, {aim:.3g} was the aim", losses[-1], aim, _SOURCE, advice)
+        return Finding(
+            "note", "cannot overfit", f"{of}: {fell}, {aim:.3g} was the aim", losses[-1], aim, _SOURCE, advice
+        )
     if learnt is not None:
         advice = "gradients may be small in the first layers: see layer_stats, and how the weights are drawn"
         return Finding(

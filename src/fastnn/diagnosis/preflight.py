@@ -27,7 +27,7 @@ from .overfit_batch import RATE, OverfitBatch, overfitted
 from .taken import batches_of, checked_loss, checked_model, sample, whole
 
 _RUN = 256  # samples that are sent through the model with somebody looking at each layer
-_BATCH = 128  # for the statistics of layers
+_OF_STATISTICS, _BATCH = 512, 128  # samples for the statistics of layers, altogether and at a time
 _FEW, _STEPS = 20, 300
 _LEAST = 2  # samples, below which there is nothing to compare
 _WIDTH = 110
@@ -278,7 +278,8 @@ class _Checks:
         with preserved(look.model):
             self._initial = compared(look.model, look.taken, look.loss)
         if any(id(parameter) not in self._frozen for parameter in look.model.parameters()):
-            self._layers = layer_stats(look.model, look.taken.batches(_BATCH), look.loss, look.taken.count)
+            some = look.taken.at(slice(_OF_STATISTICS))
+            self._layers = layer_stats(look.model, some.batches(_BATCH), look.loss, some.count)
             found = self._layers.findings
             yield from found
             yield from (Finding("ok", word, words) for word, words in _OF_LAYERS if word not in self._layers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,11 @@ MOST_VALUES = 1 << 26
 """Of the inputs, that are looked at: of larger data, evenly spread samples."""
 
 
-class Taken(NamedTuple):
+@dataclass(frozen=True)
+class Taken:
     """Samples.
 
-    Attributes
+    Parameters
     ----------
     inputs : tuple of ndarray
         What the model is called with; samples lie along the first axis or, as recurrent layers may take them, the second.
@@ -107,24 +109,28 @@ def whole(op: str, train: Any) -> Taken:
     if not isinstance(given, Batches):
         return _gathered(op, given, None)
     values = sum(array.size for array in leaves(given.arrays[0]))
-    return _taken(op, given, -(-values // MOST_VALUES))
+    step = max(-(-values // MOST_VALUES), 1)
+    return _taken(op, given, slice(None, None, step), np.arange(given.samples)[::step])
 
 
 def sample(op: str, train: Any, count: int) -> Taken:
-    """So many samples as the model gets them: spread evenly over `Batches`, the first ones of other iterables."""
+    """So many samples as the model gets them, in random order, so that the first few are of all kinds.
+
+    They are drawn from `Batches`, and the first ones of other iterables.
+    """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        return _gathered(op, given, count)
-    return _transformed(op, given, _taken(op, given, -(-given.samples // count)))
+        taken = _gathered(op, given, count)
+        return taken.at(np.random.default_rng(0).permutation(taken.count))
+    rows = np.random.default_rng(0).permutation(given.samples)[:count]
+    return _transformed(op, given, _taken(op, given, rows, rows))
 
 
-def _taken(op: str, given: Batches, step: int) -> Taken:
-    rows = np.arange(given.samples)[:: max(step, 1)]
-    parts = [_each(lambda array: array[:: max(step, 1)], part) for part in given.arrays]
+def _taken(op: str, given: Batches, index: Any, rows: NDArray[np.intp]) -> Taken:
+    parts = [_each(lambda array: array[index], part) for part in given.arrays]
     with named(op):
-        whole = Sample(tuple(parts))
-    inputs = tuple(np.asarray(raw(array)) for array in whole.inputs)
-    return Taken(inputs, whole.target, whole.weight, rows)
+        some = Sample(tuple(parts))
+    return Taken(tuple(np.asarray(raw(array)) for array in some.inputs), some.target, some.weight, rows)
 
 
 def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
@@ -134,7 +140,7 @@ def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
     batches = Batches(inputs, taken.rows, batch_size=taken.count, transform=given.transform, rng=0)
     with closing(batches.at(0)) as made:
         changed, _ = next(made)
-    return taken._replace(inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
+    return replace(taken, inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
 
 
 def _gathered(op: str, given: Any, count: int | None) -> Taken:
@@ -169,7 +175,8 @@ def _put_together(parts: list[Sample]) -> Taken:
     if None in axes:
         return Taken(first.inputs, first.target, first.weight)
     try:
-        inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(zip(*(p.inputs for p in parts), strict=True), axes)]
+        given = zip(*(part.inputs for part in parts), strict=True)
+        inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(given, axes, strict=True)]
         target = joined([part.target for part in parts])
         weight = None if first.weight is None else np.concatenate([part.weight for part in parts])
     except ValueError:  # sequences of other lengths

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, one_axes, panels
 
@@ -61,7 +62,9 @@ def losses(
     return ax
 
 
-def overfit(curve: Sequence[float], aim: float, *, ax: Axes | None = None, slow: int | None = None) -> Any:
+def overfit(
+    curve: Sequence[float] | NDArray[Any], aim: float, *, ax: Axes | None = None, slow: int | None = None
+) -> Any:
     """The loss of a few samples against steps, and the loss to be reached.
 
     Parameters
@@ -122,7 +125,7 @@ def levels(checks: Sequence[tuple[str, str]], *, ax: Axes | None = None) -> Any:
 def preflight(
     checks: Sequence[tuple[str, str]],
     initial: tuple[float, float | None] | None,
-    few: tuple[Sequence[float], float] | None,
+    few: tuple[Sequence[float] | NDArray[Any], float] | None,
     *,
     axes: Any = None,
 ) -> Any:
