@@ -3,6 +3,7 @@
 from ..training.findings import Finding
 from .baseline import baseline
 from .initial_loss import initial_loss
+from .inits import compare_inits
 from .layer_stats import layer_stats
 from .learning_curve import learning_curve
 from .overfit_batch import overfit_batch
@@ -12,6 +13,7 @@ __all__ = [
     "Finding",
     "Report",
     "baseline",
+    "compare_inits",
     "initial_loss",
     "layer_stats",
     "learning_curve",

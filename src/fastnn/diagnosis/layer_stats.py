@@ -18,7 +18,8 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..training.figures import Loss, Objective, Sample
 from ..training.findings import Result, most_severe_first, strict
-from ..training.layers import LayerRow, Watched, judged, layer_row, no_gradient, percent, short
+from ..training.layer_rules import Watched, judged, no_gradient
+from ..training.layers import LayerRow, layer_row, table
 from ..training.loader import Loader
 from ..training.preserved import preserved
 from ..training.spread import Spread
@@ -64,45 +65,36 @@ class LayerStats(Result):
         named: dict[str, Any] = strict(super().to_dict() | {"rows": [asdict(row) for row in self.rows]})
         return named | {"output": None if self.output is None else strict(asdict(self.output))}
 
+    def plot(self, what: str = "activations", axes: Any = None) -> Any:
+        """Draw a histogram for each layer; see `fastnn.plots.layer_stats`.
+
+        Parameters
+        ----------
+        what : {"activations", "gradients", "weights", "updates"}
+            What to draw.
+        axes : sequence or array of Axes, optional
+            Where to draw, a panel per layer.
+
+        Returns
+        -------
+        ndarray of Axes
+            The panels.
+
+        Raises
+        ------
+        ValueError
+            If ``what`` is none of these, no layer has such numbers, or there are not as many axes as panels.
+        """
+        from ..plots.layer_stats import layer_stats as draw
+
+        return draw(self.rows, what, axes=axes)
+
     def __getitem__(self, name: str) -> LayerRow:
         """The row of a layer."""
         for row in self.rows:
             if row.name == name:
                 return row
         raise KeyError(f"LayerStats: there is no layer {name!r}, only {', '.join(repr(row.name) for row in self.rows)}")
-
-
-_HEAD = ("layer", "type", "units", "mean", "std", "over samples", "zero", "dead", "sat.", "grad/w", "update/w")
-
-
-def table(rows: Iterable[LayerRow]) -> str:
-    """A line per layer."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i > 1 else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )
-
-
-def _cells(row: LayerRow) -> tuple[str, ...]:
-    outputs = row.activations
-    return (
-        row.name or "(model)",
-        row.kind,
-        str(row.units),
-        short(outputs.mean),
-        short(outputs.std),
-        short(outputs.over_samples),
-        percent(outputs.zeros),
-        "–" if row.dead is None else percent(row.dead / max(1, row.units)),
-        "–" if row.saturated is None else percent(row.saturated),
-        short(row.gradient_ratio),
-        short(row.update_ratio),
-    )
 
 
 def layer_stats(

@@ -63,31 +63,41 @@ class _Units:
         self.samples = 0
         self.mean, self.squares = np.zeros(shape), np.zeros(shape)
 
-    def add(self, values: Array) -> None:
-        """Further samples, along the first axis."""
+    def add(self, values: Array) -> tuple[float, float]:
+        """Further samples, along the first axis; returns the mean of all their values, and the sum of squares around it."""
         count = len(values)
         mean = values.mean(axis=0, dtype=np.float64)
         deviations = values - mean
         squares = np.einsum("i...,i...->...", deviations, deviations)
+        middle = float(mean.mean())
+        around = float(squares.sum() + count * np.square(mean - middle).sum())
         apart, total = mean - self.mean, self.samples + count
         self.squares += squares + apart**2 * (self.samples * count / total)
         self.mean += apart * (count / total)
         self.samples = total
+        return middle, around
 
 
 class Running:
     """Gathers a `Spread`.
 
     Arrays are (samples, units, positions), where positions are places in an image or steps of a sequence.
+
+    Parameters
+    ----------
+    edges : (float, float), optional
+        The range of the histogram; by default that of the first numbers.
+    symmetric : bool
+        Whether the range is by default twice as wide, around 0, since there will be other numbers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, edges: tuple[float, float] | None = None, symmetric: bool = False) -> None:
         self.samples = self.count = self.not_finite = self._zeros = self._finite = 0
         self._under = self._over = 0
         self._mean = self._squares = 0.0
         self._low, self._high = math.inf, -math.inf
         self._bins = np.zeros(BINS, np.int64)
-        self._edges: tuple[float, float] | None = None
+        self._edges, self._symmetric = edges, symmetric
         self._units: dict[tuple[int, ...], _Units] = {}  # by the shape of a sample, since sequences differ in length
 
     def add(self, values: Array) -> None:
@@ -97,24 +107,24 @@ class Running:
         self.samples += len(values)
         self.count += values.size
         low, high = float(values.min()), float(values.max())
-        if math.isfinite(low) and math.isfinite(high):
-            units = self._units.setdefault(values.shape[1:], _Units(values.shape[1:]))
-            units.add(values)
-        else:
+        if not (math.isfinite(low) and math.isfinite(high)):
             finite = values[np.isfinite(values)]
             self.not_finite += values.size - finite.size
             if not finite.size:
                 return
             values, low, high = finite, float(finite.min()), float(finite.max())
+        if values.ndim == 3 and len(values) > 1:
+            if values.shape[1:] not in self._units:
+                self._units[values.shape[1:]] = _Units(values.shape[1:])
+            self._merge(values.size, *self._units[values.shape[1:]].add(values))
+        else:
+            mean = float(values.mean(dtype=np.float64))
+            self._merge(values.size, mean, float(np.square(values - np.float64(mean)).sum()))
         self._low, self._high = min(self._low, low), max(self._high, high)
         self._zeros += values.size - int(np.count_nonzero(values))
-        self._merge(values)
         self._fill(values, low, high)
 
-    def _merge(self, values: Array) -> None:
-        count = values.size
-        mean = float(values.mean(dtype=np.float64))
-        squares = float(np.square(values - mean, dtype=np.float64).sum())
+    def _merge(self, count: int, mean: float, squares: float) -> None:
         apart, total = mean - self._mean, self._finite + count
         self._squares += squares + apart**2 * (self._finite * count / total)
         self._mean += apart * (count / total)
@@ -122,7 +132,8 @@ class Running:
 
     def _fill(self, values: Array, low: float, high: float) -> None:
         if self._edges is None:
-            self._edges = edges_of(low, high)
+            farthest = 2 * max(abs(low), abs(high))
+            self._edges = edges_of(-farthest, farthest) if self._symmetric else edges_of(low, high)
         left, right = self._edges
         places = np.floor((values.ravel().astype(np.float64) - left) * (BINS / (right - left)))
         under, over = int(np.count_nonzero(values < left)), int(np.count_nonzero(values > right))
@@ -173,15 +184,16 @@ def edges_of(low: float, high: float) -> tuple[float, float]:
     return low - half, high + half
 
 
-def spread_of(values: Array) -> Spread:
-    """The statistics of an array that is there as a whole, such as a weight: without samples.
+def spread_of(values: Array, most: int | None = None, edges: tuple[float, float] | None = None) -> Spread:
+    """The statistics of an array without samples, such as a weight, or of so many of its values, evenly spread.
 
     >>> import numpy as np
     >>> spread = spread_of(np.array([-1.0, 0.0, 1.0, 2.0]))
     >>> spread.mean, spread.zeros, spread.over_samples
     (0.5, 0.25, None)
     """
-    gathered = Running()
+    gathered = Running(edges)
+    flat = np.asarray(values).reshape(1, -1, 1)
     with np.errstate(all="ignore"):
-        gathered.add(np.asarray(values).reshape(1, -1, 1))
+        gathered.add(flat if most is None else flat[:, :: max(1, flat.size // most)])
     return gathered.result()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
@@ -33,6 +33,7 @@ from ..nn.recurrent import _Cell, _Named, _Recurrent
 from .spread import Running
 
 Array = np.ndarray[Any, Any]
+Edges = tuple[float, float] | None
 
 # Operations that a model may call without a layer, by the name that the tape has for them, and the layer that they are.
 _ACTIVATIONS = {
@@ -97,10 +98,13 @@ class Gathered:
         Whether it is what the model gives, and whether it is multiplied by something.
     """
 
-    def __init__(self, name: str, kind: str, owner: str, units: int) -> None:
+    def __init__(
+        self, name: str, kind: str, owner: str, units: int, edges: tuple[Edges, Edges], symmetric: bool
+    ) -> None:
         self.name, self.kind, self.owner, self.units = name, kind, owner, units
         self.function = kind
-        self.activations, self.gradients = Running(), Running()
+        self.activations = Running(edges[0], symmetric)
+        self.gradients = Running(edges[1], symmetric)
         self.samples = 0
         self.active: Array | None = None
         self.saturated: int | None = None
@@ -119,6 +123,10 @@ class Watch:
     most : int, optional
         How many numbers of an output are looked at, rounded to whole samples and at least those of 8 samples; of ReLUs all
         are looked at for units that are never active. By default all.
+    of_means : bool
+        Whether the backward passes are those of a mean over samples: gradients are multiplied by their number.
+    edges : mapping, optional
+        The ranges of the histograms of outputs and of gradients, by the name of the layer.
 
     Attributes
     ----------
@@ -130,11 +138,18 @@ class Watch:
         In which layer the first number was computed that is not finite, and the words for it; only where all is looked at.
     """
 
-    def __init__(self, model: Module, most: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Module,
+        most: int | None = None,
+        *,
+        of_means: bool = False,
+        edges: Mapping[str, tuple[Edges, Edges]] | None = None,
+    ) -> None:
         self.rows: dict[str, Gathered] = {}
         self.output = Running()
         self.began: tuple[str, str] | None = None
-        self._model, self._most = model, most
+        self._model, self._most, self._of_means, self._edges = model, most, of_means, edges or {}
         self._parameters = {id(p): (name, p) for name, p in model.named_parameters()}
         self._open: list[tuple[str, Module]] = []  # the calls that are under way
         self._known: dict[int, _Known] = {}
@@ -229,8 +244,9 @@ class Watch:
 
         def watched(dy: Array, needs: tuple[bool, ...]) -> Sequence[Any]:
             for gradients in known.gradients:
+                values = _laid_out(dy, known.axes or (0, -1))
                 with np.errstate(all="ignore"):
-                    gradients.add(self._some(_laid_out(dy, known.axes or (0, -1))))
+                    gradients.add(self._some(values) * (dy.dtype.type(len(values)) if self._of_means else 1))
             return vjp(dy, needs)
 
         return watched
@@ -286,7 +302,10 @@ class Watch:
 
     def _row(self, name: str, kind: str, owner: str, axes: tuple[int, int], x: Array) -> Gathered:
         if name not in self.rows:
-            self.rows[name] = Gathered(name, kind, owner, x.shape[axes[1]] if x.ndim > 1 else 1)
+            units = x.shape[axes[1]] if x.ndim > 1 else 1
+            self.rows[name] = Gathered(
+                name, kind, owner, units, self._edges.get(name, (None, None)), self._most is not None
+            )
         return self.rows[name]
 
     def _gather(self, row: Gathered, x: Any, axes: tuple[int, int]) -> None:
