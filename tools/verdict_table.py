@@ -174,6 +174,22 @@ def mnist(rng: np.random.Generator, n: int = 1500) -> tuple[Array, Array]:
     return _drawn((table[:, :-1] / 128 - 1).reshape(-1, 1, 28, 28), table[:, -1].astype(np.int64), n, rng)
 
 
+def clouds(rng: np.random.Generator) -> tuple[Array, Array]:
+    """Two classes in twenty dimensions, of some clouds each."""
+    from sklearn.datasets import make_classification
+
+    x, y = make_classification(
+        2000, 20, n_informative=8, n_clusters_per_class=3, class_sep=1.5, flip_y=0, random_state=_seed(rng)
+    )
+    return _standard(x), y.astype(np.int64)
+
+
+def noisy_plane(rng: np.random.Generator) -> tuple[Array, Array]:
+    """A linear function of ten numbers, with as much noise."""
+    x = rng.normal(size=(450, 10))
+    return x.astype(np.float32), _numbers(x.sum(axis=1) + np.sqrt(10) * rng.normal(size=450))
+
+
 def wine(rng: np.random.Generator) -> tuple[Array, Array]:
     """178 wines of three makers."""
     from sklearn.datasets import load_wine
@@ -344,7 +360,7 @@ def variants(base: Case, name: str, of: dict[str, dict[str, Any]], seeds: tuple[
 
 
 def _tuned() -> Iterator[Case]:
-    two = (0, 1)
+    seeds = (0, 1, 2, 3)
     base = Case("", digits, lambda rng: mlp(64, 10, [64], rng), (GOOD,))
     slow, fast = {"lr": 1e-8, "intended": (NOT,)}, {"lr": 10.0, "intended": (DIVERGED,)}
     yield from variants(
@@ -383,7 +399,7 @@ def _tuned() -> Iterator[Case]:
             "shuffled labels, 5 epochs": {"shuffled": True, "intended": (NOT,), "epochs": 5},
             "weights": {"weighted": True},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=digits, network=lambda rng: cnn(1, 8, 10, [8, 16], rng), epochs=20),
@@ -404,7 +420,7 @@ def _tuned() -> Iterator[Case]:
             "shuffled labels": {"shuffled": True, "intended": (NOT,)},
             "80 samples": {"samples": 80, "intended": (OVER,), "epochs": 60},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=digit_rows, network=lambda rng: Reader(nn.LSTM, 8, 32, 10, rng), lr=5e-3, epochs=20),
@@ -424,7 +440,7 @@ def _tuned() -> Iterator[Case]:
             },
             "shuffled labels": {"shuffled": True, "intended": (NOT,)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=cancer, network=lambda rng: mlp(30, 2, [32], rng)),
@@ -448,7 +464,7 @@ def _tuned() -> Iterator[Case]:
             },
             "rate 1e-4, 3 epochs": {"lr": 1e-4, "epochs": 3, "intended": (STILL,)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=letters, network=lambda rng: mlp(16, 26, [128], rng)),
@@ -462,7 +478,7 @@ def _tuned() -> Iterator[Case]:
             "rate 1e-8": slow,
             "rate 1e-4, 5 epochs": {"lr": 1e-4, "epochs": 5, "intended": (STILL,)},
         },
-        two,
+        seeds,
     )
     logit = F.binary_cross_entropy_with_logits
     yield from variants(
@@ -487,7 +503,7 @@ def _tuned() -> Iterator[Case]:
                 "epochs": 60,
             },
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=friedman1, network=lambda rng: mlp(10, 1, [32], rng), loss=F.mse_loss, lr=5e-3),
@@ -512,7 +528,7 @@ def _tuned() -> Iterator[Case]:
             },
             "shuffled": {"network": lambda rng: mlp(10, 1, [128, 128], rng), "shuffled": True, "intended": (NOT,)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=sines, network=lambda rng: Reader(nn.LSTM, 1, 24, 4, rng), lr=5e-3, epochs=25),
@@ -525,7 +541,7 @@ def _tuned() -> Iterator[Case]:
             "shuffled labels": {"shuffled": True, "intended": (NOT,), "epochs": 40},
             "rate 3e-4, 4 epochs": {"lr": 3e-4, "epochs": 4, "intended": (STILL, NOT)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(
@@ -549,12 +565,61 @@ def _tuned() -> Iterator[Case]:
             },
             "shuffled": {"shuffled": True, "intended": (NOT,)},
         },
-        two,
+        seeds,
+    )
+
+    yield from variants(
+        replace(base, data=clouds, network=lambda rng: mlp(20, 2, [64], rng), batch=50),
+        "clouds, MLP",
+        {
+            "early stopping": {"stopping": 5, "epochs": 80},
+            "SGD with momentum": {"optimizer": Momentum, "lr": 0.02, "epochs": 20},
+            "dropout 0.5": {"network": lambda rng: mlp(20, 2, [128], rng, 0.5)},
+            "30 % wrong labels, large": {
+                "network": lambda rng: mlp(20, 2, [256, 256], rng),
+                "wrong": 0.6,
+                "epochs": 40,
+                "intended": (OVER,),
+            },
+            "shuffled labels": {
+                "network": lambda rng: mlp(20, 2, [256, 256], rng),
+                "shuffled": True,
+                "intended": (NOT,),
+            },
+            "rate 10": fast,
+            "100 samples": {
+                "network": lambda rng: mlp(20, 2, [256, 256], rng),
+                "samples": 100,
+                "epochs": 60,
+                "intended": (OVER,),
+            },
+        },
+        seeds,
+    )
+    yield from variants(
+        replace(base, data=noisy_plane, network=lambda rng: mlp(10, 1, [16], rng), loss=F.mse_loss, lr=5e-3, epochs=60),
+        "plane with noise, MLP",
+        {
+            # Half of the variance is noise, which no history tells from a network that is too small.
+            "early stopping": {"stopping": 5, "intended": (GOOD, UNDER)},
+            "linear": {"network": lambda rng: mlp(10, 1, [], rng), "intended": (GOOD, UNDER)},
+            "large": {"network": lambda rng: mlp(10, 1, [256, 256], rng), "intended": (OVER,), "epochs": 100},
+            "shuffled": {"network": lambda rng: mlp(10, 1, [64], rng), "shuffled": True, "intended": (NOT,)},
+            "rate 1e-8": slow,
+        },
+        seeds,
     )
 
 
+class Momentum(optim.SGD):
+    """Gradient descent with momentum 0.9."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, lr=lr, momentum=0.9)
+
+
 def _untouched() -> Iterator[Case]:
-    two = (23, 24)
+    seeds = (23, 24)
     base = Case("", wine, lambda rng: mlp(13, 3, [24], rng), (GOOD,))
     slow, fast = {"lr": 1e-8, "intended": (NOT,)}, {"lr": 10.0, "intended": (DIVERGED,)}
     shuffled = {"shuffled": True, "intended": (NOT,)}
@@ -574,7 +639,7 @@ def _untouched() -> Iterator[Case]:
                 "intended": (OVER,),
             },
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=shells, network=lambda rng: mlp(5, 3, [64, 64], rng), lr=3e-3, epochs=80, stopping=6),
@@ -586,7 +651,7 @@ def _untouched() -> Iterator[Case]:
             "150 samples, to the end": {"samples": 150, "stopping": None, "epochs": 150, "intended": (OVER,)},
             "rate 1e-8": slow | {"stopping": None, "epochs": 10},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(
@@ -610,7 +675,7 @@ def _untouched() -> Iterator[Case]:
                 "intended": (OVER,),
             },
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(
@@ -635,7 +700,7 @@ def _untouched() -> Iterator[Case]:
             },
             "shuffled": shuffled | {"network": lambda rng: mlp(4, 1, [128, 128], rng)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=roll, network=lambda rng: mlp(3, 1, [64, 64], rng), loss=F.mse_loss, lr=3e-3, epochs=60),
@@ -646,7 +711,7 @@ def _untouched() -> Iterator[Case]:
             "linear": {"network": lambda rng: mlp(3, 1, [], rng), "intended": (UNDER, NOT)},
             "rate 3e-4, 4 epochs": {"lr": 3e-4, "epochs": 4, "intended": (STILL,)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=diabetes, network=lambda rng: mlp(10, 1, [16], rng), loss=F.mse_loss, lr=5e-3, epochs=80),
@@ -657,7 +722,7 @@ def _untouched() -> Iterator[Case]:
             "large": {"network": lambda rng: mlp(10, 1, [256, 256], rng), "epochs": 150, "intended": (OVER,)},
             "shuffled": shuffled,
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=blobs, network=lambda rng: mlp(6, 8, [32], rng, norm=True), lr=5e-3, epochs=20),
@@ -675,7 +740,7 @@ def _untouched() -> Iterator[Case]:
             "SGD, rate 10": fast
             | {"optimizer": optim.SGD, "network": lambda rng: mlp(6, 8, [32], rng), "intended": (DIVERGED, NOT)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=patches, network=lambda rng: cnn(3, 12, 2, [8, 16], rng), epochs=15),
@@ -694,7 +759,7 @@ def _untouched() -> Iterator[Case]:
             # Colours may be enough, and those are learned at once.
             "rate 1e-4, 2 epochs": {"lr": 1e-4, "epochs": 2, "intended": (STILL, GOOD)},
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=mnist, network=lambda rng: cnn(1, 28, 10, [8, 16], rng), epochs=10),
@@ -714,7 +779,7 @@ def _untouched() -> Iterator[Case]:
                 "intended": (OVER,),
             },
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=patch_rows, network=lambda rng: Reader(nn.LSTM, 36, 24, 2, rng), lr=5e-3, epochs=15),
@@ -730,7 +795,7 @@ def _untouched() -> Iterator[Case]:
             },
             "rate 10": fast | {"epochs": 6, "intended": (DIVERGED, NOT)},  # units that are saturated say nothing
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(
@@ -742,7 +807,7 @@ def _untouched() -> Iterator[Case]:
             "rate 1e-8": slow | {"epochs": 6},
             "shuffled": shuffled,
         },
-        two,
+        seeds,
     )
     yield from variants(
         replace(base, data=pulses, network=lambda rng: Reader(nn.LSTM, 3, 24, 3, rng), lr=1e-2, epochs=30),
@@ -755,7 +820,7 @@ def _untouched() -> Iterator[Case]:
             # So few small steps may not have found anything yet.
             "rate 3e-4, 3 epochs": {"lr": 3e-4, "epochs": 3, "intended": (STILL, NOT)},
         },
-        two,
+        seeds,
     )
 
 

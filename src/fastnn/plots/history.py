@@ -233,7 +233,7 @@ def verdict(
     since: int | None = None,
     baseline: tuple[float, str] | None = None,
     ax: Axes | None = None,
-) -> Axes:
+) -> Any:
     """Draw the losses that led to a verdict, with the epoch since when it is true and the loss of a constant prediction.
 
     Parameters

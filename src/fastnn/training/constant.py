@@ -48,11 +48,17 @@ class Baseline:
         What the prediction is.
     validation_loss : float or None
         The loss of the same prediction for the validation part.
+    validation_accuracy : float or None
+        Its accuracy there, where that is the usual metric.
+    validation_samples : int or None
+        How many samples that part has.
     """
 
     loss: float
     words: str
     validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_samples: int | None = None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ class Objective:
         each = np.asarray(raw(self._each(output, sample.target)))
         if each.shape[:1] != (sample.count,) or each.dtype.kind != "f":
             return None
-        return each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64)
+        means: np.ndarray = each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64)
+        return means
 
 
 def _tells_each(loss: Any) -> bool:

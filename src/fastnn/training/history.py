@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import IO, TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
@@ -215,11 +215,17 @@ class History(Sequence[Record]):
 
 def _baseline(state: Any) -> Baseline:
     """A baseline from a state that nobody vouches for."""
-    if isinstance(state, Mapping) and state.keys() == {"loss", "words", "validation_loss"}:
-        loss, of_validation = state["loss"], state["validation_loss"]
-        numbers = [loss] if of_validation is None else [loss, of_validation]
-        if all(isinstance(n, float) and math.isfinite(n) for n in numbers) and isinstance(state["words"], str):
-            return Baseline(loss, state["words"], of_validation)
+    if isinstance(state, Mapping) and state.keys() == {field.name for field in fields(Baseline)}:
+        figures = [state[name] for name in ("loss", "validation_loss", "validation_accuracy")]
+        numbers = figures[:1] + [figure for figure in figures[1:] if figure is not None]
+        samples = state["validation_samples"]
+        whole = samples is None or (isinstance(samples, int) and not isinstance(samples, bool) and samples > 0)
+        if (
+            all(isinstance(n, float) and math.isfinite(n) for n in numbers)
+            and isinstance(state["words"], str)
+            and whole
+        ):
+            return Baseline(**state)
     raise ValueError(f"History: baseline must be finite losses and words, or None, got {shown(state)}")
 
 

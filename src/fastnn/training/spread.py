@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .constant import Constant
-from .figures import Objective, Sample
+from .constant import Baseline, Constant
+from .figures import Figures, Loss, Objective, Sample
 
 _FEWEST = 1.5  # samples that count the same: of a single one there is no spread
 
@@ -21,8 +21,8 @@ class Spread:
 
     Parameters
     ----------
-    objective : Objective
-        The loss.
+    loss : callable
+        As of the `Trainer`.
     constant : Constant, optional
         The prediction.
 
@@ -30,18 +30,19 @@ class Spread:
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> from fastnn.training.figures import Objective, Sample
+    >>> from fastnn.training.figures import Sample
     >>> from fastnn.training.spread import Spread
-    >>> spread = Spread(Objective(F.l1_loss))
+    >>> spread = Spread(F.l1_loss)
     >>> spread.add(np.array([1.0, 2.0, 3.0]), Sample((np.zeros(3), np.zeros(3))), 2.0)
     >>> round(spread.error(2.0), 4)  # the standard deviation, 1, over the root of 3
     0.5774
     """
 
-    def __init__(self, objective: Objective, constant: Constant | None = None) -> None:
-        self._objective = objective
+    def __init__(self, loss: Loss, constant: Constant | None = None) -> None:
+        self._objective = Objective(loss)
         self._constant = constant
-        self._of_constant = 0.0
+        self._of_constant = Figures(loss, None)
+        self._samples = 0
         self._amount = 0.0
         self._moments = np.zeros(3)  # sums of w², w²·l and w²·l²
         self._known = True
@@ -59,9 +60,13 @@ class Spread:
 
     def _add_constant(self, constant: Constant, sample: Sample) -> None:
         try:
-            self._of_constant += sample.amount * constant.loss_of(self._objective, sample)
+            loss = constant.loss_of(self._objective, sample)
+            self._of_constant.hold(np.repeat(constant.output, sample.count, axis=0), sample, loss)
         except (TypeError, ValueError):  # outputs here have another shape
             self._constant = None
+        else:
+            self._of_constant.count()
+            self._samples += sample.count
 
     def _add_each(self, each: np.ndarray, sample: Sample, mean: float) -> None:
         """The losses of samples.
@@ -87,9 +92,11 @@ class Spread:
             return None
         return math.sqrt(max(variance, 0.0) * samples / (samples - 1)) / self._amount
 
-    def constant_loss(self) -> float | None:
-        """The loss of the constant prediction; None where there is none."""
-        if self._constant is None or not self._amount:
-            return None
-        loss = self._of_constant / self._amount
-        return loss if math.isfinite(loss) else None
+    def baseline(self, constant: Constant) -> Baseline:
+        """The loss of a constant prediction, with what it comes to in this pass if it was given for that."""
+        if self._constant is None or not self._samples:
+            return Baseline(constant.loss, constant.words)
+        figures = self._of_constant.result()
+        if not math.isfinite(figures["loss"]):
+            return Baseline(constant.loss, constant.words)
+        return Baseline(constant.loss, constant.words, figures["loss"], figures.get("accuracy"), self._samples)

@@ -438,10 +438,10 @@ class Trainer(TrainingState):
         record |= {f"train_{name}": value for name, value in self._figures.result().items()}
         record |= self._recorded_rates()
         constant = self._constant()
-        of_constant = None
+        baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = Spread(self._objective, constant if part == "validation" else None)
+                spread = Spread(self.loss, constant)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
@@ -449,9 +449,8 @@ class Trainer(TrainingState):
                 known = {} if error is None else {"loss_se": error}
                 figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
-                of_constant = spread.constant_loss()
-        if constant is not None:
-            self.history.baseline = Baseline(constant.loss, constant.words, of_constant)
+                baseline = None if constant is None else spread.baseline(constant)
+        self.history.baseline = baseline or self.history.baseline
         return record
 
     def _constant(self) -> Constant | None:

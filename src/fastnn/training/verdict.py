@@ -37,24 +37,26 @@ WINDOW = 0.1
 """The share of the epochs, two at least, over which a loss must have fallen to be still improving: measured."""
 FALL = 0.05
 """By which share of itself it must have fallen in that time: measured."""
+SHARE = 0.2
+"""Or by which share of all that was learned: measured; slow trainings are found by it."""
 GAIN = 0.03
 """And by which share of B: measured; without it, the last digits of good networks improve forever."""
 LEARNED = 0.05
 """By which share of B the best V must be below B for something to have been learned: measured."""
+SURELY, SURE_ERRORS = 0.02, 4.0
+"""Or by this share of B and this number of standard errors: measured; the best of many epochs is often two of them too low."""
 MOVED = 1e-3
 """A loss that stays within this share of itself from the first epoch to the last has not moved: measured."""
 KNOWN = 0.5
 """T below this share of B, where nothing was learned that holds for validation, is learned by heart: measured."""
 RISE = 0.05
 """By which share of its minimum V must have risen to be overfitting: measured."""
-APART = 0.5
-"""T below this share of V, with a gap of `GAP`, is overfitting: measured."""
-GAP = 0.1
-"""Of B: measured."""
-HIGH = 0.5
-"""T above this share of B is underfitting, if V is close: measured."""
-MIDDLE = 0.25
-"""T above this share of B is underfitting, if V is hardly above it: measured."""
+APART, GAP = 0.2, 0.12
+"""T below this share of V, with V − T above this share of B, is overfitting: measured; the ratio alone fires on good networks."""
+WIDE = 0.25
+"""V − T above this share of B is overfitting whatever the ratio: measured."""
+HIGH = 0.35
+"""T above this share of B is underfitting: measured."""
 ERRORS = 2.0
 """So many standard errors are no accident: 95 % of normal errors."""
 
@@ -63,6 +65,12 @@ LOW = 0.1
 RISEN = 0.02
 """By which share of B V must have risen: measured."""
 
+ACCURACY_ERRORS = 3.0
+"""By so many standard errors the accuracy must be above that of a constant prediction, or of exp(B) classes: measured."""
+SHORT = 5
+"""In so few epochs, each of which lowers the loss, `SHARE` alone decides: measured."""
+
+_STEADY = 4  # epochs, in each of which the loss fell, are a network that recovers
 _ZERO = 1e-20  # a baseline of nothing: all targets are the same
 _CS231N = "cs231n, neural networks part 3"
 _SOURCES = "cs231n, neural networks part 3; docs/verdicts.md"
@@ -218,9 +226,12 @@ class _Run:
     epochs: Array
     training: Array
     validation: Array
+    batches: Array  # the training's loss as it was trained on
     training_se: Array
     validation_se: Array
     measured: bool  # whether the training's losses are of evaluation mode
+    accuracy: Array
+    constant: Baseline | None
     baseline: float | None
     of_validation: float | None  # the loss of the same prediction there
     restored: int | None
@@ -272,12 +283,33 @@ class _Run:
         """How low the best loss must be for something to have been learned."""
         if self.of_nothing is None:
             return None
-        return self.of_nothing - max(LEARNED * self.of_nothing, ERRORS * float(self.errors[self.best]))
+        error = float(self.errors[self.best])
+        surely = max(SURELY * self.of_nothing, SURE_ERRORS * error) if error else math.inf
+        return self.of_nothing - min(max(LEARNED * self.of_nothing, ERRORS * error), surely)
 
     @property
     def learned(self) -> bool:
         """Whether it is; where it cannot be told, not."""
         return self.needed is not None and float(self.losses[self.best]) < self.needed
+
+    @property
+    def by_heart(self) -> bool:
+        """Whether the training part is known well."""
+        t = self.level
+        return self.validated and self.baseline is not None and t < KNOWN * self.baseline
+
+    @property
+    def right_more_often(self) -> bool:
+        """Whether a network that knows the training part by heart is right more often than chance all the same.
+
+        Its loss does not tell: it is sure of what is wrong.
+        """
+        known = self.constant
+        if known is None or known.validation_accuracy is None or not known.validation_samples or not self.by_heart:
+            return False
+        chance = min(max(known.validation_accuracy, math.exp(-known.loss)), 1.0)
+        error = math.sqrt(chance * (1 - chance) / known.validation_samples)
+        return bool(self.accuracy[self.at] > chance + ACCURACY_ERRORS * error)
 
     @property
     def movement(self) -> float:
@@ -287,7 +319,7 @@ class _Run:
     @property
     def still(self) -> bool:
         """Whether nothing changes, though there is something to be learned."""
-        high = self.baseline is None or self.losses[self.at] > HIGH * self.baseline
+        high = self.baseline is None or self.losses[self.at] > KNOWN * self.baseline
         return len(self.losses) > 1 and self.movement <= MOVED and bool(high)
 
     def judged(self) -> dict[str, Any]:
@@ -329,8 +361,11 @@ def _read(history: History) -> _Run:
         epochs=np.array([epoch for epoch, _ in kept], int),
         training=column("training_loss" if measured else "train_loss"),
         validation=column("validation_loss"),
+        batches=column("train_loss" if "train_loss" in wanted else "training_loss"),
         training_se=column("training_loss_se") if measured else np.full(len(kept), np.nan),
         validation_se=column("validation_loss_se"),
+        accuracy=column("validation_accuracy"),
+        constant=known,
         measured=measured,
         baseline=None if known is None else _above_nothing(known.loss),
         of_validation=None if known is None else _above_nothing(known.validation_loss),
@@ -376,9 +411,10 @@ def _never_recovered(run: _Run) -> Verdict | None:
     """Steps or inputs so large that the loss went far up, and what was left of the network learned nothing."""
     if run.baseline is None or run.still or run.learned:
         return None
-    limit, worst = HUGE * run.baseline, int(np.argmax(run.training))
-    value = float(run.training[worst])
-    if value <= limit:
+    limit, worst = HUGE * run.baseline, int(np.argmax(run.batches))
+    value = float(run.batches[worst])
+    falling = (np.diff(run.losses[-_STEADY:]) < 0).all() and run.best == len(run.losses) - 1 > 0
+    if value <= limit or falling:
         return None
     message = f"the training loss was {value / run.baseline:.3g} times the baseline, and the network has learned nothing since"
     return Verdict("diverged", message, int(run.epochs[worst]), value=value, threshold=limit, source=_CS231N)
@@ -391,30 +427,23 @@ def _nothing(run: _Run) -> Verdict | None:
 
 
 def _still_improving(run: _Run) -> Verdict | None:
-    """The best loss is one of the last, and clearly below those before the window."""
-    at = run.at
-    since, start = _before(run, at - _window(run))
-    if start is None:
+    """The last loss is clearly below all those before the window."""
+    losses, last = run.losses, len(run.losses) - 1
+    now, since = float(losses[-1]), max(last - _window(run), 0)
+    # Before the first epoch, a network knows no more than the baseline.
+    start = float(losses[: since + 1].min()) if last else run.of_nothing
+    if start is None or (run.baseline is not None and run.level < LOW * run.baseline):
         return None
-    now = float(run.losses[at])
-    least = max(FALL * abs(start), GAIN * (run.baseline or 0.0))
-    if not start - now >= least or (run.baseline is not None and run.level < LOW * run.baseline):
+    enough, floor = FALL * abs(start), GAIN * (run.baseline or 0.0)
+    if run.of_nothing is not None and run.learned:
+        enough = min(enough, SHARE * (run.of_nothing - now))
+        if last < SHORT and (np.diff(losses) < 0).all():
+            floor = 0.0
+    least = max(enough, floor)
+    if not start - now >= least:
         return None
-    message = f"the {_name(run)} fell from {start:.4g} to {_with_error(now, run.errors[at])} in the last {_epochs(at - since)}"
-    return Verdict(
-        "still improving", message, int(run.epochs[max(since, 0)]), value=start - now, threshold=least, source=_MEASURED
-    )
-
-
-def _before(run: _Run, place: int) -> tuple[int, float | None]:
-    """The place where a window begins, and the least loss up to there.
-
-    Place -1 is before the first epoch, when a network knows no more than the baseline.
-    """
-    if place >= 0 or run.at > 0:
-        place = max(place, 0)
-        return place, float(run.losses[: place + 1].min())
-    return -1, run.of_nothing
+    message = f"the {_name(run)} fell from {start:.4g} to {_with_error(now, run.errors[-1])} in the last {_epochs(last - since or 1)}"
+    return Verdict("still improving", message, int(run.epochs[since]), (), start - now, least, _MEASURED)
 
 
 def _not_learning(run: _Run) -> Verdict | None:
@@ -422,14 +451,14 @@ def _not_learning(run: _Run) -> Verdict | None:
     if run.still:
         message = f"the {_name(run)} stayed at {now:.6g} for {_epochs(len(run.epochs))}"
         return Verdict("not learning", message, 1, value=run.movement, threshold=MOVED, source=_MEASURED)
-    if run.of_nothing is None or run.learned:
+    if run.of_nothing is None or run.learned or run.right_more_often:
         return None
     message = (
         f"the {_name(run)} is {_with_error(now, run.errors[best])} at best, that of a prediction that knows nothing "
         f"{run.of_nothing:.4g}"
     )
     also: tuple[str, ...] = ()
-    if run.validated and run.level < KNOWN * (run.baseline or 0.0):
+    if run.by_heart:
         also = ("overfitting",)
         message += f"; overfitting too: the training loss fell to {run.training[run.at]:.4g}, by heart"
     return Verdict("not learning", message, 1, also, now, run.needed, _MEASURED)
@@ -461,8 +490,8 @@ def _apart(run: _Run) -> Verdict | None:
     t, v = float(run.training[at]), float(run.validation[at])
     if run.baseline is None:
         return None
-    least = max(ERRORS * math.hypot(run.errors[at], 0.0), GAP * run.baseline)
-    if v - t <= least or t >= APART * v:
+    least = max(ERRORS * float(run.errors[at]), (GAP if t < APART * v else WIDE) * run.baseline)
+    if v - t <= least:
         return None
     gaps = (run.validation - run.training) > least
     since = int(np.flatnonzero(~gaps[: at + 1])[-1]) + 1 if not gaps[: at + 1].all() else 0
@@ -476,14 +505,11 @@ def _apart(run: _Run) -> Verdict | None:
 def _underfitting(run: _Run) -> Verdict | None:
     if run.baseline is None:
         return None
-    at, t = run.at, run.level
-    gap = max(float(run.losses[at]) - t, 0.0)
-    close = gap <= max(ERRORS * float(run.errors[at]), MIDDLE * t)
-    limit = (MIDDLE if close else HIGH) * run.baseline
-    if t <= limit or gap > MIDDLE * run.baseline:
+    t, limit = run.level, HIGH * run.baseline
+    if t <= limit:
         return None
     message = f"the training loss {t:.4g} is still {100 * t / run.baseline:.0f} % of the baseline"
-    since = int(run.epochs[np.flatnonzero(run.losses <= (1 + FALL) * run.losses[at])[0]])
+    since = int(run.epochs[np.flatnonzero(run.losses <= (1 + FALL) * run.losses[run.at])[0]])
     return Verdict("underfitting", message, since, value=t, threshold=limit, source=_SOURCES)
 
 
@@ -508,8 +534,8 @@ def _good(run: _Run) -> Verdict:
 _RULES = (
     _diverged,
     _nothing,
-    _still_improving,
     _never_recovered,
+    _still_improving,
     _not_learning,
     _overfitting,
     _underfitting,
