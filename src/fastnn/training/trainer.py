@@ -36,9 +36,9 @@ from .figures import Figures, Loss, Metric, Objective, Sample
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
+from .loss_spread import LossSpread
 from .not_finite import begin_anew_where_not_finite, first_not_finite, named_parameters
 from .prediction import predict
-from .spread import Spread
 from .state import TrainingState, described_architecture
 from .streams import Streams
 
@@ -441,7 +441,7 @@ class Trainer(TrainingState):
         baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = Spread(self.loss, constant)
+                spread = LossSpread(self.loss, constant)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
@@ -553,7 +553,7 @@ class Trainer(TrainingState):
         return figures
 
     def _evaluate(
-        self, batches: Loader, interrupts: Interrupts | None, spread: Spread | None = None
+        self, batches: Loader, interrupts: Interrupts | None, spread: LossSpread | None = None
     ) -> dict[str, float] | None:
         figures = Figures(self.loss, self.metrics)
         with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:

@@ -13,7 +13,7 @@ from .figures import Figures, Loss, Objective, Sample
 _FEWEST = 1.5  # samples that count the same: of a single one there is no spread
 
 
-class Spread:
+class LossSpread:
     """The standard error, over samples, of the mean loss of a pass, and the loss of a constant prediction.
 
     With a loss l and a weight w per sample: ``sqrt(sum of w²·(l − mean)²) / sum of w``, times ``sqrt(n / (n − 1))``, where n is
@@ -31,8 +31,8 @@ class Spread:
     >>> import numpy as np
     >>> import fastnn.functional as F
     >>> from fastnn.training.figures import Sample
-    >>> from fastnn.training.spread import Spread
-    >>> spread = Spread(F.l1_loss)
+    >>> from fastnn.training.loss_spread import LossSpread
+    >>> spread = LossSpread(F.l1_loss)
     >>> spread.add(np.array([1.0, 2.0, 3.0]), Sample((np.zeros(3), np.zeros(3))), 2.0)
     >>> round(spread.error(2.0), 4)  # the standard deviation, 1, over the root of 3
     0.5774
