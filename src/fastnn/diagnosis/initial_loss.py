@@ -11,7 +11,9 @@ import numpy as np
 
 from .. import functional as F
 from .. import nn
+from ..autograd import raw
 from ..nn import Module
+from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, graded
 from ..training.preserved import preserved
 from .look import named_weights, units_axis
@@ -41,7 +43,7 @@ class InitialLoss(Result):
     seen : float
         The loss of the network.
     expected : float or None
-        That of the best constant prediction; None where the loss has none that is known.
+        That of the best constant prediction or, of uneven classes, of equal chances; None where the loss has none that is known.
     spread : float or None
         The standard deviation of the logits over the classes, of a cross-entropy.
     samples : int
@@ -84,7 +86,7 @@ class InitialLoss(Result):
         from ..plots.checks import losses
 
         return losses(
-            {"seen": self.seen, "best constant": self.expected},
+            {"seen": self.seen, "expected": self.expected},
             ax=ax,
             usual=None if self.expected is None else (self.bounds[0] * self.expected, self.bounds[1] * self.expected),
         )
@@ -148,12 +150,22 @@ def compared(model: Module, taken: Taken, loss: Any) -> InitialLoss:
     if not model.training:
         model.train()
     outputs, value = seen(model, taken, loss)
-    constant = constant_loss(loss, outputs, taken)
+    constant = _of_equal_chances(loss, outputs, taken, constant_loss(loss, outputs, taken))
     spread = _spread_of_logits(outputs, loss)
     expected, words = (None, "") if constant is None else constant
     kind = kind_of(loss) if kind_of(loss) in TOO_LARGE else ""
     finding = _judged(value, expected, words, kind, _of_logits(expected, spread) + _too_heavy(model))
     return InitialLoss((finding,), value, expected, spread, taken.count, (TOO_SMALL[kind], TOO_LARGE[kind][0]))
+
+
+def _of_equal_chances(
+    loss: Any, outputs: Any, taken: Taken, constant: tuple[float, str] | None
+) -> tuple[float, str] | None:
+    """Where classes are uneven, a new network does not know that: outputs of 0 are expected of it."""
+    if constant is None or kind_of(loss) not in ("classes", "yes or no") or function_of(loss) is F.nll_loss:
+        return constant
+    equal = float(raw(Objective(loss)(np.zeros_like(outputs), Sample(taken.batch()))))
+    return max(constant, (equal, "equal chances of all classes"))
 
 
 def _spread_of_logits(outputs: Any, loss: Any) -> float | None:

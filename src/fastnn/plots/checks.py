@@ -165,7 +165,7 @@ def _losses_seen(ax: Any, initial: Any, few: Any) -> None:
         overfit(*few, ax=ax)
     for value, label, colour, line in (
         (None if initial is None else initial[0], "before training", PURPLE, "-."),
-        (None if initial is None else initial[1], "best constant", GREEN, ":"),
+        (None if initial is None else initial[1], "expected", GREEN, ":"),
     ):
         if value is not None and np.isfinite(value) and value > 0:
             ax.axhline(value, color=colour, linestyle=line, label=f"{label}: {value:.3g}")

@@ -219,10 +219,13 @@ def _weighted(watched: Watched) -> list[LayerRow]:
 
 
 def _wrongness(watched: Watched) -> float:
-    """How large the gradients are by the model's output: they shrink with the loss, and all others with them."""
+    """How large the gradients of a sample are by the model's output: they shrink with the loss, and all others with them.
+
+    All outputs of a sample together, since the mean over many of them makes each one's gradient small.
+    """
     if watched.output is None or not watched.output.rms or not math.isfinite(watched.output.rms):
         return 1.0
-    return watched.output.rms
+    return watched.output.rms * math.sqrt(watched.output.count / max(1, watched.rows[0].samples if watched.rows else 1))
 
 
 def _gradient(watched: Watched) -> Iterator[Finding]:
@@ -251,7 +254,9 @@ def _gradient(watched: Watched) -> Iterator[Finding]:
 
 
 def _towards_input(watched: Watched) -> Iterator[Finding]:
-    rows = _weighted(watched)
+    rows = [
+        row for row in _weighted(watched) if row.gradient_ratio
+    ]  # exactly 0 is a finding of its own, or a beginning
     if len(rows) < 2:
         return
     first, last = rows[0], rows[-1]
