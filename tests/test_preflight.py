@@ -376,12 +376,21 @@ def test_a_layer_that_is_not_called():
 
 
 def test_classes_that_are_uneven_or_lacking():
-    few = np.concatenate([np.flatnonzero(LABELS == 0), np.flatnonzero(LABELS == 1)[:2]])
-    report = preflight(mlp(64, 64, 10), (PIXELS[few], LABELS[few]), overfit=False)
+    few = np.concatenate([np.flatnonzero(LABELS != 1), np.flatnonzero(LABELS == 1)[:2]])
+    report = preflight(mlp(64, 64, 12), (PIXELS[few], LABELS[few]), overfit=False)
     notes = [finding.message for finding in report if finding.word == "labels"]
-    assert any("8 of 10 outputs have no sample" in note for note in notes)
-    assert any("only 2" in note for note in notes)
+    assert any("2 of 12 outputs have no sample: 10, 11" in note for note in notes)
+    assert any("class 1 only 2" in note for note in notes)
     assert report.level == "note"
+
+
+def test_a_rare_class_does_not_make_the_initial_loss_a_fault():
+    """The class frequencies' loss is small then, but a new network does not know them."""
+    y = np.zeros(1200, np.int64)
+    y[::100] = 1
+    report = preflight(mlp(64, 64, 2), (PIXELS, y), overfit=False)
+    assert report.level in ("ok", "note")
+    assert report.initial.expected == pytest.approx(math.log(2), rel=1e-5)
 
 
 def test_labels_that_are_ignored():

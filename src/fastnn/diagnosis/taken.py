@@ -88,8 +88,9 @@ def along(array: Array, count: int, index: Any) -> Array:
 
 def batches_of(op: str, train: Any, batch_size: int = 32) -> Any:
     """Batches as given, or made of a pair of arrays (x, y)."""
-    pair = isinstance(train, tuple) and len(train) in (2, 3) and not isinstance(train[1], (tuple, list, Batches))
-    if not pair:
+    if not isinstance(train, tuple) or len(train) not in (2, 3):
+        return train
+    if isinstance(train[1], tuple | list) and isinstance(train[0], tuple | list):  # two or three batches
         return train
     with named(op):
         return Batches(*train, batch_size=batch_size)
