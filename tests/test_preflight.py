@@ -343,6 +343,17 @@ def test_samples_that_are_mixed():
     assert "mixed samples" in str(report).splitlines()[0]
 
 
+def test_layers_that_draw_mix_no_samples():
+    class Noise(nn.Module):
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def forward(self, x):
+            return x + 0.1 * self.rng.normal(size=x.shape).astype(np.float32)
+
+    assert "mixed samples" not in preflight(nn.Sequential(Noise(), *mlp(64, 64, 10)), (PIXELS, LABELS))
+
+
 def test_parameters_that_the_optimiser_lacks():
     model = mlp(64, 64, 10)
     report = preflight(model, (PIXELS, LABELS), optimizer=optim.SGD([model[0].weight, model[0].bias], lr=0.1))
@@ -416,6 +427,26 @@ def test_a_transform_makes_the_inputs():
     assert preflight(mlp(64, 64, 10), batches).level == "ok"
     batches = Batches(np.arange(1200), LABELS, batch_size=32, transform=lambda rows, rng: RAW[rows])
     assert "scale" in preflight(mlp(64, 64, 10), batches)
+
+
+def test_several_outputs_and_targets():
+    class Both(nn.Module):
+        def __init__(self):
+            self.first, self.second = mlp(64, 32, 10), mlp(64, 32, 1)
+
+        def forward(self, x):
+            return self.first(x), self.second(x)
+
+    def loss(output, target):
+        return F.cross_entropy(output[0], target[0]) + F.mse_loss(output[1], target[1])
+
+    model = Both()
+    targets = LABELS, PIXELS[:, :1] - PIXELS[:, 1:2]
+    report = preflight(
+        model, Batches(PIXELS, targets, batch_size=32), loss, optimizer=optim.Adam(model.parameters(), lr=1e-3)
+    )
+    assert report.level in ("ok", "note"), str(report)
+    assert report.initial.expected is None
 
 
 def test_sequences_of_several_lengths():

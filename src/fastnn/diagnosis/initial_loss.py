@@ -15,10 +15,9 @@ from ..autograd import raw
 from ..nn import Module
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, graded
-from ..training.preserved import preserved
 from .look import named_weights, units_axis
 from .losses import constant_loss, function_of, kind_of, seen
-from .taken import Taken, checked_loss, checked_model, sample
+from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
 
 TOO_LARGE = {"numbers": (5.0, 30.0, 100.0), "": (2.0, 4.0, 8.0)}
 """Times the expected loss, of numbers and of everything else. Measured on sound networks, 30 seeds each: up to 18 times for
@@ -141,7 +140,8 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
     problem
     """
     checked_model("initial_loss", model), checked_loss("initial_loss", loss)
-    with preserved(model, None, train):
+    train = batches_of("initial_loss", train)
+    with preserving(model, None, loss, train):
         return compared(model, sample("initial_loss", train, samples), loss)
 
 

@@ -19,7 +19,7 @@ from ..training.findings import Finding, Result
 from ..training.preserved import preserved
 from .losses import constant_loss, kind_of, least_loss, seen, share_right
 from .model_checks import without_dropout
-from .taken import Taken, checked_loss, checked_model, sample
+from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
 
 LEARNED = 0.05
 """The share of the best constant prediction's loss at which samples count as learnt by heart: of numbers, R² of 0.95."""
@@ -155,7 +155,8 @@ def overfit_batch(
     checked_model(op, model), checked_loss(op, loss)
     samples, steps = integer(op, "samples", samples, 1), integer(op, "steps", steps, 1)
     lr = real(op, "lr", lr, 0.0, open_low=True)
-    with preserved(model, None, train):
+    train = batches_of(op, train)
+    with preserving(model, None, loss, train):
         taken = sample(op, train, _FOR_CONSTANT)
         return overfitted(model, taken, loss, samples, steps, lr, generator(op, rng))
 

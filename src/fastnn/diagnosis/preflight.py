@@ -24,7 +24,7 @@ from .initial_loss import InitialLoss, compared
 from .layer_stats import LayerStats, layer_stats
 from .look import Look, run
 from .overfit_batch import RATE, OverfitBatch, overfitted
-from .taken import batches_of, checked_loss, checked_model, sample, whole
+from .taken import batches_of, checked_loss, checked_model, preserving, sample, whole
 
 _RUN = 256  # samples that are sent through the model with somebody looking at each layer
 _OF_STATISTICS, _BATCH = 512, 128  # samples for the statistics of layers, altogether and at a time
@@ -130,9 +130,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _short(finding: Finding) -> str:
-    return textwrap.shorten(f"{'ok':<9}{finding.word}: {finding.message}", _WIDTH, placeholder=" …").replace(
-        "ok ", f"{'ok':<9}", 1
-    )
+    return f"{'ok':<9}" + textwrap.shorten(f"{finding.word}: {finding.message}", _WIDTH - 9, placeholder=" …")
 
 
 def preflight(
@@ -207,8 +205,9 @@ def preflight(
         raise TypeError(f"{op}: optimizer must be an Optimizer, got {shown(optimizer)}")
     samples, drawn = integer(op, "samples", samples, 1), generator(op, rng)
     train = batches_of(op, train)
+    validation = None if validation is None else batches_of(op, validation)
     frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
-    with preserved(model, optimizer, loss, train, validation), np.errstate(all="ignore"):
+    with preserving(model, optimizer, loss, train, validation), np.errstate(all="ignore"):
         other = None if validation is None else whole(op, validation)
         look = Look(model, train, loss, optimizer, whole(op, train), sample(op, train, samples), other, drawn)
         return _Checks(look, frozen, overfit).report()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from ..autograd import raw
 from ..checks import shown
 from ..data import Batches
+from ..nn import Module
+from ..optim import Optimizer
 from ..training.figures import Sample, joined, leaves
 from ..training.loader import Loader
+from ..training.preserved import preserved
 
 Array = NDArray[Any]
 
@@ -189,6 +192,11 @@ def _each(function: Any, part: Any) -> Any:
     return tuple(_each(function, one) for one in part) if isinstance(part, tuple) else function(part)
 
 
+def preserving(model: Module, optimizer: Optimizer | None, loss: Any, *batches: Any) -> AbstractContextManager[None]:
+    """`preserved`, without a copy of data that lie in plain lists: nobody writes to them."""
+    return preserved(model, optimizer, loss, *(part for part in batches if not isinstance(part, list | tuple)))
+
+
 @contextmanager
 def named(op: str) -> Iterator[None]:
     """Errors of what is used inside begin with the name of the function that was called."""
@@ -200,10 +208,8 @@ def named(op: str) -> Iterator[None]:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
 
 
-def checked_model(op: str, model: Any) -> Any:
+def checked_model(op: str, model: Any) -> Module:
     """A module, or a TypeError."""
-    from ..nn import Module
-
     if not isinstance(model, Module):
         raise TypeError(f"{op}: model must be a Module, got {shown(model)}")
     return model
