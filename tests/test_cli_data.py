@@ -323,6 +323,7 @@ def test_check(table, capsys, home):
     assert "60 rows of 4 columns" in out
     assert re.search(r"class gut: \d+\n", out)
     assert out.endswith("nothing looks wrong\n")
+    assert re.search(r"\nnetwork of `fastnn train`: \d+ parameters, \d+ checks before training: ok\n", out)
     csv(home / "b.csv", [(*row[:2], "rot", row[3]) for row in wine_like()])
     assert main(["check", "b.csv"]) == 0
     assert "looks wrong: column 'farbe' is constant, 'rot'\n" in capsys.readouterr().out

@@ -1,7 +1,22 @@
 """Why doesn't it learn? Checks before, in and after a training, each with a verdict, its numbers, and advice."""
 
 from ..training.findings import Finding
+from .baseline import baseline
+from .initial_loss import initial_loss
 from .inits import compare_inits
 from .layer_stats import layer_stats
+from .learning_curve import learning_curve
+from .overfit_batch import overfit_batch
+from .preflight import Report, preflight
 
-__all__ = ["Finding", "compare_inits", "layer_stats"]
+__all__ = [
+    "Finding",
+    "Report",
+    "baseline",
+    "compare_inits",
+    "initial_loss",
+    "layer_stats",
+    "learning_curve",
+    "overfit_batch",
+    "preflight",
+]

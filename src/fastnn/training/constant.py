@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -24,15 +25,40 @@ _HALVINGS = 60  # of the interval in which the constant of a Huber loss lies
 
 # What modules of losses call, with these of their attributes.
 _MODULES: dict[type[nn.Module], tuple[Callable[..., Any], tuple[str, ...]]] = {
-    nn.CrossEntropyLoss: (F.cross_entropy, ("weight", "ignore_index", "label_smoothing")),
-    nn.NLLLoss: (F.nll_loss, ("weight", "ignore_index")),
-    nn.MultiMarginLoss: (F.multi_margin_loss, ("p", "margin", "weight")),
-    nn.BCEWithLogitsLoss: (F.binary_cross_entropy_with_logits, ("weight", "pos_weight")),
-    nn.HingeLoss: (F.hinge_loss, ("margin",)),
-    nn.MSELoss: (F.mse_loss, ()),
-    nn.L1Loss: (F.l1_loss, ()),
-    nn.HuberLoss: (F.huber_loss, ("delta",)),
+    nn.CrossEntropyLoss: (F.cross_entropy, ("weight", "ignore_index", "label_smoothing", "reduction")),
+    nn.NLLLoss: (F.nll_loss, ("weight", "ignore_index", "reduction")),
+    nn.MultiMarginLoss: (F.multi_margin_loss, ("p", "margin", "weight", "reduction")),
+    nn.BCEWithLogitsLoss: (F.binary_cross_entropy_with_logits, ("weight", "pos_weight", "reduction")),
+    nn.HingeLoss: (F.hinge_loss, ("margin", "reduction")),
+    nn.MSELoss: (F.mse_loss, ("reduction",)),
+    nn.L1Loss: (F.l1_loss, ("reduction",)),
+    nn.HuberLoss: (F.huber_loss, ("delta", "reduction")),
 }
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a training has to beat: the loss of the best constant prediction for its targets.
+
+    Parameters
+    ----------
+    loss : float
+        That loss.
+    words : str
+        What the prediction is.
+    validation_loss : float or None
+        The loss of the same prediction for the validation part.
+    validation_accuracy : float or None
+        Its accuracy there, where that is the usual metric.
+    validation_samples : int or None
+        How many samples that part has.
+    """
+
+    loss: float
+    words: str
+    validation_loss: float | None = None
+    validation_accuracy: float | None = None
+    validation_samples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +78,10 @@ class Constant:
     output: Array
     loss: float
     words: str
+
+    def loss_of(self, objective: Objective, sample: Sample) -> float:
+        """Its loss for the targets of a batch."""
+        return float(raw(objective(np.repeat(self.output, sample.count, axis=0), sample)))
 
 
 def best_constant(loss: Loss, outputs: Any, targets: Any, weight: Any = None) -> Constant | None:
@@ -107,9 +137,25 @@ def best_constant(loss: Loss, outputs: Any, targets: Any, weight: Any = None) ->
         return None
     prediction, words = found
     one = np.asarray(prediction, like.dtype).reshape((1, *like.shape[1:]))
-    everywhere = np.repeat(one, len(target), axis=0)
-    batch = (everywhere, targets) if weight is None else (everywhere, targets, weight)
-    return Constant(one, float(raw(Objective(loss)(everywhere, Sample(batch)))), words)
+    batch = Sample((one, targets) if weight is None else (one, targets, weight))
+    return Constant(one, Constant(one, 0.0, words).loss_of(Objective(loss), batch), words)
+
+
+def has_constant(loss: Loss) -> bool:
+    """Whether `best_constant` knows a loss, and it is a mean, which does not depend on how many samples there are."""
+    function, settings = _function_of(loss)
+    return callable(getattr(loss, "best_constant", None)) or (
+        function in _RULES and settings.get("reduction", "mean") == "mean"
+    )
+
+
+def constant_of_training(loss: Loss, output: Array, targets: Array, weight: Array | None) -> Constant | None:
+    """The constant prediction for the targets of a training; None where there is none. It is no reason to fail."""
+    try:
+        found = best_constant(loss, output, targets, weight)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of a loss of the caller's
+        return None
+    return found if found is not None and math.isfinite(found.loss) else None
 
 
 def _prediction(loss: Loss, like: Array, target: Array, counts: Array) -> tuple[Array, str] | None:

@@ -40,6 +40,7 @@ WORDS = {
     "border": "the best value lies at the edge of what was searched",
     "no direction": "gradients say nothing about how to change an input",
     "baseline": "a simple prediction is as good as the network",
+    "samples": "what more data would bring",
 }
 """Everything that a finding may be called, and what it means."""
 

@@ -1,0 +1,426 @@
+"""What is wrong with data before anything is trained: numbers that are not finite, labels, scales, duplicates."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import nn
+from .._files import listed
+from ..nn.norm import _Norm
+from ..training.figures import leaves
+from ..training.findings import LEVELS, Finding, graded
+from .look import First, Look, quoted, target_of
+from .losses import ignored_by, kind_of
+from .taken import Taken, along
+
+Array = NDArray[Any]
+
+TOO_WIDE = (5.0, 10.0, 30.0)
+"""Root of the mean square of a column. Sound networks are drawn for 1; measured, raw pixels have 85."""
+TOO_NARROW = (1e-1, 1e-2, 1e-3)
+"""The same where it is too small: pixels in 0…1 have 0.2 to 0.6, divided by 255 a second time 0.002."""
+TOO_DIFFERENT = (30.0, 300.0, math.inf)
+"""The largest number of a wide column over that of a narrow one, of nine tenths and one tenth of the columns."""
+TARGET_TOO_LARGE = (5.0, 30.0, math.inf)
+"""Root of the mean square of a target of numbers, where outputs begin at a fifth of it or less."""
+_OF_SCALE = "LeCun et al. 1998, Efficient BackProp: inputs of mean 0 and deviation 1"
+UNEVEN = (10.0, 100.0, math.inf)
+"""Samples of the largest class over those of the smallest."""
+SHARED = (0.0, 0.01, 0.2)
+"""The share of the validation part's rows that are in the training part too."""
+_ROWS_TO_TRY = 32
+_MOST_ROWS = 200_000  # that are compared with each other
+_SUM = 1e-2  # by which probabilities may miss 1
+_LISTED = 5
+
+
+# ---- not finite --------------------------------------------------------------------------------------------------------
+
+
+def not_finite(look: Look) -> Iterator[Finding]:
+    """NaN and infinities in inputs and targets, with row and column; a note where the model takes them."""
+    found = False
+    parts = [(f"input {i}" if i else "input", array) for i, array in enumerate(look.data.inputs)]
+    parts += [("target", target) for target in leaves(look.data.target)]
+    for name, array in parts:
+        places = _places(np.asarray(array), look.data.count)
+        if places is None:
+            continue
+        found = True
+        rows, first, value, count = places
+        where = f"row {look.data.row(int(rows[0]))}" + (f", column {first}" if first else "")
+        message = (
+            f"{_numbers(count)} of the {name} in {len(rows)} of {look.data.count} rows, the first {value} in {where}"
+        )
+        if name != "target" and _are_taken(look, rows):
+            yield Finding(
+                "note", "not finite", f"{message}; the model gives finite outputs for them", float(count), 0.0
+            )
+        else:
+            advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
+            yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
+    for name, parameter in look.model.named_parameters():
+        if not np.isfinite(parameter.data).all():
+            found = True
+            count = int(np.count_nonzero(~np.isfinite(parameter.data)))
+            yield Finding(
+                "problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name
+            )
+    if not found:
+        yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
+
+
+def _numbers(count: int) -> str:
+    return f"{count} number{'s' * (count != 1)} not finite"
+
+
+def _places(array: Array, count: int) -> tuple[NDArray[np.intp], str, float, int] | None:
+    """Rows, the column of the first in words, its value, and how many there are."""
+    if array.dtype.kind != "f" or not array.size:
+        return None
+    finite = np.isfinite(array)
+    if finite.all():
+        return None
+    lost = np.argwhere(~finite)
+    axis = 1 if array.shape[0] != count and array.ndim > 1 and array.shape[1] == count else 0
+    lost = lost[np.argsort(lost[:, axis], kind="stable")]
+    column = [str(int(place)) for i, place in enumerate(lost[0]) if i != axis]
+    value = float(array[tuple(lost[0])])
+    return np.unique(lost[:, axis]), ", ".join(column), value, len(lost)
+
+
+def _are_taken(look: Look, rows: NDArray[np.intp]) -> bool:
+    """Whether a model that fills gaps gives numbers for such rows."""
+    try:
+        outputs = look.outputs_in_evaluation(look.as_the_model_gets(rows[:_ROWS_TO_TRY]))
+    except (TypeError, ValueError):
+        return False
+    return all(np.isfinite(array).all() for array in leaves(outputs))
+
+
+# ---- labels ------------------------------------------------------------------------------------------------------------
+
+
+def labels(look: Look) -> Iterator[Finding]:
+    """Targets that the loss does not take, or takes for something else."""
+    outputs = None if look.run is None else look.run.outputs
+    if isinstance(outputs, tuple) or isinstance(look.data.target, tuple) or outputs is None:
+        return
+    target, kind = target_of(look.data), kind_of(look.loss)
+    judge = {"classes": _classes, "yes or no": _probabilities, "signs": _signs, "numbers": _of_numbers}.get(kind)
+    if judge is not None:
+        yield from judge(look, target, np.asarray(outputs))
+
+
+def _wrong(message: str, advice: str, value: float | None = None, level: str = "problem") -> Finding:
+    return Finding(level, "labels", message, value, advice=advice)
+
+
+def _classes(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
+    classes = outputs.shape[1] if outputs.ndim > 1 else 1
+    expected = (target.shape[0], *outputs.shape[2:])
+    if target.dtype.kind not in "iu":
+        yield from _soft(look, target, outputs, expected)
+        return
+    if target.shape != expected:
+        one_hot = target.shape[1:] == outputs.shape[1:] and set(np.unique(target)) <= {0, 1}
+        what = "one-hot rows of integers" if one_hot else f"of shape {target.shape}, expected {expected}"
+        advice = "give the numbers of the classes: y.argmax(axis=1)" if one_hot else f"reshape them to {expected}"
+        yield _wrong(f"the targets are {what}; a class is one integer", advice)
+        return
+    ignored = ignored_by(look.loss)
+    counted = target[target != ignored]
+    if not counted.size:
+        yield _wrong(f"all targets are {ignored}, which the loss passes over", "give some targets that count")
+        return
+    low, high = int(counted.min()), int(counted.max())
+    span = f"the targets are {low}…{high}, the network has {classes} outputs, for 0…{classes - 1}"
+    if low == 1 and high == classes:
+        yield _wrong(span, "count from 0: y - 1", float(high))
+    elif low < 0:
+        advice = f"count from 0; the loss passes over {ignored} alone (ignore_index)"
+        yield _wrong(f"{span}; the first negative one is in row {_first_row(look, target, low)}", advice, float(low))
+    elif high >= classes:
+        advice = (
+            f"give the last layer {high + 1} outputs, or number the classes anew: np.unique(y, return_inverse=True)[1]"
+        )
+        yield _wrong(f"{span}; the first {high} is in row {_first_row(look, target, high)}", advice, float(high))
+    else:
+        yield from _frequencies(look, counted, classes, target.ndim == 1)
+
+
+def _first_row(look: Look, target: Array, value: int) -> int:
+    return look.data.row(int(np.argwhere(target == value)[0, 0]))
+
+
+def _frequencies(look: Look, counted: Array, classes: int, one_each: bool) -> Iterator[Finding]:
+    counts = np.bincount(counted.ravel().astype(np.int64), minlength=classes)
+    present = np.flatnonzero(counts)
+    if len(present) == 1:
+        message = f"all {len(counted)} targets are class {present[0]}: there is nothing to learn"
+        yield Finding("problem", "one class", message, 1.0, 1.0, advice="see how the data were read, sorted and split")
+        return
+    absent = np.flatnonzero(counts == 0)
+    if len(absent) and one_each:
+        what = f"{len(absent)} of {classes} outputs have no sample: {listed(absent.tolist(), _LISTED)}"
+        yield _wrong(what, "a smaller last layer would do, if they never come", float(len(absent)), "note")
+    uneven = counts[present].max() / counts[present].min()
+    grade = graded(uneven, UNEVEN)
+    if grade and one_each:
+        few, many = present[counts[present].argmin()], present[counts[present].argmax()]
+        message = f"class {many} has {counts[many]} samples, class {few} only {counts[few]}: {uneven:.3g} times as many"
+        advice = "accuracy says little then; weights of the classes or data.resample help"
+        yield Finding(LEVELS[grade], "labels", message, uneven, UNEVEN[grade - 1], advice=advice)
+    if not grade and not len(absent):
+        yield Finding(
+            "ok", "labels", f"{len(present)} classes, of {counts[present].min()} to {counts[present].max()} targets"
+        )
+
+
+def _soft(look: Look, target: Array, outputs: Array, expected: tuple[int, ...]) -> Iterator[Finding]:
+    """Probabilities of classes, or class numbers that are floats."""
+    if target.shape[1:] != outputs.shape[1:]:
+        advice = (
+            "make them integers: y.astype(np.int64)" if target.shape == expected else f"integers of shape {expected}"
+        )
+        yield _wrong(f"the targets are {target.dtype} of shape {target.shape}, where classes are integers", advice)
+        return
+    low, high = float(target.min()), float(target.max())
+    if low < 0 or high > 1:
+        yield _wrong(
+            f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]",
+            "give integers for classes, or divide rows by their sum",
+            high,
+        )
+    elif not np.allclose(target.sum(axis=1), 1, atol=_SUM):
+        sums = target.sum(axis=1)
+        message = f"probabilities of a target sum to {sums.min():.3g}…{sums.max():.3g}, expected 1"
+        yield _wrong(message, "divide each row by its sum; several classes at once need a binary loss", level="warning")
+    elif np.ptp(target, axis=0).max() < 1e-12:
+        yield Finding(
+            "problem", "one class", "all targets are the same probabilities: there is nothing to learn", 1.0, 1.0
+        )
+    else:
+        yield Finding("ok", "labels", f"probabilities of {target.shape[1]} classes")
+
+
+def _shape_differs(target: Array, outputs: Array) -> Finding | None:
+    if target.shape[1:] == outputs.shape[1:]:
+        return None
+    wanted = (target.shape[0], *outputs.shape[1:])
+    message = f"outputs have shape {('N', *outputs.shape[1:])}, targets {('N', *target.shape[1:])}".replace("'N'", "N")
+    same_size = math.prod(target.shape[1:]) == math.prod(outputs.shape[1:])
+    advice = (
+        f"y.reshape({', '.join(map(str, (-1, *wanted[1:])))})" if same_size else "give the last layer as many outputs"
+    )
+    return Finding("problem", "shapes", message, advice=advice)
+
+
+def _dtype_differs(target: Array, outputs: Array) -> Finding | None:
+    if target.dtype == outputs.dtype:
+        return None
+    message = f"targets are {target.dtype}, outputs {outputs.dtype}: the loss takes one dtype"
+    return _wrong(message, f"y.astype(np.{outputs.dtype})")
+
+
+def _probabilities(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
+    low, high = float(np.min(target)), float(np.max(target))
+    if low < 0 or high > 1:
+        advice = "number the two classes 0 and 1" if set(np.unique(target)) <= {-1, 1, 2} else "scale them into [0, 1]"
+        yield _wrong(f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]", advice, high)
+        return
+    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
+    if found is not None:
+        yield found
+        return
+    mean = target.mean(axis=0)
+    constant = int(np.count_nonzero(np.ptp(target, axis=0) == 0))
+    if constant == mean.size:
+        yield Finding("problem", "one class", f"all targets are {low:.4g}: there is nothing to learn", 1.0, 1.0)
+        return
+    yield Finding("ok", "labels", f"of {low:.4g}…{high:.4g}, mean {target.mean():.3g}")
+
+
+def _signs(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
+    values = np.unique(target)
+    if not set(values) <= {-1, 1}:
+        advice = "2 * y - 1 makes signs of 0 and 1" if set(values) <= {0, 1} else "give -1 and 1"
+        yield _wrong(f"the targets are {values[0]:.4g}…{values[-1]:.4g}, where the hinge takes -1 and 1", advice)
+        return
+    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
+    if found is not None:
+        yield found
+    elif len(values) == 1:
+        yield Finding("problem", "one class", f"all targets are {values[0]:.4g}: there is nothing to learn", 1.0, 1.0)
+    else:
+        yield Finding("ok", "labels", f"-1 and 1, mean {target.mean():.3g}")
+
+
+def _of_numbers(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
+    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
+    if found is not None:
+        yield found
+        return
+    if np.ptp(target, axis=0).max(initial=0) == 0:
+        yield Finding(
+            "problem", "one class", f"all targets are {target.flat[0]:.4g}: there is nothing to learn", 1.0, 1.0
+        )
+        return
+    yield Finding("ok", "labels", f"mean {target.mean():.3g}, standard deviation {target.std():.3g}")
+
+
+# ---- scale -------------------------------------------------------------------------------------------------------------
+
+
+def scale(look: Look) -> Iterator[Finding]:
+    """Inputs that are too large, too small, or very different, as the first layers with weights get them."""
+    firsts = [] if look.run is None else [first for first in look.run.first if _is_scaled_by(first)]
+    if not firsts:
+        yield Finding("ok", "scale", "no layer with weights takes the inputs as they are")
+        return
+    judged = [_judged_scale(first) for first in firsts]
+    yield max(judged, key=lambda finding: LEVELS.index(finding.level))
+    yield from _of_target(look)
+
+
+def _of_target(look: Look) -> Iterator[Finding]:
+    """Numbers that the outputs are far below of, which many steps have to make up for."""
+    assert look.run is not None
+    target, outputs = target_of(look.data), look.run.outputs
+    if kind_of(look.loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
+        return
+    size, given = (float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for array in (target, outputs))
+    grade = graded(size, TARGET_TOO_LARGE)
+    if grade and given < size / TARGET_TOO_LARGE[0]:
+        message = (
+            f"the target has mean {target.mean():.3g} and standard deviation {target.std():.3g}, outputs begin at {given:.2g}: it "
+            "takes many steps to bring them there"
+        )
+        advice = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
+        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, advice)
+
+
+def _is_scaled_by(first: First) -> bool:
+    """Whether the scale of what a layer gets matters to it: norms take it away, and tables are looked up in."""
+    return first.given.dtype.kind == "f" and first.given.size > 0 and not isinstance(first.module, _Norm | nn.Embedding)
+
+
+def _judged_scale(first: First) -> Finding:
+    columns = _columns(first)
+    if not len(columns):
+        return Finding("ok", "scale", "no row is finite", layer=first.name)
+    size = np.sqrt(np.mean(np.square(columns, dtype=np.float64), axis=0))
+    large = float(size.max())
+    mean, spread = float(columns.mean(dtype=np.float64)), float(columns.std(dtype=np.float64))
+    where = quoted(first.name, type(first.module).__name__)
+    what = f"{where} gets numbers of {columns.min():.4g}…{columns.max():.4g}, mean {mean:.3g}, standard deviation {spread:.3g}"
+    grade = graded(large, TOO_WIDE)
+    if grade:
+        message = f"{what}; the largest column has {large:.3g}, expected about 1"
+        return Finding(
+            LEVELS[grade], "scale", message, large, TOO_WIDE[grade - 1], _OF_SCALE, _advice(columns), first.name
+        )
+    if large == 0:
+        return Finding("ok", "scale", f"{what}", large)
+    grade = graded(large, TOO_NARROW, below=True)
+    if grade:
+        message = f"{what}; the largest column has only {large:.3g}, expected about 1"
+        advice = "scale the inputs once: data.StandardScaler().fit(x)"
+        return Finding(LEVELS[grade], "scale", message, large, TOO_NARROW[grade - 1], _OF_SCALE, advice, first.name)
+    return _compared(columns, what, first)
+
+
+def _compared(columns: Array, what: str, first: First) -> Finding:
+    """Columns beside each other."""
+    reach = np.abs(columns).max(axis=0)
+    reach = reach[reach > 0]
+    wide, narrow = np.quantile(reach, [0.9, 0.1])
+    ratio = float(wide / narrow)
+    grade = graded(ratio, TOO_DIFFERENT)
+    if grade:
+        message = f"{what}; columns reach from {reach.min():.3g} to {reach.max():.3g}"
+        advice = "columns of small numbers hardly count: data.StandardScaler().fit(x)"
+        return Finding(LEVELS[grade], "scale", message, ratio, TOO_DIFFERENT[grade - 1], _OF_SCALE, advice, first.name)
+    return Finding("ok", "scale", what, float(columns.std()), TOO_WIDE[0], _OF_SCALE, layer=first.name)
+
+
+def _columns(first: First) -> Array:
+    """What a layer gets, a column for each feature: each channel of a convolution, else each number of the last axis."""
+    weight = getattr(first.module, "weight", None)
+    convolved = weight is not None and weight.ndim > 2 and first.given.ndim > 2
+    array = np.moveaxis(first.given, 1, -1) if convolved else first.given
+    columns = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
+    return columns[np.isfinite(columns).all(axis=1)]
+
+
+def _advice(columns: Array) -> str:
+    if columns.min() >= 0 and 200 < columns.max() <= 255 and (columns == np.round(columns)).all():
+        return "these look like raw pixels: x / 255, or data.ImageScaler().fit(x).as_module() as the first layer"
+    return "scaler = data.StandardScaler().fit(x): x = scaler.transform(x), or scaler.as_module() as the first layer"
+
+
+# ---- features and rows -------------------------------------------------------------------------------------------------
+
+
+def constant_features(look: Look) -> Iterator[Finding]:
+    """Columns of tables that are all the same; inputs that are all the same."""
+    count = look.data.count
+    arrays = [array for array in look.data.inputs if len(array) == count and count > 1]
+    if arrays and all((array == array[:1]).all() for array in arrays):
+        advice = "see how the data were read"
+        yield Finding("problem", "constant features", f"all {count} samples are the same", 1.0, 1.0, advice=advice)
+        return
+    columns: list[int] = []
+    for array in arrays:
+        if array.ndim == 2 and array.dtype.kind == "f":
+            columns += np.flatnonzero((array == array[:1]).all(axis=0)).tolist()
+    if columns:
+        message = f"{len(columns)} columns are constant: {listed(columns, _LISTED)}"
+        yield Finding("note", "constant features", message, float(len(columns)), 0.0, advice="they say nothing")
+    else:
+        yield Finding("ok", "constant features", "none", 0.0, 0.0)
+
+
+def duplicates(look: Look) -> Iterator[Finding]:
+    """Rows that are there before, and those of the validation part that the training part has."""
+    known = Counter(_digests(look.data))
+    total = sum(known.values())
+    twice = total - len(known)
+    if twice:
+        yield Finding("note", "duplicates", f"{twice} of {total} samples are there before", twice / total, 0.0)
+    else:
+        yield Finding("ok", "duplicates", f"none among {total} samples", 0.0, 0.0)
+    if look.validation is None:
+        return
+    others = list(_digests(look.validation))
+    shared = sum(digest in known for digest in others)
+    share = shared / max(len(others), 1)
+    grade = graded(share, SHARED)
+    if grade > 1 and share <= 2 * twice / total:  # inputs of few different values, which come again in any part
+        grade = 1
+    if grade:
+        message = f"{shared} of {len(others)} samples of the validation part are in the training part too"
+        advice = "what is validated was learnt: split before copies are made, and by groups (data.split(groups=))"
+        yield Finding(LEVELS[grade], "shared rows", message, share, SHARED[grade - 1], advice=advice)
+    else:
+        yield Finding("ok", "shared rows", f"none of {len(others)} in the validation part", 0.0, 0.0)
+
+
+def _digests(taken: Taken) -> Iterator[bytes]:
+    count = min(taken.count, _MOST_ROWS)
+    arrays = [along(array, taken.count, slice(count)) for array in taken.inputs]
+    arrays = [
+        np.ascontiguousarray(a if len(a) == count else np.moveaxis(a, 1, 0)) for a in arrays if count in a.shape[:2]
+    ]
+    for row in range(count):
+        digest = hashlib.blake2b(digest_size=16)
+        for array in arrays:
+            digest.update(array[row].data if array[row].ndim else array[row].tobytes())
+        yield digest.digest()

@@ -1,0 +1,202 @@
+"""What `preflight` looks at: data, a sample of it, and what the layers get and give for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autograd import Tensor, enable_grad, raw
+from ..autograd.graph import Node
+from ..data import Batches
+from ..nn import Module, Parameter
+from ..nn.intercept import evaluation, intercepted
+from ..training.figures import Objective, Sample, leaves, values_of
+from .taken import Taken, _transformed
+
+Array = NDArray[Any]
+
+# Operations that leave the values of an array as they are.
+_MOVING = ("reshape", "transpose", "permute", "squeeze", "expand", "getitem", "flatten", "contiguous", "swapaxes")
+
+
+@dataclass
+class Look:
+    """What the checks share.
+
+    Attributes
+    ----------
+    model, train, loss, optimizer
+        What was given.
+    data : Taken
+        All of the data, before a transform.
+    taken : Taken
+        The samples that go through the model, as it gets them.
+    validation : Taken or None
+        All of the other part.
+    rng : Generator
+        For what is drawn.
+    """
+
+    model: Module
+    train: Any
+    loss: Any
+    optimizer: Any
+    data: Taken
+    taken: Taken
+    validation: Taken | None
+    rng: np.random.Generator
+    run: Run | None = field(default=None)
+
+    def as_the_model_gets(self, index: Any) -> Taken:
+        """Some samples of the data, transformed."""
+        part = self.data.at(index)
+        return _transformed("preflight", self.train, part) if isinstance(self.train, Batches) else part
+
+    def outputs_in_evaluation(self, taken: Taken) -> Any:
+        """What the model gives for samples in evaluation mode."""
+        with evaluation(self.model):
+            return values_of(self.model(*taken.inputs))
+
+
+class First(NamedTuple):
+    """A layer with weights that gets the inputs themselves, or what is made of them without weights."""
+
+    name: str
+    module: Module
+    given: Array
+
+
+class Failed(NamedTuple):
+    """The layer in which the model fails: its name, its class, shapes of what it got, and the error."""
+
+    name: str
+    kind: str
+    given: str
+    error: Exception
+
+
+@dataclass
+class Run:
+    """A pass of samples through the model in training mode.
+
+    Attributes
+    ----------
+    first : list of First
+        The layers that see the data.
+    outputs : array or tuple, or None
+        What came out; None where the model failed.
+    last : str
+        The operation that the outputs are the result of; empty where they are no tensor.
+    failed : Failed or None
+        Where the model failed.
+    loss_error : Exception or None
+        What the loss said of outputs and targets.
+    loss : float or None
+        The loss.
+    """
+
+    first: list[First] = field(default_factory=list)
+    outputs: Any = None
+    last: str = ""
+    failed: Failed | None = None
+    loss_error: Exception | None = None
+    loss: float | None = None
+
+
+def run(model: Module, taken: Taken, loss: Any) -> Run:
+    """Send samples through model and loss, and note what happens."""
+    found = Run()
+    for parameter in model.parameters():
+        parameter.requires_grad = True  # so that what was made with weights can be told from what was not
+    watch = _Watch(found)
+    try:
+        with enable_grad(), intercepted(model, watch):
+            output = model(*taken.inputs)
+    except Exception as error:  # noqa: BLE001 - whatever a model of somebody's own raises is what is wrong with it
+        if found.failed is None:
+            found.failed = Failed("", type(model).__name__, _shapes(taken.inputs), error)
+        return found
+    found.outputs = values_of(output)
+    found.last = _operation(output)
+    try:
+        found.loss = float(raw(Objective(loss)(output, Sample(taken.batch()))))
+    except Exception as error:  # noqa: BLE001 - and so it is with a loss
+        found.loss_error = error
+    return found
+
+
+class _Watch:
+    """Notes what layers get, and the first that fails."""
+
+    def __init__(self, found: Run) -> None:
+        self._found = found
+
+    def __call__(self, name: str, module: Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        given = next(_arrays(args), None)
+        if given is not None and _has_weights(module) and not _from_weights(args):
+            self._found.first.append(First(name, module, np.asarray(raw(given))))
+        try:
+            return forward(*args, **kwargs)
+        except Exception as error:
+            if self._found.failed is None:
+                got = _shapes((*args, *kwargs.values()))
+                self._found.failed = Failed(name, type(module).__name__, got, error)
+            raise
+
+
+def _has_weights(module: Module) -> bool:
+    return next(module.children(), None) is None and any(isinstance(p, Parameter) for p in vars(module).values())
+
+
+def _from_weights(args: Any) -> bool:
+    first = next(_arrays(args), None)
+    return isinstance(first, Tensor) and first.requires_grad
+
+
+def _arrays(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _arrays(part)
+    elif isinstance(value, Tensor | np.ndarray):
+        yield value
+
+
+def _shapes(args: Any) -> str:
+    return ", ".join(f"{raw(a).dtype} {a.shape}" for a in _arrays(args)) or "no array"
+
+
+def _operation(output: Any) -> str:
+    """The name of the operation that made the values, past those that only move them."""
+    node = output._node if isinstance(output, Tensor) else None
+    while isinstance(node, Node) and any(word in node.name for word in _MOVING):
+        node = node.parents[0] if isinstance(node.parents[0], Node) else None
+    return node.name if isinstance(node, Node) else ""
+
+
+def named_weights(model: Module) -> Iterator[tuple[str, Module, Parameter]]:
+    """Parameters of two axes or more, each once, with their names and the layers that have them."""
+    seen: set[int] = set()
+    for prefix, module in model.named_modules():
+        for name, parameter in vars(module).items():
+            if isinstance(parameter, Parameter) and parameter.ndim > 1 and id(parameter) not in seen:
+                seen.add(id(parameter))
+                yield (f"{prefix}.{name}" if prefix else name), module, parameter
+
+
+def units_axis(module: Module) -> int:
+    """The axis of a layer's weights along which its units lie."""
+    return 1 if type(module).__name__.startswith("ConvTranspose") else 0
+
+
+def quoted(name: str, kind: str) -> str:
+    """A layer in words."""
+    return f"layer {name!r} ({kind})" if name else f"the model ({kind})"
+
+
+def target_of(taken: Taken) -> Array:
+    """The target, or the first of several."""
+    return np.asarray(raw(next(leaves(taken.target))))

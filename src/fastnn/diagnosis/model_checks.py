@@ -1,0 +1,383 @@
+"""What is wrong with a model before it is trained: shapes, outputs, mixed samples, layers that do not train, steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import functional as F
+from .. import nn
+from .._files import listed
+from ..autograd import raw
+from ..nn import Module, Parameter
+from ..training.figures import Objective, Sample, leaves, values_of
+from ..training.findings import LEVELS, Finding, graded
+from ..training.generators import find_generators
+from ..training.preserved import preserved
+from ..training.streams import set_states, states_of
+from .look import Look, named_weights, quoted, target_of
+from .losses import function_of, kind_of
+from .taken import axis_of_samples
+
+Array = NDArray[Any]
+
+FIRST_STEP_TOO_LARGE = (1.0, 3.0, 10.0)
+"""Size of the first change over that of the weights, the median of layers. Adam's first step is its rate in every weight, so that
+this is larger than later. Measured on 18 sound networks: 2e-5 (SGD, 0.001) to 0.09 (Adam, 0.01); SGD at 0.1 up to 0.1, but 1.0
+where it diverged."""
+FIRST_STEP_TOO_SMALL = (1e-5, 1e-6, 1e-7)
+"""The same where it is too small; SageMaker Debugger's rule begins at 1e-8."""
+WORSE = (1.5, 3.0, 10.0)
+"""The loss of a batch after a step on it, over the loss before, or that of a network that knows nothing if that is larger."""
+_OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
+_BATCH = 64
+_SAMPLES_TO_MIX = 9
+_SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
+_LISTED = 3
+
+
+# ---- shapes ------------------------------------------------------------------------------------------------------------
+
+
+def shapes(look: Look) -> Iterator[Finding]:
+    """Where the model fails, or the loss does not take what it gives."""
+    assert look.run is not None
+    failed, run = look.run.failed, look.run
+    if failed is not None:
+        message = f"{quoted(failed.name, failed.kind)} got {failed.given} and fails: {_told(failed.error)}"
+        yield Finding("problem", "shapes", message, advice=_advice(failed.error), layer=failed.name)
+    elif run.loss_error is not None:
+        outputs, targets = (_all_shapes(part) for part in (run.outputs, look.taken.target))
+        message = f"the loss takes no outputs of {outputs} with targets of {targets}: {_told(run.loss_error)}"
+        yield Finding("problem", "shapes", message)
+    elif _broadcasts(look):
+        outputs, targets = (_all_shapes(part) for part in (run.outputs, look.taken.target))
+        message = f"outputs of {outputs} and targets of {targets} become one of all pairs in a loss of your own"
+        yield Finding("problem", "shapes", message, advice="give both one shape: y[:, None], or output[:, 0]")
+    else:
+        given = ", ".join(_all_shapes(array) for array in look.taken.inputs)
+        yield Finding("ok", "shapes", f"inputs {given}, outputs {_all_shapes(run.outputs)}")
+
+
+def _told(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if "float64" in text and "float32" in text:
+        return "one dtype for inputs and weights: x.astype(np.float32)"
+    return "fastnn.summary(model, shape) lists what each layer gives"
+
+
+def _all_shapes(part: Any) -> str:
+    return " and ".join(f"{np.asarray(raw(a)).dtype} {np.shape(raw(a))}" for a in leaves(part))
+
+
+def _broadcasts(look: Look) -> bool:
+    """(N, 1) and (N,), which make (N, N) in a difference."""
+    assert look.run is not None
+    if kind_of(look.loss) != "unknown" or isinstance(look.run.outputs, tuple) or isinstance(look.taken.target, tuple):
+        return False
+    target, outputs = target_of(look.taken), np.shape(look.run.outputs)
+    return target.dtype.kind == "f" and (target.shape[1:], outputs[1:]) in (((), (1,)), ((1,), ()))
+
+
+# ---- outputs -----------------------------------------------------------------------------------------------------------
+
+
+def outputs(look: Look) -> Iterator[Finding]:
+    """Probabilities where logits are wanted and the other way round, and ends of the range that targets lie beyond."""
+    assert look.run is not None
+    given, last = look.run.outputs, look.run.last
+    if isinstance(given, tuple) or isinstance(look.taken.target, tuple):
+        return
+    found = _of_this_loss(look, np.asarray(given), last, function_of(look.loss))
+    if found is None:
+        values = f"{given.min():.3g}…{given.max():.3g}"
+        yield Finding("ok", "outputs", f"{values}, mean {given.mean():.3g}")
+    else:
+        level, message, advice = found
+        yield Finding(level, "outputs", message, advice=advice)
+
+
+_Found = tuple[str, str, str]
+
+
+def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | None:
+    span = f"{given.min():.3g}…{given.max():.3g}"
+    if loss is F.cross_entropy:
+        return _before_cross_entropy(given, last)
+    if loss in (F.nll_loss, F.kl_div):
+        name = "nll_loss" if loss is F.nll_loss else "kl_div"
+        if not _sums_to_one(np.exp(np.minimum(given, 80))):
+            what = "probabilities" if _sums_to_one(given) else f"numbers of {span}"
+            return "problem", f"{name} takes logarithms of probabilities, and gets {what}", "end with nn.LogSoftmax()"
+    if loss is F.binary_cross_entropy_with_logits:
+        if last in ("sigmoid", "softmax", "hardsigmoid"):
+            return (
+                "problem",
+                f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}",
+                f"leave the {last} out; predictions are its values afterwards",
+            )
+        if _ends_with(last, "relu"):
+            return (
+                "problem",
+                f"a {last} gives the logits: none is below 0, so no class 0 can be said",
+                f"leave the {last} out",
+            )
+    if kind_of(look.loss) in ("numbers", "unknown"):
+        return _of_numbers(look, given, last)
+    return None
+
+
+def _before_cross_entropy(given: Array, last: str) -> _Found | None:
+    if last == "softmax" or (given.shape[1] > 1 and _sums_to_one(given)):
+        return (
+            "problem",
+            f"a softmax before cross_entropy, which takes logits: outputs are probabilities of {given.min():.3g}…{given.max():.3g}",
+            "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards",
+        )
+    bounded = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
+    if bounded is not None:
+        low, high = bounded
+        least = math.log1p((given.shape[1] - 1) * math.exp(low - high))
+        message = f"a {last} before cross_entropy: logits lie in [{low:g}, {high:g}], so that the loss cannot fall below {least:.3g}"
+        return "problem", message, f"leave the {last} out"
+    if _ends_with(last, "relu"):
+        return "warning", f"a {last} before cross_entropy cuts off the logits at 0", f"leave the last {last} out"
+    return None
+
+
+def _ends_with(last: str, name: str) -> bool:
+    """Whether an operation is this one, alone or fused with what is before it."""
+    return last == name or (last.endswith(f"_{name}") and not last.startswith("leaky"))
+
+
+def _sums_to_one(given: Array) -> bool:
+    return bool(given.ndim > 1 and given.min() >= 0 and np.abs(given.sum(axis=1) - 1).max() < 1e-3)
+
+
+def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
+    """What outputs cannot reach of the targets."""
+    assert look.run is not None
+    target = target_of(look.data)
+    if kind_of(look.loss) == "unknown" and look.run.loss is not None and not math.isfinite(look.run.loss):
+        span = f"{given.min():.3g}…{given.max():.3g}"
+        return (
+            "problem",
+            f"the loss is {look.run.loss} for outputs of {span}; where it takes logarithms, outputs must be probabilities",
+            "end with a sigmoid or softmax, or use a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy",
+        )
+    if target.dtype.kind != "f" or target.shape[1:] != given.shape[1:] or not np.isfinite(target).all():
+        return None
+    reach = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
+    if reach is None and _ends_with(last, "relu"):
+        reach = 0.0, math.inf
+    if reach is None:
+        return None
+    beyond = float(np.mean((target < reach[0]) | (target > reach[1])))
+    if not beyond:
+        return None
+    span = f"{target.min():.3g}…{target.max():.3g}"
+    return (
+        "problem",
+        f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond ({span})",
+        f"leave the last {last} out, or scale the targets",
+    )
+
+
+# ---- samples -----------------------------------------------------------------------------------------------------------
+
+
+def mixed_samples(look: Look) -> Iterator[Finding]:
+    """Whether the output of a sample depends on another one: it is computed again among others."""
+    few = look.taken.at(slice(_samples_to_mix(look)))
+    if few.count < 2 or any(axis_of_samples(array, few.count) is None for array in few.inputs):
+        return
+    others = np.zeros(few.count, np.intp)  # the first sample, and copies of another one
+    others[1:] = few.count - 1
+    modes = ["evaluation"]
+    norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in look.model.modules())
+    if not norms:
+        modes.append("training")
+    for mode in modes:
+        if _depends(look, few, few.at(others), mode):
+            message = f"in {mode} mode the output of a sample changes with the other samples of its batch"
+            advice = "see which axis is that of samples: reshape(len(x), -1) keeps it, softmax and means must not go along it"
+            yield Finding("problem", "mixed samples", message, advice=advice)
+            return
+    yield Finding("ok", "mixed samples", f"each output follows from its own sample in {' and '.join(modes)} mode")
+
+
+def _samples_to_mix(look: Look) -> int:
+    """A few, but not as many as there are steps or features, so that the axis of samples can be told."""
+    taken = {extent for array in look.taken.inputs for extent in array.shape[:2]}
+    return next(count for count in range(_SAMPLES_TO_MIX, 0, -1) if count not in taken)
+
+
+def _depends(look: Look, few: Any, among_others: Any, mode: str) -> bool:
+    with preserved(look.model):
+        if mode == "evaluation":
+            look.model.eval()
+        else:
+            without_dropout(look.model)
+        generators = find_generators(look.model)
+        states = states_of(generators)
+        first = values_of(look.model(*few.inputs))
+        set_states("the model", generators, states)  # layers that draw are to draw the same
+        second = values_of(look.model(*among_others.inputs))
+    for a, b in zip(leaves(first), leaves(second), strict=True):
+        axis = axis_of_samples(a, few.count)
+        if axis is None:
+            continue
+        one, two = (np.take(array, 0, axis).astype(np.float64) for array in (a, b))
+        if np.abs(one - two).max(initial=0) > _SAME * max(np.abs(a).max(initial=0), 1e-30):
+            return True
+    return False
+
+
+def without_dropout(model: Module) -> None:
+    """Training mode, but no dropout; layers that are frozen in a model in training mode stay so."""
+    if not model.training:
+        model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | nn.RReLU):
+            module.training = False
+        elif isinstance(getattr(module, "dropout", None), float):  # of recurrent layers
+            module.dropout = 0.0
+
+
+# ---- what trains -------------------------------------------------------------------------------------------------------
+
+
+def not_trained(look: Look, frozen: set[int]) -> Iterator[Finding]:
+    """Parameters that are frozen, and those that the optimiser does not have."""
+    named = list(look.model.named_parameters())
+    found = [*_left_out(look, named, frozen), *_frozen_ones(look.model, named, frozen)]
+    if found:
+        yield from found
+    elif named:
+        yield Finding("ok", "not trained", f"all {len(named)} parameters are trained")
+
+
+def _left_out(look: Look, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
+    if look.optimizer is None:
+        return
+    had = {id(p) for group in look.optimizer.param_groups for p in group["params"]}
+    lacking = [name for name, p in named if id(p) not in had and id(p) not in frozen]
+    if lacking:
+        level = "problem" if all(id(p) not in had for _, p in named) else "warning"
+        message = f"the optimiser does not have {_some(lacking)} of {len(named)} parameters"
+        advice = "make it of model.parameters(), after the last layer was added and after astype"
+        yield Finding(level, "not trained", message, float(len(lacking)), 0.0, advice=advice, layer=lacking[0])
+
+
+def _some(names: list[str]) -> str:
+    return f"{listed(names, _LISTED)} ({len(names)})" if len(names) > 1 else names[0]
+
+
+def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
+    """Fine-tuning freezes the first layers, which were trained before; all else is worth a warning."""
+    still = [name for name, p in named if id(p) in frozen]
+    if not still:
+        return
+    message = f"{_some(still)} of {len(named)} parameters are frozen (requires_grad is False)"
+    first = [id(p) in frozen for _, p in named]
+    if all(first):
+        yield Finding("problem", "not trained", message, advice="model.requires_grad_(True)", layer=still[0])
+        return
+    raw_layers = [name for name, module in _frozen_layers(model, frozen) if _was_never_trained(module)]
+    if raw_layers:
+        what = f"{message}; layer {raw_layers[0]!r} was never trained: its bias is 0 or its statistics are those of the beginning"
+        advice = f"if it was meant to train: requires_grad_(True) of layer {raw_layers[0]!r}"
+        yield Finding("warning", "not trained", what, advice=advice, layer=raw_layers[0])
+    elif first != sorted(first, reverse=True):
+        advice = "fine-tuning freezes the first layers; was this one meant to train?"
+        yield Finding("warning", "not trained", message, advice=advice, layer=still[0])
+    else:
+        advice = "right for fine-tuning; requires_grad_(True) has them train"
+        yield Finding("note", "not trained", message, advice=advice, layer=still[0])
+
+
+def _frozen_layers(model: Module, frozen: set[int]) -> Iterator[tuple[str, Module]]:
+    for name, module in model.named_modules():
+        if any(isinstance(p, Parameter) and id(p) in frozen for p in vars(module).values()):
+            yield name, module
+
+
+def _was_never_trained(module: Module) -> bool:
+    """A bias that is exactly 0 has had no step; nor have the statistics of a norm that are 0 and 1."""
+    mean = getattr(module, "running_mean", None)
+    if mean is not None:
+        return not np.any(mean)
+    biases = [p for name, p in vars(module).items() if name.startswith("bias") and isinstance(p, Parameter)]
+    return bool(biases) and all(not np.any(p.data) for p in biases)
+
+
+# ---- steps -------------------------------------------------------------------------------------------------------------
+
+
+def first_update(look: Look, expected: float | None) -> Iterator[Finding]:
+    """A step of the optimiser against the weights, and what it does to the loss of its batch."""
+    if look.optimizer is None:
+        return
+    with preserved(look.model, look.optimizer, look.loss):
+        ratios, before, after = _stepped(look)
+    if not ratios:
+        return
+    ratio = float(np.median(list(ratios.values())))
+    rate = ", ".join(f"{lr:g}" for lr in dict.fromkeys(group["lr"] for group in look.optimizer.param_groups))
+    name, largest = max(ratios.items(), key=lambda item: item[1])
+    worse = after / max(before, expected or 0.0, 1e-30) if math.isfinite(after) else math.inf
+    message = (
+        f"the first step at rate {rate} changes weights by {ratio:.2g} of their size (the most by {largest:.2g}: {name}), "
+        f"and the loss of its batch from {before:.3g} to {after:.3g}"
+    )
+    large, grade = graded(ratio, FIRST_STEP_TOO_LARGE), graded(worse, WORSE)
+    if max(large, grade):
+        bounds, value, level = (FIRST_STEP_TOO_LARGE, ratio, large) if large >= grade else (WORSE, worse, grade)
+        advice = f"a lower rate: {_lower(look, ratio)}, or see lr_range_test"
+        yield Finding(LEVELS[level], "update too large", message, value, bounds[level - 1], _OF_STEPS, advice, name)
+        return
+    small = graded(ratio, FIRST_STEP_TOO_SMALL, below=True)
+    if small:
+        scheduled = " (a schedule that begins low is right so)" if look.optimizer._scheduled else ""
+        level = 1 if scheduled else small
+        advice = f"a higher rate; see lr_range_test{scheduled}"
+        bound = FIRST_STEP_TOO_SMALL[small - 1]
+        yield Finding(LEVELS[level], "update too small", message, ratio, bound, _OF_STEPS, advice, name)
+        return
+    yield Finding("ok", "update too large", message, ratio, FIRST_STEP_TOO_LARGE[0], _OF_STEPS)
+
+
+def _lower(look: Look, ratio: float) -> str:
+    rate = max(group["lr"] for group in look.optimizer.param_groups)
+    return f"{rate / (10 * max(ratio, 1.0)):.1g}"
+
+
+def _stepped(look: Look) -> tuple[dict[str, float], float, float]:
+    """How much each weight that has a gradient changed relative to its size, and the loss of the batch before and after."""
+    if not look.model.training:
+        look.model.train()
+    objective, sample = Objective(look.loss), Sample(look.taken.at(slice(_BATCH)).batch())
+    generators = find_generators(look.model)
+    states = states_of(generators)
+    weights = {name: p for name, _, p in named_weights(look.model) if p.requires_grad}
+    values = {name: p.data.copy() for name, p in weights.items()}
+    look.optimizer.zero_grad()
+    loss = objective(look.model(*sample.inputs), sample)
+    loss.backward()
+    look.optimizer.step()
+    set_states("the model", generators, states)  # the same masks again
+    after = float(raw(objective(look.model(*sample.inputs), sample)))
+    ratios = {}
+    for name, p in weights.items():
+        size = float(np.linalg.norm(values[name].astype(np.float64)))
+        if size > 0 and p.grad is not None and np.any(p.grad):
+            ratios[name] = float(np.linalg.norm(p.data.astype(np.float64) - values[name])) / size
+    return ratios, float(raw(loss)), after

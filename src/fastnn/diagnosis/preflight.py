@@ -1,0 +1,296 @@
+"""Everything that can be seen before a training."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .. import functional as F
+from ..checks import integer, shown
+from ..checks.scalars import generator
+from ..nn import Module
+from ..optim import Optimizer
+from ..training.figures import Objective, Sample
+from ..training.findings import Finding, Result, most_severe_first
+from ..training.not_finite import first_not_finite
+from ..training.preserved import preserved
+from . import data_checks, model_checks
+from .initial_loss import InitialLoss, compared
+from .layer_stats import LayerStats, layer_stats
+from .look import Look, run
+from .overfit_batch import RATE, OverfitBatch, overfitted
+from .taken import batches_of, checked_loss, checked_model, preserving, sample, whole
+
+_RUN = 256  # samples that are sent through the model with somebody looking at each layer
+_OF_STATISTICS, _BATCH = 512, 128  # samples for the statistics of layers, altogether and at a time
+_FEW, _STEPS = 20, 300
+_LEAST = 2  # samples, below which there is nothing to compare
+_WIDTH = 110
+# What layers are looked at for, and the words where nothing was found.
+_OF_LAYERS = (
+    ("symmetric", "units of a layer differ"),
+    ("dead", "units answer to some sample"),
+    ("saturated", "few units are at the flat ends of their activation"),
+    ("vanishing", "signals and gradients reach all layers"),
+    ("exploding", "signals and gradients stay of one size"),
+    ("no gradient", "all parameters get one"),
+)
+# What makes the later checks meaningless.
+_ENDS = ("not finite", "shapes", "labels", "one class")
+
+
+@dataclass(frozen=True)
+class Report(Result):
+    """What `preflight` found; ``str()`` has the worst first.
+
+    Parameters
+    ----------
+    findings : tuple of Finding
+        One or more per check, the most severe first and, of equal ones, causes before their effects. Checks that found nothing
+        have one of level "ok".
+    initial : InitialLoss or None
+        The loss before training; None where it was not reached.
+    layers : LayerStats or None
+        The numbers of the layers; None where they were not reached.
+    overfit : OverfitBatch or None
+        The test on a few samples; None where it was not reached.
+
+    Examples
+    --------
+    >>> from fastnn.diagnosis import Finding, Report
+    >>> report = Report((Finding("problem", "labels", "the targets are 1…10"), Finding("ok", "scale", "mean 0")))
+    >>> print(report)
+    1 problem: labels
+    PROBLEM  labels: the targets are 1…10
+    ok       scale: mean 0
+    """
+
+    title: ClassVar[str] = "preflight"
+    initial: InitialLoss | None = None
+    layers: LayerStats | None = None
+    overfit: OverfitBatch | None = None
+
+    def __str__(self) -> str:
+        lines = [_heading(self.findings)]
+        lines += [str(finding) for finding in self.findings if finding.level != "ok"]
+        lines += [_short(finding) for finding in self.findings if finding.level == "ok"]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields by name, as JSON takes them."""
+        parts = {name: getattr(self, name) for name in ("initial", "layers", "overfit")}
+        return {
+            "findings": [finding.to_dict() for finding in self.findings],
+            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
+        }
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw the level of each check, and the losses: before training, expected, and learning a few samples by heart.
+
+        Parameters
+        ----------
+        axes : sequence of matplotlib.axes.Axes, optional
+            Two, where to draw; a new figure without them.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            Where it was drawn.
+        """
+        from ..plots.checks import preflight
+
+        few = self.overfit
+        return preflight(
+            [(finding.word, finding.level) for finding in self.findings],
+            None if self.initial is None else (self.initial.seen, self.initial.expected),
+            None if few is None else (few.losses, few.aim),
+            axes=axes,
+        )
+
+
+def _heading(findings: tuple[Finding, ...]) -> str:
+    """How many of which level, and their words in order."""
+    wrong = [finding for finding in findings if finding.level in ("warning", "problem")]
+    notes = sum(finding.level == "note" for finding in findings)
+    noted = f" ({_counted(notes, 'note')})" if notes else ""
+    if not wrong:
+        return f"ok: nothing looks wrong in {len({finding.word for finding in findings})} checks{noted}"
+    counts = [_counted(sum(f.level == level for f in wrong), level) for level in ("problem", "warning")]
+    words = dict.fromkeys(finding.word for finding in wrong)
+    return f"{', '.join(filter(None, counts))}: {', '.join(words)}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}" if count else ""
+
+
+def _short(finding: Finding) -> str:
+    return f"{'ok':<9}" + textwrap.shorten(f"{finding.word}: {finding.message}", _WIDTH - 9, placeholder=" …")
+
+
+def preflight(
+    model: Module,
+    train: Any,
+    loss: Any = F.cross_entropy,
+    *,
+    validation: Any = None,
+    optimizer: Optimizer | None = None,
+    samples: int = 1024,
+    overfit: bool = True,
+    rng: Any = 0,
+) -> Report:
+    """Look for everything that can be seen before a training, in seconds; nothing is changed, to the bit.
+
+    Parameters
+    ----------
+    model : Module
+        The network, before its first step or later.
+    train : Batches, iterable of batches, or (x, y)
+        As for `fastnn.training.Trainer.fit`.
+    loss : callable
+        ``loss(output, target)``.
+    validation : Batches, iterable of batches, or (x, y), optional
+        What the training is judged by; it is looked at for rows that the training part has too.
+    optimizer : Optimizer, optional
+        With it, parameters that it lacks are named, and its first step is compared with the weights.
+    samples : int
+        How many go through the model. Data are looked at as a whole, up to 67 million numbers.
+    overfit : bool
+        Whether to train on a few samples, which takes longest.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: which samples `overfit_batch` takes.
+
+    Returns
+    -------
+    Report
+        ``str()`` has the worst first, with what to do; ``.findings``, ``.level``, ``"scale" in report``, ``.plot()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, or there is no batch. What the model or the loss raise is a finding.
+
+    Notes
+    -----
+    In this order: numbers that are not finite, labels, shapes, scale, constant features, duplicates and rows shared with the
+    validation part; then, unless one of these made it meaningless, outputs that the loss does not take, units that are the
+    same, layers that are not trained, samples that are mixed, dead and saturated units, signals and gradients that vanish or
+    explode, the initial loss, parameters without a gradient, the first step, and a few samples learnt by heart. Each is a
+    finding under one of the words of `fastnn.training.findings.WORDS`, with value, threshold and its source.
+
+    Source: Karpathy, "A recipe for training neural networks"; CS231n, "Babysitting the learning process"; Glorot and Bengio 2010.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn as fnn
+    >>> from fastnn.diagnosis import preflight
+    >>> x = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    >>> net = fnn.nn.Sequential(fnn.nn.Linear(5, 32, rng=0), fnn.nn.ReLU(), fnn.nn.Linear(32, 4, rng=0))
+    >>> y = x[:, :4].argmax(axis=1)
+    >>> report = preflight(net, (x, y + 1))
+    >>> print(str(report).splitlines()[1])
+    PROBLEM  labels: the targets are 1…4, the network has 4 outputs, for 0…3
+    >>> preflight(net, (x, y)).level
+    'ok'
+    """
+    op = "preflight"
+    checked_model(op, model), checked_loss(op, loss)
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"{op}: optimizer must be an Optimizer, got {shown(optimizer)}")
+    samples, drawn = integer(op, "samples", samples, 1), generator(op, rng)
+    train = batches_of(op, train)
+    validation = None if validation is None else batches_of(op, validation)
+    frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
+    with preserving(model, optimizer, loss, train, validation), np.errstate(all="ignore"):
+        other = None if validation is None else whole(op, validation)
+        look = Look(model, train, loss, optimizer, whole(op, train), sample(op, train, samples), other, drawn)
+        return _Checks(look, frozen, overfit).report()
+
+
+class _Checks:
+    """Goes from the data to the steps, and keeps what comes out."""
+
+    def __init__(self, look: Look, frozen: set[int], overfit: bool) -> None:
+        self._look = look
+        self._frozen = frozen
+        self._overfits = overfit
+        self._initial: InitialLoss | None = None
+        self._layers: LayerStats | None = None
+        self._overfit: OverfitBatch | None = None
+
+    def report(self) -> Report:
+        findings = list(self._of_data())
+        if not _is_meaningless(findings):
+            findings += self._of_model()
+        if not _is_meaningless(findings) and not self._has_no_loss():
+            findings += self._of_steps()
+        # Causes are looked for before their effects, and stay before them.
+        return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
+
+    def _of_data(self) -> Iterator[Finding]:
+        look = self._look
+        with preserved(look.model):
+            if not look.model.training:
+                look.model.train()
+            look.run = run(look.model, look.taken.at(slice(_RUN)), look.loss)
+        found = [*data_checks.not_finite(look), *data_checks.labels(look)]
+        if not _is_meaningless(found):
+            found += model_checks.shapes(look)
+        yield from found
+        yield from data_checks.scale(look)
+        yield from data_checks.constant_features(look)
+        yield from data_checks.duplicates(look)
+
+    def _of_model(self) -> Iterator[Finding]:
+        look = self._look
+        of_outputs = list(model_checks.outputs(look))
+        yield from of_outputs
+        if self._has_no_loss() and all(finding.level == "ok" for finding in of_outputs):
+            yield self._where_not_finite()
+        yield from model_checks.not_trained(look, self._frozen)
+        if look.taken.count >= _LEAST:
+            yield from model_checks.mixed_samples(look)
+
+    def _has_no_loss(self) -> bool:
+        run = self._look.run
+        return run is None or run.loss is None or not math.isfinite(run.loss)
+
+    def _where_not_finite(self) -> Finding:
+        look = self._look
+        with preserved(look.model):
+            part = Sample(look.taken.at(slice(_RUN)).batch())
+            if not look.model.training:
+                look.model.train()
+            where = first_not_finite(look.model, Objective(look.loss), part, {})
+        assert look.run is not None
+        advice = "look for log, sqrt and division of what may be 0 or below, and for weights that are too large"
+        message = f"the loss is {look.run.loss} before training" + (f": {where}" if where else "")
+        return Finding("problem", "not finite", message, look.run.loss, advice=advice)
+
+    def _of_steps(self) -> Iterator[Finding]:
+        look = self._look
+        with preserved(look.model):
+            self._initial = compared(look.model, look.taken, look.loss)
+        if any(id(parameter) not in self._frozen for parameter in look.model.parameters()):
+            some = look.taken.at(slice(_OF_STATISTICS))
+            self._layers = layer_stats(look.model, some.batches(_BATCH), look.loss, some.count)
+            found = self._layers.findings
+            yield from found
+            yield from (Finding("ok", word, words) for word, words in _OF_LAYERS if word not in self._layers)
+            yield from self._initial
+            yield from model_checks.first_update(look, self._initial.expected)
+            if self._overfits and look.taken.count >= _LEAST:
+                self._overfit = overfitted(look.model, look.taken, look.loss, _FEW, _STEPS, RATE, look.rng)
+                yield from self._overfit
+        else:
+            yield from self._initial  # that nothing trains was said
+
+
+def _is_meaningless(findings: list[Finding]) -> bool:
+    return any(finding.level == "problem" and finding.word in _ENDS for finding in findings)

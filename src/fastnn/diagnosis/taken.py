@@ -1,0 +1,224 @@
+"""The samples that checks look at: as data, and as batches of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..autograd import raw
+from ..checks import shown
+from ..data import Batches
+from ..nn import Module
+from ..optim import Optimizer
+from ..training.figures import Sample, joined, leaves
+from ..training.loader import Loader
+from ..training.preserved import preserved
+
+Array = NDArray[Any]
+
+MOST_VALUES = 1 << 26
+"""Of the inputs, that are looked at: of larger data, evenly spread samples."""
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Samples.
+
+    Parameters
+    ----------
+    inputs : tuple of ndarray
+        What the model is called with; samples lie along the first axis or, as recurrent layers may take them, the second.
+    target : ndarray or tuple of ndarray
+        What the loss is called with.
+    weight : ndarray or None
+        One number per sample.
+    rows : ndarray of int or None
+        Their places in the data, where they are known.
+    """
+
+    inputs: tuple[Array, ...]
+    target: Any
+    weight: Array | None = None
+    rows: NDArray[np.intp] | None = None
+
+    @property
+    def count(self) -> int:
+        """Samples."""
+        return len(next(leaves(self.target)))
+
+    def at(self, index: Any) -> Taken:
+        """Some of them, by a slice or by numbers."""
+        count = self.count
+        return Taken(
+            tuple(along(array, count, index) for array in self.inputs),
+            _each(lambda array: along(array, count, index), self.target),
+            None if self.weight is None else self.weight[index],
+            None if self.rows is None else self.rows[index],
+        )
+
+    def batches(self, size: int) -> list[Any]:
+        """The same in batches, as a training takes them."""
+        parts = [self.at(slice(start, start + size)) for start in range(0, self.count, size)]
+        return [part.batch() for part in parts]
+
+    def batch(self) -> Any:
+        """All of them as one batch."""
+        inputs = self.inputs[0] if len(self.inputs) == 1 else self.inputs
+        return (inputs, self.target) if self.weight is None else (inputs, self.target, self.weight)
+
+    def row(self, number: int) -> int:
+        """The place of a sample in the data, or among these samples where that is not known."""
+        return number if self.rows is None else int(self.rows[number])
+
+
+def axis_of_samples(array: Array, count: int) -> int | None:
+    """The axis along which so many samples lie: the first or the second; None where neither is so long."""
+    return next((axis for axis in (0, 1) if array.ndim > axis and array.shape[axis] == count), None)
+
+
+def along(array: Array, count: int, index: Any) -> Array:
+    """Some samples of an array that holds so many; the array itself where it holds no samples."""
+    axis = axis_of_samples(array, count)
+    if axis is None:
+        return array
+    return array[index] if axis == 0 else array[:, index]
+
+
+def batches_of(op: str, train: Any, batch_size: int = 32) -> Any:
+    """Batches as given, or made of a pair of arrays (x, y)."""
+    if not isinstance(train, tuple) or len(train) not in (2, 3):
+        return train
+    if isinstance(train[1], tuple | list) and isinstance(train[0], tuple | list):  # two or three batches
+        return train
+    with named(op):
+        return Batches(*train, batch_size=batch_size)
+
+
+def whole(op: str, train: Any) -> Taken:
+    """The data behind batches, as they are before a transform.
+
+    Parameters
+    ----------
+    op : str
+        The function, for messages.
+    train : Batches, or iterable of batches, or (x, y)
+        Of more than `MOST_VALUES` numbers, evenly spread samples; of an iterable the first ones.
+    """
+    given = batches_of(op, train)
+    if not isinstance(given, Batches):
+        return _gathered(op, given, None)
+    values = sum(array.size for array in leaves(given.arrays[0]))
+    step = max(-(-values // MOST_VALUES), 1)
+    return _taken(op, given, slice(None, None, step), np.arange(given.samples)[::step])
+
+
+def sample(op: str, train: Any, count: int) -> Taken:
+    """So many samples as the model gets them, in random order, so that the first few are of all kinds.
+
+    They are drawn from `Batches`, and the first ones of other iterables.
+    """
+    given = batches_of(op, train)
+    if not isinstance(given, Batches):
+        taken = _gathered(op, given, count)
+        return taken.at(np.random.default_rng(0).permutation(taken.count))
+    rows = np.random.default_rng(0).permutation(given.samples)[:count]
+    return _transformed(op, given, _taken(op, given, rows, rows))
+
+
+def _taken(op: str, given: Batches, index: Any, rows: NDArray[np.intp]) -> Taken:
+    parts = [_each(lambda array: array[index], part) for part in given.arrays]
+    with named(op):
+        some = Sample(tuple(parts))
+    return Taken(tuple(np.asarray(raw(array)) for array in some.inputs), some.target, some.weight, rows)
+
+
+def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
+    if given.transform is None:
+        return taken
+    inputs = taken.inputs[0] if len(taken.inputs) == 1 else taken.inputs
+    batches = Batches(inputs, taken.rows, batch_size=taken.count, transform=given.transform, rng=0)
+    with closing(batches.at(0)) as made:
+        changed, _ = next(made)
+    return replace(taken, inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
+
+
+def _gathered(op: str, given: Any, count: int | None) -> Taken:
+    """The first samples of an iterable of batches; of the first batch alone where others are of another shape."""
+    found: list[Sample] = []
+    values = samples = 0
+    with named(op):
+        loader = Loader("train", given)
+        with closing(loader.samples(0, 0)) as parts:
+            for part in parts:
+                found.append(_kept(part))
+                samples += part.count
+                values += sum(np.size(raw(array)) for array in part.inputs)
+                if values >= MOST_VALUES or (count is not None and samples >= count):
+                    break
+    if not found:
+        raise ValueError(f"{op}: train has no batch")
+    taken = _put_together(found)
+    return taken if count is None else taken.at(slice(count))
+
+
+def _kept(part: Sample) -> Sample:
+    """A copy, since who makes the next batch may use the memory again."""
+    part.inputs = tuple(np.array(raw(array)) for array in part.inputs)
+    part.target = _each(lambda array: np.array(raw(array)), part.target)
+    return part
+
+
+def _put_together(parts: list[Sample]) -> Taken:
+    first = parts[0]
+    axes = [axis_of_samples(array, first.count) for array in first.inputs]
+    if None in axes:
+        return Taken(first.inputs, first.target, first.weight)
+    try:
+        given = zip(*(part.inputs for part in parts), strict=True)
+        inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(given, axes, strict=True)]
+        target = joined([part.target for part in parts])
+        weight = None if first.weight is None else np.concatenate([part.weight for part in parts])
+    except ValueError:  # sequences of other lengths
+        return Taken(first.inputs, first.target, first.weight)
+    return Taken(tuple(inputs), target, weight)
+
+
+def _each(function: Any, part: Any) -> Any:
+    return tuple(_each(function, one) for one in part) if isinstance(part, tuple) else function(part)
+
+
+def preserving(model: Module, optimizer: Optimizer | None, loss: Any, *batches: Any) -> AbstractContextManager[None]:
+    """`preserved`, without a copy of data that lie in plain lists: nobody writes to them."""
+    return preserved(model, optimizer, loss, *(part for part in batches if not isinstance(part, list | tuple)))
+
+
+@contextmanager
+def named(op: str) -> Iterator[None]:
+    """Errors of what is used inside begin with the name of the function that was called."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        before, colon, after = str(error).partition(": ")
+        text = f"{op}: {after}" if colon and before in ("Trainer", "Batches") else f"{op}: {error}"
+        raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
+
+
+def checked_model(op: str, model: Any) -> Module:
+    """A module, or a TypeError."""
+    if not isinstance(model, Module):
+        raise TypeError(f"{op}: model must be a Module, got {shown(model)}")
+    return model
+
+
+def checked_loss(op: str, loss: Any) -> Any:
+    """A function of outputs and targets, or a TypeError."""
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(
+            f"{op}: loss must be a function of output and target, such as F.cross_entropy, got {shown(loss)}"
+        )
+    return loss
