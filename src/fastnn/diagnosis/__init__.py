@@ -2,5 +2,7 @@
 
 from ..training.findings import Finding
 from .lr_range import lr_range_test
+from .search import random_search
+from .spaces import Choice, IntUniform, LogUniform, Uniform
 
-__all__ = ["Finding", "lr_range_test"]
+__all__ = ["Choice", "Finding", "IntUniform", "LogUniform", "Uniform", "lr_range_test", "random_search"]

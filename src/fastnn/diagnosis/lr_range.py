@@ -231,7 +231,8 @@ def _judged(lrs: Floats, losses: Floats, shares: tuple[float, ...]) -> LRRange:
     smoothed = np.array(list(map(_Average(_decay(lrs)), finite)))
     first = int(LEFT_OUT[0] * len(lrs))
     end = min(len(finite), len(lrs) - int(LEFT_OUT[1] * len(lrs)))
-    usable, findings = None, (_too_early(lrs, losses, finite),)
+    usable: tuple[float, float] | None = None
+    findings: tuple[Finding, ...] = (_too_early(lrs, losses, finite),)
     if first < end:
         usable, findings = _found(lrs, finite, smoothed, first, end)
     made = len(losses)
