@@ -325,8 +325,8 @@ def row_of(problem: Problem) -> Row:
     parts = problem.parts()
     losses = np.array([problem.loss_after(float(lr), parts) for lr in GRID])
     found = problem.range_test(parts)
-    suggested = np.nan if found.usable is None else found.suggested
-    loss = np.inf if found.usable is None else problem.loss_after(suggested, parts)
+    suggested = np.nan if found.rate is None else found.suggested
+    loss = np.inf if found.rate is None else problem.loss_after(suggested, parts)
     best = int(np.argmin(losses))
     usual = losses[np.argmin(np.abs(np.log(GRID / USUAL[problem.optimizer])))]
     return Row(problem, suggested, loss, float(GRID[best]), float(losses[best]), float(usual))

@@ -16,7 +16,7 @@ from .._generators import generator
 from ..checks import integer, shown
 from ..training import Trainer
 from ..training.findings import Finding, Result, most_severe_first, strict
-from .spaces import BORDER, Choice, Space
+from .spaces import BORDER, Choice, IntUniform, Space
 from .trial_log import TrialLog
 from .trials import Job, Outcome, Workers, in_words
 
@@ -45,7 +45,7 @@ class Trial:
     epochs : int
         How long it was trained.
     loss : float
-        Its smallest validation loss, infinite if a loss of its training was not finite.
+        The smallest of its validation losses at the ends of rounds, infinite if a loss of its training was not finite.
     epoch : int
         The epoch of that loss.
     stopped : str or None
@@ -223,8 +223,8 @@ def random_search(
 
     Notes
     -----
-    The best trial is the one with the smallest validation loss of any epoch of any round. A training that came to numbers that
-    are not finite counts as worst, and never wins.
+    The best trial is the one with the smallest validation loss at the end of any round, not only of the last. A training that
+    came to numbers that are not finite counts as worst, and never wins.
 
     Ranges are never left, but a best value within a tenth of an end is a finding, "border".
 
@@ -338,10 +338,7 @@ def _searched(plan: _Plan, log: TrialLog, workers: Workers) -> Search:
         goes_on = number + 1 < len(plan.rounds)
         jobs = {t.number: Job(t.number, t.settings, t.seed, epochs, goes_on) for t in [*going, *new]}
         for outcome in _outcomes(jobs, log, workers):
-            mine = trials[outcome.number]
-            trials[outcome.number] = replace(
-                mine, epochs=outcome.epochs, loss=outcome.loss, epoch=outcome.epoch, stopped=outcome.stopped
-            )
+            trials[outcome.number] = _with(trials[outcome.number], outcome)
         if goes_on:
             workers.forget(t.number for t in sorted(trials, key=_rank)[plan.rounds[number + 1][1] :])
         ranges = _shrunk(plan.space, trials)
@@ -350,6 +347,13 @@ def _searched(plan: _Plan, log: TrialLog, workers: Workers) -> Search:
 
 def _rank(trial: Trial) -> tuple[float, int]:
     return trial.loss, trial.number
+
+
+def _with(trial: Trial, outcome: Outcome) -> Trial:
+    """A trial after a round. One that broke has no loss any more, however good it was before."""
+    trial = replace(trial, epochs=outcome.epochs, stopped=outcome.stopped)
+    better = outcome.loss < trial.loss or math.isinf(outcome.loss)
+    return replace(trial, loss=outcome.loss, epoch=outcome.epochs) if better else trial
 
 
 def _drawn(number: int, space: Mapping[str, Space], seed: np.random.SeedSequence) -> Trial:
@@ -405,9 +409,8 @@ def _border(name: str, space: Space, value: Any, end: str) -> Finding:
     if isinstance(space, Choice):
         advice = f"Add {'smaller' if end == 'lower' else 'larger'} values, if there are any."
         return Finding("note", "border", message, value, None, SOURCE, advice)
-    return Finding(
-        "warning", "border", message, value, BORDER, SOURCE, f"If it can be, search {space.widened(end)} next."
-    )
+    level = "note" if isinstance(space, IntUniform) else "warning"  # of few integers, many are ends
+    return Finding(level, "border", message, value, BORDER, SOURCE, f"If it can be, search {space.widened(end)} next.")
 
 
 def _short(value: Any) -> str:

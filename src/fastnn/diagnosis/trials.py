@@ -52,9 +52,7 @@ class Outcome:
     number, epochs : int
         Of the job.
     loss : float
-        The smallest validation loss of all epochs, infinite if one was not finite.
-    epoch : int
-        Its epoch.
+        The validation loss at the end, infinite if a loss was not finite.
     stopped : str or None
         Why the training ended early.
     """
@@ -62,7 +60,6 @@ class Outcome:
     number: int
     epochs: int
     loss: float
-    epoch: int
     stopped: str | None
 
 
@@ -128,11 +125,8 @@ class _Task:
 
 
 def _outcome(job: Job, history: History) -> Outcome:
-    losses = np.array([record.get("validation_loss", math.nan) for record in history])
-    if not np.isfinite(losses).all():
-        return Outcome(job.number, job.epochs, math.inf, 0, history.stopped)
-    best = int(np.argmin(losses))
-    return Outcome(job.number, job.epochs, float(losses[best]), history[best]["epoch"], history.stopped)
+    loss = float(history[-1].get("validation_loss", math.inf))  # which an epoch that broke has not
+    return Outcome(job.number, job.epochs, loss if math.isfinite(loss) else math.inf, history.stopped)
 
 
 class Workers:
