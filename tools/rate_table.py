@@ -296,6 +296,7 @@ UNTOUCHED = [
     Problem("waves, LSTM 32", lambda: waves(800, 30, 0.3, 123), recurrent(nn.LSTM, 1, 32, 1), optim.Adam, 6, 16, MSE, 123),
 ]
 # fmt: on
+PROBLEMS = {"tuned": TUNED, "untouched": UNTOUCHED}
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------
@@ -356,7 +357,8 @@ def markdown(rows: list[Row]) -> str:
 
 def main(names: list[str]) -> None:
     for name in names:
-        print(f"## {name}\n\n{markdown([row_of(problem) for problem in {'tuned': TUNED}[name]])}\n", flush=True)
+        rows = [row_of(problem) for problem in PROBLEMS[name]]
+        print(f"## {name}\n\n{markdown(rows)}\n", flush=True)
 
 
 if __name__ == "__main__":
