@@ -329,6 +329,7 @@ class Trainer(TrainingState):
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
         self.epoch, self.position, self._figures = self.epoch + 1, 0, None
+        run.train.begin_pass()  # a state that is saved between passes is of the next one
         self.history.records.append(record)
         for schedule in self._schedules:
             if isinstance(schedule, ReduceOnPlateau):
