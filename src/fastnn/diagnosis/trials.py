@@ -198,14 +198,24 @@ class Workers:
             parallel = joblib.Parallel(self._jobs)
         try:
             yield from parallel(joblib.delayed(self._task)(*each) for each in with_states)
-        except (pickle.PicklingError, BrokenProcessPool) as error:
-            if isinstance(error, BrokenProcessPool) and "un-serialize" not in str(error):
+        except (pickle.PicklingError, BrokenProcessPool, TypeError, AttributeError) as error:
+            if not _is_about_sending(error):
                 raise
+            why = (
+                str(error.__cause__ or error).strip('"\n').rpartition("\n")[2]
+            )  # a traceback from another process ends so
             raise TypeError(
-                f"random_search: {described(self._task.make_trainer)} or the data can't be sent to other processes "
-                f"({error.__cause__ or error}); with n_jobs={self._jobs}, make_trainer must be a function of a module that these "
-                "can import, and refer to nothing that pickle refuses, such as open files; n_jobs=1 needs no other process"
+                f"random_search: {described(self._task.make_trainer)} or the data can't be sent to other processes ({why}); with "
+                f"n_jobs={self._jobs}, make_trainer must be a function of a module that these can import, and hold nothing that "
+                "pickle refuses, such as locks; n_jobs=1 needs no other process"
             ) from error
+
+
+def _is_about_sending(error: BaseException) -> bool:
+    """Whether something could not be pickled or unpickled, which each of joblib's backends says in another way."""
+    if isinstance(error, BrokenProcessPool):
+        return "un-serialize" in str(error)
+    return isinstance(error, pickle.PicklingError) or "pickle" in str(error)
 
 
 def in_words(values: dict[str, Any]) -> dict[str, Any]:
