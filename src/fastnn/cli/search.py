@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
     training = _judged(options)
     recipe = training.recipe
     rounds = rounds_of(recipe.epochs, options.trials)
-    complain("; ".join(f"{count} trial{'s' * (count > 1)} for {epochs} epochs" for epochs, count in rounds))
+    complain("; ".join(f"{counted(count, 'trial')} for {counted(epochs, 'epoch')}" for epochs, count in rounds))
     try:
         found = random_search(
             MakeTrainer(training.data, recipe),
@@ -87,6 +87,15 @@ def _judged(options: argparse.Namespace) -> OwnTraining:
     held_out = next(iter(folds(training.data)))
     batch_size = min(training.recipe.batch_size, len(held_out.parts["train"].x))
     return OwnTraining(held_out, replace(training.recipe, batch_size=batch_size), seed=options.seed)
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "trial"), counted(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def rounds_of(epochs: int, trials: int) -> list[tuple[int, int]]:
