@@ -228,6 +228,8 @@ class EarlyStopping:
         if self._best_weights is not None and self._last_weights is None:
             self._last_weights = trainer.model.state_dict()
             trainer.model.load_state_dict(self._best_weights)
+        if self._last_weights is not None:
+            trainer.history.restored = self.best_epoch
 
     def _improves(self, value: float) -> bool:
         if math.isnan(value) or self.best is None:

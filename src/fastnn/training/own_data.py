@@ -265,8 +265,12 @@ class RelativeError:
     def __repr__(self) -> str:
         return f"RelativeError({self.spread!r})"
 
-    def __call__(self, output: Any, target: Any) -> Any:
-        return F.mse_loss(output / self.spread, target / raw(output).dtype.type(self.spread))
+    def __call__(self, output: Any, target: Any, reduction: str = "mean") -> Any:
+        return F.mse_loss(output / self.spread, target / raw(output).dtype.type(self.spread), reduction)
+
+    def best_constant(self, targets: Any, weight: Any) -> NDArray[Any]:
+        """The mean."""
+        return np.average(targets, axis=0, weights=weight)[None]
 
 
 def regressed(predicted: NDArray[Any], test: Part, train: Part) -> Regressed:

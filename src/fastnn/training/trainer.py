@@ -30,11 +30,13 @@ from .arguments import (
 )
 from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
+from .constant import Baseline, Constant, constant_of_training
 from .display import Display
 from .figures import Figures, Loss, Metric, Objective, Sample
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
+from .loss_spread import LossSpread
 from .not_finite import begin_anew_where_not_finite, first_not_finite, named_parameters
 from .prediction import predict
 from .state import TrainingState, described_architecture
@@ -291,7 +293,7 @@ class Trainer(TrainingState):
         return self.history
 
     def _run(self, run: _Run) -> None:
-        self.stop, self.history.stopped, self.history.interrupted = False, None, False
+        self.stop, self.history.stopped, self.history.interrupted, self.history.restored = False, None, False, None
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
         if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
@@ -341,7 +343,7 @@ class Trainer(TrainingState):
             self._save(run, epoch=self.epoch)
 
     def _begin_epoch(self, run: _Run) -> None:
-        self._figures = Figures(self.loss, self.metrics)
+        self._figures = self._new_figures(self.epoch)
         self._weights_before = self._weights()
         run.train.begin_pass()
         run.callbacks.call("on_epoch_start", self)
@@ -446,13 +448,27 @@ class Trainer(TrainingState):
         self._streams.at(self._batches_seen)  # for layers that draw in evaluation mode too
         record |= {f"train_{name}": value for name, value in self._figures.result().items()}
         record |= self._recorded_rates()
+        constant = self._constant()
+        baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                figures = self._evaluate(batches, run.interrupts)
+                spread = LossSpread(self.loss, constant)
+                figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
+                error = spread.error(figures["loss"])
+                known = {} if error is None else {"loss_se": error}
+                figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
+                baseline = None if constant is None else spread.baseline(constant)
+        self.history.baseline = baseline or self.history.baseline
         return record
+
+    def _constant(self) -> Constant | None:
+        """The best constant prediction for the first targets, at the end of the first pass."""
+        assert self._figures is not None
+        targets = self._figures.targets.result() if self._figures.targets is not None else None
+        return None if targets is None else constant_of_training(self.loss, *targets)
 
     def _recorded_rates(self) -> Record:
         several = len(self._rates) > 1
@@ -547,14 +563,19 @@ class Trainer(TrainingState):
         assert figures is not None
         return figures
 
-    def _evaluate(self, batches: Loader, interrupts: Interrupts | None) -> dict[str, float] | None:
+    def _evaluate(
+        self, batches: Loader, interrupts: Interrupts | None, spread: LossSpread | None = None
+    ) -> dict[str, float] | None:
         figures = Figures(self.loss, self.metrics)
         with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:
             for sample in samples:
                 if interrupts is not None and interrupts.asked:
                     return None
                 output = self.model(*sample.inputs)
-                figures.hold(output, sample, float(raw(self._objective(output, sample))))
+                loss = float(raw(self._objective(output, sample)))
+                if spread is not None:
+                    spread.add(output, sample, loss)
+                figures.hold(output, sample, loss)
                 figures.count()
         return figures.result()
 
