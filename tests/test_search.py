@@ -18,6 +18,7 @@ from fastnn.data import Batches, MissingExtraError
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform, random_search
 from fastnn.plots.search import search as draw
 from fastnn.training import Trainer
+from subproc import killed, needs_fork
 
 joblib = pytest.importorskip("joblib")
 
@@ -98,11 +99,11 @@ def test_border():
 
 
 def test_widened():
-    assert Uniform(1, 3).widened("upper") == Uniform(1, 4)
-    assert Uniform(1, 3).widened("lower") == Uniform(0, 3)
-    assert Uniform(-1, 1).widened("lower") == Uniform(-2, 1)
+    assert Uniform(1, 3).widened("upper") == Uniform(1, 3.5)
+    assert Uniform(0.1, 3).widened("lower") == Uniform(0, 3)
+    assert Uniform(-1, 1).widened("lower") == Uniform(-1.5, 1)
     wide = LogUniform(1e-4, 1).widened("upper")
-    assert (wide.low, wide.high) == (1e-4, pytest.approx(100))
+    assert (wide.low, wide.high) == (1e-4, pytest.approx(10))
     assert IntUniform(1, 3).widened("upper") == IntUniform(1, 4)
 
 
@@ -340,6 +341,22 @@ def test_ctrl_c_and_then_on(found, tmp_path, monkeypatch):
     assert searched(make_trainer=interrupted, log=tmp_path / "log.jsonl").to_dict() == found.to_dict()
 
 
+@needs_fork
+def test_killed_and_then_on(found, tmp_path):
+    calls = []
+
+    def killing(settings, rng):
+        calls.append(1)
+        if len(calls) == 12:  # in the second round
+            os.kill(os.getpid(), signal.SIGKILL)
+        return make_trainer(settings, rng)
+
+    killing.__qualname__ = "make_trainer"
+    assert killed(lambda: searched(make_trainer=killing, log=tmp_path / "log.jsonl"))
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1 + 11
+    assert searched(log=tmp_path / "log.jsonl").to_dict() == found.to_dict()
+
+
 INTERRUPT_AT = None
 
 
@@ -372,7 +389,7 @@ def test_a_best_value_at_the_border():
     first = str(found).splitlines()[0]
     assert first.startswith("WARNING  border: the best lr, ")
     assert "lies at the upper end of what was searched, 1e-06…0.0001" in first
-    assert "search 1e-06…0.001 next" in str(found)
+    assert "search 1e-06…0.000316 next" in str(found)
     inside = searched(make_trainer=at_an_end, space={"lr": LogUniform(1e-6, 1e3)}, trials=12, rounds=((3, 12),))
     assert inside.level in ("ok", "note")
     assert "border" not in inside
@@ -453,6 +470,8 @@ def test_picture(found):
         ({"data": batches()[0]}, ValueError, "a validation part is needed"),
         ({"data": batches() + batches()}, TypeError, r"data must be batches or \(train, validation\)"),
         ({"validation": batches()[1]}, TypeError, "validation be given once"),
+        ({"data": (iter(batches()[0]), batches()[1])}, TypeError, "train is an iterator"),
+        ({"data": (batches()[0], [])}, ValueError, "validation has no batch"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be at least 1, or -1"),
         ({"n_jobs": 1.5}, TypeError, "n_jobs must be an int"),
     ],

@@ -170,7 +170,7 @@ def _swept(trainer: Trainer, train: Iterable[Any], lrs: Floats, shares: tuple[fl
     """The losses of the steps until one is not finite, or their average has risen."""
     losses: list[float] = []
     average, lowest = Average(lrs), math.inf
-    with steps_aside(trainer, train) as steps:
+    with steps_aside("lr_range_test", trainer, train) as steps:
         for lr in lrs:
             for group, share in zip(trainer.optimizer.param_groups, shares, strict=True):
                 group["lr"] = float(lr) * share

@@ -15,7 +15,7 @@ from ..checks import integer, real, shown
 BORDER = 0.1
 """A value in this share of a range at its end is at the border. Source: cs231n, "careful with best values on border"."""
 _NARROWEST = 0.1  # of the range before: what several equal values shrink it to
-_BEYOND = 0.5  # of a range: what is added beyond the end at which the best value lies
+_BEYOND = 0.25  # of a range: what is added beyond the end at which the best value lies
 
 
 class _Range:
@@ -95,7 +95,7 @@ class _Range:
         return "lower" if place < BORDER and self.low != 0 else None
 
     def widened(self, end: str) -> Self:
-        """The range with half as much again beyond one of its ends, to be searched next; not below 0 if it is above.
+        """The range with a quarter as much again beyond one of its ends, to be searched next; not below 0 if it is above.
 
         Parameters
         ----------

@@ -155,7 +155,7 @@ class Workers:
             require("joblib", "joblib", "search", f"random_search with n_jobs={n_jobs}") if asked != 1 else None
         )
         self._jobs = self._joblib.effective_n_jobs(asked) if self._joblib is not None else 1
-        loaders = Loader("train", train), Loader("validation", validation)
+        loaders = Loader("train", train, op="random_search"), Loader("validation", validation, op="random_search")
         self._data = [loader.settings() for loader in loaders]
         begins = loaders[0].state_dict(), loaders[1].state_dict()
         machine = _Machine(os.getpid(), backend.current_name(), max(1, get_num_threads() // self._jobs))

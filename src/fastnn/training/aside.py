@@ -16,11 +16,13 @@ from .trainer import NotFinite, Trainer
 
 
 @contextmanager
-def steps_aside(trainer: Trainer, train: Any) -> Iterator[Iterator[float]]:
+def steps_aside(op: str, trainer: Trainer, train: Any) -> Iterator[Iterator[float]]:
     """Let a trainer make steps that change nothing in the end.
 
     Parameters
     ----------
+    op : str
+        What messages begin with.
     trainer : Trainer
         In any state, also in the middle of an epoch.
     train : Batches or iterable of batches
@@ -39,18 +41,18 @@ def steps_aside(trainer: Trainer, train: Any) -> Iterator[Iterator[float]]:
     TypeError, ValueError
         As `Trainer.fit`, for batches that don't fit; ValueError if a whole pass counts for nothing.
     """
-    loader = Loader("train", train)
+    loader = Loader("train", train, op=op)
     with_state = [train] if hasattr(type(train), "load_state_dict") else find_generators(train)
     with preserved(trainer.model, trainer.optimizer, trainer.loss, trainer._schedules, *with_state):
         aside = copy.copy(trainer)
         aside._follow_generators()
         if loader.length is not None and aside.position >= loader.length:
             aside.position = 0
-        with aside._training_modes(), closing(_losses(aside, loader)) as losses:
+        with aside._training_modes(), closing(_losses(op, aside, loader)) as losses:
             yield losses
 
 
-def _losses(aside: Trainer, loader: Loader) -> Generator[float]:
+def _losses(op: str, aside: Trainer, loader: Loader) -> Generator[float]:
     while True:
         begins, counted = aside.position == 0, False
         with closing(loader.samples(aside.epoch, aside.position)) as samples:
@@ -62,7 +64,7 @@ def _losses(aside: Trainer, loader: Loader) -> Generator[float]:
                 yield math.nan if math.isfinite(aside.last_loss) else aside.last_loss
                 return
         if begins and not counted:
-            raise ValueError("Trainer: there was no batch to take, or none whose samples count")
+            raise ValueError(f"{op}: there was no batch to take, or none whose samples count")
         aside.epoch, aside.position = aside.epoch + 1, 0
 
 
