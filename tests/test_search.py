@@ -442,6 +442,9 @@ def test_picture(found):
         assert ax.get_xlabel().startswith(name)
         assert ax.get_ylabel() == "validation loss"
     assert [ax.get_xscale() for ax in axes] == ["log", "linear", "linear"]
+    assert [ax.get_yscale() for ax in axes] == ["linear"] * 3
+    wide = draw([{"a": 1}, {"a": 2}, {"a": 3}], [1.0, 30.0, math.inf], ax=Figure().subplots())
+    assert wide[0].get_yscale() == "log"
     named = draw([{"a": "x"}, {"a": "y"}, {"a": None}], [1.0, math.inf, 2.0], ax=Figure().subplots())
     assert [tick.get_text() for tick in named[0].get_xticklabels()] == ["x", "y", "None"]
 

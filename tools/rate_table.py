@@ -2,10 +2,12 @@
 
     python tools/rate_table.py tuned
     python tools/rate_table.py untouched
+    python tools/rate_table.py spread
 
 Regret is the validation loss after training at the suggestion, over the smallest one on a grid of half decades, all by the same
 budget and from the same weights. The rule and its constants were chosen on the problems called tuned; those called untouched were
-written down before they were run, and run once.
+written down before they were run, and run once. The spread is that of suggestions for the tuned ones where the batches come in
+eight other orders.
 """
 
 from __future__ import annotations
@@ -190,8 +192,8 @@ class Problem:
         model = self.network(np.random.default_rng([self.seed, 1]))
         return Trainer(model, self.optimizer(model.parameters(), lr=lr), self.loss, metrics={})
 
-    def batches(self, part: Arrays) -> Batches:
-        return Batches(*part, batch_size=self.batch_size, shuffle=True, rng=[self.seed, 2])
+    def batches(self, part: Arrays, order: int = 2) -> Batches:
+        return Batches(*part, batch_size=self.batch_size, shuffle=True, rng=[self.seed, order])
 
     def loss_after(self, lr: float, parts: tuple[Arrays, Arrays]) -> float:
         """The validation loss after training at a rate; infinite where the training broke."""
@@ -204,8 +206,8 @@ class Problem:
         loss = trainer.evaluate(Batches(*parts[1], batch_size=512))["loss"]
         return loss if np.isfinite(loss) else np.inf
 
-    def range_test(self, parts: tuple[Arrays, Arrays]) -> LRRange:
-        return lr_range_test(self.trainer(USUAL[self.optimizer]), self.batches(parts[0]))
+    def range_test(self, parts: tuple[Arrays, Arrays], order: int = 2) -> LRRange:
+        return lr_range_test(self.trainer(USUAL[self.optimizer]), self.batches(parts[0], order))
 
 
 def breast_cancer() -> Arrays:
@@ -355,8 +357,19 @@ def markdown(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def spread(problem: Problem) -> float:
+    """The highest suggestion over the lowest."""
+    parts = problem.parts()
+    rates = [problem.range_test(parts, order).suggested for order in range(3, 11)]
+    return max(rates) / min(rates)
+
+
 def main(names: list[str]) -> None:
     for name in names:
+        if name == "spread":
+            spreads = [spread(problem) for problem in TUNED]
+            print(f"## spread\n\nmedian {np.median(spreads):.2g}, worst {max(spreads):.2g}\n", flush=True)
+            continue
         rows = [row_of(problem) for problem in PROBLEMS[name]]
         print(f"## {name}\n\n{markdown(rows)}\n", flush=True)
 

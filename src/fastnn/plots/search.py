@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+_MUCH = 20.0  # times the smallest loss
+
 
 def search(
     settings: Sequence[Mapping[str, Any]],
@@ -31,7 +33,8 @@ def search(
     settings : sequence of mapping
         The settings of each trial by name. Those that are numbers are on an axis of numbers, others are named.
     losses : sequence of float
-        The loss of each trial. Trials whose loss is not finite are crosses at the top; the smallest loss is marked.
+        The loss of each trial. Trials whose loss is not finite are crosses at the top; the smallest loss is marked. The
+        axis is logarithmic where the largest is more than twenty times the smallest.
     logarithmic : sequence of str
         Settings on a logarithmic axis.
     ranges : mapping of str to (float, float), optional
@@ -92,8 +95,15 @@ def _draw(
         ax.margins(x=0.2)
     elif logarithmic:
         ax.set_xscale("log")
+    if _spans_much(losses[finite]):
+        ax.set_yscale("log")
     ax.set_xlabel(name + (" (logarithmic)" if logarithmic and not labels else ""))
     ax.set_ylabel("validation loss")
+
+
+def _spans_much(losses: Floats) -> bool:
+    """Whether the smallest of positive losses could not be told apart on a linear axis."""
+    return bool(losses.size) and 0 < _MUCH * float(losses.min()) < float(losses.max())
 
 
 def positions(given: Sequence[Any]) -> tuple[Floats, list[str]]:
