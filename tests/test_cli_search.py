@@ -103,7 +103,10 @@ def test_find_lr_says_why_there_is_none(table, capsys, monkeypatch):
 def test_search_of_a_table(table, capsys):
     assert main(["search", table, "--target", "class", *FAST]) == 0
     out, err = capsys.readouterr()
-    assert err == "6 trials for 1 epoch; 1 trial for 4 epochs\n"
+    lines = err.splitlines()
+    assert lines[0] == "6 trials for 1 epoch; 1 trial for 4 epochs"
+    assert lines[1].startswith("round 1/2")
+    assert re.fullmatch(r"round 2/2 .*100 %.* best \d.*", lines[-1])
     assert "trial  validation loss" in out
     command = out.splitlines()[-1]
     found = trains(command, capsys)

@@ -415,6 +415,22 @@ def test_printed(found):
     assert not any(line != line.rstrip() for line in lines)
 
 
+def test_progress(capsys):
+    searched(progress=True, trials=7)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("round 1/3")
+    assert "100 %" in lines[-1]
+    searched(trials=2)
+    assert capsys.readouterr().err == ""
+
+
+def test_numbers_of_numpy_are_numbers_in_the_log(tmp_path):
+    space = {"lr": Choice(*np.array([0.01, 0.1])), "units": Choice(*np.array([8, 32]))}
+    found = searched(make_trainer=at_an_end, space=space, trials=3, log=tmp_path / "log.jsonl")
+    assert type(found.to_dict()["trials"][0]["settings"]["units"]) is int
+    assert searched(make_trainer=at_an_end, space=space, trials=3, log=tmp_path / "log.jsonl").best == found.best
+
+
 def test_as_json(found):
     loaded = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert loaded["trials"][0]["settings"] == found.best_settings
@@ -475,6 +491,7 @@ def test_picture(found):
         ({"validation": batches()[1]}, TypeError, "validation be given once"),
         ({"data": (iter(batches()[0]), batches()[1])}, TypeError, "train is an iterator"),
         ({"data": (batches()[0], [])}, ValueError, "validation has no batch"),
+        ({"progress": 1}, TypeError, "progress must be True or False"),
         ({"n_jobs": 0}, ValueError, "n_jobs must be at least 1, or -1"),
         ({"n_jobs": 1.5}, TypeError, "n_jobs must be an int"),
     ],

@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
             rounds=rounds,
             n_jobs=options.jobs,
             log=options.log,
+            progress=True,
         )
     except KeyboardInterrupt:
         advice = "run the same command again to go on" if options.log else "--log FILE would go on from there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,9 +14,10 @@ import numpy as np
 
 from .._described import described
 from .._generators import generator
-from ..checks import integer, shown
-from ..training import Trainer
+from ..checks import flag, integer, shown
+from ..training import ProgressBar, Trainer
 from ..training.findings import Finding, Result, most_severe_first, strict
+from ..training.progress import is_terminal
 from .spaces import BORDER, Choice, IntUniform, Space
 from .trial_log import TrialLog
 from .trials import Job, Outcome, Workers, in_words
@@ -177,6 +179,7 @@ def random_search(
     rounds: Sequence[tuple[int, int]] = _ROUNDS,
     n_jobs: int = 1,
     log: str | os.PathLike[str] | None = None,
+    progress: bool | str = "auto",
 ) -> Search:
     """Search settings at random, from coarse to fine: many for a short time, and on with the best (SPEC J5).
 
@@ -205,6 +208,8 @@ def random_search(
     log : path, optional
         A file of JSON lines to which each result is added. If it is there, the search goes on from it: trials that are to go
         on are trained again up to where they were.
+    progress : "auto" or bool
+        Whether a bar on stderr shows how many trials are done, and the smallest loss so far; "auto" where that is a terminal.
 
     Returns
     -------
@@ -252,7 +257,10 @@ def random_search(
     plan = _Plan.checked(make_trainer, space, trials, rounds)
     workers = Workers(make_trainer, *_parts(data, validation), n_jobs)
     entropy = None if rng is None else generator(rng).integers(2**32, size=4).tolist()
-    return _searched(plan, TrialLog(log, plan.described() | workers.described(), entropy), workers)
+    shows = is_terminal(sys.stderr) if progress == "auto" else flag("random_search", "progress", progress)
+    book = TrialLog(log, plan.described() | workers.described(), entropy)
+    with ProgressBar(plan.jobs(), enabled=shows) as bar:
+        return _searched(plan, book, workers, bar)
 
 
 @dataclass(frozen=True)
@@ -298,6 +306,11 @@ class _Plan:
         share, rest = divmod(self.trials - first, len(later))
         return share + (number - 1 < rest)
 
+    def jobs(self) -> int:
+        """How many trainings there are in all rounds, if none breaks."""
+        new = [self.new_in(number) for number in range(len(self.rounds))]
+        return sum(new) + sum(min(count, sum(new[:i])) for i, (_, count) in enumerate(self.rounds))
+
 
 def _checked_rounds(rounds: Any) -> tuple[tuple[int, int], ...]:
     expected = "random_search: rounds must be pairs of epochs and trials, such as ((1, 20), (5, 7)), got"
@@ -327,7 +340,7 @@ def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
     return train, judged
 
 
-def _searched(plan: _Plan, log: TrialLog, workers: Workers) -> Search:
+def _searched(plan: _Plan, log: TrialLog, workers: Workers, bar: ProgressBar) -> Search:
     seeds = iter(np.random.SeedSequence(log.entropy).spawn(plan.trials))
     trials: list[Trial] = []
     ranges = plan.space
@@ -337,8 +350,11 @@ def _searched(plan: _Plan, log: TrialLog, workers: Workers) -> Search:
         trials += new
         goes_on = number + 1 < len(plan.rounds)
         jobs = {t.number: Job(t.number, t.settings, t.seed, epochs, goes_on) for t in [*going, *new]}
+        bar.label = f"round {number + 1}/{len(plan.rounds)}"
         for outcome in _outcomes(jobs, log, workers):
             trials[outcome.number] = _with(trials[outcome.number], outcome)
+            bar.note = f"best {min(trial.loss for trial in trials):.4g}"
+            bar.advance()
         if goes_on:
             workers.forget(t.number for t in sorted(trials, key=_rank)[plan.rounds[number + 1][1] :])
         ranges = _shrunk(plan.space, trials)

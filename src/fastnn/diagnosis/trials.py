@@ -226,4 +226,4 @@ def in_words(values: dict[str, Any]) -> dict[str, Any]:
     >>> in_words({"lr": 0.1, "units": Choice(1, 2), "activation": max})
     {'lr': 0.1, 'units': 'Choice(1, 2)', 'activation': 'max'}
     """
-    return {name: described(value) for name, value in values.items()}
+    return {name: described(value.item() if isinstance(value, np.generic) else value) for name, value in values.items()}
