@@ -81,14 +81,14 @@ def test_find_lr_of_numbers_and_images(numbers, images, capsys):
         assert trains(out, capsys).keys() == {"--epochs", "--batch-size", "--lr"}
 
 
-def test_find_lr_draws(table, capsys, home):
+def test_find_lr_draws(images, capsys, home):
     pytest.importorskip("matplotlib")
     for name, start in (("rate.png", b"\x89PNG"), ("rate.svg", b"<?xml")):
-        assert main(["find-lr", table, "--target", "class", "--plot", name]) == 0
+        assert main(["find-lr", images, "--plot", name]) == 0
         assert f"drawn to {name}" in capsys.readouterr().err
         assert (home / name).read_bytes().startswith(start)
-    assert "is not supported" in fails(capsys, "find-lr", table, "--target", "class", "--plot", "rate.xyz")
-    assert "No such file" in fails(capsys, "find-lr", table, "--target", "class", "--plot", "no/rate.png")
+    assert "is not supported" in fails(capsys, "find-lr", images, "--plot", "rate.xyz")
+    assert "No such file" in fails(capsys, "find-lr", images, "--plot", "no/rate.png")
 
 
 def test_find_lr_says_why_there_is_none(table, capsys, monkeypatch):
@@ -158,7 +158,6 @@ def test_ctrl_c(table, capsys, monkeypatch):
     monkeypatch.setattr("fastnn.training.trainer.Trainer.fit", interrupted)
     for options, advice in (([], "--log FILE would go on from there"), (["--log", "a"], "run the same command again")):
         command = ["search", table, "--target", "class", *FAST, *options]
-        monkeypatch.setattr("fastnn.training.selection.selected", lambda data, recipes: (recipes[0], ""))
         assert main(command) == 130
         out, err = capsys.readouterr()
         assert out == ""

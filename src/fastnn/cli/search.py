@@ -82,7 +82,7 @@ def _judged(options: argparse.Namespace) -> OwnTraining:
     from ..training.own_data import OwnTraining
     from ..training.selection import folds
 
-    training = training_of(options, data_of(options))
+    training = training_of(options, data_of(options), select=False)
     if "validation" in training.data.parts:
         return training
     held_out = next(iter(folds(training.data)))

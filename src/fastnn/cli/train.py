@@ -110,7 +110,8 @@ def data_of(options: argparse.Namespace) -> Dataset:
     return digits(options) if options.data == DIGITS else parted(read_dataset(options.data, **columns(options)))
 
 
-def training_of(options: argparse.Namespace, data: Dataset) -> OwnTraining:
+def training_of(options: argparse.Namespace, data: Dataset, *, select: bool = True) -> OwnTraining:
+    """The training that the options ask for; ``select`` says whether one of several recipes is chosen by its results."""
     from ..training.own_data import OwnTraining
     from ..training.recipe import recipes_for
     from ..training.selection import selected
@@ -122,7 +123,8 @@ def training_of(options: argparse.Namespace, data: Dataset) -> OwnTraining:
         raise UsageError("--hidden is for tables; images have a network of their own")
     names = ("batch_size", "lr", "weight_decay", "hidden")
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    recipe, why = selected(data, [replace(recipe, **given) for recipe in recipes_for(data)])
+    recipes = [replace(recipe, **given) for recipe in recipes_for(data)]
+    recipe, why = selected(data, recipes if select else recipes[:1])
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     if why:
