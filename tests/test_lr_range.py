@@ -416,10 +416,21 @@ def test_not_finite_at_once(bad):
 
 
 def test_not_finite_after_some_steps():
-    x = X.copy()
-    x[70] = np.nan
-    found = lr_range_test(trainer_of(), Batches(x, Y, batch_size=16))
-    assert str(found).splitlines()[0].startswith("PROBLEM  not finite: the loss is nan after 4 steps")
+    """A row that is NaN comes early or late; rates that are too high make the loss rise before it is not finite."""
+    for row, steps in ((9, 4), (60, 30), (155, 77)):
+        x = np.repeat(X, 2, axis=0)
+        x[row] = np.nan
+        found = lr_range_test(trainer_of(), Batches(x, np.repeat(Y, 2), batch_size=2))
+        first = str(found).splitlines()[0]
+        assert first.startswith(f"PROBLEM  not finite: the loss is nan after {steps} steps, at the rate ")
+        assert "without having risen before" in first
+        assert "preflight" in str(found)
+    model = nn.Linear(6, 1, rng=0)
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=1.0), F.mse_loss)
+    found = lr_range_test(trainer, Batches(X, X[:, :1], batch_size=16), low=10.0, high=1e6, steps=200)
+    assert not np.isfinite(found.losses[-1])
+    assert "Test lower rates" in str(found)
+    assert "without having risen" not in str(found)
 
 
 def test_gradients_that_are_not_finite():

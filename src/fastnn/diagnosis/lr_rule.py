@@ -94,33 +94,39 @@ def judged(lrs: Floats, losses: Floats) -> Verdict:
     smoothed = np.full(len(losses), np.nan)
     smoothed[: len(finite)] = list(map(Average(lrs), finite))
     first, end = first_judged(len(lrs)), min(len(finite), len(lrs) - int(LEFT_OUT[1] * len(lrs)))
+    broke = [_broke(lrs, losses, smoothed[: len(finite)])] if len(finite) < len(losses) else []
     if first >= end:
-        return Verdict(smoothed, None, None, (_too_early(lrs, losses, len(finite)),))
+        return Verdict(smoothed, None, None, tuple(broke))
+    if broke and has_risen(smoothed[len(finite) - 1], float(smoothed[first:end].min()), losses[0]):
+        broke = []  # it came to an end as it should, at a rate that is too high
     lowest = first + int(np.argmin(smoothed[first:end]))
     start = float(losses[: first + 1].mean())
-    fall = start - smoothed[lowest]
+    fall = float(start - smoothed[lowest])
     if not fall >= FELL * abs(start) or fall == 0:
-        return Verdict(smoothed, None, None, (_never_fell(lrs, smoothed[: len(finite)], start, fall),))
+        return Verdict(smoothed, None, None, (*broke, _never_fell(lrs, smoothed[: len(finite)], start, fall)))
     above = np.flatnonzero(smoothed[: lowest + 1] > start - BEGUN * fall)
     fallen = first + int(np.argmax(smoothed[first : lowest + 1] <= start - FALLEN * fall))
     rate = float(min(lrs[fallen], lrs[lowest] / BELOW_LOWEST))
     begins = float(lrs[above[-1]]) if len(above) else rate
     usable = min(begins, rate), float(lrs[lowest])
     words = f"loss falls from {start:.4g} at {usable[0]:.2g} to {smoothed[lowest]:.4g} at {usable[1]:.2g}; suggested {rate:.2g}"
-    found = [_never_rose(lrs, words, rate)] if lowest == end - 1 and len(losses) == len(lrs) else []
-    found += _scattered(losses[: lowest + 1], float(fall))
+    found = broke + ([_never_rose(lrs, words, rate)] if lowest == end - 1 and len(losses) == len(lrs) else [])
+    found += _scattered(losses[: lowest + 1], fall)
     found = found or [Finding("ok", "learning rate", words, rate, None, SOURCE)]
     return Verdict(smoothed, rate, usable, most_severe_first(found))
 
 
-def _too_early(lrs: Floats, losses: Floats, finite: int) -> Finding:
-    """A loss was not finite before there was anything to judge."""
+def _broke(lrs: Floats, losses: Floats, smoothed: Floats) -> Finding:
+    """The last loss is not finite; the averages are of those before."""
     last, rate = float(losses[-1]), float(lrs[len(losses) - 1])
-    if not finite:
-        advice = "No rate helps against that: look at the data and the network with preflight."
-        return Finding("problem", "not finite", f"the loss is {last} before the first step", last, None, SOURCE, advice)
-    message = f"the loss is {last} after {finite} steps, at the rate {rate:.2g}"
-    return Finding("problem", "not finite", message, last, None, SOURCE, _lower(lrs))
+    advice = "Look at the data and the network with preflight."
+    if not len(smoothed):
+        message = f"the loss is {last} before the first step"
+    elif has_risen(smoothed[-1], float(smoothed.min()), losses[0]):
+        message, advice = f"the loss is {last} after {len(smoothed)} steps, at the rate {rate:.2g}", _lower(lrs)
+    else:
+        message = f"the loss is {last} after {len(smoothed)} steps, at the rate {rate:.2g}, without having risen before"
+    return Finding("problem", "not finite", message, last, None, SOURCE, advice)
 
 
 def _never_fell(lrs: Floats, smoothed: Floats, start: float, fall: float) -> Finding:
