@@ -122,8 +122,7 @@ class Objective:
         each = np.asarray(raw(self._each(output, sample.target)))
         if each.shape[:1] != (sample.count,) or each.dtype.kind != "f":
             return None
-        means: np.ndarray = each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64)
-        return means
+        return each if each.ndim == 1 else np.asarray(each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64))
 
 
 def _tells_each(loss: Any) -> bool:

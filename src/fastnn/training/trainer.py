@@ -441,7 +441,7 @@ class Trainer(TrainingState):
         baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = LossSpread(self.loss, constant)
+                spread = LossSpread(self._objective, constant)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
