@@ -72,7 +72,7 @@ def test_a_loss_that_is_not_finite(name, value):
 
 def test_diverged_repeats_what_the_trainer_found():
     history = History([{"epoch": 3, "train_loss": math.nan}])
-    history.stopped = "stopped in epoch 3 at batch 2 (step 9): the loss is nan; module '1' (Log) gave nan"
+    history.stopped = "stopped in epoch 3 at batch 2 (step 9): the loss is nan; layer '1' (_Log) gives nan"
     assert str(history.verdict()).startswith(f"diverged: {history.stopped}\n")
 
 
@@ -195,7 +195,9 @@ def test_overfitting_by_a_gap():
 
 
 def test_nothing_above_the_baseline_is_good():
-    verdict = made(FLAT_GOOD, curve(0.9, 0.5, 0.5, 900.0), se=1000.0).verdict()
+    history = made(FLAT_GOOD, curve(0.9, 0.5, 0.5, 900.0))
+    history[-1]["validation_loss_se"] = 1000.0
+    verdict = history.verdict()
     assert verdict.word == "overfitting"
     assert "above that of a prediction that knows nothing, 2" in verdict.message
 
@@ -505,7 +507,12 @@ class _Stateful:
         return F.cross_entropy(output, target, reduction=reduction) * (1 + 0.1 * self.rng.random())
 
 
-@pytest.mark.parametrize("loss", [_no_reduction, _Stateful()])
+def _refuses(output, target, reduction="mean"):
+    assert reduction == "mean"
+    return F.cross_entropy(output, target)
+
+
+@pytest.mark.parametrize("loss", [_no_reduction, _Stateful(), _refuses])
 def test_losses_that_do_not_tell(loss):
     x, y = data(60)
     model = nn.Linear(4, 3, rng=0)
@@ -629,6 +636,23 @@ def test_restored_epoch(tmp_path):
     assert saved["restored"] == stopping.best_epoch
     assert saved["baseline"]["words"] == "always the class frequencies"
     assert fitted(callbacks=[EarlyStopping(restore_best=False)]).restored is None
+
+
+class _Log(nn.Module):
+    def forward(self, x):
+        return x.log()
+
+
+def test_the_logarithm_of_a_negative_number():
+    x, y = data()
+    model = nn.Sequential(nn.Linear(4, 8, rng=0), _Log(), nn.Linear(8, 3, rng=1))
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=0.1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        first = str(trainer.fit(Batches(x, y, batch_size=50), epochs=3).verdict()).splitlines()[0]
+    assert first.startswith("diverged: ")
+    assert "(step 1)" in first
+    assert "layer '1' (_Log)" in first
 
 
 def test_a_loss_that_becomes_nan_in_the_first_epoch():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .constant import Baseline, Constant
+from .constant import FAULTS, Baseline, Constant
 from .figures import Figures, Objective, Sample
 
 _FEWEST = 1.5  # samples that count the same: of a single one there is no spread
@@ -50,17 +50,23 @@ class LossSpread:
         """Take a batch and its loss."""
         if self._constant is not None:
             self._add_constant(self._constant, sample)
-        each = self._objective.of_each(output, sample) if self._known else None
+        each = self._losses(output, sample) if self._known else None
         if each is None:
             self._known = False
         elif sample.count:
             self._batches.append((each, sample.weight, mean))
 
+    def _losses(self, output: Any, sample: Sample) -> np.ndarray | None:
+        try:
+            return self._objective.of_each(output, sample)
+        except FAULTS:  # it takes no reduction="none"
+            return None
+
     def _add_constant(self, constant: Constant, sample: Sample) -> None:
         try:
             loss = constant.loss_of(self._objective, sample)
             self._of_constant.hold(np.repeat(constant.output, sample.count, axis=0), sample, loss)
-        except (TypeError, ValueError):  # outputs here have another shape
+        except FAULTS:  # outputs here may have another shape
             self._constant = None
         else:
             self._of_constant.count()

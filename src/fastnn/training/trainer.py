@@ -105,9 +105,11 @@ class Trainer(TrainingState):
     position : int
         Batches done of the epoch that is under way.
     history : History
-        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``, ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several
-        groups), ``validation_loss``, …. Training figures are of the batches as they were trained on: with augmentation and
-        dropout, by weights that changed meanwhile.
+        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``,
+        ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several groups), ``validation_loss``, …. Training figures are of
+        the batches as they were trained on: with augmentation and dropout, by weights that changed meanwhile.
+        ``validation_loss_se`` is the standard error of the loss over the samples, where the loss takes
+        ``reduction="none"``. ``history.verdict()`` says what they mean.
     last_loss : float
         Of the last batch.
     resumed_at : tuple of int or None
