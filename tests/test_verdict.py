@@ -1,10 +1,13 @@
 """What histories are said to be: rules on made-up curves, small real trainings, and any history at all."""
 
+import importlib.util
 import json
 import math
+import sys
 import warnings
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from fastnn.training import verdict_rules as rules
 from fastnn.training.constant import Baseline
 from fastnn.training.verdict import VERDICTS
 
+ROOT = Path(__file__).parents[1]
 B = 2.0
 BASELINE = Baseline(B, "always the class frequencies")
 
@@ -666,3 +670,26 @@ def test_a_loss_that_becomes_nan_in_the_first_epoch():
     verdict = history.verdict()
     assert verdict.word == "diverged"
     assert "step 1" in str(verdict).splitlines()[0]
+
+
+# ---- the tables ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_trainings_of_the_tables():
+    spec = importlib.util.spec_from_file_location("verdict_table", ROOT / "tools" / "verdict_table.py")
+    table = importlib.util.module_from_spec(spec)
+    sys.modules["verdict_table"] = table
+    try:
+        spec.loader.exec_module(table)
+        tuned, untouched = table.cases("tuned"), table.cases("untouched")
+        for cases in (tuned, untouched):
+            assert len({case.name for case in cases}) == len(cases)
+            assert all(set(case.intended) <= set(VERDICTS) for case in cases)
+        assert not {case.data for case in tuned} & {case.data for case in untouched}
+        assert not {seed for case in tuned for seed in case.seeds} & {seed for case in untouched for seed in case.seeds}
+        case = next(case for case in untouched if case.data is table.pulses)
+        history = table.trained(replace(case, epochs=2), 0)
+        assert len(history) == 2
+        assert history.verdict().word in VERDICTS
+    finally:
+        del sys.modules["verdict_table"]
