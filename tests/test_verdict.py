@@ -546,6 +546,14 @@ def test_baseline():
     assert history.baseline.validation_samples == 300
 
 
+def test_the_training_part_is_no_validation():
+    x, y = data(60)
+    model = nn.Linear(4, 3, rng=0)
+    history = Trainer(model, optim.SGD(model.parameters(), lr=0.1)).fit([(x, y)], epochs=1, evaluate_train=True)
+    assert history.baseline.loss > 0
+    assert history.baseline.validation_loss is None
+
+
 def test_baseline_takes_ten_thousand_targets():
     x = np.zeros((12_000, 1), np.float32)
     y = np.repeat(np.arange(2.0, dtype=np.float32), [10_000, 2_000])[:, None]

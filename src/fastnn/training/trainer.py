@@ -443,7 +443,7 @@ class Trainer(TrainingState):
         baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = LossSpread(self._objective, constant)
+                spread = LossSpread(self._objective, constant if part == "validation" else None)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
@@ -451,7 +451,7 @@ class Trainer(TrainingState):
                 known = {} if error is None else {"loss_se": error}
                 figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
-                baseline = None if constant is None else spread.baseline(constant)
+                baseline = spread.baseline(constant) if constant is not None else None
         self.history.baseline = baseline or self.history.baseline
         return record
 
