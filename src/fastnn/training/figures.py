@@ -172,7 +172,7 @@ class Figures:
         """Take a batch that will be counted, or forgotten."""
         values = values_of(output)
         if self._metrics is None:
-            self._metrics = _usual_metrics(self._loss, sample.target, values)
+            self._metrics = usual_metrics(self._loss, sample.target, values)
         # Copies, since who makes the next batch may use the memory again.
         kept = (_copied(values), _copied(sample.target), sample.weight) if self._metrics else None
         self._held.append((loss, sample.amount, kept))
@@ -347,7 +347,7 @@ def _takes_logits(loss: Loss) -> bool:
     return loss is F.binary_cross_entropy_with_logits or isinstance(loss, nn.BCEWithLogitsLoss)
 
 
-def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
+def usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
     """Accuracy for classes and for logits of yes or no, R² for a few numbers per sample, nothing for what is none of these."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}

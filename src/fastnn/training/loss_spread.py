@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import numpy as np
 
 from .constant import FAULTS, Baseline, Constant
-from .figures import Figures, Objective, Sample
+from .figures import Figures, Objective, Sample, usual_metrics
 
 _FEWEST = 1.5  # samples that count the same: of a single one there is no spread
 
@@ -41,7 +42,7 @@ class LossSpread:
     def __init__(self, objective: Objective, constant: Constant | None = None) -> None:
         self._objective = objective
         self._constant = constant
-        self._of_constant = Figures(objective.loss, None)
+        self._of_constant: Figures | None = None
         self._samples = 0
         self._batches: list[tuple[np.ndarray, np.ndarray | None, float]] = []  # losses, weights, and what the loss is
         self._known = True
@@ -65,12 +66,16 @@ class LossSpread:
     def _add_constant(self, constant: Constant, sample: Sample) -> None:
         try:
             loss = constant.loss_of(self._objective, sample)
-            self._of_constant.hold(np.repeat(constant.output, sample.count, axis=0), sample, loss)
+            output = np.repeat(constant.output, sample.count, axis=0)
+            if self._of_constant is None:
+                usual = usual_metrics(self._objective.loss, sample.target, output)
+                accuracy = {name: metric for name, metric in usual.items() if name == "accuracy"}
+                self._of_constant = Figures(self._objective.loss, accuracy)
+            self._of_constant.hold(output, sample, loss)
+            self._of_constant.count()
         except FAULTS:  # outputs here may have another shape
             self._constant = None
-        else:
-            self._of_constant.count()
-            self._samples += sample.count
+        self._samples += sample.count
 
     def error(self, mean: float) -> float | None:
         """The standard error, given the mean loss; None where it is not known."""
@@ -88,12 +93,16 @@ class LossSpread:
 
     def baseline(self, constant: Constant) -> Baseline:
         """The loss of a constant prediction, with what it comes to in this pass if it was given for that."""
-        if self._constant is None or not self._samples:
-            return Baseline(constant.loss, constant.words)
-        figures = self._of_constant.result()
-        if not math.isfinite(figures["loss"]):
-            return Baseline(constant.loss, constant.words)
-        return Baseline(constant.loss, constant.words, figures["loss"], figures.get("accuracy"), self._samples)
+        loss = accuracy = None
+        if self._constant is not None and self._of_constant is not None:
+            with contextlib.suppress(*FAULTS):  # batches that cannot be joined
+                figures = self._of_constant.result()
+                loss, accuracy = (_finite(figures.get(name)) for name in ("loss", "accuracy"))
+        return Baseline(constant.loss, constant.words, loss, accuracy, None if loss is None else self._samples)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _weights(each: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
