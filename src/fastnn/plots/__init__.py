@@ -3,6 +3,7 @@
 from .history import history
 from .inits import inits
 from .layer_stats import layer_stats
+from .lr_range import lr_range
 from .robustness import robustness
 
-__all__ = ["history", "inits", "layer_stats", "robustness"]
+__all__ = ["history", "inits", "layer_stats", "lr_range", "robustness"]
