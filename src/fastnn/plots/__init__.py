@@ -1,5 +1,21 @@
 """Pictures, drawn with Matplotlib, which the extra "plot" brings and which is imported when something is drawn."""
 
+from .activation import activation
+from .decision_regions import decision_regions
+from .feature_maps import feature_maps
+from .filters import filters
 from .history import history
+from .images import images
+from .loss_surface import loss_surface
+from .plane_map import plane_map
 
-__all__ = ["history"]
+__all__ = [
+    "activation",
+    "decision_regions",
+    "feature_maps",
+    "filters",
+    "history",
+    "images",
+    "loss_surface",
+    "plane_map",
+]

@@ -9,6 +9,7 @@ from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
 from .trainer import Trainer
+from .weight_path import WeightPath
 
 __all__ = [
     "Checkpoint",
@@ -16,6 +17,7 @@ __all__ = [
     "History",
     "ProgressBar",
     "Trainer",
+    "WeightPath",
     "accuracy",
     "binary_accuracy",
     "confusion",
