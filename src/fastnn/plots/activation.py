@@ -126,11 +126,11 @@ def activation(
     if is_several(ax):
         axes = panels_of("activation", ax, len(curves))
         for one, drawn in zip(axes, curves, strict=True):
-            _draw(one, [drawn])
+            draw_curves(one, [drawn])
             one.set_title(drawn.name)
         return as_array(axes)
     one = one_axes("activation", ax)
-    _draw(one, curves)
+    draw_curves(one, curves)
     return one
 
 
@@ -220,7 +220,8 @@ def _turns(slope: np.ndarray[Any, Any], first: int, last: int) -> bool:
     return inner and bool(slope[first - 1] * slope[last + 1] < 0)
 
 
-def _draw(ax: Any, curves: list[Curve]) -> None:
+def draw_curves(ax: Any, curves: Sequence[Curve]) -> None:
+    """One function with its derivative, or several in colours of their own."""
     colours = colours_of(len(curves))
     for i, (drawn, colour) in enumerate(zip(curves, colours, strict=True)):
         several = len(curves) > 1

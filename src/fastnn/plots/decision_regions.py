@@ -281,7 +281,7 @@ def _portions(points: np.ndarray[Any, Any], size: int = _PORTION) -> Any:
     return (points[start : start + size] for start in range(0, len(points), size))
 
 
-def draw_regions(ax: Any, found: Regions, samples: np.ndarray[Any, Any], legend: bool = True) -> None:
+def draw_regions(ax: Any, found: Regions, samples: np.ndarray[Any, Any], legend: str = "small") -> None:
     """The regions as colours, their borders as lines, the samples as marks."""
     to_rgba = matplotlib("decision_regions", "matplotlib.colors").to_rgba
     colours = [to_rgba(colour) for colour in colours_of(len(found.classes))]
@@ -312,9 +312,9 @@ def opacity(probability: np.ndarray[Any, Any] | None, classes: int) -> Any:
 
 
 def draw_samples(
-    ax: Any, samples: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], classes: Sequence[Any], legend: bool = True
+    ax: Any, samples: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], classes: Sequence[Any], legend: str = "small"
 ) -> None:
-    """Samples as marks, which differ by class in colour and shape."""
+    """Samples as marks, which differ by class in colour and shape, with a legend in this size of letters if any."""
     size = float(np.clip(4000 / max(len(samples), 1), 8, 30))
     for i, (label, colour) in enumerate(zip(classes, colours_of(len(classes)), strict=True)):
         of_class = samples[truth == i]
@@ -326,8 +326,8 @@ def draw_samples(
                 marker=MARKERS[i % len(MARKERS)],
                 edgecolors=ink(),
                 linewidths=0.4,
-                label=str(label),
+                label=label if isinstance(label, str) else f"class {label}",
                 zorder=2,
             )
     if legend and len(classes) <= _LEGEND:
-        ax.legend(fontsize="small", ncols=1 + (len(classes) - 1) // 7, framealpha=0.7, handletextpad=0.2)
+        ax.legend(fontsize=legend, ncols=1 + (len(classes) - 1) // 7, framealpha=0.7, handletextpad=0.2)

@@ -11,7 +11,7 @@ from ..checks import flag, shown
 from ..nn import Module
 from ..nn.intercept import evaluation, intercepted
 from ._style import DIVERGING, GREY
-from .images import Grid, default_columns, show_tile, tile_axes, write_above
+from .images import Grid, add_bar, default_columns, show_tile, tile_axes, write_above
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,11 @@ def feature_maps(model: Module, image: Any, layer: str | Module, *, sort: bool =
     >>> net = fnn.nn.Sequential(fnn.nn.Conv2d(1, 8, 3, rng=0), fnn.nn.ReLU())
     >>> ax = fnn.plots.feature_maps(net, np.eye(8, dtype=np.float32), "1")  # doctest: +SKIP
     """
-    found = maps_of(model, image, layer, sort)
+    return draw_maps(maps_of(model, image, layer, sort), ax)
+
+
+def draw_maps(found: FeatureMaps, ax: Any = None) -> Any:
+    """The maps on their scale; returns the axes."""
     drawn = found.order[:MOST]
     height, width = found.maps.shape[1:]
     grid = Grid(len(drawn), default_columns(len(drawn), height / width), height, width, above=0.28 * width)
@@ -91,7 +95,7 @@ def feature_maps(model: Module, image: Any, layer: str | Module, *, sort: bool =
         write_above(one, grid, i, str(channel))
         if found.dead[channel]:
             _frame(one, grid, i)
-    one.figure.colorbar(shown_map, ax=one, label="activation", fraction=0.05)
+    add_bar(one, shown_map, "activation")
     one.set_title(_title(found, len(drawn)))
     return one
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..checks import shown
 from ..nn import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, Module
 from ._style import DIVERGING
-from .images import Grid, default_columns, show_tile, tile_axes, to_unit
+from .images import Grid, add_bar, default_columns, show_tile, tile_axes, to_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,11 @@ def filters(layer: Module, *, shape: tuple[int, int, int] | None = None, ax: Axe
     >>> import fastnn as fnn
     >>> ax = fnn.plots.filters(fnn.nn.Conv2d(1, 8, 5, rng=0))  # doctest: +SKIP
     """
-    found = weights_as_tiles(layer, shape)
+    return draw_filters(weights_as_tiles(layer, shape), ax)
+
+
+def draw_filters(found: Filters, ax: Any = None) -> Any:
+    """The tiles on their scale; returns the axes."""
     coloured = found.tiles.ndim == 4
     height, width = found.tiles.shape[1:3]
     grid = Grid(len(found.tiles), found.columns, height, width, above=0.0)
@@ -86,7 +90,7 @@ def filters(layer: Module, *, shape: tuple[int, int, int] | None = None, ax: Axe
     if coloured:
         one.set_xlabel(f"of each colour: none is −{found.limit:.3g}, full is {found.limit:.3g}, grey is 0")
     else:
-        one.figure.colorbar(image, ax=one, label="weight", fraction=0.05)
+        add_bar(one, image, "weight")
     one.set_title(found.words)
     return one
 

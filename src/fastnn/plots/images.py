@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 GAP = 0.12
 """Between tiles, as a share of their width."""
-_LABEL = 0.28  # the height of a line of text above a tile, as a share of its width
+_LABEL = 0.26  # the height of a line of text above a tile, as a share of its width
 
 
 class Grid(NamedTuple):
@@ -183,7 +183,13 @@ def show_tile(ax: Any, grid: Grid, i: int, picture: np.ndarray[Any, Any], **sett
 
 
 def write_above(ax: Any, grid: Grid, i: int, text: str) -> None:
-    """A line over a tile."""
+    """A line over a tile, in letters that fit."""
     left, right, _, top = grid.place(i)
-    size = 10 if grid.columns <= 10 else 100 / grid.columns
-    ax.text((left + right) / 2, top - 0.04 * grid.width, text, ha="center", va="bottom", fontsize=size, color=ink())
+    points = 72 * ax.get_window_extent().width / ax.figure.dpi * grid.width / grid.extent[0]
+    size = min(max(0.9 * _LABEL * points, 4.0), 10.0)
+    ax.text((left + right) / 2, top - 0.03 * grid.width, text, ha="center", va="bottom", fontsize=size, color=ink())
+
+
+def add_bar(ax: Any, image: Any, label: str) -> None:
+    """The scale of tiles, as high as the tiles are."""
+    ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0.0, 0.04, 1.0)), label=label)

@@ -321,9 +321,27 @@ def levels_of(values: np.ndarray[Any, Any], log: bool) -> np.ndarray[Any, Any]:
     return np.linspace(low, high, _LEVELS) if low < high else np.array([low, low + 1.0])
 
 
-def draw_surface(ax: Any, found: Surface, log: bool | None = None, upto: int | None = None) -> None:
-    """The surface as coloured bands, and each path, or its points before ``upto``, as a line with marks."""
+class Drawn(NamedTuple):
+    """What shows a path, so that it can be shortened."""
+
+    line: Any
+    marks: Any
+    path: Path
+
+    def end_after(self, points: int) -> None:
+        """Show the first points of the path only."""
+        shown_part = self.path.points[:points]
+        self.line.set_data(*shown_part.T)
+        at = _marked(len(self.path.points))
+        at = np.unique(np.append(at[at < len(shown_part)], len(shown_part) - 1))
+        self.marks.set_offsets(shown_part[at])
+        self.marks.set_array(self.path.values[at])
+
+
+def draw_surface(ax: Any, found: Surface, log: bool | None = None) -> list[Drawn]:
+    """The surface as coloured bands, and each path as a line with marks."""
     colours = matplotlib("loss_surface", "matplotlib.colors")
+    ticker = matplotlib("loss_surface", "matplotlib.ticker")
     log = is_logarithmic(found.values) if log is None else log
     levels = levels_of(found.values, log)
     norm = (colours.LogNorm if log else colours.Normalize)(levels[0], levels[-1])
@@ -332,10 +350,8 @@ def draw_surface(ax: Any, found: Surface, log: bool | None = None, upto: int | N
         found.first, found.second, np.clip(finite, levels[0], levels[-1]), levels, cmap=SEQUENTIAL, norm=norm
     )
     ax.contour(found.first, found.second, finite, levels[1::2], colors="#000000", linewidths=0.4, alpha=0.5)
-    for i, (name, path) in enumerate(found.paths.items()):
-        _draw_path(ax, Path(*(part[:upto] for part in path)), name, i, norm)
+    drawn = [_draw_path(ax, path, name, i, norm) for i, (name, path) in enumerate(found.paths.items())]
     bar = ax.figure.colorbar(ground, ax=ax, label="f(x, y)" if found.labels == ("x", "y") else "loss")
-    ticker = matplotlib("loss_surface", "matplotlib.ticker")
     bar.set_ticks(ticker.LogLocator(numticks=6) if log else ticker.MaxNLocator(6))
     ax.set_xlabel(found.labels[0])
     ax.set_ylabel(found.labels[1])
@@ -343,32 +359,23 @@ def draw_surface(ax: Any, found: Surface, log: bool | None = None, upto: int | N
     ax.set_ylim(found.second[0], found.second[-1])
     if any(found.paths):
         ax.legend(fontsize="small", framealpha=0.9)
+    return drawn
 
 
-def _draw_path(ax: Any, path: Path, name: str, i: int, norm: Any) -> None:
+def _draw_path(ax: Any, path: Path, name: str, i: int, norm: Any) -> Drawn:
     """A line with a dark edge; its points have the colours of their own values."""
     effects = matplotlib("loss_surface", "matplotlib.patheffects")
     colour, marker = _PATHS[i % len(_PATHS)], MARKERS[i % len(MARKERS)]
     edge = [effects.Stroke(linewidth=3.2, foreground="#000000"), effects.Normal()]
-    ax.plot(
-        *path.points.T,
-        color=colour,
-        linewidth=1.8,
-        linestyle=LINES[i // len(_PATHS) % len(LINES)],
-        path_effects=edge,
-        zorder=3,
-    )
-    every = max(1, len(path.points) // 25)
-    at = np.unique(np.append(np.arange(0, len(path.points), every), len(path.points) - 1))
-    ax.scatter(
-        *path.points[at].T,
-        c=path.values[at],
-        cmap=SEQUENTIAL,
-        norm=norm,
-        marker=marker,
-        s=26,
-        edgecolors=colour,
-        linewidths=1.0,
-        zorder=4,
-    )
+    style = LINES[i // len(_PATHS) % len(LINES)]
+    (line,) = ax.plot(*path.points.T, color=colour, linewidth=1.8, linestyle=style, path_effects=edge, zorder=3)
+    at = _marked(len(path.points))
+    look = {"marker": marker, "s": 26, "edgecolors": colour, "linewidths": 1.0}
+    marks = ax.scatter(*path.points[at].T, c=path.values[at], cmap=SEQUENTIAL, norm=norm, zorder=4, **look)
     ax.plot([], [], color=colour, marker=marker, markersize=6, path_effects=edge, label=name or "path")
+    return Drawn(line, marks, path)
+
+
+def _marked(count: int) -> np.ndarray[Any, Any]:
+    """The points of a path that are marked: some 25, the last among them."""
+    return np.unique(np.append(np.arange(0, count, max(1, count // 25)), count - 1))

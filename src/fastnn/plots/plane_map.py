@@ -104,7 +104,7 @@ def plane_map(
     TypeError
         If an argument is of another kind.
     MissingExtraError
-        If Matplotlib is not installed, or with ``frames`` Pillow.
+        If Matplotlib is not installed, with which Pillow comes.
 
     Notes
     -----
@@ -309,7 +309,7 @@ def draw_map(axes: Sequence[Any], found: PlaneMap) -> None:
         low, high = limits_of(stage)
         if last and found.decided is not None:
             _draw_decisions(ax, found.decided)
-        draw_samples(ax, stage.points, found.truth, found.classes, legend=i == 0)
+        draw_samples(ax, stage.points, found.truth, found.classes, legend="x-small" if i == 0 else "")
         ax.set_xlim(low[0], high[0])
         ax.set_ylim(low[1], high[1])
         ax.set_title(_title(stage, found.decided if last else None), fontsize="medium")
@@ -355,7 +355,6 @@ def _draw_decisions(ax: Any, decided: Decisions) -> None:
 def _animated(model: Module, x: Any, y: Any, layer: Any, axes: Any, states: list[Mapping[str, Any]]) -> Any:
     maps = maps_of_frames(model, x, y, states, layer)
     animation = matplotlib("plane_map", "matplotlib.animation")
-    matplotlib("plane_map", "PIL")
     drawn = panels_of("plane_map", axes, len(maps[0].stages), inches=_INCHES)
 
     def draw(number: int) -> list[Any]:
