@@ -14,6 +14,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import pyplot
 from numpy.typing import NDArray
 
 import fastnn as fnn
@@ -22,7 +23,7 @@ from fastnn.data import Batches
 from fastnn.training import Trainer, WeightPath
 
 EPOCHS = 150
-FRAMES = 30
+FRAMES = 20
 
 
 def moons(count: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -45,9 +46,10 @@ def network(rng: np.random.Generator) -> nn.Sequential:
     )
 
 
-def main(short: bool = False, folder: str = ".", epochs: int = EPOCHS, seed: int = 0) -> float:
-    """Train, draw, and return the share of samples that are named right; ``short`` is for tests."""
+def main(short: bool = False, folder: str = ".", epochs: int = EPOCHS, seed: int = 0) -> tuple[float, list[str]]:
+    """Train, draw, and return the share of samples that are named right and the files; ``short`` is for tests."""
     frames = 2 if short else FRAMES
+    files = [os.path.join(folder, name) for name in ("two_moons.png", "two_moons.gif")]
     data_rng, model_rng, batch_rng = np.random.default_rng(seed).spawn(3)
     x, y = moons(200, data_rng)
     model = network(model_rng)
@@ -59,12 +61,13 @@ def main(short: bool = False, folder: str = ".", epochs: int = EPOCHS, seed: int
     accuracy: float = trainer.evaluate(Batches(x, y, batch_size=200))["accuracy"]
 
     axes: Any = fnn.plots.plane_map(model, x, y)
-    axes[0].figure.savefig(os.path.join(folder, "two_moons.png"), dpi=150)
+    axes[0].figure.savefig(files[0], dpi=150)
     shown = np.linspace(0, 1, frames) ** 2 * (len(path) - 1)  # more of the first epochs, in which most happens
     animation = fnn.plots.plane_map(model, x, y, frames=[path[round(i)] for i in shown])
-    animation.save(os.path.join(folder, "two_moons.gif"), writer="pillow", dpi=90)
-    print(f"{100 * accuracy:.1f} % right; see two_moons.png and two_moons.gif in {folder}")
-    return accuracy
+    animation.save(files[1], writer="pillow", dpi=90)
+    pyplot.close("all")
+    print(f"{100 * accuracy:.1f} % right; see {files[0]} and {files[1]}")
+    return accuracy, files
 
 
 if __name__ == "__main__":

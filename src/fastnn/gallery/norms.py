@@ -105,8 +105,8 @@ def _normed(studio: Studio) -> Numbers:
             norm = make()
             layers += [norm, nn.Tanh()] if norm is not None else [nn.Tanh()]
         model = nn.Sequential(*layers, nn.Linear(48, 10, rng=rng))
-        optimizer = optim.SGD(model.parameters(), lr=0.05)
-        records = train(model, data.train, optimizer, epochs=15, rng=rng, validation=data.validation)
+        optimizer = optim.SGD(model.parameters(), lr=0.02)
+        records = train(model, data.train, optimizer, epochs=20, rng=rng, validation=data.validation)
         found[name] = np.array(records["validation_loss"])
     return found
 

@@ -177,7 +177,7 @@ def interpreted(
         of_second = _of_second(single.astype(np.float64))
         best = (of_second > 0.5).astype(np.int64)
         return best, np.where(best == 1, of_second, 1 - of_second), _classes_of(labels, 2)
-    if single.dtype.kind not in "biuUSO":
+    if single.dtype.kind not in "biufUSO":
         raise TypeError(f"decision_regions: predictions must be numbers or labels, got {single.dtype}")
     classes = tuple(np.unique(np.concatenate([single, labels])).tolist())
     return _positions(single, classes), None, classes

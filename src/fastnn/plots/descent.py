@@ -106,10 +106,9 @@ def descent(
     path = [point.data.copy()]
     for _ in range(steps):
         optimizer.zero_grad()
-        with enable_grad():
-            value = called(point[0], point[1])
-        value.backward()
-        optimizer.step()
+        with enable_grad(), np.errstate(over="ignore", invalid="ignore"):
+            called(point[0], point[1]).backward()
+            optimizer.step()
         if not np.isfinite(point.data).all():
             break
         path.append(point.data.copy())
