@@ -6,7 +6,10 @@ from .feature_maps import feature_maps
 from .filters import filters
 from .history import history
 from .images import images
+from .inits import inits
+from .layer_stats import layer_stats
 from .loss_surface import loss_surface
+from .lr_range import lr_range
 from .plane_map import plane_map
 
 __all__ = [
@@ -16,6 +19,9 @@ __all__ = [
     "filters",
     "history",
     "images",
+    "inits",
+    "layer_stats",
     "loss_surface",
+    "lr_range",
     "plane_map",
 ]

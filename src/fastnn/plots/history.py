@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..checks import flag, integer, shown
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes
 from ._style import panels as panels_of
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 
+_FAR = 1000  # times the smallest loss is too much for a straight scale
 _FEW = 40  # points that are marked one by one
+_ERROR = "_loss_se"  # ends the names of standard errors
+_ERRORS = 2  # so many on both sides make a band: 95 % of normal errors
 
 
 class _Style(NamedTuple):
@@ -50,7 +53,8 @@ def history(
     records : iterable of mapping
         One per epoch, such as a `fastnn.training.Trainer` keeps: "epoch" (counted from 1 where it is missing), and numbers
         under names such as "train_loss", "validation_loss", "lr". An epoch without a number is passed over; NaN and infinities
-        are gaps.
+        are gaps. A standard error, under the name of its loss with "_se" behind it, becomes a band of two of them on both
+        sides.
     ax : matplotlib Axes, or sequence of Axes, optional
         Where to draw: the loss only in a single one, unless ``names`` says otherwise; a panel each in several. By default in a
         new figure with as many panels as there are names.
@@ -111,6 +115,7 @@ class _Curve(NamedTuple):
     style: _Style
     epochs: np.ndarray[Any, Any]
     values: np.ndarray[Any, Any]
+    band: np.ndarray[Any, Any]  # half its width, NaN where there is none
 
 
 def _rows(records: Iterable[Record]) -> list[tuple[int, Record]]:
@@ -126,7 +131,7 @@ def _rows(records: Iterable[Record]) -> list[tuple[int, Record]]:
 
 def _default_names(rows: list[tuple[int, Record]]) -> list[str]:
     """What training or validation have, the loss first, else in the order in which it comes."""
-    keys = dict.fromkeys(key for _, record in rows for key in record)
+    keys = dict.fromkeys(key for _, record in rows for key in record if not key.endswith(_ERROR))
     parts = [key.partition("_") for key in keys]
     names = dict.fromkeys(name for prefix, _, name in parts if prefix and prefix in _STYLES and name)
     return sorted(names, key=lambda name: name != "loss")
@@ -155,7 +160,9 @@ def _curve(rows: list[tuple[int, Record]], key: str, style: _Style) -> _Curve:
     points = [(epoch, _number(key, record[key])) for epoch, record in rows if record.get(key) is not None]
     values = np.array([value for _, value in points])
     values[~np.isfinite(values)] = np.nan  # which Matplotlib leaves out
-    return _Curve(style, np.array([epoch for epoch, _ in points]), values)
+    errors = [record.get(f"{key}_se") for _, record in rows if record.get(key) is not None]
+    band = np.array([np.nan if error is None else _ERRORS * _number(f"{key}_se", error) for error in errors])
+    return _Curve(style, np.array([epoch for epoch, _ in points]), values, band)
 
 
 def _number(key: str, value: Any) -> float:
@@ -183,10 +190,13 @@ def _refuse_without_logarithms(panels: dict[str, list[_Curve]]) -> None:
 def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: bool) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    for style, epochs, values in series:
+    for style, epochs, values, band in series:
         marker = "." if len(epochs) <= _FEW else ""
-        label = style.label or name
-        ax.plot(epochs, values, linestyle=style.line, color=style.colour or ink(), marker=marker, label=label)
+        label, colour = style.label or name, style.colour or ink()
+        ax.plot(epochs, values, linestyle=style.line, color=colour, marker=marker, label=label)
+        if np.isfinite(band).any():
+            note = f"{label}, ±{_ERRORS} standard errors"
+            ax.fill_between(epochs, values - band, values + band, color=colour, alpha=0.2, linewidth=0, label=note)
     if log:
         ax.set_yscale("log")
     if marked is not None:
@@ -208,3 +218,51 @@ def _mark(ax: Any, series: list[_Curve], epoch: int) -> None:
         label = f"best epoch {epoch}: {value:.4g}"
         ax.plot([epoch], [value], marker="o", linestyle="", color=GREY, markerfacecolor="none", markersize=9)
     ax.axvline(epoch, color=GREY, linestyle=":", linewidth=1, label=label)
+
+
+def _far_apart(series: list[_Curve]) -> bool:
+    """Whether positive numbers are so different that only logarithms show them."""
+    values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in series])
+    return bool(values.size and values.min() > 0 and values.max() > _FAR * values.min())
+
+
+def verdict(
+    records: Iterable[Record],
+    word: str,
+    *,
+    since: int | None = None,
+    baseline: tuple[float, str] | None = None,
+    ax: Axes | None = None,
+) -> Any:
+    """Draw the losses that led to a verdict, with the epoch since when it is true and the loss of a constant prediction.
+
+    Parameters
+    ----------
+    records : iterable of mapping
+        As `history` takes them.
+    word : str
+        The verdict, which becomes the title.
+    since : int, optional
+        The epoch.
+    baseline : (float, str), optional
+        The loss of the prediction, and what that is.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure without it.
+
+    Returns
+    -------
+    Axes
+        What was drawn on.
+    """
+    rows = _rows(records)
+    series = _series(rows, "loss")
+    one = one_axes("verdict", ax)
+    _draw(one, "loss", series, None, _far_apart(series))
+    if baseline is not None:
+        loss, words = baseline
+        one.axhline(loss, color=GREY, linestyle="--", linewidth=1, label=f"{words}: {loss:.4g}")
+    if since is not None:
+        one.axvline(since, color=GREY, linestyle=":", linewidth=1, label=f"since epoch {since}")
+    one.set_title(word)
+    one.legend()
+    return one

@@ -33,8 +33,9 @@ def checked_metrics(metrics: Any) -> dict[str, Metric] | None:
             "Trainer: metrics must be functions by name, such as {'accuracy': fastnn.training.accuracy}, got "
             f"{shown(metrics)}"
         )
-    if "loss" in metrics:
-        raise ValueError("Trainer: a metric cannot be named 'loss', as the loss itself is")
+    for taken in ("loss", "loss_se"):
+        if taken in metrics:
+            raise ValueError(f"Trainer: a metric cannot be named {taken!r}, as the loss itself and its error are")
     return dict(metrics)
 
 

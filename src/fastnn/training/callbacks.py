@@ -16,7 +16,9 @@ from .checkpoints import Checkpoint
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-EVENTS = ("on_fit_start", "on_epoch_start", "on_step", "on_epoch_end", "on_fit_end", "on_interrupt")
+EVENTS = (
+    "on_fit_start", "on_epoch_start", "on_step_start", "on_step", "on_epoch_end", "on_fit_end", "on_interrupt", "on_fit_exit",
+)  # fmt: skip
 Callback = Callable[["Trainer"], Any] | Any
 
 # How good a figure is, by the last word of its name.
@@ -226,6 +228,8 @@ class EarlyStopping:
         if self._best_weights is not None and self._last_weights is None:
             self._last_weights = trainer.model.state_dict()
             trainer.model.load_state_dict(self._best_weights)
+        if self._last_weights is not None:
+            trainer.history.restored = self.best_epoch
 
     def _improves(self, value: float) -> bool:
         if math.isnan(value) or self.best is None:

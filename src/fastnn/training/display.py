@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..checks import shown
+from .history import without_errors
 from .progress import ProgressBar, is_terminal
 
 _SHARES = ("accuracy", "f1", "precision", "recall")  # shown in per cent
@@ -44,6 +45,7 @@ def epoch_line(record: Mapping[str, Any], epochs: int, *, best: bool = False, se
     'epoch  7/30   train loss 0.1821   validation loss 0.2240 accuracy 93.40 % *'
     """
     parts = [f"epoch {record['epoch']:{len(str(epochs))}}/{epochs}"]
+    record = without_errors(record)
     for part in ("train", "training", "validation"):
         figures = {
             name.removeprefix(part + "_"): value for name, value in record.items() if name.startswith(part + "_")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -13,6 +15,8 @@ from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
 from ..checks.arrays import shown, unmasked
+from .first_targets import FirstTargets
+from .generators import find_generators
 from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
@@ -83,6 +87,7 @@ class Objective:
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
         self._each = _without_reduction(loss)
+        self._tells_each = _tells_each(loss)
 
     def __call__(self, output: Any, sample: Sample) -> Tensor:
         if sample.weight is None:
@@ -107,11 +112,34 @@ class Objective:
         weighted: Tensor = (each * share).sum()
         return weighted
 
+    def of_each(self, output: Any, sample: Sample) -> np.ndarray | None:
+        """The loss of each sample, the mean over what the loss gives for it; None where the loss does not tell.
+
+        The loss is called once more for it, so only those are asked that surely keep nothing of a call.
+        """
+        if not self._tells_each:
+            return None
+        each = np.asarray(raw(self._each(output, sample.target)))
+        if each.shape[:1] != (sample.count,) or each.dtype.kind != "f":
+            return None
+        means: np.ndarray = each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64)
+        return means
+
+
+def _tells_each(loss: Any) -> bool:
+    """Whether a loss takes ``reduction="none"`` and keeps nothing of a call: fastnn's own, and functions that draw nothing."""
+    if isinstance(loss, partial):
+        return _tells_each(loss.func)
+    if isinstance(loss, nn.Module):
+        return hasattr(loss, "reduction") and type(loss) is getattr(nn, type(loss).__name__, None)
+    try:
+        return "reduction" in inspect.signature(loss).parameters and not find_generators(loss)
+    except (TypeError, ValueError):  # of a callable that does not say what it takes
+        return False
+
 
 def _without_reduction(loss: Loss) -> Loss:
     if isinstance(loss, nn.Module) and hasattr(loss, "reduction"):
-        import copy
-
         each = copy.copy(loss)
         each.reduction = "none"
         return each
@@ -127,9 +155,12 @@ class Figures:
         As of the `Trainer`.
     metrics : mapping, or None
         None takes what suits the targets of the first batch.
+    targets : FirstTargets, optional
+        Gathers targets of the pass.
     """
 
-    def __init__(self, loss: Loss, metrics: Mapping[str, Metric] | None) -> None:
+    def __init__(self, loss: Loss, metrics: Mapping[str, Metric] | None, targets: FirstTargets | None = None) -> None:
+        self.targets = targets
         self._loss = loss
         self._metrics = metrics
         self._sums: dict[str, float] = {"loss": 0.0}
@@ -146,10 +177,14 @@ class Figures:
         # Copies, since who makes the next batch may use the memory again.
         kept = (_copied(values), _copied(sample.target), sample.weight) if self._metrics else None
         self._held.append((loss, sample.amount, kept))
+        if self.targets is not None:
+            self.targets.hold(output, sample.target, sample.weight)
 
     def forget(self) -> None:
         """Let go of what is held and was not counted."""
         self._held.clear()
+        if self.targets is not None:
+            self.targets.forget()
 
     def count(self) -> None:
         """Count what is held."""
@@ -159,6 +194,8 @@ class Figures:
                 self._kept.append(kept)
                 self._size += kept[0].size if isinstance(kept[0], np.ndarray) else 0
         self._held.clear()
+        if self.targets is not None:
+            self.targets.count()
         if self._size > _KEPT_VALUES and all(_is_mean(metric) for metric in (self._metrics or {}).values()):
             self._fold()
 
@@ -199,7 +236,13 @@ class Figures:
         outputs, targets, weights = self._joined()
         metrics = None if self._metrics is None else list(self._metrics)
         sums, amounts = dict(self._sums), dict(self._amounts)
-        return {"metrics": metrics, "sums": sums, "amounts": amounts, "kept": [outputs, targets, weights]}
+        return {
+            "metrics": metrics,
+            "sums": sums,
+            "amounts": amounts,
+            "kept": [outputs, targets, weights],
+            "targets": None if self.targets is None else self.targets.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state_dict` gave; nothing is changed where it does not fit."""
@@ -216,6 +259,8 @@ class Figures:
         sums, amounts = (_numbers(part, state[part]) for part in ("sums", "amounts"))
         if sums.keys() != amounts.keys():
             raise ValueError("Trainer: the state has sums and amounts of different figures")
+        if self.targets is not None:
+            self.targets.load_state_dict(state["targets"])
         if self._metrics is None and names is not None:
             self._metrics = {name: _usual(self._loss, name) for name in names}
         self._sums, self._amounts = sums, amounts

@@ -8,13 +8,22 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any, SupportsIndex, overload
+from dataclasses import asdict, fields
+from typing import IO, TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
 from .._atomic import replaceable, write_atomically
+from ..checks import shown
+from .constant import Baseline
+from .findings import strict
+
+if TYPE_CHECKING:
+    from .verdict import Verdict
 
 Record = dict[str, Any]
+ERROR = "_loss_se"
+"""How the names of standard errors end, those of losses over samples."""
 
 
 class History(Sequence[Record]):
@@ -33,6 +42,11 @@ class History(Sequence[Record]):
         Why the training ended before its last epoch.
     interrupted : bool
         Whether Ctrl-C ended it.
+    restored : int or None
+        The epoch whose weights `EarlyStopping` put back at the end; None if the model has those of the last epoch.
+    baseline : Baseline or None
+        What the network has to beat: the ``loss`` of the best constant prediction for up to 10 000 targets of the first pass,
+        its ``validation_loss``, and ``words`` that say what it is. None where the loss function does not tell.
 
     Examples
     --------
@@ -46,6 +60,8 @@ class History(Sequence[Record]):
         self.records: list[Record] = [dict(record) for record in records]
         self.stopped: str | None = None
         self.interrupted = False
+        self.restored: int | None = None
+        self.baseline: Baseline | None = None
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +99,7 @@ class History(Sequence[Record]):
 
     def __repr__(self) -> str:
         ended = f", {self.stopped}" if self.stopped else ""
-        last = f", last: {self.records[-1]}" if self.records else ""
+        last = f", last: {without_errors(self.records[-1])}" if self.records else ""
         return f"History({len(self)} epochs{ended}{last})"
 
     def plot(self, ax: Any = None) -> Any:
@@ -102,6 +118,33 @@ class History(Sequence[Record]):
         from ..plots import history
 
         return history(self.records, ax=ax)
+
+    def verdict(self) -> Verdict:
+        """Whether the training learned, and what holds it back: a function of the history alone.
+
+        Returns
+        -------
+        Verdict
+            Its ``word`` is "diverged", "still improving", "not learning", "overfitting", "underfitting", "good" or "unknown";
+            printed, it says why and what helps.
+
+        Notes
+        -----
+        Validation says most; without it only the first words and "underfitting" can be found. The training's losses are those
+        of the batches as they were trained on, unless the history has those of evaluation mode
+        (``fit(…, evaluate_train=True)``).
+
+        How often the words are right is measured in docs/verdicts.md.
+
+        Examples
+        --------
+        >>> from fastnn.training import History
+        >>> print(History([{"epoch": 1, "train_loss": float("nan")}]).verdict().word)
+        diverged
+        """
+        from .verdict import verdict_of
+
+        return verdict_of(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the records to a file: a table for names that end in ".csv", JSON for those that end in ".json".
@@ -122,7 +165,7 @@ class History(Sequence[Record]):
         if name.endswith(".csv"):
             text = self._as_csv()
         elif name.endswith(".json"):
-            text = json.dumps({"records": _strict(self.records), "stopped": self.stopped}, indent=1) + "\n"
+            text = json.dumps(strict(self.state_dict()), indent=1) + "\n"
         else:
             raise ValueError(f"History: the file's name must end in .csv or .json, got {name!r}")
 
@@ -139,8 +182,13 @@ class History(Sequence[Record]):
         return text.getvalue()
 
     def state_dict(self) -> dict[str, Any]:
-        """The records and how the training ended, for `load_state_dict`."""
-        return {"records": [dict(record) for record in self.records], "stopped": self.stopped}
+        """The records, how the training ended, and the baseline, for `load_state_dict`."""
+        return {
+            "records": [dict(record) for record in self.records],
+            "stopped": self.stopped,
+            "restored": self.restored,
+            "baseline": None if self.baseline is None else asdict(self.baseline),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take what `state_dict` gave; nothing is changed where it does not fit.
@@ -150,22 +198,41 @@ class History(Sequence[Record]):
         ValueError
             If it holds something else.
         """
-        if not isinstance(state, Mapping) or state.keys() != {"records", "stopped"}:
+        if not isinstance(state, Mapping) or state.keys() != self.state_dict().keys():
             found = list(state) if isinstance(state, Mapping) else type(state).__name__
-            raise ValueError(f"History: the state has {found}, expected records and stopped")
-        records, stopped = state["records"], state["stopped"]
+            raise ValueError(f"History: the state has {found}, expected {', '.join(self.state_dict())}")
+        records, stopped, restored, baseline = (state[name] for name in self.state_dict())
         if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
             raise ValueError("History: the state must hold a list of records")
         if not (stopped is None or isinstance(stopped, str)):
             raise ValueError(f"History: stopped must be a text or None, got {stopped!r:.100}")
+        if not (restored is None or (isinstance(restored, int) and not isinstance(restored, bool))):
+            raise ValueError(f"History: restored must be an epoch or None, got {shown(restored)}")
+        of_state = None if baseline is None else _baseline(baseline)
         self.records[:] = [dict(record) for record in records]
-        self.stopped, self.interrupted = stopped, False
+        self.stopped, self.interrupted, self.restored, self.baseline = stopped, False, restored, of_state
 
 
-def _strict(records: list[Record]) -> list[Record]:
-    """Records in which null stands for numbers that are not finite, since JSON has none."""
+def _baseline(state: Any) -> Baseline:
+    """A baseline from a state that nobody vouches for."""
+    if isinstance(state, Mapping) and state.keys() == {field.name for field in fields(Baseline)}:
+        figures = [state[name] for name in ("loss", "validation_loss", "validation_accuracy")]
+        numbers = figures[:1] + [figure for figure in figures[1:] if figure is not None]
+        samples = state["validation_samples"]
+        whole = samples is None or (isinstance(samples, int) and not isinstance(samples, bool) and samples > 0)
+        if (
+            all(isinstance(n, float) and math.isfinite(n) for n in numbers)
+            and isinstance(state["words"], str)
+            and whole
+        ):
+            return Baseline(**state)
+    raise ValueError(f"History: baseline must be finite losses and words, or None, got {shown(state)}")
 
-    def value(number: Any) -> Any:
-        return None if isinstance(number, float) and not math.isfinite(number) else number
 
-    return [{name: value(number) for name, number in record.items()} for record in records]
+def without_errors(record: Mapping[str, Any]) -> Record:
+    """A record without the standard errors, which are no figures of their own.
+
+    >>> without_errors({"epoch": 1, "validation_loss": 0.5, "validation_loss_se": 0.01})
+    {'epoch': 1, 'validation_loss': 0.5}
+    """
+    return {name: value for name, value in record.items() if not name.endswith(ERROR)}

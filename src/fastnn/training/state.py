@@ -14,7 +14,9 @@ from ..nn import Module, architecture
 from ..optim import Optimizer, ReduceOnPlateau, Schedule
 from .callbacks import Callbacks
 from .checkpoints import Checkpoint
+from .constant import has_constant
 from .figures import Figures, Loss, Metric
+from .first_targets import FirstTargets
 from .generators import find_generators
 from .history import History
 from .loader import Loader
@@ -155,7 +157,7 @@ class TrainingState:
         rates = [real("Trainer", "rates", rate) for rate in state["rates"]]
         figures = None
         if state["figures"] is not None:
-            figures = Figures(self.loss, self.metrics)
+            figures = self._new_figures(epoch)
             figures.load_state_dict(state["figures"])
         before = dict(state["weights_before"]) if figures is not None else {}
         schedules = state["schedules"]
@@ -212,6 +214,11 @@ class TrainingState:
             self._hand_out_state()
             raise _does_not_fit(checkpoint.path, error) from error
         self.resumed_at = self.epoch + 1, self.position
+
+    def _new_figures(self, epoch: int) -> Figures:
+        """Of a pass of the training; in the first one targets are gathered for the baseline."""
+        wanted = epoch == 0 and has_constant(self.loss)
+        return Figures(self.loss, self.metrics, FirstTargets() if wanted else None)
 
     def _weights(self) -> dict[str, Any]:
         """Values of the model, and of a loss that has some."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -30,11 +30,13 @@ from .arguments import (
 )
 from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
+from .constant import Baseline, Constant, constant_of_training
 from .display import Display
 from .figures import Figures, Loss, Metric, Objective, Sample
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
+from .loss_spread import LossSpread
 from .not_finite import begin_anew_where_not_finite, first_not_finite, named_parameters
 from .prediction import predict
 from .state import TrainingState, described_architecture
@@ -44,7 +46,7 @@ Rule = Callable[[int], float]
 _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
 
 
-class _NotFinite(Exception):
+class NotFinite(Exception):
     """Batches whose loss or gradients are not finite, or weights that are not; then there is no batch."""
 
     def __init__(self, what: str, samples: Sequence[Sample] = ()) -> None:
@@ -223,8 +225,8 @@ class Trainer(TrainingState):
             The epoch to end after.
         callbacks : iterable
             Functions, called with the trainer after each epoch; and objects with any of the methods ``on_fit_start``,
-            ``on_epoch_start``, ``on_step``, ``on_epoch_end``, ``on_fit_end`` and ``on_interrupt``, each called with the
-            trainer. Those with ``state_dict`` and ``load_state_dict`` are saved with the training.
+            ``on_epoch_start``, ``on_step_start``, ``on_step``, ``on_epoch_end``, ``on_fit_end``, ``on_interrupt`` and
+            ``on_fit_exit``, which is called last, after an exception too; each is called with the trainer. Those with ``state_dict`` and ``load_state_dict`` are saved with the training.
         checkpoint : path or Checkpoint, optional
             The file to save to: after each epoch, by Ctrl-C, at the end, and as often as a `Checkpoint` says. If it is
             there, the training goes on from it, to the bits that it would have had without a break.
@@ -286,11 +288,12 @@ class Trainer(TrainingState):
             with self._training_modes(), run.interrupts:
                 self._run(run)
         finally:
+            called.call("on_fit_exit", self)
             display.close()
         return self.history
 
     def _run(self, run: _Run) -> None:
-        self.stop, self.history.stopped, self.history.interrupted = False, None, False
+        self.stop, self.history.stopped, self.history.interrupted, self.history.restored = False, None, False, None
         del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
         if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
@@ -301,7 +304,7 @@ class Trainer(TrainingState):
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
             try:
                 self._go_through_epoch(run)
-            except _NotFinite as found:
+            except NotFinite as found:
                 went_wrong = True
                 self._give_up(found)
                 break
@@ -329,6 +332,7 @@ class Trainer(TrainingState):
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
         self.epoch, self.position, self._figures = self.epoch + 1, 0, None
+        run.train.begin_pass()  # a state that is saved between passes is of the next one
         self.history.records.append(record)
         for schedule in self._schedules:
             if isinstance(schedule, ReduceOnPlateau):
@@ -339,30 +343,39 @@ class Trainer(TrainingState):
             self._save(run, epoch=self.epoch)
 
     def _begin_epoch(self, run: _Run) -> None:
-        self._figures = Figures(self.loss, self.metrics)
+        self._figures = self._new_figures(self.epoch)
         self._weights_before = self._weights()
         run.train.begin_pass()
         run.callbacks.call("on_epoch_start", self)
 
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
+        with (
+            closing(run.train.samples(self.epoch, self.position)) as samples,
+            closing(self._steps(samples, run.display.batch)) as steps,
+        ):
+            for _ in steps:
+                if self._after_step(run):
+                    return
+
+    def _steps(self, samples: Iterable[Sample], trained_on: Callable[[float], Any]) -> Generator[None]:
+        """The steps that batches make, one whenever the next is asked for; ``trained_on`` is told the loss of each batch."""
         taken: list[Sample] = []  # whose gradients wait for the step
-        with closing(run.train.samples(self.epoch, self.position)) as samples:
-            for number, sample in enumerate(samples, self.position):
-                self._under_way = number
-                if not taken:
-                    self._begin_step()
-                taken.append(sample)
-                self._train_on(sample)
-                run.display.batch(self.last_loss)
-                if len(taken) == self.accumulate:
-                    self._update(taken)
-                    taken = []
-                    if self._after_step(run):
-                        return
+        for number, sample in enumerate(samples, self.position):
+            self._under_way = number
+            if not taken:
+                self._begin_step()
+                self._callbacks.call("on_step_start", self)
+            taken.append(sample)
+            self._train_on(sample)
+            trained_on(self.last_loss)
+            if len(taken) == self.accumulate:
+                self._update(taken)
+                taken = []
+                yield
         if taken:
             self._update(taken)
-            self._after_step(run)
+            yield
 
     def _begin_step(self) -> None:
         """Forget what an exception left of a step that was not made."""
@@ -386,7 +399,7 @@ class Trainer(TrainingState):
         loss = self._objective(output, sample)
         self.last_loss = value = float(raw(loss))
         if not math.isfinite(value):
-            raise _NotFinite(f"the loss is {value}", [sample])
+            raise NotFinite(f"the loss is {value}", [sample])
         if self.accumulate > 1:
             loss = loss * sample.amount
         loss.backward()
@@ -406,7 +419,7 @@ class Trainer(TrainingState):
         if self.clip_norm is not None:
             norm = clip_grad_norm(self._parameters(), self.clip_norm)
             if not math.isfinite(norm):
-                raise _NotFinite(f"the norm of the gradients is {norm}", samples)
+                raise NotFinite(f"the norm of the gradients is {norm}", samples)
         self.optimizer.step()
         self.step += 1
         self.position += len(samples)
@@ -423,7 +436,7 @@ class Trainer(TrainingState):
         stepped = {id(parameter) for parameter in self._parameters()}
         for name, parameter in named_parameters(self.model, self.loss):
             if id(parameter) in stepped and not np.isfinite(parameter.data).all():
-                raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
+                raise NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
 
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -435,13 +448,27 @@ class Trainer(TrainingState):
         self._streams.at(self._batches_seen)  # for layers that draw in evaluation mode too
         record |= {f"train_{name}": value for name, value in self._figures.result().items()}
         record |= self._recorded_rates()
+        constant = self._constant()
+        baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                figures = self._evaluate(batches, run.interrupts)
+                spread = LossSpread(self.loss, constant)
+                figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
+                error = spread.error(figures["loss"])
+                known = {} if error is None else {"loss_se": error}
+                figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
+                baseline = None if constant is None else spread.baseline(constant)
+        self.history.baseline = baseline or self.history.baseline
         return record
+
+    def _constant(self) -> Constant | None:
+        """The best constant prediction for the first targets, at the end of the first pass."""
+        assert self._figures is not None
+        targets = self._figures.targets.result() if self._figures.targets is not None else None
+        return None if targets is None else constant_of_training(self.loss, *targets)
 
     def _recorded_rates(self) -> Record:
         several = len(self._rates) > 1
@@ -482,7 +509,7 @@ class Trainer(TrainingState):
         length = f" of {run.train.length}" if run.train.length is not None else ""
         return f"in epoch {self.epoch + 1} after batch {self.position}{length}"
 
-    def _give_up(self, found: _NotFinite) -> None:
+    def _give_up(self, found: NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
         largest = max((float(np.abs(p.data).max(initial=0)) for p in self.model.parameters()), default=0.0)
         what = "; ".join([str(found), *self._origin(found)])
@@ -498,7 +525,7 @@ class Trainer(TrainingState):
         self.position, self._figures = 0, None
         warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
 
-    def _origin(self, found: _NotFinite) -> Iterator[str]:
+    def _origin(self, found: NotFinite) -> Iterator[str]:
         """Where the first number is that is not finite, found by running the batches of the step again."""
         of_loss = self._weights_before["loss"] or {}
         before = self._weights_before["model"] | {f"loss.{name}": value for name, value in of_loss.items()}
@@ -536,14 +563,19 @@ class Trainer(TrainingState):
         assert figures is not None
         return figures
 
-    def _evaluate(self, batches: Loader, interrupts: Interrupts | None) -> dict[str, float] | None:
+    def _evaluate(
+        self, batches: Loader, interrupts: Interrupts | None, spread: LossSpread | None = None
+    ) -> dict[str, float] | None:
         figures = Figures(self.loss, self.metrics)
         with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:
             for sample in samples:
                 if interrupts is not None and interrupts.asked:
                     return None
                 output = self.model(*sample.inputs)
-                figures.hold(output, sample, float(raw(self._objective(output, sample))))
+                loss = float(raw(self._objective(output, sample)))
+                if spread is not None:
+                    spread.add(output, sample, loss)
+                figures.hold(output, sample, loss)
                 figures.count()
         return figures.result()
 
