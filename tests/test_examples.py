@@ -20,13 +20,22 @@ EXPECTED = {
     "csv_classification": lambda accuracies: accuracies[0] >= 0.85 and accuracies[1] < 0.5,
     "csv_regression": lambda r2: r2["network"] > 0.3 > abs(r2["mean"]) and r2["linear model"] > 0.3,
     "digits_lstm": lambda accuracy: accuracy >= 0.97,
+    "ensemble_and_robustness": lambda tables: (
+        tables["trained against itself"]["fgsm"].values[2] > tables["one network"]["fgsm"].values[2] + 0.1
+    ),
     "mnist_cnn": lambda accuracy: accuracy >= 0.9,
+    "normalisations": lambda accuracies: max(max(accuracies.values())) > 0.85 and max(accuracies["none"]) < 0.6,
     "own_loop": lambda accuracy: accuracy > 0.9,
     "residual_digits": lambda accuracy: accuracy > 0.9,
     "resume": lambda accuracy: accuracy > 0.9,
     "stack_anbn": lambda read: all(counts[:2].all() for counts in read.values()),
     "sunspots": lambda errors: errors["linear model"] < errors["this year's number"],
     "two_moons": lambda result: result[0] == 1 and all(os.path.getsize(file) > 10_000 for file in result[1]),
+}
+# The pictures that an example writes to a folder.
+PICTURES = {
+    "ensemble_and_robustness": ["one_network.png", "three_networks_together.png", "trained_against_itself.png"],
+    "normalisations": ["normalisations.png"],
 }
 # Ends a program by a signal after a number of steps of the optimiser.
 ENDED = """
@@ -81,6 +90,8 @@ def arguments(name, folder):
     if name == "mnist_cnn":
         mnist_files(folder)
         return {"folder": folder}
+    if name in PICTURES:
+        return {"folder": folder}
     if name.startswith("csv"):
         return {"file": str(folder / "data.csv"), "demo": True}
     if name == "sunspots" and importlib.util.find_spec("statsmodels") is None:
@@ -103,6 +114,7 @@ def test_example(name, tmp_path, capsys):
     result = load(name).main(short=True, **arguments(name, tmp_path))
     assert EXPECTED[name](result), result
     assert capsys.readouterr().out
+    assert {path.name for path in tmp_path.glob("*.png")} == set(PICTURES.get(name, ()))
 
 
 def test_the_residual_network_has_both_shortcuts():

@@ -11,6 +11,7 @@ from .layer_stats import layer_stats
 from .loss_surface import loss_surface
 from .lr_range import lr_range
 from .plane_map import plane_map
+from .robustness import robustness
 
 __all__ = [
     "activation",
@@ -24,4 +25,5 @@ __all__ = [
     "loss_surface",
     "lr_range",
     "plane_map",
+    "robustness",
 ]
