@@ -106,7 +106,7 @@ def _normed(studio: Studio) -> Numbers:
             layers += [norm, nn.Tanh()] if norm is not None else [nn.Tanh()]
         model = nn.Sequential(*layers, nn.Linear(48, 10, rng=rng))
         optimizer = optim.SGD(model.parameters(), lr=0.02)
-        records = train(model, data.train, optimizer, epochs=20, rng=rng, validation=data.validation)
+        records = train(model, data.train, optimizer, epochs=16, rng=rng, validation=data.validation, batch_size=64)
         found[name] = np.array(records["validation_loss"])
     return found
 
