@@ -16,7 +16,7 @@ from .entry import Entry, Numbers
 from .studio import Studio, dense, moons, train
 
 _STEPS = 120
-_FRAMES = 25
+_FRAMES = 20
 _OPTIMISERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "SGD": lambda point: optim.SGD(point, lr=0.01),
     "momentum": lambda point: optim.SGD(point, lr=0.004, momentum=0.9),

@@ -88,7 +88,7 @@ def _draw_nine(figure: Any, numbers: Numbers) -> None:
 def _heights(bins: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Of bars, 1 for the highest; that of the zeros of ReLU is cut off at the next one."""
     first, second = np.sort(bins)[::-1][:2]
-    return np.minimum(bins / (second if first > 5 * second > 0 else first), 1.0)
+    return np.asarray(np.minimum(bins / (second if first > 5 * second > 0 else first), 1.0))
 
 
 def _closer(studio: Studio) -> Numbers:
@@ -192,8 +192,10 @@ def _draw_robust(figure: Any, numbers: Numbers) -> None:
     axes[2].set_xlabel("change of each pixel")
     for ax in axes[1:]:
         ax.set_ylabel("")
-    for ax in axes:
-        ax.legend(fontsize="x-small", loc="lower left", bbox_to_anchor=(0.0, 0.12))
+    for ax, corner, place in zip(
+        axes, ("lower left", "lower left", "upper right"), ((0.0, 0.12), (0.0, 0.12), (1.0, 0.76)), strict=True
+    ):
+        ax.legend(fontsize="x-small", loc=corner, bbox_to_anchor=place)
 
 
 def _attacked(studio: Studio) -> Numbers:

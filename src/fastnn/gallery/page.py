@@ -79,10 +79,17 @@ def write_gallery(
 
 def write_pictures(folder: str, entry: Entry, numbers: Numbers) -> None:
     """The files of an entry, light and dark."""
+    places = None
     for theme in THEMES:
-        if entry.frames:
-            _write(os.path.join(folder, f"{entry.name}-{theme}.gif"), _animation(entry, numbers, theme))
-        _write(os.path.join(folder, f"{entry.name}-{theme}.png"), _still(entry, numbers, theme))
+        with themed(theme):
+            figure, show = _drawn(entry, numbers, places)
+            if places is None:  # to find them takes as long as to draw, so they are found once
+                figure.draw_without_rendering()
+                places = [ax.get_position(original=True) for ax in figure.axes]
+                figure.set_layout_engine("none")
+            if show is not None:
+                _write(os.path.join(folder, f"{entry.name}-{theme}.gif"), _animation(figure, show, entry.frames))
+            _write(os.path.join(folder, f"{entry.name}-{theme}.png"), _still(figure))
 
 
 def files_of(entry: Entry) -> list[str]:
@@ -117,45 +124,42 @@ def themed(theme: str) -> Iterator[None]:
         yield
 
 
-def new_figure(entry: Entry) -> Any:
-    """An empty figure of the size of an entry, which no window knows."""
-    return matplotlib("the gallery", "matplotlib.figure").Figure(figsize=entry.inches, layout="constrained")
+def _drawn(entry: Entry, numbers: Numbers, places: list[Any] | None) -> tuple[Any, Callable[[int], None] | None]:
+    """A figure that no window knows, of an animation in its last frame, and what shows another frame.
+
+    Where axes are is for Matplotlib to find out, unless it is given.
+    """
+    layout = "constrained" if places is None else "none"
+    figure = matplotlib("the gallery", "matplotlib.figure").Figure(figsize=entry.inches, layout=layout)
+    show = entry.draw(figure, numbers)
+    if show is not None:
+        show(entry.frames - 1)
+    for ax, place in zip(figure.axes, places or (), strict=False):
+        ax.set_position(place)
+    return figure, show
 
 
-def _still(entry: Entry, numbers: Numbers, theme: str) -> bytes:
-    """A PNG; of an animation the last frame."""
-    with themed(theme):
-        figure = new_figure(entry)
-        show = entry.draw(figure, numbers)
-        if show is not None:
-            show(entry.frames - 1)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
+def _still(figure: Any) -> bytes:
+    """A PNG of a figure as it is."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
-def _animation(entry: Entry, numbers: Numbers, theme: str) -> bytes:
+def _animation(figure: Any, show: Callable[[int], None], count: int) -> bytes:
     """A GIF that goes round and round."""
     pillow = matplotlib("the gallery", "PIL.Image")
-    canvas = matplotlib("the gallery", "matplotlib.backends.backend_agg").FigureCanvasAgg
+    canvas = matplotlib("the gallery", "matplotlib.backends.backend_agg").FigureCanvasAgg(figure)
+    figure.set_dpi(_DPI_MOVING)
     frames = []
-    with themed(theme):
-        figure = new_figure(entry)
-        figure.set_dpi(_DPI_MOVING)
-        drawn = canvas(figure)
-        show = entry.draw(figure, numbers)
-        assert show is not None
-        show(entry.frames - 1)
-        drawn.draw()
-        figure.set_layout_engine("none")  # what is where stays as it is in the last frame
-        for frame in range(entry.frames):
-            show(frame)
-            drawn.draw()
-            frames.append(pillow.fromarray(np.asarray(drawn.buffer_rgba())[..., :3].copy()))
+    for frame in range(count):
+        show(frame)
+        canvas.draw()
+        frames.append(pillow.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
     palette = frames[-1].quantize(_COLOURS)
     reduced = [frame.quantize(palette=palette, dither=pillow.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
-    durations = [_MILLISECONDS] * (len(frames) - 1) + [_PAUSE]
+    durations = [_MILLISECONDS] * (count - 1) + [_PAUSE]
     reduced[0].save(buffer, "gif", save_all=True, append_images=reduced[1:], duration=durations, loop=0)
     return buffer.getvalue()
 
