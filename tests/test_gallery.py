@@ -1,5 +1,6 @@
 """The gallery: its numbers, its pictures, and the page that names them."""
 
+import math
 import re
 import subprocess
 import sys
@@ -244,6 +245,22 @@ def test_the_same_seed_gives_the_same_files(tmp_path):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+def test_processes_make_no_difference(tmp_path):
+    chosen = [entry for entry in ENTRIES if entry.name in ("gradients-through-time", "normalisations")]
+    for processes in (1, 2):
+        told = []
+        write_gallery(tmp_path / str(processes), chosen, 0, lambda entry, place: told.append(place), processes)  # noqa: B023
+        assert told == [1, 2]
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
+
+
+def test_what_goes_wrong_in_another_process_is_said(tmp_path):
+    broken = ENTRIES[0]._replace(compute=math.sqrt)
+    with pytest.raises(TypeError, match="must be real number, not Studio"):
+        write_gallery(tmp_path, [broken], processes=2)
+
+
 def test_a_gallery_is_replaced_but_no_other_page(tmp_path):
     write_gallery(tmp_path, SMALL)
     write_gallery(tmp_path, SMALL[:1])
@@ -270,7 +287,7 @@ def test_every_picture_is_drawn(entry, numbers):
 
 def test_the_command_says_where_the_page_is(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(fastnn.gallery, "ENTRIES", SMALL)
-    assert main(["gallery", str(tmp_path / "out"), "--seed", "5"]) == 0
+    assert main(["gallery", str(tmp_path / "out"), "--seed", "5", "--jobs", "1"]) == 0
     out, err = capsys.readouterr()
     assert out == f"{tmp_path / 'out' / 'index.html'}\n"
     assert err.splitlines() == ["1/2 A <dot>", "2/2 A line"]
@@ -281,6 +298,7 @@ def test_the_command_refuses(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(fastnn.gallery, "ENTRIES", SMALL)
     (tmp_path / "file").write_text("text", encoding="utf-8")
     assert "file" in fails(capsys, "gallery", str(tmp_path / "file"))
+    assert "must be at least 1, got 0" in fails(capsys, "gallery", str(tmp_path), "--jobs", "0")
     assert "must be at least 0, got -1" in fails(capsys, "gallery", str(tmp_path), "--seed", "-1")
     assert "OUT" in fails(capsys, "gallery")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from typing import Any
 
 from .options import add_machine, integer, use_machine
@@ -21,8 +22,20 @@ def add(commands: Any) -> None:
     )
     gallery.add_argument("out", metavar="OUT", help="the folder to write to; it is made if it is not there")
     gallery.add_argument("--seed", type=integer(0), default=0, help="what all numbers follow from; by default 0")
+    gallery.add_argument(
+        "--jobs",
+        type=integer(1),
+        default=default_jobs(),
+        help="processes that draw; by default 2 where there are as many cores",
+    )
     add_machine(gallery)
     gallery.set_defaults(run=run)
+
+
+def default_jobs() -> int:
+    """Two, of which each takes some 200 MB, if this process may use as many cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2, cores)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -33,4 +46,4 @@ def run(options: argparse.Namespace) -> None:
     def tell(entry: Entry, place: int) -> None:
         complain(f"{place}/{len(ENTRIES)} {entry.title}")
 
-    say(shown(write_gallery(options.out, ENTRIES, options.seed, tell)))
+    say(shown(write_gallery(options.out, ENTRIES, options.seed, tell, options.jobs)))

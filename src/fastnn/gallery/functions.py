@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ _DEPTH, _WIDTH = 20, 100
 _TIMES = 60
 
 
-def _curves(names: tuple[str, ...]) -> Callable[[Studio], Numbers]:
-    return lambda studio: {name: curve(name, NAMED[name]) for name in names}
+def _curves(studio: Studio, names: tuple[str, ...]) -> Numbers:
+    return {name: curve(name, NAMED[name]) for name in names}
 
 
 def _draw_activations(figure: Any, numbers: Numbers) -> None:
@@ -175,7 +176,7 @@ ENTRIES = (
         "below, where units can die; leaky ReLU, ELU and GELU leave a slope there.",
         "Six panels with sigmoid, tanh, ReLU, leaky ReLU, ELU and GELU, their derivatives as dashed lines, and the zones where "
         "they are saturated in grey.",
-        _curves(_FIRST),
+        partial(_curves, names=_FIRST),
         _draw_activations,
         (8.0, 5.2),
     ),
@@ -188,7 +189,7 @@ ENTRIES = (
         "several linear pieces, here x and −x/2. Softmax and its logarithm work on several numbers; here are those of (x, 0): the "
         "first is the sigmoid again.",
         "Nine panels with hard sigmoid, log-softmax, maxout, PReLU, RReLU, SELU, SiLU, softmax and softplus and their derivatives.",
-        _curves(_REST),
+        partial(_curves, names=_REST),
         _draw_activations,
         (8.0, 7.0),
     ),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import html
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from typing import IO, Any
 
 import numpy as np
 
+from .. import backend, config
 from .._atomic import write_atomically
 from ..plots._style import matplotlib
 from .entry import Entry, Numbers
@@ -36,6 +41,7 @@ def write_gallery(
     entries: Sequence[Entry],
     seed: int = 0,
     tell: Callable[[Entry, int], Any] = lambda entry, place: None,
+    processes: int = 1,
 ) -> str:
     """Write all pictures and the page ``index.html``.
 
@@ -49,6 +55,9 @@ def write_gallery(
         All numbers follow from it.
     tell : callable
         Called with each entry and its place, from 1, when it is done.
+    processes : int
+        How many entries are made at the same time. With more than one, each is made in a new Python process, which imports the
+        program's main module: a script that calls this needs ``if __name__ == "__main__":``.
 
     Returns
     -------
@@ -69,12 +78,45 @@ def write_gallery(
     page = os.path.join(place, "index.html")
     _refuse_other(page)
     os.makedirs(place, exist_ok=True)
-    studio = Studio(seed)
-    for number, entry in enumerate(entries, 1):
-        write_pictures(place, entry, entry.compute(studio))
-        tell(entry, number)
+    with _made(place, entries, seed, processes) as made:
+        for number, entry in enumerate(made, 1):
+            tell(entry, number)
     _write(page, page_of(entries, seed).encode())
     return page
+
+
+@contextmanager
+def _made(folder: str, entries: Sequence[Entry], seed: int, processes: int) -> Iterator[Iterator[Entry]]:
+    """The entries, each when its pictures are written."""
+    make = partial(_make, folder=folder, seed=seed)
+    if processes == 1:
+        yield map(make, entries)
+        return
+    context = get_context("spawn")  # not forked, since this process may have threads
+    settings = (backend.current_name(),)
+    with ProcessPoolExecutor(processes, context, initializer=_begin, initargs=settings) as pool:
+        try:
+            yield pool.map(make, entries)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begin(kernels: str) -> None:
+    """What a process does first that makes entries for another."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other one
+    backend.use_backend(kernels)
+    config.set_num_threads(1)  # the other cores have work
+
+
+def _make(entry: Entry, folder: str, seed: int) -> Entry:
+    write_pictures(folder, entry, entry.compute(_studio(seed)))
+    return entry
+
+
+@lru_cache(1)
+def _studio(seed: int) -> Studio:
+    """One for all entries, which share networks."""
+    return Studio(seed)
 
 
 def write_pictures(folder: str, entry: Entry, numbers: Numbers) -> None:
