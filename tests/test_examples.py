@@ -30,6 +30,7 @@ EXPECTED = {
     "resume": lambda accuracy: accuracy > 0.9,
     "stack_anbn": lambda read: all(counts[:2].all() for counts in read.values()),
     "sunspots": lambda errors: errors["linear model"] < errors["this year's number"],
+    "two_moons": lambda result: result[0] == 1 and all(os.path.getsize(file) > 10_000 for file in result[1]),
 }
 # The pictures that an example writes to a folder.
 PICTURES = {
@@ -97,6 +98,8 @@ def arguments(name, folder):
         return {"file": cycles(folder)}
     if name == "resume":
         return {"checkpoint": str(folder / "run.npz"), "output": str(folder / "model.npz")}
+    if name == "two_moons":
+        return {"folder": str(folder)}
     return {"checkpoint": str(folder / "run.npz")} if name == "own_loop" else {}
 
 
