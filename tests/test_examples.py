@@ -23,6 +23,12 @@ EXPECTED = {
     "ensemble_and_robustness": lambda tables: (
         tables["trained against itself"]["fgsm"].values[2] > tables["one network"]["fgsm"].values[2] + 0.1
     ),
+    "find_the_rate": lambda losses: losses[1] < 1.5 * min(losses.values()) and losses[1] < 0.5 * losses[0.01],
+    "initialisations": lambda words: (
+        words["tanh"] == {**dict.fromkeys(words["tanh"], "fine"), "N(0, 0.01²)": "vanishing", "N(0, 1)": "saturated"}
+        and words["sigmoid"]["Xavier"] == "vanishing"
+        and words["ReLU"]["N(0, 1)"] == "exploding"
+    ),
     "mnist_cnn": lambda accuracy: accuracy >= 0.9,
     "normalisations": lambda accuracies: max(max(accuracies.values())) > 0.85 and max(accuracies["none"]) < 0.6,
     "own_loop": lambda accuracy: accuracy > 0.9,
@@ -31,11 +37,25 @@ EXPECTED = {
     "stack_anbn": lambda read: all(counts[:2].all() for counts in read.values()),
     "sunspots": lambda errors: errors["linear model"] < errors["this year's number"],
     "two_moons": lambda result: result[0] == 1 and all(os.path.getsize(file) > 10_000 for file in result[1]),
+    "why_does_it_diverge": lambda words: (
+        {name: found[:1] for name, found in words.items()}
+        == {
+            "raw pixels": ["scale"],
+            "one missing pixel": ["not finite"],
+            "labels from 1 to 10": ["labels"],
+            "weights of N(0, 1)": ["initial loss"],
+            "the logarithm of a negative number": ["not finite"],
+            "a rate of 10": ["update too large"],
+            "nothing": [],
+        }
+    ),
 }
 # The pictures that an example writes to a folder.
 PICTURES = {
     "ensemble_and_robustness": ["one_network.png", "three_networks_together.png", "trained_against_itself.png"],
+    "find_the_rate": ["find_the_rate.png"],
     "normalisations": ["normalisations.png"],
+    "two_moons": ["two_moons.png"],
 }
 # Ends a program by a signal after a number of steps of the optimiser.
 ENDED = """
@@ -98,8 +118,6 @@ def arguments(name, folder):
         return {"file": cycles(folder)}
     if name == "resume":
         return {"checkpoint": str(folder / "run.npz"), "output": str(folder / "model.npz")}
-    if name == "two_moons":
-        return {"folder": str(folder)}
     return {"checkpoint": str(folder / "run.npz")} if name == "own_loop" else {}
 
 
