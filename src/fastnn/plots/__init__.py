@@ -1,5 +1,7 @@
 """Pictures, drawn with Matplotlib, which the extra "plot" brings and which is imported when something is drawn."""
 
 from .history import history
+from .inits import inits
+from .layer_stats import layer_stats
 
-__all__ = ["history"]
+__all__ = ["history", "inits", "layer_stats"]

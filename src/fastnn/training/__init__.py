@@ -5,6 +5,7 @@ from .checkpoints import Checkpoint
 from .display import epoch_line
 from .history import History
 from .metrics import accuracy, binary_accuracy, confusion, f1, mae, r2, rmse, top_k
+from .monitor import LayerMonitor
 from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "LayerMonitor",
     "ProgressBar",
     "Trainer",
     "accuracy",

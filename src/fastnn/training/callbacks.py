@@ -16,7 +16,9 @@ from .checkpoints import Checkpoint
 if TYPE_CHECKING:
     from .trainer import Trainer
 
-EVENTS = ("on_fit_start", "on_epoch_start", "on_step", "on_epoch_end", "on_fit_end", "on_interrupt")
+EVENTS = (
+    "on_fit_start", "on_epoch_start", "on_step_start", "on_step", "on_epoch_end", "on_fit_end", "on_interrupt", "on_fit_exit",
+)  # fmt: skip
 Callback = Callable[["Trainer"], Any] | Any
 
 # How good a figure is, by the last word of its name.

@@ -227,8 +227,8 @@ class Trainer(TrainingState):
             The epoch to end after.
         callbacks : iterable
             Functions, called with the trainer after each epoch; and objects with any of the methods ``on_fit_start``,
-            ``on_epoch_start``, ``on_step``, ``on_epoch_end``, ``on_fit_end`` and ``on_interrupt``, each called with the
-            trainer. Those with ``state_dict`` and ``load_state_dict`` are saved with the training.
+            ``on_epoch_start``, ``on_step_start``, ``on_step``, ``on_epoch_end``, ``on_fit_end``, ``on_interrupt`` and
+            ``on_fit_exit``, which is called last, after an exception too; each is called with the trainer. Those with ``state_dict`` and ``load_state_dict`` are saved with the training.
         checkpoint : path or Checkpoint, optional
             The file to save to: after each epoch, by Ctrl-C, at the end, and as often as a `Checkpoint` says. If it is
             there, the training goes on from it, to the bits that it would have had without a break.
@@ -290,6 +290,7 @@ class Trainer(TrainingState):
             with self._training_modes(), run.interrupts:
                 self._run(run)
         finally:
+            called.call("on_fit_exit", self)
             display.close()
         return self.history
 
@@ -356,6 +357,7 @@ class Trainer(TrainingState):
                 self._under_way = number
                 if not taken:
                     self._begin_step()
+                    run.callbacks.call("on_step_start", self)
                 taken.append(sample)
                 self._train_on(sample)
                 run.display.batch(self.last_loss)

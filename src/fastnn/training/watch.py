@@ -1,0 +1,426 @@
+"""The layers of a model at work: what each gives and which gradients come back to it, in forward and backward passes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Self
+
+import numpy as np
+
+from ..autograd import Tensor, raw
+from ..autograd.modes import Vjp, mode
+from ..nn import (
+    Dropout,
+    Embedding,
+    Flatten,
+    GroupNorm,
+    Identity,
+    LayerNorm,
+    Linear,
+    LocalResponseNorm,
+    Maxout,
+    Module,
+    Parameter,
+    RMSNorm,
+)
+from ..nn.conv import _Kernels
+from ..nn.intercept import intercepted
+from ..nn.norm import _ChannelNorm
+from ..nn.pool import _AdaptivePool, _Pool
+from ..nn.recurrent import _Cell, _Named, _Recurrent
+from .spread import Running
+
+Array = np.ndarray[Any, Any]
+Edges = tuple[float, float] | None
+
+# Operations that a model may call without a layer, by the name that the tape has for them, and the layer that they are.
+_ACTIVATIONS = {
+    "relu": "ReLU",
+    "batch_norm_relu": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "sigmoid": "Sigmoid",
+    "hardsigmoid": "Hardsigmoid",
+    "tanh": "Tanh",
+    "silu": "SiLU",
+    "gelu": "GELU",
+    "softplus": "Softplus",
+    "prelu": "PReLU",
+    "rrelu": "RReLU",
+    "maxout": "Maxout",
+}
+_WEIGHTED = {
+    "linear": "Linear",
+    "conv1d": "Conv1d",
+    "conv2d": "Conv2d",
+    "conv3d": "Conv3d",
+    "embedding": "Embedding",
+}
+# Operations behind which an output is still the output of the layer before.
+_HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
+_SAMPLES = 32  # that are looked at, where not all are
+_UNTOLD = (Identity, Flatten, Dropout)  # layers that have nothing of their own to tell
+_SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
+# A function's slope is below 5 % of its largest within this share of the range from its ends (SPEC J4).
+_FLAT = {"Sigmoid": 0.0128, "Hardsigmoid": 0.0, "Tanh": 0.0127}
+
+
+class Gathered:
+    """What is gathered of a layer.
+
+    Attributes
+    ----------
+    name : str
+        Of the layer in the model, or of the layer and a function that follows it.
+    kind : str
+        The class; that of an activation also where a function computed it.
+    function : str
+        The kind of the activation whose output it is: that of a recurrent layer's nonlinearity, else the same.
+    owner : str
+        The name of the module that called it, or is it.
+    units : int
+        Channels or features.
+    activations, gradients : Running
+        Of outputs, and of the loss of each sample by them.
+    active : ndarray of int or None
+        For each unit of a ReLU, for how many samples it is above 0 anywhere.
+    samples : int
+        How many samples that is of.
+    saturated : int or None
+        How many outputs are where the function is flat.
+    parameters : dict of str to Parameter
+        Its own.
+    gates : int
+        How many blocks of rows a weight has: of a recurrent layer its gates.
+    is_output, is_gate : bool
+        Whether it is what the model gives, and whether it is multiplied by something.
+    """
+
+    def __init__(
+        self, name: str, kind: str, owner: str, units: int, edges: tuple[Edges, Edges], symmetric: bool
+    ) -> None:
+        self.name, self.kind, self.owner, self.units = name, kind, owner, units
+        self.function = kind
+        self.activations = Running(edges[0], symmetric)
+        self.gradients = Running(edges[1], symmetric)
+        self.samples = 0
+        self.active: Array | None = None
+        self.saturated: int | None = None
+        self.parameters: dict[str, Parameter] = {}
+        self.gates = 1
+        self.is_output = self.is_gate = False
+
+
+class Watch:
+    """Gathers statistics of the layers of a model while it is entered.
+
+    Parameters
+    ----------
+    model : Module
+        Its layers are seen by their calls; so are functions such as `fastnn.functional.relu` where they are recorded.
+    most : int, optional
+        About how many numbers of an output are looked at: of at most 32 samples, at evenly spread positions. Of ReLUs all are
+        looked at for units that are never active. By default all.
+    of_means : bool
+        Whether the backward passes are those of a mean over samples: gradients are multiplied by their number.
+    edges : mapping, optional
+        The ranges of the histograms of outputs and of gradients, by the name of the layer.
+
+    Attributes
+    ----------
+    rows : dict of str to Gathered
+        By the names of the layers.
+    output : Running
+        Gradients of each sample's loss by what the model gives.
+    began : (str, str) or None
+        In which layer the first number was computed that is not finite, and the words for it; only where all is looked at.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        most: int | None = None,
+        *,
+        of_means: bool = False,
+        edges: Mapping[str, tuple[Edges, Edges]] | None = None,
+    ) -> None:
+        self.rows: dict[str, Gathered] = {}
+        self.output = Running()
+        self.began: tuple[str, str] | None = None
+        self._model, self._most, self._of_means, self._edges = model, most, of_means, edges or {}
+        self._parameters = {id(p): (name, p) for name, p in model.named_parameters()}
+        self._open: list[tuple[str, Module]] = []  # the calls that are under way
+        self._known: dict[int, _Known] = {}
+        self._calls: dict[str, int] = {}  # of functions in this pass, by the name of their row
+        self._back = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._back.enter_context(intercepted(self._model, self._around))
+        self._back.callback(setattr, mode, "observers", mode.observers)
+        mode.observers = (*mode.observers, self._observe)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._back.close()
+        self._known.clear()
+
+    # ---- what is called ----------------------------------------------------------------------------------------------
+
+    def _around(self, name: str, module: Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if not mode.enabled:  # an evaluation in between
+            return forward(*args, **kwargs)
+        if not self._open:  # a pass begins
+            self._known.clear()
+            self._calls.clear()
+        self._open.append((name, module))
+        try:
+            output = forward(*args, **kwargs)
+        finally:
+            self._open.pop()
+        x = first(output)
+        if x is not None and not isinstance(module, _UNTOLD):
+            self._layer(name, module, x, first((*args, *kwargs.values())))
+        elif x is not None:
+            self._pass_on(x, [first(args)])
+        if not self._open:
+            self._end(output)
+        return output
+
+    def _layer(self, name: str, module: Module, x: Any, given: Any) -> None:
+        own = {n: p for n, p in vars(module).items() if isinstance(p, Parameter)}
+        if not own and next(module.children(), None) is not None and not isinstance(module, Maxout):
+            return
+        known = self._of(x)
+        if (
+            known is not None and known.row is not None
+        ):  # a layer below it, or a function that it called, has this output
+            return
+        axes = _axes(module, raw(x), self._axes_of(given))
+        row = self._row(name, type(module).__name__, name, axes, raw(x))
+        for part, parameter in own.items():
+            row.parameters[f"{name}.{part}" if name else part] = parameter
+        if isinstance(module, _Named):
+            row.gates = module._gates
+            row.function = {"tanh": "Tanh", "relu": "ReLU"}.get(getattr(module, "nonlinearity", ""), row.kind)
+        self._gather(row, x, axes)
+
+    def _end(self, output: Any) -> None:
+        """The outputs of the model: which layers gave them, and their gradients."""
+        pending = list(_tensors(output))
+        for x in pending:
+            known = self._note(x)
+            known.gradients.append(self.output)
+            known.axes = known.axes or (0, -1)
+        last = next(reversed(self.rows.values()), None)
+        if last is not None:
+            last.is_output = True
+        while pending:
+            before = self._of(pending.pop())
+            if before is None:
+                continue
+            if before.row is not None:
+                before.row.is_output = True
+            elif before.name in _HANDED_ON:
+                pending.extend(x for x in before.inputs if isinstance(x, Tensor))
+        for each in self._known.values():
+            each.inputs = ()
+
+    def _observe(self, name: str, output: Array, inputs: Sequence[Any], vjp: Vjp, result: Any) -> Vjp:
+        """An operation is recorded: a function that is a layer, or one between layers."""
+        known = self._note(result)
+        known.name, known.inputs = name, tuple(inputs)
+        if self._most is None and self.began is None:
+            self._look_for_first(name, output, inputs)
+        self._pass_on(result, inputs)
+        for x in inputs if name == "multiply" else ():
+            before = self._of(x)
+            if before is not None and before.row is not None and before.row.kind in ("Sigmoid", "Hardsigmoid"):
+                before.row.is_gate = True
+        self._function(name, inputs, result)
+
+        def watched(dy: Array, needs: tuple[bool, ...]) -> Sequence[Any]:
+            for gradients in known.gradients:
+                values = _laid_out(dy, known.axes or (0, -1))
+                with np.errstate(all="ignore"):
+                    gradients.add(self._some(values) * (dy.dtype.type(len(values)) if self._of_means else 1))
+            return vjp(dy, needs)
+
+        return watched
+
+    def _look_for_first(self, name: str, output: Array, inputs: Sequence[Any]) -> None:
+        """Note the first operation that gives numbers that are not finite."""
+        if np.isfinite(output).all():
+            return
+        layer, module = self._open[-1] if self._open else ("", self._model)
+        place = f"in layer {layer!r} ({type(module).__name__})" if layer else f"in the model ({type(module).__name__})"
+        if not self._open:
+            place = "in the loss"
+        for x in inputs:
+            x_ = raw(x)
+            if isinstance(x_, np.ndarray) and not np.isfinite(x_).all():
+                bad = x_[~np.isfinite(x_)][0]
+                of = self._parameters.get(id(x))
+                what = f"parameter {of[0]!r}" if of else f"what {name} gets {place}"
+                self.began = layer, f"{what} holds {bad}"
+                return
+        bad = output[~np.isfinite(output)].flat[0]
+        self.began = layer, f"{name} {place} gives {bad} from inputs that are finite"
+
+    def _function(self, name: str, inputs: Sequence[Any], result: Any) -> None:
+        """A row for a function that is called in a module of the caller's own, in the place of a layer."""
+        if not self._open or type(self._open[-1][1]).__module__.startswith("fastnn.nn."):
+            return
+        kind = _ACTIVATIONS.get(name) or _WEIGHTED.get(name)
+        if name == "maximum" and any(np.ndim(raw(x)) == 0 and not np.any(raw(x)) for x in inputs):
+            kind, name = "ReLU", "relu"
+        if kind is None:
+            return
+        owner = self._open[-1][0]
+        before = self._of(inputs[0])
+        of = before.row.name if before is not None and before.row is not None else owner
+        axes = self._axes_of(result)
+        if name in _WEIGHTED:
+            axes = _last(axes) if name in ("linear", "embedding") else (0, 1)
+        row = self._row(self._free_name(f"{of}.{name}" if of else name), kind, owner, axes, raw(result))
+        for x in inputs:
+            if id(x) in self._parameters:
+                full, parameter = self._parameters[id(x)]
+                row.parameters[full] = parameter
+        self._gather(row, result, axes)
+
+    def _free_name(self, name: str) -> str:
+        """In a pass, a second function of one name is another row; in the next pass they are the same rows again."""
+        number = self._calls.get(name, 0) + 1
+        self._calls[name] = number
+        return name if number == 1 else f"{name}_{number}"
+
+    # ---- what is gathered --------------------------------------------------------------------------------------------
+
+    def _row(self, name: str, kind: str, owner: str, axes: tuple[int, int], x: Array) -> Gathered:
+        if name not in self.rows:
+            units = x.shape[axes[1]] if x.ndim > 1 else 1
+            self.rows[name] = Gathered(
+                name, kind, owner, units, self._edges.get(name, (None, None)), self._most is not None
+            )
+        return self.rows[name]
+
+    def _gather(self, row: Gathered, x: Any, axes: tuple[int, int]) -> None:
+        known = self._note(x)
+        known.row, known.axes = row, axes
+        known.gradients.append(row.gradients)
+        values = _laid_out(raw(x), axes)
+        with np.errstate(all="ignore"):
+            some = self._some(values)
+            row.activations.add(some)
+            if row.function in _SATURABLE:
+                low, high = _SATURABLE[row.function]
+                flat = _FLAT[row.function] * (high - low)
+                flats = np.count_nonzero(some <= low + flat) + np.count_nonzero(some >= high - flat)
+                row.saturated = (row.saturated or 0) + int(flats)
+            if row.function == "ReLU" and values.size:
+                active = _is_active(values).sum(axis=0)
+                fits = row.active is not None and row.active.shape == active.shape
+                row.active = row.active + active if fits else active
+                row.samples = row.samples + len(values) if fits else len(values)
+
+    def _some(self, values: Array) -> Array:
+        """Evenly spread samples, and positions of them, as many as may be looked at."""
+        if self._most is None or values.size <= self._most:
+            return values
+        samples = values[:: -(-len(values) // _SAMPLES)]
+        return samples[:, :, :: max(1, samples.size // self._most)]
+
+    # ---- what is known of tensors ------------------------------------------------------------------------------------
+
+    def _note(self, x: Any) -> _Known:
+        known = self._of(x)
+        if known is None:
+            known = self._known[id(x)] = _Known(x)
+        return known
+
+    def _of(self, x: Any) -> _Known | None:
+        known = self._known.get(id(x))
+        return known if known is not None and known.tensor() is x else None
+
+    def _axes_of(self, x: Any) -> tuple[int, int]:
+        known = self._of(x)
+        return known.axes if known is not None and known.axes is not None else _usual_axes(np.ndim(raw(x)))
+
+    def _pass_on(self, result: Any, inputs: Sequence[Any]) -> None:
+        """What leaves the shape as it is leaves the meaning of the axes as it is."""
+        for x in inputs:
+            before = self._of(x)
+            if before is not None and before.axes is not None and np.shape(raw(x)) == np.shape(raw(result)):
+                self._note(result).axes = before.axes
+                return
+
+
+class _Known:
+    """What is known of a tensor while a pass is under way."""
+
+    def __init__(self, x: Any) -> None:
+        self.tensor = weakref.ref(x)  # so that another one that gets its id is not taken for it
+        self.name = ""
+        self.inputs: tuple[Any, ...] = ()
+        self.axes: tuple[int, int] | None = None  # of samples and of units
+        self.row: Gathered | None = None
+        self.gradients: list[Running] = []  # what wants to know its gradient
+
+
+def first(value: Any) -> Any:
+    """The first array or tensor among outputs or arguments, None without one."""
+    return next(_tensors(value), None)
+
+
+def _tensors(value: Any) -> Iterator[Any]:
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, dict):
+        yield from _tensors(list(value.values()))
+    elif isinstance(value, Tensor | np.ndarray):
+        yield value
+
+
+def _usual_axes(ndim: int) -> tuple[int, int]:
+    """Samples and units: channels of images are the second axis, features of anything else the last."""
+    return 0, 1 if ndim > 3 else -1
+
+
+def _last(axes: tuple[int, int]) -> tuple[int, int]:
+    return axes[0], -1
+
+
+def _axes(module: Module, x: Array, given: tuple[int, int]) -> tuple[int, int]:
+    """Which axes of a layer's output are those of samples and units, from those of its input."""
+    if isinstance(module, _Recurrent):
+        return (0 if module.batch_first or x.ndim < 3 else 1), -1
+    if isinstance(module, Linear | Embedding | LayerNorm | RMSNorm | Maxout | _Cell):
+        return _last(given)
+    if isinstance(module, _Kernels | _ChannelNorm | GroupNorm | LocalResponseNorm | _Pool | _AdaptivePool):
+        return 0, 1
+    return given
+
+
+def _is_active(values: Array) -> Array:
+    """For which samples (N, units) units are above 0 anywhere; NaN counts, since a unit that became NaN is not a dead one."""
+    middle = slice(values.shape[2] // 4, values.shape[2] // 4 + -(-values.shape[2] // 4))
+    active: Array = ~(values[:, :, middle].max(axis=2) <= 0)
+    if values.shape[2] > 1:  # most are active in a quarter of the places already
+        silent = np.nonzero(~active)
+        active[silent] = ~(values[silent].max(axis=1, initial=-np.inf) <= 0)
+    return active
+
+
+def _laid_out(x: Array, axes: tuple[int, int]) -> Array:
+    """An output as (samples, units, positions)."""
+    if x.ndim < 2:
+        return x.reshape(-1, 1, 1)
+    samples, units = (axis % x.ndim if axis < x.ndim else 0 for axis in axes)
+    if samples == units:
+        samples, units = 0, x.ndim - 1
+    moved = np.moveaxis(x, (samples, units), (0, 1))
+    return moved.reshape(*moved.shape[:2], -1)
