@@ -7,7 +7,6 @@ import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,7 +197,7 @@ class Workers:
             parallel = joblib.Parallel(self._jobs)
         try:
             yield from parallel(joblib.delayed(self._task)(*each) for each in with_states)
-        except (pickle.PicklingError, BrokenProcessPool, TypeError, AttributeError) as error:
+        except (pickle.PicklingError, RuntimeError, TypeError, AttributeError) as error:
             if not _is_about_sending(error):
                 raise
             why = (
@@ -213,7 +212,7 @@ class Workers:
 
 def _is_about_sending(error: BaseException) -> bool:
     """Whether something could not be pickled or unpickled, which each of joblib's backends says in another way."""
-    if isinstance(error, BrokenProcessPool):
+    if isinstance(error, RuntimeError):  # of which a BrokenProcessPool is one
         return "un-serialize" in str(error)
     return isinstance(error, pickle.PicklingError) or "pickle" in str(error)
 
