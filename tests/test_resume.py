@@ -225,6 +225,17 @@ def test_other_iterables_in_one_process(tmp_path, copied):
     assert other.weights() == whole.weights()
 
 
+def test_other_iterables_go_on_after_a_whole_pass(tmp_path):
+    whole, first, second = (Training(tmp_path / name, epochs=epochs) for name, epochs in (("a", 3), ("b", 1), ("c", 3)))
+    for training in (whole, first, second):
+        training.train, training.checkpoint = Shuffled(), None
+    whole.fit()
+    first.fit()
+    second.trainer.load_state_dict(first.trainer.state_dict())
+    second.fit()
+    assert second.weights() == whole.weights()
+
+
 def test_a_trainer_is_copied_without_its_data(tmp_path):
     training = Training(tmp_path / "run.npz", epochs=1)
     training.fit()

@@ -38,6 +38,12 @@ def _stopped(epochs):
     return trainer, stopping
 
 
+def _watching(epochs):
+    trainer, monitor = _trainer(), training.LayerMonitor(2)
+    trainer.fit(_batches(), epochs=epochs, callbacks=[monitor])
+    return monitor
+
+
 class _Copy:
     """Keeps the state of a training in the middle of an epoch."""
 
@@ -102,6 +108,7 @@ _MADE = {
     "Imputer": lambda path: (data.Imputer().fit(_X), data.Imputer().fit(_X + 1)),
     "TableSchema": lambda path: (_schema(path, _TEXT), _schema(path, _TEXT + "7,z,yes\n8,z,no\n")),
     "EarlyStopping": lambda path: (_stopped(2)[1], _stopped(3)[1]),
+    "LayerMonitor": lambda path: (_watching(2), _watching(3)),
     "History": lambda path: (_stopped(1)[0].history, _stopped(2)[0].history),
     "Trainer": lambda path: (_stopped(1)[0], _stopped(2)[0]),
     "Trainer under way": lambda path: (_stopped(1)[0], _under_way()),

@@ -643,6 +643,34 @@ def test_events_in_their_order():
     ]
 
 
+def test_events_around_steps_and_at_the_end_of_all():
+    class Around:
+        def __init__(self):
+            self.events = []
+
+        def on_step_start(self, trainer):
+            self.events.append(("start", trainer.position, trainer.step))
+
+        def on_step(self, trainer):
+            self.events.append(("step", trainer.position, trainer.step))
+            if trainer.step == 2:
+                raise OSError("no room")
+
+        def on_fit_end(self, trainer):
+            self.events.append("end")
+
+        def on_fit_exit(self, trainer):
+            self.events.append("exit")
+
+    around, learning = Around(), trainer(accumulate=2)
+    with pytest.raises(OSError, match="no room"):
+        learning.fit(Batches(X, LABELS, batch_size=15), epochs=1, callbacks=[around])
+    assert around.events == [("start", 0, 0), ("step", 2, 1), ("start", 2, 1), ("step", 4, 2), "exit"]
+    around.events.clear()
+    learning.fit(Batches(X, LABELS, batch_size=15), epochs=1, callbacks=[around])
+    assert around.events == ["end", "exit"]
+
+
 def test_a_callback_may_have_some_of_the_events_only():
     class Stops:
         def on_step(self, trainer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import shlex
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,29 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_recipe(parser: argparse.ArgumentParser) -> None:
+    """--seed, --epochs and --batch-size."""
+    parser.add_argument(
+        "--seed", type=integer(0), default=0, help="of weights, dropout, batches and augmentation (default: 0)"
+    )
+    parser.add_argument("--epochs", type=integer(1), help="passes over the training part")
+    parser.add_argument("--batch-size", type=integer(1), help="samples per step")
+
+
+def train_command(options: argparse.Namespace, **found: Any) -> str:
+    """The command line that trains on the same data, with further settings; it can be pasted into a shell."""
+    words = ["fastnn", "train", options.data]
+    given = {name: value for name, value in columns(options).items() if name != "header"}
+    given |= {name: getattr(options, name) for name in ("epochs", "batch_size", "backend", "threads")}
+    given |= {"seed": options.seed or None, **found}
+    if options.header is not None:
+        words.append("--header" if options.header else "--no-header")
+    for name, value in given.items():
+        for each in value if isinstance(value, list) else [value]:
+            words += [] if each is None else [f"--{name.replace('_', '-')}", str(each)]
+    return shlex.join(words)
+
+
 def columns(options: argparse.Namespace) -> dict[str, Any]:
     """What `add_columns` added, as `fastnn.data.source.read_dataset` takes it."""
     return {name: getattr(options, name) for name in ("target", "kind", "text", "ignore", "header", "size")}
@@ -102,6 +126,22 @@ def positive(text: str) -> float:
 
 
 positive.__name__ = "number"
+
+
+def not_negative(text: str) -> float:
+    """A finite number of at least 0."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must not be negative, got {text}")
+    return value
+
+
+not_negative.__name__ = "number"
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Integers of at least 1, with commas between them."""
+    return tuple(map(integer(1), text.split(",")))
 
 
 def check_writable(path: str) -> None:

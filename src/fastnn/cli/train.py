@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import fastnn
 
-from .options import DIGITS, add_columns, add_machine, check_writable, columns, digits, integer, positive, use_machine
+from .options import (
+    DIGITS,
+    add_columns,
+    add_machine,
+    add_recipe,
+    check_writable,
+    columns,
+    digits,
+    integers,
+    not_negative,
+    positive,
+    use_machine,
+)
 from .output import Interrupted, UsageError, complain, say, shown
 
 if TYPE_CHECKING:
@@ -36,12 +48,12 @@ def add(commands: Any) -> None:
     )
     train.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
     add_columns(train)
-    train.add_argument(
-        "--seed", type=integer(0), default=0, help="of weights, dropout, batches and augmentation (default: 0)"
-    )
-    train.add_argument("--epochs", type=integer(1), help="passes over the training part")
-    train.add_argument("--batch-size", type=integer(1), help="samples per step")
+    add_recipe(train)
     train.add_argument("--lr", type=positive, help="highest learning rate; falls along a cosine")
+    train.add_argument("--weight-decay", type=not_negative, metavar="DECAY", help="of AdamW")
+    train.add_argument(
+        "--hidden", type=integers, metavar="UNITS,…", help="units of each hidden layer of the network for a table"
+    )
     train.add_argument(
         "--output", metavar="FILE", help="where to save the model (default: the data's name with .npz, in this folder)"
     )
@@ -64,7 +76,7 @@ def run(options: argparse.Namespace) -> None:
             check_writable(path)
     if options.checkpoint is not None and os.path.realpath(options.checkpoint) == os.path.realpath(output):
         raise UsageError("--checkpoint and --output must be two files")
-    training = _training(options, _data(options))
+    training = training_of(options, data_of(options))
     if not options.quiet:
         _introduce(training)
     started = time.perf_counter()
@@ -80,6 +92,7 @@ def run(options: argparse.Namespace) -> None:
         if history.stopped:
             complain(history.stopped)
         complain(f"trained in {time.perf_counter() - started:.1f} s, saved to {shown(output)}")
+        complain(f"verdict: {str(history.verdict()).splitlines()[0]}")
     say(str(result))
 
 
@@ -92,13 +105,14 @@ def default_output(path: str) -> str:
     return f"{stem}-model.npz" if is_data else output
 
 
-def _data(options: argparse.Namespace) -> Dataset:
+def data_of(options: argparse.Namespace) -> Dataset:
     from ..data.source import parted, read_dataset
 
     return digits(options) if options.data == DIGITS else parted(read_dataset(options.data, **columns(options)))
 
 
-def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:
+def training_of(options: argparse.Namespace, data: Dataset, *, select: bool = True) -> OwnTraining:
+    """The training that the options ask for; ``select`` says whether one of several recipes is chosen by its results."""
     from ..training.own_data import OwnTraining
     from ..training.recipe import recipes_for
     from ..training.selection import selected
@@ -106,8 +120,12 @@ def _training(options: argparse.Namespace, data: Dataset) -> OwnTraining:
     samples = len(data.parts["train"].x)
     if options.batch_size is not None and options.batch_size > samples:
         raise UsageError(f"--batch-size {options.batch_size} is more than the {samples} samples for training")
-    given = {name: getattr(options, name) for name in ("batch_size", "lr") if getattr(options, name) is not None}
-    recipe, why = selected(data, [replace(recipe, **given) for recipe in recipes_for(data)])
+    if getattr(options, "hidden", None) is not None and data.images:
+        raise UsageError("--hidden is for tables; images have a network of their own")
+    names = ("batch_size", "lr", "weight_decay", "hidden")
+    given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    recipes = [replace(recipe, **given) for recipe in recipes_for(data)]
+    recipe, why = selected(data, recipes if select else recipes[:1])
     if options.epochs is not None:
         recipe = replace(recipe, epochs=options.epochs)
     if why:

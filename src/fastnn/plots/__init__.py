@@ -3,5 +3,6 @@
 from .history import history
 from .inits import inits
 from .layer_stats import layer_stats
+from .lr_range import lr_range
 
-__all__ = ["history", "inits", "layer_stats"]
+__all__ = ["history", "inits", "layer_stats", "lr_range"]

@@ -99,9 +99,9 @@ def shown_layers(rows: Sequence[Any]) -> list[tuple[Any, float | None]]:
     for row in rows:
         ratio = ratio if row.gradient_ratio is None else row.gradient_ratio
         ratios[row.name] = ratio
-    places = (
-        np.unique(np.linspace(0, len(bending) - 1, min(_MOST, len(bending))).round().astype(int)) if bending else []
-    )
+    if not bending:
+        return []
+    places = np.linspace(0, len(bending) - 1, min(_MOST, len(bending))).round().astype(int)
     return [(bending[i], ratios[bending[i].name]) for i in places]
 
 

@@ -24,6 +24,8 @@ LARGE_SIGNAL: Bounds = (10.0, 1e2, 1e3)
 SIGNAL_SOURCE = "Glorot and Bengio 2010: it should stay; healthy 0.2 to 0.8"
 SMALL_GRADIENT: Bounds = (1e-4, 1e-5, 1e-6)
 LARGE_GRADIENT: Bounds = (1.0, 10.0, 100.0)
+USUAL_INPUTS = 100
+"""Of the layers that these bounds were measured on; weights get smaller with the root of the number of inputs."""
 GRADIENT_SOURCE = "healthy 0.02 to 0.1 at the start"
 TOWARDS_INPUT: Bounds = (1e-1, 1e-2, 1e-3)
 AWAY_FROM_INPUT: Bounds = (10.0, 1e2, 1e3)
@@ -219,13 +221,9 @@ def _weighted(watched: Watched) -> list[LayerRow]:
 
 
 def _wrongness(watched: Watched) -> float:
-    """How large the gradients of a sample are by the model's output: they shrink with the loss, and all others with them.
-
-    All outputs of a sample together, since the mean over many of them makes each one's gradient small.
-    """
-    if watched.output is None or not watched.output.rms or not math.isfinite(watched.output.rms):
-        return 1.0
-    return watched.output.rms * math.sqrt(watched.output.count / max(1, watched.rows[0].samples if watched.rows else 1))
+    """The size of gradients by the model's output, at most 1: when it shrinks with the loss, all others shrink with it."""
+    size = 1.0 if watched.output is None else watched.output.rms
+    return size if 0 < size < 1 else 1.0
 
 
 def _gradient(watched: Watched) -> Iterator[Finding]:
@@ -238,12 +236,13 @@ def _gradient(watched: Watched) -> Iterator[Finding]:
     level = graded(ratio, SMALL_GRADIENT, below=True)
     if level:
         message = f"the gradient of {_named(row)} is {short(row.gradient_ratio)} of its weights (root mean squares)"
+        message += "" if scale > 0.1 else f", that of the outputs {short(scale)}"
         advice = "use He or Xavier weights, ReLU instead of sigmoid, batch norm, or residual blocks"
         yield Finding(
             LEVELS[level], "vanishing", message, ratio, SMALL_GRADIENT[level - 1], GRADIENT_SOURCE, advice, row.name
         )
-    row = max(rows, key=lambda each: each.gradient_ratio or 0.0)
-    ratio = (row.gradient_ratio or 0.0) / scale
+    row = max(rows, key=_large_gradient)
+    ratio = _large_gradient(row)
     level = graded(ratio, LARGE_GRADIENT)
     if level:
         message = f"the gradient of {_named(row)} is {short(row.gradient_ratio)} times its weights (root mean squares)"
@@ -253,29 +252,46 @@ def _gradient(watched: Watched) -> Iterator[Finding]:
         )
 
 
+def _large_gradient(row: LayerRow) -> float:
+    """A layer's gradient over its weights; these are smaller in layers with more inputs than those the bounds are from."""
+    inputs = max((math.prod(own.shape[1:]) for own in row.parameters if len(own.shape) > 1), default=1)
+    return (row.gradient_ratio or 0.0) / math.sqrt(max(1.0, inputs / USUAL_INPUTS))
+
+
 def _towards_input(watched: Watched) -> Iterator[Finding]:
-    rows = [
-        row for row in _weighted(watched) if row.gradient_ratio
-    ]  # exactly 0 is a finding of its own, or a beginning
+    """The first hidden layer against the last: by the gradients alone and by those over the weights, whichever says less.
+
+    Gradients of weights that are used at many places, as in convolutions, are larger; weights of layers with few inputs are.
+    """
+    rows = [row for row in _weighted(watched) if row.gradient_ratio]  # of exactly 0 something else is said
     if len(rows) < 2:
         return
     first, last = rows[0], rows[-1]
-    ratio = _over(first.gradient_ratio or 0.0, last.gradient_ratio or 0.0)
+    by_weights = _over(first.gradient_ratio or 0.0, last.gradient_ratio or 0.0)
+    alone = _over(_gradient_size(first), _gradient_size(last))
+    sizes = f"{short(_gradient_size(first))} in {_named(first)}, {short(_gradient_size(last))} in {_named(last)}"
+    ratio = max(by_weights, alone)
     level = graded(ratio, TOWARDS_INPUT, below=True)
-    values = f"{short(first.gradient_ratio)} of the weights in {_named(first)}, {short(last.gradient_ratio)} in {_named(last)}"
     if level:
         advice = "use ReLU instead of sigmoid, He or Xavier weights, batch norm, or residual blocks"
         yield Finding(
-            LEVELS[level], "vanishing", f"gradients vanish towards the input: {values}", ratio, TOWARDS_INPUT[level - 1],
+            LEVELS[level], "vanishing", f"gradients vanish towards the input: {sizes}", ratio, TOWARDS_INPUT[level - 1],
             "notes 002", advice, first.name,
         )  # fmt: skip
+    ratio = min(by_weights, alone)
     level = graded(ratio, AWAY_FROM_INPUT)
     if level:
         advice = "use smaller weights (He, Xavier), batch norm, or clip_norm of the Trainer"
         yield Finding(
-            LEVELS[level], "exploding", f"gradients explode towards the input: {values}", ratio, AWAY_FROM_INPUT[level - 1],
+            LEVELS[level], "exploding", f"gradients explode towards the input: {sizes}", ratio, AWAY_FROM_INPUT[level - 1],
             "notes 002", advice, first.name,
         )  # fmt: skip
+
+
+def _gradient_size(row: LayerRow) -> float:
+    """The root mean square of the gradients of a layer's weights."""
+    parts = [own.gradients for own in row.parameters if len(own.shape) > 1 and own.gradients is not None]
+    return math.sqrt(math.fsum(part.count * part.rms**2 for part in parts) / max(1, sum(part.count for part in parts)))
 
 
 def no_gradient(rows: Sequence[LayerRow], unused: Sequence[str], known: Sequence[str]) -> Iterator[Finding]:

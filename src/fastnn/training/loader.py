@@ -26,6 +26,8 @@ class Loader:
         Of batches.
     once : bool
         Whether one pass is enough.
+    op : str
+        What messages begin with.
 
     Raises
     ------
@@ -35,18 +37,18 @@ class Loader:
         If it says that it has no batch.
     """
 
-    def __init__(self, name: str, batches: Any, *, once: bool = False) -> None:
+    def __init__(self, name: str, batches: Any, *, once: bool = False, op: str = "Trainer") -> None:
         if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
-            raise TypeError(f"Trainer: {name} must be an iterable of batches, got {type(batches).__name__}")
+            raise TypeError(f"{op}: {name} must be an iterable of batches, got {type(batches).__name__}")
         if isinstance(batches, Iterator) and not once:
             raise TypeError(
-                f"Trainer: {name} is an iterator ({type(batches).__name__}), which is used up after one epoch; give Batches, "
+                f"{op}: {name} is an iterator ({type(batches).__name__}), which is used up after one epoch; give Batches, "
                 "a list, or an object whose __iter__ begins anew"
             )
         self.batches = batches
         self.length = _length(batches)
         if self.length == 0:
-            raise ValueError(f"Trainer: {name} has no batch")
+            raise ValueError(f"{op}: {name} has no batch")
         self._generators = [] if isinstance(batches, Batches) else find_generators(batches)
         self._states = states_of(self._generators)  # as they were when the pass began
 

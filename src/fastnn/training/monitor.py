@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_MOST = 1 << 17  # numbers of an output or parameter that are looked at
+_MOST = 1 << 13  # numbers of an output or parameter that are looked at
 _KEPT = 128  # observations; of more, every second one is let go
-_WINDOW = 256  # samples that say which units are dead, from the last observations
-_SIZES = 10  # how many times as often the sizes of steps are taken
+_WINDOW = 128  # samples that say which units are dead, from the last observations
+_SIZES = 5  # how many times as often the sizes of steps are taken
 _ENDS = 5  # losses at the beginning and at the end that are compared
 
 
@@ -58,11 +59,11 @@ class LayerMonitor:
     Notes
     -----
     SPEC J4. Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
-    training is changed, to the bit. Of large outputs, evenly spread samples are looked at, but all of them for dead units. At
-    most 128 observations are kept; of more, every second one is let go.
+    training is changed, to the bit. Of outputs and parameters of more than 8 192 numbers, as many are looked at, evenly spread,
+    but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
 
-    Units count as dead that were 0 for each of the last 256 samples that were looked at, without those that are so by chance, as
-    estimated from how many were active once or twice (Chao 1984). The sizes of steps are taken ten times as often.
+    Units count as dead that were 0 for each of the last 128 samples that were looked at, and in the later half of the looks,
+    without those that are so by chance, as estimated from how many were active once or twice (Chao 1984). The sizes of steps are taken five times as often.
 
     Examples
     --------
@@ -124,7 +125,7 @@ class LayerMonitor:
             self._watch.__enter__()
         if self._watch is not None or trainer.step % self._size_every() == 0:
             self._before = {
-                name: p.data.copy()
+                name: _some(p.data).copy()
                 for name, p in named_parameters(trainer.model, trainer.loss)
                 if p.ndim > 1 and p.requires_grad
             }
@@ -174,7 +175,7 @@ class LayerMonitor:
                 continue
             size = _norm(before)
             if size:
-                ratios[name] = _norm(parameter.data - before) / size
+                ratios[name] = _norm(_some(parameter.data) - before) / size
             elif name not in self._begun_at_zero and not self._losses:
                 self._begun_at_zero.append(name)
         if (trainer.step - 1) % self._size_every() == 0:
@@ -215,9 +216,10 @@ class LayerMonitor:
         seen.append([samples, active])
         while sum(each[0] for each in seen[1:]) >= _WINDOW:
             del seen[0]
-        together = sum(each[1] for each in seen)
+        late = seen[-(self._seen // 2 + 1) :]  # what has died was alive at the beginning
+        together = sum(each[1] for each in late)
         dead = int(np.count_nonzero(together == 0))
-        return replace(row, samples=sum(each[0] for each in seen), dead=dead, by_chance=by_chance(together))
+        return replace(row, samples=sum(each[0] for each in late), dead=dead, by_chance=by_chance(together))
 
     # ---- what it says ------------------------------------------------------------------------------------------------
 
@@ -226,7 +228,7 @@ class LayerMonitor:
         """What is wrong, by what was seen last, the most severe first."""
         found = []
         if self._stopped is not None:
-            found.append(Finding("problem", "not finite", self._stopped, step=self.step))
+            found.append(Finding("problem", "not finite", f"training {self._stopped}", step=self.step))
         found += judged(Watched(self.rows, self._output, False, training=True))
         judging = {name: values for name, values in self._sizes.items() if self._is_judged(name)}
         found += updates(judging, self._has_fallen())
@@ -249,9 +251,10 @@ class LayerMonitor:
         return worst(self.findings)
 
     def __str__(self) -> str:
+        lines = list(map(str, self.findings))
         if not self.rows:
-            return "ok       layers: nothing was watched yet"
-        lines = list(map(str, self.findings)) or [f"ok       layers: nothing found up to step {self.step}"]
+            return "\n".join(lines or ["ok       layers: nothing was watched yet"])
+        lines = lines or [f"ok       layers: nothing found up to step {self.step}"]
         return "\n".join([*lines, "", f"at step {self.step}", table(self.rows)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,17 +297,20 @@ class LayerMonitor:
     # ---- state -------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """What was seen so far, as `fastnn.save_checkpoint` takes it."""
+        """What was seen so far, as `fastnn.save_checkpoint` takes it: JSON as an array of bytes, since it is long."""
+        return {"seen": np.frombuffer(json.dumps(self._contents(), separators=(",", ":")).encode(), np.uint8).copy()}
+
+    def _contents(self) -> dict[str, Any]:
         return {
             "step": self.step,
             "rows": [asdict(row) for row in self.rows],
-            "history": {name: [dict(each) for each in seen] for name, seen in self.history.items()},
+            "history": {name: [_plain(each) for each in seen] for name, seen in self.history.items()},
             "output": None if self._output is None else asdict(self._output),
             "counts": [self._stride, self._seen, self._size_stride],
-            "active": {name: [list(each) for each in seen] for name, seen in self._active.items()},
-            "sizes": {name: list(values) for name, values in self._sizes.items()},
-            "losses": list(self._losses),
-            "begun_at_zero": list(self._begun_at_zero),
+            "active": {name: [[n, each.tolist()] for n, each in seen] for name, seen in self._active.items()},
+            "sizes": self._sizes,
+            "losses": self._losses,
+            "begun_at_zero": self._begun_at_zero,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -317,24 +323,51 @@ class LayerMonitor:
 
         Raises
         ------
-        ValueError, TypeError, KeyError
-            If something is missing or of another kind; nothing is changed.
+        ValueError
+            If it is none; nothing is changed.
         """
-        if not isinstance(state, Mapping) or state.keys() != self.state_dict().keys():
-            found = list(state) if isinstance(state, Mapping) else type(state).__name__
-            raise ValueError(f"LayerMonitor: the state has {found}, expected {list(self.state_dict())}")
-        step = integer("LayerMonitor", "step", state["step"], 0)
-        stride, seen, size_stride = (integer("LayerMonitor", "counts", count, 0) for count in state["counts"])
-        rows = tuple(row_from(row) for row in state["rows"])
-        history = {name: [dict(each) for each in listed] for name, listed in state["history"].items()}
-        active = {name: [[each[0], np.array(each[1])] for each in listed] for name, listed in state["active"].items()}
-        sizes = {name: [float(each) for each in values] for name, values in state["sizes"].items()}
-        losses = [float(each) for each in state["losses"]]
-        output = spread_from(state["output"])
-        self.step, self.rows, self.history, self._output = step, rows, history, output
-        self._stride, self._seen, self._size_stride = max(1, stride), seen, max(1, size_stride)
-        self._active, self._sizes, self._losses = active, sizes, losses
-        self._begun_at_zero = [str(name) for name in state["begun_at_zero"]]
+        found = state.get("seen") if isinstance(state, Mapping) and len(state) == 1 else None
+        if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 1:
+            raise ValueError(f"LayerMonitor: the state must be what state_dict gave, got {shown(state)}")
+        other = LayerMonitor(self.every)
+        try:
+            other._take(json.loads(found.tobytes().decode()))
+            str(other)  # which goes through all of it
+            same = np.array_equal(other.state_dict()["seen"], found)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(f"LayerMonitor: the state is damaged: {error}") from error
+        if not same:
+            raise ValueError("LayerMonitor: the state is damaged: it has other parts than those of state_dict")
+        vars(self).update(vars(other))
+
+    def _take(self, contents: Mapping[str, Any]) -> None:
+        self.step = integer("LayerMonitor", "step", contents["step"], 0)
+        self.rows = tuple(row_from(row) for row in contents["rows"])
+        self.history = {name: [_with_arrays(each) for each in seen] for name, seen in contents["history"].items()}
+        self._output = spread_from(contents["output"])
+        self._stride, self._seen, self._size_stride = contents["counts"]
+        self._active = {name: [[n, np.array(each)] for n, each in seen] for name, seen in contents["active"].items()}
+        self._sizes, self._losses = contents["sizes"], contents["losses"]
+        self._begun_at_zero = contents["begun_at_zero"]
+
+
+def _plain(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """An observation as JSON has it."""
+    return {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in observation.items()}
+
+
+def _with_arrays(observation: Mapping[str, Any]) -> dict[str, Any]:
+    """An observation as it was before `_plain`."""
+    made: dict[str, Any] = dict(observation)
+    for name in ("bins", "gradient_bins", "edges", "gradient_edges"):
+        if made[name] is not None:
+            made[name] = np.array(made[name]) if name.endswith("bins") else tuple(made[name])
+    return made
+
+
+def _some(values: Array) -> Array:
+    """Evenly spread values of a parameter."""
+    return values.reshape(-1)[:: max(1, values.size // _MOST)]
 
 
 def _norm(values: Array) -> float:

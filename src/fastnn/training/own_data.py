@@ -154,7 +154,7 @@ class OwnTraining:
         if data.classes is not None and len(data.classes) < 2:
             raise ValueError(f"{data.path!r} has only one class, {listed(data.classes)}: there is nothing to learn")
         of_batches, of_model = np.random.SeedSequence(seed).spawn(2)
-        self.model = model_for(data, of_model)
+        self.model = model_for(data, of_model, self.recipe.hidden)
         self.batches = Batches(
             *self._arrays(train),
             batch_size=self.recipe.batch_size,
@@ -179,7 +179,8 @@ class OwnTraining:
         assert part.y is not None
         return part.x, part.y if self.data.classes is not None else part.y[:, None].astype(part.x.dtype)
 
-    def _whole(self, name: str) -> Batches:
+    def whole(self, name: str) -> Batches:
+        """A part in its own order, to be evaluated."""
         return Batches(*self._arrays(self.data.parts[name]), batch_size=_EVALUATION_BATCH)
 
     def fit(
@@ -192,7 +193,7 @@ class OwnTraining:
             saved = Checkpoint(checkpoint, every=_SAVED_EVERY, settings=self.settings(), extra=self.description())
         return self.trainer.fit(
             self.batches,
-            self._whole("validation") if "validation" in self.data.parts else None,
+            self.whole("validation") if "validation" in self.data.parts else None,
             epochs=self.recipe.epochs,
             callbacks=[*stopping, *callbacks],
             checkpoint=saved,
@@ -201,14 +202,14 @@ class OwnTraining:
 
     def validated(self) -> dict[str, float]:
         """Loss and metrics on the validation part."""
-        return self.trainer.evaluate(self._whole("validation"))
+        return self.trainer.evaluate(self.whole("validation"))
 
     def test(self) -> Classified | Regressed:
         """The result on the test part."""
         part = self.data.parts["test"]
         assert part.y is not None
         if self.data.classes is not None:
-            figures = self.trainer.evaluate(self._whole("test"))
+            figures = self.trainer.evaluate(self.whole("test"))
             return Classified(figures["loss"], round(figures["accuracy"] * len(part.y)), len(part.y))
         return regressed(self.trainer.predict(part.x)[:, 0], part, self.data.parts["train"])
 

@@ -40,6 +40,8 @@ class Recipe:
         to the end.
     augment : callable or None
         ``f(batch, rng) -> batch``.
+    hidden : tuple of int, optional
+        Units of the hidden layers of a network for tables, by default as many as suit the number of samples.
     """
 
     epochs: int
@@ -48,6 +50,7 @@ class Recipe:
     weight_decay: float = 0.0
     patience: int | None = None
     augment: Transform | None = None
+    hidden: tuple[int, ...] | None = None
 
 
 def recipes_for(data: Dataset) -> list[Recipe]:
@@ -119,7 +122,7 @@ def augment_digits(images: NDArray[Any], rng: np.random.Generator) -> NDArray[An
     return random_noise(random_shift(images, rng, pixels=1, share=0.5), rng, std=0.05)
 
 
-def model_for(data: Dataset, rng: Any = None) -> nn.Sequential:
+def model_for(data: Dataset, rng: Any = None, hidden: tuple[int, ...] | None = None) -> nn.Sequential:
     """A model for data as they are in the file: scaling, for tables what fills gaps, and a network.
 
     Parameters
@@ -128,6 +131,8 @@ def model_for(data: Dataset, rng: Any = None) -> nn.Sequential:
         Statistics are those of its training part.
     rng : optional
         Anything `numpy.random.default_rng` takes: initial weights and dropout masks are drawn from it.
+    hidden : tuple of int, optional
+        As of `Recipe`.
 
     Returns
     -------
@@ -166,7 +171,7 @@ def model_for(data: Dataset, rng: Any = None) -> nn.Sequential:
         else:
             fill = Imputer().fit(x)
             scale = StandardScaler().fit(fill.transform(x))
-            network = table_network(x.shape[1], outputs, _hidden(len(x)), rng)
+            network = table_network(x.shape[1], outputs, hidden or _hidden(len(x)), rng)
             layers = [fill.as_module(), scale.as_module(dtype=x.dtype), network]
     if data.classes is None:
         assert y is not None

@@ -47,7 +47,7 @@ def selected(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Recipe, str]:
     distinct = list(dict.fromkeys(recipes))
     if len(distinct) == 1:
         return distinct[0], ""
-    losses = [float(np.mean([_loss(fold, recipe) for fold in _folds(data)])) for recipe in distinct]
+    losses = [float(np.mean([_loss(fold, recipe) for fold in folds(data)])) for recipe in distinct]
     best = int(np.argmin(np.nan_to_num(losses, nan=np.inf)))
     tried = ", ".join(
         f"{loss:.4f} with rate {recipe.lr:g} and decay {recipe.weight_decay:g}"
@@ -56,8 +56,16 @@ def selected(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Recipe, str]:
     return distinct[best], f"{_FOLDS}-fold cross-validation: loss {tried}"
 
 
-def _folds(data: Dataset) -> Iterator[Dataset]:
-    """The data with each third of what is not for the test held out in turn, classes spread evenly."""
+def folds(data: Dataset) -> Iterator[Dataset]:
+    """The data with each third of what is not for the test held out in turn, classes spread evenly.
+
+    >>> import numpy as np
+    >>> from fastnn.data.source import Dataset, Part
+    >>> from fastnn.training.selection import folds
+    >>> data = Dataset("a", "csv", {"train": Part(np.zeros((9, 2)), np.arange(9.0))}, None)
+    >>> [len(fold.parts["validation"].x) for fold in folds(data)]
+    [3, 3, 3]
+    """
     known = [data.parts[name] for name in ("train", "validation") if name in data.parts]
     x = np.concatenate([part.x for part in known])
     y: Any = np.concatenate([part.y for part in known if part.y is not None])

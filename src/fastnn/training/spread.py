@@ -89,15 +89,19 @@ class Running:
         The range of the histogram; by default that of the first numbers.
     symmetric : bool
         Whether the range is by default twice as wide, around 0, since there will be other numbers.
+    by_units : bool
+        Whether the first axis is that of samples.
     """
 
-    def __init__(self, edges: tuple[float, float] | None = None, symmetric: bool = False) -> None:
+    def __init__(
+        self, edges: tuple[float, float] | None = None, symmetric: bool = False, *, by_units: bool = True
+    ) -> None:
         self.samples = self.count = self.not_finite = self._zeros = self._finite = 0
         self._under = self._over = 0
         self._mean = self._squares = 0.0
         self._low, self._high = math.inf, -math.inf
         self._bins = np.zeros(BINS, np.int64)
-        self._edges, self._symmetric = edges, symmetric
+        self._edges, self._symmetric, self._by_units = edges, symmetric, by_units
         self._units: dict[tuple[int, ...], _Units] = {}  # by the shape of a sample, since sequences differ in length
 
     def add(self, values: Array) -> None:
@@ -113,7 +117,7 @@ class Running:
             if not finite.size:
                 return
             values, low, high = finite, float(finite.min()), float(finite.max())
-        if values.ndim == 3 and len(values) > 1:
+        if values.ndim == 3 and self._by_units:
             if values.shape[1:] not in self._units:
                 self._units[values.shape[1:]] = _Units(values.shape[1:])
             self._merge(values.size, *self._units[values.shape[1:]].add(values))
@@ -135,9 +139,10 @@ class Running:
             farthest = 2 * max(abs(low), abs(high))
             self._edges = edges_of(-farthest, farthest) if self._symmetric else edges_of(low, high)
         left, right = self._edges
-        places = np.floor((values.ravel().astype(np.float64) - left) * (BINS / (right - left)))
-        under, over = int(np.count_nonzero(values < left)), int(np.count_nonzero(values > right))
+        places = (values.ravel().astype(np.float64) - left) * (BINS / (right - left))
         np.clip(places, 0, BINS - 1, out=places)
+        under = int(np.count_nonzero(values < left)) if low < left else 0
+        over = int(np.count_nonzero(values > right)) if high > right else 0
         counts = np.bincount(places.astype(np.int64), minlength=BINS)
         counts[0] -= under
         counts[-1] -= over
@@ -184,7 +189,7 @@ def edges_of(low: float, high: float) -> tuple[float, float]:
     return low - half, high + half
 
 
-def spread_of(values: Array, most: int | None = None, edges: tuple[float, float] | None = None) -> Spread:
+def spread_of(values: Array, most: int | None = None) -> Spread:
     """The statistics of an array without samples, such as a weight, or of so many of its values, evenly spread.
 
     >>> import numpy as np
@@ -192,7 +197,7 @@ def spread_of(values: Array, most: int | None = None, edges: tuple[float, float]
     >>> spread.mean, spread.zeros, spread.over_samples
     (0.5, 0.25, None)
     """
-    gathered = Running(edges)
+    gathered = Running(by_units=False)
     flat = np.asarray(values).reshape(1, -1, 1)
     with np.errstate(all="ignore"):
         gathered.add(flat if most is None else flat[:, :: max(1, flat.size // most)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ Rule = Callable[[int], float]
 _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
 
 
-class _NotFinite(Exception):
+class NotFinite(Exception):
     """Batches whose loss or gradients are not finite, or weights that are not; then there is no batch."""
 
     def __init__(self, what: str, samples: Sequence[Sample] = ()) -> None:
@@ -105,9 +105,11 @@ class Trainer(TrainingState):
     position : int
         Batches done of the epoch that is under way.
     history : History
-        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``, ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several
-        groups), ``validation_loss``, …. Training figures are of the batches as they were trained on: with augmentation and
-        dropout, by weights that changed meanwhile.
+        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``,
+        ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several groups), ``validation_loss``, …. Training figures are of
+        the batches as they were trained on: with augmentation and dropout, by weights that changed meanwhile.
+        ``validation_loss_se`` is the standard error of the loss over the samples, where the loss takes
+        ``reduction="none"``. ``history.verdict()`` says what they mean.
     last_loss : float
         Of the last batch.
     resumed_at : tuple of int or None
@@ -304,7 +306,7 @@ class Trainer(TrainingState):
         while self.epoch < run.epochs and not self.stop and not run.interrupts.asked:
             try:
                 self._go_through_epoch(run)
-            except _NotFinite as found:
+            except NotFinite as found:
                 went_wrong = True
                 self._give_up(found)
                 break
@@ -332,6 +334,7 @@ class Trainer(TrainingState):
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
         self.epoch, self.position, self._figures = self.epoch + 1, 0, None
+        run.train.begin_pass()  # a state that is saved between passes is of the next one
         self.history.records.append(record)
         for schedule in self._schedules:
             if isinstance(schedule, ReduceOnPlateau):
@@ -349,24 +352,32 @@ class Trainer(TrainingState):
 
     def _train_on_rest(self, run: _Run) -> None:
         """The batches of the epoch that are left."""
+        with (
+            closing(run.train.samples(self.epoch, self.position)) as samples,
+            closing(self._steps(samples, run.display.batch)) as steps,
+        ):
+            for _ in steps:
+                if self._after_step(run):
+                    return
+
+    def _steps(self, samples: Iterable[Sample], trained_on: Callable[[float], Any]) -> Generator[None]:
+        """The steps that batches make, one whenever the next is asked for; ``trained_on`` is told the loss of each batch."""
         taken: list[Sample] = []  # whose gradients wait for the step
-        with closing(run.train.samples(self.epoch, self.position)) as samples:
-            for number, sample in enumerate(samples, self.position):
-                self._under_way = number
-                if not taken:
-                    self._begin_step()
-                    run.callbacks.call("on_step_start", self)
-                taken.append(sample)
-                self._train_on(sample)
-                run.display.batch(self.last_loss)
-                if len(taken) == self.accumulate:
-                    self._update(taken)
-                    taken = []
-                    if self._after_step(run):
-                        return
+        for number, sample in enumerate(samples, self.position):
+            self._under_way = number
+            if not taken:
+                self._begin_step()
+                self._callbacks.call("on_step_start", self)
+            taken.append(sample)
+            self._train_on(sample)
+            trained_on(self.last_loss)
+            if len(taken) == self.accumulate:
+                self._update(taken)
+                taken = []
+                yield
         if taken:
             self._update(taken)
-            self._after_step(run)
+            yield
 
     def _begin_step(self) -> None:
         """Forget what an exception left of a step that was not made."""
@@ -390,7 +401,7 @@ class Trainer(TrainingState):
         loss = self._objective(output, sample)
         self.last_loss = value = float(raw(loss))
         if not math.isfinite(value):
-            raise _NotFinite(f"the loss is {value}", [sample])
+            raise NotFinite(f"the loss is {value}", [sample])
         if self.accumulate > 1:
             loss = loss * sample.amount
         loss.backward()
@@ -410,7 +421,7 @@ class Trainer(TrainingState):
         if self.clip_norm is not None:
             norm = clip_grad_norm(self._parameters(), self.clip_norm)
             if not math.isfinite(norm):
-                raise _NotFinite(f"the norm of the gradients is {norm}", samples)
+                raise NotFinite(f"the norm of the gradients is {norm}", samples)
         self.optimizer.step()
         self.step += 1
         self.position += len(samples)
@@ -427,7 +438,7 @@ class Trainer(TrainingState):
         stepped = {id(parameter) for parameter in self._parameters()}
         for name, parameter in named_parameters(self.model, self.loss):
             if id(parameter) in stepped and not np.isfinite(parameter.data).all():
-                raise _NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
+                raise NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
 
     def _parameters(self) -> list[Any]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
@@ -443,7 +454,7 @@ class Trainer(TrainingState):
         baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = LossSpread(self.loss, constant)
+                spread = LossSpread(self._objective, constant if part == "validation" else None)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
@@ -451,7 +462,7 @@ class Trainer(TrainingState):
                 known = {} if error is None else {"loss_se": error}
                 figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
-                baseline = None if constant is None else spread.baseline(constant)
+                baseline = spread.baseline(constant) if constant is not None else None
         self.history.baseline = baseline or self.history.baseline
         return record
 
@@ -500,7 +511,7 @@ class Trainer(TrainingState):
         length = f" of {run.train.length}" if run.train.length is not None else ""
         return f"in epoch {self.epoch + 1} after batch {self.position}{length}"
 
-    def _give_up(self, found: _NotFinite) -> None:
+    def _give_up(self, found: NotFinite) -> None:
         """Find out where it began, put the weights of the epoch's start back, and warn."""
         largest = max((float(np.abs(p.data).max(initial=0)) for p in self.model.parameters()), default=0.0)
         what = "; ".join([str(found), *self._origin(found)])
@@ -516,7 +527,7 @@ class Trainer(TrainingState):
         self.position, self._figures = 0, None
         warnings.warn(f"fastnn: training {self.history.stopped}", RuntimeWarning, stacklevel=4)
 
-    def _origin(self, found: _NotFinite) -> Iterator[str]:
+    def _origin(self, found: NotFinite) -> Iterator[str]:
         """Where the first number is that is not finite, found by running the batches of the step again."""
         of_loss = self._weights_before["loss"] or {}
         before = self._weights_before["model"] | {f"loss.{name}": value for name, value in of_loss.items()}

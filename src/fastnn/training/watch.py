@@ -61,6 +61,7 @@ _WEIGHTED = {
 }
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
+_SAMPLES = 32  # that are looked at, where not all are
 _UNTOLD = (Identity, Flatten, Dropout)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 # A function's slope is below 5 % of its largest within this share of the range from its ends (SPEC J4).
@@ -121,8 +122,8 @@ class Watch:
     model : Module
         Its layers are seen by their calls; so are functions such as `fastnn.functional.relu` where they are recorded.
     most : int, optional
-        How many numbers of an output are looked at, rounded to whole samples and at least those of 8 samples; of ReLUs all
-        are looked at for units that are never active. By default all.
+        About how many numbers of an output are looked at: of at most 32 samples, at evenly spread positions. Of ReLUs all are
+        looked at for units that are never active. By default all.
     of_means : bool
         Whether the backward passes are those of a mean over samples: gradients are multiplied by their number.
     edges : mapping, optional
@@ -179,15 +180,13 @@ class Watch:
             output = forward(*args, **kwargs)
         finally:
             self._open.pop()
-        if module is self._model:
-            self._end(output)
-            if next(module.children(), None) is not None:
-                return output
         x = first(output)
         if x is not None and not isinstance(module, _UNTOLD):
             self._layer(name, module, x, first((*args, *kwargs.values())))
         elif x is not None:
             self._pass_on(x, [first(args)])
+        if not self._open:
+            self._end(output)
         return output
 
     def _layer(self, name: str, module: Module, x: Any, given: Any) -> None:
@@ -322,18 +321,17 @@ class Watch:
                 flats = np.count_nonzero(some <= low + flat) + np.count_nonzero(some >= high - flat)
                 row.saturated = (row.saturated or 0) + int(flats)
             if row.function == "ReLU" and values.size:
-                # NaN is not 0: a unit that has become NaN is not a dead one.
-                active = (~(values.max(axis=2) <= 0)).sum(axis=0)
+                active = _is_active(values).sum(axis=0)
                 fits = row.active is not None and row.active.shape == active.shape
                 row.active = row.active + active if fits else active
                 row.samples = row.samples + len(values) if fits else len(values)
 
     def _some(self, values: Array) -> Array:
-        """Evenly spread samples, as many as may be looked at."""
+        """Evenly spread samples, and positions of them, as many as may be looked at."""
         if self._most is None or values.size <= self._most:
             return values
-        samples = max(8, self._most * len(values) // values.size)
-        return values[:: max(1, len(values) // samples)]
+        samples = values[:: -(-len(values) // _SAMPLES)]
+        return samples[:, :, :: max(1, samples.size // self._most)]
 
     # ---- what is known of tensors ------------------------------------------------------------------------------------
 
@@ -405,6 +403,16 @@ def _axes(module: Module, x: Array, given: tuple[int, int]) -> tuple[int, int]:
     if isinstance(module, _Kernels | _ChannelNorm | GroupNorm | LocalResponseNorm | _Pool | _AdaptivePool):
         return 0, 1
     return given
+
+
+def _is_active(values: Array) -> Array:
+    """For which samples (N, units) units are above 0 anywhere; NaN counts, since a unit that became NaN is not a dead one."""
+    middle = slice(values.shape[2] // 4, values.shape[2] // 4 + -(-values.shape[2] // 4))
+    active: Array = ~(values[:, :, middle].max(axis=2) <= 0)
+    if values.shape[2] > 1:  # most are active in a quarter of the places already
+        silent = np.nonzero(~active)
+        active[silent] = ~(values[silent].max(axis=1, initial=-np.inf) <= 0)
+    return active
 
 
 def _laid_out(x: Array, axes: tuple[int, int]) -> Array:
