@@ -131,12 +131,26 @@ def test_compare():
     found = baseline(*parts(X, NUMBERS))
     linear, constant = found["linear"], found["constant"]
     assert found.compare(linear.loss - 3 * linear.error).level == "ok"
+    assert found.compare(linear.loss - linear.error).level == "note"
     assert found.compare(linear.loss).level == "warning"
+    assert found.compare(constant.loss - constant.error).level == "warning"
     assert found.compare(constant.loss).level == "problem"
-    assert found.compare(linear.loss - 3 * linear.error, error=10.0).level == "problem"
-    history = History([{"epoch": 1, "validation_loss": 9.0}, {"epoch": 2, "validation_loss": constant.loss}])
-    assert found.compare(history) == found.compare(constant.loss)
-    assert "no better than that of always the mean" in found.compare(history).message
+    assert "not surely better" in found.compare(linear.loss - 3 * linear.error, error=10.0).message
+
+
+def test_compare_with_a_history():
+    found = baseline(*parts(X, NUMBERS))
+    loss = found["linear"].loss - 3 * found["linear"].error
+    records = [
+        {"epoch": 1, "validation_loss": 9.0},
+        {"epoch": 2, "validation_loss": loss},
+        {"epoch": 3, "validation_loss": 8.0},
+    ]
+    assert found.compare(History(records)) == found.compare(loss)
+    unsure = [record | {"validation_loss_se": 1.0} for record in records]
+    assert found.compare(History(unsure)) == found.compare(loss, error=1.0)
+    assert found.compare(History([{"epoch": 1, "validation_loss": math.nan}])).level == "problem"
+    assert "no better than that of always the mean" in found.compare(9.0).message
     with pytest.raises(ValueError, match="compare: the history has no validation loss"):
         found.compare(History([{"epoch": 1, "train_loss": 9.0}]))
     with pytest.raises(TypeError, match="compare: result must be"):

@@ -373,6 +373,40 @@ def test_everything_is_frozen():
     assert report.overfit is None
 
 
+@pytest.mark.parametrize("cut", [lambda y: y.detach(), lambda y: y.numpy(), lambda y: y.mean(), lambda y: None])
+def test_outputs_that_nothing_learns_from(cut):
+    class Cut(nn.Module):
+        def __init__(self):
+            self.layer = nn.Linear(64, 10, rng=0)
+
+        def forward(self, x):
+            return cut(self.layer(x))
+
+    found = preflight(Cut(), (PIXELS, LABELS)).findings[0]
+    assert (found.word, found.level) in (("no gradient", "problem"), ("shapes", "problem"))
+
+
+def test_a_model_without_parameters():
+    class First(nn.Module):
+        def forward(self, x):
+            return x[:, :10]
+
+    assert preflight(First(), (PIXELS, LABELS)).level == "ok"
+
+
+@pytest.mark.parametrize("dtype", [complex, object, np.float16, np.uint8])
+def test_inputs_of_other_dtypes(dtype):
+    found = preflight(mlp(64, 32, 10), (PIXELS.astype(dtype), LABELS)).findings[0]
+    assert (found.word, found.layer) == ("shapes", "0")
+
+
+@pytest.mark.parametrize("loss", [lambda output, target: None, lambda output, target: output.sum(axis=1)])
+def test_a_loss_that_gives_no_number(loss):
+    found = preflight(mlp(64, 32, 10), (PIXELS, LABELS), loss).findings[0]
+    assert (found.word, found.level) == ("shapes", "problem")
+    assert "float32 (N, 10)" in found.message
+
+
 def test_a_layer_that_is_not_called():
     class Forgotten(nn.Module):
         def __init__(self):

@@ -76,8 +76,8 @@ class Baseline(Result):
     --------
     >>> from fastnn.diagnosis.baseline import Baseline, Prediction
     >>> known = Baseline((), (Prediction("constant", "always the mean", 1.0, 0.1, None, None),), "", 50)
-    >>> known.compare(0.95).level, known.compare(0.5).level
-    ('problem', 'ok')
+    >>> known.compare(1.1).level, known.compare(0.9).level, known.compare(0.5).level
+    ('problem', 'warning', 'ok')
     """
 
     title: ClassVar[str] = "baseline"
@@ -97,21 +97,22 @@ class Baseline(Result):
                 return prediction
         raise KeyError(f"Baseline: there is no {name!r}, only {', '.join(p.name for p in self.predictions)}")
 
-    def compare(self, result: History | float, error: float = 0.0) -> Finding:
+    def compare(self, result: History | float, error: float | None = None) -> Finding:
         """Say whether a network is better than the simple predictions.
 
         Parameters
         ----------
         result : History or float
             A loss on the same samples, or a history, whose smallest validation loss is taken.
-        error : float
-            The standard error of that loss.
+        error : float, optional
+            The standard error of that loss; by default what the history has, else 0.
 
         Returns
         -------
         Finding
-            A problem where the network is not surely better than a constant prediction (by two standard errors), a warning
-            where it is not surely better than the best of the others, else ok. Errors of both count, as if of different samples.
+            A problem where the network is no better than a constant prediction, a warning where it is no better than one of the
+            others, or not surely better than the constant; a note where it is not surely better than one of the others; else
+            ok. Sure is what is two standard errors below; those of both count, as if of different samples.
 
         Raises
         ------
@@ -127,21 +128,12 @@ class Baseline(Result):
         >>> print(baseline((x[:150], y[:150]), (x[150:], y[150:])).compare(0.5).word)
         baseline
         """
-        loss, error = _loss_of(result), real("compare", "error", error, 0.0)
+        loss, known = _loss_of(result)
+        error = known if error is None else real("compare", "error", error, 0.0)
         for prediction in sorted(self.predictions, key=lambda p: p.name != "constant"):
             margin = SURE * math.hypot(prediction.error, error)
             if not loss < prediction.loss - margin:
-                level = "problem" if prediction.name == "constant" else "warning"
-                message = (
-                    f"the network's loss of {loss:.4g} is no better than that of {prediction.words}, "
-                    f"{prediction.loss:.4g} ± {prediction.error:.2g}"
-                )
-                advice = (
-                    "it has learned nothing from the inputs: see preflight"
-                    if prediction.name == "constant"
-                    else "take the simple prediction, or give the network its output as an input, or more data"
-                )
-                return Finding(level, "baseline", message, loss, prediction.loss, _OF_BASELINE, advice)
+                return _no_better(loss, prediction)
         message = f"{loss:.4g}, below {self.best.loss:.4g} ± {self.best.error:.2g} of {self.best.words}"
         return Finding("ok", "baseline", message, loss, self.best.loss, _OF_BASELINE)
 
@@ -176,14 +168,32 @@ class Baseline(Result):
         )
 
 
-def _loss_of(result: Any) -> float:
-    if isinstance(result, History):
-        if "validation_loss" not in result.names:
-            raise ValueError(
-                "compare: the history has no validation loss; give fit a validation part, or the loss itself"
-            )
-        return float(np.nanmin(result["validation_loss"]))
-    return real("compare", "result", result)
+def _loss_of(result: Any) -> tuple[float, float]:
+    """A loss and its standard error."""
+    if not isinstance(result, History):
+        return real("compare", "result", result), 0.0
+    if "validation_loss" not in result.names:
+        raise ValueError("compare: the history has no validation loss; give fit a validation part, or the loss itself")
+    losses = result["validation_loss"]
+    if not np.isfinite(losses).any():
+        return math.inf, 0.0
+    best = int(np.nanargmin(losses))
+    error = result["validation_loss_se"][best] if "validation_loss_se" in result.names else 0.0
+    return float(losses[best]), float(error) if math.isfinite(error) else 0.0
+
+
+def _no_better(loss: float, prediction: Prediction) -> Finding:
+    """What is said of a network that is not surely better than a simple prediction."""
+    of_constant, worse = prediction.name == "constant", not loss < prediction.loss
+    level = ("note", "warning", "problem")[of_constant + worse]
+    how = "no better than" if worse else "not surely better than"
+    message = f"the network's loss of {loss:.4g} is {how} that of {prediction.words}, {prediction.loss:.4g} ± {prediction.error:.2g}"
+    advice = (
+        "it has learned nothing from the inputs: see preflight"
+        if of_constant
+        else "take the simple prediction, give the network its output as a further input, or get more data"
+    )
+    return Finding(level, "baseline", message, loss, prediction.loss, _OF_BASELINE, advice)
 
 
 def _scored(prediction: Prediction, score: str) -> str:

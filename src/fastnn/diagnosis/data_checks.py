@@ -111,7 +111,9 @@ def _are_taken(look: Look, rows: NDArray[np.intp]) -> bool:
 def labels(look: Look) -> Iterator[Finding]:
     """Targets that the loss does not take, or takes for something else."""
     outputs = None if look.run is None else look.run.outputs
-    if isinstance(outputs, tuple) or isinstance(look.data.target, tuple) or outputs is None:
+    if isinstance(look.data.target, tuple) or not isinstance(outputs, np.ndarray) or outputs.dtype.kind != "f":
+        return
+    if not outputs.ndim:  # of which the loss says that it is no output per sample
         return
     target, kind = target_of(look.data), kind_of(look.loss)
     judge = {"classes": _classes, "yes or no": _probabilities, "signs": _signs, "numbers": _of_numbers}.get(kind)

@@ -97,6 +97,10 @@ class Run:
         What the loss said of outputs and targets.
     loss : float or None
         The loss.
+    learns : bool
+        Whether the loss depends on any parameter.
+    count : int
+        Samples.
     """
 
     first: list[First] = field(default_factory=list)
@@ -105,11 +109,13 @@ class Run:
     failed: Failed | None = None
     loss_error: Exception | None = None
     loss: float | None = None
+    learns: bool = False
+    count: int = 0
 
 
 def run(model: Module, taken: Taken, loss: Any) -> Run:
     """Send samples through model and loss, and note what happens."""
-    found = Run()
+    found = Run(count=taken.count)
     for parameter in model.parameters():
         parameter.requires_grad = True  # so that what was made with weights can be told from what was not
     watch = _Watch(found)
@@ -123,7 +129,8 @@ def run(model: Module, taken: Taken, loss: Any) -> Run:
     found.outputs = values_of(output)
     found.last = _operation(output)
     try:
-        found.loss = float(raw(Objective(loss)(output, Sample(taken.batch()))))
+        value = Objective(loss)(output, Sample(taken.batch()))
+        found.loss, found.learns = float(raw(value)), bool(getattr(value, "requires_grad", False))
     except Exception as error:  # noqa: BLE001 - and so it is with a loss
         found.loss_error = error
     return found

@@ -47,20 +47,19 @@ def shapes(look: Look) -> Iterator[Finding]:
     """Where the model fails, or the loss does not take what it gives."""
     assert look.run is not None
     failed, run = look.run.failed, look.run
+    outputs, targets = _all_shapes(run.outputs, run.count), _all_shapes(look.taken.target, look.taken.count)
     if failed is not None:
         message = f"{quoted(failed.name, failed.kind)} got {failed.given} and fails: {_told(failed.error)}"
         yield Finding("problem", "shapes", message, advice=_advice(failed.error), layer=failed.name)
     elif run.loss_error is not None:
-        outputs, targets = (_all_shapes(part) for part in (run.outputs, look.taken.target))
         message = f"the loss takes no outputs of {outputs} with targets of {targets}: {_told(run.loss_error)}"
         yield Finding("problem", "shapes", message)
     elif _broadcasts(look):
-        outputs, targets = (_all_shapes(part) for part in (run.outputs, look.taken.target))
         message = f"outputs of {outputs} and targets of {targets} become one of all pairs in a loss of your own"
         yield Finding("problem", "shapes", message, advice="give both one shape: y[:, None], or output[:, 0]")
     else:
-        given = ", ".join(_all_shapes(array) for array in look.taken.inputs)
-        yield Finding("ok", "shapes", f"inputs {given}, outputs {_all_shapes(run.outputs)}")
+        given = ", ".join(_all_shapes(array, look.taken.count) for array in look.taken.inputs)
+        yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}")
 
 
 def _told(error: Exception) -> str:
@@ -74,8 +73,13 @@ def _advice(error: Exception) -> str:
     return "fastnn.summary(model, shape) lists what each layer gives"
 
 
-def _all_shapes(part: Any) -> str:
-    return " and ".join(f"{np.asarray(raw(a)).dtype} {np.shape(raw(a))}" for a in leaves(part))
+def _all_shapes(part: Any, count: int) -> str:
+    """Dtypes and shapes, with N in the place of the number of samples."""
+    shown = []
+    for array in map(np.asarray, map(raw, leaves(part))):
+        extents = ["N" if extent == count else str(extent) for extent in array.shape]
+        shown.append(f"{array.dtype} ({', '.join(extents)}{',' * (len(extents) == 1)})")
+    return " and ".join(shown)
 
 
 def _broadcasts(look: Look) -> bool:
@@ -317,6 +321,14 @@ def _was_never_trained(module: Module) -> bool:
         return not np.any(mean)
     biases = [p for name, p in vars(module).items() if name.startswith("bias") and isinstance(p, Parameter)]
     return bool(biases) and all(not np.any(p.data) for p in biases)
+
+
+def reached(look: Look) -> Iterator[Finding]:
+    """A loss that depends on no parameter at all."""
+    assert look.run is not None
+    if not look.run.learns and any(True for _ in look.model.parameters()):
+        advice = "look for detach, numpy() and no_grad in the model and in the loss"
+        yield Finding("problem", "no gradient", "the loss depends on no parameter of the model", advice=advice)
 
 
 # ---- steps -------------------------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ class _Checks:
         findings = list(self._of_data())
         if not _is_meaningless(findings):
             findings += self._of_model()
-        if not _is_meaningless(findings) and not self._has_no_loss():
+        if not _is_meaningless(findings) and not self._has_no_loss() and self._learns():
             findings += self._of_steps()
         # Causes are looked for before their effects, and stay before them.
         return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
@@ -253,9 +253,13 @@ class _Checks:
         yield from of_outputs
         if self._has_no_loss() and all(finding.level == "ok" for finding in of_outputs):
             yield self._where_not_finite()
+        yield from model_checks.reached(look)
         yield from model_checks.not_trained(look, self._frozen)
         if look.taken.count >= _LEAST:
             yield from model_checks.mixed_samples(look)
+
+    def _learns(self) -> bool:
+        return self._look.run is not None and self._look.run.learns
 
     def _has_no_loss(self) -> bool:
         run = self._look.run

@@ -263,7 +263,7 @@ def _towards_input(watched: Watched) -> Iterator[Finding]:
 
     Gradients of weights that are used at many places, as in convolutions, are larger; weights of layers with few inputs are.
     """
-    rows = _weighted(watched)
+    rows = [row for row in _weighted(watched) if row.gradient_ratio]  # of exactly 0 something else is said
     if len(rows) < 2:
         return
     first, last = rows[0], rows[-1]
