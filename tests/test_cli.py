@@ -48,6 +48,7 @@ def test_train_prints_and_saves(home):
     assert re.fullmatch(epoch, lines[1])
     assert re.fullmatch(epoch, lines[2])
     assert re.fullmatch(r"trained in \d+\.\d s, saved to digits.npz", lines[3])
+    assert lines[4].partition(":")[0] == "verdict"
     assert re.fullmatch(r"test loss \d+\.\d{4}, accuracy \d+\.\d\d % \(\d+ of 359\)\n", done.stdout)
     assert "100 %" in done.stderr
     assert "\r" not in done.stderr

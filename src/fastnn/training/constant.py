@@ -17,6 +17,9 @@ from .figures import Loss, Objective, Sample
 
 Array = np.ndarray[Any, Any]
 
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""What a loss of the caller's may raise when it is asked for more than the loss of a batch; that ends no training."""
+
 _OP = "best_constant"
 _LEAST = (
     1e-30  # probability of a class that has no target: a logit of -69 is 0 to any loss, and finite on other targets
@@ -153,7 +156,7 @@ def constant_of_training(loss: Loss, output: Array, targets: Array, weight: Arra
     """The constant prediction for the targets of a training; None where there is none. It is no reason to fail."""
     try:
         found = best_constant(loss, output, targets, weight)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # of a loss of the caller's
+    except FAULTS:
         return None
     return found if found is not None and math.isfinite(found.loss) else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -85,8 +85,10 @@ class Curves:
     @property
     def at(self) -> int:
         """The place of the epoch whose weights the model has."""
-        places = np.flatnonzero(self.epochs == self.restored) if isinstance(self.restored, int) else ()
-        return int(places[-1]) if len(places) else len(self) - 1
+        wanted = self.restored if isinstance(self.restored, int) else None
+        return max(
+            (place for place, epoch in enumerate(self.epochs.tolist()) if epoch == wanted), default=len(self) - 1
+        )
 
     @property
     def best(self) -> int:
@@ -155,7 +157,7 @@ def curves_of(history: History) -> Curves:
     )
 
 
-def _broken(records: list[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, str, float]]:
+def _broken(records: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, str, float]]:
     for epoch, record in records:
         for name in _LOSSES:
             value = _number(record, name)

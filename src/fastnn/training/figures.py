@@ -122,8 +122,7 @@ class Objective:
         each = np.asarray(raw(self._each(output, sample.target)))
         if each.shape[:1] != (sample.count,) or each.dtype.kind != "f":
             return None
-        means: np.ndarray = each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64)
-        return means
+        return each if each.ndim == 1 else np.asarray(each.reshape(sample.count, -1).mean(axis=1, dtype=np.float64))
 
 
 def _tells_each(loss: Any) -> bool:
@@ -173,7 +172,7 @@ class Figures:
         """Take a batch that will be counted, or forgotten."""
         values = values_of(output)
         if self._metrics is None:
-            self._metrics = _usual_metrics(self._loss, sample.target, values)
+            self._metrics = usual_metrics(self._loss, sample.target, values)
         # Copies, since who makes the next batch may use the memory again.
         kept = (_copied(values), _copied(sample.target), sample.weight) if self._metrics else None
         self._held.append((loss, sample.amount, kept))
@@ -348,7 +347,7 @@ def _takes_logits(loss: Loss) -> bool:
     return loss is F.binary_cross_entropy_with_logits or isinstance(loss, nn.BCEWithLogitsLoss)
 
 
-def _usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
+def usual_metrics(loss: Loss, target: Any, outputs: Any) -> dict[str, Metric]:
     """Accuracy for classes and for logits of yes or no, R² for a few numbers per sample, nothing for what is none of these."""
     if isinstance(target, tuple) or isinstance(outputs, tuple):
         return {}

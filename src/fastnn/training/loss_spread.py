@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 import numpy as np
 
-from .constant import Baseline, Constant
-from .figures import Figures, Loss, Objective, Sample
+from .constant import FAULTS, Baseline, Constant
+from .figures import Figures, Objective, Sample, usual_metrics
 
 _FEWEST = 1.5  # samples that count the same: of a single one there is no spread
 
@@ -21,8 +22,8 @@ class LossSpread:
 
     Parameters
     ----------
-    loss : callable
-        As of the `Trainer`.
+    objective : Objective
+        The loss.
     constant : Constant, optional
         The prediction.
 
@@ -30,73 +31,89 @@ class LossSpread:
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> from fastnn.training.figures import Sample
+    >>> from fastnn.training.figures import Objective, Sample
     >>> from fastnn.training.loss_spread import LossSpread
-    >>> spread = LossSpread(F.l1_loss)
+    >>> spread = LossSpread(Objective(F.l1_loss))
     >>> spread.add(np.array([1.0, 2.0, 3.0]), Sample((np.zeros(3), np.zeros(3))), 2.0)
     >>> round(spread.error(2.0), 4)  # the standard deviation, 1, over the root of 3
     0.5774
     """
 
-    def __init__(self, loss: Loss, constant: Constant | None = None) -> None:
-        self._objective = Objective(loss)
+    def __init__(self, objective: Objective, constant: Constant | None = None) -> None:
+        self._objective = objective
         self._constant = constant
-        self._of_constant = Figures(loss, None)
+        self._of_constant: Figures | None = None
         self._samples = 0
-        self._amount = 0.0
-        self._moments = np.zeros(3)  # sums of w², w²·l and w²·l²
+        self._batches: list[tuple[np.ndarray, np.ndarray | None, float]] = []  # losses, weights, and what the loss is
         self._known = True
 
     def add(self, output: Any, sample: Sample, mean: float) -> None:
         """Take a batch and its loss."""
         if self._constant is not None:
             self._add_constant(self._constant, sample)
-        each = self._objective.of_each(output, sample) if self._known else None
+        each = self._losses(output, sample) if self._known else None
         if each is None:
             self._known = False
-        else:
-            self._add_each(each, sample, mean)
-        self._amount += sample.amount
+        elif sample.count:
+            self._batches.append((each, sample.weight, mean))
+
+    def _losses(self, output: Any, sample: Sample) -> np.ndarray | None:
+        try:
+            return self._objective.of_each(output, sample)
+        except FAULTS:  # it takes no reduction="none"
+            return None
 
     def _add_constant(self, constant: Constant, sample: Sample) -> None:
         try:
             loss = constant.loss_of(self._objective, sample)
-            self._of_constant.hold(np.repeat(constant.output, sample.count, axis=0), sample, loss)
-        except (TypeError, ValueError):  # outputs here have another shape
-            self._constant = None
-        else:
+            output = np.repeat(constant.output, sample.count, axis=0)
+            if self._of_constant is None:
+                usual = usual_metrics(self._objective.loss, sample.target, output)
+                accuracy = {name: metric for name, metric in usual.items() if name == "accuracy"}
+                self._of_constant = Figures(self._objective.loss, accuracy)
+            self._of_constant.hold(output, sample, loss)
             self._of_constant.count()
-            self._samples += sample.count
-
-    def _add_each(self, each: np.ndarray, sample: Sample, mean: float) -> None:
-        """The losses of samples.
-
-        Their mean need not be the loss of the batch: classes have weights, and some positions may not count. Then they are
-        scaled to it.
-        """
-        weight = np.ones(sample.count) if sample.weight is None else sample.weight.astype(np.float64)
-        with np.errstate(all="ignore"):  # what is not finite makes an error that is not known
-            plain = float(weight @ each) / sample.amount if sample.amount else 0.0
-            scaled = each * (mean / plain) if plain else each
-            square = weight * weight
-            self._moments += square.sum(), square @ scaled, square @ (scaled * scaled)
+        except FAULTS:  # outputs here may have another shape
+            self._constant = None
+        self._samples += sample.count
 
     def error(self, mean: float) -> float | None:
         """The standard error, given the mean loss; None where it is not known."""
-        squares, first, second = map(float, self._moments)
-        samples = self._amount**2 / squares if squares else 0.0
-        if not self._known or samples < _FEWEST:
+        if not self._known or not self._batches:
             return None
-        variance = second - 2 * mean * first + mean * mean * squares
-        if not math.isfinite(variance):
-            return None
-        return math.sqrt(max(variance, 0.0) * samples / (samples - 1)) / self._amount
+        with np.errstate(all="ignore"):  # what is not finite makes an error that is not known
+            losses = np.concatenate([_scaled(*batch) for batch in self._batches])
+            weights = np.concatenate([_weights(each, weight) for each, weight, _ in self._batches])
+            amount, squares = float(weights.sum()), float(weights @ weights)
+            samples = amount**2 / squares if squares else 0.0
+            if samples < _FEWEST:
+                return None
+            variance = float(np.square(weights * (losses - mean)).sum())
+        return math.sqrt(variance * samples / (samples - 1)) / amount if math.isfinite(variance) else None
 
     def baseline(self, constant: Constant) -> Baseline:
         """The loss of a constant prediction, with what it comes to in this pass if it was given for that."""
-        if self._constant is None or not self._samples:
-            return Baseline(constant.loss, constant.words)
-        figures = self._of_constant.result()
-        if not math.isfinite(figures["loss"]):
-            return Baseline(constant.loss, constant.words)
-        return Baseline(constant.loss, constant.words, figures["loss"], figures.get("accuracy"), self._samples)
+        loss = accuracy = None
+        if self._constant is not None and self._of_constant is not None:
+            with contextlib.suppress(*FAULTS):  # batches that cannot be joined
+                figures = self._of_constant.result()
+                loss, accuracy = (_finite(figures.get(name)) for name in ("loss", "accuracy"))
+        return Baseline(constant.loss, constant.words, loss, accuracy, None if loss is None else self._samples)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _weights(each: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return np.ones(len(each)) if weight is None else weight.astype(np.float64)
+
+
+def _scaled(each: np.ndarray, weight: np.ndarray | None, loss: float) -> np.ndarray:
+    """The losses of samples, such that their mean is the loss of the batch.
+
+    It need not be before: classes have weights, and some positions may not count.
+    """
+    plain = float(np.average(each, weights=weight)) if weight is None or weight.any() else 0.0
+    scaled: np.ndarray = each.astype(np.float64) * (loss / plain if plain else 1.0)
+    return scaled

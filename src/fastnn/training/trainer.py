@@ -105,9 +105,11 @@ class Trainer(TrainingState):
     position : int
         Batches done of the epoch that is under way.
     history : History
-        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``, ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several
-        groups), ``validation_loss``, …. Training figures are of the batches as they were trained on: with augmentation and
-        dropout, by weights that changed meanwhile.
+        One record per epoch, also of one that ended by a loss that is not finite: ``epoch``, ``train_loss``,
+        ``train_accuracy``, ``lr`` (``lr_0``, ``lr_1``, … of several groups), ``validation_loss``, …. Training figures are of
+        the batches as they were trained on: with augmentation and dropout, by weights that changed meanwhile.
+        ``validation_loss_se`` is the standard error of the loss over the samples, where the loss takes
+        ``reduction="none"``. ``history.verdict()`` says what they mean.
     last_loss : float
         Of the last batch.
     resumed_at : tuple of int or None
@@ -452,7 +454,7 @@ class Trainer(TrainingState):
         baseline = None if constant is None else Baseline(constant.loss, constant.words)
         for part, batches in (("training", run.evaluated), ("validation", run.validation)):
             if batches is not None:
-                spread = LossSpread(self.loss, constant)
+                spread = LossSpread(self._objective, constant if part == "validation" else None)
                 figures = self._evaluate(batches, run.interrupts, spread)
                 if figures is None:
                     return None
@@ -460,7 +462,7 @@ class Trainer(TrainingState):
                 known = {} if error is None else {"loss_se": error}
                 figures = {"loss": figures["loss"], **known, **figures}
                 record |= {f"{part}_{name}": value for name, value in figures.items()}
-                baseline = None if constant is None else spread.baseline(constant)
+                baseline = spread.baseline(constant) if constant is not None else None
         self.history.baseline = baseline or self.history.baseline
         return record
 

@@ -261,6 +261,18 @@ def _underfitting(c: Curves) -> Found | None:
     return Found("underfitting", message, since, c.level, HIGH * c.baseline, _NOTES)
 
 
+def _worthless(c: Curves) -> Found | None:
+    """Validation's loss is above the baseline, though no difference is beyond its error: a few samples are very wrong."""
+    if not c.validated or c.of_nothing is None or c.losses[c.at] < c.of_nothing:
+        return None
+    value = float(c.losses[c.at])
+    message = (
+        f"the validation loss {_shown(c, c.at)} is above that of a prediction that knows nothing, {c.of_nothing:.4g}; the "
+        f"training loss is {float(c.training[c.at]):.4g}"
+    )
+    return Found("overfitting", message, int(c.epochs[c.best]), value, c.of_nothing, _NOTES)
+
+
 def _untold(c: Curves) -> Found | None:
     """What is none of the others may be good, but that takes validation and a baseline to say."""
     if c.baseline is None:
@@ -290,6 +302,7 @@ _RULES: tuple[Callable[[Curves], Found | None], ...] = (
     _risen,
     _apart,
     _underfitting,
+    _worthless,
     _untold,
     _good,
 )
