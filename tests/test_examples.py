@@ -36,6 +36,7 @@ EXPECTED = {
 PICTURES = {
     "ensemble_and_robustness": ["one_network.png", "three_networks_together.png", "trained_against_itself.png"],
     "normalisations": ["normalisations.png"],
+    "two_moons": ["two_moons.png"],
 }
 # Ends a program by a signal after a number of steps of the optimiser.
 ENDED = """
@@ -98,8 +99,6 @@ def arguments(name, folder):
         return {"file": cycles(folder)}
     if name == "resume":
         return {"checkpoint": str(folder / "run.npz"), "output": str(folder / "model.npz")}
-    if name == "two_moons":
-        return {"folder": str(folder)}
     return {"checkpoint": str(folder / "run.npz")} if name == "own_loop" else {}
 
 
