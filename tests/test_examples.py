@@ -129,6 +129,8 @@ def test_every_example_is_run():
 def test_example(name, tmp_path, capsys):
     if re.search("digits|sklearn|mnist", (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")):
         pytest.importorskip("sklearn")
+    if name in PICTURES:
+        pytest.importorskip("matplotlib")
     result = load(name).main(short=True, **arguments(name, tmp_path))
     assert EXPECTED[name](result), result
     assert capsys.readouterr().out
