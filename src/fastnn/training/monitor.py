@@ -17,7 +17,7 @@ from .findings import Finding, most_severe_first, strict, worst
 from .layer_rules import Watched, judged, updates
 from .layers import LayerRow, by_chance, layer_row, row_from, spread_from, table
 from .not_finite import named_parameters
-from .spread import Spread
+from .spread import Spread, some_of
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class LayerMonitor:
             self._watch.__enter__()
         if self._watch is not None or trainer.step % self._size_every() == 0:
             self._before = {
-                name: _some(p.data).copy()
+                name: some_of(p.data, _MOST).copy()
                 for name, p in named_parameters(trainer.model, trainer.loss)
                 if p.ndim > 1 and p.requires_grad
             }
@@ -175,7 +175,7 @@ class LayerMonitor:
                 continue
             size = _norm(before)
             if size:
-                ratios[name] = _norm(_some(parameter.data) - before) / size
+                ratios[name] = _norm(some_of(parameter.data, _MOST) - before) / size
             elif name not in self._begun_at_zero and not self._losses:
                 self._begun_at_zero.append(name)
         if (trainer.step - 1) % self._size_every() == 0:
@@ -363,11 +363,6 @@ def _with_arrays(observation: Mapping[str, Any]) -> dict[str, Any]:
         if made[name] is not None:
             made[name] = np.array(made[name]) if name.endswith("bins") else tuple(made[name])
     return made
-
-
-def _some(values: Array) -> Array:
-    """Evenly spread values of a parameter."""
-    return values.reshape(-1)[:: max(1, values.size // _MOST)]
 
 
 def _norm(values: Array) -> float:
