@@ -35,6 +35,9 @@ UNEVEN = (10.0, 100.0, math.inf)
 """Samples of the largest class over those of the smallest."""
 SHARED = (0.0, 0.01, 0.2)
 """The share of the validation part's rows that are in the training part too."""
+NATURAL = 4.0
+"""The share of shared rows over that of rows which the training part itself has before: up to here rows come again by nature, in
+tables of few values or where pictures are there twice. Of pairs that a random split parts, 2 is expected."""
 _ROWS_TO_TRY = 32
 _MOST_ROWS = 200_000  # that are compared with each other
 _SUM = 1e-2  # by which probabilities may miss 1
@@ -405,7 +408,7 @@ def duplicates(look: Look) -> Iterator[Finding]:
     shared = sum(digest in known for digest in others)
     share = shared / max(len(others), 1)
     grade = graded(share, SHARED)
-    if grade > 1 and share <= 2 * twice / total:  # inputs of few different values, which come again in any part
+    if grade > 1 and share <= NATURAL * twice / total:
         grade = 1
     if grade:
         message = f"{shared} of {len(others)} samples of the validation part are in the training part too"
