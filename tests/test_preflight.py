@@ -333,6 +333,15 @@ def test_inputs_of_few_values_may_come_again():
     assert report.level == "note"
 
 
+def test_pairs_that_a_random_split_parts_are_by_nature():
+    x = np.concatenate([TABLE[:400], TABLE[:40]])
+    y = np.concatenate([NUMBERS[:400], NUMBERS[:40]])
+    order = np.random.default_rng(2).permutation(440)
+    (a, b), (c, d) = (x[order[:352]], y[order[:352]]), (x[order[352:]], y[order[352:]])
+    report = preflight(mlp(12, 32, 1), (a, b), F.mse_loss, validation=(c, d), overfit=False)
+    assert next(finding for finding in report if finding.word == "shared rows").level == "note"
+
+
 def test_samples_that_are_mixed():
     class Centred(nn.Module):
         def forward(self, x):
@@ -531,10 +540,15 @@ def test_modes_gradients_and_requires_grad_stay():
     assert (model[2].weight.grad == 1).all()
 
 
-def test_the_same_report_each_time():
+def test_the_same_report_each_time_and_for_any_number_of_threads():
     model = convolutional()
-    first, second = (preflight(model, (IMAGES, LABELS), rng=4) for _ in range(2))
-    assert str(first) == str(second)
+    reports = []
+    for threads in (1, 3, 1):
+        with fnn.set_num_threads(threads):
+            reports.append(
+                preflight(model, (IMAGES, LABELS), optimizer=optim.Adam(model.parameters()), rng=4).to_dict()
+            )
+    assert reports[0] == reports[1] == reports[2]
 
 
 # ---- arguments, text and pictures ---------------------------------------------------------------------------------------
