@@ -46,7 +46,9 @@ def network(rng: np.random.Generator) -> nn.Sequential:
     )
 
 
-def main(short: bool = False, folder: str | os.PathLike[str] = ".", epochs: int = EPOCHS, seed: int = 0) -> tuple[float, list[str]]:
+def main(
+    short: bool = False, folder: str | os.PathLike[str] = ".", epochs: int = EPOCHS, seed: int = 0
+) -> tuple[float, list[str]]:
     """Train, draw, and return the share of samples that are named right and the files; ``short`` is for tests."""
     frames = 2 if short else FRAMES
     files = [os.path.join(folder, name) for name in ("two_moons.png", "two_moons.gif")]

@@ -230,6 +230,7 @@ def test_pictures_are_written_light_and_dark(tmp_path):
         assert corner == ((255, 255, 255) if theme == "light" else (21, 23, 26))
         with image.open(folder / f"moving-{theme}.gif") as gif:
             assert gif.n_frames == 3
+            assert gif.convert("RGB").getpixel((0, 0)) == corner
     text = (folder / "index.html").read_text(encoding="utf-8")
     assert "A &lt;dot&gt;" in text
     assert 'alt="A &quot;dot&quot;"' in text

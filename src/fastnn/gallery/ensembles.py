@@ -67,7 +67,7 @@ ENTRIES = (
         "Ensembles",
         "Eight networks were trained on the same samples from different starts. Each has a border of its own; where they disagree, the mean "
         "of their probabilities is undecided, which is paler. Right: the same with digits, learned from 200 images. Together networks are "
-        "nearly always better than their mean alone, and often better than the best of them, at as many times the cost.",
+        "nearly always better than their mean alone, and about as good as the best of them, which nobody knows beforehand; they cost as many times as much.",
         "Decision regions of one network, ragged, and of eight together, smoother; and a plot of the share that is right, for each "
         "alone and for the first so many together.",
         _members,

@@ -24,7 +24,7 @@ from .studio import Studio
 DPI = 140
 """Dots per inch of pictures that stand still: 1120 across, sharp on a telephone."""
 _DPI_MOVING = 100
-_COLOURS = 96  # of an animation
+_COLOURS = 256  # of an animation, as many as there can be
 _MILLISECONDS = 160  # of a frame
 _PAUSE = 2000  # of the last one
 _MARK = "fastnn gallery"  # by which a page of ours is known
@@ -198,12 +198,21 @@ def _animation(figure: Any, show: Callable[[int], None], count: int) -> bytes:
         show(frame)
         canvas.draw()
         frames.append(pillow.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    palette = frames[-1].quantize(_COLOURS)
+    palette = _palette(frames[-1])
     reduced = [frame.quantize(palette=palette, dither=pillow.Dither.NONE) for frame in frames]
     buffer = io.BytesIO()
     durations = [_MILLISECONDS] * (count - 1) + [_PAUSE]
     reduced[0].save(buffer, "gif", save_all=True, append_images=reduced[1:], duration=durations, loop=0)
     return buffer.getvalue()
+
+
+def _palette(frame: Any) -> Any:
+    """Colours for all frames, the ground of the page exactly among them."""
+    reduced = frame.quantize(_COLOURS)
+    colours = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
+    colours[reduced.getpixel((0, 0))] = frame.getpixel((0, 0))
+    reduced.putpalette(colours.tobytes())
+    return reduced
 
 
 # ---- the page ------------------------------------------------------------------------------------------------------------
