@@ -94,6 +94,8 @@ def test_of_a_result():
 @pytest.mark.parametrize(
     ("curves", "error", "message"),
     [
+        (3, TypeError, "robustness: curves must be a list of dictionaries, got 3"),
+        (curve(), TypeError, "robustness: curves must be a list of dictionaries, got"),
         ([], ValueError, "robustness: there are no curves"),
         ([[1, 2]], TypeError, "robustness: a curve must be a dictionary, got list"),
         ([{"kind": "noise"}], ValueError, "robustness: a curve must have 'strengths'"),

@@ -211,6 +211,7 @@ REFUSED = [
     (lambda m, x, y: fgsm(m, np.where(x > 2, np.nan, x), y, EPS), ValueError, "fgsm: the gradient of the loss by sample"),
     (lambda m, x, y: robustness(m, x, y), ValueError, "robustness: no strength above 0 is given"),
     (lambda m, x, y: robustness(m, x, y, noise=[0]), ValueError, "robustness: no strength above 0 is given"),
+    (lambda m, x, y: robustness(m, x, y, noise=[0.1], rng="a"), TypeError, "robustness: rng must be"),
     (lambda m, x, y: robustness(m, x, y, noise=0.1), TypeError, "robustness: noise must be a sequence of strengths"),
     (lambda m, x, y: robustness(m, x, y, missing=[1.5]), ValueError, r"robustness: missing must be in \[0, 1\], got 1.5"),
     (lambda m, x, y: robustness(m, x, y, noise=[0.1], scale="mean"), ValueError, "robustness: scale must be 'std' or an"),

@@ -70,6 +70,8 @@ def robustness(
     >>> axes = fnn.plots.robustness([curve])  # doctest: +SKIP
     >>> axes[0].figure.savefig("robustness.png")  # doctest: +SKIP
     """
+    if not isinstance(curves, Iterable) or isinstance(curves, Mapping):
+        raise TypeError(f"robustness: curves must be a list of dictionaries, got {shown(curves)}")
     grouped = _grouped([_checked(curve) for curve in curves])
     level = None if constant is None else real("robustness", "constant", constant)
     drawn = panels("robustness", axes, len(grouped))

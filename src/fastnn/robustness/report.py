@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import functional as F
 from .. import nn
-from .._generators import generator
 from ..autograd import no_grad
 from ..checks import integer
+from ..checks.scalars import generator
 from ..training.figures import joined, values_of
 from ..training.findings import Finding, graded, most_severe_first
 from ..training.preserved import preserved
@@ -140,7 +140,7 @@ def robustness(
     batch_size = integer(op, "batch_size", batch_size, 1)
     filling = filling_of(fill, parts) if missing else []
     with preserved(model, None, loss):
-        key = [int(word) for word in generator(rng).integers(2**32, size=4)]
+        key = [int(word) for word in generator(op, rng).integers(2**32, size=4)]
         attack.prepare()
         judge = _Judge(op, attack, parts, target, batch_size)
         draws = Draws(key, parts, units, filling, limits)
