@@ -198,20 +198,21 @@ def _animation(figure: Any, show: Callable[[int], None], count: int) -> bytes:
         show(frame)
         canvas.draw()
         frames.append(pillow.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    palette = _palette(frames[-1])
-    reduced = [frame.quantize(palette=palette, dither=pillow.Dither.NONE) for frame in frames]
+    reduced = _reduced(frames, pillow.Dither.NONE)
     buffer = io.BytesIO()
     durations = [_MILLISECONDS] * (count - 1) + [_PAUSE]
     reduced[0].save(buffer, "gif", save_all=True, append_images=reduced[1:], duration=durations, loop=0)
     return buffer.getvalue()
 
 
-def _palette(frame: Any) -> Any:
-    """Colours for all frames, the ground of the page exactly among them."""
-    reduced = frame.quantize(_COLOURS)
-    colours = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
-    colours[reduced.getpixel((0, 0))] = frame.getpixel((0, 0))
-    reduced.putpalette(colours.tobytes())
+def _reduced(frames: list[Any], dither: Any) -> list[Any]:
+    """Frames with common colours, of which the ground is exactly that of the page."""
+    palette = frames[-1].quantize(_COLOURS)
+    reduced = [frame.quantize(palette=palette, dither=dither) for frame in frames]
+    colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
+    colours[reduced[0].getpixel((0, 0))] = frames[0].getpixel((0, 0))
+    for frame in reduced:
+        frame.putpalette(colours.tobytes())
     return reduced
 
 
