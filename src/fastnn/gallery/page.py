@@ -232,7 +232,8 @@ nav ol { columns: 16rem; padding-left: 1.5rem; margin: 0; }
 nav li { padding: .15rem 0; }
 a { color: inherit; }
 section { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1.5rem; }
-img { display: block; width: 100%; height: auto; margin: .75rem 0; }
+.picture { overflow-x: auto; margin: .75rem 0; }
+img { display: block; width: 100%; min-width: 36rem; height: auto; }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; padding: 1rem 0; color: var(--soft); font-size: .9rem; }
 """
 
@@ -271,6 +272,7 @@ from the seed {seed}.</p>
 
 
 def _section(entry: Entry) -> str:
+    """On a narrow screen a picture is moved sideways, so that its letters stay legible."""
     width, height = (round(DPI * inches) for inches in entry.inches)
     kind = "gif" if entry.frames else "png"
     sources = [("(prefers-color-scheme: dark)", f"{entry.name}-dark.{kind}")]
@@ -281,9 +283,11 @@ def _section(entry: Entry) -> str:
     listed = "\n".join(f'<source media="{media}" srcset="{file}">' for media, file in sources)
     return f"""<section id="{entry.name}">
 <h2>{html.escape(entry.title)}</h2>
+<div class="picture">
 <picture>
 {listed}
 <img src="{entry.name}-light.{kind}" alt="{html.escape(entry.alt)}" width="{width}" height="{height}" loading="lazy">
 </picture>
+</div>
 <p>{html.escape(entry.paragraph)}</p>
 </section>"""
