@@ -272,16 +272,20 @@ def test_a_gallery_is_replaced_but_no_other_page(tmp_path):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_picture_is_drawn(entry, numbers):
+def test_every_picture_is_drawn_and_nothing_is_cut_off(entry, numbers):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=entry.inches)
+    figure = Figure(figsize=entry.inches, layout="constrained")
     show = entry.draw(figure, numbers(entry.name))
     assert (show is not None) == (entry.frames > 0)
     if show is not None:
         show(0)
         show(entry.frames - 1)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
+    needed, (width, height) = figure.get_tightbbox(), entry.inches
+    assert min(needed.x0, needed.y0) > -0.01
+    assert needed.x1 < width + 0.01
+    assert needed.y1 < height + 0.01
     labelled = [ax for ax in figure.axes if ax.get_xlabel() or ax.get_ylabel() or ax.get_title()]
     assert labelled
 
