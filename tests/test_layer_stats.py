@@ -489,6 +489,28 @@ def test_a_logarithm_of_a_negative_number_is_named():
     assert "not finite: log in layer '1' (Log) gives nan from inputs that are finite" in lines(stats)
 
 
+def test_outputs_that_are_all_0_are_dead_and_some_may_be():
+    net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.ReLU())
+    batch = drawn((64, 6)), np.ones((64, 4), np.float32)
+    net[0].bias.data[:3] = -100
+    assert "dead" not in layer_stats(net, [batch], F.mse_loss)
+    net[0].bias.data[...] = -100
+    assert "PROBLEM  dead: layer '1' (ReLU): 4 of 4 units" in lines(layer_stats(net, [batch], F.mse_loss))
+
+
+def test_generators_of_an_iterable_go_on():
+    class Drawn:
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def __iter__(self):
+            yield self.rng.normal(size=(8, 6)).astype(np.float32), np.zeros(8, np.int64)
+
+    batches = Drawn()
+    layer_stats(nn.Linear(6, 2, rng=0), batches)
+    assert batches.rng.normal() == np.random.default_rng(0).normal()
+
+
 def test_outputs_may_be_saturated():
     net = nn.Sequential(nn.Linear(6, 1, rng=0), nn.Sigmoid())
     net[0].weight.data[...] = 50
