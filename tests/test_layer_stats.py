@@ -438,6 +438,28 @@ def test_he_and_relu_are_healthy():
     assert layer_stats(deep(nn.Tanh, 10, init.xavier_normal), data()).level == "ok"
 
 
+def test_a_wide_layer_behind_convolutions_is_healthy():
+    rng = np.random.default_rng(3)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 32, 3, padding=1, rng=rng),
+        nn.ReLU(), nn.Flatten(), nn.Linear(32 * 14 * 14, 64, rng=rng), nn.ReLU(), nn.Linear(64, 10, rng=rng),
+    )  # fmt: skip
+    stats = layer_stats(net, Batches(drawn((100, 1, 28, 28)), np.arange(100) % 10, batch_size=50))
+    assert stats["6"].gradient_ratio > 1  # its weights are small, as it has 6272 inputs
+    assert stats.level in ("ok", "note")
+
+
+def test_gradients_that_shrink_with_the_loss_do_not_vanish():
+    net = deep(nn.ReLU, 2)
+    x = drawn((100, WIDE))
+    batches = Batches(x, (x[:, 0] > 0).astype(np.int64), batch_size=50)
+    Trainer(net, optim.Adam(net.parameters(), lr=3e-3)).fit(batches, epochs=150, progress=False)
+    stats = layer_stats(net, batches)
+    assert stats.loss < 1e-3
+    assert stats["0"].gradient_ratio < 1e-4
+    assert "vanishing" not in stats
+
+
 def test_layers_that_begin_at_zero_are_healthy():
     x = np.random.default_rng(0).normal(size=(200, 13))
     stats = layer_stats(table_network(13, 3, rng=0), Batches(x, np.arange(200) % 3, batch_size=50))
