@@ -535,6 +535,17 @@ def test_generators_of_an_iterable_go_on():
     assert batches.rng.normal() == np.random.default_rng(0).normal()
 
 
+@pytest.mark.parametrize(
+    ("activation", "slope"), [(nn.Sigmoid, lambda a: 4 * a * (1 - a)), (nn.Tanh, lambda a: 1 - a**2)]
+)
+def test_saturated_outputs_are_those_with_little_slope(activation, slope):
+    net = nn.Sequential(nn.Linear(6, 40, rng=0), activation(), nn.Linear(40, 2, rng=1))
+    net[0].weight.data *= 3
+    x = drawn((100, 6))
+    stats = layer_stats(net, [(x, np.zeros(100, np.int64))])
+    assert stats["1"].saturated == pytest.approx((slope(activation()(net[0](x)).numpy()) < 0.05).mean(), abs=1e-3)
+
+
 def test_outputs_may_be_saturated():
     net = nn.Sequential(nn.Linear(6, 1, rng=0), nn.Sigmoid())
     net[0].weight.data[...] = 50
