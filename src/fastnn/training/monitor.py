@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_MOST = 1 << 13  # numbers of an output or parameter that are looked at
+_MOST = 1 << 12  # numbers of an output or parameter that are looked at
 _KEPT = 128  # observations; of more, every second one is let go
 _WINDOW = 128  # samples that say which units are dead, from the last observations
 _SIZES = 5  # how many times as often the sizes of steps are taken
@@ -59,7 +59,7 @@ class LayerMonitor:
     Notes
     -----
     SPEC J4. Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
-    training is changed, to the bit. Of outputs and parameters of more than 8 192 numbers, as many are looked at, evenly spread,
+    training is changed, to the bit. Of outputs and parameters of more than 4 096 numbers, as many are looked at, evenly spread,
     but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
 
     Units count as dead that were 0 for each of the last 128 samples that were looked at, and in the later half of the looks,
@@ -96,9 +96,8 @@ class LayerMonitor:
         self._output: Spread | None = None
         self._stride = 1  # of the observations every how-many-th one is kept
         self._seen = 0
-        self._active: dict[
-            str, list[list[Any]]
-        ] = {}  # of the last observations: samples, and for how many a unit is active
+        # Of the last observations: how many samples, and for how many of them each unit is active.
+        self._active: dict[str, list[list[Any]]] = {}
         self._sizes: dict[str, list[float]] = {}
         self._losses: list[float] = []
         self._size_stride = 1
