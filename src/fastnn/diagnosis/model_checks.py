@@ -19,7 +19,7 @@ from ..training.findings import LEVELS, Finding, graded
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import Look, named_weights, quoted, target_of
+from .look import HEAVY, Look, heaviest, named_weights, quoted, target_of
 from .losses import function_of, kind_of
 from .taken import axis_of_samples
 
@@ -33,6 +33,8 @@ FIRST_STEP_TOO_SMALL = (1e-5, 1e-6, 1e-7)
 """The same where it is too small; SageMaker Debugger's rule begins at 1e-8."""
 WORSE = (1.5, 3.0, 10.0)
 """The loss of a batch after a step on it, over the loss before, or that of a network that knows nothing if that is larger."""
+TOO_HEAVY = (HEAVY, 5.0, math.inf)
+"""Gains; a warning at most, since they may do no harm."""
 _OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
 _BATCH = 64
 _SAMPLES_TO_MIX = 9
@@ -193,6 +195,20 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
         f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond ({span})",
         f"leave the last {last} out, or scale the targets",
     )
+
+
+# ---- weights -----------------------------------------------------------------------------------------------------------
+
+
+def heavy_weights(look: Look) -> Iterator[Finding]:
+    """Weights that make signals much larger; in recurrent layers nothing else tells, since their outputs are bounded."""
+    found = heaviest(look.model)
+    grade = 0 if found is None else graded(found.gain, TOO_HEAVY)
+    if found is not None and grade:
+        message = f"{found}: it makes signals {found.gain:.3g} times as large"
+        advice = "draw the weights by init.he_normal, or by init.xavier_normal before tanh and in recurrent layers"
+        bound = TOO_HEAVY[grade - 1]
+        yield Finding(LEVELS[grade], "exploding", message, found.gain, bound, "He et al. 2015", advice, found.name)
 
 
 # ---- samples -----------------------------------------------------------------------------------------------------------
