@@ -292,13 +292,9 @@ def _left_out(look: Look, named: list[tuple[str, Any]], frozen: set[int]) -> Ite
     lacking = [name for name, p in named if id(p) not in had and id(p) not in frozen]
     if lacking:
         level = "problem" if all(id(p) not in had for _, p in named) else "warning"
-        message = f"the optimiser does not have {_some(lacking)} of {len(named)} parameters"
+        message = f"the optimiser lacks {len(lacking)} of {len(named)} parameters: {listed(lacking, _LISTED)}"
         advice = "make it of model.parameters(), after the last layer was added and after astype"
         yield Finding(level, "not trained", message, float(len(lacking)), 0.0, advice=advice, layer=lacking[0])
-
-
-def _some(names: list[str]) -> str:
-    return f"{listed(names, _LISTED)} ({len(names)})" if len(names) > 1 else names[0]
 
 
 def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
@@ -306,7 +302,7 @@ def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) 
     still = [name for name, p in named if id(p) in frozen]
     if not still:
         return
-    message = f"{_some(still)} of {len(named)} parameters are frozen (requires_grad is False)"
+    message = f"{len(still)} of {len(named)} parameters are frozen (requires_grad is False): {listed(still, _LISTED)}"
     first = [id(p) in frozen for _, p in named]
     if all(first):
         yield Finding("problem", "not trained", message, advice="model.requires_grad_(True)", layer=still[0])
