@@ -112,9 +112,10 @@ def test_a_range_for_later_numbers_is_symmetric_and_wider():
 
 
 def test_of_a_large_array_evenly_spread_values_are_taken():
-    values = np.arange(1000.0)
-    assert spread_of(values, 100).count == 100
-    assert spread_of(values, 100).mean == values[::10].mean()
+    values = np.random.default_rng(0).normal(2.0, 1.0, (100, 1000))
+    assert spread_of(values, 1600).count == 1600
+    assert spread_of(values, 1600).mean == pytest.approx(2, abs=0.1)
+    assert spread_of(values[:1], 1600).count == 1000
 
 
 def test_units_that_are_silent_by_chance():
@@ -247,10 +248,10 @@ def test_channels_are_units_of_images():
     net[0].bias.data[2] = -50
     stats = layer_stats(net, Batches(drawn((64, 1, 8, 8)), np.arange(64) % 10, batch_size=64))
     assert (stats["1"].units, stats["1"].dead) == (4, 1)
-    one = nn.Sequential(nn.Conv1d(2, 4, 3, rng=0), nn.ReLU(), nn.Flatten(), nn.Linear(24, 10, rng=1))
+    one = nn.Sequential(nn.Conv1d(2, 4, 3, rng=0), nn.MaxPool1d(1), nn.ReLU(), nn.Flatten(), nn.Linear(24, 10, rng=1))
     one[0].bias.data[:2] = -50
     stats = layer_stats(one, Batches(drawn((64, 2, 8)), np.arange(64) % 10, batch_size=64))
-    assert (stats["1"].units, stats["1"].dead) == (4, 2)
+    assert (stats["2"].units, stats["2"].dead) == (4, 2)
 
 
 class Recurrent(Module):
@@ -486,6 +487,28 @@ def test_a_logarithm_of_a_negative_number_is_named():
 
     stats = layer_stats(nn.Sequential(nn.Linear(6, 6, rng=1), Log()), data(64, 6, 3))
     assert "not finite: log in layer '1' (Log) gives nan from inputs that are finite" in lines(stats)
+
+
+def test_outputs_that_are_all_0_are_dead_and_some_may_be():
+    net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.ReLU())
+    batch = drawn((64, 6)), np.ones((64, 4), np.float32)
+    net[0].bias.data[:3] = -100
+    assert "dead" not in layer_stats(net, [batch], F.mse_loss)
+    net[0].bias.data[...] = -100
+    assert "PROBLEM  dead: layer '1' (ReLU): 4 of 4 units" in lines(layer_stats(net, [batch], F.mse_loss))
+
+
+def test_generators_of_an_iterable_go_on():
+    class Drawn:
+        def __init__(self):
+            self.rng = np.random.default_rng(0)
+
+        def __iter__(self):
+            yield self.rng.normal(size=(8, 6)).astype(np.float32), np.zeros(8, np.int64)
+
+    batches = Drawn()
+    layer_stats(nn.Linear(6, 2, rng=0), batches)
+    assert batches.rng.normal() == np.random.default_rng(0).normal()
 
 
 def test_outputs_may_be_saturated():

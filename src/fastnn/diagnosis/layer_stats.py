@@ -18,6 +18,7 @@ from ..nn import Module
 from ..optim import Optimizer
 from ..training.figures import Loss, Objective, Sample
 from ..training.findings import Result, most_severe_first, strict
+from ..training.generators import find_generators
 from ..training.layer_rules import Watched, judged, no_gradient
 from ..training.layers import LayerRow, layer_row, table
 from ..training.loader import Loader
@@ -155,7 +156,7 @@ def layer_stats(
         raise TypeError(f"layer_stats: model must be a Module, got {shown(model)}")
     samples = integer("layer_stats", "samples", samples, 1)
     loader = Loader("batches", batches, once=True)
-    with preserved(model, optimizer, batches, loss), np.errstate(all="ignore"):
+    with preserved(model, optimizer, loss, *find_generators(batches)), np.errstate(all="ignore"):
         if not model.training:
             model.train()
         return _looked_at(model, loader, Objective(loss), samples, optimizer)

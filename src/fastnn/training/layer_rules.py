@@ -133,7 +133,7 @@ def _dead(watched: Watched) -> Iterator[Finding]:
     """Units that are 0 for all samples; of few samples, the share is an estimate, and of very few only a whole layer counts."""
     found: list[tuple[int, float, LayerRow]] = []
     for row in watched.rows:
-        if row.dead is None or row.dead_share is None or row.role != "hidden":
+        if row.dead is None or row.dead_share is None or (row.role != "hidden" and row.dead < row.units):
             continue
         known = watched.complete or row.samples >= FEW
         share = row.dead_share if known else float(row.dead == row.units and row.samples >= 20)

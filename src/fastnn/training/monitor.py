@@ -17,7 +17,7 @@ from .findings import Finding, most_severe_first, strict, worst
 from .layer_rules import Watched, judged, updates
 from .layers import LayerRow, by_chance, layer_row, row_from, spread_from, table
 from .not_finite import named_parameters
-from .spread import Spread
+from .spread import Spread, some_of
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_MOST = 1 << 13  # numbers of an output or parameter that are looked at
+_MOST = 1 << 12  # numbers of an output or parameter that are looked at
 _KEPT = 128  # observations; of more, every second one is let go
 _WINDOW = 128  # samples that say which units are dead, from the last observations
 _SIZES = 5  # how many times as often the sizes of steps are taken
@@ -59,7 +59,7 @@ class LayerMonitor:
     Notes
     -----
     SPEC J4. Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
-    training is changed, to the bit. Of outputs and parameters of more than 8 192 numbers, as many are looked at, evenly spread,
+    training is changed, to the bit. Of outputs and parameters of more than 4 096 numbers, as many are looked at, evenly spread,
     but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
 
     Units count as dead that were 0 for each of the last 128 samples that were looked at, and in the later half of the looks,
@@ -125,7 +125,7 @@ class LayerMonitor:
             self._watch.__enter__()
         if self._watch is not None or trainer.step % self._size_every() == 0:
             self._before = {
-                name: _some(p.data).copy()
+                name: some_of(p.data, _MOST).copy()
                 for name, p in named_parameters(trainer.model, trainer.loss)
                 if p.ndim > 1 and p.requires_grad
             }
@@ -175,7 +175,7 @@ class LayerMonitor:
                 continue
             size = _norm(before)
             if size:
-                ratios[name] = _norm(_some(parameter.data) - before) / size
+                ratios[name] = _norm(some_of(parameter.data, _MOST) - before) / size
             elif name not in self._begun_at_zero and not self._losses:
                 self._begun_at_zero.append(name)
         if (trainer.step - 1) % self._size_every() == 0:
@@ -363,11 +363,6 @@ def _with_arrays(observation: Mapping[str, Any]) -> dict[str, Any]:
         if made[name] is not None:
             made[name] = np.array(made[name]) if name.endswith("bins") else tuple(made[name])
     return made
-
-
-def _some(values: Array) -> Array:
-    """Evenly spread values of a parameter."""
-    return values.reshape(-1)[:: max(1, values.size // _MOST)]
 
 
 def _norm(values: Array) -> float:

@@ -62,7 +62,7 @@ _WEIGHTED = {
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
 _SAMPLES = 32  # that are looked at, where not all are
-_UNTOLD = (Identity, Flatten, Dropout)  # layers that have nothing of their own to tell
+_UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 # A function's slope is below 5 % of its largest within this share of the range from its ends (SPEC J4).
 _FLAT = {"Sigmoid": 0.0128, "Hardsigmoid": 0.0, "Tanh": 0.0127}
@@ -183,8 +183,8 @@ class Watch:
         x = first(output)
         if x is not None and not isinstance(module, _UNTOLD):
             self._layer(name, module, x, first((*args, *kwargs.values())))
-        elif x is not None:
-            self._pass_on(x, [first(args)])
+        elif x is not None and np.ndim(raw(x)) == np.ndim(raw(first(args))):
+            self._note(x).axes = _axes(module, raw(x), self._axes_of(first(args)))
         if not self._open:
             self._end(output)
         return output
@@ -331,7 +331,7 @@ class Watch:
         if self._most is None or values.size <= self._most:
             return values
         samples = values[:: -(-len(values) // _SAMPLES)]
-        return samples[:, :, :: max(1, samples.size // self._most)]
+        return samples[:, :, :: max(1, samples.size // self._most)].copy()
 
     # ---- what is known of tensors ------------------------------------------------------------------------------------
 
