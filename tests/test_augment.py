@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastnn.data import Batches, compose, random_crop, random_flip, random_noise, random_shift
+from fastnn.data import Batches, compose, drop_values, random_crop, random_flip, random_noise, random_shift
 
 FUNCTIONS = {
     "flip": random_flip,
@@ -16,6 +16,7 @@ FUNCTIONS = {
     "shift": partial(random_shift, pixels=2),
     "shift some": partial(random_shift, pixels=(0, 3), share=0.5),
     "noise": partial(random_noise, std=0.2),
+    "gaps": partial(drop_values, share=0.3, fill=0.0),
 }
 FUNCTIONS["all"] = compose(*FUNCTIONS.values())
 
@@ -29,7 +30,7 @@ def images(n=6, shape=(2, 5, 6), dtype=np.float32):
 
 
 DTYPES = [np.float32, np.float64, np.float16, ">f4", np.uint8, np.int64, bool]
-FLOATS_ONLY = {"noise", "all"}
+FLOATS_ONLY = {"noise", "gaps", "all"}
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,14 @@ def test_noise(dtype):
     assert (random_noise(x, generator(), std=0) == x).all()
 
 
+def test_noise_of_its_own_size_for_each_value():
+    std = np.array([[[0.0, 0.5], [1.0, 2.0]]])
+    noisy = random_noise(np.zeros((5000, 1, 2, 2)), generator(), std=std)
+    np.testing.assert_allclose(noisy.std(axis=0), std, rtol=0.05)
+    whole = random_noise(np.zeros((5000, 1, 2, 2)), generator(), std=1.0)
+    np.testing.assert_allclose(noisy, whole * std)
+
+
 def test_compose_applies_in_order_and_draws_from_one_generator():
     x = images(20)
     rng = generator(5)
@@ -226,6 +235,8 @@ def test_compose_refuses():
         (random_shift, {"share": 2}, r"share must be in \[0, 1\], got 2"),
         (random_noise, {"std": -0.1}, "std must be in"),
         (random_noise, {"std": np.inf}, "std must be finite"),
+        (random_noise, {"std": [1.0, -1.0, 1.0, 1.0, 1.0, 1.0]}, "std must be finite and at least 0, got -1"),
+        (random_noise, {"std": np.ones(5)}, r"std of shape \(5,\) does not fit samples of shape \(2, 5, 6\)"),
     ],
 )
 def test_bad_values(function, options, message):

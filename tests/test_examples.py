@@ -20,12 +20,42 @@ EXPECTED = {
     "csv_classification": lambda accuracies: accuracies[0] >= 0.85 and accuracies[1] < 0.5,
     "csv_regression": lambda r2: r2["network"] > 0.3 > abs(r2["mean"]) and r2["linear model"] > 0.3,
     "digits_lstm": lambda accuracy: accuracy >= 0.97,
+    "ensemble_and_robustness": lambda tables: (
+        tables["trained against itself"]["fgsm"].values[2] > tables["one network"]["fgsm"].values[2] + 0.1
+    ),
+    "find_the_rate": lambda losses: losses[1] < 1.5 * min(losses.values()) and losses[1] < 0.5 * losses[0.01],
+    "initialisations": lambda words: (
+        words["tanh"] == {**dict.fromkeys(words["tanh"], "fine"), "N(0, 0.01²)": "vanishing", "N(0, 1)": "saturated"}
+        and words["sigmoid"]["Xavier"] == "vanishing"
+        and words["ReLU"]["N(0, 1)"] == "exploding"
+    ),
     "mnist_cnn": lambda accuracy: accuracy >= 0.9,
+    "normalisations": lambda accuracies: max(max(accuracies.values())) > 0.85 and max(accuracies["none"]) < 0.6,
     "own_loop": lambda accuracy: accuracy > 0.9,
     "residual_digits": lambda accuracy: accuracy > 0.9,
     "resume": lambda accuracy: accuracy > 0.9,
     "stack_anbn": lambda read: all(counts[:2].all() for counts in read.values()),
     "sunspots": lambda errors: errors["linear model"] < errors["this year's number"],
+    "two_moons": lambda result: result[0] == 1 and all(os.path.getsize(file) > 10_000 for file in result[1]),
+    "why_does_it_diverge": lambda words: (
+        {name: found[:1] for name, found in words.items()}
+        == {
+            "raw pixels": ["scale"],
+            "one missing pixel": ["not finite"],
+            "labels from 1 to 10": ["labels"],
+            "weights of N(0, 1)": ["initial loss"],
+            "the logarithm of a negative number": ["not finite"],
+            "a rate of 10": ["update too large"],
+            "nothing": [],
+        }
+    ),
+}
+# The pictures that an example writes to a folder.
+PICTURES = {
+    "ensemble_and_robustness": ["one_network.png", "three_networks_together.png", "trained_against_itself.png"],
+    "find_the_rate": ["find_the_rate.png"],
+    "normalisations": ["normalisations.png"],
+    "two_moons": ["two_moons.png"],
 }
 # Ends a program by a signal after a number of steps of the optimiser.
 ENDED = """
@@ -80,6 +110,8 @@ def arguments(name, folder):
     if name == "mnist_cnn":
         mnist_files(folder)
         return {"folder": folder}
+    if name in PICTURES:
+        return {"folder": folder}
     if name.startswith("csv"):
         return {"file": str(folder / "data.csv"), "demo": True}
     if name == "sunspots" and importlib.util.find_spec("statsmodels") is None:
@@ -97,9 +129,12 @@ def test_every_example_is_run():
 def test_example(name, tmp_path, capsys):
     if re.search("digits|sklearn|mnist", (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")):
         pytest.importorskip("sklearn")
+    if name in PICTURES:
+        pytest.importorskip("matplotlib")
     result = load(name).main(short=True, **arguments(name, tmp_path))
     assert EXPECTED[name](result), result
     assert capsys.readouterr().out
+    assert {path.name for path in tmp_path.glob("*.png")} == set(PICTURES.get(name, ()))
 
 
 def test_the_residual_network_has_both_shortcuts():

@@ -12,7 +12,7 @@ import numpy as np
 import fastnn
 
 from ..data import MissingExtraError
-from . import check, find_lr, info, predict, search, train
+from . import check, find_lr, gallery, info, predict, search, train
 from .output import Interrupted, UsageError, complain, give_up, warn
 
 USAGE_ERROR = 2
@@ -73,6 +73,6 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="fastnn", description="Neural networks on plain NumPy arrays.")
     made.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     commands = made.add_subparsers(required=True, metavar="COMMAND")
-    for command in (train, predict, check, find_lr, search, info):
+    for command in (train, predict, check, find_lr, search, gallery, info):
         command.add(commands)
     return made

@@ -1,7 +1,7 @@
 """Data: mini-batches, files, scalers, splits, windows, augmentation, resampling, and the handwritten digits of scikit-learn."""
 
 from .._extras import MissingExtraError
-from .augment import compose, random_crop, random_flip, random_noise, random_shift
+from .augment import compose, drop_values, random_crop, random_flip, random_noise, random_shift
 from .batches import Batches
 from .cifar import read_cifar10
 from .csv_table import Table, TableSchema, read_csv
@@ -35,6 +35,7 @@ __all__ = [
     "TableSchema",
     "Whitening",
     "compose",
+    "drop_values",
     "fit_distribution",
     "load_digits",
     "random_crop",

@@ -1,4 +1,4 @@
-"""Augmentation of image batches: functions of a batch and a generator (SPEC I3)."""
+"""Augmentation of batches: functions of a batch and a generator (SPEC I3)."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def random_shift(
     return _cut("random_shift", batch, rows, columns, batch.shape[2:], pixels, "constant")
 
 
-def random_noise(images: Array, rng: np.random.Generator, *, std: float) -> Array:
+def random_noise(images: Array, rng: np.random.Generator, *, std: Any) -> Array:
     """Add Gaussian noise.
 
     Parameters
@@ -186,8 +186,9 @@ def random_noise(images: Array, rng: np.random.Generator, *, std: float) -> Arra
         The batch; it is not changed.
     rng : numpy.random.Generator
         The source of randomness.
-    std : float
-        Standard deviation of the noise.
+    std : float or array_like
+        Standard deviation of the noise, in the units of the values; an array (of the shape of a sample, or one that NumPy
+        stretches to it) has one for each value, such as a share of ``x.std(axis=0)`` for columns of different units.
 
     Returns
     -------
@@ -197,9 +198,9 @@ def random_noise(images: Array, rng: np.random.Generator, *, std: float) -> Arra
     Raises
     ------
     TypeError
-        If `images` are not of a float dtype, or masked, or `rng` is no generator.
+        If `images` are not of a float dtype, or masked, or `rng` is no generator, or `std` is no number or array of such.
     ValueError
-        If `std` is below 0 or not finite.
+        If `std` is below 0 or not finite, or an array of a shape that doesn't fit.
 
     Notes
     -----
@@ -212,13 +213,65 @@ def random_noise(images: Array, rng: np.random.Generator, *, std: float) -> Arra
     >>> random_noise(np.zeros((2, 1, 8, 8), np.float32), np.random.default_rng(0), std=0.1).dtype
     dtype('float32')
     """
-    batch = _batch("random_noise", images, rng)
-    if batch.dtype.kind != "f":
-        raise TypeError(f"random_noise: images must be of a float dtype, got {batch.dtype}")
+    batch = _floats("random_noise", images, rng, "images")
+    spread = per_value("random_noise", "std", std, batch)
     noise = rng.standard_normal(batch.shape, dtype=np.float32).astype(batch.dtype, copy=False)
-    noise *= batch.dtype.type(real("random_noise", "std", std, 0))
+    noise *= spread
     noise += batch
     return noise
+
+
+def drop_values(x: Array, rng: np.random.Generator, share: float, fill: Any = "mean") -> Array:
+    """Drop values at random, as they are missing in data, and fill the gaps.
+
+    Parameters
+    ----------
+    x : ndarray of float, (N, …)
+        The batch; it is not changed.
+    rng : numpy.random.Generator
+        The source of randomness.
+    share : float
+        The probability of each value to be dropped, in 0…1.
+    fill : "mean", float or array_like
+        What takes the place of a dropped value: the mean of that value over the samples of `x`; a number; or an array (of the
+        shape of a sample, or one that NumPy stretches to it), such as the means of the training part. NaN leaves the gap, for
+        models that fill it themselves (`fastnn.data.Imputer`).
+
+    Returns
+    -------
+    ndarray, (N, …)
+        A new batch of the same dtype.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not of a float dtype, or masked, `rng` no generator, or `fill` of another kind.
+    ValueError
+        If `share` is not in [0, 1], or `fill` is infinite or of a shape that doesn't fit.
+
+    Notes
+    -----
+    SPEC J7 and I3. Every value is dropped or kept by itself. With a generator of the same state, what a small share drops is
+    dropped by a large one too. Means leave out NaN.
+
+    As the ``transform`` of `Batches`, ``functools.partial(drop_values, share=0.2)`` has a network learn to do without.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.data import drop_values
+    >>> x = np.array([[1.0, 10.0], [3.0, 20.0], [5.0, 60.0]])
+    >>> drop_values(x, np.random.default_rng(0), 0.5)
+    array([[ 1., 10.],
+           [ 3., 30.],
+           [ 3., 30.]])
+    """
+    batch = _floats("drop_values", x, rng, "x")
+    share = real("drop_values", "share", share, 0, 1)
+    filling = _filling(fill, batch)
+    remaining = np.array(batch, order="C")
+    np.copyto(remaining, filling, where=rng.random(batch.shape, dtype=np.float32) < share)
+    return remaining
 
 
 def compose(*functions: Transform) -> Transform:
@@ -281,15 +334,68 @@ class _Composed:
         return batch
 
 
-def _batch(op: str, images: Any, rng: Any) -> Array:
+def per_value(op: str, name: str, value: Any, batch: Array) -> Array:
+    """A finite number of at least 0 for each value of a sample, or one for all, of the dtype of a batch."""
+    if np.ndim(value) == 0:
+        return np.asarray(real(op, name, value, 0), batch.dtype)
+    numbers = _fitting(op, name, value, batch)
+    wrong = numbers[~((numbers >= 0) & np.isfinite(numbers))]
+    if wrong.size:
+        raise ValueError(f"{op}: {name} must be finite and at least 0, got {wrong[0]}")
+    return numbers
+
+
+def _filling(fill: Any, batch: Array) -> Array:
+    """What takes the place of dropped values."""
+    if isinstance(fill, str):
+        if fill != "mean":
+            raise ValueError(f"drop_values: fill must be 'mean', a number or an array, got {shown(fill)}")
+        return means(batch)
+    filling = _fitting("drop_values", "fill", fill, batch)
+    if np.isinf(filling).any():
+        raise ValueError(f"drop_values: fill must not be infinite, got {shown(fill)}")
+    return filling
+
+
+def means(x: Array) -> Array:
+    """The mean of each value over the samples, without NaN; NaN where there is nothing else."""
+    there = ~np.isnan(x)
+    with np.errstate(invalid="ignore"):
+        total = np.where(there, x, 0).sum(axis=0, dtype=np.float64)
+        return np.asarray(total / there.sum(axis=0), x.dtype)
+
+
+def _fitting(op: str, name: str, value: Any, batch: Array) -> Array:
+    """Numbers for the values of a sample, of the dtype of a batch."""
+    given = np.asarray(unmasked(op, name, value))
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{op}: {name} must be a number or an array of numbers, got {shown(value)}")
+    sample = batch.shape[1:]
+    try:
+        fits = np.broadcast_shapes(given.shape, sample) == sample
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{op}: {name} of shape {given.shape} does not fit samples of shape {sample}")
+    return given.astype(batch.dtype)
+
+
+def _floats(op: str, given: Any, rng: Any, name: str) -> Array:
+    batch = _batch(op, given, rng, name)
+    if batch.dtype.kind != "f":
+        raise TypeError(f"{op}: {name} must be of a float dtype, got {batch.dtype}")
+    return batch
+
+
+def _batch(op: str, images: Any, rng: Any, name: str = "images") -> Array:
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"{op}: rng must be a numpy.random.Generator, as Batches gives to its transform, got {shown(rng)}; "
             "a seed would draw the same for every batch"
         )
-    batch = np.asarray(unmasked(op, "images", images))
+    batch = np.asarray(unmasked(op, name, images))
     if batch.ndim == 0:
-        raise ValueError(f"{op}: images must have an axis of samples, got a single value")
+        raise ValueError(f"{op}: {name} must have an axis of samples, got a single value")
     return batch
 
 

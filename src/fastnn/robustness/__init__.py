@@ -1,3 +1,7 @@
 """How a model bears noise, missing values, and inputs that are changed on purpose."""
 
-__all__: list[str] = []
+from ..data.augment import drop_values
+from .attack import fgsm
+from .report import robustness
+
+__all__ = ["drop_values", "fgsm", "robustness"]

@@ -10,6 +10,7 @@ from .prediction import predict
 from .preserved import preserved
 from .progress import ProgressBar
 from .trainer import Trainer
+from .weight_path import WeightPath
 
 __all__ = [
     "Checkpoint",
@@ -18,6 +19,7 @@ __all__ = [
     "LayerMonitor",
     "ProgressBar",
     "Trainer",
+    "WeightPath",
     "accuracy",
     "binary_accuracy",
     "confusion",
