@@ -198,6 +198,24 @@ def test_overfitting_by_a_gap():
     assert word(curve(1.0, 0.001, 0.001), curve(1.0, 0.3, 0.3), se=0.2) == "good", "it may be an accident"
 
 
+def test_overfitting_by_an_accuracy_that_falls():
+    """As with wrong labels in the training part alone, where the loss on right ones stays where it is."""
+    falling, steady = curve(1.0, 0.2), curve(0.6, 0.4, 0.4)
+    for samples, least in ((10_000, rules.WORSE), (100, rules.ACCURACY_ERRORS * math.sqrt((0.09 + 0.21) / 100))):
+        known = replace(BASELINE, validation_loss=B, validation_accuracy=0.1, validation_samples=samples)
+        for fall, expected in ((1.2 * least, "overfitting"), (0.8 * least, "good")):
+            accuracy = curve(0.8, 0.9, 0.9 - fall)
+            assert word(falling, steady, baseline=known, validation_accuracy=accuracy) == expected
+    known = replace(BASELINE, validation_loss=B, validation_accuracy=0.1, validation_samples=10_000)
+    verdict = made(falling, steady, baseline=known, validation_accuracy=curve(0.8, 0.9, 0.7)).verdict()
+    assert "the validation accuracy fell from 89.7 % to 70.0 %" in str(verdict)
+    assert verdict.since in (15, 16)
+    assert word(curve(0.2, 0.4), steady, baseline=known, validation_accuracy=curve(0.9, 0.7)) == "good", (
+        "training's loss rose as well"
+    )
+    assert word(falling, steady, baseline=known, validation_accuracy=[math.nan, *curve(0.9, 0.7, epochs=29)]) == "good"
+
+
 def test_nothing_above_the_baseline_is_good():
     history = made(FLAT_GOOD, curve(0.9, 0.5, 0.5, 900.0))
     history[-1]["validation_loss_se"] = 1000.0

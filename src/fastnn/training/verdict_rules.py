@@ -46,6 +46,8 @@ APART, GAP = 0.2, 0.12
 """T below this share of V with V - T above this share of B is overfitting: measured. Ratios alone blame good networks."""
 WIDE = 0.25
 """V - T above this share of B is overfitting whatever the ratio: measured."""
+WORSE = 0.05
+"""By so much, and by `ACCURACY_ERRORS`, accuracy must have fallen below its best to be overfitting: measured."""
 HIGH = 0.35
 """T above this share of B is underfitting: measured."""
 
@@ -252,6 +254,28 @@ def _apart(c: Curves) -> Found | None:
     return Found("overfitting", message, since, gap, least, _NOTES)
 
 
+def _less_often_right(c: Curves) -> Found | None:
+    """Validation's accuracy fell while training's loss did: wrong labels are learned by heart.
+
+    The loss on right labels may stay where it is meanwhile, since the network was never sure of them.
+    """
+    if c.constant is None or not c.constant.validation_samples or not np.isfinite(c.accuracy).all():
+        return None
+    best = int(np.argmax(c.accuracy))
+    high, now = float(c.accuracy[best]), float(c.accuracy[c.at])
+    before, after = float(c.training[best]), float(c.training[c.at])
+    error = math.sqrt(max(high * (1 - high) + now * (1 - now), 0.0) / c.constant.validation_samples)
+    least = max(WORSE, ACCURACY_ERRORS * error)
+    if not high - now > least or not after < before:
+        return None
+    message = (
+        f"the validation accuracy fell from {100 * high:.1f} % to {100 * now:.1f} % while the training loss fell from "
+        f"{before:.4g} to {after:.4g}"
+    )
+    advice = "right labels: look at the samples with the largest losses; to stop earlier; a smaller network"
+    return Found("overfitting", message, int(c.epochs[best]), high - now, least, _MEASURED, advice)
+
+
 def _underfitting(c: Curves) -> Found | None:
     if c.baseline is None or not c.level > HIGH * c.baseline:
         return None
@@ -301,6 +325,7 @@ _RULES: tuple[Callable[[Curves], Found | None], ...] = (
     _not_learning,
     _risen,
     _apart,
+    _less_often_right,
     _underfitting,
     _worthless,
     _untold,
