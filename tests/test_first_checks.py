@@ -124,6 +124,14 @@ def test_slow_is_a_note():
     assert found.steps >= SLOW
 
 
+def test_what_is_on_its_way_is_a_note():
+    found = overfit_batch(mlp(), (X, Y), steps=overfit_batch(mlp(), (X, Y)).steps - 3)
+    assert not found.passed
+    assert found.level == "note"
+    assert "on its way" in str(found)
+    assert overfit_batch(mlp(), (X, Y), steps=2).level == "problem"
+
+
 def test_recurrent_layers_drop_nothing():
     class Last(nn.Module):
         def __init__(self):

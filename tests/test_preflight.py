@@ -90,6 +90,7 @@ PLANTED = {
     "exploding": (lambda: drawn(mlp(64, *[64] * 10, 10), normal), (PIXELS, LABELS), F.cross_entropy, ["exploding"]),
     "saturated": (lambda: drawn(mlp(64, *[64] * 5, 10, activation=nn.Tanh), normal), (PIXELS, LABELS), F.cross_entropy, ["saturated"]),
     "dead ReLUs": (dead, (PIXELS, LABELS), F.cross_entropy, ["dead"]),
+    "N(0, 1) in an LSTM": (lambda: drawn(Last(nn.LSTM, 8, 10, units=32), normal), (PIXELS.reshape(-1, 8, 8), LABELS), F.cross_entropy, ["exploding", "He's rule"]),
     "a frozen layer": (lambda: frozen(2), (PIXELS, LABELS), F.cross_entropy, ["not trained", "2.weight"]),
     "the first layer frozen": (lambda: frozen(0), (PIXELS, LABELS), F.cross_entropy, ["not trained", "0.weight"]),
     "a softmax": (lambda: nn.Sequential(*mlp(64, 64, 10), nn.Softmax(1)), (PIXELS, LABELS), F.cross_entropy, ["outputs", "softmax"]),
@@ -134,11 +135,11 @@ def test_rates(rate, word):
 class Last(nn.Module):
     """A recurrent layer, and a linear one on its last step."""
 
-    def __init__(self, kind, inputs, outputs, time_first=False, rng=0):
+    def __init__(self, kind, inputs, outputs, time_first=False, units=24, rng=0):
         rng = np.random.default_rng(rng)
         self.time_first = time_first
-        self.rnn = kind(inputs, 24, batch_first=not time_first, rng=rng)
-        self.head = nn.Linear(24, outputs, rng=rng)
+        self.rnn = kind(inputs, units, batch_first=not time_first, rng=rng)
+        self.head = nn.Linear(units, outputs, rng=rng)
 
     def forward(self, x):
         out, _ = self.rnn(x)

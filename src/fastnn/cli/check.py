@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 _SAMPLES = 2000  # that the network is made for
 _SEEN = 256  # that go through it: it shall be quick for larger images, too
-_REVIEWED = ("constant features", "duplicates", "shared rows", "one class")  # which the review of the data says better
+_REVIEWED = (
+    "constant features",
+    "duplicates",
+    "shared rows",
+    "one class",
+    "labels",
+)  # which the review of the data says better
 
 
 def add(commands: Any) -> None:

@@ -59,7 +59,9 @@ def not_finite(look: Look) -> Iterator[Finding]:
             continue
         found = True
         rows, first, value, count = places
-        where = f"row {look.data.row(int(rows[0]))}" + (f", column {first}" if first else "")
+        where = f"row {look.data.row(int(rows[0]))}" + (
+            f", {'place' if ',' in first else 'column'} {first}" if first else ""
+        )
         message = (
             f"{_numbers(count)} of the {name} in {len(rows)} of {look.data.count} rows, the first {value} in {where}"
         )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import functional as F
-from .. import nn
 from ..autograd import raw
 from ..nn import Module
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, graded
-from .look import named_weights, units_axis
+from .look import HEAVY, heaviest
 from .losses import constant_loss, function_of, kind_of, seen
 from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
 
@@ -27,7 +25,6 @@ TOO_SMALL = {"numbers": 0.1, "": 0.5}
 """Times the expected loss, below which the network seems to know something; measured: from 0.3 and 0.53 on."""
 _SOURCE = "CS231n, Learning: look for the correct loss at chance performance; factors measured"
 _SPREAD = 1.5  # standard deviation of logits up to which ln C + var/2 says what their loss is
-_GAIN = 4.0  # deviation of weights times the root of their number per unit: 1 by Xavier's rule, 1.4 by He's
 _TINY = 1e-6  # an expected loss below this: there is nothing to expect
 
 
@@ -176,19 +173,8 @@ def _spread_of_logits(outputs: Any, loss: Any) -> float | None:
 
 def _too_heavy(model: Module) -> str:
     """The layer whose weights are largest for its number of inputs, in words; empty where all are as drawn usually."""
-    gains = {name: float(np.sqrt(np.mean(np.square(w)) * w[0].size)) for name, w in _weights(model)}
-    name = max(gains, key=lambda key: gains[key], default="")
-    if not name or gains[name] <= _GAIN:
-        return ""
-    weight = dict(_weights(model))[name]
-    usual = math.sqrt(2 / weight[0].size)
-    return f"; {name} has a standard deviation of {weight.std():.3g}, by He's rule it has {usual:.2g}"
-
-
-def _weights(model: Module) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-    for name, module, parameter in named_weights(model):
-        if not isinstance(module, nn.Embedding):
-            yield name, np.moveaxis(parameter.data, units_axis(module), 0).astype(np.float64)
+    found = heaviest(model)
+    return f"; {found}" if found is not None and found.gain > HEAVY else ""
 
 
 def _judged(value: float, expected: float | None, words: str, kind: str, why: str) -> Finding:

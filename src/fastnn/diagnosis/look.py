@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import nn
 from ..autograd import Tensor, enable_grad, raw
 from ..autograd.graph import Node
 from ..data import Batches
@@ -19,6 +21,8 @@ from .taken import Taken, _transformed
 
 Array = NDArray[Any]
 
+HEAVY = 4.0
+"""A gain beyond that of any usual rule: N(0, 1) weights have 5.7 with 32 inputs, 8 with 64."""
 # Operations that leave the values of an array as they are.
 _MOVING = ("reshape", "transpose", "permute", "squeeze", "expand", "getitem", "flatten", "contiguous", "swapaxes")
 
@@ -194,8 +198,38 @@ def named_weights(model: Module) -> Iterator[tuple[str, Module, Parameter]]:
                 yield (f"{prefix}.{name}" if prefix else name), module, parameter
 
 
-def units_axis(module: Module) -> int:
-    """The axis of a layer's weights along which its units lie."""
+class Heavy(NamedTuple):
+    """Weights beside those that He's rule would draw: their name, both standard deviations, and the gain.
+
+    The gain is the root mean square times the root of the number of inputs: how many times as large a layer makes a signal. It is
+    1 by Xavier's rule, 1.4 by He's.
+    """
+
+    name: str
+    deviation: float
+    usual: float
+    gain: float
+
+    def __str__(self) -> str:
+        return f"{self.name} has a standard deviation of {self.deviation:.3g}, by He's rule it has {self.usual:.2g}"
+
+
+def heaviest(model: Module) -> Heavy | None:
+    """The weights with the largest gain."""
+    found = [
+        _heavy(name, module, p) for name, module, p in named_weights(model) if not isinstance(module, nn.Embedding)
+    ]
+    return max(found, key=lambda each: each.gain, default=None)
+
+
+def _heavy(name: str, module: Module, parameter: Parameter) -> Heavy:
+    values = np.moveaxis(parameter.data, _axis_of_units(module), 0).astype(np.float64)
+    inputs = max(values[0].size, 1)
+    gain = float(np.sqrt(np.mean(np.square(values)) * inputs))
+    return Heavy(name, float(values.std()), math.sqrt(2 / inputs), gain if math.isfinite(gain) else math.inf)
+
+
+def _axis_of_units(module: Module) -> int:
     return 1 if type(module).__name__.startswith("ConvTranspose") else 0
 
 

@@ -104,14 +104,7 @@ def joined(parts: list[Any], counts: list[int]) -> Any:
 
 def losses_of_samples(loss: Any, outputs: Any, taken: Taken) -> Array | None:
     """The loss of each sample, None where the loss does not give them."""
-    try:
-        each = np.asarray(raw(Objective(loss)._each(outputs, taken.target)), np.float64)
-    except (TypeError, ValueError):
-        return None
-    if each.shape[:1] != (taken.count,):
-        return None
-    means: Array = each.reshape(taken.count, -1).mean(axis=1)
-    return means
+    return Objective(loss).of_each(outputs, Sample(taken.batch()))
 
 
 def constant_loss(loss: Any, outputs: Any, taken: Taken) -> tuple[float, str] | None:

@@ -19,7 +19,7 @@ from ..training.findings import LEVELS, Finding, graded
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import Look, named_weights, quoted, target_of
+from .look import HEAVY, Look, heaviest, named_weights, quoted, target_of
 from .losses import function_of, kind_of
 from .taken import axis_of_samples
 
@@ -33,6 +33,8 @@ FIRST_STEP_TOO_SMALL = (1e-5, 1e-6, 1e-7)
 """The same where it is too small; SageMaker Debugger's rule begins at 1e-8."""
 WORSE = (1.5, 3.0, 10.0)
 """The loss of a batch after a step on it, over the loss before, or that of a network that knows nothing if that is larger."""
+TOO_HEAVY = (HEAVY, 5.0, math.inf)
+"""Gains; a warning at most, since they may do no harm."""
 _OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
 _BATCH = 64
 _SAMPLES_TO_MIX = 9
@@ -195,6 +197,20 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     )
 
 
+# ---- weights -----------------------------------------------------------------------------------------------------------
+
+
+def heavy_weights(look: Look) -> Iterator[Finding]:
+    """Weights that make signals much larger; in recurrent layers nothing else tells, since their outputs are bounded."""
+    found = heaviest(look.model)
+    grade = 0 if found is None else graded(found.gain, TOO_HEAVY)
+    if found is not None and grade:
+        message = f"{found}: it makes signals {found.gain:.3g} times as large"
+        advice = "draw the weights by init.he_normal, or by init.xavier_normal before tanh and in recurrent layers"
+        bound = TOO_HEAVY[grade - 1]
+        yield Finding(LEVELS[grade], "exploding", message, found.gain, bound, "He et al. 2015", advice, found.name)
+
+
 # ---- samples -----------------------------------------------------------------------------------------------------------
 
 
@@ -276,13 +292,9 @@ def _left_out(look: Look, named: list[tuple[str, Any]], frozen: set[int]) -> Ite
     lacking = [name for name, p in named if id(p) not in had and id(p) not in frozen]
     if lacking:
         level = "problem" if all(id(p) not in had for _, p in named) else "warning"
-        message = f"the optimiser does not have {_some(lacking)} of {len(named)} parameters"
+        message = f"the optimiser lacks {len(lacking)} of {len(named)} parameters: {listed(lacking, _LISTED)}"
         advice = "make it of model.parameters(), after the last layer was added and after astype"
         yield Finding(level, "not trained", message, float(len(lacking)), 0.0, advice=advice, layer=lacking[0])
-
-
-def _some(names: list[str]) -> str:
-    return f"{listed(names, _LISTED)} ({len(names)})" if len(names) > 1 else names[0]
 
 
 def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
@@ -290,7 +302,7 @@ def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) 
     still = [name for name, p in named if id(p) in frozen]
     if not still:
         return
-    message = f"{_some(still)} of {len(named)} parameters are frozen (requires_grad is False)"
+    message = f"{len(still)} of {len(named)} parameters are frozen (requires_grad is False): {listed(still, _LISTED)}"
     first = [id(p) in frozen for _, p in named]
     if all(first):
         yield Finding("problem", "not trained", message, advice="model.requires_grad_(True)", layer=still[0])

@@ -42,6 +42,8 @@ _OF_LAYERS = (
 )
 # What makes the later checks meaningless.
 _ENDS = ("not finite", "shapes", "labels", "one class")
+# What is no reason for a few samples not to be learnt by heart; any other problem is, and the test would only say it again.
+_APART = ("shared rows", "update too large", "update too small")
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def preflight(
     samples : int
         How many go through the model. Data are looked at as a whole, up to 67 million numbers.
     overfit : bool
-        Whether to train on a few samples, which takes longest.
+        Whether to train on a few samples, which takes longest. This is done where no problem was found that explains the result.
     rng : optional
         Anything `numpy.random.default_rng` takes: which samples `overfit_batch` takes.
 
@@ -230,6 +232,10 @@ class _Checks:
             findings += self._of_model()
         if not _is_meaningless(findings) and not self._has_no_loss() and self._learns():
             findings += self._of_steps()
+            if not any(finding.level == "problem" and finding.word not in _APART for finding in findings):
+                findings += self._of_a_few()
+        found = {finding.word for finding in findings if finding.level != "ok"}
+        findings = [finding for finding in findings if finding.level != "ok" or finding.word not in found]
         # Causes are looked for before their effects, and stay before them.
         return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
 
@@ -254,6 +260,7 @@ class _Checks:
         if self._has_no_loss() and all(finding.level == "ok" for finding in of_outputs):
             yield self._where_not_finite()
         yield from model_checks.reached(look)
+        yield from model_checks.heavy_weights(look)
         yield from model_checks.not_trained(look, self._frozen)
         if look.taken.count >= _LEAST:
             yield from model_checks.mixed_samples(look)
@@ -281,19 +288,23 @@ class _Checks:
         look = self._look
         with preserved(look.model):
             self._initial = compared(look.model, look.taken, look.loss)
-        if any(id(parameter) not in self._frozen for parameter in look.model.parameters()):
+        if self._trains():
             some = look.taken.at(slice(_OF_STATISTICS))
             self._layers = layer_stats(look.model, some.batches(_BATCH), look.loss, some.count)
-            found = self._layers.findings
-            yield from found
+            yield from self._layers.findings
             yield from (Finding("ok", word, words) for word, words in _OF_LAYERS if word not in self._layers)
-            yield from self._initial
+        yield from self._initial
+        if self._trains():
             yield from model_checks.first_update(look, self._initial.expected)
-            if self._overfits and look.taken.count >= _LEAST:
-                self._overfit = overfitted(look.model, look.taken, look.loss, _FEW, _STEPS, RATE, look.rng)
-                yield from self._overfit
-        else:
-            yield from self._initial  # that nothing trains was said
+
+    def _trains(self) -> bool:
+        return any(id(parameter) not in self._frozen for parameter in self._look.model.parameters())
+
+    def _of_a_few(self) -> Iterator[Finding]:
+        look = self._look
+        if self._overfits and self._trains() and look.taken.count >= _LEAST:
+            self._overfit = overfitted(look.model, look.taken, look.loss, _FEW, _STEPS, RATE, look.rng)
+            yield from self._overfit
 
 
 def _is_meaningless(findings: list[Finding]) -> bool:
