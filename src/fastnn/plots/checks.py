@@ -155,21 +155,21 @@ def preflight(
 
 
 def _losses_seen(ax: Any, initial: Any, few: Any) -> None:
-    """The curve of the few samples, with lines for the losses of all."""
-    ax.set_xlabel("steps")
-    ax.set_ylabel("loss")
-    if initial is None and few is None:
-        ax.text(0.5, 0.5, "not reached", ha="center", va="center", color=ink(), transform=ax.transAxes)
+    """The curve of the few samples, with lines for the losses of all; without it, bars."""
+    if few is None and initial is None:
+        ax.text(0.5, 0.5, "losses: not reached", ha="center", va="center", color=ink(), transform=ax.transAxes)
+        ax.set_axis_off()
         return
-    if few is not None:
-        overfit(*few, ax=ax)
+    if few is None:
+        losses({"before\ntraining": initial[0], "expected": initial[1]}, ax=ax)
+        return
+    overfit(*few, ax=ax)
     for value, label, colour, line in (
         (None if initial is None else initial[0], "before training", PURPLE, "-."),
         (None if initial is None else initial[1], "expected", GREEN, ":"),
     ):
         if value is not None and np.isfinite(value) and value > 0:
             ax.axhline(value, color=colour, linestyle=line, label=f"{label}: {value:.3g}")
-    ax.set_yscale("log")
     ax.legend()
 
 
