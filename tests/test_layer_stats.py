@@ -513,6 +513,14 @@ def test_a_logarithm_of_a_negative_number_is_named():
     assert "not finite: log in layer '1' (Log) gives nan from inputs that are finite" in lines(stats)
 
 
+def test_a_loss_that_is_not_finite_is_named():
+    batch = drawn((8, 6)), np.zeros(8, np.int64)
+    inside = layer_stats(nn.Linear(6, 2, rng=0), [batch], lambda output, target: fnn.log(output.mean() * 0.0 - 1.0))
+    assert "not finite: log in the loss gives nan from inputs that are finite" in lines(inside)
+    outside = layer_stats(nn.Linear(6, 2, rng=0), [batch], lambda output, target: fnn.tensor(np.nan))
+    assert "not finite: the loss is nan" in lines(outside)
+
+
 def test_outputs_that_are_all_0_are_dead_and_some_may_be():
     net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.ReLU())
     batch = drawn((64, 6)), np.ones((64, 4), np.float32)

@@ -62,7 +62,7 @@ _WEIGHTED = {
 }
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
-_SAMPLES = 32  # that are looked at, where not all are
+_SAMPLES = 32  # that are looked at at least, where there are as many
 _UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
 # Within this share of the range from its ends a function's slope is below 5 % of its largest (SPEC J4): the slope of sigmoid is
@@ -121,12 +121,15 @@ class Watch:
     model : Module
         Its layers are seen by their calls; so are functions such as `fastnn.functional.relu` where they are recorded.
     most : int, optional
-        About how many numbers of an output are looked at: of at most 32 samples, at evenly spread positions. Of ReLUs all are
-        looked at for units that are never active. By default all.
+        About how many numbers of an output are looked at in a pass: at evenly spread positions, and of evenly spread samples,
+        32 at least. Of ReLUs all are looked at for units that are never active. By default all.
     of_means : bool
         Whether the backward passes are those of a mean over samples: gradients are multiplied by their number.
     edges : mapping, optional
-        The ranges of the histograms of outputs and of gradients, by the name of the layer.
+        The ranges of the histograms of outputs and of gradients, by the name of the layer. Where it is given, those of further
+        layers are symmetric, since there will be other numbers.
+    locate : bool
+        Whether to look for the first operation that gives a number that is not finite.
 
     Attributes
     ----------
@@ -135,7 +138,7 @@ class Watch:
     output : Running
         Gradients of each sample's loss by what the model gives.
     began : (str, str) or None
-        In which layer the first number was computed that is not finite, and the words for it; only where all is looked at.
+        In which layer the first number was computed that is not finite, and the words for it.
     """
 
     def __init__(
@@ -145,11 +148,13 @@ class Watch:
         *,
         of_means: bool = False,
         edges: Mapping[str, tuple[Edges, Edges]] | None = None,
+        locate: bool = False,
     ) -> None:
         self.rows: dict[str, Gathered] = {}
         self.output = Running()
         self.began: tuple[str, str] | None = None
-        self._model, self._most, self._of_means, self._edges = model, most, of_means, edges or {}
+        self._model, self._most, self._of_means, self._locate = model, most, of_means, locate
+        self._edges, self._symmetric = edges or {}, edges is not None
         self._parameters = {id(p): (name, p) for name, p in model.named_parameters()}
         self._open: list[tuple[str, Module]] = []  # the calls that are under way
         self._known: dict[int, _Known] = {}
@@ -229,7 +234,7 @@ class Watch:
         """An operation is recorded: a function that is a layer, or one between layers."""
         known = self._note(result)
         known.name, known.inputs = name, tuple(inputs)
-        if self._most is None and self.began is None:
+        if self._locate and self.began is None:
             self._look_for_first(name, output, inputs)
         self._pass_on(result, inputs)
         for x in inputs if name == "multiply" else ():
@@ -301,7 +306,7 @@ class Watch:
     def _row(self, name: str, kind: str, axes: tuple[int, int], x: Array) -> Gathered:
         if name not in self.rows:
             units = x.shape[axes[1]] if x.ndim > 1 else 1
-            self.rows[name] = Gathered(name, kind, units, self._edges.get(name, (None, None)), self._most is not None)
+            self.rows[name] = Gathered(name, kind, units, self._edges.get(name, (None, None)), self._symmetric)
         return self.rows[name]
 
     def _gather(self, row: Gathered, x: Any, axes: tuple[int, int]) -> None:
@@ -324,11 +329,12 @@ class Watch:
                 row.samples = row.samples + len(values) if fits else len(values)
 
     def _some(self, values: Array) -> Array:
-        """Evenly spread samples, and positions of them, as many as may be looked at."""
+        """Evenly spread positions, and if these are still too many samples, as many as may be looked at."""
         if self._most is None or values.size <= self._most:
             return values
-        samples = values[:: -(-len(values) // _SAMPLES)]
-        return samples[:, :, :: max(1, samples.size // self._most)].copy()
+        spread = values[:, :, :: min(values.shape[2], values.size // self._most)]
+        thinned = min(-(-len(spread) // _SAMPLES), max(1, spread.size // self._most))
+        return spread[::thinned].copy()
 
     # ---- what is known of tensors ------------------------------------------------------------------------------------
 
