@@ -46,6 +46,28 @@ def normal(std):
     return lambda shape, rng: init.normal(shape, 0.0, std, rng=rng)
 
 
+X, Y = drawn((40, 6)), np.arange(40) % 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((X, Y), TypeError, "layer_stats: loss must be a function of output and target"),
+        (((X, Y[:5]),), ValueError, "layer_stats: expected arrays of one length"),
+        (([(X[:, :1], Y)],), ValueError, "layer_stats: linear: x of shape"),
+        ((X,), ValueError, "layer_stats: a batch must be"),
+    ],
+)
+def test_arguments_that_do_not_fit(arguments, error, message):
+    with pytest.raises(error, match=message):
+        layer_stats(nn.Sequential(nn.Linear(6, 3, rng=0)), *arguments)
+
+
+def test_a_pair_of_arrays_is_enough():
+    model = nn.Sequential(nn.Linear(6, 3, rng=0))
+    assert layer_stats(model, (X, Y)).samples == len(X)
+
+
 # ---- numbers ---------------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,6 @@ from .. import functional as F
 from ..autograd import enable_grad, raw
 from ..autograd.changes import note_change
 from ..checks import integer
-from ..checks.arrays import shown
 from ..nn import Module
 from ..optim import Optimizer
 from ..training.figures import Loss, Objective, Sample
@@ -25,6 +24,7 @@ from ..training.loader import Loader
 from ..training.preserved import preserved
 from ..training.spread import Spread
 from ..training.watch import Watch
+from .taken import batches_of, checked_loss, checked_model, named
 
 _MOST = 1 << 16  # numbers of an output that are looked at in a batch
 _NUDGE = 1e-2  # of the size of the gradient's own, to see whether layers behind zeros get gradients later
@@ -113,7 +113,7 @@ def layer_stats(
     ----------
     model : Module
         Of any form. Layers are seen by their calls, and functions such as `fastnn.functional.relu` too.
-    batches : Batches or iterable of batches
+    batches : Batches, iterable of batches, or (x, y)
         What `Trainer.fit` takes: (input, target) or (input, target, weight per sample).
     loss : callable
         ``loss(output, target)``, as of the `Trainer`.
@@ -154,11 +154,12 @@ def layer_stats(
     >>> stats.level, stats.findings[0].word
     ('problem', 'vanishing')
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"layer_stats: model must be a Module, got {shown(model)}")
-    samples = integer("layer_stats", "samples", samples, 1)
-    loader = Loader("batches", batches, once=True)
-    with preserved(model, optimizer, loss, *find_generators(batches)), np.errstate(all="ignore"):
+    op = "layer_stats"
+    checked_model(op, model), checked_loss(op, loss)
+    samples = integer(op, "samples", samples, 1)
+    batches = batches_of(op, batches)
+    loader = Loader("batches", batches, once=True, op=op)
+    with preserved(model, optimizer, loss, *find_generators(batches)), np.errstate(all="ignore"), named(op):
         if not model.training:
             model.train()
         return _looked_at(model, loader, Objective(loss), samples, optimizer)
