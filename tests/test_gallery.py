@@ -272,21 +272,26 @@ def test_a_gallery_is_replaced_but_no_other_page(tmp_path):
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
-def test_every_picture_is_drawn(entry, numbers):
+def test_every_picture_is_drawn_and_nothing_is_cut_off(entry, numbers):
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=entry.inches)
+    figure = Figure(figsize=entry.inches, layout="constrained")
     show = entry.draw(figure, numbers(entry.name))
     assert (show is not None) == (entry.frames > 0)
     if show is not None:
         show(0)
         show(entry.frames - 1)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
+    needed, (width, height) = figure.get_tightbbox(), entry.inches
+    assert min(needed.x0, needed.y0) > -0.01
+    assert needed.x1 < width + 0.01
+    assert needed.y1 < height + 0.01
     labelled = [ax for ax in figure.axes if ax.get_xlabel() or ax.get_ylabel() or ax.get_title()]
     assert labelled
 
 
 def test_the_command_says_where_the_page_is(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("sklearn")
     monkeypatch.setattr(fastnn.gallery, "ENTRIES", SMALL)
     assert main(["gallery", str(tmp_path / "out"), "--seed", "5", "--jobs", "1"]) == 0
     out, err = capsys.readouterr()
@@ -296,6 +301,7 @@ def test_the_command_says_where_the_page_is(monkeypatch, tmp_path, capsys):
 
 
 def test_the_command_refuses(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("sklearn")
     monkeypatch.setattr(fastnn.gallery, "ENTRIES", SMALL)
     (tmp_path / "file").write_text("text", encoding="utf-8")
     assert "file" in fails(capsys, "gallery", str(tmp_path / "file"))
@@ -304,11 +310,15 @@ def test_the_command_refuses(monkeypatch, tmp_path, capsys):
     assert "OUT" in fails(capsys, "gallery")
 
 
-def test_missing_extras_are_named(monkeypatch, tmp_path):
+def test_missing_extras_are_named(monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     digits = [entry for entry in ENTRIES if entry.name == "filters"]
     with pytest.raises(MissingExtraError, match=r"scikit-learn: pip install 'fastnn\[demo\]'"):
         write_gallery(tmp_path, digits)
+    assert "the gallery needs scikit-learn: pip install 'fastnn[demo]'" in fails(
+        capsys, "gallery", str(tmp_path / "new")
+    )
+    assert not (tmp_path / "new").exists()
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingExtraError, match=r"the gallery needs Matplotlib: pip install 'fastnn\[plot\]'"):

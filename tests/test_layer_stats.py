@@ -402,11 +402,13 @@ def test_equal_weights_of_a_recurrent_layer_are_symmetric(kind):
 
 def test_dead_units_are_counted_by_layer():
     net = deep(nn.ReLU, 2)
-    net[0].bias.data[:30] = -100
+    net[0].bias.data[:31] = -100
     stats = layer_stats(net, data())
     finding = stats.findings[0]
     assert (finding.level, finding.word, finding.layer) == ("warning", "dead", "1")
-    assert finding.value == pytest.approx(0.3, abs=0.03)
+    share = stats["1"].dead / 100
+    assert share == pytest.approx(0.3, abs=0.02)
+    assert finding.value == pytest.approx(share - np.sqrt(share * (1 - share) / 100))
     assert "of 100 units" in finding.message
     net[0].bias.data[...] = -100
     assert "PROBLEM  dead: layer '1' (ReLU): 100 of 100 units (100 %)" in lines(layer_stats(net, data()))
@@ -431,9 +433,31 @@ def test_units_that_are_silent_for_few_samples_are_not_dead():
 
 
 def test_he_and_relu_are_healthy():
-    assert layer_stats(deep(nn.ReLU, 20, init.he_normal), data()).level in ("ok", "note", "warning")
+    assert layer_stats(deep(nn.ReLU, 20, init.he_normal), data()).level in ("ok", "note")
     assert layer_stats(deep(nn.ReLU, 5, init.he_normal), data()).level in ("ok", "note")
     assert layer_stats(deep(nn.Tanh, 10, init.xavier_normal), data()).level == "ok"
+
+
+def test_a_wide_layer_behind_convolutions_is_healthy():
+    rng = np.random.default_rng(3)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, rng=rng), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 32, 3, padding=1, rng=rng),
+        nn.ReLU(), nn.Flatten(), nn.Linear(32 * 14 * 14, 64, rng=rng), nn.ReLU(), nn.Linear(64, 10, rng=rng),
+    )  # fmt: skip
+    stats = layer_stats(net, Batches(drawn((100, 1, 28, 28)), np.arange(100) % 10, batch_size=50))
+    assert stats["6"].gradient_ratio > 1  # its weights are small, as it has 6272 inputs
+    assert stats.level in ("ok", "note")
+
+
+def test_gradients_that_shrink_with_the_loss_do_not_vanish():
+    net = deep(nn.ReLU, 2)
+    x = drawn((100, WIDE))
+    batches = Batches(x, (x[:, 0] > 0).astype(np.int64), batch_size=50)
+    Trainer(net, optim.Adam(net.parameters(), lr=3e-3)).fit(batches, epochs=150, progress=False)
+    stats = layer_stats(net, batches)
+    assert stats.loss < 1e-3
+    assert stats["0"].gradient_ratio < 1e-4
+    assert "vanishing" not in stats
 
 
 def test_layers_that_begin_at_zero_are_healthy():
@@ -489,6 +513,14 @@ def test_a_logarithm_of_a_negative_number_is_named():
     assert "not finite: log in layer '1' (Log) gives nan from inputs that are finite" in lines(stats)
 
 
+def test_a_loss_that_is_not_finite_is_named():
+    batch = drawn((8, 6)), np.zeros(8, np.int64)
+    inside = layer_stats(nn.Linear(6, 2, rng=0), [batch], lambda output, target: fnn.log(output.mean() * 0.0 - 1.0))
+    assert "not finite: log in the loss gives nan from inputs that are finite" in lines(inside)
+    outside = layer_stats(nn.Linear(6, 2, rng=0), [batch], lambda output, target: fnn.tensor(np.nan))
+    assert "not finite: the loss is nan" in lines(outside)
+
+
 def test_outputs_that_are_all_0_are_dead_and_some_may_be():
     net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.ReLU())
     batch = drawn((64, 6)), np.ones((64, 4), np.float32)
@@ -509,6 +541,17 @@ def test_generators_of_an_iterable_go_on():
     batches = Drawn()
     layer_stats(nn.Linear(6, 2, rng=0), batches)
     assert batches.rng.normal() == np.random.default_rng(0).normal()
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope"), [(nn.Sigmoid, lambda a: 4 * a * (1 - a)), (nn.Tanh, lambda a: 1 - a**2)]
+)
+def test_saturated_outputs_are_those_with_little_slope(activation, slope):
+    net = nn.Sequential(nn.Linear(6, 40, rng=0), activation(), nn.Linear(40, 2, rng=1))
+    net[0].weight.data *= 3
+    x = drawn((100, 6))
+    stats = layer_stats(net, [(x, np.zeros(100, np.int64))])
+    assert stats["1"].saturated == pytest.approx((slope(activation()(net[0](x)).numpy()) < 0.05).mean(), abs=1e-3)
 
 
 def test_outputs_may_be_saturated():

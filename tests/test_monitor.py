@@ -197,7 +197,11 @@ def images(batch_size=32):
 def wide(features, rng=0):
     rng = np.random.default_rng(rng)
     return nn.Sequential(
-        nn.Linear(features, 64, rng=rng), nn.ReLU(), nn.Linear(64, 64, rng=rng), nn.ReLU(), nn.Linear(64, 10, rng=rng)
+        nn.Linear(features, 128, rng=rng),
+        nn.ReLU(),
+        nn.Linear(128, 128, rng=rng),
+        nn.ReLU(),
+        nn.Linear(128, 10, rng=rng),
     )
 
 

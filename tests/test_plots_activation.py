@@ -66,6 +66,14 @@ def test_a_turning_point_is_not_saturated():
     assert curve("constant", lambda x: x * 0.0 + 2.0).saturated == ((-6.0, 6.0),)
 
 
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+def test_gaps_and_poles():
+    found = curve("log", lambda x: x.log())
+    assert np.isnan(found.y[0])
+    assert np.isfinite(found.slope[found.peak])
+    rendered(activation({"log": lambda x: x.log(), "1/x": lambda x: 1.0 / x}))
+
+
 def test_a_single_function_with_its_saturated_zones():
     ax = rendered(activation("tanh"))
     lines = drawn(ax)

@@ -118,7 +118,8 @@ def test_filters_of_one_channel_share_a_symmetric_scale():
         np.testing.assert_array_equal(image.get_array(), layer.weight.data[i, 0])
         assert (image.norm.vmin, image.norm.vmax) == pytest.approx((-limit, limit))
     assert ax.get_title() == "6 filters"
-    assert ax.child_axes[0].get_ylabel() == "weight"
+    assert ax.get_xlabel() == "colour: weight"
+    assert len(ax.child_axes) == 1
 
 
 def test_filters_of_three_channels_are_colours_around_grey():

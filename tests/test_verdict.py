@@ -55,6 +55,13 @@ FLAT_GOOD = curve(1.0, 0.1, 0.05, 0.05, 0.05)
 # ---- each word, and its borders ------------------------------------------------------------------------------------------------
 
 
+def test_what_falls_from_above_the_baseline_is_not_to_be_trained_faster():
+    falling = made([14.0, 7.2], [14.0, 7.2]).verdict()
+    assert falling.word == "still improving"
+    assert "a lower learning rate" in falling.advice
+    assert "a larger learning rate" in made([1.8, 1.2], [1.8, 1.2]).verdict().advice
+
+
 def test_good():
     verdict = made(FLAT_GOOD, curve(0.9, 0.15, 0.12, 0.12, 0.12)).verdict()
     assert verdict.word == "good"

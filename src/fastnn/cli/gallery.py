@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from .._extras import require
 from .options import add_machine, integer, use_machine
 from .output import complain, say, shown
 
@@ -41,6 +42,9 @@ def default_jobs() -> int:
 def run(options: argparse.Namespace) -> None:
     """Write the gallery and say where it is."""
     use_machine(options)
+    require(
+        "sklearn.datasets", "scikit-learn", "demo", "the gallery"
+    )  # before the first picture rather than after some
     from ..gallery import ENTRIES, Entry, write_gallery
 
     def tell(entry: Entry, place: int) -> None:

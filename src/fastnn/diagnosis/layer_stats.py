@@ -26,6 +26,7 @@ from ..training.preserved import preserved
 from ..training.spread import Spread
 from ..training.watch import Watch
 
+_MOST = 1 << 16  # numbers of an output that are looked at in a batch
 _NUDGE = 1e-2  # of the size of the gradient's own, to see whether layers behind zeros get gradients later
 _NUDGES = 3
 
@@ -135,6 +136,7 @@ def layer_stats(
     -----
     SPEC J4. Nothing is changed: parameters, gradients, running statistics and generators are afterwards as before.
 
+    Of outputs of more than 65 536 numbers in a batch, about as many are looked at, evenly spread, but all for dead units.
     Gradients of outputs are those of each sample's own loss, so they don't depend on the size of the batches.
 
     Examples
@@ -168,7 +170,7 @@ def _looked_at(
     parameters = dict(model.named_parameters())
     for parameter in parameters.values():
         parameter.grad = None
-    watch = Watch(model)
+    watch = Watch(model, _MOST)
     seen, amount, total, last = 0, 0.0, 0.0, None
     with enable_grad(), watch, closing(loader.samples(0, 0)) as taken:
         complete = True
@@ -184,13 +186,26 @@ def _looked_at(
     before = _stepped(parameters, gradients, optimizer) if optimizer is not None else {}
     rows = tuple(layer_row(row, lambda p: gradients.get(id(p)), complete, before) for row in watch.rows.values())
     output = watch.output.result() if watch.output.count else None
-    found = judged(Watched(rows, output, complete, began=watch.began))
+    found = judged(Watched(rows, output, complete))
+    if any(finding.word == "not finite" for finding in found) or not np.isfinite(total):
+        began = _where_it_began(model, loader, objective) or ("", f"the loss is {total / (amount or 1.0)}")
+        found = judged(Watched(rows, output, complete, began=began))
     if not any(finding.word in ("not finite", "symmetric", "dead") for finding in found):
         unused = [name for name, p in parameters.items() if p.requires_grad and gradients[id(p)] is None]
         zero = [row.name for row in rows if row.gradient_ratio == 0]
         known = _later(model, objective, last, watch, zero) if zero else []
         found = [*no_gradient(rows, unused, known), *found]
     return LayerStats(most_severe_first(found), rows, output, seen, complete, total / (amount or 1.0))
+
+
+def _where_it_began(model: Module, loader: Loader, objective: Objective) -> tuple[str, str] | None:
+    """The first operation that gives a number that is not finite: the batches are gone through again."""
+    with enable_grad(), Watch(model, _MOST, locate=True) as watch, closing(loader.samples(0, 0)) as taken:
+        for sample in taken:
+            _passed(model, objective, sample)
+            if watch.began is not None:
+                break
+    return watch.began
 
 
 def _passed(model: Module, objective: Objective, sample: Sample) -> float:

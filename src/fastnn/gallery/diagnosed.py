@@ -245,7 +245,7 @@ ENTRIES = (
         "Finding the learning rate",
         "A hundred steps whose rate grows from one millionth to ten, and the loss of each. At first nothing happens; then the loss falls; then it rises, "
         "and everything breaks. A good rate lies well to the left of the lowest point, where the loss falls steeply. The test takes seconds "
-        "and leaves the network as it was; `fastnn find-lr` does it for your own data.",
+        "and leaves the network as it was; the command fastnn find-lr does it for your own data.",
         "Line plot of the loss against the learning rate on a logarithmic axis: flat, falling, then rising steeply, with the suggested rate marked.",
         _range,
         _draw_range,

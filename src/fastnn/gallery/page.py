@@ -198,20 +198,21 @@ def _animation(figure: Any, show: Callable[[int], None], count: int) -> bytes:
         show(frame)
         canvas.draw()
         frames.append(pillow.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy()))
-    palette = _palette(frames[-1])
-    reduced = [frame.quantize(palette=palette, dither=pillow.Dither.NONE) for frame in frames]
+    reduced = _reduced(frames, pillow.Dither.NONE)
     buffer = io.BytesIO()
     durations = [_MILLISECONDS] * (count - 1) + [_PAUSE]
     reduced[0].save(buffer, "gif", save_all=True, append_images=reduced[1:], duration=durations, loop=0)
     return buffer.getvalue()
 
 
-def _palette(frame: Any) -> Any:
-    """Colours for all frames, the ground of the page exactly among them."""
-    reduced = frame.quantize(_COLOURS)
-    colours = np.array(reduced.getpalette(), np.uint8).reshape(-1, 3)
-    colours[reduced.getpixel((0, 0))] = frame.getpixel((0, 0))
-    reduced.putpalette(colours.tobytes())
+def _reduced(frames: list[Any], dither: Any) -> list[Any]:
+    """Frames with common colours, of which the ground is exactly that of the page."""
+    palette = frames[-1].quantize(_COLOURS)
+    reduced = [frame.quantize(palette=palette, dither=dither) for frame in frames]
+    colours = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
+    colours[reduced[0].getpixel((0, 0))] = frames[0].getpixel((0, 0))
+    for frame in reduced:
+        frame.putpalette(colours.tobytes())
     return reduced
 
 
@@ -231,7 +232,8 @@ nav ol { columns: 16rem; padding-left: 1.5rem; margin: 0; }
 nav li { padding: .15rem 0; }
 a { color: inherit; }
 section { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 1.5rem; }
-img { display: block; width: 100%; height: auto; margin: .75rem 0; }
+.picture { overflow-x: auto; margin: .75rem 0; }
+img { display: block; width: 100%; min-width: 36rem; height: auto; }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; padding: 1rem 0; color: var(--soft); font-size: .9rem; }
 """
 
@@ -270,6 +272,7 @@ from the seed {seed}.</p>
 
 
 def _section(entry: Entry) -> str:
+    """On a narrow screen a picture is moved sideways, so that its letters stay legible."""
     width, height = (round(DPI * inches) for inches in entry.inches)
     kind = "gif" if entry.frames else "png"
     sources = [("(prefers-color-scheme: dark)", f"{entry.name}-dark.{kind}")]
@@ -280,9 +283,11 @@ def _section(entry: Entry) -> str:
     listed = "\n".join(f'<source media="{media}" srcset="{file}">' for media, file in sources)
     return f"""<section id="{entry.name}">
 <h2>{html.escape(entry.title)}</h2>
+<div class="picture">
 <picture>
 {listed}
 <img src="{entry.name}-light.{kind}" alt="{html.escape(entry.alt)}" width="{width}" height="{height}" loading="lazy">
 </picture>
+</div>
 <p>{html.escape(entry.paragraph)}</p>
 </section>"""

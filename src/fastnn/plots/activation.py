@@ -140,10 +140,11 @@ def curve(name: str, function: Function, span: tuple[float, float] = (-6.0, 6.0)
     x = np.linspace(low, high, points)
     y, slope = _values(name, function, x)
     size = np.abs(np.where(np.isfinite(slope), slope, 0.0))
-    if not np.isfinite(y).any():
+    if not (np.isfinite(y) & np.isfinite(slope)).any():
         raise ValueError(f"activation: {name} is finite nowhere from {low:g} to {high:g}")
     flat = size < SATURATED * size.max() if size.max() > 0 else np.ones(points, bool)
-    steepest = np.flatnonzero(slope >= slope[np.isfinite(slope)].max(initial=-np.inf) - (1 - _LIMIT) * size.max())
+    known = np.where(np.isfinite(slope), slope, -np.inf)
+    steepest = np.flatnonzero(known >= known.max() - (1 - _LIMIT) * size.max())
     zones = tuple((float(x[a]), float(x[b])) for a, b in _runs(flat) if not _turns(slope, a, b))
     return Curve(name, x, y, slope, zones, int(steepest[np.argmin(np.abs(x[steepest]))]))
 

@@ -95,7 +95,7 @@ def draw_maps(found: FeatureMaps, ax: Any = None) -> Any:
         write_above(one, grid, i, str(channel))
         if found.dead[channel]:
             _frame(one, grid, i)
-    add_bar(one, shown_map, "activation")
+    add_bar(one, shown_map, "colour: activation")
     one.set_title(_title(found, len(drawn)))
     return one
 

@@ -90,7 +90,7 @@ def draw_filters(found: Filters, ax: Any = None) -> Any:
     if coloured:
         one.set_xlabel(f"of each colour: none is −{found.limit:.3g}, full is {found.limit:.3g}, grey is 0")
     else:
-        add_bar(one, image, "weight")
+        add_bar(one, image, "colour: weight")
     one.set_title(found.words)
     return one
 

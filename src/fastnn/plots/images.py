@@ -191,5 +191,7 @@ def write_above(ax: Any, grid: Grid, i: int, text: str) -> None:
 
 
 def add_bar(ax: Any, image: Any, label: str) -> None:
-    """The scale of tiles, as high as the tiles are."""
-    ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0.0, 0.04, 1.0)), label=label)
+    """The scale of tiles, as high as the tiles are, and what its numbers are."""
+    ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0.0, 0.04, 1.0)))
+    ax.set_anchor("W")  # what room there is, is for the bar
+    ax.set_xlabel(label)

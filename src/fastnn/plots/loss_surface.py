@@ -190,6 +190,8 @@ def _points(name: str, path: Any) -> np.ndarray[Any, Any]:
     points = np.asarray(path, dtype=np.float64)
     if points.ndim != 2 or points.shape[1] != 2 or not len(points):
         raise ValueError(f"loss_surface: the path {name!r} must be points (T, 2), got shape {points.shape}")
+    if not np.isfinite(points).all():
+        raise ValueError(f"loss_surface: the path {name!r} has numbers that are not finite")
     return points
 
 
@@ -201,7 +203,6 @@ def _axes(
         first, second = _span(span)
     elif walked:
         points = np.concatenate(walked)
-        points = points[np.isfinite(points).all(1)]
         low, high = points.min(0), points.max(0)
         margin = _MARGIN * np.maximum(high - low, 0.1 * (high - low).max())
         margin = np.where(margin > 0, margin, 1.0)

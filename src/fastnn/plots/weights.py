@@ -87,7 +87,10 @@ def vector_of(op: str, model: Module, state: Any) -> np.ndarray[Any, Any]:
             found = f"shape {np.shape(state[name])}" if name in state else "nothing"
             raise ValueError(f"{op}: a state has {found} for {name!r}, expected shape {parameter.shape}")
         parts.append(state[name])
-    return flattened(parts)
+    vector = flattened(parts)
+    if not np.isfinite(vector).all():
+        raise ValueError(f"{op}: a state holds weights that are not finite")
+    return vector
 
 
 def set_vector(model: Module, point: np.ndarray[Any, Any]) -> None:

@@ -36,7 +36,7 @@ UPDATES = 20
 """Of fewer steps the sizes say little."""
 UPDATE_SOURCE = "cs231n: around 1e-3; best rates 1.1e-3 to 7.9e-3"
 
-FEW = 100
+FEW = 60
 """Fewer samples say nothing about single units, only about a layer of which no unit is ever active."""
 
 _NOT_JUDGED = ("Embedding",)  # rows of numbers that didn't come get no gradient
@@ -130,13 +130,16 @@ def _symmetric(watched: Watched) -> Iterator[Finding]:
 
 
 def _dead(watched: Watched) -> Iterator[Finding]:
-    """Units that are 0 for all samples; of few samples, the share is an estimate, and of very few only a whole layer counts."""
+    """Units that are 0 for all samples, by their share less its standard error.
+
+    Of few samples the share is an estimate, and of very few only a whole layer counts.
+    """
     found: list[tuple[int, float, LayerRow]] = []
     for row in watched.rows:
         if row.dead is None or row.dead_share is None or (row.role != "hidden" and row.dead < row.units):
             continue
         known = watched.complete or row.samples >= FEW
-        share = row.dead_share if known else float(row.dead == row.units and row.samples >= 20)
+        share = _at_least(row.dead_share, row.units) if known else float(row.dead == row.units and row.samples >= 20)
         level = graded(share, DEAD)
         if level:
             found.append((level, share, row))
@@ -157,6 +160,11 @@ def _dead(watched: Watched) -> Iterator[Finding]:
         else "scale inputs to mean 0 and standard deviation 1, draw He weights, biases 0; or use LeakyReLU"
     )
     yield Finding(LEVELS[level], word, silent + others, share, DEAD[level - 1], DEAD_SOURCE, advice, row.name)
+
+
+def _at_least(share: float, units: int) -> float:
+    """A share less its standard error: of a few units, several are dead by chance."""
+    return max(0.0, share - math.sqrt(share * (1 - share) / max(1, units)))
 
 
 def _saturated(watched: Watched) -> Iterator[Finding]:

@@ -96,9 +96,8 @@ class LayerMonitor:
         self._output: Spread | None = None
         self._stride = 1  # of the observations every how-many-th one is kept
         self._seen = 0
-        self._active: dict[
-            str, list[list[Any]]
-        ] = {}  # of the last observations: samples, and for how many a unit is active
+        # Of the last observations: how many samples, and for how many of them each unit is active.
+        self._active: dict[str, list[list[Any]]] = {}
         self._sizes: dict[str, list[float]] = {}
         self._losses: list[float] = []
         self._size_stride = 1

@@ -58,6 +58,10 @@ _BELONG = (
     "whether inputs and targets belong together (the same order, the right column), and whether inputs tell anything of "
     "targets (`diagnosis.baseline`)"
 )
+_FROM_ABOVE = (
+    "the loss is still above the baseline, as after steps that were too large: a lower learning rate (`fastnn find-lr`), inputs "
+    "of mean 0 and standard deviation 1, and smaller initial weights come before more epochs"
+)
 
 
 class Found(NamedTuple):
@@ -196,7 +200,10 @@ def _still_improving(c: Curves) -> Found | None:
         return None
     epochs = f"in the last {last - since} epochs" if last - since > 1 else "in the last epoch"
     message = f"the {c.name} fell from {start:.4g} to {_shown(c, last)} {epochs}"
-    return Found("still improving", message, int(c.epochs[since]), fell, max(enough, least), _MEASURED)
+    above = c.of_nothing is not None and not float(c.losses[last]) < c.of_nothing
+    return Found(
+        "still improving", message, int(c.epochs[since]), fell, max(enough, least), _MEASURED, _FROM_ABOVE * above
+    )
 
 
 def _stood(c: Curves) -> Found | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -61,11 +62,13 @@ _WEIGHTED = {
 }
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
-_SAMPLES = 32  # that are looked at, where not all are
+_SAMPLES = 32  # that are looked at at least, where there are as many
 _UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
-# A function's slope is below 5 % of its largest within this share of the range from its ends (SPEC J4).
-_FLAT = {"Sigmoid": 0.0128, "Hardsigmoid": 0.0, "Tanh": 0.0127}
+# Within this share of the range from its ends a function's slope is below 5 % of its largest (SPEC J4): the slope of sigmoid is
+# a(1 − a), that of tanh the same stretched, and that of hardsigmoid constant between the ends.
+_FLAT_ENDS = (1 - math.sqrt(1 - 0.05)) / 2
+_FLAT = {"Sigmoid": _FLAT_ENDS, "Hardsigmoid": 0.0, "Tanh": _FLAT_ENDS}
 
 
 class Gathered:
@@ -79,8 +82,6 @@ class Gathered:
         The class; that of an activation also where a function computed it.
     function : str
         The kind of the activation whose output it is: that of a recurrent layer's nonlinearity, else the same.
-    owner : str
-        The name of the module that called it, or is it.
     units : int
         Channels or features.
     activations, gradients : Running
@@ -99,10 +100,8 @@ class Gathered:
         Whether it is what the model gives, and whether it is multiplied by something.
     """
 
-    def __init__(
-        self, name: str, kind: str, owner: str, units: int, edges: tuple[Edges, Edges], symmetric: bool
-    ) -> None:
-        self.name, self.kind, self.owner, self.units = name, kind, owner, units
+    def __init__(self, name: str, kind: str, units: int, edges: tuple[Edges, Edges], symmetric: bool) -> None:
+        self.name, self.kind, self.units = name, kind, units
         self.function = kind
         self.activations = Running(edges[0], symmetric)
         self.gradients = Running(edges[1], symmetric)
@@ -122,12 +121,15 @@ class Watch:
     model : Module
         Its layers are seen by their calls; so are functions such as `fastnn.functional.relu` where they are recorded.
     most : int, optional
-        About how many numbers of an output are looked at: of at most 32 samples, at evenly spread positions. Of ReLUs all are
-        looked at for units that are never active. By default all.
+        About how many numbers of an output are looked at in a pass: at evenly spread positions, and of evenly spread samples,
+        32 at least. Of ReLUs all are looked at for units that are never active. By default all.
     of_means : bool
         Whether the backward passes are those of a mean over samples: gradients are multiplied by their number.
     edges : mapping, optional
-        The ranges of the histograms of outputs and of gradients, by the name of the layer.
+        The ranges of the histograms of outputs and of gradients, by the name of the layer. Where it is given, those of further
+        layers are symmetric, since there will be other numbers.
+    locate : bool
+        Whether to look for the first operation that gives a number that is not finite.
 
     Attributes
     ----------
@@ -136,7 +138,7 @@ class Watch:
     output : Running
         Gradients of each sample's loss by what the model gives.
     began : (str, str) or None
-        In which layer the first number was computed that is not finite, and the words for it; only where all is looked at.
+        In which layer the first number was computed that is not finite, and the words for it.
     """
 
     def __init__(
@@ -146,11 +148,13 @@ class Watch:
         *,
         of_means: bool = False,
         edges: Mapping[str, tuple[Edges, Edges]] | None = None,
+        locate: bool = False,
     ) -> None:
         self.rows: dict[str, Gathered] = {}
         self.output = Running()
         self.began: tuple[str, str] | None = None
-        self._model, self._most, self._of_means, self._edges = model, most, of_means, edges or {}
+        self._model, self._most, self._of_means, self._locate = model, most, of_means, locate
+        self._edges, self._symmetric = edges or {}, edges is not None
         self._parameters = {id(p): (name, p) for name, p in model.named_parameters()}
         self._open: list[tuple[str, Module]] = []  # the calls that are under way
         self._known: dict[int, _Known] = {}
@@ -194,12 +198,10 @@ class Watch:
         if not own and next(module.children(), None) is not None and not isinstance(module, Maxout):
             return
         known = self._of(x)
-        if (
-            known is not None and known.row is not None
-        ):  # a layer below it, or a function that it called, has this output
+        if known is not None and known.row is not None:  # it is the output of a layer or function inside
             return
         axes = _axes(module, raw(x), self._axes_of(given))
-        row = self._row(name, type(module).__name__, name, axes, raw(x))
+        row = self._row(name, type(module).__name__, axes, raw(x))
         for part, parameter in own.items():
             row.parameters[f"{name}.{part}" if name else part] = parameter
         if isinstance(module, _Named):
@@ -232,7 +234,7 @@ class Watch:
         """An operation is recorded: a function that is a layer, or one between layers."""
         known = self._note(result)
         known.name, known.inputs = name, tuple(inputs)
-        if self._most is None and self.began is None:
+        if self._locate and self.began is None:
             self._look_for_first(name, output, inputs)
         self._pass_on(result, inputs)
         for x in inputs if name == "multiply" else ():
@@ -255,9 +257,11 @@ class Watch:
         if np.isfinite(output).all():
             return
         layer, module = self._open[-1] if self._open else ("", self._model)
-        place = f"in layer {layer!r} ({type(module).__name__})" if layer else f"in the model ({type(module).__name__})"
-        if not self._open:
-            place = "in the loss"
+        place = (
+            f"in {f'layer {layer!r}' if layer else 'the model'} ({type(module).__name__})"
+            if self._open
+            else "in the loss"
+        )
         for x in inputs:
             x_ = raw(x)
             if isinstance(x_, np.ndarray) and not np.isfinite(x_).all():
@@ -284,7 +288,7 @@ class Watch:
         axes = self._axes_of(result)
         if name in _WEIGHTED:
             axes = _last(axes) if name in ("linear", "embedding") else (0, 1)
-        row = self._row(self._free_name(f"{of}.{name}" if of else name), kind, owner, axes, raw(result))
+        row = self._row(self._free_name(f"{of}.{name}" if of else name), kind, axes, raw(result))
         for x in inputs:
             if id(x) in self._parameters:
                 full, parameter = self._parameters[id(x)]
@@ -299,12 +303,10 @@ class Watch:
 
     # ---- what is gathered --------------------------------------------------------------------------------------------
 
-    def _row(self, name: str, kind: str, owner: str, axes: tuple[int, int], x: Array) -> Gathered:
+    def _row(self, name: str, kind: str, axes: tuple[int, int], x: Array) -> Gathered:
         if name not in self.rows:
             units = x.shape[axes[1]] if x.ndim > 1 else 1
-            self.rows[name] = Gathered(
-                name, kind, owner, units, self._edges.get(name, (None, None)), self._most is not None
-            )
+            self.rows[name] = Gathered(name, kind, units, self._edges.get(name, (None, None)), self._symmetric)
         return self.rows[name]
 
     def _gather(self, row: Gathered, x: Any, axes: tuple[int, int]) -> None:
@@ -327,11 +329,12 @@ class Watch:
                 row.samples = row.samples + len(values) if fits else len(values)
 
     def _some(self, values: Array) -> Array:
-        """Evenly spread samples, and positions of them, as many as may be looked at."""
+        """Evenly spread positions, and if these are still too many samples, as many as may be looked at."""
         if self._most is None or values.size <= self._most:
             return values
-        samples = values[:: -(-len(values) // _SAMPLES)]
-        return samples[:, :, :: max(1, samples.size // self._most)].copy()
+        spread = values[:, :, :: min(values.shape[2], values.size // self._most)]
+        thinned = min(-(-len(spread) // _SAMPLES), max(1, spread.size // self._most))
+        return spread[::thinned].copy()
 
     # ---- what is known of tensors ------------------------------------------------------------------------------------
 
