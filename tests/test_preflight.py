@@ -612,3 +612,13 @@ def test_nothing_is_drawn_twice_for_a_loss_that_is_not_finite():
     assert report.initial is None or math.isfinite(report.initial.seen)
     report.plot()
     pyplot.close("all")
+
+
+@pytest.mark.parametrize("change", [lambda y: 1000 * y, lambda y: y + 100])
+def test_targets_that_are_large_numbers_come_before_what_follows_from_them(change):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 6)).astype(np.float32)
+    model = nn.Sequential(nn.Linear(6, 32, rng=0), nn.ReLU(), nn.Linear(32, 1, rng=1))
+    report = preflight(model, (x, change(2 * x[:, :1] + x[:, 1:2])), F.mse_loss)
+    assert str(report).splitlines()[1].startswith("PROBLEM  scale: the target has mean")
+    assert len(report.findings) > 1

@@ -295,12 +295,12 @@ def scale(look: Look) -> Iterator[Finding]:
         return
     judged = [_judged_scale(first) for first in firsts]
     yield max(judged, key=lambda finding: LEVELS.index(finding.level))
-    yield from _of_target(look)
 
 
-def _of_target(look: Look) -> Iterator[Finding]:
+def scale_of_target(look: Look) -> Iterator[Finding]:
     """Numbers that the outputs are far below of, which many steps have to make up for."""
-    assert look.run is not None
+    if look.run is None:
+        return
     target, outputs = target_of(look.data), look.run.outputs
     if kind_of(look.loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
         return

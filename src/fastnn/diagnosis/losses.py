@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import functional as F
 from ..autograd import no_grad, raw
 from ..nn import Module
-from ..training.constant import _function_of, best_constant
+from ..training.constant import best_constant, function_and_settings
 from ..training.figures import Objective, Sample, values_of
 from ..training.metrics import NOT_COUNTED
 from .taken import Taken, axis_of_samples
@@ -44,7 +44,7 @@ def function_of(loss: Any) -> Any:
     """
     if loss is F.kl_div or type(loss).__name__ == "KLDivLoss":
         return F.kl_div
-    return _function_of(loss)[0]
+    return function_and_settings(loss)[0]
 
 
 def kind_of(loss: Any) -> str:
@@ -60,7 +60,7 @@ def kind_of(loss: Any) -> str:
 
 def ignored_by(loss: Any) -> int:
     """The label that a loss of classes passes over."""
-    return int(_function_of(loss)[1].get("ignore_index", NOT_COUNTED))
+    return int(function_and_settings(loss)[1].get("ignore_index", NOT_COUNTED))
 
 
 class Seen(NamedTuple):
@@ -120,7 +120,7 @@ def constant_loss(loss: Any, outputs: Any, taken: Taken) -> tuple[float, str] | 
 
 def least_loss(loss: Any, outputs: Any, taken: Taken) -> float:
     """The smallest loss that any prediction has: above 0 where targets are probabilities, or labels are smoothed."""
-    function, settings = _function_of(loss)
+    function, settings = function_and_settings(loss)
     if isinstance(outputs, tuple) or function not in (F.cross_entropy, F.binary_cross_entropy_with_logits):
         return 0.0
     target = np.asarray(raw(taken.target))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from ..checks.scalars import generator
 from ..nn import Module
 from ..optim import Optimizer
 from ..training.figures import Objective, Sample
-from ..training.findings import Finding, Result, most_severe_first
+from ..training.findings import LEVELS, Finding, Result, most_severe_first, worst
 from ..training.not_finite import first_not_finite
 from ..training.preserved import preserved
 from . import data_checks, model_checks
@@ -44,6 +44,8 @@ _OF_LAYERS = (
 _ENDS = ("not finite", "shapes", "labels", "one class")
 # What is no reason for a few samples not to be learnt by heart; any other problem is, and the test would only say it again.
 _APART = ("shared rows", "update too large", "update too small")
+# What follows from targets that are large numbers.
+_OF_LARGE_TARGETS = ("initial loss", "exploding", "update too large")
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ class _Checks:
         self._initial: InitialLoss | None = None
         self._layers: LayerStats | None = None
         self._overfit: OverfitBatch | None = None
+        self._of_target: list[Finding] = []
 
     def report(self) -> Report:
         findings = list(self._of_data())
@@ -234,10 +237,17 @@ class _Checks:
             findings += self._of_steps()
             if not any(finding.level == "problem" and finding.word not in _APART for finding in findings):
                 findings += self._of_a_few()
+        findings = [*self._as_bad_as_its_effects(findings), *findings]
         found = {finding.word for finding in findings if finding.level != "ok"}
         findings = [finding for finding in findings if finding.level != "ok" or finding.word not in found]
         # Causes are looked for before their effects, and stay before them.
         return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
+
+    def _as_bad_as_its_effects(self, findings: list[Finding]) -> Iterator[Finding]:
+        """What is wrong with the scale of the target, which must come before what follows from it."""
+        effects = worst([finding for finding in findings if finding.word in _OF_LARGE_TARGETS])
+        for finding in self._of_target:
+            yield replace(finding, level=max(finding.level, effects, key=LEVELS.index))
 
     def _of_data(self) -> Iterator[Finding]:
         look = self._look
@@ -250,6 +260,7 @@ class _Checks:
             found += model_checks.shapes(look)
         yield from found
         yield from data_checks.scale(look)
+        self._of_target = list(data_checks.scale_of_target(look))
         yield from data_checks.constant_features(look)
         yield from data_checks.duplicates(look)
 

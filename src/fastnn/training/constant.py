@@ -146,7 +146,7 @@ def best_constant(loss: Loss, outputs: Any, targets: Any, weight: Any = None) ->
 
 def has_constant(loss: Loss) -> bool:
     """Whether `best_constant` knows a loss, and it is a mean, which does not depend on how many samples there are."""
-    function, settings = _function_of(loss)
+    function, settings = function_and_settings(loss)
     return callable(getattr(loss, "best_constant", None)) or (
         function in _RULES and settings.get("reduction", "mean") == "mean"
     )
@@ -166,7 +166,7 @@ def _prediction(loss: Loss, like: Array, target: Array, counts: Array) -> tuple[
     own = getattr(loss, "best_constant", None)
     if callable(own):
         return np.asarray(own(target, counts)), "always the best constant"
-    function, settings = _function_of(loss)
+    function, settings = function_and_settings(loss)
     rule = _RULES.get(function)
     if rule is None:
         return None
@@ -175,10 +175,10 @@ def _prediction(loss: Loss, like: Array, target: Array, counts: Array) -> tuple[
     return rule(zeros, target, counts, **settings)
 
 
-def _function_of(loss: Any) -> tuple[Any, dict[str, Any]]:
+def function_and_settings(loss: Any) -> tuple[Any, dict[str, Any]]:
     """The function of `fastnn.functional` that a loss is, and its keywords; None if it is none."""
     if isinstance(loss, partial):
-        function, settings = _function_of(loss.func)
+        function, settings = function_and_settings(loss.func)
         return (None, {}) if loss.args or isinstance(loss.func, nn.Module) else (function, settings | loss.keywords)
     if type(loss) in _MODULES:
         function, names = _MODULES[type(loss)]
