@@ -242,7 +242,7 @@ def _draw_norms(figure: Any, numbers: Numbers) -> None:
         ax.set_aspect("equal")
         ax.set_ylim(-1.3, 1.9)
         ax.set_xlim(-1.4, 3.2)
-        ax.legend(fontsize="x-small", loc="lower right")
+        ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
 
 
 ENTRIES = (

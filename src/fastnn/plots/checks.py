@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, one_axes, panels
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,6 +87,7 @@ def overfit(
     if slow is not None and len(values) > slow:
         ax.axvline(slow, color=GREY, linestyle=":", label=f"slow from {slow} steps on")
     ax.set_yscale("log")
+    ax.xaxis.set_major_locator(matplotlib("overfit", "matplotlib.ticker").MaxNLocator("auto", integer=True))
     ax.set_xlabel("steps")
     ax.set_ylabel("loss")
     ax.legend()

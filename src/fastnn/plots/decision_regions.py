@@ -331,3 +331,12 @@ def draw_samples(
             )
     if legend and len(classes) <= _LEGEND:
         ax.legend(fontsize=legend, ncols=1 + (len(classes) - 1) // 7, framealpha=0.7, handletextpad=0.2)
+
+
+def below(ax: Any, classes: int) -> None:
+    """A legend of the classes below axes, where it hides nothing."""
+    if classes <= _LEGEND:
+        ax.legend(
+            fontsize="x-small", ncols=min(classes, 3), loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False,
+            handletextpad=0.2, columnspacing=0.8,
+        )  # fmt: skip

@@ -14,7 +14,7 @@ from ..nn import Linear, Module
 from ..nn.intercept import evaluation, intercepted
 from ._style import GREY, as_array, ink, matplotlib
 from ._style import panels as panels_of
-from .decision_regions import draw_samples
+from .decision_regions import below, draw_samples
 from .feature_maps import layer_name
 from .weights import Plane, principal_plane
 
@@ -309,7 +309,7 @@ def draw_map(axes: Sequence[Any], found: PlaneMap) -> None:
         low, high = limits_of(stage)
         if last and found.decided is not None:
             _draw_decisions(ax, found.decided)
-        draw_samples(ax, stage.points, found.truth, found.classes, legend="x-small" if i == 0 else "")
+        draw_samples(ax, stage.points, found.truth, found.classes, legend="")
         ax.set_xlim(low[0], high[0])
         ax.set_ylim(low[1], high[1])
         ax.set_title(_title(stage, found.decided if last else None), fontsize="medium")
@@ -318,6 +318,7 @@ def draw_map(axes: Sequence[Any], found: PlaneMap) -> None:
             first, second = "first component", "second component"
         ax.set_xlabel(first)
         ax.set_ylabel(second)
+    below(axes[0], len(found.classes))
 
 
 def _title(stage: Stage, decided: Decisions | None) -> str:
