@@ -356,3 +356,26 @@ def test_layers_with_one_observation_can_be_drawn():
     fit(monitor, epochs=1)
     assert math.isfinite(monitor.plot()[0].get_xlim()[1])
     plt.close("all")
+
+
+def test_what_was_wrong_for_a_while_is_named_when_it_has_passed():
+    """Adam brings ten sigmoid layers to learn after some hundred steps; at the end nothing vanishes any more."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(320, 8)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.int64)
+    layers = []
+    for i in range(6):
+        layers += [nn.Linear(8, 8, rng=i), nn.Sigmoid()]
+    model = nn.Sequential(*layers, nn.Linear(8, 2, rng=9))
+    monitor = LayerMonitor(every=10)
+    trainer = Trainer(model, optim.Adam(model.parameters(), lr=1e-2))
+    trainer.fit(Batches(x, y, batch_size=32, shuffle=True, rng=0), epochs=60, callbacks=[monitor])
+    passed = [finding for finding in monitor.findings if "and no more since" in finding.message]
+    assert [finding.word for finding in passed] == ["vanishing"]
+    count, first, last, _ = monitor._past["vanishing"]
+    assert f"(at {count} of 60 looks, from step {first} to {last}, and no more since)" in passed[0].message
+    assert passed[0].step == last < monitor.step
+    assert passed[0].level == ("warning" if count >= 15 else "note")
+    resumed = LayerMonitor(every=10)
+    resumed.load_state_dict(monitor.state_dict())
+    assert resumed.findings == monitor.findings

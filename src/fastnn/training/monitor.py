@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ _MOST = 1 << 12  # numbers of an output or parameter that are looked at
 _KEPT = 128  # observations; of more, every second one is let go
 _WINDOW = 128  # samples that say which units are dead, from the last observations
 _SIZES = 5  # how many times as often the sizes of steps are taken
+_REMEMBERED = ("warning", "problem")
+_SEVERAL = 2  # looks that are no accident
+_LONG = 0.25  # the share of looks for which something must have been wrong to be more than a note when it has passed
 _ENDS = 5  # losses at the beginning and at the end that are compared
 
 
@@ -61,6 +64,9 @@ class LayerMonitor:
     SPEC J4. Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
     training is changed, to the bit. Of outputs and parameters of more than 4 096 numbers, as many are looked at, evenly spread,
     but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
+
+    What was above a note at several looks and has passed is still named, with the steps: a warning if it was so at a quarter of the
+    looks, else a note.
 
     Units count as dead that were 0 for each of the last 128 samples that were looked at, and in the later half of the looks,
     without those that are so by chance, as estimated from how many were active once or twice (Chao 1984). The sizes of steps are taken five times as often.
@@ -103,6 +109,8 @@ class LayerMonitor:
         self._size_stride = 1
         self._stopped: str | None = None
         self._begun_at_zero: list[str] = []
+        # By word: at how many looks it was above a note, the first and the last step of these, and what was said there.
+        self._past: dict[str, tuple[int, int, int, Finding]] = {}
 
     def __repr__(self) -> str:
         return f"LayerMonitor(every={self.every!r})"
@@ -206,6 +214,14 @@ class LayerMonitor:
                 self.history = {name: seen[::2] for name, seen in self.history.items()}
                 self._stride *= 2
         self._seen += 1
+        self._remember()
+
+    def _remember(self) -> None:
+        """Keep what is wrong at this look, for when it has passed."""
+        for finding in reversed(most_severe_first(self._present())):  # so that the worst of a word is kept
+            if finding.level in _REMEMBERED:
+                count, first, last, _ = self._past.get(finding.word, (0, self.step, 0, finding))
+                self._past[finding.word] = (count + (last != self.step), first, self.step, finding)
 
     def _with_dead(self, row: LayerRow, samples: int, active: Array) -> LayerRow:
         """Judge dead units by as many of the last observations as make enough samples."""
@@ -224,14 +240,36 @@ class LayerMonitor:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is wrong, by what was seen last, the most severe first."""
+        """What is wrong, by what was seen last, and what was wrong for a while; the most severe first."""
         found = []
         if self._stopped is not None:
             found.append(Finding("problem", "not finite", f"training {self._stopped}", step=self.step))
-        found += judged(Watched(self.rows, self._output, False, training=True))
+        present = self._present()
+        found += [*present, *self._passed({finding.word for finding in present if finding.level in _REMEMBERED})]
         judging = {name: values for name, values in self._sizes.items() if self._is_judged(name)}
         found += updates(judging, self._has_fallen())
         return most_severe_first([replace(finding, step=finding.step or self.step) for finding in found])
+
+    def _present(self) -> list[Finding]:
+        """What the last look says."""
+        return judged(Watched(self.rows, self._output, False, training=True))
+
+    def _passed(self, present: set[str]) -> Iterator[Finding]:
+        """What was wrong at several looks and is so no more, such as gradients that vanished until Adam had made up for it."""
+        for word, (count, first, last, finding) in self._past.items():
+            if word in present or count < _SEVERAL:
+                continue
+            share = count / self._seen
+            when = f"at {count} of {self._seen} looks, from step {first} to {last}, and no more since"
+            message = f"{finding.message} ({when})"
+            yield replace(
+                finding,
+                level="warning" if share >= _LONG else "note",
+                message=message,
+                value=share,
+                threshold=_LONG,
+                step=last,
+            )
 
     def _is_judged(self, parameter: str) -> bool:
         """Tables of rows that didn't come, and weights that begin at 0, make steps of other sizes."""
@@ -310,6 +348,7 @@ class LayerMonitor:
             "sizes": self._sizes,
             "losses": self._losses,
             "begun_at_zero": self._begun_at_zero,
+            "past": {word: [*times, finding.to_dict()] for word, (*times, finding) in self._past.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -348,6 +387,8 @@ class LayerMonitor:
         self._active = {name: [[n, np.array(each)] for n, each in seen] for name, seen in contents["active"].items()}
         self._sizes, self._losses = contents["sizes"], contents["losses"]
         self._begun_at_zero = contents["begun_at_zero"]
+        past = contents["past"].items()
+        self._past = {word: (count, first, last, Finding(**said)) for word, (count, first, last, said) in past}
 
 
 def _plain(observation: Mapping[str, Any]) -> dict[str, Any]:
