@@ -126,7 +126,9 @@ def _symmetric(watched: Watched) -> Iterator[Finding]:
         weights = "all weights are 0" if zero else "their weights are equal"
         message = f"{_named(row)}: all {row.units} units compute the same and get the same gradient, since {weights}{_others(same)}"
         advice = "draw them at random: fastnn.init.he_normal for ReLU, xavier_normal for tanh and sigmoid"
-        yield Finding("problem", "symmetric", message, float(row.units), 1.0, "notes 002", advice, row.name)
+        yield Finding(
+            "problem", "symmetric", message, float(row.units), 1.0, "cs231n: all zero initialization", advice, row.name
+        )
 
 
 def _dead(watched: Watched) -> Iterator[Finding]:
@@ -284,7 +286,7 @@ def _towards_input(watched: Watched) -> Iterator[Finding]:
         advice = "use ReLU instead of sigmoid, He or Xavier weights, batch norm, or residual blocks"
         yield Finding(
             LEVELS[level], "vanishing", f"gradients vanish towards the input: {sizes}", ratio, TOWARDS_INPUT[level - 1],
-            "notes 002", advice, first.name,
+            "Glorot and Bengio 2010", advice, first.name,
         )  # fmt: skip
     ratio = min(by_weights, alone)
     level = graded(ratio, AWAY_FROM_INPUT)
@@ -292,7 +294,7 @@ def _towards_input(watched: Watched) -> Iterator[Finding]:
         advice = "use smaller weights (He, Xavier), batch norm, or clip_norm of the Trainer"
         yield Finding(
             LEVELS[level], "exploding", f"gradients explode towards the input: {sizes}", ratio, AWAY_FROM_INPUT[level - 1],
-            "notes 002", advice, first.name,
+            "Glorot and Bengio 2010", advice, first.name,
         )  # fmt: skip
 
 
