@@ -131,7 +131,7 @@ def test_short_runs(epochs):
     falling = curve(1.5, 1.0, epochs=epochs) if epochs > 1 else [1.2]
     assert word(falling, falling) == "still improving"
     nothing = [2.1, 2.05, 2.02, 2.01, 2.005][:epochs]
-    assert word(nothing, nothing) == "not learning"
+    assert word(nothing, nothing) == ("not learning" if epochs > 1 else "unknown"), "one epoch is too short to tell"
     good = [0.1, 0.08, 0.07, 0.065, 0.06][:epochs]
     assert word(good, good) == "good"
     slowly = [1.94, 1.92, 1.90, 1.88, 1.86][:epochs]
@@ -158,6 +158,24 @@ def test_a_rate_that_is_too_small():
     assert word(moves, moves, baseline=None) == "not learning"
     done = [0.1 - 1e-6 * i for i in range(20)]
     assert word(done, done) == "good", "what is good already need not move"
+
+
+def test_slow_but_steady_above_the_baseline_is_on_its_way():
+    falling = curve(3.4, 2.6)
+    verdict = made(falling, falling).verdict()
+    assert (verdict.word, verdict.since) == ("still improving", 1)
+    assert "in each of the last 4 epochs" in verdict.message
+    assert word(curve(3.4, 3.2), curve(3.4, 3.2)) == "not learning", "too slow"
+    assert word(falling, [*falling[:-2], falling[-3], falling[-3]]) == "not learning", "it stands"
+
+
+def test_one_target_and_one_sample_tell_nothing():
+    falling = curve(1e-3, 1e-6)
+    constant = replace(BASELINE, loss=0.0)
+    assert word(falling, falling, baseline=constant) == "unknown"
+    for samples, expected in ((1, "unknown"), (rules.FEWEST - 1, "unknown"), (rules.FEWEST, "good")):
+        few = replace(BASELINE, validation_loss=B, validation_accuracy=0.5, validation_samples=samples)
+        assert word(FLAT_GOOD, curve(0.9, 0.1, 0.1), baseline=few) == expected
 
 
 def test_shuffled_labels_are_both():

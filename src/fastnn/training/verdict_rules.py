@@ -21,6 +21,8 @@ HUGE = 5.0
 """A loss above so many B has diverged: measured. A network that starts with random outputs has 1 to 3 B."""
 STEADY = 4
 """Where the loss has fallen in each of so many last epochs, a network recovers: measured."""
+SLOW = 0.1
+"""By which share of itself a loss that is not yet below the baseline must have fallen since the first epoch to be on its way."""
 WINDOW, LEAST_WINDOW = 0.1, 2
 """The share of the epochs, and how many at the least, in which the loss must have fallen to be still improving: measured."""
 FALL, SHARE = 0.05, 0.2
@@ -40,6 +42,8 @@ KNOWN = 0.5
 """T below this share of B is known by heart, if V tells that nothing was learned: measured."""
 ACCURACY_ERRORS = 3.0
 """By so many standard errors accuracy must be above that of a constant prediction, and of exp(B) classes: measured."""
+FEWEST = 5
+"""So many samples of validation are the least that tell anything: with fewer, one of them decides."""
 RISE, RISEN = 0.05, 0.02
 """By which share of its minimum, and of B, V must have risen to be overfitting: measured."""
 APART, GAP = 0.2, 0.12
@@ -152,6 +156,12 @@ def _nothing(c: Curves) -> Found | None:
     return None if len(c) else Found("unknown", c.stopped or "there is no epoch with a loss")
 
 
+def _one_target(c: Curves) -> Found | None:
+    if c.constant is None or c.baseline is not None:
+        return None
+    return Found("unknown", "all targets are the same, so there is nothing to be learned from the inputs")
+
+
 def _huge(c: Curves) -> Found | None:
     """The loss at the end, or that of validation all the time, is far above that of a network that knows nothing."""
     if c.baseline is None or _stands(c):
@@ -214,10 +224,28 @@ def _stood(c: Curves) -> Found | None:
     return Found("not learning", message, int(c.epochs[0]), _movement(c), MOVED, _MEASURED, advice)
 
 
+def _on_its_way(c: Curves) -> Found | None:
+    """Not yet below the baseline, but falling in each epoch, as slow trainings do whose weights began too large."""
+    if c.of_nothing is None or _learned(c) or len(c) <= STEADY or not (np.diff(c.losses[-STEADY - 1 :]) < 0).all():
+        return None
+    first, last = float(c.losses[0]), float(c.losses[-1])
+    if c.best != len(c) - 1 or not first - last > SLOW * abs(first):
+        return None
+    message = (
+        f"the {c.name} fell from {first:.4g} to {_shown(c, len(c) - 1)}, and in each of the last {STEADY} epochs, but that of a "
+        f"prediction that knows nothing is {c.of_nothing:.4g}"
+    )
+    advice = "another learning rate (`fastnn find-lr`); more epochs; smaller initial weights"
+    return Found("still improving", message, int(c.epochs[0]), first - last, SLOW * abs(first), _MEASURED, advice)
+
+
 def _not_learning(c: Curves) -> Found | None:
     needed = _needed(c)
     if needed is None or c.of_nothing is None or _learned(c) or _right_more_often(c):
         return None
+    if len(c) == 1:
+        message = f"the {c.name} is {_shown(c, 0)}, that of a prediction that knows nothing {c.of_nothing:.4g}"
+        return Found("unknown", f"{message}; one epoch is too short to tell")
     value = float(c.losses[c.best])
     message = f"the {c.name} is {_shown(c, c.best)} at best, that of a prediction that knows nothing {c.of_nothing:.4g}"
     advice = f"a look at inputs and targets, and at what `preflight` says; another learning rate (`fastnn find-lr`); {_BELONG}"
@@ -309,6 +337,8 @@ def _untold(c: Curves) -> Found | None:
     if c.baseline is None:
         why = "the loss function tells no baseline" if c.constant is None else "all targets are the same"
         return Found("unknown", f"{why}, so whether {float(c.losses[c.at]):.4g} is much cannot be said")
+    if c.validated and c.constant is not None and c.constant.validation_samples in range(1, FEWEST):
+        return Found("unknown", f"with {c.constant.validation_samples} samples, validation says too little")
     if not c.validated:
         learned = f"the training loss fell to {c.level:.4g}, {100 * c.level / c.baseline:.2g} % of the baseline"
         return Found("unknown", f"{learned}; without a validation part nobody knows what it is with other data")
@@ -325,10 +355,12 @@ def _good(c: Curves) -> Found:
 _RULES: tuple[Callable[[Curves], Found | None], ...] = (
     _not_finite,
     _nothing,
+    _one_target,
     _huge,
     _never_recovered,
     _still_improving,
     _stood,
+    _on_its_way,
     _not_learning,
     _risen,
     _apart,
