@@ -14,29 +14,17 @@ import pytest
 
 import fastnn as fnn
 from fastnn import nn, optim
-from fastnn.data import Batches, MissingExtraError
+from fastnn.data import MissingExtraError
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform, random_search
 from fastnn.plots.search import search as draw
 from fastnn.training import Trainer
+from searching import Machine, Shuffled, X, Y, batches, make_trainer
 from subproc import killed, needs_fork
 
 joblib = pytest.importorskip("joblib")
 
-X = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
-Y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
 SPACE = {"lr": LogUniform(1e-5, 1), "units": Choice(8, 32), "dropout": Uniform(0, 0.5)}
 ROUNDS = (1, 7), (3, 3), (5, 2)
-
-
-def batches(rng=0):
-    return Batches(X[:120], Y[:120], batch_size=20, shuffle=True, rng=rng), Batches(X[120:], Y[120:], batch_size=40)
-
-
-def make_trainer(settings, rng):
-    units = settings["units"]
-    dropout = nn.Dropout(settings["dropout"], rng=rng)
-    model = nn.Sequential(nn.Linear(4, units, rng=rng), nn.ReLU(), dropout, nn.Linear(units, 2, rng=rng))
-    return Trainer(model, optim.Adam(model.parameters(), lr=settings["lr"]))
 
 
 def searched(**options):
@@ -256,21 +244,6 @@ def test_processes_use_the_same_backend_and_their_share_of_the_threads():
     assert [trial.stopped for trial in found.trials] == ["numpy, 2 threads"] * 2
 
 
-class Machine:
-    """Says what it computes with."""
-
-    def __call__(self, settings, rng):
-        trainer = make_trainer({"units": 8, "dropout": 0.0, "lr": 0.1}, rng)
-        said = f"{fnn.backend.current_name()}, {fnn.get_num_threads()} threads"
-        trainer.fit = lambda *args, **options: self.fit(trainer, said, *args, **options)
-        return trainer
-
-    def fit(self, trainer, said, *args, **options):
-        history = Trainer.fit(trainer, *args, **options)
-        history.stopped = said
-        return history
-
-
 def test_another_seed_is_another_search(found):
     assert searched(rng=1).to_dict() != found.to_dict()
     assert searched(rng=np.random.default_rng(0)).to_dict() == found.to_dict()
@@ -284,16 +257,6 @@ def test_the_data_are_as_they_were(rng):
     first = searched(data=data, trials=3)
     assert searched(data=data, trials=3, n_jobs=2).to_dict() == first.to_dict()
     assert data[0].key == key
-
-
-class Shuffled:
-    def __init__(self):
-        self.rng = np.random.default_rng(7)
-
-    def __iter__(self):
-        order = self.rng.permutation(120)
-        for i in range(0, 120, 30):
-            yield X[order[i : i + 30]], Y[order[i : i + 30]]
 
 
 def test_iterables_with_a_generator_of_their_own():

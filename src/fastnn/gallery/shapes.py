@@ -329,6 +329,6 @@ ENTRIES = (
         "circles of equal L2 they go to 0 in a curve.",
         _norms,
         _draw_norms,
-        (8.0, 3.6),
+        (8.0, 4.4),
     ),
 )
