@@ -290,7 +290,9 @@ def test_an_exception_in_the_model_is_a_finding():
 
     report = preflight(nn.Sequential(nn.Linear(64, 32, rng=0), Broken()), (PIXELS, LABELS))
     assert report.findings[0].layer == "1"
-    assert "layer '1' (Broken) got float32 (256, 32) and fails: no such thing" in report.findings[0].message
+    assert (
+        "layer '1' (Broken) got float32 (256, 32) and fails: RuntimeError: no such thing" in report.findings[0].message
+    )
     assert report.overfit is None
 
 
@@ -622,3 +624,68 @@ def test_targets_that_are_large_numbers_come_before_what_follows_from_them(chang
     report = preflight(model, (x, change(2 * x[:, :1] + x[:, 1:2])), F.mse_loss)
     assert str(report).splitlines()[1].startswith("PROBLEM  scale: the target has mean")
     assert len(report.findings) > 1
+
+
+# ---- the validation part ------------------------------------------------------------------------------------------------
+
+
+def with_nan_at(x, row, column):
+    x = x.copy()
+    x[row, column] = np.nan
+    return x
+
+
+VALIDATION = {
+    "NaN": ((with_nan_at(PIXELS[900:], 7, 3), LABELS[900:]), "not finite", "1 number not finite of the input in 1 of 300 rows, the first nan in row 7, column 3"),
+    "a class too many": ((PIXELS[900:], np.where(np.arange(300) == 5, 12, LABELS[900:])), "labels", "the first 12 is in row 5"),
+    "labels as floats": ((PIXELS[900:], LABELS[900:].astype(np.float32)), "labels", "float32"),
+    "one-hot": ((PIXELS[900:], np.eye(10, dtype=int)[LABELS[900:]]), "labels", "one-hot"),
+    "other columns": ((PIXELS[900:, :60], LABELS[900:]), "shapes", "its inputs are float32 (N, 60), those of the training part float32 (N, 64); fit raises"),
+    "float64": ((PIXELS[900:].astype(float), LABELS[900:]), "shapes", "its inputs are float64 (N, 64), those of the training part float32 (N, 64); fit raises"),
+    "two inputs": (((PIXELS[900:], PIXELS[900:]), LABELS[900:]), "shapes", "its inputs are float32 (N, 64) and float32 (N, 64), those of the training part float32 (N, 64); fit raises"),
+    "255 times as large": ((PIXELS[900:] * 255, LABELS[900:]), "scale", "times as large as those of the training part"),
+    "255 times as small": ((PIXELS[900:] / 255, LABELS[900:]), "scale", "times as small as those of the training part"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", VALIDATION)
+@pytest.mark.parametrize("as_batches", [True, False])
+def test_what_is_wrong_with_the_validation_part(fault, as_batches):
+    data, word, text = VALIDATION[fault]
+    validation = Batches(*data, batch_size=50) if as_batches else data
+    report = preflight(mlp(64, 64, 10), (PIXELS[:900], LABELS[:900]), validation=validation)
+    found = report.findings[0]
+    assert (found.word, found.level) == (word, "problem")
+    assert found.message.startswith("validation: ")
+    assert text in found.message
+    assert report.overfit is not None  # the training part is looked at all the same
+    assert [finding.word for finding in report if finding.level == "problem"] == [word]
+
+
+def test_the_scale_of_the_validation_part_is_measured():
+    report = preflight(mlp(64, 64, 10), (PIXELS, LABELS), validation=(PIXELS[::-1] * 255, LABELS[::-1]), overfit=False)
+    found = next(finding for finding in report if finding.word == "scale" and finding.level == "problem")
+    assert found.value == pytest.approx(255, rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 3, 20, 300])
+def test_random_splits_are_no_fault(count):
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(1200)
+        a, b = order[count:], order[:count]
+        heavy = np.exp(2 * np.random.default_rng(seed).normal(size=(1200, 64))).astype(np.float32)
+        for x in (PIXELS, heavy):
+            report = preflight(mlp(64, 64, 10), (x[a], LABELS[a]), validation=(x[b], LABELS[b]), overfit=False)
+            assert not [f for f in report if f.message.startswith("validation: ") and f.level != "note"]
+
+
+def test_messages_name_the_validation_part():
+    train = (PIXELS, LABELS)
+    for validation, text in (
+        ([], "preflight: validation has no batch"),
+        ((PIXELS, LABELS[:5]), "preflight: validation: expected arrays of one length"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            preflight(mlp(64, 10), train, validation=validation)
+    with pytest.raises(TypeError, match="preflight: validation is an iterator"):
+        preflight(mlp(64, 10), train, validation=iter([train]))

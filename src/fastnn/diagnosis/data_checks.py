@@ -39,6 +39,8 @@ SHARED = (0.0, 0.01, 0.2)
 NATURAL = 4.0
 """The share of shared rows over that of rows which the training part itself has before: up to here rows come again by nature, in
 tables of few values or where pictures are there twice. Of pairs that a random split parts, 2 is expected."""
+OTHER_SCALE = (3.0, 10.0, 100.0)
+"""Mean size of the validation part's numbers over that of as many samples of the training part, or the inverse."""
 _ROWS_TO_TRY = 32
 _MOST_ROWS = 200_000  # that are compared with each other
 _SUM = 1e-2  # by which probabilities may miss 1
@@ -49,15 +51,21 @@ _LISTED = 5
 
 
 def not_finite(look: Look) -> Iterator[Finding]:
+    """NaN and infinities in inputs, targets and parameters."""
+    found = [*not_finite_values(look), *_not_finite_parameters(look)]
+    yield from found
+    if not found:
+        yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
+
+
+def not_finite_values(look: Look) -> Iterator[Finding]:
     """NaN and infinities in inputs and targets, with row and column; a note where the model takes them."""
-    found = False
     parts = [(f"input {i}" if i else "input", array) for i, array in enumerate(look.data.inputs)]
     parts += [("target", target) for target in leaves(look.data.target)]
     for name, array in parts:
         places = _places(np.asarray(array), look.data.count)
         if places is None:
             continue
-        found = True
         rows, first, value, count = places
         where = f"row {look.data.row(int(rows[0]))}" + (
             f", {'place' if ',' in first else 'column'} {first}" if first else ""
@@ -72,15 +80,15 @@ def not_finite(look: Look) -> Iterator[Finding]:
         else:
             advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
             yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
+
+
+def _not_finite_parameters(look: Look) -> Iterator[Finding]:
     for name, parameter in look.model.named_parameters():
         if not np.isfinite(parameter.data).all():
-            found = True
             count = int(np.count_nonzero(~np.isfinite(parameter.data)))
             yield Finding(
                 "problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name
             )
-    if not found:
-        yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
 
 
 def _numbers(count: int) -> str:
@@ -372,6 +380,38 @@ def _advice(columns: Array) -> str:
     if columns.min() >= 0 and 200 < columns.max() <= 255 and (columns == np.round(columns)).all():
         return "these look like raw pixels: x / 255, or data.ImageScaler().fit(x).as_module() as the first layer"
     return "scaler = data.StandardScaler().fit(x): x = scaler.transform(x), or scaler.as_module() as the first layer"
+
+
+# ---- the validation part ------------------------------------------------------------------------------------------------
+
+
+def other_scale(train: Taken, other: Taken) -> Iterator[Finding]:
+    """Inputs of the validation part that are much larger or smaller than those of the training part.
+
+    As many samples of the training part are taken at a time, so that what differs by chance in few samples differs there too.
+    """
+    for given, judged in zip(train.inputs, other.inputs, strict=False):
+        if "f" not in (given.dtype.kind, judged.dtype.kind) or {given.dtype.kind, judged.dtype.kind} - set("fiu"):
+            continue
+        sizes = [
+            _size(along(given, train.count, slice(start, start + other.count)))
+            for start in range(0, max(train.count - other.count, 0) + 1, other.count)
+        ]
+        size = _size(judged)
+        if not (size > 0 and min(sizes) > 0):
+            continue
+        ratio = max(size / max(sizes), min(sizes) / size)
+        grade = graded(ratio, OTHER_SCALE)
+        if grade:
+            relation = "large" if size > max(sizes) else "small"
+            message = f"its inputs are {ratio:.3g} times as {relation} as those of the training part: mean size {size:.3g}, there {np.mean(sizes):.3g}"
+            advice = "give both parts the same scaling, by the scaler that was fitted to the training part"
+            yield Finding(LEVELS[grade], "scale", message, ratio, OTHER_SCALE[grade - 1], _OF_SCALE, advice)
+
+
+def _size(array: Array) -> float:
+    finite = np.isfinite(array)
+    return float(np.abs(array, dtype=np.float64, where=finite, out=np.zeros(array.shape)).sum() / max(finite.sum(), 1))
 
 
 # ---- features and rows -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,8 +65,21 @@ def shapes(look: Look) -> Iterator[Finding]:
         yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}")
 
 
+def of_validation(look: Look, train: Look) -> Iterator[Finding]:
+    """What the training would raise at its first validation."""
+    for finding in shapes(look):
+        if finding.level != "ok":
+            inputs = [_all_shapes(part.inputs, part.count) for part in (look.taken, train.taken)]
+            targets = [_all_shapes(part.target, part.count) for part in (look.taken, train.taken)]
+            which, here, there = ("targets", *targets) if inputs[0] == inputs[1] else ("inputs", *inputs)
+            differs = f"; its {which} are {here}, those of the training part {there}" if here != there else ""
+            yield replace(finding, message=f"{finding.message}{differs}; fit raises this at the end of the first epoch")
+
+
 def _told(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """The kind of exception, and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _advice(error: Exception) -> str:

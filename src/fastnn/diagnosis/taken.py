@@ -99,7 +99,7 @@ def batches_of(op: str, train: Any, batch_size: int = 32) -> Any:
         return Batches(*train, batch_size=batch_size)
 
 
-def whole(op: str, train: Any) -> Taken:
+def whole(op: str, train: Any, part: str = "train") -> Taken:
     """The data behind batches, as they are before a transform.
 
     Parameters
@@ -108,23 +108,25 @@ def whole(op: str, train: Any) -> Taken:
         The function, for messages.
     train : Batches, or iterable of batches, or (x, y)
         Of more than `MOST_VALUES` numbers, evenly spread samples; of an iterable the first ones.
+    part : str
+        What messages call it.
     """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        return _gathered(op, given, None)
+        return _gathered(op, given, None, part)
     values = sum(array.size for array in leaves(given.arrays[0]))
     step = max(-(-values // MOST_VALUES), 1)
     return _taken(op, given, slice(None, None, step), np.arange(given.samples)[::step])
 
 
-def sample(op: str, train: Any, count: int) -> Taken:
+def sample(op: str, train: Any, count: int, part: str = "train") -> Taken:
     """So many samples as the model gets them, in random order, so that the first few are of all kinds.
 
     They are drawn from `Batches`, and the first ones of other iterables.
     """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        taken = _gathered(op, given, count)
+        taken = _gathered(op, given, count, part)
         return taken.at(np.random.default_rng(0).permutation(taken.count))
     rows = np.random.default_rng(0).permutation(given.samples)[:count]
     return _transformed(op, given, _taken(op, given, rows, rows))
@@ -147,12 +149,12 @@ def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
     return replace(taken, inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
 
 
-def _gathered(op: str, given: Any, count: int | None) -> Taken:
+def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
     """The first samples of an iterable of batches; of the first batch alone where others are of another shape."""
     found: list[Sample] = []
     values = samples = 0
     with named(op):
-        loader = Loader("train", given)
+        loader = Loader(name, given)
         with closing(loader.samples(0, 0)) as parts:
             for part in parts:
                 found.append(_kept(part))
@@ -161,7 +163,7 @@ def _gathered(op: str, given: Any, count: int | None) -> Taken:
                 if values >= MOST_VALUES or (count is not None and samples >= count):
                     break
     if not found:
-        raise ValueError(f"{op}: train has no batch")
+        raise ValueError(f"{op}: {name} has no batch")
     taken = _put_together(found)
     return taken if count is None else taken.at(slice(count))
 
