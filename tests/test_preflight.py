@@ -689,3 +689,44 @@ def test_messages_name_the_validation_part():
             preflight(mlp(64, 10), train, validation=validation)
     with pytest.raises(TypeError, match="preflight: validation is an iterator"):
         preflight(mlp(64, 10), train, validation=iter([train]))
+
+
+# ---- batches of one sample ----------------------------------------------------------------------------------------------
+
+
+def normed(rng=0):
+    return nn.Sequential(nn.Linear(64, 32, rng=rng), nn.BatchNorm1d(32), nn.ReLU(), nn.Linear(32, 10, rng=1))
+
+
+def in_a_list(count):
+    return [(PIXELS[i : min(i + 32, count)], LABELS[i : min(i + 32, count)]) for i in range(0, count, 32)]
+
+
+@pytest.mark.parametrize(
+    ("train", "where"),
+    [
+        (Batches(PIXELS[:385], LABELS[:385], batch_size=32), "the last batch of each epoch (385 samples, batch_size=32)"),
+        (Batches(PIXELS[:384], LABELS[:384], batch_size=1), "each batch (batch_size=1)"),
+        (in_a_list(385), "batch 13 of 13"),
+    ],
+)  # fmt: skip
+def test_a_norm_takes_no_batch_of_one_sample(train, where):
+    found = [finding for finding in preflight(normed(), train) if finding.level == "problem"]
+    assert [(finding.word, finding.layer) for finding in found] == [("shapes", "1")]
+    assert found[0].message.startswith(f"{where} has 1 sample, for which layer '1' (BatchNorm1d) raises ValueError")
+    assert "drop_last=True" in found[0].advice
+    model = normed()
+    trainer = Trainer(model, optim.SGD(model.parameters(), lr=0.01))
+    with pytest.raises(ValueError, match="more than one value per channel"):
+        trainer.fit(train, epochs=1, progress=False)
+
+
+def test_batches_of_one_sample_that_are_taken():
+    one = {"batch_size": 32}
+    for model, x, options in (
+        (mlp(64, 32, 10), PIXELS, one),
+        (normed(), PIXELS, {**one, "drop_last": True}),
+        (convolutional(), IMAGES, one),
+    ):
+        train = Batches(x[:385], LABELS[:385], **options)
+        assert preflight(model, train, optimizer=optim.Adam(model.parameters())).level in ("ok", "note")

@@ -14,13 +14,14 @@ from .. import functional as F
 from .. import nn
 from .._files import listed
 from ..autograd import raw
+from ..data import Batches
 from ..nn import Module, Parameter
 from ..training.figures import Objective, Sample, leaves, values_of
 from ..training.findings import LEVELS, Finding, graded
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import HEAVY, Look, heaviest, named_weights, quoted, target_of
+from .look import HEAVY, Look, heaviest, named_weights, quoted, run, target_of
 from .losses import function_of, kind_of
 from .taken import axis_of_samples
 
@@ -41,6 +42,7 @@ _BATCH = 64
 _SAMPLES_TO_MIX = 9
 _SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
 _LISTED = 3
+_ONE_VALUE = "more than one value per channel"  # what norms over a batch say where they get one
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------------------
@@ -63,6 +65,34 @@ def shapes(look: Look) -> Iterator[Finding]:
     else:
         given = ", ".join(_all_shapes(array, look.taken.count) for array in look.taken.inputs)
         yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}")
+
+
+def single_samples(look: Look) -> Iterator[Finding]:
+    """Batches of one sample, which a norm over the batch does not take where it gets one value per channel."""
+    where = _where_single(look)
+    if not where or look.taken.count < 2 or look.run is None or look.run.failed is not None:
+        return
+    with preserved(look.model):
+        if not look.model.training:
+            look.model.train()
+        failed = run(look.model, look.taken.at(slice(1)), look.loss).failed
+    if failed is not None and _ONE_VALUE in str(failed.error):
+        message = f"{where} has 1 sample, for which {quoted(failed.name, failed.kind)} raises {_told(failed.error)}"
+        advice = "Batches(drop_last=True), or another batch_size"
+        yield Finding("problem", "shapes", message, 1.0, 2.0, advice=advice, layer=failed.name)
+
+
+def _where_single(look: Look) -> str:
+    """Which batch has one sample; empty where none has."""
+    train, counts = look.train, look.data.counts
+    if isinstance(train, Batches):
+        rest = train.samples % train.batch_size
+        if train.batch_size == 1:
+            return "each batch (batch_size=1)"
+        if rest != 1 or train.drop_last:
+            return ""
+        return f"the last batch of each epoch ({train.samples} samples, batch_size={train.batch_size})"
+    return f"batch {counts.index(1) + 1} of {len(counts)}" if 1 in counts else ""
 
 
 def of_validation(look: Look, train: Look) -> Iterator[Finding]:

@@ -244,7 +244,7 @@ class _Checks:
             findings += self._of_steps()
             if not any(finding.level == "problem" and finding.word not in _APART for finding in findings):
                 findings += self._of_a_few()
-        findings = [*self._as_bad_as_its_effects(findings), *findings, *self._of_validation()]
+        findings = [*self._as_bad_as_its_effects(findings), *findings, *self._of_batches(), *self._of_validation()]
         found = {finding.word for finding in findings if finding.level != "ok"}
         findings = [finding for finding in findings if finding.level != "ok" or finding.word not in found]
         # Causes are looked for before their effects, and stay before them.
@@ -270,6 +270,10 @@ class _Checks:
         self._of_target = list(data_checks.scale_of_target(look))
         yield from data_checks.constant_features(look)
         yield from data_checks.duplicates(look)
+
+    def _of_batches(self) -> Iterator[Finding]:
+        """What goes wrong with some batch of a training alone."""
+        yield from model_checks.single_samples(self._look)
 
     def _of_validation(self) -> Iterator[Finding]:
         """What is wrong with the validation part, which has no part in what is trained."""

@@ -39,12 +39,15 @@ class Taken:
         One number per sample.
     rows : ndarray of int or None
         Their places in the data, where they are known.
+    counts : tuple of int
+        How many samples the batches have that they come from, of an iterable.
     """
 
     inputs: tuple[Array, ...]
     target: Any
     weight: Array | None = None
     rows: NDArray[np.intp] | None = None
+    counts: tuple[int, ...] = ()
 
     @property
     def count(self) -> int:
@@ -62,8 +65,14 @@ class Taken:
         )
 
     def batches(self, size: int) -> list[Any]:
-        """The same in batches, as a training takes them."""
-        parts = [self.at(slice(start, start + size)) for start in range(0, self.count, size)]
+        """The same in batches, as a training takes them.
+
+        A last one of a single sample joins the one before, since norms over a batch do not take it.
+        """
+        starts = list(range(0, self.count, size))
+        if len(starts) > 1 and self.count - starts[-1] == 1:
+            starts.pop()
+        parts = [self.at(slice(a, b)) for a, b in zip(starts, [*starts[1:], self.count], strict=True)]
         return [part.batch() for part in parts]
 
     def batch(self) -> Any:
@@ -164,7 +173,7 @@ def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
                     break
     if not found:
         raise ValueError(f"{op}: {name} has no batch")
-    taken = _put_together(found)
+    taken = replace(_put_together(found), counts=tuple(part.count for part in found))
     return taken if count is None else taken.at(slice(count))
 
 
