@@ -730,3 +730,54 @@ def test_batches_of_one_sample_that_are_taken():
     ):
         train = Batches(x[:385], LABELS[:385], **options)
         assert preflight(model, train, optimizer=optim.Adam(model.parameters())).level in ("ok", "note")
+
+
+# ---- batches of different lengths ---------------------------------------------------------------------------------------
+
+
+class Means(nn.Module):
+    """A linear layer on the mean of a sequence of any length."""
+
+    def __init__(self, outputs=3):
+        self.first, self.last = nn.Linear(4, 24, rng=0), nn.Linear(24, outputs, rng=1)
+
+    def forward(self, x):
+        return self.last(F.relu(self.first(x)).mean(axis=1))
+
+
+def sequences():
+    rng = np.random.default_rng(3)
+    return [(rng.normal(size=(20, 5 + i, 4)).astype(np.float32), rng.permutation(np.arange(20) % 3)) for i in range(3)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_all_batches_of_different_lengths_are_looked_at(place):
+    batches = sequences()
+    batches[place][0][7, 2, 1] = np.nan
+    found = preflight(Means(), batches).findings[0]
+    assert (found.word, found.level) == ("not finite", "problem")
+    where = f"batch {place + 1}, row 7, place 2, 1"
+    assert found.message == f"1 number not finite of the input in 1 of 60 rows, the first nan in {where}"
+    batches = sequences()
+    batches[place][1][11] = 3
+    found = preflight(Means(), batches).findings[0]
+    assert (found.word, found.level) == ("labels", "problem")
+    assert f"the first 3 is in batch {place + 1}, row 11" in found.message
+    numbers = [(x, y[:, None].astype(np.float32)) for x, y in sequences()]
+    numbers[place][1][4] = 7
+    found = preflight(Means(1), numbers, F.binary_cross_entropy_with_logits).findings[0]
+    assert (found.word, found.message) == ("labels", "the targets are 0…7, where probabilities lie in [0, 1]")
+    batches = sequences()
+    batches[1] = (batches[1][0], batches[1][1].astype(np.float32))
+    assert "batch 2 has targets of float32 (20,), the first one of int64 (20,)" in str(preflight(Means(), batches))
+
+
+def test_sound_batches_of_different_lengths():
+    report = preflight(Means(), sequences(), validation=sequences()[1:], overfit=False)
+    said = {finding.word: finding.message for finding in report}
+    assert said["not finite"] == "all numbers of 60 samples are finite"
+    assert said["duplicates"] == "none among 60 samples"
+    assert said["shared rows"] == "40 of 40 samples of the validation part are in the training part too"
+    assert said["shapes"].endswith("outputs float32 (N, 3) (first batch of 3)")
+    assert said["labels"] == "3 classes, of 18 to 21 targets"
+    assert [finding.word for finding in report if finding.level not in ("ok", "note")] == ["shared rows"]

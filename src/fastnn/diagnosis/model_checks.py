@@ -64,7 +64,7 @@ def shapes(look: Look) -> Iterator[Finding]:
         yield Finding("problem", "shapes", message, advice="give both one shape: y[:, None], or output[:, 0]")
     else:
         given = ", ".join(_all_shapes(array, look.taken.count) for array in look.taken.inputs)
-        yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}")
+        yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}{look.data.only_first}")
 
 
 def single_samples(look: Look) -> Iterator[Finding]:

@@ -41,6 +41,8 @@ class Taken:
         Their places in the data, where they are known.
     counts : tuple of int
         How many samples the batches have that they come from, of an iterable.
+    rest : tuple of Taken
+        The later batches of an iterable, where they are of other shapes and cannot be put together.
     """
 
     inputs: tuple[Array, ...]
@@ -48,11 +50,22 @@ class Taken:
     weight: Array | None = None
     rows: NDArray[np.intp] | None = None
     counts: tuple[int, ...] = ()
+    rest: tuple[Taken, ...] = ()
 
     @property
     def count(self) -> int:
         """Samples."""
         return len(next(leaves(self.target)))
+
+    @property
+    def parts(self) -> tuple[Taken, ...]:
+        """These samples, and those of batches of other shapes."""
+        return self, *self.rest
+
+    @property
+    def total(self) -> int:
+        """Samples, with those of batches of other shapes."""
+        return sum(part.count for part in self.parts)
 
     def at(self, index: Any) -> Taken:
         """Some of them, by a slice or by numbers."""
@@ -80,9 +93,16 @@ class Taken:
         inputs = self.inputs[0] if len(self.inputs) == 1 else self.inputs
         return (inputs, self.target) if self.weight is None else (inputs, self.target, self.weight)
 
-    def row(self, number: int) -> int:
-        """The place of a sample in the data, or among these samples where that is not known."""
-        return number if self.rows is None else int(self.rows[number])
+    def row(self, number: int, part: int = 0) -> str:
+        """The place of a sample in the data, or among these samples where that is not known; `part` as in `parts`."""
+        if self.rest:
+            return f"batch {part + 1}, row {number}"
+        return f"row {number if self.rows is None else int(self.rows[number])}"
+
+    @property
+    def only_first(self) -> str:
+        """What to say where batches of other shapes are not looked at."""
+        return f" (first batch of {len(self.parts)})" if self.rest else ""
 
 
 def axis_of_samples(array: Array, count: int) -> int | None:
@@ -159,7 +179,7 @@ def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
 
 
 def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
-    """The first samples of an iterable of batches; of the first batch alone where others are of another shape."""
+    """The first samples of an iterable of batches."""
     found: list[Sample] = []
     values = samples = 0
     with named(op):
@@ -185,17 +205,19 @@ def _kept(part: Sample) -> Sample:
 
 
 def _put_together(parts: list[Sample]) -> Taken:
-    first = parts[0]
+    """One for all; of batches of different shapes the first, which has the others as its rest."""
+    first, *others = (Taken(part.inputs, part.target, part.weight) for part in parts)
+    apart = replace(first, rest=tuple(others))
     axes = [axis_of_samples(array, first.count) for array in first.inputs]
     if None in axes:
-        return Taken(first.inputs, first.target, first.weight)
+        return apart
     try:
         given = zip(*(part.inputs for part in parts), strict=True)
         inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(given, axes, strict=True)]
         target = joined([part.target for part in parts])
         weight = None if first.weight is None else np.concatenate([part.weight for part in parts])
     except ValueError:  # sequences of other lengths
-        return Taken(first.inputs, first.target, first.weight)
+        return apart
     return Taken(tuple(inputs), target, weight)
 
 
