@@ -10,7 +10,7 @@ import fastnn as fnn
 import fastnn.functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.diagnosis import initial_loss, overfit_batch
+from fastnn.diagnosis import initial_loss, overfit_batch, preflight
 from fastnn.diagnosis.overfit_batch import SLOW
 from fastnn.training import Trainer
 
@@ -225,6 +225,18 @@ def test_what_is_refused(check):
         check(mlp(), 5)
     with pytest.raises(ValueError, match=f"{name}: expected arrays of one length"):
         check(mlp(), (X, Y[:7]))
+
+
+@pytest.mark.parametrize("check", [initial_loss, overfit_batch, preflight])
+def test_no_samples_and_numbers_of_samples_that_are_refused(check):
+    name = check.__name__
+    empty = (X[:0], Y[:0])
+    for train in (empty, Batches(*empty, batch_size=32), [empty], [empty, empty]):
+        with pytest.raises(ValueError, match=f"{name}: train has no samples"):
+            check(mlp(), train)
+    for samples, error in ((0, ValueError), (-3, ValueError), (2.5, TypeError), ("5", TypeError)):
+        with pytest.raises(error, match=f"{name}: samples must be"):
+            check(mlp(), (X, Y), samples=samples)
 
 
 @pytest.mark.parametrize(

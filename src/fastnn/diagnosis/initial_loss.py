@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import raw
+from ..checks import integer
 from ..nn import Module
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, graded
@@ -115,7 +116,7 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
     Raises
     ------
     TypeError, ValueError
-        If the model is no module, there is no batch, or model and loss do not take the batches.
+        If the model is no module, `samples` is no positive integer, there is no sample, or model and loss do not take the batches.
 
     Notes
     -----
@@ -137,6 +138,7 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
     problem
     """
     checked_model("initial_loss", model), checked_loss("initial_loss", loss)
+    samples = integer("initial_loss", "samples", samples, 1)
     train = batches_of("initial_loss", train)
     with preserving(model, None, loss, train):
         return compared(model, sample("initial_loss", train, samples), loss)

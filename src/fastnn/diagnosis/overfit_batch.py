@@ -135,7 +135,7 @@ def overfit_batch(
     Raises
     ------
     TypeError, ValueError
-        If the model is no module, a number does not fit, there is no batch, or model and loss do not take the batches.
+        If the model is no module, a number does not fit, there is no sample, or model and loss do not take the batches.
 
     Notes
     -----

@@ -179,7 +179,7 @@ def preflight(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, or there is no batch. What the model or the loss raise is a finding.
+        If an argument is of the wrong kind, or there is no sample. What the model or the loss raise is a finding.
 
     Notes
     -----

@@ -143,6 +143,7 @@ def whole(op: str, train: Any, part: str = "train") -> Taken:
     given = batches_of(op, train)
     if not isinstance(given, Batches):
         return _gathered(op, given, None, part)
+    _some(op, part, given.samples)
     values = sum(array.size for array in leaves(given.arrays[0]))
     step = max(-(-values // MOST_VALUES), 1)
     return _taken(op, given, slice(None, None, step), np.arange(given.samples)[::step])
@@ -157,8 +158,14 @@ def sample(op: str, train: Any, count: int, part: str = "train") -> Taken:
     if not isinstance(given, Batches):
         taken = _gathered(op, given, count, part)
         return taken.at(np.random.default_rng(0).permutation(taken.count))
+    _some(op, part, given.samples)
     rows = np.random.default_rng(0).permutation(given.samples)[:count]
     return _transformed(op, given, _taken(op, given, rows, rows))
+
+
+def _some(op: str, name: str, samples: int) -> None:
+    if not samples:
+        raise ValueError(f"{op}: {name} has no samples")
 
 
 def _taken(op: str, given: Batches, index: Any, rows: NDArray[np.intp]) -> Taken:
@@ -193,6 +200,7 @@ def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
                     break
     if not found:
         raise ValueError(f"{op}: {name} has no batch")
+    _some(op, name, samples)
     taken = replace(_put_together(found), counts=tuple(part.count for part in found))
     return taken if count is None else taken.at(slice(count))
 
