@@ -382,6 +382,7 @@ def test_everything_is_frozen():
     model = mlp(64, 64, 10).requires_grad_(False)
     report = preflight(model, (PIXELS, LABELS))
     assert (report.findings[0].word, report.findings[0].level) == ("not trained", "problem")
+    assert "nothing to train: all parameters are frozen" in report.findings[0].message
     assert report.overfit is None
 
 
@@ -403,7 +404,15 @@ def test_a_model_without_parameters():
         def forward(self, x):
             return x[:, :10]
 
-    assert preflight(First(), (PIXELS, LABELS)).level == "ok"
+    found = preflight(First(), (PIXELS, LABELS)).findings[0]
+    assert (found.word, found.level) == ("not trained", "problem")
+    assert found.message == "nothing to train: the model has no parameters"
+
+
+def test_weights_of_samples_that_are_all_0():
+    report = preflight(mlp(64, 64, 10), (PIXELS, LABELS, np.zeros(1200)))
+    assert (report.findings[0].word, report.findings[0].level) == ("labels", "problem")
+    assert report.findings[0].message == "all weights of 1200 samples are 0: none counts"
 
 
 @pytest.mark.parametrize("dtype", [complex, object, np.float16, np.uint8])

@@ -18,6 +18,7 @@ from ..training.figures import leaves
 from ..training.findings import LEVELS, Finding, graded
 from .look import First, Look, quoted, target_of
 from .losses import ignored_by, kind_of
+from .overfit_batch import all_weights_are_zero
 from .taken import Taken, along
 
 Array = NDArray[Any]
@@ -126,6 +127,10 @@ def _are_taken(look: Look, some: Taken) -> bool:
 
 def labels(look: Look) -> Iterator[Finding]:
     """Targets that the loss does not take, or takes for something else."""
+    weights = [part.weight for part in look.data.parts if part.weight is not None]
+    if weights and not any(weight.any() for weight in weights):
+        yield _wrong(*all_weights_are_zero(look.data.total))
+        return
     outputs = None if look.run is None else look.run.outputs
     if isinstance(look.data.target, tuple) or not isinstance(outputs, np.ndarray) or outputs.dtype.kind != "f":
         return

@@ -23,6 +23,7 @@ from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
 from .look import HEAVY, Look, heaviest, named_weights, quoted, run, target_of
 from .losses import function_of, kind_of
+from .overfit_batch import nothing_to_train, without_dropout
 from .taken import axis_of_samples
 
 Array = NDArray[Any]
@@ -305,17 +306,6 @@ def _depends(look: Look, few: Any, among_others: Any, mode: str) -> bool:
     return False
 
 
-def without_dropout(model: Module) -> None:
-    """Training mode, but no dropout; layers that are frozen in a model in training mode stay so."""
-    if not model.training:
-        model.train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout | nn.RReLU):
-            module.training = False
-        elif isinstance(getattr(module, "dropout", None), float):  # of recurrent layers
-            module.dropout = 0.0
-
-
 # ---- what trains -------------------------------------------------------------------------------------------------------
 
 
@@ -327,6 +317,9 @@ def not_trained(look: Look, frozen: set[int]) -> Iterator[Finding]:
         yield from found
     elif named:
         yield Finding("ok", "not trained", f"all {len(named)} parameters are trained")
+    else:
+        message, advice = nothing_to_train(look.model)
+        yield Finding("problem", "not trained", message, advice=advice)
 
 
 def _left_out(look: Look, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
@@ -349,7 +342,8 @@ def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) 
     message = f"{len(still)} of {len(named)} parameters are frozen (requires_grad is False): {listed(still, _LISTED)}"
     first = [id(p) in frozen for _, p in named]
     if all(first):
-        yield Finding("problem", "not trained", message, advice="model.requires_grad_(True)", layer=still[0])
+        said, advice = nothing_to_train(model)
+        yield Finding("problem", "not trained", said, advice=advice, layer=still[0])
         return
     raw_layers = [name for name, module in _frozen_layers(model, frozen) if _was_never_trained(module)]
     if raw_layers:
