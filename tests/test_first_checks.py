@@ -300,3 +300,11 @@ def test_pictures():
     assert few.plot(given) is given
     pyplot.close("all")
     assert found.to_dict()["seen"] == found.seen
+
+
+def test_the_advice_is_about_what_is_large():
+    """A target far from 0 is not mended by scaling the inputs."""
+    large = initial_loss(mlp(outputs=1), (X, T + 50), F.mse_loss)
+    assert "StandardScaler().fit(y)" in large.findings[0].advice
+    assert "scale the inputs" in initial_loss(mlp(outputs=1, scale=100), (X, T), F.mse_loss).findings[0].advice
+    assert "scale the inputs" in initial_loss(mlp(scale=100), (X, Y)).findings[0].advice

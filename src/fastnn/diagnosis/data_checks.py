@@ -33,6 +33,8 @@ unscaled table of breast cancer 3700."""
 TARGET_TOO_LARGE = (5.0, 30.0, math.inf)
 """Root of the mean square of a target of numbers, where outputs begin at a fifth of it or less."""
 _OF_SCALE = "LeCun et al. 1998, Efficient BackProp: inputs of mean 0 and deviation 1"
+OF_TARGET = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
+"""Advice where a target of large numbers is what is wrong."""
 UNEVEN = (10.0, 100.0, math.inf)
 """Samples of the largest class over those of the smallest."""
 SHARED = (0.0, 0.01, 0.2)
@@ -334,10 +336,13 @@ def scale(look: Look) -> Iterator[Finding]:
 
 def scale_of_target(look: Look) -> Iterator[Finding]:
     """Numbers that the outputs are far below of, which many steps have to make up for."""
-    if look.run is None:
-        return
-    target, outputs = target_of(look.data), look.run.outputs
-    if kind_of(look.loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
+    if look.run is not None:
+        yield from judged_target(look.loss, look.run.outputs, target_of(look.data))
+
+
+def judged_target(loss: Any, outputs: Any, target: Array) -> Iterator[Finding]:
+    """The same of outputs and targets."""
+    if kind_of(loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
         return
     size, given = (float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for array in (target, outputs))
     grade = graded(size, TARGET_TOO_LARGE)
@@ -346,8 +351,7 @@ def scale_of_target(look: Look) -> Iterator[Finding]:
             f"the target has mean {target.mean():.3g} and standard deviation {target.std():.3g}, outputs begin at {given:.2g}: it "
             "takes many steps to bring them there"
         )
-        advice = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
-        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, advice)
+        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, OF_TARGET)
 
 
 def _is_scaled_by(first: First) -> bool:
