@@ -790,3 +790,11 @@ def test_sound_batches_of_different_lengths():
     assert said["shapes"].endswith("outputs float32 (N, 3) (first batch of 3)")
     assert said["labels"] == "3 classes, of 18 to 21 targets"
     assert [finding.word for finding in report if finding.level not in ("ok", "note")] == ["shared rows"]
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_validation_parts_are_no_fault(name):
+    make, data, loss = SOUND[name]
+    report = preflight(make(), data, loss, validation=data, overfit=False)
+    assert not [finding for finding in report if finding.message.startswith("validation: ") and finding.level != "note"]
+    assert "shared rows" in report
