@@ -10,7 +10,7 @@ import fastnn as fnn
 import fastnn.functional as F
 from fastnn import nn, optim
 from fastnn.data import Batches
-from fastnn.diagnosis import initial_loss, overfit_batch
+from fastnn.diagnosis import initial_loss, overfit_batch, preflight
 from fastnn.diagnosis.overfit_batch import SLOW
 from fastnn.training import Trainer
 
@@ -187,6 +187,45 @@ def test_frozen_layers_stay():
     found = overfit_batch(model, (X, Y))
     assert not found.passed
     assert len(found.losses) == 1
+    assert "nothing to train: all parameters are frozen" in str(found)
+    assert "large enough" not in str(found)
+
+
+def hindered(model, data, loss=F.cross_entropy, level="problem", **options):
+    found = overfit_batch(model, data, loss, **options)
+    assert (found.passed, found.steps, found.level) == (False, None, level)
+    assert "large enough" not in str(found)
+    return found.findings[0].message
+
+
+def test_what_lets_the_test_say_nothing():
+    class Same(nn.Module):
+        def forward(self, x):
+            return x[:, :5]
+
+    broken = mlp()
+    broken[3].weight.data[0, 0] = np.nan
+    assert hindered(broken, (X, Y)) == "parameter '3.weight' holds numbers that are not finite"
+    assert hindered(Same(), (X, Y)) == "nothing to train: the model has no parameters"
+    assert hindered(mlp(), (X, Y, np.zeros(500))) == "all weights of 20 samples are 0: none counts"
+    assert "the loss is nan before" in hindered(mlp(), (np.where(X == X[3, 4], np.nan, X)[3:23], Y[3:23]))
+    positive = nn.Sequential(*mlp(), nn.Softmax(1))
+    assert "the loss is -0." in hindered(positive, (X, Y), F.nll_loss)
+    own = hindered(mlp(outputs=1), (X, T), lambda output, target: ((output - target) ** 2).mean() - 5, level="note")
+    assert "before the first step" in own
+
+
+def test_samples_of_weight_0_are_not_chosen():
+    weight = (np.arange(500) < 30).astype(float)
+    found = overfit_batch(mlp(), (X, Y, weight))
+    assert (found.samples, found.passed) == (20, True)
+    assert found.losses[0] > 0.5
+
+
+def test_a_note_says_what_is_lacking():
+    found = overfit_batch(mlp(), (X, Y), steps=overfit_batch(mlp(), (X, Y)).steps - 3)
+    assert "20 samples: the loss is above its aim; the loss went from" in str(found)
+    assert f"fewer than {SLOW} are usual" in str(overfit_batch(mlp(), (X, Y), lr=2e-4, steps=2000))
 
 
 # ---- both ---------------------------------------------------------------------------------------------------------------
@@ -227,6 +266,18 @@ def test_what_is_refused(check):
         check(mlp(), (X, Y[:7]))
 
 
+@pytest.mark.parametrize("check", [initial_loss, overfit_batch, preflight])
+def test_no_samples_and_numbers_of_samples_that_are_refused(check):
+    name = check.__name__
+    empty = (X[:0], Y[:0])
+    for train in (empty, Batches(*empty, batch_size=32), [empty], [empty, empty]):
+        with pytest.raises(ValueError, match=f"{name}: train has no samples"):
+            check(mlp(), train)
+    for samples, error in ((0, ValueError), (-3, ValueError), (2.5, TypeError), ("5", TypeError)):
+        with pytest.raises(error, match=f"{name}: samples must be"):
+            check(mlp(), (X, Y), samples=samples)
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [({"samples": 0}, "samples must be at least 1"), ({"steps": 0}, "steps must be"), ({"lr": 0.0}, "lr must be")],
@@ -249,3 +300,11 @@ def test_pictures():
     assert few.plot(given) is given
     pyplot.close("all")
     assert found.to_dict()["seen"] == found.seen
+
+
+def test_the_advice_is_about_what_is_large():
+    """A target far from 0 is not mended by scaling the inputs."""
+    large = initial_loss(mlp(outputs=1), (X, T + 50), F.mse_loss)
+    assert "StandardScaler().fit(y)" in large.findings[0].advice
+    assert "scale the inputs" in initial_loss(mlp(outputs=1, scale=100), (X, T), F.mse_loss).findings[0].advice
+    assert "scale the inputs" in initial_loss(mlp(scale=100), (X, Y)).findings[0].advice

@@ -18,6 +18,7 @@ from ..training.figures import leaves
 from ..training.findings import LEVELS, Finding, graded
 from .look import First, Look, quoted, target_of
 from .losses import ignored_by, kind_of
+from .overfit_batch import all_weights_are_zero
 from .taken import Taken, along
 
 Array = NDArray[Any]
@@ -32,6 +33,8 @@ unscaled table of breast cancer 3700."""
 TARGET_TOO_LARGE = (5.0, 30.0, math.inf)
 """Root of the mean square of a target of numbers, where outputs begin at a fifth of it or less."""
 _OF_SCALE = "LeCun et al. 1998, Efficient BackProp: inputs of mean 0 and deviation 1"
+OF_TARGET = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
+"""Advice where a target of large numbers is what is wrong."""
 UNEVEN = (10.0, 100.0, math.inf)
 """Samples of the largest class over those of the smallest."""
 SHARED = (0.0, 0.01, 0.2)
@@ -39,6 +42,8 @@ SHARED = (0.0, 0.01, 0.2)
 NATURAL = 4.0
 """The share of shared rows over that of rows which the training part itself has before: up to here rows come again by nature, in
 tables of few values or where pictures are there twice. Of pairs that a random split parts, 2 is expected."""
+OTHER_SCALE = (3.0, 10.0, 100.0)
+"""Mean size of the validation part's numbers over that of as many samples of the training part, or the inverse."""
 _ROWS_TO_TRY = 32
 _MOST_ROWS = 200_000  # that are compared with each other
 _SUM = 1e-2  # by which probabilities may miss 1
@@ -49,38 +54,46 @@ _LISTED = 5
 
 
 def not_finite(look: Look) -> Iterator[Finding]:
+    """NaN and infinities in inputs, targets and parameters."""
+    found = [*not_finite_values(look), *_not_finite_parameters(look)]
+    yield from found
+    if not found:
+        yield Finding("ok", "not finite", f"all numbers of {look.data.total} samples are finite", 0.0, 0.0)
+
+
+def not_finite_values(look: Look) -> Iterator[Finding]:
     """NaN and infinities in inputs and targets, with row and column; a note where the model takes them."""
-    found = False
-    parts = [(f"input {i}" if i else "input", array) for i, array in enumerate(look.data.inputs)]
-    parts += [("target", target) for target in leaves(look.data.target)]
-    for name, array in parts:
-        places = _places(np.asarray(array), look.data.count)
-        if places is None:
-            continue
-        found = True
-        rows, first, value, count = places
-        where = f"row {look.data.row(int(rows[0]))}" + (
+    found: dict[str, list[tuple[int, NDArray[np.intp], str, float, int]]] = {}
+    for number, part in enumerate(look.data.parts):
+        named = [(f"input {i}" if i else "input", array) for i, array in enumerate(part.inputs)]
+        named += [("target", target) for target in leaves(part.target)]
+        for name, array in named:
+            places = _places(np.asarray(array), part.count)
+            if places is not None:
+                found.setdefault(name, []).append((number, *places))
+    for name, all_places in found.items():
+        number, rows, first, value, _ = all_places[0]
+        where = look.data.row(int(rows[0]), number) + (
             f", {'place' if ',' in first else 'column'} {first}" if first else ""
         )
-        message = (
-            f"{_numbers(count)} of the {name} in {len(rows)} of {look.data.count} rows, the first {value} in {where}"
-        )
-        if name != "target" and _are_taken(look, rows):
+        count, among = sum(places[-1] for places in all_places), sum(len(places[1]) for places in all_places)
+        message = f"{_numbers(count)} of the {name} in {among} of {look.data.total} rows, the first {value} in {where}"
+        if name != "target" and _are_taken(look, look.data.parts[number].at(rows[:_ROWS_TO_TRY])):
             yield Finding(
                 "note", "not finite", f"{message}; the model gives finite outputs for them", float(count), 0.0
             )
         else:
             advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
             yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
+
+
+def _not_finite_parameters(look: Look) -> Iterator[Finding]:
     for name, parameter in look.model.named_parameters():
         if not np.isfinite(parameter.data).all():
-            found = True
             count = int(np.count_nonzero(~np.isfinite(parameter.data)))
             yield Finding(
                 "problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name
             )
-    if not found:
-        yield Finding("ok", "not finite", f"all numbers of {look.data.count} samples are finite", 0.0, 0.0)
 
 
 def _numbers(count: int) -> str:
@@ -102,10 +115,10 @@ def _places(array: Array, count: int) -> tuple[NDArray[np.intp], str, float, int
     return rows, ", ".join(map(str, place.tolist())), value, int(array.size - np.count_nonzero(finite))
 
 
-def _are_taken(look: Look, rows: NDArray[np.intp]) -> bool:
+def _are_taken(look: Look, some: Taken) -> bool:
     """Whether a model that fills gaps gives numbers for such rows."""
     try:
-        outputs = look.outputs_in_evaluation(look.as_the_model_gets(rows[:_ROWS_TO_TRY]))
+        outputs = look.outputs_in_evaluation(look.as_the_model_gets(some))
     except Exception:  # noqa: BLE001 - a model of somebody's own may refuse such rows by any exception
         return False
     return all(np.isfinite(array).all() for array in leaves(outputs))
@@ -116,6 +129,10 @@ def _are_taken(look: Look, rows: NDArray[np.intp]) -> bool:
 
 def labels(look: Look) -> Iterator[Finding]:
     """Targets that the loss does not take, or takes for something else."""
+    weights = [part.weight for part in look.data.parts if part.weight is not None]
+    if weights and not any(weight.any() for weight in weights):
+        yield _wrong(*all_weights_are_zero(look.data.total))
+        return
     outputs = None if look.run is None else look.run.outputs
     if isinstance(look.data.target, tuple) or not isinstance(outputs, np.ndarray) or outputs.dtype.kind != "f":
         return
@@ -123,8 +140,22 @@ def labels(look: Look) -> Iterator[Finding]:
         return
     target, kind = target_of(look.data), kind_of(look.loss)
     judge = {"classes": _classes, "yes or no": _probabilities, "signs": _signs, "numbers": _of_numbers}.get(kind)
-    if judge is not None:
-        yield from judge(look, target, np.asarray(outputs))
+    if judge is None:
+        return
+    for number, part in enumerate(look.data.parts):
+        other = target_of(part)
+        if (other.dtype, other.ndim) != (target.dtype, target.ndim):
+            message = f"batch {number + 1} has targets of {other.dtype} {other.shape}, the first one of {target.dtype} {target.shape}"
+            yield _wrong(message, "give all batches targets of one dtype and as many axes")
+            return
+    yield from judge(look, target, np.asarray(outputs))
+
+
+def _of_all_batches(look: Look) -> Array:
+    """The targets; one after another where batches are of different shapes."""
+    if not look.data.rest:
+        return target_of(look.data)
+    return np.concatenate([target_of(part).ravel() for part in look.data.parts])
 
 
 def _wrong(message: str, advice: str, value: float | None = None, level: str = "problem") -> Finding:
@@ -144,7 +175,8 @@ def _classes(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
         yield _wrong(f"the targets are {what}; a class is one integer", advice)
         return
     ignored = ignored_by(look.loss)
-    counted = target[target != ignored]
+    every = _of_all_batches(look)
+    counted = every[every != ignored]
     if not counted.size:
         yield _wrong(f"all targets are {ignored}, which the loss passes over", "give some targets that count")
         return
@@ -154,18 +186,22 @@ def _classes(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
         yield _wrong(span, "count from 0: y - 1", float(high))
     elif low < 0:
         advice = f"count from 0; the loss passes over {ignored} alone (ignore_index)"
-        yield _wrong(f"{span}; the first negative one is in row {_first_row(look, target, low)}", advice, float(low))
+        yield _wrong(f"{span}; the first negative one is in {_first_row(look, low)}", advice, float(low))
     elif high >= classes:
         advice = (
             f"give the last layer {high + 1} outputs, or number the classes anew: np.unique(y, return_inverse=True)[1]"
         )
-        yield _wrong(f"{span}; the first {high} is in row {_first_row(look, target, high)}", advice, float(high))
+        yield _wrong(f"{span}; the first {high} is in {_first_row(look, high)}", advice, float(high))
     else:
         yield from _frequencies(look, counted, classes, target.ndim == 1)
 
 
-def _first_row(look: Look, target: Array, value: int) -> int:
-    return look.data.row(int(np.argwhere(target == value)[0, 0]))
+def _first_row(look: Look, value: int) -> str:
+    for number, part in enumerate(look.data.parts):
+        places = np.argwhere(target_of(part) == value)
+        if len(places):
+            return look.data.row(int(places[0, 0]), number)
+    raise AssertionError(value)
 
 
 def _frequencies(look: Look, counted: Array, classes: int, one_each: bool) -> Iterator[Finding]:
@@ -200,7 +236,8 @@ def _soft(look: Look, target: Array, outputs: Array, expected: tuple[int, ...]) 
         )
         yield _wrong(f"the targets are {target.dtype} of shape {target.shape}, where classes are integers", advice)
         return
-    low, high = float(target.min()), float(target.max())
+    every = _of_all_batches(look)
+    low, high = float(every.min()), float(every.max())
     if low < 0 or high > 1:
         yield _wrong(
             f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]",
@@ -239,25 +276,24 @@ def _dtype_differs(target: Array, outputs: Array) -> Finding | None:
 
 
 def _probabilities(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    low, high = float(np.min(target)), float(np.max(target))
+    every = _of_all_batches(look)
+    low, high = float(np.min(every)), float(np.max(every))
     if low < 0 or high > 1:
-        advice = "number the two classes 0 and 1" if set(np.unique(target)) <= {-1, 1, 2} else "scale them into [0, 1]"
+        advice = "number the two classes 0 and 1" if set(np.unique(every)) <= {-1, 1, 2} else "scale them into [0, 1]"
         yield _wrong(f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]", advice, high)
         return
     found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
     if found is not None:
         yield found
         return
-    mean = target.mean(axis=0)
-    constant = int(np.count_nonzero(np.ptp(target, axis=0) == 0))
-    if constant == mean.size:
+    if (np.ptp(every, axis=0) == 0).all():
         yield Finding("problem", "one class", f"all targets are {low:.4g}: there is nothing to learn", 1.0, 1.0)
         return
-    yield Finding("ok", "labels", f"of {low:.4g}…{high:.4g}, mean {target.mean():.3g}")
+    yield Finding("ok", "labels", f"of {low:.4g}…{high:.4g}, mean {every.mean():.3g}")
 
 
 def _signs(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    values = np.unique(target)
+    values = np.unique(_of_all_batches(look))
     if not set(values) <= {-1, 1}:
         advice = "2 * y - 1 makes signs of 0 and 1" if set(values) <= {0, 1} else "give -1 and 1"
         yield _wrong(f"the targets are {values[0]:.4g}…{values[-1]:.4g}, where the hinge takes -1 and 1", advice)
@@ -276,12 +312,13 @@ def _of_numbers(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
     if found is not None:
         yield found
         return
-    if np.ptp(target, axis=0).max(initial=0) == 0:
+    every = _of_all_batches(look)
+    if np.ptp(every, axis=0).max(initial=0) == 0:
         yield Finding(
             "problem", "one class", f"all targets are {target.flat[0]:.4g}: there is nothing to learn", 1.0, 1.0
         )
         return
-    yield Finding("ok", "labels", f"mean {target.mean():.3g}, standard deviation {target.std():.3g}")
+    yield Finding("ok", "labels", f"mean {every.mean():.3g}, standard deviation {every.std():.3g}")
 
 
 # ---- scale -------------------------------------------------------------------------------------------------------------
@@ -299,10 +336,13 @@ def scale(look: Look) -> Iterator[Finding]:
 
 def scale_of_target(look: Look) -> Iterator[Finding]:
     """Numbers that the outputs are far below of, which many steps have to make up for."""
-    if look.run is None:
-        return
-    target, outputs = target_of(look.data), look.run.outputs
-    if kind_of(look.loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
+    if look.run is not None:
+        yield from judged_target(look.loss, look.run.outputs, target_of(look.data))
+
+
+def judged_target(loss: Any, outputs: Any, target: Array) -> Iterator[Finding]:
+    """The same of outputs and targets."""
+    if kind_of(loss) != "numbers" or not isinstance(outputs, np.ndarray) or target.dtype.kind != "f":
         return
     size, given = (float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) for array in (target, outputs))
     grade = graded(size, TARGET_TOO_LARGE)
@@ -311,8 +351,7 @@ def scale_of_target(look: Look) -> Iterator[Finding]:
             f"the target has mean {target.mean():.3g} and standard deviation {target.std():.3g}, outputs begin at {given:.2g}: it "
             "takes many steps to bring them there"
         )
-        advice = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
-        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, advice)
+        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, OF_TARGET)
 
 
 def _is_scaled_by(first: First) -> bool:
@@ -374,6 +413,38 @@ def _advice(columns: Array) -> str:
     return "scaler = data.StandardScaler().fit(x): x = scaler.transform(x), or scaler.as_module() as the first layer"
 
 
+# ---- the validation part ------------------------------------------------------------------------------------------------
+
+
+def other_scale(train: Taken, other: Taken) -> Iterator[Finding]:
+    """Inputs of the validation part that are much larger or smaller than those of the training part.
+
+    As many samples of the training part are taken at a time, so that what differs by chance in few samples differs there too.
+    """
+    for given, judged in zip(train.inputs, other.inputs, strict=False):
+        if "f" not in (given.dtype.kind, judged.dtype.kind) or {given.dtype.kind, judged.dtype.kind} - set("fiu"):
+            continue
+        sizes = [
+            _size(along(given, train.count, slice(start, start + other.count)))
+            for start in range(0, max(train.count - other.count, 0) + 1, other.count)
+        ]
+        size = _size(judged)
+        if not (size > 0 and min(sizes) > 0):
+            continue
+        ratio = max(size / max(sizes), min(sizes) / size)
+        grade = graded(ratio, OTHER_SCALE)
+        if grade:
+            relation = "large" if size > max(sizes) else "small"
+            message = f"its inputs are {ratio:.3g} times as {relation} as those of the training part: mean size {size:.3g}, there {np.mean(sizes):.3g}"
+            advice = "give both parts the same scaling, by the scaler that was fitted to the training part"
+            yield Finding(LEVELS[grade], "scale", message, ratio, OTHER_SCALE[grade - 1], _OF_SCALE, advice)
+
+
+def _size(array: Array) -> float:
+    finite = np.isfinite(array)
+    return float(np.abs(array, dtype=np.float64, where=finite, out=np.zeros(array.shape)).sum() / max(finite.sum(), 1))
+
+
 # ---- features and rows -------------------------------------------------------------------------------------------------
 
 
@@ -383,22 +454,29 @@ def constant_features(look: Look) -> Iterator[Finding]:
     arrays = [array for array in look.data.inputs if len(array) == count and count > 1]
     if arrays and all((array == array[:1]).all() for array in arrays):
         advice = "see how the data were read"
-        yield Finding("problem", "constant features", f"all {count} samples are the same", 1.0, 1.0, advice=advice)
+        yield Finding(
+            "problem",
+            "constant features",
+            f"all {count} samples are the same{look.data.only_first}",
+            1.0,
+            1.0,
+            advice=advice,
+        )
         return
     columns: list[int] = []
     for array in arrays:
         if array.ndim == 2 and array.dtype.kind == "f":
             columns += np.flatnonzero((array == array[:1]).all(axis=0)).tolist()
     if columns:
-        message = f"{len(columns)} columns are constant: {listed(columns, _LISTED)}"
+        message = f"{len(columns)} columns are constant: {listed(columns, _LISTED)}{look.data.only_first}"
         yield Finding("note", "constant features", message, float(len(columns)), 0.0, advice="they say nothing")
     else:
-        yield Finding("ok", "constant features", "none", 0.0, 0.0)
+        yield Finding("ok", "constant features", f"none{look.data.only_first}", 0.0, 0.0)
 
 
 def duplicates(look: Look) -> Iterator[Finding]:
     """Rows that are there before, and those of the validation part that the training part has."""
-    known = Counter(_digests(look.data))
+    known = Counter(digest for part in look.data.parts for digest in _digests(part))
     total = sum(known.values())
     twice = total - len(known)
     if twice:
@@ -407,7 +485,7 @@ def duplicates(look: Look) -> Iterator[Finding]:
         yield Finding("ok", "duplicates", f"none among {total} samples", 0.0, 0.0)
     if look.validation is None:
         return
-    others = list(_digests(look.validation))
+    others = [digest for part in look.validation.parts for digest in _digests(part)]
     shared = sum(digest in known for digest in others)
     share = shared / max(len(others), 1)
     grade = graded(share, SHARED)

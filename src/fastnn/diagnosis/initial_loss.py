@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import functional as F
 from ..autograd import raw
+from ..checks import integer
 from ..nn import Module
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, graded
-from .look import HEAVY, heaviest
+from .data_checks import OF_TARGET, judged_target
+from .look import HEAVY, heaviest, target_of
 from .losses import constant_loss, function_of, kind_of, seen
 from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
 
@@ -24,6 +26,7 @@ raw pixels gave 56 and more."""
 TOO_SMALL = {"numbers": 0.1, "": 0.5}
 """Times the expected loss, below which the network seems to know something; measured: from 0.3 and 0.53 on."""
 _SOURCE = "CS231n, Learning: look for the correct loss at chance performance; factors measured"
+_OF_INPUTS = "scale the inputs, and draw the weights by init.he_normal or init.xavier_normal"
 _SPREAD = 1.5  # standard deviation of logits up to which ln C + var/2 says what their loss is
 _TINY = 1e-6  # an expected loss below this: there is nothing to expect
 
@@ -115,7 +118,7 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
     Raises
     ------
     TypeError, ValueError
-        If the model is no module, there is no batch, or model and loss do not take the batches.
+        If the model is no module, `samples` is no positive integer, there is no sample, or model and loss do not take the batches.
 
     Notes
     -----
@@ -137,6 +140,7 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
     problem
     """
     checked_model("initial_loss", model), checked_loss("initial_loss", loss)
+    samples = integer("initial_loss", "samples", samples, 1)
     train = batches_of("initial_loss", train)
     with preserving(model, None, loss, train):
         return compared(model, sample("initial_loss", train, samples), loss)
@@ -152,6 +156,8 @@ def compared(model: Module, taken: Taken, loss: Any) -> InitialLoss:
     expected, words = (None, "") if constant is None else constant
     kind = kind_of(loss) if kind_of(loss) in TOO_LARGE else ""
     finding = _judged(value, expected, words, kind, _of_logits(expected, spread) + _too_heavy(model))
+    if finding.advice == _OF_INPUTS and any(True for _ in judged_target(loss, outputs, target_of(taken))):
+        finding = replace(finding, advice=OF_TARGET)
     return InitialLoss((finding,), value, expected, spread, taken.count, (TOO_SMALL[kind], TOO_LARGE[kind][0]))
 
 
@@ -192,8 +198,7 @@ def _judged(value: float, expected: float | None, words: str, kind: str, why: st
     grade = graded(ratio, too_large)
     if not grade:
         return Finding("ok", "initial loss", said, ratio, too_large[0], _SOURCE)
-    advice = "scale the inputs, and draw the weights by init.he_normal or init.xavier_normal"
-    return Finding(LEVELS[grade], "initial loss", said + why, ratio, too_large[grade - 1], _SOURCE, advice)
+    return Finding(LEVELS[grade], "initial loss", said + why, ratio, too_large[grade - 1], _SOURCE, _OF_INPUTS)
 
 
 def _of_logits(expected: float | None, spread: float | None) -> str:

@@ -55,9 +55,8 @@ class Look:
     rng: np.random.Generator
     run: Run | None = field(default=None)
 
-    def as_the_model_gets(self, index: Any) -> Taken:
+    def as_the_model_gets(self, part: Taken) -> Taken:
         """Some samples of the data, transformed."""
-        part = self.data.at(index)
         return _transformed("preflight", self.train, part) if isinstance(self.train, Batches) else part
 
     def outputs_in_evaluation(self, taken: Taken) -> Any:

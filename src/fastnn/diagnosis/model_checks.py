@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ from .. import functional as F
 from .. import nn
 from .._files import listed
 from ..autograd import raw
+from ..data import Batches
 from ..nn import Module, Parameter
 from ..training.figures import Objective, Sample, leaves, values_of
 from ..training.findings import LEVELS, Finding, graded
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import HEAVY, Look, heaviest, named_weights, quoted, target_of
+from .look import HEAVY, Look, heaviest, named_weights, quoted, run, target_of
 from .losses import function_of, kind_of
+from .overfit_batch import nothing_to_train, without_dropout
 from .taken import axis_of_samples
 
 Array = NDArray[Any]
@@ -40,6 +43,7 @@ _BATCH = 64
 _SAMPLES_TO_MIX = 9
 _SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
 _LISTED = 3
+_ONE_VALUE = "more than one value per channel"  # what norms over a batch say where they get one
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------------------
@@ -61,11 +65,52 @@ def shapes(look: Look) -> Iterator[Finding]:
         yield Finding("problem", "shapes", message, advice="give both one shape: y[:, None], or output[:, 0]")
     else:
         given = ", ".join(_all_shapes(array, look.taken.count) for array in look.taken.inputs)
-        yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}")
+        yield Finding("ok", "shapes", f"inputs {given}, outputs {outputs}{look.data.only_first}")
+
+
+def single_samples(look: Look) -> Iterator[Finding]:
+    """Batches of one sample, which a norm over the batch does not take where it gets one value per channel."""
+    where = _where_single(look)
+    if not where or look.taken.count < 2 or look.run is None or look.run.failed is not None:
+        return
+    with preserved(look.model):
+        if not look.model.training:
+            look.model.train()
+        failed = run(look.model, look.taken.at(slice(1)), look.loss).failed
+    if failed is not None and _ONE_VALUE in str(failed.error):
+        message = f"{where} has 1 sample, for which {quoted(failed.name, failed.kind)} raises {_told(failed.error)}"
+        advice = "Batches(drop_last=True), or another batch_size"
+        yield Finding("problem", "shapes", message, 1.0, 2.0, advice=advice, layer=failed.name)
+
+
+def _where_single(look: Look) -> str:
+    """Which batch has one sample; empty where none has."""
+    train, counts = look.train, look.data.counts
+    if isinstance(train, Batches):
+        rest = train.samples % train.batch_size
+        if train.batch_size == 1:
+            return "each batch (batch_size=1)"
+        if rest != 1 or train.drop_last:
+            return ""
+        return f"the last batch of each epoch ({train.samples} samples, batch_size={train.batch_size})"
+    return f"batch {counts.index(1) + 1} of {len(counts)}" if 1 in counts else ""
+
+
+def of_validation(look: Look, train: Look) -> Iterator[Finding]:
+    """What the training would raise at its first validation."""
+    for finding in shapes(look):
+        if finding.level != "ok":
+            inputs = [_all_shapes(part.inputs, part.count) for part in (look.taken, train.taken)]
+            targets = [_all_shapes(part.target, part.count) for part in (look.taken, train.taken)]
+            which, here, there = ("targets", *targets) if inputs[0] == inputs[1] else ("inputs", *inputs)
+            differs = f"; its {which} are {here}, those of the training part {there}" if here != there else ""
+            yield replace(finding, message=f"{finding.message}{differs}; fit raises this at the end of the first epoch")
 
 
 def _told(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    """The kind of exception, and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _advice(error: Exception) -> str:
@@ -261,17 +306,6 @@ def _depends(look: Look, few: Any, among_others: Any, mode: str) -> bool:
     return False
 
 
-def without_dropout(model: Module) -> None:
-    """Training mode, but no dropout; layers that are frozen in a model in training mode stay so."""
-    if not model.training:
-        model.train()
-    for module in model.modules():
-        if isinstance(module, nn.Dropout | nn.RReLU):
-            module.training = False
-        elif isinstance(getattr(module, "dropout", None), float):  # of recurrent layers
-            module.dropout = 0.0
-
-
 # ---- what trains -------------------------------------------------------------------------------------------------------
 
 
@@ -283,6 +317,9 @@ def not_trained(look: Look, frozen: set[int]) -> Iterator[Finding]:
         yield from found
     elif named:
         yield Finding("ok", "not trained", f"all {len(named)} parameters are trained")
+    else:
+        message, advice = nothing_to_train(look.model)
+        yield Finding("problem", "not trained", message, advice=advice)
 
 
 def _left_out(look: Look, named: list[tuple[str, Any]], frozen: set[int]) -> Iterator[Finding]:
@@ -305,7 +342,8 @@ def _frozen_ones(model: Module, named: list[tuple[str, Any]], frozen: set[int]) 
     message = f"{len(still)} of {len(named)} parameters are frozen (requires_grad is False): {listed(still, _LISTED)}"
     first = [id(p) in frozen for _, p in named]
     if all(first):
-        yield Finding("problem", "not trained", message, advice="model.requires_grad_(True)", layer=still[0])
+        said, advice = nothing_to_train(model)
+        yield Finding("problem", "not trained", said, advice=advice, layer=still[0])
         return
     raw_layers = [name for name, module in _frozen_layers(model, frozen) if _was_never_trained(module)]
     if raw_layers:

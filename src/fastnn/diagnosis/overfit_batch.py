@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional as F
-from .. import optim
+from .. import nn, optim
 from ..autograd import raw
 from ..checks import integer, real
 from ..checks.scalars import generator
@@ -18,7 +18,6 @@ from ..training.figures import Objective, Sample, leaves, values_of
 from ..training.findings import Finding, Result
 from ..training.preserved import preserved
 from .losses import constant_loss, kind_of, least_loss, seen, share_right
-from .model_checks import without_dropout
 from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
 
 LEARNED = 0.05
@@ -130,12 +129,14 @@ def overfit_batch(
     OverfitBatch
         The finding is a problem where the loss did not fall to a twentieth of the best constant prediction's, with all classes
         right where each sample has one and counts the same, nor to half of it. A note where it fell to half of it only, where
-        learning took 150 steps or more, and where an autoencoder does not give its inputs back.
+        learning took 150 steps or more, and where an autoencoder does not give its inputs back. Where the test can say nothing
+        (all weights of samples are 0, parameters or the loss are not finite, nothing is to train, the loss begins below 0) the
+        finding says so, and the samples do not count as learnt.
 
     Raises
     ------
     TypeError, ValueError
-        If the model is no module, a number does not fit, there is no batch, or model and loss do not take the batches.
+        If the model is no module, a number does not fit, there is no sample, or model and loss do not take the batches.
 
     Notes
     -----
@@ -176,9 +177,21 @@ def overfitted(
     with preserved(model, None, loss):
         without_dropout(model)
         losses, right = _trained(model, few, loss, steps, lr, aim)
-    learnt = len(losses) - 1 if losses[-1] <= aim and right in (None, 1.0) else None
-    finding = _judged(losses, aim, half, learnt, right, few)
+    hindered = _hindered(model, loss, few, losses)
+    learnt = len(losses) - 1 if hindered is None and losses[-1] <= aim and right in (None, 1.0) else None
+    finding = hindered or _judged(losses, aim, half, learnt, right, few)
     return OverfitBatch((finding,), losses, aim, learnt, right, few.count)
+
+
+def without_dropout(model: Module) -> None:
+    """Training mode, but no dropout; layers that are frozen in a model in training mode stay so."""
+    if not model.training:
+        model.train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout | nn.RReLU):
+            module.training = False
+        elif isinstance(getattr(module, "dropout", None), float):  # of recurrent layers
+            module.dropout = 0.0
 
 
 def _chosen(taken: Taken, samples: int, loss: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
@@ -187,7 +200,10 @@ def _chosen(taken: Taken, samples: int, loss: Any, rng: np.random.Generator) -> 
     if kind_of(loss) == "classes" and target.dtype.kind in "iu":
         samples = max(_LEAST_SAMPLES, samples // max(math.prod(target.shape[1:]), 1))
     known: dict[bytes, int] = {}
-    for number in rng.permutation(taken.count):
+    order = rng.permutation(taken.count)
+    if taken.weight is not None and taken.weight.any():  # what counts for nothing cannot be learnt
+        order = order[taken.weight[order] > 0]
+    for number in order:
         one = taken.at([number])
         known.setdefault(b"".join(array.tobytes() for array in one.inputs), int(number))
         if len(known) == samples:
@@ -208,8 +224,7 @@ def _trained(
     model: Module, few: Taken, loss: Any, steps: int, lr: float, aim: float
 ) -> tuple[np.ndarray[Any, Any], float | None]:
     """The losses before each step, and the share of right classes in the end."""
-    parameters = [*model.parameters(), *(loss.parameters() if isinstance(loss, Module) else ())]
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    parameters = _trained_parameters(model, loss)
     optimizer = optim.Adam(parameters, lr=lr) if parameters else None
     objective, part = Objective(loss), Sample(few.batch())
     losses = []
@@ -230,6 +245,50 @@ def _trained(
     return np.array(losses), right
 
 
+def _hindered(model: Module, loss: Any, few: Taken, losses: np.ndarray[Any, Any]) -> Finding | None:
+    """What lets the test say nothing about the network."""
+    level, advice, threshold = "problem", "", None
+    if few.weight is not None and not few.weight.any():
+        message, advice = all_weights_are_zero(few.count)
+    elif broken := [name for name, p in model.named_parameters() if not np.isfinite(p.data).all()]:
+        message = f"parameter {broken[0]!r} holds numbers that are not finite"
+        advice = "draw the weights anew, or load a checkpoint from before"
+    elif not _trained_parameters(model, loss):
+        message, advice = nothing_to_train(model)
+    elif not math.isfinite(losses[0]):
+        message = f"the loss is {losses[0]} before the first step"
+        advice = "look for numbers that are not finite in the data, and for log, sqrt and division in model and loss"
+    elif not math.isfinite(losses[-1]):
+        message, advice = f"the loss became {losses[-1]} after {len(losses) - 1} steps", "a lower rate: lr="
+    elif losses[0] < 0:
+        known = kind_of(loss) != "unknown"
+        level, threshold = "problem" if known else "note", 0.0
+        message = f"the loss is {losses[0]:.3g} before the first step, and nothing says how far below 0 it should fall"
+        advice = (
+            "this loss is never below 0 for what it should get: see outputs and targets" if known else "see its curve"
+        )
+    else:
+        return None
+    return Finding(level, "cannot overfit", message, float(losses[-1]), threshold, _SOURCE, advice)
+
+
+def all_weights_are_zero(count: int) -> tuple[str, str]:
+    """Message and advice where no sample counts."""
+    return f"all weights of {count} samples are 0: none counts", "give weights above 0, or none"
+
+
+def nothing_to_train(model: Module) -> tuple[str, str]:
+    """Message and advice where no parameter is trained."""
+    if next(model.parameters(), None) is None:
+        return "nothing to train: the model has no parameters", "layers count where they are attributes of a Module"
+    return "nothing to train: all parameters are frozen (requires_grad is False)", "model.requires_grad_(True)"
+
+
+def _trained_parameters(model: Module, loss: Any) -> list[Any]:
+    parameters = [*model.parameters(), *(loss.parameters() if isinstance(loss, Module) else ())]
+    return [parameter for parameter in parameters if parameter.requires_grad]
+
+
 def _judged(
     losses: np.ndarray[Any, Any], aim: float, half: float, learnt: int | None, right: float | None, few: Taken
 ) -> Finding:
@@ -240,13 +299,14 @@ def _judged(
         return Finding("ok", "cannot overfit", f"{of} known by heart after {learnt} steps", learnt, SLOW, _SOURCE)
     if learnt is not None:
         advice = "gradients may be small in the first layers: see layer_stats, and how the weights are drawn"
-        message = f"{of} known by heart only after {learnt} steps"
+        message = f"{of} known by heart only after {learnt} steps, fewer than {SLOW} are usual"
         return Finding("note", "cannot overfit", message, learnt, SLOW, _SOURCE, advice)
     if losses[-1] <= half or _reconstructs(few):
         advice = (
             "slow, but on its way: noise takes long to learn, and an autoencoder whose middle is narrow need not do it"
         )
-        return Finding("note", "cannot overfit", f"{of}: {fell}", losses[-1], aim, _SOURCE, advice)
+        missing = f"only {right:.0%} of the classes are right" if losses[-1] <= aim else "the loss is above its aim"
+        return Finding("note", "cannot overfit", f"{of}: {missing}; {fell}", losses[-1], aim, _SOURCE, advice)
     classes = "" if right is None else f", {right:.0%} of the classes right"
     advice = (
         "is the network large enough, do gradients reach all layers, do targets belong to these inputs, and is the loss made "

@@ -14,6 +14,7 @@ from .. import functional as F
 from ..checks import integer, shown
 from ..checks.scalars import generator
 from ..nn import Module
+from ..nn.intercept import evaluation
 from ..optim import Optimizer
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, most_severe_first, worst
@@ -159,7 +160,8 @@ def preflight(
     loss : callable
         ``loss(output, target)``.
     validation : Batches, iterable of batches, or (x, y), optional
-        What the training is judged by; it is looked at for rows that the training part has too.
+        What the training is judged by; it is looked at for numbers that are not finite, labels, shapes, another scale, and rows
+        that the training part has too.
     optimizer : Optimizer, optional
         With it, parameters that it lacks are named, and its first step is compared with the weights.
     samples : int
@@ -177,7 +179,7 @@ def preflight(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, or there is no batch. What the model or the loss raise is a finding.
+        If an argument is of the wrong kind, or there is no sample. What the model or the loss raise is a finding.
 
     Notes
     -----
@@ -209,19 +211,24 @@ def preflight(
         raise TypeError(f"{op}: optimizer must be an Optimizer, got {shown(optimizer)}")
     samples, drawn = integer(op, "samples", samples, 1), generator(op, rng)
     train = batches_of(op, train)
-    validation = None if validation is None else batches_of(op, validation)
+    validation = None if validation is None else batches_of(f"{op}: validation", validation)
     frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
     with preserving(model, optimizer, loss, train, validation), np.errstate(all="ignore"):
-        other = None if validation is None else whole(op, validation)
-        look = Look(model, train, loss, optimizer, whole(op, train), sample(op, train, samples), other, drawn)
-        return _Checks(look, frozen, overfit).report()
+        look = Look(model, train, loss, optimizer, whole(op, train), sample(op, train, samples), None, drawn)
+        other = None
+        if validation is not None:
+            look.validation = whole(op, validation, "validation")
+            taken = sample(op, validation, samples, "validation")
+            other = Look(model, validation, loss, optimizer, look.validation, taken, None, drawn)
+        return _Checks(look, other, frozen, overfit).report()
 
 
 class _Checks:
     """Goes from the data to the steps, and keeps what comes out."""
 
-    def __init__(self, look: Look, frozen: set[int], overfit: bool) -> None:
+    def __init__(self, look: Look, validation: Look | None, frozen: set[int], overfit: bool) -> None:
         self._look = look
+        self._validation = validation
         self._frozen = frozen
         self._overfits = overfit
         self._initial: InitialLoss | None = None
@@ -237,7 +244,7 @@ class _Checks:
             findings += self._of_steps()
             if not any(finding.level == "problem" and finding.word not in _APART for finding in findings):
                 findings += self._of_a_few()
-        findings = [*self._as_bad_as_its_effects(findings), *findings]
+        findings = [*self._as_bad_as_its_effects(findings), *findings, *self._of_batches(), *self._of_validation()]
         found = {finding.word for finding in findings if finding.level != "ok"}
         findings = [finding for finding in findings if finding.level != "ok" or finding.word not in found]
         # Causes are looked for before their effects, and stay before them.
@@ -263,6 +270,28 @@ class _Checks:
         self._of_target = list(data_checks.scale_of_target(look))
         yield from data_checks.constant_features(look)
         yield from data_checks.duplicates(look)
+
+    def _of_batches(self) -> Iterator[Finding]:
+        """What goes wrong with some batch of a training alone."""
+        yield from model_checks.single_samples(self._look)
+
+    def _of_validation(self) -> Iterator[Finding]:
+        """What is wrong with the validation part, which has no part in what is trained."""
+        other, ours = self._validation, self._look.run
+        if other is None:
+            return
+        found = list(data_checks.not_finite_values(other))
+        if ours is not None and ours.failed is None and ours.loss_error is None:
+            with preserved(other.model), evaluation(other.model):
+                other.run = run(other.model, other.taken.at(slice(_RUN)), other.loss)
+            of_labels = [finding for finding in data_checks.labels(other) if finding.level == "problem"]
+            # Few samples may be of one class by chance.
+            found += [finding for finding in of_labels if finding.word != "one class"]
+            if not _is_meaningless(found):
+                found += model_checks.of_validation(other, self._look)
+        found += data_checks.other_scale(self._look.taken, other.taken)
+        for finding in found:
+            yield replace(finding, message=f"validation: {finding.message}")
 
     def _of_model(self) -> Iterator[Finding]:
         look = self._look

@@ -39,17 +39,33 @@ class Taken:
         One number per sample.
     rows : ndarray of int or None
         Their places in the data, where they are known.
+    counts : tuple of int
+        How many samples the batches have that they come from, of an iterable.
+    rest : tuple of Taken
+        The later batches of an iterable, where they are of other shapes and cannot be put together.
     """
 
     inputs: tuple[Array, ...]
     target: Any
     weight: Array | None = None
     rows: NDArray[np.intp] | None = None
+    counts: tuple[int, ...] = ()
+    rest: tuple[Taken, ...] = ()
 
     @property
     def count(self) -> int:
         """Samples."""
         return len(next(leaves(self.target)))
+
+    @property
+    def parts(self) -> tuple[Taken, ...]:
+        """These samples, and those of batches of other shapes."""
+        return self, *self.rest
+
+    @property
+    def total(self) -> int:
+        """Samples, with those of batches of other shapes."""
+        return sum(part.count for part in self.parts)
 
     def at(self, index: Any) -> Taken:
         """Some of them, by a slice or by numbers."""
@@ -62,8 +78,14 @@ class Taken:
         )
 
     def batches(self, size: int) -> list[Any]:
-        """The same in batches, as a training takes them."""
-        parts = [self.at(slice(start, start + size)) for start in range(0, self.count, size)]
+        """The same in batches, as a training takes them.
+
+        A last one of a single sample joins the one before, since norms over a batch do not take it.
+        """
+        starts = list(range(0, self.count, size))
+        if len(starts) > 1 and self.count - starts[-1] == 1:
+            starts.pop()
+        parts = [self.at(slice(a, b)) for a, b in zip(starts, [*starts[1:], self.count], strict=True)]
         return [part.batch() for part in parts]
 
     def batch(self) -> Any:
@@ -71,9 +93,16 @@ class Taken:
         inputs = self.inputs[0] if len(self.inputs) == 1 else self.inputs
         return (inputs, self.target) if self.weight is None else (inputs, self.target, self.weight)
 
-    def row(self, number: int) -> int:
-        """The place of a sample in the data, or among these samples where that is not known."""
-        return number if self.rows is None else int(self.rows[number])
+    def row(self, number: int, part: int = 0) -> str:
+        """The place of a sample in the data, or among these samples where that is not known; `part` as in `parts`."""
+        if self.rest:
+            return f"batch {part + 1}, row {number}"
+        return f"row {number if self.rows is None else int(self.rows[number])}"
+
+    @property
+    def only_first(self) -> str:
+        """What to say where batches of other shapes are not looked at."""
+        return f" (first batch of {len(self.parts)})" if self.rest else ""
 
 
 def axis_of_samples(array: Array, count: int) -> int | None:
@@ -99,7 +128,7 @@ def batches_of(op: str, train: Any, batch_size: int = 32) -> Any:
         return Batches(*train, batch_size=batch_size)
 
 
-def whole(op: str, train: Any) -> Taken:
+def whole(op: str, train: Any, part: str = "train") -> Taken:
     """The data behind batches, as they are before a transform.
 
     Parameters
@@ -108,26 +137,35 @@ def whole(op: str, train: Any) -> Taken:
         The function, for messages.
     train : Batches, or iterable of batches, or (x, y)
         Of more than `MOST_VALUES` numbers, evenly spread samples; of an iterable the first ones.
+    part : str
+        What messages call it.
     """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        return _gathered(op, given, None)
+        return _gathered(op, given, None, part)
+    _some(op, part, given.samples)
     values = sum(array.size for array in leaves(given.arrays[0]))
     step = max(-(-values // MOST_VALUES), 1)
     return _taken(op, given, slice(None, None, step), np.arange(given.samples)[::step])
 
 
-def sample(op: str, train: Any, count: int) -> Taken:
+def sample(op: str, train: Any, count: int, part: str = "train") -> Taken:
     """So many samples as the model gets them, in random order, so that the first few are of all kinds.
 
     They are drawn from `Batches`, and the first ones of other iterables.
     """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        taken = _gathered(op, given, count)
+        taken = _gathered(op, given, count, part)
         return taken.at(np.random.default_rng(0).permutation(taken.count))
+    _some(op, part, given.samples)
     rows = np.random.default_rng(0).permutation(given.samples)[:count]
     return _transformed(op, given, _taken(op, given, rows, rows))
+
+
+def _some(op: str, name: str, samples: int) -> None:
+    if not samples:
+        raise ValueError(f"{op}: {name} has no samples")
 
 
 def _taken(op: str, given: Batches, index: Any, rows: NDArray[np.intp]) -> Taken:
@@ -147,12 +185,12 @@ def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
     return replace(taken, inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
 
 
-def _gathered(op: str, given: Any, count: int | None) -> Taken:
-    """The first samples of an iterable of batches; of the first batch alone where others are of another shape."""
+def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
+    """The first samples of an iterable of batches."""
     found: list[Sample] = []
     values = samples = 0
     with named(op):
-        loader = Loader("train", given)
+        loader = Loader(name, given)
         with closing(loader.samples(0, 0)) as parts:
             for part in parts:
                 found.append(_kept(part))
@@ -161,8 +199,9 @@ def _gathered(op: str, given: Any, count: int | None) -> Taken:
                 if values >= MOST_VALUES or (count is not None and samples >= count):
                     break
     if not found:
-        raise ValueError(f"{op}: train has no batch")
-    taken = _put_together(found)
+        raise ValueError(f"{op}: {name} has no batch")
+    _some(op, name, samples)
+    taken = replace(_put_together(found), counts=tuple(part.count for part in found))
     return taken if count is None else taken.at(slice(count))
 
 
@@ -174,17 +213,19 @@ def _kept(part: Sample) -> Sample:
 
 
 def _put_together(parts: list[Sample]) -> Taken:
-    first = parts[0]
+    """One for all; of batches of different shapes the first, which has the others as its rest."""
+    first, *others = (Taken(part.inputs, part.target, part.weight) for part in parts)
+    apart = replace(first, rest=tuple(others))
     axes = [axis_of_samples(array, first.count) for array in first.inputs]
     if None in axes:
-        return Taken(first.inputs, first.target, first.weight)
+        return apart
     try:
         given = zip(*(part.inputs for part in parts), strict=True)
         inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(given, axes, strict=True)]
         target = joined([part.target for part in parts])
         weight = None if first.weight is None else np.concatenate([part.weight for part in parts])
     except ValueError:  # sequences of other lengths
-        return Taken(first.inputs, first.target, first.weight)
+        return apart
     return Taken(tuple(inputs), target, weight)
 
 
