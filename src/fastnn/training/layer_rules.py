@@ -339,7 +339,7 @@ def no_gradient(rows: Sequence[LayerRow], unused: Sequence[str], known: Sequence
         yield Finding("warning", "no gradient", message, None, None, "", advice, unused[0])
 
 
-def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator[Finding]:
+def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool, vouched: bool = False) -> Iterator[Finding]:
     """What the sizes of steps say.
 
     Parameters
@@ -348,6 +348,9 @@ def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator
         For each parameter, at several steps, the norm of the step over that of the weights.
     has_fallen : bool
         Whether the loss has become much smaller, so that small steps are no fault.
+    vouched : bool
+        Whether these are only the last layers, whose steps are larger than the median of a whole network's, and a loss that
+        falls steadily shows that they are not too large.
 
     Returns
     -------
@@ -365,6 +368,8 @@ def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator
             f"a step changes weights by {short(middle)} of their size, {name!r} by {short(medians[name])} (medians)"
         )
         advice = f"lower the learning rate, to about {short(HEALTHY_UPDATE / middle)} of what it is"
+        if vouched:
+            level, advice = 1, "steps of last layers alone may be so large while the loss falls, as it does"
         yield Finding(
             LEVELS[level], "update too large", message, middle, LARGE_UPDATE[level - 1], UPDATE_SOURCE, advice, name
         )
