@@ -396,7 +396,22 @@ def test_rates_that_are_all_too_high():
 
 def test_never_rose():
     found = lr_range_test(trainer_of(), batches(), high=0.02)
-    assert "loss never rose up to 0.02: test higher" in str(found).splitlines()[0]
+    assert str(found).startswith("WARNING  learning rate: loss never rose up to 0.02: test higher")
+    assert "high=2e-01" in str(found)
+
+
+def test_networks_that_bear_all_rates_are_no_fault():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 8)).astype(np.float32)
+    y = (x @ rng.normal(size=(8, 3))).argmax(1)
+    small = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    for model, make, count in ((nn.Linear(8, 3, rng=0), optim.SGD, 300), (small, optim.Adam, 30)):
+        data = Batches(x[:count], y[:count], batch_size=32, shuffle=True, rng=0)
+        found = lr_range_test(Trainer(model, make(model.parameters(), lr=0.1)), data)
+        assert str(found).startswith("NOTE     learning rate: loss never rose up to 10; loss falls")
+        assert "suggestion stands" in str(found)
+        assert "high=1e+02" in str(found)
+        assert 0.01 < found.suggested < 1
     assert found.level == "warning"
     assert found.suggested < 0.02
 
