@@ -398,6 +398,8 @@ def test_never_rose():
     found = lr_range_test(trainer_of(), batches(), high=0.02)
     assert str(found).startswith("WARNING  learning rate: loss never rose up to 0.02: test higher")
     assert "high=2e-01" in str(found)
+    assert found.level == "warning"
+    assert found.suggested < 0.02
 
 
 def test_networks_that_bear_all_rates_are_no_fault():
@@ -412,8 +414,6 @@ def test_networks_that_bear_all_rates_are_no_fault():
         assert "suggestion stands" in str(found)
         assert "high=1e+02" in str(found)
         assert 0.01 < found.suggested < 1
-    assert found.level == "warning"
-    assert found.suggested < 0.02
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

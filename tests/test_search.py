@@ -16,6 +16,7 @@ import fastnn as fnn
 from fastnn import nn, optim
 from fastnn.data import Batches, MissingExtraError
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform, random_search
+from fastnn.diagnosis.search import Trial, _judged, _Plan
 from fastnn.plots.search import search as draw
 from fastnn.training import Trainer
 from subproc import killed, needs_fork
@@ -393,6 +394,18 @@ def test_a_best_value_at_the_border():
     inside = searched(make_trainer=at_an_end, space={"lr": LogUniform(1e-6, 1e3)}, trials=12, rounds=((3, 12),))
     assert inside.level in ("ok", "note")
     assert "border" not in inside
+
+
+@pytest.mark.parametrize("trials", [1, 2, 9, 10])
+def test_few_trials_show_no_border(trials):
+    space = {"lr": LogUniform(9.9e-5, 1e-4) if trials == 1 else LogUniform(1e-6, 1e-4)}
+    plan = _Plan.checked(at_an_end, space, trials, ((1, trials),))
+    tried = tuple(Trial(i, {"lr": 9.99e-5 * 0.9**i}, (0,), 1, 1.0 + i) for i in range(trials))
+    broken = Trial(trials, {"lr": 1e-5}, (0,))
+    found = _judged(plan, (*tried, broken), dict(space))  # what broke doesn't count
+    finding = next(each for each in found.findings if each.word == "border")
+    assert finding.level == ("note" if trials < 10 else "warning")
+    assert (f"here {trials}, this may be chance" in finding.message) is (trials < 10)
 
 
 def test_choices_and_integers_at_their_ends_are_notes():

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 MakeTrainer = Callable[[dict[str, Any], np.random.Generator], Trainer]
 
 SOURCE = "cs231n"
+ENOUGH = 10
+"""Trials with a finite loss, of which a best value at an end is more than a note: of so many, one on average falls in each tenth of a
+range; of fewer, the tenth at an end may be the only place near the best one where any trial was."""
 _ROUNDS = (1, 20), (5, 7), (20, 3)
 _BEST_SHARE = 3  # the best third of the trials says where to search further
 
@@ -231,7 +234,8 @@ def random_search(
     The best trial is the one with the smallest validation loss at the end of any round, not only of the last. A training that
     came to numbers that are not finite counts as worst, and never wins.
 
-    Ranges are never left, but a best value within a tenth of an end is a finding, "border".
+    Ranges are never left, but a best value within a tenth of an end is a finding, "border"; of fewer than 10 trials with a
+    finite loss a note, since few fall near any value.
 
     Source: Bergstra and Bengio, "Random search for hyper-parameter optimization" (2012); stages as in cs231n.
 
@@ -401,7 +405,11 @@ def _judged(plan: _Plan, trials: tuple[Trial, ...], ranges: dict[str, Space]) ->
     if len(broken) < len(trials):
         best = trials[0].settings
         at_ends = [(name, part, part.border(best[name])) for name, part in plan.space.items()]
-        found = [_border(name, part, best[name], end) for name, part, end in at_ends if end is not None]
+        found = [
+            _border(name, part, best[name], end, len(trials) - len(broken))
+            for name, part, end in at_ends
+            if end is not None
+        ]
         findings += found or [
             Finding("ok", "border", "the best values lie within what was searched", None, BORDER, SOURCE)
         ]
@@ -419,14 +427,18 @@ def _broken(broken: Sequence[Trial], trials: int) -> Finding:
     return Finding("note", "not finite", message, len(broken) / trials)
 
 
-def _border(name: str, space: Space, value: Any, end: str) -> Finding:
+def _border(name: str, space: Space, value: Any, end: str, finished: int) -> Finding:
     """The best value lies at an end of what was searched."""
     message = f"the best {name}, {_short(value)}, lies at the {end} end of what was searched, {space}"
     if isinstance(space, Choice):
         advice = f"Add {'smaller' if end == 'lower' else 'larger'} values, if there are any."
         return Finding("note", "border", message, value, None, SOURCE, advice)
-    level = "note" if isinstance(space, IntUniform) else "warning"  # of few integers, many are ends
-    return Finding(level, "border", message, value, BORDER, SOURCE, f"If it can be, search {space.widened(end)} next.")
+    advice = f"If it can be, search {space.widened(end)} next."
+    if finished < ENOUGH:
+        message += f"; of fewer than {ENOUGH} trials, here {finished}, this may be chance"
+        advice = f"Try at least {ENOUGH} settings. {advice}"
+    few = finished < ENOUGH or isinstance(space, IntUniform)  # of few integers, many are ends
+    return Finding("note" if few else "warning", "border", message, value, BORDER, SOURCE, advice)
 
 
 def _short(value: Any) -> str:
