@@ -249,3 +249,17 @@ def test_pictures():
     assert few.plot(given) is given
     pyplot.close("all")
     assert found.to_dict()["seen"] == found.seen
+
+
+def test_overfitting_without_gradients_or_parameters_to_train():
+    x, y = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32), np.arange(100) % 4
+    net = nn.Sequential(nn.Linear(5, 64, rng=0), nn.ReLU(), nn.Linear(64, 4, rng=0))
+    expected = overfit_batch(net, (x, y), samples=10)
+    with fnn.no_grad():
+        found = overfit_batch(net, (x, y), samples=10)
+    assert found.passed
+    assert found.losses.tolist() == expected.losses.tolist()
+    net.requires_grad_(False)
+    found = overfit_batch(net, (x, y), samples=10)
+    assert found.level == "problem"
+    assert "no parameter is trained, requires_grad is False for all" in str(found)

@@ -402,6 +402,31 @@ def test_never_rose():
     assert found.suggested < 0.02
 
 
+def test_arrays_and_gradients_switched_off():
+    expected = lr_range_test(trainer_of(), Batches(X, Y, batch_size=32))
+    with fnn.no_grad():
+        found = lr_range_test(trainer_of(), (X, Y))
+        assert not fnn.is_grad_enabled()
+    assert found.losses.tolist() == expected.losses.tolist()
+    assert found.suggested == expected.suggested
+
+
+def test_nothing_to_train():
+    model = network()
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"^lr_range_test: no parameter of the optimiser is trained"):
+        lr_range_test(trainer_of(model), (X, Y))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [((X, Y[:5]), "expected arrays of one length"), ([(X[:, :3], Y)], "linear: x of shape"), (X, "a batch must be")],
+)
+def test_errors_begin_with_the_name(data, text):
+    with pytest.raises(ValueError, match=f"^lr_range_test: {text}"):
+        lr_range_test(trainer_of(), data)
+
+
 def test_networks_that_bear_all_rates_are_no_fault():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 8)).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import optim
-from ..autograd import raw
+from ..autograd import enable_grad, raw
 from ..checks import integer, real
 from ..checks.scalars import generator
 from ..nn import Module
@@ -173,11 +173,14 @@ def overfitted(
     with preserved(model, None, loss):
         without_dropout(model)
         aim, half = (_aim(model, taken, few, loss, share) for share in (LEARNED, HALF))
-    with preserved(model, None, loss):
+    with preserved(model, None, loss), enable_grad():
         without_dropout(model)
         losses, right = _trained(model, few, loss, steps, lr, aim)
     learnt = len(losses) - 1 if losses[-1] <= aim and right in (None, 1.0) else None
-    finding = _judged(losses, aim, half, learnt, right, few)
+    if learnt is None and not any(parameter.requires_grad for parameter in _parameters(model, loss)):
+        finding = _untrained(few)
+    else:
+        finding = _judged(losses, aim, half, learnt, right, few)
     return OverfitBatch((finding,), losses, aim, learnt, right, few.count)
 
 
@@ -204,12 +207,23 @@ def _aim(model: Module, taken: Taken, few: Taken, loss: Any, share: float) -> fl
     return least + share * max(above - least, 0.0)
 
 
+def _parameters(model: Module, loss: Any) -> list[Any]:
+    """Those of the model and of the loss."""
+    return [*model.parameters(), *(loss.parameters() if isinstance(loss, Module) else ())]
+
+
+def _untrained(few: Taken) -> Finding:
+    message = f"{few.count} samples are not learnt by heart: no parameter is trained, requires_grad is False for all"
+    return Finding(
+        "problem", "cannot overfit", message, advice="Let parameters be trained: model.requires_grad_(True)."
+    )
+
+
 def _trained(
     model: Module, few: Taken, loss: Any, steps: int, lr: float, aim: float
 ) -> tuple[np.ndarray[Any, Any], float | None]:
     """The losses before each step, and the share of right classes in the end."""
-    parameters = [*model.parameters(), *(loss.parameters() if isinstance(loss, Module) else ())]
-    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    parameters = [parameter for parameter in _parameters(model, loss) if parameter.requires_grad]
     optimizer = optim.Adam(parameters, lr=lr) if parameters else None
     objective, part = Objective(loss), Sample(few.batch())
     losses = []
