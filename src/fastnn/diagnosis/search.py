@@ -19,6 +19,7 @@ from ..training import ProgressBar, Trainer
 from ..training.findings import Finding, Result, most_severe_first, strict
 from ..training.progress import is_terminal
 from .spaces import BORDER, Choice, IntUniform, Space
+from .taken import batches_of
 from .trial_log import TrialLog
 from .trials import Job, Outcome, Workers, in_words
 
@@ -193,12 +194,12 @@ def random_search(
         For several jobs it must be something that other processes can have: a function of a module, not one with an open file.
     space : mapping of str to range
         `LogUniform`, `Uniform`, `IntUniform` or `Choice` by the name of the setting.
-    data : Batches or iterable of batches, or tuple of two
+    data : Batches, iterable of batches or (x, y), or tuple of two such
         What to train on; or that and what to validate on.
     rng
         Anything `numpy.random.default_rng` takes: settings and initial weights follow from it. Of None a search goes on from
         its log, too.
-    validation : iterable of batches, optional
+    validation : iterable of batches or (x, y), optional
         What to validate on, where ``data`` doesn't have it.
     trials : int
         How many settings are tried in all. Of these, the first round takes as many as ``rounds`` says. The others come in the
@@ -333,7 +334,9 @@ def _checked_rounds(rounds: Any) -> tuple[tuple[int, int], ...]:
 
 def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
     """What to train on and what to validate on."""
-    pair = isinstance(data, tuple)
+    op = "random_search"
+    alone = _are_arrays(data)
+    pair = isinstance(data, tuple) and not alone
     if pair and (len(data) != 2 or validation is not None):
         raise TypeError("random_search: data must be batches or (train, validation), and validation be given once")
     train, judged = data if pair else (data, validation)
@@ -341,7 +344,12 @@ def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
         raise ValueError(
             "random_search: a validation part is needed: the training loss would choose what learns by heart"
         )
-    return train, judged
+    return batches_of(op, train), batches_of(op, judged)
+
+
+def _are_arrays(data: Any) -> bool:
+    """Whether this is (x, y) rather than what to train on and what to validate on."""
+    return isinstance(data, tuple) and len(data) in (2, 3) and hasattr(data[1], "shape")
 
 
 def _searched(plan: _Plan, log: TrialLog, workers: Workers, bar: ProgressBar) -> Search:
