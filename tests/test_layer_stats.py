@@ -558,6 +558,13 @@ def test_few_samples_give_at_most_a_note_about_single_units(samples, levels):
     assert found.words == {"as made": "fine"}
 
 
+def test_steps_need_an_optimizer():
+    net = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    stats = layer_stats(net, (drawn((64, 8)), np.zeros(64, np.int64)))
+    with pytest.raises(ValueError, match=r"^layer_stats: no layer has updates, since no optimizer= was given"):
+        stats.plot("updates")
+
+
 def test_the_values_before_the_step_are_judged():
     for broken in (True, False):
         net = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
