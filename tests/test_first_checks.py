@@ -308,3 +308,17 @@ def test_the_advice_is_about_what_is_large():
     assert "StandardScaler().fit(y)" in large.findings[0].advice
     assert "scale the inputs" in initial_loss(mlp(outputs=1, scale=100), (X, T), F.mse_loss).findings[0].advice
     assert "scale the inputs" in initial_loss(mlp(scale=100), (X, Y)).findings[0].advice
+
+
+def test_overfitting_without_gradients_or_parameters_to_train():
+    x, y = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32), np.arange(100) % 4
+    net = nn.Sequential(nn.Linear(5, 64, rng=0), nn.ReLU(), nn.Linear(64, 4, rng=0))
+    expected = overfit_batch(net, (x, y), samples=10)
+    with fnn.no_grad():
+        found = overfit_batch(net, (x, y), samples=10)
+    assert found.passed
+    assert found.losses.tolist() == expected.losses.tolist()
+    net.requires_grad_(False)
+    found = overfit_batch(net, (x, y), samples=10)
+    assert found.level == "problem"
+    assert "nothing to train" in str(found)

@@ -543,6 +543,45 @@ def test_a_loss_that_is_not_finite_is_named():
     assert "not finite: the loss is nan" in lines(outside)
 
 
+@pytest.mark.parametrize(("samples", "levels"), [(1, {"note"}), (12, {"note", "ok"}), (59, {"note", "ok"})])
+def test_few_samples_give_at_most_a_note_about_single_units(samples, levels):
+    x, y = drawn((samples, 8)), np.zeros(samples, np.int64)
+    net = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    net[0].bias.data[:20] = -100 if samples > 1 else 0
+    stats = layer_stats(net, (x, y))
+    assert stats["1"].dead > 10
+    assert stats.level in levels
+    assert "too few to tell: 60 are needed" in lines(stats)
+    if samples == 59:
+        assert layer_stats(net, (drawn((60, 8)), np.zeros(60, np.int64))).findings[0].level != "note"
+    found = fnn.diagnosis.compare_inits({"as made": lambda model: None}, lambda: net, x, y)
+    assert found.words == {"as made": "fine"}
+
+
+def test_steps_need_an_optimizer():
+    net = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    stats = layer_stats(net, (drawn((64, 8)), np.zeros(64, np.int64)))
+    with pytest.raises(ValueError, match=r"^layer_stats: no layer has updates, since no optimizer= was given"):
+        stats.plot("updates")
+
+
+def test_the_values_before_the_step_are_judged():
+    for broken in (True, False):
+        net = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+        if broken:
+            net[2].weight.data[1, 3] = np.nan
+        batch = drawn((200, 8)), np.arange(200) % 3
+        alone = layer_stats(net, batch)
+        stats = layer_stats(net, batch, optimizer=optim.SGD(net.parameters(), lr=0.05))
+        assert ("parameter '2.weight' holds nan" in lines(stats)) is broken
+        assert str(stats.findings) == str(alone.findings)
+        assert str(stats["0"].parameters[0].weights) == str(alone["0"].parameters[0].weights)
+        if not broken:
+            size = np.linalg.norm(net[0].weight.data.astype(float))
+            steps = stats["0"].parameters[0].updates
+            np.testing.assert_allclose(stats["0"].update_ratio, steps.rms * np.sqrt(256) / size, rtol=1e-4)
+
+
 def test_outputs_that_are_all_0_are_dead_and_some_may_be():
     net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.ReLU())
     batch = drawn((64, 6)), np.ones((64, 4), np.float32)

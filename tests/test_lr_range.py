@@ -396,9 +396,49 @@ def test_rates_that_are_all_too_high():
 
 def test_never_rose():
     found = lr_range_test(trainer_of(), batches(), high=0.02)
-    assert "loss never rose up to 0.02: test higher" in str(found).splitlines()[0]
+    assert str(found).startswith("WARNING  learning rate: loss never rose up to 0.02: test higher")
+    assert "high=2e-01" in str(found)
     assert found.level == "warning"
     assert found.suggested < 0.02
+
+
+def test_arrays_and_gradients_switched_off():
+    expected = lr_range_test(trainer_of(), Batches(X, Y, batch_size=32))
+    with fnn.no_grad():
+        found = lr_range_test(trainer_of(), (X, Y))
+        assert not fnn.is_grad_enabled()
+    assert found.losses.tolist() == expected.losses.tolist()
+    assert found.suggested == expected.suggested
+
+
+def test_nothing_to_train():
+    model = network()
+    model.requires_grad_(False)
+    with pytest.raises(ValueError, match=r"^lr_range_test: no parameter of the optimiser is trained"):
+        lr_range_test(trainer_of(model), (X, Y))
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [((X, Y[:5]), "expected arrays of one length"), ([(X[:, :3], Y)], "linear: x of shape"), (X, "a batch must be")],
+)
+def test_errors_begin_with_the_name(data, text):
+    with pytest.raises(ValueError, match=f"^lr_range_test: {text}"):
+        lr_range_test(trainer_of(), data)
+
+
+def test_networks_that_bear_all_rates_are_no_fault():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 8)).astype(np.float32)
+    y = (x @ rng.normal(size=(8, 3))).argmax(1)
+    small = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    for model, make, count in ((nn.Linear(8, 3, rng=0), optim.SGD, 300), (small, optim.Adam, 30)):
+        data = Batches(x[:count], y[:count], batch_size=32, shuffle=True, rng=0)
+        found = lr_range_test(Trainer(model, make(model.parameters(), lr=0.1)), data)
+        assert str(found).startswith("NOTE     learning rate: loss never rose up to 10; loss falls")
+        assert "suggestion stands" in str(found)
+        assert "high=1e+02" in str(found)
+        assert 0.01 < found.suggested < 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -233,6 +233,23 @@ def test_a_healthy_training_is_called_so():
     assert monitor.level in ("ok", "note")
 
 
+@pytest.mark.parametrize(
+    ("frozen", "rate", "level"),
+    [((0,), 0.1, "note"), ((0,), 1.0, "note"), ((0,), 10.0, "problem"), ((0,), 100.0, "problem"), ((), 1.0, "warning")],
+)
+def test_steps_of_a_head_alone(frozen, rate, level):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 8)).astype(np.float32)
+    y = (x @ rng.normal(size=(8, 3))).argmax(1)
+    model = nn.Sequential(nn.Linear(8, 32, rng=0), nn.ReLU(), nn.Linear(32, 3, rng=1))
+    for layer in frozen:
+        model[layer].requires_grad_(False)
+    monitor = LayerMonitor(every=10)
+    batches = Batches(x, y, batch_size=32, shuffle=True, rng=0)
+    Trainer(model, optim.SGD(model.parameters(), lr=rate)).fit(batches, epochs=10, callbacks=[monitor], progress=False)
+    assert [each.level for each in monitor.findings if each.word == "update too large"] == [level]
+
+
 def test_tiny_and_huge_steps_are_named():
     assert "update too small" in lines(watched(lambda parameters: optim.SGD(parameters, lr=1e-8)))
     sizes = {"a": [0.2] * 30, "b": [0.05] * 30, "c": [0.04] * 30}

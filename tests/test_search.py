@@ -16,6 +16,7 @@ import fastnn as fnn
 from fastnn import nn, optim
 from fastnn.data import MissingExtraError
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform, random_search
+from fastnn.diagnosis.search import Trial, _judged, _Plan
 from fastnn.plots.search import search as draw
 from fastnn.training import Trainer
 from searching import Machine, Shuffled, X, Y, batches, make_trainer
@@ -358,6 +359,18 @@ def test_a_best_value_at_the_border():
     assert "border" not in inside
 
 
+@pytest.mark.parametrize("trials", [1, 2, 9, 10])
+def test_few_trials_show_no_border(trials):
+    space = {"lr": LogUniform(9.9e-5, 1e-4) if trials == 1 else LogUniform(1e-6, 1e-4)}
+    plan = _Plan.checked(at_an_end, space, trials, ((1, trials),))
+    tried = tuple(Trial(i, {"lr": 9.99e-5 * 0.9**i}, (0,), 1, 1.0 + i) for i in range(trials))
+    broken = Trial(trials, {"lr": 1e-5}, (0,))
+    found = _judged(plan, (*tried, broken), dict(space))  # what broke doesn't count
+    finding = next(each for each in found.findings if each.word == "border")
+    assert finding.level == ("note" if trials < 10 else "warning")
+    assert (f"here {trials}, this may be chance" in finding.message) is (trials < 10)
+
+
 def test_choices_and_integers_at_their_ends_are_notes():
     for space, end in ((Choice(1, 2, 64), "Add larger values"), (IntUniform(1, 40), "search 1…")):
         found = searched(make_trainer=at_an_end, space={"units": space, "lr": Choice(0.01)}, trials=8, rounds=((8, 8),))
@@ -476,15 +489,42 @@ def test_data_and_validation_may_be_given_apart(found):
     assert searched(data=train, validation=validation).to_dict() == found.to_dict()
 
 
+def test_arrays_in_the_place_of_batches():
+    train, validation = (X[:120], Y[:120]), (X[120:], Y[120:])
+    options = {"trials": 2, "rounds": ((1, 2),)}
+    as_batches = Batches(*train, batch_size=32), Batches(*validation, batch_size=32)
+    expected = [trial.loss for trial in searched(data=as_batches, **options).trials]
+    for given in ({"data": (train, validation)}, {"data": train, "validation": validation}):
+        assert [trial.loss for trial in searched(**given, **options).trials] == expected
+    for data, text in (
+        (train, "a validation part is needed"),
+        (((X, Y[:3]), validation), "expected arrays of one length"),
+        ((X, validation), "a batch must be"),
+        (([(X[:, :2], Y)], validation), "linear: x of shape"),
+    ):
+        with pytest.raises(ValueError, match=f"^random_search: {text}"):
+            searched(data=data, **options)
+
+
+@pytest.mark.parametrize("values", [[16, 32], (1, 2), range(3), np.arange(3)])
+def test_a_choice_is_given_one_by_one(values):
+    with pytest.raises(ValueError, match=r"^Choice: give the values one by one, Choice\(\*values\), got "):
+        Choice(values)
+    assert Choice(*values).sample(np.random.default_rng(0)) in list(values)
+
+
 def test_logs_that_do_not_fit(tmp_path):
     log = tmp_path / "log.jsonl"
     searched(log=log, trials=2)
     content = log.read_text()
     for options, text in (
         ({"trials": 3}, "trials 2, now 3"),
-        ({"rng": 5}, "entropy"),
-        ({"space": SPACE | {"lr": LogUniform(1e-5, 0.5)}}, "space"),
+        ({"rng": 5}, r"entropy\[0\] \d+, now \d+"),
+        ({"space": SPACE | {"lr": LogUniform(1e-5, 0.5)}}, r"space.lr '.*high=1.0\)', now '.*high=0.5\)'"),
+        ({"space": SPACE | {"more": Choice(1, 2)}}, r"space.more missing, now 'Choice\(1, 2\)'"),
+        ({"rounds": ((1, 7), (3, 3), (5, 1))}, r"rounds\[2\]\[1\] 2, now 1"),
         ({"data": batches(4)}, "data"),
+        ({"data": (batches()[0], (X[130:], Y[130:]))}, r"data\[1\]\.\w+ \d+, now \d+"),
         ({"make_trainer": at_an_end}, "make_trainer 'make_trainer', now 'at_an_end'"),
     ):
         with pytest.raises(ValueError, match=f"^random_search: .*log.jsonl' is of another search: .*{text}"):

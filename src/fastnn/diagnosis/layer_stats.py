@@ -184,8 +184,8 @@ def _looked_at(
     if last is None:
         raise ValueError("layer_stats: there was no batch to take")
     gradients = {id(p): None if p.grad is None else p.grad / (amount or 1.0) for p in parameters.values()}
-    before = _stepped(parameters, gradients, optimizer) if optimizer is not None else {}
-    rows = tuple(layer_row(row, lambda p: gradients.get(id(p)), complete, before) for row in watch.rows.values())
+    steps = _steps(parameters, gradients, optimizer) if optimizer is not None else {}
+    rows = tuple(layer_row(row, lambda p: gradients.get(id(p)), complete, steps) for row in watch.rows.values())
     output = watch.output.result() if watch.output.count else None
     found = judged(Watched(rows, output, complete))
     if any(finding.word == "not finite" for finding in found) or not np.isfinite(total):
@@ -218,14 +218,19 @@ def _passed(model: Module, objective: Objective, sample: Sample) -> float:
     return value
 
 
-def _stepped(parameters: dict[str, Any], gradients: dict[int, Any], optimizer: Optimizer) -> dict[str, Any]:
-    """The values before a step of the optimiser, which is made."""
-    before = {name: parameter.data.astype(np.float64) for name, parameter in parameters.items()}
+def _steps(parameters: dict[str, Any], gradients: dict[int, Any], optimizer: Optimizer) -> dict[str, Any]:
+    """What a step of the optimiser adds; it is taken back, so that what is said is about the values before it."""
+    before = {name: parameter.data.copy() for name, parameter in parameters.items()}
     for parameter in parameters.values():
         gradient = gradients[id(parameter)]
         parameter.grad = None if gradient is None else gradient.astype(parameter.dtype)
     optimizer.step()
-    return before
+    added = {}
+    for name, parameter in parameters.items():
+        added[name] = parameter.data.astype(np.float64) - before[name]
+        parameter.data[...] = before[name]
+        note_change(parameter.data)
+    return added
 
 
 def _later(model: Module, objective: Objective, sample: Sample, watch: Watch, zero: list[str]) -> list[str]:

@@ -15,6 +15,7 @@ from ..training import Trainer
 from ..training.aside import steps_aside
 from ..training.findings import Result
 from .lr_rule import Average, Floats, first_judged, has_risen, judged
+from .taken import batches_of, named
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +102,7 @@ def lr_range_test(
     trainer : Trainer
         In any state. It makes the steps as it would in `Trainer.fit`: with its clipping, accumulation, weights of samples and
         frozen layers, and with schedules for other settings than the rate. Afterwards everything is as it was, to the bit.
-    train : Batches or iterable of batches
+    train : Batches, iterable of batches, or (x, y)
         What it trains on, from the batch on that it would take next, again and again.
     low, high : float
         The first and the last rate. They are those of the parameter group with the highest rate; others keep their ratio to it.
@@ -116,7 +117,7 @@ def lr_range_test(
     Raises
     ------
     TypeError, ValueError
-        If there is no trainer, a number does not fit, or the batches don't.
+        If there is no trainer, a number does not fit, or the batches don't; ValueError if no parameter is trained.
 
     Notes
     -----
@@ -150,7 +151,9 @@ def lr_range_test(
     steps = integer("lr_range_test", "steps", steps, 20)
     shares = _shares(trainer.optimizer)
     lrs = np.geomspace(low, high, steps)
-    losses = _swept(trainer, train, lrs, shares)
+    train = batches_of("lr_range_test", train)
+    with named("lr_range_test"):
+        losses = _swept(trainer, train, lrs, shares)
     verdict = judged(lrs, losses)
     made = lrs[: len(losses)].copy()
     return LRRange(verdict.findings, made, losses, verdict.smoothed, verdict.rate, verdict.usable, shares)

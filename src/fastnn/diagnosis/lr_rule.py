@@ -23,6 +23,8 @@ BELOW_LOWEST = 15.0
 """… but at least this many times lower than that of the lowest loss. Source: docs/rates.md."""
 BEGUN = 0.1
 """The loss has begun to fall when this share of the fall is done. Source: docs/rates.md."""
+HIGH_ENOUGH = 0.32 * BELOW_LOWEST
+"""A test up to this rate can suggest the highest rate that was best on any of 44 problems. Source: docs/rates.md."""
 RISEN = 4.0
 """The test ends when the average is this many times the lowest one. Source: fastai's lr_find."""
 FELL = 0.05
@@ -141,10 +143,16 @@ def _never_fell(lrs: Floats, smoothed: Floats, start: float, fall: float) -> Fin
 
 
 def _never_rose(lrs: Floats, words: str, rate: float) -> Finding:
-    """The lowest loss is the last one."""
-    message = f"loss never rose up to {lrs[-1]:g}: test higher; {words}"
-    advice = f"The suggestion may be too low: high={lrs[-1] * 1e3:.0e} shows it."
-    return Finding("warning", "learning rate", message, rate, float(lrs[-1]), SOURCE, advice)
+    """The lowest loss is the last one: the test was too short, or the network bears high rates, as those of one layer do."""
+    message = f"loss never rose up to {lrs[-1]:g}"
+    higher = f"high={lrs[-1] * 10:.0e}"
+    if lrs[-1] < HIGH_ENOUGH:
+        message, level = f"{message}: test higher; {words}", "warning"
+        advice = f"The suggestion may be too low: {higher} shows it."
+    else:
+        message, level = f"{message}; {words}", "note"
+        advice = f"The suggestion stands, since the loss fell clearly; {higher} shows whether more is possible."
+    return Finding(level, "learning rate", message, rate, HIGH_ENOUGH, SOURCE, advice)
 
 
 def _scattered(losses: Floats, fall: float) -> list[Finding]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import nn, optim
-from ..autograd import raw
+from ..autograd import enable_grad, raw
 from ..checks import integer, real
 from ..checks.scalars import generator
 from ..nn import Module
@@ -174,7 +174,7 @@ def overfitted(
     with preserved(model, None, loss):
         without_dropout(model)
         aim, half = (_aim(model, taken, few, loss, share) for share in (LEARNED, HALF))
-    with preserved(model, None, loss):
+    with preserved(model, None, loss), enable_grad():
         without_dropout(model)
         losses, right = _trained(model, few, loss, steps, lr, aim)
     hindered = _hindered(model, loss, few, losses)

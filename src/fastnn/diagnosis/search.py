@@ -19,6 +19,7 @@ from ..training import ProgressBar, Trainer
 from ..training.findings import Finding, Result, most_severe_first, strict
 from ..training.progress import is_terminal
 from .spaces import BORDER, Choice, IntUniform, Space
+from .taken import batches_of
 from .trial_log import TrialLog
 from .trials import Job, Outcome, Workers, in_words
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 MakeTrainer = Callable[[dict[str, Any], np.random.Generator], Trainer]
 
 SOURCE = "cs231n"
+ENOUGH = 10
+"""Trials with a finite loss, of which a best value at an end is more than a note: of so many, one on average falls in each tenth of a
+range; of fewer, the tenth at an end may be the only place near the best one where any trial was."""
 _ROUNDS = (1, 20), (5, 7), (20, 3)
 _BEST_SHARE = 3  # the best third of the trials says where to search further
 
@@ -190,12 +194,12 @@ def random_search(
         For several jobs it must be something that other processes can have: a function of a module, not one with an open file.
     space : mapping of str to range
         `LogUniform`, `Uniform`, `IntUniform` or `Choice` by the name of the setting.
-    data : Batches or iterable of batches, or tuple of two
+    data : Batches, iterable of batches or (x, y), or tuple of two such
         What to train on; or that and what to validate on.
     rng
         Anything `numpy.random.default_rng` takes: settings and initial weights follow from it. Of None a search goes on from
         its log, too.
-    validation : iterable of batches, optional
+    validation : iterable of batches or (x, y), optional
         What to validate on, where ``data`` doesn't have it.
     trials : int
         How many settings are tried in all. Of these, the first round takes as many as ``rounds`` says. The others come in the
@@ -231,7 +235,8 @@ def random_search(
     The best trial is the one with the smallest validation loss at the end of any round, not only of the last. A training that
     came to numbers that are not finite counts as worst, and never wins.
 
-    Ranges are never left, but a best value within a tenth of an end is a finding, "border".
+    Ranges are never left, but a best value within a tenth of an end is a finding, "border"; of fewer than 10 trials with a
+    finite loss a note, since few fall near any value.
 
     Source: Bergstra and Bengio, "Random search for hyper-parameter optimization" (2012); stages as in cs231n.
 
@@ -329,7 +334,9 @@ def _checked_rounds(rounds: Any) -> tuple[tuple[int, int], ...]:
 
 def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
     """What to train on and what to validate on."""
-    pair = isinstance(data, tuple)
+    op = "random_search"
+    alone = _are_arrays(data)
+    pair = isinstance(data, tuple) and not alone
     if pair and (len(data) != 2 or validation is not None):
         raise TypeError("random_search: data must be batches or (train, validation), and validation be given once")
     train, judged = data if pair else (data, validation)
@@ -337,7 +344,12 @@ def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
         raise ValueError(
             "random_search: a validation part is needed: the training loss would choose what learns by heart"
         )
-    return train, judged
+    return batches_of(op, train), batches_of(op, judged)
+
+
+def _are_arrays(data: Any) -> bool:
+    """Whether this is (x, y) rather than what to train on and what to validate on."""
+    return isinstance(data, tuple) and len(data) in (2, 3) and hasattr(data[1], "shape")
 
 
 def _searched(plan: _Plan, log: TrialLog, workers: Workers, bar: ProgressBar) -> Search:
@@ -401,7 +413,11 @@ def _judged(plan: _Plan, trials: tuple[Trial, ...], ranges: dict[str, Space]) ->
     if len(broken) < len(trials):
         best = trials[0].settings
         at_ends = [(name, part, part.border(best[name])) for name, part in plan.space.items()]
-        found = [_border(name, part, best[name], end) for name, part, end in at_ends if end is not None]
+        found = [
+            _border(name, part, best[name], end, len(trials) - len(broken))
+            for name, part, end in at_ends
+            if end is not None
+        ]
         findings += found or [
             Finding("ok", "border", "the best values lie within what was searched", None, BORDER, SOURCE)
         ]
@@ -419,14 +435,18 @@ def _broken(broken: Sequence[Trial], trials: int) -> Finding:
     return Finding("note", "not finite", message, len(broken) / trials)
 
 
-def _border(name: str, space: Space, value: Any, end: str) -> Finding:
+def _border(name: str, space: Space, value: Any, end: str, finished: int) -> Finding:
     """The best value lies at an end of what was searched."""
     message = f"the best {name}, {_short(value)}, lies at the {end} end of what was searched, {space}"
     if isinstance(space, Choice):
         advice = f"Add {'smaller' if end == 'lower' else 'larger'} values, if there are any."
         return Finding("note", "border", message, value, None, SOURCE, advice)
-    level = "note" if isinstance(space, IntUniform) else "warning"  # of few integers, many are ends
-    return Finding(level, "border", message, value, BORDER, SOURCE, f"If it can be, search {space.widened(end)} next.")
+    advice = f"If it can be, search {space.widened(end)} next."
+    if finished < ENOUGH:
+        message += f"; of fewer than {ENOUGH} trials, here {finished}, this may be chance"
+        advice = f"Try at least {ENOUGH} settings. {advice}"
+    few = finished < ENOUGH or isinstance(space, IntUniform)  # of few integers, many are ends
+    return Finding("note" if few else "warning", "border", message, value, BORDER, SOURCE, advice)
 
 
 def _short(value: Any) -> str:

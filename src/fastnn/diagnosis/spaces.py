@@ -252,7 +252,7 @@ class Choice:
     Raises
     ------
     ValueError
-        If there are none, or one is there twice.
+        If there are none, one is there twice, or all are given in one list.
 
     Examples
     --------
@@ -269,6 +269,8 @@ class Choice:
     def __init__(self, *options: Any) -> None:
         if not options:
             raise ValueError("Choice: there is nothing to choose from")
+        if len(options) == 1 and isinstance(options[0], list | tuple | range | set | np.ndarray):
+            raise ValueError(f"Choice: give the values one by one, Choice(*values), got {shown(options[0])}")
         if any(option in options[:i] for i, option in enumerate(options)):
             raise ValueError(f"Choice: a value is there twice in {shown(options)}")
         _set(self, options=options)

@@ -17,6 +17,7 @@ from ..training.findings import strict
 from .trials import Job, Outcome, in_words
 
 _MARK = "random_search"  # what the first line begins with, and the version of the format
+_AROUND = 20  # letters before and after the first one that differs
 _BEGINNING = f'{{"{_MARK}": 1'.encode()
 
 
@@ -89,7 +90,7 @@ class TrialLog:
     def _require_same(self, found: dict[str, Any], expected: dict[str, Any]) -> None:
         other = [name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)]
         if other:
-            differences = "; ".join(f"{n} {shown(found.get(n))}, now {shown(expected.get(n))}" for n in sorted(other))
+            differences = "; ".join(_difference(name, found.get(name), expected.get(name)) for name in sorted(other))
             raise ValueError(
                 f"random_search: {self._path!r} is of another search: {differences}; give another name, the same settings and, "
                 "to rng and to Batches, the same seeds"
@@ -127,3 +128,41 @@ class TrialLog:
     def add(self, job: Job, outcome: Outcome) -> None:
         """Write what came of a job."""
         self._write({**asdict(outcome), "settings": in_words(job.settings)})
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    """The first place at which two values differ, and what is there.
+
+    >>> _difference("data", [{"samples": 5, "seed": 1}], [{"samples": 5, "seed": 2}])
+    'data[0].seed 1, now 2'
+    >>> _difference("key", "a" * 60 + "b", "a" * 60 + "c")
+    "key '…aaaaaaaaaaaaaaaaaaaab', now '…aaaaaaaaaaaaaaaaaaaac'"
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in [*before, *(key for key in now if key not in before)]:
+            if key not in before or key not in now:
+                there = f"{name}.{key} "
+                return (
+                    f"{there}{shown(before[key])}, now missing"
+                    if key in before
+                    else f"{there}missing, now {shown(now[key])}"
+                )
+            if before[key] != now[key]:
+                return _difference(f"{name}.{key}", before[key], now[key])
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        first = next(i for i, (a, b) in enumerate(zip(before, now, strict=True)) if a != b)
+        return _difference(f"{name}[{first}]", before[first], now[first])
+    if isinstance(before, str) and isinstance(now, str):
+        first = next(
+            (i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), min(len(before), len(now))
+        )
+        return f"{name} {_around(before, first)!r}, now {_around(now, first)!r}"
+    return f"{name} {shown(before)}, now {shown(now)}"
+
+
+def _around(text: str, place: int) -> str:
+    """A piece of a text; all of it if it is short."""
+    if len(text) <= 2 * _AROUND:
+        return text
+    low, high = max(0, place - _AROUND), place + _AROUND
+    return ("…" if low else "") + text[low:high] + ("…" if high < len(text) else "")

@@ -19,6 +19,7 @@ from ..checks import integer
 from ..config import get_num_threads, set_num_threads
 from ..training import History, Trainer
 from ..training.loader import Loader
+from .taken import named
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Task:
         self.set_data()
         if state is not None:
             trainer.load_state_dict(state)
-        with warnings.catch_warnings():
+        with named("random_search"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)  # it is in the outcome
             history = trainer.fit(self.train, self.validation, epochs=job.epochs, progress=None)
         if history.interrupted:  # the trainer took Ctrl-C for itself

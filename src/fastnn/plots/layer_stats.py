@@ -85,7 +85,8 @@ def histograms(rows: Iterable[Any], what: str) -> list[tuple[str, Any]]:
 def _at_once(rows: Iterable[Any], what: str, axes: Any) -> list[Any]:
     found = histograms(rows, what)
     if not found:
-        raise ValueError(f"layer_stats: no layer has {what}")
+        hint = ", since no optimizer= was given to diagnosis.layer_stats" if what == "updates" else ""
+        raise ValueError(f"layer_stats: no layer has {what}{hint}")
     panels = panels_of("layer_stats", axes, len(found), columns=4, inches=_INCHES)
     for ax, (title, spread) in zip(panels, found, strict=True):
         draw_histogram(ax, spread, _COLOURS[what])

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from ..autograd import enable_grad
 from .figures import Figures
 from .generators import find_generators
 from .loader import Loader
@@ -39,8 +40,12 @@ def steps_aside(op: str, trainer: Trainer, train: Any) -> Iterator[Iterator[floa
     Raises
     ------
     TypeError, ValueError
-        As `Trainer.fit`, for batches that don't fit; ValueError if a whole pass counts for nothing.
+        As `Trainer.fit`, for batches that don't fit; ValueError if a whole pass counts for nothing, or nothing is trained.
     """
+    if not any(parameter.requires_grad for group in trainer.optimizer.param_groups for parameter in group["params"]):
+        raise ValueError(
+            f"{op}: no parameter of the optimiser is trained: requires_grad is False for all; see Module.requires_grad_"
+        )
     loader = Loader("train", train, op=op)
     with_state = [train] if hasattr(type(train), "load_state_dict") else find_generators(train)
     with preserved(trainer.model, trainer.optimizer, trainer.loss, trainer._schedules, *with_state):
@@ -48,7 +53,7 @@ def steps_aside(op: str, trainer: Trainer, train: Any) -> Iterator[Iterator[floa
         aside._follow_generators()
         if loader.length is not None and aside.position >= loader.length:
             aside.position = 0
-        with aside._training_modes(), closing(_losses(op, aside, loader)) as losses:
+        with enable_grad(), aside._training_modes(), closing(_losses(op, aside, loader)) as losses:
             yield losses
 
 

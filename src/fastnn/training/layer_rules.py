@@ -37,7 +37,10 @@ UPDATES = 20
 UPDATE_SOURCE = "cs231n: around 1e-3; best rates 1.1e-3 to 7.9e-3"
 
 FEW = 60
-"""Fewer samples say nothing about single units, only about a layer of which no unit is ever active."""
+"""Fewer samples say nothing about single units: one that is active for a twentieth of them, as units of healthy networks are, is
+silent for all of 60 in 1 of 20 cases (0.95^60), but for all of 20 in 1 of 3."""
+FEW_OF_ALL = 20
+"""Fewer samples don't even show that a layer is dead of which no unit is ever active."""
 
 _NOT_JUDGED = ("Embedding",)  # rows of numbers that didn't come get no gradient
 
@@ -140,9 +143,10 @@ def _dead(watched: Watched) -> Iterator[Finding]:
     for row in watched.rows:
         if row.dead is None or row.dead_share is None or (row.role != "hidden" and row.dead < row.units):
             continue
-        known = watched.complete or row.samples >= FEW
-        share = _at_least(row.dead_share, row.units) if known else float(row.dead == row.units and row.samples >= 20)
-        level = graded(share, DEAD)
+        all_of_them = row.dead == row.units and row.samples >= FEW_OF_ALL
+        known = row.samples >= FEW or all_of_them
+        share = _at_least(row.dead_share, row.units) if known or watched.complete else 0.0
+        level = graded(share, DEAD) if known else min(graded(share, DEAD), 1)
         if level:
             found.append((level, share, row))
     if not found:
@@ -150,11 +154,14 @@ def _dead(watched: Watched) -> Iterator[Finding]:
     level, share, row = max(found, key=lambda each: each[:2])
     silent_units = row.dead or 0
     word = "dying" if watched.training else "dead"
-    when = f"were 0 for all of the last {row.samples}" if watched.training else f"are 0 for all {row.samples}"
+    samples = "1 sample" if row.samples == 1 else f"all {row.samples} samples"
+    when = f"were 0 for all of the last {row.samples} samples" if watched.training else f"are 0 for {samples}"
     share_of = percent(silent_units / max(1, row.units))
-    silent = f"{_named(row)}: {silent_units} of {row.units} units ({share_of}) {when} samples"
+    silent = f"{_named(row)}: {silent_units} of {row.units} units ({share_of}) {when}"
     if row.by_chance >= 0.5 and not watched.complete:
         silent += f", about {row.by_chance:.0f} of them by chance"
+    if row.samples < FEW and silent_units < row.units:
+        silent += f", too few to tell: {FEW} are needed"
     others = _others([row for _, _, row in found])
     advice = (
         "lower the learning rate (a tenth), or use LeakyReLU; dead units don't come back"
@@ -332,7 +339,7 @@ def no_gradient(rows: Sequence[LayerRow], unused: Sequence[str], known: Sequence
         yield Finding("warning", "no gradient", message, None, None, "", advice, unused[0])
 
 
-def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator[Finding]:
+def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool, vouched: bool = False) -> Iterator[Finding]:
     """What the sizes of steps say.
 
     Parameters
@@ -341,6 +348,9 @@ def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator
         For each parameter, at several steps, the norm of the step over that of the weights.
     has_fallen : bool
         Whether the loss has become much smaller, so that small steps are no fault.
+    vouched : bool
+        Whether these are only the last layers, whose steps are larger than the median of a whole network's, and a loss that
+        falls steadily shows that they are not too large.
 
     Returns
     -------
@@ -358,6 +368,8 @@ def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool) -> Iterator
             f"a step changes weights by {short(middle)} of their size, {name!r} by {short(medians[name])} (medians)"
         )
         advice = f"lower the learning rate, to about {short(HEALTHY_UPDATE / middle)} of what it is"
+        if vouched:
+            level, advice = 1, "steps of last layers alone may be so large while the loss falls, as it does"
         yield Finding(
             LEVELS[level], "update too large", message, middle, LARGE_UPDATE[level - 1], UPDATE_SOURCE, advice, name
         )

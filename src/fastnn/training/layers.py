@@ -37,7 +37,7 @@ class ParameterRow:
     gradient_ratio : float or None
         The gradient's root mean square over that of the values; None without a gradient or where all values are 0.
     updates : Spread or None
-        What a step of the optimiser added.
+        What a step of the optimiser adds.
     update_ratio : float or None
         Its norm over that of the values.
     """
@@ -122,7 +122,7 @@ def layer_row(
     gathered: Gathered,
     gradient_of: Callable[[Any], Array | None],
     complete: bool,
-    before: Mapping[str, Array] | None = None,
+    steps: Mapping[str, Array] | None = None,
     most: int | None = None,
 ) -> LayerRow:
     """A row from what was gathered.
@@ -135,13 +135,13 @@ def layer_row(
         From a parameter to its gradient, or None.
     complete : bool
         Whether there are no further samples than those.
-    before : dict of str to ndarray, optional
-        Values of parameters before a step.
+    steps : dict of str to ndarray, optional
+        What a step of the optimiser adds to parameters.
     most : int, optional
         How many values of a parameter are looked at.
     """
     own = gathered.parameters.items()
-    parameters = tuple(_parameter_row(name, p, gradient_of(p), (before or {}).get(name), most) for name, p in own)
+    parameters = tuple(_parameter_row(name, p, gradient_of(p), (steps or {}).get(name), most) for name, p in own)
     matrices = [row for row in parameters if len(row.shape) > 1]
     dead = None if gathered.active is None else int(np.count_nonzero(gathered.active == 0))
     activations = gathered.activations.result()
@@ -164,11 +164,11 @@ def layer_row(
 
 
 def _parameter_row(
-    name: str, parameter: Any, gradient: Array | None, before: Array | None, most: int | None
+    name: str, parameter: Any, gradient: Array | None, step: Array | None, most: int | None
 ) -> ParameterRow:
     weights = spread_of(parameter.data, most)
     gradients = None if gradient is None else spread_of(gradient, most)
-    updates = None if before is None else spread_of(parameter.data.astype(np.float64) - before, most)
+    updates = None if step is None else spread_of(step, most)
     alone = ParameterRow(name, parameter.shape, bool(parameter.requires_grad), weights, gradients, None, updates, None)
     return replace(alone, gradient_ratio=_ratio([alone], "gradients"), update_ratio=_ratio([alone], "updates"))
 

@@ -33,6 +33,7 @@ _REMEMBERED = ("warning", "problem")
 _SEVERAL = 2  # looks that are no accident
 _LONG = 0.25  # the share of looks for which something must have been wrong to be more than a note when it has passed
 _ENDS = 5  # losses at the beginning and at the end that are compared
+_SHOT_UP = 2.0  # times the first loss: steady trainings of a last layer stayed below 1.3, those with too high a rate came to 4 and more
 
 
 class LayerMonitor:
@@ -247,7 +248,7 @@ class LayerMonitor:
         present = self._present()
         found += [*present, *self._passed({finding.word for finding in present if finding.level in _REMEMBERED})]
         judging = {name: values for name, values in self._sizes.items() if self._is_judged(name)}
-        found += updates(judging, self._has_fallen())
+        found += updates(judging, self._has_fallen(), self._trains_the_end() and self._falls_steadily())
         return most_severe_first([replace(finding, step=finding.step or self.step) for finding in found])
 
     def _present(self) -> list[Finding]:
@@ -281,6 +282,23 @@ class LayerMonitor:
         if len(self._losses) < 2 * _ENDS:
             return False
         return fmean(self._losses[-_ENDS:]) < 0.5 * fmean(self._losses[:_ENDS])
+
+    def _falls_steadily(self) -> bool:
+        """Whether the loss is smaller than at first, and was never far above that: of too high a rate it shoots up."""
+        if len(self._losses) < 2 * _ENDS:
+            return False
+        first = self._losses[0]
+        return fmean(self._losses[-_ENDS:]) < first and max(self._losses) <= first + (_SHOT_UP - 1) * abs(first)
+
+    def _trains_the_end(self) -> bool:
+        """Whether only the last layer is trained, or at most half of the layers with weights."""
+        layers = [
+            (row.role, any(own.trained for own in row.parameters if len(own.shape) > 1))
+            for row in self.rows
+            if any(len(own.shape) > 1 for own in row.parameters)
+        ]
+        roles = [role for role, trained in layers if trained]
+        return 2 * len(roles) <= len(layers) or all(role == "output" for role in roles)
 
     @property
     def level(self) -> str:
