@@ -284,7 +284,7 @@ def test_more_samples_hardly_help_a_linear_model():
     ("arguments", "options", "error", "text"),
     [
         ((5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must be a function"),
-        ((lambda rng: 5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must give a Trainer"),
+        ((lambda rng: 5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must return a Trainer"),
         ((make_trainer, X, NUMBERS, [10]), {}, ValueError, "sizes must be two or more"),
         ((make_trainer, X, NUMBERS, [10, 600]), {}, ValueError, "sizes must be at most 480"),
         ((make_trainer, X, NUMBERS, [0, 10]), {}, ValueError, "sizes must be at least 1"),
@@ -298,6 +298,12 @@ def test_more_samples_hardly_help_a_linear_model():
 def test_what_learning_curve_refuses(arguments, options, error, text):
     with pytest.raises(error, match=f"learning_curve: .*{text}"):
         learning_curve(*arguments, **options)
+
+
+def test_a_trainer_that_has_trained_already_is_refused():
+    trainer = make_trainer(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"learning_curve: make_trainer must return a new Trainer, got Trainer\("):
+        learning_curve(lambda rng: trainer, X, NUMBERS, [10, 20], epochs=1)
 
 
 def test_pictures():
