@@ -13,7 +13,7 @@ from ..autograd import Tensor, concatenate, raw, vjp
 from ..checks import real, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
-from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes
+from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, picture
 from ._style import panels as panels_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Curve(NamedTuple):
     """Where the slope is largest: an index, of the one nearest to 0 where there are several."""
 
 
+@picture
 def activation(
     functions: str | Function | Sequence[str | Function] | Mapping[str, Function],
     *,

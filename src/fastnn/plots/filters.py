@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import shown
 from ..nn import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, Module
-from ._style import DIVERGING
+from ._style import DIVERGING, picture
 from .images import Grid, add_bar, default_columns, show_tile, tile_axes, to_unit
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Filters(NamedTuple):
     """What is drawn, for the title."""
 
 
+@picture
 def filters(layer: Module, *, shape: tuple[int, int, int] | None = None, ax: Axes | None = None) -> Any:
     """Draw the filters of a layer, all on one scale around 0.
 

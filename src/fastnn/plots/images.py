@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import raw
 from ..checks import integer
-from ._style import ink, one_axes
+from ._style import ink, one_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +55,7 @@ class Grid(NamedTuple):
         return left, left + self.width, top + self.height, top
 
 
+@picture
 def images(
     batch: Any,
     labels: Sequence[Any] | np.ndarray[Any, Any] | None = None,

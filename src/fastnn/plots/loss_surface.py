@@ -12,7 +12,7 @@ from .. import functional as F
 from ..autograd import no_grad, raw
 from ..checks import flag, integer, real, shown
 from ..nn import Module
-from ._style import LINES, MARKERS, ORANGE, PURPLE, SEQUENTIAL, SKY, YELLOW, matplotlib, one_axes
+from ._style import LINES, MARKERS, ORANGE, PURPLE, SEQUENTIAL, SKY, YELLOW, matplotlib, one_axes, picture
 from .descent import NAMED, function_of, values_over
 from .weights import Plane, filter_normalised, flattened, principal_plane, set_vector, vector_of
 
@@ -56,6 +56,7 @@ class Surface(NamedTuple):
     """Of the two directions."""
 
 
+@picture
 def loss_surface(
     f: str | Callable[[Any, Any], Any] | Module,
     x: Any = None,
