@@ -123,6 +123,13 @@ def test_both_backends():
         (lambda: activation("rulu"), ValueError, "there is no 'rulu', only elu, gelu"),
         (lambda: activation([]), ValueError, "there are no functions"),
         (lambda: activation([3]), TypeError, "a name or callable, got 3"),
+        (lambda: activation(nn.ReLU), TypeError, r"ReLU is a class; give an object of it, such as nn.ReLU\(\)"),
+        (
+            lambda: activation(np.tanh),
+            TypeError,
+            "tanh must take a tensor, as functions of fastnn do and those of NumPy",
+        ),
+        (lambda: activation({"own": lambda x: np.maximum(x, 0)}), TypeError, "own must take a tensor"),
         (lambda: activation("relu", span=(1, -1)), ValueError, "span must go upwards"),
         (lambda: activation("relu", span=3), TypeError, "span must be two numbers, got 3"),
         (

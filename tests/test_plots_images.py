@@ -94,6 +94,11 @@ def test_a_given_axes_is_used_and_columns_are_obeyed():
         (lambda: images(np.zeros((2, 4, 5, 5))), ValueError, r"got shape \(2, 4, 5, 5\)"),
         (lambda: images(np.zeros((0, 5, 5))), ValueError, r"got shape \(0, 5, 5\)"),
         (lambda: images(np.array([[["a"]]])), TypeError, "images must be numbers, got <U1"),
+        (
+            lambda: images((np.zeros((2, 1, 3, 3)), np.zeros(2, int))),
+            TypeError,
+            "of parts of different shapes; of a batch",
+        ),
         (lambda: images(np.zeros((2, 3, 3)), [1]), ValueError, "2 images need as many labels, got 1"),
         (lambda: images(np.zeros((2, 3, 3)), columns=0), ValueError, "columns must be at least 1, got 0"),
         (lambda: images(np.full((1, 2, 2), np.nan)), ValueError, "no finite number"),

@@ -87,7 +87,7 @@ def images(
         If the batch has another shape, holds no image or no finite number, there are not as many labels as images, or
         ``columns`` is below 1.
     TypeError
-        If the batch holds no numbers.
+        If the batch holds no numbers, or is a tuple of different things, such as images and labels.
     MissingExtraError
         If Matplotlib is not installed.
 
@@ -123,6 +123,11 @@ def images(
 
 def checked_batch(op: str, batch: Any) -> np.ndarray[Any, Any]:
     """A batch as (N, C, H, W) with one channel or three."""
+    if isinstance(batch, tuple | list) and len({np.shape(raw(part)) for part in batch}) > 1:
+        raise TypeError(
+            f"{op}: expected images of one shape, got a {type(batch).__name__} of parts of different shapes; of a batch (images, "
+            "labels) give the images, and labels=labels"
+        )
     array = np.asarray(raw(batch))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{op}: images must be numbers, got {array.dtype}")

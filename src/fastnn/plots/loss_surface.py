@@ -231,6 +231,8 @@ def _of_model(
 ) -> Surface:
     if x is None or y is None:
         raise ValueError("loss_surface: a Module needs inputs x and targets y")
+    if next(given.parameters(), None) is None:
+        raise ValueError(f"loss_surface: the model has no parameters to vary, got {shown(given)}")
     model = copy.deepcopy(given).eval()
     inputs = x if isinstance(x, tuple) else (x,)
 
