@@ -138,7 +138,7 @@ def test_both_backends():
             r"must give a tensor of the shape of its argument, \(801,\)",
         ),
         (lambda: activation({"log": lambda x: (x - 99.0).log()}), ValueError, "log is finite nowhere"),
-        (lambda: activation(["relu", "elu"], ax=new_axes(3)), ValueError, "2 panels need as many axes, got 3"),
+        (lambda: activation(["relu", "elu"], ax=new_axes(3)), ValueError, "2 panels must have as many axes, got 3"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*log:RuntimeWarning")

@@ -99,7 +99,7 @@ def test_a_given_axes_is_used_and_columns_are_obeyed():
             TypeError,
             "of parts of different shapes; of a batch",
         ),
-        (lambda: images(np.zeros((2, 3, 3)), [1]), ValueError, "2 images need as many labels, got 1"),
+        (lambda: images(np.zeros((2, 3, 3)), [1]), ValueError, "2 images must have as many labels, got 1"),
         (lambda: images(np.zeros((2, 3, 3)), columns=0), ValueError, "columns must be at least 1, got 0"),
         (lambda: images(np.full((1, 2, 2), np.nan)), ValueError, "no finite number"),
         (lambda: images(np.zeros((1, 2, 2)), ax=new_axes(2)), TypeError, "ax must be one Axes"),

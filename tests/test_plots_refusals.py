@@ -90,3 +90,14 @@ def test_names_of_regions_are_two(names):
     with pytest.raises(ValueError, match=r"^decision_regions: names must be two, of the features that are drawn, got"):
         plots.decision_regions(network(), X, Y, resolution=5, names=names)
     assert pyplot.get_fignums() == []
+
+
+def test_one_of_a_kind_is_in_the_singular():
+    """Numbers of things in messages."""
+    with pytest.raises(ValueError, match="images: 1 image must have as many labels, got 2"):
+        plots.images(np.zeros((1, 3, 3)), [1, 2])
+    with pytest.raises(ValueError, match="layer_stats: 1 panel must have as many axes, got 2"):
+        plots.layer_stats(layer_stats(nn.Linear(4, 2, rng=0), (X, Y)).rows, axes=new_axes(2))
+    assert str(robustness(network(), X[:1], Y[:1], noise=[0.1])).startswith("robustness on 1 sample: ")
+    ax = plots.filters(nn.Conv2d(1, 1, 3, rng=0), ax=new_axes())
+    assert ax.get_title() == "1 filter"

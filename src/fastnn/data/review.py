@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import PathLike, listed
+from ..checks import counted
 from .csv_rows import read_rows
 from .csv_table import MISSING, Kind, _any_number, _Reader
 from .source import Dataset, Part, parted, read_dataset, recognise
@@ -113,7 +114,7 @@ def _of_parts(data: Dataset) -> Iterator[str]:
         span = (
             f"{finite.min():.6g} to {finite.max():.6g}, mean {finite.mean():.6g}" if finite.size else "nothing finite"
         )
-        yield f"{name}: {_number(len(part.x), what)} of {shape}; values {span}"
+        yield f"{name}: {counted(len(part.x), what)} of {shape}; values {span}"
     yield from _of_target(data)
     yield from data.notes
 
@@ -132,7 +133,7 @@ def _of_target(data: Dataset) -> Iterator[str]:
             f"{count[i]}{'' if part == 'all' else ' ' + part}" for part, count in counts.items()
         )
     if len(data.classes) > _MANY:
-        yield f"and {_number(len(data.classes) - _MANY, 'more class', 'es')}"
+        yield f"and {counted(len(data.classes) - _MANY, 'more class', 'es')}"
     total = np.sum(list(counts.values()), axis=0)
     if total.all():  # the classes are those that are there: the reader numbers them
         yield from (f"note: {found}; here the classes are numbered from 0 on" for found in _labels(data.classes, total))
@@ -157,7 +158,7 @@ def _constant_images(name: str, part: Part) -> Iterator[str]:
     flat = part.x.reshape(len(part.x), -1)
     constant = np.flatnonzero(flat.min(axis=1) == flat.max(axis=1))
     if constant.size:
-        yield f"{name}: {_number(constant.size, 'image')} of a single value: {_which(part, constant)}"
+        yield f"{name}: {counted(constant.size, 'image')} of a single value: {_which(part, constant)}"
 
 
 def _wrong_with_columns(name: str, part: Part) -> Iterator[str]:
@@ -207,11 +208,7 @@ def _duplicates(data: Dataset) -> Iterator[str]:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{_number(number, what)} {'is' if number == 1 else 'are'}"
-
-
-def _number(number: int, what: str, ending: str = "s") -> str:
-    return f"{number} {what}{'' if number == 1 else ending}"
+    return f"{counted(number, what)} {'is' if number == 1 else 'are'}"
 
 
 def _wrong_with_classes(data: Dataset) -> Iterator[str]:
@@ -228,7 +225,7 @@ def _wrong_with_classes(data: Dataset) -> Iterator[str]:
     if len(present) == 1:
         yield "there is only one class"
     elif present.size and present.max() > _UNEVEN * present.min():
-        yield f"the largest class has {_number(present.max(), 'sample')}, the smallest {present.min()}"
+        yield f"the largest class has {counted(present.max(), 'sample')}, the smallest {present.min()}"
     for name, found in labels.items():
         new = np.setdiff1d(found, labels["train"])
         if new.size:
@@ -280,7 +277,7 @@ def _of_table(
     rows = read_rows("review", path, None, "utf-8")
     reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]) if header is None else header)
     facts = [
-        f"{os.fspath(path)}: {_number(len(reader.lines), 'row')} of {_number(len(reader.names), 'column')}",
+        f"{os.fspath(path)}: {counted(len(reader.lines), 'row')} of {counted(len(reader.names), 'column')}",
         *reader.notes,
     ]
     findings = []
@@ -308,7 +305,7 @@ def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[
     found = []
     lacking = f", {missing} missing" if missing else ""
     if missing:
-        found.append(f"column {name!r} lacks {missing} of {_number(len(reader.lines), 'value')}")
+        found.append(f"column {name!r} lacks {missing} of {counted(len(reader.lines), 'value')}")
     if not values:
         return f"column {name}: empty", found
     if different == 1 and not is_target:
@@ -316,7 +313,7 @@ def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[
     if others and len(others) < len(values):
         line = reader.lines[others[0]]
         found.append(
-            f"column {name!r} holds numbers and {_number(len(others), 'text')}, the first {values_at(reader, place, others[0])!r} in line {line}"
+            f"column {name!r} holds numbers and {counted(len(others), 'text')}, the first {values_at(reader, place, others[0])!r} in line {line}"
         )
     if not is_target and _counts(numbers, others, different, len(values)):
         found.append(f"column {name!r} has another value in each row: it seems to name the rows")

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from .._extras import require
+from ..checks import counted
 from ..nn import Module
 
 _P = ParamSpec("_P")
@@ -131,7 +132,7 @@ def panels(
         return list(grid.flat[:count])
     given = list(np.asarray(axes, dtype=object).flat) if is_several(axes) else [axes]
     if len(given) != count:
-        raise ValueError(f"{op}: {count} panels need as many axes, got {len(given)}")
+        raise ValueError(f"{op}: {counted(count, 'panel')} must have as many axes, got {len(given)}")
     return given
 
 

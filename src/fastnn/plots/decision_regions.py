@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad, raw
-from ..checks import integer, shown
+from ..checks import counted, integer, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
 from ._style import MARKERS, colours_of, ink, matplotlib, one_axes, picture
@@ -162,7 +162,9 @@ def outputs(predict: Any, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             given = raw(predict(x))
     array = np.asarray(given)
     if array.ndim == 0 or len(array) != len(x):
-        raise ValueError(f"decision_regions: {len(x)} samples were given, but the prediction has shape {array.shape}")
+        raise ValueError(
+            f"decision_regions: {counted(len(x), 'sample')} {'was' if len(x) == 1 else 'were'} given, but the prediction has shape {array.shape}"
+        )
     return array
 
 

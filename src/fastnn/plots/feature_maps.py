@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad, raw
-from ..checks import flag, shown
+from ..checks import counted, flag, shown
 from ..nn import Module
 from ..nn.intercept import evaluation, intercepted
 from ._style import DIVERGING, GREY, picture
@@ -176,7 +176,9 @@ def _frame(ax: Any, grid: Grid, i: int) -> None:
 
 def _title(found: FeatureMaps, drawn: int) -> str:
     count = len(found.maps)
-    words = [f"{count} maps of {found.layer}" if drawn == count else f"{drawn} of {count} maps of {found.layer}"]
+    words = [
+        f"{counted(count, 'map')} of {found.layer}" if drawn == count else f"{drawn} of {count} maps of {found.layer}"
+    ]
     if found.dead.any():
         words.append(f"{int(found.dead.sum())} dead, framed in grey")
     return "; ".join(words)

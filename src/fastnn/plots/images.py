@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import raw
-from ..checks import integer
+from ..checks import counted, integer
 from ._style import ink, one_axes, picture
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def images(
     whole = checked_batch("images", batch)
     count, channels, height, width = whole.shape
     if labels is not None and len(labels) != count:
-        raise ValueError(f"images: {count} images need as many labels, got {len(labels)}")
+        raise ValueError(f"images: {counted(count, 'image')} must have as many labels, got {len(labels)}")
     across = default_columns(count, height / width) if columns is None else integer("images", "columns", columns, 1)
     low, high = scale(whole)
     grid = Grid(count, min(across, count), height, width, _LABEL * width if labels is not None else 0.0)
