@@ -167,6 +167,39 @@ def test_what_is_refused():
     with pytest.raises(TypeError, match="baseline: loss must be a function"):
         baseline((X, NUMBERS), (X, NUMBERS), "mse")
 
+    labels = LABELS.astype(str)
+    for first, second, loss, error, text in (
+        (
+            (X, LABELS),
+            (X[:, :4], LABELS),
+            None,
+            ValueError,
+            r"train and test must be alike, got inputs of shapes \[\(600, 6",
+        ),
+        ((X, LABELS), (X, LABELS), F.mse_loss, TypeError, "target must be float32 or float64, got dtype int64"),
+        ((X, labels), (X, labels), None, TypeError, "targets of train must be numbers, got <U"),
+        ((X.astype(str), LABELS), (X, LABELS), None, TypeError, "inputs of train must be numbers"),
+        ((X, NUMBERS), (X, LABELS[:, None]), None, TypeError, "mse_loss: target must be float"),
+        ((X, NUMBERS), (X[:0], NUMBERS[:0]), None, ValueError, "test has no sample"),
+    ):
+        with pytest.raises(error, match=f"^baseline: {text}"):
+            baseline(first, second, loss)
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.l1_loss, F.huber_loss])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_targets_that_are_not_finite_are_a_problem(loss, wrong):
+    broken = NUMBERS.copy()
+    broken[[7, 9]] = wrong
+    for found, name in (
+        (baseline((X, broken), (X, NUMBERS), loss), "train"),
+        (baseline((X, NUMBERS), (X, broken), loss), "test"),
+    ):
+        assert (found.level, found.findings[0].word, found.findings[0].value) == ("problem", "not finite", 2)
+        assert f"targets of {name} are not finite: 2 of {len(X)}, the first is number 7" in str(found)
+    nothing = baseline((X, NUMBERS * np.nan), (X, NUMBERS), loss)
+    assert (nothing.compare(0.5).level, nothing.compare(0.5).word) == ("problem", "not finite")
+
 
 # ---- linear models ------------------------------------------------------------------------------------------------------
 
@@ -251,7 +284,7 @@ def test_more_samples_hardly_help_a_linear_model():
     ("arguments", "options", "error", "text"),
     [
         ((5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must be a function"),
-        ((lambda rng: 5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must give a Trainer"),
+        ((lambda rng: 5, X, NUMBERS, [10, 20]), {}, TypeError, "make_trainer must return a Trainer"),
         ((make_trainer, X, NUMBERS, [10]), {}, ValueError, "sizes must be two or more"),
         ((make_trainer, X, NUMBERS, [10, 600]), {}, ValueError, "sizes must be at most 480"),
         ((make_trainer, X, NUMBERS, [0, 10]), {}, ValueError, "sizes must be at least 1"),
@@ -265,6 +298,12 @@ def test_more_samples_hardly_help_a_linear_model():
 def test_what_learning_curve_refuses(arguments, options, error, text):
     with pytest.raises(error, match=f"learning_curve: .*{text}"):
         learning_curve(*arguments, **options)
+
+
+def test_a_trainer_that_has_trained_already_is_refused():
+    trainer = make_trainer(np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"learning_curve: make_trainer must return a new Trainer, got Trainer\("):
+        learning_curve(lambda rng: trainer, X, NUMBERS, [10, 20], epochs=1)
 
 
 def test_pictures():

@@ -326,7 +326,11 @@ def test_check(table, capsys, home):
     assert re.search(r"\nnetwork of `fastnn train`: \d+ parameters, \d+ checks before training: ok\n", out)
     csv(home / "b.csv", [(*row[:2], "rot", row[3]) for row in wine_like()])
     assert main(["check", "b.csv"]) == 0
-    assert "looks wrong: column 'farbe' is constant, 'rot'\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "looks wrong: column 'farbe' is constant, 'rot'\n" in out
+    columns = "'säure', 'menge', 'farbe', 'urteil'"
+    last = f"the network was not looked at: 'b.csv' has the columns {columns}: which is to be predicted? --target NAME"
+    assert out.splitlines()[-1] == last
     assert main(["check", digits_folder(home / "m")]) == 0
     assert "class 2: " in capsys.readouterr().out
     (home / "no.csv").write_bytes(b"")

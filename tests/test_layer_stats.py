@@ -720,7 +720,7 @@ def test_pictures_refuse_what_is_not_there():
         stats.plot("updates")
     with pytest.raises(ValueError, match="layer_stats: no layer has activations"):
         plots.layer_stats({}, "activations")
-    with pytest.raises(ValueError, match="3 panels need as many axes, got 1"):
+    with pytest.raises(ValueError, match="3 panels must have as many axes, got 1"):
         stats.plot(axes=plt.figure().gca())
     plt.close("all")
 

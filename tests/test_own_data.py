@@ -398,7 +398,7 @@ def test_what_looks_wrong_in_a_table(tmp_path):
     text = findings(path)
     assert "column 'same' is constant, '5'" in text
     assert "column 'gaps' lacks 6 of 42 values" in text
-    assert "column 'mixed' holds numbers and 1 texts, the first 'x' in line 11" in text
+    assert "column 'mixed' holds numbers and 1 text, the first 'x' in line 11" in text
     assert "1 row is there before" in text
     assert "columns 'copy' and 'label' are equal" not in text
     lines = [f"{i},{i % 7},{i % 3},{i % 3}" for i in range(40)]
@@ -411,8 +411,10 @@ def test_what_looks_wrong_in_a_table(tmp_path):
         tmp_path / "c.csv", "a,label\n" + "".join(f"{i * 0.37 % 1},{1 + i % 2 * 2}\n" for i in range(40)) + "0.5,9\n"
     )
     text = findings(path, target="label")
-    assert "labels begin at 1, not at 0" in text
-    assert "labels leave gaps: there is no 2, 4, 5, 6, 7, 8" in text
+    assert "labels" not in text
+    facts = review(path, target="label").facts
+    assert "note: labels begin at 1, not at 0; here the classes are numbered from 0 on" in facts
+    assert "note: labels leave gaps: there is no 2, 4, 5, 6, 7, 8; here the classes are numbered from 0 on" in facts
     assert "classes with fewer than 5 samples: '9'" in text
     path = write(tmp_path / "d.csv", "a,label\n1,\n2,3\n")
     assert "`fastnn train` refuses it: read_csv:" in findings(path, target="label")
@@ -436,13 +438,21 @@ def test_what_looks_wrong_in_images(tmp_path):
         write_idx(folder / f"{name}-images-idx3-ubyte", part)
         write_idx(folder / f"{name}-labels-idx1-ubyte", of)
     text = findings(folder)
-    assert "train: 1 images of a single value: number 4" in text
+    assert "train: 1 image of a single value: number 4" in text
     assert "train: 1 sample is there before" in text
     assert "test: 1 sample is also in train, so that a test is of what was learnt" in text
     assert "1 sample is there before with another target" in text
     assert "labels begin at 1, not at 0" in text
     assert "labels leave gaps: there is no 2, 4, 5" in text
     assert "test: classes that the training part lacks: '6'" in text
+    rng.shuffle(labels)
+    np.savez(tmp_path / "b.npz", x=rng.random((60, 8, 8)), y=labels)
+    found = review(tmp_path / "b.npz")
+    assert found.findings == []
+    assert [fact.partition(";")[0] for fact in found.facts[-2:]] == [
+        "note: labels begin at 1, not at 0",
+        "note: labels leave gaps: there is no 2",
+    ]
     np.savez(tmp_path / "a.npz", x=np.full((9, 8, 8), np.nan), y=np.zeros(9, int))
     text = findings(tmp_path / "a.npz")
     assert "train: 576 values are not finite" in text

@@ -123,6 +123,13 @@ def test_both_backends():
         (lambda: activation("rulu"), ValueError, "there is no 'rulu', only elu, gelu"),
         (lambda: activation([]), ValueError, "there are no functions"),
         (lambda: activation([3]), TypeError, "a name or callable, got 3"),
+        (lambda: activation(nn.ReLU), TypeError, r"ReLU is a class; give an object of it, such as nn.ReLU\(\)"),
+        (
+            lambda: activation(np.tanh),
+            TypeError,
+            "tanh must take a tensor, as functions of fastnn do and those of NumPy",
+        ),
+        (lambda: activation({"own": lambda x: np.maximum(x, 0)}), TypeError, "own must take a tensor"),
         (lambda: activation("relu", span=(1, -1)), ValueError, "span must go upwards"),
         (lambda: activation("relu", span=3), TypeError, "span must be two numbers, got 3"),
         (
@@ -131,7 +138,7 @@ def test_both_backends():
             r"must give a tensor of the shape of its argument, \(801,\)",
         ),
         (lambda: activation({"log": lambda x: (x - 99.0).log()}), ValueError, "log is finite nowhere"),
-        (lambda: activation(["relu", "elu"], ax=new_axes(3)), ValueError, "2 panels need as many axes, got 3"),
+        (lambda: activation(["relu", "elu"], ax=new_axes(3)), ValueError, "2 panels must have as many axes, got 3"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*log:RuntimeWarning")

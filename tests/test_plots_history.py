@@ -181,7 +181,11 @@ def test_what_a_trainer_keeps():
         (lambda: history(RECORDS, best=13), ValueError, "no epoch 13 to mark, expected 1 to 12"),
         (lambda: history([{"train_loss": 0.0}], log=True), ValueError, "log needs numbers above 0, but no loss is"),
         (lambda: history(RECORDS, log=1), TypeError, "log must be True or False"),
-        (lambda: history(RECORDS, ax=list(Figure().subplots(1, 3))), ValueError, "2 panels need as many axes, got 3"),
+        (
+            lambda: history(RECORDS, ax=list(Figure().subplots(1, 3))),
+            ValueError,
+            "2 panels must have as many axes, got 3",
+        ),
         (lambda: history(RECORDS, ax=Figure().subplots(), names=["loss", "lr"]), ValueError, "2 panels .* got 1"),
     ],
 )

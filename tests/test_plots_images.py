@@ -94,7 +94,12 @@ def test_a_given_axes_is_used_and_columns_are_obeyed():
         (lambda: images(np.zeros((2, 4, 5, 5))), ValueError, r"got shape \(2, 4, 5, 5\)"),
         (lambda: images(np.zeros((0, 5, 5))), ValueError, r"got shape \(0, 5, 5\)"),
         (lambda: images(np.array([[["a"]]])), TypeError, "images must be numbers, got <U1"),
-        (lambda: images(np.zeros((2, 3, 3)), [1]), ValueError, "2 images need as many labels, got 1"),
+        (
+            lambda: images((np.zeros((2, 1, 3, 3)), np.zeros(2, int))),
+            TypeError,
+            "of parts of different shapes; of a batch",
+        ),
+        (lambda: images(np.zeros((2, 3, 3)), [1]), ValueError, "2 images must have as many labels, got 1"),
         (lambda: images(np.zeros((2, 3, 3)), columns=0), ValueError, "columns must be at least 1, got 0"),
         (lambda: images(np.full((1, 2, 2), np.nan)), ValueError, "no finite number"),
         (lambda: images(np.zeros((1, 2, 2)), ax=new_axes(2)), TypeError, "ax must be one Axes"),
@@ -263,12 +268,20 @@ def test_maps_of_sequences_and_of_any_module():
         ("4", IMAGE, ValueError, r"the output of '4' must be .* got shape \(1, 80\)"),
         ("0", np.zeros((2, 1, 8, 8)), ValueError, r"one image .* got float64 of shape \(2, 1, 8, 8\)"),
         ("0", np.array([["a"]]), ValueError, "one image"),
+        ("0", np.full((8, 8), np.nan), ValueError, "image holds numbers that are not finite"),
     ],
 )
 def test_maps_refused(layer, image, error, text):
     with pytest.raises(error, match=f"^feature_maps: .*{text}"):
         feature_maps(network(), image, layer)
     assert pyplot.get_fignums() == []
+
+
+def test_maps_that_are_not_finite_are_refused():
+    broken = network()
+    broken[0].weight.data[...] = np.nan
+    with pytest.raises(ValueError, match=r"^feature_maps: what leaves '0' is not finite"):
+        feature_maps(broken, IMAGE, "0")
 
 
 def test_a_layer_that_is_not_called_is_refused():

@@ -206,7 +206,7 @@ def test_an_animation_is_saved_as_a_gif(tmp_path):
             r"y must be \(50,\), a label per sample, got shape \(49,\)",
         ),
         (lambda: plane_map(narrow(), X, Y, "7"), ValueError, "the model has no '7'"),
-        (lambda: plane_map(narrow(), X, Y, axes=new_axes(2)), ValueError, "3 panels need as many axes, got 2"),
+        (lambda: plane_map(narrow(), X, Y, axes=new_axes(2)), ValueError, "3 panels must have as many axes, got 2"),
         (lambda: plane_map(narrow(), X, Y, frames=[]), ValueError, "frames must be what state_dict gave"),
         (lambda: plane_map(narrow(), X, Y, frames={}), TypeError, "frames must be a list of states, got dict"),
     ],

@@ -132,7 +132,7 @@ def test_more_classes_than_there_are_colours():
 
 def test_one_sample_and_a_constant_feature():
     rendered(decision_regions(centred, np.zeros((1, 2)), [0], resolution=5))
-    rendered(decision_regions(lambda x: np.full((len(x), 2), np.nan), X * [1, 0], Y, resolution=5))
+    rendered(decision_regions(lambda x: np.zeros((len(x), 2)), X * [1, 0], Y, resolution=5))
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,9 @@ def test_one_sample_and_a_constant_feature():
             ValueError,
             "samples were given, but the prediction has shape",
         ),
+        (lambda: decision_regions(lambda x: x * np.nan, X, Y), ValueError, "what is predicted is not finite"),
+        (lambda: decision_regions(lambda x: x[:, 0] * np.nan, X, Y), ValueError, "what is predicted is not finite"),
+        (lambda: decision_regions(lambda x: x + np.inf, X, Y), ValueError, "what is predicted is not finite"),
         (lambda: decision_regions(lambda x: x[:, :, None], X, Y), ValueError, r"must be \(N, C\) or \(N,\)"),
         (lambda: decision_regions(lambda x: x[:, 0] * 1j, X, Y), TypeError, "numbers or labels, got complex128"),
     ],

@@ -110,5 +110,5 @@ def test_refused(curves, error, message):
 
 
 def test_as_many_axes_as_panels():
-    with pytest.raises(ValueError, match="robustness: 2 panels need as many axes, got 1"):
+    with pytest.raises(ValueError, match="robustness: 2 panels must have as many axes, got 1"):
         robustness([curve(), curve("missing")], axes=pyplot.figure().subplots())

@@ -244,6 +244,7 @@ def test_drawn_with_the_share_in_the_title():
         (lambda: loss_surface("beale", resolution=1), ValueError, "resolution must be at least 2, got 1"),
         (lambda: loss_surface("saddle", log=2), TypeError, "log must be True or False"),
         (lambda: loss_surface(lambda x, y: -x * x, log=True), ValueError, "log needs values above 0"),
+        (lambda: loss_surface(nn.ReLU(), X, Y), ValueError, r"the model has no parameters to vary, got ReLU\(\)"),
         (lambda: loss_surface(network()), ValueError, "needs inputs x and targets y"),
         (lambda: loss_surface(network(), X, Y, directions="pca"), ValueError, "'pca' needs paths"),
         (

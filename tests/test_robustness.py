@@ -195,7 +195,7 @@ def test_of_an_ensemble_the_mean_probability_is_attacked(average):
 
 REFUSED = [
     (lambda m, x, y: fgsm(nn.Sequential(m, nn.Softmax()), x, y, EPS), ValueError, "fgsm: the model gives probabilities"),
-    (lambda m, x, y: fgsm(m, x.astype(int), y, EPS), TypeError, "fgsm: x must be of float32 or float64, got int64"),
+    (lambda m, x, y: fgsm(m, x.astype(int), y, EPS), TypeError, "fgsm: x must be of float32 or float64, got int64; neither noise nor gradients change integers"),
     (lambda m, x, y: fgsm(m, x, y, -EPS), ValueError, r"fgsm: eps must be in \[0"),
     (lambda m, x, y: fgsm(m, x, y, np.ones(5)), ValueError, r"fgsm: eps of shape \(5,\) does not fit samples of shape \(6,\)"),
     (lambda m, x, y: fgsm(m, x, y, "much"), TypeError, "fgsm: eps must be a real number"),

@@ -14,7 +14,7 @@ import pytest
 
 import fastnn as fnn
 from fastnn import nn, optim
-from fastnn.data import MissingExtraError
+from fastnn.data import Batches, MissingExtraError
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform, random_search
 from fastnn.diagnosis.search import Trial, _judged, _Plan
 from fastnn.plots.search import search as draw

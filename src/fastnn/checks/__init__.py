@@ -6,7 +6,7 @@ float64, consistent shapes. What cannot be made so is a ``ValueError`` or ``Type
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
-from .arrays import array, constant, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
+from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
 from .loss import (
@@ -107,6 +107,7 @@ __all__ = [
     "conv_transpose",
     "conv_transpose_backward",
     "conv_transpose_output_shape",
+    "counted",
     "cross_entropy",
     "decay",
     "dense",

@@ -54,6 +54,15 @@ def shown(value: Any) -> str:
     return reprlib.repr(value)
 
 
+def counted(number: int, what: str, ending: str = "s") -> str:
+    """A number of things.
+
+    >>> counted(1, "trial"), counted(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{number} {what}{'' if number == 1 else ending}"
+
+
 def limited(op: str, what: str, *shape: int) -> None:
     """Refuse an array too large for the machine; an empty axis counts as one element long."""
     if math.prod([n or 1 for n in shape]) > MAX_ELEMENTS:

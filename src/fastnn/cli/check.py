@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> None:
 
     of_table = options.data != DIGITS and recognise(options.data) == "csv"
     if of_table:
-        found, data = review(options.data, **columns(options)), _table(options)
+        found = review(options.data, **columns(options))
+        data, why = _table(options)
     else:
         data = digits(options) if options.data == DIGITS else read_dataset(options.data, **columns(options))
         found = review_samples(data)
@@ -64,18 +65,18 @@ def run(options: argparse.Namespace) -> None:
         say(f"looks wrong: {shown(finding)}")
     if not findings:
         say("nothing looks wrong")
+    if of_table and options.target is None:
+        say(f"the network was not looked at: {shown(why)}")
 
 
-def _table(options: argparse.Namespace) -> Dataset | None:
-    """What is in a CSV file; None without a target, and where it cannot be read, as the review says."""
+def _table(options: argparse.Namespace) -> tuple[Dataset | None, str]:
+    """What is in a CSV file; None and the reason where it cannot be trained on, as without a target."""
     from ..data.source import read_dataset
 
-    if options.target is None:
-        return None
     try:
-        return read_dataset(options.data, **columns(options))
-    except ValueError:
-        return None
+        return read_dataset(options.data, **columns(options)), ""
+    except ValueError as error:
+        return None, str(error)
 
 
 def _of_network(data: Dataset) -> tuple[str, list[str]]:

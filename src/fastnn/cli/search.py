@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from ..checks import counted
 from .options import add_columns, add_machine, add_recipe, integer, train_command, use_machine
 from .output import Interrupted, complain, say
 from .train import data_of, training_of
@@ -88,15 +89,6 @@ def _judged(options: argparse.Namespace) -> OwnTraining:
     held_out = next(iter(folds(training.data)))
     batch_size = min(training.recipe.batch_size, len(held_out.parts["train"].x))
     return OwnTraining(held_out, replace(training.recipe, batch_size=batch_size), seed=options.seed)
-
-
-def counted(number: int, what: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "trial"), counted(2, "trial")
-    ('1 trial', '2 trials')
-    """
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def rounds_of(epochs: int, trials: int) -> list[tuple[int, int]]:

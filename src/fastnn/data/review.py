@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._files import PathLike, listed
+from ..checks import counted
 from .csv_rows import read_rows
 from .csv_table import MISSING, Kind, _any_number, _Reader
 from .source import Dataset, Part, parted, read_dataset, recognise
@@ -107,13 +108,13 @@ def review_samples(data: Dataset) -> Review:
 
 def _of_parts(data: Dataset) -> Iterator[str]:
     for name, part in data.parts.items():
-        what = "images" if data.images else "rows"
+        what = "image" if data.images else "row"
         shape = "×".join(map(str, part.x.shape[1:]))
         finite = part.x[np.isfinite(part.x)]
         span = (
             f"{finite.min():.6g} to {finite.max():.6g}, mean {finite.mean():.6g}" if finite.size else "nothing finite"
         )
-        yield f"{name}: {len(part.x)} {what} of {shape}; values {span}"
+        yield f"{name}: {counted(len(part.x), what)} of {shape}; values {span}"
     yield from _of_target(data)
     yield from data.notes
 
@@ -132,14 +133,17 @@ def _of_target(data: Dataset) -> Iterator[str]:
             f"{count[i]}{'' if part == 'all' else ' ' + part}" for part, count in counts.items()
         )
     if len(data.classes) > _MANY:
-        yield f"and {len(data.classes) - _MANY} more classes"
+        yield f"and {counted(len(data.classes) - _MANY, 'more class', 'es')}"
+    total = np.sum(list(counts.values()), axis=0)
+    if total.all():  # the classes are those that are there: the reader numbers them
+        yield from (f"note: {found}; here the classes are numbered from 0 on" for found in _labels(data.classes, total))
 
 
 def _wrong_with_parts(data: Dataset) -> Iterator[str]:
     for name, part in data.parts.items():
         lost = int(np.count_nonzero(np.isinf(part.x) | (np.isnan(part.x) if data.images else False)))
         if lost:
-            yield f"{name}: {lost} values are not finite"
+            yield f"{name}: {_count(lost, 'value')} not finite"
         if data.images:
             yield from _constant_images(name, part)
         else:
@@ -154,7 +158,7 @@ def _constant_images(name: str, part: Part) -> Iterator[str]:
     flat = part.x.reshape(len(part.x), -1)
     constant = np.flatnonzero(flat.min(axis=1) == flat.max(axis=1))
     if constant.size:
-        yield f"{name}: {constant.size} images of a single value: {_which(part, constant)}"
+        yield f"{name}: {counted(constant.size, 'image')} of a single value: {_which(part, constant)}"
 
 
 def _wrong_with_columns(name: str, part: Part) -> Iterator[str]:
@@ -204,7 +208,7 @@ def _duplicates(data: Dataset) -> Iterator[str]:
 
 
 def _count(number: int, what: str) -> str:
-    return f"{number} {what} is" if number == 1 else f"{number} {what}s are"
+    return f"{counted(number, what)} {'is' if number == 1 else 'are'}"
 
 
 def _wrong_with_classes(data: Dataset) -> Iterator[str]:
@@ -212,7 +216,8 @@ def _wrong_with_classes(data: Dataset) -> Iterator[str]:
         return
     labels = {name: part.y for name, part in data.parts.items() if part.y is not None}
     counts = np.bincount(np.concatenate(list(labels.values())), minlength=len(data.classes))
-    yield from _labels(data.classes, counts)
+    if not counts.all():  # a network has an output for a label that never comes
+        yield from _labels(data.classes, counts)
     few = [name for name, count in zip(data.classes, counts, strict=True) if 0 < count < _FEW]
     if few:
         yield f"classes with fewer than {_FEW} samples: {listed(few, 10)}"
@@ -220,7 +225,7 @@ def _wrong_with_classes(data: Dataset) -> Iterator[str]:
     if len(present) == 1:
         yield "there is only one class"
     elif present.size and present.max() > _UNEVEN * present.min():
-        yield f"the largest class has {present.max()} samples, the smallest {present.min()}"
+        yield f"the largest class has {counted(present.max(), 'sample')}, the smallest {present.min()}"
     for name, found in labels.items():
         new = np.setdiff1d(found, labels["train"])
         if new.size:
@@ -271,7 +276,10 @@ def _of_table(
 ) -> tuple[list[str], list[str]]:
     rows = read_rows("review", path, None, "utf-8")
     reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]) if header is None else header)
-    facts = [f"{os.fspath(path)}: {len(reader.lines)} rows of {len(reader.names)} columns", *reader.notes]
+    facts = [
+        f"{os.fspath(path)}: {counted(len(reader.lines), 'row')} of {counted(len(reader.names), 'column')}",
+        *reader.notes,
+    ]
     findings = []
     for place, name in enumerate(reader.names):
         if name in ignore:
@@ -297,7 +305,7 @@ def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[
     found = []
     lacking = f", {missing} missing" if missing else ""
     if missing:
-        found.append(f"column {name!r} lacks {missing} of {len(reader.lines)} values")
+        found.append(f"column {name!r} lacks {missing} of {counted(len(reader.lines), 'value')}")
     if not values:
         return f"column {name}: empty", found
     if different == 1 and not is_target:
@@ -305,7 +313,7 @@ def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[
     if others and len(others) < len(values):
         line = reader.lines[others[0]]
         found.append(
-            f"column {name!r} holds numbers and {len(others)} texts, the first {values_at(reader, place, others[0])!r} in line {line}"
+            f"column {name!r} holds numbers and {counted(len(others), 'text')}, the first {values_at(reader, place, others[0])!r} in line {line}"
         )
     if not is_target and _counts(numbers, others, different, len(values)):
         found.append(f"column {name!r} has another value in each row: it seems to name the rows")

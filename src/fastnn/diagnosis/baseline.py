@@ -18,7 +18,7 @@ from ..training.history import History
 from .linear import Linear
 from .look import target_of
 from .losses import kind_of, losses_of_samples
-from .taken import Taken, checked_loss, whole
+from .taken import Taken, axis_of_samples, checked_loss, named, whole
 
 Array = NDArray[Any]
 
@@ -64,7 +64,7 @@ class Baseline(Result):
     Parameters
     ----------
     findings : tuple of Finding
-        One, which says what is best.
+        One, which says what is best; or that targets, or the losses, are not finite.
     predictions : tuple of Prediction
         The best first.
     score : str
@@ -112,7 +112,7 @@ class Baseline(Result):
         Finding
             A problem where the network is no better than a constant prediction, a warning where it is no better than one of the
             others, or not surely better than the constant; a note where it is not surely better than one of the others; else
-            ok. Sure is what is two standard errors below; those of both count, as if of different samples.
+            ok. A problem as well where no loss of a simple prediction is finite. Sure is what is two standard errors below; those of both count, as if of different samples.
 
         Raises
         ------
@@ -130,7 +130,10 @@ class Baseline(Result):
         """
         loss, known = _loss_of(result)
         error = known if error is None else real("compare", "error", error, 0.0)
-        for prediction in sorted(self.predictions, key=lambda p: p.name != "constant"):
+        known_losses = [p for p in self.predictions if math.isfinite(p.loss)]
+        if not known_losses:
+            return _nothing_finite()
+        for prediction in sorted(known_losses, key=lambda p: p.name != "constant"):
             margin = SURE * math.hypot(prediction.error, error)
             if not loss < prediction.loss - margin:
                 return _no_better(loss, prediction)
@@ -182,6 +185,26 @@ def _loss_of(result: Any) -> tuple[float, float]:
     return float(losses[best]), float(error) if math.isfinite(error) else 0.0
 
 
+def _nothing_finite() -> Finding:
+    message = "no loss of a simple prediction is finite: there is nothing to compare with"
+    return Finding(
+        "problem", "not finite", message, math.nan, None, "IEEE 754", "look for NaN and huge numbers in the targets"
+    )
+
+
+def _not_finite(parts: dict[str, Array]) -> Finding | None:
+    """What is said of targets that are NaN or infinite."""
+    for name, y in parts.items():
+        wrong = ~np.isfinite(y.reshape(len(y), -1)).all(axis=1)
+        count = int(wrong.sum())
+        if count:
+            message = (
+                f"targets of {name} are not finite: {count} of {len(y)}, the first is number {int(np.argmax(wrong))}"
+            )
+            return Finding("problem", "not finite", message, float(count), 0.0, "IEEE 754", "leave these samples out")
+    return None
+
+
 def _no_better(loss: float, prediction: Prediction) -> Finding:
     """What is said of a network that is not surely better than a simple prediction."""
     of_constant, worse = prediction.name == "constant", not loss < prediction.loss
@@ -224,7 +247,7 @@ def baseline(train: Any, test: Any, loss: Any = None) -> Baseline:
     Raises
     ------
     ValueError, TypeError
-        If there is no sample, parts do not fit together, or no simple prediction of this loss is known.
+        If there is no sample, something is no number, parts do not fit together, or no simple prediction of this loss is known.
 
     Notes
     -----
@@ -250,28 +273,63 @@ def baseline(train: Any, test: Any, loss: Any = None) -> Baseline:
     if isinstance(known.target, tuple) or isinstance(tried.target, tuple):
         raise TypeError(f"{op}: targets must be one array, got several")
     y, z = target_of(known), target_of(tried)
+    for name, taken in (("train", known), ("test", tried)):
+        _check_numbers(op, name, taken)
     if loss is None:
         loss = F.cross_entropy if y.dtype.kind in "iub" else F.mse_loss
     checked_loss(op, loss)
-    if y.shape[1:] != z.shape[1:] or len(known.inputs) != len(tried.inputs):
+    if y.shape[1:] != z.shape[1:]:
         raise ValueError(f"{op}: train and test must be alike, got targets of shapes {y.shape} and {z.shape}")
-    like = _outputs_like(y, z, loss)
-    predicted = [
-        _constant(op, known, tried, loss, like),
-        _linear(known, tried, loss, like),
-        _persistence(known, tried, loss),
-    ]
-    made = [_judged(name, words, outputs, tried, loss) for name, words, outputs in filter(None, predicted)]
-    ordered = tuple(sorted(made, key=lambda prediction: prediction.loss))
+    shapes = [[array.shape for array in taken.inputs] for taken in (known, tried)]
+    if [_of_one(known, array) for array in known.inputs] != [_of_one(tried, array) for array in tried.inputs]:
+        raise ValueError(f"{op}: train and test must be alike, got inputs of shapes {shapes[0]} and {shapes[1]}")
+    with np.errstate(all="ignore"):  # of targets that are not finite
+        ordered = _ordered(op, known, tried, loss)
     best = ordered[0]
-    others = "; ".join(f"{p.words} {p.loss:.4g}" for p in ordered[1:])
-    message = f"{best.words} is best: {best.loss:.4g} ± {best.error:.2g}" + (f"; {others}" if others else "")
-    finding = Finding("ok", "baseline", message, best.loss, None, _OF_BASELINE)
+    finding = _not_finite({"train": y, "test": z}) or _best_of(ordered)
     score = "" if best.score is None else "accuracy" if kind_of(loss) != "numbers" else "RMSE"
     return Baseline((finding,), ordered, score, tried.count)
 
 
 _Made = tuple[str, str, Array]
+
+
+def _check_numbers(op: str, name: str, taken: Taken) -> None:
+    """Refuse a part without samples, and texts and objects."""
+    if not taken.count:
+        raise ValueError(f"{op}: {name} has no sample")
+    for what, array in (*(("inputs", array) for array in taken.inputs), ("targets", target_of(taken))):
+        if array.dtype.kind not in "biuf":
+            advice = "; classes get numbers by np.unique(y, return_inverse=True)" if what == "targets" else ""
+            raise TypeError(f"{op}: {what} of {name} must be numbers, got {array.dtype}{advice}")
+
+
+def _of_one(taken: Taken, array: Array) -> tuple[int, ...]:
+    """The shape of an input of one sample."""
+    axis = axis_of_samples(array, taken.count)
+    return array.shape if axis is None else array.shape[:axis] + array.shape[axis + 1 :]
+
+
+def _ordered(op: str, known: Taken, tried: Taken, loss: Any) -> tuple[Prediction, ...]:
+    """The simple predictions, the best first."""
+    like = _outputs_like(target_of(known), target_of(tried), loss)
+    predicted = [
+        _constant(op, known, tried, loss, like),
+        _linear(known, tried, loss, like),
+        _persistence(known, tried, loss),
+    ]
+    with named(op):
+        made = [_judged(name, words, outputs, tried, loss) for name, words, outputs in filter(None, predicted)]
+    return tuple(sorted(made, key=lambda prediction: (math.isnan(prediction.loss), prediction.loss)))
+
+
+def _best_of(ordered: tuple[Prediction, ...]) -> Finding:
+    best = ordered[0]
+    if not math.isfinite(best.loss):
+        return _nothing_finite()
+    others = "; ".join(f"{p.words} {p.loss:.4g}" for p in ordered[1:])
+    message = f"{best.words} is best: {best.loss:.4g} ± {best.error:.2g}" + (f"; {others}" if others else "")
+    return Finding("ok", "baseline", message, best.loss, None, _OF_BASELINE)
 
 
 def _outputs_like(y: Array, z: Array, loss: Any) -> Array:
@@ -283,7 +341,8 @@ def _outputs_like(y: Array, z: Array, loss: Any) -> Array:
 
 
 def _constant(op: str, known: Taken, tried: Taken, loss: Any, like: Array) -> _Made:
-    found = best_constant(loss, like, known.target, known.weight)
+    with named(op):
+        found = best_constant(loss, like, known.target, known.weight)
     if found is None:
         raise ValueError(
             f"{op}: no constant prediction is known for the loss {shown(loss)}; give one of fastnn.functional"

@@ -156,7 +156,8 @@ def learning_curve(
     Raises
     ------
     TypeError, ValueError
-        If a size is below 1 or beyond what is there, there are not two different ones, or ``make_trainer`` gives no trainer.
+        If a size is below 1 or beyond what is there, there are not two different ones, or ``make_trainer`` gives no
+        trainer, or one that has trained already.
 
     Notes
     -----
@@ -190,7 +191,9 @@ def learning_curve(
         of_weights.bit_generator.state = weights
         trainer = make_trainer(of_weights)
         if not isinstance(trainer, Trainer):
-            raise TypeError(f"{op}: make_trainer must give a Trainer, got {shown(trainer)}")
+            raise TypeError(f"{op}: make_trainer must return a Trainer, got {shown(trainer)}")
+        if trainer.epoch or trainer.step:
+            raise ValueError(f"{op}: make_trainer must return a new Trainer, got {trainer!r}")
         passes = math.ceil(epochs * wanted[-1] / size)
         point, losses = _trained(trainer, known.at(np.sort(order[:size])), judged, passes, batch_size, key)
         points.append(point)

@@ -245,7 +245,7 @@ def named(op: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         before, colon, after = str(error).partition(": ")
-        text = f"{op}: {after}" if colon and before in (op, "Trainer", "Batches") else f"{op}: {error}"
+        text = f"{op}: {after}" if colon and before in (op, "Trainer", "Batches", "best_constant") else f"{op}: {error}"
         raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
 from .._extras import require
+from ..checks import counted
+from ..nn import Module
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 # Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, without the two that are hard to see
 # on a white or a black ground. Lines and points that share a picture also differ in style.
@@ -30,6 +37,39 @@ INCHES = 4.0, 3.2
 def matplotlib(op: str, module: str = "matplotlib.pyplot") -> Any:
     """A module of Matplotlib, or the advice to install it."""
     return require(module, "Matplotlib", "plot", op)
+
+
+def picture(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A function that draws, which leaves no new figure open when it fails, and refuses results that draw themselves."""
+
+    @wraps(function)
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        first = args[0] if args else next(iter(kwargs.values()), None)
+        if _draws_itself(first):
+            name = type(first).__name__
+            raise TypeError(f"{function.__name__}: got {name}, which draws itself: use result.plot()")
+        before = _open_figures()
+        try:
+            return function(*args, **kwargs)
+        except BaseException:
+            for number in _open_figures() - before:
+                sys.modules["matplotlib.pyplot"].close(number)
+            raise
+
+    return drawn
+
+
+def _draws_itself(given: Any) -> bool:
+    """Whether this is a result with a method ``plot``, and neither a network nor the records that pictures are made of."""
+    if isinstance(given, type | Module) or not callable(getattr(given, "plot", None)):
+        return False
+    return hasattr(given, "findings") or not isinstance(given, Iterable)
+
+
+def _open_figures() -> set[int]:
+    """The numbers of pyplot's figures, where it is in use."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    return set() if pyplot is None else set(pyplot.get_fignums())
 
 
 def ink() -> str:
@@ -92,7 +132,7 @@ def panels(
         return list(grid.flat[:count])
     given = list(np.asarray(axes, dtype=object).flat) if is_several(axes) else [axes]
     if len(given) != count:
-        raise ValueError(f"{op}: {count} panels need as many axes, got {len(given)}")
+        raise ValueError(f"{op}: {counted(count, 'panel')} must have as many axes, got {len(given)}")
     return given
 
 

@@ -13,7 +13,7 @@ from ..autograd import Tensor, concatenate, raw, vjp
 from ..checks import real, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
-from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes
+from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, picture
 from ._style import panels as panels_of
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Curve(NamedTuple):
     """Where the slope is largest: an index, of the one nearest to 0 where there are several."""
 
 
+@picture
 def activation(
     functions: str | Function | Sequence[str | Function] | Mapping[str, Function],
     *,
@@ -171,6 +172,8 @@ def _function(function: Any) -> Function:
         if function not in NAMED:
             raise ValueError(f"activation: there is no {function!r}, only {', '.join(NAMED)}")
         return NAMED[function]
+    if isinstance(function, type):
+        raise TypeError(f"activation: {function.__name__} is a class; give an object of it, such as nn.ReLU()")
     if not callable(function):
         raise TypeError(f"activation: a function must be a name or callable, got {shown(function)}")
     return function  # type: ignore[no-any-return]
@@ -196,7 +199,12 @@ def _values(name: str, function: Function, x: np.ndarray[Any, Any]) -> tuple[Any
 
 def _differentiated(name: str, function: Function, x: np.ndarray[Any, Any]) -> tuple[Any, Any]:
     def checked(given: Any) -> Any:
-        output = function(given)
+        try:
+            output = function(given)
+        except TypeError as error:
+            raise TypeError(
+                f"activation: {name} must take a tensor, as functions of fastnn do and those of NumPy do not: {error}"
+            ) from error
         if not isinstance(output, Tensor) or output.shape != x.shape:
             found = f"{type(output).__name__} of shape {np.shape(raw(output))}"
             raise TypeError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panels
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panels, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ _LEVELS = {"ok": (GREEN, "o"), "note": (BLUE, "s"), "warning": (YELLOW, "^"), "p
 _WIDE = 50.0  # largest over smallest value, from which on a scale is logarithmic
 
 
+@picture
 def losses(
     values: Mapping[str, float | None],
     *,
@@ -62,6 +63,7 @@ def losses(
     return ax
 
 
+@picture
 def overfit(
     curve: Sequence[float] | NDArray[Any], aim: float, *, ax: Axes | None = None, slow: int | None = None
 ) -> Any:
@@ -94,6 +96,7 @@ def overfit(
     return ax
 
 
+@picture
 def levels(checks: Sequence[tuple[str, str]], *, ax: Axes | None = None) -> Any:
     """A line per check with a mark at its level.
 
@@ -123,6 +126,7 @@ def levels(checks: Sequence[tuple[str, str]], *, ax: Axes | None = None) -> Any:
     return ax
 
 
+@picture
 def preflight(
     checks: Sequence[tuple[str, str]],
     initial: tuple[float, float | None] | None,
@@ -174,6 +178,7 @@ def _losses_seen(ax: Any, initial: Any, few: Any) -> None:
     ax.legend()
 
 
+@picture
 def learning_curve(
     samples: Sequence[int],
     training: Sequence[float],

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad, raw
-from ..checks import integer, shown
+from ..checks import counted, integer, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
-from ._style import MARKERS, colours_of, ink, matplotlib, one_axes
+from ._style import MARKERS, colours_of, ink, matplotlib, one_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +40,7 @@ class Regions(NamedTuple):
     """Positions in `classes` of the samples' own labels (N,)."""
 
 
+@picture
 def decision_regions(
     predict: Module | Callable[[Any], Any],
     x: Any,
@@ -82,7 +83,8 @@ def decision_regions(
     Raises
     ------
     ValueError
-        If shapes don't fit, there are no such features or fill, x is not finite, or labels are not among the classes.
+        If shapes don't fit, there are no such features or fill, x or the prediction is not finite, or labels are not
+        among the classes.
     TypeError
         If ``predict`` cannot be called, or gives no numbers or labels.
     MissingExtraError
@@ -108,6 +110,8 @@ def decision_regions(
     >>> ax = fnn.plots.decision_regions(fnn.nn.Linear(2, 2, rng=0), x, y)  # doctest: +SKIP
     """
     found = regions(predict, x, y, features=features, fill=fill, resolution=resolution)
+    if names is not None and (isinstance(names, str) or len(names) != 2):
+        raise ValueError(f"decision_regions: names must be two, of the features that are drawn, got {shown(names)}")
     one = one_axes("decision_regions", ax)
     draw_regions(one, found, np.asarray(x)[:, list(features)])
     called = [f"feature {i}" for i in features] if names is None else [str(name) for name in names]
@@ -158,7 +162,9 @@ def outputs(predict: Any, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             given = raw(predict(x))
     array = np.asarray(given)
     if array.ndim == 0 or len(array) != len(x):
-        raise ValueError(f"decision_regions: {len(x)} samples were given, but the prediction has shape {array.shape}")
+        raise ValueError(
+            f"decision_regions: {counted(len(x), 'sample')} {'was' if len(x) == 1 else 'were'} given, but the prediction has shape {array.shape}"
+        )
     return array
 
 
@@ -167,14 +173,14 @@ def interpreted(
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None, tuple[Any, ...]]:
     """Positions of the predicted classes, their probabilities, and the classes."""
     if predicted.ndim == 2 and predicted.shape[1] > 1:
-        probabilities = as_probabilities(predicted)
+        probabilities = _finite(as_probabilities(predicted))
         best = probabilities.argmax(1)
         return best, probabilities[np.arange(len(best)), best], _classes_of(labels, predicted.shape[1])
     if predicted.ndim > 2:
         raise ValueError(f"decision_regions: predictions must be (N, C) or (N,), got shape {predicted.shape}")
     single = predicted.reshape(len(predicted))
     if single.dtype.kind == "f" and not np.isin(single, labels).all():
-        of_second = _of_second(single.astype(np.float64))
+        of_second = _finite(_of_second(single.astype(np.float64)))
         best = (of_second > 0.5).astype(np.int64)
         return best, np.where(best == 1, of_second, 1 - of_second), _classes_of(labels, 2)
     if single.dtype.kind not in "biufUSO":
@@ -188,8 +194,15 @@ def as_probabilities(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     rows = scores.astype(np.float64)
     if (rows >= 0).all() and np.allclose(rows.sum(1), 1, atol=1e-4):
         return rows
-    powers = np.exp(rows - rows.max(1, keepdims=True))
+    with np.errstate(invalid="ignore"):  # of infinities, which give NaN
+        powers = np.exp(rows - rows.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
+
+
+def _finite(probabilities: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    if not np.isfinite(probabilities).all():
+        raise ValueError("decision_regions: what is predicted is not finite: NaN, or infinite scores")
+    return probabilities
 
 
 def _of_second(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import no_grad, raw
-from ..checks import flag, shown
+from ..checks import counted, flag, shown
 from ..nn import Module
 from ..nn.intercept import evaluation, intercepted
-from ._style import DIVERGING, GREY
+from ._style import DIVERGING, GREY, picture
 from .images import Grid, add_bar, default_columns, show_tile, tile_axes, write_above
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class FeatureMaps(NamedTuple):
     """The largest absolute value of all maps."""
 
 
+@picture
 def feature_maps(model: Module, image: Any, layer: str | Module, *, sort: bool = False, ax: Axes | None = None) -> Any:
     """Draw what each channel of a layer gives for an image, all on one scale around 0.
 
@@ -60,8 +61,8 @@ def feature_maps(model: Module, image: Any, layer: str | Module, *, sort: bool =
     Raises
     ------
     ValueError
-        If the model has no such layer or does not call it, the image is none, or the layer's output is not (1, C, H, W) or
-        (1, C, L).
+        If the model has no such layer or does not call it, the image is none, the layer's output is not (1, C, H, W) or
+        (1, C, L), or image or output hold numbers that are not finite.
     TypeError
         If an argument is of another kind.
     MissingExtraError
@@ -116,11 +117,12 @@ def maps_of(model: Module, image: Any, layer: str | Module, sort: bool = False) 
             f"got shape {output.shape}"
         )
     maps = maps.astype(np.float64)
-    finite = np.where(np.isfinite(maps), maps, 0.0)
-    activity = np.square(finite).mean((1, 2))
+    if not np.isfinite(maps).all():
+        raise ValueError(f"feature_maps: what leaves {name!r} is not finite")
+    activity = np.square(maps).mean((1, 2))
     order = np.argsort(-activity, kind="stable") if sort else np.arange(len(maps))
     words = f"{name} ({type(dict(model.named_modules())[name]).__name__})"
-    return FeatureMaps(words, maps, order, ~np.any(maps, axis=(1, 2)), float(np.abs(finite).max()) or 1.0)
+    return FeatureMaps(words, maps, order, ~np.any(maps, axis=(1, 2)), float(np.abs(maps).max()) or 1.0)
 
 
 def layer_name(op: str, model: Any, layer: Any) -> str:
@@ -161,6 +163,8 @@ def _as_batch(model: Module, image: Any) -> np.ndarray[Any, Any]:
         raise ValueError(
             f"feature_maps: image must be one image (C, H, W) of numbers, got {array.dtype} of shape {array.shape}"
         )
+    if not np.isfinite(array).all():
+        raise ValueError("feature_maps: image holds numbers that are not finite")
     dtype = next((parameter.dtype for parameter in model.parameters()), np.dtype(np.float32))
     return (array if array.ndim == 3 else array[None])[None].astype(dtype)
 
@@ -172,7 +176,9 @@ def _frame(ax: Any, grid: Grid, i: int) -> None:
 
 def _title(found: FeatureMaps, drawn: int) -> str:
     count = len(found.maps)
-    words = [f"{count} maps of {found.layer}" if drawn == count else f"{drawn} of {count} maps of {found.layer}"]
+    words = [
+        f"{counted(count, 'map')} of {found.layer}" if drawn == count else f"{drawn} of {count} maps of {found.layer}"
+    ]
     if found.dead.any():
         words.append(f"{int(found.dead.sum())} dead, framed in grey")
     return "; ".join(words)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import counted, shown
 from ..nn import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Linear, Module
-from ._style import DIVERGING
+from ._style import DIVERGING, picture
 from .images import Grid, add_bar, default_columns, show_tile, tile_axes, to_unit
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Filters(NamedTuple):
     """What is drawn, for the title."""
 
 
+@picture
 def filters(layer: Module, *, shape: tuple[int, int, int] | None = None, ax: Axes | None = None) -> Any:
     """Draw the filters of a layer, all on one scale around 0.
 
@@ -104,16 +105,17 @@ def weights_as_tiles(layer: Module, shape: tuple[int, int, int] | None = None) -
     count, channels, height, width = weight.shape
     if channels not in (1, 3):
         part = weight[:MOST, :MOST]
-        words = f"{_first(len(part), count, 'filters')} (rows) of {_first(part.shape[1], channels, 'inputs')} (columns)"
+        words = f"{_first(len(part), count, 'filter')} (rows) of {_first(part.shape[1], channels, 'input')} (columns)"
         return Filters(part.reshape(-1, height, width), part.shape[1], limit, words)
     part = weight[:_MOST_SINGLE]
     tiles = part[:, 0] if channels == 1 else np.moveaxis(part, 1, -1)
-    words = _first(len(part), count, "filters") + (" of red, green and blue" if channels == 3 else "")
+    words = _first(len(part), count, "filter") + (" of red, green and blue" if channels == 3 else "")
     return Filters(tiles, default_columns(len(part), height / width), limit, words)
 
 
 def _first(drawn: int, count: int, what: str) -> str:
-    return f"{count} {what}" if drawn == count else f"the first {drawn} of {count} {what}"
+    whole = counted(count, what)
+    return whole if drawn == count else f"the first {drawn} of {whole}"
 
 
 def _weight(layer: Any, shape: Any) -> np.ndarray[Any, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..checks import flag, integer, shown
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes, picture
 from ._style import panels as panels_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _STYLES = {
 }
 
 
+@picture
 def history(
     records: Iterable[Record],
     *,
@@ -228,6 +229,7 @@ def _far_apart(series: list[_Curve]) -> bool:
     return bool(values.size and values.min() > 0 and values.max() > _FAR * values.min())
 
 
+@picture
 def verdict(
     records: Iterable[Record],
     word: str,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..autograd import raw
-from ..checks import integer
-from ._style import ink, one_axes
+from ..checks import counted, integer
+from ._style import ink, one_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,6 +55,7 @@ class Grid(NamedTuple):
         return left, left + self.width, top + self.height, top
 
 
+@picture
 def images(
     batch: Any,
     labels: Sequence[Any] | np.ndarray[Any, Any] | None = None,
@@ -86,7 +87,7 @@ def images(
         If the batch has another shape, holds no image or no finite number, there are not as many labels as images, or
         ``columns`` is below 1.
     TypeError
-        If the batch holds no numbers.
+        If the batch holds no numbers, or is a tuple of different things, such as images and labels.
     MissingExtraError
         If Matplotlib is not installed.
 
@@ -106,7 +107,7 @@ def images(
     whole = checked_batch("images", batch)
     count, channels, height, width = whole.shape
     if labels is not None and len(labels) != count:
-        raise ValueError(f"images: {count} images need as many labels, got {len(labels)}")
+        raise ValueError(f"images: {counted(count, 'image')} must have as many labels, got {len(labels)}")
     across = default_columns(count, height / width) if columns is None else integer("images", "columns", columns, 1)
     low, high = scale(whole)
     grid = Grid(count, min(across, count), height, width, _LABEL * width if labels is not None else 0.0)
@@ -122,6 +123,11 @@ def images(
 
 def checked_batch(op: str, batch: Any) -> np.ndarray[Any, Any]:
     """A batch as (N, C, H, W) with one channel or three."""
+    if isinstance(batch, tuple | list) and len({np.shape(raw(part)) for part in batch}) > 1:
+        raise TypeError(
+            f"{op}: expected images of one shape, got a {type(batch).__name__} of parts of different shapes; of a batch (images, "
+            "labels) give the images, and labels=labels"
+        )
     array = np.asarray(raw(batch))
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{op}: images must be numbers, got {array.dtype}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, as_array, ink
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, as_array, ink, picture
 from ._style import panels as panels_of
 from .layer_stats import draw_histogram
 
@@ -25,6 +25,7 @@ _COLOURS = {
 _MOST = 6  # columns
 
 
+@picture
 def inits(
     rows: Mapping[str, Sequence[Any]],
     words: Mapping[str, str] | None = None,

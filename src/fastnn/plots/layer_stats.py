@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks.arrays import shown
-from ._style import BLUE, COLOURS, GREEN, GREY, LINES, ORANGE, PURPLE, SEQUENTIAL, as_array, is_several, matplotlib
+from ._style import (
+    BLUE,
+    COLOURS,
+    GREEN,
+    GREY,
+    LINES,
+    ORANGE,
+    PURPLE,
+    SEQUENTIAL,
+    as_array,
+    is_several,
+    matplotlib,
+    picture,
+)
 from ._style import panels as panels_of
 
 if TYPE_CHECKING:
@@ -25,6 +38,7 @@ _DECADE = 10  # numbers that differ more are drawn on a logarithmic scale
 _FEW = 20  # observations that are marked one by one
 
 
+@picture
 def layer_stats(
     layers: Any, what: str = "activations", *, axes: Axes | Sequence[Axes] | np.ndarray[Any, Any] | None = None
 ) -> Any:

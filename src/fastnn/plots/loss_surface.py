@@ -12,7 +12,7 @@ from .. import functional as F
 from ..autograd import no_grad, raw
 from ..checks import flag, integer, real, shown
 from ..nn import Module
-from ._style import LINES, MARKERS, ORANGE, PURPLE, SEQUENTIAL, SKY, YELLOW, matplotlib, one_axes
+from ._style import LINES, MARKERS, ORANGE, PURPLE, SEQUENTIAL, SKY, YELLOW, matplotlib, one_axes, picture
 from .descent import NAMED, function_of, values_over
 from .weights import Plane, filter_normalised, flattened, principal_plane, set_vector, vector_of
 
@@ -56,6 +56,7 @@ class Surface(NamedTuple):
     """Of the two directions."""
 
 
+@picture
 def loss_surface(
     f: str | Callable[[Any, Any], Any] | Module,
     x: Any = None,
@@ -230,6 +231,8 @@ def _of_model(
 ) -> Surface:
     if x is None or y is None:
         raise ValueError("loss_surface: a Module needs inputs x and targets y")
+    if next(given.parameters(), None) is None:
+        raise ValueError(f"loss_surface: the model has no parameters to vary, got {shown(given)}")
     model = copy.deepcopy(given).eval()
     inputs = x if isinstance(x, tuple) else (x,)
 

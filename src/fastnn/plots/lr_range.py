@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..checks import real
-from ._style import BLUE, GREEN, GREY, ORANGE, one_axes
+from ._style import BLUE, GREEN, GREY, ORANGE, one_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 _ABOVE, _BELOW = 0.6, 0.1  # of the fall of the loss: room above and below
 
 
+@picture
 def lr_range(
     lrs: ArrayLike,
     losses: ArrayLike,

@@ -12,7 +12,7 @@ from ..autograd import no_grad, raw
 from ..checks import shown
 from ..nn import Linear, Module
 from ..nn.intercept import evaluation, intercepted
-from ._style import GREY, as_array, ink, matplotlib
+from ._style import GREY, as_array, ink, matplotlib, picture
 from ._style import panels as panels_of
 from .decision_regions import below, draw_samples
 from .feature_maps import layer_name
@@ -66,6 +66,7 @@ class Decisions(NamedTuple):
     """The share of the samples whose class has the largest score."""
 
 
+@picture
 def plane_map(
     model: Module,
     x: Any,

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..checks import shown
 from ..checks.scalars import real
-from ._style import BLUE, GREY, ORANGE, as_array, panels
+from ._style import BLUE, GREY, ORANGE, as_array, panels, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ _SURE = 2.0  # standard errors
 _BESIDE = {"random signs": "fgsm"}  # kinds that are drawn beside others
 
 
+@picture
 def robustness(
     curves: Iterable[Mapping[str, Any]],
     *,

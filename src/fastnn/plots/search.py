@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, panels
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, panels, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ Floats = NDArray[np.float64]
 _MUCH = 20.0  # times the smallest loss
 
 
+@picture
 def search(
     settings: Sequence[Mapping[str, Any]],
     losses: Sequence[float],

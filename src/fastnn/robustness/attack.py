@@ -247,7 +247,13 @@ def checked(op: str, x: Any, y: Any) -> tuple[tuple[Array, ...], Array, bool]:
     parts = tuple(np.asarray(part) for part in leaves(inputs))
     if not any(map(is_real, parts)):
         kinds = ", ".join(str(part.dtype) for part in parts)
-        raise TypeError(f"{op}: x must be of float32 or float64, got {kinds}; x.astype(np.float32) is")
+        advice = (
+            "neither noise nor gradients change integers that are names, such as tokens; those that are amounts, such as pixels, "
+            "become floats by x.astype(np.float32)"
+            if any(part.dtype.kind in "biu" for part in parts)
+            else "x.astype(np.float32) is"
+        )
+        raise TypeError(f"{op}: x must be of float32 or float64, got {kinds}; {advice}")
     return parts, np.asarray(target), isinstance(inputs, tuple)
 
 

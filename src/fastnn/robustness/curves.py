@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..checks import shown
+from ..checks import counted, shown
 from ..training.findings import Result, strict
 from .measure import SURE
 
@@ -97,7 +97,7 @@ class Robustness(Result):
 
     def __str__(self) -> str:
         constant = "" if self.constant is None else f"; always the best constant: {self.constant:.3g}"
-        head = f"{self.title} on {self.samples} samples: {self.metric} ± 2 standard errors{constant}"
+        head = f"{self.title} on {counted(self.samples, 'sample')}: {self.metric} ± 2 standard errors{constant}"
         unit = [] if self.unit == INPUT else [f"strengths of noise, random signs and FGSM are in {self.unit}"]
         return "\n".join([head, *map(str, self.findings), *unit, *_table(self.curves, self.metric)])
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import no_grad
-from ..checks import integer
+from ..checks import counted, integer
 from ..checks.scalars import generator
 from ..training.figures import joined, values_of
 from ..training.findings import Finding, graded, most_severe_first
@@ -243,7 +243,7 @@ class _Judge:
             yield Finding(
                 "problem",
                 "not finite",
-                f"the outputs of {wrong} of {len(self._finite)} samples are not finite, first of sample {first}",
+                f"the outputs of {wrong} of {counted(len(self._finite), 'sample')} are not finite, first of sample {first}",
                 float(wrong),
                 0.0,
                 "IEEE 754",
@@ -262,7 +262,7 @@ class _Judge:
             yield Finding(
                 "problem",
                 "not finite",
-                f"the gradients of {unknown} of {len(signs.finite)} samples are not finite",
+                f"the gradients of {unknown} of {counted(len(signs.finite), 'sample')} are not finite",
                 float(unknown),
                 0.0,
                 "IEEE 754",
