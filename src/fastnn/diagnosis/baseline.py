@@ -269,7 +269,7 @@ def baseline(train: Any, test: Any, loss: Any = None) -> Baseline:
     ('linear', True)
     """
     op = "baseline"
-    known, tried = whole(op, train), whole(op, test)
+    known, tried = whole(op, train), whole(op, test, "test")
     if isinstance(known.target, tuple) or isinstance(tried.target, tuple):
         raise TypeError(f"{op}: targets must be one array, got several")
     y, z = target_of(known), target_of(tried)
@@ -295,9 +295,7 @@ _Made = tuple[str, str, Array]
 
 
 def _check_numbers(op: str, name: str, taken: Taken) -> None:
-    """Refuse a part without samples, and texts and objects."""
-    if not taken.count:
-        raise ValueError(f"{op}: {name} has no sample")
+    """Refuse texts and objects."""
     for what, array in (*(("inputs", array) for array in taken.inputs), ("targets", target_of(taken))):
         if array.dtype.kind not in "biuf":
             advice = "; classes get numbers by np.unique(y, return_inverse=True)" if what == "targets" else ""

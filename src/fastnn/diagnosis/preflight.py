@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional as F
-from ..checks import integer, shown
+from ..checks import counted, integer, shown
 from ..checks.scalars import generator
 from ..nn import Module
 from ..nn.intercept import evaluation
@@ -122,16 +122,12 @@ def _heading(findings: tuple[Finding, ...]) -> str:
     """How many of which level, and their words in order."""
     wrong = [finding for finding in findings if finding.level in ("warning", "problem")]
     notes = sum(finding.level == "note" for finding in findings)
-    noted = f" ({_counted(notes, 'note')})" if notes else ""
+    noted = f" ({counted(notes, 'note')})" if notes else ""
     if not wrong:
         return f"ok: nothing looks wrong in {len({finding.word for finding in findings})} checks{noted}"
-    counts = [_counted(sum(f.level == level for f in wrong), level) for level in ("problem", "warning")]
+    of_level = {level: sum(finding.level == level for finding in wrong) for level in ("problem", "warning")}
     words = dict.fromkeys(finding.word for finding in wrong)
-    return f"{', '.join(filter(None, counts))}: {', '.join(words)}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}" if count else ""
+    return f"{', '.join(counted(count, level) for level, count in of_level.items() if count)}: {', '.join(words)}"
 
 
 def _short(finding: Finding) -> str:
