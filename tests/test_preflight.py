@@ -798,3 +798,11 @@ def test_sound_validation_parts_are_no_fault(name):
     report = preflight(make(), data, loss, validation=data, overfit=False)
     assert not [finding for finding in report if finding.message.startswith("validation: ") and finding.level != "note"]
     assert "shared rows" in report
+
+
+def test_the_same_where_no_gradients_are_recorded():
+    x, y = np.random.default_rng(0).normal(size=(100, 5)).astype(np.float32), np.arange(100) % 4
+    net = nn.Sequential(nn.Linear(5, 32, rng=0), nn.ReLU(), nn.Linear(32, 4, rng=0))
+    expected = str(preflight(net, (x, y), rng=0))
+    with fnn.no_grad():
+        assert str(preflight(net, (x, y), rng=0)) == expected

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .. import functional as F
+from ..autograd import enable_grad
 from ..checks import counted, integer, shown
 from ..checks.scalars import generator
 from ..nn import Module
@@ -209,7 +210,7 @@ def preflight(
     train = batches_of(op, train)
     validation = None if validation is None else batches_of(f"{op}: validation", validation)
     frozen = {id(parameter) for parameter in model.parameters() if not parameter.requires_grad}
-    with preserving(model, optimizer, loss, train, validation), np.errstate(all="ignore"):
+    with preserving(model, optimizer, loss, train, validation), enable_grad(), np.errstate(all="ignore"):
         look = Look(model, train, loss, optimizer, whole(op, train), sample(op, train, samples), None, drawn)
         other = None
         if validation is not None:
