@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import functional as F
+from .._tables import aligned
 from ..checks import real, shown
 from ..training.constant import best_constant
 from ..training.figures import Objective, Sample
@@ -143,9 +144,7 @@ class Baseline(Result):
     def __str__(self) -> str:
         head = ["prediction", "loss", self.score]
         rows = [head] + [[p.words, f"{p.loss:.4g} ± {p.error:.2g}", _scored(p, self.score)] for p in self.predictions]
-        widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*map(str, self.findings), *lines])
+        return "\n".join([*map(str, self.findings), *aligned(rows)])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them."""

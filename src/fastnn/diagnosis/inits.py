@@ -13,6 +13,7 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from .._generators import generator
+from .._tables import aligned
 from ..autograd.changes import note_change
 from ..checks import integer
 from ..checks.arrays import shown
@@ -60,12 +61,8 @@ class Inits(Result):
     def __str__(self) -> str:
         head = ("init", "verdict", "signal last/first", "saturated", "dead", "least grad/w", "loss")
         cells = [head, *(_cells(name, self.words[name], stats) for name, stats in self.stats.items())]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.rjust(width) if i > 1 else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths, strict=True)))
-            for line in cells
-        ]  # fmt: skip
-        return "\n".join([*(line.rstrip() for line in lines), *(["", super().__str__()] if self.findings else [])])
+        lines = aligned(cells, right=range(2, len(head)))
+        return "\n".join([*lines, *(["", super().__str__()] if self.findings else [])])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them."""

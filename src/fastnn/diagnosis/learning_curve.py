@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from .._tables import aligned
 from ..checks import integer, real, shown
 from ..checks.scalars import generator
 from ..data import Batches, split
@@ -86,9 +87,7 @@ class LearningCurve(Result):
             (str(p.samples), f"{p.training:.4g}", f"{p.validation:.4g} ± {p.error:.2g}", f"{p.epoch} of {p.epochs}")
             for p in self.points
         ]
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*map(str, self.findings), *lines])
+        return "\n".join([*map(str, self.findings), *aligned(rows)])
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them."""

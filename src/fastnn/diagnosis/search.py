@@ -14,6 +14,7 @@ import numpy as np
 
 from .._described import described
 from .._generators import generator
+from .._tables import aligned
 from ..checks import flag, integer, shown
 from ..training import ProgressBar, Trainer
 from ..training.findings import Finding, Result, most_severe_first, strict
@@ -136,12 +137,12 @@ class Search(Result):
             [str(t.number), "not finite" if math.isinf(t.loss) else f"{t.loss:.4f}", str(t.epochs), *map(_short, t.settings.values())]
             for t in self.trials
         ]  # fmt: skip
-        return _aligned([head, *rows])
+        return aligned([head, *rows], right=range(1, len(head)))
 
     def _table_of_ranges(self) -> list[str]:
         best = self.trials[0].settings
         rows = [[name, str(space), str(self.ranges[name]), _short(best[name])] for name, space in self.space.items()]
-        return _aligned([["setting", "searched", "best third", "best"], *rows])
+        return aligned([["setting", "searched", "best third", "best"], *rows], right=range(1, 4))
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them: ranges as they print."""
@@ -456,10 +457,3 @@ def _short(value: Any) -> str:
 
 def _listed(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={_short(value)}" for name, value in settings.items())
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    """A table: the first column at its left, the others at their right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
-    return [line.rstrip() for line in lines]

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import nn, optim
-from ..plots._style import LINES, MARKERS, colours_of
 from ..plots.descent import descent
 from ..plots.loss_surface import Surface, draw_surface, surface
 from ..training import WeightPath
+from .curves import draw_losses
 from .entry import Entry, Numbers
 from .studio import Studio, dense, moons, train
 
@@ -118,14 +118,7 @@ def _rates(studio: Studio) -> Numbers:
 
 
 def _draw_rates(figure: Any, numbers: Numbers) -> None:
-    ax = figure.subplots()
-    for i, (name, losses) in enumerate(numbers.items()):
-        epochs = np.arange(1, len(losses) + 1)
-        ax.plot(epochs, losses, color=colours_of(4)[i], linestyle=LINES[i], marker=MARKERS[i], markersize=4, label=name)
-    ax.set_yscale("log")
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("training loss (cross-entropy)")
-    ax.legend()
+    draw_losses(figure, numbers, "training loss (cross-entropy)")
 
 
 # ---- the loss of networks ------------------------------------------------------------------------------------------------

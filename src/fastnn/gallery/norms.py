@@ -11,7 +11,8 @@ from .. import functional as F
 from .. import nn, optim
 from ..autograd import Tensor
 from ..data import StandardScaler, Whitening
-from ..plots._style import BLUE, GREY, LINES, MARKERS, ORANGE, colours_of, matplotlib
+from ..plots._style import BLUE, GREY, ORANGE, colours_of, matplotlib
+from .curves import draw_losses
 from .entry import Entry, Numbers
 from .studio import Studio, train
 
@@ -112,14 +113,7 @@ def _normed(studio: Studio) -> Numbers:
 
 
 def _draw_normed(figure: Any, numbers: Numbers) -> None:
-    ax = figure.subplots()
-    for i, (name, losses) in enumerate(numbers.items()):
-        epochs = np.arange(1, len(losses) + 1)
-        ax.plot(epochs, losses, color=colours_of(4)[i], linestyle=LINES[i], marker=MARKERS[i], markersize=4, label=name)
-    ax.set_yscale("log")
-    ax.set_xlabel("epoch")
-    ax.set_ylabel("validation loss (cross-entropy)")
-    ax.legend()
+    draw_losses(figure, numbers, "validation loss (cross-entropy)")
 
 
 def _inside(studio: Studio) -> Numbers:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._tables import aligned
 from ..autograd import Tensor, enable_grad
 from ..autograd.modes import mode
 from ..checks.arrays import shown
@@ -65,21 +66,12 @@ class Summary:
 
     def __str__(self) -> str:
         head = ("layer", "type", "output", "parameters", "multiply–adds", "field", "stride")
-        table = [head, *(_texts(row) for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(_aligned(cell, w, i > 2) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-            for row in table
-        ]
+        lines = aligned([head, *(_texts(row) for row in self.rows)], right=range(3, len(head)))
         rule = "─" * max(map(len, lines))
         total = f"{self.parameters:,} parameters, {self.trainable:,} of them trained; {self.multiply_adds:,} multiply–adds per sample"
-        return "\n".join(line.rstrip() for line in [lines[0], rule, *lines[1:], rule, total])
+        return "\n".join([lines[0], rule, *lines[1:], rule, total])
 
     __repr__ = __str__
-
-
-def _aligned(cell: str, width: int, right: bool) -> str:
-    return cell.rjust(width) if right else cell.ljust(width)
 
 
 def _texts(row: LayerRow) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from .._tables import aligned
 from ..checks import counted, shown
 from ..training.findings import Result, strict
 from .measure import SURE
@@ -130,15 +131,7 @@ def _table(curves: Sequence[Curve], metric: str) -> list[str]:
             for i in range(1, len(curve.strengths)):
                 beside = at_random if curve.kind == "fgsm" else []
                 rows += [_row(NAMES[c.kind], c.strengths[i], c, i) for c in (*beside, curve)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = 1  # the column of strengths
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(w) if i == right else cell.ljust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+    return aligned(rows, right=(1,))  # the column of strengths
 
 
 def _more_headings(curve: Curve) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from .._tables import aligned
 from .spread import Spread, spread_of
 from .watch import Gathered
 
@@ -229,15 +230,7 @@ _HEAD = ("layer", "type", "units", "mean", "std", "over samples", "zero", "dead"
 
 def table(rows: Iterable[LayerRow]) -> str:
     """A line per layer."""
-    cells = [_HEAD, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i > 1 else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    )
+    return "\n".join(aligned([_HEAD, *(_cells(row) for row in rows)], right=range(2, len(_HEAD))))
 
 
 def _cells(row: LayerRow) -> tuple[str, ...]:
