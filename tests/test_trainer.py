@@ -1356,3 +1356,16 @@ def test_no_warning_in_a_training_that_goes_well():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trainer(loss=nn.CrossEntropyLoss()).fit(batches(), [(X, LABELS)], epochs=1, callbacks=[EarlyStopping()])
+
+
+def test_trains_where_no_gradients_are_recorded():
+    def fitted():
+        model = nn.Sequential(nn.Linear(3, 4, rng=0), nn.ReLU(), nn.Linear(4, 2, rng=1))
+        x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+        trainer = Trainer(model, optim.SGD(model.parameters(), lr=0.1))
+        return trainer.fit(Batches(x, (x[:, 0] > 0).astype(np.int64), batch_size=8, rng=0), epochs=2)
+
+    expected = fitted()
+    with fnn.no_grad():
+        assert fitted().records == expected.records
+        assert not fnn.is_grad_enabled()

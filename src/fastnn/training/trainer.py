@@ -15,7 +15,7 @@ import numpy as np
 from .. import functional
 from .._described import described
 from .._files import grouped
-from ..autograd import no_grad, raw
+from ..autograd import enable_grad, no_grad, raw
 from ..checks import integer, real
 from ..nn import Module
 from ..nn.intercept import evaluation
@@ -287,7 +287,7 @@ class Trainer(TrainingState):
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
         run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
-            with self._training_modes(), run.interrupts:
+            with self._training_modes(), enable_grad(), run.interrupts:
                 self._run(run)
         finally:
             called.call("on_fit_exit", self)
