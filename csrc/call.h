@@ -51,15 +51,15 @@ inline int run(int64_t size, const F& kernel) {
   return -1;
 }
 
-#define FASTNN_KERNEL(name, params)                         \
-  template <class... Args>                                  \
-  inline int name(Call how, Args... args) {                 \
-    return run(how.size, [=] {                              \
-      if (how.is_double)                                    \
-        active<double>().name(argument(args)...);           \
-      else                                                  \
-        active<float>().name(argument(args)...);            \
-    });                                                     \
+#define FASTNN_KERNEL(name, params)               \
+  template <class... Args>                        \
+  inline int name(Call how, Args... args) {       \
+    return run(how.size, [=] {                    \
+      if (how.is_double)                          \
+        active<double>().name(argument(args)...); \
+      else                                        \
+        active<float>().name(argument(args)...);  \
+    });                                           \
   }
 #include "kernels.inc"
 #undef FASTNN_KERNEL

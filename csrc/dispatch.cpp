@@ -7,10 +7,10 @@
 
 namespace fastnn {
 
-#define FASTNN_FOR_ISA(isa)                     \
-  namespace isa {                               \
-  extern const Kernels<float> kernels_f32;      \
-  extern const Kernels<double> kernels_f64;     \
+#define FASTNN_FOR_ISA(isa)                 \
+  namespace isa {                           \
+  extern const Kernels<float> kernels_f32;  \
+  extern const Kernels<double> kernels_f64; \
   }
 FASTNN_ISAS
 #undef FASTNN_FOR_ISA

@@ -42,7 +42,8 @@ void* new_block(size_t size) {
 #ifdef MADV_HUGEPAGE
   constexpr uintptr_t kPage = 4096;
   if (block && size >= kHuge) {
-    const uintptr_t first = (uintptr_t(block) + kPage - 1) / kPage * kPage, end = (uintptr_t(block) + size) / kPage * kPage;
+    const uintptr_t first = (uintptr_t(block) + kPage - 1) / kPage * kPage,
+                    end = (uintptr_t(block) + size) / kPage * kPage;
     madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
   }
 #endif

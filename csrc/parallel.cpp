@@ -120,7 +120,7 @@ struct Team::Board {
   struct alignas(64) Count {
     std::atomic<int64_t> value{0};
   };
-  Count done;               // parts, of all steps
+  Count done;                 // parts, of all steps
   Count steps[kLargestTeam];  // of each part, taken
 };
 

@@ -56,7 +56,8 @@ class Team {
   int rank_;
   Board* board_;
   int64_t step_ = 0, taken_over_ = 0;
-  bool began_ = false, alone_ = false;  // own part of this step looked at; another thread was missing in the step before
+  bool began_ = false,
+       alone_ = false;  // own part of this step looked at; another thread was missing in the step before
 };
 using TeamBody = void (*)(void* context, Team& team, void* scratch);
 
@@ -107,9 +108,8 @@ inline void parallel_for(int64_t n, double cost, const Body& body) {
 // body(team, scratch)
 template <class Body>
 inline void parallel_team(int64_t n, double cost, size_t scratch, const Body& body) {
-  run_team(n, cost, scratch, const_cast<Body*>(&body), [](void* context, Team& team, void* memory) {
-    (*static_cast<const Body*>(context))(team, memory);
-  });
+  run_team(n, cost, scratch, const_cast<Body*>(&body),
+           [](void* context, Team& team, void* memory) { (*static_cast<const Body*>(context))(team, memory); });
 }
 
 }  // namespace

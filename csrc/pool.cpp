@@ -15,11 +15,12 @@ namespace fastnn {
 namespace {
 
 // A worker that has had nothing to do for so long sleeps: long enough to be there for the next call of a network.
-constexpr int64_t kAwake = 400'000;  // nanoseconds
+constexpr int64_t kAwake = 400'000;         // nanoseconds
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
 constexpr int kJobs = 8;                    // callers at the same time; any more work alone
 constexpr int kMostWorkers = kMostParts - 1;
-constexpr int kWakes = 2;  // workers that one thread wakes; each takes it 5 microseconds, so those that are woken wake the next
+constexpr int kWakes =
+    2;  // workers that one thread wakes; each takes it 5 microseconds, so those that are woken wake the next
 constexpr int64_t kRetry = 1'000'000'000;  // nanoseconds, after the system had no thread to give
 
 // The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
@@ -173,7 +174,8 @@ bool start_worker(Pool& p) {
 // As many as can be had.
 void start_workers(Pool& p, int wanted) {
   std::lock_guard lock(starting);
-  sigset_t blocked, before;  // signals are for the threads of the program, but for those that tell of a thread's own faults
+  sigset_t blocked,
+      before;  // signals are for the threads of the program, but for those that tell of a thread's own faults
   sigfillset(&blocked);
   for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
@@ -225,11 +227,12 @@ struct Sharing {
 };
 
 // Nobody may hold this lock when a child is made, which would never get it.
-[[maybe_unused]] const int fork_handler = pthread_atfork([] { starting.lock(); }, [] { starting.unlock(); }, [] {
-  starting.unlock();
-  current.store(nullptr);
-  sharing = false;
-});
+[[maybe_unused]] const int fork_handler = pthread_atfork([] { starting.lock(); }, [] { starting.unlock(); },
+                                                         [] {
+                                                           starting.unlock();
+                                                           current.store(nullptr);
+                                                           sharing = false;
+                                                         });
 
 }  // namespace
 

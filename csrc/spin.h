@@ -12,9 +12,7 @@
 namespace fastnn {
 
 // Nanoseconds since some moment.
-inline int64_t now() {
-  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+inline int64_t now() { return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 inline void pause() {
 #if defined(__x86_64__)

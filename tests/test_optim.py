@@ -1,4 +1,4 @@
-"""Optimisers: the formulas of SPEC G step by step, PyTorch, flat buffers, state."""
+"""Optimisers: their formulas step by step, PyTorch, flat buffers, state."""
 
 import copy
 

@@ -76,9 +76,8 @@ FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F
 template <class T>
 constexpr auto sloped = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
 template <class T>
-constexpr auto sloped_backward = [](Vec<T> slope, Vec<T> d, Vec<T> v) {
-  return unless_nan<T>(v > Vec<T>{} ? d : d * slope, v);
-};
+constexpr auto sloped_backward =
+    [](Vec<T> slope, Vec<T> d, Vec<T> v) { return unless_nan<T>(v > Vec<T>{} ? d : d * slope, v); };
 
 template <class T>
 FASTNN_INLINE Vec<T> slope_term(Vec<T> d, Vec<T> v) {
@@ -158,8 +157,7 @@ FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t ke
     parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
       const Philox random(key);
       const int64_t full = end * group <= n ? end : n / group;
-      for (int64_t g = begin; g < full; ++g)
-        map_group<past>(random, g * group, group, slopes, f, y, x...);
+      for (int64_t g = begin; g < full; ++g) map_group<past>(random, g * group, group, slopes, f, y, x...);
       if (full < end) map_group<false>(random, full * group, n - full * group, slopes, f, y, x...);
       if (past) stream_fence();
     });

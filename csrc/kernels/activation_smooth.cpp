@@ -16,7 +16,7 @@ namespace {
 constexpr double kCopyCost = 0.15, kExpCost = 0.6;
 
 constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
-constexpr double kInverseRoot2Pi = 0.39894228040143267794;            // 1/sqrt(2 pi)
+constexpr double kInverseRoot2Pi = 0.39894228040143267794;              // 1/sqrt(2 pi)
 constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqrt(2/pi)
 
 // dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u. far: see
@@ -50,8 +50,8 @@ FASTNN_INLINE Vec<T> bent(Vec<T> x) {
 template <class T>
 void selu_forward(int64_t n, T, const T* x, T* y) {
   map(
-      n, kExpCost,
-      [](Vec<T> v) { return v > Vec<T>{} ? v * T(kSeluScale) : expm1<T>(v) * T(kSeluScale * kSeluAlpha); }, y, x);
+      n, kExpCost, [](Vec<T> v) { return v > Vec<T>{} ? v * T(kSeluScale) : expm1<T>(v) * T(kSeluScale * kSeluAlpha); },
+      y, x);
 }
 
 // y = scale * (x > 0 ? x : alpha * (e^x - 1))  =>  dx = dy * scale * (x > 0 ? 1 : alpha * e^x)
@@ -166,9 +166,8 @@ void silu_forward(int64_t n, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
-        return falling<T>(below_zero(v), [=](auto far) {
-          return times_sigmoid<T, far>(far ? max(set1(T(-kSiluLimit)), v) : v, v);
-        });
+        return falling<T>(below_zero(v),
+                          [=](auto far) { return times_sigmoid<T, far>(far ? max(set1(T(-kSiluLimit)), v) : v, v); });
       },
       y, x);
 }
@@ -197,7 +196,8 @@ template <class T>
 void hardsigmoid_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
   map(
       n, kCopyCost,
-      [](Vec<T> d, Vec<T> v) { return unless_nan<T>(((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6), v); }, dx, dy, x);
+      [](Vec<T> d, Vec<T> v) { return unless_nan<T>(((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6), v); }, dx, dy,
+      x);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -30,7 +30,8 @@ int64_t row_pitch(const AdaptivePool& g) {
 // The rows [d, h) of an image reduced to one: for each column its largest value and where it is, in whole vectors. What the
 // image has beyond its columns may be read up to `end`.
 template <class T>
-FASTNN_INLINE void best_of_rows(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* value, T* position) {
+FASTNN_INLINE void best_of_rows(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* value,
+                                T* position) {
   const int64_t width = g.size[2];
   for (int64_t w = 0; w < width; w += lanes<T>) {
     int64_t row = (d.begin * g.size[1] + h.begin) * width + w;
@@ -74,7 +75,8 @@ struct RowGroup {
 
   static size_t bytes(const AdaptivePool& g) { return size_t(4 * row_pitch<T>(g) + 3 * g.out[2]) * sizeof(Vec<T>); }
   RowGroup(const AdaptivePool& geometry, void* memory) : g(geometry), pitch(row_pitch<T>(g)), outputs(g.out[2]) {
-    zero_run(static_cast<T*>(memory), int64_t(bytes(g) / sizeof(T)));  // lanes of rows that aren't there are compared, too
+    zero_run(static_cast<T*>(memory),
+             int64_t(bytes(g) / sizeof(T)));  // lanes of rows that aren't there are compared, too
     value = static_cast<T*>(memory), position = value + L * pitch;
     turned_value = position + L * pitch, turned_position = turned_value + L * pitch;
     best = turned_position + L * pitch, best_at = best + L * outputs, wide = best_at + L * outputs;
@@ -84,7 +86,8 @@ struct RowGroup {
     const int64_t image = g.size[0] * g.size[1] * g.size[2];
     int64_t to = 0;
     each_output_row(g, begin, begin + n, [&](int64_t plane, int64_t od, int64_t oh, int64_t) {
-      best_of_rows(g, x + plane * image, x + g.n * g.c * image, box(g, 0, od), box(g, 1, oh), value + to, position + to);
+      best_of_rows(g, x + plane * image, x + g.n * g.c * image, box(g, 0, od), box(g, 1, oh), value + to,
+                   position + to);
       to += pitch;
     });
     turn(value, pitch, L, pitch, turned_value, L);
@@ -101,7 +104,8 @@ struct RowGroup {
       Vec<T> value_of_first = largest;
       for (int64_t c = w.begin; c < w.end; ++c) {  // columns that hold it: the first in the image may be in a later one
         const Vec<T> v = load(turned_value + c * L);
-        const Mask<T> at = (v == largest) | (nan & (v != v)) ? (Mask<T>)load(turned_position + c * L) : splat<T>(INT32_MAX);
+        const Mask<T> at =
+            (v == largest) | (nan & (v != v)) ? (Mask<T>)load(turned_position + c * L) : splat<T>(INT32_MAX);
         value_of_first = at < first ? v : value_of_first;
         first = at < first ? at : first;
       }
@@ -124,7 +128,8 @@ void grouped_means(const AdaptivePool& g, double ns, const T* x, T* y) {
   const T* end_of_x = x + g.n * g.c * image;
   const double cost = double(g.n * g.c) * double(image) * ns;
   parallel_scratch(rows, cost, size_t(values) * sizeof(T), [&](int64_t begin, int64_t end, void* memory) {
-    T *sums = static_cast<T*>(memory), *turned = sums + L * pitch, *means = turned + L * pitch, *counts = means + L * outputs;
+    T *sums = static_cast<T*>(memory), *turned = sums + L * pitch, *means = turned + L * pitch,
+      *counts = means + L * outputs;
     zero_run(sums, values);  // lanes of rows that aren't there are computed with, too
     for (int64_t r = begin; r < end; r += L) {
       const int64_t n = least(L, end - r);

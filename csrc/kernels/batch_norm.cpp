@@ -118,9 +118,11 @@ template <class T, Then then, bool past, class Fetch>
 FASTNN_INLINE void plane_forward(int64_t at, int64_t inner, const Fetch& fetch, const Normal<T>& line, const T* x,
                                  const T* residual, T* y) {
   if constexpr (then == kResidual)
-    map_run_fetching<past>(inner, fetch, [=](Vec<T> v, Vec<T> r) { return rectified<T>(line(v) + r); }, y + at, x + at, residual + at);
+    map_run_fetching<past>(
+        inner, fetch, [=](Vec<T> v, Vec<T> r) { return rectified<T>(line(v) + r); }, y + at, x + at, residual + at);
   else
-    map_run_fetching<past>(inner, fetch, [=](Vec<T> v) { return then == kNothing ? line(v) : rectified<T>(line(v)); }, y + at, x + at);
+    map_run_fetching<past>(
+        inner, fetch, [=](Vec<T> v) { return then == kNothing ? line(v) : rectified<T>(line(v)); }, y + at, x + at);
 }
 
 // Past the caches, the second visit begins with the last plane, which was read last, and fetches the next channel's
@@ -134,7 +136,7 @@ void channels_train(const Norm& g, const Training<T>& a) {
   parallel_for(g.channels, double(g.channels) * m * kNormCost * 2, [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; ++c) {
       T* copy = copied ? a.y + c * g.inner : nullptr;
-      a.settle(c, channel_moments<past && then == kResidual>(g, a.x + c * g.inner, copy, m, a.eps));
+      a.settle(c, channel_moments<(past && then == kResidual)>(g, a.x + c * g.inner, copy, m, a.eps));
       const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
       for (int64_t n = g.outer - 1; n >= 0; --n) {
         const int64_t at = (n * g.channels + c) * g.inner;
@@ -151,7 +153,8 @@ void channels_train(const Norm& g, const Training<T>& a) {
 // The sums of dz and of dz * v, v as in standard.h; dz is kept behind a residual. Past the caches a plane is fetched while the
 // one before is read: 1.2 instead of 1.6 ms for 32×64×56×56 on Zen 5.
 template <class T, Then then, bool past>
-void channel_sums(const Norm& g, const Gradients<T>& a, int64_t first, const Normal<T>& line, double* sum, double* product) {
+void channel_sums(const Norm& g, const Gradients<T>& a, int64_t first, const Normal<T>& line, double* sum,
+                  double* product) {
   const int64_t step = g.channels * g.inner;
   for_blocks<T>(g, [&](int64_t, const auto& sweep) FASTNN_FLAT {
     Vec<T> s[kParts] = {}, p[kParts] = {};
@@ -170,7 +173,8 @@ void channel_sums(const Norm& g, const Gradients<T>& a, int64_t first, const Nor
 }
 
 template <class T, Then then, bool past>
-FASTNN_INLINE void plane_backward(int64_t begin, int64_t inner, const Gradients<T>& a, const Normal<T>& line, const Slope<T>& by) {
+FASTNN_INLINE void plane_backward(int64_t begin, int64_t inner, const Gradients<T>& a, const Normal<T>& line,
+                                  const Slope<T>& by) {
   const Vec<T> k = set1(by.k), slope = set1(by.slope), level = set1(by.level);
   const T* dy = then == kResidual ? a.dz : a.dy;
   const auto gradient = [=, training = a.training](Vec<T> dz, Vec<T> x) {
@@ -208,10 +212,12 @@ void batch_norm_train_forward(const Norm& g, bool relu, const T* x, const T* wei
                               T* running_mean, T* running_var, double momentum, bool unbiased, double eps, T* y,
                               double* mean, double* rstd) {
   const double m = double(g.outer) * double(g.inner), bessel = unbiased ? m / (m - 1) : 1;
-  const Training<T> a{x, weight, bias, residual, running_mean, running_var, momentum, bessel, Epsilon(eps), y, mean, rstd};
+  const Training<T> a{x,        weight, bias,         residual, running_mean, running_var,
+                      momentum, bessel, Epsilon(eps), y,        mean,         rstd};
   with_then(relu, residual, [&](auto then) {
     if (narrow<T>(g)) return columns_train<T, then.value>(g, a);
-    with_past(goes_past<T>(values_of(g) * (residual ? 3 : 2)), [&](auto past) { channels_train<T, then.value, past>(g, a); });
+    with_past(goes_past<T>(values_of(g) * (residual ? 3 : 2)),
+              [&](auto past) { channels_train<T, then.value, past>(g, a); });
   });
 }
 
@@ -258,7 +264,8 @@ void batch_norm_backward(const Norm& g, bool training, bool relu, const T* dy, c
   const Gradients<T> a{training, dy, x, y, weight, bias, mean, rstd, dx, dz, dweight, dbias};
   with_then(relu, y, [&](auto then) {
     if (narrow<T>(g)) return columns_backward<T, then.value>(g, a);
-    with_past(goes_past<T>(values_of(g) * (relu && y ? 5 : 3)), [&](auto past) { channels_backward<T, then.value, past>(g, a); });
+    with_past(goes_past<T>(values_of(g) * (relu && y ? 5 : 3)),
+              [&](auto past) { channels_backward<T, then.value, past>(g, a); });
   });
 }
 

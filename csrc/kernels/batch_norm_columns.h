@@ -66,11 +66,11 @@ FASTNN_INLINE void column_sums(const Strip& strip, double (*sums)[kStripColumns<
       for (int64_t j = 0; j < columns; ++j) block[k][j] = 0;
     for_tiles<T>(strip, i0, i0 + kBlockRows < strip.rows ? i0 + kBlockRows : strip.rows,
                  [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
-      Vec<T> acc[K];
-      for (int k = 0; k < K; ++k) acc[k] = load_part(block[k] + j, size);
-      for (int r = 0; r < R.count; ++r) term(acc, strip.start() + (i + r) * strip.step + j, j, size);
-      for (int k = 0; k < K; ++k) store_part(block[k] + j, acc[k], size);
-    });
+                   Vec<T> acc[K];
+                   for (int k = 0; k < K; ++k) acc[k] = load_part(block[k] + j, size);
+                   for (int r = 0; r < R.count; ++r) term(acc, strip.start() + (i + r) * strip.step + j, j, size);
+                   for (int k = 0; k < K; ++k) store_part(block[k] + j, acc[k], size);
+                 });
     for (int k = 0; k < K; ++k)
       for (int64_t j = 0; j < columns; ++j) sums[k][j] += double(block[k][j]);
   }
@@ -230,9 +230,8 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
     T by[3][kStripColumns<T>];
     Lines<T> lines;
     // Only a ReLU that is made again needs y.
-    lines.set(strip, [&](int64_t c) {
-      return then == kRelu ? line_of(a.standard(c), a.weight, a.bias, c) : a.standard(c);
-    });
+    lines.set(strip,
+              [&](int64_t c) { return then == kRelu ? line_of(a.standard(c), a.weight, a.bias, c) : a.standard(c); });
     column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
       const Normal<T> line = lines.at(j, size);
       const Vec<T> x = load_part(a.x + at, size);
@@ -246,7 +245,8 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
       const int64_t c = strip.first + k;
       const Standard<T> standard = then == kRelu || strip.inner == 0 ? a.standard(c) : lines.of(k * strip.inner);
       const Slope<T> to = a.settle(c, standard, sums[0][k], sums[1][k], share);
-      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
+      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
+        by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }
     if (a.dx) strip_backward<T, then>(strip, a, lines, by);
   });

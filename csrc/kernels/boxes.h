@@ -165,12 +165,14 @@ struct BoxTables {
 
   template <class G>
   static size_t bytes(const G& g) {
-    return size_t(g.size[0] + g.size[1] + g.out[2]) * sizeof(Range) + size_t(g.out[0] + g.out[1] + g.out[2]) * sizeof(int64_t);
+    return size_t(g.size[0] + g.size[1] + g.out[2]) * sizeof(Range) +
+           size_t(g.out[0] + g.out[1] + g.out[2]) * sizeof(int64_t);
   }
   template <class G>
   BoxTables(const G& g, Divisor by, void* memory) {
     over[0] = static_cast<Range*>(memory), over[1] = over[0] + g.size[0], along = over[1] + g.size[1];
-    count[0] = reinterpret_cast<int64_t*>(along + g.out[2]), count[1] = count[0] + g.out[0], count[2] = count[1] + g.out[1];
+    count[0] = reinterpret_cast<int64_t*>(along + g.out[2]), count[1] = count[0] + g.out[0],
+    count[2] = count[1] + g.out[1];
     for (int axis = 0; axis < 2; ++axis)
       for (int64_t i = 0; i < g.size[axis]; ++i) over[axis][i] = boxes_over(g, axis, i);
     for (int64_t o = 0; o < g.out[2]; ++o) along[o] = box(g, 2, o);
@@ -191,7 +193,8 @@ FASTNN_INLINE void spread_row(const G& g, const BoxTables& boxes, Range od, Rang
       for (int64_t w = 0; w < g.out[2]; ++w) share[w] += row[w] / T(count * boxes.count[2][w]);
     }
   zero_run(dx, g.size[2]);
-  for (int64_t w = 0; w < g.out[2]; ++w) add_to_run(dx + boxes.along[w].begin, boxes.along[w].end - boxes.along[w].begin, share[w]);
+  for (int64_t w = 0; w < g.out[2]; ++w)
+    add_to_run(dx + boxes.along[w].begin, boxes.along[w].end - boxes.along[w].begin, share[w]);
 }
 
 // The same for whole planes.

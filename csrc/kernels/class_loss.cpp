@@ -14,7 +14,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kCost = 1.0, kGatherCost = 2.0;  // rough nanoseconds per value, and per position
-constexpr int64_t kClearedAtOnce = 4096;          // values: rows are short, and stay in the first cache until they are set
+constexpr int64_t kClearedAtOnce = 4096;  // values: rows are short, and stay in the first cache until they are set
 
 // q[c] = w[c] ((1 - s) p[c] + s/n)
 template <class T>
@@ -22,7 +22,8 @@ struct Mixed {
   const T* weight;
   T keep, spread;
 
-  Mixed(int64_t n, const T* w, double smoothing) : weight(w), keep(T(1 - smoothing)), spread(T(smoothing / double(n))) {}
+  Mixed(int64_t n, const T* w, double smoothing)
+      : weight(w), keep(T(1 - smoothing)), spread(T(smoothing / double(n))) {}
   FASTNN_INLINE Vec<T> row(Vec<T> p, int64_t c, int64_t size) const {
     const Vec<T> q = fma(p, set1(keep), set1(spread));
     return weight ? q * load_part(weight + c, size) : q;
@@ -40,7 +41,8 @@ void forward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T* lo
   const T log_sum = log<T>(set1(sum))[0];
   *loss = weighted_sum<T>([=, &mixed](const auto& product) {
     return row_sum<T>(n, [=, &mixed](int64_t i, int64_t size) {
-      return within<T>(product(mixed.row(load_part(p + i, size), i, size), log_sum - (load_part(x + i, size) - m)), size);
+      return within<T>(product(mixed.row(load_part(p + i, size), i, size), log_sum - (load_part(x + i, size) - m)),
+                       size);
     });
   });
   *lse = m + log_sum;
@@ -69,9 +71,8 @@ template <class T>
 void backward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T dloss, T lse, T* dx) {
   const T lowest = -T(__builtin_inf());
   const T sum = row_sum<T>(n, [=](int64_t i, int64_t size) { return exp<T>(load_part(x + i, size, lowest) - lse); });
-  const T mass = row_sum<T>(n, [=, &mixed](int64_t i, int64_t size) {
-    return within<T>(mixed.row(load_part(p + i, size), i, size), size);
-  });
+  const T mass = row_sum<T>(
+      n, [=, &mixed](int64_t i, int64_t size) { return within<T>(mixed.row(load_part(p + i, size), i, size), size); });
   const T scale = mass / sum;
   for (int64_t i = 0; i < n; i += lanes<T>) {
     const Vec<T> q = mixed.row(load_part(p + i, n - i), i, n - i);
@@ -156,8 +157,7 @@ void hinge_row_backward(int64_t n, const T* x, int64_t t, T margin, bool squared
 
 // loss = sum_c q[c] (lse - x[c]),  q[c] = w[c] ((1 - s) p[c] + s/n),  lse = log(sum_c e^x[c])
 template <class T>
-void soft_cross_entropy_forward(Softmax g, const T* x, const T* p, const T* weight, double smoothing, T* loss,
-                                T* lse) {
+void soft_cross_entropy_forward(Softmax g, const T* x, const T* p, const T* weight, double smoothing, T* loss, T* lse) {
   const Mixed<T> mixed(g.n, weight, smoothing);
   for_positions<T>(
       g, 2, kCost, [=](int64_t r) { forward_row(g.n, mixed, x + r * g.n, p + r * g.n, loss + r, lse + r); },
@@ -182,7 +182,8 @@ void soft_cross_entropy_backward(Softmax g, const T* dloss, const T* x, const T*
         T *rows = strip.load(x), *wanted = strip.load(p, 1);
         strip.for_tiles([&](auto V, int64_t at) {
           const int64_t i = strip.position + at;
-          backward_tile<T, V>(g.n, mixed, rows + at, wanted + at, strip.plan.pitch, strip.count - at, dloss + i, lse + i);
+          backward_tile<T, V>(g.n, mixed, rows + at, wanted + at, strip.plan.pitch, strip.count - at, dloss + i,
+                              lse + i);
         });
         strip.store(rows, dx);
       });

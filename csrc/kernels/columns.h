@@ -71,7 +71,8 @@ struct Strip {
     else
       for (int64_t c = 0; c < plan.g.n; ++c)
         for (int64_t at = 0; at < count; at += L)
-          fastnn::FASTNN_ISA::store(rows + c * plan.pitch + at, load_part(x + offset + c * plan.g.inner + at, count - at));
+          fastnn::FASTNN_ISA::store(rows + c * plan.pitch + at,
+                                    load_part(x + offset + c * plan.g.inner + at, count - at));
     return rows;
   }
   void store(const T* rows, T* y) const {
@@ -80,7 +81,8 @@ struct Strip {
     else
       for (int64_t c = 0; c < plan.g.n; ++c)
         for (int64_t at = 0; at < count; at += L)
-          store_part(y + offset + c * plan.g.inner + at, fastnn::FASTNN_ISA::load(rows + c * plan.pitch + at), count - at);
+          store_part(y + offset + c * plan.g.inner + at, fastnn::FASTNN_ISA::load(rows + c * plan.pitch + at),
+                     count - at);
   }
 
   // f(V, at) for the columns from `at` on of each group of V vectors.

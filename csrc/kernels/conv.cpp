@@ -98,15 +98,16 @@ constexpr int64_t kDepthwisePath = 7, kApartPath = 8;  // after these, for tests
 // results (256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2).
 template <class T>
 bool prefer_slivers(const Patches& p, int64_t images, int64_t m) {
-  return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && m >= 64 && images * p.grid() >= 8 * kTileCols<T>;
+  return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && m >= 64 &&
+         images * p.grid() >= 8 * kTileCols<T>;
 }
 
 // By Winograd unless all_taps; else read in place from copies, or packed. A volume whose padded copy would be too large for the
 // cache is gone through in slabs that fit (`size` positions each): 4x32x8x28x28 -> 32 with 3x3x3 taps, which goes by Winograd now,
 // took 15.4 ms on one core, packed 22.
 template <class T>
-Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, bool all_taps,
-               int64_t* size) {
+Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups,
+               bool all_taps, int64_t* size) {
   const T* x = nullptr;
   T* y = nullptr;
   const int64_t depth = channels_in / groups * p.taps();
@@ -131,7 +132,8 @@ Reading choose(const Patches& p, int64_t images, int64_t channels_in, int64_t ch
 
 // Values that multiply_patches wants for its weights.
 template <class T>
-int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups, bool all_taps) {
+int64_t patch_workspace(const Patches& p, int64_t images, int64_t channels_in, int64_t channels_out, int64_t groups,
+                        bool all_taps) {
   int64_t size = 0;
   const int64_t all = channels_out * (channels_in / groups) * p.taps() + kPackedSlack;
   if (choose<T>(p, images, channels_in, channels_out, groups, all_taps, &size) < Reading::winograd) return all;
@@ -183,7 +185,9 @@ struct ForwardWeights {
 
   Values<T> values() const { return {groups * m * depth, w}; }
   // to[r * n + j] = weight[k + j][r]
-  void sliver(int64_t group, int64_t k, int64_t n, T* to) const { turn(w + (group * m + k) * depth, depth, n, depth, to, n); }
+  void sliver(int64_t group, int64_t k, int64_t n, T* to) const {
+    turn(w + (group * m + k) * depth, depth, n, depth, to, n);
+  }
   void rows(T* packed) const { pack_a_rows(groups, m, depth, w, packed); }
   void channels(T* packed) const {
     pack_channels(groups, m, depth, packed, [this](int64_t e, int64_t k, int64_t n, T* to) { sliver(e, k, n, to); });
@@ -214,7 +218,8 @@ void for_each_phase(const Conv& g, const F& f) {
   const auto phases = [&](int d) { return g.stride[d] < g.size[d] ? g.stride[d] : g.size[d]; };
   for (int64_t d = 0; d < phases(0); ++d)
     for (int64_t h = 0; h < phases(1); ++h)
-      for (int64_t w = 0; w < phases(2); ++w) f(Patches{{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}});
+      for (int64_t w = 0; w < phases(2); ++w)
+        f(Patches{{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}});
 }
 
 // A of the data gradient in one phase of the stride: A[c][(k, t)] = weight[k, c, t], t counting the phase's taps.
@@ -241,16 +246,18 @@ struct BackwardWeights {
       }
   }
   void rows(T* packed) const {
-    pack_a(g.groups, c_group, depth, packed, [this](int64_t e, int64_t c0, int64_t n, int64_t r0, int64_t r1, T* sliver) {
-      fill(e, c0, n, r0, r1, sliver);
-    });
+    pack_a(g.groups, c_group, depth, packed,
+           [this](int64_t e, int64_t c0, int64_t n, int64_t r0, int64_t r1, T* sliver) {
+             fill(e, c0, n, r0, r1, sliver);
+           });
   }
   void sliver(int64_t group, int64_t c0, int64_t n, T* to) const {
     if (taps != volume) return fill(group, c0, n, 0, depth, to);
     for (int64_t k = 0; k < k_group; ++k) turn(at(group, k, c0), volume, n, volume, to + k * volume * n, n);
   }
   void channels(T* packed) const {
-    pack_channels(g.groups, c_group, depth, packed, [this](int64_t e, int64_t c0, int64_t n, T* to) { sliver(e, c0, n, to); });
+    pack_channels(g.groups, c_group, depth, packed,
+                  [this](int64_t e, int64_t c0, int64_t n, T* to) { sliver(e, c0, n, to); });
   }
 };
 
@@ -312,7 +319,8 @@ void conv_forward_workspace(const Conv& g, int64_t* size) {
 template <class T>
 void conv_forward_path(const Conv& g, int64_t* path) {
   int64_t size = 0;
-  *path = is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, g.all_taps, &size));
+  *path = is_depthwise(g) ? kDepthwisePath
+                          : int64_t(choose<T>(output_patches(g), g.n, g.c, g.k, g.groups, g.all_taps, &size));
 }
 
 // Values of `packed` that the data gradient needs.
@@ -338,9 +346,12 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   bool gaps = false;
   if (!apart) for_each_phase(g, [&](const Patches& p) { gaps |= p.taps() == 0; });
   if (gaps) fill_planes(g, bias, dx);
-  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] { backward_data(g, apart, dy, w, bias, dx, packed); });
+  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights,
+                       [&] { backward_data(g, apart, dy, w, bias, dx, packed); });
   if (apart || !spoiled(weights, result)) return;  // apart, no zeros are read
-  for_each_phase(g, [&](const Patches& p) { multiply_existing(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, bias); });
+  for_each_phase(g, [&](const Patches& p) {
+    multiply_existing(p, dy, dx, g.n, g.k, g.c, g.groups, BackwardWeights<T>{g, p, w}, bias);
+  });
 }
 
 // Which ways the phases of the data gradient go, for tests: bit r for the Reading of value r, kDepthwisePath, and kApartPath
@@ -353,7 +364,8 @@ void conv_backward_data_path(const Conv& g, int64_t* paths) {
     p.flatten();
     int64_t size = 0;
     if (p.taps() == 0) return;
-    *paths |= int64_t(1) << (is_depthwise(g) ? kDepthwisePath : int64_t(choose<T>(p, g.n, g.k, g.c, g.groups, g.all_taps, &size)));
+    *paths |= int64_t(1) << (is_depthwise(g) ? kDepthwisePath
+                                             : int64_t(choose<T>(p, g.n, g.k, g.c, g.groups, g.all_taps, &size)));
   });
 }
 

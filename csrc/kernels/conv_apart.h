@@ -16,19 +16,18 @@ namespace {
 // and 16x256x7x7, whose weights are then read a page apart.
 constexpr int64_t kApartValues = 96 * 1024;
 
-inline int64_t apart_weights(const Conv& g) {
-  return g.k * (g.c / g.groups) * g.kernel[0] * g.kernel[1] * g.kernel[2];
-}
+inline int64_t apart_weights(const Conv& g) { return g.k * (g.c / g.groups) * g.kernel[0] * g.kernel[1] * g.kernel[2]; }
 
 // Whether the kernel is the stride, runs of taps divide a tile's columns, and the work is small.
 template <class T>
 bool lies_apart(const Conv& g) {
   for (int d = 0; d < 3; ++d)
-    if (g.kernel[d] != g.stride[d] || g.pad[d] || g.dilation[d] != 1 || g.size[d] != g.out[d] * g.stride[d]) return false;
+    if (g.kernel[d] != g.stride[d] || g.pad[d] || g.dilation[d] != 1 || g.size[d] != g.out[d] * g.stride[d])
+      return false;
   const int64_t volume = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const int64_t values = g.n * g.c * g.size[0] * g.size[1] * g.size[2];
-  return !is_depthwise(g) && g.k / g.groups <= kLongSum && g.kernel[2] > 1 && kTileCols<T> % g.kernel[2] == 0 && values > 0 && values <= kApartValues * volume &&
-         apart_weights(g) <= INT32_MAX;
+  return !is_depthwise(g) && g.k / g.groups <= kLongSum && g.kernel[2] > 1 && kTileCols<T> % g.kernel[2] == 0 &&
+         values > 0 && values <= kApartValues * volume && apart_weights(g) <= INT32_MAX;
 }
 
 template <class T>
@@ -80,35 +79,37 @@ void apart_product(const Conv& g, const T* dy, const T* w, const T* bias, T* dx,
   const int64_t inputs = g.size[0] * g.size[1] * g.size[2];
   const RowBlocks blocks(plane);
   const double cost = double(g.n * g.k * plane) * double(columns) * kMultiplyAddCost<T>;
-  parallel_scratch(g.n * g.groups * blocks.count, cost, problem.scratch(), [&](int64_t begin, int64_t end, void* memory) {
-    int64_t* place = static_cast<int64_t*>(memory);
-    T* start = reinterpret_cast<T*>(place + problem.runs);
-    int32_t* offset = reinterpret_cast<int32_t*>(start + g.groups * columns + kTileCols<T>);
-    problem.places(place);
-    zero_run(start, g.groups * columns + kTileCols<T>);
-    for (int64_t c = 0; bias && c < g.c; ++c) fill_run(start + c * problem.volume, bias[c], problem.volume);
-    for (int64_t k = 0; k < depth; ++k) offset[k] = int32_t(k * columns);
-    alignas(64) T tile[kTileRows * kTileCols<T>];
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t block = item % blocks.count, group = item / blocks.count % g.groups, image = item / blocks.count / g.groups;
-      const int rows = blocks.size(block);
-      int64_t position[kTileRows];
-      problem.positions(blocks.begin(block), rows, position);
-      for (int64_t j = 0; j < columns; j += kTileCols<T>) {
-        Columns<T> to;
-        to.offset = offset, to.ldc = kTileCols<T>, to.lda = plane, to.start = start + group * columns + j;
-        for (int v = 0; v < kTileVectors; ++v) {
-          to.b[v] = w + group * depth * columns + j + v * lanes<T>;
-          to.c[v] = tile + v * lanes<T>, to.size[v] = lanes<T>;
+  parallel_scratch(
+      g.n * g.groups * blocks.count, cost, problem.scratch(), [&](int64_t begin, int64_t end, void* memory) {
+        int64_t* place = static_cast<int64_t*>(memory);
+        T* start = reinterpret_cast<T*>(place + problem.runs);
+        int32_t* offset = reinterpret_cast<int32_t*>(start + g.groups * columns + kTileCols<T>);
+        problem.places(place);
+        zero_run(start, g.groups * columns + kTileCols<T>);
+        for (int64_t c = 0; bias && c < g.c; ++c) fill_run(start + c * problem.volume, bias[c], problem.volume);
+        for (int64_t k = 0; k < depth; ++k) offset[k] = int32_t(k * columns);
+        alignas(64) T tile[kTileRows * kTileCols<T>];
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t block = item % blocks.count, group = item / blocks.count % g.groups,
+                        image = item / blocks.count / g.groups;
+          const int rows = blocks.size(block);
+          int64_t position[kTileRows];
+          problem.positions(blocks.begin(block), rows, position);
+          for (int64_t j = 0; j < columns; j += kTileCols<T>) {
+            Columns<T> to;
+            to.offset = offset, to.ldc = kTileCols<T>, to.lda = plane, to.start = start + group * columns + j;
+            for (int v = 0; v < kTileVectors; ++v) {
+              to.b[v] = w + group * depth * columns + j + v * lanes<T>;
+              to.c[v] = tile + v * lanes<T>, to.size[v] = lanes<T>;
+            }
+            const T* from = dy + (image * g.k + group * depth) * plane + blocks.begin(block);
+            outer_tile_for<T, kTileVectors>(rows)(depth, from, to, 0, false, nullptr);
+            const int64_t wide = columns - j < kTileCols<T> ? columns - j : kTileCols<T>;
+            problem.write(tile, rows, position, wide / g.kernel[2], place + j / g.kernel[2],
+                          dx + (image * g.c + group * problem.c_group) * inputs);
+          }
         }
-        const T* from = dy + (image * g.k + group * depth) * plane + blocks.begin(block);
-        outer_tile_for<T, kTileVectors>(rows)(depth, from, to, 0, false, nullptr);
-        const int64_t wide = columns - j < kTileCols<T> ? columns - j : kTileCols<T>;
-        problem.write(tile, rows, position, wide / g.kernel[2], place + j / g.kernel[2],
-                      dx + (image * g.c + group * problem.c_group) * inputs);
-      }
-    }
-  });
+      });
 }
 
 }  // namespace

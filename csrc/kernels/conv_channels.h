@@ -71,9 +71,19 @@ struct ChannelProblem {
 
   ChannelProblem(const Patches& patches, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
                  int64_t groups)
-      : p(patches), x(x), y(y), images(images), channels_in(channels_in), channels_out(channels_out), groups(groups),
-        axis(p.axis[0].grid > 1 ? 0 : p.axis[1].grid > 1 ? 1 : 2), in_place(PaddedLayout(p).in_place()),
-        slab(p.axis[axis].grid), layout(p) {
+      : p(patches),
+        x(x),
+        y(y),
+        images(images),
+        channels_in(channels_in),
+        channels_out(channels_out),
+        groups(groups),
+        axis(p.axis[0].grid > 1   ? 0
+             : p.axis[1].grid > 1 ? 1
+                                  : 2),
+        in_place(PaddedLayout(p).in_place()),
+        slab(p.axis[axis].grid),
+        layout(p) {
     const auto too_large = [&] { return (!in_place && copy_size() > kCopyValues) || (axis == 2 && slab > kMaxRow); };
     while (slab > 1 && too_large()) {
       slab = (slab + 1) / 2;
@@ -118,7 +128,8 @@ struct ChannelSlab {
   ChannelSlab(const ChannelProblem<T>& problem, int64_t image, int64_t group, int64_t begin, T* copy, bool filled)
       : problem(problem),
         p(problem.p.slab(problem.axis, begin, clamp(problem.p.axis[problem.axis].grid - begin, 1, problem.slab))),
-        from(copy), to(problem.y + (image * problem.channels_out + group * problem.group_out()) * p.out_plane()) {
+        from(copy),
+        to(problem.y + (image * problem.channels_out + group * problem.group_out()) * p.out_plane()) {
     const T* x = problem.x + (image * problem.channels_in + group * problem.group_in()) * p.in_plane();
     if (problem.in_place) {
       const int64_t* extent = problem.layout.extent;
@@ -154,7 +165,8 @@ struct ChannelSlab {
       if (step == 1)
         turn(strip + (r - r0) * width() * ld, ld, width(), n, out, plane);
       else
-        for (int64_t j = 0; j < n; ++j) scatter_run(out + j * plane, room + j * positions + (r - r0) * width(), width(), step);
+        for (int64_t j = 0; j < n; ++j)
+          scatter_run(out + j * plane, room + j * positions + (r - r0) * width(), width(), step);
     }
   }
 
@@ -192,7 +204,8 @@ template <class T>
 void channel_gemm(const ChannelProblem<T>& problem, const T* packed, const T* bias) {
   const int64_t m = problem.group_out(), depth = problem.depth(), slabs = problem.slabs(), blocks = problem.blocks();
   const int64_t outer = problem.images * problem.groups * slabs, parts = row_parts(outer, blocks);
-  const double cost = double(problem.images * problem.p.grid()) * double(problem.channels_out) * double(depth) * kMultiplyAddCost<T>;
+  const double cost =
+      double(problem.images * problem.p.grid()) * double(problem.channels_out) * double(depth) * kMultiplyAddCost<T>;
   parallel_scratch(outer * parts, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
     T* copy = static_cast<T*>(memory);
     T* strip = copy + (problem.in_place ? 0 : problem.copy_size());
@@ -201,7 +214,8 @@ void channel_gemm(const ChannelProblem<T>& problem, const T* packed, const T* bi
     int64_t have = -1;
     for (int64_t item = first; item < last; ++item) {
       const int64_t part = item % parts, which = item / parts, group = which / slabs % problem.groups;
-      const ChannelSlab<T> slab(problem, which / slabs / problem.groups, group, which % slabs * problem.slab, copy, which == have);
+      const ChannelSlab<T> slab(problem, which / slabs / problem.groups, group, which % slabs * problem.slab, copy,
+                                which == have);
       have = which;
       for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
         const int64_t k = b * kTileCols<T>, n = clamp(m - k, 1, kTileCols<T>);
@@ -234,8 +248,8 @@ void pack_channels(int64_t groups, int64_t m, int64_t depth, T* packed, const Fi
 template <class T>
 bool prefer_channels(const ChannelProblem<T>& problem) {
   const int64_t m = problem.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
-  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled && problem.depth() >= kChannelDepth &&
-         problem.fits();
+  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
+         problem.depth() >= kChannelDepth && problem.fits();
 }
 
 }  // namespace

@@ -181,7 +181,8 @@ __attribute__((noinline)) void scatter_vector(T* to, Vec<T> v, int64_t size, int
 
 // R rows of outputs from (d, h) on, the vectors of columns from w on.
 template <class T, int R, int V, class Filter>
-FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filter, int64_t d, int64_t h, int64_t w, T* y) {
+FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filter, int64_t d, int64_t h, int64_t w,
+                                  T* y) {
   constexpr int64_t L = lanes<T>;
   const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
   Vec<T> sum[R][V];
@@ -236,16 +237,17 @@ template <class T, class F>
 void each_plane_copy(const Patches& p, const int64_t* kernel, int64_t planes, double ns, const T* x, const F& f) {
   const Slabs<T> slabs(p);
   const double cost = double(planes) * double(p.grid()) * ns;
-  parallel_scratch(slabs.all() * planes, cost, PlaneCopy<T>::bytes(slabs), [&](int64_t begin, int64_t end, void* memory) {
-    while (begin < end) {
-      const int64_t which = begin / planes, stop = clamp((which + 1) * planes, begin, end);
-      PlaneCopy<T> copy(slabs.slab(which), kernel, slabs.copy_values(), memory);
-      for (; begin < stop; ++begin) {
-        copy.fill(x + begin % planes * p.in_plane());
-        f(begin % planes, copy);
-      }
-    }
-  });
+  parallel_scratch(slabs.all() * planes, cost, PlaneCopy<T>::bytes(slabs),
+                   [&](int64_t begin, int64_t end, void* memory) {
+                     while (begin < end) {
+                       const int64_t which = begin / planes, stop = clamp((which + 1) * planes, begin, end);
+                       PlaneCopy<T> copy(slabs.slab(which), kernel, slabs.copy_values(), memory);
+                       for (; begin < stop; ++begin) {
+                         copy.fill(x + begin % planes * p.in_plane());
+                         f(begin % planes, copy);
+                       }
+                     }
+                   });
 }
 
 // The planes (n, c) of y, on the grid of p; bias (c) may be null.

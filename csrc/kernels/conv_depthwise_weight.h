@@ -48,8 +48,8 @@ inline int64_t depthwise_chunks(const Conv& g) { return clamp(16 / ceil_div(g.c,
 
 // total[c - c0][t] = the sums of channels c0 … c1 and images first … last
 template <class T>
-void depthwise_block(const Conv& g, const Slabs<T>& slabs, int64_t c0, int64_t c1, int64_t first, int64_t last, const T* dy,
-                     const T* x, double* total, void* memory) {
+void depthwise_block(const Conv& g, const Slabs<T>& slabs, int64_t c0, int64_t c1, int64_t first, int64_t last,
+                     const T* dy, const T* x, double* total, void* memory) {
   const int64_t taps = slabs.p.taps(), in = slabs.p.in_plane(), out = slabs.p.grid();
   for (int64_t i = 0; i < (c1 - c0) * taps; ++i) total[i] = 0;
   for (int64_t s = 0; s < slabs.all(); ++s) {
@@ -69,16 +69,18 @@ void depthwise_weight(const Conv& g, const T* dy, const T* x, T* out) {
   const int64_t chunks = depthwise_chunks(g), blocks = ceil_div(g.c, kDepthwiseBlock), taps = slabs.p.taps();
   const double cost = double(g.n * g.c) * double(slabs.p.grid()) * (double(taps) * kMultiplyAddCost<T> + 0.2);
   const size_t sums = (size_t(kDepthwiseBlock * taps) * sizeof(double) + 63) / 64 * 64;
-  parallel_scratch(chunks * blocks, cost, sums + PlaneCopy<T>::bytes(slabs), [&](int64_t begin, int64_t end, void* memory) {
-    double* total = static_cast<double*>(memory);
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t chunk = item / blocks, c0 = item % blocks * kDepthwiseBlock, c1 = clamp(g.c, c0, c0 + kDepthwiseBlock);
-      depthwise_block(g, slabs, c0, c1, g.n * chunk / chunks, g.n * (chunk + 1) / chunks, dy, x, total,
-                      static_cast<char*>(memory) + sums);
-      T* to = out + (chunk * g.c + c0) * taps;
-      for (int64_t i = 0; i < (c1 - c0) * taps; ++i) to[i] = T(total[i]);
-    }
-  });
+  parallel_scratch(chunks * blocks, cost, sums + PlaneCopy<T>::bytes(slabs),
+                   [&](int64_t begin, int64_t end, void* memory) {
+                     double* total = static_cast<double*>(memory);
+                     for (int64_t item = begin; item < end; ++item) {
+                       const int64_t chunk = item / blocks, c0 = item % blocks * kDepthwiseBlock,
+                                     c1 = clamp(g.c, c0, c0 + kDepthwiseBlock);
+                       depthwise_block(g, slabs, c0, c1, g.n * chunk / chunks, g.n * (chunk + 1) / chunks, dy, x, total,
+                                       static_cast<char*>(memory) + sums);
+                       T* to = out + (chunk * g.c + c0) * taps;
+                       for (int64_t i = 0; i < (c1 - c0) * taps; ++i) to[i] = T(total[i]);
+                     }
+                   });
 }
 
 }  // namespace

@@ -38,7 +38,13 @@ struct DirectProblem {
 
   DirectProblem(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
                 int64_t groups)
-      : layout(p), cut(layout), x(x), y(y), images(images), channels_in(channels_in), channels_out(channels_out),
+      : layout(p),
+        cut(layout),
+        x(x),
+        y(y),
+        images(images),
+        channels_in(channels_in),
+        channels_out(channels_out),
         groups(groups) {}
 
   int64_t group_in() const { return channels_in / groups; }
@@ -85,8 +91,9 @@ struct FlatOutput {
     for (int64_t column = 0; column < V * lanes<T>; ++row, w = 0) {
       const int64_t left = V * lanes<T> - column, d = divide(row, l.extent[1]), h = row - d * l.extent[1];
       if (d < D->grid && h < H->grid && w < W->grid) {
-        const int64_t to = ((D->out_begin + d * D->out_step) * H->out_size + H->out_begin + h * H->out_step) * W->out_size +
-                           W->out_begin + w * W->out_step;
+        const int64_t to =
+            ((D->out_begin + d * D->out_step) * H->out_size + H->out_begin + h * H->out_step) * W->out_size +
+            W->out_begin + w * W->out_step;
         runs[count++] = {column, W->grid - w < left ? W->grid - w : left, to};
       }
       column += l.extent[2] - w;
@@ -129,7 +136,8 @@ template <class T>
 void direct_gemm(const DirectProblem<T>& problem, int64_t depth, const T* packed_a, const T* bias) {
   const int64_t m = problem.group_out(), passes = problem.passes(), items = problem.images * problem.groups * passes;
   const RowBlocks blocks(m);
-  const double cost = double(items * DirectProblem<T>::kVectorsPerPass * lanes<T>) * double(m) * double(depth) * kMultiplyAddCost<T>;
+  const double cost =
+      double(items * DirectProblem<T>::kVectorsPerPass * lanes<T>) * double(m) * double(depth) * kMultiplyAddCost<T>;
   const size_t scratch = size_t(problem.copy_size()) * sizeof(T) + kDepth<T> * sizeof(int32_t);
   parallel_scratch(items, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     T* copy = static_cast<T*>(memory);

@@ -22,7 +22,8 @@ struct LaneProblem {
   int64_t group_out() const { return channels_out / groups; }
   int64_t copy_size(int vectors) const { return group_in() * layout.channel_size() * vectors * lanes<T>; }
   int64_t depth() const { return group_in() * layout.p.taps(); }
-  static constexpr int64_t kStripValues = 64 * 1024;  // of the output, for some positions: a quarter of a second-level cache
+  static constexpr int64_t kStripValues =
+      64 * 1024;  // of the output, for some positions: a quarter of a second-level cache
   // Positions of a strip, for `rows` rows of output.
   int64_t strip(int64_t rows, int vectors) const {
     return clamp(kStripValues / (rows * vectors * lanes<T>) / lanes<T> * lanes<T>, lanes<T>, layout.p.grid());
@@ -38,7 +39,8 @@ struct LaneProblem {
   }
 
   // What is stored per channel: the strip's positions g0.. of the block's images, strip[(position) * width + image].
-  void write(int64_t image, int64_t count, int64_t channel, int64_t g0, int64_t positions, const T* strip, int64_t width) const {
+  void write(int64_t image, int64_t count, int64_t channel, int64_t g0, int64_t positions, const T* strip,
+             int64_t width) const {
     const int64_t plane = layout.p.out_plane();
     turn(strip, width, positions, count, y + (image * channels_out + channel) * plane + g0, channels_out * plane);
   }
@@ -46,9 +48,9 @@ struct LaneProblem {
 
 // A block of up to V * lanes images, the rows of blocks first..last of one group.
 template <class T, int V>
-void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t first, int64_t last, const LanePlaces& places,
-                int64_t image, int64_t count, int64_t group, const T* packed_a, const T* bias, const T* copy, T* strip,
-                int32_t* offset) {
+void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t first, int64_t last,
+                const LanePlaces& places, int64_t image, int64_t count, int64_t group, const T* packed_a, const T* bias,
+                const T* copy, T* strip, int32_t* offset) {
   constexpr int64_t width = V * lanes<T>;
   const int64_t row0 = blocks.begin(first), rows = blocks.begin(last) - row0, grid = problem.layout.p.grid();
   const int64_t step = problem.strip(rows, V), depth = problem.depth();
@@ -71,8 +73,8 @@ void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t 
       }
     }
     for (int64_t k = 0; k < rows; ++k)
-      problem.write(image, count, group * problem.group_out() + row0 + k, g0, positions,
-                    strip + k * positions * width, width);
+      problem.write(image, count, group * problem.group_out() + row0 + k, g0, positions, strip + k * positions * width,
+                    width);
   }
 }
 
@@ -85,37 +87,40 @@ void lane_gemm(const LaneProblem<T>& problem, const T* packed_a, const T* bias) 
   const int64_t parts = row_parts(image_blocks * problem.groups, blocks.count);
   const double cost = double(problem.images * problem.layout.p.grid()) * double(problem.channels_out) * double(depth) *
                       kMultiplyAddCost<T>;
-  parallel_scratch(image_blocks * problem.groups * parts, cost, problem.scratch(), [&](int64_t begin, int64_t end, void* memory) {
-    T* copy = static_cast<T*>(memory);
-    T* strip = copy + problem.copy_size(kTileVectors);
-    int32_t* offset = reinterpret_cast<int32_t*>(strip + problem.strip_values());
-    const LanePlaces places(problem.layout, offset + kDepth<T>);
-    int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t part = item % parts, which = item / parts, group = which % problem.groups;
-      const int64_t image = which / problem.groups * kTileCols<T>, count = clamp(problem.images - image, 0, kTileCols<T>);
-      const int vectors = count > lanes<T> ? kTileVectors : 1;
-      if (clean != vectors) zero_run(copy, problem.copy_size(vectors));  // the padding stays zero from block to block
-      clean = vectors;
-      const int64_t plane = problem.layout.p.in_plane(), stride = problem.channels_in * plane;
-      const T* from = problem.x + (image * problem.channels_in + group * problem.group_in()) * plane;
-      const int64_t first = blocks.count * part / parts, last = blocks.count * (part + 1) / parts;
-      const auto run = [&](auto v) {
-        constexpr int V = v.value;
-        if (which != have)
-          copy_lanes<T, V>(from, count, stride, problem.group_in(), plane, places.in, problem.layout.channel_size(), copy);
-        lane_block<T, V>(problem, blocks, first, last, places, image, count, group, packed_a + group * m * depth,
-                         bias ? bias + group * m : nullptr, copy, strip, offset);
-      };
-      if (vectors == 1)
-        run(std::integral_constant<int, 1>{});
-      else
-        run(std::integral_constant<int, kTileVectors>{});
-      have = which;
-    }
-  });
+  parallel_scratch(
+      image_blocks * problem.groups * parts, cost, problem.scratch(), [&](int64_t begin, int64_t end, void* memory) {
+        T* copy = static_cast<T*>(memory);
+        T* strip = copy + problem.copy_size(kTileVectors);
+        int32_t* offset = reinterpret_cast<int32_t*>(strip + problem.strip_values());
+        const LanePlaces places(problem.layout, offset + kDepth<T>);
+        int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t part = item % parts, which = item / parts, group = which % problem.groups;
+          const int64_t image = which / problem.groups * kTileCols<T>,
+                        count = clamp(problem.images - image, 0, kTileCols<T>);
+          const int vectors = count > lanes<T> ? kTileVectors : 1;
+          if (clean != vectors)
+            zero_run(copy, problem.copy_size(vectors));  // the padding stays zero from block to block
+          clean = vectors;
+          const int64_t plane = problem.layout.p.in_plane(), stride = problem.channels_in * plane;
+          const T* from = problem.x + (image * problem.channels_in + group * problem.group_in()) * plane;
+          const int64_t first = blocks.count * part / parts, last = blocks.count * (part + 1) / parts;
+          const auto run = [&](auto v) {
+            constexpr int V = v.value;
+            if (which != have)
+              copy_lanes<T, V>(from, count, stride, problem.group_in(), plane, places.in, problem.layout.channel_size(),
+                               copy);
+            lane_block<T, V>(problem, blocks, first, last, places, image, count, group, packed_a + group * m * depth,
+                             bias ? bias + group * m : nullptr, copy, strip, offset);
+          };
+          if (vectors == 1)
+            run(std::integral_constant<int, 1>{});
+          else
+            run(std::integral_constant<int, kTileVectors>{});
+          have = which;
+        }
+      });
 }
-
 
 // Whether the rows of the maps are short, and images and output channels enough to fill tiles. Measured on one core, packed
 // or direct / lanes, forward: 16x4x4 -> 32 2.6, 1x8x8 -> 16 1.9, 64x8x8 -> 64 1.5, 32x8x8 -> 32 1.8; but 32x14x14 -> 64 0.7,
@@ -128,8 +133,8 @@ bool prefer_lanes(const LaneProblem<T>& problem) {
   const int64_t over = problem.images % lanes<T>;
   const int64_t filled = problem.images / lanes<T> * lanes<T> + (over * 4 >= lanes<T> * 3 ? over : 0);
   const bool narrow = 2 * W.grid <= lanes<T> && W.grid > 0, taps = problem.layout.p.taps() > 1;
-  return narrow && taps && problem.layout.p.dense_output() && filled == problem.images && problem.group_out() >= 8 && problem.depth() > 0 &&
-         problem.copy_size(kTileVectors) * int64_t(sizeof(T)) <= kLaneCopyBytes;
+  return narrow && taps && problem.layout.p.dense_output() && filled == problem.images && problem.group_out() >= 8 &&
+         problem.depth() > 0 && problem.copy_size(kTileVectors) * int64_t(sizeof(T)) <= kLaneCopyBytes;
 }
 
 }  // namespace

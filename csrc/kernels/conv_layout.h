@@ -135,7 +135,8 @@ struct PaddedLayout {
   // Both phases of a stride of 2 at once: a row of 4x32x8x14x14 -> 16 with taps of 2x2x2 took three times as long in two.
   template <class T>
   void fill_halves(const T* plane, int64_t pd, int64_t ph, T* copy) const {
-    const Inside half[2] = {inside(0), inside(1)};  // odd columns begin one position earlier where the first even one is outside
+    const Inside half[2] = {inside(0),
+                            inside(1)};  // odd columns begin one position earlier where the first even one is outside
     const int64_t begin = half[0].begin, end = clamp(half[1].end, begin, extent[2]), size = phase_size();
     const bool whole = begin == 0 && end == extent[2];
     for_each_row(plane, pd, ph, copy, [=, this](T* to, const T* row) FASTNN_FLAT {

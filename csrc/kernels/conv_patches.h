@@ -12,10 +12,10 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 struct Axis {
-  int64_t grid, in, step;                       // grid positions, input size, input step from one to the next
-  int64_t taps, offset, offset_step;            // tap i reads at g * step + offset + i * offset_step
-  int64_t weight, weight_step;                  // tap i is kernel position weight + i * weight_step
-  int64_t out_begin, out_step, out_size;        // grid position g is output position out_begin + g * out_step of out_size
+  int64_t grid, in, step;                 // grid positions, input size, input step from one to the next
+  int64_t taps, offset, offset_step;      // tap i reads at g * step + offset + i * offset_step
+  int64_t weight, weight_step;            // tap i is kernel position weight + i * weight_step
+  int64_t out_begin, out_step, out_size;  // grid position g is output position out_begin + g * out_step of out_size
 };
 
 struct Patches {
@@ -54,8 +54,8 @@ struct Patches {
 
 // Columns of one image that lie in one row of the grid.
 struct GridRun {
-  int64_t column, size;       // first column in the block, number of columns
-  int64_t image, d, h, w;     // where the first one lies
+  int64_t column, size;    // first column in the block, number of columns
+  int64_t image, d, h, w;  // where the first one lies
 };
 
 // a / b for small or large non-negative numbers: a 64-bit division takes three times as long as a 32-bit one, and
@@ -99,7 +99,8 @@ inline int64_t tap_pieces(const Patches& p, const int64_t* offset, int64_t image
     const bool inside = d >= 0 && d < D.in && h >= 0 && h < H.in;
     int64_t begin = inside ? 0 : run.size, end = run.size;
     if (inside && w < 0) begin = clamp(ceil_div(-w, W.step), 0, run.size);
-    if (inside && w + (run.size - 1) * W.step >= W.in) end = W.in > w ? clamp(ceil_div(W.in - w, W.step), begin, run.size) : begin;
+    if (inside && w + (run.size - 1) * W.step >= W.in)
+      end = W.in > w ? clamp(ceil_div(W.in - w, W.step), begin, run.size) : begin;
     if (begin > 0) pieces[count++] = {run.column, begin, -1};
     if (end > begin)
       pieces[count++] = {run.column + begin, end - begin,
@@ -126,7 +127,8 @@ FASTNN_INLINE void copy_piece(const Piece& piece, const T* x, int64_t plane, int
       for (int64_t c = 0; c < channels; ++c) store_n(to + c * to_stride + i, Vec<T>{}, n);
     else if (n == lanes<T>)
       for (int64_t c = 0; c < channels; ++c) {
-        __builtin_prefetch(from + c * plane + i + 4 * lanes<T>);  // the sliver after the next: 64x56x56 -> 64 0.8 of the time
+        __builtin_prefetch(from + c * plane + i +
+                           4 * lanes<T>);  // the sliver after the next: 64x56x56 -> 64 0.8 of the time
         store(to + c * to_stride + i, load(from + c * plane + i));
       }
     else

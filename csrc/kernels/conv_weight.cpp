@@ -14,8 +14,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr int64_t kPixels = 512;   // longest block: the rows of a dot tile together fit the first-level cache
-constexpr int64_t kPatchRows = 32;   // rows of the patch matrix per item
+constexpr int64_t kPixels = 512;    // longest block: the rows of a dot tile together fit the first-level cache
+constexpr int64_t kPatchRows = 32;  // rows of the patch matrix per item
 constexpr int64_t kMaxChunks = 16;
 constexpr int64_t kPartialValues = 4 << 20;  // partial results together stay below this
 
@@ -114,7 +114,8 @@ struct DirectWeight {
   int64_t row_blocks() const { return (g.c / g.groups + channels - 1) / channels; }
   int64_t copy_size() const { return channels * layout.channel_size() + slack; }
   size_t scratch() const {
-    return size_t(group_images * copy_size()) * sizeof(T) + size_t(2 * group_images * rows() + channels * layout.p.taps()) * 8;
+    return size_t(group_images * copy_size()) * sizeof(T) +
+           size_t(2 * group_images * rows() + channels * layout.p.taps()) * 8;
   }
 
   // Starting a stretch costs a tile about as much as two of its steps, so rows of few vectors are better packed, unless
@@ -123,7 +124,8 @@ struct DirectWeight {
   bool preferred() const {
     const int64_t width = layout.p.axis[2].grid, k_group = g.k / g.groups;
     const bool worthwhile = depth() <= 64 || k_group <= 16 || width >= 6 * lanes<T>;
-    return worthwhile && 2 * width >= lanes<T> && channels * layout.channel_size() * int64_t(sizeof(T)) <= kDirectCopyBytes;
+    return worthwhile && 2 * width >= lanes<T> &&
+           channels * layout.channel_size() * int64_t(sizeof(T)) <= kDirectCopyBytes;
   }
 
   // out[chunk][k of the group][taps of the channels of the row block] = sum over the chunk's images
@@ -192,7 +194,8 @@ void add_chunks(int64_t n, int64_t chunks, const T* parts, T* out) {
 template <class T, class Problem>
 void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t row_blocks, size_t scratch) {
   const int64_t items = chunks * g.groups * row_blocks;
-  const double cost = double(weight_size(g)) * double(g.n * g.out[0]) * double(g.out[1] * g.out[2]) * kMultiplyAddCost<T>;
+  const double cost =
+      double(weight_size(g)) * double(g.n * g.out[0]) * double(g.out[1] * g.out[2]) * kMultiplyAddCost<T>;
   parallel_scratch(items, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     for (int64_t i = begin; i < end; ++i)
       problem.item(i / row_blocks / g.groups, i / row_blocks % g.groups, i % row_blocks, memory);

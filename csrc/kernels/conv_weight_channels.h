@@ -24,11 +24,17 @@ struct ChannelWeight {
   T* packed_dy;  // (groups, N, K/groups x plane) as pack_pixels lays it out; null if every item packs what it needs
 
   ChannelWeight(const Conv& g, const PaddedLayout& layout, const T* dy, const T* x, T* parts)
-      : g(g), layout(layout), dy(dy), x(x), parts(parts), vectors(group_in() > lanes<T> ? kTileVectors : 1),
+      : g(g),
+        layout(layout),
+        dy(dy),
+        x(x),
+        parts(parts),
+        vectors(group_in() > lanes<T> ? kTileVectors : 1),
         images(clamp(kDepth<T> / (plane() ? plane() : 1), 1, g.n)),
         // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
         // 64x14x14 -> 64 take 0.9 of the time.
-        blocks_per_item(blocks() == 2 ? 2 : clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())), chunks(chunk_count()),
+        blocks_per_item(blocks() == 2 ? 2 : clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())),
+        chunks(chunk_count()),
         packed_dy(shared() && parts ? parts + parts_size() : nullptr) {}
 
   int64_t group_in() const { return g.c / g.groups; }
@@ -137,7 +143,8 @@ struct ChannelWeight {
     for (int64_t piece = 0; piece < pieces; ++piece) f(pixels * piece / pieces, pixels * (piece + 1) / pieces);
   }
 
-  void fill(int64_t image, int64_t count, int64_t group, int64_t b0, int64_t b1, const LanePlaces& places, T* copy) const {
+  void fill(int64_t image, int64_t count, int64_t group, int64_t b0, int64_t b1, const LanePlaces& places,
+            T* copy) const {
     const int64_t in_plane = layout.p.in_plane();
     for (int64_t i = 0; i < count; ++i)
       for (int64_t b = b0; b < b1; ++b) {
@@ -186,7 +193,8 @@ struct ChannelWeight {
     tile.ldc = columns();
     for (int v = 0; v < V; ++v) {
       const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / layout.p.taps();
-      tile.b[v] = copy + (block - b0) * image_copy() + layout.tap_distance(tap % layout.p.taps()) * width() + vector * lanes<T>;
+      tile.b[v] =
+          copy + (block - b0) * image_copy() + layout.tap_distance(tap % layout.p.taps()) * width() + vector * lanes<T>;
       tile.c[v] = out + (q + v) * lanes<T>;
       tile.size[v] = lanes<T>;
     }

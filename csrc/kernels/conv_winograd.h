@@ -175,7 +175,8 @@ void winograd_weights(const WinogradProblem<T>& problem, const Weights& weights,
       for (int s = 0; s < 3; ++s) {
         Vec<T> g[3], u[6];
 #pragma GCC unroll 3
-        for (int r = 0; r < 3; ++r) g[r] = load(sliver + (c * 9 + (down ? 2 - r : r) * 3 + (left ? 2 - s : s)) * rows + i0);
+        for (int r = 0; r < 3; ++r)
+          g[r] = load(sliver + (c * 9 + (down ? 2 - r : r) * 3 + (left ? 2 - s : s)) * rows + i0);
         winograd_values<T>(g, u);
 #pragma GCC unroll 6
         for (int i = 0; i < 6; ++i) half[i][s] = u[i];
@@ -208,22 +209,27 @@ struct TileStep {
 template <class T>
 struct WinogradBlock {
   const WinogradProblem<T>& problem;
-  int64_t width, m_rows;  // tiles and rows of M that there is room for; width in whole columns
+  int64_t width, m_rows;                // tiles and rows of M that there is room for; width in whole columns
   int64_t depth, v_slab, m_slab, line;  // from one point, and one row of a, b and rows, to the next
-  T *v, *zeros;           // a row beyond the image
+  T *v, *zeros;                         // a row beyond the image
   TileRun* runs;
   TileStep* steps;
   T *m, *a, *b;  // a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns)
   T* rows;       // results, (4 rows, width tiles, 4 columns)
-  T* sizes;    // (steps, 2, L)
+  T* sizes;      // (steps, 2, L)
   int64_t group, count = 0, run_count = 0, step_count = 0;
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew = WinogradProblem<T>::kSkew;
 
   WinogradBlock(const WinogradProblem<T>& problem, int64_t width, int64_t m_rows)
-      : problem(problem), width(width), m_rows(m_rows), depth(problem.depth()), v_slab(depth * width + kSkew),
-        m_slab(m_rows * width + kSkew), line(width * 4 + 3 * L) {}
+      : problem(problem),
+        width(width),
+        m_rows(m_rows),
+        depth(problem.depth()),
+        v_slab(depth * width + kSkew),
+        m_slab(m_rows * width + kSkew),
+        line(width * 4 + 3 * L) {}
   int64_t zero_size() const { return problem.p.axis[2].in + L; }
 
   // Values and bytes of the input's part and of the output's, which several threads have each for itself.
@@ -286,7 +292,8 @@ struct WinogradBlock {
   // counted. With sizes (steps, 2, L): the largest so far of |x|, of its upper and lower three rows. Not inlined: beside
   // other loops' its addresses don't fit the registers.
   template <bool with_sizes>
-  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift, T* sizes) const {
+  __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift,
+                                      T* sizes) const {
     const Axis &D = problem.p.axis[0], &H = problem.p.axis[1], &W = problem.p.axis[2];
     const int64_t d = run.d + shift, next = line, width = W.in, ahead = 2 * D.in * H.in * width;
     const T* row[6];
@@ -435,10 +442,12 @@ struct WinogradBlock {
   }
 
   // M = U V at each point, for blocks of rows first..last; u: U of the first.
-  void multiply(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t u_slab, const int32_t* offset) const {
+  void multiply(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t u_slab,
+                const int32_t* offset) const {
     for (int64_t point = 0; point < kWinogradPoints; ++point, u += u_slab) {
       int64_t g = 0;
-      for (; g + kTileVectors <= vectors(); g += kTileVectors) columns<kTileVectors>(blocks, first, last, u, point, g, offset);
+      for (; g + kTileVectors <= vectors(); g += kTileVectors)
+        columns<kTileVectors>(blocks, first, last, u, point, g, offset);
       for (; g < vectors(); ++g) columns<1>(blocks, first, last, u, point, g, offset);
     }
   }
@@ -499,8 +508,11 @@ struct WinogradBlock {
       const TileRun& run = runs[r];
       const int64_t high = clamp(H.grid - run.h * kWinogradOut, 0, kWinogradOut);
       const int64_t wide = clamp(W.grid - run.column * kWinogradOut, 0, run.size * kWinogradOut);
-      T* to = problem.y + (((run.image * problem.channels_out + group * problem.group_out() + k) * D.grid + run.d) * H.grid +
-                           run.h * kWinogradOut) * W.grid + run.column * kWinogradOut;
+      T* to = problem.y +
+              (((run.image * problem.channels_out + group * problem.group_out() + k) * D.grid + run.d) * H.grid +
+               run.h * kWinogradOut) *
+                  W.grid +
+              run.column * kWinogradOut;
       for (int64_t i = 0; i < high; ++i, to += W.grid) {
         const T* from = rows + i * line + 4 * run.tile;
         for (int64_t w = 0; w < wide; w += 64 / sizeof(T)) __builtin_prefetch(to + D.grid * H.grid * W.grid + w, 1);
@@ -555,7 +567,8 @@ struct WinogradPlan {
     return by_rows ? block.in_values() + (block.plan_bytes() + 63) / int64_t(sizeof(T)) : problem.weight_size();
   }
   double cost() const {
-    return double(problem.tiles()) * double(problem.channels_out) * double(problem.depth()) * kWinogradPoints * kMultiplyAddCost<T>;
+    return double(problem.tiles()) * double(problem.channels_out) * double(problem.depth()) * kWinogradPoints *
+           kMultiplyAddCost<T>;
   }
 };
 
@@ -607,7 +620,8 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   const WinogradProblem<T>& problem = plan.problem;
   const RowBlocks rows(problem.group_out());
   const int64_t depth = problem.depth(), tiles = problem.tiles(), room = kTileRows * plan.kRowBlocks;
-  const int64_t slab = room * depth + problem.kSkew, pieces = rows.count >= 4 * num_threads() ? ceil_div(rows.count, plan.kRowBlocks) : rows.count;
+  const int64_t slab = room * depth + problem.kSkew,
+                pieces = rows.count >= 4 * num_threads() ? ceil_div(rows.count, plan.kRowBlocks) : rows.count;
   WinogradBlock<T> block(problem, plan.width, room);
   block.use(work, work + block.in_values());
   const size_t own = size_t(block.own_values()) * sizeof(T), u_bytes = size_t(kWinogradPoints * slab) * sizeof(T);
@@ -616,11 +630,12 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
   for (int64_t item = 0; item < problem.groups * plan.blocks && good; ++item) {
     const int64_t group = item / plan.blocks, at = item % plan.blocks;
     block.begin(group, tiles * at / plan.blocks, tiles * (at + 1) / plan.blocks);
-    parallel_scratch(block.run_count, double(depth * block.count) * 2, own, [&](int64_t first, int64_t last, void* memory) {
-      WinogradBlock<T> part = block;
-      part.use_own(static_cast<T*>(memory));
-      if (!part.even_runs(first, last)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
-    });
+    parallel_scratch(block.run_count, double(depth * block.count) * 2, own,
+                     [&](int64_t first, int64_t last, void* memory) {
+                       WinogradBlock<T> part = block;
+                       part.use_own(static_cast<T*>(memory));
+                       if (!part.even_runs(first, last)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+                     });
     if (!good) break;
     parallel_scratch(depth, double(depth * block.count) * 10, own, [&](int64_t first, int64_t last, void* memory) {
       WinogradBlock<T> part = block;
@@ -628,21 +643,24 @@ bool winograd_by_rows(const WinogradPlan<T>& plan, const Weights& weights, T* wo
       part.template transform_input<false>(first, last);
     });
     const double cost = plan.cost() / double(problem.groups * plan.blocks);
-    parallel_scratch(pieces, cost, own + u_bytes + sliver + size_t(depth) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
-      WinogradBlock<T> part = block;
-      part.use_own(static_cast<T*>(memory));
-      T* u = reinterpret_cast<T*>(static_cast<char*>(memory) + own);
-      T* turned = reinterpret_cast<T*>(static_cast<char*>(memory) + own + u_bytes);
-      int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + own + u_bytes + sliver);
-      column_offsets<T>(depth, offset);
-      for (int64_t piece = first; piece < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++piece) {
-        const int64_t b0 = rows.count * piece / pieces, b1 = rows.count * (piece + 1) / pieces, k0 = rows.begin(b0);
-        for (int64_t b = b0; b < b1; ++b)
-          winograd_weights(problem, weights, group, rows.begin(b), rows.size(b), turned, u + (rows.begin(b) - k0) * depth, slab);
-        part.multiply(rows, b0, b1, u, slab, offset);
-        if (!part.transform_output(k0, rows.begin(b1), bias)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
-      }
-    });
+    parallel_scratch(
+        pieces, cost, own + u_bytes + sliver + size_t(depth) * sizeof(int32_t),
+        [&](int64_t first, int64_t last, void* memory) {
+          WinogradBlock<T> part = block;
+          part.use_own(static_cast<T*>(memory));
+          T* u = reinterpret_cast<T*>(static_cast<char*>(memory) + own);
+          T* turned = reinterpret_cast<T*>(static_cast<char*>(memory) + own + u_bytes);
+          int32_t* offset = reinterpret_cast<int32_t*>(static_cast<char*>(memory) + own + u_bytes + sliver);
+          column_offsets<T>(depth, offset);
+          for (int64_t piece = first; piece < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++piece) {
+            const int64_t b0 = rows.count * piece / pieces, b1 = rows.count * (piece + 1) / pieces, k0 = rows.begin(b0);
+            for (int64_t b = b0; b < b1; ++b)
+              winograd_weights(problem, weights, group, rows.begin(b), rows.size(b), turned,
+                               u + (rows.begin(b) - k0) * depth, slab);
+            part.multiply(rows, b0, b1, u, slab, offset);
+            if (!part.transform_output(k0, rows.begin(b1), bias)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+          }
+        });
   }
   return good;
 }

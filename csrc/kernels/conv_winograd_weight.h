@@ -28,8 +28,16 @@ struct WinogradWeight {
   static constexpr int64_t kMaxChunks = 16, kPartValues = 4 << 20, kSharedValues = 5 << 20;
 
   WinogradWeight(const Conv& g, const T* dy, const T* x, T* parts)
-      : g(g), dy(dy), x(x), parts(parts), group_in(g.c / g.groups), group_out(g.k / g.groups), wide((g.out[2] + 3) / 4),
-        lines(g.n * g.out[0] * ((g.out[1] + 3) / 4)), columns(g.kernel[0] * in_lanes()), rows((group_out + L - 1) / L * L),
+      : g(g),
+        dy(dy),
+        x(x),
+        parts(parts),
+        group_in(g.c / g.groups),
+        group_out(g.k / g.groups),
+        wide((g.out[2] + 3) / 4),
+        lines(g.n * g.out[0] * ((g.out[1] + 3) / 4)),
+        columns(g.kernel[0] * in_lanes()),
+        rows((group_out + L - 1) / L * L),
         shared(part_size() > kPartValues / 4) {
     const int64_t room = shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles;
     per_block = clamp(wide ? room / wide : 1, 1, lines ? lines : 1);
@@ -53,7 +61,8 @@ struct WinogradWeight {
   int64_t edge_size() const { return 6 * (4 * wide + 2) * L; }
   size_t transform_scratch() const { return size_t(copy_size() + edge_size()) * sizeof(T); }
   size_t scratch() const {
-    return transform_scratch() + size_t(kWinogradPoints * (v_slab() + d_slab())) * sizeof(T) + size_t(tiles()) * sizeof(int32_t);
+    return transform_scratch() + size_t(kWinogradPoints * (v_slab() + d_slab())) * sizeof(T) +
+           size_t(tiles()) * sizeof(int32_t);
   }
 
   bool possible() const {
@@ -69,7 +78,8 @@ struct WinogradWeight {
     const int64_t outputs = g.n * g.out[0] * g.out[1] * g.out[2], tiles = lines * wide;
     const bool enough = outputs >= (part_size() > kPartValues ? 4 * tiles + 176 : 128) && outputs >= 8 * tiles;
     if (smaller_than_taps(g.size[1], g.size[2])) return false;
-    return possible() && group_in >= L && group_out >= 8 && enough && wide <= 4 * kTiles && part_size() <= 2 * kSharedValues;
+    return possible() && group_in >= L && group_out >= 8 && enough && wide <= 4 * kTiles &&
+           part_size() <= 2 * kSharedValues;
   }
 
   // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to edge.
@@ -102,7 +112,8 @@ struct WinogradWeight {
       }
   }
   // Rows top..top + high of n channels of `from`, a plane apart, to copy, channels innermost; zeros beyond the plane.
-  void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n, T* copy) const {
+  void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n,
+                 T* copy) const {
     const int64_t r0 = clamp(-top, 0, high), r1 = clamp(height - top, r0, high);
     if (n < L) zero_run(copy, high * width * L);
     zero_run(copy, r0 * width * L);
@@ -137,14 +148,16 @@ struct WinogradWeight {
     lift<4>(copy, g.out[2], 0, 4 * wide, edge, f);
     spread<4>(edge, 4 * wide, to, d_slab(), d_line(), f);
   }
-  void transform_x(int64_t group, int64_t image, int64_t depth, int64_t h, int64_t column, int64_t tile, T* v, T* copy) const {
+  void transform_x(int64_t group, int64_t image, int64_t depth, int64_t h, int64_t column, int64_t tile, T* v,
+                   T* copy) const {
     const auto f = [](const Vec<T>(&in)[6], Vec<T>(&out)[6]) FASTNN_FLAT {
 #pragma GCC unroll 6
       for (int i = 0; i < 6; ++i) out[i] = in[i];
       winograd_input<T>(out);
     };
     const int64_t plane = g.size[1] * g.size[2], channel = g.size[0] * plane;
-    const int64_t tap = divide(column, in_lanes()), c = column - tap * in_lanes(), at = depth - g.pad[0] + tap * g.dilation[0];
+    const int64_t tap = divide(column, in_lanes()), c = column - tap * in_lanes(),
+                  at = depth - g.pad[0] + tap * g.dilation[0];
     const T* from = x + (image * g.c + group * group_in + c) * channel + at * plane;
     const bool inside = at >= 0 && at < g.size[0];
     T* edge = copy + copy_size();
@@ -169,11 +182,13 @@ struct WinogradWeight {
       tile.size[i] = L;
     }
     for (int64_t block = 0; block < blocks.count; ++block)
-      outer_tile_for<T, V>(blocks.size(block))(count, d + blocks.begin(block), tile, blocks.begin(block), accumulate, nullptr);
+      outer_tile_for<T, V>(blocks.size(block))(count, d + blocks.begin(block), tile, blocks.begin(block), accumulate,
+                                               nullptr);
   }
 
   // S of one point, of `count` tiles; v, d: V and D.
-  void multiply(int64_t point, int64_t count, const T* v, const T* d, const int32_t* offset, T* s, bool accumulate) const {
+  void multiply(int64_t point, int64_t count, const T* v, const T* d, const int32_t* offset, T* s,
+                bool accumulate) const {
     const int64_t end = columns / L;
     v += point * v_slab(), d += point * d_slab(), s += point * slab();
     int64_t q = 0;
@@ -194,7 +209,8 @@ struct WinogradWeight {
     for (int64_t line = first; line < last; line += per_block) {
       const int64_t count = clamp(last - line, 1, per_block);
       for (int64_t i = 0; i < vectors(); ++i) transform(group, line, count, i, v, d, copy);
-      for (int64_t point = 0; point < kWinogradPoints; ++point) multiply(point, count * wide, v, d, offset, run, summed > 0);
+      for (int64_t point = 0; point < kWinogradPoints; ++point)
+        multiply(point, count * wide, v, d, offset, run, summed > 0);
       summed += count * wide;
       if (run == s || (summed < kRunTiles && line + count < last)) continue;
       for (int64_t point = 0; point < kWinogradPoints; ++point) add_run(point, run, runs > 0, s);
@@ -221,18 +237,21 @@ struct WinogradWeight {
     const int64_t blocks = ceil_div(lines, per_block);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line, tiles = count * wide;
-      parallel_scratch(vectors(), double(vectors() * tiles) * 40, transform_scratch(), [&](int64_t first, int64_t last, void* memory) {
-        for (int64_t i = first; i < last; ++i) transform(group, line, count, i, v, d, static_cast<T*>(memory));
-      });
+      parallel_scratch(vectors(), double(vectors() * tiles) * 40, transform_scratch(),
+                       [&](int64_t first, int64_t last, void* memory) {
+                         for (int64_t i = first; i < last; ++i)
+                           transform(group, line, count, i, v, d, static_cast<T*>(memory));
+                       });
       const bool ends = run != s && (summed + tiles >= kRunTiles || block == blocks - 1);
       const double cost = double(tiles) * double(slab()) * kWinogradPoints * kMultiplyAddCost<T>;
-      parallel_scratch(kWinogradPoints, cost, size_t(this->tiles()) * sizeof(int32_t), [&](int64_t first, int64_t last, void* memory) {
-        column_offsets<T>(this->tiles(), static_cast<int32_t*>(memory));
-        for (int64_t point = first; point < last; ++point) {
-          multiply(point, tiles, v, d, static_cast<int32_t*>(memory), run, summed > 0);
-          if (ends) add_run(point, run, runs > 0, s);
-        }
-      });
+      parallel_scratch(kWinogradPoints, cost, size_t(this->tiles()) * sizeof(int32_t),
+                       [&](int64_t first, int64_t last, void* memory) {
+                         column_offsets<T>(this->tiles(), static_cast<int32_t*>(memory));
+                         for (int64_t point = first; point < last; ++point) {
+                           multiply(point, tiles, v, d, static_cast<int32_t*>(memory), run, summed > 0);
+                           if (ends) add_run(point, run, runs > 0, s);
+                         }
+                       });
       summed = ends ? 0 : summed + tiles;
       runs += ends;
     }
@@ -275,17 +294,21 @@ struct WinogradWeight {
 template <class T>
 bool winograd_weight_gradient(const WinogradWeight<T>& problem, T* dweight) {
   const Conv& g = problem.g;
-  const double cost = double(problem.lines * problem.wide * g.k) * double(problem.columns * kWinogradPoints) * kMultiplyAddCost<T>;
+  const double cost =
+      double(problem.lines * problem.wide * g.k) * double(problem.columns * kWinogradPoints) * kMultiplyAddCost<T>;
   if (problem.shared)
     for (int64_t group = 0; group < g.groups; ++group) problem.together(group);
   else
-    parallel_scratch(problem.chunks * g.groups, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
-      for (int64_t item = first; item < last; ++item) problem.item(item / g.groups, item % g.groups, memory);
-    });
+    parallel_scratch(problem.chunks * g.groups, cost, problem.scratch(),
+                     [&](int64_t first, int64_t last, void* memory) {
+                       for (int64_t item = first; item < last; ++item)
+                         problem.item(item / g.groups, item % g.groups, memory);
+                     });
   int finite = 1;
   parallel_for(g.k, double(problem.size()) * 0.1, [&](int64_t first, int64_t last) {
     for (int64_t k = first; k < last; ++k)
-      if (!problem.finish(k / problem.group_out, k % problem.group_out, dweight)) __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+      if (!problem.finish(k / problem.group_out, k % problem.group_out, dweight))
+        __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
   });
   return finite;
 }

@@ -116,7 +116,8 @@ class Stage {
       for (int64_t h = oh.begin; h < oh.end; ++h) {
         const int64_t kd = tap_on(g_, 0, id, d), kh = tap_on(g_, 1, ih, h);
         const int64_t row = (d - d_.begin) * (h_.end - h_.begin) + h - h_.begin;
-        if (kd >= 0 && kh >= 0) found[count++] = {first_ + row * pitch_ - w_.begin, (kd * g_.kernel[1] + kh) * g_.kernel[2]};
+        if (kd >= 0 && kh >= 0)
+          found[count++] = {first_ + row * pitch_ - w_.begin, (kd * g_.kernel[1] + kh) * g_.kernel[2]};
       }
     return count;
   }

@@ -65,8 +65,8 @@ bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
 }
 
 template <class T>
-void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
-              const T* bias, T* c, T* packed) {
+void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a,
+                      const T* b, const T* bias, T* c, T* packed) {
   if (batch == 1 && !trans_a && trans_b && prefer_dot<T>(m, n, depth))
     return (depth > kLongSum ? long_dot_product<T> : dot_product<T>)(m, n, depth, a, b, bias, c);
   if (trans_a)
@@ -79,9 +79,8 @@ void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool t
 template <class T>
 void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
               const T* bias, T* c, T* packed) {
-  compute_unflushed<T>({batch * m * n, c}, {batch * m * depth, a}, {batch * depth * n, b}, [&] {
-    multiply_flushed(batch, m, n, depth, trans_a, trans_b, a, b, bias, c, packed);
-  });
+  compute_unflushed<T>({batch * m * n, c}, {batch * m * depth, a}, {batch * depth * n, b},
+                       [&] { multiply_flushed(batch, m, n, depth, trans_a, trans_b, a, b, bias, c, packed); });
 }
 
 }  // namespace
@@ -89,8 +88,8 @@ void multiply(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, 
 // c (batch, m, n) = op(a) op(b); a is (m, depth) or, transposed, (depth, m); b is (depth, n) or (n, depth).
 // packed: batch * m * depth values
 template <class T>
-void matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b, T* c,
-            T* packed) {
+void matmul(int64_t batch, int64_t m, int64_t n, int64_t depth, bool trans_a, bool trans_b, const T* a, const T* b,
+            T* c, T* packed) {
   multiply<T>(batch, m, n, depth, trans_a, trans_b, a, b, nullptr, c, packed);
 }
 

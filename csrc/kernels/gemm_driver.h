@@ -166,7 +166,8 @@ void long_packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, 
       for (int64_t k0 = 0; k0 < depth; k0 += kDepth<T>) {
         const int64_t k1 = depth_end<T>(k0, depth);
         problem.pack(entry, j, k0, k1, sliver);
-        buffered_product(blocks, first, last, k0, k1, packed_a + entry * m * depth, bias ? bias + entry * m : nullptr, tile, totals);
+        buffered_product(blocks, first, last, k0, k1, packed_a + entry * m * depth, bias ? bias + entry * m : nullptr,
+                         tile, totals);
       }
       for (int64_t i = row0; i < row1; ++i) {
         for (int64_t k = 0; k < kTileCols<T>; ++k) row[k] = T(totals.total[i * kTileCols<T> + k]);

@@ -8,7 +8,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 template <class T>
-constexpr int64_t kTileCols = kTileVectors* lanes<T>;
+constexpr int64_t kTileCols = kTileVectors * lanes<T>;
 // Depth of a packed block of B, so that a sliver has kSliverBytes.
 template <class T>
 constexpr int64_t kDepth = kSliverBytes / int64_t(kTileCols<T> * sizeof(T));
@@ -153,8 +153,8 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
 // c (m x n) (+)= a (m rows) b^T (n rows) in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
 // once, tile by tile; the other is read again for each of its tiles, from the cache.
 template <class T>
-void dot_gemm(int64_t m, int64_t n, const Stretches& stretches, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c,
-              int64_t ldc, bool accumulate) {
+void dot_gemm(int64_t m, int64_t n, const Stretches& stretches, const T* a, int64_t lda, const T* b,
+              const int64_t* offset, T* c, int64_t ldc, bool accumulate) {
   const auto tile = [&](int64_t i, int64_t j) {
     const int rows = int(m - i < kDotRows ? m - i : kDotRows), cols = int(n - j < kDotCols ? n - j : kDotCols);
     dot_tile_for<T>(rows, cols)(stretches, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);

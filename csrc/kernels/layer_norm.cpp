@@ -27,11 +27,14 @@ Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps)
   for (bool again = false;; again = true) {
     BlockSums<T, 2, true> about;
     const Vec<T> centre = set1(pivot);
-    about.add_filled(n, pivot, [centre](Vec<T>* acc, Vec<T> v) {
-      const Vec<T> d = v - centre;
-      acc[0] += d;
-      acc[1] = fma(d, d, acc[1]);
-    }, x);
+    about.add_filled(
+        n, pivot,
+        [centre](Vec<T>* acc, Vec<T> v) {
+          const Vec<T> d = v - centre;
+          acc[0] += d;
+          acc[1] = fma(d, d, acc[1]);
+        },
+        x);
     found = moments_about(double(pivot), about.total(0), about.total(1), share, eps);
     if (again || __builtin_expect(near_mean(double(pivot), found), 1)) break;
     pivot = T(found.mean);
@@ -48,7 +51,9 @@ Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps)
 // at a time, which are still in the third-level cache when their sums are known.
 constexpr int64_t kWholeRow = 4096, kEnoughChunks = 4, kRowsBytes = 12 << 20;
 
-bool by_whole_rows(const Norm& g) { return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks; }
+bool by_whole_rows(const Norm& g) {
+  return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks;
+}
 RowChunks whole_rows(const Norm& g) { return {g.outer, g.inner, g.inner}; }
 
 // dx = (d - (v * slope + level)) * rstd, as in standard.h
@@ -77,7 +82,8 @@ RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight,
 
 // dx of a run of a row; dx, weight, or dweight and dbias, to which the run's part is added, may be null.
 template <class T>
-void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight, T* dbias) {
+void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight,
+                  T* dbias) {
   const Normal<T> normal(row.standard);
   const Vec<T> factor = set1(row.factor), slope = set1(row.slope), level = set1(row.level);
   const auto body = [=](int64_t i, int64_t size) FASTNN_FLAT {
@@ -105,7 +111,8 @@ struct RowArrays {
 // and dbias, which stay in registers. Row by row they were fetched and stored each time: with what is fetched ahead, 3.4
 // instead of 5.0 ms for 32 rows of 200 704 on Zen 5.
 template <bool past, int V, class T>
-FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t first, int64_t end, int64_t j, int64_t size) {
+FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t first, int64_t end,
+                                 int64_t j, int64_t size) {
   constexpr int64_t L = lanes<T>;
   Vec<T> w[V], dw[V], db[V];
   for (int v = 0; v < V; ++v) {
@@ -133,7 +140,8 @@ FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* ro
 
 // Columns [j0, j1) of rows [r0, r1), a few rows at a time.
 template <bool past, class T>
-void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t r0, int64_t r1, int64_t j0, int64_t j1) {
+void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t r0, int64_t r1, int64_t j0,
+                      int64_t j1) {
   constexpr int V = FASTNN_VEC_BYTES == 64 ? 4 : 2;
   constexpr int64_t L = lanes<T>, kTogether = 8;
   for (int64_t i = r0; i < r1; i += kTogether) {
@@ -172,7 +180,8 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
 
 // weight and bias may be null; mean, rstd (outer)
 template <class T>
-void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean, double* rstd) {
+void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean,
+                        double* rstd) {
   const int64_t ahead = next_stretch<T>(g.inner);
   const double values = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   const Epsilon epsilon(eps);
@@ -187,7 +196,8 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
         if (ahead > 0)
           for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
         if (weight && bias)
-          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
+          map_run<past>(
+              g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
         else if (weight)
           map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return normal(v) * w; }, y_i, x_i, weight);
         else if (bias)
@@ -211,8 +221,8 @@ void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
 //       dweight = sum over rows of dy * xhat, dbias = sum over rows of dy
 // dx may be null; dweight and dbias may both be null; work may be null if its size is 0.
 template <class T>
-void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* mean, const double* rstd, T* dx,
-                         T* dweight, T* dbias, T* work) {
+void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* mean,
+                         const double* rstd, T* dx, T* dweight, T* dbias, T* work) {
   const double cost = double(g.outer) * double(g.inner) * kNormCost;
   const auto row = [=](int64_t i) {
     if (!dx) return RowGradient<T>{Standard<T>(mean[i], rstd[i]), 0, 0, 0};
@@ -227,14 +237,16 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
       for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
   if (!by_whole_rows(g))
-    return sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, reinterpret_cast<RowGradient<T>*>(work));
+    return sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias},
+                          reinterpret_cast<RowGradient<T>*>(work));
   sum_rows<T, 2>(whole_rows(g), cost * 4, {dweight, dbias}, work,
                  [=](int64_t i, int64_t j0, int64_t n, T** to) { run(row(i), i, j0, n, to[0], to[1]); });
 }
 
 // weight and bias may be null; mean, rstd (n, groups)
 template <class T>
-void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean, double* rstd) {
+void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean,
+                        double* rstd) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_stretch<T>(size);
   const double values = double(items) * double(size), share = 1 / double(size);
   const Epsilon epsilon(eps);
@@ -246,7 +258,8 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
         const Standard<T> standard(found.mean, found.rstd);
         for (int64_t c = 0; c < g.channels; ++c) {
           const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
-          const Normal<T> line(with_affine(standard, weight ? double(weight[channel]) : 1, bias ? double(bias[channel]) : 0));
+          const Normal<T> line(
+              with_affine(standard, weight ? double(weight[channel]) : 1, bias ? double(bias[channel]) : 0));
           const auto fetch = [=](int64_t i) { __builtin_prefetch(x + at + i + ahead); };
           map_run_fetching<past>(g.inner, fetch, line, y + at, x + at);
         }
@@ -259,8 +272,8 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
 // y = xhat * weight + bias, xhat = (x - mean) * rstd  =>  as for layer norm, d = dy * weight of the channel
 // sums (n, groups, channels, 2): of each plane sum(dy) and sum(dy * xhat). dx, dweight, dbias may be null.
 template <class T>
-void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean, const double* rstd,
-                         T* dx, T* dweight, T* dbias, double* sums) {
+void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
+                         const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
   const int64_t ahead = next_stretch<T>(size);
   const double values = double(items) * double(size);
@@ -286,12 +299,17 @@ void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* w
         }
         if (!dx) continue;
         const Through through(standard, total, product, 1 / double(size));
-        const Vec<T> factor = set1(factor_of<T>(rstd[item])), slope = set1(T(through.slope)), level = set1(T(through.level));
+        const Vec<T> factor = set1(factor_of<T>(rstd[item])), slope = set1(T(through.slope)),
+                     level = set1(T(through.level));
         for (int64_t c = 0; c < g.channels; ++c) {
           const Vec<T> w = set1(weight ? weight[group + c] : T(1));
           const int64_t at = item * size + c * g.inner;
-          const auto gradient = [=](Vec<T> d, Vec<T> v) { return (d * w - fma(normal.difference(v), slope, level)) * factor; };
-          const auto fetch = [=](int64_t i) { __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead); };
+          const auto gradient = [=](Vec<T> d, Vec<T> v) {
+            return (d * w - fma(normal.difference(v), slope, level)) * factor;
+          };
+          const auto fetch = [=](int64_t i) {
+            __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead);
+          };
           map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
         }
       }

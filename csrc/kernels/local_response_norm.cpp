@@ -9,8 +9,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kTapCost = 0.03, kPowerCost = 0.7;  // rough nanoseconds per element, measured on Zen 5
-constexpr int64_t kStripVectors = 16;               // a kilobyte: neighbouring rows of a window stay in the first-level cache
-constexpr int64_t kStripBytes = 64 * 1024;          // of the terms of all channels that the backward keeps
+constexpr int64_t kStripVectors = 16;       // a kilobyte: neighbouring rows of a window stay in the first-level cache
+constexpr int64_t kStripBytes = 64 * 1024;  // of the terms of all channels that the backward keeps
 
 struct Response {
   int64_t channels, below, above;  // the window of channel c: c - below .. c + above
@@ -33,7 +33,9 @@ struct Response {
 
 // f(first, last) of the channels in reach of c.
 FASTNN_INLINE int64_t first_channel(int64_t c, int64_t below) { return c > below ? c - below : 0; }
-FASTNN_INLINE int64_t last_channel(int64_t c, int64_t above, int64_t channels) { return above < channels - c ? c + above : channels - 1; }
+FASTNN_INLINE int64_t last_channel(int64_t c, int64_t above, int64_t channels) {
+  return above < channels - c ? c + above : channels - 1;
+}
 
 // s[c] at n <= lanes positions; x is channel 0 there
 template <class T>
@@ -54,7 +56,8 @@ class OutOfRange {
   FASTNN_INLINE void note(int64_t i, Vec<T> s, int64_t size) {
     constexpr T far = sizeof(T) == 4 ? T(0x1p100) : T(0x1p900);
     const Mask<T> inside = (s >= T(1) / far) & (s <= far);
-    found_[i / lanes<T>] |= size >= lanes<T> ? ~inside : ~inside & (iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(size));
+    found_[i / lanes<T>] |=
+        size >= lanes<T> ? ~inside : ~inside & (iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(size));
   }
   // f(i) for each of the n positions that are out of range
   template <class F>
@@ -102,7 +105,8 @@ __attribute__((noinline)) void forward_at(const Response& r, int64_t inner, cons
 
 // dx at one position, by the formula of the backward; work: three numbers of each channel
 template <class T>
-__attribute__((noinline)) void backward_at(const Response& r, int64_t inner, const T* dy, const T* x, T* dx, double* work) {
+__attribute__((noinline)) void backward_at(const Response& r, int64_t inner, const T* dy, const T* x, T* dx,
+                                           double* work) {
   double *terms = work, *units = work + r.channels, *through = work + 2 * r.channels;
   for (int64_t c = 0; c < r.channels; ++c) {
     const Window w = window_at(r, x, inner, c);
@@ -126,7 +130,8 @@ void for_strips(const Norm& g, int64_t width, double cost, size_t scratch, const
                    [&](int64_t begin, int64_t end, void* memory) {
                      for (int64_t i = begin; i < end; ++i) {
                        const int64_t at = i % strips * width, left = g.inner - at;
-                       body(i / strips * g.channels * g.inner + at, left < width ? left : width, static_cast<T*>(memory));
+                       body(i / strips * g.channels * g.inner + at, left < width ? left : width,
+                            static_cast<T*>(memory));
                      }
                    });
 }
@@ -178,7 +183,8 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
       for (int64_t i = 0; i < n; i += L) {
         const int64_t here = at + c * g.inner + i;
         Vec<T> sum = {};
-        for (int64_t j = first_channel(c, r.above); j <= last_channel(c, r.below, g.channels); ++j) sum += load(terms + j * width + i);
+        for (int64_t j = first_channel(c, r.above); j <= last_channel(c, r.below, g.channels); ++j)
+          sum += load(terms + j * width + i);
         store_part(dx + here, load_part(dx + here, n - i) - slope * load_part(x + here, n - i) * sum, n - i);
       }
     double* work = reinterpret_cast<double*>(terms + g.channels * width);

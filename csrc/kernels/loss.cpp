@@ -87,9 +87,8 @@ void forward_tile(const Classes<T>& k, const T* rows, int64_t pitch, int64_t cou
   tile_sum<T, V>(k.n, pitch, sum, [&](int64_t at, int v) { return exp<T>(load(rows + at) - m[v]); });
   if (k.smoothing != 0)
     weighted_sums<T, V>(dot, [&](const auto& product) {
-      tile_sum<T, V>(k.n, pitch, dot, [&](int64_t at, int v) {
-        return product(set1(k.weight_of(at / pitch)), load(rows + at) - m[v]);
-      });
+      tile_sum<T, V>(k.n, pitch, dot,
+                     [&](int64_t at, int v) { return product(set1(k.weight_of(at / pitch)), load(rows + at) - m[v]); });
     });
   T peak[width], log_sum[width], mean[width];
   for (int v = 0; v < V; ++v) {
@@ -185,8 +184,7 @@ void cross_entropy_backward(Softmax g, const T* dloss, const T* x, const int64_t
                             int64_t ignore_index, double smoothing, const T* lse, T* dx) {
   const Classes<T> k(g.n, weight, ignore_index, smoothing);
   for_positions<T>(
-      g, 1, kBackwardCost,
-      [=](int64_t r) { backward_row(k, x + r * g.n, target[r], dloss[r], lse[r], dx + r * g.n); },
+      g, 1, kBackwardCost, [=](int64_t r) { backward_row(k, x + r * g.n, target[r], dloss[r], lse[r], dx + r * g.n); },
       [=](const Strip<T>& strip) {
         T* rows = strip.load(x);
         strip.for_tiles([&](auto V, int64_t at) {

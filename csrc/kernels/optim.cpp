@@ -90,9 +90,7 @@ struct Epsilon {
   Epsilon(double eps, bool inside) : inside(inside), eps(eps), added(T(eps)) {
     if (eps > 0) least = T(std::fmax(inside ? std::sqrt(eps) : eps, Limits<T>::smallest));
   }
-  FASTNN_INLINE Vec<T> with(Vec<T> s) const {
-    return max(set1(least), inside ? sqrt(s + added) : sqrt(s) + added);
-  }
+  FASTNN_INLINE Vec<T> with(Vec<T> s) const { return max(set1(least), inside ? sqrt(s + added) : sqrt(s) + added); }
   FASTNN_INLINE Vec<T> with_root(Vec<T> root) const {
     return inside ? hypotenuse<T>(root, set1(least)) : max(set1(least), root + added);
   }
@@ -230,8 +228,8 @@ void root_step(int64_t n, T* p, const T* g, T* state, double lr, const Moment<T>
 
 // s = alpha s + (1 - alpha) g^2;  p = p - lr g / sqrt(s + eps), or with eps outside g / (sqrt(s) + eps)
 template <class T>
-void rmsprop_step(int64_t n, T* p, const T* g, T* square_avg, double lr, double alpha, double eps,
-                  double weight_decay, double l1, bool eps_inside) {
+void rmsprop_step(int64_t n, T* p, const T* g, T* square_avg, double lr, double alpha, double eps, double weight_decay,
+                  double l1, bool eps_inside) {
   const Epsilon<T> e(eps, eps_inside);
   root_step<T>(n, p, g, square_avg, lr, Moment<T>(alpha, 1 - alpha, e.hides(1 - alpha)), e, weight_decay, l1);
 }

@@ -165,7 +165,8 @@ void bce_with_logits_forward(int64_t n, const T* x, const T* t, const T* w, cons
   if (w && p)
     forward(
         n, kExpCost, loss, partial,
-        [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, q)); }, x, t, w, p);
+        [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, q)); }, x, t,
+        w, p);
   else if (w)
     forward(
         n, kExpCost, loss, partial,
@@ -185,8 +186,8 @@ void bce_with_logits_backward(int64_t n, const T* dy, bool each, const T* x, con
   const auto one = set1(T(1));
   if (w && p)
     backward(
-        n, kExpCost, dy, each, dx, [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return v * slope_of_logit<T>(a, b, q); },
-        x, t, w, p);
+        n, kExpCost, dy, each, dx,
+        [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return v * slope_of_logit<T>(a, b, q); }, x, t, w, p);
   else if (w)
     backward(
         n, kExpCost, dy, each, dx, [=](Vec<T> a, Vec<T> b, Vec<T> v) { return v * slope_of_logit<T>(a, b, one); }, x, t,

@@ -41,7 +41,8 @@ FASTNN_INLINE void run_best(const T* x, int64_t first, int64_t n, T* best, int32
   const T lowest = -T(INFINITY);
   Vec<T> largest = load_part(x, n, lowest);
   Mask<T> at = iota<T>() < splat<T>(n) ? ramp<T>(first, 1) : splat<T>(INT32_MAX);
-  for (int64_t i = L; i < n; i += L) take_larger<T>(largest, at, load_part(x + i, n - i, lowest), ramp<T>(first + i, 1));
+  for (int64_t i = L; i < n; i += L)
+    take_larger<T>(largest, at, load_part(x + i, n - i, lowest), ramp<T>(first + i, 1));
   reduce_first_larger<T>(largest, at);
   *best = largest[0], *index = int32_t(at[0]);
 }

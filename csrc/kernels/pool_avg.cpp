@@ -44,7 +44,8 @@ template <class T>
 FASTNN_INLINE Vec<T> widths(const Pool& g, Divisor by, int64_t ow) {
   const bool include_pad = by.include_pad;
   const Mask<T> first = ramp<T>(ow * g.stride[2] - g.pad[2], g.stride[2]), last = first + splat<T>(g.kernel[2]);
-  const Mask<T> low = splat<T>(include_pad ? -g.pad[2] : 0), high = splat<T>(g.size[2] + (include_pad ? g.pad_end[2] : 0));
+  const Mask<T> low = splat<T>(include_pad ? -g.pad[2] : 0),
+                high = splat<T>(g.size[2] + (include_pad ? g.pad_end[2] : 0));
   const Mask<T> width = (last < high ? last : high) - (first > low ? first : low);
   return max(set1(T(1)), __builtin_convertvector(width, Vec<T>));  // windows beyond the last may count nothing
 }
@@ -89,7 +90,8 @@ void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
   });
   if (!mend) return;
   const int64_t outputs = output_rows(g) * g.out[2];
-  parallel_for(outputs, double(outputs), [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
+  parallel_for(outputs, double(outputs),
+               [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
 }
 
 }  // namespace

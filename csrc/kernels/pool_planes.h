@@ -48,7 +48,8 @@ struct PlaneTaps {
   }
   template <class G>
   PlaneTaps(const G& g, void* memory)
-      : count(reinterpret_cast<int32_t*>(static_cast<Entry*>(memory) + most_taps(g))), entry(static_cast<Entry*>(memory)) {
+      : count(reinterpret_cast<int32_t*>(static_cast<Entry*>(memory) + most_taps(g))),
+        entry(static_cast<Entry*>(memory)) {
     Entry* next = entry;
     int64_t number = 0, o[3];
     for (o[0] = 0; o[0] < g.out[0]; ++o[0])
@@ -79,7 +80,8 @@ constexpr int64_t kPlaneInputs = 1024, kPlaneEntries = 8192;
 
 template <class T, class G>
 bool planes_fit(const G& g) {
-  return 2 * g.out[2] <= lanes<T> && g.n * g.c >= lanes<T> && plane_inputs(g) <= kPlaneInputs && most_taps(g) <= kPlaneEntries;
+  return 2 * g.out[2] <= lanes<T> && g.n * g.c >= lanes<T> && plane_inputs(g) <= kPlaneInputs &&
+         most_taps(g) <= kPlaneEntries;
 }
 // Without dilation every window has a tap inside the image.
 template <class T>

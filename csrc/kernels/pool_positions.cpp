@@ -8,8 +8,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kCost = 1.0;       // rough nanoseconds per output, also of the way back
-constexpr int64_t kTable = 256;     // taps that have a byte for an index
+constexpr double kCost = 1.0;    // rough nanoseconds per output, also of the way back
+constexpr int64_t kTable = 256;  // taps that have a byte for an index
 
 // How far tap t = (a KH + b) KW + c is from tap 0.
 inline int64_t distance(const Pool& g, int64_t t) {
@@ -98,9 +98,13 @@ struct PositionTables {
   static int64_t pitch(const G& g) { return ceil_div(g.out[2], L) * L; }
   static size_t bytes(const G& g) { return size_t(2 * (g.out[0] + g.out[1] + pitch(g))) * sizeof(double); }
   PositionTables(const G& g, void* memory)
-      : width(g.size[2]), height(g.size[1]), step{Divisor48(tap_step(g, 0)), Divisor48(tap_step(g, 1)), Divisor48(tap_step(g, 2))},
-        along_d(static_cast<Reach*>(memory)), along_h(along_d + g.out[0]),
-        first(reinterpret_cast<double*>(along_h + g.out[1])), span(first + pitch(g)) {
+      : width(g.size[2]),
+        height(g.size[1]),
+        step{Divisor48(tap_step(g, 0)), Divisor48(tap_step(g, 1)), Divisor48(tap_step(g, 2))},
+        along_d(static_cast<Reach*>(memory)),
+        along_h(along_d + g.out[0]),
+        first(reinterpret_cast<double*>(along_h + g.out[1])),
+        span(first + pitch(g)) {
     for (int64_t o = 0; o < g.out[0]; ++o) along_d[o] = reach_of(g, 0, o);
     for (int64_t o = 0; o < g.out[1]; ++o) along_h[o] = reach_of(g, 1, o);
     for (int64_t o = 0; o < pitch(g); ++o) {
@@ -113,8 +117,8 @@ struct PositionTables {
 // The row of outputs (od, oh): f(ow, n, positions, taps of each axis) for vectors of n outputs. Rows of the image are numbered
 // across its slices. Without slices the tap along them is 0.
 template <bool Slices, class G, class F>
-FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, int64_t oh, const int64_t* positions, Excess& excess,
-                            Whole& bits, const F& f) {
+FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, int64_t oh, const int64_t* positions,
+                            Excess& excess, Whole& bits, const F& f) {
   constexpr int64_t L = lanes<double>;
   const Reach d = t.along_d[od], h = t.along_h[oh];
   double first;
@@ -149,7 +153,8 @@ bool each_position(const G& g, const int64_t* positions, const F& f) {
       else
         row_taps<true>(g, tables, od, oh, positions + at, excess, bits, row);
     });
-    const bool numbers = !any<double>(bits >> kBits);  // one that is negative or beyond 2^48 would make what follows from it wrong
+    const bool numbers =
+        !any<double>(bits >> kBits);  // one that is negative or beyond 2^48 would make what follows from it wrong
     if (!numbers || !excess.none()) __atomic_store_n(all, false, __ATOMIC_RELAXED);
   });
   return legal;
@@ -181,12 +186,12 @@ template <class T>
 void max_pool_taps(Pool g, const int64_t* positions, void* index, bool* legal) {
   const double kh = double(g.kernel[1]), kw = double(g.kernel[2]);
   const auto taps = [=](auto* to) {
-    return [=](int64_t i, int n, Whole, Reals d, Reals h, Reals w) FASTNN_FLAT {
-      store_index_n<double>(to + i, whole((d * kh + h) * kw + w), n);
-    };
+    return [=](int64_t i, int n, Whole, Reals d, Reals h, Reals w)
+               FASTNN_FLAT { store_index_n<double>(to + i, whole((d * kh + h) * kw + w), n); };
   };
-  *legal = g.kernel[0] * g.kernel[1] * g.kernel[2] <= kTable ? each_position(g, positions, taps(static_cast<uint8_t*>(index)))
-                                                             : each_position(g, positions, taps(static_cast<int32_t*>(index)));
+  *legal = g.kernel[0] * g.kernel[1] * g.kernel[2] <= kTable
+               ? each_position(g, positions, taps(static_cast<uint8_t*>(index)))
+               : each_position(g, positions, taps(static_cast<int32_t*>(index)));
 }
 
 // The same for adaptive windows, whose index is the position itself.

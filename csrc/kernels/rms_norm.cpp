@@ -22,13 +22,14 @@ double inverse_root(int64_t n, const T* x, const Epsilon& eps) {
 
 // dx of a row: rstd * (d - xhat * dot / n), dot = sum(d * xhat). scaled: whether the unit of x is other than 1.
 template <bool scaled, class T>
-FASTNN_INLINE void gradient_row(int64_t n, double share, const Standard<T>& standard, double rstd, const T* dy, const T* x,
-                                const T* weight, T* dx) {
+FASTNN_INLINE void gradient_row(int64_t n, double share, const Standard<T>& standard, double rstd, const T* dy,
+                                const T* x, const T* weight, T* dx) {
   const Vec<T> unit = set1(standard.unit);
   const auto in_unit = [unit](Vec<T> v) { return scaled ? v * unit : v; };
   BlockSums<T, 1> product;
   if (weight)
-    product.add(n, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, in_unit(v), acc[0]); }, dy, x, weight);
+    product.add(
+        n, [=](Vec<T>* acc, Vec<T> d, Vec<T> v, Vec<T> w) { acc[0] = fma(d * w, in_unit(v), acc[0]); }, dy, x, weight);
   else
     product.add(n, [=](Vec<T>* acc, Vec<T> d, Vec<T> v) { acc[0] = fma(d, in_unit(v), acc[0]); }, dy, x);
   const double scale = double(standard.scale);
@@ -91,15 +92,19 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
       }
     });
   if (!dweight) return;
-  sum_rows<T, 1>(RowChunks(g.outer, g.inner), elements * kNormCost, {dweight}, work, [=](int64_t i, int64_t j0, int64_t n, T** to) {
-    const Standard<T> standard(0, rstd[i]);
-    const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
-    const int64_t at = i * g.inner + j0;
-    if (__builtin_expect(standard.unit == 1, 1))
-      map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * scale, w); }, to[0], to[0], dy + at, x + at);
-    else
-      map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * unit * scale, w); }, to[0], to[0], dy + at, x + at);
-  });
+  sum_rows<T, 1>(
+      RowChunks(g.outer, g.inner), elements * kNormCost, {dweight}, work,
+      [=](int64_t i, int64_t j0, int64_t n, T** to) {
+        const Standard<T> standard(0, rstd[i]);
+        const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
+        const int64_t at = i * g.inner + j0;
+        if (__builtin_expect(standard.unit == 1, 1))
+          map_run(n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * scale, w); }, to[0], to[0], dy + at, x + at);
+        else
+          map_run(
+              n, [=](Vec<T> w, Vec<T> d, Vec<T> v) { return fma(d, v * unit * scale, w); }, to[0], to[0], dy + at,
+              x + at);
+      });
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -19,7 +19,7 @@ template <class T>
 struct Arrays {
   const T *h0, *c0, *weight, *bias_ih, *bias_hh;
   const int64_t* lengths;
-  T *gates, *y, *extra, *h_n, *c_n, *work;                     // forward
+  T *gates, *y, *extra, *h_n, *c_n, *work;                          // forward
   const T *dy, *dh_n, *dc_n, *saved_gates, *saved_y, *saved_extra;  // backward
   T *dgates, *drec, *dh0, *dc0;
 };
@@ -92,12 +92,14 @@ template <class T>
 void pack_backward(const RnnPlan<T>& plan, const T* weight, T* packed) {
   constexpr int64_t L = lanes<T>;
   const int64_t units = plan.g.units, depth = plan.gates * units, panel = plan.panel;
-  parallel_for(plan.backward_panels, double(depth) * double(plan.backward_pitch()) * 0.1, [=](int64_t begin, int64_t end) {
-    for (int64_t p = begin; p < end; ++p)
-      for (int64_t k = 0; k < depth; ++k)
-        for (int64_t j = 0; j < panel; j += L)
-          store(packed + (p * depth + k) * panel + j, load_part(weight + k * units + p * panel + j, units - p * panel - j));
-  });
+  parallel_for(plan.backward_panels, double(depth) * double(plan.backward_pitch()) * 0.1,
+               [=](int64_t begin, int64_t end) {
+                 for (int64_t p = begin; p < end; ++p)
+                   for (int64_t k = 0; k < depth; ++k)
+                     for (int64_t j = 0; j < panel; j += L)
+                       store(packed + (p * depth + k) * panel + j,
+                             load_part(weight + k * units + p * panel + j, units - p * panel - j));
+               });
 }
 
 // to[gate * padded + u] = a[gate * units + u] + b[…], zero where a gate has no such unit or there is no bias.
@@ -113,7 +115,8 @@ void pack_bias(const RnnPlan<T>& plan, int64_t gates, const T* a, const T* b, in
 
 // Rows of a (batch, units) array, or zeros where it is null, into rows that are `padded` long.
 template <class T>
-void load_rows(const RnnPlan<T>& plan, const T* from, int64_t first, int rows, T* to, int64_t row_pitch, int64_t vector_pitch) {
+void load_rows(const RnnPlan<T>& plan, const T* from, int64_t first, int rows, T* to, int64_t row_pitch,
+               int64_t vector_pitch) {
   constexpr int64_t L = lanes<T>;
   const int64_t units = plan.g.units;
   for (int i = 0; i < rows; ++i)
@@ -122,7 +125,8 @@ void load_rows(const RnnPlan<T>& plan, const T* from, int64_t first, int rows, T
             from ? load_part(from + (first + i) * units + u, units - u) : Vec<T>{});
 }
 template <class T>
-void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_t vector_pitch, int64_t first, int rows, T* to) {
+void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_t vector_pitch, int64_t first, int rows,
+                T* to) {
   constexpr int64_t L = lanes<T>;
   const int64_t units = plan.g.units;
   for (int i = 0; to && i < rows; ++i)
@@ -220,7 +224,8 @@ void run_blocks(const RnnPlan<T>& plan, double cost, int64_t values_per_row, con
                          [&](Team& team, void* memory) { run(0, 1, team, static_cast<T*>(memory)); });
   parallel_scratch(plan.blocks.count, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
     Team alone(0, 1, nullptr);
-    for (int64_t b = begin; b < end; b += joint) run(b, b + joint < end ? b + joint : end, alone, static_cast<T*>(memory));
+    for (int64_t b = begin; b < end; b += joint)
+      run(b, b + joint < end ? b + joint : end, alone, static_cast<T*>(memory));
   });
 }
 
@@ -255,7 +260,8 @@ void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t
       const int64_t from = at * G + g * units + range.begin;
       zero_run(a.dgates + from, range.size());
       if constexpr (Cell::apart) zero_run(a.drec + from, range.size());
-      for (int64_t u = range.begin; u < range.end; u += L) store(panel + (g * plan.padded + u) * rows + i * L, Vec<T>{});
+      for (int64_t u = range.begin; u < range.end; u += L)
+        store(panel + (g * plan.padded + u) * rows + i * L, Vec<T>{});
     }
     return;
   }
@@ -308,8 +314,8 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
     team.step([&](Team::Part part) {
       for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
         for (int i = 0; i < rows; ++i)
-          backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep, dh + (row + i) * pitch,
-                                dextra + (row + i) * padded, Units(plan, part));
+          backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep,
+                                dh + (row + i) * pitch, dextra + (row + i) * padded, Units(plan, part));
       });
     });
     team.step([&](Team::Part part) {

@@ -47,7 +47,9 @@ void settle_total(int64_t n, T* total, const T* rest) {
 template <class T, int K, class Add>
 void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
   const int64_t blocks = (cut.inner + cut.columns - 1) / cut.columns;
-  const auto array = [&](int64_t chunk, int which, int k) { return work + ((which * cut.chunks + chunk) * K + k) * cut.inner; };
+  const auto array = [&](int64_t chunk, int which, int k) {
+    return work + ((which * cut.chunks + chunk) * K + k) * cut.inner;
+  };
   const auto partial = [&](int64_t chunk, int k) { return cut.chunks > 1 ? array(chunk, 0, k) : out[k]; };
   parallel_for(cut.chunks * blocks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {

@@ -83,9 +83,11 @@ FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace
     const int64_t left = width - ix;
     for (int64_t d = 0; d < slab.slices; ++d) {
       Mask<T> tap = splat<T>(d * slice_taps) + (iota<T>() & 1);
-      for (int64_t h = 0, at = slab.offset + d * slab.slice + ix; h < slab.rows; ++h, at += width, tap += splat<T>(row_taps)) {
+      for (int64_t h = 0, at = slab.offset + d * slab.slice + ix; h < slab.rows;
+           ++h, at += width, tap += splat<T>(row_taps)) {
         Vec<T> in[2] = {};
-        if constexpr (Term::of_inputs) in[0] = load_part(term.x + at, left), in[1] = load_part(term.x + at + L, left - L);
+        if constexpr (Term::of_inputs)
+          in[0] = load_part(term.x + at, left), in[1] = load_part(term.x + at + L, left - L);
         store_part(dx + at, term.value(low, tap, in[0]), left);
         store_part(dx + at + L, term.value(high, tap, in[1]), left - L);
       }

@@ -74,9 +74,8 @@ void log_softmax_tile(int64_t n, T* rows, int64_t pitch) {
 // dx = result(dy, y, sum(term(dy, y))), the form that both derivatives have
 template <class T, class Term, class Result>
 FASTNN_INLINE void backward_row(int64_t n, const T* dy, const T* y, T* dx, const Term& term, const Result& result) {
-  const Vec<T> sum = set1(row_sum<T>(n, [&](int64_t i, int64_t size) {
-    return term(load_part(dy + i, size), load_part(y + i, size));
-  }));
+  const Vec<T> sum = set1(
+      row_sum<T>(n, [&](int64_t i, int64_t size) { return term(load_part(dy + i, size), load_part(y + i, size)); }));
   for (int64_t i = 0; i < n; i += lanes<T>)
     store_part(dx + i, result(load_part(dy + i, n - i), load_part(y + i, n - i), sum), n - i);
 }
@@ -84,8 +83,7 @@ FASTNN_INLINE void backward_row(int64_t n, const T* dy, const T* y, T* dx, const
 template <class T, class Term, class Result>
 FASTNN_INLINE void backward(const Softmax& g, const T* dy, const T* y, T* dx, const Term& term, const Result& result) {
   for_positions<T>(
-      g, 2, kBackwardCost,
-      [=](int64_t r) { backward_row(g.n, dy + r * g.n, y + r * g.n, dx + r * g.n, term, result); },
+      g, 2, kBackwardCost, [=](int64_t r) { backward_row(g.n, dy + r * g.n, y + r * g.n, dx + r * g.n, term, result); },
       [=](const Strip<T>& strip) {
         T *rows = strip.load(dy, 0), *saved = strip.load(y, 1);
         strip.for_tiles([&](auto V, int64_t column) {

@@ -107,7 +107,8 @@ FASTNN_INLINE void each_row(const int64_t* image, int64_t begin, int64_t end, co
 // Calls f(plane, od, oh, offset of the row in y) for the rows of outputs [begin, end).
 template <class G, class F>
 FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const F& f) {
-  each_row(g.out, begin, end, [&](int64_t plane, int64_t d, int64_t h, int64_t r) FASTNN_FLAT { f(plane, d, h, r * g.out[2]); });
+  each_row(g.out, begin, end,
+           [&](int64_t plane, int64_t d, int64_t h, int64_t r) FASTNN_FLAT { f(plane, d, h, r * g.out[2]); });
 }
 
 // A row of inputs under a row of outputs: where tap 0 of output 0 would be staged, and the number of its first tap.

@@ -48,7 +48,8 @@ inline bool all_finite(int64_t n, const T* values) {
   const Mask<T> infinity = splat<T>(kInfinityBits<T>);
   for (int64_t i = 0; i < n; i += 4 * L)
 #pragma GCC unroll 4
-    for (int64_t v = 0; v < 4; ++v) beyond[v] |= ((Mask<T>)load_part(values + i + v * L, n - i - v * L) & infinity) == infinity;
+    for (int64_t v = 0; v < 4; ++v)
+      beyond[v] |= ((Mask<T>)load_part(values + i + v * L, n - i - v * L) & infinity) == infinity;
   return !any<T>((beyond[0] | beyond[1]) | (beyond[2] | beyond[3]));
 }
 

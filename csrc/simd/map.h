@@ -26,7 +26,8 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
 template <class T, class F, class... Inputs>
 FASTNN_INLINE void map(int64_t n, double ns, const F& f, T* y, const Inputs*... x) {
   if (!goes_past<T>(double(n) * (1 + sizeof...(x))) || to_aligned(y) != 0)
-    return for_vectors<T>(n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(whole(load_part(x + i, size))...), size); });
+    return for_vectors<T>(
+        n, ns, [=](int64_t i, int64_t size) { store_part(y + i, f(whole(load_part(x + i, size))...), size); });
   for_vectors<T, true>(n, ns, [=](int64_t i, int64_t size) {
     (fetch_ahead(x + i), ...);
     put<true>(y + i, f(whole(load_part(x + i, size))...), size);

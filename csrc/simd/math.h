@@ -26,7 +26,8 @@ struct MathConstants<float> {
   static constexpr float smallest = 1.17549435e-38f;
   static constexpr float exp_first = -87.3365448f, exp_last = 88.7228317f;  // where the result is normal and finite
   static constexpr float exp_min = -90.0f, exp_max = 89.0f;                 // beyond these it is 0 and infinity
-  static constexpr float near_first = -86.9f;     // from here to exp_last e^x is a normal number, to one side and the other
+  static constexpr float near_first =
+      -86.9f;  // from here to exp_last e^x is a normal number, to one side and the other
   static constexpr float falling_min = -175.0f;  // -252.5 ln(2)
   static constexpr float expm1_min = -20.0f, expm1_max = 88.0f;
   static constexpr float tanh_max = 10.0f;
@@ -37,8 +38,8 @@ struct MathConstants<float> {
   static constexpr float log_poly[] = {0.66666776f, 0.39977497f, 0.29873073f};
   // (a + k) Phi(-a) e^(a^2/2) in t = (a - k) / (a + k) on 0 <= a <= 13.2: to 2^-27.0 of itself
   static constexpr float tail_centre = 4.0f, tail_max = 19.0f;  // beyond tail_max e^(-a^2/2) is below 2^-252
-  static constexpr int32_t upper_half = ~0xfff;                // leaves 12 bits, whose square is exact
-  static constexpr float tail_poly[] = {0.75528514f,   -0.6078966f,    0.38713688f,   -0.18652278f,   0.060404547f,
+  static constexpr int32_t upper_half = ~0xfff;                 // leaves 12 bits, whose square is exact
+  static constexpr float tail_poly[] = {0.75528514f,    -0.6078966f,   0.38713688f,   -0.18652278f,   0.060404547f,
                                         -0.0075295065f, -0.003518978f, 0.0015760771f, 0.00019449982f, -0.00012509771f};
 };
 template <>
@@ -67,14 +68,13 @@ struct MathConstants<double> {
   // on 0 <= a <= 37.7: to 2^-56.2
   static constexpr double tail_centre = 5.0, tail_max = 54.0;
   static constexpr int64_t upper_half = ~0x7ffffff;
-  static constexpr double tail_poly[] = {0.769193049750063,       -0.6653825028900566,    0.49530561596997674,
-                                         -0.31353315667131243,    0.16502036617037544,    -0.06911863870605049,
-                                         0.02079506679995874,     -0.0029933767743854285, -0.0007978693984240866,
-                                         0.0005448990966383912,   -5.937573077836891e-05, -4.976297322434804e-05,
-                                         1.6681222246413406e-05,  3.9814065129016865e-06, -2.769248150144852e-06,
-                                         -3.376435240695437e-07,  4.3297937714777524e-07, 4.358320348548029e-08,
-                                         -6.55669840914794e-08,   -1.026098649748285e-08, 7.270668405740101e-09,
-                                         2.0515142265383766e-09};
+  static constexpr double tail_poly[] = {
+      0.769193049750063,      -0.6653825028900566,    0.49530561596997674,    -0.31353315667131243,
+      0.16502036617037544,    -0.06911863870605049,   0.02079506679995874,    -0.0029933767743854285,
+      -0.0007978693984240866, 0.0005448990966383912,  -5.937573077836891e-05, -4.976297322434804e-05,
+      1.6681222246413406e-05, 3.9814065129016865e-06, -2.769248150144852e-06, -3.376435240695437e-07,
+      4.3297937714777524e-07, 4.358320348548029e-08,  -6.55669840914794e-08,  -1.026098649748285e-08,
+      7.270668405740101e-09,  2.0515142265383766e-09};
 };
 
 // c[0] + c[1] x + … + c[n-1] x^(n-1)

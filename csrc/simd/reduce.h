@@ -17,7 +17,8 @@ FASTNN_INLINE T reduce_add(Vec<T> v) {
 template <class T, int D>
 FASTNN_INLINE Vec<T> fold(Vec<T> a, Vec<T> b) {
   constexpr int L = lanes<T>;
-  return shuffle(a, b, [](int i) { return i & D ? L + i : i; }) + shuffle(a, b, [](int i) { return i & D ? L + (i ^ D) : i ^ D; });
+  return shuffle(a, b, [](int i) { return i & D ? L + i : i; }) +
+         shuffle(a, b, [](int i) { return i & D ? L + (i ^ D) : i ^ D; });
 }
 
 // Halving steps for G vectors at once: a vector's lanes end up added in the same order whatever G is, and its sum

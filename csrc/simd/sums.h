@@ -67,8 +67,10 @@ class BlockSums {
       int64_t i = begin;
       for (; i + kRowsInFlight * R <= end; i += kRowsInFlight * R)
 #pragma GCC unroll 4
-        for (int r = 0; r < kRowsInFlight; ++r) for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[r][v], at, R); });
-      for (; i + R <= end; i += R) for_row<T>(i, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[0][v], at, R); });
+        for (int r = 0; r < kRowsInFlight; ++r)
+          for_row<T>(i + r * R, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[r][v], at, R); });
+      for (; i + R <= end; i += R)
+        for_row<T>(i, R, [&](int v, int64_t at, int64_t) FASTNN_FLAT { f(acc_[0][v], at, R); });
       if (i < end)
         for_row<T>(i, end - i, [&](int v, int64_t at, int64_t size) FASTNN_FLAT {
           if (size > 0) f(acc_[1][v], at, size);

@@ -86,7 +86,7 @@ def save_checkpoint(path: PathLike, state: Mapping[str, Any]) -> None:
 
     Notes
     -----
-    SPEC J1 and K: checkpoints that resume to the same bits, and open without running code. Equal states give
+    Checkpoints that resume to the same bits, and open without running code. Equal states give
     equal files. NumPy scalars come back as Python numbers.
 
     Examples

@@ -1,4 +1,4 @@
-"""First values of parameters (SPEC E): functions of a shape that return an array.
+"""First values of parameters: functions of a shape that return an array.
 
 ``layer.weight.data[...] = init.he_normal(layer.weight.shape, rng=0)`` gives an existing layer new weights.
 
@@ -207,7 +207,7 @@ def _spread(op: str, name: str, value: float) -> float:
 @sections(_FILLED, value="")
 @_within_limits
 def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
-    """All zeros (SPEC E).
+    """All zeros.
 
     Examples
     --------
@@ -221,7 +221,7 @@ def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
 @sections(_FILLED, value="value : float\n    The value.\n")
 @_within_limits
 def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarray:
-    """One value everywhere, as 0.1 for biases (SPEC E).
+    """One value everywhere, as 0.1 for biases.
 
     Examples
     --------
@@ -237,7 +237,7 @@ def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarr
 def normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Normally distributed (SPEC E).
+    """Normally distributed.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def normal(
 def truncated_normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Normally distributed, values further than two standard deviations from the mean drawn anew (SPEC E).
+    """Normally distributed, values further than two standard deviations from the mean drawn anew.
 
     ``std`` is that of the distribution before it is cut; 0.88 of it remain.
 
@@ -279,7 +279,7 @@ def truncated_normal(
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
-    """Uniformly distributed between ``low`` and ``high`` (SPEC E).
+    """Uniformly distributed between ``low`` and ``high``.
 
     Examples
     --------
@@ -363,7 +363,7 @@ def xavier_normal(
 ) -> np.ndarray:
     """Xavier (Glorot): normal with variance ``gain² · 2/(fan_in + fan_out)``; for tanh and sigmoid.
 
-    Source: SPEC E; Glorot and Bengio 2010.
+    Source: Glorot and Bengio 2010.
 
     Examples
     --------
@@ -381,7 +381,7 @@ def xavier_uniform(
 ) -> np.ndarray:
     """Xavier (Glorot): uniform on ``± gain · sqrt(6/(fan_in + fan_out))``; for tanh and sigmoid.
 
-    Source: SPEC E; Glorot and Bengio 2010.
+    Source: Glorot and Bengio 2010.
 
     Examples
     --------
@@ -412,7 +412,7 @@ def he_normal(
 ) -> np.ndarray:
     """He (Kaiming): normal with variance ``2/fan_in``; for ReLU and its kin.
 
-    Source: SPEC E; He et al. 2015.
+    Source: He et al. 2015.
 
     Examples
     --------
@@ -437,7 +437,7 @@ def he_uniform(
 ) -> np.ndarray:
     """He (Kaiming): uniform on ``± sqrt(6/fan_in)``; for ReLU and its kin.
 
-    Source: SPEC E; He et al. 2015.
+    Source: He et al. 2015.
 
     Examples
     --------
@@ -456,7 +456,7 @@ def lecun_normal(
 ) -> np.ndarray:
     """LeCun: normal with variance ``1/fan_in``; for SELU and linear layers.
 
-    Source: SPEC E; LeCun et al. 1998.
+    Source: LeCun et al. 1998.
 
     Examples
     --------
@@ -474,7 +474,7 @@ def lecun_uniform(
 ) -> np.ndarray:
     """LeCun: uniform on ``± sqrt(3/fan_in)``; for SELU and linear layers.
 
-    Source: SPEC E; LeCun et al. 1998.
+    Source: LeCun et al. 1998.
 
     Examples
     --------
@@ -490,7 +490,7 @@ def lecun_uniform(
 def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any = np.float32) -> np.ndarray:
     """Rows (or columns, where there are fewer) orthogonal to each other and of length ``gain``.
 
-    The distribution over such matrices is uniform. Source: SPEC E; Saxe et al. 2014.
+    The distribution over such matrices is uniform. Source: Saxe et al. 2014.
 
     Examples
     --------

@@ -77,7 +77,7 @@ def gradcheck(
 
     Notes
     -----
-    Source: SPEC H3. At a kink (ReLU at 0, equal elements under a maximum) the difference is not the derivative.
+    At a kink (ReLU at 0, equal elements under a maximum) the difference is not the derivative.
 
     Examples
     --------

@@ -275,7 +275,7 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
 
     Notes
     -----
-    Source: SPEC H1 and H2. `differentiable` wraps this for functions with a derivative of their own.
+    `differentiable` wraps this for functions with a derivative of their own.
 
     Examples
     --------

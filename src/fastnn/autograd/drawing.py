@@ -130,7 +130,7 @@ class _Step:
 
 
 def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
-    """The computation graph of ``f(*inputs)`` (SPEC H4).
+    """The computation graph of ``f(*inputs)``.
 
     Parameters
     ----------

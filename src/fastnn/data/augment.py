@@ -1,4 +1,4 @@
-"""Augmentation of batches: functions of a batch and a generator (SPEC I3)."""
+"""Augmentation of batches: functions of a batch and a generator."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def random_flip(images: Array, rng: np.random.Generator, *, p: float = 0.5, axis
 
     Notes
     -----
-    SPEC I3. For both axes, `compose` two flips.
+    For both axes, `compose` two flips.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def random_crop(
 
     Notes
     -----
-    SPEC I3. Signals (N, C, W) are images of one row: ``signals[:, :, None]``, with ``padding=(0, 4)``.
+    Signals (N, C, W) are images of one row: ``signals[:, :, None]``, with ``padding=(0, 4)``.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def random_shift(
 
     Notes
     -----
-    SPEC I3. With ``share=1`` this is `random_crop` with ``padding=pixels``.
+    With ``share=1`` this is `random_crop` with ``padding=pixels``.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def random_noise(images: Array, rng: np.random.Generator, *, std: Any) -> Array:
 
     Notes
     -----
-    SPEC I3. Every value gets noise of its own.
+    Every value gets noise of its own.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def drop_values(x: Array, rng: np.random.Generator, share: float, fill: Any = "m
 
     Notes
     -----
-    SPEC J7 and I3. Every value is dropped or kept by itself. With a generator of the same state, what a small share drops is
+    Every value is dropped or kept by itself. With a generator of the same state, what a small share drops is
     dropped by a large one too. Means leave out NaN.
 
     As the ``transform`` of `Batches`, ``functools.partial(drop_values, share=0.2)`` has a network learn to do without.
@@ -295,7 +295,7 @@ def compose(*functions: Transform) -> Transform:
 
     Notes
     -----
-    SPEC I3. `Batches` hands over a generator that depends on its key, the pass and the batch; functions should draw
+    `Batches` hands over a generator that depends on its key, the pass and the batch; functions should draw
     from it alone, and return a new array.
 
     Examples

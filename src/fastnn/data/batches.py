@@ -1,4 +1,4 @@
-"""Mini-batches over arrays in memory or mapped from files (SPEC I4)."""
+"""Mini-batches over arrays in memory or mapped from files."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Batches:
 
     Notes
     -----
-    SPEC I4. Plain iteration counts passes; a `fastnn.training.Trainer` uses `at` and does not.
+    Plain iteration counts passes; a `fastnn.training.Trainer` uses `at` and does not.
 
     Random numbers come from Philox (Salmon et al. 2011): key and counter in, bits out.
 

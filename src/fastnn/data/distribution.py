@@ -60,7 +60,7 @@ def fit_distribution(
 
     Notes
     -----
-    SPEC I3. The Gaussian has the mean and the covariance of the data (divided by N). The kernel's covariance is that of
+    The Gaussian has the mean and the covariance of the data (divided by N). The kernel's covariance is that of
     the data (divided by N - 1) times h², h = N^(-1/(D + 4)) (Scott 1992). With many features h is near 1, and the
     samples have nearly twice the variance of the data: for images take the Gaussian.
 
@@ -120,7 +120,7 @@ class Distribution:
 
     Notes
     -----
-    SPEC I3. A checkpoint keeps it as its ``state_dict()``.
+    A checkpoint keeps it as its ``state_dict()``.
 
     Examples
     --------

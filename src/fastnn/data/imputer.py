@@ -1,4 +1,4 @@
-"""Missing values filled by what is usual in the training part (SPEC I1)."""
+"""Missing values filled by what is usual in the training part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STRATEGIES = ("median", "mean", "constant")
 
 
 class Imputer(Transformer):
-    """Fills what is missing, which NaN stands for: with the median or mean of its feature, or with a number (SPEC I1).
+    """Fills what is missing, which NaN stands for: with the median or mean of its feature, or with a number.
 
     Parameters
     ----------

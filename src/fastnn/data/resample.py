@@ -63,7 +63,7 @@ def resample(*arrays: Any, n: int | None = None, rng: Any, stratify: ArrayLike |
 
     Notes
     -----
-    SPEC I3. Split first, and resample the training part only: copies of one sample on both sides of a split make the
+    Split first, and resample the training part only: copies of one sample on both sides of a split make the
     test part of the training. About 37 % of the samples (1/e) are not drawn by n = N; these are
     ``np.setdiff1d(np.arange(N), indices)``. An ensemble of networks, each trained on a resample of its own, is bagging (Breiman 1996).
 

@@ -1,4 +1,4 @@
-"""Scaling by statistics of the training part: per feature, and for images (SPEC I1 and I2)."""
+"""Scaling by statistics of the training part: per feature, and for images."""
 
 from __future__ import annotations
 
@@ -210,7 +210,7 @@ def refuse_too_large(unbounded: Array, shape: tuple[int, ...], what: str) -> Non
 
 @sections(_NOTES)
 class StandardScaler(_FeatureScaler):
-    """Shifts features to mean 0 and divides them by their standard deviation: ``(x - mean) / std`` (SPEC I1).
+    """Shifts features to mean 0 and divides them by their standard deviation: ``(x - mean) / std``.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ class StandardScaler(_FeatureScaler):
 
 @sections(_NOTES)
 class MinMaxScaler(_FeatureScaler):
-    """Maps the range of each feature to a given one: ``(x - min) / (max - min) · (high - low) + low`` (SPEC I1).
+    """Maps the range of each feature to a given one: ``(x - min) / (max - min) · (high - low) + low``.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ class MinMaxScaler(_FeatureScaler):
 
 
 class ImageScaler(_Scaler):
-    """Subtracts a mean from images (N, C, ...) and divides by a standard deviation: by channel, pixel or image (SPEC I2).
+    """Subtracts a mean from images (N, C, ...) and divides by a standard deviation: by channel, pixel or image.
 
     Parameters
     ----------

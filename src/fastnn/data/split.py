@@ -69,7 +69,7 @@ def split(
 
     Notes
     -----
-    SPEC I4. An int seeds `numpy.random.RandomState`, whose stream never changes (NEP 19).
+    An int seeds `numpy.random.RandomState`, whose stream never changes (NEP 19).
 
     Sizes are rounded to the nearest sample. With `stratify`, those of the classes are rounded by the largest remainder.
     Groups are dealt in random order, each to the part that lacks most of what is in it.

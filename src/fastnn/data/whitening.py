@@ -1,4 +1,4 @@
-"""PCA and ZCA whitening (SPEC I2)."""
+"""PCA and ZCA whitening."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def windows(series: ArrayLike, length: int, horizon: int = 1, stride: int = 1) -
 
     Notes
     -----
-    SPEC I4. Both are read-only views of the series, so a window takes no memory until it is in a batch.
+    Both are read-only views of the series, so a window takes no memory until it is in a batch.
 
     Split windows in time, with ``split(x, y, fractions=[0.8], in_order=True)``: neighbours share most of their points,
     so that in a random split the test's targets would be among the inputs of the training. Inputs of the first test

@@ -1,4 +1,4 @@
-"""Initialisations compared on a model and data (SPEC J4)."""
+"""Initialisations compared on a model and data."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def compare_inits(
 
     Notes
     -----
-    SPEC J4. A verdict is the word of the most severe finding of `layer_stats` from a warning on, else "fine".
+    A verdict is the word of the most severe finding of `layer_stats` from a warning on, else "fine".
 
     Examples
     --------

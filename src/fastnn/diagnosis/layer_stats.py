@@ -1,4 +1,4 @@
-"""Statistics of a model's layers before or after a training (SPEC J4)."""
+"""Statistics of a model's layers before or after a training."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def layer_stats(
 
     Notes
     -----
-    SPEC J4. Nothing is changed: parameters, gradients, running statistics and generators are afterwards as before.
+    Nothing is changed: parameters, gradients, running statistics and generators are afterwards as before.
 
     Of outputs of more than 65 536 numbers in a batch, about as many are looked at, evenly spread, but all for dead units.
     Gradients of outputs are those of each sample's own loss, so they don't depend on the size of the batches.

@@ -1,4 +1,4 @@
-"""The learning-rate range test (SPEC J5)."""
+"""The learning-rate range test."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class LRRange(Result):
 def lr_range_test(
     trainer: Trainer, train: Iterable[Any], *, low: float = 1e-6, high: float = 10.0, steps: int = 100
 ) -> LRRange:
-    """Find a learning rate, by steps whose rate grows from one to the next (SPEC J5).
+    """Find a learning rate, by steps whose rate grows from one to the next.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which rate the losses of a range test speak for, and what else they say (SPEC J5)."""
+"""Which rate the losses of a range test speak for, and what else they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random search for settings, from coarse to fine (SPEC J5)."""
+"""Random search for settings, from coarse to fine."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def random_search(
     log: str | os.PathLike[str] | None = None,
     progress: bool | str = "auto",
 ) -> Search:
-    """Search settings at random, from coarse to fine: many for a short time, and on with the best (SPEC J5).
+    """Search settings at random, from coarse to fine: many for a short time, and on with the best.
 
     Parameters
     ----------

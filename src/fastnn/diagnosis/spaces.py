@@ -1,4 +1,4 @@
-"""Ranges that settings are searched in (SPEC J5)."""
+"""Ranges that settings are searched in."""
 
 from __future__ import annotations
 

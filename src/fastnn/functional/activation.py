@@ -1,4 +1,4 @@
-"""Elementwise activations (SPEC C): arrays of any shape."""
+"""Elementwise activations: arrays of any shape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 @document()
 def relu(x: Any) -> Any:
-    """``max(x, 0)``; NaN stays NaN (SPEC C).
+    """``max(x, 0)``; NaN stays NaN.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def relu(x: Any) -> Any:
 
 @document_gradient()
 def relu_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0 (SPEC C).
+    """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0.
 
     Examples
     --------
@@ -61,7 +61,7 @@ negative_slope : float
     errors="If ``negative_slope`` is not finite, or so large or small that the dtype does not hold it.",
 )
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
-    """``x`` where ``x > 0``, else ``negative_slope * x`` (SPEC C).
+    """``x`` where ``x > 0``, else ``negative_slope * x``.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
 def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
-    """Gradient of `leaky_relu`: ``dy`` where ``x > 0``, else ``negative_slope * dy`` (SPEC C).
+    """Gradient of `leaky_relu`: ``dy`` where ``x > 0``, else ``negative_slope * dy``.
 
     Examples
     --------
@@ -96,7 +96,7 @@ alpha : float
     errors="If ``alpha`` is not finite, or so large or small that the dtype does not hold it.",
 )
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)`` (SPEC C).
+    """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
 def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
-    """Gradient of `elu`: ``dy`` where ``x > 0``, else ``dy * alpha * exp(x)`` (SPEC C).
+    """Gradient of `elu`: ``dy`` where ``x > 0``, else ``dy * alpha * exp(x)``.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
 
 @document()
 def sigmoid(x: Any) -> Any:
-    """``1 / (1 + exp(-x))``, without overflow for any ``x`` (SPEC C).
+    """``1 / (1 + exp(-x))``, without overflow for any ``x``.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def sigmoid(x: Any) -> Any:
 
 @document_gradient("y")
 def sigmoid_backward(dy: Any, y: Any) -> Array:
-    """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)`` (SPEC C).
+    """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def sigmoid_backward(dy: Any, y: Any) -> Array:
 
 @document()
 def tanh(x: Any) -> Any:
-    """Hyperbolic tangent (SPEC C).
+    """Hyperbolic tangent.
 
     Examples
     --------
@@ -166,7 +166,7 @@ def tanh(x: Any) -> Any:
 
 @document_gradient("y")
 def tanh_backward(dy: Any, y: Any) -> Array:
-    """Gradient of `tanh` from its output: ``dy * (1 - y**2)`` (SPEC C).
+    """Gradient of `tanh` from its output: ``dy * (1 - y**2)``.
 
     Examples
     --------

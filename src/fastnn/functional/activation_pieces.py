@@ -1,4 +1,4 @@
-"""Activations of linear pieces (SPEC C): learned slopes, random slopes, the largest of several."""
+"""Activations of linear pieces: learned slopes, random slopes, the largest of several."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 
 
 def prelu(x: Any, weight: Any) -> Any:
-    """``x`` where ``x > 0``, else ``weight * x`` with a learned slope (SPEC C).
+    """``x`` where ``x > 0``, else ``weight * x`` with a learned slope.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ register("prelu", _prelu, _prelu_plan)
 
 
 def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
-    """Gradients of `prelu` (SPEC C).
+    """Gradients of `prelu`.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ register_gradient("prelu_backward", _checked_prelu, "prelu_backward")
 
 
 def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
-    """``x`` where ``x > 0``, else ``slope * x`` with a random slope per element (SPEC C).
+    """``x`` where ``x > 0``, else ``slope * x`` with a random slope per element.
 
     In training the slopes are uniform on [lower, upper]; they follow from 64 bits drawn from ``rng`` and the position
     of the element, the same on both backends and for every number of threads. In evaluation all are
@@ -168,7 +168,7 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
 def rrelu_backward(
     dy: Any, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None
 ) -> Array:
-    """Gradient of `rrelu`: ``dy`` where ``x > 0``, else ``slope * dy`` with the slopes of the forward (SPEC C).
+    """Gradient of `rrelu`: ``dy`` where ``x > 0``, else ``slope * dy`` with the slopes of the forward.
 
     Parameters
     ----------
@@ -216,7 +216,7 @@ def rrelu_backward(
 
 
 def maxout(x: Any, k: int, axis: int = 1) -> Any:
-    """The largest of each ``k`` neighbours along an axis (SPEC C).
+    """The largest of each ``k`` neighbours along an axis.
 
     Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
     pieces. Source: Goodfellow et al. 2013.
@@ -276,7 +276,7 @@ register("maxout", _maxout, _maxout_plan)
 
 
 def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
-    """Gradient of `maxout`: ``dy`` at the first of the largest, else 0 (SPEC C).
+    """Gradient of `maxout`: ``dy`` at the first of the largest, else 0.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Smooth elementwise activations (SPEC C): arrays of any shape."""
+"""Smooth elementwise activations: arrays of any shape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 @document()
 def selu(x: Any) -> Any:
-    """``scale * (x if x > 0 else alpha * (exp(x) - 1))`` (SPEC C).
+    """``scale * (x if x > 0 else alpha * (exp(x) - 1))``.
 
     ``scale = 1.0507…`` and ``alpha = 1.6733…`` make mean 0 and variance 1 a fixed point of layers whose weights have
     the variance 1/fan_in (`init.lecun_normal`). Source: Klambauer et al. 2017.
@@ -44,7 +44,7 @@ def selu(x: Any) -> Any:
 
 @document_gradient()
 def selu_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))`` (SPEC C).
+    """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))``.
 
     Examples
     --------
@@ -66,7 +66,7 @@ threshold : float
     errors="If ``beta`` is not above 0, one of the two is not finite, or the dtype does not hold ``beta`` and ``1 / beta``.",
 )
 def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x`` (SPEC C).
+    """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x``.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
 def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Array:
-    """Gradient of `softplus`: ``dy * sigmoid(beta * x)`` (SPEC C).
+    """Gradient of `softplus`: ``dy * sigmoid(beta * x)``.
 
     Examples
     --------
@@ -100,7 +100,7 @@ approximate : {"none", "tanh"}
     errors="If ``approximate`` is neither of the two.",
 )
 def gelu(x: Any, approximate: str = "none") -> Any:
-    """``x * Phi(x)``, Phi the distribution function of the normal distribution (SPEC C).
+    """``x * Phi(x)``, Phi the distribution function of the normal distribution.
 
     Phi is ``(1 + erf(x / sqrt(2))) / 2``, computed to relative accuracy on the far negative side too, where PyTorch's
     sum cancels. Source: Hendrycks and Gimpel 2016.
@@ -118,7 +118,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 
 
 def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
-    """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, phi the density (SPEC C).
+    """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, phi the density.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
 
 @document()
 def silu(x: Any) -> Any:
-    """``x * sigmoid(x)``, also known as swish (SPEC C).
+    """``x * sigmoid(x)``, also known as swish.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def silu(x: Any) -> Any:
 
 @document_gradient()
 def silu_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)`` (SPEC C).
+    """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)``.
 
     Examples
     --------
@@ -178,7 +178,7 @@ def silu_backward(dy: Any, x: Any) -> Array:
 
 @document()
 def hardsigmoid(x: Any) -> Any:
-    """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines (SPEC C).
+    """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def hardsigmoid(x: Any) -> Any:
 
 @document_gradient()
 def hardsigmoid_backward(dy: Any, x: Any) -> Array:
-    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0; NaN where ``x`` is NaN (SPEC C).
+    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0; NaN where ``x`` is NaN.
 
     Examples
     --------

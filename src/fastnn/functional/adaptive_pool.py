@@ -1,4 +1,4 @@
-"""Adaptive pooling in one, two and three dimensions: the windows follow from the output size (SPEC A4)."""
+"""Adaptive pooling in one, two and three dimensions: the windows follow from the output size."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ TypeError, ValueError
 
 @sections(_AVG, 1)
 def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
-    """Mean of each of ``output_size`` windows of sequences (SPEC A4).
+    """Mean of each of ``output_size`` windows of sequences.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def adaptive_avg_pool1d(x: Any, output_size: Any) -> Any:
 
 @sections(_AVG_BACKWARD, 1)
 def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
-    """Gradient of `adaptive_avg_pool1d` (SPEC A4).
+    """Gradient of `adaptive_avg_pool1d`.
 
     Examples
     --------
@@ -237,7 +237,7 @@ def adaptive_avg_pool1d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
 
 @sections(_AVG, 2)
 def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
-    """Mean of each of ``output_size`` windows of images (SPEC A4).
+    """Mean of each of ``output_size`` windows of images.
 
     Examples
     --------
@@ -251,7 +251,7 @@ def adaptive_avg_pool2d(x: Any, output_size: Any) -> Any:
 
 @sections(_AVG_BACKWARD, 2)
 def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
-    """Gradient of `adaptive_avg_pool2d` (SPEC A4).
+    """Gradient of `adaptive_avg_pool2d`.
 
     Examples
     --------
@@ -266,7 +266,7 @@ def adaptive_avg_pool2d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
 
 @sections(_AVG, 3)
 def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
-    """Mean of each of ``output_size`` windows of volumes (SPEC A4).
+    """Mean of each of ``output_size`` windows of volumes.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def adaptive_avg_pool3d(x: Any, output_size: Any) -> Any:
 
 @sections(_AVG_BACKWARD, 3)
 def adaptive_avg_pool3d_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
-    """Gradient of `adaptive_avg_pool3d` (SPEC A4).
+    """Gradient of `adaptive_avg_pool3d`.
 
     Examples
     --------
@@ -295,7 +295,7 @@ def adaptive_avg_pool3d_backward(dy: Any, x_shape: Any, output_size: Any) -> Arr
 
 @sections(_MAX, 1)
 def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """Maximum of each of ``output_size`` windows of sequences (SPEC A4).
+    """Maximum of each of ``output_size`` windows of sequences.
 
     Examples
     --------
@@ -309,7 +309,7 @@ def adaptive_max_pool1d(x: Any, output_size: Any, return_indices: bool = False) 
 
 @sections(_MAX_BACKWARD, 1)
 def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
-    """Gradient of `adaptive_max_pool1d` (SPEC A4).
+    """Gradient of `adaptive_max_pool1d`.
 
     Examples
     --------
@@ -323,7 +323,7 @@ def adaptive_max_pool1d_backward(dy: Any, x: Any, output_size: Any, indices: Any
 
 @sections(_MAX, 2)
 def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """Maximum of each of ``output_size`` windows of images (SPEC A4).
+    """Maximum of each of ``output_size`` windows of images.
 
     Examples
     --------
@@ -337,7 +337,7 @@ def adaptive_max_pool2d(x: Any, output_size: Any, return_indices: bool = False) 
 
 @sections(_MAX_BACKWARD, 2)
 def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
-    """Gradient of `adaptive_max_pool2d` (SPEC A4).
+    """Gradient of `adaptive_max_pool2d`.
 
     Examples
     --------
@@ -352,7 +352,7 @@ def adaptive_max_pool2d_backward(dy: Any, x: Any, output_size: Any, indices: Any
 
 @sections(_MAX, 3)
 def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) -> Any:
-    """Maximum of each of ``output_size`` windows of volumes (SPEC A4).
+    """Maximum of each of ``output_size`` windows of volumes.
 
     Examples
     --------
@@ -366,7 +366,7 @@ def adaptive_max_pool3d(x: Any, output_size: Any, return_indices: bool = False) 
 
 @sections(_MAX_BACKWARD, 3)
 def adaptive_max_pool3d_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
-    """Gradient of `adaptive_max_pool3d` (SPEC A4).
+    """Gradient of `adaptive_max_pool3d`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Average pooling in one, two and three dimensions (SPEC A4)."""
+"""Average pooling in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def avg_pool1d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """Mean of each window of sequences (SPEC A4).
+    """Mean of each window of sequences.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def avg_pool1d_backward(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Array:
-    """Gradient of `avg_pool1d` (SPEC A4).
+    """Gradient of `avg_pool1d`.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def avg_pool2d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """Mean of each window of images (SPEC A4).
+    """Mean of each window of images.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def avg_pool2d_backward(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Array:
-    """Gradient of `avg_pool2d` (SPEC A4).
+    """Gradient of `avg_pool2d`.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def avg_pool3d(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Any:
-    """Mean of each window of volumes (SPEC A4).
+    """Mean of each window of volumes.
 
     Examples
     --------
@@ -256,7 +256,7 @@ def avg_pool3d_backward(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Array:
-    """Gradient of `avg_pool3d` (SPEC A4).
+    """Gradient of `avg_pool3d`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Batch normalisation, by itself and with what follows it (SPEC B)."""
+"""Batch normalisation, by itself and with what follows it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def batch_norm(
     eps: float = 1e-5,
     unbiased: bool = True,
 ) -> Any:
-    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B1, B2).
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (B2).
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
     change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance,
@@ -70,7 +70,7 @@ def batch_norm(
     TypeError
         For a dtype other than float32 and float64, a mixture, or running statistics that are no arrays.
     ValueError
-        For shapes that don't fit, fewer than two values per channel in training (SPEC B3), or running
+        For shapes that don't fit, fewer than two values per channel in training, or running
         statistics that cannot be updated in place; nothing has changed then.
 
     Examples
@@ -304,7 +304,7 @@ def batch_norm_backward(
     running_var: Any = None,
     training: bool | None = None,
 ) -> Gradients:
-    """Gradients of `batch_norm`, of training where no running statistics are given (SPEC B1, B2).
+    """Gradients of `batch_norm`, of training where no running statistics are given (B2).
 
     Examples
     --------

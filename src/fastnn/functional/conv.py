@@ -1,4 +1,4 @@
-"""Convolution in one, two and three dimensions (SPEC A1, A2)."""
+"""Convolution in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ stride, dilation : {ints}
 padding : {paddings}, or str
     Zeros around the {input}: the same everywhere, per axis, or (low, high) per axis. ``"valid"`` is none,
     ``"same"`` gives ``ceil(W / S)`` outputs with the odd zero at the high side, and ``"full"`` puts
-    ``D*(F - 1)`` zeros at each side (SPEC A2).
+    ``D*(F - 1)`` zeros at each side.
 groups : int
     Groups of channels convolved apart; ``groups = c`` is a depthwise convolution.
 
@@ -125,7 +125,7 @@ def conv1d(
     """Convolve sequences with filters (cross-correlation, as everywhere in deep learning).
 
     ``y[n, k, i] = bias[k] + sum over c, a of weight[k, c, a] * x[n, c, i*S - P + a*D]``, and there are
-    ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs (SPEC A1).
+    ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def conv1d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv1d` (SPEC A1).
+    """Gradients of `conv1d`.
 
     Examples
     --------
@@ -171,7 +171,7 @@ def conv2d(
     """Convolve images with filters (cross-correlation, as everywhere in deep learning).
 
     ``y[n, k, i, j] = bias[k] + sum over c, a, b of weight[k, c, a, b] * x[n, c, i*S - P + a*D, j*S - P + b*D]``
-    and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs (SPEC A1).
+    and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def conv2d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv2d` (SPEC A1).
+    """Gradients of `conv2d`.
 
     Examples
     --------
@@ -223,7 +223,7 @@ def conv2d_backward(
 def conv3d(
     x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
-    """Convolve volumes, or videos, with filters: `conv2d` with a third spatial axis in front (SPEC A1, A2).
+    """Convolve volumes, or videos, with filters: `conv2d` with a third spatial axis in front.
 
     Examples
     --------
@@ -248,7 +248,7 @@ def conv3d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv3d` (SPEC A1).
+    """Gradients of `conv3d`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Transposed convolution in one, two and three dimensions (SPEC A3)."""
+"""Transposed convolution in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def conv_transpose1d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """Transposed convolution of sequences: each input adds its multiple of the filters to the output (SPEC A3).
+    """Transposed convolution of sequences: each input adds its multiple of the filters to the output.
 
     ``y[n, k, i*S - P + a*D] += weight[c, k, a] * x[n, c, i]``, and ``bias[k]``, with the arguments in PyTorch's order.
 
@@ -157,7 +157,7 @@ def conv_transpose1d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv_transpose1d` (SPEC A3).
+    """Gradients of `conv_transpose1d`.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """Transposed convolution of images, which enlarges them: the data gradient of `conv2d` as a layer (SPEC A3).
+    """Transposed convolution of images, which enlarges them: the data gradient of `conv2d` as a layer.
 
     ``y[n, k, i*S - P + a*D, j*S - P + b*D] += weight[c, k, a, b] * x[n, c, i, j]``, and ``bias[k]``, with the arguments
     in PyTorch's order.
@@ -217,7 +217,7 @@ def conv_transpose2d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv_transpose2d` (SPEC A3).
+    """Gradients of `conv_transpose2d`.
 
     Examples
     --------
@@ -245,7 +245,7 @@ def conv_transpose3d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Any:
-    """Transposed convolution of volumes: `conv_transpose2d` with a third spatial axis in front (SPEC A3).
+    """Transposed convolution of volumes: `conv_transpose2d` with a third spatial axis in front.
 
     Examples
     --------
@@ -271,7 +271,7 @@ def conv_transpose3d_backward(
     *,
     needs: tuple[bool, bool, bool] = ALL,
 ) -> Gradients:
-    """Gradients of `conv_transpose3d` (SPEC A3).
+    """Gradients of `conv_transpose3d`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Dropout (SPEC D4)."""
+"""Dropout."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ ValueError
 
 
 def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
-    """Set elements to zero with probability ``p`` and scale the others by ``1 / (1 - p)`` (SPEC D4).
+    """Set elements to zero with probability ``p`` and scale the others by ``1 / (1 - p)``.
 
     The mask follows from 64 bits drawn from ``rng`` and the position of the element: it is the same on both
     backends and for every number of threads.
@@ -102,7 +102,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
 
 @_docs.sections(_BACKWARD, shape="", refused="")
 def dropout_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
-    """Gradient of `dropout`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+    """Gradient of `dropout`: ``dy`` with the mask and the scale of the forward.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def dropout_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any
 
 
 def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
-    """Spatial dropout of signals: whole channels of a sample are zero or kept (SPEC D4).
+    """Spatial dropout of signals: whole channels of a sample are zero or kept.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
 
 @_docs.sections(_BACKWARD, shape=", shape (n, channels, width)", refused=", or ``dy`` has another number of axes")
 def dropout1d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
-    """Gradient of `dropout1d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+    """Gradient of `dropout1d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
     --------
@@ -169,7 +169,7 @@ def dropout1d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: A
 
 
 def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
-    """Spatial dropout of images: whole channels of a sample are zero or kept (SPEC D4).
+    """Spatial dropout of images: whole channels of a sample are zero or kept.
 
     Neighbouring pixels are so alike that dropping them one by one hides little. Source: Tompson et al. 2015.
 
@@ -211,7 +211,7 @@ def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
     _BACKWARD, shape=", shape (n, channels, height, width)", refused=", or ``dy`` has another number of axes"
 )
 def dropout2d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
-    """Gradient of `dropout2d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+    """Gradient of `dropout2d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def dropout2d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: A
 
 
 def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
-    """Spatial dropout of volumes: whole channels of a sample are zero or kept (SPEC D4).
+    """Spatial dropout of volumes: whole channels of a sample are zero or kept.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
     _BACKWARD, shape=", shape (n, channels, depth, height, width)", refused=", or ``dy`` has another number of axes"
 )
 def dropout3d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
-    """Gradient of `dropout3d`: ``dy`` with the mask and the scale of the forward (SPEC D4).
+    """Gradient of `dropout3d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Embedding: rows of a table by number (SPEC D6)."""
+"""Embedding: rows of a table by number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
-    """Rows of a table: ``y[...] = weight[index[...]]`` (SPEC D6).
+    """Rows of a table: ``y[...] = weight[index[...]]``.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ register("embedding", _embedding, _embedding_plan)
 
 
 def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:
-    """Gradient of `embedding`: each row's sum of ``dy`` over where it was taken (SPEC D6).
+    """Gradient of `embedding`: each row's sum of ``dy`` over where it was taken.
 
     Parameters
     ----------

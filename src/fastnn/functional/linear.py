@@ -1,4 +1,4 @@
-"""Matrix products (SPEC D1)."""
+"""Matrix products."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
-    """Fully connected layer: ``y = x @ weight.T + bias`` (SPEC D1).
+    """Fully connected layer: ``y = x @ weight.T + bias``.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ register("linear", _linear, _linear_plan, _linear_plan)
 
 
 def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
-    """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)`` (SPEC D1).
+    """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)``.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Local response normalisation (SPEC B6)."""
+"""Local response normalisation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
-    """Divide each element by a power of the energy in the channels around it (SPEC B6).
+    """Divide each element by a power of the energy in the channels around it.
 
     ``y[c] = x[c] / (k + alpha / size * sum of x[j]**2) ** beta`` over the channels j from ``c - size // 2`` to
     ``c + (size - 1) // 2`` that there are. As in PyTorch, ``alpha`` is divided by ``size``; in the paper it is not.
@@ -87,7 +87,7 @@ register("local_response_norm", _local_response_norm, _plan)
 def local_response_norm_backward(
     dy: Any, x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    """Gradient of `local_response_norm` (SPEC B6).
+    """Gradient of `local_response_norm`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Losses (SPEC F)."""
+"""Losses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Any:
-    """Cross-entropy of logits against class numbers or probabilities (SPEC F).
+    """Cross-entropy of logits against class numbers or probabilities.
 
     ``-(1 - s) * w[t] * logp[t] - s / classes * sum over c of w[c] * logp[c]`` with ``logp = log_softmax(logits)``
     along axis 1 and smoothing s; for probabilities ``-sum over c of w[c] * ((1 - s) * target[c] + s / classes) * logp[c]``.
@@ -254,7 +254,7 @@ def cross_entropy_backward(
     label_smoothing: float = 0.0,
     dloss: Any = None,
 ) -> Array:
-    """Gradient of `cross_entropy` with respect to the logits (SPEC F).
+    """Gradient of `cross_entropy` with respect to the logits.
 
     Examples
     --------
@@ -305,7 +305,7 @@ _register_class_gradient("cross_entropy_backward", "logits", checks.cross_entrop
 
 
 def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
-    """Negative log-likelihood ``-weight[target] * x[target]`` of logarithms of probabilities (SPEC F).
+    """Negative log-likelihood ``-weight[target] * x[target]`` of logarithms of probabilities.
 
     After `log_softmax` this is `cross_entropy`, which is faster and keeps less.
 
@@ -372,7 +372,7 @@ register("nll_loss", _nll_loss, _nll_loss_plan)
 def nll_loss_backward(
     x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", dloss: Any = None
 ) -> Array:
-    """Gradient of `nll_loss` with respect to ``x``: ``-weight[target]`` at the target, scaled as the loss was (SPEC F).
+    """Gradient of `nll_loss` with respect to ``x``: ``-weight[target]`` at the target, scaled as the loss was.
 
     Examples
     --------
@@ -398,7 +398,7 @@ _register_class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradien
 def multi_margin_loss(
     x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
 ) -> Any:
-    """Hinge of scores of several classes (SPEC F).
+    """Hinge of scores of several classes.
 
     ``weight[t] / classes * sum over c != t of max(0, margin - (x[t] - x[c]))**p``. For two classes see `hinge_loss`.
 
@@ -478,7 +478,7 @@ def multi_margin_loss_backward(
     reduction: str = "mean",
     dloss: Any = None,
 ) -> Array:
-    """Gradient of `multi_margin_loss` with respect to ``x`` (SPEC F).
+    """Gradient of `multi_margin_loss` with respect to ``x``.
 
     With ``h[c] = max(0, margin - (x[t] - x[c]))`` it is ``weight[t] / classes * (1 where h[c] > 0, for p = 2: 2 * h[c])``
     at each other class, and minus the sum of those at t; scaled as the loss was.

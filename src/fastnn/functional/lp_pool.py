@@ -1,4 +1,4 @@
-"""L_p pooling in one, two and three dimensions (SPEC A4)."""
+"""L_p pooling in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ TypeError, ValueError
 def lp_pool1d(
     x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
 ) -> Any:
-    """Norm of each window of sequences: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
+    """Norm of each window of sequences: ``y = (sum of |x|**p) ** (1 / p)``.
 
     Examples
     --------
@@ -157,7 +157,7 @@ def lp_pool1d_backward(
     *,
     padding: Any = 0,
 ) -> Array:
-    """Gradient of `lp_pool1d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
+    """Gradient of `lp_pool1d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def lp_pool1d_backward(
 def lp_pool2d(
     x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
 ) -> Any:
-    """Norm of each window of images: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
+    """Norm of each window of images: ``y = (sum of |x|**p) ** (1 / p)``.
 
     Examples
     --------
@@ -198,7 +198,7 @@ def lp_pool2d_backward(
     *,
     padding: Any = 0,
 ) -> Array:
-    """Gradient of `lp_pool2d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
+    """Gradient of `lp_pool2d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Examples
     --------
@@ -217,7 +217,7 @@ def lp_pool2d_backward(
 def lp_pool3d(
     x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
 ) -> Any:
-    """Norm of each window of volumes: ``y = (sum of |x|**p) ** (1 / p)`` (SPEC A4).
+    """Norm of each window of volumes: ``y = (sum of |x|**p) ** (1 / p)``.
 
     Examples
     --------
@@ -240,7 +240,7 @@ def lp_pool3d_backward(
     *,
     padding: Any = 0,
 ) -> Array:
-    """Gradient of `lp_pool3d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)`` (SPEC A4).
+    """Gradient of `lp_pool3d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Examples
     --------

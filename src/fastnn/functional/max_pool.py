@@ -1,4 +1,4 @@
-"""Max pooling in one, two and three dimensions (SPEC A4)."""
+"""Max pooling in one, two and three dimensions."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def max_pool1d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """Maximum of each window of sequences; NaN if the window holds one (SPEC A4).
+    """Maximum of each window of sequences; NaN if the window holds one.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def max_pool1d_backward(
     ceil_mode: bool = False,
     indices: Any = None,
 ) -> Array:
-    """Gradient of `max_pool1d` (SPEC A4).
+    """Gradient of `max_pool1d`.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def max_pool2d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """Maximum of each window of images; NaN if the window holds one (SPEC A4).
+    """Maximum of each window of images; NaN if the window holds one.
 
     Examples
     --------
@@ -249,7 +249,7 @@ def max_pool2d_backward(
     ceil_mode: bool = False,
     indices: Any = None,
 ) -> Array:
-    """Gradient of `max_pool2d` (SPEC A4).
+    """Gradient of `max_pool2d`.
 
     Examples
     --------
@@ -274,7 +274,7 @@ def max_pool3d(
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
-    """Maximum of each window of volumes; NaN if the window holds one (SPEC A4).
+    """Maximum of each window of volumes; NaN if the window holds one.
 
     Examples
     --------
@@ -297,7 +297,7 @@ def max_pool3d_backward(
     ceil_mode: bool = False,
     indices: Any = None,
 ) -> Array:
-    """Gradient of `max_pool3d` (SPEC A4).
+    """Gradient of `max_pool3d`.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Layer, instance and group normalisation (SPEC B)."""
+"""Layer, instance and group normalisation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _X = (True, False, False)
 
 
 def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each sample over its last axes: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B4).
+    """Normalise each sample over its last axes: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def layer_norm_backward(
     mean: Any = None,
     rstd: Any = None,
 ) -> Gradients:
-    """Gradients of `layer_norm` (SPEC B4).
+    """Gradients of `layer_norm`.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ register("instance_norm_backward", _instance_norm_backward, _instance_norm_backw
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
-    """Normalise each sample over groups of channels and space (SPEC B6).
+    """Normalise each sample over groups of channels and space.
 
     Parameters
     ----------
@@ -354,7 +354,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
 def group_norm_backward(
     dy: Any, x: Any, num_groups: int, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
 ) -> Gradients:
-    """Gradients of `group_norm` (SPEC B6).
+    """Gradients of `group_norm`.
 
     Parameters
     ----------
@@ -396,7 +396,7 @@ def instance_norm(
     momentum: float = 0.99,
     unbiased: bool = True,
 ) -> Any:
-    """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (SPEC B5).
+    """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
     (1 - momentum) * instance``, averaged over the samples. Otherwise they take the place of the input's, as in evaluation of
@@ -456,7 +456,7 @@ def instance_norm_backward(
     running_var: Any = None,
     use_input_stats: bool = True,
 ) -> Gradients:
-    """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation (SPEC B5).
+    """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Fused optimiser steps (SPEC G): parameters and state change in place, nothing is returned.
+"""Fused optimiser steps: parameters and state change in place, nothing is returned.
 
 All arrays of a call have one shape and dtype, any number of axes; param and state are C-contiguous and
 writeable, and share no memory. If a check fails nothing has changed.
@@ -7,7 +7,7 @@ A sum of squares that the dtype does not hold as a normal number stands in its a
 steps follow the formulas for gradients of any size.
 
 ``weight_decay`` and ``l1`` are penalties in the gradient, ``g = grad + weight_decay * param + l1 * sign(param)``: with
-lambda / n they are SPEC G9's (decoupled decay, of `adamw_step`, is not in the gradient).
+lambda / n they are the usual penalties (decoupled decay, of `adamw_step`, is not in the gradient).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def sgd_step(
     weight_decay: float = 0.0,
     l1: float = 0.0,
 ) -> None:
-    """Stochastic gradient descent, with momentum or Nesterov's (SPEC G1, G2, G3).
+    """Stochastic gradient descent, with momentum or Nesterov's (G3).
 
     ``g = grad + penalties; d = momentum * d - lr * g; param += d``, and with Nesterov's form
     ``param += momentum * d - lr * g``. PyTorch's buffer is ``-d / lr`` for a constant ``lr``.
@@ -131,7 +131,7 @@ def adam_step(
     l1: float = 0.0,
     max_exp_avg_sq: Any = None,
 ) -> None:
-    """Adam with bias correction (SPEC G7).
+    """Adam with bias correction.
 
     ``g = grad + penalties; m = b1*m + (1 - b1)*g; v = b2*v + (1 - b2)*g**2;
     param -= lr * mhat / (sqrt(vhat) + eps)`` with ``mhat = m / (1 - b1**step)``, ``vhat = v / (1 - b2**step)``.
@@ -184,7 +184,7 @@ def adamw_step(
     l1: float = 0.0,
     max_exp_avg_sq: Any = None,
 ) -> None:
-    """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step (SPEC G7).
+    """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def rmsprop_step(
     l1: float = 0.0,
     eps_inside: bool = True,
 ) -> None:
-    """RMSprop (SPEC G5, G8).
+    """RMSprop (G8).
 
     ``g = grad + penalties; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -276,7 +276,7 @@ def adagrad_step(
     l1: float = 0.0,
     eps_inside: bool = True,
 ) -> None:
-    """Adagrad (SPEC G4, G8).
+    """Adagrad (G8).
 
     ``g = grad + penalties; s = s + g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -331,7 +331,7 @@ def adadelta_step(
     weight_decay: float = 0.0,
     l1: float = 0.0,
 ) -> None:
-    """Adadelta (SPEC G6).
+    """Adadelta.
 
     ``g = grad + penalties; s = rho*s + (1 - rho)*g**2; d = sqrt((D + eps) / (s + eps)) * g;
     D = rho*D + (1 - rho)*d**2; param -= lr * d``.

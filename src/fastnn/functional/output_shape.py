@@ -1,4 +1,4 @@
-"""Shapes of what convolution and pooling give, without computing it (SPEC A1 to A4)."""
+"""Shapes of what convolution and pooling give, without computing it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["conv_output_shape", "conv_transpose_output_shape", "pool_output_shap
 def conv_output_shape(
     x_shape: Any, weight_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> tuple[int, ...]:
-    """Shape of the result of `conv1d`, `conv2d` or `conv3d`: ``floor((W + P - D*(F - 1) - 1) / S) + 1`` per axis (SPEC A1).
+    """Shape of the result of `conv1d`, `conv2d` or `conv3d`: ``floor((W + P - D*(F - 1) - 1) / S) + 1`` per axis.
 
     Nothing is computed and nothing allocated. The length of ``x_shape`` says which of the three it is.
 
@@ -55,7 +55,7 @@ def conv_transpose_output_shape(
     groups: int = 1,
     dilation: Any = 1,
 ) -> tuple[int, ...]:
-    """Shape of the result of `conv_transpose1d`, `conv_transpose2d` or `conv_transpose3d` (SPEC A3).
+    """Shape of the result of `conv_transpose1d`, `conv_transpose2d` or `conv_transpose3d`.
 
     ``(W - 1)*S - P + D*(F - 1) + output_padding + 1`` per spatial axis. Nothing is computed and nothing allocated. The
     length of ``x_shape`` says which of the three it is; the arguments are in their order, which is PyTorch's.
@@ -93,7 +93,7 @@ def conv_transpose_output_shape(
 def pool_output_shape(
     x_shape: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> tuple[int, ...]:
-    """Shape of the result of max, average and L_p pooling of one to three dimensions (SPEC A4).
+    """Shape of the result of max, average and L_p pooling of one to three dimensions.
 
     As `conv_output_shape` per spatial axis, rounded up with ``ceil_mode``, but without windows that would start behind the
     input and its low padding. Nothing is computed and nothing allocated. The length of ``x_shape`` says how many

@@ -1,4 +1,4 @@
-"""Losses of pairs of elements (SPEC F): fused kernels for the value, its deterministic sum, and the gradient."""
+"""Losses of pairs of elements: fused kernels for the value, its deterministic sum, and the gradient."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ ValueError
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
 def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Squared error ``(x - target)**2`` (SPEC F).
+    """Squared error ``(x - target)**2``.
 
     Examples
     --------
@@ -208,7 +208,7 @@ _NEGATED = "Of the shape of ``x``; the gradient of ``target`` is minus this."
 
 @document_loss("x, target, reduction", _NEGATED)
 def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
-    """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was (SPEC F).
+    """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
 def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
-    """Absolute error ``|x - target|``; its derivative is 0 where both are equal (SPEC F).
+    """Absolute error ``|x - target|``; its derivative is 0 where both are equal.
 
     Examples
     --------
@@ -236,7 +236,7 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
 
 @document_loss("x, target, reduction", _NEGATED)
 def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
-    """Gradient of `l1_loss` with respect to ``x``: ``sign(x - target)``, scaled as the loss was (SPEC F).
+    """Gradient of `l1_loss` with respect to ``x``: ``sign(x - target)``, scaled as the loss was.
 
     Examples
     --------
@@ -254,7 +254,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     refused=", a ``delta`` that is not above 0,",
 )
 def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Any:
-    """Squared near 0, absolute beyond (SPEC F).
+    """Squared near 0, absolute beyond.
 
     ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, with ``d = x - target``.
 
@@ -279,7 +279,7 @@ _register("huber_loss", _huber_loss, _opposite)
 
 @document_loss("x, target, delta, reduction", _NEGATED)
 def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
-    """Gradient of `huber_loss` with respect to ``x``: ``x - target`` cut at ±delta, scaled as the loss was (SPEC F).
+    """Gradient of `huber_loss` with respect to ``x``: ``x - target`` cut at ±delta, scaled as the loss was.
 
     Examples
     --------
@@ -292,7 +292,7 @@ def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str 
 
 
 def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """Hinge of scores of two classes, ``max(0, margin - target * x)`` (SPEC F).
+    """Hinge of scores of two classes, ``max(0, margin - target * x)``.
 
     For more classes see `multi_margin_loss`.
 
@@ -342,7 +342,7 @@ _register("hinge_loss", _hinge_loss)
 
 @document_loss("x, target, margin, reduction")
 def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
-    """Gradient of `hinge_loss` with respect to ``x``: ``-target`` where the loss is above 0, scaled as it was (SPEC F).
+    """Gradient of `hinge_loss` with respect to ``x``: ``-target`` where the loss is above 0, scaled as it was.
 
     Examples
     --------
@@ -355,7 +355,7 @@ def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str
 
 
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
-    """Kullback-Leibler divergence, ``target * (log(target) - x)`` (SPEC F).
+    """Kullback-Leibler divergence, ``target * (log(target) - x)``.
 
     ``x`` holds logarithms of probabilities (`log_softmax`); where ``target`` is 0, so is the loss, whatever ``x`` is but NaN.
 
@@ -419,7 +419,7 @@ _register("kl_div", _kl_div, _kl_div_by_target)
     "x, target, reduction, log_target", "Of the shape of ``x``. The gradient of ``target`` only the tape gives."
 )
 def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bool = False, dloss: Any = None) -> Array:
-    """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was (SPEC F).
+    """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was.
 
     Examples
     --------
@@ -435,7 +435,7 @@ def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bo
 def binary_cross_entropy_with_logits(
     x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
-    """Cross-entropy of two classes from logits, without overflow (SPEC F).
+    """Cross-entropy of two classes from logits, without overflow.
 
     ``weight * ((1 - target) * softplus(x) + pos_weight * target * softplus(-x))``.
 
@@ -500,7 +500,7 @@ _register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
 def binary_cross_entropy_with_logits_backward(
     x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
 ) -> Array:
-    """Gradient of `binary_cross_entropy_with_logits` with respect to the logits (SPEC F).
+    """Gradient of `binary_cross_entropy_with_logits` with respect to the logits.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Root-mean-square normalisation (SPEC B6)."""
+"""Root-mean-square normalisation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
-    """Divide each sample by its root mean square over the last axes: ``x / sqrt(mean(x**2) + eps) * weight`` (SPEC B6).
+    """Divide each sample by its root mean square over the last axes: ``x / sqrt(mean(x**2) + eps) * weight``.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ register("rms_norm", _rms_norm, _plan)
 def rms_norm_backward(
     dy: Any, x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None, rstd: Any = None
 ) -> tuple[Array, Array]:
-    """Gradients of `rms_norm` (SPEC B6).
+    """Gradients of `rms_norm`.
 
     Parameters
     ----------

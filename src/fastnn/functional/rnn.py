@@ -1,4 +1,4 @@
-"""Recurrent layers: one layer in one direction (SPEC D2)."""
+"""Recurrent layers: one layer in one direction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def rnn(
     *,
     return_saved: bool = False,
 ) -> Any:
-    """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)`` (SPEC D2).
+    """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)``.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def rnn_backward(
     dh_n: Any = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
-    """Gradients of `rnn` (SPEC D2).
+    """Gradients of `rnn`.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def lstm(
     *,
     return_saved: bool = False,
 ) -> Any:
-    """Long short-term memory (SPEC D2).
+    """Long short-term memory.
 
     ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
     ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order.
@@ -307,7 +307,7 @@ def lstm_backward(
     dc_n: Any = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
-    """Gradients of `lstm` (SPEC D2).
+    """Gradients of `lstm`.
 
     Parameters
     ----------
@@ -367,7 +367,7 @@ def gru(
     *,
     return_saved: bool = False,
 ) -> Any:
-    """Gated recurrent unit (SPEC D2).
+    """Gated recurrent unit.
 
     ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
     ``n = tanh(W_n x + b_n + r (R_n h + b'_n))`` and ``h' = (1 - z) n + z h``. The rows of weights and biases belong to
@@ -472,7 +472,7 @@ def gru_backward(
     dh_n: Any = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
-    """Gradients of `gru` (SPEC D2).
+    """Gradients of `gru`.
 
     Parameters
     ----------

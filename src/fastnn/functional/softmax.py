@@ -1,4 +1,4 @@
-"""Softmax and its logarithm (SPEC C)."""
+"""Softmax and its logarithm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 
 def softmax(x: Any, axis: int = -1) -> Any:
-    """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
+    """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ register("softmax", _softmax, _softmax_plan)
 
 
 def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
-    """Gradient of `softmax` from its output, with the full Jacobian: ``y * (dy - sum of dy * y)`` (SPEC C).
+    """Gradient of `softmax` from its output, with the full Jacobian: ``y * (dy - sum of dy * y)``.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ for _name in ("softmax_backward", "log_softmax_backward"):
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
-    """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows (SPEC C).
+    """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ register("log_softmax", _log_softmax, _log_softmax_plan)
 
 
 def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
-    """Gradient of `log_softmax` from its output: ``dy - exp(y) * sum of dy`` (SPEC C).
+    """Gradient of `log_softmax` from its output: ``dy - exp(y) * sum of dy``.
 
     Parameters
     ----------

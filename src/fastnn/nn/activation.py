@@ -1,4 +1,4 @@
-"""Activation layers (SPEC C): the functions of the same names with their arguments kept."""
+"""Activation layers: the functions of the same names with their arguments kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ReLU(Module):
 
 
 class LeakyReLU(Module):
-    """``x`` where positive, ``negative_slope · x`` elsewhere (SPEC C).
+    """``x`` where positive, ``negative_slope · x`` elsewhere.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class LeakyReLU(Module):
 
 
 class ELU(Module):
-    """``x`` where positive, ``alpha · (e^x − 1)`` elsewhere (SPEC C).
+    """``x`` where positive, ``alpha · (e^x − 1)`` elsewhere.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Hardsigmoid(Module):
 
 
 class Softplus(Module):
-    """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold`` (SPEC C).
+    """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold``.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ class Softplus(Module):
 
 
 class GELU(Module):
-    """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu` (SPEC C).
+    """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu`.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ class _AlongAxis(Module):
 
 
 class Softmax(_AlongAxis):
-    """``e^x / Σ e^x`` along an axis (SPEC C).
+    """``e^x / Σ e^x`` along an axis.
 
     Parameters
     ----------
@@ -247,7 +247,7 @@ class Softmax(_AlongAxis):
 
 
 class LogSoftmax(_AlongAxis):
-    """``x − log Σ e^x`` along an axis (SPEC C).
+    """``x − log Σ e^x`` along an axis.
 
     Parameters
     ----------

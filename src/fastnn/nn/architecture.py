@@ -70,7 +70,7 @@ def architecture(model: Module) -> dict[str, Any]:
 
     Notes
     -----
-    SPEC J1. The values of parameters and buffers are in ``model.state_dict()``, the states of generators are in the layers'
+    The values of parameters and buffers are in ``model.state_dict()``, the states of generators are in the layers'
     ``rng.bit_generator.state``. Attributes that a user added and that are neither parameter, buffer nor module are left out.
     Before it returns, the function makes the model of the state once, without values, which takes memory like the model's: what
     was described can be made again.

@@ -1,4 +1,4 @@
-"""Convolution layers (SPEC A1 to A3)."""
+"""Convolution layers."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ Attributes
 weight : Parameter, (out_channels, in_channels // groups, {{kernel}})
 bias : Parameter, (out_channels,), or None
 
-Notes
------
-Source: SPEC A1 and A2.
 """
 
 _CONV_TRANSPOSE = f"""{_CHANNELS}stride, dilation : {{ints}}
@@ -65,7 +62,7 @@ bias : Parameter, (out_channels,), or None
 
 Notes
 -----
-Source: SPEC A3. The output sizes are in `fastnn.functional.conv_transpose{{rank}}d`.
+The output sizes are in `fastnn.functional.conv_transpose{{rank}}d`.
 """
 
 

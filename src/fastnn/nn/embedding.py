@@ -1,4 +1,4 @@
-"""Embedding: a trained row for each number (SPEC D6)."""
+"""Embedding: a trained row for each number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .module import Module, Parameter
 
 
 class Embedding(Module):
-    """A table of rows that are looked up by number (SPEC D6, `fastnn.functional.embedding`).
+    """A table of rows that are looked up by number (`fastnn.functional.embedding`).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Several models that answer as one (SPEC J7)."""
+"""Several models that answer as one."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _averaged = differentiable(_mean_forward, _mean_vjp, _mean_jvp, name="Ensemble")
 
 
 class Ensemble(Module):
-    """The average of what several models say, usually better than the best of them (SPEC J7).
+    """The average of what several models say, usually better than the best of them.
 
     Parameters
     ----------

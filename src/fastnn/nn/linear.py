@@ -14,7 +14,7 @@ from .module import Module, Parameter
 
 
 class Linear(Module):
-    """Fully connected: ``y = x @ weight.T + bias`` (SPEC D1).
+    """Fully connected: ``y = x @ weight.T + bias``.
 
     Parameters
     ----------

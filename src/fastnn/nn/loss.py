@@ -1,4 +1,4 @@
-"""Losses as modules (SPEC F)."""
+"""Losses as modules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _weights(loss: Module, name: str, value: Any) -> np.ndarray | None:
 
 
 class CrossEntropyLoss(Module):
-    """Cross-entropy from logits; see `fastnn.functional.cross_entropy` (SPEC F).
+    """Cross-entropy from logits; see `fastnn.functional.cross_entropy`.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class _Loss(Module):
 
 
 class MSELoss(_Loss):
-    """Squared error ``(x − target)²`` (SPEC F).
+    """Squared error ``(x − target)²``.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class MSELoss(_Loss):
 
 
 class L1Loss(_Loss):
-    """Absolute error ``|x − target|`` (SPEC F).
+    """Absolute error ``|x − target|``.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class L1Loss(_Loss):
 
 
 class HuberLoss(_Loss):
-    """Squared up to ``delta``, absolute beyond; see `fastnn.functional.huber_loss` (SPEC F).
+    """Squared up to ``delta``, absolute beyond; see `fastnn.functional.huber_loss`.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class HuberLoss(_Loss):
 
 
 class HingeLoss(_Loss):
-    """Hinge ``max(0, margin − target · x)`` for targets of 1 and −1 (SPEC F).
+    """Hinge ``max(0, margin − target · x)`` for targets of 1 and −1.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class HingeLoss(_Loss):
 
 
 class KLDivLoss(_Loss):
-    """``target · (log target − x)`` for ``x`` of log-probabilities; see `fastnn.functional.kl_div` (SPEC F).
+    """``target · (log target − x)`` for ``x`` of log-probabilities; see `fastnn.functional.kl_div`.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ class KLDivLoss(_Loss):
 
 
 class BCEWithLogitsLoss(_Loss):
-    """Cross-entropy of two classes from logits (SPEC F); see `fastnn.functional.binary_cross_entropy_with_logits`.
+    """Cross-entropy of two classes from logits; see `fastnn.functional.binary_cross_entropy_with_logits`.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ class BCEWithLogitsLoss(_Loss):
 
 
 class NLLLoss(_Loss):
-    """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss` (SPEC F).
+    """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss`.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class NLLLoss(_Loss):
 
 
 class MultiMarginLoss(_Loss):
-    """Hinge of several classes; see `fastnn.functional.multi_margin_loss` (SPEC F).
+    """Hinge of several classes; see `fastnn.functional.multi_margin_loss`.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ rng : optional
 
 Notes
 -----
-Source: SPEC D4. The mask depends on the Generator's state alone, not on backend or thread count.
+The mask depends on the Generator's state alone, not on backend or thread count.
 """
 
 
@@ -109,7 +109,7 @@ class Dropout3d(_SpatialDropout):
 
 
 class Flatten(Module):
-    """Several axes joined to one; by default all but the first (SPEC D6).
+    """Several axes joined to one; by default all but the first.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ def save_model(model: Module, path: PathLike, **extra: Any) -> None:
 
     Notes
     -----
-    SPEC J1. The file is a checkpoint with the keys "architecture", "model" (the ``state_dict``) and those of the extras.
+    The file is a checkpoint with the keys "architecture", "model" (the ``state_dict``) and those of the extras.
     States of generators are not in it.
 
     Examples

@@ -32,7 +32,7 @@ class Parameter(Tensor):
         Whether it is trained; may be changed later to freeze it.
     decay : bool
         Whether an optimiser's ``weight_decay`` applies to it. Layers say False for biases and for the
-        parameters of norms (SPEC G9).
+        parameters of norms.
 
     Examples
     --------

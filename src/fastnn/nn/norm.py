@@ -1,4 +1,4 @@
-"""Normalisation layers (SPEC B1 to B6)."""
+"""Normalisation layers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ num_batches_tracked : ndarray of int64, ()
 
 Notes
 -----
-Source: SPEC B1 to B3. In training a batch must have more than one value per channel.
+In training a batch must have more than one value per channel.
 """
 
 _INSTANCE = """
@@ -74,9 +74,6 @@ running_mean, running_var : ndarray, (num_features,), or None
 num_batches_tracked : ndarray of int64, (), or None
     Stays 0, as in PyTorch.
 
-Notes
------
-Source: SPEC B5.
 """
 
 
@@ -84,7 +81,7 @@ class _Norm(Module):
     weight: Parameter | None
 
     def _affine(self, name: str, value: float, shape: int | tuple[int, ...], there: bool, dtype: Any) -> None:
-        """γ or β, which weight decay leaves alone unless asked (SPEC G9)."""
+        """γ or β, which weight decay leaves alone unless asked."""
         parameter = Parameter(init.constant(shape, value, dtype=dtype), decay=False) if there else None
         self.register_parameter(name, parameter)
 
@@ -327,7 +324,7 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 class LayerNorm(_Norm):
-    """Normalisation over the last axes of each sample (SPEC B4); the same in training and evaluation.
+    """Normalisation over the last axes of each sample; the same in training and evaluation.
 
     Parameters
     ----------
@@ -379,7 +376,7 @@ class LayerNorm(_Norm):
 
 
 class GroupNorm(_Norm):
-    """Normalisation over groups of channels and space, for each sample (SPEC B6).
+    """Normalisation over groups of channels and space, for each sample.
 
     Parameters
     ----------
@@ -428,7 +425,7 @@ class GroupNorm(_Norm):
 
 
 class RMSNorm(_Norm):
-    """Division by the root mean square over the last axes of each sample (SPEC B6): `fastnn.functional.rms_norm`.
+    """Division by the root mean square over the last axes of each sample: `fastnn.functional.rms_norm`.
 
     Parameters
     ----------
@@ -477,7 +474,7 @@ class RMSNorm(_Norm):
 
 
 class LocalResponseNorm(_Norm):
-    """Division by a power of the energy in neighbouring channels: `fastnn.functional.local_response_norm` (SPEC B6).
+    """Division by a power of the energy in neighbouring channels: `fastnn.functional.local_response_norm`.
 
     Parameters
     ----------

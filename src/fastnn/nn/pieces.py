@@ -1,4 +1,4 @@
-"""Activation layers of linear pieces, with learned or random slopes (SPEC C)."""
+"""Activation layers of linear pieces, with learned or random slopes."""
 
 from __future__ import annotations
 

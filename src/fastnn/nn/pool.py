@@ -1,4 +1,4 @@
-"""Pooling layers (SPEC A4): the functions of the same names with their arguments kept."""
+"""Pooling layers: the functions of the same names with their arguments kept."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ dilation : {{ints}}
 {_CEIL_MODE}
 Notes
 -----
-Source: SPEC A4. Among equals the first gets the gradient.
+Among equals the first gets the gradient.
 """
 
 _AVG = f"""
@@ -43,9 +43,6 @@ Parameters
 divisor_override : int, optional
     What to divide the sum of every window by, instead of the number of its elements.
 
-Notes
------
-Source: SPEC A4.
 """
 
 _LP = f"""
@@ -56,7 +53,7 @@ norm_type : float
 {_WINDOW}{_CEIL_MODE}
 Notes
 -----
-Source: SPEC A4. PyTorch leaves out the absolute value.
+PyTorch leaves out the absolute value.
 """
 
 _ADAPTIVE = """
@@ -67,7 +64,7 @@ output_size : {sizes}
 
 Notes
 -----
-Source: SPEC A4. Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
+Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 """
 
 

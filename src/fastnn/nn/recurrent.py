@@ -1,4 +1,4 @@
-"""Recurrent layers and cells (SPEC D2), with PyTorch's names, shapes and order of parameters."""
+"""Recurrent layers and cells, with PyTorch's names, shapes and order of parameters."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class _Recurrent(_Named):
 
 
 class RNN(_Recurrent):
-    """Plain recurrent network: ``h' = tanh(W x + b + R h + b')`` (SPEC D2, `fastnn.functional.rnn`).
+    """Plain recurrent network: ``h' = tanh(W x + b + R h + b')`` (`fastnn.functional.rnn`).
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class RNN(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory network (SPEC D2, `fastnn.functional.lstm`).
+    """Long short-term memory network (`fastnn.functional.lstm`).
 
     Parameters
     ----------
@@ -270,7 +270,7 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Network of gated recurrent units (SPEC D2, `fastnn.functional.gru`).
+    """Network of gated recurrent units (`fastnn.functional.gru`).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Residual blocks (SPEC D5): what a block learns is added to what it got."""
+"""Residual blocks: what a block learns is added to what it got."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Residual(Module):
 
 
 class ResidualBlock(Residual):
-    """Two 3×3 convolutions with batch norm, added to a shortcut: the block of ResNet-18, -34 and -20 (SPEC D5).
+    """Two 3×3 convolutions with batch norm, added to a shortcut: the block of ResNet-18, -34 and -20.
 
     conv – norm – ReLU – conv – norm, plus the shortcut, then ReLU.
 

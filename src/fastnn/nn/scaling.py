@@ -1,4 +1,4 @@
-"""Preprocessing as layers: what is done to raw inputs, with statistics that are not trained (SPEC I1 and I2)."""
+"""Preprocessing as layers: what is done to raw inputs, with statistics that are not trained."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _listed(shape: tuple[int, ...]) -> str:
 
 
 class FillMissing(_PerFeature):
-    """Puts numbers per feature in the place of NaN, which stands for what is missing (SPEC I1).
+    """Puts numbers per feature in the place of NaN, which stands for what is missing.
 
     `fastnn.data.Imputer` makes such a layer of what it learnt: ``imputer.as_module()``.
 
@@ -206,7 +206,7 @@ class FillMissing(_PerFeature):
 
 @sections(_NOTES, more="With ``inverse`` a constant feature, which is divided by 1, gets its mean back.")
 class Standardize(_PerFeature):
-    """``y = (x - mean) / scale`` with numbers per feature that stay as they are (SPEC I1, I2).
+    """``y = (x - mean) / scale`` with numbers per feature that stay as they are (I2).
 
     `fastnn.data.StandardScaler` and `ImageScaler` make such a layer of their statistics: ``scaler.as_module()``.
 
@@ -273,7 +273,7 @@ class Standardize(_PerFeature):
 
 @sections(_NOTES, more="")
 class Rescale(_PerFeature):
-    """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are (SPEC I1).
+    """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are.
 
     `fastnn.data.MinMaxScaler` makes such a layer of its statistics: ``scaler.as_module()``.
 
@@ -384,7 +384,7 @@ left out of the statistics and stay NaN. The gradient goes through the statistic
 """.strip(),
 )
 class StandardizeSample(_Fixed):
-    """Each sample less its own mean, divided by its own standard deviation, over all its elements (SPEC I2).
+    """Each sample less its own mean, divided by its own standard deviation, over all its elements.
 
     Unlike `LayerNorm` it has no parameters and no eps, and a sample without variance becomes 0.
 
@@ -502,7 +502,7 @@ class _Sample:
 
 @sections(_NOTES, more="")
 class Whiten(_Fixed):
-    """Centres samples and makes their elements uncorrelated with variance 1, by numbers that stay as they are (SPEC I2).
+    """Centres samples and makes their elements uncorrelated with variance 1, by numbers that stay as they are.
 
     ``z = (x - mean) @ components.T * gains``, and with ``rotate_back`` turned to where it was:
     ``y = z @ components + rest * r``, where r is what of ``x - mean`` lies in no component's direction.

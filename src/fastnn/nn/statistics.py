@@ -1,4 +1,4 @@
-"""Exact statistics of batch norm over a whole training set (SPEC B2)."""
+"""Exact statistics of batch norm over a whole training set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Reached(BaseException):
 
 
 def recompute_statistics(model: Module, batches: Iterable[Any]) -> list[str]:
-    """Replace the running statistics of batch norm by exact ones over a training set (SPEC B2, "method 1").
+    """Replace the running statistics of batch norm by exact ones over a training set ("method 1").
 
     Running statistics are an average over the last steps of training, of layers that were still changing. This gives
     each batch norm the mean and the variance, unbiased or not as the layer has it, of all that it gets from these

@@ -1,4 +1,4 @@
-"""Recurrent networks with more structure: the pyramid over time, and the stack (SPEC D3)."""
+"""Recurrent networks with more structure: the pyramid over time, and the stack."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _joined(x: Any) -> Any:
 
 
 class PyramidalRNN(Module):
-    """Recurrent layers that each halve the number of steps (SPEC D3).
+    """Recurrent layers that each halve the number of steps.
 
     A level joins every two neighbouring steps to one with twice the features and runs a recurrent layer over them. After
     ``num_levels`` levels, sequences are ``2 ** num_levels`` times shorter, and so is the way that gradients go.
@@ -121,7 +121,7 @@ class PyramidalRNN(Module):
 
 
 class StackRNN(Module):
-    """A recurrent network with a stack that it learns to use (SPEC D3).
+    """A recurrent network with a stack that it learns to use.
 
     Each step chooses between pushing a value, popping the top, and leaving the stack alone; since the choice is a mixture
     with the weights of a softmax, the whole is differentiable. It can count, which no bounded state can do beyond its

@@ -1,4 +1,4 @@
-"""A table of a model's layers: shapes, parameters, multiply–adds, receptive fields (SPEC A5, A6)."""
+"""A table of a model's layers: shapes, parameters, multiply–adds, receptive fields."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _texts(row: LayerRow) -> tuple[str, ...]:
 
 
 def summary(model: Module, input_shape: Any, *, dtype: Any = None) -> Summary:
-    """Output shapes, parameters, multiply–adds and receptive fields of a model's layers (SPEC A5, A6).
+    """Output shapes, parameters, multiply–adds and receptive fields of a model's layers.
 
     The model is run on zeros, in evaluation mode: running statistics, modes and gradients stay as they are.
 

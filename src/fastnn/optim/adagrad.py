@@ -11,7 +11,7 @@ from .optimizer import Optimizer, Params
 
 
 class Adagrad(Optimizer):
-    """Adagrad (SPEC G4): ``s ← s + g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
+    """Adagrad: ``s ← s + g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ class Adagrad(Optimizer):
     eps : float
         Added to the sum of squares.
     eps_inside : bool
-        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)`` (SPEC G8).
+        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)``.
     weight_decay, l1 : float
         L2 and L1 penalty, on weights and not on biases and parameters of norms.
     decay_all : bool
@@ -73,7 +73,7 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Adadelta (SPEC G6): steps in proportion to the steps before.
+    """Adadelta: steps in proportion to the steps before.
 
     ``s ← rho·s + (1−rho)·g²``, ``d = sqrt((D + eps)/(s + eps))·g``, ``D ← rho·D + (1−rho)·d²``, ``x ← x − lr·d``.
 

@@ -32,7 +32,7 @@ decay_all : bool
 
 @sections(_PARAMETERS)
 class Adam(Optimizer):
-    """Adam with bias correction (SPEC G7).
+    """Adam with bias correction.
 
     ``v ← β₁v + (1−β₁)g``, ``s ← β₂s + (1−β₂)g²``, ``x ← x − lr · v̂/(sqrt(ŝ) + eps)`` with ``v̂ = v/(1−β₁ᵗ)``,
     ``ŝ = s/(1−β₂ᵗ)`` and ``g = grad + weight_decay·x + l1·sign(x)``.
@@ -85,7 +85,7 @@ class Adam(Optimizer):
 
 @sections(_PARAMETERS)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step (SPEC G7, G9).
+    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step (G9).
 
     ``weight_decay`` is 0.01 by default, as in PyTorch. Source: Loshchilov and Hutter 2019.
 
@@ -118,7 +118,7 @@ class AdamW(Adam):
 
 @sections(_PARAMETERS)
 class AMSGrad(Adam):
-    """Adam with the largest ``s`` so far in the place of ``s`` (SPEC G7; Reddi et al. 2018).
+    """Adam with the largest ``s`` so far in the place of ``s`` (Reddi et al. 2018).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Gradient clipping (SPEC G10)."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 

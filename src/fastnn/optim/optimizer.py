@@ -40,8 +40,9 @@ class Optimizer:
     -----
     The parameters' arrays become views into flat buffers, so that one call updates all of a group; their gradients
     too. ``weight_decay`` and ``l1`` add ``weight_decay·x + l1·sign(x)`` to the gradient: with λ/n, n the number of
-    samples, they are the penalties of SPEC G9. They leave alone the parameters made with ``decay=False``, which the layers do for biases and
-    for the parameters of norms (SPEC G9), unless ``decay_all`` is True. (PyTorch decays all.)
+    samples, they are those of penalties λ/2·x² and λ·|x| on the whole loss. They leave alone the parameters made with
+    ``decay=False``, which the layers do for biases and for the parameters of norms, unless ``decay_all`` is True.
+    (PyTorch decays all.)
 
     Parameters without a gradient, and frozen ones, are not touched by a step.
 

@@ -11,7 +11,7 @@ from .optimizer import Optimizer, Params
 
 
 class RMSprop(Optimizer):
-    """RMSprop (SPEC G5): ``s ← alpha·s + (1−alpha)·g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
+    """RMSprop: ``s ← alpha·s + (1−alpha)·g²``, ``x ← x − lr·g/sqrt(s + eps)``, ``g = grad + weight_decay·x + l1·sign(x)``.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class RMSprop(Optimizer):
     weight_decay : float
         L2 penalty, on weights and not on biases and parameters of norms.
     eps_inside : bool
-        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)`` (SPEC G8).
+        False adds ``eps`` to the root instead, as PyTorch does: ``g/(sqrt(s) + eps)``.
     l1 : float
         L1 penalty, on the same parameters.
     decay_all : bool

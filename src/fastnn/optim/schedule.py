@@ -1,4 +1,4 @@
-"""Schedules (SPEC G11): rules that give a factor for a step, and what applies them to an optimiser.
+"""Schedules: rules that give a factor for a step, and what applies them to an optimiser.
 
 A rule is any function of the number of steps taken. `Schedule` multiplies an optimiser's own rate by it.
 """
@@ -21,7 +21,7 @@ _UNKNOWN = -1
 
 @dataclass(frozen=True)
 class StepDecay:
-    """``gamma`` to the power of ``step // step_size`` (SPEC G11).
+    """``gamma`` to the power of ``step // step_size``.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Exponential:
-    """``gamma`` to the power of ``step`` (SPEC G11).
+    """``gamma`` to the power of ``step``.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Exponential:
 
 @dataclass(frozen=True)
 class Linear:
-    """From ``first`` to ``last`` in a straight line over ``steps`` steps, then ``last`` (SPEC G11).
+    """From ``first`` to ``last`` in a straight line over ``steps`` steps, then ``last``.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Linear:
 
 @dataclass(frozen=True)
 class Warmup:
-    """From ``first`` to 1 in a straight line over ``steps`` steps, then 1 (SPEC G11).
+    """From ``first`` to 1 in a straight line over ``steps`` steps, then 1.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ class Warmup:
 class Cosine:
     """From 1 to ``last`` along half a cosine over ``steps`` steps, then ``last``.
 
-    Source: SPEC G11; Loshchilov and Hutter 2017.
+    Source: Loshchilov and Hutter 2017.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class Cosine:
 class OneCycle:
     """Up from ``first`` to 1 and down to ``last``, each along half a cosine.
 
-    The optimiser's own rate is the peak. Source: SPEC G11; Smith and Topin 2017.
+    The optimiser's own rate is the peak. Source: Smith and Topin 2017.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class OneCycle:
 
 
 class Sequence:
-    """One rule after another; each counts from where it begins (SPEC G11).
+    """One rule after another; each counts from where it begins.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ class _Kept:
 
 
 class Schedule(_Stepped):
-    """Applies a rule to a setting of an optimiser, group by group (SPEC G11).
+    """Applies a rule to a setting of an optimiser, group by group.
 
     Parameters
     ----------
@@ -454,7 +454,7 @@ class Schedule(_Stepped):
 
 
 def momentum_schedule(optimizer: Optimizer, steps: int, first: float = 0.5, last: float = 0.9) -> Schedule:
-    """Momentum from ``first`` to ``last`` over ``steps`` steps (SPEC G11).
+    """Momentum from ``first`` to ``last`` over ``steps`` steps.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from .optimizer import Optimizer, Params
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked (SPEC G1 to G3).
+    """Gradient descent, with momentum if asked.
 
     ``g = grad + weight_decay·x + l1·sign(x)``; without momentum ``x ← x − lr·g``; with it ``d ← momentum·d − lr·g`` and
     ``x ← x + d``; Nesterov ``x ← x + momentum·d − lr·g``, the usual equivalent of taking the gradient at

@@ -1,4 +1,4 @@
-"""Activation functions and their derivatives (SPEC J6)."""
+"""Activation functions and their derivatives."""
 
 from __future__ import annotations
 
@@ -115,7 +115,6 @@ def activation(
     Functions that take more than a number are drawn for one choice of the rest: the slope of "prelu" is 0.25, that of "rrelu" the
     one of evaluation, "softmax" and "log_softmax" are those of (x, 0), and "maxout" is the larger of x and −x/2.
 
-    SPEC J6.
 
     Examples
     --------

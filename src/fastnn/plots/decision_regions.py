@@ -1,4 +1,4 @@
-"""What a classifier says where (SPEC J6)."""
+"""What a classifier says where."""
 
 from __future__ import annotations
 
@@ -99,7 +99,6 @@ def decision_regions(
     With more than two features a picture shows only a part: with "nearest" the other features jump from sample to sample, and so
     does the border.
 
-    SPEC J6.
 
     Examples
     --------

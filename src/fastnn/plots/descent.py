@@ -1,4 +1,4 @@
-"""Functions of two numbers that optimisers are compared on, and the paths that optimisers take on them (SPEC J6)."""
+"""Functions of two numbers that optimisers are compared on, and the paths that optimisers take on them."""
 
 from __future__ import annotations
 

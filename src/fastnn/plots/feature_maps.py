@@ -1,4 +1,4 @@
-"""What the channels of a layer make of an image (SPEC J6)."""
+"""What the channels of a layer make of an image."""
 
 from __future__ import annotations
 
@@ -73,7 +73,6 @@ def feature_maps(model: Module, image: Any, layer: str | Module, *, sort: bool =
     All maps of the layer have the same scale, which is symmetric, so that strong and weak ones can be told apart. Maps that are
     0 everywhere have a grey frame. Of a layer that is called several times the last call counts.
 
-    SPEC J6.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a convolution, or a layer on the pixels of an image, looks for (SPEC J6)."""
+"""What a convolution, or a layer on the pixels of an image, looks for."""
 
 from __future__ import annotations
 
@@ -67,7 +67,6 @@ def filters(layer: Module, *, shape: tuple[int, int, int] | None = None, ax: Axe
     other numbers of channels each filter is a row, with a tile for each input channel. All tiles have the same scale, which is
     symmetric, so that they can be compared.
 
-    SPEC J6.
 
     Examples
     --------

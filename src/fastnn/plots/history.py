@@ -1,4 +1,4 @@
-"""The curves of a training (SPEC J3)."""
+"""The curves of a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of images (SPEC J6), and tiles of small pictures in one."""
+"""Batches of images, and tiles of small pictures in one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,6 @@ def images(
     The smallest number of the batch is black and the largest white, also in colour, unless integers of 8 bits say that these are
     0 and 255, or colours between 0 and 1 that these are. NaN and infinities are left out.
 
-    SPEC J6.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Initialisations compared: outputs of each layer under each of them (SPEC J4)."""
+"""Initialisations compared: outputs of each layer under each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outputs, gradients, weights and updates of layers as histograms, and over the course of a training (SPEC J4)."""
+"""Outputs, gradients, weights and updates of layers as histograms, and over the course of a training."""
 
 from __future__ import annotations
 

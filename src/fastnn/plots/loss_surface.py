@@ -1,4 +1,4 @@
-"""Surfaces that are descended, and the paths of optimisers on them (SPEC J6)."""
+"""Surfaces that are descended, and the paths of optimisers on them."""
 
 from __future__ import annotations
 
@@ -125,7 +125,6 @@ def loss_surface(
     Directions of "pca" have length 1, so their coordinates are distances between weights. With "filter" 1 is the length of the
     weights themselves, filter by filter; biases and other parameters of one axis stay (Li et al. 2018).
 
-    SPEC J6.
 
     Examples
     --------

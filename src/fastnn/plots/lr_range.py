@@ -1,4 +1,4 @@
-"""The loss against the learning rate, in a range test (SPEC J5)."""
+"""The loss against the learning rate, in a range test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the layers of a network bend the plane until straight lines part the classes (SPEC J6)."""
+"""How the layers of a network bend the plane until straight lines part the classes."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def plane_map(
     units they are the cut with the plane that is shown.
 
     Layers that change nothing, such as dropout in evaluation mode, have no panel. Frames of more than two units are turned so that
-    samples stay near where they were. SPEC J6; Olah 2014, "Neural networks, manifolds, and topology".
+    samples stay near where they were. Olah 2014, "Neural networks, manifolds, and topology".
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The loss of the trials of a search against each setting (SPEC J5)."""
+"""The loss of the trials of a search against each setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights as points of a space, and planes through it (SPEC J6)."""
+"""Weights as points of a space, and planes through it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inputs changed on purpose: as little as possible, in the direction in which the loss rises (SPEC J7)."""
+"""Inputs changed on purpose: as little as possible, in the direction in which the loss rises."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fgsm(
     targeted: bool = False,
     batch_size: int = 256,
 ) -> Any:
-    """Inputs changed by the fast gradient sign method, so that a model errs (SPEC J7).
+    """Inputs changed by the fast gradient sign method, so that a model errs.
 
     ``x + eps * sign(gradient of the loss by x)``: each value goes up or down by `eps`, whichever makes the loss larger.
 

@@ -1,4 +1,4 @@
-"""How a model bears noise, gaps, and inputs that are changed on purpose: figures against strength (SPEC J7)."""
+"""How a model bears noise, gaps, and inputs that are changed on purpose: figures against strength."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def robustness(
     batch_size: int = 256,
     rng: Any = 0,
 ) -> Robustness:
-    """How the accuracy (or error) of a model depends on noise, missing values, and changes made on purpose (SPEC J7).
+    """How the accuracy (or error) of a model depends on noise, missing values, and changes made on purpose.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def _methods(callback: Callback) -> dict[str, Callable[[Trainer], Any]]:
 
 
 class EarlyStopping:
-    """Ends a training when a figure has not improved for some epochs, and puts the best weights back (SPEC J2).
+    """Ends a training when a figure has not improved for some epochs, and puts the best weights back.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class EarlyStopping:
     NaN is no improvement. A training that is fitted further goes on from the weights of its last epoch, not from the best:
     two calls give the bits of one.
 
-    SPEC J2; Prechelt, "Early stopping, but when?" (1998).
+    Prechelt, "Early stopping, but when?" (1998).
 
     Examples
     --------

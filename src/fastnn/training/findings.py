@@ -1,4 +1,4 @@
-"""What checks find, in words from a closed list, with the numbers behind them (SPEC J3 to J5)."""
+"""What checks find, in words from a closed list, with the numbers behind them."""
 
 from __future__ import annotations
 

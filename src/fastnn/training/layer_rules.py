@@ -1,4 +1,4 @@
-"""What the numbers of layers say: dead, saturated, vanishing and exploding, with the thresholds (SPEC J4)."""
+"""What the numbers of layers say: dead, saturated, vanishing and exploding, with the thresholds."""
 
 from __future__ import annotations
 

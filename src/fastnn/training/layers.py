@@ -1,4 +1,4 @@
-"""The numbers of layers: outputs, gradients, weights and updates, a row each (SPEC J4)."""
+"""The numbers of layers: outputs, gradients, weights and updates, a row each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics: plain functions of outputs and targets, of a batch or of a whole pass (SPEC J1)."""
+"""Metrics: plain functions of outputs and targets, of a batch or of a whole pass."""
 
 from __future__ import annotations
 

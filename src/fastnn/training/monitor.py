@@ -1,4 +1,4 @@
-"""Watching the layers in the course of a training (SPEC J4)."""
+"""Watching the layers in the course of a training."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class LayerMonitor:
 
     Notes
     -----
-    SPEC J4. Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
+    Statistics are those of a step that the training makes anyway: of its own forward and backward pass. Nothing of the
     training is changed, to the bit. Of outputs and parameters of more than 4 096 numbers, as many are looked at, evenly spread,
     but all of them for dead units. At most 128 observations are kept; of more, every second one is let go.
 

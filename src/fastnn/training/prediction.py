@@ -41,9 +41,6 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
         If ``x`` has no axis of samples or no sample, arrays of a tuple have different lengths, or ``batch_size`` is below 1;
         if what the model gives for several batches has not the samples along its first axis.
 
-    Notes
-    -----
-    SPEC J1.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The training loop (SPEC J1): train, validate, record, save; to be read before it is used."""
+"""The training loop: train, validate, record, save; to be read before it is used."""
 
 from __future__ import annotations
 

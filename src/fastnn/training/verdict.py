@@ -1,4 +1,4 @@
-"""What a history says about the training: whether it learned, and what holds it back (SPEC J3)."""
+"""What a history says about the training: whether it learned, and what holds it back."""
 
 from __future__ import annotations
 

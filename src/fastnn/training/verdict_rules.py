@@ -1,4 +1,4 @@
-"""The rules of `History.verdict`, with their thresholds (SPEC J3).
+"""The rules of `History.verdict`, with their thresholds.
 
 B is the baseline, the loss of the best constant prediction; T the loss of the training and V that of validation, where the
 weights of the model come from: in the last epoch, or the best one where `EarlyStopping` put that back. "Measured" means: chosen

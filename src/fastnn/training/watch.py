@@ -65,7 +65,7 @@ _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", 
 _SAMPLES = 32  # that are looked at at least, where there are as many
 _UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
-# Within this share of the range from its ends a function's slope is below 5 % of its largest (SPEC J4): the slope of sigmoid is
+# Within this share of the range from its ends a function's slope is below 5 % of its largest: the slope of sigmoid is
 # a(1 − a), that of tanh the same stretched, and that of hardsigmoid constant between the ends.
 _FLAT_ENDS = (1 - math.sqrt(1 - 0.05)) / 2
 _FLAT = {"Sigmoid": _FLAT_ENDS, "Hardsigmoid": 0.0, "Tanh": _FLAT_ENDS}

@@ -1,4 +1,4 @@
-"""The weights of a training on their way (SPEC J6)."""
+"""The weights of a training on their way."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ class WeightPath(Sequence[State]):
     Every record is a copy of all parameters and buffers. A training that is fitted further is recorded further; one that begins
     anew, anew. What was recorded is not saved with the training: one that is resumed from a file is recorded from there on.
 
-    SPEC J6.
 
     Examples
     --------
