@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.plans import unboxed
 from ..checks.arrays import unmasked
-from .core import Value, raw, record, record_many
+from .core import Value, raw, record, record_many, unboxed
 
 
 def differentiable(

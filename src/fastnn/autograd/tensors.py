@@ -7,11 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..backend.plans import use_tape
 from ..checks.arrays import unmasked
 from . import ops, shaping
 from .changes import note_change
-from .core import Axis, Value, _as_data, has_tangent, is_followed, raw, record, use_kind
+from .core import Axis, Value, _as_data, has_tangent, is_followed, raw, use_kind
 from .modes import mode
 from .numpy_functions import call_numpy
 
@@ -396,4 +395,3 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
 
 
 use_kind(Tensor)
-use_tape(Tensor, mode, record)

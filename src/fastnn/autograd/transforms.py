@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.plans import unboxed
 from ..checks.arrays import shown, unmasked
-from .core import Value, has_tangent, is_followed, raw
+from .core import Value, has_tangent, is_followed, raw, unboxed
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
 from .tensors import Tensor

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from .._settings import Applied
-from . import plans, runtime
+from . import runtime
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
@@ -24,6 +24,7 @@ _active: ModuleType | None = None
 # kernel. Empty with the NumPy backend.
 guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
+_callbacks: list[Callable[[ModuleType | None, ModuleType], None]] = []
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
 _failure: ImportError | None = None
 _chosen = False  # the threads that the extension uses: a failed import of fastnn is followed by another question
@@ -190,9 +191,33 @@ def _set(name: str) -> None:
     _active = _load(name)
     _active_name = name
     guarded.clear()
-    plans.switch(extension() if name == "native" else None, _active)
+    for callback in _callbacks:
+        callback(extension() if name == "native" else None, _active)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
+
+
+def when_switched(callback: Callable[[ModuleType | None, ModuleType], None]) -> None:
+    """Have ``callback`` told of the active backend, now if there is one, and whenever it changes.
+
+    Parameters
+    ----------
+    callback : callable
+        Gets the compiled extension, None with the NumPy backend, and the module of the backend.
+
+    Examples
+    --------
+    >>> from fastnn import backend
+    >>> def greet(core, ops):
+    ...     print("now", ops.__name__)
+    >>> with backend.use_backend("numpy"):
+    ...     backend.when_switched(greet)
+    now fastnn.backend.reference
+    >>> backend._callbacks.remove(greet)
+    """
+    _callbacks.append(callback)
+    if _active is not None:
+        callback(extension() if _active_name == "native" else None, _active)
 
 
 class use_backend(Applied):

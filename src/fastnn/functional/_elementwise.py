@@ -14,7 +14,7 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
-from ..backend.plans import Plan, planned, register
+from ._op import Op, Plan
 
 Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
@@ -123,16 +123,11 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return planned["gradient"](op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
-
-
-def _gradient(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Any:
-    dy, saved = checks.elementwise_backward(op, name, dy, saved)
-    return getattr(backend.current(), kernel)(dy, saved, *parameters)
+    return _GRADIENT.run(op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
     return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
 
 
-register("gradient", _gradient, _gradient_plan)
+_GRADIENT = Op("gradient", _gradient_plan)

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from .. import checks
+from ._op import Op, Plan, Tape
 from ._tangents import total
 
 __all__ = ["add", "add_backward"]
@@ -43,19 +42,15 @@ def add(a: Any, b: Any) -> Any:
     >>> F.add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
     array([4., 7.])
     """
-    return planned["add"](a, b)
+    return _ADD.run(a, b)
 
 
-def _add(a: Any, b: Any) -> Any:
-    y = backend.current().add(*checks.add("add", raw(a), raw(b)), None)
-    return record("add", y, (a, b), lambda dy, needs: (dy, dy), lambda tangents: total(*tangents))
+def _plan(a: Any, b: Any) -> Plan:
+    tape = Tape(lambda ops, dy, needs: (dy, dy), lambda ops, tangents: total(*tangents))
+    return Plan("add", (*checks.add("add", a, b), None), tape=tape)
 
 
-def _plan(*arguments: Any) -> Plan:
-    return Plan("add", (*checks.add("add", *arguments), None))
-
-
-register("add", _add, _plan)
+_ADD = Op("add", _plan, ("a", "b"))
 
 
 def add_backward(dy: Any) -> tuple[Array, Array]:

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
-from ._gradients import register_gradient
+from .. import checks
+from ._op import Op, Plan, Tape
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
@@ -60,28 +58,25 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
             [0.2       ],
             [0.11538462]]])
     """
-    return planned["local_response_norm"](x, size, alpha, beta, k)
+    return _FORWARD.run(x, size, alpha, beta, k)
 
 
-def _local_response_norm(x: Any, size: Any, alpha: Any, beta: Any, k: Any) -> Any:
-    arguments: list[Any]
-    g, x_, *arguments = checks.local_response_norm("local_response_norm", raw(x), size, alpha, beta, k)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.local_response_norm_backward(g, dy, x_, *arguments),)
-
-    def jvp(tangents: Any) -> Array:
-        return of_local_response_norm(g, tangents[0], x_, *arguments)
-
-    return record("local_response_norm", ops.local_response_norm_forward(g, x_, *arguments), (x,), vjp, jvp)
+def _plan(x: Any, *numbers: Any) -> Plan:
+    arguments = checks.local_response_norm("local_response_norm", x, *numbers)
+    return Plan("local_response_norm_forward", arguments, tape=Tape(_vjp, _jvp))
 
 
-def _plan(*arguments: Any) -> Plan:
-    return Plan("local_response_norm_forward", checks.local_response_norm("local_response_norm", *arguments))
+def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
+    g, *others = arguments
+    return (ops.local_response_norm_backward(g, dy, *others),)
 
 
-register("local_response_norm", _local_response_norm, _plan)
+def _jvp(ops: Any, tangents: Any, *arguments: Any) -> Array:
+    g, x, *numbers = arguments
+    return of_local_response_norm(g, tangents[0], x, *numbers)
+
+
+_FORWARD = Op("local_response_norm", _plan, ("x",))
 
 
 def local_response_norm_backward(
@@ -114,13 +109,13 @@ def local_response_norm_backward(
     array([[[-0.11111111],
             [-0.05555556]]])
     """
-    return planned["local_response_norm_backward"](dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
+    return _BACKWARD.run(dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
 
 
-def _checked_gradient(dy: Any, *arguments: Any) -> tuple[Any, ...]:
+def _gradient_plan(dy: Any, *arguments: Any) -> Plan:
     op = "local_response_norm_backward"
     g, x, *numbers = checks.local_response_norm(op, *arguments)
-    return g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers
+    return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers))
 
 
-register_gradient("local_response_norm_backward", _checked_gradient, "local_response_norm_backward")
+_BACKWARD = Op("local_response_norm_backward", _gradient_plan)

@@ -6,6 +6,7 @@ from ..._core import (
     adaptive_max_pool_backward,
     adaptive_max_pool_backward_at,
     adaptive_max_pool_forward,
+    adaptive_max_pool_indices,
 )
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "adaptive_max_pool_backward",
     "adaptive_max_pool_backward_at",
     "adaptive_max_pool_forward",
+    "adaptive_max_pool_indices",
 ]

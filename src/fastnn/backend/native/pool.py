@@ -8,6 +8,7 @@ from ..._core import (
     max_pool_backward,
     max_pool_backward_at,
     max_pool_forward,
+    max_pool_indices,
     max_pool_positions,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "max_pool_backward",
     "max_pool_backward_at",
     "max_pool_forward",
+    "max_pool_indices",
     "max_pool_positions",
 ]

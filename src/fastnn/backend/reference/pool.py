@@ -18,6 +18,7 @@ __all__ = [
     "max_pool_backward",
     "max_pool_backward_at",
     "max_pool_forward",
+    "max_pool_indices",
     "max_pool_positions",
 ]
 
@@ -45,6 +46,13 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
         return y, None
     dtype = np.uint8 if math.prod(g.kernel) <= 256 else np.int32
     return y, index.astype(dtype).reshape(y.shape)
+
+
+def max_pool_indices(g: Pool, x: Array) -> tuple[Array, Array | None, Array]:
+    """y, the taps that gave it, and their flat positions in the image."""
+    y, index = max_pool_forward(g, x, True)
+    assert index is not None
+    return y, index, max_pool_positions(g, index)
 
 
 def max_pool_positions(g: Pool, index: Array) -> Array:
