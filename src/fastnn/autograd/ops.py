@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._docs import sections
 from ..checks.arrays import unmasked
 from .core import _FLOATS, Axis, Value, _as_data, is_followed, record
 from .graph import Jvp, self_adjoint
@@ -24,42 +23,6 @@ Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
 _NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
-
-_OF_ONE = """
-Parameters
-----------
-x : array_like or Tensor
-    Any shape; float32 or float64, integers and booleans as NumPy promotes them.
-
-Returns
--------
-ndarray or Tensor
-    Of the shape of ``x``; a tensor if ``x`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-"""
-
-_OF_TWO = """
-Parameters
-----------
-a, b : array_like or Tensor
-    Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
-
-Returns
--------
-ndarray or Tensor
-    Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-ValueError
-    For shapes that don't broadcast.
-"""
 
 
 def operand(x: Any, name: str, beside: Any = None) -> Any:
@@ -181,9 +144,23 @@ def negative(x: Any) -> Any:
     return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
-@sections(_OF_ONE)
 def exp(x: Any) -> Any:
     """e to the power of each element.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -195,11 +172,25 @@ def exp(x: Any) -> Any:
     return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
-@sections(_OF_ONE)
 def log(x: Any) -> Any:
     """The natural logarithm of each element.
 
     0 gives −inf and less than 0 gives NaN, each with NumPy's warning.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -211,11 +202,25 @@ def log(x: Any) -> Any:
     return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
-@sections(_OF_ONE)
 def sqrt(x: Any) -> Any:
     """The square root of each element.
 
     Less than 0 gives NaN, with NumPy's warning; the derivative at 0 is infinite.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -227,9 +232,23 @@ def sqrt(x: Any) -> Any:
     return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
-@sections(_OF_ONE)
 def absolute(x: Any) -> Any:
     """The absolute value of each element; the derivative at 0 is 0.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -241,9 +260,25 @@ def absolute(x: Any) -> Any:
     return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
-@sections(_OF_TWO)
 def maximum(a: Any, b: Any) -> Any:
     """The larger of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
@@ -255,9 +290,25 @@ def maximum(a: Any, b: Any) -> Any:
     return _pick("maximum", np.maximum(a_, b_), (a_ >= b_) | np.isnan(a_), a, b, a_, b_)
 
 
-@sections(_OF_TWO)
 def minimum(a: Any, b: Any) -> Any:
     """The smaller of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
