@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend.plans import unboxed
 from ..checks.arrays import unmasked
-from .core import Value, raw, record, record_many
+from .core import TensorBase, raw, record, record_many
 
 
 def differentiable(
@@ -98,4 +98,4 @@ def differentiable(
 
 
 def _array(op: str, x: Any) -> Any:
-    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))
+    return raw(x) if isinstance(x, (TensorBase, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))
