@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..checks.arrays import unmasked
-from .core import Value, raw, record, record_many, unboxed
+from .core import TensorBase, raw, record, record_many, unboxed
 
 
 def differentiable(
@@ -97,4 +97,4 @@ def differentiable(
 
 
 def _array(op: str, x: Any) -> Any:
-    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))
+    return raw(x) if isinstance(x, (TensorBase, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))

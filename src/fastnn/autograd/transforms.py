@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..checks.arrays import shown, unmasked
-from .core import Value, has_tangent, is_followed, raw, unboxed
+from .core import TensorBase, has_tangent, is_followed, raw, unboxed
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
 from .tensors import Tensor
@@ -82,7 +82,7 @@ class _Gradients:
         self._name, self._leaves = name, leaves
         self._found = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
 
-    def deliver(self, leaf: Value, gradient: np.ndarray) -> None:
+    def deliver(self, leaf: TensorBase, gradient: np.ndarray) -> None:
         if leaf in self._found:
             self._found[leaf] += gradient  # type: ignore[index]
         elif _is_variable(leaf):

@@ -11,59 +11,10 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from ..checks import scalars
-from ..functional._spatial import sections
 from .module import Module, Parameter
 
 if TYPE_CHECKING:
     from fractions import Fraction
-
-_CHANNELS = """
-Parameters
-----------
-in_channels, out_channels : int
-    Channels of input and output.
-kernel_size : {ints}
-    Extents of the kernel.
-"""
-
-_REST = """groups : int
-    Groups of channels that don't see each other; must divide both numbers of channels.
-bias : bool
-    Whether to add a bias.
-dtype : dtype
-    float32 or float64.
-rng : optional
-    Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
-"""
-
-_CONV = f"""{_CHANNELS}stride, dilation : {{ints}}
-    Steps between windows, and between the elements under a kernel.
-padding : {{paddings}}, or {{{{"valid", "same", "full"}}}}
-    Zeros around the {{input}}; see `fastnn.functional.conv{{rank}}d`.
-{_REST}
-Attributes
-----------
-weight : Parameter, (out_channels, in_channels // groups, {{kernel}})
-bias : Parameter, (out_channels,), or None
-
-"""
-
-_CONV_TRANSPOSE = f"""{_CHANNELS}stride, dilation : {{ints}}
-    Step between the places where neighbouring inputs are put, and between the elements of the kernel.
-padding : {{paddings}}
-    How much is cut off at the sides of the result.
-output_padding : {{ints}}
-    Outputs more at the high side; below stride or dilation.
-{_REST}
-Attributes
-----------
-weight : Parameter, (in_channels, out_channels // groups, {{kernel}})
-bias : Parameter, (out_channels,), or None
-
-Notes
------
-The output sizes are in `fastnn.functional.conv_transpose{{rank}}d`.
-"""
 
 
 class _Kernels(Module):
@@ -152,9 +103,32 @@ class _Conv(_Kernels):
         return tuple((d * (k - 1) + 1, s) for k, s, d in self._axes(self.kernel_size, self.stride, self.dilation))
 
 
-@sections(_CONV, 1)
 class Conv1d(_Conv):
     """Convolution of sequences (N, C, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int,)
+        Extents of the kernel.
+    stride, dilation : int or (int,)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int,) or ((int, int),), or {"valid", "same", "full"}
+        Zeros around the sequence; see `fastnn.functional.conv1d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -167,9 +141,32 @@ class Conv1d(_Conv):
     _rank, _function = 1, staticmethod(F.conv1d)
 
 
-@sections(_CONV, 2)
 class Conv2d(_Conv):
     """Convolution of images (N, C, H, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int, int) or ((int, int), (int, int)), or {"valid", "same", "full"}
+        Zeros around the image; see `fastnn.functional.conv2d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kh, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -182,9 +179,32 @@ class Conv2d(_Conv):
     _rank, _function = 2, staticmethod(F.conv2d)
 
 
-@sections(_CONV, 3)
 class Conv3d(_Conv):
     """Convolution of volumes or videos (N, C, D, H, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int, int)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or {"valid", "same", "full"}
+        Zeros around the volume; see `fastnn.functional.conv3d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kd, kh, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -236,9 +256,38 @@ class _ConvTranspose(_Kernels):
         return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 
 
-@sections(_CONV_TRANSPOSE, 1)
 class ConvTranspose1d(_ConvTranspose):
     """Transposed convolution of sequences (N, C, W), which lengthens them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int,)
+        Extents of the kernel.
+    stride, dilation : int or (int,)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int,) or ((int, int),)
+        How much is cut off at the sides of the result.
+    output_padding : int or (int,)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose1d`.
 
     Examples
     --------
@@ -251,9 +300,38 @@ class ConvTranspose1d(_ConvTranspose):
     _rank, _function = 1, staticmethod(F.conv_transpose1d)
 
 
-@sections(_CONV_TRANSPOSE, 2)
 class ConvTranspose2d(_ConvTranspose):
     """Transposed convolution of images (N, C, H, W), which enlarges them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int, int) or ((int, int), (int, int))
+        How much is cut off at the sides of the result.
+    output_padding : int or (int, int)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kh, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose2d`.
 
     Examples
     --------
@@ -267,9 +345,38 @@ class ConvTranspose2d(_ConvTranspose):
     _rank, _function = 2, staticmethod(F.conv_transpose2d)
 
 
-@sections(_CONV_TRANSPOSE, 3)
 class ConvTranspose3d(_ConvTranspose):
     """Transposed convolution of volumes (N, C, D, H, W), which enlarges them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int, int)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int))
+        How much is cut off at the sides of the result.
+    output_padding : int or (int, int, int)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kd, kh, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose3d`.
 
     Examples
     --------

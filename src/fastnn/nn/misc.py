@@ -9,30 +9,26 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from .. import functional as F
-from .._docs import sections
 from .._generators import generator
 from ..checks import scalars
 from .module import Module
 
-_DROPOUT = """
-Parameters
-----------
-p : float
-    Probability of being dropped, in 0…1.
-rng : optional
-    Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
-    Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
-    the masks that its parent would have drawn, but other ones where ``rng`` is None.
 
-Notes
------
-The mask depends on the Generator's state alone, not on backend or thread count.
-"""
-
-
-@sections(_DROPOUT)
 class Dropout(Module):
     """Zeroes elements with probability ``p`` in training and scales the others by 1/(1−p); the identity in evaluation.
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -63,9 +59,21 @@ class _SpatialDropout(Dropout):
         return getattr(F, f"dropout{self._rank}d")(x, self.p, self.training, rng=self.rng)
 
 
-@sections(_DROPOUT)
 class Dropout1d(_SpatialDropout):
     """Zeroes whole channels of signals (N, C, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -78,9 +86,21 @@ class Dropout1d(_SpatialDropout):
     _rank = 1
 
 
-@sections(_DROPOUT)
 class Dropout2d(_SpatialDropout):
     """Zeroes whole channels of images (N, C, H, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -93,9 +113,21 @@ class Dropout2d(_SpatialDropout):
     _rank = 2
 
 
-@sections(_DROPOUT)
 class Dropout3d(_SpatialDropout):
     """Zeroes whole channels of volumes (N, C, D, H, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------

@@ -9,72 +9,8 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
-from .._docs import sections
 from ..checks import scalars
 from .module import Module, Parameter
-
-_BATCH = """
-Parameters
-----------
-num_features : int
-    Channels.
-eps : float
-    ε.
-momentum : float or None
-    Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
-    (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here. None, as in
-    PyTorch: the running statistics are the mean of those of all batches so far.
-affine : bool
-    Whether there are γ (``weight``) and β (``bias``).
-track_running_stats : bool
-    Whether to keep running statistics; without them evaluation uses those of its batch.
-unbiased : bool
-    Whether the running variance is made of unbiased variances, divided by m − 1, as in PyTorch; if not, of those divided
-    by m, with which training normalises, as in Keras and ONNX.
-dtype : dtype
-    float32 or float64.
-
-Attributes
-----------
-weight, bias : Parameter, (num_features,), or None
-running_mean, running_var : ndarray, (num_features,), or None
-    Used in evaluation.
-num_batches_tracked : ndarray of int64, ()
-    Training batches seen.
-
-Notes
------
-In training a batch must have more than one value per channel.
-"""
-
-_INSTANCE = """
-Parameters
-----------
-num_features : int
-    Channels.
-eps : float
-    Added to the variance.
-affine : bool
-    Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
-momentum : float
-    Of the running statistics, as of batch norm: the share that is kept. PyTorch's is one minus this.
-track_running_stats : bool
-    Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
-    normalises as training does.
-unbiased : bool
-    As of batch norm: whether the running variance is made of unbiased variances.
-dtype : dtype
-    float32 or float64.
-
-Attributes
-----------
-weight, bias : Parameter, (num_features,), or None
-running_mean, running_var : ndarray, (num_features,), or None
-    Used in evaluation.
-num_batches_tracked : ndarray of int64, (), or None
-    Stays 0, as in PyTorch.
-
-"""
 
 
 class _Norm(Module):
@@ -194,9 +130,40 @@ class _BatchNorm(_ChannelNorm):
         return f"{super().extra_repr()}, momentum={momentum}{tracked}"
 
 
-@sections(_BATCH)
 class BatchNorm1d(_BatchNorm):
     """Batch norm of (N, C) or (N, C, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        ε.
+    momentum : float or None
+        Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
+        (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here. None, as in
+        PyTorch: the running statistics are the mean of those of all batches so far.
+    affine : bool
+        Whether there are γ (``weight``) and β (``bias``).
+    track_running_stats : bool
+        Whether to keep running statistics; without them evaluation uses those of its batch.
+    unbiased : bool
+        Whether the running variance is made of unbiased variances, divided by m − 1, as in PyTorch; if not, of those divided
+        by m, with which training normalises, as in Keras and ONNX.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, ()
+        Training batches seen.
+
+    Notes
+    -----
+    In training a batch must have more than one value per channel.
 
     Examples
     --------
@@ -211,9 +178,40 @@ class BatchNorm1d(_BatchNorm):
     _axes = "(N, C) or (N, C, W)"
 
 
-@sections(_BATCH)
 class BatchNorm2d(_BatchNorm):
     """Batch norm of images (N, C, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        ε.
+    momentum : float or None
+        Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
+        (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here. None, as in
+        PyTorch: the running statistics are the mean of those of all batches so far.
+    affine : bool
+        Whether there are γ (``weight``) and β (``bias``).
+    track_running_stats : bool
+        Whether to keep running statistics; without them evaluation uses those of its batch.
+    unbiased : bool
+        Whether the running variance is made of unbiased variances, divided by m − 1, as in PyTorch; if not, of those divided
+        by m, with which training normalises, as in Keras and ONNX.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, ()
+        Training batches seen.
+
+    Notes
+    -----
+    In training a batch must have more than one value per channel.
 
     Examples
     --------
@@ -229,9 +227,40 @@ class BatchNorm2d(_BatchNorm):
     _axes = "(N, C, H, W)"
 
 
-@sections(_BATCH)
 class BatchNorm3d(_BatchNorm):
     """Batch norm of volumes (N, C, D, H, W): ``y = γ·(x − μ)/sqrt(σ² + ε) + β`` per channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        ε.
+    momentum : float or None
+        Of the running statistics, as Keras, Flax and ONNX understand it: ``running = momentum·running +
+        (1 − momentum)·batch``. **PyTorch's ``momentum`` is one minus this**: its default 0.1 is 0.9 here. None, as in
+        PyTorch: the running statistics are the mean of those of all batches so far.
+    affine : bool
+        Whether there are γ (``weight``) and β (``bias``).
+    track_running_stats : bool
+        Whether to keep running statistics; without them evaluation uses those of its batch.
+    unbiased : bool
+        Whether the running variance is made of unbiased variances, divided by m − 1, as in PyTorch; if not, of those divided
+        by m, with which training normalises, as in Keras and ONNX.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, ()
+        Training batches seen.
+
+    Notes
+    -----
+    In training a batch must have more than one value per channel.
 
     Examples
     --------
@@ -275,9 +304,34 @@ class _InstanceNorm(_ChannelNorm):
         return super().extra_repr() + tracked
 
 
-@sections(_INSTANCE)
 class InstanceNorm1d(_InstanceNorm):
     """Normalisation of sequences (N, C, W) over W, for each sample and channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+    momentum : float
+        Of the running statistics, as of batch norm: the share that is kept. PyTorch's is one minus this.
+    track_running_stats : bool
+        Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
+        normalises as training does.
+    unbiased : bool
+        As of batch norm: whether the running variance is made of unbiased variances.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, (), or None
+        Stays 0, as in PyTorch.
 
     Examples
     --------
@@ -291,9 +345,34 @@ class InstanceNorm1d(_InstanceNorm):
     _axes = "(N, C, W)"
 
 
-@sections(_INSTANCE)
 class InstanceNorm2d(_InstanceNorm):
     """Normalisation of images (N, C, H, W) over H and W, for each sample and channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+    momentum : float
+        Of the running statistics, as of batch norm: the share that is kept. PyTorch's is one minus this.
+    track_running_stats : bool
+        Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
+        normalises as training does.
+    unbiased : bool
+        As of batch norm: whether the running variance is made of unbiased variances.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, (), or None
+        Stays 0, as in PyTorch.
 
     Examples
     --------
@@ -307,9 +386,34 @@ class InstanceNorm2d(_InstanceNorm):
     _axes = "(N, C, H, W)"
 
 
-@sections(_INSTANCE)
 class InstanceNorm3d(_InstanceNorm):
     """Normalisation of volumes (N, C, D, H, W) over D, H and W, for each sample and channel.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    eps : float
+        Added to the variance.
+    affine : bool
+        Whether there are a ``weight`` and a ``bias`` per channel; False by default, as in PyTorch.
+    momentum : float
+        Of the running statistics, as of batch norm: the share that is kept. PyTorch's is one minus this.
+    track_running_stats : bool
+        Whether to keep running statistics, the mean over the samples of theirs, for evaluation; by default evaluation
+        normalises as training does.
+    unbiased : bool
+        As of batch norm: whether the running variance is made of unbiased variances.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    weight, bias : Parameter, (num_features,), or None
+    running_mean, running_var : ndarray, (num_features,), or None
+        Used in evaluation.
+    num_batches_tracked : ndarray of int64, (), or None
+        Stays 0, as in PyTorch.
 
     Examples
     --------

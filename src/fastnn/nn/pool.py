@@ -7,65 +7,7 @@ from typing import Any, ClassVar
 
 from .. import functional as F
 from ..checks import adaptive_output_size, pool_divisor, scalars
-from ..functional._spatial import sections
 from .module import Module
-
-_WINDOW = """kernel_size : {ints}
-    Size of the window.
-stride : {ints}, optional
-    Step of the window; its size by default, less makes windows overlap.
-"""
-
-_CEIL_MODE = """ceil_mode : bool
-    Round the output size up, as `fastnn.functional.max_pool2d` explains.
-"""
-
-_MAX = f"""
-Parameters
-----------
-{_WINDOW}padding : {{paddings}}, or str
-    Border that never wins, in the forms of `fastnn.functional.conv2d`.
-dilation : {{ints}}
-    Step between the taps of a window.
-{_CEIL_MODE}
-Notes
------
-Among equals the first gets the gradient.
-"""
-
-_AVG = f"""
-Parameters
-----------
-{_WINDOW}padding : {{paddings}}, or str
-    Zeros around the {{input}}, in the forms of `fastnn.functional.conv2d`.
-{_CEIL_MODE}count_include_pad : bool
-    Whether padding counts in the divisor. What overhangs the padded {{input}} (``ceil_mode``) never does.
-divisor_override : int, optional
-    What to divide the sum of every window by, instead of the number of its elements.
-
-"""
-
-_LP = f"""
-Parameters
-----------
-norm_type : float
-    The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
-{_WINDOW}{_CEIL_MODE}
-Notes
------
-PyTorch leaves out the absolute value.
-"""
-
-_ADAPTIVE = """
-Parameters
-----------
-output_size : {sizes}
-    Extents of the output; None keeps that of the input, 1 pools globally.
-
-Notes
------
-Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-"""
 
 
 class _Pool(Module):
@@ -107,9 +49,25 @@ class _MaxPool(_Pool):
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
-@sections(_MAX, 1)
 class MaxPool1d(_MaxPool):
     """The largest element under each window of (N, C, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int,)
+        Size of the window.
+    stride : int or (int,), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int,) or ((int, int),), or str
+        Border that never wins, in the forms of `fastnn.functional.conv2d`.
+    dilation : int or (int,)
+        Step between the taps of a window.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    Among equals the first gets the gradient.
 
     Examples
     --------
@@ -122,9 +80,25 @@ class MaxPool1d(_MaxPool):
     _rank, _function = 1, staticmethod(F.max_pool1d)
 
 
-@sections(_MAX, 2)
 class MaxPool2d(_MaxPool):
     """The largest element under each window of (N, C, H, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        Size of the window.
+    stride : int or (int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int, int) or ((int, int), (int, int)), or str
+        Border that never wins, in the forms of `fastnn.functional.conv2d`.
+    dilation : int or (int, int)
+        Step between the taps of a window.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    Among equals the first gets the gradient.
 
     Examples
     --------
@@ -137,9 +111,25 @@ class MaxPool2d(_MaxPool):
     _rank, _function = 2, staticmethod(F.max_pool2d)
 
 
-@sections(_MAX, 3)
 class MaxPool3d(_MaxPool):
     """The largest element under each window of (N, C, D, H, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int, int)
+        Size of the window.
+    stride : int or (int, int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or str
+        Border that never wins, in the forms of `fastnn.functional.conv2d`.
+    dilation : int or (int, int, int)
+        Step between the taps of a window.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    Among equals the first gets the gradient.
 
     Examples
     --------
@@ -184,9 +174,23 @@ class _AvgPool(_Pool):
         return text if self.divisor_override is None else f"{text}, divisor_override={self.divisor_override}"
 
 
-@sections(_AVG, 1)
 class AvgPool1d(_AvgPool):
     """The mean under each window of (N, C, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int,)
+        Size of the window.
+    stride : int or (int,), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int,) or ((int, int),), or str
+        Zeros around the sequence, in the forms of `fastnn.functional.conv2d`.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    count_include_pad : bool
+        Whether padding counts in the divisor. What overhangs the padded sequence (``ceil_mode``) never does.
+    divisor_override : int, optional
+        What to divide the sum of every window by, instead of the number of its elements.
 
     Examples
     --------
@@ -199,9 +203,23 @@ class AvgPool1d(_AvgPool):
     _rank, _function = 1, staticmethod(F.avg_pool1d)
 
 
-@sections(_AVG, 2)
 class AvgPool2d(_AvgPool):
     """The mean under each window of (N, C, H, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int)
+        Size of the window.
+    stride : int or (int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int, int) or ((int, int), (int, int)), or str
+        Zeros around the image, in the forms of `fastnn.functional.conv2d`.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    count_include_pad : bool
+        Whether padding counts in the divisor. What overhangs the padded image (``ceil_mode``) never does.
+    divisor_override : int, optional
+        What to divide the sum of every window by, instead of the number of its elements.
 
     Examples
     --------
@@ -214,9 +232,23 @@ class AvgPool2d(_AvgPool):
     _rank, _function = 2, staticmethod(F.avg_pool2d)
 
 
-@sections(_AVG, 3)
 class AvgPool3d(_AvgPool):
     """The mean under each window of (N, C, D, H, W).
+
+    Parameters
+    ----------
+    kernel_size : int or (int, int, int)
+        Size of the window.
+    stride : int or (int, int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or str
+        Zeros around the volume, in the forms of `fastnn.functional.conv2d`.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    count_include_pad : bool
+        Whether padding counts in the divisor. What overhangs the padded volume (``ceil_mode``) never does.
+    divisor_override : int, optional
+        What to divide the sum of every window by, instead of the number of its elements.
 
     Examples
     --------
@@ -242,9 +274,23 @@ class _LPPool(_Pool):
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()
 
 
-@sections(_LP, 1)
 class LPPool1d(_LPPool):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, W).
+
+    Parameters
+    ----------
+    norm_type : float
+        The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+    kernel_size : int or (int,)
+        Size of the window.
+    stride : int or (int,), optional
+        Step of the window; its size by default, less makes windows overlap.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    PyTorch leaves out the absolute value.
 
     Examples
     --------
@@ -257,9 +303,23 @@ class LPPool1d(_LPPool):
     _rank, _function = 1, staticmethod(F.lp_pool1d)
 
 
-@sections(_LP, 2)
 class LPPool2d(_LPPool):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, H, W).
+
+    Parameters
+    ----------
+    norm_type : float
+        The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+    kernel_size : int or (int, int)
+        Size of the window.
+    stride : int or (int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    PyTorch leaves out the absolute value.
 
     Examples
     --------
@@ -272,9 +332,23 @@ class LPPool2d(_LPPool):
     _rank, _function = 2, staticmethod(F.lp_pool2d)
 
 
-@sections(_LP, 3)
 class LPPool3d(_LPPool):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, D, H, W).
+
+    Parameters
+    ----------
+    norm_type : float
+        The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
+    kernel_size : int or (int, int, int)
+        Size of the window.
+    stride : int or (int, int, int), optional
+        Step of the window; its size by default, less makes windows overlap.
+    ceil_mode : bool
+        Round the output size up, as `fastnn.functional.max_pool2d` explains.
+
+    Notes
+    -----
+    PyTorch leaves out the absolute value.
 
     Examples
     --------
@@ -311,9 +385,17 @@ class _AdaptivePool(Module):
         return f"{self.output_size}"
 
 
-@sections(_ADAPTIVE, 1)
 class AdaptiveAvgPool1d(_AdaptivePool):
     """The mean over windows of (N, C, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None,)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------
@@ -326,9 +408,17 @@ class AdaptiveAvgPool1d(_AdaptivePool):
     _rank, _function = 1, staticmethod(F.adaptive_avg_pool1d)
 
 
-@sections(_ADAPTIVE, 2)
 class AdaptiveAvgPool2d(_AdaptivePool):
     """The mean over windows of (N, C, H, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None, int or None)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------
@@ -341,9 +431,17 @@ class AdaptiveAvgPool2d(_AdaptivePool):
     _rank, _function = 2, staticmethod(F.adaptive_avg_pool2d)
 
 
-@sections(_ADAPTIVE, 3)
 class AdaptiveAvgPool3d(_AdaptivePool):
     """The mean over windows of (N, C, D, H, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None, int or None, int or None)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------
@@ -356,9 +454,17 @@ class AdaptiveAvgPool3d(_AdaptivePool):
     _rank, _function = 3, staticmethod(F.adaptive_avg_pool3d)
 
 
-@sections(_ADAPTIVE, 1)
 class AdaptiveMaxPool1d(_AdaptivePool):
     """The largest element over windows of (N, C, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None,)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------
@@ -371,9 +477,17 @@ class AdaptiveMaxPool1d(_AdaptivePool):
     _rank, _function = 1, staticmethod(F.adaptive_max_pool1d)
 
 
-@sections(_ADAPTIVE, 2)
 class AdaptiveMaxPool2d(_AdaptivePool):
     """The largest element over windows of (N, C, H, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None, int or None)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------
@@ -386,9 +500,17 @@ class AdaptiveMaxPool2d(_AdaptivePool):
     _rank, _function = 2, staticmethod(F.adaptive_max_pool2d)
 
 
-@sections(_ADAPTIVE, 3)
 class AdaptiveMaxPool3d(_AdaptivePool):
     """The largest element over windows of (N, C, D, H, W), as many as the output is to have elements.
+
+    Parameters
+    ----------
+    output_size : int or (int or None, int or None, int or None)
+        Extents of the output; None keeps that of the input, 1 pools globally.
+
+    Notes
+    -----
+    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
 
     Examples
     --------

@@ -10,7 +10,6 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
-from .._docs import sections
 from ..autograd import raw, record
 from ..checks import scalars, unmasked
 from .module import Module
@@ -37,16 +36,6 @@ def in_float64(function: Callable[..., Array], dtype: Any, shape: tuple[int, ...
     for i in range(0, n, step):
         y[i : i + step] = function(*(a[i : i + step].astype(np.float64) for a in arrays))
     return y
-
-
-_NOTES = """
-Notes
------
-Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
-scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
-``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
-{more}
-"""
 
 
 class _Fixed(Module):
@@ -204,7 +193,6 @@ class FillMissing(_PerFeature):
         return v
 
 
-@sections(_NOTES, more="With ``inverse`` a constant feature, which is divided by 1, gets its mean back.")
 class Standardize(_PerFeature):
     """``y = (x - mean) / scale`` with numbers per feature that stay as they are (I2).
 
@@ -229,6 +217,13 @@ class Standardize(_PerFeature):
     ------
     TypeError, ValueError
         If ``shape`` is not of integers of at least 1, ``inverse`` not a bool, or ``out_dtype`` another dtype.
+
+    Notes
+    -----
+    Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
+    scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
+    ``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
+    With ``inverse`` a constant feature, which is divided by 1, gets its mean back.
 
     Examples
     --------
@@ -271,7 +266,6 @@ class Standardize(_PerFeature):
         return [*super()._settings(), *(["inverse=True"] if self.inverse else [])]
 
 
-@sections(_NOTES, more="")
 class Rescale(_PerFeature):
     """``y = (x - minimum) / extent · (high - low) + low`` with numbers per feature that stay as they are.
 
@@ -301,6 +295,12 @@ class Rescale(_PerFeature):
     TypeError, ValueError
         If ``shape`` is not of integers of at least 1, ``low`` is not below ``high``, ``out_dtype`` is another dtype, or
         ``clip`` and ``inverse`` are both set.
+
+    Notes
+    -----
+    Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
+    scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
+    ``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
 
     Examples
     --------
@@ -376,13 +376,6 @@ class Rescale(_PerFeature):
         return [*super()._settings(), f"{self.low:g}", f"{self.high:g}", *flags]
 
 
-@sections(
-    _NOTES,
-    more="""
-A standard deviation within the error of computing it counts as 1, as in `fastnn.data.StandardScaler`. Elements that are NaN are
-left out of the statistics and stay NaN. The gradient goes through the statistics too.
-""".strip(),
-)
 class StandardizeSample(_Fixed):
     """Each sample less its own mean, divided by its own standard deviation, over all its elements.
 
@@ -402,6 +395,14 @@ class StandardizeSample(_Fixed):
     ------
     TypeError
         If ``center`` or ``scale`` is not a bool, or ``out_dtype`` another dtype.
+
+    Notes
+    -----
+    Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
+    scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
+    ``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
+    A standard deviation within the error of computing it counts as 1, as in `fastnn.data.StandardScaler`. Elements that are NaN are
+    left out of the statistics and stay NaN. The gradient goes through the statistics too.
 
     Examples
     --------
@@ -500,7 +501,6 @@ class _Sample:
         return mean
 
 
-@sections(_NOTES, more="")
 class Whiten(_Fixed):
     """Centres samples and makes their elements uncorrelated with variance 1, by numbers that stay as they are.
 
@@ -531,6 +531,12 @@ class Whiten(_Fixed):
     ------
     TypeError, ValueError
         If ``shape`` is not of integers of at least 1, ``n_components`` is not in 1…D, or ``out_dtype`` is another dtype.
+
+    Notes
+    -----
+    Computed in float64, with statistics of float64, and rounded once; so columns far from zero keep their digits until they are
+    scaled. The output is of ``out_dtype`` whatever real dtype ``x`` has, float32, float64 or integers such as pixels just read.
+    ``astype`` of a model sets ``out_dtype``, and leaves the statistics as they are. ``x`` gets its gradient, in its own dtype.
 
     Examples
     --------
