@@ -197,23 +197,10 @@ def _set(name: str) -> None:
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 
 
-def when_switched(callback: Callable[[ModuleType | None, ModuleType], None]) -> None:
-    """Have ``callback`` told of the active backend, now if there is one, and whenever it changes.
+def _when_switched(callback: Callable[[ModuleType | None, ModuleType], None]) -> None:
+    """Tell ``callback`` the active backend, now if there is one, and whenever it changes.
 
-    Parameters
-    ----------
-    callback : callable
-        Gets the compiled extension, None with the NumPy backend, and the module of the backend.
-
-    Examples
-    --------
-    >>> from fastnn import backend
-    >>> def greet(core, ops):
-    ...     print("now", ops.__name__)
-    >>> with backend.use_backend("numpy"):
-    ...     backend.when_switched(greet)
-    now fastnn.backend.reference
-    >>> backend._callbacks.remove(greet)
+    It gets the compiled extension, None with the NumPy backend, and the module of the backend.
     """
     _callbacks.append(callback)
     if _active is not None:

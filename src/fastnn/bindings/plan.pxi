@@ -161,7 +161,8 @@ cdef class _Plan:
     cdef bint several        # results
     cdef tuple gives         # positions of what the caller gets of those; None for the first alone
     cdef object vjp          # None: not for calls that are differentiated
-    cdef tuple keep
+    cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
+    cdef tuple constants
 
     cdef object run(self, tuple given):
         """What the binding gives, or NotImplemented where a check must see the arguments first."""
@@ -182,13 +183,15 @@ cdef class _Plan:
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef _Vjp vjp_of(self, tuple given, object result):
         cdef list kept = []
+        cdef tuple results = <tuple?>result if self.several else (result,)
         cdef int i, at
         for i in self.keep:
-            if i >= self.call.count:
-                kept.append((<tuple?>result)[i - self.call.count] if self.several else result)
-                continue
-            at = self.call.from_caller[i]
-            kept.append(self.call.arguments[i] if at < 0 else given[at])
+            if i < self.call.count:
+                at = self.call.from_caller[i]
+                kept.append(self.call.arguments[i] if at < 0 else given[at])
+            else:
+                i -= self.call.count
+                kept.append(results[i] if i < len(results) else self.constants[i - len(results)])
         cdef _Vjp vjp = _Vjp.__new__(_Vjp)
         vjp.function, vjp.kept = self.vjp, tuple(kept)
         return vjp
@@ -307,7 +310,7 @@ cdef _Plan kept_plan(const Signature* s, tuple given, row):
     cdef _Plan p = _Plan.__new__(_Plan)
     p.signature = s[0]
     p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
-    function, arguments, guard, p.several, p.gives, p.vjp, p.keep = row
+    function, arguments, guard, p.several, p.gives, p.vjp, p.keep, p.constants = row
     if any([i < 0 for i in p.keep]):
         raise ValueError(f"impossible positions {p.keep}")
     p.call = planned_call(getattr(native_backend, function) if isinstance(function, str) else function, arguments, given)

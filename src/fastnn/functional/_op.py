@@ -198,7 +198,8 @@ class Row(NamedTuple):
     several: bool  # results
     gives: tuple[Any, ...] | None  # positions among the results, if not the first alone
     vjp: Callable[..., Any] | None
-    keep: tuple[int, ...]  # positions of what the vjp takes, among the arguments and, counted on, the results
+    keep: tuple[int, ...]  # positions of what the vjp takes, among the arguments and, counted on, results and constants
+    constants: tuple[Any, ...]
 
 
 def row_of(plan: Plan) -> Row | None:
@@ -212,15 +213,13 @@ def row_of(plan: Plan) -> Row | None:
     vjp, keep = None, []
     if plan.tape is not None and plan.outputs == 1 and gives is None:
         vjp = plan.tape.vjp
-        count = len(plan.arguments)
-        positions = dict(zip(_names(_function(backend.current(), plan)), range(count), strict=False))
-        positions.update({name: count + i for name, i in results.items()})
+        arguments = range(len(plan.arguments))
+        positions = dict(zip(_names(_function(backend.current(), plan)), arguments, strict=False))
+        positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *plan.constants))}
         for name in _names(vjp)[3:]:
-            if name not in plan.constants:
-                keep.extend(range(count) if name == "*" else [positions[name]])
-        if plan.constants:
-            vjp = functools.partial(vjp, **plan.constants)
-    return Row(plan.function, plan.arguments, plan.guard, len(results) > 1, gives, vjp, tuple(keep))
+            keep.extend(arguments if name == "*" else [positions[name]])
+    constants = tuple(plan.constants.values())
+    return Row(plan.function, plan.arguments, plan.guard, len(results) > 1, gives, vjp, tuple(keep), constants)
 
 
 OPS: dict[str, Op] = {}
@@ -237,4 +236,4 @@ def _switched(core: ModuleType | None, native: ModuleType) -> None:
         op.switch()
 
 
-backend.when_switched(_switched)
+backend._when_switched(_switched)

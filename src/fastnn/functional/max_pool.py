@@ -39,8 +39,8 @@ def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, index: Array) ->
     return (ops.max_pool_backward(g, dy, index),)
 
 
-def _jvp(ops: Any, tangents: Any, g: Pool, index: Array) -> Array:
-    return at(tangents[0], ops.max_pool_positions(g, index))
+def _jvp(ops: Any, tangents: Any, g: Pool, x: Array) -> Array:
+    return at(tangents[0], ops.max_pool_indices(g, x)[2])
 
 
 def _gradient_plan(op: str, rank: int, dy: Any, x: Any, *arguments: Any) -> Plan:

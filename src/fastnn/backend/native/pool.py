@@ -9,7 +9,6 @@ from ..._core import (
     max_pool_backward_at,
     max_pool_forward,
     max_pool_indices,
-    max_pool_positions,
 )
 
 __all__ = [
@@ -21,5 +20,4 @@ __all__ = [
     "max_pool_backward_at",
     "max_pool_forward",
     "max_pool_indices",
-    "max_pool_positions",
 ]
