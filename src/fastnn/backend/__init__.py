@@ -24,7 +24,7 @@ _active: ModuleType | None = None
 # kernel. Empty with the NumPy backend.
 guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
-_callbacks: list[Callable[[ModuleType | None, ModuleType], None]] = []
+_callbacks: list[Callable[[ModuleType | None], None]] = []
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
 _failure: ImportError | None = None
 _chosen = False  # the threads that the extension uses: a failed import of fastnn is followed by another question
@@ -192,19 +192,15 @@ def _set(name: str) -> None:
     _active_name = name
     guarded.clear()
     for callback in _callbacks:
-        callback(extension() if name == "native" else None, _active)
+        callback(_active if name == "native" else None)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 
 
-def _when_switched(callback: Callable[[ModuleType | None, ModuleType], None]) -> None:
-    """Tell ``callback`` the active backend, now if there is one, and whenever it changes.
-
-    It gets the compiled extension, None with the NumPy backend, and the module of the backend.
-    """
+def _when_switched(callback: Callable[[ModuleType | None], None]) -> None:
+    """Tell ``callback`` whether the compiled backend is active, now and whenever that changes: its module, or None."""
     _callbacks.append(callback)
-    if _active is not None:
-        callback(extension() if _active_name == "native" else None, _active)
+    callback(_active if _active_name == "native" else None)
 
 
 class use_backend(Applied):

@@ -154,6 +154,17 @@ cdef class _Vjp:
     def __call__(self, dy, needs):
         return self.function(native_backend, dy, needs, *self.kept)
 
+cdef tuple chosen(tuple results, tuple positions):
+    """Some of the results, or tuples of them."""
+    cdef tuple taken = PyTuple_New(len(positions))
+    cdef int i
+    for i in range(len(positions)):
+        at = positions[i]
+        one = results[<int>at] if type(at) is int else chosen(results, at)
+        Py_INCREF(one)
+        PyTuple_SET_ITEM(taken, i, one)
+    return taken
+
 cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
@@ -175,23 +186,24 @@ cdef class _Plan:
         """What the caller gets of the results."""
         if not self.several:
             return result
-        cdef tuple results = <tuple?>result
         if self.gives is None:
-            return results[0]
-        return tuple([results[i] if type(i) is int else tuple([results[k] for k in i]) for i in self.gives])
+            return (<tuple?>result)[0]
+        return chosen(<tuple?>result, self.gives)
 
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef _Vjp vjp_of(self, tuple given, object result):
         cdef list kept = []
-        cdef tuple results = <tuple?>result if self.several else (result,)
-        cdef int i, at
+        cdef int i, at, results = len(<tuple?>result) if self.several else 1
         for i in self.keep:
             if i < self.call.count:
                 at = self.call.from_caller[i]
                 kept.append(self.call.arguments[i] if at < 0 else given[at])
             else:
-                i -= self.call.count
-                kept.append(results[i] if i < len(results) else self.constants[i - len(results)])
+                at = i - self.call.count
+                if at >= results:
+                    kept.append(self.constants[at - results])
+                else:
+                    kept.append((<tuple>result)[at] if self.several else result)
         cdef _Vjp vjp = _Vjp.__new__(_Vjp)
         vjp.function, vjp.kept = self.vjp, tuple(kept)
         return vjp
@@ -227,9 +239,14 @@ cdef bint is_of(_Plan p, const Signature* s) noexcept:
 cdef type tensor_type = None
 cdef object tape_mode = None, record_on_tape = None, native_backend = None
 
-def use_tape(tensor, mode, record, backend):
-    global tensor_type, tape_mode, record_on_tape, native_backend
-    tensor_type, tape_mode, record_on_tape, native_backend = tensor, mode, record, backend
+def use_tape(tensor, mode, record):
+    global tensor_type, tape_mode, record_on_tape
+    tensor_type, tape_mode, record_on_tape = tensor, mode, record
+
+def follow_plans(backend):
+    """Keep plans and follow them, with the functions of ``backend``; None: check every call."""
+    global native_backend
+    native_backend = backend
 
 cdef object as_array(object result):
     """What a tensor holds: an array, also in the place of a NumPy scalar."""
@@ -241,18 +258,20 @@ cdef object as_array(object result):
 
 cdef class _Planned:
     """What public functions call: an operation (`fastnn.functional._op.Op`), and the plans of its earlier calls."""
-    cdef object op, row_of
+    cdef object op, name, row_of
     cdef tuple inputs
     cdef _Plans plans, taped_plans
 
     def __init__(self, op, row_of):
-        self.op, self.row_of, self.inputs = op, row_of, op.inputs
+        self.op, self.name, self.row_of, self.inputs = op, op.name, row_of, op.inputs
         self.plans, self.taped_plans = _Plans(), _Plans()
 
     def __call__(self, *given):
         cdef Signature s
         cdef int64_t key
         cdef _Plan p
+        if native_backend is None:
+            return self.op.checked(*given)
         if not sign_all(&s, given):
             return self.of_tensors(given) if self.inputs else self.op.checked(*given)
         key = hashed(&s)
@@ -289,7 +308,7 @@ cdef class _Planned:
         if result is NotImplemented:
             return self.op.checked(*given)
         value = p.given_of(result)
-        y = record_on_tape(self.op.name, as_array(value), [given[i] for i in self.inputs],
+        y = record_on_tape(self.name, as_array(value), [given[i] for i in self.inputs],
                            p.vjp_of(plain, result) if wanted else None)
         # An array, where the only tensors are constants: then as without them.
         return value if cnp.PyArray_CheckExact(y) else y

@@ -14,7 +14,7 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
-from ._op import Op, Plan
+from ._op import Plan, operation
 
 Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
@@ -123,11 +123,11 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return _GRADIENT.run(op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
+    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
     return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
 
 
-_GRADIENT = Op("gradient", _gradient_plan)
+_GRADIENT = operation("gradient", _gradient_plan)

@@ -1,6 +1,6 @@
 """The one path of a call: the checks make a plan, the plan runs, and a call with tensors records what its tape says.
 
-An `Op` is what a public function calls, with all its arguments in order. Its planner checks them and says in a `Plan`
+A public function calls its `operation` with all its arguments in order. Its planner checks them and says in a `Plan`
 which function of the backend computes the result from which arguments; `Op.follow` does so. What a plan may depend on is
 little beside the values of arrays: types, shapes, whether arrays may be written to, which of them share memory, and the
 other arguments. With the compiled backend a plan is therefore kept, and later calls of the same signature go from it to
@@ -23,7 +23,7 @@ from ..autograd import Tensor, record, self_adjoint
 from ..autograd.core import is_followed, record_many
 from ..autograd.modes import mode
 
-__all__ = ["Op", "Plan", "Tape"]
+__all__ = ["OPS", "Call", "Op", "Plan", "Tape", "operation", "row_of"]
 
 
 class Tape(NamedTuple):
@@ -79,33 +79,16 @@ class Op:
         gives the `Plan`. If it has a parameter ``taped``, that says whether the call is differentiated.
     inputs : tuple of str
         The names of the parameters of ``plan`` that the operation differentiates by.
-    Attributes
-    ----------
-    run : callable
-        What public functions call: `checked`, or with the compiled backend what knows the plans of earlier calls.
     """
 
-    __slots__ = ("_fast", "inputs", "name", "plan", "run", "taped")
+    __slots__ = ("inputs", "name", "plan", "taped")
 
     def __init__(self, name: str, plan: _Planner, inputs: tuple[str, ...] = ()) -> None:
         positional, keywords = _parameters(plan)
         self.name, self.plan = name, plan
         self.taped = functools.partial(plan, taped=True) if "taped" in keywords else plan
         self.inputs = tuple(positional.index(i) for i in inputs)
-        self._fast: Any = None
-        self.run: Callable[..., Any] = self.checked
         OPS[name] = self
-        if _core is not None:
-            self.switch()
-
-    def switch(self) -> None:
-        """Know earlier plans from now on, or not, as the active backend says."""
-        if _core is None:
-            self.run = self.checked
-            return
-        if self._fast is None:
-            self._fast = _core.planned(self, row_of)
-        self.run = self._fast
 
     def checked(self, *given: Any) -> Any:
         """What a call with these arguments gives, by a plan of its own."""
@@ -210,7 +193,8 @@ def row_of(plan: Plan) -> Row | None:
     gives = None
     if plan.gives is not None:
         gives = tuple(results[n] if isinstance(n, str) else tuple(results[each] for each in n) for n in plan.gives)
-    vjp, keep = None, []
+    vjp = None
+    keep: list[int] = []
     if plan.tape is not None and plan.outputs == 1 and gives is None:
         vjp = plan.tape.vjp
         arguments = range(len(plan.arguments))
@@ -223,17 +207,16 @@ def row_of(plan: Plan) -> Row | None:
 
 
 OPS: dict[str, Op] = {}
-_core: ModuleType | None = None
+_core = backend.extension()
+Call = Callable[..., Any]
 
 
-def _switched(core: ModuleType | None, native: ModuleType) -> None:
-    """Follow kept plans with the bindings ``core`` of the compiled backend ``native``, or none where there is no ``core``."""
-    global _core
-    _core = core
-    if core is not None:
-        core.use_tape(Tensor, mode, record, native)
-    for op in OPS.values():
-        op.switch()
+def operation(name: str, plan: _Planner, inputs: tuple[str, ...] = ()) -> Call:
+    """What a public function calls: `Op.checked`, or where there is the extension what knows the plans of earlier calls."""
+    op = Op(name, plan, inputs)
+    return op.checked if _core is None else _core.planned(op, row_of)  # type: ignore[no-any-return]
 
 
-backend._when_switched(_switched)
+if _core is not None:
+    _core.use_tape(Tensor, mode, record)
+    backend._when_switched(_core.follow_plans)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from ._op import Op, Plan
+from ._op import Call, Plan, operation
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 def ranks(
     name: str,
-    define: Callable[[Op], Callable[P, R]],
+    define: Callable[[Call], Callable[P, R]],
     plan: Callable[..., Plan],
     inputs: tuple[str, ...] = (),
 ) -> tuple[Callable[P, R], Callable[P, R], Callable[P, R]]:
@@ -28,7 +28,7 @@ def ranks(
 
     def of_rank(rank: int) -> Callable[P, R]:
         op = name.format(rank=rank)
-        function = define(Op(op, partial(plan, op, rank), inputs))
+        function = define(operation(op, partial(plan, op, rank), inputs))
         function.__name__ = function.__qualname__ = op
         if function.__doc__:  # python -OO has none
             function.__doc__ = _worded(function.__doc__, op, rank)

@@ -9,7 +9,7 @@ import numpy as np
 from .. import backend, checks
 from ..checks import Norm, Softmax
 from ._elementwise import gradient, of_input
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._random import key, key_again
 
 __all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu", "rrelu_backward"]
@@ -47,7 +47,7 @@ def prelu(x: Any, weight: Any) -> Any:
     array([[-1., -2.],
            [ 1.,  1.]])
     """
-    return _PRELU.run(x, weight)
+    return _PRELU(x, weight)
 
 
 def _prelu_plan(x: Any, weight: Any) -> Plan:
@@ -68,7 +68,7 @@ def _prelu_jvp(ops: Any, tangents: Any, g: Norm, x: Array, weight: Array) -> Arr
     return np.asarray(moved)
 
 
-_PRELU = Op("prelu", _prelu_plan, ("x", "weight"))
+_PRELU = operation("prelu", _prelu_plan, ("x", "weight"))
 
 
 def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
@@ -99,7 +99,7 @@ def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
     >>> F.prelu_backward(np.array([1.0, 1.0]), np.array([-4.0, 2.0]), np.array([0.25]))
     (array([0.25, 1.  ]), array([-4.]))
     """
-    return _PRELU_BACKWARD.run(dy, x, weight)  # type: ignore[no-any-return]
+    return _PRELU_BACKWARD(dy, x, weight)  # type: ignore[no-any-return]
 
 
 def _prelu_gradient_plan(dy: Any, x: Any, weight: Any) -> Plan:
@@ -108,7 +108,7 @@ def _prelu_gradient_plan(dy: Any, x: Any, weight: Any) -> Plan:
     return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, weight))
 
 
-_PRELU_BACKWARD = Op("prelu_backward", _prelu_gradient_plan)
+_PRELU_BACKWARD = operation("prelu_backward", _prelu_gradient_plan)
 
 
 def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
@@ -243,7 +243,7 @@ def maxout(x: Any, k: int, axis: int = 1) -> Any:
     >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
     array([[ 3., -2.]])
     """
-    return _MAXOUT.run(x, k, axis)
+    return _MAXOUT(x, k, axis)
 
 
 def _maxout_plan(x: Any, k: Any, axis: Any) -> Plan:
@@ -260,7 +260,7 @@ def _maxout_jvp(ops: Any, tangents: Any, g: Softmax, x: Array, y: Array) -> Arra
     return np.asarray(moved.sum(axis=1).reshape(y.shape))
 
 
-_MAXOUT = Op("maxout", _maxout_plan, ("x",))
+_MAXOUT = operation("maxout", _maxout_plan, ("x",))
 
 
 def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
@@ -290,7 +290,7 @@ def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
     >>> F.maxout_backward(np.array([[5.0]]), np.array([[1.0, 3.0, 3.0]]), 3)
     array([[0., 5., 0.]])
     """
-    return _MAXOUT_BACKWARD.run(dy, x, k, axis)  # type: ignore[no-any-return]
+    return _MAXOUT_BACKWARD(dy, x, k, axis)  # type: ignore[no-any-return]
 
 
 def _maxout_gradient_plan(dy: Any, x: Any, k: Any, axis: Any) -> Plan:
@@ -299,4 +299,4 @@ def _maxout_gradient_plan(dy: Any, x: Any, k: Any, axis: Any) -> Plan:
     return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, shape), x))
 
 
-_MAXOUT_BACKWARD = Op("maxout_backward", _maxout_gradient_plan)
+_MAXOUT_BACKWARD = operation("maxout_backward", _maxout_gradient_plan)

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..checks import AdaptivePool
 from ._gradients import maxima_gradient
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import at
 
@@ -49,7 +49,7 @@ def _avg_gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
     return Plan("adaptive_avg_pool_backward", checks.adaptive_pool_backward(op, rank, *arguments))
 
 
-def _adaptive_avg_pool(op: Op) -> Callable[..., Any]:
+def _adaptive_avg_pool(op: Call) -> Callable[..., Any]:
     def adaptive_avg_pool(x: Any, output_size: Any) -> Any:
         """Mean of each of ``output_size`` windows of {inputs}.
 
@@ -93,7 +93,7 @@ def _adaptive_avg_pool(op: Op) -> Callable[..., Any]:
         >>> F.adaptive_avg_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, None))
         array([[[[[3., 4.]]]]])
         """
-        return op.run(x, output_size)
+        return op(x, output_size)
 
     return adaptive_avg_pool
 
@@ -103,7 +103,7 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = ranks(
 )
 
 
-def _adaptive_avg_pool_backward(op: Op) -> Callable[..., Any]:
+def _adaptive_avg_pool_backward(op: Call) -> Callable[..., Any]:
     def adaptive_avg_pool_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
         """Gradient of `{op}`.
 
@@ -146,7 +146,7 @@ def _adaptive_avg_pool_backward(op: Op) -> Callable[..., Any]:
         array([[[[[0.25, 0.25],
                   [0.25, 0.25]]]]])
         """
-        return op.run(dy, x_shape, output_size)  # type: ignore[no-any-return]
+        return op(dy, x_shape, output_size)  # type: ignore[no-any-return]
 
     return adaptive_avg_pool_backward
 
@@ -190,7 +190,7 @@ def _positions(ops: Any, g: AdaptivePool, x: Array) -> Array:
     return ops.adaptive_max_pool_forward(g, x)[1]  # type: ignore[no-any-return]
 
 
-def _adaptive_max_pool(op: Op) -> Callable[..., Any]:
+def _adaptive_max_pool(op: Call) -> Callable[..., Any]:
     def adaptive_max_pool(x: Any, output_size: Any, return_indices: bool = False) -> Any:
         """Maximum of each of ``output_size`` windows of {inputs}.
 
@@ -237,7 +237,7 @@ def _adaptive_max_pool(op: Op) -> Callable[..., Any]:
         >>> F.adaptive_max_pool3d(np.arange(8.0).reshape(1, 1, 2, 2, 2), (1, 1, 2))
         array([[[[[6., 7.]]]]])
         """
-        return op.run(x, output_size, return_indices)
+        return op(x, output_size, return_indices)
 
     return adaptive_max_pool
 
@@ -247,7 +247,7 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = ranks(
 )
 
 
-def _adaptive_max_pool_backward(op: Op) -> Callable[..., Any]:
+def _adaptive_max_pool_backward(op: Call) -> Callable[..., Any]:
     def adaptive_max_pool_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
         """Gradient of `{op}`.
 
@@ -292,7 +292,7 @@ def _adaptive_max_pool_backward(op: Op) -> Callable[..., Any]:
         array([[[[[0., 1.],
                   [0., 0.]]]]])
         """
-        return op.run(dy, x, output_size, indices)  # type: ignore[no-any-return]
+        return op(dy, x, output_size, indices)  # type: ignore[no-any-return]
 
     return adaptive_max_pool_backward
 

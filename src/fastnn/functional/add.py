@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import total
 
 __all__ = ["add", "add_backward"]
@@ -42,7 +42,7 @@ def add(a: Any, b: Any) -> Any:
     >>> F.add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
     array([4., 7.])
     """
-    return _ADD.run(a, b)
+    return _ADD(a, b)
 
 
 def _plan(a: Any, b: Any) -> Plan:
@@ -50,7 +50,7 @@ def _plan(a: Any, b: Any) -> Plan:
     return Plan("add", (*checks.add("add", a, b), None), tape=tape)
 
 
-_ADD = Op("add", _plan, ("a", "b"))
+_ADD = operation("add", _plan, ("a", "b"))
 
 
 def add_backward(dy: Any) -> tuple[Array, Array]:

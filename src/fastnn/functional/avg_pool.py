@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import checks
 from ..checks import Pool
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 
 __all__ = [
@@ -56,7 +56,7 @@ def _gradient_plan(
     return Plan("avg_pool_backward", (g, dy, *checks.pool_divisor(op, *divisor)))
 
 
-def _avg_pool(op: Op) -> Callable[..., Any]:
+def _avg_pool(op: Call) -> Callable[..., Any]:
     def avg_pool(
         x: Any,
         kernel_size: Any,
@@ -116,7 +116,7 @@ def _avg_pool(op: Op) -> Callable[..., Any]:
         >>> F.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
         array([[[[[6.5, 8.5]]]]])
         """
-        return op.run(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return op(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
     return avg_pool
 
@@ -124,7 +124,7 @@ def _avg_pool(op: Op) -> Callable[..., Any]:
 avg_pool1d, avg_pool2d, avg_pool3d = ranks("avg_pool{rank}d", _avg_pool, _plan, ("x",))
 
 
-def _avg_pool_backward(op: Op) -> Callable[..., Any]:
+def _avg_pool_backward(op: Call) -> Callable[..., Any]:
     def avg_pool_backward(
         dy: Any,
         x_shape: Any,
@@ -177,7 +177,7 @@ def _avg_pool_backward(op: Op) -> Callable[..., Any]:
         <BLANKLINE>
                  [[0.25, 0.25]]]]])
         """
-        return op.run(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)  # type: ignore[no-any-return]
+        return op(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)  # type: ignore[no-any-return]
 
     return avg_pool_backward
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _docs, backend, checks
 from ..checks import Norm
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import of_affine, over_channels, per_channel, total
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu", "batch_norm_relu_backward"]
@@ -82,7 +82,7 @@ def batch_norm(
     >>> mean, var
     (array([0.5]), array([1.25]))
     """
-    return _BATCH_NORM.run(x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased)
+    return _BATCH_NORM(x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased)
 
 
 def batch_norm_relu(
@@ -125,7 +125,7 @@ def batch_norm_relu(
     array([[0.],
            [2.]])
     """
-    return _BATCH_NORM_RELU.run(x, running_mean, running_var, weight, bias, residual, training, momentum, eps, unbiased)
+    return _BATCH_NORM_RELU(x, running_mean, running_var, weight, bias, residual, training, momentum, eps, unbiased)
 
 
 def _plan(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *options: Any, taped: bool = False) -> Plan:
@@ -256,8 +256,8 @@ def _moved(
     return ops.relu_backward(checks.in_c_order(moved), y) if relu else moved
 
 
-_BATCH_NORM = Op("batch_norm", _plan, ("x", "weight", "bias"))
-_BATCH_NORM_RELU = Op(
+_BATCH_NORM = operation("batch_norm", _plan, ("x", "weight", "bias"))
+_BATCH_NORM_RELU = operation(
     "batch_norm_relu", partial(channel_norm_plan, "batch_norm_relu"), ("x", "weight", "bias", "residual")
 )
 
@@ -314,7 +314,7 @@ def batch_norm_backward(
     (array([[0.],
            [0.]]), array([2.]), array([4.]))
     """
-    return _BATCH_NORM_BACKWARD.run(  # type: ignore[no-any-return]
+    return _BATCH_NORM_BACKWARD(  # type: ignore[no-any-return]
         dy, x, weight, eps, mean, rstd, running_mean, running_var, training
     )
 
@@ -348,7 +348,7 @@ def _gradient_plan(*arguments: Any) -> Plan:
     return Plan(batch_gradients, checks.batch_norm_backward("batch_norm_backward", *arguments))
 
 
-_BATCH_NORM_BACKWARD = Op("batch_norm_backward", _gradient_plan)
+_BATCH_NORM_BACKWARD = operation("batch_norm_backward", _gradient_plan)
 
 
 @_docs.sections(
@@ -381,7 +381,7 @@ def batch_norm_relu_backward(
     (array([1.]), array([1.]), array([[0.],
            [1.]]))
     """
-    return _BATCH_NORM_RELU_BACKWARD.run(  # type: ignore[no-any-return]
+    return _BATCH_NORM_RELU_BACKWARD(  # type: ignore[no-any-return]
         dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training
     )
 
@@ -404,4 +404,4 @@ def _relu_gradients(
     return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, (*_ALL, True))
 
 
-_BATCH_NORM_RELU_BACKWARD = Op("batch_norm_relu_backward", _relu_gradient_plan)
+_BATCH_NORM_RELU_BACKWARD = operation("batch_norm_relu_backward", _relu_gradient_plan)

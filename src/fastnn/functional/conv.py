@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..checks import ALL, Conv
 from ._gradients import Gradients
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import of_products
 
@@ -35,7 +35,7 @@ def _gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
     return Plan("conv_backward", checks.conv_backward(op, rank, *arguments))
 
 
-def _conv(op: Op) -> Callable[..., Any]:
+def _conv(op: Call) -> Callable[..., Any]:
     def conv(
         x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
     ) -> Any:
@@ -100,7 +100,7 @@ def _conv(op: Op) -> Callable[..., Any]:
         array([[[[[4., 8., 8., 4.],
                   [4., 8., 8., 4.]]]]])
         """
-        return op.run(x, weight, bias, stride, padding, dilation, groups)
+        return op(x, weight, bias, stride, padding, dilation, groups)
 
     return conv
 
@@ -108,7 +108,7 @@ def _conv(op: Op) -> Callable[..., Any]:
 conv1d, conv2d, conv3d = ranks("conv{rank}d", _conv, _plan, ("x", "weight", "bias"))
 
 
-def _conv_backward(op: Op) -> Callable[..., Any]:
+def _conv_backward(op: Call) -> Callable[..., Any]:
     def conv_backward(
         dy: Any,
         x: Any,
@@ -171,7 +171,7 @@ def _conv_backward(op: Op) -> Callable[..., Any]:
         array([[1., 2., 1.],
                [1., 2., 1.]])
         """
-        return op.run(dy, x, weight, stride, padding, dilation, groups, needs)  # type: ignore[no-any-return]
+        return op(dy, x, weight, stride, padding, dilation, groups, needs)  # type: ignore[no-any-return]
 
     return conv_backward
 

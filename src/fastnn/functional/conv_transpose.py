@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..checks import ALL, Conv
 from ._gradients import Gradients
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import of_products
 
@@ -44,7 +44,7 @@ def _gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
     return Plan("conv_transpose_backward", checks.conv_transpose_backward(op, rank, *arguments))
 
 
-def _conv_transpose(op: Op) -> Callable[..., Any]:
+def _conv_transpose(op: Call) -> Callable[..., Any]:
     def conv_transpose(
         x: Any,
         weight: Any,
@@ -119,7 +119,7 @@ def _conv_transpose(op: Op) -> Callable[..., Any]:
         array([[[[[1., 1., 2., 2.],
                   [1., 1., 2., 2.]]]]])
         """
-        return op.run(x, weight, bias, stride, padding, output_padding, groups, dilation)
+        return op(x, weight, bias, stride, padding, output_padding, groups, dilation)
 
     return conv_transpose
 
@@ -129,7 +129,7 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = ranks(
 )
 
 
-def _conv_transpose_backward(op: Op) -> Callable[..., Any]:
+def _conv_transpose_backward(op: Call) -> Callable[..., Any]:
     def conv_transpose_backward(
         dy: Any,
         x: Any,
@@ -190,7 +190,7 @@ def _conv_transpose_backward(op: Op) -> Callable[..., Any]:
         >>> dx, dbias
         (array([[[[[4., 4.]]]]]), array([8.]))
         """
-        return op.run(dy, x, weight, stride, padding, output_padding, groups, dilation, needs)  # type: ignore[no-any-return]
+        return op(dy, x, weight, stride, padding, output_padding, groups, dilation, needs)  # type: ignore[no-any-return]
 
     return conv_transpose_backward
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 
 __all__ = ["embedding", "embedding_backward"]
 
@@ -46,7 +46,7 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[[4., 5.],
             [0., 1.]]])
     """
-    return _EMBEDDING.run(index, weight, padding_idx)
+    return _EMBEDDING(index, weight, padding_idx)
 
 
 def _plan(index: Any, weight: Any, padding_idx: Any) -> Plan:
@@ -68,7 +68,7 @@ def _jvp(ops: Any, tangents: Any, index: Array, skip: int) -> Any:
     return ops.embedding_forward(index, dweight)
 
 
-_EMBEDDING = Op("embedding", _plan, ("weight",))
+_EMBEDDING = operation("embedding", _plan, ("weight",))
 
 
 def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:
@@ -102,7 +102,7 @@ def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: in
            [  0.],
            [101.]])
     """
-    return _EMBEDDING_BACKWARD.run(dy, index, num_embeddings, padding_idx)  # type: ignore[no-any-return]
+    return _EMBEDDING_BACKWARD(dy, index, num_embeddings, padding_idx)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(*arguments: Any) -> Plan:
@@ -110,4 +110,4 @@ def _gradient_plan(*arguments: Any) -> Plan:
     return Plan("embedding_backward", (dy, index, rows, skip), guard=("numbers_below", index, rows))
 
 
-_EMBEDDING_BACKWARD = Op("embedding_backward", _gradient_plan)
+_EMBEDDING_BACKWARD = operation("embedding_backward", _gradient_plan)

@@ -12,7 +12,7 @@ from ..autograd.core import unboxed
 from ..autograd.tensors import use_product
 from ..checks import ALL
 from ._gradients import Gradients
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul", "matmul_backward"]
@@ -51,7 +51,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
-    return _LINEAR.run(x, weight, bias)
+    return _LINEAR(x, weight, bias)
 
 
 def _linear_plan(x: Any, weight: Any, bias: Any) -> Plan:
@@ -69,7 +69,7 @@ def _linear_jvp(ops: Any, tangents: Any, x: Array, weight: Array, y: Array) -> A
     return np.broadcast_to(total(by_x, by_weight, tb), y.shape)
 
 
-_LINEAR = Op("linear", _linear_plan, ("x", "weight", "bias"))
+_LINEAR = operation("linear", _linear_plan, ("x", "weight", "bias"))
 
 
 def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
@@ -104,14 +104,14 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bo
     >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.ones((2, 2)), needs=(True, False, False))
     (array([[2., 2.]]), None, None)
     """
-    return _LINEAR_BACKWARD.run(dy, x, weight, needs)  # type: ignore[no-any-return]
+    return _LINEAR_BACKWARD(dy, x, weight, needs)  # type: ignore[no-any-return]
 
 
 def _linear_gradient_plan(*arguments: Any) -> Plan:
     return Plan("linear_backward", checks.linear_backward("linear_backward", *arguments))
 
 
-_LINEAR_BACKWARD = Op("linear_backward", _linear_gradient_plan)
+_LINEAR_BACKWARD = operation("linear_backward", _linear_gradient_plan)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -147,7 +147,7 @@ def matmul(a: Any, b: Any) -> Any:
     >>> F.matmul(np.ones((5, 1, 2, 3)), np.ones((4, 3, 2))).shape
     (5, 4, 2, 2)
     """
-    return _MATMUL.run(a, b)
+    return _MATMUL(a, b)
 
 
 def _matmul_plan(a: Any, b: Any) -> Plan:
@@ -169,7 +169,7 @@ def _matmul_jvp(ops: Any, tangents: Any, a: Array, b: Array) -> Any:
     return total(None if ta is None else matmul(ta, b), None if tb is None else matmul(a, tb))
 
 
-_MATMUL = Op("matmul", _matmul_plan, ("a", "b"))
+_MATMUL = operation("matmul", _matmul_plan, ("a", "b"))
 use_product(matmul)
 
 
@@ -204,7 +204,7 @@ def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
     >>> da.shape, db.shape
     ((5, 2, 3), (3, 4))
     """
-    return _MATMUL_BACKWARD.run(dy, a, b)  # type: ignore[no-any-return]
+    return _MATMUL_BACKWARD(dy, a, b)  # type: ignore[no-any-return]
 
 
 def _matmul_gradient_plan(*arguments: Any) -> Plan:
@@ -215,7 +215,7 @@ def _matmul_gradients(dy: Array, a: Array, b: Array, batch: tuple[int, ...]) -> 
     return _matmul_vjp(backend.current(), dy, (True, True), a, b, batch)
 
 
-_MATMUL_BACKWARD = Op("matmul_backward", _matmul_gradient_plan)
+_MATMUL_BACKWARD = operation("matmul_backward", _matmul_gradient_plan)
 
 
 def _matmul_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], a: Array, b: Array, batch: tuple[int, ...]) -> Any:

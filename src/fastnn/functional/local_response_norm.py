@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
@@ -58,7 +58,7 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
             [0.2       ],
             [0.11538462]]])
     """
-    return _FORWARD.run(x, size, alpha, beta, k)
+    return _FORWARD(x, size, alpha, beta, k)
 
 
 def _plan(x: Any, *numbers: Any) -> Plan:
@@ -76,7 +76,7 @@ def _jvp(ops: Any, tangents: Any, *arguments: Any) -> Array:
     return of_local_response_norm(g, tangents[0], x, *numbers)
 
 
-_FORWARD = Op("local_response_norm", _plan, ("x",))
+_FORWARD = operation("local_response_norm", _plan, ("x",))
 
 
 def local_response_norm_backward(
@@ -109,7 +109,7 @@ def local_response_norm_backward(
     array([[[-0.11111111],
             [-0.05555556]]])
     """
-    return _BACKWARD.run(dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(dy: Any, *arguments: Any) -> Plan:
@@ -118,4 +118,4 @@ def _gradient_plan(dy: Any, *arguments: Any) -> Plan:
     return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers))
 
 
-_BACKWARD = Op("local_response_norm_backward", _gradient_plan)
+_BACKWARD = operation("local_response_norm_backward", _gradient_plan)

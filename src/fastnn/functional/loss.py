@@ -12,7 +12,7 @@ from .. import backend, checks
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
 from ._gradients import document_loss, given
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape, operation
 
 __all__ = [
     "cross_entropy",
@@ -82,7 +82,7 @@ def cross_entropy(
     >>> F.cross_entropy(np.array([[0.0, 0.0], [1e4, -1e4]]), np.array([0, 1]), reduction="none").round(2)
     array([6.9e-01, 2.0e+04])
     """
-    return _CROSS_ENTROPY.run(logits, target, weight, ignore_index, reduction, label_smoothing)
+    return _CROSS_ENTROPY(logits, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def _by_target(
@@ -110,18 +110,37 @@ def _cross_entropy_plan(logits: Any, target: Any, *options: Any) -> Plan:
 
 
 def _cross_entropy_vjp(
-    ops: Any, dy: Array, needs: tuple[bool, ...], lse: Array, total: float, *arguments: Any
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    lse: Array,
+    total: float,
 ) -> tuple[Array, None]:
-    g, *of_loss, _ = arguments
-    return ops.cross_entropy_backward(g, dy, *of_loss, lse, total), None
+    return ops.cross_entropy_backward(g, dy, logits, target, weight, ignore_index, label_smoothing, lse, total), None
 
 
 def _cross_entropy_jvp(
-    ops: Any, tangents: Any, y: Array, logits: Array, lse: Array, total: float, *arguments: Any
-) -> Any:
-    ones = np.ones(lse.shape, logits.dtype)
-    each, _ = _cross_entropy_vjp(ops, ones, (True, False), lse, total, *arguments)
-    return _over_classes(each * tangents[0], y)
+    ops: Any,
+    tangents: Any,
+    g: Softmax,
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    lse: Array,
+    total: float,
+    y: Array,
+) -> Array:
+    ones, needs = np.ones(lse.shape, logits.dtype), (True, False)
+    rest = target, weight, ignore_index, label_smoothing, lse, total
+    return _over_classes(_cross_entropy_vjp(ops, ones, needs, g, logits, *rest)[0] * tangents[0], y)
 
 
 def _over_classes(moved: Array, y: Array) -> Array:
@@ -147,10 +166,10 @@ def _soft_jvp(ops: Any, tangents: Any, y: Array, logits: Array, lse: Array, *arg
     needs = tuple(t is not None for t in tangents)
     slopes = _soft_vjp(ops, np.ones(lse.shape, logits.dtype), needs, lse, *arguments)
     moved = [slope * t for slope, t in zip(slopes, tangents, strict=True) if slope is not None]
-    return _over_classes(sum(moved), y)  # type: ignore[arg-type]
+    return _over_classes(sum(moved), y)
 
 
-_CROSS_ENTROPY = Op("cross_entropy", _cross_entropy_plan, ("logits", "target"))
+_CROSS_ENTROPY = operation("cross_entropy", _cross_entropy_plan, ("logits", "target"))
 
 
 def _class_plan(c: CrossEntropy, function: str, more: tuple[Any, ...], results: tuple[str, ...], tape: Tape) -> Plan:
@@ -235,12 +254,12 @@ def cross_entropy_backward(
     >>> F.cross_entropy_backward(np.zeros((1, 2)), np.array([1]))
     array([[ 0.5, -0.5]])
     """
-    return _CROSS_ENTROPY_BACKWARD.run(  # type: ignore[no-any-return]
+    return _CROSS_ENTROPY_BACKWARD(  # type: ignore[no-any-return]
         logits, target, weight, ignore_index, reduction, label_smoothing, dloss
     )
 
 
-def _class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> Op:
+def _class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> Call:
     """The gradient of a loss of class numbers, whose scores are called ``name``: ``compute(dloss, *checked)``."""
 
     def plan(*arguments: Any) -> Plan:
@@ -253,7 +272,7 @@ def _class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], comp
         lasting = c.weight is None and c.all_count and not 0 <= c.ignore_index < c.geometry.n
         return Plan(compute, (dloss, *c), guard=("numbers_below", c.target, c.geometry.n), lasting=lasting)
 
-    return Op(op, plan)
+    return operation(op, plan)
 
 
 def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
@@ -305,7 +324,7 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
     array([0.5 , 0.25])
     """
-    return _NLL_LOSS.run(x, target, weight, ignore_index, reduction)
+    return _NLL_LOSS(x, target, weight, ignore_index, reduction)
 
 
 def _nll_loss_plan(x: Any, *arguments: Any) -> Plan:
@@ -323,7 +342,7 @@ def _nll_jvp(ops: Any, tangents: Any, y: Array, x: Array, total: float, *argumen
     return _over_classes(_nll_vjp(ops, ones, (True,), total, *arguments)[0] * tangents[0], y)
 
 
-_NLL_LOSS = Op("nll_loss", _nll_loss_plan, ("x",))
+_NLL_LOSS = operation("nll_loss", _nll_loss_plan, ("x",))
 
 
 @document_loss("x, target, weight, ignore_index, reduction")
@@ -340,7 +359,7 @@ def nll_loss_backward(
     array([[-0.5,  0. ],
            [ 0. , -0.5]])
     """
-    return _NLL_LOSS_BACKWARD.run(x, target, weight, ignore_index, reduction, dloss)  # type: ignore[no-any-return]
+    return _NLL_LOSS_BACKWARD(x, target, weight, ignore_index, reduction, dloss)  # type: ignore[no-any-return]
 
 
 def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
@@ -396,7 +415,7 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
     np.float64(0.5)
     """
-    return _MULTI_MARGIN_LOSS.run(x, target, p, margin, weight, reduction)
+    return _MULTI_MARGIN_LOSS(x, target, p, margin, weight, reduction)
 
 
 def _multi_margin_plan(x: Any, *arguments: Any) -> Plan:
@@ -420,7 +439,7 @@ def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: A
     return _over_classes(slope * tangents[0], y)
 
 
-_MULTI_MARGIN_LOSS = Op("multi_margin_loss", _multi_margin_plan, ("x",))
+_MULTI_MARGIN_LOSS = operation("multi_margin_loss", _multi_margin_plan, ("x",))
 
 
 @document_loss("x, target, p, margin, weight, reduction")
@@ -445,7 +464,7 @@ def multi_margin_loss_backward(
     >>> F.multi_margin_loss_backward(np.array([[0.25, 0.75, -4.0, 0.5]]), np.array([0]), reduction="sum")
     array([[-0.5 ,  0.25,  0.  ,  0.25]])
     """
-    return _MULTI_MARGIN_LOSS_BACKWARD.run(  # type: ignore[no-any-return]
+    return _MULTI_MARGIN_LOSS_BACKWARD(  # type: ignore[no-any-return]
         x, target, p, margin, weight, reduction, dloss
     )
 
@@ -456,8 +475,8 @@ def _multi_margin_gradient_plan(*arguments: Any) -> Plan:
     x, target, *clean, reduction = checks.multi_margin_loss(op, *of_loss)
     dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape[:1] if reduction == "none" else ())
     divisor = _rows_divisor(reduction, len(x))
-    clean = (dloss, 1.0 if divisor is None else divisor, x, target, *clean)
-    return Plan(_multi_margin_gradient, clean, guard=("numbers_below", target, x.shape[1]))
+    checked = (dloss, 1.0 if divisor is None else divisor, x, target, *clean)
+    return Plan(_multi_margin_gradient, checked, guard=("numbers_below", target, x.shape[1]))
 
 
 def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
@@ -465,4 +484,4 @@ def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean
     return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
 
 
-_MULTI_MARGIN_LOSS_BACKWARD = Op("multi_margin_loss_backward", _multi_margin_gradient_plan)
+_MULTI_MARGIN_LOSS_BACKWARD = operation("multi_margin_loss_backward", _multi_margin_gradient_plan)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..checks import Pool
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import of_lp_pool
 
@@ -48,7 +48,7 @@ def _gradient(g: Pool, dy: Array, x: Array, p: float) -> Array:
     return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)  # type: ignore[no-any-return]
 
 
-def _lp_pool(op: Op) -> Callable[..., Any]:
+def _lp_pool(op: Call) -> Callable[..., Any]:
     def lp_pool(
         x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
     ) -> Any:
@@ -103,7 +103,7 @@ def _lp_pool(op: Op) -> Callable[..., Any]:
         >>> F.lp_pool3d(np.array([[[[[3.0, 0.0], [0.0, -4.0]]]]]), 2, (1, 2, 2))
         array([[[[[5.]]]]])
         """
-        return op.run(x, norm_type, kernel_size, stride, ceil_mode, padding)
+        return op(x, norm_type, kernel_size, stride, ceil_mode, padding)
 
     return lp_pool
 
@@ -111,7 +111,7 @@ def _lp_pool(op: Op) -> Callable[..., Any]:
 lp_pool1d, lp_pool2d, lp_pool3d = ranks("lp_pool{rank}d", _lp_pool, _plan, ("x",))
 
 
-def _lp_pool_backward(op: Op) -> Callable[..., Any]:
+def _lp_pool_backward(op: Call) -> Callable[..., Any]:
     def lp_pool_backward(
         dy: Any,
         x: Any,
@@ -164,7 +164,7 @@ def _lp_pool_backward(op: Op) -> Callable[..., Any]:
         array([[[[[ 3.,  0.],
                   [ 0., -4.]]]]])
         """
-        return op.run(dy, x, norm_type, kernel_size, stride, ceil_mode, padding)  # type: ignore[no-any-return]
+        return op(dy, x, norm_type, kernel_size, stride, ceil_mode, padding)  # type: ignore[no-any-return]
 
     return lp_pool_backward
 

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..checks import Pool
 from ._gradients import maxima_gradient
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import at
 
@@ -59,7 +59,7 @@ def _taps(ops: Any, g: Pool, x: Array) -> Array:
     return ops.max_pool_forward(g, x, True)[1]  # type: ignore[no-any-return]
 
 
-def _max_pool(op: Op) -> Callable[..., Any]:
+def _max_pool(op: Call) -> Callable[..., Any]:
     def max_pool(
         x: Any,
         kernel_size: Any,
@@ -128,7 +128,7 @@ def _max_pool(op: Op) -> Callable[..., Any]:
         >>> F.max_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
         array([[[[[13., 15.]]]]])
         """
-        return op.run(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+        return op(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
     return max_pool
 
@@ -136,7 +136,7 @@ def _max_pool(op: Op) -> Callable[..., Any]:
 max_pool1d, max_pool2d, max_pool3d = ranks("max_pool{rank}d", _max_pool, _plan, ("x",))
 
 
-def _max_pool_backward(op: Op) -> Callable[..., Any]:
+def _max_pool_backward(op: Call) -> Callable[..., Any]:
     def max_pool_backward(
         dy: Any,
         x: Any,
@@ -192,7 +192,7 @@ def _max_pool_backward(op: Op) -> Callable[..., Any]:
         <BLANKLINE>
                  [[1., 0.]]]]])
         """
-        return op.run(dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices)  # type: ignore[no-any-return]
+        return op(dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices)  # type: ignore[no-any-return]
 
     return max_pool_backward
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..checks import GroupNorm, Norm
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import axes_of, of_affine, over_channels, per_channel
 from .batch_norm import batch_gradients, channel_norm_plan
 
@@ -62,7 +62,7 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
     array([[-1.,  1.],
            [ 1., -1.]])
     """
-    return _LAYER_NORM.run(x, normalized_shape, weight, bias, eps)
+    return _LAYER_NORM(x, normalized_shape, weight, bias, eps)
 
 
 def _layer_plan(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Plan:
@@ -108,7 +108,7 @@ def _layer_jvp(
     return np.broadcast_to(moved, x.shape)
 
 
-_LAYER_NORM = Op("layer_norm", _layer_plan, ("x", "weight", "bias"))
+_LAYER_NORM = operation("layer_norm", _layer_plan, ("x", "weight", "bias"))
 
 
 def layer_norm_backward(
@@ -149,7 +149,7 @@ def layer_norm_backward(
     >>> F.layer_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 2, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return _LAYER_NORM_BACKWARD.run(  # type: ignore[no-any-return]
+    return _LAYER_NORM_BACKWARD(  # type: ignore[no-any-return]
         dy, x, normalized_shape, weight, eps, mean, rstd
     )
 
@@ -172,7 +172,7 @@ def _layer_gradients(
     return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
 
 
-_LAYER_NORM_BACKWARD = Op("layer_norm_backward", _layer_gradient_plan)
+_LAYER_NORM_BACKWARD = operation("layer_norm_backward", _layer_gradient_plan)
 
 
 def _group_plan(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Plan:
@@ -247,8 +247,8 @@ def _group_jvp(
 
 
 _GROUPED = Tape(_group_vjp, _group_jvp)
-_GROUP_NORM = Op("group_norm", _group_plan, ("x", "weight", "bias"))
-_INSTANCE_NORM = Op("instance_norm", _instance_plan, ("x", "weight", "bias"))
+_GROUP_NORM = operation("group_norm", _group_plan, ("x", "weight", "bias"))
+_INSTANCE_NORM = operation("instance_norm", _instance_plan, ("x", "weight", "bias"))
 
 
 def _groups_gradient_plan(
@@ -294,8 +294,8 @@ def _group_gradients(
     return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
 
 
-_GROUP_NORM_BACKWARD = Op("group_norm_backward", _group_gradient_plan)
-_INSTANCE_NORM_BACKWARD = Op("instance_norm_backward", _instance_gradient_plan)
+_GROUP_NORM_BACKWARD = operation("group_norm_backward", _group_gradient_plan)
+_INSTANCE_NORM_BACKWARD = operation("instance_norm_backward", _instance_gradient_plan)
 
 
 def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
@@ -331,7 +331,7 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     >>> F.group_norm(np.array([[1.0, 3.0, 5.0, -5.0]]), 2, eps=0.0)
     array([[-1.,  1.,  1., -1.]])
     """
-    return _GROUP_NORM.run(x, num_groups, weight, bias, eps)
+    return _GROUP_NORM(x, num_groups, weight, bias, eps)
 
 
 def group_norm_backward(
@@ -365,7 +365,7 @@ def group_norm_backward(
     >>> F.group_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 1, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return _GROUP_NORM_BACKWARD.run(dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+    return _GROUP_NORM_BACKWARD(dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
 
 
 def instance_norm(
@@ -423,7 +423,7 @@ def instance_norm(
     array([[[-1.,  1.],
             [ 1., -1.]]])
     """
-    return _INSTANCE_NORM.run(x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum, unbiased)
+    return _INSTANCE_NORM(x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum, unbiased)
 
 
 def instance_norm_backward(
@@ -468,6 +468,6 @@ def instance_norm_backward(
     >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
     (array([[[0., 0.]]]), array([2.]), array([4.]))
     """
-    return _INSTANCE_NORM_BACKWARD.run(  # type: ignore[no-any-return]
+    return _INSTANCE_NORM_BACKWARD(  # type: ignore[no-any-return]
         dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats
     )

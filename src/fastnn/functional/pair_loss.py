@@ -11,7 +11,7 @@ import numpy as np
 from .. import _docs, backend, checks
 from ..backend.reference._common import shares, weighted
 from ._gradients import document_loss, given
-from ._op import Op, Plan, Tape
+from ._op import Call, Plan, Tape, operation
 from ._tangents import total
 
 __all__ = [
@@ -121,11 +121,11 @@ def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
     return Plan(function, (dloss, *clean), guard=_guard(kernel, target))
 
 
-def _pair(name: str, check: _Check, by_target: _ByTarget | None = None) -> tuple[Op, Op]:
+def _pair(name: str, check: _Check, by_target: _ByTarget | None = None) -> tuple[Call, Call]:
     """A loss and its gradient."""
-    forward = Op(name, partial(_plan, name, check, by_target), ("x",) if by_target is None else ("x", "target"))
+    forward = operation(name, partial(_plan, name, check, by_target), ("x",) if by_target is None else ("x", "target"))
     op = name + "_backward"
-    return forward, Op(op, partial(_gradient_plan, op, check))
+    return forward, operation(op, partial(_gradient_plan, op, check))
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -165,7 +165,7 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return _MSE_LOSS.run(x, target, reduction)
+    return _MSE_LOSS(x, target, reduction)
 
 
 def _difference(kernel: str, op: str, x: Any, target: Any, reduction: Any) -> _Checked:
@@ -189,7 +189,7 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     >>> F.mse_loss_backward(np.array([1.0, 2.0]), np.array([1.0, 4.0]), "sum")
     array([ 0., -4.])
     """
-    return _MSE_LOSS_BACKWARD.run(x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _MSE_LOSS_BACKWARD(x, target, reduction, dloss)  # type: ignore[no-any-return]
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
@@ -203,7 +203,7 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    return _L1_LOSS.run(x, target, reduction)
+    return _L1_LOSS(x, target, reduction)
 
 
 @document_loss("x, target, reduction", _NEGATED)
@@ -217,7 +217,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     >>> F.l1_loss_backward(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 2.0]), "sum")
     array([ 0., -1.,  1.])
     """
-    return _L1_LOSS_BACKWARD.run(x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _L1_LOSS_BACKWARD(x, target, reduction, dloss)  # type: ignore[no-any-return]
 
 
 @_docs.sections(
@@ -237,7 +237,7 @@ def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean")
     >>> F.huber_loss(np.array([1.0, 4.0]), np.array([2.0, 0.0]), reduction="none")
     array([0.5, 3.5])
     """
-    return _HUBER_LOSS.run(x, target, delta, reduction)
+    return _HUBER_LOSS(x, target, delta, reduction)
 
 
 def _huber_loss(op: str, x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
@@ -260,7 +260,7 @@ def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str 
     >>> F.huber_loss_backward(np.array([1.5, 4.0]), np.array([2.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return _HUBER_LOSS_BACKWARD.run(x, target, delta, reduction, dloss)  # type: ignore[no-any-return]
+    return _HUBER_LOSS_BACKWARD(x, target, delta, reduction, dloss)  # type: ignore[no-any-return]
 
 
 def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -299,7 +299,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     >>> F.hinge_loss(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="none")
     array([0.75, 0.  ])
     """
-    return _HINGE_LOSS.run(x, target, margin, reduction)
+    return _HINGE_LOSS(x, target, margin, reduction)
 
 
 def _hinge_loss(op: str, x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
@@ -323,7 +323,7 @@ def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str
     >>> F.hinge_loss_backward(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="sum")
     array([-1.,  0.])
     """
-    return _HINGE_LOSS_BACKWARD.run(x, target, margin, reduction, dloss)  # type: ignore[no-any-return]
+    return _HINGE_LOSS_BACKWARD(x, target, margin, reduction, dloss)  # type: ignore[no-any-return]
 
 
 def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
@@ -363,7 +363,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     >>> F.kl_div(np.log(q), p, "sum").round(4)
     np.float64(0.1438)
     """
-    return _KL_DIV.run(x, target, reduction, log_target)
+    return _KL_DIV(x, target, reduction, log_target)
 
 
 def _kl_div(op: str, x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
@@ -401,7 +401,7 @@ def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bo
     >>> F.kl_div_backward(np.log(q), p, "sum")
     array([[-0.5, -0.5]])
     """
-    return _KL_DIV_BACKWARD.run(x, target, reduction, log_target, dloss)  # type: ignore[no-any-return]
+    return _KL_DIV_BACKWARD(x, target, reduction, log_target, dloss)  # type: ignore[no-any-return]
 
 
 def binary_cross_entropy_with_logits(
@@ -442,7 +442,7 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(np.array([0.0, -1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([0.6931, 0.    ])
     """
-    return _BINARY_CROSS_ENTROPY_WITH_LOGITS.run(x, target, weight, reduction, pos_weight)
+    return _BINARY_CROSS_ENTROPY_WITH_LOGITS(x, target, weight, reduction, pos_weight)
 
 
 def _binary_loss(op: str, x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:
@@ -483,6 +483,6 @@ def binary_cross_entropy_with_logits_backward(
     >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD.run(  # type: ignore[no-any-return]
+    return _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD(  # type: ignore[no-any-return]
         x, target, weight, reduction, pos_weight, dloss
     )

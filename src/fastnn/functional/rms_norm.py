@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..checks import Norm
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from ._tangents import axes_of, of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
@@ -55,7 +55,7 @@ def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | Non
     array([[  1.,  14.],
            [ -5., -10.]])
     """
-    return _FORWARD.run(x, normalized_shape, weight, eps)
+    return _FORWARD(x, normalized_shape, weight, eps)
 
 
 def _plan(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Plan:
@@ -83,7 +83,7 @@ def _jvp(
     return of_affine((*tangents, None), normalised, xhat, None if weight is None else weight.reshape(shape))
 
 
-_FORWARD = Op("rms_norm", _plan, ("x", "weight"))
+_FORWARD = operation("rms_norm", _plan, ("x", "weight"))
 
 
 def rms_norm_backward(
@@ -118,7 +118,7 @@ def rms_norm_backward(
     >>> F.rms_norm_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 7.0]]), 2, eps=0.0)
     (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
     """
-    return _BACKWARD.run(dy, x, normalized_shape, weight, eps, rstd)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, normalized_shape, weight, eps, rstd)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, rstd: Any) -> Plan:
@@ -139,4 +139,4 @@ def _gradients(
     return dx, dweight.reshape(x.shape[lead:])
 
 
-_BACKWARD = Op("rms_norm_backward", _gradient_plan)
+_BACKWARD = operation("rms_norm_backward", _gradient_plan)

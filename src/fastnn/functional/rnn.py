@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from ..checks import Recurrent
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 from .rnn_tangents import gru_tangents, lstm_tangents, rnn_tangents
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
@@ -83,7 +83,7 @@ def rnn(
     >>> output.ravel(), h_n
     (array([1., 2., 3.]), array([[3.]]))
     """
-    return _RNN.run(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
+    return _RNN(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
 
 
 def _rnn_plan(
@@ -125,7 +125,7 @@ def _rnn_jvp(ops: Any, tangents: Any, call: Recurrent, relu: bool, y: Array) -> 
     return rnn_tangents(call, relu, tangents, y)
 
 
-_RNN = Op("rnn", _rnn_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
+_RNN = operation("rnn", _rnn_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def rnn_backward(
@@ -252,7 +252,7 @@ def lstm(
     >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
     ((5, 2, 4), True, True)
     """
-    return _LSTM.run(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _LSTM(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
 def _lstm_plan(
@@ -274,7 +274,7 @@ def _lstm_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, 
     return lstm_tangents(call, tangents, y, gates, cells)
 
 
-_LSTM = Op("lstm", _lstm_plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
+_LSTM = operation("lstm", _lstm_plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
 
 
 def lstm_backward(
@@ -403,7 +403,7 @@ def gru(
     >>> output.shape, bool((output[0] == h_n).all())
     ((5, 2, 4), True)
     """
-    return _GRU.run(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
 def _gru_plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
@@ -423,7 +423,7 @@ def _gru_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, c
     return gru_tangents(call, tangents, y, gates, candidate)
 
 
-_GRU = Op("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
+_GRU = operation("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def gru_backward(

@@ -10,7 +10,7 @@ import numpy as np
 from .. import checks
 from ..autograd import self_adjoint
 from ..checks import Softmax
-from ._op import Op, Plan, Tape
+from ._op import Plan, Tape, operation
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
@@ -47,7 +47,7 @@ def softmax(x: Any, axis: int = -1) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    return _SOFTMAX.run(x, axis)
+    return _SOFTMAX(x, axis)
 
 
 def _softmax_plan(x: Any, axis: Any) -> Plan:
@@ -58,7 +58,7 @@ def _softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Ar
     return (ops.softmax_backward(g, dy, y),)
 
 
-_SOFTMAX = Op("softmax", _softmax_plan, ("x",))
+_SOFTMAX = operation("softmax", _softmax_plan, ("x",))
 
 
 def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
@@ -88,7 +88,7 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.softmax_backward(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
     array([ 0.25, -0.25])
     """
-    return _SOFTMAX_BACKWARD.run(dy, y, axis)  # type: ignore[no-any-return]
+    return _SOFTMAX_BACKWARD(dy, y, axis)  # type: ignore[no-any-return]
 
 
 def _gradient_plan(op: str, dy: Any, y: Any, axis: Any) -> Plan:
@@ -97,7 +97,7 @@ def _gradient_plan(op: str, dy: Any, y: Any, axis: Any) -> Plan:
 
 
 _SOFTMAX_BACKWARD, _LOG_SOFTMAX_BACKWARD = (
-    Op(name, partial(_gradient_plan, name)) for name in ("softmax_backward", "log_softmax_backward")
+    operation(name, partial(_gradient_plan, name)) for name in ("softmax_backward", "log_softmax_backward")
 )
 
 
@@ -130,7 +130,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> F.log_softmax(np.array([1e4, -1e4]))
     array([     0., -20000.])
     """
-    return _LOG_SOFTMAX.run(x, axis)
+    return _LOG_SOFTMAX(x, axis)
 
 
 def _log_softmax_plan(x: Any, axis: Any) -> Plan:
@@ -148,7 +148,7 @@ def _log_softmax_jvp(ops: Any, tangents: Any, g: Softmax, y: Array) -> Array:
     return np.asarray(t - (np.exp(y.reshape(g)) * t).sum(axis=1, keepdims=True)).reshape(y.shape)
 
 
-_LOG_SOFTMAX = Op("log_softmax", _log_softmax_plan, ("x",))
+_LOG_SOFTMAX = operation("log_softmax", _log_softmax_plan, ("x",))
 
 
 def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
@@ -178,4 +178,4 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
     array([ 0.75, -0.75])
     """
-    return _LOG_SOFTMAX_BACKWARD.run(dy, y, axis)  # type: ignore[no-any-return]
+    return _LOG_SOFTMAX_BACKWARD(dy, y, axis)  # type: ignore[no-any-return]
