@@ -101,7 +101,7 @@ def _overloads(name: str, parameters: Parameters, result: str) -> list[str]:
     for taken, given in kinds:
         own = [p.replace(annotation=_with(p.annotation, taken)) for p in parameters]
         for chosen, each in _flagged(own, _with(result, given)):
-            overlap = "  # type: ignore[overload-overlap]" if several and given == "Array" else ""
+            overlap = "  # type: ignore[overload-overlap, unused-ignore]" if several and given == "Array" else ""
             texts.append(f"@overload\n{_signature(name, chosen, each)} ...{overlap}")
     return texts
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
+Arguments = ParamSpec("Arguments")
+Output_co = TypeVar("Output_co", covariant=True)
 _Item_co = TypeVar("_Item_co", covariant=True)
+
+
+class Computes(Protocol[Arguments, Output_co]):
+    """A module as its call sees it, which takes and gives what ``forward`` does."""
+
+    def forward(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Output_co: ...
 
 
 class _HasArray(Protocol):

@@ -709,7 +709,7 @@ def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def add(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def add(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def add(a: Value, b: Value) -> Tensor: ...
 def add(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -993,7 +993,7 @@ def avg_pool3d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: I
     """
 
 @overload
-def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -1089,7 +1089,7 @@ def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = Non
     """
 
 @overload
-def batch_norm_relu(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def batch_norm_relu(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
 def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -1167,7 +1167,7 @@ def batch_norm_relu_backward(dy: Constant, x: Constant, y: Constant, weight: Con
     """
 
 @overload
-def binary_cross_entropy_with_logits(x: ArrayLike, target: ArrayLike, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def binary_cross_entropy_with_logits(x: ArrayLike, target: ArrayLike, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def binary_cross_entropy_with_logits(x: Value, target: Value, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Tensor: ...
 def binary_cross_entropy_with_logits(x: Value, target: Value, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Value:  # type: ignore[misc]
@@ -1236,7 +1236,7 @@ def binary_cross_entropy_with_logits_backward(x: Constant, target: Constant, wei
     """
 
 @overload
-def conv1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1320,7 +1320,7 @@ def conv1d_backward(dy: Constant, x: Constant, weight: Constant, stride: Ints = 
     """
 
 @overload
-def conv2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1413,7 +1413,7 @@ def conv2d_backward(dy: Constant, x: Constant, weight: Constant, stride: Ints = 
     """
 
 @overload
-def conv3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1530,7 +1530,7 @@ def conv_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 1, padding
     """
 
 @overload
-def conv_transpose1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1615,7 +1615,7 @@ def conv_transpose1d_backward(dy: Constant, x: Constant, weight: Constant, strid
     """
 
 @overload
-def conv_transpose2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1707,7 +1707,7 @@ def conv_transpose2d_backward(dy: Constant, x: Constant, weight: Constant, strid
     """
 
 @overload
-def conv_transpose3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1823,7 +1823,7 @@ def conv_transpose_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 
     """
 
 @overload
-def cross_entropy(logits: ArrayLike, target: ArrayLike, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Array: ...  # type: ignore[overload-overlap]
+def cross_entropy(logits: ArrayLike, target: ArrayLike, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def cross_entropy(logits: Value, target: Value, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Tensor: ...
 def cross_entropy(logits: Value, target: Value, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Value:  # type: ignore[misc]
@@ -2396,7 +2396,7 @@ def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"
     """
 
 @overload
-def group_norm(x: ArrayLike, num_groups: int, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap]
+def group_norm(x: ArrayLike, num_groups: int, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def group_norm(x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Tensor: ...
 def group_norm(x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Value:  # type: ignore[misc]
@@ -2464,9 +2464,9 @@ def group_norm_backward(dy: Constant, x: Constant, num_groups: int, weight: Cons
     """
 
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload
@@ -2686,7 +2686,7 @@ def hinge_loss_backward(x: Constant, target: Constant, margin: float = 1.0, redu
     """
 
 @overload
-def huber_loss(x: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def huber_loss(x: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = 'mean') -> Tensor: ...
 def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -2755,7 +2755,7 @@ def huber_loss_backward(x: Constant, target: Constant, delta: float = 1.0, reduc
     """
 
 @overload
-def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Tensor: ...
 def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -2838,7 +2838,7 @@ def instance_norm_backward(dy: Constant, x: Constant, weight: Constant | None = 
     """
 
 @overload
-def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap]
+def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Tensor: ...
 def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Value:  # type: ignore[misc]
@@ -2909,7 +2909,7 @@ def kl_div_backward(x: Constant, target: Constant, reduction: Reduction = 'mean'
     """
 
 @overload
-def l1_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def l1_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def l1_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Tensor: ...
 def l1_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -2974,7 +2974,7 @@ def l1_loss_backward(x: Constant, target: Constant, reduction: Reduction = 'mean
     """
 
 @overload
-def layer_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap]
+def layer_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def layer_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Tensor: ...
 def layer_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Value:  # type: ignore[misc]
@@ -3107,7 +3107,7 @@ def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01)
     """
 
 @overload
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def linear(x: Value, weight: Value, bias: Value | None = None) -> Tensor: ...
 def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:  # type: ignore[misc]
@@ -3546,9 +3546,9 @@ def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
     """
 
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor, Tensor]: ...
 @overload
@@ -3639,7 +3639,7 @@ def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant |
     """
 
 @overload
-def matmul(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def matmul(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def matmul(a: Value, b: Value) -> Tensor: ...
 def matmul(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -4039,7 +4039,7 @@ def maxout_backward(dy: Constant, x: Constant, k: int, axis: int = 1) -> Array:
     """
 
 @overload
-def mse_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def mse_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def mse_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Tensor: ...
 def mse_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -4288,7 +4288,7 @@ def pool_output_shape(x_shape: Any, kernel_size: Ints, stride: Ints | None = Non
     """
 
 @overload
-def prelu(x: ArrayLike, weight: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def prelu(x: ArrayLike, weight: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def prelu(x: Value, weight: Value) -> Tensor: ...
 def prelu(x: Value, weight: Value) -> Value:  # type: ignore[misc]
@@ -4410,7 +4410,7 @@ def relu_backward(dy: Constant, x: Constant) -> Array:
     """
 
 @overload
-def rms_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, eps: float | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def rms_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, eps: float | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Tensor: ...
 def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Value:  # type: ignore[misc]
@@ -4520,9 +4520,9 @@ def rmsprop_step(param: Any, grad: Constant, square_avg: Any, *, lr: float, alph
     """
 
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload

@@ -14,7 +14,8 @@ from ..autograd import Tensor, enable_grad
 from ..autograd.modes import mode
 from ..checks.arrays import shown
 from .intercept import evaluation, intercepted
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 Shape = tuple[int, ...]
 # Of each spatial axis: the receptive field, and the step in the input between neighbours.
