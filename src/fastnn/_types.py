@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeAlias, 
 import numpy as np
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .autograd.tensors import Tensor
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -55,6 +57,8 @@ Padding: TypeAlias = int | Sequence[int | Sequence[int]] | Literal["valid", "sam
 """Zeros on all sides, per axis, or per axis a pair (low, high)."""
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+DTypeLike: TypeAlias = "npt.DTypeLike"
 
 Rng: TypeAlias = "int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | np.random.RandomState | None"
 """What `numpy.random.default_rng` takes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .._types import Array, Constant, Value
+from .._types import Array, Constant, DTypeLike, Value
 from ..backend.plans import use_tape
 from ..checks.arrays import unmasked
 from . import ops, shaping
@@ -15,9 +15,6 @@ from .changes import note_change
 from .core import Axis, TensorBase, _as_data, has_tangent, is_followed, raw, record, use_kind
 from .modes import mode
 from .numpy_functions import call_numpy
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 
 class Tensor(TensorBase):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from .. import checks
 from .. import functional as F
+from .._types import Value
 from ..checks import scalars
 from .kinds import WithoutParameters
-
-if TYPE_CHECKING:
-    from .._types import Value
 
 __all__ = [
     "ELU", "GELU", "SELU", "Hardsigmoid", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from .._types import Value
 from ..checks import adaptive_output_size
 from .kinds import OfRank, WithoutParameters
-
-if TYPE_CHECKING:
-    from .._types import Value
 
 __all__ = [
     "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d",

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .._types import Rng
 from ..checks.arrays import shown
 from .construction import (
     ELSEWHERE,
@@ -36,9 +37,6 @@ from .construction import (
 )
 from .module import Module
 from .parameter import Parameter
-
-if TYPE_CHECKING:
-    from .._types import Rng
 
 __all__ = ["architecture", "from_architecture"]
 _HIDING = {"training", "_buffers", "_vacant"}  # attributes of every module that hide one of its class

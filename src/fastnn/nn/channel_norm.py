@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Value
+from ..autograd import Tensor
 from ..checks import scalars
 from .norm import _PerChannel
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Value
-    from ..autograd import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"]
 
@@ -98,28 +95,21 @@ class _BatchNorm(_ChannelNorm):
 
     def forward(self, x: Value) -> Tensor:
         """The shape stays. In training the running statistics take in those of the batch."""
-        self._check(x)
-        by_batch = self.training or self.running_mean is None
-        mean, var, kept = self.running_mean, self.running_var, self._kept()
-        y = F.batch_norm(x, mean, var, self.weight, self.bias, by_batch, kept, self.eps, unbiased=self.unbiased)
-        self._count()
-        return y
+        return self._normalised(F.batch_norm, x)
 
     def then_relu(self, x: Value, residual: Value | None = None) -> Tensor:
         """``relu(self(x) + residual)`` in one pass over memory; the residual has the shape of ``x``."""
+        return self._normalised(F.batch_norm_relu, x, residual)
+
+    def _normalised(self, function: Callable[..., Tensor], x: Value, *residual: Value | None) -> Tensor:
         self._check(x)
         by_batch = self.training or self.running_mean is None
         mean, var, kept = self.running_mean, self.running_var, self._kept()
-        y = F.batch_norm_relu(
-            x, mean, var, self.weight, self.bias, residual, by_batch, kept, self.eps, unbiased=self.unbiased
-        )
-        self._count()
-        return y
-
-    def _count(self) -> None:
+        y = function(x, mean, var, self.weight, self.bias, *residual, by_batch, kept, self.eps, unbiased=self.unbiased)
         batches = self.num_batches_tracked
         if self.training and batches is not None:
             batches += 1  # in place; an assignment to the attribute takes longer
+        return y
 
     def extra_repr(self) -> str:
         tracked = "" if self.running_mean is not None else ", track_running_stats=False"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
+from .._types import Value
+from ..autograd import Tensor
 from .fusion import run
 from .module import Module
-
-if TYPE_CHECKING:
-    from .._types import Value
-    from ..autograd import Tensor
 
 __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from .. import init
+from .._types import DTypeLike, Ints, Padding, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
 from .kinds import OfRank
 from .parameter import Parameter
 
 if TYPE_CHECKING:
     from fractions import Fraction
-
-    from numpy.typing import DTypeLike
-
-    from .._types import Ints, Padding, Rng, Value
-    from ..autograd import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 

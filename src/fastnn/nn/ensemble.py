@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from .. import functional as F
+from .._types import Array
 from ..autograd import Tensor, differentiable, no_grad, raw
 from ..checks import real, shown
 from .containers import ModuleList
 from .intercept import evaluation
 from .module import Module
-
-if TYPE_CHECKING:
-    from .._types import Array
 
 __all__ = ["Ensemble"]
 

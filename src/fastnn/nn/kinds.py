@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from .. import functional as F
+from .._types import Array, ArrayLike, Value
+from ..autograd import Tensor
 from .module import Module
-
-if TYPE_CHECKING:
-    from .._types import Array, ArrayLike, Value
-    from ..autograd import Tensor
 
 
 class WithoutParameters(Module):

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
 from .module import Module
 from .parameter import Parameter
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Rng, Value
-    from ..autograd import Tensor
 
 __all__ = ["Linear"]
 

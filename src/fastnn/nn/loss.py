@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
 from .. import checks
 from .. import functional as F
+from .._types import Array, ArrayLike, Reduction, Value
+from ..autograd import Tensor
 from .module import Module
-
-if TYPE_CHECKING:
-    from .._types import Array, ArrayLike, Reduction, Value
-    from ..autograd import Tensor
 
 __all__ = [
     "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MultiMarginLoss",
@@ -20,15 +18,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _weights(loss: Module, name: str, value: Any) -> np.ndarray | None:
-    """A copy of what a loss is weighted with, which no gradient is computed for."""
-    if value is None:
-        return None
-    op = type(loss).__name__
-    return np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+class _Weighted(Module):
+    weight: Array | None
+
+    def _keep(self, name: str, value: ArrayLike | None) -> None:
+        """Have a copy of what the loss is weighted with as a buffer; no gradient is computed for it."""
+        op = type(self).__name__
+        checked = None if value is None else np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+        self.register_buffer(name, checked)
 
 
-class CrossEntropyLoss(Module):
+class CrossEntropyLoss(_Weighted):
     """Cross-entropy from logits; see `fastnn.functional.cross_entropy`.
 
     Parameters
@@ -57,11 +57,9 @@ class CrossEntropyLoss(Module):
         reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.ignore_index = checks.integer("CrossEntropyLoss", "ignore_index", ignore_index)
-        checks.reduction_of("CrossEntropyLoss", reduction)
-        self.reduction = reduction
+        self.reduction: Reduction = checks.reduction_of("CrossEntropyLoss", reduction)
         self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
     if TYPE_CHECKING:
@@ -79,8 +77,7 @@ class CrossEntropyLoss(Module):
 
 class _Loss(Module):
     def __init__(self, reduction: Reduction = "mean") -> None:
-        checks.reduction_of(type(self).__name__, reduction)
-        self.reduction = reduction
+        self.reduction: Reduction = checks.reduction_of(type(self).__name__, reduction)
 
     if TYPE_CHECKING:
 
@@ -211,8 +208,7 @@ class KLDivLoss(_Loss):
     def __init__(
         self, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean", log_target: bool = False
     ) -> None:
-        checks.reduction_of("KLDivLoss", reduction, "batchmean")
-        self.reduction = reduction  # type: ignore[assignment]  # the one loss that takes a word more
+        self.reduction = checks.reduction_of("KLDivLoss", reduction, "batchmean")
         self.log_target = checks.flag("KLDivLoss", "log_target", log_target)
 
     def forward(self, x: Value, target: Value) -> Value:
@@ -220,7 +216,7 @@ class KLDivLoss(_Loss):
         return F.kl_div(x, target, self.reduction, self.log_target)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(_Loss, _Weighted):
     """Cross-entropy of two classes from logits; see `fastnn.functional.binary_cross_entropy_with_logits`.
 
     Parameters
@@ -241,21 +237,21 @@ class BCEWithLogitsLoss(_Loss):
     np.float64(0.6931)
     """
 
+    pos_weight: Array | None
+
     def __init__(
         self, weight: ArrayLike | None = None, reduction: Reduction = "mean", pos_weight: ArrayLike | None = None
     ) -> None:
         super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.pos_weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
-        self.register_buffer("pos_weight", _weights(self, "pos_weight", pos_weight))
+        self._keep("weight", weight)
+        self._keep("pos_weight", pos_weight)
 
     def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(_Loss, _Weighted):
     """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss`.
 
     Parameters
@@ -279,8 +275,7 @@ class NLLLoss(_Loss):
         self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.ignore_index = checks.integer("NLLLoss", "ignore_index", ignore_index)
 
     def forward(self, x: Value, target: Value) -> Value:
@@ -288,7 +283,7 @@ class NLLLoss(_Loss):
         return F.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
 
 
-class MultiMarginLoss(_Loss):
+class MultiMarginLoss(_Loss, _Weighted):
     """Hinge of several classes; see `fastnn.functional.multi_margin_loss`.
 
     Parameters
@@ -314,8 +309,7 @@ class MultiMarginLoss(_Loss):
         self, p: Literal[1, 2] = 1, margin: float = 1.0, weight: ArrayLike | None = None, reduction: Reduction = "mean"
     ) -> None:
         super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.p = checks.margin_power("MultiMarginLoss", p)
         self.margin = checks.real("MultiMarginLoss", "margin", margin)
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from .. import functional as F
 from .._generators import generator
+from .._types import Rng, Value
 from ..checks import scalars
 from .kinds import OfRank, WithoutParameters
 from .module import Module
-
-if TYPE_CHECKING:
-    from .._types import Rng, Value
 
 __all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Flatten", "Identity"]
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Value
+from ..autograd import Tensor
 from ..checks import scalars
 from .kinds import WithoutParameters
 from .module import Module
 from .parameter import Parameter
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Value
-    from ..autograd import Tensor
 
 __all__ = ["GroupNorm", "LayerNorm", "LocalResponseNorm", "RMSNorm"]
 
@@ -51,6 +46,11 @@ class _OverLastAxes(_Norm):
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         op = type(self).__name__
         self.normalized_shape = tuple(scalars.integer(op, "normalized_shape", n, 1) for n in shape)
+
+    @property
+    def elementwise_affine(self) -> bool:
+        """Whether there are a weight and a bias, or one of them."""
+        return self.weight is not None or getattr(self, "bias", None) is not None
 
 
 class LayerNorm(_OverLastAxes):
@@ -90,11 +90,6 @@ class LayerNorm(_OverLastAxes):
         self.eps = scalars.real("LayerNorm", "eps", eps, 0.0)
         self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
         self._affine("bias", 0.0, self.normalized_shape, elementwise_affine and bias, dtype)
-
-    @property
-    def elementwise_affine(self) -> bool:
-        """Whether there are a weight and a bias, or one of them."""
-        return self.weight is not None or self.bias is not None
 
     def forward(self, x: Value) -> Tensor:
         """The shape stays."""
@@ -185,11 +180,6 @@ class RMSNorm(_OverLastAxes):
         super().__init__(normalized_shape)
         self.eps = None if eps is None else scalars.real("RMSNorm", "eps", eps, 0.0)
         self._affine("weight", 1.0, self.normalized_shape, elementwise_affine, dtype)
-
-    @property
-    def elementwise_affine(self) -> bool:
-        """Whether there is a weight."""
-        return self.weight is not None
 
     def forward(self, x: Value) -> Tensor:
         """The shape stays."""

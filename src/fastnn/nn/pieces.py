@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from .. import checks, init
 from .. import functional as F
 from .._generators import generator
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
 from .kinds import WithoutParameters
 from .linear import Linear
 from .module import Module
 from .parameter import Parameter
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Rng, Value
-    from ..autograd import Tensor
 
 __all__ = ["Maxout", "PReLU", "RReLU"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import Any, ClassVar
 
+from .._types import Ints, Padding, Value
 from ..checks import pool_divisor, scalars
 from .kinds import OfRank, WithoutParameters
-
-if TYPE_CHECKING:
-    from .._types import Ints, Padding, Value
 
 __all__ = [
     "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
@@ -16,6 +15,12 @@ __all__ = [
 
 
 class _Pool(WithoutParameters, OfRank):
+    _kept: ClassVar[attrgetter[tuple[Any, ...]]]  # what the function takes besides x
+
+    def forward(self, x: Value) -> Value:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, *self._kept(self))
+
     def __init__(self, kernel_size: Ints, stride: Ints | None, padding: Padding, ceil_mode: bool) -> None:
         op = type(self).__name__
         self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
@@ -36,7 +41,7 @@ class _Pool(WithoutParameters, OfRank):
 
 
 class _MaxPool(_Pool):
-    _op = "max_pool"
+    _op, _kept = "max_pool", attrgetter("kernel_size", "stride", "padding", "dilation", "ceil_mode")
 
     def __init__(
         self,
@@ -48,10 +53,6 @@ class _MaxPool(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
-
-    def forward(self, x: Value) -> Value:
-        """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
@@ -146,6 +147,7 @@ class MaxPool3d(_MaxPool, rank=3):
 
 class _AvgPool(_Pool):
     _op = "avg_pool"
+    _kept = attrgetter("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
     def __init__(
         self,
@@ -159,18 +161,6 @@ class _AvgPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad, self.divisor_override = pool_divisor(
             type(self).__name__, count_include_pad, divisor_override
-        )
-
-    def forward(self, x: Value) -> Value:
-        """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
@@ -260,17 +250,13 @@ class AvgPool3d(_AvgPool, rank=3):
 
 
 class _LPPool(_Pool):
-    _op = "lp_pool"
+    _op, _kept = "lp_pool", attrgetter("norm_type", "kernel_size", "stride", "ceil_mode")
 
     def __init__(
         self, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
     ) -> None:
         super().__init__(kernel_size, stride, 0, ceil_mode)
         self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
-
-    def forward(self, x: Value) -> Value:
-        """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
 
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()

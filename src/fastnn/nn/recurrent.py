@@ -12,17 +12,12 @@ import numpy as np
 from .. import functional as F
 from .. import init
 from .._generators import generator
-from ..autograd import concatenate, raw, stack
+from .._types import ArrayLike, DTypeLike, Rng, Value
+from ..autograd import Tensor, concatenate, raw, stack
 from ..checks import scalars
 from ..checks.arrays import shown, unmasked
 from .module import Module
 from .parameter import Parameter
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import ArrayLike, Rng, Value
-    from ..autograd import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN"]
 
@@ -42,6 +37,11 @@ def _initial(gates: int, inputs: int, units: int, bias: bool, dtype: Any, rng: A
             first[_FORGET * units : (_FORGET + 1) * units] = 1
         yield "bias_ih", first
         yield "bias_hh", init.zeros(gates * units, dtype=dtype)
+
+
+def movable(op: str, name: str, x: Any) -> Any:
+    """An array or a tensor, whose axes can be exchanged."""
+    return x if hasattr(x, "swapaxes") else np.asarray(unmasked(op, name, x))
 
 
 class _Named(Module):
@@ -74,6 +74,12 @@ class _Named(Module):
 
 class _Recurrent(_Named):
     _states: tuple[str, ...] = ("h",)
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, x: Value, state: Value | None = None, lengths: ArrayLike | None = None
+        ) -> tuple[Tensor, Tensor]: ...
 
     def __init__(
         self,
@@ -113,7 +119,7 @@ class _Recurrent(_Named):
                 f"{type(self).__name__}: x must have shape (steps, batch, in) or (steps, in), got {np.shape(raw(x))}"
             )
         single = ndim == 2
-        x = x if hasattr(x, "swapaxes") else np.asarray(unmasked(type(self).__name__, "x", x))
+        x = movable(type(self).__name__, "x", x)
         if single:
             x = x[:, None]
         elif self.batch_first:
@@ -151,10 +157,7 @@ class _Recurrent(_Named):
         for name, h in zip(names, given, strict=True):
             if np.shape(raw(h)) != expected:
                 raise ValueError(f"{op}: {name} must have shape {expected}, got {np.shape(raw(h))}")
-        arrays = [
-            h if hasattr(h, "swapaxes") else np.asarray(unmasked(op, name, h))
-            for name, h in zip(names, given, strict=True)
-        ]
+        arrays = [movable(op, name, h) for name, h in zip(names, given, strict=True)]
         return [h[:, None] for h in arrays] if single else arrays
 
     def extra_repr(self) -> str:
@@ -220,12 +223,6 @@ class RNN(_Recurrent):
     _function = staticmethod(F.rnn)
     _gates = 1
 
-    if TYPE_CHECKING:
-
-        def __call__(
-            self, x: Value, state: Value | None = None, lengths: ArrayLike | None = None
-        ) -> tuple[Tensor, Tensor]: ...
-
     def __init__(
         self,
         input_size: int,
@@ -285,7 +282,7 @@ class LSTM(_Recurrent):
 
     if TYPE_CHECKING:
 
-        def __call__(
+        def __call__(  # type: ignore[override]
             self, x: Value, state: Sequence[Value] | None = None, lengths: ArrayLike | None = None
         ) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...
 
@@ -320,12 +317,6 @@ class GRU(_Recurrent):
 
     _function = staticmethod(F.gru)
     _gates = 3
-
-    if TYPE_CHECKING:
-
-        def __call__(
-            self, x: Value, state: Value | None = None, lengths: ArrayLike | None = None
-        ) -> tuple[Tensor, Tensor]: ...
 
 
 def checked_nonlinearity(op: str, value: Any) -> str:

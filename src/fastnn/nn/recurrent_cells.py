@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from .. import functional as F
-from ..autograd import raw
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor, raw
 from ..checks import scalars
-from ..checks.arrays import shown, unmasked
-from .recurrent import _Named, checked_nonlinearity
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Rng, Value
-    from ..autograd import Tensor
+from ..checks.arrays import shown
+from .recurrent import _Named, checked_nonlinearity, movable
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -36,14 +31,10 @@ class _Cell(_Named):
 
     def _step(self, x: Value, states: list[Any]) -> list[Tensor]:
         """The states after an input (batch, in), or (in,) for a single row."""
-        ndim = np.ndim(raw(x))
+        op, ndim = type(self).__name__, np.ndim(raw(x))
         if ndim not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: x must have shape (batch, in) or (in,), got {np.shape(raw(x))}")
-        op = type(self).__name__
-        arrays = [
-            a if a is None or hasattr(a, "swapaxes") else np.asarray(unmasked(op, "an argument", a))
-            for a in (x, *states)
-        ]
+            raise ValueError(f"{op}: x must have shape (batch, in) or (in,), got {np.shape(raw(x))}")
+        arrays: list[Any] = [None if a is None else movable(op, "an argument", a) for a in (x, *states)]
         if ndim == 1:
             arrays = [None if a is None else a[None] for a in arrays]
         after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options())[1:]

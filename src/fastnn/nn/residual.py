@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from ..autograd import raw
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor, raw
 from ..checks import scalars
 from .activation import ReLU
 from .channel_norm import BatchNorm2d
@@ -15,12 +16,6 @@ from .conv import Conv2d
 from .fusion import NORMS, run, unobserved
 from .misc import Identity
 from .module import Module
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import Rng, Value
-    from ..autograd import Tensor
 
 __all__ = ["Residual", "ResidualBlock"]
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from .._types import Array, Value
+from .._types import Array, DTypeLike, Value
 from ..autograd import record
 from ..checks import scalars
 from .moments import without_variance
 from .scaling import _Fixed, in_float64
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 __all__ = ["StandardizeSample"]
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import init
-from .._types import Array, Value
+from .._types import Array, DTypeLike, Value
 from ..autograd import raw, record
 from ..checks import scalars, unmasked
 from .kinds import WithoutParameters
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 __all__ = ["FillMissing", "Rescale", "Standardize"]
 

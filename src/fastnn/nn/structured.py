@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
 from .._generators import generator
-from ..autograd import concatenate, raw, stack, where
+from .._types import ArrayLike, DTypeLike, Rng, Value
+from ..autograd import Tensor, concatenate, raw, stack, where
 from ..checks import scalars, sequence_lengths
-from ..checks.arrays import shown, unmasked
+from ..checks.arrays import shown
 from .containers import ModuleList
 from .module import Module
 from .parameter import Parameter
-from .recurrent import GRU, LSTM, RNN
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
-
-    from .._types import ArrayLike, Rng, Value
-    from ..autograd import Tensor
+from .recurrent import GRU, LSTM, RNN, movable
 
 __all__ = ["PyramidalRNN", "StackRNN"]
 
@@ -118,7 +113,7 @@ class PyramidalRNN(Module):
         """x (steps, batch, in) -> output (fewer steps, batch, directions * hidden), final state; see the class."""
         if np.ndim(raw(x)) != 3:
             raise ValueError(f"PyramidalRNN: x must have three axes, got shape {np.shape(raw(x))}")
-        y: Any = x if hasattr(x, "swapaxes") else np.asarray(unmasked("PyramidalRNN", "x", x))
+        y = movable("PyramidalRNN", "x", x)
         y = y.swapaxes(0, 1) if self.batch_first else y
         ends = sequence_lengths("PyramidalRNN", lengths, *y.shape[:2])
         if ends is not None:  # an odd length has a neighbour behind its end

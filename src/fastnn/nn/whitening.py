@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
-from .._types import Array, Value
+from .._types import Array, DTypeLike, Value
 from ..autograd import record
 from ..checks import scalars
 from .scaling import _Fixed, checked_shape, in_float64, listed
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 __all__ = ["Whiten"]
 
