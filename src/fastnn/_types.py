@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from .autograd.tensors import Tensor
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
 Arguments = ParamSpec("Arguments")
 Output_co = TypeVar("Output_co", covariant=True)
@@ -37,6 +37,8 @@ class _Nested(Protocol[_Item_co]):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> _Item_co | _Nested[_Item_co]: ...
     def __contains__(self, value: object, /) -> bool: ...
+    def __iter__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
+    def __reversed__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
     def index(self, value: Any, /) -> int: ...
     def count(self, value: Any, /) -> int: ...
 
