@@ -6,6 +6,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 """
 
 from typing import Any, Literal, overload
+from collections.abc import Sequence
 from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, Value
 from ..autograd import Tensor
 
@@ -276,10 +277,10 @@ def adamw_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, ste
     """
 
 @overload
-def adaptive_avg_pool1d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool1d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool1d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of sequences.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -312,7 +313,7 @@ def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[2., 4.]]])
     """
 
-def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool1d`.
 
     Parameters
@@ -343,10 +344,10 @@ def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool2d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool2d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool2d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of images.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -379,7 +380,7 @@ def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[7.5]]]])
     """
 
-def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool2d`.
 
     Parameters
@@ -411,10 +412,10 @@ def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool3d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool3d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool3d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of volumes.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -447,7 +448,7 @@ def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[[3., 4.]]]]])
     """
 
-def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool3d`.
 
     Parameters
@@ -479,14 +480,14 @@ def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool1d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of sequences.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -522,7 +523,7 @@ def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = Fals
     (array([[[3., 5.]]]), array([[[1, 3]]]))
     """
 
-def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool1d`.
 
     Parameters
@@ -555,14 +556,14 @@ def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool2d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of images.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -598,7 +599,7 @@ def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[13., 15.]]]])
     """
 
-def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool2d`.
 
     Parameters
@@ -632,14 +633,14 @@ def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool3d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of volumes.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -675,7 +676,7 @@ def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[[6., 7.]]]]])
     """
 
-def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool3d`.
 
     Parameters
