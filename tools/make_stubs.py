@@ -101,7 +101,7 @@ def _overloads(name: str, parameters: Parameters, result: str) -> list[str]:
     for taken, given in kinds:
         own = [p.replace(annotation=_with(p.annotation, taken)) for p in parameters]
         for chosen, each in _flagged(own, _with(result, given)):
-            overlap = "  # type: ignore[overload-overlap]" if several and given == "Array" else ""
+            overlap = "  # type: ignore[overload-overlap, unused-ignore]" if several and given == "Array" else ""
             texts.append(f"@overload\n{_signature(name, chosen, each)} ...{overlap}")
     return texts
 
@@ -129,7 +129,7 @@ _VALUES = [
     "target",
 ]
 _CONSTANTS = ["grad", "dy", "dloss", "y", "mean", "rstd", "index", "lengths", "dh_n", "dc_n", "pos_weight", "indices"]
-_INTS = ["stride", "dilation", "output_padding", "kernel_size", "normalized_shape", "output_size"]
+_INTS = ["stride", "dilation", "output_padding", "kernel_size", "normalized_shape"]
 
 
 def _annotated(function: Any) -> Any:
@@ -149,6 +149,8 @@ def _annotated(function: Any) -> Any:
             kind = 'Literal["tanh", "relu"]'
         elif p.name in _INTS and kind == "Any":
             kind = "Ints"
+        elif p.name == "output_size" and kind == "Any":
+            kind = "int | Sequence[int | None] | None"
         elif p.name == "padding" and kind == "Any":
             kind = "Padding"
         elif p.name == "rng" and kind == "Any":

@@ -422,6 +422,7 @@ left out of the statistics and stay NaN. The gradient goes through the statistic
 
 # The sections of each function or class, by module.
 SHARED: dict[str, dict[str, str]] = {
+    "nn/adaptive_pool.py": {**_ranks(ADAPTIVE, "AdaptiveAvgPool"), **_ranks(ADAPTIVE, "AdaptiveMaxPool")},
     "autograd/ops.py": {
         **dict.fromkeys(("exp", "log", "sqrt", "absolute"), OF_ONE),
         **dict.fromkeys(("maximum", "minimum"), OF_TWO),
@@ -439,20 +440,18 @@ SHARED: dict[str, dict[str, str]] = {
     },
     "nn/conv.py": {**_ranks(CONV, "Conv"), **_ranks(CONV_TRANSPOSE, "ConvTranspose")},
     "nn/misc.py": dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"), DROPOUT),
-    "nn/norm.py": {**_ranks(BATCH, "BatchNorm"), **_ranks(INSTANCE, "InstanceNorm")},
+    "nn/channel_norm.py": {**_ranks(BATCH, "BatchNorm"), **_ranks(INSTANCE, "InstanceNorm")},
     "nn/pool.py": {
         **_ranks(MAX, "MaxPool"),
         **_ranks(AVG, "AvgPool"),
         **_ranks(LP, "LPPool"),
-        **_ranks(ADAPTIVE, "AdaptiveAvgPool"),
-        **_ranks(ADAPTIVE, "AdaptiveMaxPool"),
     },
     "nn/scaling.py": {
         "Standardize": FIXED.format(more=_BACK),
         "Rescale": FIXED.format(more=""),
-        "StandardizeSample": FIXED.format(more=_OF_SAMPLE),
-        "Whiten": FIXED.format(more=""),
     },
+    "nn/sample_scaling.py": {"StandardizeSample": FIXED.format(more=_OF_SAMPLE)},
+    "nn/whitening.py": {"Whiten": FIXED.format(more="")},
     "optim/adam.py": dict.fromkeys(("Adam", "AdamW", "AMSGrad"), ADAM),
     "training/metrics.py": {
         "r2": NUMBERS.format(value=_R2),

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from .autograd.tensors import Tensor
 
-Array: TypeAlias = np.ndarray[Any, Any]
+Array: TypeAlias = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
+Arguments = ParamSpec("Arguments")
+Output_co = TypeVar("Output_co", covariant=True)
 _Item_co = TypeVar("_Item_co", covariant=True)
+
+
+class Computes(Protocol[Arguments, Output_co]):
+    """A module as its call sees it, which takes and gives what ``forward`` does."""
+
+    def forward(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Output_co: ...
 
 
 class _HasArray(Protocol):
@@ -27,8 +37,10 @@ class _Nested(Protocol[_Item_co]):
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> _Item_co | _Nested[_Item_co]: ...
     def __contains__(self, value: object, /) -> bool: ...
-    def index(self, value: Any, /) -> int: ...
-    def count(self, value: Any, /) -> int: ...
+    def __iter__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
+    def __reversed__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
+    @property
+    def index(self) -> object: ...  # which dictionaries and sets don't have
 
 
 ArrayLike: TypeAlias = "_HasArray | bool | int | float | _Nested[_HasArray | bool | int | float]"
@@ -47,6 +59,8 @@ Padding: TypeAlias = int | Sequence[int | Sequence[int]] | Literal["valid", "sam
 """Zeros on all sides, per axis, or per axis a pair (low, high)."""
 
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
+
+DTypeLike: TypeAlias = "npt.DTypeLike"
 
 Rng: TypeAlias = "int | Sequence[int] | np.random.SeedSequence | np.random.BitGenerator | np.random.Generator | np.random.RandomState | None"
 """What `numpy.random.default_rng` takes."""

@@ -78,7 +78,7 @@ def absolute(x: Value) -> Value:  # type: ignore[misc]
     """
 
 @overload
-def concatenate(tensors: Sequence[ArrayLike], axis: int = 0) -> Array: ...  # type: ignore[overload-overlap]
+def concatenate(tensors: Sequence[ArrayLike], axis: int = 0) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def concatenate(tensors: Sequence[Value], axis: int = 0) -> Tensor: ...
 def concatenate(tensors: Sequence[Value], axis: int = 0) -> Value:  # type: ignore[misc]
@@ -171,7 +171,7 @@ def log(x: Value) -> Value:  # type: ignore[misc]
     """
 
 @overload
-def maximum(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def maximum(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def maximum(a: Value, b: Value) -> Tensor: ...
 def maximum(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -202,7 +202,7 @@ def maximum(a: Value, b: Value) -> Value:  # type: ignore[misc]
     """
 
 @overload
-def minimum(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def minimum(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def minimum(a: Value, b: Value) -> Tensor: ...
 def minimum(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -264,7 +264,7 @@ def sqrt(x: Value) -> Value:  # type: ignore[misc]
     """
 
 @overload
-def stack(tensors: Sequence[ArrayLike], axis: int = 0) -> Array: ...  # type: ignore[overload-overlap]
+def stack(tensors: Sequence[ArrayLike], axis: int = 0) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def stack(tensors: Sequence[Value], axis: int = 0) -> Tensor: ...
 def stack(tensors: Sequence[Value], axis: int = 0) -> Value:  # type: ignore[misc]
@@ -297,7 +297,7 @@ def stack(tensors: Sequence[Value], axis: int = 0) -> Value:  # type: ignore[mis
     """
 
 @overload
-def where(condition: Constant, a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def where(condition: Constant, a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def where(condition: Constant, a: Value, b: Value) -> Tensor: ...
 def where(condition: Constant, a: Value, b: Value) -> Value:  # type: ignore[misc]

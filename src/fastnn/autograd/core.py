@@ -53,14 +53,14 @@ class TensorBase:
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
-    data: np.ndarray
-    grad: np.ndarray | None
+    data: Array
+    grad: Array | None
     _requires_grad: bool
     _node: Node | None
     _tangent: np.ndarray | None  # in forward mode; unset otherwise
     _target: Target | None  # where an optimiser wants the gradient
 
-    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+    def __init__(self, array: Value, requires_grad: bool = False) -> None:
         if requires_grad is not False and not isinstance(requires_grad, (bool, np.bool_)):
             raise TypeError(
                 f"{type(self).__name__}: requires_grad must be True or False, got {shown(requires_grad)}; values are one "
@@ -112,7 +112,7 @@ class TensorBase:
         """The number of elements."""
         return _Size(self.data.size)
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> Array:
         """The values as an ndarray, not copied."""
         return self.data
 
@@ -125,7 +125,7 @@ class TensorBase:
         if self._node is not None:
             self._node.retained = weakref.ref(self)
 
-    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+    def backward(self, grad: Value | None = None, retain_graph: bool = False) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it was computed from.
 
         Parameters
@@ -201,6 +201,10 @@ class TensorBase:
         return self.data
 
 
+@overload
+def raw(x: TensorBase) -> Array: ...
+@overload
+def raw(x: Any) -> Any: ...
 def raw(x: Any) -> Any:
     """The ndarray of a `Tensor`; anything else unchanged.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
+from .._types import Array, Constant
 from ..checks.arrays import shown, unmasked
 from .core import TensorBase, has_tangent, is_followed, raw, unboxed
 from .graph import run_backward
@@ -94,7 +95,13 @@ class _Gradients:
         return tuple(self._found[leaf] for leaf in self._leaves)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Any, Any]]:
+@overload
+def value_and_grad(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., tuple[Array, Array]]: ...
+@overload
+def value_and_grad(
+    f: Callable[..., Tensor], argnums: tuple[int, ...]
+) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
+def value_and_grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Array, Any]]:
     """A function that returns the value of ``f`` and its gradient.
 
     Parameters
@@ -170,7 +177,11 @@ def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
     return positions
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+@overload
+def grad(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Array]: ...
+@overload
+def grad(f: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Array, ...]]: ...
+def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """A function that returns the gradient of ``f``, without its value; see `value_and_grad`.
 
     Parameters
@@ -205,7 +216,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     return wrapped
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[np.ndarray, ...]]]:
+def vjp(f: Callable[..., Tensor], *primals: Constant) -> tuple[Array, Callable[[Constant], tuple[Array, ...]]]:
     """The value of ``f`` and the function that pulls a gradient of the value back to the arguments (reverse mode).
 
     Parameters
@@ -256,7 +267,9 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     return unboxed(value.data), pullback
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(
+    f: Callable[..., Tensor], primals: Sequence[Constant], tangents: Sequence[Constant | None]
+) -> tuple[Array, Array]:
     """The value of ``f`` and its derivative in one direction, in one pass (forward mode).
 
     Parameters

@@ -6,6 +6,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 """
 
 from typing import Any, Literal, overload
+from collections.abc import Sequence
 from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, Value
 from ..autograd import Tensor
 
@@ -276,10 +277,10 @@ def adamw_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, ste
     """
 
 @overload
-def adaptive_avg_pool1d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool1d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool1d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of sequences.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -312,7 +313,7 @@ def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[2., 4.]]])
     """
 
-def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool1d`.
 
     Parameters
@@ -343,10 +344,10 @@ def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool2d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool2d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool2d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of images.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -379,7 +380,7 @@ def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[7.5]]]])
     """
 
-def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool2d`.
 
     Parameters
@@ -411,10 +412,10 @@ def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool3d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool3d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool3d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of volumes.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -447,7 +448,7 @@ def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[[3., 4.]]]]])
     """
 
-def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool3d`.
 
     Parameters
@@ -479,14 +480,14 @@ def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool1d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of sequences.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -522,7 +523,7 @@ def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = Fals
     (array([[[3., 5.]]]), array([[[1, 3]]]))
     """
 
-def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool1d`.
 
     Parameters
@@ -555,14 +556,14 @@ def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool2d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of images.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -598,7 +599,7 @@ def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[13., 15.]]]])
     """
 
-def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool2d`.
 
     Parameters
@@ -632,14 +633,14 @@ def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool3d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of volumes.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -675,7 +676,7 @@ def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[[6., 7.]]]]])
     """
 
-def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool3d`.
 
     Parameters
@@ -709,7 +710,7 @@ def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def add(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def add(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def add(a: Value, b: Value) -> Tensor: ...
 def add(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -993,7 +994,7 @@ def avg_pool3d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: I
     """
 
 @overload
-def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -1089,7 +1090,7 @@ def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = Non
     """
 
 @overload
-def batch_norm_relu(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def batch_norm_relu(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
 def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -1167,7 +1168,7 @@ def batch_norm_relu_backward(dy: Constant, x: Constant, y: Constant, weight: Con
     """
 
 @overload
-def binary_cross_entropy_with_logits(x: ArrayLike, target: ArrayLike, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def binary_cross_entropy_with_logits(x: ArrayLike, target: ArrayLike, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def binary_cross_entropy_with_logits(x: Value, target: Value, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Tensor: ...
 def binary_cross_entropy_with_logits(x: Value, target: Value, weight: Constant | None = None, reduction: Reduction = 'mean', pos_weight: Constant | None = None) -> Value:  # type: ignore[misc]
@@ -1236,7 +1237,7 @@ def binary_cross_entropy_with_logits_backward(x: Constant, target: Constant, wei
     """
 
 @overload
-def conv1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1320,7 +1321,7 @@ def conv1d_backward(dy: Constant, x: Constant, weight: Constant, stride: Ints = 
     """
 
 @overload
-def conv2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1413,7 +1414,7 @@ def conv2d_backward(dy: Constant, x: Constant, weight: Constant, stride: Ints = 
     """
 
 @overload
-def conv3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
@@ -1530,7 +1531,7 @@ def conv_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 1, padding
     """
 
 @overload
-def conv_transpose1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1615,7 +1616,7 @@ def conv_transpose1d_backward(dy: Constant, x: Constant, weight: Constant, strid
     """
 
 @overload
-def conv_transpose2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1707,7 +1708,7 @@ def conv_transpose2d_backward(dy: Constant, x: Constant, weight: Constant, strid
     """
 
 @overload
-def conv_transpose3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap]
+def conv_transpose3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
@@ -1823,7 +1824,7 @@ def conv_transpose_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 
     """
 
 @overload
-def cross_entropy(logits: ArrayLike, target: ArrayLike, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Array: ...  # type: ignore[overload-overlap]
+def cross_entropy(logits: ArrayLike, target: ArrayLike, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def cross_entropy(logits: Value, target: Value, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Tensor: ...
 def cross_entropy(logits: Value, target: Value, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = 'mean', label_smoothing: float = 0.0) -> Value:  # type: ignore[misc]
@@ -2396,7 +2397,7 @@ def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"
     """
 
 @overload
-def group_norm(x: ArrayLike, num_groups: int, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap]
+def group_norm(x: ArrayLike, num_groups: int, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def group_norm(x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Tensor: ...
 def group_norm(x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Value:  # type: ignore[misc]
@@ -2464,9 +2465,9 @@ def group_norm_backward(dy: Constant, x: Constant, num_groups: int, weight: Cons
     """
 
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload
@@ -2686,7 +2687,7 @@ def hinge_loss_backward(x: Constant, target: Constant, margin: float = 1.0, redu
     """
 
 @overload
-def huber_loss(x: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def huber_loss(x: ArrayLike, target: ArrayLike, delta: float = 1.0, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = 'mean') -> Tensor: ...
 def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -2755,7 +2756,7 @@ def huber_loss_backward(x: Constant, target: Constant, delta: float = 1.0, reduc
     """
 
 @overload
-def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap]
+def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Tensor: ...
 def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Value:  # type: ignore[misc]
@@ -2838,7 +2839,7 @@ def instance_norm_backward(dy: Constant, x: Constant, weight: Constant | None = 
     """
 
 @overload
-def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap]
+def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Tensor: ...
 def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Value:  # type: ignore[misc]
@@ -2909,7 +2910,7 @@ def kl_div_backward(x: Constant, target: Constant, reduction: Reduction = 'mean'
     """
 
 @overload
-def l1_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def l1_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def l1_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Tensor: ...
 def l1_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -2974,7 +2975,7 @@ def l1_loss_backward(x: Constant, target: Constant, reduction: Reduction = 'mean
     """
 
 @overload
-def layer_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap]
+def layer_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def layer_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Tensor: ...
 def layer_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05) -> Value:  # type: ignore[misc]
@@ -3107,7 +3108,7 @@ def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01)
     """
 
 @overload
-def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def linear(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def linear(x: Value, weight: Value, bias: Value | None = None) -> Tensor: ...
 def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:  # type: ignore[misc]
@@ -3546,9 +3547,9 @@ def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
     """
 
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor, Tensor]: ...
 @overload
@@ -3639,7 +3640,7 @@ def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant |
     """
 
 @overload
-def matmul(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def matmul(a: ArrayLike, b: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def matmul(a: Value, b: Value) -> Tensor: ...
 def matmul(a: Value, b: Value) -> Value:  # type: ignore[misc]
@@ -4039,7 +4040,7 @@ def maxout_backward(dy: Constant, x: Constant, k: int, axis: int = 1) -> Array:
     """
 
 @overload
-def mse_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap]
+def mse_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def mse_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Tensor: ...
 def mse_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Value:  # type: ignore[misc]
@@ -4288,7 +4289,7 @@ def pool_output_shape(x_shape: Any, kernel_size: Ints, stride: Ints | None = Non
     """
 
 @overload
-def prelu(x: ArrayLike, weight: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+def prelu(x: ArrayLike, weight: ArrayLike) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def prelu(x: Value, weight: Value) -> Tensor: ...
 def prelu(x: Value, weight: Value) -> Value:  # type: ignore[misc]
@@ -4410,7 +4411,7 @@ def relu_backward(dy: Constant, x: Constant) -> Array:
     """
 
 @overload
-def rms_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, eps: float | None = None) -> Array: ...  # type: ignore[overload-overlap]
+def rms_norm(x: ArrayLike, normalized_shape: Ints, weight: ArrayLike | None = None, eps: float | None = None) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Tensor: ...
 def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Value:  # type: ignore[misc]
@@ -4520,9 +4521,9 @@ def rmsprop_step(param: Any, grad: Constant, square_avg: Any, *, lr: float, alph
     """
 
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload

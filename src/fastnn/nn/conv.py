@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Ints, Padding, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
-from .module import Module, Parameter
+from .kinds import OfRank
+from .parameter import Parameter
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
-class _Kernels(Module):
+
+class _Kernels(OfRank):
     """What convolution and transposed convolution have in common."""
 
-    _rank: ClassVar[int]
-    _function: ClassVar[Callable[..., Any]]
+    _function: ClassVar[Callable[..., Tensor]]
     _transposed = False
 
     def _settle(
@@ -58,10 +61,6 @@ class _Kernels(Module):
         self.bias: Parameter | None
         self.register_parameter("bias", Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None)
 
-    def _axes(self, *values: Any) -> Iterator[tuple[int, ...]]:
-        """Values of each axis of arguments that are ints or one int per axis."""
-        return zip(*(v if isinstance(v, tuple) else (v,) * self._rank for v in values), strict=True)
-
     def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         """Each output (of a transposed convolution: input) meets all weights of its channel."""
         per_channel = math.prod(self.weight.shape[1:])
@@ -77,24 +76,26 @@ class _Kernels(Module):
 
 
 class _Conv(_Kernels):
+    _op = "conv"
+
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] = 1,
-        padding: Any = 0,
-        dilation: int | tuple[int, ...] = 1,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: int = 1,
         bias: bool = True,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
         self.padding = scalars.padding(type(self).__name__, padding, self._rank)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
         return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
@@ -103,7 +104,7 @@ class _Conv(_Kernels):
         return tuple((d * (k - 1) + 1, s) for k, s, d in self._axes(self.kernel_size, self.stride, self.dilation))
 
 
-class Conv1d(_Conv):
+class Conv1d(_Conv, rank=1):
     """Convolution of sequences (N, C, W).
 
     Parameters
@@ -138,10 +139,8 @@ class Conv1d(_Conv):
     (2, 8, 20)
     """
 
-    _rank, _function = 1, staticmethod(F.conv1d)
 
-
-class Conv2d(_Conv):
+class Conv2d(_Conv, rank=2):
     """Convolution of images (N, C, H, W).
 
     Parameters
@@ -176,10 +175,8 @@ class Conv2d(_Conv):
     (2, 8, 8, 8)
     """
 
-    _rank, _function = 2, staticmethod(F.conv2d)
 
-
-class Conv3d(_Conv):
+class Conv3d(_Conv, rank=3):
     """Convolution of volumes or videos (N, C, D, H, W).
 
     Parameters
@@ -214,26 +211,25 @@ class Conv3d(_Conv):
     (2, 8, 4, 8, 8)
     """
 
-    _rank, _function = 3, staticmethod(F.conv3d)
-
 
 class _ConvTranspose(_Kernels):
+    _op = "conv_transpose"
     _transposed = True
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] = 1,
-        padding: Any = 0,
-        output_padding: int | tuple[int, ...] = 0,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: int | Sequence[int | Sequence[int]] = 0,
+        output_padding: Ints = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: int | tuple[int, ...] = 1,
+        dilation: Ints = 1,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         op = type(self).__name__
         self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
@@ -242,7 +238,7 @@ class _ConvTranspose(_Kernels):
         self.padding = scalars.padding(op, padding, self._rank)
         self.output_padding = scalars.per_axis(op, "output_padding", output_padding, self._rank, 0)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
         return self._function(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -256,7 +252,7 @@ class _ConvTranspose(_Kernels):
         return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTranspose, rank=1):
     """Transposed convolution of sequences (N, C, W), which lengthens them.
 
     Parameters
@@ -297,10 +293,8 @@ class ConvTranspose1d(_ConvTranspose):
     (2, 3, 20)
     """
 
-    _rank, _function = 1, staticmethod(F.conv_transpose1d)
 
-
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTranspose, rank=2):
     """Transposed convolution of images (N, C, H, W), which enlarges them.
 
     Parameters
@@ -342,10 +336,8 @@ class ConvTranspose2d(_ConvTranspose):
     (2, 3, 32, 32)
     """
 
-    _rank, _function = 2, staticmethod(F.conv_transpose2d)
 
-
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTranspose, rank=3):
     """Transposed convolution of volumes (N, C, D, H, W), which enlarges them.
 
     Parameters
@@ -385,5 +377,3 @@ class ConvTranspose3d(_ConvTranspose):
     >>> nn.ConvTranspose3d(4, 2, 2, stride=2, rng=0)(np.ones((1, 4, 2, 3, 4), np.float32)).shape
     (1, 2, 4, 6, 8)
     """
-
-    _rank, _function = 3, staticmethod(F.conv_transpose3d)

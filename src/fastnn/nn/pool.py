@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from .._types import Ints, Padding, Value
+from ..checks import pool_divisor, scalars
+from .kinds import OfRank, WithoutParameters
 
-from .. import functional as F
-from ..checks import adaptive_output_size, pool_divisor, scalars
-from .module import Module
+__all__ = [
+    "AvgPool1d", "AvgPool2d", "AvgPool3d", "LPPool1d", "LPPool2d", "LPPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
+]  # fmt: skip
 
 
-class _Pool(Module):
-    _rank: ClassVar[int]
-    _function: ClassVar[Callable[..., Any]]
-
-    def __init__(self, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool) -> None:
+class _Pool(WithoutParameters, OfRank):
+    def __init__(self, kernel_size: Ints, stride: Ints | None, padding: Padding, ceil_mode: bool) -> None:
         op = type(self).__name__
         self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
         self.stride = self.kernel_size if stride is None else scalars.per_axis(op, "stride", stride, self._rank)
@@ -23,8 +21,7 @@ class _Pool(Module):
 
     def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """The dilated window."""
-        arguments = (self.kernel_size, self.stride, getattr(self, "dilation", 1))
-        axes = zip(*(v if isinstance(v, tuple) else (v,) * self._rank for v in arguments), strict=True)
+        axes = self._axes(self.kernel_size, self.stride, getattr(self, "dilation", 1))
         return tuple((d * (k - 1) + 1, s) for k, s, d in axes)
 
     def extra_repr(self) -> str:
@@ -35,13 +32,20 @@ class _Pool(Module):
 
 
 class _MaxPool(_Pool):
+    _op = "max_pool"
+
     def __init__(
-        self, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+        self,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        ceil_mode: bool = False,
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """x (N, C, *size) -> (N, C, *out)."""
         return self._function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
@@ -49,7 +53,7 @@ class _MaxPool(_Pool):
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
-class MaxPool1d(_MaxPool):
+class MaxPool1d(_MaxPool, rank=1):
     """The largest element under each window of (N, C, W).
 
     Parameters
@@ -77,10 +81,8 @@ class MaxPool1d(_MaxPool):
     array([[[3., 2.]]])
     """
 
-    _rank, _function = 1, staticmethod(F.max_pool1d)
 
-
-class MaxPool2d(_MaxPool):
+class MaxPool2d(_MaxPool, rank=2):
     """The largest element under each window of (N, C, H, W).
 
     Parameters
@@ -108,10 +110,8 @@ class MaxPool2d(_MaxPool):
     (1, 4, 4, 4)
     """
 
-    _rank, _function = 2, staticmethod(F.max_pool2d)
 
-
-class MaxPool3d(_MaxPool):
+class MaxPool3d(_MaxPool, rank=3):
     """The largest element under each window of (N, C, D, H, W).
 
     Parameters
@@ -139,15 +139,15 @@ class MaxPool3d(_MaxPool):
     (1, 4, 3, 4, 4)
     """
 
-    _rank, _function = 3, staticmethod(F.max_pool3d)
-
 
 class _AvgPool(_Pool):
+    _op = "avg_pool"
+
     def __init__(
         self,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -157,7 +157,7 @@ class _AvgPool(_Pool):
             type(self).__name__, count_include_pad, divisor_override
         )
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """x (N, C, *size) -> (N, C, *out)."""
         return self._function(
             x,
@@ -174,7 +174,7 @@ class _AvgPool(_Pool):
         return text if self.divisor_override is None else f"{text}, divisor_override={self.divisor_override}"
 
 
-class AvgPool1d(_AvgPool):
+class AvgPool1d(_AvgPool, rank=1):
     """The mean under each window of (N, C, W).
 
     Parameters
@@ -200,10 +200,8 @@ class AvgPool1d(_AvgPool):
     array([[[2., 1.]]])
     """
 
-    _rank, _function = 1, staticmethod(F.avg_pool1d)
 
-
-class AvgPool2d(_AvgPool):
+class AvgPool2d(_AvgPool, rank=2):
     """The mean under each window of (N, C, H, W).
 
     Parameters
@@ -229,10 +227,8 @@ class AvgPool2d(_AvgPool):
     (1, 4, 4, 4)
     """
 
-    _rank, _function = 2, staticmethod(F.avg_pool2d)
 
-
-class AvgPool3d(_AvgPool):
+class AvgPool3d(_AvgPool, rank=3):
     """The mean under each window of (N, C, D, H, W).
 
     Parameters
@@ -258,23 +254,25 @@ class AvgPool3d(_AvgPool):
     (1, 4, 2, 4, 4)
     """
 
-    _rank, _function = 3, staticmethod(F.avg_pool3d)
-
 
 class _LPPool(_Pool):
-    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
+    _op = "lp_pool"
+
+    def __init__(
+        self, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+    ) -> None:
         super().__init__(kernel_size, stride, 0, ceil_mode)
         self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, self.norm_type, self.kernel_size, self.stride, ceil_mode=self.ceil_mode)
+        return self._function(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()
 
 
-class LPPool1d(_LPPool):
+class LPPool1d(_LPPool, rank=1):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, W).
 
     Parameters
@@ -300,10 +298,8 @@ class LPPool1d(_LPPool):
     array([[[5.]]])
     """
 
-    _rank, _function = 1, staticmethod(F.lp_pool1d)
 
-
-class LPPool2d(_LPPool):
+class LPPool2d(_LPPool, rank=2):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, H, W).
 
     Parameters
@@ -329,10 +325,8 @@ class LPPool2d(_LPPool):
     array([[[[2.]]]])
     """
 
-    _rank, _function = 2, staticmethod(F.lp_pool2d)
 
-
-class LPPool3d(_LPPool):
+class LPPool3d(_LPPool, rank=3):
     """``(Σ|x|^p)^(1/p)`` over each window of (N, C, D, H, W).
 
     Parameters
@@ -357,167 +351,3 @@ class LPPool3d(_LPPool):
     >>> nn.LPPool3d(3, 2)(np.ones((1, 1, 2, 2, 2)))
     array([[[[[2.]]]]])
     """
-
-    _rank, _function = 3, staticmethod(F.lp_pool3d)
-
-
-class _AdaptivePool(Module):
-    _rank: ClassVar[int]
-    _function: ClassVar[Callable[..., Any]]
-
-    def __init__(self, output_size: Any) -> None:
-        adaptive_output_size(type(self).__name__, self._rank, output_size)
-        self.output_size = tuple(output_size) if isinstance(output_size, list) else output_size
-
-    def forward(self, x: Any) -> Any:
-        """x (N, C, *size) -> (N, C, *output_size)."""
-        return self._function(x, self.output_size)
-
-    def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...] | None:
-        """Where all windows are of one size."""
-        asked = self.output_size if isinstance(self.output_size, (tuple, list)) else (self.output_size,) * self._rank
-        outs = [n if out is None else out for n, out in zip(size, asked, strict=True)]
-        if any(n % out for n, out in zip(size, outs, strict=True)):
-            return None
-        return tuple((n // out, n // out) for n, out in zip(size, outs, strict=True))
-
-    def extra_repr(self) -> str:
-        return f"{self.output_size}"
-
-
-class AdaptiveAvgPool1d(_AdaptivePool):
-    """The mean over windows of (N, C, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None,)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveAvgPool1d(1)(np.ones((2, 4, 9))).shape
-    (2, 4, 1)
-    """
-
-    _rank, _function = 1, staticmethod(F.adaptive_avg_pool1d)
-
-
-class AdaptiveAvgPool2d(_AdaptivePool):
-    """The mean over windows of (N, C, H, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None, int or None)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveAvgPool2d(1)(np.ones((2, 4, 9, 7))).shape
-    (2, 4, 1, 1)
-    """
-
-    _rank, _function = 2, staticmethod(F.adaptive_avg_pool2d)
-
-
-class AdaptiveAvgPool3d(_AdaptivePool):
-    """The mean over windows of (N, C, D, H, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None, int or None, int or None)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveAvgPool3d(1)(np.ones((2, 4, 5, 9, 7))).shape
-    (2, 4, 1, 1, 1)
-    """
-
-    _rank, _function = 3, staticmethod(F.adaptive_avg_pool3d)
-
-
-class AdaptiveMaxPool1d(_AdaptivePool):
-    """The largest element over windows of (N, C, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None,)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveMaxPool1d(3)(np.ones((2, 4, 9))).shape
-    (2, 4, 3)
-    """
-
-    _rank, _function = 1, staticmethod(F.adaptive_max_pool1d)
-
-
-class AdaptiveMaxPool2d(_AdaptivePool):
-    """The largest element over windows of (N, C, H, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None, int or None)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveMaxPool2d((3, 2))(np.ones((2, 4, 9, 7))).shape
-    (2, 4, 3, 2)
-    """
-
-    _rank, _function = 2, staticmethod(F.adaptive_max_pool2d)
-
-
-class AdaptiveMaxPool3d(_AdaptivePool):
-    """The largest element over windows of (N, C, D, H, W), as many as the output is to have elements.
-
-    Parameters
-    ----------
-    output_size : int or (int or None, int or None, int or None)
-        Extents of the output; None keeps that of the input, 1 pools globally.
-
-    Notes
-    -----
-    Window i of an axis of W inputs and O outputs goes from ``floor(i*W/O)`` to ``ceil((i+1)*W/O)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.AdaptiveMaxPool3d((1, 3, None))(np.ones((2, 4, 5, 9, 7))).shape
-    (2, 4, 1, 3, 7)
-    """
-
-    _rank, _function = 3, staticmethod(F.adaptive_max_pool3d)
