@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
 from ._op import Plan, operation
 
-Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
 
 _FORWARD = """
@@ -123,7 +123,7 @@ def of_output(op: str, x: Any, *parameters: Any) -> Any:
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
+    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)
 
 
 def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:

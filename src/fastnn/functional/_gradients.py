@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array
 from ._op import Plan
-
-Array = np.ndarray[Any, Any]
 
 # dx, dweight, dbias. One that the call leaves out is None, which only the caller knows: Any spares the others a question.
 _Gradient = Array | Any
@@ -68,4 +67,4 @@ def maxima_gradient(
 
 def _found_again(backward: str, find: Callable[..., Any], g: Any, dy: Array, x: Array) -> Array:
     ops = backend.current()
-    return getattr(ops, backward)(g, dy, find(ops, g, x))  # type: ignore[no-any-return]
+    return getattr(ops, backward)(g, dy, find(ops, g, x))

@@ -214,7 +214,7 @@ Call = Callable[..., Any]
 def operation(name: str, plan: _Planner, inputs: tuple[str, ...] = ()) -> Call:
     """What a public function calls: `Op.checked`, or where there is the extension what knows the plans of earlier calls."""
     op = Op(name, plan, inputs)
-    return op.checked if _core is None else _core.planned(op, row_of)  # type: ignore[no-any-return]
+    return op.checked if _core is None else _core.planned(op, row_of)
 
 
 if _core is not None:

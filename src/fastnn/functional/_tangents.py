@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from .._types import Array
 from ..backend.reference._common import windows
 from ..backend.reference.local_response_norm import energy, pairs
 from ..checks import Norm, Pool
 
-Array = np.ndarray[Any, Any]
 Tangents = Sequence[Array | None]
 
 

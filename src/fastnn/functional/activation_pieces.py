@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._types import Array, Constant, Rng, Value
 from ..checks import Norm, Softmax
 from ._elementwise import gradient, of_input
 from ._op import Plan, Tape, operation
@@ -14,10 +15,8 @@ from ._random import key, key_again
 
 __all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu", "rrelu_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def prelu(x: Any, weight: Any) -> Any:
+def prelu(x: Value, weight: Value) -> Value:
     """``x`` where ``x > 0``, else ``weight * x`` with a learned slope.
 
     Parameters
@@ -71,7 +70,7 @@ def _prelu_jvp(ops: Any, tangents: Any, g: Norm, x: Array, weight: Array) -> Arr
 _PRELU = operation("prelu", _prelu_plan, ("x", "weight"))
 
 
-def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
+def prelu_backward(dy: Constant, x: Constant, weight: Constant) -> tuple[Array, Array]:
     """Gradients of `prelu`.
 
     Parameters
@@ -99,7 +98,7 @@ def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
     >>> F.prelu_backward(np.array([1.0, 1.0]), np.array([-4.0, 2.0]), np.array([0.25]))
     (array([0.25, 1.  ]), array([-4.]))
     """
-    return _PRELU_BACKWARD(dy, x, weight)  # type: ignore[no-any-return]
+    return _PRELU_BACKWARD(dy, x, weight)
 
 
 def _prelu_gradient_plan(dy: Any, x: Any, weight: Any) -> Plan:
@@ -111,7 +110,9 @@ def _prelu_gradient_plan(dy: Any, x: Any, weight: Any) -> Plan:
 _PRELU_BACKWARD = operation("prelu_backward", _prelu_gradient_plan)
 
 
-def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
+def rrelu(
+    x: Value, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Rng | None = None
+) -> Value:
     """``x`` where ``x > 0``, else ``slope * x`` with a random slope per element.
 
     In training the slopes are uniform on [lower, upper]; they follow from 64 bits drawn from ``rng`` and the position
@@ -159,7 +160,13 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
 
 
 def rrelu_backward(
-    dy: Any, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None
+    dy: Constant,
+    x: Constant,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    *,
+    rng: Rng | None = None,
 ) -> Array:
     """Gradient of `rrelu`: ``dy`` where ``x > 0``, else ``slope * dy`` with the slopes of the forward.
 
@@ -205,10 +212,10 @@ def rrelu_backward(
     x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
     # Without a plan: there would be one for each key.
-    return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))  # type: ignore[no-any-return]
+    return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))
 
 
-def maxout(x: Any, k: int, axis: int = 1) -> Any:
+def maxout(x: Value, k: int, axis: int = 1) -> Value:
     """The largest of each ``k`` neighbours along an axis.
 
     Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
@@ -263,7 +270,7 @@ def _maxout_jvp(ops: Any, tangents: Any, g: Softmax, x: Array, y: Array) -> Arra
 _MAXOUT = operation("maxout", _maxout_plan, ("x",))
 
 
-def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
+def maxout_backward(dy: Constant, x: Constant, k: int, axis: int = 1) -> Array:
     """Gradient of `maxout`: ``dy`` at the first of the largest, else 0.
 
     Parameters
@@ -290,7 +297,7 @@ def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
     >>> F.maxout_backward(np.array([[5.0]]), np.array([[1.0, 3.0, 3.0]]), 3)
     array([[0., 5., 0.]])
     """
-    return _MAXOUT_BACKWARD(dy, x, k, axis)  # type: ignore[no-any-return]
+    return _MAXOUT_BACKWARD(dy, x, k, axis)
 
 
 def _maxout_gradient_plan(dy: Any, x: Any, k: Any, axis: Any) -> Plan:

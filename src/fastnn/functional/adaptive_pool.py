@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Value
 from ..checks import AdaptivePool
 from ._gradients import maxima_gradient
 from ._op import Call, Plan, Tape
@@ -29,8 +28,6 @@ __all__ = [
     "adaptive_max_pool3d_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 def _avg_plan(op: str, rank: int, x: Any, output_size: Any) -> Plan:
     arguments = checks.adaptive_pool(op, rank, x, output_size)
@@ -50,7 +47,7 @@ def _avg_gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
 
 
 def _adaptive_avg_pool(op: Call) -> Callable[..., Any]:
-    def adaptive_avg_pool(x: Any, output_size: Any) -> Any:
+    def adaptive_avg_pool(x: Value, output_size: int | Sequence[int | None] | None) -> Value:
         """Mean of each of ``output_size`` windows of {inputs}.
 
         Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -104,7 +101,7 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = ranks(
 
 
 def _adaptive_avg_pool_backward(op: Call) -> Callable[..., Any]:
-    def adaptive_avg_pool_backward(dy: Any, x_shape: Any, output_size: Any) -> Array:
+    def adaptive_avg_pool_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
         """Gradient of `{op}`.
 
         Parameters
@@ -146,7 +143,7 @@ def _adaptive_avg_pool_backward(op: Call) -> Callable[..., Any]:
         array([[[[[0.25, 0.25],
                   [0.25, 0.25]]]]])
         """
-        return op(dy, x_shape, output_size)  # type: ignore[no-any-return]
+        return op(dy, x_shape, output_size)
 
     return adaptive_avg_pool_backward
 
@@ -187,11 +184,13 @@ def _max_gradient_plan(op: str, rank: int, dy: Any, x: Any, output_size: Any, in
 
 
 def _positions(ops: Any, g: AdaptivePool, x: Array) -> Array:
-    return ops.adaptive_max_pool_forward(g, x)[1]  # type: ignore[no-any-return]
+    return ops.adaptive_max_pool_forward(g, x)[1]
 
 
 def _adaptive_max_pool(op: Call) -> Callable[..., Any]:
-    def adaptive_max_pool(x: Any, output_size: Any, return_indices: bool = False) -> Any:
+    def adaptive_max_pool(
+        x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False
+    ) -> Value | tuple[Value, Array]:
         """Maximum of each of ``output_size`` windows of {inputs}.
 
         The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -248,7 +247,9 @@ adaptive_max_pool1d, adaptive_max_pool2d, adaptive_max_pool3d = ranks(
 
 
 def _adaptive_max_pool_backward(op: Call) -> Callable[..., Any]:
-    def adaptive_max_pool_backward(dy: Any, x: Any, output_size: Any, indices: Any = None) -> Array:
+    def adaptive_max_pool_backward(
+        dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None
+    ) -> Array:
         """Gradient of `{op}`.
 
         Parameters
@@ -292,7 +293,7 @@ def _adaptive_max_pool_backward(op: Call) -> Callable[..., Any]:
         array([[[[[0., 1.],
                   [0., 0.]]]]])
         """
-        return op(dy, x, output_size, indices)  # type: ignore[no-any-return]
+        return op(dy, x, output_size, indices)
 
     return adaptive_max_pool_backward
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Value
 from ._op import Plan, Tape, operation
 from ._tangents import total
 
 __all__ = ["add", "add_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def add(a: Any, b: Any) -> Any:
+def add(a: Value, b: Value) -> Value:
     """``a + b`` of arrays of one shape, as where a residual connection ends; ``+`` of tensors also broadcasts.
 
     Parameters
@@ -53,7 +50,7 @@ def _plan(a: Any, b: Any) -> Plan:
 _ADD = operation("add", _plan, ("a", "b"))
 
 
-def add_backward(dy: Any) -> tuple[Array, Array]:
+def add_backward(dy: Constant) -> tuple[Array, Array]:
     """Gradients of `add`: ``dy`` for each of the two.
 
     Parameters

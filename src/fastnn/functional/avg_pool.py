@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Ints, Padding, Value
 from ..checks import Pool
 from ._op import Call, Plan, Tape
 from ._spatial import ranks
@@ -20,8 +19,6 @@ __all__ = [
     "avg_pool3d",
     "avg_pool3d_backward",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def _plan(
@@ -58,14 +55,14 @@ def _gradient_plan(
 
 def _avg_pool(op: Call) -> Callable[..., Any]:
     def avg_pool(
-        x: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        x: Value,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
-    ) -> Any:
+    ) -> Value:
         """Mean of each window of {inputs}.
 
         Parameters
@@ -126,11 +123,11 @@ avg_pool1d, avg_pool2d, avg_pool3d = ranks("avg_pool{rank}d", _avg_pool, _plan, 
 
 def _avg_pool_backward(op: Call) -> Callable[..., Any]:
     def avg_pool_backward(
-        dy: Any,
+        dy: Constant,
         x_shape: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -177,7 +174,7 @@ def _avg_pool_backward(op: Call) -> Callable[..., Any]:
         <BLANKLINE>
                  [[0.25, 0.25]]]]])
         """
-        return op(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)  # type: ignore[no-any-return]
+        return op(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
     return avg_pool_backward
 

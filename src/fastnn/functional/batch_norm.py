@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array, Constant, Value
 from ..checks import Norm
 from ._op import Plan, Tape, operation
 from ._tangents import of_affine, over_channels, per_channel, total
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu", "batch_norm_relu_backward"]
 
-Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 
 _ALL = (True, True, True)
@@ -22,17 +22,17 @@ _X = (True, False, False)
 
 
 def batch_norm(
-    x: Any,
+    x: Value,
     running_mean: Any,
     running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
+    weight: Value | None = None,
+    bias: Value | None = None,
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
     unbiased: bool = True,
-) -> Any:
-    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (B2).
+) -> Value:
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
     change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance,
@@ -86,17 +86,17 @@ def batch_norm(
 
 
 def batch_norm_relu(
-    x: Any,
+    x: Value,
     running_mean: Any,
     running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
-    residual: Any = None,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    residual: Value | None = None,
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
     unbiased: bool = True,
-) -> Any:
+) -> Value:
     """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
 
     Parameters
@@ -293,17 +293,17 @@ TypeError, ValueError
 
 @_docs.sections(_BACKWARD, y="", returns="dx, dweight, dbias : ndarray\n    Of the shape of ``x``, and twice ``(c,)``.")
 def batch_norm_backward(
-    dy: Any,
-    x: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     training: bool | None = None,
 ) -> Gradients:
-    """Gradients of `batch_norm`, of training where no running statistics are given (B2).
+    """Gradients of `batch_norm`, of training where no running statistics are given.
 
     Examples
     --------
@@ -314,9 +314,7 @@ def batch_norm_backward(
     (array([[0.],
            [0.]]), array([2.]), array([4.]))
     """
-    return _BATCH_NORM_BACKWARD(  # type: ignore[no-any-return]
-        dy, x, weight, eps, mean, rstd, running_mean, running_var, training
-    )
+    return _BATCH_NORM_BACKWARD(dy, x, weight, eps, mean, rstd, running_mean, running_var, training)
 
 
 def batch_gradients(
@@ -333,10 +331,10 @@ def batch_gradients(
     """What `fastnn.checks.batch_norm_backward` gives, made gradients of x, weight and bias."""
     ops = backend.current()
     if running_mean is not None:
-        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)  # type: ignore[no-any-return]
+        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)
     if mean is None:
         mean, rstd = _statistics(ops, g, x, eps)
-    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
 
 
 def _statistics(ops: Any, g: Norm, x: Array, eps: float) -> tuple[Array, Array]:
@@ -357,13 +355,13 @@ _BATCH_NORM_BACKWARD = operation("batch_norm_backward", _gradient_plan)
     returns="dx, dweight, dbias, dresidual : ndarray\n    Of the shapes of ``x``, ``(c,)``, ``(c,)`` and ``x``.",
 )
 def batch_norm_relu_backward(
-    dy: Any,
-    x: Any,
-    y: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    y: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     training: bool | None = None,
@@ -381,9 +379,7 @@ def batch_norm_relu_backward(
     (array([1.]), array([1.]), array([[0.],
            [1.]]))
     """
-    return _BATCH_NORM_RELU_BACKWARD(  # type: ignore[no-any-return]
-        dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training
-    )
+    return _BATCH_NORM_RELU_BACKWARD(dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training)
 
 
 def _relu_gradient_plan(dy: Any, x: Any, y: Any, *arguments: Any) -> Plan:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Ints, Padding, Value
 from ..checks import ALL, Conv
 from ._gradients import Gradients
 from ._op import Call, Plan, Tape
@@ -15,8 +14,6 @@ from ._spatial import ranks
 from ._tangents import of_products
 
 __all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward", "conv3d", "conv3d_backward"]
-
-Array = np.ndarray[Any, Any]
 
 
 def _plan(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometry: Any) -> Plan:
@@ -37,8 +34,14 @@ def _gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
 
 def _conv(op: Call) -> Callable[..., Any]:
     def conv(
-        x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
-    ) -> Any:
+        x: Value,
+        weight: Value,
+        bias: Value | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
+        groups: int = 1,
+    ) -> Value:
         """Convolve {inputs} with filters (cross-correlation, as everywhere in deep learning).
 
         ``y[n, k, {at}] = bias[k] + sum over c, {taps} of weight[k, c, {taps}] * x[n, c, {places}]``,
@@ -110,12 +113,12 @@ conv1d, conv2d, conv3d = ranks("conv{rank}d", _conv, _plan, ("x", "weight", "bia
 
 def _conv_backward(op: Call) -> Callable[..., Any]:
     def conv_backward(
-        dy: Any,
-        x: Any,
-        weight: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
+        dy: Constant,
+        x: Constant,
+        weight: Constant,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: int = 1,
         *,
         needs: tuple[bool, bool, bool] = ALL,
@@ -171,7 +174,7 @@ def _conv_backward(op: Call) -> Callable[..., Any]:
         array([[1., 2., 1.],
                [1., 2., 1.]])
         """
-        return op(dy, x, weight, stride, padding, dilation, groups, needs)  # type: ignore[no-any-return]
+        return op(dy, x, weight, stride, padding, dilation, groups, needs)
 
     return conv_backward
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Ints, Padding, Value
 from ..checks import ALL, Conv
 from ._gradients import Gradients
 from ._op import Call, Plan, Tape
@@ -22,8 +21,6 @@ __all__ = [
     "conv_transpose3d",
     "conv_transpose3d_backward",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def _plan(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometry: Any) -> Plan:
@@ -46,15 +43,15 @@ def _gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:
 
 def _conv_transpose(op: Call) -> Callable[..., Any]:
     def conv_transpose(
-        x: Any,
-        weight: Any,
-        bias: Any = None,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
+        x: Value,
+        weight: Value,
+        bias: Value | None = None,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: int = 1,
-        dilation: Any = 1,
-    ) -> Any:
+        dilation: Ints = 1,
+    ) -> Value:
         """Transposed convolution of {inputs}, which enlarges them: the data gradient of a convolution as a layer.
 
         Each input adds its multiple of the filters to the output:
@@ -131,14 +128,14 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = ranks(
 
 def _conv_transpose_backward(op: Call) -> Callable[..., Any]:
     def conv_transpose_backward(
-        dy: Any,
-        x: Any,
-        weight: Any,
-        stride: Any = 1,
-        padding: Any = 0,
-        output_padding: Any = 0,
+        dy: Constant,
+        x: Constant,
+        weight: Constant,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        output_padding: Ints = 0,
         groups: int = 1,
-        dilation: Any = 1,
+        dilation: Ints = 1,
         *,
         needs: tuple[bool, bool, bool] = ALL,
     ) -> Gradients:
@@ -190,7 +187,7 @@ def _conv_transpose_backward(op: Call) -> Callable[..., Any]:
         >>> dx, dbias
         (array([[[[[4., 4.]]]]]), array([8.]))
         """
-        return op(dy, x, weight, stride, padding, output_padding, groups, dilation, needs)  # type: ignore[no-any-return]
+        return op(dy, x, weight, stride, padding, output_padding, groups, dilation, needs)
 
     return conv_transpose_backward
 

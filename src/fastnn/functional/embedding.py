@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Value
 from ._op import Plan, Tape, operation
 
 __all__ = ["embedding", "embedding_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
+def embedding(index: Constant, weight: Value, padding_idx: int | None = None) -> Value:
     """Rows of a table: ``y[...] = weight[index[...]]``.
 
     Parameters
@@ -71,7 +68,7 @@ def _jvp(ops: Any, tangents: Any, index: Array, skip: int) -> Any:
 _EMBEDDING = operation("embedding", _plan, ("weight",))
 
 
-def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:
+def embedding_backward(dy: Constant, index: Constant, num_embeddings: int, padding_idx: int | None = None) -> Array:
     """Gradient of `embedding`: each row's sum of ``dy`` over where it was taken.
 
     Parameters
@@ -102,7 +99,7 @@ def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: in
            [  0.],
            [101.]])
     """
-    return _EMBEDDING_BACKWARD(dy, index, num_embeddings, padding_idx)  # type: ignore[no-any-return]
+    return _EMBEDDING_BACKWARD(dy, index, num_embeddings, padding_idx)
 
 
 def _gradient_plan(*arguments: Any) -> Plan:

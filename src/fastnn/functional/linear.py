@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._types import Array, Constant, Value
 from ..autograd.core import unboxed
 from ..autograd.tensors import use_product
 from ..checks import ALL
@@ -17,10 +18,8 @@ from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul", "matmul_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
     """Fully connected layer: ``y = x @ weight.T + bias``.
 
     Parameters
@@ -72,7 +71,7 @@ def _linear_jvp(ops: Any, tangents: Any, x: Array, weight: Array, y: Array) -> A
 _LINEAR = operation("linear", _linear_plan, ("x", "weight", "bias"))
 
 
-def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
+def linear_backward(dy: Constant, x: Constant, weight: Constant, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
     """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)``.
 
     Parameters
@@ -104,7 +103,7 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bo
     >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.ones((2, 2)), needs=(True, False, False))
     (array([[2., 2.]]), None, None)
     """
-    return _LINEAR_BACKWARD(dy, x, weight, needs)  # type: ignore[no-any-return]
+    return _LINEAR_BACKWARD(dy, x, weight, needs)
 
 
 def _linear_gradient_plan(*arguments: Any) -> Plan:
@@ -114,7 +113,7 @@ def _linear_gradient_plan(*arguments: Any) -> Plan:
 _LINEAR_BACKWARD = operation("linear_backward", _linear_gradient_plan)
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Value, b: Value) -> Value:
     """Matrix product ``a @ b`` with NumPy's rules: 1-d operands are vectors, leading axes broadcast.
 
     Parameters
@@ -161,19 +160,19 @@ def _matmul_plan(a: Any, b: Any) -> Plan:
 def _product(a: Array, b: Array, batch: tuple[int, ...]) -> Array:
     """The product of arrays of any axes."""
     y = backend.current().matmul(*_stacked(*_matrices(a, b), batch))
-    return unboxed(y.reshape((*batch, *a.shape[-2:-1], *b.shape[-1:] * (b.ndim > 1))))  # type: ignore[no-any-return]
+    return unboxed(y.reshape((*batch, *a.shape[-2:-1], *b.shape[-1:] * (b.ndim > 1))))
 
 
 def _matmul_jvp(ops: Any, tangents: Any, a: Array, b: Array) -> Any:
     ta, tb = tangents
-    return total(None if ta is None else matmul(ta, b), None if tb is None else matmul(a, tb))
+    return total(None if ta is None else _MATMUL(ta, b), None if tb is None else _MATMUL(a, tb))
 
 
 _MATMUL = operation("matmul", _matmul_plan, ("a", "b"))
 use_product(matmul)
 
 
-def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
+def matmul_backward(dy: Constant, a: Constant, b: Constant) -> tuple[Array, Array]:
     """Gradients of `matmul`: ``da = dy @ b.T``, ``db = a.T @ dy`` of each matrix, summed over axes that were broadcast.
 
     Parameters
@@ -204,7 +203,7 @@ def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
     >>> da.shape, db.shape
     ((5, 2, 3), (3, 4))
     """
-    return _MATMUL_BACKWARD(dy, a, b)  # type: ignore[no-any-return]
+    return _MATMUL_BACKWARD(dy, a, b)
 
 
 def _matmul_gradient_plan(*arguments: Any) -> Plan:

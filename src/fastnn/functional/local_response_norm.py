@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Value
 from ._op import Plan, Tape, operation
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+def local_response_norm(x: Value, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Value:
     """Divide each element by a power of the energy in the channels around it.
 
     ``y[c] = x[c] / (k + alpha / size * sum of x[j]**2) ** beta`` over the channels j from ``c - size // 2`` to
@@ -80,7 +77,7 @@ _FORWARD = operation("local_response_norm", _plan, ("x",))
 
 
 def local_response_norm_backward(
-    dy: Any, x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    dy: Constant, x: Constant, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
     """Gradient of `local_response_norm`.
 
@@ -109,7 +106,7 @@ def local_response_norm_backward(
     array([[[-0.11111111],
             [-0.05555556]]])
     """
-    return _BACKWARD(dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, size, alpha, beta, k)
 
 
 def _gradient_plan(dy: Any, *arguments: Any) -> Plan:

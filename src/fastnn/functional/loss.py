@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._types import Array, Constant, Reduction, Value
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
 from ._gradients import document_loss, given
@@ -23,17 +24,15 @@ __all__ = [
     "nll_loss_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Value,
+    target: Value,
+    weight: Constant | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
-) -> Any:
+) -> Value:
     """Cross-entropy of logits against class numbers or probabilities.
 
     ``-(1 - s) * w[t] * logp[t] - s / classes * sum over c of w[c] * logp[c]`` with ``logp = log_softmax(logits)``
@@ -196,10 +195,8 @@ def _shape(c: CrossEntropy) -> tuple[int, ...] | None:
 def _forward(ops: ModuleType, c: CrossEntropy, divisor: float | None) -> tuple[Array, Array]:
     """The losses, flat, or their sum by a divisor; and the logarithms of the sums, flat."""
     if c.soft:
-        return ops.soft_cross_entropy_forward(  # type: ignore[no-any-return]
-            c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor
-        )
-    return ops.cross_entropy_forward(  # type: ignore[no-any-return]
+        return ops.soft_cross_entropy_forward(c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor)
+    return ops.cross_entropy_forward(
         c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, divisor
     )
 
@@ -223,10 +220,10 @@ def _total(c: CrossEntropy) -> float:
 
 def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
     if c.soft:
-        return ops.soft_cross_entropy_backward(  # type: ignore[no-any-return]
+        return ops.soft_cross_entropy_backward(
             c.geometry, dloss, c.logits, c.target, c.weight, c.label_smoothing, lse, total
         )
-    return ops.cross_entropy_backward(  # type: ignore[no-any-return]
+    return ops.cross_entropy_backward(
         c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse, total
     )
 
@@ -237,13 +234,13 @@ def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse:
     "gradient of probabilities only the tape gives.",
 )
 def cross_entropy_backward(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Constant,
+    target: Constant,
+    weight: Constant | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
-    dloss: Any = None,
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `cross_entropy` with respect to the logits.
 
@@ -254,9 +251,7 @@ def cross_entropy_backward(
     >>> F.cross_entropy_backward(np.zeros((1, 2)), np.array([1]))
     array([[ 0.5, -0.5]])
     """
-    return _CROSS_ENTROPY_BACKWARD(  # type: ignore[no-any-return]
-        logits, target, weight, ignore_index, reduction, label_smoothing, dloss
-    )
+    return _CROSS_ENTROPY_BACKWARD(logits, target, weight, ignore_index, reduction, label_smoothing, dloss)
 
 
 def _class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> Call:
@@ -285,7 +280,9 @@ def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
 _CROSS_ENTROPY_BACKWARD = _class_gradient("cross_entropy_backward", "logits", checks.cross_entropy, _gradient_again)
 
 
-def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(
+    x: Value, target: Constant, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
+) -> Value:
     """Negative log-likelihood ``-weight[target] * x[target]`` of logarithms of probabilities.
 
     After `log_softmax` this is `cross_entropy`, which is faster and keeps less.
@@ -347,7 +344,12 @@ _NLL_LOSS = operation("nll_loss", _nll_loss_plan, ("x",))
 
 @document_loss("x, target, weight, ignore_index, reduction")
 def nll_loss_backward(
-    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", dloss: Any = None
+    x: Constant,
+    target: Constant,
+    weight: Constant | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `nll_loss` with respect to ``x``: ``-weight[target]`` at the target, scaled as the loss was.
 
@@ -359,12 +361,12 @@ def nll_loss_backward(
     array([[-0.5,  0. ],
            [ 0. , -0.5]])
     """
-    return _NLL_LOSS_BACKWARD(x, target, weight, ignore_index, reduction, dloss)  # type: ignore[no-any-return]
+    return _NLL_LOSS_BACKWARD(x, target, weight, ignore_index, reduction, dloss)
 
 
 def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
     c = CrossEntropy(*checked)
-    return backend.current().nll_loss_backward(  # type: ignore[no-any-return]
+    return backend.current().nll_loss_backward(
         c.geometry, given(dloss, c.logits), c.logits, c.target, c.weight, c.ignore_index, _total(c)
     )
 
@@ -373,8 +375,13 @@ _NLL_LOSS_BACKWARD = _class_gradient("nll_loss_backward", "x", checks.nll_loss, 
 
 
 def multi_margin_loss(
-    x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
-) -> Any:
+    x: Value,
+    target: Constant,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+) -> Value:
     """Hinge of scores of several classes.
 
     ``weight[t] / classes * sum over c != t of max(0, margin - (x[t] - x[c]))**p``. For two classes see `hinge_loss`.
@@ -444,13 +451,13 @@ _MULTI_MARGIN_LOSS = operation("multi_margin_loss", _multi_margin_plan, ("x",))
 
 @document_loss("x, target, p, margin, weight, reduction")
 def multi_margin_loss_backward(
-    x: Any,
-    target: Any,
+    x: Constant,
+    target: Constant,
     p: int = 1,
     margin: float = 1.0,
-    weight: Any = None,
-    reduction: str = "mean",
-    dloss: Any = None,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `multi_margin_loss` with respect to ``x``.
 
@@ -464,9 +471,7 @@ def multi_margin_loss_backward(
     >>> F.multi_margin_loss_backward(np.array([[0.25, 0.75, -4.0, 0.5]]), np.array([0]), reduction="sum")
     array([[-0.5 ,  0.25,  0.  ,  0.25]])
     """
-    return _MULTI_MARGIN_LOSS_BACKWARD(  # type: ignore[no-any-return]
-        x, target, p, margin, weight, reduction, dloss
-    )
+    return _MULTI_MARGIN_LOSS_BACKWARD(x, target, p, margin, weight, reduction, dloss)
 
 
 def _multi_margin_gradient_plan(*arguments: Any) -> Plan:
@@ -481,7 +486,7 @@ def _multi_margin_gradient_plan(*arguments: Any) -> Plan:
 
 def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
     ops = backend.current()
-    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
+    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)
 
 
 _MULTI_MARGIN_LOSS_BACKWARD = operation("multi_margin_loss_backward", _multi_margin_gradient_plan)

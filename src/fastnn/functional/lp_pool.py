@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import backend, checks
+from .._types import Array, Constant, Ints, Padding, Value
 from ..checks import Pool
 from ._op import Call, Plan, Tape
 from ._spatial import ranks
 from ._tangents import of_lp_pool
 
 __all__ = ["lp_pool1d", "lp_pool1d_backward", "lp_pool2d", "lp_pool2d_backward", "lp_pool3d", "lp_pool3d_backward"]
-
-Array = np.ndarray[Any, Any]
 
 
 def _plan(
@@ -45,13 +42,19 @@ def _gradient_plan(
 
 def _gradient(g: Pool, dy: Array, x: Array, p: float) -> Array:
     ops = backend.current()
-    return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)  # type: ignore[no-any-return]
+    return ops.lp_pool_backward(g, dy, x, ops.lp_pool_forward(g, x, p), p)
 
 
 def _lp_pool(op: Call) -> Callable[..., Any]:
     def lp_pool(
-        x: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False, *, padding: Any = 0
-    ) -> Any:
+        x: Value,
+        norm_type: float,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        ceil_mode: bool = False,
+        *,
+        padding: Padding = 0,
+    ) -> Value:
         """Norm of each window of {inputs}: ``y = (sum of |x|**p) ** (1 / p)``.
 
         PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
@@ -113,14 +116,14 @@ lp_pool1d, lp_pool2d, lp_pool3d = ranks("lp_pool{rank}d", _lp_pool, _plan, ("x",
 
 def _lp_pool_backward(op: Call) -> Callable[..., Any]:
     def lp_pool_backward(
-        dy: Any,
-        x: Any,
+        dy: Constant,
+        x: Constant,
         norm_type: float,
-        kernel_size: Any,
-        stride: Any = None,
+        kernel_size: Ints,
+        stride: Ints | None = None,
         ceil_mode: bool = False,
         *,
-        padding: Any = 0,
+        padding: Padding = 0,
     ) -> Array:
         """Gradient of `{op}`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
@@ -164,7 +167,7 @@ def _lp_pool_backward(op: Call) -> Callable[..., Any]:
         array([[[[[ 3.,  0.],
                   [ 0., -4.]]]]])
         """
-        return op(dy, x, norm_type, kernel_size, stride, ceil_mode, padding)  # type: ignore[no-any-return]
+        return op(dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
 
     return lp_pool_backward
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Ints, Padding, Value
 from ..checks import Pool
 from ._gradients import maxima_gradient
 from ._op import Call, Plan, Tape
@@ -22,8 +21,6 @@ __all__ = [
     "max_pool3d",
     "max_pool3d_backward",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def _plan(op: str, rank: int, x: Any, *arguments: Any, taped: bool = False) -> Plan:
@@ -56,19 +53,19 @@ def _gradient_plan(op: str, rank: int, dy: Any, x: Any, *arguments: Any) -> Plan
 
 
 def _taps(ops: Any, g: Pool, x: Array) -> Array:
-    return ops.max_pool_forward(g, x, True)[1]  # type: ignore[no-any-return]
+    return ops.max_pool_forward(g, x, True)[1]
 
 
 def _max_pool(op: Call) -> Callable[..., Any]:
     def max_pool(
-        x: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        x: Value,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         ceil_mode: bool = False,
         return_indices: bool = False,
-    ) -> Any:
+    ) -> Value | tuple[Value, Array]:
         """Maximum of each window of {inputs}; NaN if the window holds one.
 
         Parameters
@@ -138,14 +135,14 @@ max_pool1d, max_pool2d, max_pool3d = ranks("max_pool{rank}d", _max_pool, _plan, 
 
 def _max_pool_backward(op: Call) -> Callable[..., Any]:
     def max_pool_backward(
-        dy: Any,
-        x: Any,
-        kernel_size: Any,
-        stride: Any = None,
-        padding: Any = 0,
-        dilation: Any = 1,
+        dy: Constant,
+        x: Constant,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         ceil_mode: bool = False,
-        indices: Any = None,
+        indices: Constant | None = None,
     ) -> Array:
         """Gradient of `{op}`.
 
@@ -192,7 +189,7 @@ def _max_pool_backward(op: Call) -> Callable[..., Any]:
         <BLANKLINE>
                  [[1., 0.]]]]])
         """
-        return op(dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices)  # type: ignore[no-any-return]
+        return op(dy, x, kernel_size, stride, padding, dilation, ceil_mode, indices)
 
     return max_pool_backward
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
+from .._types import Array, Constant, Ints, Value
 from ..checks import GroupNorm, Norm
 from ._op import Plan, Tape, operation
 from ._tangents import axes_of, of_affine, over_channels, per_channel
@@ -21,14 +22,15 @@ __all__ = [
     "layer_norm_backward",
 ]
 
-Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 
 _ALL = (True, True, True)
 _X = (True, False, False)
 
 
-def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def layer_norm(
+    x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5
+) -> Value:
     """Normalise each sample over its last axes: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Parameters
@@ -112,13 +114,13 @@ _LAYER_NORM = operation("layer_norm", _layer_plan, ("x", "weight", "bias"))
 
 
 def layer_norm_backward(
-    dy: Any,
-    x: Any,
-    normalized_shape: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    normalized_shape: Ints,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
 ) -> Gradients:
     """Gradients of `layer_norm`.
 
@@ -149,9 +151,7 @@ def layer_norm_backward(
     >>> F.layer_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 2, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return _LAYER_NORM_BACKWARD(  # type: ignore[no-any-return]
-        dy, x, normalized_shape, weight, eps, mean, rstd
-    )
+    return _LAYER_NORM_BACKWARD(dy, x, normalized_shape, weight, eps, mean, rstd)
 
 
 def _layer_gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> Plan:
@@ -291,14 +291,16 @@ def _group_gradients(
     ops = backend.current()
     if mean is None:
         _, mean, rstd = ops.group_norm_forward(g, x, None, None, eps)
-    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
 
 
 _GROUP_NORM_BACKWARD = operation("group_norm_backward", _group_gradient_plan)
 _INSTANCE_NORM_BACKWARD = operation("instance_norm_backward", _instance_gradient_plan)
 
 
-def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def group_norm(
+    x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5
+) -> Value:
     """Normalise each sample over groups of channels and space.
 
     Parameters
@@ -335,7 +337,13 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
 
 
 def group_norm_backward(
-    dy: Any, x: Any, num_groups: int, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+    dy: Constant,
+    x: Constant,
+    num_groups: int,
+    weight: Constant | None = None,
+    eps: float = 1e-5,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
 ) -> Gradients:
     """Gradients of `group_norm`.
 
@@ -365,20 +373,20 @@ def group_norm_backward(
     >>> F.group_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 1, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return _GROUP_NORM_BACKWARD(dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+    return _GROUP_NORM_BACKWARD(dy, x, num_groups, weight, eps, mean, rstd)
 
 
 def instance_norm(
-    x: Any,
-    weight: Any = None,
-    bias: Any = None,
+    x: Value,
+    weight: Value | None = None,
+    bias: Value | None = None,
     eps: float = 1e-5,
     running_mean: Any = None,
     running_var: Any = None,
     use_input_stats: bool = True,
     momentum: float = 0.99,
     unbiased: bool = True,
-) -> Any:
+) -> Value:
     """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
@@ -427,12 +435,12 @@ def instance_norm(
 
 
 def instance_norm_backward(
-    dy: Any,
-    x: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     use_input_stats: bool = True,
@@ -468,6 +476,4 @@ def instance_norm_backward(
     >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
     (array([[[0., 0.]]]), array([2.]), array([4.]))
     """
-    return _INSTANCE_NORM_BACKWARD(  # type: ignore[no-any-return]
-        dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats
-    )
+    return _INSTANCE_NORM_BACKWARD(dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats)

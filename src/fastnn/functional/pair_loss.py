@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array, Constant, Reduction, Value
 from ..backend.reference._common import shares, weighted
 from ._gradients import document_loss, given
 from ._op import Call, Plan, Tape, operation
@@ -28,8 +29,6 @@ __all__ = [
     "mse_loss",
     "mse_loss_backward",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def _divisor(reduction: str, x: Array) -> float:
@@ -108,7 +107,7 @@ def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
 
 
 def _gradient(function: str, dloss: Array | None, x: Array, *others: Any) -> Array:
-    return getattr(backend.current(), function)(given(dloss, x), x, *others)  # type: ignore[no-any-return]
+    return getattr(backend.current(), function)(given(dloss, x), x, *others)
 
 
 def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
@@ -155,7 +154,7 @@ ValueError
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+def mse_loss(x: Value, target: Value, reduction: Reduction = "mean") -> Value:
     """Squared error ``(x - target)**2``.
 
     Examples
@@ -179,7 +178,9 @@ _NEGATED = "Of the shape of ``x``; the gradient of ``target`` is minus this."
 
 
 @document_loss("x, target, reduction", _NEGATED)
-def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+def mse_loss_backward(
+    x: Constant, target: Constant, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was.
 
     Examples
@@ -189,11 +190,11 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     >>> F.mse_loss_backward(np.array([1.0, 2.0]), np.array([1.0, 4.0]), "sum")
     array([ 0., -4.])
     """
-    return _MSE_LOSS_BACKWARD(x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _MSE_LOSS_BACKWARD(x, target, reduction, dloss)
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
-def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(x: Value, target: Value, reduction: Reduction = "mean") -> Value:
     """Absolute error ``|x - target|``; its derivative is 0 where both are equal.
 
     Examples
@@ -207,7 +208,9 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
 
 
 @document_loss("x, target, reduction", _NEGATED)
-def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+def l1_loss_backward(
+    x: Constant, target: Constant, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `l1_loss` with respect to ``x``: ``sign(x - target)``, scaled as the loss was.
 
     Examples
@@ -217,7 +220,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     >>> F.l1_loss_backward(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 2.0]), "sum")
     array([ 0., -1.,  1.])
     """
-    return _L1_LOSS_BACKWARD(x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _L1_LOSS_BACKWARD(x, target, reduction, dloss)
 
 
 @_docs.sections(
@@ -225,7 +228,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     parameters="delta : float\n    Where the one becomes the other; above 0.\n",
     refused=", a ``delta`` that is not above 0,",
 )
-def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Any:
+def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = "mean") -> Value:
     """Squared near 0, absolute beyond.
 
     ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, with ``d = x - target``.
@@ -250,7 +253,9 @@ _HUBER_LOSS, _HUBER_LOSS_BACKWARD = _pair("huber_loss", _huber_loss, _opposite)
 
 
 @document_loss("x, target, delta, reduction", _NEGATED)
-def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+def huber_loss_backward(
+    x: Constant, target: Constant, delta: float = 1.0, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `huber_loss` with respect to ``x``: ``x - target`` cut at ±delta, scaled as the loss was.
 
     Examples
@@ -260,10 +265,10 @@ def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str 
     >>> F.huber_loss_backward(np.array([1.5, 4.0]), np.array([2.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return _HUBER_LOSS_BACKWARD(x, target, delta, reduction, dloss)  # type: ignore[no-any-return]
+    return _HUBER_LOSS_BACKWARD(x, target, delta, reduction, dloss)
 
 
-def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_loss(x: Value, target: Constant, margin: float = 1.0, reduction: Reduction = "mean") -> Value:
     """Hinge of scores of two classes, ``max(0, margin - target * x)``.
 
     For more classes see `multi_margin_loss`.
@@ -313,7 +318,9 @@ _HINGE_LOSS, _HINGE_LOSS_BACKWARD = _pair("hinge_loss", _hinge_loss)
 
 
 @document_loss("x, target, margin, reduction")
-def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+def hinge_loss_backward(
+    x: Constant, target: Constant, margin: float = 1.0, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `hinge_loss` with respect to ``x``: ``-target`` where the loss is above 0, scaled as it was.
 
     Examples
@@ -323,10 +330,12 @@ def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str
     >>> F.hinge_loss_backward(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="sum")
     array([-1.,  0.])
     """
-    return _HINGE_LOSS_BACKWARD(x, target, margin, reduction, dloss)  # type: ignore[no-any-return]
+    return _HINGE_LOSS_BACKWARD(x, target, margin, reduction, dloss)
 
 
-def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(
+    x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean", log_target: bool = False
+) -> Value:
     """Kullback-Leibler divergence, ``target * (log(target) - x)``.
 
     ``x`` holds logarithms of probabilities (`log_softmax`); where ``target`` is 0, so is the loss, whatever ``x`` is but NaN.
@@ -390,7 +399,13 @@ _KL_DIV, _KL_DIV_BACKWARD = _pair("kl_div", _kl_div, _kl_div_by_target)
 @document_loss(
     "x, target, reduction, log_target", "Of the shape of ``x``. The gradient of ``target`` only the tape gives."
 )
-def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bool = False, dloss: Any = None) -> Array:
+def kl_div_backward(
+    x: Constant,
+    target: Constant,
+    reduction: Reduction = "mean",
+    log_target: bool = False,
+    dloss: Constant | None = None,
+) -> Array:
     """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was.
 
     Examples
@@ -401,12 +416,16 @@ def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bo
     >>> F.kl_div_backward(np.log(q), p, "sum")
     array([[-0.5, -0.5]])
     """
-    return _KL_DIV_BACKWARD(x, target, reduction, log_target, dloss)  # type: ignore[no-any-return]
+    return _KL_DIV_BACKWARD(x, target, reduction, log_target, dloss)
 
 
 def binary_cross_entropy_with_logits(
-    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
+    x: Value,
+    target: Value,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    pos_weight: Constant | None = None,
+) -> Value:
     """Cross-entropy of two classes from logits, without overflow.
 
     ``weight * ((1 - target) * softplus(x) + pos_weight * target * softplus(-x))``.
@@ -472,7 +491,12 @@ _BINARY_CROSS_ENTROPY_WITH_LOGITS, _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD = 
     "the tape gives.",
 )
 def binary_cross_entropy_with_logits_backward(
-    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
+    x: Constant,
+    target: Constant,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    pos_weight: Constant | None = None,
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `binary_cross_entropy_with_logits` with respect to the logits.
 
@@ -483,6 +507,4 @@ def binary_cross_entropy_with_logits_backward(
     >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD(  # type: ignore[no-any-return]
-        x, target, weight, reduction, pos_weight, dloss
-    )
+    return _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD(x, target, weight, reduction, pos_weight, dloss)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import backend, checks
+from .._types import Array, Constant, Ints, Value
 from ..checks import Norm
 from ._op import Plan, Tape, operation
 from ._tangents import axes_of, of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Value:
     """Divide each sample by its root mean square over the last axes: ``x / sqrt(mean(x**2) + eps) * weight``.
 
     Parameters
@@ -87,7 +84,12 @@ _FORWARD = operation("rms_norm", _plan, ("x", "weight"))
 
 
 def rms_norm_backward(
-    dy: Any, x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None, rstd: Any = None
+    dy: Constant,
+    x: Constant,
+    normalized_shape: Ints,
+    weight: Constant | None = None,
+    eps: float | None = None,
+    rstd: Constant | None = None,
 ) -> tuple[Array, Array]:
     """Gradients of `rms_norm`.
 
@@ -118,7 +120,7 @@ def rms_norm_backward(
     >>> F.rms_norm_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 7.0]]), 2, eps=0.0)
     (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
     """
-    return _BACKWARD(dy, x, normalized_shape, weight, eps, rstd)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, normalized_shape, weight, eps, rstd)
 
 
 def _gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, rstd: Any) -> Plan:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from .. import backend, checks
+from .._types import Array, Constant, Value
 from ..checks import Recurrent
 from ._op import Plan, Tape, operation
 from .rnn_tangents import gru_tangents, lstm_tangents, rnn_tangents
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
 
-Array = np.ndarray[Any, Any]
 _ALL = (True,) * 5
 
 
@@ -24,18 +22,18 @@ def _relu(op: str, nonlinearity: Any) -> bool:
 
 
 def rnn(
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    nonlinearity: str = "tanh",
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
     """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)``.
 
     Parameters
@@ -129,18 +127,18 @@ _RNN = operation("rnn", _rnn_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def rnn_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    nonlinearity: str = "tanh",
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
+    dh_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `rnn`.
@@ -192,18 +190,18 @@ def rnn_backward(
 
 
 def lstm(
-    x: Any,
-    h0: Any,
-    c0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    c0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]:
     """Long short-term memory.
 
     ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
@@ -278,19 +276,19 @@ _LSTM = operation("lstm", _lstm_plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
 
 
 def lstm_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    c0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    c0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
-    dc_n: Any = None,
+    dh_n: Constant | None = None,
+    dc_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `lstm`.
@@ -342,17 +340,17 @@ def lstm_backward(
 
 
 def gru(
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
     """Gated recurrent unit.
 
     ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
@@ -427,17 +425,17 @@ _GRU = operation("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def gru_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
+    dh_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `gru`.

@@ -8,16 +8,15 @@ from typing import Any
 import numpy as np
 
 from .. import checks
+from .._types import Array, Constant, Value
 from ..autograd import self_adjoint
 from ..checks import Softmax
 from ._op import Plan, Tape, operation
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Value, axis: int = -1) -> Value:
     """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
@@ -61,7 +60,7 @@ def _softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Ar
 _SOFTMAX = operation("softmax", _softmax_plan, ("x",))
 
 
-def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+def softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
     """Gradient of `softmax` from its output, with the full Jacobian: ``y * (dy - sum of dy * y)``.
 
     Parameters
@@ -88,7 +87,7 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.softmax_backward(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
     array([ 0.25, -0.25])
     """
-    return _SOFTMAX_BACKWARD(dy, y, axis)  # type: ignore[no-any-return]
+    return _SOFTMAX_BACKWARD(dy, y, axis)
 
 
 def _gradient_plan(op: str, dy: Any, y: Any, axis: Any) -> Plan:
@@ -101,7 +100,7 @@ _SOFTMAX_BACKWARD, _LOG_SOFTMAX_BACKWARD = (
 )
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Value, axis: int = -1) -> Value:
     """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
@@ -151,7 +150,7 @@ def _log_softmax_jvp(ops: Any, tangents: Any, g: Softmax, y: Array) -> Array:
 _LOG_SOFTMAX = operation("log_softmax", _log_softmax_plan, ("x",))
 
 
-def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+def log_softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
     """Gradient of `log_softmax` from its output: ``dy - exp(y) * sum of dy``.
 
     Parameters
@@ -178,4 +177,4 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
     array([ 0.75, -0.75])
     """
-    return _LOG_SOFTMAX_BACKWARD(dy, y, axis)  # type: ignore[no-any-return]
+    return _LOG_SOFTMAX_BACKWARD(dy, y, axis)
