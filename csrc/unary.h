@@ -8,7 +8,7 @@
 #pragma once
 
 #define FASTNN_LIST(...) __VA_ARGS__
-#define FASTNN_UNARY_KERNELS(name, saved, parameters)                                   \
+#define FASTNN_UNARY_KERNELS(name, saved, parameters)                                  \
   FASTNN_KERNEL(name##_forward, (int64_t n, FASTNN_LIST parameters, const T* x, T* y)) \
   FASTNN_KERNEL(name##_backward, (int64_t n, FASTNN_LIST parameters, const T* dy, const T* saved, T* dx))
 #define FASTNN_UNARY(name, saved, parameters, ...) FASTNN_UNARY_KERNELS(name, saved, parameters)

@@ -73,26 +73,25 @@ def document_gradient(
     )
 
 
-# Results of these depend on the positions of elements: they are computed in C order, whatever the strides of x.
-_BY_POSITION = {"rrelu"}
-
-
-def unary(op: str, x: Any, *parameters: Any, saved: str = "x", kernel: str = "") -> Any:
-    """y = f(x), whose gradient is computed from x, or from y if ``saved`` says so."""
-    kernel = kernel or op
+def unary(op: str, x: Any, *parameters: Any, saved: str = "x", kernel: str = "", check: Any = checks.dense) -> Any:
+    """y = f(x), whose gradient is computed from x, or from y if ``saved`` says so; ``check`` gives a plain array."""
     if type(x) is _ndarray:
         try:
-            return guarded[kernel](x, *parameters)
+            return guarded[kernel or op](x, *parameters)
         except (KeyError, TypeError, ValueError):
             pass  # there is none, or the array is not plain: converted or refused below
+    return _recorded(op, kernel or op, saved, check, x, parameters)
+
+
+def _recorded(op: str, kernel: str, saved: str, check: Any, x: Any, parameters: tuple[Any, ...]) -> Any:
     ops = backend.current()
-    backward = getattr(ops, kernel + "_backward")
-    as_array = checks.array if kernel in _BY_POSITION else checks.dense
-    plain = as_array(op, "x", x.data if isinstance(x, Tensor) else x)
-    y = getattr(ops, kernel + "_forward")(plain, *parameters)
-    kept = y if saved == "y" else plain
+    kept = check(op, "x", x.data if isinstance(x, Tensor) else x)
+    y = getattr(ops, kernel + "_forward")(kept, *parameters)
+    if saved == "y":
+        kept = y
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        backward = getattr(ops, kernel + "_backward")
         try:
             return (backward(dy, kept, *parameters),)
         except ValueError:  # refused: the order of its axes is not that of dy

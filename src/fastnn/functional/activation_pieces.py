@@ -162,7 +162,8 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return unary("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    return unary("rrelu", x, low, high, key("rrelu", rng))
+    # Slopes depend on the positions of elements, which are in C order whatever the strides of x.
+    return unary("rrelu", x, low, high, key("rrelu", rng), check=checks.array)
 
 
 def rrelu_backward(
