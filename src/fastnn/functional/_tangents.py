@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._types import Array
-from ..backend.reference._common import windows
-from ..backend.reference.local_response_norm import energy, pairs
+from ..backend.reference._common import energy, pairs, windows
 from ..checks import Norm, Pool
 
 Tangents = Sequence[Array | None]

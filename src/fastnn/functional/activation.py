@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import checks
 from .._types import Array, Constant, Value
-from ._elementwise import document, document_gradient, gradient, of_input, of_output
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "elu",
@@ -31,7 +31,7 @@ def relu(x: Value) -> Value:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return of_output("relu", x)
+    return unary("relu", x, saved="y")
 
 
 @document_gradient()
@@ -65,7 +65,7 @@ def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    return of_input("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
+    return unary("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
@@ -100,7 +100,7 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return of_input("elu", x, checks.coefficient("elu", "alpha", alpha, x))
+    return unary("elu", x, checks.coefficient("elu", "alpha", alpha, x))
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
@@ -128,7 +128,7 @@ def sigmoid(x: Value) -> Value:
     >>> F.sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    return of_output("sigmoid", x)
+    return unary("sigmoid", x, saved="y")
 
 
 @document_gradient("y")
@@ -156,7 +156,7 @@ def tanh(x: Value) -> Value:
     >>> F.tanh(np.array([-1e4, 0.0, 1e4]))
     array([-1.,  0.,  1.])
     """
-    return of_output("tanh", x)
+    return unary("tanh", x, saved="y")
 
 
 @document_gradient("y")

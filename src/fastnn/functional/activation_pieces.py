@@ -9,7 +9,7 @@ import numpy as np
 from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
 from ..checks import Norm, Softmax
-from ._elementwise import gradient, of_input
+from ._elementwise import gradient, unary
 from ._op import Plan, Tape, operation
 from ._random import key, key_again
 
@@ -155,8 +155,9 @@ def rrelu(
     """
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
-        return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    return of_input("rrelu", x, low, high, key("rrelu", rng))
+        return unary("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
+    # Slopes depend on the positions of elements, which are in C order whatever the strides of x.
+    return unary("rrelu", x, low, high, key("rrelu", rng), check=checks.array)
 
 
 def rrelu_backward(

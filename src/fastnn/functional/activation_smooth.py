@@ -6,7 +6,7 @@ from typing import Literal
 
 from .. import checks
 from .._types import Array, Constant, Value
-from ._elementwise import document, document_gradient, gradient, of_input
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "gelu",
@@ -36,7 +36,7 @@ def selu(x: Value) -> Value:
     >>> F.selu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-1.7581,  0.    ,  1.0507])
     """
-    return of_input("selu", x)
+    return unary("selu", x)
 
 
 @document_gradient()
@@ -72,7 +72,7 @@ def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
     array([0.    , 0.6931, 2.1269])
     """
-    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold, x))
+    return unary("softplus", x, *checks.softplus("softplus", beta, threshold, x))
 
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
@@ -111,7 +111,7 @@ def gelu(x: Value, approximate: Literal["none", "tanh"] = "none") -> Value:
     >>> F.gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return of_input("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
+    return unary("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
 
 
 def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"] = "none") -> Array:
@@ -156,7 +156,7 @@ def silu(x: Value) -> Value:
     >>> F.silu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-0.    ,  0.    ,  0.7311])
     """
-    return of_input("silu", x)
+    return unary("silu", x)
 
 
 @document_gradient()
@@ -184,7 +184,7 @@ def hardsigmoid(x: Value) -> Value:
     >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return of_input("hardsigmoid", x)
+    return unary("hardsigmoid", x)
 
 
 @document_gradient()
