@@ -9,6 +9,7 @@
 #include "../simd/copy.h"
 #include "../simd/strided.h"
 #include "../types.h"
+#include "integer.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -17,8 +18,6 @@ struct Range {
   int64_t begin, end;
 };
 FASTNN_INLINE bool same(Range a, Range b) { return a.begin == b.begin && a.end == b.end; }
-FASTNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-FASTNN_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Division of what may be negative, rounded down; by shifts for the usual strides because a divide costs 40 cycles.
 FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
@@ -26,7 +25,6 @@ FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
   if (b == 2) return a >> 1;
   return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
-FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return -floor_div(-a, b); }
 
 inline int64_t output_rows(const Pool& g) { return g.n * g.c * g.out[0] * g.out[1]; }
 inline int64_t window_taps(const Pool& g) { return g.kernel[0] * g.kernel[1] * g.kernel[2]; }
