@@ -42,9 +42,11 @@ struct GroupNorm {
 };
 
 // One direction of one recurrent layer; the state is (batch, units).
+enum RnnKind : int { kTanhCell, kReluCell, kLstmCell, kGruCell };
 struct Rnn {
   int64_t steps, batch, units;
-  bool reverse, relu;
+  bool reverse;
+  RnnKind cell;
 };
 
 // x seen as (outer, n, inner), normalised over the middle axis.
