@@ -73,50 +73,30 @@ def document_gradient(
     )
 
 
-def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
-    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``."""
-    if type(x) is _ndarray:
-        try:
-            return guarded[kernel or op](x, *parameters)
-        except (KeyError, TypeError, ValueError):
-            pass  # there is none, or the array is not plain: converted or refused below
-    return _of_input(op, x, parameters, kernel or op)
-
-
 # Results of these depend on the positions of elements: they are computed in C order, whatever the strides of x.
 _BY_POSITION = {"rrelu"}
 
 
-def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str) -> Any:
+def unary(op: str, x: Any, *parameters: Any, saved: str = "x", kernel: str = "") -> Any:
+    """y = f(x), whose gradient is computed from x, or from y if ``saved`` says so."""
+    kernel = kernel or op
+    if type(x) is _ndarray:
+        try:
+            return guarded[kernel](x, *parameters)
+        except (KeyError, TypeError, ValueError):
+            pass  # there is none, or the array is not plain: converted or refused below
+    ops = backend.current()
+    backward = getattr(ops, kernel + "_backward")
     as_array = checks.array if kernel in _BY_POSITION else checks.dense
-    forward, backward = kernel + "_forward", kernel + "_backward"
-    ops = backend.current()
-    if not isinstance(x, Tensor):
-        return getattr(ops, forward)(as_array(op, "x", x), *parameters)
-    saved = as_array(op, "x", x.data)
+    plain = as_array(op, "x", x.data if isinstance(x, Tensor) else x)
+    y = getattr(ops, kernel + "_forward")(plain, *parameters)
+    kept = y if saved == "y" else plain
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         try:
-            return (getattr(ops, backward)(dy, saved, *parameters),)
+            return (backward(dy, kept, *parameters),)
         except ValueError:  # refused: the order of its axes is not that of dy
-            return (getattr(ops, backward)(dy, checks.in_c_order(saved), *parameters),)
-
-    return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
-
-
-def of_output(op: str, x: Any, *parameters: Any) -> Any:
-    """y = f(x), whose gradient is computed from y."""
-    if not isinstance(x, Tensor):
-        return of_input(op, x, *parameters)
-    forward, backward = op + "_forward", op + "_backward"
-    ops = backend.current()
-    y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        try:
-            return (getattr(ops, backward)(dy, y, *parameters),)
-        except ValueError:  # refused: the order of its axes is not that of dy
-            return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
+            return (backward(dy, checks.in_c_order(kept), *parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 

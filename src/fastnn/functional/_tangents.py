@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.reference._common import windows
-from ..backend.reference.local_response_norm import energy, pairs
+from ..backend.reference._common import energy, pairs, windows
 from ..checks import Norm, Pool
 
 Array = np.ndarray[Any, Any]

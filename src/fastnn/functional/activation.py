@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._elementwise import document, document_gradient, gradient, of_input, of_output
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "elu",
@@ -36,7 +36,7 @@ def relu(x: Any) -> Any:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return of_output("relu", x)
+    return unary("relu", x, saved="y")
 
 
 @document_gradient()
@@ -70,7 +70,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    return of_input("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
+    return unary("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
@@ -105,7 +105,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return of_input("elu", x, checks.coefficient("elu", "alpha", alpha, x))
+    return unary("elu", x, checks.coefficient("elu", "alpha", alpha, x))
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
@@ -133,7 +133,7 @@ def sigmoid(x: Any) -> Any:
     >>> F.sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    return of_output("sigmoid", x)
+    return unary("sigmoid", x, saved="y")
 
 
 @document_gradient("y")
@@ -161,7 +161,7 @@ def tanh(x: Any) -> Any:
     >>> F.tanh(np.array([-1e4, 0.0, 1e4]))
     array([-1.,  0.,  1.])
     """
-    return of_output("tanh", x)
+    return unary("tanh", x, saved="y")
 
 
 @document_gradient("y")

@@ -10,7 +10,7 @@ from .. import backend, checks
 from ..autograd import raw, record
 from ..backend.plans import Plan, planned, register
 from ..checks import Norm, Softmax
-from ._elementwise import gradient, of_input
+from ._elementwise import gradient, unary
 from ._gradients import register_gradient
 from ._random import key, key_again
 
@@ -161,8 +161,8 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     """
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
-        return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    return of_input("rrelu", x, low, high, key("rrelu", rng))
+        return unary("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
+    return unary("rrelu", x, low, high, key("rrelu", rng))
 
 
 def rrelu_backward(

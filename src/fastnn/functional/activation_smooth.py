@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import checks
-from ._elementwise import document, document_gradient, gradient, of_input
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "gelu",
@@ -39,7 +39,7 @@ def selu(x: Any) -> Any:
     >>> F.selu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-1.7581,  0.    ,  1.0507])
     """
-    return of_input("selu", x)
+    return unary("selu", x)
 
 
 @document_gradient()
@@ -75,7 +75,7 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
     array([0.    , 0.6931, 2.1269])
     """
-    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold, x))
+    return unary("softplus", x, *checks.softplus("softplus", beta, threshold, x))
 
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
@@ -114,7 +114,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     >>> F.gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return of_input("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
+    return unary("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
 
 
 def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
@@ -159,7 +159,7 @@ def silu(x: Any) -> Any:
     >>> F.silu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-0.    ,  0.    ,  0.7311])
     """
-    return of_input("silu", x)
+    return unary("silu", x)
 
 
 @document_gradient()
@@ -187,7 +187,7 @@ def hardsigmoid(x: Any) -> Any:
     >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return of_input("hardsigmoid", x)
+    return unary("hardsigmoid", x)
 
 
 @document_gradient()

@@ -14,14 +14,6 @@ import numpy as np
 from ...checks import AdaptivePool, within_adaptive
 from ._common import Array, quiet, without_overflow
 
-__all__ = [
-    "adaptive_avg_pool_backward",
-    "adaptive_avg_pool_forward",
-    "adaptive_max_pool_backward",
-    "adaptive_max_pool_backward_at",
-    "adaptive_max_pool_forward",
-]
-
 _SPATIAL = (4, 3, 2)
 
 

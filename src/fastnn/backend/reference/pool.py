@@ -10,17 +10,6 @@ import numpy as np
 from ...checks import Pool, pool_positions, pool_taps
 from ._common import Array, quiet, windows, without_overflow
 
-__all__ = [
-    "avg_pool_backward",
-    "avg_pool_forward",
-    "lp_pool_backward",
-    "lp_pool_forward",
-    "max_pool_backward",
-    "max_pool_backward_at",
-    "max_pool_forward",
-    "max_pool_positions",
-]
-
 
 def _image(g: Pool, x: Array) -> Array:
     return x.reshape(g.n, g.c, *g.size)
