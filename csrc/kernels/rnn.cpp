@@ -110,22 +110,17 @@ void forward_blocks(const RnnPlan<T>& plan, const Forward<T>& a, const ForwardWe
 }
 
 template <class T, class Cell>
-void forward(const Rnn& g, const Forward<T>& a, Room& work) {
+void forward(const Rnn& g, const Forward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  const ForwardWeights<T> weights(plan, work);
-  const int64_t pitch = plan.forward_pitch(), summed = Cell::apart ? Cell::gates - 1 : Cell::gates;
-  pack_forward(plan, a.weight, weights.packed);
-  pack_bias(plan, summed, a.bias_ih, a.bias_hh, pitch, weights.bias);
-  if constexpr (Cell::apart) {  // of the last gate, the input's bias is kept apart
-    const int64_t last = summed * g.units;
-    const T* none = nullptr;
-    pack_bias(plan, 1, none, a.bias_hh ? a.bias_hh + last : none, plan.padded, weights.bias + summed * plan.padded);
-    pack_bias(plan, 1, a.bias_ih ? a.bias_ih + last : none, none, plan.padded, weights.bias_apart);
-  }
-  run_blocks<ForwardScratch<T>>(plan, plan.cost(Cell::cost),
-                                [&](int64_t b0, int64_t b1, Team& team, const auto& scratch) {
-                                  forward_blocks<T, Cell>(plan, a, weights, b0, b1, team, scratch);
-                                });
+  const auto layout = [&](Room& room) { return ForwardWeights<T>(plan, room); };
+  with_room(layout, [&](const ForwardWeights<T>& weights) {
+    pack_forward(plan, a.weight, weights.packed);
+    pack_biases<Cell::apart>(plan, a.bias_ih, a.bias_hh, weights);
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const ForwardScratch<T>& scratch) {
+      forward_blocks<T, Cell>(plan, a, weights, b0, b1, team, scratch);
+    };
+    run_blocks<ForwardScratch<T>>(plan, plan.cost(Cell::cost), run);
+  });
 }
 
 // The row's gradients at time t: from dh and dextra (carried) and dy to dgates, and to the panel for the product.
@@ -235,14 +230,16 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
 }
 
 template <class T, class Cell>
-void backward(const Rnn& g, const Backward<T>& a, Room& work) {
+void backward(const Rnn& g, const Backward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  const BackwardWeights<T> weights(plan, work);
-  pack_backward(plan, a.weight, weights.packed);
-  run_blocks<BackwardScratch<T>>(plan, plan.cost(Cell::cost),
-                                 [&](int64_t b0, int64_t b1, Team& team, const auto& scratch) {
-                                   backward_blocks<T, Cell>(plan, a, weights.packed, b0, b1, team, scratch);
-                                 });
+  const auto layout = [&](Room& room) { return room.take<T>(plan.backward_pitch() * plan.gates * g.units); };
+  with_room(layout, [&](T* packed) {
+    pack_backward(plan, a.weight, packed);
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const BackwardScratch<T>& scratch) {
+      backward_blocks<T, Cell>(plan, a, packed, b0, b1, team, scratch);
+    };
+    run_blocks<BackwardScratch<T>>(plan, plan.cost(Cell::cost), run);
+  });
 }
 
 // f(cell) for the cell of the layer.
@@ -257,30 +254,18 @@ void with_cell(const Rnn& g, const F& f) {
 }  // namespace
 
 template <class T>
-void rnn_workspace(Rnn g, int64_t* size) {
-  with_cell<T>(g, [&](auto cell) {
-    const RnnPlan<T> plan(g, cell.gates);
-    const size_t there = room_for([&](Room& room) { ForwardWeights<T>(plan, room); });
-    const size_t back = room_for([&](Room& room) { BackwardWeights<T>(plan, room); });
-    *size = int64_t((there > back ? there : back) / sizeof(T));
-  });
-}
-
-template <class T>
 void rnn_forward(Rnn g, T* gates, const T* h0, const T* c0, const T* weight, const T* bias_ih, const T* bias_hh,
-                 const int64_t* lengths, T* y, T* extra, T* h_n, T* c_n, T* work) {
+                 const int64_t* lengths, T* y, T* extra, T* h_n, T* c_n) {
   const Forward<T> a = {h0, c0, weight, bias_ih, bias_hh, lengths, gates, y, extra, h_n, c_n};
-  Room room(work);
-  with_cell<T>(g, [&](auto cell) { forward<T, decltype(cell)>(g, a, room); });
+  with_cell<T>(g, [&](auto cell) { forward<T, decltype(cell)>(g, a); });
 }
 
 template <class T>
 void rnn_backward(Rnn g, const T* dy, const T* dh_n, const T* dc_n, const T* gates, const T* y, const T* extra,
-                  const T* h0, const T* c0, const T* weight, const int64_t* lengths, T* dgates, T* drec, T* dh0, T* dc0,
-                  T* work) {
+                  const T* h0, const T* c0, const T* weight, const int64_t* lengths, T* dgates, T* drec, T* dh0,
+                  T* dc0) {
   const Backward<T> a = {dy, dh_n, dc_n, gates, y, extra, h0, c0, weight, lengths, dgates, drec, dh0, dc0};
-  Room room(work);
-  with_cell<T>(g, [&](auto cell) { backward<T, decltype(cell)>(g, a, room); });
+  with_cell<T>(g, [&](auto cell) { backward<T, decltype(cell)>(g, a); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -61,13 +61,6 @@ struct ForwardWeights {
         bias(room.take<T>(plan.forward_pitch())),
         bias_apart(room.take<T>(plan.padded)) {}
 };
-template <class T>
-struct BackwardWeights {
-  T* packed;
-  BackwardWeights(const RnnPlan<T>& plan, Room& room)
-      : packed(room.take<T>(plan.backward_pitch() * plan.gates * plan.g.units)) {}
-};
-
 // Rough nanoseconds per weight of packing: panels are turned in the forward, and copied in the backward.
 constexpr double kTurnCost = 0.2, kPackCost = 0.1;
 
@@ -114,6 +107,17 @@ void pack_bias(const RnnPlan<T>& plan, int64_t gates, const T* a, const T* b, in
       const int64_t from = gate * plan.g.units + u;
       to[gate * plan.padded + u] = (a ? a[from] : T(0)) + (b ? b[from] : T(0));
     }
+}
+
+// apart: of the last gate, the input's bias is kept apart.
+template <bool apart, class T>
+void pack_biases(const RnnPlan<T>& plan, const T* input, const T* state, const ForwardWeights<T>& to) {
+  const int64_t summed = apart ? plan.gates - 1 : plan.gates, last = summed * plan.g.units;
+  const T* none = nullptr;
+  pack_bias(plan, summed, input, state, plan.forward_pitch(), to.bias);
+  if (!apart) return;
+  pack_bias(plan, 1, none, state ? state + last : none, plan.padded, to.bias + summed * plan.padded);
+  pack_bias(plan, 1, input ? input + last : none, none, plan.padded, to.bias_apart);
 }
 
 // Rows of a (batch, units) array, or zeros where it is null, into rows that are `padded` long.

@@ -10,6 +10,7 @@
 //   parallel_room(items, cost, [=](Room& room) { return Tables(rows, room); },
 //                 [=](int64_t begin, int64_t end, const Tables& tables) { … });
 #pragma once
+#include "../memory.h"
 #include "../parallel.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -50,6 +51,15 @@ inline void parallel_room(int64_t n, double cost, const Layout& layout, const Bo
     Room room(memory);
     body(begin, end, layout(room));
   });
+}
+
+// body(layout(room)) with one room for all threads of a call.
+template <class Layout, class Body>
+inline void with_room(const Layout& layout, const Body& body) {
+  const Workspace memory(room_for(layout));
+  if (!memory.start) return;
+  Room room(memory.start);
+  body(layout(room));
 }
 
 }  // namespace
