@@ -7,6 +7,7 @@
 #pragma once
 #include "gemm_driver.h"
 #include "lane_copy.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -28,16 +29,6 @@ struct LaneProblem {
   int64_t strip(int64_t rows, int vectors) const {
     return clamp(kStripValues / (rows * vectors * lanes<T>) / lanes<T> * lanes<T>, lanes<T>, layout.p.grid());
   }
-  int64_t strip_values() const {
-    const int64_t least = lanes<T> * group_out() * kTileCols<T>;
-    return least < kStripValues ? kStripValues : least;
-  }
-  // A thread's memory: the copy, a strip, and the tables.
-  size_t scratch() const {
-    return size_t(copy_size(kTileVectors) + strip_values()) * sizeof(T) +
-           size_t(kDepth<T> + LanePlaces::values(layout)) * sizeof(int32_t);
-  }
-
   // What is stored per channel: the strip's positions g0.. of the block's images, strip[(position) * width + image].
   void write(int64_t image, int64_t count, int64_t channel, int64_t g0, int64_t positions, const T* strip,
              int64_t width) const {
@@ -46,11 +37,27 @@ struct LaneProblem {
   }
 };
 
+// A thread's memory.
+template <class T>
+struct LaneScratch {
+  T *copy, *strip;
+  int32_t* offset;  // of a depth block
+  LanePlaces places;
+
+  LaneScratch(const LaneProblem<T>& problem, Room& room)
+      : copy(room.take<T>(problem.copy_size(kTileVectors))),
+        strip(room.take<T>(most(problem.kStripValues, lanes<T> * problem.group_out() * kTileCols<T>))),
+        offset(room.take<int32_t>(kDepth<T>)),
+        places(problem.layout, room) {}
+};
+
 // A block of up to V * lanes images, the rows of blocks first..last of one group.
 template <class T, int V>
 void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t first, int64_t last,
-                const LanePlaces& places, int64_t image, int64_t count, int64_t group, const T* packed_a, const T* bias,
-                const T* copy, T* strip, int32_t* offset) {
+                const LaneScratch<T>& scratch, int64_t image, int64_t count, int64_t group, const T* packed_a,
+                const T* bias) {
+  T* const strip = scratch.strip;
+  int32_t* const offset = scratch.offset;
   constexpr int64_t width = V * lanes<T>;
   const int64_t row0 = blocks.begin(first), rows = blocks.begin(last) - row0, grid = problem.layout.p.grid();
   const int64_t step = problem.strip(rows, V), depth = problem.depth();
@@ -66,7 +73,7 @@ void lane_block(const LaneProblem<T>& problem, const RowBlocks& blocks, int64_t 
       for (int64_t k = 0; k < k1 - k0; ++k) offset[k] *= int32_t(width);
       for (int64_t g = 0; g < positions; ++g) {
         for (int v = 0; v < V; ++v) {
-          columns.b[v] = copy + places.from[g0 + g] * width + v * lanes<T>;
+          columns.b[v] = scratch.copy + scratch.places.from[g0 + g] * width + v * lanes<T>;
           columns.c[v] = strip + (g - row0 * positions) * width + v * lanes<T>;
         }
         block_product(blocks, first, last, k0, k1, packed_a, bias, columns);
@@ -87,39 +94,39 @@ void lane_gemm(const LaneProblem<T>& problem, const T* packed_a, const T* bias) 
   const int64_t parts = row_parts(image_blocks * problem.groups, blocks.count);
   const double cost = double(problem.images * problem.layout.p.grid()) * double(problem.channels_out) * double(depth) *
                       kMultiplyAddCost<T>;
-  parallel_scratch(
-      image_blocks * problem.groups * parts, cost, problem.scratch(), [&](int64_t begin, int64_t end, void* memory) {
-        T* copy = static_cast<T*>(memory);
-        T* strip = copy + problem.copy_size(kTileVectors);
-        int32_t* offset = reinterpret_cast<int32_t*>(strip + problem.strip_values());
-        const LanePlaces places(problem.layout, offset + kDepth<T>);
-        int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
-        for (int64_t item = begin; item < end; ++item) {
-          const int64_t part = item % parts, which = item / parts, group = which % problem.groups;
-          const int64_t image = which / problem.groups * kTileCols<T>,
-                        count = clamp(problem.images - image, 0, kTileCols<T>);
-          const int vectors = count > lanes<T> ? kTileVectors : 1;
-          if (clean != vectors)
-            zero_run(copy, problem.copy_size(vectors));  // the padding stays zero from block to block
-          clean = vectors;
-          const int64_t plane = problem.layout.p.in_plane(), stride = problem.channels_in * plane;
-          const T* from = problem.x + (image * problem.channels_in + group * problem.group_in()) * plane;
-          const int64_t first = blocks.count * part / parts, last = blocks.count * (part + 1) / parts;
-          const auto run = [&](auto v) {
-            constexpr int V = v.value;
-            if (which != have)
-              copy_lanes<T, V>(from, count, stride, problem.group_in(), plane, places.in, problem.layout.channel_size(),
-                               copy);
-            lane_block<T, V>(problem, blocks, first, last, places, image, count, group, packed_a + group * m * depth,
-                             bias ? bias + group * m : nullptr, copy, strip, offset);
-          };
-          if (vectors == 1)
-            run(std::integral_constant<int, 1>{});
-          else
-            run(std::integral_constant<int, kTileVectors>{});
-          have = which;
-        }
-      });
+  const auto layout = [&problem](Room& room) { return LaneScratch<T>(problem, room); };
+  parallel_room(image_blocks * problem.groups * parts, cost, layout,
+                [&](int64_t begin, int64_t end, const LaneScratch<T>& scratch) {
+                  T* const copy = scratch.copy;
+                  const LanePlaces& places = scratch.places;
+                  places.fill(problem.layout);
+                  int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
+                  for (int64_t item = begin; item < end; ++item) {
+                    const int64_t part = item % parts, which = item / parts, group = which % problem.groups;
+                    const int64_t image = which / problem.groups * kTileCols<T>,
+                                  count = clamp(problem.images - image, 0, kTileCols<T>);
+                    const int vectors = count > lanes<T> ? kTileVectors : 1;
+                    if (clean != vectors)
+                      zero_run(copy, problem.copy_size(vectors));  // the padding stays zero from block to block
+                    clean = vectors;
+                    const int64_t plane = problem.layout.p.in_plane(), stride = problem.channels_in * plane;
+                    const T* from = problem.x + (image * problem.channels_in + group * problem.group_in()) * plane;
+                    const int64_t first = blocks.count * part / parts, last = blocks.count * (part + 1) / parts;
+                    const auto run = [&](auto v) {
+                      constexpr int V = v.value;
+                      if (which != have)
+                        copy_lanes<T, V>(from, count, stride, problem.group_in(), plane, places.in,
+                                         problem.layout.channel_size(), copy);
+                      lane_block<T, V>(problem, blocks, first, last, scratch, image, count, group,
+                                       packed_a + group * m * depth, bias ? bias + group * m : nullptr);
+                    };
+                    if (vectors == 1)
+                      run(std::integral_constant<int, 1>{});
+                    else
+                      run(std::integral_constant<int, kTileVectors>{});
+                    have = which;
+                  }
+                });
 }
 
 // Whether the rows of the maps are short, and images and output channels enough to fill tiles. Measured on one core, packed

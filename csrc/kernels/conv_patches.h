@@ -7,6 +7,7 @@
 #pragma once
 #include "../simd/copy.h"
 #include "../types.h"
+#include "integer.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -57,14 +58,6 @@ struct GridRun {
   int64_t column, size;    // first column in the block, number of columns
   int64_t image, d, h, w;  // where the first one lies
 };
-
-// a / b for small or large non-negative numbers: a 64-bit division takes three times as long as a 32-bit one, and
-// these are done for every tap of every sliver.
-FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
-  return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
-}
-inline int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : divide(a + b - 1, b); }
-inline int64_t clamp(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
 
 // Splits columns j0..j1 of the patch matrix into grid rows; returns how many (at most j1 - j0).
 inline int64_t grid_runs(const Patches& p, int64_t j0, int64_t j1, GridRun* runs) {

@@ -62,13 +62,21 @@ struct PackedWeight {
 
   int64_t depth() const { return g.c / g.groups * p.taps(); }
   int64_t row_blocks() const { return (depth() + kPatchRows - 1) / kPatchRows; }
-  static constexpr size_t scratch = kPixels * (sizeof(GridRun) + 3 * sizeof(Piece) + kPatchRows * sizeof(T));
+  // A thread's memory.
+  struct Scratch {
+    GridRun* runs;
+    Piece* pieces;
+    T* patches;
+
+    Scratch(const PackedWeight&, Room& room)
+        : runs(room.take<GridRun>(kPixels)),
+          pieces(room.take<Piece>(3 * kPixels)),
+          patches(room.take<T>(kPixels * kPatchRows)) {}
+  };
 
   // out[chunk][k of the group][rows of the row block] = sum over the chunk's blocks
-  void item(int64_t chunk, int64_t group, int64_t row_block, void* memory) const {
-    GridRun* runs = static_cast<GridRun*>(memory);
-    Piece* pieces = reinterpret_cast<Piece*>(runs + kPixels);
-    T* patches = reinterpret_cast<T*>(pieces + 3 * kPixels);
+  void item(int64_t chunk, int64_t group, int64_t row_block, const Scratch& scratch) const {
+    const auto [runs, pieces, patches] = scratch;
     const int64_t zero = 0, k0 = row_block * kPatchRows, k1 = clamp(depth(), k0, k0 + kPatchRows);
     int64_t offset[kPatchRows];
     for (int64_t i = 0; i < kPatchRows; ++i) offset[i] = i * kPixels;
@@ -113,10 +121,17 @@ struct DirectWeight {
   int64_t depth() const { return g.c / g.groups * layout.p.taps(); }
   int64_t row_blocks() const { return (g.c / g.groups + channels - 1) / channels; }
   int64_t copy_size() const { return channels * layout.channel_size() + slack; }
-  size_t scratch() const {
-    return size_t(group_images * copy_size()) * sizeof(T) +
-           size_t(2 * group_images * rows() + channels * layout.p.taps()) * 8;
-  }
+  // A thread's memory.
+  struct Scratch {
+    int64_t *from_dy, *from_copy, *offset;
+    T* copy;
+
+    Scratch(const DirectWeight& problem, Room& room)
+        : from_dy(room.take<int64_t>(problem.group_images * problem.rows())),
+          from_copy(room.take<int64_t>(problem.group_images * problem.rows())),
+          offset(room.take<int64_t>(problem.channels * problem.layout.p.taps())),
+          copy(room.take<T>(problem.group_images * problem.copy_size())) {}
+  };
 
   // Starting a stretch costs a tile about as much as two of its steps, so rows of few vectors are better packed, unless
   // there is little to share the packing among. Measured on one core, direct / packed: 3x32x32 -> 64 0.85, 7x7 stride 2
@@ -129,13 +144,10 @@ struct DirectWeight {
   }
 
   // out[chunk][k of the group][taps of the channels of the row block] = sum over the chunk's images
-  void item(int64_t chunk, int64_t group, int64_t row_block, void* memory) const {
+  void item(int64_t chunk, int64_t group, int64_t row_block, const Scratch& scratch) const {
+    const auto [from_dy, from_copy, offset, copy] = scratch;
     const int64_t all = g.c / g.groups, c0 = row_block * channels, c1 = clamp(all, c0, c0 + channels);
     const int64_t taps = layout.p.taps(), k_group = g.k / g.groups, plane = layout.p.grid();
-    int64_t* from_dy = static_cast<int64_t*>(memory);
-    int64_t* from_copy = from_dy + group_images * rows();
-    int64_t* offset = from_copy + group_images * rows();
-    T* copy = reinterpret_cast<T*>(offset + channels * taps);
     layout.row_offsets(0, (c1 - c0) * taps, offset);
     T* to = out + (chunk * g.k + group * k_group) * depth() + c0 * taps;
     const int64_t first = g.n * chunk / chunks, last = g.n * (chunk + 1) / chunks;
@@ -192,13 +204,15 @@ void add_chunks(int64_t n, int64_t chunks, const T* parts, T* out) {
 }
 
 template <class T, class Problem>
-void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t row_blocks, size_t scratch) {
+void sum_items(const Conv& g, const Problem& problem, int64_t chunks, int64_t row_blocks) {
   const int64_t items = chunks * g.groups * row_blocks;
   const double cost =
       double(weight_size(g)) * double(g.n * g.out[0]) * double(g.out[1] * g.out[2]) * kMultiplyAddCost<T>;
-  parallel_scratch(items, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
+  using Scratch = typename Problem::Scratch;
+  const auto layout = [&problem](Room& room) { return Scratch(problem, room); };
+  parallel_room(items, cost, layout, [&](int64_t begin, int64_t end, const Scratch& scratch) {
     for (int64_t i = begin; i < end; ++i)
-      problem.item(i / row_blocks / g.groups, i / row_blocks % g.groups, i % row_blocks, memory);
+      problem.item(i / row_blocks / g.groups, i / row_blocks % g.groups, i % row_blocks, scratch);
   });
 }
 
@@ -241,13 +255,13 @@ void weight_gradient(const Conv& g, const T* dy, const T* x, T* dweight, T* work
   const ChannelWeight<T> by_channels(g, layout, dy, x, work);
   if (by_channels.preferred()) {
     by_channels.pack();
-    sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group(), by_channels.scratch());
+    sum_items<T>(g, by_channels, by_channels.chunks, by_channels.items_per_group());
     return add_channel_parts(by_channels, dweight);
   }
   DirectWeight<T> direct(g, layout, dy, x, dweight);
   if (direct.preferred()) {
     if (direct.chunks > 1) direct.out = work;
-    sum_items<T>(g, direct, direct.chunks, direct.row_blocks(), direct.scratch());
+    sum_items<T>(g, direct, direct.chunks, direct.row_blocks());
     if (direct.chunks > 1) add_chunks(weight_size(g), direct.chunks, work, dweight);
     return;
   }
@@ -258,7 +272,7 @@ void weight_gradient(const Conv& g, const T* dy, const T* x, T* dweight, T* work
     work += g.n * g.k * r.plane;
   }
   const PackedWeight<T> packed{g, layout.p, r, dy, x, r.chunks > 1 ? work : dweight};
-  sum_items<T>(g, packed, r.chunks, packed.row_blocks(), packed.scratch);
+  sum_items<T>(g, packed, r.chunks, packed.row_blocks());
   if (r.chunks > 1) add_chunks(weight_size(g), r.chunks, work, dweight);
 }
 

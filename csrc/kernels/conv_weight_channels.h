@@ -58,10 +58,6 @@ struct ChannelWeight {
   static constexpr int64_t kItems = 16;
   int64_t image_copy() const { return layout.channel_size() * width(); }
   int64_t copy_size() const { return images * blocks_per_item * image_copy() + kTileCols<T>; }
-  size_t scratch() const {
-    return size_t(copy_size() + (shared() ? 0 : group_out() * kDepth<T>)) * sizeof(T) +
-           size_t(kDepth<T> + LanePlaces::values(layout)) * sizeof(int32_t);
-  }
   bool preferred() const {
     const int64_t c = group_in(), lanes_wanted = blocks() * width();
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;  // so that the other ways would pack patches
@@ -83,12 +79,23 @@ struct ChannelWeight {
     });
   }
 
+  // A thread's memory.
+  struct Scratch {
+    T *copy, *packed;
+    int32_t* offset;
+    LanePlaces places;
+
+    Scratch(const ChannelWeight& problem, Room& room)
+        : copy(room.take<T>(problem.copy_size())),
+          packed(room.take<T>(problem.shared() ? 0 : problem.group_out() * kDepth<T>)),
+          offset(room.take<int32_t>(kDepth<T>)),
+          places(problem.layout, room) {}
+  };
+
   // parts[chunk][k of the group][some blocks] = sum over the chunk's images
-  void item(int64_t chunk, int64_t group, int64_t which, void* memory) const {
-    T* copy = static_cast<T*>(memory);
-    T* packed = copy + copy_size();
-    int32_t* offset = reinterpret_cast<int32_t*>(packed + (shared() ? 0 : group_out() * kDepth<T>));
-    const LanePlaces places(layout, offset + kDepth<T>);
+  void item(int64_t chunk, int64_t group, int64_t which, const Scratch& scratch) const {
+    auto [copy, packed, offset, places] = scratch;
+    places.fill(layout);
     zero_run(copy, copy_size());
     const int64_t b0 = which * blocks_per_item, b1 = clamp(blocks(), b0, b0 + blocks_per_item);
     const int64_t first = g.n * chunk / chunks, last = g.n * (chunk + 1) / chunks;
