@@ -81,8 +81,10 @@ void set_num_threads(int n);
 // Nanoseconds of work that a further thread must take over to be asked. Tests set 0, so that small arrays are split too.
 double thread_cost();
 void set_thread_cost(double ns);
-// True once, after a scratch allocation failed on this thread's last call (the body was then not run).
+// True once, after memory was missing for this thread's last call.
 bool take_out_of_memory();
+// Says that there was none for this call, which then fails.
+void note_out_of_memory();
 
 namespace {
 

@@ -10,6 +10,7 @@
 //   parallel_room(items, cost, [=](Room& room) { return Tables(rows, room); },
 //                 [=](int64_t begin, int64_t end, const Tables& tables) { … });
 #pragma once
+#include "../memory.h"
 #include "../parallel.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -50,6 +51,18 @@ inline void parallel_room(int64_t n, double cost, const Layout& layout, const Bo
     Room room(memory);
     body(begin, end, layout(room));
   });
+}
+
+// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and the call
+// fails, as where a thread has none.
+template <class Layout, class Body>
+inline void shared_room(const Layout& layout, const Body& body) {
+  size_t capacity;
+  void* const memory = take_block(room_for(layout), &capacity);
+  if (!memory) return note_out_of_memory();
+  Room room(memory);
+  body(layout(room));
+  give_block(memory, capacity);
 }
 
 }  // namespace

@@ -17,13 +17,9 @@ cdef extern from "call.h" namespace "fastnn::call":
     int linear_backward_bias_c "fastnn::call::linear_backward_bias"(Call, ...) except -1
     int conv_forward_c "fastnn::call::conv_forward"(Call, ...) except -1
     int conv_backward_data_c "fastnn::call::conv_backward_data"(Call, ...) except -1
-    int conv_forward_workspace_c "fastnn::call::conv_forward_workspace"(Call, ...) except -1
-    int conv_backward_data_workspace_c "fastnn::call::conv_backward_data_workspace"(Call, ...) except -1
-    int conv_workspace_c "fastnn::call::conv_backward_weight_workspace"(Call, ...) except -1
     int conv_backward_weight_c "fastnn::call::conv_backward_weight"(Call, ...) except -1
-    int conv_forward_path_c "fastnn::call::conv_forward_path"(Call, ...) except -1
-    int conv_weight_path_c "fastnn::call::conv_weight_path"(Call, ...) except -1
-    int conv_backward_data_path_c "fastnn::call::conv_backward_data_path"(Call, ...) except -1
+    int conv_ways_c "fastnn::call::conv_ways"(Call, ...) except -1
+    int conv_weight_way_c "fastnn::call::conv_weight_way"(Call, ...) except -1
     int conv_backward_bias_c "fastnn::call::conv_backward_bias"(Call, ...) except -1
 
 def matmul(a, b, bint trans_a=False, bint trans_b=False):
@@ -49,9 +45,7 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     if c is None:
         c = new_array(row + 2, shape, t)
     cdef void* pc = writable(c, t, batch * m * n)
-    cdef object packed = workspace(t, batch * m * depth)
-    cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
+    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc)
     return c
 
 def linear_forward(x, weight, bias):
@@ -72,9 +66,7 @@ def linear_forward(x, weight, bias):
     cdef void* pb = optional(bias, t, n)
     cdef object y = new_array(last + 1, shape, t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef object packed = workspace(t, m * k)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py, pp)
+    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py)
     return y
 
 def linear_backward_bias(dy, dbias):
@@ -162,22 +154,23 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
-PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "winograd by rows", "depthwise", "apart")
+cdef list way_names(object g, cbool is_double, cbool data):
+    cdef const char* names[17]
+    conv_ways_c(short_call(F64 if is_double else F32), conv_geometry(g), data, names)
+    found = []
+    while names[len(found)] != NULL:
+        found.append(names[len(found)].decode())
+    return found
 
 def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t forward = 0, weight = 0
-    conv_forward_path_c(short_call(F64 if is_double else F32), c, &forward)
-    conv_weight_path_c(short_call(F64 if is_double else F32), c, &weight)
-    return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd", "winograd together")[weight]
+    cdef const char* weight = NULL
+    conv_weight_way_c(short_call(F64 if is_double else F32), conv_geometry(g), &weight)
+    return way_names(g, is_double, False)[0], weight.decode()
 
 def conv_data_paths(g, cbool is_double):
     """Which ways the phases of the data gradient go with the active instruction set."""
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t paths = 0
-    conv_backward_data_path_c(short_call(F64 if is_double else F32), c, &paths)
-    return {name for i, name in enumerate(PATCH_PATHS) if paths >> i & 1}
+    return set(way_names(g, is_double, True))
 
 def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)
@@ -188,11 +181,7 @@ def conv_forward(g, x, weight, bias):
     cdef void* pb = optional(bias, t, c.k)
     cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef int64_t size = 0
-    conv_forward_workspace_c(short_call(t), c, &size)
-    cdef object packed = workspace(t, size)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    conv_forward_c(long_call(t), c, px, pw, pb, py, pp)
+    conv_forward_c(long_call(t), c, px, pw, pb, py)
     return y
 
 def conv_transpose_forward(g, x, weight, bias):
@@ -205,11 +194,7 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef void* pb = optional(bias, t, c.c)
     cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
     cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef int64_t size = 0
-    conv_backward_data_workspace_c(short_call(t), c, &size)
-    cdef object packed = workspace(t, size)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    conv_backward_data_c(long_call(t), c, px, pw, pb, py, pp)
+    conv_backward_data_c(long_call(t), c, px, pw, pb, py)
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
@@ -218,11 +203,7 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
-    cdef int64_t size = 0
-    conv_workspace_c(short_call(t), c, &size)
-    cdef object work = workspace(t, size)
-    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
