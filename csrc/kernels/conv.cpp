@@ -112,7 +112,7 @@ template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx) {
   const DataGradient<T> gradient{g, dy, w, bias, dx};
   const Values<T> result{g.n * g.c * volume(g.size), dx}, weights = weight_values(g, w);
-  const Apart<T> apart(gradient);
+  const Apart<T> apart{gradient};
   const bool together = apart.suits();
   if (!together) fill_gaps(gradient);
   compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] {
@@ -137,7 +137,7 @@ void conv_ways(const Conv& g, bool data, const char** names) {
     return true;
   };
   const DataGradient<T> gradient{g, nullptr, nullptr, nullptr, nullptr};
-  const Apart<T> apart(gradient);
+  const Apart<T> apart{gradient};
   if (!data)
     first_way(forward_product<T>(g, nullptr, nullptr, nullptr, nullptr), note);
   else if (apart.suits())

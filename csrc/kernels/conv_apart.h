@@ -25,18 +25,10 @@ constexpr int64_t kApartValues = 96 * 1024;
 template <class T>
 struct Apart {
   const DataGradient<T>& gradient;
-  const Conv& g;
-  int64_t plane, k_group, c_group, columns,
-      runs;  // of dy; of a group; channels by taps, and by all but the last axis' taps
+  const Conv& g = gradient.g;
+  int64_t plane = volume(g.out), k_group = g.k / g.groups, c_group = g.c / g.groups;
+  int64_t columns = c_group * volume(g.kernel), runs = columns / g.kernel[2];  // of a group
 
-  explicit Apart(const DataGradient<T>& gradient)
-      : gradient(gradient),
-        g(gradient.g),
-        plane(volume(g.out)),
-        k_group(g.k / g.groups),
-        c_group(g.c / g.groups),
-        columns(c_group * volume(g.kernel)),
-        runs(columns / g.kernel[2]) {}
   const char* name() const { return "apart"; }
 
   // Whether the kernel is the stride, runs of taps divide a tile's columns, and the work is small.
@@ -52,52 +44,44 @@ struct Apart {
   // A tile reads whole columns: where they are not, weights are copied to have something behind them.
   bool run() const {
     if (columns % kTileCols<T> == 0) return multiply(gradient.weights), true;
-    shared_room([this](Room& room) { return room.take<T>(g.k * columns + kTileCols<T>); },
-                [this](T* copy) {
-                  copy_run(copy, gradient.weights, g.k * columns);
-                  multiply(copy);
-                });
+    shared_values<T>(g.k * columns + kTileCols<T>, [this](T* copy) {
+      copy_run(copy, gradient.weights, g.k * columns);
+      multiply(copy);
+    });
     return true;
   }
 
- private:
   // A thread's memory.
   struct Scratch {
     int64_t* place;   // where each run of a group's columns begins in dx, seen from its position
     T* start;         // the bias of each column
     int32_t* offset;  // of the weights' rows
-
-    Scratch(const Apart& way, Room& room)
-        : place(room.take<int64_t>(way.runs)),
-          start(room.take<T>(way.g.groups * way.columns + kTileCols<T>)),
-          offset(room.take<int32_t>(way.k_group)) {}
-
-    void fill(const Apart& way) const {
-      const Conv& g = way.g;
-      int64_t* next = place;
-      for (int64_t c = 0; c < way.c_group; ++c)
-        for (int64_t d = 0; d < g.kernel[0]; ++d)
-          for (int64_t h = 0; h < g.kernel[1]; ++h) *next++ = ((c * g.size[0] + d) * g.size[1] + h) * g.size[2];
-      zero_run(start, g.groups * way.columns + kTileCols<T>);
-      const int64_t taps = volume(g.kernel);
-      for (int64_t c = 0; way.gradient.bias && c < g.c; ++c) fill_run(start + c * taps, way.gradient.bias[c], taps);
-      for (int64_t k = 0; k < way.k_group; ++k) offset[k] = int32_t(k * way.columns);
-    }
   };
+  Scratch scratch(Room& room) const {
+    return {room.take<int64_t>(runs), room.take<T>(g.groups * columns + kTileCols<T>), room.take<int32_t>(k_group)};
+  }
+  void fill(const Scratch& scratch) const {
+    int64_t* next = scratch.place;
+    for (int64_t c = 0; c < c_group; ++c)
+      for (int64_t d = 0; d < g.kernel[0]; ++d)
+        for (int64_t h = 0; h < g.kernel[1]; ++h) *next++ = ((c * g.size[0] + d) * g.size[1] + h) * g.size[2];
+    const int64_t taps = volume(g.kernel);
+    zero_run(scratch.start, g.groups * columns + kTileCols<T>);
+    for (int64_t c = 0; gradient.bias && c < g.c; ++c) fill_run(scratch.start + c * taps, gradient.bias[c], taps);
+    for (int64_t k = 0; k < k_group; ++k) scratch.offset[k] = int32_t(k * columns);
+  }
 
   // Items are blocks of positions of a group of an image.
   void multiply(const T* weights) const {
     const RowBlocks blocks(plane);
     const double cost = double(g.n * g.k * plane) * double(columns) * kMultiplyAddCost<T>;
-    const auto scratch = [this](Room& room) { return Scratch(*this, room); };
-    parallel_room(g.n * g.groups * blocks.count, cost, scratch,
-                  [&](int64_t begin, int64_t end, const Scratch& scratch) {
-                    scratch.fill(*this);
-                    for (int64_t item = begin; item < end; ++item) {
-                      const int64_t group = item / blocks.count % g.groups, image = item / blocks.count / g.groups;
-                      multiply_rows(blocks, item % blocks.count, image, group, weights, scratch);
-                    }
-                  });
+    parallel_with(g.n * g.groups * blocks.count, cost, *this, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+      fill(scratch);
+      for (int64_t item = begin; item < end; ++item) {
+        const int64_t group = item / blocks.count % g.groups, image = item / blocks.count / g.groups;
+        multiply_rows(blocks, item % blocks.count, image, group, weights, scratch);
+      }
+    });
   }
   void multiply_rows(const RowBlocks& blocks, int64_t block, int64_t image, int64_t group, const T* weights,
                      const Scratch& scratch) const {

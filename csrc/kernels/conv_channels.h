@@ -55,27 +55,19 @@ FASTNN_INLINE PositionTile<T, V> position_tile_for(int rows) {
 template <class T>
 struct Channels {
   const Product<T>& product;
-  int axis;       // the first with several positions: blocks lie along it
-  bool in_place;  // x itself is read
-  GridBlocks blocks;
-  PaddedLayout layout;  // of the first block's copy, or of x
+  // The first axis with several positions: blocks lie along it.
+  int axis = product.p.axis[0].grid > 1 ? 0 : product.p.axis[1].grid > 1 ? 1 : 2;
+  bool in_place = PaddedLayout(product.p).in_place();  // x itself is read
+  GridBlocks blocks{product.p, axis, axis, [this](const Patches& block) {
+                      const bool short_rows = axis != 2 || block.axis[2].grid <= kMaxRow;
+                      return short_rows && (in_place || copy_size(PaddedLayout(block)) <= kCopyValues);
+                    }};
+  PaddedLayout layout{in_place ? product.p : blocks.block(0)};  // of the first block's copy, or of x
 
   static constexpr int64_t kCopyValues = 144 * 1024;
   static constexpr int64_t kResultPositions = 256;  // turned at a time, in whole rows
   static constexpr int64_t kMaxRow = 1024;          // longest row where rows can be cut
 
-  explicit Channels(const Product<T>& product)
-      : product(product),
-        axis(product.p.axis[0].grid > 1   ? 0
-             : product.p.axis[1].grid > 1 ? 1
-                                          : 2),
-        in_place(PaddedLayout(product.p).in_place()),
-        blocks(product.p, axis, axis,
-               [this](const Patches& block) {
-                 const bool short_rows = axis != 2 || block.axis[2].grid <= kMaxRow;
-                 return short_rows && (in_place || copy_size(PaddedLayout(block)) <= kCopyValues);
-               }),
-        layout(in_place ? product.p : blocks.block(0)) {}
   const char* name() const { return "channels"; }
 
   // Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which other ways
@@ -92,9 +84,8 @@ struct Channels {
   bool run() const {
     const int64_t grid_blocks = blocks.all(), channel_blocks = ceil_div(product.group_out(), kTileCols<T>);
     const int64_t outer = product.images * product.groups * grid_blocks, parts = row_parts(outer, channel_blocks);
-    const auto scratch = [this](Room& room) { return Scratch(*this, room); };
     product.with_packed_columns([&](const T* packed) {
-      parallel_room(outer * parts, product.cost(), scratch, [&](int64_t first, int64_t last, const Scratch& scratch) {
+      parallel_with(outer * parts, product.cost(), *this, [&](int64_t first, int64_t last, const Scratch& scratch) {
         layout.row_offsets(0, product.depth(), scratch.offset);
         int64_t have = -1;
         for (int64_t item = first; item < last; ++item) {
@@ -110,7 +101,6 @@ struct Channels {
     return true;
   }
 
- private:
   int64_t copy_size(const PaddedLayout& of) const { return product.group_in() * of.channel_size(); }
   // Rows whose results are turned together, at most `rows`; whole vectors of positions where they can be, which are then stored
   // whole and aligned.
@@ -126,13 +116,11 @@ struct Channels {
   struct Scratch {
     T *copy, *results, *turned;
     int32_t* offset;
-
-    Scratch(const Channels& way, Room& room)
-        : copy(room.take<T>(way.in_place ? 0 : way.copy_size(way.layout))),
-          results(room.take<T>(way.result_size())),
-          turned(room.take<T>(way.result_size())),
-          offset(room.take<int32_t>(way.product.depth())) {}
   };
+  Scratch scratch(Room& room) const {
+    return {room.take<T>(in_place ? 0 : copy_size(layout)), room.take<T>(result_size()), room.take<T>(result_size()),
+            room.take<int32_t>(product.depth())};
+  }
 
   // One block of positions of one group of one image: where its rows lie in the copy and go in the planes of y.
   struct Block {
@@ -167,10 +155,7 @@ struct Channels {
       alignas(64) T start[kTileCols<T>] = {};
       if (way.product.bias) copy_run(start, way.product.bias + group * m + k, n);
       const T* weights = packed + (group * m + k) * way.product.depth();
-      if (n > lanes<T>)
-        multiply_vectors<kTileVectors>(weights, start, k, n);
-      else
-        multiply_vectors<1>(weights, start, k, n);
+      n > lanes<T> ? multiply_vectors<kTileVectors>(weights, start, k, n) : multiply_vectors<1>(weights, start, k, n);
     }
 
    private:

@@ -40,11 +40,10 @@ class PlaneCopy {
   struct Scratch {
     T* copy;
     Tap* taps;
-
-    Scratch(const GridBlocks& blocks, Room& room)
-        : copy(room.take<T>(PaddedLayout(blocks.block(0)).channel_size() + slack)),
-          taps(room.take<Tap>(blocks.p.taps())) {}
   };
+  static Scratch scratch(const GridBlocks& blocks, Room& room) {
+    return {room.take<T>(PaddedLayout(blocks.block(0)).channel_size() + slack), room.take<Tap>(blocks.p.taps())};
+  }
 
   PlaneCopy(const Patches& p, const int64_t* kernel, const Scratch& scratch)
       : layout(p), copy(scratch.copy), taps(scratch.taps) {
@@ -210,7 +209,6 @@ template <class T>
 struct Depthwise {
   const Product<T>& product;
 
-  explicit Depthwise(const Product<T>& product) : product(product) {}
   const char* name() const { return "depthwise"; }
   bool suits() const { return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel); }
   // Items are planes of one block of positions after the other.
@@ -219,9 +217,8 @@ struct Depthwise {
     const GridBlocks blocks = plane_blocks<T>(p);
     const int64_t planes = product.images * product.groups;
     const double cost = double(planes) * double(p.grid()) * (double(p.taps()) * kMultiplyAddCost<T> + kPlaneCost);
-    using Scratch = typename PlaneCopy<T>::Scratch;
-    const auto scratch = [&blocks](Room& room) { return Scratch(blocks, room); };
-    parallel_room(blocks.all() * planes, cost, scratch, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+    const auto layout = [&blocks](Room& room) { return PlaneCopy<T>::scratch(blocks, room); };
+    parallel_room(blocks.all() * planes, cost, layout, [&](int64_t begin, int64_t end, const auto& scratch) {
       while (begin < end) {
         const int64_t which = begin / planes, stop = least((which + 1) * planes, end);
         PlaneCopy<T> copy(blocks.block(which), product.kernel, scratch);

@@ -45,17 +45,11 @@ void depthwise_block_weight(const PlaneCopy<T>& plane, const T* dy, double* to) 
 template <class T>
 struct DepthwiseWeight {
   const WeightProduct<T>& product;
-  const Conv& g;
-  int64_t channel_blocks, sums;
-
+  const Conv& g = product.g;
   static constexpr int64_t kChannels = 4;  // neighbours, whose planes follow each other, in a block
   static constexpr int64_t kItems = 16;    // where there are few channels, images are cut into several sums
+  int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
 
-  explicit DepthwiseWeight(const WeightProduct<T>& product)
-      : product(product),
-        g(product.g),
-        channel_blocks(ceil_div(g.c, kChannels)),
-        sums(clamp(kItems / channel_blocks, 1, g.n)) {}
   const char* name() const { return "depthwise"; }
   bool suits() const { return is_depthwise(g.c, g.k, g.groups, g.kernel); }
 
@@ -63,7 +57,9 @@ struct DepthwiseWeight {
     const GridBlocks blocks = plane_blocks<T>(product.layout.p);
     const int64_t taps = product.taps();
     const double cost = double(g.n * g.c) * double(product.plane()) * (double(taps) * kMultiplyAddCost<T> + kPlaneCost);
-    const auto scratch = [&](Room& room) { return Scratch{room.take<double>(kChannels * taps), {blocks, room}}; };
+    const auto scratch = [&](Room& room) {
+      return Scratch{room.take<double>(kChannels * taps), PlaneCopy<T>::scratch(blocks, room)};
+    };
     product.add_partial_sums(sums, [&](T* out) {
       parallel_room(sums * channel_blocks, cost, scratch, [&](int64_t begin, int64_t end, const Scratch& scratch) {
         for (int64_t item = begin; item < end; ++item) {

@@ -14,21 +14,14 @@ namespace {
 //   nobody wants; for maps much narrower than a vector. Tiles go through a buffer.
 template <class T>
 struct ColumnCut {
-  bool by_rows;
-  int64_t per_row, vectors;  // vectors in a row (by rows), in an image
-
   // What going through the buffer costs a tile of usual depth, as a share of its time.
   static constexpr double kBuffered = 0.8;
 
-  ColumnCut(const PaddedLayout& layout) {
-    const Axis* a = layout.p.axis;
-    per_row = ceil_div(a[2].grid, lanes<T>);
-    const int64_t rows = layout.p.grid_rows();
-    const int64_t last = ((a[0].grid - 1) * layout.extent[1] + a[1].grid - 1) * layout.extent[2] + a[2].grid;
-    const int64_t flat = ceil_div(last, lanes<T>);
-    by_rows = a[2].out_step == 1 && double(rows * per_row) * kBuffered <= double(flat);
-    vectors = by_rows ? rows * per_row : flat;
-  }
+  const PaddedLayout& layout;
+  int64_t rows = layout.p.grid_rows(), width = layout.p.axis[2].grid, per_row = ceil_div(width, lanes<T>);
+  int64_t flat = ceil_div(layout.row_place(rows - 1) + width, lanes<T>);
+  bool by_rows = layout.p.axis[2].out_step == 1 && double(rows * per_row) * kBuffered <= double(flat);
+  int64_t vectors = by_rows ? rows * per_row : flat;
 };
 
 // One block of the grid.
@@ -36,13 +29,11 @@ template <class T>
 struct DirectBlock {
   const Product<T>& product;
   PaddedLayout layout;
-  ColumnCut<T> cut;
+  ColumnCut<T> cut{layout};
 
   // A vector starts inside the plane and a tap inside the reach of the axis, so reads end within a plane and a vector.
   static constexpr int64_t slack = kTileCols<T> + lanes<T>;
   static constexpr int64_t kItemVectors = kJointPanels * kTileVectors;
-
-  DirectBlock(const Product<T>& product, const Patches& block) : product(product), layout(block), cut(layout) {}
 
   // Whether reading columns in place beats packing them: the multiply-adds spent on columns that nobody wants have to
   // be fewer than packing costs, the copy has to stay in the second-level cache and offsets within 32 bits.
@@ -58,8 +49,7 @@ struct DirectBlock {
     const int64_t items = product.images * product.groups * per_image;
     const RowBlocks blocks(m);
     const double cost = double(items * kItemVectors * lanes<T>) * double(m) * double(depth) * kMultiplyAddCost<T>;
-    const auto scratch = [this](Room& room) { return Scratch(*this, room); };
-    parallel_room(items, cost, scratch, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+    parallel_with(items, cost, *this, [&](int64_t begin, int64_t end, const Scratch& scratch) {
       int64_t have = -1;
       for (int64_t item = begin; item < end; ++item) {
         const int64_t which = item / per_image, image = which / product.groups, group = which % product.groups;
@@ -71,25 +61,20 @@ struct DirectBlock {
         for (; rows.k0 < depth; rows.k0 = rows.k1) {
           rows.k1 = depth_end<T>(rows.k0, depth);
           layout.row_offsets(rows.k0, rows.k1, scratch.offset);
-          int64_t q = q0;
-          for (; q + kTileVectors <= q1; q += kTileVectors) vectors<kTileVectors>(rows, q, scratch, out);
-          for (; q < q1; ++q) vectors<1>(rows, q, scratch, out);
+          for_vectors(q0, q1, [&](auto V, int64_t q) FASTNN_FLAT { vectors<V>(rows, q, scratch, out); });
         }
       }
     });
   }
 
- private:
   int64_t copy_size() const { return product.group_in() * layout.channel_size() + slack; }
 
   // A thread's memory.
   struct Scratch {
     T* copy;
     int32_t* offset;  // of a depth block
-
-    Scratch(const DirectBlock& block, Room& room)
-        : copy(room.take<T>(block.copy_size())), offset(room.take<int32_t>(kDepth<T>)) {}
   };
+  Scratch scratch(Room& room) const { return {room.take<T>(copy_size()), room.take<int32_t>(kDepth<T>)}; }
 
   // V vectors of columns from vector q on.
   template <int V>
@@ -130,19 +115,17 @@ struct DirectBlock {
 template <class T>
 struct Direct {
   const Product<T>& product;
-  GridBlocks blocks;
+  GridBlocks blocks{product.p, 0, 0, [this](const Patches& block) { return of(block).fits(); }};
 
-  explicit Direct(const Product<T>& product)
-      : product(product),
-        blocks(product.p, 0, 0, [&](const Patches& block) { return DirectBlock<T>(product, block).fits(); }) {}
   const char* name() const { return blocks.all() > 1 ? "direct by blocks" : "direct"; }
-  bool suits() const { return DirectBlock<T>(product, blocks.block(0)).fits(); }
+  bool suits() const { return of(blocks.block(0)).fits(); }
   bool run() const {
     product.with_packed_rows([this](const T* a) {
-      for (int64_t i = 0; i < blocks.all(); ++i) DirectBlock<T>(product, blocks.block(i)).multiply(a);
+      for (int64_t i = 0; i < blocks.all(); ++i) of(blocks.block(i)).multiply(a);
     });
     return true;
   }
+  DirectBlock<T> of(const Patches& block) const { return {product, PaddedLayout(block)}; }
 };
 
 }  // namespace

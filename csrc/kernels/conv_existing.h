@@ -35,20 +35,20 @@ void multiply_existing(const Product<T>& product) {
       for (; i < end; ++i) sum[i] += factor[0] * row[i * W.step];
     }
   };
-  const auto layout = [=](Room& room) { return room.take<T>(width); };
-  parallel_room(product.images * product.channels_out * rows, kExistingCost * product.cost(), layout,
-                [&](int64_t first, int64_t last, T* sum) {
-                  for (int64_t item = first; item < last; ++item) {
-                    const int64_t plane = item / rows, r = item % rows, image = plane / product.channels_out,
-                                  channel = plane % product.channels_out, group = channel / out;
-                    fill_run(sum, product.bias ? product.bias[channel] : T(0), width);
-                    for (int64_t c = 0; c < product.group_in(); ++c)
-                      add_channel(r / H.grid, r % H.grid, product.plane_in(image, group) + c * p.in_plane(),
-                                  product.taps_of(group, c, channel - group * out), sum);
-                    T* to = product.y + plane * p.out_plane() + p.row_place(r);
-                    for (int64_t i = 0; i < width; ++i) to[i * W.out_step] = sum[i];
-                  }
-                });
+  parallel_values<T>(product.images * product.channels_out * rows, kExistingCost * product.cost(), width,
+                     [&](int64_t first, int64_t last, T* sum) {
+                       for (int64_t item = first; item < last; ++item) {
+                         const int64_t plane = item / rows, r = item % rows, channel = plane % product.channels_out,
+                                       group = channel / out;
+                         const T* x = product.plane_in(plane / product.channels_out, group);
+                         fill_run(sum, product.bias ? product.bias[channel] : T(0), width);
+                         for (int64_t c = 0; c < product.group_in(); ++c, x += p.in_plane())
+                           add_channel(r / H.grid, r % H.grid, x, product.taps_of(group, c, channel - group * out),
+                                       sum);
+                         T* to = product.y + plane * p.out_plane() + p.row_place(r);
+                         for (int64_t i = 0; i < width; ++i) to[i * W.out_step] = sum[i];
+                       }
+                     });
 }
 
 }  // namespace

@@ -14,12 +14,11 @@ namespace {
 template <class T>
 struct Lanes {
   const Product<T>& product;
-  PaddedLayout layout;
+  PaddedLayout layout{product.p};
 
   // Values of the output that a thread makes before it turns them: a quarter of a second-level cache.
   static constexpr int64_t kResultValues = 64 * 1024;
 
-  explicit Lanes(const Product<T>& product) : product(product), layout(product.p) {}
   const char* name() const { return "lanes"; }
 
   // Whether the rows of the maps are short, and images and output channels enough to fill tiles. Measured on one core, packed
@@ -39,7 +38,6 @@ struct Lanes {
     return true;
   }
 
- private:
   int64_t copy_size(int vectors) const { return product.group_in() * layout.channel_size() * vectors * lanes<T>; }
   // Positions whose `rows` rows of output are made before they are turned.
   int64_t joint_positions(int64_t rows, int vectors) const {
@@ -51,13 +49,12 @@ struct Lanes {
     T *copy, *results;
     int32_t* offset;  // of a depth block
     LanePlaces places;
-
-    Scratch(const Lanes& way, Room& room)
-        : copy(room.take<T>(way.copy_size(kTileVectors))),
-          results(room.take<T>(most(kResultValues, lanes<T> * way.product.group_out() * kTileCols<T>))),
-          offset(room.take<int32_t>(kDepth<T>)),
-          places(way.layout, room) {}
   };
+  Scratch scratch(Room& room) const {
+    const int64_t results = most(kResultValues, lanes<T> * product.group_out() * kTileCols<T>);
+    return {room.take<T>(copy_size(kTileVectors)), room.take<T>(results), room.take<int32_t>(kDepth<T>),
+            LanePlaces(layout, room)};
+  }
   // Some images of a group, of which there are `count`.
   struct Images {
     int64_t first, count, group;
@@ -69,29 +66,24 @@ struct Lanes {
     const RowBlocks blocks(m);
     const int64_t image_blocks = ceil_div(product.images, kTileCols<T>);
     const int64_t parts = row_parts(image_blocks * groups, blocks.count);
-    const auto scratch = [this](Room& room) { return Scratch(*this, room); };
-    parallel_room(image_blocks * groups * parts, product.cost(), scratch,
-                  [&](int64_t begin, int64_t end, const Scratch& scratch) {
-                    scratch.places.fill(layout);
-                    int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
-                    for (int64_t item = begin; item < end; ++item) {
-                      const int64_t part = item % parts, which = item / parts, group = which % groups;
-                      const int64_t image = which / groups * kTileCols<T>;
-                      const Images images = {image, least(product.images - image, kTileCols<T>), group};
-                      const int vectors = images.count > lanes<T> ? kTileVectors : 1;
-                      // The padding stays zero from block to block.
-                      if (clean != vectors) zero_run(scratch.copy, copy_size(vectors));
-                      clean = vectors;
-                      const PackedRows<T> rows = {blocks, blocks.count * part / parts,
-                                                  blocks.count * (part + 1) / parts,
-                                                  packed_a + group * m * product.depth(), product.group_bias(group)};
-                      if (vectors == 1)
-                        image_block<1>(images, rows, which != have, scratch);
-                      else
-                        image_block<kTileVectors>(images, rows, which != have, scratch);
-                      have = which;
-                    }
-                  });
+    parallel_with(
+        image_blocks * groups * parts, product.cost(), *this, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+          scratch.places.fill(layout);
+          int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
+          for (int64_t item = begin; item < end; ++item) {
+            const int64_t part = item % parts, which = item / parts, group = which % groups;
+            const int64_t image = which / groups * kTileCols<T>;
+            const Images images = {image, least(product.images - image, kTileCols<T>), group};
+            const int vectors = images.count > lanes<T> ? kTileVectors : 1;
+            if (clean != vectors) zero_run(scratch.copy, copy_size(vectors));  // once: the padding stays zero
+            clean = vectors;
+            const PackedRows<T> rows = {blocks, blocks.count * part / parts, blocks.count * (part + 1) / parts,
+                                        packed_a + group * m * product.depth(), product.group_bias(group)};
+            const auto multiply = vectors == 1 ? &Lanes::image_block<1> : &Lanes::image_block<kTileVectors>;
+            (this->*multiply)(images, rows, which != have, scratch);
+            have = which;
+          }
+        });
   }
 
   // A block of up to V * lanes images, which are copied first if they are `fresh`.

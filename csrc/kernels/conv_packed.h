@@ -50,7 +50,6 @@ template <class T>
 struct Packed {
   const Product<T>& product;
 
-  explicit Packed(const Product<T>& product) : product(product) {}
   const char* name() const { return "packed"; }
   bool suits() const { return true; }
   bool run() const {
@@ -87,7 +86,6 @@ struct Packed {
 // Sums of so many terms are cut into runs, which the other ways don't do.
 template <class T>
 struct LongSums : Packed<T> {
-  using Packed<T>::Packed;
   bool suits() const { return this->product.depth() > kLongSum; }
 };
 
@@ -95,7 +93,6 @@ struct LongSums : Packed<T> {
 // results (256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2).
 template <class T>
 struct PackedRowsOfX : Packed<T> {
-  using Packed<T>::Packed;
   bool suits() const {
     const Patches& p = this->product.p;
     return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && this->product.group_out() >= 64 &&

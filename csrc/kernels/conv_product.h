@@ -1,6 +1,6 @@
 // A convolution as a product of matrices: what each way of carrying it out is given, and how a way is found. A way is a struct
 //   struct Way {
-//     explicit Way(const Problem&);     what suits and run need to know; it neither reads nor writes arrays
+//     const Problem& problem;           and what suits and run need to know, made from it without a look at the arrays
 //     const char* name() const;         for tests
 //     bool suits() const;               whether it can, and is likely to be the fastest of those that come after it
 //     bool run() const;                 false: the result is not to be used
@@ -18,7 +18,7 @@ namespace {
 template <template <class> class... Ways, class Problem, class Use>
 void first_that_suits(const Problem& problem, const Use& use) {
   const auto done = [&use](const auto& way) { return way.suits() && use(way); };
-  (void)(done(Ways<typename Problem::Value>(problem)) || ...);
+  (void)(done(Ways<typename Problem::Value>{problem}) || ...);
 }
 
 // y (images, channels_out, …) on the grid of p = bias + the weights times the patch matrix of x (images, channels_in, …).
@@ -59,6 +59,10 @@ struct Product {
   void pack_panel(int64_t group, int64_t k, int64_t n, int64_t r0, int64_t r1, T* to) const {
     const int64_t taps = p.taps(), all = kernel_volume();
     if (!gradient) return turn(taps_of(group, 0, k) + r0, depth(), n, r1 - r0, to, n);
+    if (all == 1) {
+      for (int64_t r = r0; r < r1; ++r, to += n) copy_run(to, taps_of(group, r, k), n);
+      return;
+    }
     if (taps == all && r0 == 0 && r1 == depth()) {
       for (int64_t c = 0; c < group_in(); ++c) turn(taps_of(group, c, k), all, n, all, to + c * all * n, n);
       return;
@@ -102,11 +106,10 @@ struct Product {
 
   template <class F, class Pack>
   void with_packed_weights(const F& f, const Pack& pack) const {
-    shared_room([this](Room& room) { return room.take<T>(channels_out * depth() + kSlack); },
-                [&](T* packed) {
-                  pack(packed);
-                  f(packed);
-                });
+    shared_values<T>(channels_out * depth() + kSlack, [&](T* packed) {
+      pack(packed);
+      f(packed);
+    });
   }
 };
 

@@ -14,33 +14,24 @@ namespace {
 template <class T>
 struct ChannelWeight {
   const WeightProduct<T>& product;
-  const Conv& g;
-  const PaddedLayout& layout;
-  int64_t plane, taps, group_in, group_out;
-  int vectors;                              // in a block of channels: with one, a tile takes two taps side by side
-  int64_t width, blocks, columns;           // channels of a block; blocks; columns of a partial sum
-  int64_t joint_images, item_blocks, sums;  // images of a copy, blocks of an item
+  const Conv& g = product.g;
+  const PaddedLayout& layout = product.layout;
 
   // Enough items for a few threads, of at least so many pixels, beside which adding the partial sums is nothing.
   static constexpr int64_t kItems = 16, kSumPixels = 1024;
 
-  explicit ChannelWeight(const WeightProduct<T>& product)
-      : product(product),
-        g(product.g),
-        layout(product.layout),
-        plane(product.plane()),
-        taps(product.taps()),
-        group_in(product.group_in()),
-        group_out(product.group_out()),
-        vectors(group_in > lanes<T> ? kTileVectors : 1),
-        width(vectors * lanes<T>),
-        blocks(ceil_div(group_in, width)),
-        columns(blocks * taps * width),
-        joint_images(clamp(kDepth<T> / plane, 1, g.n)),
-        // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
-        // 64x14x14 -> 64 take 0.9 of the time.
-        item_blocks(blocks == 2 ? 2 : clamp((8 + taps) / taps, 1, blocks)),
-        sums(clamp(least(g.n * plane / kSumPixels, ceil_div(kItems, g.groups * items_per_group())), 1, g.n)) {}
+  int64_t plane = product.plane(), taps = product.taps(), group_in = product.group_in(),
+          group_out = product.group_out();
+  int vectors =
+      group_in > lanes<T> ? kTileVectors : 1;  // in a block of channels: with one, a tile takes two taps side by side
+  int64_t width = vectors * lanes<T>, blocks = ceil_div(group_in, width), columns = blocks * taps * width;
+  int64_t joint_images = clamp(kDepth<T> / plane, 1, g.n);  // in a copy
+  // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
+  // 64x14x14 -> 64 take 0.9 of the time.
+  int64_t item_blocks = blocks == 2 ? 2 : clamp((8 + taps) / taps, 1, blocks),
+          group_items = ceil_div(blocks, item_blocks);
+  int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(kItems, g.groups* group_items)), 1, g.n);
+
   const char* name() const { return "channels"; }
 
   // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches.
@@ -51,53 +42,44 @@ struct ChannelWeight {
   }
 
   bool run() const {
-    shared_room([this](Room& room) { return Sums(*this, room); },
-                [this](const Sums& memory) {
+    shared_room([this](Room& room) { return memory(room); },
+                [this](const Memory& memory) {
                   if (shared()) pack(memory.dy);
-                  product.for_each_sum(
-                      sums, items_per_group(), product.cost(), [this](Room& room) { return Scratch(*this, room); },
-                      [&](int64_t sum, int64_t group, int64_t which, const Scratch& scratch) {
-                        item(sum, group, which, memory, scratch);
-                      });
+                  product.for_each_sum(*this, group_items, product.cost(), memory);
                   add(memory.partial);
                 });
     return true;
   }
 
- private:
   // Whether a partial sum has so many pixels that runs of them are summed apart.
   bool long_sums() const { return ceil_div(g.n, sums) * plane > kLongSum; }
   // Whether items share dy as it is packed: to pack it once more for each was a quarter of the time of 256x14x14 -> 256, which
   // has 8.
-  bool shared() const { return items_per_group() > 1; }
-  int64_t items_per_group() const { return ceil_div(blocks, item_blocks); }
+  bool shared() const { return group_items > 1; }
   int64_t image_copy() const { return layout.channel_size() * width; }
   int64_t copy_size() const { return joint_images * item_blocks * image_copy() + kTileCols<T>; }
 
   // Memory of all threads.
-  struct Sums {
+  struct Memory {
     T *partial,
         *runs;  // (sums, K, blocks of channels, taps, channels of a block); where sums are long, the same of a run
     T* dy;      // (groups, N, K/groups x plane) as pack_pixels lays it out, where items share it
-
-    Sums(const ChannelWeight& way, Room& room)
-        : partial(room.take<T>(way.sums * way.g.k * way.columns)),
-          runs(way.long_sums() ? room.take<T>(way.sums * way.g.k * way.columns) : partial),
-          dy(room.take<T>(way.shared() ? way.g.n * way.g.k * way.plane : 0)) {}
   };
-
+  Memory memory(Room& room) const {
+    T* const partial = room.take<T>(sums * g.k * columns);
+    return {partial, long_sums() ? room.take<T>(sums * g.k * columns) : partial,
+            room.take<T>(shared() ? g.n * g.k * plane : 0)};
+  }
   // A thread's memory.
   struct Scratch {
     T *copy, *packed;
     int32_t* offset;
     LanePlaces places;
-
-    Scratch(const ChannelWeight& way, Room& room)
-        : copy(room.take<T>(way.copy_size())),
-          packed(room.take<T>(way.shared() ? 0 : way.group_out * kDepth<T>)),
-          offset(room.take<int32_t>(kDepth<T>)),
-          places(way.layout, room) {}
   };
+  Scratch scratch(Room& room) const {
+    return {room.take<T>(copy_size()), room.take<T>(shared() ? 0 : group_out * kDepth<T>),
+            room.take<int32_t>(kDepth<T>), LanePlaces(layout, room)};
+  }
 
   // dy for all items.
   void pack(T* dy) const {
@@ -113,7 +95,7 @@ struct ChannelWeight {
   }
 
   // partial[sum][k of the group][some blocks] = sum over some images
-  void item(int64_t sum, int64_t group, int64_t which, const Sums& memory, const Scratch& scratch) const {
+  void item(int64_t sum, int64_t group, int64_t which, const Memory& memory, const Scratch& scratch) const {
     scratch.places.fill(layout);
     zero_run(scratch.copy, copy_size());
     const int64_t b0 = which * item_blocks, b1 = least(blocks, b0 + item_blocks);
@@ -126,11 +108,8 @@ struct ChannelWeight {
       const int64_t count = least(last - image, joint_images);
       fill(image, count, group, b0, b1, scratch);
       for_pixels(count * plane, [&](int64_t r0, int64_t r1) {
-        const T* packed = scratch.packed;
-        if (shared())
-          packed = packed_at(memory.dy, group, image) + r0 * group_out;
-        else
-          pack_pixels(image, group, r0, r1, scratch.packed);
+        T* const packed = shared() ? packed_at(memory.dy, group, image) + r0 * group_out : scratch.packed;
+        if (!shared()) pack_pixels(image, group, r0, r1, packed);
         place_pixels(r0, r1, scratch);
         multiply(b0, b1, r1 - r0, packed, scratch, run, summed > 0);
         summed += r1 - r0;
@@ -204,31 +183,20 @@ struct ChannelWeight {
   // out (+)= dy times the copy. A column vector is (block, tap, vector of the block); those of a tile need not lie side by side.
   void multiply(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
                 bool accumulate) const {
-    const int64_t end = b1 * taps * vectors;
-    int64_t q = b0 * taps * vectors;
-    for (; q + kTileVectors <= end; q += kTileVectors)
-      multiply_vectors<kTileVectors>(q, b0, pixels, packed, scratch, out, accumulate);
-    for (; q < end; ++q) multiply_vectors<1>(q, b0, pixels, packed, scratch, out, accumulate);
-  }
-
-  template <int V>
-  void multiply_vectors(int64_t q, int64_t b0, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
-                        bool accumulate) const {
-    Columns<T, V> tile;
-    tile.offset = scratch.offset;
-    tile.ldc = columns;
-    for (int v = 0; v < V; ++v) {
-      const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / taps;
-      tile.b[v] =
-          scratch.copy + (block - b0) * image_copy() + layout.tap_distance(tap % taps) * width + vector * lanes<T>;
-      tile.c[v] = out + (q + v) * lanes<T>;
-      tile.size[v] = lanes<T>;
-    }
-    const RowBlocks rows(group_out);
-    for (int64_t block = 0; block < rows.count; ++block) {
-      const int64_t k0 = rows.begin(block);
-      outer_tile_for<T, V>(rows.size(block))(pixels, packed + k0 * pixels, tile, k0, accumulate, nullptr);
-    }
+    for_vectors(b0 * taps * vectors, b1 * taps * vectors, [&](auto V, int64_t q) FASTNN_FLAT {
+      Columns<T, V> tile;
+      tile.offset = scratch.offset;
+      tile.ldc = columns;
+      for (int v = 0; v < V; ++v) {
+        const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / taps;
+        tile.b[v] =
+            scratch.copy + (block - b0) * image_copy() + layout.tap_distance(tap % taps) * width + vector * lanes<T>;
+        tile.c[v] = out + (q + v) * lanes<T>;
+        tile.size[v] = lanes<T>;
+      }
+      const RowBlocks rows(group_out);
+      multiply_rows(rows, 0, rows.count, pixels, packed, pixels, tile, accumulate);
+    });
   }
 
   // dweight[k][c][t] = sum, in order, of partial[…][k][c / width][t][c % width]

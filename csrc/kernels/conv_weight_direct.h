@@ -9,23 +9,19 @@ namespace {
 template <class T>
 struct DirectWeight {
   const WeightProduct<T>& product;
-  const PaddedLayout& layout;
-  int64_t rows, channels, joint_images, sums;  // output rows of an image; channels of a copy, images copied together
+  const PaddedLayout& layout = product.layout;
 
   static constexpr int64_t kCopyValues = 32 * 1024;    // of the copies of joint images, if several fit
   static constexpr int64_t kJointRows = 64;            // output rows that several joint images may have together
   static constexpr int64_t kSumPixels = 16 * kPixels;  // at least, of a partial sum
   static constexpr int64_t slack = 2 * lanes<T>;
 
-  explicit DirectWeight(const WeightProduct<T>& product)
-      : product(product),
-        layout(product.layout),
-        rows(layout.p.grid_rows()),
-        channels(clamp(kPatchRows / product.taps(), 1, product.group_in())),
-        joint_images(clamp(kCopyValues / (channels * layout.channel_size()), 1, kJointRows / rows + 1)),
-        sums(
-            product.bounded_sums(clamp(product.g.n * product.plane() / kSumPixels, 1, least(product.g.n, kMostSums)))) {
-  }
+  // Output rows of an image; channels of a copy, images copied together.
+  int64_t rows = layout.p.grid_rows(), channels = clamp(kPatchRows / product.taps(), 1, product.group_in());
+  int64_t joint_images = clamp(kCopyValues / (channels * layout.channel_size()), 1, kJointRows / rows + 1);
+  int64_t sums =
+      product.bounded_sums(clamp(product.g.n * product.plane() / kSumPixels, 1, least(product.g.n, kMostSums)));
+
   const char* name() const { return "direct"; }
 
   // To begin a run costs a tile about as much as two of its steps, so rows of few vectors are better packed, unless
@@ -39,18 +35,12 @@ struct DirectWeight {
   }
 
   bool run() const {
-    product.add_partial_sums(sums, [&](T* out) {
-      product.for_each_sum(
-          sums, ceil_div(product.group_in(), channels), product.cost(),
-          [this](Room& room) { return Scratch(*this, room); },
-          [&](int64_t sum, int64_t group, int64_t block, const Scratch& scratch) {
-            item(sum, group, block, out, scratch);
-          });
+    product.add_partial_sums(sums, [this](T* out) {
+      product.for_each_sum(*this, ceil_div(product.group_in(), channels), product.cost(), out);
     });
     return true;
   }
 
- private:
   int64_t copy_size() const { return channels * layout.channel_size() + slack; }
 
   // A thread's memory.
@@ -58,22 +48,11 @@ struct DirectWeight {
     int64_t *from_dy, *from_copy,
         *offset;  // where output rows of joint images begin in dy and in their copies; patch rows
     T* copy;
-
-    Scratch(const DirectWeight& way, Room& room)
-        : from_dy(room.take<int64_t>(way.joint_images * way.rows)),
-          from_copy(room.take<int64_t>(way.joint_images * way.rows)),
-          offset(room.take<int64_t>(way.channels * way.product.taps())),
-          copy(room.take<T>(way.joint_images * way.copy_size())) {}
-
-    void fill(const DirectWeight& way, int64_t images) const {
-      const int64_t width = way.layout.p.axis[2].grid;
-      for (int64_t i = 0; i < images; ++i)
-        for (int64_t r = 0; r < way.rows; ++r) {
-          from_dy[i * way.rows + r] = i * way.product.g.k * way.product.plane() + r * width;
-          from_copy[i * way.rows + r] = i * way.copy_size() + way.layout.row_place(r);
-        }
-    }
   };
+  Scratch scratch(Room& room) const {
+    return {room.take<int64_t>(joint_images * rows), room.take<int64_t>(joint_images * rows),
+            room.take<int64_t>(channels * product.taps()), room.take<T>(joint_images * copy_size())};
+  }
 
   // out[sum][k of the group][taps of a block of channels] = sum over some images
   void item(int64_t sum, int64_t group, int64_t block, T* out, const Scratch& scratch) const {
@@ -83,7 +62,11 @@ struct DirectWeight {
     layout.row_offsets(0, columns, scratch.offset);
     T* to = out + (sum * g.k + group * m) * product.depth() + c0 * product.taps();
     const int64_t first = g.n * sum / sums, last = g.n * (sum + 1) / sums;
-    scratch.fill(*this, least(last - first, joint_images));
+    for (int64_t r = 0; r < least(last - first, joint_images) * rows; ++r) {
+      const int64_t i = r / rows, row = r - i * rows;
+      scratch.from_dy[r] = i * g.k * product.plane() + row * layout.p.axis[2].grid;
+      scratch.from_copy[r] = i * copy_size() + layout.row_place(row);
+    }
     for (int64_t image = first; image < last; image += joint_images) {
       const int64_t all = least(last - image, joint_images) * rows;
       for (int64_t i = 0; i * rows < all; ++i)

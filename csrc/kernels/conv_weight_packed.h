@@ -9,71 +9,60 @@ namespace {
 template <class T>
 struct PackedWeight {
   const WeightProduct<T>& product;
+  int64_t images = product.g.n, plane = product.plane(), depth = product.depth();
   // Large planes are read where they lie, a block of pixels within an image; of small ones dy is first copied to (K, N * plane),
   // so that a block can run over many images.
-  bool copied;
-  int64_t lines, line, per_line, block_columns, sums;  // pixels that follow each other; blocks of them, and their size
+  bool copied = plane < kPixels / 2 && images > 1;
+  // Pixels that follow each other, and their blocks.
+  int64_t lines = copied ? 1 : images, line = copied ? plane * images : plane, per_line = ceil_div(line, kPixels);
+  int64_t block_columns = ceil_div(line, per_line),
+          sums = product.bounded_sums(clamp(lines * per_line / 2, 1, kMostSums));
 
-  explicit PackedWeight(const WeightProduct<T>& product)
-      : product(product),
-        copied(product.plane() < kPixels / 2 && product.g.n > 1),
-        lines(copied ? 1 : product.g.n),
-        line(copied ? product.plane() * product.g.n : product.plane()),
-        per_line(ceil_div(line, kPixels)),
-        block_columns(per_line ? ceil_div(line, per_line) : 0),
-        sums(product.bounded_sums(clamp(lines * per_line / 2, 1, kMostSums))) {}
   const char* name() const { return "packed"; }
   bool suits() const { return true; }
 
   bool run() const {
     if (!copied) return sum(product.dy), true;
-    const Conv& g = product.g;
-    const int64_t plane = product.plane();
-    shared_room([&](Room& room) { return room.take<T>(g.k * line); },
-                [&](T* copy) {
-                  parallel_for(g.k, double(g.k * line) * kTurnCost, [&](int64_t begin, int64_t end) {
-                    for (int64_t k = begin; k < end; ++k)
-                      for (int64_t n = 0; n < g.n; ++n)
-                        copy_run(copy + (k * g.n + n) * plane, product.dy + (n * g.k + k) * plane, plane);
-                  });
-                  sum(copy);
-                });
+    const int64_t channels = product.g.k;
+    shared_values<T>(channels * line, [&](T* copy) {
+      parallel_for(channels, double(channels * line) * kTurnCost, [&](int64_t begin, int64_t end) {
+        for (int64_t k = begin; k < end; ++k)
+          for (int64_t n = 0; n < images; ++n)
+            copy_run(copy + (k * images + n) * plane, product.dy + (n * channels + k) * plane, plane);
+      });
+      sum(copy);
+    });
     return true;
   }
+  // dy (K, N * plane) if it is a copy, else (N, K, plane)
+  void sum(const T* dy) const {
+    product.add_partial_sums(sums, [&](T* out) {
+      product.for_each_sum(*this, ceil_div(depth, kPatchRows), product.cost(), Memory{dy, out});
+    });
+  }
 
- private:
+  struct Memory {
+    const T* dy;
+    T* out;
+  };
   // A thread's memory.
   struct Scratch {
     GridRun* grid;
     PatchRun* runs;
     T* patches;
-
-    explicit Scratch(Room& room)
-        : grid(room.take<GridRun>(kPixels)),
-          runs(room.take<PatchRun>(3 * kPixels)),
-          patches(room.take<T>(kPixels * kPatchRows)) {}
   };
-
-  // dy (K, N * plane) if it is a copy, else (N, K, plane)
-  void sum(const T* dy) const {
-    product.add_partial_sums(sums, [&](T* out) {
-      product.for_each_sum(
-          sums, ceil_div(product.depth(), kPatchRows), product.cost(), [](Room& room) { return Scratch(room); },
-          [&](int64_t sum, int64_t group, int64_t row_block, const Scratch& scratch) {
-            item(sum, group, row_block, dy, out, scratch);
-          });
-    });
+  Scratch scratch(Room& room) const {
+    return {room.take<GridRun>(kPixels), room.take<PatchRun>(3 * kPixels), room.take<T>(kPixels * kPatchRows)};
   }
 
   // out[sum][k of the group][rows of the row block] = sum over some blocks of pixels
-  void item(int64_t sum, int64_t group, int64_t row_block, const T* dy, T* out, const Scratch& scratch) const {
+  void item(int64_t sum, int64_t group, int64_t row_block, const Memory& memory, const Scratch& scratch) const {
     const Conv& g = product.g;
     const Patches& p = product.layout.p;
-    const int64_t depth = product.depth(), plane = product.plane(), m = product.group_out();
-    const int64_t zero = 0, k0 = row_block * kPatchRows, k1 = least(depth, k0 + kPatchRows);
+    const int64_t m = product.group_out(), zero = 0, k0 = row_block * kPatchRows, k1 = least(depth, k0 + kPatchRows);
     int64_t offset[kPatchRows];
     for (int64_t i = 0; i < kPatchRows; ++i) offset[i] = i * kPixels;
-    T* to = out + (sum * g.k + group * m) * depth + k0;
+    T* to = memory.out + (sum * g.k + group * m) * depth + k0;
     const int64_t blocks = lines * per_line, first = blocks * sum / sums, last = blocks * (sum + 1) / sums;
     for (int64_t b = first; b < last; ++b) {
       const int64_t begin = b / per_line * line + b % per_line * block_columns;
@@ -82,7 +71,7 @@ struct PackedWeight {
       pack_patches(p, product.plane_in(0, group), g.c * p.in_plane(), scratch.grid, count, scratch.runs, k0, k1,
                    scratch.patches, kPixels);
       const T* rows =
-          copied ? dy + group * m * line + begin : dy + (begin / plane * g.k + group * m) * plane + begin % plane;
+          memory.dy + (copied ? group * m * line + begin : (begin / plane * g.k + group * m) * plane + begin % plane);
       dot_gemm(m, k1 - k0, {1, size, &zero, &zero}, rows, line, scratch.patches, offset, to, depth, b > first);
     }
     if (first == last)

@@ -47,18 +47,18 @@ struct WeightProduct {
   template <class Make>
   void add_partial_sums(int64_t sums, const Make& make) const {
     if (sums == 1) return make(dweight);
-    shared_room([=, this](Room& room) { return room.take<T>(sums * size()); },
-                [&](T* partial) {
-                  make(partial);
-                  add(sums, partial);
-                });
+    shared_values<T>(sums * size(), [&](T* partial) {
+      make(partial);
+      add(sums, partial);
+    });
   }
-  // item(sum, group, block, scratch) for each partial sum, group, and one of some blocks.
-  template <class Layout, class Item>
-  void for_each_sum(int64_t sums, int64_t blocks, double cost, const Layout& scratch, const Item& item) const {
+  // way.item(sum, group, block, memory, scratch) for each partial sum, group, and one of some blocks.
+  template <class Way, class Memory>
+  void for_each_sum(const Way& way, int64_t blocks, double cost, const Memory& memory) const {
     const int64_t groups = g.groups;
-    parallel_room(sums * groups * blocks, cost, scratch, [&, groups](int64_t begin, int64_t end, const auto& scratch) {
-      for (int64_t i = begin; i < end; ++i) item(i / blocks / groups, i / blocks % groups, i % blocks, scratch);
+    parallel_with(way.sums * groups * blocks, cost, way, [&, groups](int64_t begin, int64_t end, const auto& scratch) {
+      for (int64_t i = begin; i < end; ++i)
+        way.item(i / blocks / groups, i / blocks % groups, i % blocks, memory, scratch);
     });
   }
 

@@ -15,16 +15,11 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 template <class T>
-struct Winograd : WinogradShape<T> {
-  using WinogradShape<T>::kSkew;
+struct Winograd {
   const Product<T>& product;
-  int64_t tiles, depth;
+  WinogradShape<T> shape{product};
+  int64_t tiles = shape.tiles(), depth = shape.depth();
 
-  explicit Winograd(const Product<T>& product)
-      : WinogradShape<T>(product),
-        product(product),
-        tiles(WinogradShape<T>::tiles()),
-        depth(WinogradShape<T>::depth()) {}
   const char* name() const { return by_rows() ? "winograd by rows" : "winograd"; }
 
   bool suits() const {
@@ -62,7 +57,7 @@ struct Winograd : WinogradShape<T> {
     return 10.1 * c * k * outputs / (2 * lanes<T>) / (vectors * (19 * c * k + 190 * (c + k)) + 9 * c * k);
   }
   // Values from one point's U of `rows` rows to the next.
-  int64_t u_point(int64_t rows) const { return rows * depth + kSkew; }
+  int64_t u_point(int64_t rows) const { return rows * depth + shape.kSkew; }
   // Whether U is so large that it is made some rows at a time.
   bool by_rows() const { return kWinogradPoints * u_point(product.group_out()) > kWinogradWeights; }
   double cost() const {
@@ -76,9 +71,9 @@ struct Winograd : WinogradShape<T> {
     return clamp(room / (kWinogradPoints * channels) / step * step, step, least(needed, widest));
   }
 
-  // Memory of a thread that transforms weights of some rows: these, as they are.
-  T* take_taps(Room& room) const { return room.take<T>(depth * 9 * kTileRows + lanes<T>); }
-  // U of `rows` rows from k on: to[point * point_size + c * rows + i]
+  // Values of the weights of a row block as they are, and a vector.
+  int64_t taps_size() const { return depth * 9 * kTileRows + lanes<T>; }
+  // U of `rows` rows from k on, by way of taps, room for these: to[point * point_size + c * rows + i]
   void transform_weights(int64_t group, int64_t k, int rows, T* taps, T* to, int64_t point_size) const {
     const bool down = product.p.axis[1].offset_step < 0, left = product.p.axis[2].offset_step < 0;
     product.pack_panel(group, k, rows, 0, product.depth(), taps);
@@ -106,114 +101,90 @@ struct Winograd : WinogradShape<T> {
       }
   }
 
-  // A thread's memory for a block of tiles by itself.
+  // A thread's memory: a block by itself, or the output's side of it and some rows of U.
   struct BlockScratch {
     WinogradBlock<T> block;
     int32_t* offset;
-
-    BlockScratch(const WinogradBlock<T>& shape, Room& room) : block(shape) {
-      block.take_input(room);
-      block.take_output(room);
-      offset = room.take<int32_t>(block.depth);
-    }
+    T *u = nullptr, *taps = nullptr;
   };
 
   // Where weights are transformed once: blocks of tiles are a thread's own, U is common to all.
   bool run_by_blocks() const {
     int good = 1;
     const int64_t m = product.group_out(), point = u_point(m), all = kWinogradPoints * point;
-    const int64_t blocks = ceil_div(tiles, block_width(kWinogradValues, depth + m, kWinogradTiles));
-    const WinogradBlock<T> shape(*this, block_width(kWinogradValues, depth + m, kWinogradTiles), m);
+    const WinogradBlock<T> unfilled{shape, block_width(kWinogradValues, depth + m, kWinogradTiles), m};
+    const int64_t blocks = ceil_div(tiles, unfilled.width);
     const RowBlocks rows(m);
-    shared_room([&](Room& room) { return room.take<T>(product.groups * all); },
-                [&](T* u) {
-                  const auto taps = [this](Room& room) { return take_taps(room); };
-                  parallel_room(product.groups * rows.count, double(point * product.groups) * kWeightCost, taps,
-                                [&](int64_t first, int64_t last, T* taps) {
-                                  for (int64_t item = first; item < last; ++item) {
-                                    const int64_t group = item / rows.count, k = rows.begin(item % rows.count);
-                                    transform_weights(group, k, rows.size(item % rows.count), taps,
-                                                      u + group * all + k * depth, point);
-                                  }
-                                });
-                  const auto scratch = [&shape](Room& room) { return BlockScratch(shape, room); };
-                  parallel_room(
-                      product.groups * blocks, cost(), scratch, [&](int64_t first, int64_t last, BlockScratch scratch) {
-                        WinogradBlock<T>& block = scratch.block;
-                        zero_run(block.zeros, block.zero_size());
-                        panel_offsets<T>(depth, scratch.offset);
-                        for (int64_t item = first; item < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++item) {
-                          const int64_t group = divide(item, blocks), at = item - group * blocks;
-                          block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
-                          block.template transform_input<true>(0, depth);
-                          bool fits = Evenness<T>{block}.of_transformed();
-                          if (fits) {
-                            block.multiply(rows, 0, rows.count, u + group * all, point, scratch.offset);
-                            fits = block.transform_output(0, m, product.bias);
-                          }
-                          if (!fits) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
-                        }
-                      });
-                });
+    shared_values<T>(product.groups * all, [&](T* u) {
+      const double weight_cost = double(point * product.groups) * kWeightCost;
+      parallel_values<T>(
+          product.groups * rows.count, weight_cost, taps_size(), [&](int64_t first, int64_t last, T* taps) {
+            for (int64_t item = first; item < last; ++item) {
+              const int64_t group = item / rows.count, k = rows.begin(item % rows.count);
+              transform_weights(group, k, rows.size(item % rows.count), taps, u + group * all + k * depth, point);
+            }
+          });
+      const auto each = [&](int64_t first, int64_t last, BlockScratch scratch) {
+        WinogradBlock<T>& block = scratch.block;
+        zero_run(block.zeros, block.zero_size());
+        panel_offsets<T>(depth, scratch.offset);
+        for (int64_t item = first; item < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++item) {
+          const int64_t group = divide(item, blocks), at = item - group * blocks;
+          block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
+          block.template transform_input<true>(0, depth);
+          bool fits = Evenness<T>{block}.of_transformed();
+          if (fits) {
+            block.multiply(rows, 0, rows.count, u + group * all, point, scratch.offset);
+            fits = block.transform_output(0, m, product.bias);
+          }
+          if (!fits) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+        }
+      };
+      const auto layout = [&](Room& room) {
+        return BlockScratch{unfilled.with_input(room).with_output(room), room.take<int32_t>(depth)};
+      };
+      parallel_room(product.groups * blocks, cost(), layout, each);
+    });
     return good;
   }
-
-  // A thread's memory for some rows of U and what comes of them.
-  struct RowScratch {
-    WinogradBlock<T> block;
-    T *u, *taps;
-    int32_t* offset;
-
-    RowScratch(const Winograd& way, const WinogradBlock<T>& shared, Room& room) : block(shared) {
-      block.take_output(room);
-      u = room.take<T>(kWinogradPoints * way.u_point(block.m_rows));
-      taps = way.take_taps(room);
-      offset = room.take<int32_t>(way.depth);
-    }
-  };
 
   // Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows, which
   // stay in its cache, multiplies all tiles by them and transforms the result.
   bool run_by_rows() const {
-    const int64_t width = block_width(kWinogradShared, depth, INT64_MAX), blocks = ceil_div(tiles, width);
     int good = 1;
-    const auto layout = [=, this](Room& room) {
-      WinogradBlock<T> block(*this, width, kTileRows * kRowBlocks);
-      block.take_input(room);
-      return block;
-    };
-    shared_room(layout, [&](WinogradBlock<T> block) {
-      zero_run(block.zeros, block.zero_size());
-      for (int64_t item = 0; item < product.groups * blocks && good; ++item) {
-        const int64_t group = item / blocks, at = item % blocks;
-        block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
-        good = share_block(block, cost() / double(product.groups * blocks));
-      }
-    });
+    const WinogradBlock<T> unfilled{shape, block_width(kWinogradShared, depth, INT64_MAX), kTileRows * kRowBlocks};
+    const int64_t blocks = ceil_div(tiles, unfilled.width);
+    shared_room([&](Room& room) { return unfilled.with_input(room); },
+                [&](WinogradBlock<T> block) {
+                  zero_run(block.zeros, block.zero_size());
+                  for (int64_t item = 0; item < product.groups * blocks && good; ++item) {
+                    const int64_t group = item / blocks, at = item % blocks;
+                    block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
+                    good = share_block(block, cost() / double(product.groups * blocks));
+                  }
+                });
     return good;
   }
   // Whether y of the block's tiles is to be used.
   int share_block(const WinogradBlock<T>& block, double cost) const {
     int good = 1;
-    const auto output = [&block](Room& room) {
-      WinogradBlock<T> own = block;
-      own.take_output(room);
-      return own;
-    };
     const double inputs = double(depth * block.count);
-    parallel_room(block.run_count, inputs * kEvenCost, output,
-                  [&](int64_t first, int64_t last, const WinogradBlock<T>& own) {
-                    if (!Evenness<T>{own}.of_runs(first, last)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
-                  });
+    const auto output = [&block](Room& room) { return block.with_output(room); };
+    parallel_room(block.run_count, inputs * kEvenCost, output, [&](int64_t first, int64_t last, const auto& own) {
+      if (!Evenness<T>{own}.of_runs(first, last)) __atomic_store_n(&good, 0, __ATOMIC_RELAXED);
+    });
     if (!good) return false;
-    parallel_room(depth, inputs * kInputCost, output, [&](int64_t first, int64_t last, const WinogradBlock<T>& own) {
+    parallel_room(depth, inputs * kInputCost, output, [](int64_t first, int64_t last, const auto& own) {
       own.template transform_input<false>(first, last);
     });
     const RowBlocks rows(product.group_out());
     const int64_t items = rows.count >= 4 * num_threads() ? ceil_div(rows.count, kRowBlocks) : rows.count;
     const int64_t point = u_point(block.m_rows);
-    const auto scratch = [&](Room& room) { return RowScratch(*this, block, room); };
-    parallel_room(items, cost, scratch, [&](int64_t first, int64_t last, const RowScratch& scratch) {
+    const auto layout = [&](Room& room) {
+      return BlockScratch{block.with_output(room), room.take<int32_t>(depth), room.take<T>(kWinogradPoints * point),
+                          room.take<T>(taps_size())};
+    };
+    parallel_room(items, cost, layout, [&](int64_t first, int64_t last, const BlockScratch& scratch) {
       panel_offsets<T>(depth, scratch.offset);
       for (int64_t item = first; item < last && __atomic_load_n(&good, __ATOMIC_RELAXED); ++item) {
         const int64_t b0 = rows.count * item / items, b1 = rows.count * (item + 1) / items, k0 = rows.begin(b0);

@@ -56,13 +56,12 @@ FASTNN_INLINE void store_bits(T* to, int64_t next, const Vec<T> (&v)[N], uint32_
 template <class T>
 struct WinogradShape {
   const Product<T>& product;
-  const Patches& p;
+  const Patches& p = product.p;
 
   // Values between one point's matrix and the next beyond their size: distances of a power of two would put all points' in one
   // set of the cache.
   static constexpr int64_t kSkew = 5 * 64 / sizeof(T);
 
-  explicit WinogradShape(const Product<T>& product) : product(product), p(product.p) {}
   int64_t depth() const { return product.group_in() * p.axis[0].taps; }
   int64_t tiles_high() const { return ceil_div(p.axis[1].grid, kWinogradOut); }
   int64_t tiles_wide() const { return ceil_div(p.axis[2].grid, kWinogradOut); }
@@ -92,41 +91,34 @@ struct TileStep {
 template <class T>
 struct WinogradBlock {
   WinogradShape<T> shape;
-  int64_t width, m_rows;                  // tiles and rows of M that there is room for; width in whole columns
-  int64_t depth, v_point, m_point, line;  // from one point, and one row of a, b and rows, to the next
+  int64_t width, m_rows;  // tiles and rows of M that there is room for; width in whole columns
+  // From one point, and one row of a, b and rows, to the next.
+  int64_t depth = shape.depth(), v_point = depth * width + kSkew, m_point = m_rows * width + kSkew;
+  int64_t line = width * 4 + 3 * L;
   // Of the input, which threads may share
-  T *v, *zeros;  // a row beyond the image
-  TileRun* runs;
-  TileStep* steps;
-  // Of the output
-  T *m, *a, *b;  // a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns)
-  T* rows;       // results, (4 rows, width tiles, 4 columns)
-  T* sizes;      // (steps, 2, L)
-  int64_t group, count = 0, run_count = 0, step_count = 0;
+  T *v = nullptr, *zeros = nullptr;  // a row beyond the image
+  TileRun* runs = nullptr;
+  TileStep* steps = nullptr;
+  // Of the output: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns), are a and b; results
+  // (4 rows, width tiles, 4 columns), rows; sizes (steps, 2, L)
+  T *m = nullptr, *a = nullptr, *b = nullptr, *rows = nullptr, *sizes = nullptr;
+  int64_t group = 0, count = 0, run_count = 0, step_count = 0;
 
-  static constexpr int64_t L = lanes<T>;
+  static constexpr int64_t L = lanes<T>, kSkew = WinogradShape<T>::kSkew;
 
-  WinogradBlock(const WinogradShape<T>& shape, int64_t width, int64_t m_rows)
-      : shape(shape),
-        width(width),
-        m_rows(m_rows),
-        depth(shape.depth()),
-        v_point(depth * width + shape.kSkew),
-        m_point(m_rows * width + shape.kSkew),
-        line(width * 4 + 3 * L) {}
-
-  void take_input(Room& room) {
-    v = room.take<T>(kWinogradPoints * v_point);
-    zeros = room.take<T>(zero_size());
-    runs = room.take<TileRun>(width);
-    steps = room.take<TileStep>(most_steps());
+  // The same block with arrays of one side.
+  WinogradBlock with_input(Room& room) const {
+    WinogradBlock block = *this;
+    block.v = room.take<T>(kWinogradPoints * v_point), block.zeros = room.take<T>(zero_size());
+    block.runs = room.take<TileRun>(width), block.steps = room.take<TileStep>(most_steps());
+    return block;
   }
-  void take_output(Room& room) {
-    m = room.take<T>(kWinogradPoints * m_point);
-    a = room.take<T>(edge_size());
-    b = a + edge_size() / 2;
-    rows = room.take<T>(4 * line + 2 * L);
-    sizes = room.take<T>(2 * L * most_steps());
+  WinogradBlock with_output(Room& room) const {
+    WinogradBlock block = *this;
+    block.m = room.take<T>(kWinogradPoints * m_point);
+    block.a = room.take<T>(edge_size()), block.b = block.a + edge_size() / 2;
+    block.rows = room.take<T>(4 * line + 2 * L), block.sizes = room.take<T>(2 * L * most_steps());
+    return block;
   }
   int64_t zero_size() const { return shape.p.axis[2].in + L; }
   int64_t most_steps() const { return width * 4 / L + 3 * width; }
@@ -253,28 +245,18 @@ struct WinogradBlock {
   void multiply(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t u_point,
                 const int32_t* offset) const {
     for (int64_t point = 0; point < kWinogradPoints; ++point, u += u_point) {
-      int64_t g = 0;
-      for (; g + kTileVectors <= vectors(); g += kTileVectors)
-        columns<kTileVectors>(blocks, first, last, u, point, g, offset);
-      for (; g < vectors(); ++g) columns<1>(blocks, first, last, u, point, g, offset);
+      for_vectors(0, vectors(), [&](auto V, int64_t g) FASTNN_FLAT {
+        Columns<T, V> tile;
+        tile.offset = offset, tile.ldc = kTileCols<T>;
+        for (int i = 0; i < V; ++i) {
+          tile.b[i] = v + point * v_point + place(g + i, depth, 0);
+          tile.c[i] = m + point * m_point + place(g + i, m_rows, 0);
+          tile.size[i] = L;
+        }
+        multiply_rows(blocks, first, last, depth, u, depth, tile, false);
+      });
     }
   }
-  template <int V>
-  void columns(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t point, int64_t g,
-               const int32_t* offset) const {
-    Columns<T, V> tile;
-    tile.offset = offset, tile.ldc = kTileCols<T>;
-    for (int i = 0; i < V; ++i) {
-      tile.b[i] = v + point * v_point + place(g + i, depth, 0);
-      tile.c[i] = m + point * m_point + place(g + i, m_rows, 0);
-      tile.size[i] = L;
-    }
-    for (int64_t block = first; block < last; ++block) {
-      const int64_t k = blocks.begin(block) - blocks.begin(first);
-      outer_tile_for<T, V>(blocks.size(block))(depth, u + k * depth, tile, k, false, nullptr);
-    }
-  }
-
   // rows = bias + A^T M A of row `row` of M; not a number in the result if any of it isn't finite.
   Vec<T> gather(int64_t row, T bias) const {
     const int64_t point_size = m_point, next = line, count = vectors();

@@ -16,10 +16,7 @@ namespace {
 template <class T>
 struct WinogradWeight {
   const WeightProduct<T>& product;
-  const Conv& g;
-  int64_t group_in, group_out, wide, lines, in_lanes, columns, rows;
-  bool shared;  // whether threads share V and D
-  int64_t joint_lines, sums;
+  const Conv& g = product.g;
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew =
@@ -32,22 +29,17 @@ struct WinogradWeight {
   // decide how many threads are asked.
   static constexpr double kTransformCost = 40, kFinishCost = 0.1;
 
-  explicit WinogradWeight(const WeightProduct<T>& product)
-      : product(product),
-        g(product.g),
-        group_in(product.group_in()),
-        group_out(product.group_out()),
-        wide(ceil_div(g.out[2], 4)),
-        lines(g.n * g.out[0] * high()),
-        in_lanes(ceil_div(group_in, L) * L),
-        columns(g.kernel[0] * in_lanes),
-        rows(ceil_div(group_out, L) * L),
-        shared(part_size() > kPartialValues / 4) {
-    const int64_t room = shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles;
-    joint_lines = clamp(room / wide, 1, lines);
-    const int64_t most_sums = least(kPartialValues / part_size(), kMostSums);
-    sums = shared ? 1 : clamp(lines * wide / kSumTiles, 1, least(lines, most_sums));  // none is empty
-  }
+  int64_t group_in = product.group_in(), group_out = product.group_out();
+  int64_t wide = ceil_div(g.out[2], 4), high = ceil_div(g.out[1], 4), lines = g.n * g.out[0] * high;  // of tiles
+  int64_t in_lanes = ceil_div(group_in, L) * L, columns = g.kernel[0] * in_lanes, rows = ceil_div(group_out, L) * L;
+  int64_t point_size = group_out * columns + kSkew, sum_size = g.groups * kWinogradPoints * point_size;
+  bool shared = sum_size > kPartialValues / 4;  // whether threads share V and D
+  int64_t joint_lines =
+      clamp((shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles) / wide, 1, lines);
+  // None of several sums is empty.
+  int64_t most_sums = least(least(kPartialValues / sum_size, kMostSums), lines);
+  int64_t sums = shared ? 1 : clamp(lines * wide / kSumTiles, 1, most_sums);
+
   const char* name() const { return shared ? "winograd together" : "winograd"; }
 
   // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6 times on
@@ -57,22 +49,22 @@ struct WinogradWeight {
     for (int d = 1; d < 3; ++d)
       if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
     const int64_t outputs = g.n * volume(g.out), tiles = lines * wide;
-    const bool enough = outputs >= (part_size() > kPartialValues ? 4 * tiles + 176 : 128) && outputs >= 8 * tiles;
+    const bool enough = outputs >= (sum_size > kPartialValues ? 4 * tiles + 176 : 128) && outputs >= 8 * tiles;
     return !g.all_taps && g.stride[0] == 1 && !smaller_than_taps(g.size[1], g.size[2]) && group_in >= L &&
-           group_out >= 8 && enough && wide <= 4 * kTiles && part_size() <= 2 * kSharedValues;
+           group_out >= 8 && enough && wide <= 4 * kTiles && sum_size <= 2 * kSharedValues;
   }
 
   bool run() const {
     if (all_tiny<T>({g.n * g.k * volume(g.out), product.dy}) || all_tiny<T>({g.n * g.c * volume(g.size), product.x}))
       return false;
     int finite = 1;
-    shared_room([this](Room& room) { return Sums(*this, room); },
-                [&](const Sums& memory) {
+    shared_room([this](Room& room) { return memory(room); },
+                [&](const Memory& memory) {
                   if (shared)
                     for (int64_t group = 0; group < g.groups; ++group) sum_together(group, memory);
                   else
-                    sum_apart(memory);
-                  parallel_for(g.k, double(sums * part_size()) * kFinishCost, [&](int64_t first, int64_t last) {
+                    product.for_each_sum(*this, 1, point_cost(lines * wide) * double(g.groups), memory);
+                  parallel_for(g.k, double(sums * sum_size) * kFinishCost, [&](int64_t first, int64_t last) {
                     for (int64_t k = first; k < last; ++k)
                       if (!finish(k / group_out, k % group_out, memory.partial))
                         __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
@@ -81,10 +73,6 @@ struct WinogradWeight {
     return finite;
   }
 
- private:
-  int64_t high() const { return ceil_div(g.out[1], 4); }  // tiles
-  int64_t point_size() const { return group_out * columns + kSkew; }
-  int64_t part_size() const { return g.groups * kWinogradPoints * point_size(); }
   // Whether a partial sum has so many tiles that runs of them are summed apart.
   bool long_sums() const { return lines * wide > sums * kLongTiles; }
 
@@ -93,40 +81,42 @@ struct WinogradWeight {
   int64_t v_point() const { return (columns + L) * tiles() + kSkew; }
   int64_t d_point() const { return d_line() * tiles() + kSkew; }
 
+  // Rough nanoseconds of a group's products of so many tiles.
+  double point_cost(int64_t tiles) const {
+    return double(tiles) * double(point_size) * kWinogradPoints * kMultiplyAddCost<T>;
+  }
+
   // V and D of joint lines.
   struct Transformed {
-    T *v = nullptr, *d = nullptr;
-    void take(const WinogradWeight& way, Room& room) {
-      v = room.take<T>(kWinogradPoints * way.v_point()), d = room.take<T>(kWinogradPoints * way.d_point());
-    }
+    T *v, *d;
   };
+  Transformed transformed(Room& room) const {
+    return {room.take<T>(kWinogradPoints * v_point()), room.take<T>(kWinogradPoints * d_point())};
+  }
   // Memory of all threads.
-  struct Sums {
+  struct Memory {
     T *partial, *runs;  // (sums, groups, 36, K, columns); where sums are long, the same of a run
     Transformed joint;  // where threads share it
-
-    Sums(const WinogradWeight& way, Room& room)
-        : partial(room.take<T>(way.sums * way.part_size())),
-          runs(way.long_sums() ? room.take<T>(way.sums * way.part_size()) : partial) {
-      if (way.shared) joint.take(way, room);
-    }
   };
+  Memory memory(Room& room) const {
+    T* const partial = room.take<T>(sums * sum_size);
+    return {partial, long_sums() ? room.take<T>(sums * sum_size) : partial,
+            shared ? transformed(room) : Transformed{nullptr, nullptr}};
+  }
   // A thread's memory for a transform: rows as they are, and transformed along the height.
   struct Rows {
     T *copy, *edge;
-    Rows(const WinogradWeight& way, Room& room)
-        : copy(room.take<T>(6 * most(way.g.size[2], way.g.out[2]) * L)),
-          edge(room.take<T>(6 * (4 * way.wide + 2) * L)) {}
   };
+  Rows row_scratch(Room& room) const {
+    return {room.take<T>(6 * most(g.size[2], g.out[2]) * L), room.take<T>(6 * (4 * wide + 2) * L)};
+  }
   // A thread's memory for a partial sum by itself.
   struct Scratch {
     Transformed own;
     Rows rows;
     int32_t* offset;
-    Scratch(const WinogradWeight& way, Room& room) : rows(way, room), offset(room.take<int32_t>(way.tiles())) {
-      own.take(way, room);
-    }
   };
+  Scratch scratch(Room& room) const { return {transformed(room), row_scratch(room), room.take<int32_t>(tiles())}; }
 
   // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to edge.
   template <int IN, class F>
@@ -177,8 +167,8 @@ struct WinogradWeight {
   void transform(int64_t group, int64_t line, int64_t count, int64_t vector, const Transformed& to,
                  const Rows& scratch) const {
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t plane = divide(line + i, high()), image = divide(plane, g.out[0]);
-      const Line at = {group, image, plane - image * g.out[0], line + i - plane * high(), i * wide};
+      const int64_t plane = divide(line + i, high), image = divide(plane, g.out[0]);
+      const Line at = {group, image, plane - image * g.out[0], line + i - plane * high, i * wide};
       if (vector * L < rows)
         transform_dy(at, vector * L, to, scratch);
       else
@@ -220,44 +210,27 @@ struct WinogradWeight {
   // S of one point, of `count` tiles.
   void multiply(int64_t point, int64_t count, const Transformed& from, const int32_t* offset, T* s,
                 bool accumulate) const {
-    const int64_t end = columns / L;
     const T *v = from.v + point * v_point(), *d = from.d + point * d_point();
-    s += point * point_size();
-    int64_t q = 0;
-    for (; q + kTileVectors <= end; q += kTileVectors)
-      multiply_vectors<kTileVectors>(q, count, v, d, offset, s, accumulate);
-    for (; q < end; ++q) multiply_vectors<1>(q, count, v, d, offset, s, accumulate);
-  }
-  template <int V>
-  void multiply_vectors(int64_t q, int64_t count, const T* v, const T* d, const int32_t* offset, T* s,
-                        bool accumulate) const {
+    s += point * point_size;
     const RowBlocks blocks(group_out);
-    Columns<T, V> tile;
-    tile.offset = offset, tile.ldc = columns, tile.lda = d_line();
-    for (int i = 0; i < V; ++i) {
-      const int64_t column = (q + i) * L;
-      tile.b[i] = v + column_place(column, 0);
-      tile.c[i] = s + column;
-      tile.size[i] = L;
-    }
-    for (int64_t block = 0; block < blocks.count; ++block)
-      outer_tile_for<T, V>(blocks.size(block))(count, d + blocks.begin(block), tile, blocks.begin(block), accumulate,
-                                               nullptr);
+    for_vectors(0, columns / L, [&](auto V, int64_t q) FASTNN_FLAT {
+      Columns<T, V> tile;
+      tile.offset = offset, tile.ldc = columns, tile.lda = d_line();
+      for (int i = 0; i < V; ++i) {
+        const int64_t column = (q + i) * L;
+        tile.b[i] = v + column_place(column, 0);
+        tile.c[i] = s + column;
+        tile.size[i] = L;
+      }
+      multiply_rows(blocks, 0, blocks.count, count, d, 1, tile, accumulate);
+    });
   }
 
-  // Partial sums, each by one thread.
-  void sum_apart(const Sums& memory) const {
-    const double cost = double(lines * wide * g.k) * double(columns * kWinogradPoints) * kMultiplyAddCost<T>;
-    product.for_each_sum(
-        sums, 1, cost, [this](Room& room) { return Scratch(*this, room); },
-        [&](int64_t sum, int64_t group, int64_t, const Scratch& scratch) {
-          panel_offsets<T>(tiles(), scratch.offset);
-          sum_lines(sum, group, memory, scratch);
-        });
-  }
-  void sum_lines(int64_t sum, int64_t group, const Sums& memory, const Scratch& scratch) const {
+  // A partial sum of a group, by one thread.
+  void item(int64_t sum, int64_t group, int64_t, const Memory& memory, const Scratch& scratch) const {
+    panel_offsets<T>(tiles(), scratch.offset);
     const int64_t first = lines * sum / sums, last = lines * (sum + 1) / sums;
-    const int64_t at = (sum * g.groups + group) * kWinogradPoints * point_size();
+    const int64_t at = (sum * g.groups + group) * kWinogradPoints * point_size;
     T *s = memory.partial + at, *run = memory.runs + at;
     int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
     for (int64_t line = first; line < last; line += joint_lines) {
@@ -275,7 +248,7 @@ struct WinogradWeight {
   // s (+)= run, at one point
   void add_run(int64_t point, const T* run, bool accumulate, T* s) const {
     const int64_t size = group_out * columns;
-    s += point * point_size(), run += point * point_size();
+    s += point * point_size, run += point * point_size;
     if (accumulate)
       for (int64_t i = 0; i < size; i += L) store(s + i, load(s + i) + load(run + i));
     else
@@ -283,29 +256,27 @@ struct WinogradWeight {
   }
 
   // The one sum of a group, by all threads together.
-  void sum_together(int64_t group, const Sums& memory) const {
-    const int64_t at = group * kWinogradPoints * point_size();
+  void sum_together(int64_t group, const Memory& memory) const {
+    const int64_t at = group * kWinogradPoints * point_size;
     T *s = memory.partial + at, *run = memory.runs + at;
     int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
     const int64_t blocks = ceil_div(lines, joint_lines);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line, tiles = count * wide;
       parallel_room(
-          vectors(), double(vectors() * tiles) * kTransformCost, [this](Room& room) { return Rows(*this, room); },
+          vectors(), double(vectors() * tiles) * kTransformCost, [this](Room& room) { return row_scratch(room); },
           [&](int64_t first, int64_t last, const Rows& scratch) {
             for (int64_t i = first; i < last; ++i) transform(group, line, count, i, memory.joint, scratch);
           });
       const bool ends = run != s && (summed + tiles >= kRunTiles || block == blocks - 1);
-      const double cost = double(tiles) * double(point_size()) * kWinogradPoints * kMultiplyAddCost<T>;
-      parallel_room(
-          kWinogradPoints, cost, [=](Room& room) { return room.take<int32_t>(tiles); },
-          [&](int64_t first, int64_t last, int32_t* offset) {
-            panel_offsets<T>(tiles, offset);
-            for (int64_t point = first; point < last; ++point) {
-              multiply(point, tiles, memory.joint, offset, run, summed > 0);
-              if (ends) add_run(point, run, runs > 0, s);
-            }
-          });
+      parallel_values<int32_t>(kWinogradPoints, point_cost(tiles), tiles,
+                               [&](int64_t first, int64_t last, int32_t* offset) {
+                                 panel_offsets<T>(tiles, offset);
+                                 for (int64_t point = first; point < last; ++point) {
+                                   multiply(point, tiles, memory.joint, offset, run, summed > 0);
+                                   if (ends) add_run(point, run, runs > 0, s);
+                                 }
+                               });
       summed = ends ? 0 : summed + tiles;
       runs += ends;
     }
@@ -320,10 +291,10 @@ struct WinogradWeight {
       for (int j = 0; j < 6; ++j) {
         Vec<T> s[6], w[3];
         for (int i = 0; i < 6; ++i) {
-          const T* from = partial + (group * kWinogradPoints + i * 6 + j) * point_size() + k * columns + q;
+          const T* from = partial + (group * kWinogradPoints + i * 6 + j) * point_size + k * columns + q;
           s[i] = load(from);
           __builtin_prefetch(from + 4 * L);
-          for (int64_t sum = 1; sum < sums; ++sum) s[i] += load(from + sum * part_size());
+          for (int64_t sum = 1; sum < sums; ++sum) s[i] += load(from + sum * sum_size);
         }
         winograd_sums<T>(s, w);
         for (int i = 0; i < 3; ++i) half[i][j] = w[i];

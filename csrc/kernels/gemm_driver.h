@@ -26,6 +26,24 @@ void panel_offsets(int64_t count, int32_t* offset) {
   for (int64_t k = 0; k < count; ++k) offset[k] = int32_t(k * kTileCols<T>);
 }
 
+// f(V, q) for the vectors of columns from q0 to q1, as many at a time as a tile has: V of them from q on.
+template <class F>
+FASTNN_INLINE void for_vectors(int64_t q0, int64_t q1, const F& f) {
+  for (; q0 + kTileVectors <= q1; q0 += kTileVectors) f(std::integral_constant<int, kTileVectors>{}, q0);
+  for (; q0 < q1; ++q0) f(std::integral_constant<int, 1>{}, q0);
+}
+
+// Row blocks first … last times the columns given. A's rows lie `apart` values from each other, and rows of A and C are counted
+// from the first block's.
+template <class T, int V>
+void multiply_rows(const RowBlocks& blocks, int64_t first, int64_t last, int64_t depth, const T* a, int64_t apart,
+                   const Columns<T, V>& columns, bool accumulate) {
+  for (int64_t block = first; block < last; ++block) {
+    const int64_t row = blocks.begin(block) - blocks.begin(first);
+    outer_tile_for<T, V>(blocks.size(block))(depth, a + row * apart, columns, row, accumulate, nullptr);
+  }
+}
+
 // Packed A of each batch entry (m x depth): for each depth block, for each row block, a panel (block depth, rows).
 // fill(entry, i0, rows, k0, k1, panel) writes panel[(k - k0) * rows + i] = A[i0 + i][k]; one item of the parallel
 // loop is a row block of one entry.
@@ -53,8 +71,7 @@ void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Li
   const int64_t groups = ceil_div(depth, few);
   const RowBlocks blocks(m);
   const double cost = double(batch * m) * double(depth) * kPackLineCost;
-  const auto layout = [m](Room& room) { return room.take<T>(few * m); };
-  parallel_room(batch * groups, cost, layout, [&](int64_t begin, int64_t end, T* room) {
+  parallel_values<T>(batch * groups, cost, few * m, [&](int64_t begin, int64_t end, T* room) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t entry = item / groups, k = item % groups * few, k0 = k / kDepth<T> * kDepth<T>;
       const int64_t lines = least(depth - k, few), size = depth_end<T>(k0, depth) - k0;
