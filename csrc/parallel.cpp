@@ -350,6 +350,7 @@ void note_out_of_memory() {
   out_of_memory = true;
   ran_out_of_memory.store(true, std::memory_order_relaxed);
 }
+
 bool take_out_of_memory() {
   if (!ran_out_of_memory.load(std::memory_order_relaxed)) return false;
   const bool was = out_of_memory;

@@ -6,8 +6,6 @@
 namespace fastnn {
 
 // Spatial arrays are ordered depth, height, width; 1-d and 2-d ops have leading ones.
-constexpr int64_t kPackedSlack = 32;  // values behind packed weights that a convolution's tiles may read
-
 struct Conv {
   int64_t n, c, k, groups;  // x (n, c, size), weight (k, c / groups, kernel), y (n, k, out)
   int64_t size[3], out[3], kernel[3], stride[3];

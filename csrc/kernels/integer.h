@@ -19,5 +19,17 @@ FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
 // The least number of b's that make a, which is not negative; of a negative a, some number that is not positive.
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : divide(a + b - 1, b); }
 
+struct Range {
+  int64_t begin, end;
+};
+// Those i of [0, count) for which 0 <= first + i * step < size.
+FASTNN_INLINE Range inside(int64_t first, int64_t step, int64_t count, int64_t size) {
+  Range range = {0, count};
+  if (first < 0) range.begin = least(ceil_div(-first, step), count);
+  if (first + (count - 1) * step >= size)
+    range.end = size > first ? clamp(ceil_div(size - first, step), range.begin, count) : range.begin;
+  return range;
+}
+
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -52,6 +52,34 @@ inline void parallel_room(int64_t n, double cost, const Layout& layout, const Bo
     body(begin, end, layout(room));
   });
 }
+// The same with of.scratch(room) as the layout.
+template <class Of, class Body>
+inline void parallel_with(int64_t n, double cost, const Of& of, const Body& body) {
+  parallel_room(n, cost, [&of](Room& room) { return of.scratch(room); }, body);
+}
+// The same with an array of so many values.
+template <class T, class Body>
+inline void parallel_values(int64_t n, double cost, int64_t values, const Body& body) {
+  parallel_room(n, cost, [values](Room& room) { return room.take<T>(values); }, body);
+}
+
+// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and the call
+// fails, as where a thread has none.
+template <class Layout, class Body>
+inline void shared_room(const Layout& layout, const Body& body) {
+  size_t capacity;
+  void* const memory = take_block(room_for(layout), &capacity);
+  if (!memory) return note_out_of_memory();
+  Room room(memory);
+  body(layout(room));
+  give_block(memory, capacity);
+}
+
+// body(values), of which there are n.
+template <class T, class Body>
+inline void shared_values(int64_t n, const Body& body) {
+  shared_room([n](Room& room) { return room.take<T>(n); }, body);
+}
 
 // body(layout(room)) with one room for all threads of a call.
 template <class Layout, class Body>

@@ -26,9 +26,6 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-struct Range {
-  int64_t begin, end;
-};
 FASTNN_INLINE bool same(Range a, Range b) { return a.begin == b.begin && a.end == b.end; }
 
 // Division of what may be negative, rounded down; by shifts for the usual strides because a divide costs 40 cycles.
@@ -47,15 +44,9 @@ constexpr int64_t kManyTaps = 64;  // more get a LongSum
 // From the first tap of a window to its last.
 inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 
-// Taps k of [0, kernel) that meet [0, size) for a window starting at first.
-FASTNN_INLINE Range taps_inside(int64_t first, int64_t kernel, int64_t dilation, int64_t size) {
-  Range taps = {0, kernel};
-  if (first < 0) taps.begin = least(ceil_div(-first, dilation), kernel);
-  if (first + (kernel - 1) * dilation >= size) taps.end = most(ceil_div(size - first, dilation), taps.begin);
-  return taps;
-}
+// Taps of window o that meet the image.
 FASTNN_INLINE Range taps_inside(const Pool& g, int axis, int64_t o) {
-  return taps_inside(o * g.stride[axis] - g.pad[axis], g.kernel[axis], g.dilation[axis], g.size[axis]);
+  return inside(o * g.stride[axis] - g.pad[axis], g.dilation[axis], g.kernel[axis], g.size[axis]);
 }
 // Inputs from the first to the last that the windows [o.begin, o.end) may meet, and the most there are for n windows.
 FASTNN_INLINE Range inputs_under(const Pool& g, int axis, Range o) {
