@@ -76,9 +76,8 @@ def max_pool_positions(g, index):
     return positions
 
 def max_pool_indices(g, x):
-    """The maxima, and where in the image they are."""
     y, index = max_pool_forward(g, x, True)
-    return y, max_pool_positions(g, index)
+    return y, index, max_pool_positions(g, index)
 
 def max_pool_backward_at(g, dy, positions):
     """The gradient where a caller says which positions were the maxima; NotImplemented if one is outside its window."""
@@ -172,9 +171,8 @@ def adaptive_max_pool_forward(g, x):
     return y, index
 
 def adaptive_max_pool_indices(g, x):
-    """The maxima, and where in the image they are, as int64."""
     y, index = adaptive_max_pool_forward(g, x)
-    return y, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
+    return y, index, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
 
 def adaptive_max_pool_backward(g, dy, index):
     cdef AdaptivePool p = adaptive_geometry(g)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
-from ..backend.plans import Plan, planned, register
+from ._op import Plan, operation
 
-Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
 
 _FORWARD = """
@@ -102,16 +102,11 @@ def _recorded(op: str, kernel: str, saved: str, check: Any, x: Any, parameters: 
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return planned["gradient"](op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
-
-
-def _gradient(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Any:
-    dy, saved = checks.elementwise_backward(op, name, dy, saved)
-    return getattr(backend.current(), kernel)(dy, saved, *parameters)
+    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)
 
 
 def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
     return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
 
 
-register("gradient", _gradient, _gradient_plan)
+_GRADIENT = operation("gradient", _gradient_plan)

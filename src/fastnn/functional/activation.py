@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from .. import checks
+from .._types import Array, Constant, Value
 from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
@@ -22,11 +19,9 @@ __all__ = [
     "tanh_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 @document()
-def relu(x: Any) -> Any:
+def relu(x: Value) -> Value:
     """``max(x, 0)``; NaN stays NaN.
 
     Examples
@@ -40,7 +35,7 @@ def relu(x: Any) -> Any:
 
 
 @document_gradient()
-def relu_backward(dy: Any, x: Any) -> Array:
+def relu_backward(dy: Constant, x: Constant) -> Array:
     """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0.
 
     Examples
@@ -60,7 +55,7 @@ negative_slope : float
 """,
     errors="If ``negative_slope`` is not finite, or so large or small that the dtype does not hold it.",
 )
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     """``x`` where ``x > 0``, else ``negative_slope * x``.
 
     Examples
@@ -74,7 +69,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
-def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
+def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01) -> Array:
     """Gradient of `leaky_relu`: ``dy`` where ``x > 0``, else ``negative_slope * dy``.
 
     Examples
@@ -95,7 +90,7 @@ alpha : float
 """,
     errors="If ``alpha`` is not finite, or so large or small that the dtype does not hold it.",
 )
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Value, alpha: float = 1.0) -> Value:
     """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``.
 
     Examples
@@ -109,7 +104,7 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
-def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
+def elu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
     """Gradient of `elu`: ``dy`` where ``x > 0``, else ``dy * alpha * exp(x)``.
 
     Examples
@@ -123,7 +118,7 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
 
 
 @document()
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Value) -> Value:
     """``1 / (1 + exp(-x))``, without overflow for any ``x``.
 
     Examples
@@ -137,7 +132,7 @@ def sigmoid(x: Any) -> Any:
 
 
 @document_gradient("y")
-def sigmoid_backward(dy: Any, y: Any) -> Array:
+def sigmoid_backward(dy: Constant, y: Constant) -> Array:
     """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``.
 
     Examples
@@ -151,7 +146,7 @@ def sigmoid_backward(dy: Any, y: Any) -> Array:
 
 
 @document()
-def tanh(x: Any) -> Any:
+def tanh(x: Value) -> Value:
     """Hyperbolic tangent.
 
     Examples
@@ -165,7 +160,7 @@ def tanh(x: Any) -> Any:
 
 
 @document_gradient("y")
-def tanh_backward(dy: Any, y: Any) -> Array:
+def tanh_backward(dy: Constant, y: Constant) -> Array:
     """Gradient of `tanh` from its output: ``dy * (1 - y**2)``.
 
     Examples

@@ -71,6 +71,12 @@ def adaptive_max_pool_forward(g: AdaptivePool, x: Array) -> tuple[Array, Array]:
     return y.reshape(shape), index.astype(np.int32).reshape(shape)
 
 
+def adaptive_max_pool_indices(g: AdaptivePool, x: Array) -> tuple[Array, Array, Array]:
+    """y, the positions that the backward takes, and these as int64 for the caller."""
+    y, index = adaptive_max_pool_forward(g, x)
+    return y, index, index.astype(np.int64)
+
+
 @quiet
 def adaptive_max_pool_backward(g: AdaptivePool, dy: Array, index: Array) -> Array:
     """y[o] = x[index[o]], hence dx[index[o]] += dy[o]; windows overlap, so that one x may be met twice."""

@@ -36,9 +36,11 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
     return y, index.astype(dtype).reshape(y.shape)
 
 
-def max_pool_positions(g: Pool, index: Array) -> Array:
-    """Flat positions in the image, int64, from the taps that `max_pool_forward` gives."""
-    return pool_positions(g, index)
+def max_pool_indices(g: Pool, x: Array) -> tuple[Array, Array | None, Array]:
+    """y, the taps that gave it, and their flat positions in the image, int64."""
+    y, index = max_pool_forward(g, x, True)
+    assert index is not None
+    return y, index, pool_positions(g, index)
 
 
 @quiet
