@@ -25,11 +25,6 @@ thread_local bool keeps_denormals = false;  // KeepDenormals lives on this threa
 std::atomic<bool> ran_out_of_memory{false};
 std::atomic<int> keepers{0};
 
-void note_out_of_memory() {
-  out_of_memory = true;
-  ran_out_of_memory.store(true, std::memory_order_relaxed);
-}
-
 bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && keeps_denormals; }
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as when a
@@ -349,6 +344,11 @@ void set_runtime(const Runtime* r) { other_runtime.store(r); }
 const char* runtime_name() {
   const Runtime* r = runtime();
   return r ? r->name : "pool";
+}
+
+void note_out_of_memory() {
+  out_of_memory = true;
+  ran_out_of_memory.store(true, std::memory_order_relaxed);
 }
 
 bool take_out_of_memory() {

@@ -90,7 +90,7 @@ def test_few_windows_side_by_side_are_one_product(isa, dtype, native):
 def test_a_volume_goes_in_slabs(native):
     g = checks.conv("conv3d", 3, np.ones((1, 32, 8, 28, 28), "f"), np.ones((4, 32, 3, 3, 3), "f"), None, 1, 1, 1, 1)[0]
     native.set_isa(harness.ISAS[-1])
-    assert native.conv_paths(g, False)[0] == "slabs"
+    assert native.conv_paths(g, False)[0] == "direct by blocks"
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,20 @@
 //   y[o, k] = bias[k] + sum over patch rows r = (c, tap) of copy[o + distance(r)] * weight[r, k]
 // A value of x is broadcast from where it lies, in a padded copy (conv_layout.h) or, where nothing is padded, in x itself.
 // So nothing is packed per image but that copy, no lane is spent on columns beyond the end of a row, and the weights are
-// packed once. Results are turned into planes a strip of positions at a time.
+// packed once. Results are turned into planes some rows at a time.
 //   weights: for each group, for each block of kTileCols channels, (depth, channels of the block)
 #pragma once
-#include "../simd/transpose.h"
 #include "conv_layout.h"
-#include "gemm_driver.h"
+#include "conv_product.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// strip (ROWS positions x V vectors) = start + sum_r a[offset[r]] weights[r]. The first half of the positions lie side by
+// to (ROWS positions x V vectors) = start + sum_r a[offset[r]] weights[r]. The first half of the positions lie side by
 // side from a0 on, the others from a1 on, which is the next row of a map at most half a tile wide.
 template <class T, int ROWS, int V>
 void position_tile(int64_t depth, const T* a0, const T* a1, const int32_t* offset, const T* weights, int64_t ldw,
-                   const T* start, T* strip) {
+                   const T* start, T* to) {
   constexpr int half = (ROWS + 1) / 2;
   Vec<T> acc[ROWS][V];
 #pragma GCC unroll 16
@@ -39,7 +38,7 @@ void position_tile(int64_t depth, const T* a0, const T* a1, const int32_t* offse
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) store(strip + (i * V + v) * lanes<T>, acc[i][v]);
+    for (int v = 0; v < V; ++v) store(to + (i * V + v) * lanes<T>, acc[i][v]);
 }
 
 template <class T, int V>
@@ -53,204 +52,163 @@ FASTNN_INLINE PositionTile<T, V> position_tile_for(int rows) {
     return rows == ROWS ? position_tile<T, ROWS, V> : position_tile_for<T, V, ROWS - 1>(rows);
 }
 
-// Convolution of a slab of positions along one axis, the first that has several, so that the copy of a slab fits the cache.
 template <class T>
-struct ChannelProblem {
-  Patches p;
-  const T* x;
-  T* y;
-  int64_t images, channels_in, channels_out, groups;
-  int axis;
-  bool in_place;        // x itself is read
-  int64_t slab;         // positions of a slab
-  PaddedLayout layout;  // of the first slab's copy
+struct Channels {
+  const Product<T>& product;
+  // The first axis with several positions: blocks lie along it.
+  int axis = product.p.axis[0].grid > 1 ? 0 : product.p.axis[1].grid > 1 ? 1 : 2;
+  bool in_place = PaddedLayout(product.p).in_place();  // x itself is read
+  GridBlocks blocks{product.p, axis, axis, [this](const Patches& block) {
+                      const bool short_rows = axis != 2 || block.axis[2].grid <= kMaxRow;
+                      return short_rows && (in_place || copy_size(PaddedLayout(block)) <= kCopyValues);
+                    }};
+  PaddedLayout layout{in_place ? product.p : blocks.block(0)};  // of the first block's copy, or of x
 
   static constexpr int64_t kCopyValues = 144 * 1024;
-  static constexpr int64_t kStripPositions = 256;  // turned at a time, in whole rows
-  static constexpr int64_t kMaxRow = 1024;         // longest row where rows can be cut
+  static constexpr int64_t kResultPositions = 256;  // turned at a time, in whole rows
+  static constexpr int64_t kMaxRow = 1024;          // longest row where rows can be cut
 
-  ChannelProblem(const Patches& patches, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
-                 int64_t groups)
-      : p(patches),
-        x(x),
-        y(y),
-        images(images),
-        channels_in(channels_in),
-        channels_out(channels_out),
-        groups(groups),
-        axis(p.axis[0].grid > 1   ? 0
-             : p.axis[1].grid > 1 ? 1
-                                  : 2),
-        in_place(PaddedLayout(p).in_place()),
-        slab(p.axis[axis].grid),
-        layout(p) {
-    const auto too_large = [&] { return (!in_place && copy_size() > kCopyValues) || (axis == 2 && slab > kMaxRow); };
-    while (slab > 1 && too_large()) {
-      slab = (slab + 1) / 2;
-      if (!in_place) layout = PaddedLayout(p.slab(axis, 0, slab));
-    }
+  const char* name() const { return "channels"; }
+
+  // Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which other ways
+  // write an element at a time, from one vector of channels on. Blocks of one position, or results of one row, may still be far
+  // too large for the cache; offsets are 32 bits wide.
+  bool suits() const {
+    const int64_t m = product.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
+    return m >= (product.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
+           product.depth() >= kChannelDepth && copy_size(layout) <= (in_place ? INT32_MAX : 8 * kCopyValues) &&
+           result_size() <= 16 * kResultPositions * kTileCols<T>;
   }
-  int64_t group_in() const { return channels_in / groups; }
-  int64_t group_out() const { return channels_out / groups; }
-  int64_t depth() const { return group_in() * p.taps(); }
-  int64_t blocks() const { return (group_out() + kTileCols<T> - 1) / kTileCols<T>; }
-  int64_t slabs() const { return (p.axis[axis].grid + slab - 1) / slab; }
-  int64_t copy_size() const { return group_in() * layout.channel_size(); }
-  // Rows of a strip, at most `rows`; whole vectors of positions where they can be, which are then stored whole and aligned.
-  int64_t strip_rows(int64_t rows, int64_t width) const {
+
+  // Items are blocks of positions of groups of images, and where threads would idle, parts of the blocks of channels.
+  bool run() const {
+    const int64_t grid_blocks = blocks.all(), channel_blocks = ceil_div(product.group_out(), kTileCols<T>);
+    const int64_t outer = product.images * product.groups * grid_blocks, parts = row_parts(outer, channel_blocks);
+    product.with_packed_columns([&](const T* packed) {
+      parallel_with(outer * parts, product.cost(), *this, [&](int64_t first, int64_t last, const Scratch& scratch) {
+        layout.row_offsets(0, product.depth(), scratch.offset);
+        int64_t have = -1;
+        for (int64_t item = first; item < last; ++item) {
+          const int64_t part = item % parts, which = item / parts, group = which / grid_blocks % product.groups;
+          const Block block(*this, which / grid_blocks / product.groups, group, which % grid_blocks, scratch,
+                            which != have);
+          have = which;
+          for (int64_t b = channel_blocks * part / parts; b < channel_blocks * (part + 1) / parts; ++b)
+            block.multiply(packed, b * kTileCols<T>);
+        }
+      });
+    });
+    return true;
+  }
+
+  int64_t copy_size(const PaddedLayout& of) const { return product.group_in() * of.channel_size(); }
+  // Rows whose results are turned together, at most `rows`; whole vectors of positions where they can be, which are then stored
+  // whole and aligned.
+  int64_t joint_rows(int64_t rows, int64_t width) const {
     int64_t few = lanes<T>;
     while (few > 1 && few / 2 * width % lanes<T> == 0) few /= 2;
-    const int64_t most = kStripPositions / width;
-    return clamp(most > few ? most / few * few : most, 1, rows);
+    const int64_t fit = kResultPositions / width;
+    return clamp(fit > few ? fit / few * few : fit, 1, rows);
   }
-  int64_t strip_size() const {
-    const int64_t width = axis == 2 ? slab : p.axis[2].grid;
-    return (width > kStripPositions ? width : kStripPositions) * kTileCols<T>;
-  }
-  // Slabs of one position, or strips of one row, may still be far too large for the cache; offsets are 32 bits wide.
-  bool fits() const {
-    const bool copy = copy_size() <= (in_place ? INT32_MAX : 8 * kCopyValues);
-    return copy && strip_size() <= 16 * kStripPositions * kTileCols<T>;
-  }
-  size_t scratch() const {
-    return size_t((in_place ? 0 : copy_size()) + 2 * strip_size()) * sizeof(T) + size_t(depth()) * sizeof(int32_t);
-  }
-};
+  int64_t result_size() const { return most(blocks.size[2], kResultPositions) * kTileCols<T>; }
 
-// One slab of one group of one image: where its rows of positions lie in the copy and go in the planes of y.
-template <class T>
-struct ChannelSlab {
-  const ChannelProblem<T>& problem;
-  Patches p;
-  const T* from;  // tap 0 of position 0
-  T* to;          // channel 0
+  // A thread's memory.
+  struct Scratch {
+    T *copy, *results, *turned;
+    int32_t* offset;
+  };
+  Scratch scratch(Room& room) const {
+    return {room.take<T>(in_place ? 0 : copy_size(layout)), room.take<T>(result_size()), room.take<T>(result_size()),
+            room.take<int32_t>(product.depth())};
+  }
 
-  ChannelSlab(const ChannelProblem<T>& problem, int64_t image, int64_t group, int64_t begin, T* copy, bool filled)
-      : problem(problem),
-        p(problem.p.slab(problem.axis, begin, clamp(problem.p.axis[problem.axis].grid - begin, 1, problem.slab))),
-        from(copy),
-        to(problem.y + (image * problem.channels_out + group * problem.group_out()) * p.out_plane()) {
-    const T* x = problem.x + (image * problem.channels_in + group * problem.group_in()) * p.in_plane();
-    if (problem.in_place) {
-      const int64_t* extent = problem.layout.extent;
-      from = x + begin * (problem.axis == 2 ? 1 : problem.axis == 1 ? extent[2] : extent[1] * extent[2]);
-    } else if (!filled) {
-      PaddedLayout here = problem.layout;
-      here.low[problem.axis] += begin * p.axis[problem.axis].step;
-      here.fill(x, problem.group_in(), copy, 0);
+  // One block of positions of one group of one image: where its rows lie in the copy and go in the planes of y.
+  struct Block {
+    const Channels& way;
+    const Scratch& scratch;
+    Patches p;
+    int64_t group;
+    const T* from;  // tap 0 of position 0
+    T* to;          // channel 0
+
+    Block(const Channels& way, int64_t image, int64_t group, int64_t which, const Scratch& scratch, bool fresh)
+        : way(way),
+          scratch(scratch),
+          p(way.blocks.block(which)),
+          group(group),
+          from(scratch.copy),
+          to(way.product.plane_out(image, group)) {
+      const T* x = way.product.plane_in(image, group);
+      const int64_t begin = which * way.blocks.size[way.axis], *extent = way.layout.extent;
+      if (way.in_place) {
+        from = x + begin * (way.axis == 2 ? 1 : way.axis == 1 ? extent[2] : extent[1] * extent[2]);
+      } else if (fresh) {
+        PaddedLayout here = way.layout;
+        here.low[way.axis] += begin * p.axis[way.axis].step;
+        here.fill(x, way.product.group_in(), scratch.copy, 0);
+      }
     }
-  }
-  int64_t rows() const { return p.axis[0].grid * p.axis[1].grid; }
-  int64_t width() const { return p.axis[2].grid; }
-  const T* row(int64_t r) const {
-    const int64_t d = divide(r, p.axis[1].grid), h = r - d * p.axis[1].grid;
-    return from + (d * problem.layout.extent[1] + h) * problem.layout.extent[2];
-  }
-  // Where row r of positions begins in a plane of y.
-  int64_t place(int64_t r) const {
-    const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
-    const int64_t d = divide(r, H.grid), h = r - d * H.grid;
-    return ((D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step) * W.out_size + W.out_begin;
-  }
 
-  // Rows r0..r1 of a strip (positions, ld) to n channels of y from channel k on; room for as many values.
-  void write(int64_t r0, int64_t r1, const T* strip, int64_t ld, int64_t k, int64_t n, T* room) const {
-    const int64_t plane = p.out_plane(), step = p.axis[2].out_step;
-    T* y = to + k * plane;
-    if (problem.p.dense_output()) return turn(strip, ld, (r1 - r0) * width(), n, y + place(r0), plane);
-    const int64_t positions = (r1 - r0) * width();
-    if (step != 1) turn(strip, ld, positions, n, room, positions);
-    for (int64_t r = r0; r < r1; ++r) {
-      T* out = y + place(r);
-      if (step == 1)
-        turn(strip + (r - r0) * width() * ld, ld, width(), n, out, plane);
-      else
-        for (int64_t j = 0; j < n; ++j)
-          scatter_run(out + j * plane, room + j * positions + (r - r0) * width(), width(), step);
+    // The block of channels from channel k of the group on.
+    void multiply(const T* packed, int64_t k) const {
+      const int64_t m = way.product.group_out(), n = least(m - k, kTileCols<T>);
+      alignas(64) T start[kTileCols<T>] = {};
+      if (way.product.bias) copy_run(start, way.product.bias + group * m + k, n);
+      const T* weights = packed + (group * m + k) * way.product.depth();
+      n > lanes<T> ? multiply_vectors<kTileVectors>(weights, start, k, n) : multiply_vectors<1>(weights, start, k, n);
     }
-  }
 
-  // One block of n channels from channel k on; start: what their sums start from.
-  template <int V>
-  void block(const int32_t* offset, const T* weights, const T* start, int64_t k, int64_t n, T* strip) const {
-    const int64_t depth = problem.depth(), w = width(), pieces = ceil_div(w, kTileRows), ld = V * lanes<T>;
-    const int64_t step = problem.strip_rows(rows(), w);
-    const bool pairs = 2 * w <= kTileRows;
-    for (int64_t r0 = 0; r0 < rows(); r0 += step) {
-      const int64_t r1 = clamp(rows(), r0, r0 + step);
-      T* out = strip;
-      const auto tile = [&](const T* a0, const T* a1, int64_t size) FASTNN_FLAT {
-        position_tile_for<T, V>(int(size))(depth, a0, a1, offset, weights, n, start, out);
-        out += size * ld;
-      };
+   private:
+    int64_t width() const { return p.axis[2].grid; }
+    const T* row(int64_t r) const { return from + way.layout.row_place(r); }
+
+    // start: what sums of n channels start from.
+    template <int V>
+    void multiply_vectors(const T* weights, const T* start, int64_t k, int64_t n) const {
+      const int64_t depth = way.product.depth(), rows = p.grid_rows(), w = width(), runs = ceil_div(w, kTileRows);
+      const int64_t step = way.joint_rows(rows, w);
+      const int32_t* const offset = scratch.offset;
+      const bool pairs = 2 * w <= kTileRows;
+      for (int64_t r0 = 0; r0 < rows; r0 += step) {
+        const int64_t r1 = least(rows, r0 + step);
+        T* out = scratch.results;
+        const auto tile = [&](const T* a0, const T* a1, int64_t size) FASTNN_FLAT {
+          position_tile_for<T, V>(int(size))(depth, a0, a1, offset, weights, n, start, out);
+          out += size * V * lanes<T>;
+        };
+        for (int64_t r = r0; r < r1; ++r) {
+          if (pairs && r + 1 < r1) {
+            tile(row(r), row(r + 1), 2 * w);
+            ++r;
+            continue;
+          }
+          for (int64_t i = 0; i < runs; ++i) {
+            const int64_t begin = w * i / runs, size = w * (i + 1) / runs - begin;
+            tile(row(r) + begin, row(r) + begin + (size + 1) / 2, size);
+          }
+        }
+        write(r0, r1, V * lanes<T>, k, n);
+      }
+    }
+
+    // Results of rows r0..r1 (positions, ld) to n channels of y from channel k on.
+    void write(int64_t r0, int64_t r1, int64_t ld, int64_t k, int64_t n) const {
+      const int64_t plane = p.out_plane(), step = p.axis[2].out_step, positions = (r1 - r0) * width();
+      T* y = to + k * plane;
+      if (way.product.p.dense_output()) return turn(scratch.results, ld, positions, n, y + p.row_place(r0), plane);
+      if (step != 1) turn(scratch.results, ld, positions, n, scratch.turned, positions);
       for (int64_t r = r0; r < r1; ++r) {
-        if (pairs && r + 1 < r1) {
-          tile(row(r), row(r + 1), 2 * w);
-          ++r;
-          continue;
-        }
-        for (int64_t i = 0; i < pieces; ++i) {
-          const int64_t begin = w * i / pieces, size = w * (i + 1) / pieces - begin;
-          tile(row(r) + begin, row(r) + begin + (size + 1) / 2, size);
-        }
-      }
-      write(r0, r1, strip, ld, k, n, strip + problem.strip_size());
-    }
-  }
-};
-
-// Items are slabs of groups of images, and where threads would idle, parts of the blocks of channels.
-template <class T>
-void channel_gemm(const ChannelProblem<T>& problem, const T* packed, const T* bias) {
-  const int64_t m = problem.group_out(), depth = problem.depth(), slabs = problem.slabs(), blocks = problem.blocks();
-  const int64_t outer = problem.images * problem.groups * slabs, parts = row_parts(outer, blocks);
-  const double cost =
-      double(problem.images * problem.p.grid()) * double(problem.channels_out) * double(depth) * kMultiplyAddCost<T>;
-  parallel_scratch(outer * parts, cost, problem.scratch(), [&](int64_t first, int64_t last, void* memory) {
-    T* copy = static_cast<T*>(memory);
-    T* strip = copy + (problem.in_place ? 0 : problem.copy_size());
-    int32_t* offset = reinterpret_cast<int32_t*>(strip + 2 * problem.strip_size());
-    problem.layout.row_offsets(0, depth, offset);
-    int64_t have = -1;
-    for (int64_t item = first; item < last; ++item) {
-      const int64_t part = item % parts, which = item / parts, group = which / slabs % problem.groups;
-      const ChannelSlab<T> slab(problem, which / slabs / problem.groups, group, which % slabs * problem.slab, copy,
-                                which == have);
-      have = which;
-      for (int64_t b = blocks * part / parts; b < blocks * (part + 1) / parts; ++b) {
-        const int64_t k = b * kTileCols<T>, n = clamp(m - k, 1, kTileCols<T>);
-        alignas(64) T start[kTileCols<T>] = {};
-        if (bias) copy_run(start, bias + group * m + k, n);
-        const T* weights = packed + (group * m + k) * depth;
-        if (n > lanes<T>)
-          slab.template block<kTileVectors>(offset, weights, start, k, n, strip);
+        T* out = y + p.row_place(r);
+        const int64_t at = (r - r0) * width();
+        if (step == 1)
+          turn(scratch.results + at * ld, ld, width(), n, out, plane);
         else
-          slab.template block<1>(offset, weights, start, k, n, strip);
+          for (int64_t j = 0; j < n; ++j)
+            scatter_run(out + j * plane, scratch.turned + j * positions + at, width(), step);
       }
     }
-  });
-}
-
-// Weights of every group: fill(group, k, n, sliver) writes sliver[r * n + j] = weight[r, k + j] for n channels.
-template <class T, class Fill>
-void pack_channels(int64_t groups, int64_t m, int64_t depth, T* packed, const Fill& fill) {
-  const int64_t blocks = (m + kTileCols<T> - 1) / kTileCols<T>;
-  parallel_for(groups * blocks, double(groups * m) * double(depth) * 0.5, [&](int64_t begin, int64_t end) {
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t group = item / blocks, k = item % blocks * kTileCols<T>;
-      fill(group, k, clamp(m - k, 1, kTileCols<T>), packed + (group * m + k) * depth);
-    }
-  });
-}
-
-// Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which other ways
-// write an element at a time, from one vector of channels on.
-template <class T>
-bool prefer_channels(const ChannelProblem<T>& problem) {
-  const int64_t m = problem.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
-  return m >= (problem.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
-         problem.depth() >= kChannelDepth && problem.fits();
-}
+  };
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

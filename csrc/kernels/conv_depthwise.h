@@ -4,52 +4,31 @@
 //
 // Limit: bytes. As a product of matrices it has one row and would spend its time on packing. Here lanes run along the
 // rows of a zero-padded copy of a plane (conv_layout.h) that stays in the first-level cache: a tap is a load at a fixed
-// distance. Large planes go in slabs. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product on one Zen 5 core.
+// distance. Large planes go in blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product on one Zen 5 core.
 #pragma once
-#include "../parallel.h"
-#include "../tune.h"
 #include "conv_layout.h"
+#include "conv_product.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr int64_t kPlaneCopyBytes = 32 * 1024;
+constexpr int64_t kPlaneCopyBytes = 32 * 1024;  // of a block of a plane: the first-level cache
+constexpr double kPlaneCost = 0.2;              // rough nanoseconds of an output beside its multiply-adds
 
 // Kernels with so many taps that their products have to be added apart (tune.h) are left to the product of matrices.
-inline bool is_depthwise(const Conv& g) {
-  return g.groups > 1 && g.c == g.groups && g.k == g.groups && g.kernel[0] * g.kernel[1] * g.kernel[2] <= kLongSum;
+inline bool is_depthwise(int64_t channels_in, int64_t channels_out, int64_t groups, const int64_t* kernel) {
+  return groups > 1 && channels_in == groups && channels_out == groups && volume(kernel) <= kLongSum;
 }
 
-// The grid cut into boxes of positions whose copies fit, slowest axis first.
+// The grid cut into blocks of positions whose copies fit.
 template <class T>
-struct Slabs {
-  Patches p;
-  int64_t size[3], count[3];
+GridBlocks plane_blocks(const Patches& p) {
+  return GridBlocks(p, 0, 2, [](const Patches& block) {
+    return PaddedLayout(block).channel_size() * int64_t(sizeof(T)) <= kPlaneCopyBytes;
+  });
+}
 
-  explicit Slabs(const Patches& patches) : p(patches) {
-    for (int d = 0; d < 3; ++d) size[d] = p.axis[d].grid;
-    for (int d = 0; d < 3; ++d)
-      while (size[d] > 1 && copy_values() * int64_t(sizeof(T)) > kPlaneCopyBytes) size[d] = (size[d] + 1) / 2;
-    for (int d = 0; d < 3; ++d) count[d] = ceil_div(p.axis[d].grid, size[d]);
-  }
-  int64_t all() const { return count[0] * count[1] * count[2]; }
-  int64_t copy_values() const { return PaddedLayout(box(0, 0, 0)).channel_size(); }
-  Patches slab(int64_t i) const { return box(i / count[2] / count[1], i / count[2] % count[1], i % count[2]); }
-
- private:
-  Patches box(int64_t d, int64_t h, int64_t w) const {
-    const int64_t at[3] = {d, h, w};
-    Patches part = p;
-    for (int i = 0; i < 3; ++i) {
-      Axis& a = part.axis[i];
-      const int64_t begin = at[i] * size[i];
-      a.offset += begin * a.step, a.out_begin += begin * a.out_step, a.grid = clamp(a.grid - begin, 0, size[i]);
-    }
-    return part;
-  }
-};
-
-// The copy of a slab of a plane and where its taps lie. Memory: copy, taps, in scratch of `bytes`.
+// The copy of a block of a plane and where its taps lie.
 template <class T>
 class PlaneCopy {
  public:
@@ -57,12 +36,17 @@ class PlaneCopy {
   struct Tap {
     int32_t distance, weight;
   };
-
-  static size_t bytes(const Slabs<T>& slabs) {
-    return size_t(slabs.copy_values() + slack) * sizeof(T) + size_t(slabs.p.taps()) * sizeof(Tap);
+  // A thread's memory, for any of the blocks.
+  struct Scratch {
+    T* copy;
+    Tap* taps;
+  };
+  static Scratch scratch(const GridBlocks& blocks, Room& room) {
+    return {room.take<T>(PaddedLayout(blocks.block(0)).channel_size() + slack), room.take<Tap>(blocks.p.taps())};
   }
-  PlaneCopy(const Patches& p, const int64_t* kernel, int64_t most_values, void* memory)
-      : layout(p), copy(static_cast<T*>(memory)), taps(reinterpret_cast<Tap*>(copy + most_values + slack)) {
+
+  PlaneCopy(const Patches& p, const int64_t* kernel, const Scratch& scratch)
+      : layout(p), copy(scratch.copy), taps(scratch.taps) {
     zero_run(copy, layout.channel_size() + slack);
     for (int64_t t = 0; t < p.taps(); ++t)
       taps[t] = {int32_t(layout.tap_distance(t)), int32_t(p.weight_position(t, kernel))};
@@ -83,19 +67,9 @@ class PlaneCopy {
   Tap* taps;
 
  private:
-  struct Span {
-    int64_t begin, end;
-  };
-  // Positions of a phase that lie inside the image.
-  Span span(int d, int64_t phase) const {
-    const Axis& a = layout.p.axis[d];
-    const int64_t start = layout.low[d] + phase;
-    const int64_t begin = start < 0 ? clamp(ceil_div(-start, a.step), 0, layout.extent[d]) : 0;
-    return {begin, a.in > start ? clamp(ceil_div(a.in - start, a.step), begin, layout.extent[d]) : begin};
-  }
   void fill_phase(const T* plane, int64_t pd, int64_t ph, int64_t pw, T* to) const {
     const Axis &D = layout.p.axis[0], &H = layout.p.axis[1], &W = layout.p.axis[2];
-    const Span d = span(0, pd), h = span(1, ph), w = span(2, pw);
+    const Range d = layout.existing(0, pd), h = layout.existing(1, ph), w = layout.existing(2, pw);
     const int64_t size = w.end - w.begin, step = W.step, rows = H.step * W.in, extent = layout.extent[2];
     const int64_t next = layout.p.in_plane();
     if (size <= 0) return;
@@ -184,14 +158,13 @@ template <class T, int R, int V, class Filter>
 FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filter, int64_t d, int64_t h, int64_t w,
                                   T* y) {
   constexpr int64_t L = lanes<T>;
-  const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
+  const Axis &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
   Vec<T> sum[R][V];
   for (auto& row : sum)
     for (Vec<T>& s : row) s = set1(filter.bias);
   filter.sums(plane.row(d, h) + w, sum);
-  const int64_t row = (D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step;
   const int64_t left = W.grid - w, step = W.out_step, pitch = H.out_step * W.out_size;
-  T* to = y + row * W.out_size + W.out_begin + w * step;
+  T* to = y + plane.layout.p.out_place(d, h, w);
 #pragma GCC unroll 4
   for (int r = 0; r < R; ++r, to += pitch)
 #pragma GCC unroll 4
@@ -232,39 +205,42 @@ void depthwise_plane(const PlaneCopy<T>& plane, const Filter& filter, T* y) {
   }
 }
 
-// f(plane number, its copy) for all planes, slab by slab; ns: cost of an output.
-template <class T, class F>
-void each_plane_copy(const Patches& p, const int64_t* kernel, int64_t planes, double ns, const T* x, const F& f) {
-  const Slabs<T> slabs(p);
-  const double cost = double(planes) * double(p.grid()) * ns;
-  parallel_scratch(slabs.all() * planes, cost, PlaneCopy<T>::bytes(slabs),
-                   [&](int64_t begin, int64_t end, void* memory) {
-                     while (begin < end) {
-                       const int64_t which = begin / planes, stop = clamp((which + 1) * planes, begin, end);
-                       PlaneCopy<T> copy(slabs.slab(which), kernel, slabs.copy_values(), memory);
-                       for (; begin < stop; ++begin) {
-                         copy.fill(x + begin % planes * p.in_plane());
-                         f(begin % planes, copy);
-                       }
-                     }
-                   });
-}
-
-// The planes (n, c) of y, on the grid of p; bias (c) may be null.
 template <class T>
-void depthwise(const Patches& p, const int64_t* kernel, int64_t images, int64_t channels, const T* x, const T* w,
-               const T* bias, T* y) {
-  const int64_t volume = kernel[0] * kernel[1] * kernel[2];
-  const double ns = double(p.taps()) * kMultiplyAddCost<T> + 0.2;
-  each_plane_copy(p, kernel, images * channels, ns, x, [=](int64_t plane, const PlaneCopy<T>& copy) {
-    const T* weight = w + plane % channels * volume;
-    const T add = bias ? bias[plane % channels] : T(0);
+struct Depthwise {
+  const Product<T>& product;
+
+  const char* name() const { return "depthwise"; }
+  bool suits() const { return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel); }
+  // Items are planes of one block of positions after the other.
+  bool run() const {
+    const Patches& p = product.p;
+    const GridBlocks blocks = plane_blocks<T>(p);
+    const int64_t planes = product.images * product.groups;
+    const double cost = double(planes) * double(p.grid()) * (double(p.taps()) * kMultiplyAddCost<T> + kPlaneCost);
+    const auto layout = [&blocks](Room& room) { return PlaneCopy<T>::scratch(blocks, room); };
+    parallel_room(blocks.all() * planes, cost, layout, [&](int64_t begin, int64_t end, const auto& scratch) {
+      while (begin < end) {
+        const int64_t which = begin / planes, stop = least((which + 1) * planes, end);
+        PlaneCopy<T> copy(blocks.block(which), product.kernel, scratch);
+        for (; begin < stop; ++begin) plane(copy, begin % planes);
+      }
+    });
+    return true;
+  }
+
+ private:
+  void plane(PlaneCopy<T>& copy, int64_t which) const {
+    const int64_t channel = which % product.groups;
+    const T* weight = product.weights + channel * product.kernel_volume();
+    const T bias = product.bias ? product.bias[channel] : T(0);
+    T* y = product.y + which * product.p.out_plane();
+    copy.fill(product.x + which * product.p.in_plane());
     if (ThreeByThree<T>::applies(copy.layout))
-      depthwise_plane(copy, ThreeByThree<T>(copy, weight, add), y + plane * p.out_plane());
+      depthwise_plane(copy, ThreeByThree<T>(copy, weight, bias), y);
     else
-      depthwise_plane(copy, AnyTaps<T>{copy, weight, add}, y + plane * p.out_plane());
-  });
-}
+      depthwise_plane(copy, AnyTaps<T>{copy, weight, bias}, y);
+  }
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -1,15 +1,16 @@
 // Weight gradient of a depthwise convolution: dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o).
 //
-// Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a slab of a plane. Slabs and
+// Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a block of a plane. Blocks and
 // images are added in order, in double.
 #pragma once
 #include "../simd/reduce.h"
 #include "conv_depthwise.h"
+#include "conv_weight_product.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Sums of N taps over the slab's rows: to[tap.weight] += …; dy is a plane.
+// Sums of N taps over the block's rows: to[tap.weight] += …; dy is a plane.
 template <class T, int N>
 void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap* taps, const T* dy, double* to) {
   constexpr int64_t L = lanes<T>;
@@ -18,7 +19,7 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
   const T* x[N];
   for (int64_t d = 0; d < D.grid; ++d)
     for (int64_t h = 0; h < H.grid; ++h) {
-      const T* row = dy + ((D.out_begin + d) * H.out_size + H.out_begin + h) * W.out_size + W.out_begin;
+      const T* row = dy + plane.layout.p.out_place(d, h, 0);
       for (int i = 0; i < N; ++i) x[i] = plane.row(d, h) + taps[i].distance;
       int64_t w = 0;
       for (; w + L <= W.grid; w += L)
@@ -34,54 +35,67 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
 }
 
 template <class T>
-void depthwise_slab_weight(const PlaneCopy<T>& plane, const T* dy, double* to) {
+void depthwise_block_weight(const PlaneCopy<T>& plane, const T* dy, double* to) {
   int64_t t = 0, taps = plane.layout.p.taps();
   for (; t + 9 <= taps; t += 9) depthwise_taps<T, 9>(plane, plane.taps + t, dy, to);
   for (; t + 3 <= taps; t += 3) depthwise_taps<T, 3>(plane, plane.taps + t, dy, to);
   for (; t < taps; ++t) depthwise_taps<T, 1>(plane, plane.taps + t, dy, to);
 }
 
-// Items are blocks of neighbouring channels, whose planes are read in one piece, and chunks of the images where there
-// are few channels.
-constexpr int64_t kDepthwiseBlock = 4;
-inline int64_t depthwise_chunks(const Conv& g) { return clamp(16 / ceil_div(g.c, kDepthwiseBlock), 1, g.n); }
-
-// total[c - c0][t] = the sums of channels c0 … c1 and images first … last
 template <class T>
-void depthwise_block(const Conv& g, const Slabs<T>& slabs, int64_t c0, int64_t c1, int64_t first, int64_t last,
-                     const T* dy, const T* x, double* total, void* memory) {
-  const int64_t taps = slabs.p.taps(), in = slabs.p.in_plane(), out = slabs.p.grid();
-  for (int64_t i = 0; i < (c1 - c0) * taps; ++i) total[i] = 0;
-  for (int64_t s = 0; s < slabs.all(); ++s) {
-    PlaneCopy<T> copy(slabs.slab(s), g.kernel, slabs.copy_values(), memory);
-    for (int64_t n = first; n < last; ++n)
-      for (int64_t c = c0; c < c1; ++c) {
-        copy.fill(x + (n * g.c + c) * in);
-        depthwise_slab_weight(copy, dy + (n * g.c + c) * out, total + (c - c0) * taps);
-      }
+struct DepthwiseWeight {
+  const WeightProduct<T>& product;
+  const Conv& g = product.g;
+  static constexpr int64_t kChannels = 4;  // neighbours, whose planes follow each other, in a block
+  static constexpr int64_t kItems = 16;    // where there are few channels, images are cut into several sums
+  int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
+
+  const char* name() const { return "depthwise"; }
+  bool suits() const { return is_depthwise(g.c, g.k, g.groups, g.kernel); }
+
+  bool run() const {
+    const GridBlocks blocks = plane_blocks<T>(product.layout.p);
+    const int64_t taps = product.taps();
+    const double cost = double(g.n * g.c) * double(product.plane()) * (double(taps) * kMultiplyAddCost<T> + kPlaneCost);
+    const auto scratch = [&](Room& room) {
+      return Scratch{room.take<double>(kChannels * taps), PlaneCopy<T>::scratch(blocks, room)};
+    };
+    product.add_partial_sums(sums, [&](T* out) {
+      parallel_room(sums * channel_blocks, cost, scratch, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+        for (int64_t item = begin; item < end; ++item) {
+          const int64_t sum = item / channel_blocks, c0 = item % channel_blocks * kChannels;
+          const int64_t c1 = least(g.c, c0 + kChannels);
+          add_planes(blocks, c0, c1, g.n * sum / sums, g.n * (sum + 1) / sums, scratch);
+          T* to = out + (sum * g.c + c0) * taps;
+          for (int64_t i = 0; i < (c1 - c0) * taps; ++i) to[i] = T(scratch.total[i]);
+        }
+      });
+    });
+    return true;
   }
-}
 
-// out (chunks, c, taps)
-template <class T>
-void depthwise_weight(const Conv& g, const T* dy, const T* x, T* out) {
-  const Slabs<T> slabs(output_patches(g));
-  const int64_t chunks = depthwise_chunks(g), blocks = ceil_div(g.c, kDepthwiseBlock), taps = slabs.p.taps();
-  const double cost = double(g.n * g.c) * double(slabs.p.grid()) * (double(taps) * kMultiplyAddCost<T> + 0.2);
-  const size_t sums = (size_t(kDepthwiseBlock * taps) * sizeof(double) + 63) / 64 * 64;
-  parallel_scratch(chunks * blocks, cost, sums + PlaneCopy<T>::bytes(slabs),
-                   [&](int64_t begin, int64_t end, void* memory) {
-                     double* total = static_cast<double*>(memory);
-                     for (int64_t item = begin; item < end; ++item) {
-                       const int64_t chunk = item / blocks, c0 = item % blocks * kDepthwiseBlock,
-                                     c1 = clamp(g.c, c0, c0 + kDepthwiseBlock);
-                       depthwise_block(g, slabs, c0, c1, g.n * chunk / chunks, g.n * (chunk + 1) / chunks, dy, x, total,
-                                       static_cast<char*>(memory) + sums);
-                       T* to = out + (chunk * g.c + c0) * taps;
-                       for (int64_t i = 0; i < (c1 - c0) * taps; ++i) to[i] = T(total[i]);
-                     }
-                   });
-}
+ private:
+  // A thread's memory.
+  struct Scratch {
+    double* total;  // of a block of channels
+    typename PlaneCopy<T>::Scratch copy;
+  };
+
+  // total[c - c0][t] = the sums of channels c0 … c1 and images first … last
+  void add_planes(const GridBlocks& blocks, int64_t c0, int64_t c1, int64_t first, int64_t last,
+                  const Scratch& scratch) const {
+    const int64_t taps = product.taps();
+    for (int64_t i = 0; i < (c1 - c0) * taps; ++i) scratch.total[i] = 0;
+    for (int64_t b = 0; b < blocks.all(); ++b) {
+      PlaneCopy<T> copy(blocks.block(b), g.kernel, scratch.copy);
+      for (int64_t n = first; n < last; ++n)
+        for (int64_t c = c0; c < c1; ++c) {
+          copy.fill(product.plane_in(n, c));
+          depthwise_block_weight(copy, product.plane_out(n, c), scratch.total + (c - c0) * taps);
+        }
+    }
+  }
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

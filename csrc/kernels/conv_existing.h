@@ -2,66 +2,53 @@
 // weight times such a zero is not a number. Here no such product is made, at a fraction of their speed; it is for weights that
 // aren't finite.
 #pragma once
-#include "../parallel.h"
-#include "../tune.h"
-#include "conv_patches.h"
+#include "conv_product.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Outputs of a row that tap `tap` of its axis meets: begin <= g < end with 0 <= g * step + offset < in.
-struct Meeting {
-  int64_t begin, end, offset;
+// A product with a multiply-add at a time takes so many times as long as in tiles.
+constexpr double kExistingCost = 10;
 
-  Meeting(const Axis& a, int64_t tap) : offset(a.offset + tap * a.offset_step) {
-    begin = offset < 0 ? clamp(ceil_div(-offset, a.step), 0, a.grid) : 0;
-    end = a.in > offset ? clamp(ceil_div(a.in - offset, a.step), begin, a.grid) : begin;
-  }
-};
-
-// y (images, channels_out, …) on the grid of p, of x (images, channels_in, …): bias (channels_out, may be null) + the products
-// with weights.at(group, channel in, channel out)[the tap's position].
-template <class T, class Weights>
-void multiply_existing(const Patches& p, const T* x, T* y, int64_t images, int64_t channels_in, int64_t channels_out,
-                       int64_t groups, const Weights& weights, const T* bias) {
+template <class T>
+void multiply_existing(const Product<T>& product) {
+  const Patches& p = product.p;
   const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
-  const int64_t rows = D.grid * H.grid, in = channels_in / groups, out = channels_out / groups, width = W.grid;
+  const int64_t rows = p.grid_rows(), out = product.group_out(), width = W.grid;
   if (p.taps() == 0) return;
-  const double cost =
-      double(images * channels_out) * double(p.grid()) * double(in * p.taps()) * 10 * kMultiplyAddCost<T>;
-  parallel_scratch(
-      images * channels_out * rows, cost, size_t(width) * sizeof(T), [&](int64_t first, int64_t last, void* memory) {
-        T* sum = static_cast<T*>(memory);
-        for (int64_t item = first; item < last; ++item) {
-          const int64_t plane = item / rows, image = plane / channels_out, channel = plane % channels_out,
-                        group = channel / out;
-          const int64_t d = item % rows / H.grid, h = item % H.grid;
-          fill_run(sum, bias ? bias[channel] : T(0), width);
-          for (int64_t c = 0; c < in; ++c) {
-            const T* from = x + (image * channels_in + group * in + c) * p.in_plane();
-            const T* w = weights.at(group, c, channel - group * out);
-            for (int64_t t = 0; t < p.taps(); ++t) {
-              const int64_t td = t / W.taps / H.taps, th = t / W.taps % H.taps;
-              const int64_t at_d = d * D.step + D.offset + td * D.offset_step,
-                            at_h = h * H.step + H.offset + th * H.offset_step;
-              if (at_d < 0 || at_d >= D.in || at_h < 0 || at_h >= H.in) continue;
-              const Meeting meeting(W, t % W.taps);
-              const T* row = from + (at_d * H.in + at_h) * W.in + meeting.offset;
-              const Vec<T> factor = set1(w[weights.position(t)]);
-              int64_t i = meeting.begin;
-              if (W.step == 1)
-                for (; i < meeting.end; i += lanes<T>) {
-                  const int64_t left = meeting.end - i;
-                  store_part(sum + i, fma(factor, load_part(row + i, left), load_part(sum + i, left)), left);
-                }
-              for (; i < meeting.end; ++i) sum[i] += factor[0] * row[i * W.step];
-            }
-          }
-          T* to = y + plane * p.out_plane() +
-                  ((D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step) * W.out_size;
-          for (int64_t i = 0; i < width; ++i) to[W.out_begin + i * W.out_step] = sum[i];
+  // sum += the products of one channel that an output row meets
+  const auto add_channel = [&](int64_t d, int64_t h, const T* x, const T* taps, T* sum) {
+    for (int64_t t = 0; t < p.taps(); ++t) {
+      const int64_t at_d = d * D.step + D.offset + t / W.taps / H.taps * D.offset_step;
+      const int64_t at_h = h * H.step + H.offset + t / W.taps % H.taps * H.offset_step;
+      if (at_d < 0 || at_d >= D.in || at_h < 0 || at_h >= H.in) continue;
+      const int64_t first = W.offset + t % W.taps * W.offset_step;
+      const auto [begin, end] = inside(first, W.step, width, W.in);
+      const T* row = x + (at_d * H.in + at_h) * W.in + first;
+      const Vec<T> factor = set1(taps[p.weight_position(t, product.kernel)]);
+      int64_t i = begin;
+      if (W.step == 1)
+        for (; i < end; i += lanes<T>) {
+          const int64_t left = end - i;
+          store_part(sum + i, fma(factor, load_part(row + i, left), load_part(sum + i, left)), left);
         }
-      });
+      for (; i < end; ++i) sum[i] += factor[0] * row[i * W.step];
+    }
+  };
+  parallel_values<T>(product.images * product.channels_out * rows, kExistingCost * product.cost(), width,
+                     [&](int64_t first, int64_t last, T* sum) {
+                       for (int64_t item = first; item < last; ++item) {
+                         const int64_t plane = item / rows, r = item % rows, channel = plane % product.channels_out,
+                                       group = channel / out;
+                         const T* x = product.plane_in(plane / product.channels_out, group);
+                         fill_run(sum, product.bias ? product.bias[channel] : T(0), width);
+                         for (int64_t c = 0; c < product.group_in(); ++c, x += p.in_plane())
+                           add_channel(r / H.grid, r % H.grid, x, product.taps_of(group, c, channel - group * out),
+                                       sum);
+                         T* to = product.y + plane * p.out_plane() + p.row_place(r);
+                         for (int64_t i = 0; i < width; ++i) to[i * W.out_step] = sum[i];
+                       }
+                     });
 }
 
 }  // namespace

@@ -64,6 +64,15 @@ struct PaddedLayout {
     return phase * phase_size() + place;
   }
 
+  // Positions of a phase of axis d that lie inside the image.
+  Range existing(int d, int64_t phase) const { return inside(low[d] + phase, p.axis[d].step, extent[d], p.axis[d].in); }
+
+  // Where the first position of grid row r lies in a phase.
+  int64_t row_place(int64_t r) const {
+    const int64_t d = divide(r, p.axis[1].grid);
+    return (d * extent[1] + r - d * p.axis[1].grid) * extent[2];
+  }
+
   // Copy of `channels` planes of x; the slack behind it is zeroed.
   template <class T>
   void fill(const T* x, int64_t channels, T* copy, int64_t slack) const {
@@ -94,17 +103,6 @@ struct PaddedLayout {
   }
   static int64_t divide_by_step(int64_t reach, int64_t step) { return step == 1 ? reach : divide(reach, step); }
 
-  // Positions of phase pw of a row of the copy that lie inside the image.
-  struct Inside {
-    int64_t begin, end;
-  };
-  Inside inside(int64_t pw) const {
-    const Axis& W = p.axis[2];
-    const int64_t start = low[2] + pw;  // input column of position 0
-    const int64_t begin = start < 0 ? clamp(ceil_div(-start, W.step), 0, extent[2]) : 0;
-    return {begin, W.in > start ? clamp(ceil_div(W.in - start, W.step), begin, extent[2]) : begin};
-  }
-
   // f(to, row) for the rows of a phase; row is where input column low[2] would be, or null outside of the image.
   template <class T, class F>
   void for_each_row(const T* plane, int64_t pd, int64_t ph, T* to, const F& f) const {
@@ -120,8 +118,9 @@ struct PaddedLayout {
   template <class T>
   void fill_phase(const T* plane, int64_t pd, int64_t ph, int64_t pw, T* copy) const {
     const int64_t step = p.axis[2].step;
-    const auto [begin, end] = inside(pw);
+    const Range columns = existing(2, pw);
     for_each_row(plane, pd, ph, copy, [=, this](T* to, const T* row) {
+      const auto [begin, end] = columns;
       if (!row) return zero_run(to, extent[2]);
       zero_run(to, begin);
       if (step == 1)
@@ -135,8 +134,8 @@ struct PaddedLayout {
   // Both phases of a stride of 2 at once: a row of 4x32x8x14x14 -> 16 with taps of 2x2x2 took three times as long in two.
   template <class T>
   void fill_halves(const T* plane, int64_t pd, int64_t ph, T* copy) const {
-    const Inside half[2] = {inside(0),
-                            inside(1)};  // odd columns begin one position earlier where the first even one is outside
+    // Odd columns begin one position earlier where the first even one is outside.
+    const Range half[2] = {existing(2, 0), existing(2, 1)};
     const int64_t begin = half[0].begin, end = clamp(half[1].end, begin, extent[2]), size = phase_size();
     const bool whole = begin == 0 && end == extent[2];
     for_each_row(plane, pd, ph, copy, [=, this](T* to, const T* row) FASTNN_FLAT {

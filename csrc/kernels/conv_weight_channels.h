@@ -5,8 +5,7 @@
 // at a distance that t alone decides, and the tiles are those of the forward pass: no sum across lanes, as dot products
 // need for each element.
 #pragma once
-#include "conv_layout.h"
-#include "gemm_driver.h"
+#include "conv_weight_product.h"
 #include "lane_copy.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -14,102 +13,105 @@ namespace {
 
 template <class T>
 struct ChannelWeight {
-  const Conv& g;
-  const PaddedLayout& layout;
-  const T* dy;
-  const T* x;
-  T* parts;  // (chunks, K, blocks of channels, taps, channels of a block), and where sums are long, as many values more for a run
-  int vectors;  // in a block of channels: with one, a tile takes two taps side by side
-  int64_t images, blocks_per_item, chunks;
-  T* packed_dy;  // (groups, N, K/groups x plane) as pack_pixels lays it out; null if every item packs what it needs
+  const WeightProduct<T>& product;
+  const Conv& g = product.g;
+  const PaddedLayout& layout = product.layout;
 
-  ChannelWeight(const Conv& g, const PaddedLayout& layout, const T* dy, const T* x, T* parts)
-      : g(g),
-        layout(layout),
-        dy(dy),
-        x(x),
-        parts(parts),
-        vectors(group_in() > lanes<T> ? kTileVectors : 1),
-        images(clamp(kDepth<T> / (plane() ? plane() : 1), 1, g.n)),
-        // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
-        // 64x14x14 -> 64 take 0.9 of the time.
-        blocks_per_item(blocks() == 2 ? 2 : clamp((8 + layout.p.taps()) / layout.p.taps(), 1, blocks())),
-        chunks(chunk_count()),
-        packed_dy(shared() && parts ? parts + parts_size() : nullptr) {}
+  // Enough items for a few threads, of at least so many pixels, beside which adding the partial sums is nothing.
+  static constexpr int64_t kItems = 16, kSumPixels = 1024;
 
-  int64_t group_in() const { return g.c / g.groups; }
-  int64_t group_out() const { return g.k / g.groups; }
-  int64_t plane() const { return layout.p.grid(); }
-  int64_t width() const { return vectors * lanes<T>; }
-  int64_t blocks() const { return (group_in() + width() - 1) / width(); }
-  int64_t columns() const { return blocks() * layout.p.taps() * width(); }
-  // Whether a chunk has so many pixels that runs of them are summed apart.
-  bool long_sums() const { return (g.n + chunks - 1) / chunks * plane() > kLongSum; }
-  int64_t parts_size() const { return (long_sums() ? 2 : 1) * chunks * g.k * columns(); }
-  // Packing dy once more for each item was a quarter of the time of 256x14x14 -> 256, which has 8.
-  bool shared() const { return items_per_group() > 1; }
-  int64_t size() const { return parts_size() + (shared() ? g.n * g.k * plane() : 0); }
-  int64_t items_per_group() const { return (blocks() + blocks_per_item - 1) / blocks_per_item; }
-  // Enough items for a few threads, of at least 1024 pixels, beside which adding the partial results is nothing.
-  int64_t chunk_count() const {
-    const int64_t pixels = g.n * plane() / 1024, wanted = ceil_div(kItems, g.groups * items_per_group());
-    return clamp(pixels < wanted ? pixels : wanted, 1, g.n > 1 ? g.n : 1);
-  }
-  static constexpr int64_t kItems = 16;
-  int64_t image_copy() const { return layout.channel_size() * width(); }
-  int64_t copy_size() const { return images * blocks_per_item * image_copy() + kTileCols<T>; }
-  size_t scratch() const {
-    return size_t(copy_size() + (shared() ? 0 : group_out() * kDepth<T>)) * sizeof(T) +
-           size_t(kDepth<T> + LanePlaces::values(layout)) * sizeof(int32_t);
-  }
-  bool preferred() const {
-    const int64_t c = group_in(), lanes_wanted = blocks() * width();
-    const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;  // so that the other ways would pack patches
-    return (narrow ? 2 * c >= lanes_wanted : 4 * c >= 3 * lanes_wanted) && group_out() >= 8 && g.n * plane() >= 64 &&
-           copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
+  int64_t plane = product.plane(), taps = product.taps(), group_in = product.group_in(),
+          group_out = product.group_out();
+  int vectors =
+      group_in > lanes<T> ? kTileVectors : 1;  // in a block of channels: with one, a tile takes two taps side by side
+  int64_t width = vectors * lanes<T>, blocks = ceil_div(group_in, width), columns = blocks * taps * width;
+  int64_t joint_images = clamp(kDepth<T> / plane, 1, g.n);  // in a copy
+  // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
+  // 64x14x14 -> 64 take 0.9 of the time.
+  int64_t item_blocks = blocks == 2 ? 2 : clamp((8 + taps) / taps, 1, blocks),
+          group_items = ceil_div(blocks, item_blocks);
+  int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(kItems, g.groups* group_items)), 1, g.n);
+
+  const char* name() const { return "channels"; }
+
+  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches.
+  bool suits() const {
+    const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
+    return (narrow ? 2 * group_in >= blocks * width : 4 * group_in >= 3 * blocks * width) && group_out >= 8 &&
+           g.n * plane >= 64 && copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
   }
 
-  // dy for all items, where they share it.
-  void pack() const {
-    if (!shared()) return;
-    parallel_for(chunks * g.groups, double(g.n * g.k) * double(plane()) * 0.3, [this](int64_t begin, int64_t end) {
+  bool run() const {
+    shared_room([this](Room& room) { return memory(room); },
+                [this](const Memory& memory) {
+                  if (shared()) pack(memory.dy);
+                  product.for_each_sum(*this, group_items, product.cost(), memory);
+                  add(memory.partial);
+                });
+    return true;
+  }
+
+  // Whether a partial sum has so many pixels that runs of them are summed apart.
+  bool long_sums() const { return ceil_div(g.n, sums) * plane > kLongSum; }
+  // Whether items share dy as it is packed: to pack it once more for each was a quarter of the time of 256x14x14 -> 256, which
+  // has 8.
+  bool shared() const { return group_items > 1; }
+  int64_t image_copy() const { return layout.channel_size() * width; }
+  int64_t copy_size() const { return joint_images * item_blocks * image_copy() + kTileCols<T>; }
+
+  // Memory of all threads.
+  struct Memory {
+    T *partial,
+        *runs;  // (sums, K, blocks of channels, taps, channels of a block); where sums are long, the same of a run
+    T* dy;      // (groups, N, K/groups x plane) as pack_pixels lays it out, where items share it
+  };
+  Memory memory(Room& room) const {
+    T* const partial = room.take<T>(sums * g.k * columns);
+    return {partial, long_sums() ? room.take<T>(sums * g.k * columns) : partial,
+            room.take<T>(shared() ? g.n * g.k * plane : 0)};
+  }
+  // A thread's memory.
+  struct Scratch {
+    T *copy, *packed;
+    int32_t* offset;
+    LanePlaces places;
+  };
+  Scratch scratch(Room& room) const {
+    return {room.take<T>(copy_size()), room.take<T>(shared() ? 0 : group_out * kDepth<T>),
+            room.take<int32_t>(kDepth<T>), LanePlaces(layout, room)};
+  }
+
+  // dy for all items.
+  void pack(T* dy) const {
+    parallel_for(sums * g.groups, double(g.n * g.k) * double(plane) * kTurnCost, [=, this](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
-        const int64_t chunk = item / g.groups, group = item % g.groups, last = g.n * (chunk + 1) / chunks;
-        for (int64_t image = g.n * chunk / chunks; image < last; image += images)
-          for_each_piece(clamp(last - image, 1, images) * plane(), [&](int64_t r0, int64_t r1) {
-            pack_pixels(image, group, r0, r1, packed_at(group, image) + r0 * group_out());
+        const int64_t sum = item / g.groups, group = item % g.groups, last = g.n * (sum + 1) / sums;
+        for (int64_t image = g.n * sum / sums; image < last; image += joint_images)
+          for_pixels(least(last - image, joint_images) * plane, [&](int64_t r0, int64_t r1) {
+            pack_pixels(image, group, r0, r1, packed_at(dy, group, image) + r0 * group_out);
           });
       }
     });
   }
 
-  // parts[chunk][k of the group][some blocks] = sum over the chunk's images
-  void item(int64_t chunk, int64_t group, int64_t which, void* memory) const {
-    T* copy = static_cast<T*>(memory);
-    T* packed = copy + copy_size();
-    int32_t* offset = reinterpret_cast<int32_t*>(packed + (shared() ? 0 : group_out() * kDepth<T>));
-    const LanePlaces places(layout, offset + kDepth<T>);
-    zero_run(copy, copy_size());
-    const int64_t b0 = which * blocks_per_item, b1 = clamp(blocks(), b0, b0 + blocks_per_item);
-    const int64_t first = g.n * chunk / chunks, last = g.n * (chunk + 1) / chunks;
-    T* out = parts + (chunk * g.k + group * group_out()) * columns();
-    T* run = long_sums() ? out + chunks * g.k * columns() : out;
-    const int64_t longest = long_sums() ? kSumRun : INT64_MAX;
+  // partial[sum][k of the group][some blocks] = sum over some images
+  void item(int64_t sum, int64_t group, int64_t which, const Memory& memory, const Scratch& scratch) const {
+    scratch.places.fill(layout);
+    zero_run(scratch.copy, copy_size());
+    const int64_t b0 = which * item_blocks, b1 = least(blocks, b0 + item_blocks);
+    const int64_t first = g.n * sum / sums, last = g.n * (sum + 1) / sums;
+    const int64_t at = (sum * g.k + group * group_out) * columns;
+    T *out = memory.partial + at, *run = memory.runs + at;
+    const int64_t longest = run == out ? INT64_MAX : kSumRun;
     int64_t summed = 0, runs = 0;  // pixels in the run, runs before it
-    for (int64_t image = first; image < last; image += images) {
-      const int64_t count = clamp(last - image, 1, images), pixels = count * plane();
-      fill(image, count, group, b0, b1, places, copy);
-      for_each_piece(pixels, [&](int64_t r0, int64_t r1) {
-        if (shared())
-          packed = packed_at(group, image) + r0 * group_out();
-        else
-          pack_pixels(image, group, r0, r1, packed);
-        int64_t base = r0 / plane() * blocks_per_item * image_copy(), at = r0 % plane();
-        for (int64_t r = r0; r < r1; ++r) {
-          offset[r - r0] = int32_t(base + places.from[at] * width());
-          if (++at == plane()) at = 0, base += blocks_per_item * image_copy();
-        }
-        product(b0, b1, r1 - r0, packed, copy, offset, run, summed > 0);
+    for (int64_t image = first; image < last; image += joint_images) {
+      const int64_t count = least(last - image, joint_images);
+      fill(image, count, group, b0, b1, scratch);
+      for_pixels(count * plane, [&](int64_t r0, int64_t r1) {
+        T* const packed = shared() ? packed_at(memory.dy, group, image) + r0 * group_out : scratch.packed;
+        if (!shared()) pack_pixels(image, group, r0, r1, packed);
+        place_pixels(r0, r1, scratch);
+        multiply(b0, b1, r1 - r0, packed, scratch, run, summed > 0);
         summed += r1 - r0;
         if (summed < longest) return;
         add_run(b0, b1, run, runs++ > 0, out);
@@ -118,113 +120,104 @@ struct ChannelWeight {
     }
     if (run != out && summed > 0) add_run(b0, b1, run, runs > 0, out);
     if (first == last)
-      for (int64_t k = 0; k < group_out(); ++k)
-        zero_run(out + k * columns() + b0 * layout.p.taps() * width(), (b1 - b0) * layout.p.taps() * width());
+      for (int64_t k = 0; k < group_out; ++k) zero_run(out + k * columns + b0 * taps * width, (b1 - b0) * taps * width);
   }
 
- private:
   // out (+)= run, of blocks b0 … b1 of channels
   void add_run(int64_t b0, int64_t b1, const T* run, bool accumulate, T* out) const {
-    const int64_t taps = layout.p.taps(), begin = b0 * taps * width(), size = (b1 - b0) * taps * width();
-    for (int64_t k = 0; k < group_out(); ++k) {
-      T* to = out + k * columns() + begin;
-      const T* from = run + k * columns() + begin;
+    const int64_t begin = b0 * taps * width, size = (b1 - b0) * taps * width;
+    for (int64_t k = 0; k < group_out; ++k) {
+      T* to = out + k * columns + begin;
+      const T* from = run + k * columns + begin;
       if (accumulate)
         for (int64_t i = 0; i < size; i += lanes<T>) store(to + i, load(to + i) + load(from + i));
       else
         copy_run(to, from, size);
     }
   }
-  T* packed_at(int64_t group, int64_t image) const { return packed_dy + (group * g.n + image) * group_out() * plane(); }
-  // The pixels of a block of images in pieces of at most kDepth.
+  T* packed_at(T* dy, int64_t group, int64_t image) const { return dy + (group * g.n + image) * group_out * plane; }
+  // The pixels of joint images in blocks of at most kDepth.
   template <class F>
-  static void for_each_piece(int64_t pixels, const F& f) {
-    const int64_t pieces = (pixels + kDepth<T> - 1) / kDepth<T>;
-    for (int64_t piece = 0; piece < pieces; ++piece) f(pixels * piece / pieces, pixels * (piece + 1) / pieces);
+  static void for_pixels(int64_t pixels, const F& f) {
+    const int64_t count = ceil_div(pixels, kDepth<T>);
+    for (int64_t i = 0; i < count; ++i) f(pixels * i / count, pixels * (i + 1) / count);
+  }
+  // Where pixels r0..r1 of joint images lie in the copy.
+  void place_pixels(int64_t r0, int64_t r1, const Scratch& scratch) const {
+    int64_t base = r0 / plane * item_blocks * image_copy(), at = r0 % plane;
+    for (int64_t r = r0; r < r1; ++r) {
+      scratch.offset[r - r0] = int32_t(base + scratch.places.from[at] * width);
+      if (++at == plane) at = 0, base += item_blocks * image_copy();
+    }
   }
 
-  void fill(int64_t image, int64_t count, int64_t group, int64_t b0, int64_t b1, const LanePlaces& places,
-            T* copy) const {
+  void fill(int64_t image, int64_t count, int64_t group, int64_t b0, int64_t b1, const Scratch& scratch) const {
     const int64_t in_plane = layout.p.in_plane();
     for (int64_t i = 0; i < count; ++i)
       for (int64_t b = b0; b < b1; ++b) {
-        const T* from = x + ((image + i) * g.c + group * group_in() + b * width()) * in_plane;
-        T* to = copy + (i * blocks_per_item + b - b0) * image_copy();
-        const int64_t channels = clamp(group_in() - b * width(), 0, width());
+        const T* from = product.plane_in(image + i, group) + b * width * in_plane;
+        T* to = scratch.copy + (i * item_blocks + b - b0) * image_copy();
+        const int64_t channels = clamp(group_in - b * width, 0, width);
         if (vectors == 1)
-          copy_lanes<T, 1>(from, channels, in_plane, 1, in_plane, places.in, 0, to);
+          copy_lanes<T, 1>(from, channels, in_plane, 1, in_plane, scratch.places.in, 0, to);
         else
-          copy_lanes<T, kTileVectors>(from, channels, in_plane, 1, in_plane, places.in, 0, to);
+          copy_lanes<T, kTileVectors>(from, channels, in_plane, 1, in_plane, scratch.places.in, 0, to);
       }
   }
 
-  // Slivers of dy for pixels r0..r1 of the images, a row block after the other, as outer_tile wants its A.
+  // Panels of dy for pixels r0..r1 of the images, a row block after the other, as outer_tile wants its A.
   void pack_pixels(int64_t image, int64_t group, int64_t r0, int64_t r1, T* packed) const {
-    const RowBlocks rows(group_out());
+    const RowBlocks rows(group_out);
     for (int64_t block = 0; block < rows.count; ++block) {
       const int64_t k0 = rows.begin(block), size = rows.size(block);
-      T* sliver = packed + k0 * (r1 - r0);
+      T* panel = packed + k0 * (r1 - r0);
       for (int64_t r = r0; r < r1;) {
-        const int64_t i = divide(r, plane()), at = r - i * plane(), run = clamp(plane() - at, 1, r1 - r);
-        turn(dy + ((image + i) * g.k + group * group_out() + k0) * plane() + at, plane(), size, run, sliver, size);
-        sliver += run * size;
+        const int64_t i = divide(r, plane), at = r - i * plane, run = least(plane - at, r1 - r);
+        turn(product.plane_out(image + i, group) + k0 * plane + at, plane, size, run, panel, size);
+        panel += run * size;
         r += run;
       }
     }
   }
 
-  void product(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const T* copy, const int32_t* offset, T* out,
-               bool accumulate) const {
-    const RowBlocks rows(group_out());
-    const int64_t taps = layout.p.taps();
-    // A column vector is (block, tap, vector of the block); those of a tile need not lie side by side.
-    const int64_t q0 = b0 * taps * vectors, q1 = b1 * taps * vectors;
-    int64_t q = q0;
-    for (; q + kTileVectors <= q1; q += kTileVectors)
-      tiles<kTileVectors>(rows, q, b0, pixels, packed, copy, offset, out, accumulate);
-    for (; q < q1; ++q) tiles<1>(rows, q, b0, pixels, packed, copy, offset, out, accumulate);
+  // out (+)= dy times the copy. A column vector is (block, tap, vector of the block); those of a tile need not lie side by side.
+  void multiply(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
+                bool accumulate) const {
+    for_vectors(b0 * taps * vectors, b1 * taps * vectors, [&](auto V, int64_t q) FASTNN_FLAT {
+      Columns<T, V> tile;
+      tile.offset = scratch.offset;
+      tile.ldc = columns;
+      for (int v = 0; v < V; ++v) {
+        const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / taps;
+        tile.b[v] =
+            scratch.copy + (block - b0) * image_copy() + layout.tap_distance(tap % taps) * width + vector * lanes<T>;
+        tile.c[v] = out + (q + v) * lanes<T>;
+        tile.size[v] = lanes<T>;
+      }
+      const RowBlocks rows(group_out);
+      multiply_rows(rows, 0, rows.count, pixels, packed, pixels, tile, accumulate);
+    });
   }
 
-  template <int V>
-  void tiles(const RowBlocks& rows, int64_t q, int64_t b0, int64_t pixels, const T* packed, const T* copy,
-             const int32_t* offset, T* out, bool accumulate) const {
-    Columns<T, V> tile;
-    tile.offset = offset;
-    tile.ldc = columns();
-    for (int v = 0; v < V; ++v) {
-      const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / layout.p.taps();
-      tile.b[v] =
-          copy + (block - b0) * image_copy() + layout.tap_distance(tap % layout.p.taps()) * width() + vector * lanes<T>;
-      tile.c[v] = out + (q + v) * lanes<T>;
-      tile.size[v] = lanes<T>;
-    }
-    for (int64_t block = 0; block < rows.count; ++block) {
-      const int64_t k0 = rows.begin(block);
-      outer_tile_for<T, V>(rows.size(block))(pixels, packed + k0 * pixels, tile, k0, accumulate, nullptr);
-    }
+  // dweight[k][c][t] = sum, in order, of partial[…][k][c / width][t][c % width]
+  void add(const T* partial) const {
+    const int64_t stride = g.k * columns;
+    parallel_for(g.k, double(sums * stride) * kTurnCost, [=, this](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k)
+        for (int64_t b = 0; b < blocks; ++b)
+          for (int64_t t = 0; t < taps; ++t) {
+            const T* from = partial + k * columns + (b * taps + t) * width;
+            const int64_t count = clamp(group_in - b * width, 0, width);
+            T* to = product.dweight + (k * group_in + b * width) * taps + t;
+            for (int64_t c = 0; c < count; ++c) {
+              T sum = from[c];
+              for (int64_t s = 1; s < sums; ++s) sum += from[s * stride + c];
+              to[c * taps] = sum;
+            }
+          }
+    });
   }
 };
-
-// dweight[k][c][t] = sum over chunks, in order, of parts[chunk][k][c / width][t][c % width]
-template <class T>
-void add_channel_parts(const ChannelWeight<T>& problem, T* dweight) {
-  const int64_t taps = problem.layout.p.taps(), channels = problem.group_in(), width = problem.width();
-  const int64_t columns = problem.columns(), stride = problem.g.k * columns;
-  parallel_for(problem.g.k, double(problem.size()) * 0.3, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      for (int64_t b = 0; b < problem.blocks(); ++b)
-        for (int64_t t = 0; t < taps; ++t) {
-          const T* from = problem.parts + k * columns + (b * taps + t) * width;
-          const int64_t count = clamp(channels - b * width, 0, width);
-          T* to = dweight + (k * channels + b * width) * taps + t;
-          for (int64_t c = 0; c < count; ++c) {
-            T sum = from[c];
-            for (int64_t s = 1; s < problem.chunks; ++s) sum += from[s * stride + c];
-            to[c * taps] = sum;
-          }
-        }
-  });
-}
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -35,20 +35,18 @@ struct MatrixProblem {
   const T* bias;
   T* c;
 
-  int64_t size(int64_t j) const {
-    return columns - j * kTileCols<T> < kTileCols<T> ? columns - j * kTileCols<T> : kTileCols<T>;
-  }
-  void pack(int64_t entry, int64_t j, int64_t k0, int64_t k1, T* sliver) const {
+  int64_t size(int64_t j) const { return least(columns - j * kTileCols<T>, kTileCols<T>); }
+  void pack(int64_t entry, int64_t j, int64_t k0, int64_t k1, T* panel) const {
     const T* from = b + entry * depth * columns;
     const int64_t j0 = j * kTileCols<T>, n = size(j);
     if (!transposed && n == kTileCols<T>) {
-      for (int64_t k = k0; k < k1; ++k, sliver += kTileCols<T>)
+      for (int64_t k = k0; k < k1; ++k, panel += kTileCols<T>)
         for (int v = 0; v < kTileVectors; ++v)
-          store(sliver + v * lanes<T>, load(from + k * columns + j0 + v * lanes<T>));
+          store(panel + v * lanes<T>, load(from + k * columns + j0 + v * lanes<T>));
     } else if (!transposed) {
-      for (int64_t k = k0; k < k1; ++k) copy_run(sliver + (k - k0) * kTileCols<T>, from + k * columns + j0, n);
+      for (int64_t k = k0; k < k1; ++k) copy_run(panel + (k - k0) * kTileCols<T>, from + k * columns + j0, n);
     } else {
-      turn(from + j0 * depth + k0, depth, n, k1 - k0, sliver, kTileCols<T>);
+      turn(from + j0 * depth + k0, depth, n, k1 - k0, panel, kTileCols<T>);
     }
   }
   MatrixOutput<T> output(int64_t entry, int64_t j) const {

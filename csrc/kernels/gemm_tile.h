@@ -9,9 +9,9 @@ namespace {
 
 template <class T>
 constexpr int64_t kTileCols = kTileVectors * lanes<T>;
-// Depth of a packed block of B, so that a sliver has kSliverBytes.
+// Depth of a packed block of B, so that a panel has kPanelBytes.
 template <class T>
-constexpr int64_t kDepth = kSliverBytes / int64_t(kTileCols<T> * sizeof(T));
+constexpr int64_t kDepth = kPanelBytes / int64_t(kTileCols<T> * sizeof(T));
 
 // Where V vectors of columns of B come from and go to: vector v of row k of B is b[v] + offset[k], vector v of row i of
 // C is c[v] + i * ldc, of which the first size[v] lanes exist.
@@ -94,25 +94,25 @@ struct RowBlocks {
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
 };
 
-// Where the reduction of a dot product runs: `count` stretches of `size` elements, stretch s beginning a[s] and b[s]
+// Where the reduction of a dot product goes: `count` runs of `size` elements, run s beginning a[s] and b[s]
 // elements after the two rows do.
-struct Stretches {
+struct DotRuns {
   int64_t count, size;
   const int64_t *a, *b;
 };
 
-// c[i][j] (+)= sum over stretches of a[i * lda + k] * b[offset[j] + k]: both operands contiguous along k, a vector of
+// c[i][j] (+)= sum over runs of a[i * lda + k] * b[offset[j] + k]: both operands contiguous along k, a vector of
 // partial sums for each element of c.
 template <class T, int ROWS, int COLS>
-void dot_tile(const Stretches& stretches, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
+void dot_tile(const DotRuns& runs, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
               bool accumulate) {
   constexpr int64_t L = lanes<T>;
   Vec<T> acc[ROWS][COLS] = {};
-  for (int64_t s = 0; s < stretches.count; ++s) {
-    const T* a_s = a + stretches.a[s];
+  for (int64_t s = 0; s < runs.count; ++s) {
+    const T* a_s = a + runs.a[s];
     const T* b_s[COLS];
 #pragma GCC unroll 8
-    for (int j = 0; j < COLS; ++j) b_s[j] = b + offset[j] + stretches.b[s];
+    for (int j = 0; j < COLS; ++j) b_s[j] = b + offset[j] + runs.b[s];
     const auto step = [&](auto&& get, int64_t k) __attribute__((always_inline)) {
       Vec<T> b_k[COLS];
 #pragma GCC unroll 8
@@ -125,8 +125,8 @@ void dot_tile(const Stretches& stretches, const T* a, int64_t lda, const T* b, c
       }
     };
     int64_t k = 0;
-    for (; k + L <= stretches.size; k += L) step([](const T* p) { return load(p); }, k);
-    const int rest = int(stretches.size - k);
+    for (; k + L <= runs.size; k += L) step([](const T* p) { return load(p); }, k);
+    const int rest = int(runs.size - k);
     if (rest) step([rest](const T* p) { return load_n(p, rest); }, k);
   }
   T sums[ROWS * COLS];
@@ -139,7 +139,7 @@ void dot_tile(const Stretches& stretches, const T* a, int64_t lda, const T* b, c
 }
 
 template <class T>
-using DotTile = void (*)(const Stretches&, const T*, int64_t, const T*, const int64_t*, T*, int64_t, bool);
+using DotTile = void (*)(const DotRuns&, const T*, int64_t, const T*, const int64_t*, T*, int64_t, bool);
 
 template <class T, int ROWS = kDotRows, int COLS = kDotCols>
 FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
@@ -153,11 +153,11 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
 // c (m x n) (+)= a (m rows) b^T (n rows) in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
 // once, tile by tile; the other is read again for each of its tiles, from the cache.
 template <class T>
-void dot_gemm(int64_t m, int64_t n, const Stretches& stretches, const T* a, int64_t lda, const T* b,
-              const int64_t* offset, T* c, int64_t ldc, bool accumulate) {
+void dot_gemm(int64_t m, int64_t n, const DotRuns& runs, const T* a, int64_t lda, const T* b, const int64_t* offset,
+              T* c, int64_t ldc, bool accumulate) {
   const auto tile = [&](int64_t i, int64_t j) {
     const int rows = int(m - i < kDotRows ? m - i : kDotRows), cols = int(n - j < kDotCols ? n - j : kDotCols);
-    dot_tile_for<T>(rows, cols)(stretches, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);
+    dot_tile_for<T>(rows, cols)(runs, a + i * lda, lda, b, offset + j, c + i * ldc + j, ldc, accumulate);
   };
   if (m >= n) {
     for (int64_t i = 0; i < m; i += kDotRows)

@@ -2,6 +2,7 @@
 #pragma once
 #include "../simd/transpose.h"
 #include "conv_layout.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -11,8 +12,9 @@ namespace {
 struct LanePlaces {
   int32_t *in, *from;
 
-  static int64_t values(const PaddedLayout& l) { return l.p.in_plane() + l.p.grid(); }
-  LanePlaces(const PaddedLayout& l, int32_t* memory) : in(memory), from(memory + l.p.in_plane()) {
+  LanePlaces(const PaddedLayout& l, Room& room)
+      : in(room.take<int32_t>(l.p.in_plane())), from(room.take<int32_t>(l.p.grid())) {}
+  void fill(const PaddedLayout& l) const {
     const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
     // The first row has the columns' share until its own turn, the last: divisions for every place took a fifth of the time of
     // conv_transpose3d's weight gradient.

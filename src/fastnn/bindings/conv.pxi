@@ -19,13 +19,10 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     elements(batch, m, depth)
     elements(batch, depth, n)
     cdef void* pa = data(a, t, batch * m * depth)
-    cdef void* pb = data(b, t, batch * depth * n)
     if c is None:
         c = new_array(row + 2, shape, t)
-    cdef void* pc = writable(c, t, batch * m * n)
-    cdef object packed = workspace(t, batch * m * depth)
-    cdef void* pw = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc, pw)
+    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa,
+        data(b, t, batch * depth * n), writable(c, t, batch * m * n))
     return c
 
 def linear_forward(x, weight, bias):
@@ -42,13 +39,8 @@ def linear_forward(x, weight, bias):
     elements(n, k)
     elements(m, n)
     cdef void* px = data(x, t, m * k)
-    cdef void* pw = data(weight, t, n * k)
-    cdef void* pb = optional(bias, t, n)
     cdef object y = new_array(last + 1, shape, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef object packed = workspace(t, m * k)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py, pp)
+    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, data(weight, t, n * k), optional(bias, t, n), address(y))
     return y
 
 def linear_backward_bias(dy, dbias):
@@ -58,8 +50,7 @@ def linear_backward_bias(dy, dbias):
         raise ValueError("expected dy (m, n)")
     cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
-    cdef void* pdb = writable(dbias, t, n)
-    linear_backward_bias_c(sized(t, m * n), m, n, pdy, pdb)
+    linear_backward_bias_c(sized(t, m * n), m, n, pdy, writable(dbias, t, n))
 
 cdef class _ConvGeometry:
     cdef object made_from  # kept, so that no other object gets its address
@@ -99,37 +90,31 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
-PATCH_PATHS = ("packed", "direct", "lanes", "slabs", "channels", "winograd", "winograd by rows", "depthwise", "apart")
+cdef list way_names(object g, cbool is_double, cbool data):
+    cdef const char* names[17]
+    conv_ways_c(short_call(F64 if is_double else F32), conv_geometry(g), data, names)
+    found = []
+    while names[len(found)] != NULL:
+        found.append(names[len(found)].decode())
+    return found
 
 def conv_paths(g, cbool is_double):
     """Which way the forward pass and the weight gradient of a convolution go with the active instruction set."""
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t forward = 0, weight = 0
-    conv_forward_path_c(short_call(F64 if is_double else F32), c, &forward)
-    conv_weight_path_c(short_call(F64 if is_double else F32), c, &weight)
-    return PATCH_PATHS[forward], ("packed", "direct", "channels", "depthwise", "winograd", "winograd together")[weight]
+    cdef const char* weight = NULL
+    conv_weight_way_c(short_call(F64 if is_double else F32), conv_geometry(g), &weight)
+    return way_names(g, is_double, False)[0], weight.decode()
 
 def conv_data_paths(g, cbool is_double):
     """Which ways the phases of the data gradient go with the active instruction set."""
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t paths = 0
-    conv_backward_data_path_c(short_call(F64 if is_double else F32), c, &paths)
-    return {name for i, name in enumerate(PATCH_PATHS) if paths >> i & 1}
+    return set(way_names(g, is_double, True))
 
 def conv_forward(g, x, weight, bias):
     cdef int t = floating(x)
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef void* pw = data(weight, t, weights)
-    cdef void* pb = optional(bias, t, c.k)
     cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef int64_t size = 0
-    conv_forward_workspace_c(short_call(t), c, &size)
-    cdef object packed = workspace(t, size)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    conv_forward_c(long_call(t), c, px, pw, pb, py, pp)
+    conv_forward_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.k), address(y))
     return y
 
 def conv_transpose_forward(g, x, weight, bias):
@@ -138,28 +123,16 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* px = data(x, t, c.n * c.k * volume(c.out))
-    cdef void* pw = data(weight, t, weights)
-    cdef void* pb = optional(bias, t, c.c)
     cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef int64_t size = 0
-    conv_backward_data_workspace_c(short_call(t), c, &size)
-    cdef object packed = workspace(t, size)
-    cdef void* pp = cnp.PyArray_DATA(<cnp.ndarray>packed)
-    conv_backward_data_c(long_call(t), c, px, pw, pb, py, pp)
+    conv_backward_data_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.c), address(y))
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
     cdef int t = floating(dy)
     cdef Conv c = conv_geometry(g)
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
-    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
-    cdef int64_t size = 0
-    conv_backward_weight_workspace_c(short_call(t), c, &size)
-    cdef object work = workspace(t, size)
-    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
+    conv_backward_weight_c(long_call(t), c, pdy, data(x, t, c.n * c.c * volume(c.size)),
+        writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel)))
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
@@ -171,8 +144,7 @@ def conv_backward_bias(dy, dbias):
     c.out[0], c.out[1] = 1, 1
     c.out[2] = cnp.PyArray_SIZE(<cnp.ndarray>dy) // (c.n * c.k) if c.n * c.k else 0
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
-    cdef void* pdb = writable(dbias, t, c.k)
-    conv_backward_bias_c(long_call(t), c, pdy, pdb)
+    conv_backward_bias_c(long_call(t), c, pdy, writable(dbias, t, c.k))
 
 # Gradients, of which the caller says in ``needs`` whether to compute them. What is called here are bindings.
 
