@@ -62,8 +62,32 @@ def native():
     return _core
 
 
+@pytest.fixture(params=fnn.backend.available_backends())
+def backend(request):
+    """The name of a backend, which is in use."""
+    fnn.use_backend(request.param)
+    return request.param
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """An empty folder to be in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file and gives its name."""
+
+    def write(text, name="a.csv", encoding="utf-8"):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Scalers cut arrays after a few rows."""
+    monkeypatch.setattr("fastnn.nn.scaling.BLOCK", 12)

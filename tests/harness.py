@@ -23,6 +23,10 @@ ISAS = _core.usable_isas() if NATIVE else []
 THREADS = (1, 2, 3, 7)
 DTYPES = (np.float32, np.float64)
 
+needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
+
 Results = dict[str, np.ndarray]
 
 # What became of each test of this run, for the one that compares docs/features.md with it.

@@ -7,6 +7,7 @@ import fastnn as fnn
 import harness
 from fastnn import checks
 from fastnn import functional as F
+from harness import needs_native
 
 BACKENDS = fnn.backend.available_backends()
 every_isa = pytest.mark.parametrize("isa", harness.ISAS or ["none"])
@@ -49,7 +50,7 @@ def dx_and_transposed(x_shape, w_shape, value, options, dtype):
     return dx, y
 
 
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @every_isa
 @pytest.mark.parametrize("dtype", harness.DTYPES, ids=["f32", "f64"])
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), SHAPES)
@@ -80,7 +81,7 @@ def exact(x, weight):
 
 
 @every_isa
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @pytest.mark.parametrize(("c", "k", "size"), [(32, 40, 28), (192, 170, 12), (3, 5, 9)])
 def test_outputs_beside_much_larger_ones_keep_their_digits(isa, c, k, size, native):
     native.set_isa(isa)
@@ -97,7 +98,7 @@ def test_outputs_beside_much_larger_ones_keep_their_digits(isa, c, k, size, nati
 
 
 @every_isa
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @pytest.mark.parametrize(("c", "k", "size"), [(32, 40, 28), (192, 170, 12), (3, 5, 9)])
 @pytest.mark.parametrize("scale", [1e-30, 1e-35, 1e-37, 1e-40, 1e35])
 def test_very_small_and_very_large_inputs_are_as_accurate_as_others(isa, c, k, size, scale, native):

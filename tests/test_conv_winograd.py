@@ -7,8 +7,9 @@ import fastnn as fnn
 import harness
 from fastnn import checks
 from fastnn import functional as F
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 
 def in_order(x, weight):

@@ -13,12 +13,6 @@ from fastnn.nn.intercept import intercepted
 SHAPES = [(33, 17), (70, 5, 4, 4), (6, 50, 5, 5), (37, 2, 300), (2, 3, 67, 129)]
 
 
-@pytest.fixture(params=fnn.backend.available_backends())
-def backend(request):
-    with fnn.use_backend(request.param):
-        yield request.param
-
-
 def _arrays(shape, dtype, seed=0):
     rng = np.random.default_rng(seed)
     x, residual, dy = (rng.standard_normal(shape).astype(dtype) for _ in range(3))

@@ -8,8 +8,9 @@ import fastnn.functional as F
 import harness
 from fastnn import backend, checks
 from fastnn.backend import reference
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(9, 200_000), (600, 70), (40, 3000)])

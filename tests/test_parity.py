@@ -9,14 +9,12 @@ import pytest
 import fastnn as fnn
 import harness
 from fastnn.autograd import raw
-from harness import DTYPES, ISAS, THREADS, evaluate, gradient_for, outputs_of, own
+from harness import DTYPES, THREADS, by_dtype, by_isa, evaluate, gradient_for, needs_native, outputs_of, own
 from op_table import OPS
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 by_op = pytest.mark.parametrize("op", OPS, ids=str)
-by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 
 
 @cache

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 import fastnn as fnn
-from harness import NATIVE
+from harness import needs_native
 
-needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 STUB = Path(fnn.__file__).with_name("_core.pyi")
 SOURCES = Path(__file__).parents[1] / "src" / "fastnn" / "bindings"
 DECLARED = {
