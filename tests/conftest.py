@@ -1,6 +1,7 @@
 """Every test starts and ends with the same backend, instruction set, thread count and grad mode."""
 
 import signal
+import sys
 import warnings
 
 import pytest
@@ -40,10 +41,12 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def _settings():
-    """Put back what a test changed for the whole process."""
+    """Put back what a test changed for the whole process, and close figures."""
     name, threads = fnn.backend.current_name(), fnn.get_num_threads()
     state = (_core.active_isa(), _core.thread_cost(), _core.last_level_cache()) if NATIVE else None
     yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
     fnn.use_backend(name)
     fnn.set_num_threads(threads)
     if state is not None:
@@ -60,6 +63,16 @@ def native():
     _core.set_thread_cost(0)
     fnn.use_backend("native")
     return _core
+
+
+@pytest.fixture
+def one_torch_thread():
+    """PyTorch's team and ours on the same few cores would only wait for each other."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(params=fnn.backend.available_backends())

@@ -38,16 +38,6 @@ class Machine:
         return history
 
 
-class Shuffled:
-    def __init__(self):
-        self.rng = np.random.default_rng(7)
-
-    def __iter__(self):
-        order = self.rng.permutation(120)
-        for i in range(0, 120, 30):
-            yield X[order[i : i + 30]], Y[order[i : i + 30]]
-
-
 SPACE = {"lr": LogUniform(1e-5, 1), "units": Choice(8, 32), "dropout": Uniform(0, 0.5)}
 ROUNDS = (1, 7), (3, 3), (5, 2)
 

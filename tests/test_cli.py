@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from command_line import fails, run
+from command_line import fails, interrupted, run
 from fastnn.cli import main
 
 FAST = ["--epochs", "1", "--batch-size", "512"]
@@ -224,15 +223,8 @@ def test_unknown_backend_in_the_environment(home):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_interrupt(home):
     pytest.importorskip("sklearn")
-    command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "10000"]
-    # Tests started in the background may have inherited that interrupts are ignored, and would hand it on.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        signal.signal(signal.SIGINT, before)
-        assert any(line.startswith("epoch") for line in child.stderr)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    status, _, err = interrupted("epoch", "train", "digits", "--epochs", "10000")
+    assert status == 130
     assert re.search(
         r"fastnn: interrupted (in epoch \d+ after batch \d+ of 19|after epoch \d+); nothing is saved: --checkpoint", err
     )

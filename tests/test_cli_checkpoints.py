@@ -2,13 +2,10 @@
 
 import os
 import re
-import signal
-import subprocess
-import sys
 
 import pytest
 
-from command_line import fails
+from command_line import fails, interrupted
 from fastnn.cli import main
 from own_files import csv, digits_folder, wine_like
 
@@ -33,14 +30,9 @@ def test_a_checkpoint_is_gone_on_from_and_holds_the_end(capsys, home):
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):
     digits_folder(home / "m", 300, test=False, size=(20, 20))
-    command = [sys.executable, "-m", "fastnn", "train", "m", "--epochs", "5", "--checkpoint", "run.npz"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        signal.signal(signal.SIGINT, before)
-        assert any(line.startswith("epoch 2/5") for line in child.stderr)
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    command = ["train", "m", "--epochs", "5", "--checkpoint", "run.npz"]
+    status, out, err = interrupted("epoch 2/5", *command)
+    assert status == 130
     assert out == ""
     last = err.splitlines()[-1]
     assert re.fullmatch(
@@ -49,11 +41,11 @@ def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):
         last,
     )
     assert sorted(os.listdir()) == ["m", "run.npz"]
-    assert main(command[3:]) == 0
+    assert main(command) == 0
     out, err = capsys.readouterr()
     assert re.search(r"resuming run.npz at epoch \d, batch \d+", err)
     resumed = [(home / name).read_bytes() for name in ("run.npz", "m.npz")]
-    assert main([*command[3:-1], "other.npz"]) == 0
+    assert main([*command[:-1], "other.npz"]) == 0
     assert [(home / name).read_bytes() for name in ("other.npz", "m.npz")] == resumed
 
 

@@ -56,7 +56,6 @@ def test_history_is_drawn():
     pytest.importorskip("matplotlib").use("Agg")
     from matplotlib import pyplot
 
-    figure, ax = pyplot.subplots()
+    _, ax = pyplot.subplots()
     trainer().fit(batches(), [(X, LABELS)], epochs=3, progress=False).plot(ax)
     assert [len(line.get_xdata()) for line in ax.get_lines()][:2] == [3, 3]
-    pyplot.close(figure)

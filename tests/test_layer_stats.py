@@ -308,9 +308,8 @@ def test_pictures_of_layers():
         assert axes[0].get_title() == title
         np.testing.assert_allclose(heights, 100 * np.array(spread.bins) / spread.count)
         plt.close("all")
-    figure, given = plt.subplots(5)
+    _, given = plt.subplots(5)
     assert stats.plot(axes=given)[0] is given[0]
-    plt.close(figure)
 
 
 def test_pictures_refuse_what_is_not_there():
@@ -325,7 +324,6 @@ def test_pictures_refuse_what_is_not_there():
         plots.layer_stats({}, "activations")
     with pytest.raises(ValueError, match="3 panels must have as many axes, got 1"):
         stats.plot(axes=plt.figure().gca())
-    plt.close("all")
 
 
 def test_the_numbers_of_a_picture_over_time():

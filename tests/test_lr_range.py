@@ -8,6 +8,7 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from arrays import Shuffled
 from fastnn import optim
 from fastnn.data import Batches
 from fastnn.diagnosis import lr_range_test
@@ -167,20 +168,8 @@ def test_a_small_set_is_gone_round():
     assert len(set(orders)) == len(orders)  # each pass in an order of its own
 
 
-class Shuffled:
-    """Batches that draw from a generator of their own."""
-
-    def __init__(self):
-        self.rng = np.random.default_rng(7)
-
-    def __iter__(self):
-        order = self.rng.permutation(96)
-        for i in range(0, 96, 24):
-            yield X[order[i : i + 24]], Y[order[i : i + 24]]
-
-
 def test_any_iterable_will_do():
-    data = Shuffled()
+    data = Shuffled(X, Y, 24)
     before = data.rng.bit_generator.state
     found = lr_range_test(trainer_of(), data)
     assert found.rate is not None
@@ -244,7 +233,7 @@ def fitted(look=None, data=batches):
     return bits(trainer, data)
 
 
-@pytest.mark.parametrize("data", [batches, Shuffled])
+@pytest.mark.parametrize("data", [batches, lambda: Shuffled(X, Y, 24)], ids=["batches", "Shuffled"])
 def test_a_training_goes_on_to_the_same_bits(data):
     def look(trainer, data):
         assert (

@@ -164,7 +164,6 @@ def test_pictures(fault):
     for part in (report.initial, report.overfit):
         if part is not None:
             assert part.plot(given[0]) is given[0]
-    pyplot.close("all")
 
 
 def test_nothing_is_drawn_twice_for_a_loss_that_is_not_finite():
@@ -174,7 +173,6 @@ def test_nothing_is_drawn_twice_for_a_loss_that_is_not_finite():
     assert report.findings[0].word in ("exploding", "not finite")
     assert report.initial is None or math.isfinite(report.initial.seen)
     report.plot()
-    pyplot.close("all")
 
 
 @pytest.mark.parametrize("change", [lambda y: 1000 * y, lambda y: y + 100])

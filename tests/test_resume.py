@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from arrays import Shuffled
 from fastnn import nn
 from fastnn.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from fastnn.training import Checkpoint
@@ -121,24 +122,12 @@ def test_an_unseeded_training_goes_on_with_the_key_in_the_file(tmp_path):
     assert list(second.train.key) == key
 
 
-class Shuffled:
-    """Batches of the user's own, with a generator of their own."""
-
-    def __init__(self):
-        self.rng = np.random.default_rng(3)
-
-    def __iter__(self):
-        order = self.rng.permutation(100)
-        for i in range(0, 100, 10):
-            yield IMAGES[order[i : i + 10]], LABELS[order[i : i + 10]]
-
-
 def test_other_iterables_are_repeated_to_where_they_were(tmp_path, unbroken):
     weights = []
     for path, step in ((tmp_path / "a.npz", 1000), (tmp_path / "b.npz", 13)):
         for _ in range(2):
             training = Training(path)
-            training.train = Shuffled()
+            training.train = Shuffled(IMAGES, LABELS, 10)
             training.fit(At(step, lambda: os.kill(os.getpid(), signal.SIGINT)))
             step = 1000
         weights.append(training.weights())
@@ -149,7 +138,7 @@ def test_other_iterables_are_repeated_to_where_they_were(tmp_path, unbroken):
 def test_other_iterables_in_one_process(tmp_path, copied):
     whole, broken = Training(tmp_path / "a.npz"), Training(tmp_path / "b.npz")
     for training in (whole, broken):
-        training.train, training.checkpoint = Shuffled(), None
+        training.train, training.checkpoint = Shuffled(IMAGES, LABELS, 10), None
     whole.fit()
     broken.fit(At(13, lambda: os.kill(os.getpid(), signal.SIGINT)))
     other = copied(broken)
@@ -160,7 +149,7 @@ def test_other_iterables_in_one_process(tmp_path, copied):
 def test_other_iterables_go_on_after_a_whole_pass(tmp_path):
     whole, first, second = (Training(tmp_path / name, epochs=epochs) for name, epochs in (("a", 3), ("b", 1), ("c", 3)))
     for training in (whole, first, second):
-        training.train, training.checkpoint = Shuffled(), None
+        training.train, training.checkpoint = Shuffled(IMAGES, LABELS, 10), None
     whole.fit()
     first.fit()
     second.trainer.load_state_dict(first.trainer.state_dict())

@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from arrays import Shuffled
 from fastnn import nn, optim
 from fastnn.diagnosis import Choice, IntUniform, LogUniform, Uniform
 from fastnn.diagnosis.search import Trial, _judged, _Plan
 from fastnn.plots.search import search as draw
 from fastnn.training import Trainer
-from searching import ROUNDS, SPACE, Machine, Shuffled, X, Y, batches, make_trainer, searched
+from searching import ROUNDS, SPACE, Machine, X, Y, batches, make_trainer, searched
 from subproc import killed, needs_fork
 
 joblib = pytest.importorskip("joblib")
+
+
+def shuffled():
+    return Shuffled(X[:120], Y[:120], 30)
 
 
 @pytest.fixture(scope="module")
@@ -174,13 +179,13 @@ def test_the_data_are_as_they_were(rng):
 
 
 def test_iterables_with_a_generator_of_their_own():
-    data = Shuffled(), batches()[1]
+    data = shuffled(), batches()[1]
     state = data[0].rng.bit_generator.state
     found = searched(data=data, trials=4)
     assert data[0].rng.bit_generator.state == state
-    assert searched(data=(Shuffled(), batches()[1]), trials=4, n_jobs=2).to_dict() == found.to_dict()
+    assert searched(data=(shuffled(), batches()[1]), trials=4, n_jobs=2).to_dict() == found.to_dict()
     trial = found.best
-    history = make_trainer(trial.settings, trial.rng()).fit(Shuffled(), batches()[1], epochs=trial.epoch, progress=None)
+    history = make_trainer(trial.settings, trial.rng()).fit(shuffled(), batches()[1], epochs=trial.epoch, progress=None)
     assert history["validation_loss"][-1] == trial.loss
 
 

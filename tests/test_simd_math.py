@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import fastnn.functional as F
+from definitions import normal_cdf, sigmoid
 from harness import DTYPES, ISAS
 
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
@@ -18,32 +19,8 @@ pytestmark = [
 ]
 
 
-def sigmoid(x):
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
-
-
 def softplus(x):
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-PI = np.longdouble("3.14159265358979323846264338327950288")
-
-
-def normal_cdf(x):
-    """The series of Phi(x) - 1/2 near 0, and beyond the continued fraction of the tail."""
-    a = np.abs(x)
-    near, far = np.where(a < 2.6, a, 0), np.where(a < 2.6, 2.6, a).astype(x.dtype)
-    term = total = near
-    for n in range(1, 60):
-        term = term * near * near / (2 * n + 1)
-        total = total + term
-    fraction = far
-    for n in range(300, 0, -1):
-        fraction = far + n / fraction
-    root = np.sqrt(2 * PI).astype(x.dtype)
-    tail = np.where(a < 2.6, 0.5 - total * np.exp(-near * near / 2) / root, np.exp(-a * a / 2) / root / fraction)
-    return np.where(x < 0, tail, 1 - tail)
 
 
 def gelu(x):

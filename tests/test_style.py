@@ -99,5 +99,7 @@ def test_cpp_is_formatted():
     if not version.startswith(CLANG_FORMAT):
         pytest.skip(f"clang-format {version} may break lines otherwise than {CLANG_FORMAT}*")
     files = [str(path) for path in CPP if path.suffix != ".inc"]  # which hold rows, not code
-    done = subprocess.run([tool, "--dry-run", "--Werror", *files], check=False, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [tool, "--dry-run", "--Werror", *files], check=False, capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr

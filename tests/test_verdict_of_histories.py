@@ -48,7 +48,7 @@ def test_it_changes_nothing():
 def test_plot():
     plt = pytest.importorskip("matplotlib.pyplot")
     history = made(curve(1.0, 0.05), curve(1.0, 0.3, 0.9))
-    figure, mine = plt.subplots()
+    _, mine = plt.subplots()
     assert history.verdict().plot(mine) is mine
     labels = [text.get_text() for text in mine.get_legend().get_texts()]
     assert "always the class frequencies: 2" in labels
@@ -61,8 +61,6 @@ def test_plot():
     assert ax.get_yscale() == "log"
     with pytest.raises(ValueError, match="no records"):
         History().verdict().plot()
-    plt.close(figure)
-    plt.close("all")
 
 
 # ---- any history ---------------------------------------------------------------------------------------------------------------
