@@ -5,7 +5,7 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from harness import DTYPES, THREADS, by_isa, needs_native
+from harness import DTYPES, ISAS, THREADS, needs_native
 
 pytestmark = needs_native
 
@@ -28,6 +28,15 @@ GIVEN = {
 }
 by_given = pytest.mark.parametrize("case", GIVEN)
 on_both = pytest.mark.parametrize("numpy_backend", [False, True])
+by_place = pytest.mark.parametrize("where", ["numpy", *ISAS])
+
+
+def use(where, native):
+    """The NumPy backend, or an instruction set of the compiled one."""
+    if where == "numpy":
+        fnn.use_backend("numpy")
+    else:
+        native.set_isa(where)
 
 
 class GivenIndices:
@@ -56,12 +65,10 @@ class GivenIndices:
         return found
 
 
-@on_both
-@by_isa
+@by_place
 @by_given
-def test_given_indices(case, isa, numpy_backend, native):
-    fnn.use_backend("numpy" if numpy_backend else "native")
-    native.set_isa(isa)
+def test_given_indices(case, where, native):
+    use(where, native)
     for dtype in DTYPES:
         given = GivenIndices(case, dtype)
         expected = given.backward()
@@ -84,12 +91,10 @@ def test_given_indices(case, isa, numpy_backend, native):
             assert np.array_equal(given.backward(form, given.x.shape), expected)
 
 
-@on_both
-@by_isa
+@by_place
 @by_given
-def test_every_position_that_a_window_holds_is_taken_and_no_other(case, isa, numpy_backend, native):
-    fnn.use_backend("numpy" if numpy_backend else "native")
-    native.set_isa(isa)
+def test_every_position_that_a_window_holds_is_taken_and_no_other(case, where, native):
+    use(where, native)
     given = GivenIndices(case)
     planes, size = given.x.shape[:2], int(np.prod(given.x.shape[2:]))
     last = tuple(n - 1 for n in given.y.shape)
