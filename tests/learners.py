@@ -50,6 +50,16 @@ class Given:
         self.weights.append(bits(trainer.model))
 
 
+class Stop:
+    """Ends a training at a step, as if it had been interrupted."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step(self, trainer):
+        trainer.stop = trainer.step == self.step
+
+
 class Interrupt:
     def __init__(self, step, times=1):
         self.step, self.times = step, times

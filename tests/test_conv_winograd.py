@@ -130,7 +130,7 @@ def test_it_can_be_refused(native):
 
 @pytest.mark.parametrize("isa", harness.ISAS or ["none"])
 def test_a_weight_gradient_of_few_long_lines_reads_nothing_that_it_has_not_written(isa, native):
-    """One line of 512 tiles, which would do for two chunks."""
+    """One line of 512 tiles, which would do for two blocks."""
     native.set_isa(isa)
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (1, 16, 4, 2048)).astype(np.float32)

@@ -16,15 +16,8 @@ from fastnn.data import Batches, random_noise
 from fastnn.training import Checkpoint, Trainer
 from fastnn.training.callbacks import Callbacks
 from fastnn.training.loader import Loader
+from learners import Stop
 from resuming import IMAGES, LABELS, Training
-
-
-class Stop:
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, trainer):
-        trainer.stop = trainer.step == self.step
 
 
 class Shift:
