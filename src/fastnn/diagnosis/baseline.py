@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from .._tables import aligned
 from ..checks import real, shown
+from ..training.arguments import checked_loss
 from ..training.constant import best_constant
 from ..training.figures import Objective, Sample
-from ..training.findings import Finding, Result, strict
+from ..training.findings import Finding, Result
 from ..training.history import History
 from .linear import Linear
 from .look import target_of
 from .losses import kind_of, losses_of_samples
-from .taken import Taken, axis_of_samples, checked_loss, named, whole
-
-Array = NDArray[Any]
+from .taken import Array, Taken, axis_of_samples, named, whole
 
 SURE = 2.0
 """Standard errors by which one loss must be below another to be called better."""
@@ -145,10 +143,6 @@ class Baseline(Result):
         head = ["prediction", "loss", self.score]
         rows = [head] + [[p.words, f"{p.loss:.4g} ± {p.error:.2g}", _scored(p, self.score)] for p in self.predictions]
         return "\n".join([*map(str, self.findings), *aligned(rows)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        return super().to_dict() | {"predictions": [strict(asdict(p)) for p in self.predictions]}
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses as bars with two standard errors.

@@ -64,10 +64,6 @@ class Inits(Result):
         lines = aligned(cells, right=range(2, len(head)))
         return "\n".join([*lines, *(["", super().__str__()] if self.findings else [])])
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        return super().to_dict() | {"stats": {name: stats.to_dict() for name, stats in self.stats.items()}}
-
     def plot(self, axes: Any = None) -> Any:
         """Draw the outputs of the layers under each; see `fastnn.plots.inits`.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from ..autograd import no_grad, raw
@@ -13,9 +12,7 @@ from ..nn import Module
 from ..training.constant import best_constant, function_and_settings
 from ..training.figures import Objective, Sample, values_of
 from ..training.metrics import NOT_COUNTED
-from .taken import Taken, axis_of_samples
-
-Array = NDArray[Any]
+from .taken import Array, Taken, axis_of_samples
 
 _KINDS = {
     F.cross_entropy: "classes",

@@ -8,25 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from .. import nn
 from .._files import listed
 from ..autograd import raw
 from ..data import Batches
+from ..data.samples import leaves
 from ..nn import Module, Parameter
-from ..training.figures import Objective, Sample, leaves, values_of
-from ..training.findings import LEVELS, Finding, graded
+from ..training.figures import Objective, Sample, values_of
+from ..training.findings import Finding, graded, quoted
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import HEAVY, Look, heaviest, named_weights, quoted, run, target_of
+from .look import HEAVY, Look, heaviest, named_weights, run, target_of
 from .losses import function_of, kind_of
 from .overfit_batch import nothing_to_train, without_dropout
-from .taken import axis_of_samples
-
-Array = NDArray[Any]
+from .taken import Array, axis_of_samples, train_mode
 
 FIRST_STEP_TOO_LARGE = (1.0, 3.0, 10.0)
 """Size of the first change over that of the weights, the median of layers. Adam's first step is its rate in every weight, so that
@@ -74,8 +72,7 @@ def single_samples(look: Look) -> Iterator[Finding]:
     if not where or look.taken.count < 2 or look.run is None or look.run.failed is not None:
         return
     with preserved(look.model):
-        if not look.model.training:
-            look.model.train()
+        train_mode(look.model)
         failed = run(look.model, look.taken.at(slice(1)), look.loss).failed
     if failed is not None and _ONE_VALUE in str(failed.error):
         message = f"{where} has 1 sample, for which {quoted(failed.name, failed.kind)} raises {_told(failed.error)}"
@@ -248,12 +245,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
 def heavy_weights(look: Look) -> Iterator[Finding]:
     """Weights that make signals much larger; in recurrent layers nothing else tells, since their outputs are bounded."""
     found = heaviest(look.model)
-    grade = 0 if found is None else graded(found.gain, TOO_HEAVY)
-    if found is not None and grade:
+    if found is not None and (grade := graded(found.gain, TOO_HEAVY)):
         message = f"{found}: it makes signals {found.gain:.3g} times as large"
         advice = "draw the weights by init.he_normal, or by init.xavier_normal before tanh and in recurrent layers"
-        bound = TOO_HEAVY[grade - 1]
-        yield Finding(LEVELS[grade], "exploding", message, found.gain, bound, "He et al. 2015", advice, found.name)
+        yield grade.finding("exploding", message, "He et al. 2015", advice, found.name)
 
 
 # ---- samples -----------------------------------------------------------------------------------------------------------
@@ -400,21 +395,18 @@ def first_update(look: Look, expected: float | None) -> Iterator[Finding]:
         f"the first step at rate {rate} changes weights by {ratio:.2g} of their size (the most by {largest:.2g}: {name}), "
         f"and the loss of its batch from {before:.3g} to {after:.3g}"
     )
-    large, grade = graded(ratio, FIRST_STEP_TOO_LARGE), graded(worse, WORSE)
-    if max(large, grade):
-        bounds, value, level = (FIRST_STEP_TOO_LARGE, ratio, large) if large >= grade else (WORSE, worse, grade)
-        advice = f"a lower rate: {_lower(look, ratio)}, or see lr_range_test"
-        yield Finding(LEVELS[level], "update too large", message, value, bounds[level - 1], _OF_STEPS, advice, name)
-        return
+    large = max(graded(ratio, FIRST_STEP_TOO_LARGE), graded(worse, WORSE))  # the first where they are equal
     small = graded(ratio, FIRST_STEP_TOO_SMALL, below=True)
-    if small:
-        scheduled = " (a schedule that begins low is right so)" if look.optimizer._scheduled else ""
-        level = 1 if scheduled else small
-        advice = f"a higher rate; see lr_range_test{scheduled}"
-        bound = FIRST_STEP_TOO_SMALL[small - 1]
-        yield Finding(LEVELS[level], "update too small", message, ratio, bound, _OF_STEPS, advice, name)
-        return
-    yield Finding("ok", "update too large", message, ratio, FIRST_STEP_TOO_LARGE[0], _OF_STEPS)
+    if large:
+        advice = f"a lower rate: {_lower(look, ratio)}, or see lr_range_test"
+        yield large.finding("update too large", message, _OF_STEPS, advice, name)
+    elif small and look.optimizer._scheduled:
+        advice = "a higher rate; see lr_range_test (a schedule that begins low is right so)"
+        yield small.at_most("note").finding("update too small", message, _OF_STEPS, advice, name)
+    elif small:
+        yield small.finding("update too small", message, _OF_STEPS, "a higher rate; see lr_range_test", name)
+    else:
+        yield large.finding("update too large", message, _OF_STEPS)
 
 
 def _lower(look: Look, ratio: float) -> str:
@@ -424,8 +416,7 @@ def _lower(look: Look, ratio: float) -> str:
 
 def _stepped(look: Look) -> tuple[dict[str, float], float, float]:
     """How much each weight that has a gradient changed relative to its size, and the loss of the batch before and after."""
-    if not look.model.training:
-        look.model.train()
+    train_mode(look.model)
     objective, sample = Objective(look.loss), Sample(look.taken.at(slice(_BATCH)).batch())
     generators = find_generators(look.model)
     states = states_of(generators)

@@ -73,8 +73,8 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as JSON takes them."""
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: strict(value) for name, value in named.items()} | {"settings": in_words(self.settings)}
+        named: dict[str, Any] = strict(self)
+        return named | {"settings": in_words(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,8 @@ class Search(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them: ranges as they print."""
-        return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            "trials": [trial.to_dict() for trial in self.trials],
-            "space": in_words(self.space),
-            "ranges": in_words(self.ranges),
-        }
+        in_plain = {"trials": [trial.to_dict() for trial in self.trials]}
+        return super().to_dict() | in_plain | {"space": in_words(self.space), "ranges": in_words(self.ranges)}
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None) -> Any:
         """Draw the loss against each setting.

@@ -19,7 +19,7 @@ from ..checks import integer
 from ..config import get_num_threads, set_num_threads
 from ..training import History, Trainer
 from ..training.loader import Loader
-from .taken import named
+from .taken import named, new_trainer
 
 
 @dataclass(frozen=True)
@@ -117,11 +117,7 @@ class _Task:
             raise kind(
                 f"random_search: make_trainer refused trial {job.number}, {in_words(job.settings)}: {error}"
             ) from error
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"random_search: make_trainer must return a Trainer, got {type(trainer).__name__}")
-        if trainer.epoch or trainer.step:
-            raise ValueError(f"random_search: make_trainer must return a new Trainer, got {trainer!r}")
-        return trainer
+        return new_trainer("random_search", trainer)
 
 
 def _outcome(job: Job, history: History) -> Outcome:

@@ -168,7 +168,7 @@ class Trainer(TrainingState):
         check_parameters(model, loss, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.loss = checked_loss(loss)
+        self.loss = checked_loss("Trainer", loss)
         self.metrics = checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .constant import Baseline
@@ -148,9 +148,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the records by name, as JSON takes it."""
-        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "records"}
-        named["baseline"] = None if self.baseline is None else asdict(self.baseline)
-        return {name: strict(value) for name, value in named.items()}
+        return {field.name: strict(getattr(self, field.name)) for field in fields(self) if field.name != "records"}
 
 
 def verdict_of(history: History) -> Verdict:

@@ -31,6 +31,7 @@ from ..nn.intercept import intercepted
 from ..nn.norm import _ChannelNorm
 from ..nn.pool import _AdaptivePool, _Pool
 from ..nn.recurrent import _Cell, _Named, _Recurrent
+from .findings import quoted
 from .spread import Running
 
 Array = np.ndarray[Any, Any]
@@ -211,7 +212,7 @@ class Watch:
 
     def _end(self, output: Any) -> None:
         """The outputs of the model: which layers gave them, and their gradients."""
-        pending = list(_tensors(output))
+        pending = list(arrays_in(output))
         for x in pending:
             known = self._note(x)
             known.gradients.append(self.output)
@@ -257,11 +258,7 @@ class Watch:
         if np.isfinite(output).all():
             return
         layer, module = self._open[-1] if self._open else ("", self._model)
-        place = (
-            f"in {f'layer {layer!r}' if layer else 'the model'} ({type(module).__name__})"
-            if self._open
-            else "in the loss"
-        )
+        place = f"in {quoted(layer, type(module).__name__) if self._open else 'the loss'}"
         for x in inputs:
             x_ = raw(x)
             if isinstance(x_, np.ndarray) and not np.isfinite(x_).all():
@@ -375,15 +372,16 @@ class _Known:
 
 def first(value: Any) -> Any:
     """The first array or tensor among outputs or arguments, None without one."""
-    return next(_tensors(value), None)
+    return next(arrays_in(value), None)
 
 
-def _tensors(value: Any) -> Iterator[Any]:
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays and tensors among outputs or arguments."""
     if isinstance(value, tuple | list):
         for part in value:
-            yield from _tensors(part)
+            yield from arrays_in(part)
     elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        yield from arrays_in(list(value.values()))
     elif isinstance(value, Tensor | np.ndarray):
         yield value
 
