@@ -51,15 +51,13 @@ def losses(
         ax.axvspan(*usual, color=GREEN, alpha=0.2, label="usual")
         ax.legend(loc="lower right")
     if known and len(known) == len(numbers) and max(known) > _WIDE * min(known):
-        ax.set_xscale("log")
-        ax.set_xlim(min(known) / 3, max(known) * 6)
+        ax.set(xscale="log", xlim=(min(known) / 3, max(known) * 6))
     else:
         ax.margins(x=0.18)
     if errors is None:
         ax.bar_label(bars, [f" {n:.3g}" if np.isfinite(n) else " not known" for n in numbers], color=ink())
     ax.set_yticks(places, list(values))
-    ax.set_ylim(-0.6, len(numbers) - 0.4)
-    ax.set_xlabel("loss")
+    ax.set(ylim=(-0.6, len(numbers) - 0.4), xlabel="loss")
     return ax
 
 
@@ -90,8 +88,7 @@ def overfit(
         ax.axvline(slow, color=GREY, linestyle=":", label=f"slow from {slow} steps on")
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(matplotlib("overfit", "matplotlib.ticker").MaxNLocator("auto", integer=True))
-    ax.set_xlabel("steps")
-    ax.set_ylabel("loss")
+    ax.set(xlabel="steps", ylabel="loss")
     ax.legend()
     return ax
 
@@ -120,9 +117,7 @@ def levels(checks: Sequence[tuple[str, str]], *, ax: Axes | None = None) -> Any:
         ax.plot(at[here], places[here], marker=marker, markersize=9, linestyle="", color=colour)
     ax.set_yticks(places, list(worst))
     ax.set_xticks(range(len(order)), order)
-    ax.set_xlim(-0.4, len(order) - 0.6)
-    ax.set_ylim(-0.7, len(worst) - 0.3)
-    ax.set_xlabel("level")
+    ax.set(xlim=(-0.4, len(order) - 0.6), ylim=(-0.7, len(worst) - 0.3), xlabel="level")
     return ax
 
 
@@ -207,7 +202,6 @@ def learning_curve(
         ax.set_xscale("log")
         ax.set_xticks(samples, [str(n) for n in samples])
         ax.minorticks_off()
-    ax.set_xlabel("samples for training")
-    ax.set_ylabel("loss")
+    ax.set(xlabel="samples for training", ylabel="loss")
     ax.legend()
     return ax

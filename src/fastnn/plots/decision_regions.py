@@ -114,8 +114,7 @@ def decision_regions(
     one = one_axes("decision_regions", ax)
     draw_regions(one, found, np.asarray(x)[:, list(features)])
     called = [f"feature {i}" for i in features] if names is None else [str(name) for name in names]
-    one.set_xlabel(called[0])
-    one.set_ylabel(called[1])
+    one.set(xlabel=called[0], ylabel=called[1])
     return one
 
 
@@ -299,14 +298,9 @@ def draw_regions(ax: Any, found: Regions, samples: np.ndarray[Any, Any], legend:
     colours = [to_rgba(colour) for colour in colours_of(len(found.classes))]
     tones = np.array(colours)[found.labels]
     tones[..., 3] = opacity(found.probability, len(found.classes))
-    half = [np.diff(axis[:2])[0] / 2 for axis in (found.first, found.second)]
-    extent = (
-        found.first[0] - half[0],
-        found.first[-1] + half[0],
-        found.second[0] - half[1],
-        found.second[-1] + half[1],
-    )
-    ax.imshow(tones, origin="lower", extent=extent, aspect="auto", interpolation="nearest", zorder=0)
+    halves = [np.diff(axis[:2])[0] / 2 for axis in (found.first, found.second)]
+    extent = [axis[[0, -1]] + (-half, half) for axis, half in zip((found.first, found.second), halves, strict=True)]
+    ax.imshow(tones, origin="lower", extent=np.concatenate(extent), aspect="auto", interpolation="nearest", zorder=0)
     for i in range(len(found.classes)):
         inside = (found.labels == i).astype(float)
         if inside.any() and not inside.all():

@@ -204,8 +204,7 @@ def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: boo
         ax.set_yscale("log")
     if marked is not None:
         _mark(ax, series, marked)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(name)
+    ax.set(xlabel="epoch", ylabel=name)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if len(series) > 1 or marked is not None:
         ax.legend()
@@ -268,7 +267,6 @@ def verdict(
     if since is not None:
         one.axvline(since, color=GREY, linestyle=":", linewidth=1, label=f"since epoch {since}")
     low, high = one.transData.inverted().transform(one.transAxes.transform([(0, 0), (0, 1 + _HEADROOM)]))[:, 1]
-    one.set_ylim(low, high)
-    one.set_title(word)
+    one.set(ylim=(low, high), title=word)
     one.legend(loc="upper center", ncols=2, fontsize="small")
     return one

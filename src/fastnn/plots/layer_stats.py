@@ -187,8 +187,7 @@ def _images(history: Mapping[str, Sequence[Mapping[str, Any]]], what: str, axes:
         mesh = ax.pcolormesh(borders(steps), edges, np.maximum(shares, 1e-4), norm=norm, cmap=SEQUENTIAL)
         kind = history[name][0].get("kind")
         ax.set_title(f"{name or 'model'} ({kind})" if kind else name or "model", fontsize="medium")
-        ax.set_xlabel("step")
-        ax.set_ylabel(_LABELS[what])
+        ax.set(xlabel="step", ylabel=_LABELS[what])
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     panels[0].figure.colorbar(mesh, ax=panels, label="share of the numbers", shrink=0.8)
     return panels

@@ -173,15 +173,11 @@ def grid_lines(points: np.ndarray[Any, Any], lines: int = _LINES, dots: int = _D
     low, high = points.min(0), points.max(0)
     margin = np.where(high > low, _MARGIN * (high - low), 1.0)
     low, high = low - margin, high + margin
-    along = [np.linspace(low[i], high[i], dots) for i in range(2)]
-    at = [np.linspace(low[i], high[i], lines) for i in range(2)]
-    upright = np.stack(
-        [np.broadcast_to(at[0][:, None], (lines, dots)), np.broadcast_to(along[1], (lines, dots))], axis=-1
-    )
-    level = np.stack(
-        [np.broadcast_to(along[0], (lines, dots)), np.broadcast_to(at[1][:, None], (lines, dots))], axis=-1
-    )
-    return np.concatenate([upright, level])
+    along = np.linspace(low, high, dots)
+    at = np.linspace(low, high, lines)[:, None]
+    upright = np.broadcast_arrays(at[..., 0], along[:, 1])
+    level = np.broadcast_arrays(along[:, 0], at[..., 1])
+    return np.concatenate([np.stack(upright, axis=-1), np.stack(level, axis=-1)])
 
 
 # ---- through the layers --------------------------------------------------------------------------------------------------
@@ -311,14 +307,11 @@ def draw_map(axes: Sequence[Any], found: PlaneMap) -> None:
         if last and found.decided is not None:
             _draw_decisions(ax, found.decided)
         draw_samples(ax, stage.points, found.truth, found.classes, legend="")
-        ax.set_xlim(low[0], high[0])
-        ax.set_ylim(low[1], high[1])
         ax.set_title(_title(stage, found.decided if last else None), fontsize="medium")
         first, second = ("feature 0", "feature 1") if stage.name == "input" else ("unit 0", "unit 1")
         if stage.share is not None:
             first, second = "first component", "second component"
-        ax.set_xlabel(first)
-        ax.set_ylabel(second)
+        ax.set(xlabel=first, ylabel=second, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     below(axes[0], len(found.classes))
 
 

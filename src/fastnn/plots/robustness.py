@@ -82,9 +82,7 @@ def robustness(
         if level is not None:
             ax.axhline(level, color=GREY, linestyle=":", linewidth=1, label="best constant")
         title, strengths = _PANELS[kind]
-        ax.set_title(title)
-        ax.set_xlabel(strengths.format(unit=unit))
-        ax.set_ylabel(f"{metric} ± 2 standard errors")
+        ax.set(title=title, xlabel=strengths.format(unit=unit), ylabel=f"{metric} ± 2 standard errors")
         if metric == "accuracy":
             ax.set_ylim(-0.02, 1.04)
         # Below, since curves may be anywhere inside.
@@ -136,14 +134,6 @@ def _draw(ax: Any, curve: Mapping[str, Any], alone: bool) -> None:
         for i, member in enumerate([] if beside else members):
             label = "its members" if i == 0 else None
             ax.plot(strengths, np.asarray(member, float), color=GREY, linewidth=0.8, label=label)
-    ax.errorbar(
-        strengths,
-        values,
-        errors,
-        color=ORANGE if beside else BLUE,
-        linestyle="--" if beside else "-",
-        marker="s" if beside else "o",
-        markersize=4,
-        capsize=3,
-        label=name,
-    )
+    colour, line, marker = (ORANGE, "--", "s") if beside else (BLUE, "-", "o")
+    look = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4, "capsize": 3}
+    ax.errorbar(strengths, values, errors, **look, label=name)

@@ -98,8 +98,7 @@ def _draw(
         ax.set_xscale("log")
     if _spans_much(losses[finite]):
         ax.set_yscale("log")
-    ax.set_xlabel(name + (" (logarithmic)" if logarithmic and not labels else ""))
-    ax.set_ylabel("validation loss")
+    ax.set(xlabel=name + (" (logarithmic)" if logarithmic and not labels else ""), ylabel="validation loss")
 
 
 def _spans_much(losses: Floats) -> bool:
