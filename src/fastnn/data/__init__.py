@@ -4,7 +4,8 @@ from .._extras import MissingExtraError
 from .augment import compose, drop_values, random_crop, random_flip, random_noise, random_shift
 from .batches import Batches
 from .cifar import read_cifar10
-from .csv_table import Table, TableSchema, read_csv
+from .csv_reader import read_csv
+from .csv_table import Table, TableSchema
 from .digits import DigitsSplit, Labelled, load_digits
 from .distribution import Distribution, fit_distribution
 from .idx import read_idx, write_idx

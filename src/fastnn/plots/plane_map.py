@@ -14,7 +14,7 @@ from ..nn import Linear, Module
 from ..nn.intercept import evaluation, intercepted
 from ._style import GREY, as_array, ink, matplotlib, picture
 from ._style import panels as panels_of
-from .decision_regions import below, draw_samples
+from .decision_regions import below, checked_labels, checked_samples, draw_samples
 from .feature_maps import layer_name
 from .weights import Plane, principal_plane
 
@@ -144,9 +144,7 @@ def panels_of_map(model: Module, x: Any, layer: str | Module | None = None) -> i
 def map_of(model: Module, x: Any, y: Any, layer: Any = None, before: PlaneMap | None = None) -> PlaneMap:
     """What a network makes of samples and grid; where planes are fitted, turned to be like those of the map before."""
     samples = _samples(x)
-    labels = np.asarray(raw(y))
-    if labels.shape != (len(samples),):
-        raise ValueError(f"plane_map: y must be ({len(samples)},), a label per sample, got shape {labels.shape}")
+    labels = checked_labels("plane_map", y, len(samples))
     classes = tuple(np.unique(labels).tolist())
     truth = np.searchsorted(np.array(classes), labels)
     entering, _ = _flat(samples)
@@ -389,13 +387,4 @@ def _copied(model: Any) -> Module:
 
 
 def _samples(x: Any) -> np.ndarray[Any, Any]:
-    samples = np.asarray(raw(x))
-    if samples.ndim != 2 or samples.shape[1] < 2 or not len(samples) or samples.dtype.kind not in "biuf":
-        raise ValueError(
-            f"plane_map: x must be numbers (N, D) with at least 2 features, got {samples.dtype} of shape {samples.shape}"
-        )
-    if samples.dtype.kind != "f":
-        samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise ValueError("plane_map: x holds numbers that are not finite")
-    return samples
+    return checked_samples("plane_map", x, np.float32)
