@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._docs import sections
+from .._types import Constant, Value
 from ..checks.arrays import unmasked
-from .core import _FLOATS, Axis, Value, _as_data, is_followed, record
+from .core import _FLOATS, Axis, TensorBase, _as_data, is_followed, record
 from .graph import Jvp, self_adjoint
 from .graph import add as _sum
 from .modes import mode
@@ -25,53 +25,17 @@ Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
 _NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
 
-_OF_ONE = """
-Parameters
-----------
-x : array_like or Tensor
-    Any shape; float32 or float64, integers and booleans as NumPy promotes them.
-
-Returns
--------
-ndarray or Tensor
-    Of the shape of ``x``; a tensor if ``x`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-"""
-
-_OF_TWO = """
-Parameters
-----------
-a, b : array_like or Tensor
-    Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
-
-Returns
--------
-ndarray or Tensor
-    Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-ValueError
-    For shapes that don't broadcast.
-"""
-
 
 def operand(x: Any, name: str, beside: Any = None) -> Any:
     """What NumPy shall compute with: an array, or a Python number (which leaves the other's dtype alone).
 
     A NumPy scalar ``beside`` a tensor of floats counts as such a number: NumPy has ``x / np.sqrt(d)`` be float64.
     """
-    if isinstance(x, Value):
+    if isinstance(x, TensorBase):
         return x.data
     if type(x) in _NUMBERS:
         return x
-    if type(x) in _NUMPY_NUMBERS and isinstance(beside, Value) and beside.data.dtype in _FLOATS:
+    if type(x) in _NUMPY_NUMBERS and isinstance(beside, TensorBase) and beside.data.dtype in _FLOATS:
         return x.item()
     return _as_data(x, name)
 
@@ -84,7 +48,7 @@ def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient.sum(axis=(*range(extra), *stretched)).reshape(shape)
 
 
-def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Any:
+def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Value:
     """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
 
     That of an operand without a gradient is dropped, and the values with it.
@@ -92,11 +56,11 @@ def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivativ
     forward = mode.forward
     shape_a: tuple[int, ...] = ()
     shape_b: tuple[int, ...] = ()
-    if isinstance(a, Value) and (a._requires_grad or forward):
+    if isinstance(a, TensorBase) and (a._requires_grad or forward):
         shape_a = a_.shape
     else:
         by_a = _same
-    if isinstance(b, Value) and (b._requires_grad or forward):
+    if isinstance(b, TensorBase) and (b._requires_grad or forward):
         shape_b = b_.shape
     else:
         by_b = _same
@@ -181,9 +145,23 @@ def negative(x: Any) -> Any:
     return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def exp(x: Any) -> Any:
+def exp(x: Value) -> Value:
     """e to the power of each element.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -195,11 +173,25 @@ def exp(x: Any) -> Any:
     return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def log(x: Any) -> Any:
+def log(x: Value) -> Value:
     """The natural logarithm of each element.
 
     0 gives −inf and less than 0 gives NaN, each with NumPy's warning.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -211,11 +203,25 @@ def log(x: Any) -> Any:
     return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def sqrt(x: Any) -> Any:
+def sqrt(x: Value) -> Value:
     """The square root of each element.
 
     Less than 0 gives NaN, with NumPy's warning; the derivative at 0 is infinite.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -227,9 +233,23 @@ def sqrt(x: Any) -> Any:
     return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
-@sections(_OF_ONE)
-def absolute(x: Any) -> Any:
+def absolute(x: Value) -> Value:
     """The absolute value of each element; the derivative at 0 is 0.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -241,9 +261,25 @@ def absolute(x: Any) -> Any:
     return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
-@sections(_OF_TWO)
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: Value, b: Value) -> Value:
     """The larger of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
@@ -255,9 +291,25 @@ def maximum(a: Any, b: Any) -> Any:
     return _pick("maximum", np.maximum(a_, b_), (a_ >= b_) | np.isnan(a_), a, b, a_, b_)
 
 
-@sections(_OF_TWO)
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: Value, b: Value) -> Value:
     """The smaller of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
@@ -269,7 +321,7 @@ def minimum(a: Any, b: Any) -> Any:
     return _pick("minimum", np.minimum(a_, b_), (a_ <= b_) | np.isnan(a_), a, b, a_, b_)
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def where(condition: Constant, a: Value, b: Value) -> Value:
     """Elements of ``a`` where the condition holds, else of ``b``.
 
     Parameters
@@ -303,7 +355,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)
 
 
-def _pick(name: str, y: Any, mask: Any, a: Any, b: Any, a_: Any, b_: Any) -> Any:
+def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) -> Value:
     return _binary(
         name, y, a, b, a_, b_,
         lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d),

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import backend
+from .._types import Value
 from ..checks.arrays import unmasked
-from .core import Value, raw, record
+from .core import raw, record
 from .ops import Gradients, operand
 
 _FEW = 1024  # elements that NumPy's add.at has added before the numbers of rows are known
@@ -100,7 +101,7 @@ def _is_all(item: Any) -> bool:
     return item is Ellipsis or (isinstance(item, slice) and item == slice(None))
 
 
-def getitem(x: Value, index: Any) -> Any:
+def getitem(x: Any, index: Any) -> Any:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
     shape = x_.shape  # backwards that need no values must not keep them
@@ -112,14 +113,14 @@ def getitem(x: Value, index: Any) -> Any:
     return record("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def reshape(x: Any, shape: Any) -> Any:
     """The same elements in another shape; one extent may be -1."""
     x_ = operand(x, "reshape")
     before = x_.shape
     return _moved("reshape", x, x_, lambda v: v.reshape(shape), lambda dy: dy.reshape(before))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: Any, axes: Any = None) -> Any:
     """The axes in another order, by default reversed."""
     x_ = operand(x, "transpose")
     ndim = x_.ndim
@@ -135,7 +136,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
         ) from None
 
 
-def swapaxes(x: Any, first: int, second: int, name: str = "swapaxes") -> Any:
+def swapaxes(x: Any, first: Any, second: Any, name: str = "swapaxes") -> Any:
     """Two axes exchanged; by the method ``name``."""
     x_ = operand(x, name)
     try:
@@ -168,7 +169,7 @@ def clone(x: Any) -> Any:
     return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+def concatenate(tensors: Sequence[Value], axis: int = 0) -> Value:
     """Tensors or arrays joined along an axis they have.
 
     Parameters
@@ -212,7 +213,7 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     return record("concatenate", y, inputs, vjp, jvp)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+def stack(tensors: Sequence[Value], axis: int = 0) -> Value:
     """Tensors or arrays of one shape joined along a new axis.
 
     Parameters
