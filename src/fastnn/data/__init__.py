@@ -10,11 +10,12 @@ from .digits import DigitsSplit, Labelled, load_digits
 from .distribution import Distribution, fit_distribution
 from .idx import read_idx, write_idx
 from .image_folder import read_image, read_image_folder, read_image_parts
+from .image_scaler import ImageScaler
 from .imputer import Imputer
 from .labelled import ImageSets, LabelledImages
 from .mnist import read_mnist
 from .resample import Resampled, resample
-from .scalers import ImageScaler, MinMaxScaler, StandardScaler
+from .scalers import MinMaxScaler, StandardScaler
 from .split import split
 from .whitening import Whitening
 from .windows import windows

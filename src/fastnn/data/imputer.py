@@ -10,8 +10,8 @@ import numpy as np
 from ..checks import scalars
 from ..nn import FillMissing
 from ..nn.scaling import BLOCK
-from .scalers import add_moments, empty_moments, refuse_too_large
-from .transformer import Statistics, Transformer, _warn, blocks, feature_names, float_of, named
+from .moments import add_moments, empty_moments, refuse_too_large
+from .transformer import Statistics, Transformer, blocks, feature_names, float_of, named, warn
 
 Array = np.ndarray[Any, Any]
 
@@ -109,7 +109,7 @@ class Imputer(Transformer):
         empty = np.flatnonzero(moments["count"] == 0)
         if len(empty) and self.strategy != "constant":
             names = named(empty, shape, getattr(self, "feature_names_in_", None))
-            _warn(
+            warn(
                 f"{op}: {len(empty)} of {len(values)} features have no value, and are filled with {self.fill_value:g}: {names}"
             )
         return self

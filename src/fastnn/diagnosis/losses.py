@@ -11,7 +11,7 @@ from ..autograd import no_grad, raw
 from ..nn import Module
 from ..training.constant import best_constant, function_and_settings
 from ..training.figures import Objective, Sample, values_of
-from ..training.metrics import NOT_COUNTED
+from ..training.metric_arguments import NOT_COUNTED
 from .taken import Array, Taken, axis_of_samples
 
 _KINDS = {

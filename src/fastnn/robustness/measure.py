@@ -13,7 +13,8 @@ from .. import functional as F
 from .. import nn
 from ..checks import shown
 from ..training.constant import best_constant
-from ..training.metrics import NOT_COUNTED, accuracy, binary_accuracy, fits, r2, rmse
+from ..training.metric_arguments import NOT_COUNTED, fits
+from ..training.metrics import accuracy, binary_accuracy, r2, rmse
 from .attack import takes_logits
 
 Array = np.ndarray[Any, Any]

@@ -18,7 +18,8 @@ from ..checks import shown, unmasked
 from ..data.samples import joined, mapped
 from .first_targets import FirstTargets
 from .generators import find_generators
-from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
+from .metric_arguments import NOT_COUNTED
+from .metrics import accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
