@@ -129,6 +129,13 @@ def _refuse_changed(node: Node, vjp: Vjp) -> None:
         )
 
 
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: the graph was freed by an earlier backward (at {node.name}); "
+        "pass retain_graph=True to the earlier call to go through it twice"
+    )
+
+
 class Target:
     """Where an optimiser wants a parameter's gradient: ``array``, as long as the parameter's values are ``values``.
 
@@ -267,12 +274,10 @@ def _add_to(before: np.ndarray, gradient: np.ndarray) -> None:
         np.add(before, gradient, out=before, casting="same_kind")
 
 
-def run_backward(
-    root: TensorBase,
-    gradient: np.ndarray,
-    retain_graph: bool,
-    deliver: Callable[[TensorBase, np.ndarray], None] = accumulate,
-) -> None:
+Deliver = Callable[["TensorBase", np.ndarray], None]
+
+
+def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, deliver: Deliver = accumulate) -> None:
     """Send ``gradient`` (shape and dtype of ``root``) down the graph, ``deliver`` it at the leaves."""
     node = root._node
     if node is None:
@@ -289,10 +294,7 @@ def run_backward(
         vjp, parents = node.vjp, node.parents
         needs: tuple[Any, ...] = node.needs
         if vjp is None:
-            raise RuntimeError(
-                f"backward: the graph was freed by an earlier backward (at {node.name}); "
-                "pass retain_graph=True to the earlier call to go through it twice"
-            )
+            raise _freed(node)
         if node.number < changes.last:
             _refuse_changed(node, vjp)
         if node.retained is not None and (retained := node.retained()) is not None:
@@ -318,12 +320,8 @@ def run_backward(
                 else:
                     deliver(leaf, conform(g, leaf.data.shape, leaf.data.dtype, node.name))
                 continue
-            if (
-                type(g) is not _ndarray
-                or g.shape != parent.shape
-                or g.dtype is not parent.dtype
-                or not g.flags.c_contiguous
-            ):
+            fits = type(g) is _ndarray and g.shape == parent.shape and g.dtype is parent.dtype and g.flags.c_contiguous
+            if not fits:
                 g = conform(g, parent.shape, parent.dtype, node.name)
             before = pending.get(parent)
             if before is None:
