@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks.arrays import unmasked
+from ..checks import unmasked
 
 Array = NDArray[Any]
 Part = Array | tuple[Array, ...]

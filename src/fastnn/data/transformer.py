@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ..checks.arrays import constant, shown, unmasked
+from ..checks import constant, shown, unmasked
 from ..nn import Module
 from ..nn.scaling import rows_at_a_time
 

@@ -15,8 +15,7 @@ from .. import init
 from .._generators import generator
 from .._tables import aligned
 from ..autograd.changes import note_change
-from ..checks import integer
-from ..checks.arrays import shown
+from ..checks import integer, shown
 from ..data import Batches
 from ..nn import Module, Parameter
 from ..training.figures import Loss

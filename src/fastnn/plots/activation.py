@@ -13,8 +13,7 @@ from ..autograd import Tensor, concatenate, raw, vjp
 from ..checks import real, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
-from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, picture
-from ._style import panels as panels_of
+from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +123,7 @@ def activation(
     """
     curves = [curve(name, function, span) for name, function in _named(functions).items()]
     if is_several(ax):
-        axes = panels_of("activation", ax, len(curves))
+        axes = panel_axes("activation", ax, len(curves))
         for one, drawn in zip(axes, curves, strict=True):
             draw_curves(one, [drawn])
             one.set_title(drawn.name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panels, picture
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +148,7 @@ def preflight(
         The two.
     """
     words = len({word for word, _ in checks})
-    first, second = panels("preflight", axes, 2, inches=(5.0, max(3.2, 0.9 + 0.27 * words)))
+    first, second = panel_axes("preflight", axes, 2, inches=(5.0, max(3.2, 0.9 + 0.27 * words)))
     levels(checks, ax=first)
     _losses_seen(second, initial, few)
     return as_array([first, second])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..checks import flag, integer, shown
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes, picture
-from ._style import panels as panels_of
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +101,7 @@ def history(
         raise ValueError(f"history: there is no epoch {shown(best)} to mark, expected {rows[0][0]} to {rows[-1][0]}")
     if log:
         _refuse_without_logarithms(panels)
-    axes = panels_of("history", ax, len(panels))
+    axes = panel_axes("history", ax, len(panels))
     for one, (name, series) in zip(axes, panels.items(), strict=True):
         _draw(one, name, series, marked, log and name.endswith("loss"))
     if ax is None:

@@ -12,8 +12,7 @@ from ..autograd import no_grad, raw
 from ..checks import shown
 from ..nn import Linear, Module
 from ..nn.intercept import evaluation, intercepted
-from ._style import GREY, as_array, ink, matplotlib, picture
-from ._style import panels as panels_of
+from ._style import GREY, as_array, ink, matplotlib, panel_axes, picture
 from .decision_regions import below, checked_labels, checked_samples, draw_samples
 from .feature_maps import layer_name
 from .weights import Plane, principal_plane
@@ -130,7 +129,7 @@ def plane_map(
     if frames is not None:
         return _animated(copied, x, y, layer, axes, _states(frames))
     found = map_of(copied, x, y, layer)
-    drawn = panels_of("plane_map", axes, len(found.stages), inches=_INCHES)
+    drawn = panel_axes("plane_map", axes, len(found.stages), inches=_INCHES)
     draw_map(drawn, found)
     return as_array(drawn)
 
@@ -348,7 +347,7 @@ def _draw_decisions(ax: Any, decided: Decisions) -> None:
 def _animated(model: Module, x: Any, y: Any, layer: Any, axes: Any, states: list[Mapping[str, Any]]) -> Any:
     maps = maps_of_frames(model, x, y, states, layer)
     animation = matplotlib("plane_map", "matplotlib.animation")
-    drawn = panels_of("plane_map", axes, len(maps[0].stages), inches=_INCHES)
+    drawn = panel_axes("plane_map", axes, len(maps[0].stages), inches=_INCHES)
 
     def draw(number: int) -> list[Any]:
         for ax in drawn:

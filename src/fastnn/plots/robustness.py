@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import shown
-from ..checks.scalars import real
-from ._style import BLUE, GREY, ORANGE, as_array, panels, picture
+from ..checks import real, shown
+from ._style import BLUE, GREY, ORANGE, as_array, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +74,7 @@ def robustness(
         raise TypeError(f"robustness: curves must be a list of dictionaries, got {shown(curves)}")
     grouped = _grouped([_checked(curve) for curve in curves])
     level = None if constant is None else real("robustness", "constant", constant)
-    drawn = panels("robustness", axes, len(grouped))
+    drawn = panel_axes("robustness", axes, len(grouped))
     for ax, (kind, several) in zip(drawn, grouped.items(), strict=True):
         for curve in several:
             _draw(ax, curve, alone=len(several) == 1)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import integer
-from ..checks.arrays import shown
+from ..checks import integer, shown
 from .findings import Finding, most_severe_first, strict, worst
 from .layer_rules import Watched, judged, updates
 from .layers import LayerRow, by_chance, layer_row, row_from, spread_from, table
