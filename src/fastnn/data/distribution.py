@@ -25,11 +25,7 @@ _AT_ONCE = 1 << 23  # distances that are held at the same time
 
 
 def fit_distribution(
-    x: ArrayLike,
-    y: ArrayLike | None = None,
-    *,
-    kind: Kind = "gaussian",
-    shrinkage: float | Literal["auto"] = "auto",
+    x: ArrayLike, y: ArrayLike | None = None, *, kind: Kind = "gaussian", shrinkage: float | Literal["auto"] = "auto"
 ) -> Distribution:
     """Estimate the distribution of data, to draw new samples from it.
 

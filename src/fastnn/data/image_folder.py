@@ -18,11 +18,7 @@ from ..checks.scalars import per_axis
 from .labelled import ImageSets, LabelledImages
 from .pictures import Mode, read_picture
 
-_PARTS = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 # What systems and programs leave beside pictures, next to names that begin with a dot.
 _LEFT_FOLDERS = {"__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 _LEFT_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
@@ -152,11 +148,7 @@ def read_image_folder(
 
 
 def read_image_parts(
-    path: PathLike,
-    size: int | tuple[int, int] | None = None,
-    mode: Mode = "RGB",
-    *,
-    skip_broken: bool = True,
+    path: PathLike, size: int | tuple[int, int] | None = None, mode: Mode = "RGB", *, skip_broken: bool = True
 ) -> ImageSets:
     """Read pictures that are divided into folders named train, test and perhaps val, each with a sub-folder per class.
 

@@ -8,15 +8,7 @@ since equal seeds draw equal numbers.
 """
 
 from .plain import constant, normal, orthogonal, truncated_normal, uniform, zeros
-from .scaled import (
-    fans,
-    he_normal,
-    he_uniform,
-    lecun_normal,
-    lecun_uniform,
-    xavier_normal,
-    xavier_uniform,
-)
+from .scaled import fans, he_normal, he_uniform, lecun_normal, lecun_uniform, xavier_normal, xavier_uniform
 
 __all__ = [
     "constant",

@@ -16,12 +16,7 @@ from .measure import SURE
 
 _FEW = 6  # members of an ensemble that are printed one by one
 
-NAMES = {
-    "noise": "noise",
-    "missing": "missing values",
-    "random signs": "random signs",
-    "fgsm": "FGSM",
-}
+NAMES = {"noise": "noise", "missing": "missing values", "random signs": "random signs", "fgsm": "FGSM"}
 """The kinds of changes, and what they are called where they are printed."""
 INPUT = "units of the input"
 """What strengths are, unless said otherwise."""

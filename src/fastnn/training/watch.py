@@ -56,13 +56,7 @@ _ACTIVATIONS = {
     "rrelu": "RReLU",
     "maxout": "Maxout",
 }
-_WEIGHTED = {
-    "linear": "Linear",
-    "conv1d": "Conv1d",
-    "conv2d": "Conv2d",
-    "conv3d": "Conv3d",
-    "embedding": "Embedding",
-}
+_WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d": "Conv3d", "embedding": "Embedding"}
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
 _SAMPLES = 32  # that are looked at at least, where there are as many
