@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 2000  # that the network is made for
 _SEEN = 256  # that go through it: it shall be quick for larger images, too
-_REVIEWED = (
-    "constant features",
-    "duplicates",
-    "shared rows",
-    "one class",
-    "labels",
-)  # which the review of the data says better
+# What the review of the data says better.
+_REVIEWED = ("constant features", "duplicates", "shared rows", "one class", "labels")
 
 
 def add(commands: Any) -> None:

@@ -175,13 +175,11 @@ class TableSchema:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the features."""
-        return tuple(
-            name
-            for column in self.features
-            for name in (
-                [column.name] if column.kind == "number" else [f"{column.name}={c}" for c in column.categories]
-            )
-        )
+        names: list[str] = []
+        for column in self.features:
+            of_texts = [f"{column.name}={category}" for category in column.categories]
+            names += [column.name] if column.kind == "number" else of_texts
+        return tuple(names)
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -238,24 +236,14 @@ class TableSchema:
             else:
                 reader.notes.append(f"column {target!r}, the target, holds no value")
         counts = {column.name: reader.missing_in(positions[column.name]) for column in self.features}
-        return Table(
-            x,
-            y,
-            self.names,
-            self.classes,
-            {name: count for name, count in counts.items() if count},
-            np.array(reader.lines, np.int64),
-            tuple(reader.notes),
-            self,
-        )
+        missing = {name: count for name, count in counts.items() if count}
+        lines = np.array(reader.lines, np.int64)
+        return Table(x, y, self.names, self.classes, missing, lines, tuple(reader.notes), self)
 
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to read other files, as plain lists, dictionaries and strings."""
         return {
-            "columns": [
-                {"name": column.name, "kind": column.kind, "categories": list(column.categories)}
-                for column in self.columns
-            ],
+            "columns": [column._asdict() | {"categories": list(column.categories)} for column in self.columns],
             "kind": self.kind,
             "classes": None if self.classes is None else list(self.classes),
             "missing": list(self.missing),

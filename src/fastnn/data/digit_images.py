@@ -74,9 +74,7 @@ def digit_images(array: NDArray[Any], *, scale: int | None = None, ink: Ink = "a
     ((1, 1, 8, 8), 255, 1)
     """
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"digit_images: dtype {array.dtype} is not supported, expected boolean, integer or float pixels"
-        )
+        raise TypeError(f"digit_images: dtype {array.dtype} is not supported, expected bool, integer or float pixels")
     batch = _as_batch(array)
     batch, scale = _rescale(batch, array.dtype == bool, scale)
     if ink == "auto":

@@ -74,9 +74,7 @@ class Imputer(Transformer):
 
     def _check_parameters(self, op: str) -> None:
         if not isinstance(self.strategy, str) or self.strategy not in _STRATEGIES:
-            raise ValueError(
-                f"{op}: strategy must be one of {', '.join(map(repr, _STRATEGIES))}, got {self.strategy!r}"
-            )
+            raise ValueError(f"{op}: strategy must be one of {str(_STRATEGIES)[1:-1]}, got {self.strategy!r}")
         scalars.real(op, "fill_value", self.fill_value)
 
     def fit(self, X: Any, y: Any = None) -> Self:

@@ -304,9 +304,7 @@ def parted(data: Dataset, *, validation: bool | None = None) -> Dataset:
     if wanted and "validation" not in parts:
         parts["train"], parts["validation"] = _held_out(data, parts["train"], _VALIDATION_SHARE, notes)
     order = ("train", "validation", "test")
-    return replace(
-        data, parts={name: parts[name] for name in order if name in parts}, notes=tuple(dict.fromkeys(notes))
-    )
+    return replace(data, parts={n: parts[n] for n in order if n in parts}, notes=tuple(dict.fromkeys(notes)))
 
 
 def _held_out(data: Dataset, part: Part, share: float, notes: list[str]) -> tuple[Part, Part]:

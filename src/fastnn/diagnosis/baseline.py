@@ -159,9 +159,8 @@ class Baseline(Result):
         """
         from ..plots.checks import losses
 
-        return losses(
-            {p.words: p.loss for p in self.predictions}, ax=ax, errors=[SURE * p.error for p in self.predictions]
-        )
+        errors = [SURE * p.error for p in self.predictions]
+        return losses({p.words: p.loss for p in self.predictions}, ax=ax, errors=errors)
 
 
 def _loss_of(result: Any) -> tuple[float, float]:
@@ -180,9 +179,8 @@ def _loss_of(result: Any) -> tuple[float, float]:
 
 def _nothing_finite() -> Finding:
     message = "no loss of a simple prediction is finite: there is nothing to compare with"
-    return Finding(
-        "problem", "not finite", message, math.nan, None, "IEEE 754", "look for NaN and huge numbers in the targets"
-    )
+    advice = "look for NaN and huge numbers in the targets"
+    return Finding("problem", "not finite", message, math.nan, None, "IEEE 754", advice)
 
 
 def _not_finite(parts: dict[str, Array]) -> Finding | None:
@@ -304,11 +302,11 @@ def _of_one(taken: Taken, array: Array) -> tuple[int, ...]:
 def _ordered(op: str, known: Taken, tried: Taken, loss: Any) -> tuple[Prediction, ...]:
     """The simple predictions, the best first."""
     like = _outputs_like(target_of(known), target_of(tried), loss)
-    predicted = [
+    predicted = (
         _constant(op, known, tried, loss, like),
         _linear(known, tried, loss, like),
         _persistence(known, tried, loss),
-    ]
+    )
     with named(op):
         made = [_judged(name, words, outputs, tried, loss) for name, words, outputs in filter(None, predicted)]
     return tuple(sorted(made, key=lambda prediction: (math.isnan(prediction.loss), prediction.loss)))
@@ -365,12 +363,8 @@ def _flat(taken: Taken) -> Array:
 def _persistence(known: Taken, tried: Taken, loss: Any) -> _Made | None:
     """The last value again, where windows follow each other so that this is the value before the target."""
     x, y = known.inputs[0], target_of(known)
-    if (
-        len(known.inputs) > 1
-        or y.dtype.kind != "f"
-        or x.ndim not in (2, 3)
-        or kind_of(loss) not in ("numbers", "unknown")
-    ):
+    of_numbers = y.dtype.kind == "f" and kind_of(loss) in ("numbers", "unknown")
+    if not of_numbers or len(known.inputs) > 1 or x.ndim not in (2, 3):
         return None
     features: list[Any] = [..., *((..., k) for k in range(x.shape[2] if x.ndim == 3 else 0))]
     for feature in features:

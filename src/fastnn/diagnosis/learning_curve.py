@@ -100,11 +100,8 @@ class LearningCurve(Result):
         """
         from ..plots.checks import learning_curve
 
-        samples = [p.samples for p in self.points]
-        errors = [SURE * p.error for p in self.points]
-        return learning_curve(
-            samples, [p.training for p in self.points], [p.validation for p in self.points], errors, ax=ax
-        )
+        columns = ([p.samples, p.training, p.validation, SURE * p.error] for p in self.points)
+        return learning_curve(*zip(*columns, strict=True), ax=ax)
 
 
 def learning_curve(

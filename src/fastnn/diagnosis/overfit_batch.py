@@ -262,9 +262,8 @@ def _hindered(model: Module, loss: Any, few: Taken, losses: Array) -> Finding | 
         known = kind_of(loss) != "unknown"
         level, threshold = "problem" if known else "note", 0.0
         message = f"the loss is {losses[0]:.3g} before the first step, and nothing says how far below 0 it should fall"
-        advice = (
-            "this loss is never below 0 for what it should get: see outputs and targets" if known else "see its curve"
-        )
+        never = "this loss is never below 0 for what it should get: see outputs and targets"
+        advice = never if known else "see its curve"
     else:
         return None
     return Finding(level, "cannot overfit", message, float(losses[-1]), threshold, _SOURCE, advice)
@@ -298,9 +297,7 @@ def _judged(losses: Array, aim: float, half: float, learnt: int | None, right: f
         message = f"{of} known by heart only after {learnt} steps, fewer than {SLOW} are usual"
         return Finding("note", "cannot overfit", message, learnt, SLOW, _SOURCE, advice)
     if losses[-1] <= half or _reconstructs(few):
-        advice = (
-            "slow, but on its way: noise takes long to learn, and an autoencoder whose middle is narrow need not do it"
-        )
+        advice = "slow, but on its way: noise takes long to learn, and a narrow autoencoder need not do it"
         missing = f"only {right:.0%} of the classes are right" if losses[-1] <= aim else "the loss is above its aim"
         return Finding("note", "cannot overfit", f"{of}: {missing}; {fell}", losses[-1], aim, _SOURCE, advice)
     classes = "" if right is None else f", {right:.0%} of the classes right"
@@ -308,9 +305,8 @@ def _judged(losses: Array, aim: float, half: float, learnt: int | None, right: f
         "is the network large enough, do gradients reach all layers, do targets belong to these inputs, and is the loss made "
         "of the outputs?"
     )
-    return Finding(
-        "problem", "cannot overfit", f"{of} are not learnt by heart: {fell}{classes}", losses[-1], aim, _SOURCE, advice
-    )
+    message = f"{of} are not learnt by heart: {fell}{classes}"
+    return Finding("problem", "cannot overfit", message, losses[-1], aim, _SOURCE, advice)
 
 
 def _reconstructs(few: Taken) -> bool:

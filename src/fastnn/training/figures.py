@@ -104,9 +104,7 @@ class Objective:
             ) from error
         shape = np.shape(raw(each))
         if shape[:1] != (sample.count,):
-            raise ValueError(
-                f"Trainer: the loss gave shape {shape} for {sample.count} samples, expected one per sample"
-            )
+            raise ValueError(f"Trainer: the loss has shape {shape} for {sample.count} samples, expected one per sample")
         # Shares, since the sum of float32 weights may overflow. A batch that counts for nothing has loss 0.
         share = (sample.weight / (sample.amount or 1)).astype(raw(each).dtype)
         if len(shape) > 1:

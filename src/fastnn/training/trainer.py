@@ -272,9 +272,8 @@ class Trainer(Passes):
         if saved is not None:
             self._resume(saved, settings, made_of)
         self._hand_out_state()
-        display = Display(
-            progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
-        )
+        length = loader.length or 0
+        display = Display(progress, epochs, epochs * length, self.epoch * length + self.position)
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
         run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
