@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .options import DIGITS, add_columns, columns, digits
+from .options import DIGITS, add_data, columns, digits
 from .output import say, shown
 
 if TYPE_CHECKING:
@@ -28,8 +28,7 @@ def add(commands: Any) -> None:
         "columns that give the target away. Then the network that `fastnn train` would make is looked at before its first step: "
         "scale, initial loss, dead or saturated units, gradients, steps, and whether it can learn a few samples by heart.",
     )
-    check.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
-    add_columns(check)
+    add_data(check)
     check.set_defaults(run=run)
 
 

@@ -167,17 +167,11 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
             return "problem", f"{name} takes logarithms of probabilities, and gets {what}", "end with nn.LogSoftmax()"
     if loss is F.binary_cross_entropy_with_logits:
         if last in ("sigmoid", "softmax", "hardsigmoid"):
-            return (
-                "problem",
-                f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}",
-                f"leave the {last} out; predictions are its values afterwards",
-            )
+            message = f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}"
+            return "problem", message, f"leave the {last} out; predictions are its values afterwards"
         if _ends_with(last, "relu"):
-            return (
-                "problem",
-                f"a {last} gives the logits: none is below 0, so no class 0 can be said",
-                f"leave the {last} out",
-            )
+            message = f"a {last} gives the logits: none is below 0, so no class 0 can be said"
+            return "problem", message, f"leave the {last} out"
     if kind_of(look.loss) in ("numbers", "unknown"):
         return _of_numbers(look, given, last)
     return None
@@ -185,11 +179,9 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
 
 def _before_cross_entropy(given: Array, last: str) -> _Found | None:
     if last == "softmax" or (given.shape[1] > 1 and _sums_to_one(given)):
-        return (
-            "problem",
-            f"a softmax before cross_entropy, which takes logits: outputs are probabilities of {given.min():.3g}…{given.max():.3g}",
-            "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards",
-        )
+        outputs = f"outputs are probabilities of {given.min():.3g}…{given.max():.3g}"
+        advice = "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards"
+        return "problem", f"a softmax before cross_entropy, which takes logits: {outputs}", advice
     bounded = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
     if bounded is not None:
         low, high = bounded
@@ -215,12 +207,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     assert look.run is not None
     target = target_of(look.data)
     if kind_of(look.loss) == "unknown" and look.run.loss is not None and not math.isfinite(look.run.loss):
-        span = f"{given.min():.3g}…{given.max():.3g}"
-        return (
-            "problem",
-            f"the loss is {look.run.loss} for outputs of {span}; where it takes logarithms, outputs must be probabilities",
-            "end with a sigmoid or softmax, or use a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy",
-        )
+        found = f"the loss is {look.run.loss} for outputs of {given.min():.3g}…{given.max():.3g}"
+        logits = "a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy"
+        message = f"{found}; where it takes logarithms, outputs must be probabilities"
+        return "problem", message, f"end with a sigmoid or softmax, or use {logits}"
     if target.dtype.kind != "f" or target.shape[1:] != given.shape[1:] or not np.isfinite(target).all():
         return None
     reach = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
@@ -231,12 +221,9 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     beyond = float(np.mean((target < reach[0]) | (target > reach[1])))
     if not beyond:
         return None
-    span = f"{target.min():.3g}…{target.max():.3g}"
-    return (
-        "problem",
-        f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond ({span})",
-        f"leave the last {last} out, or scale the targets",
-    )
+    away = f"{beyond:.0%} of the targets lie beyond ({target.min():.3g}…{target.max():.3g})"
+    message = f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {away}"
+    return "problem", message, f"leave the last {last} out, or scale the targets"
 
 
 # ---- weights -----------------------------------------------------------------------------------------------------------

@@ -219,9 +219,14 @@ def _with_gradient(model: nn.Module) -> tuple[nn.Module, bool]:
 
 def takes_logits(loss: Any) -> bool:
     """Whether a loss takes logits of classes."""
+    return is_loss(loss, F.cross_entropy, nn.CrossEntropyLoss)
+
+
+def is_loss(loss: Any, function: Any, module: type[nn.Module]) -> bool:
+    """Whether a loss is a function, a partial of it, or a module of this class."""
     while isinstance(loss, partial):
         loss = loss.func
-    return loss is F.cross_entropy or isinstance(loss, nn.CrossEntropyLoss)
+    return loss is function or isinstance(loss, module)
 
 
 def are_probabilities(output: Any) -> bool:
