@@ -21,8 +21,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 SOURCES = Path(__file__).parents[1] / "src"
 PACKAGES = ("fastnn.autograd", "fastnn.functional")
 
@@ -112,81 +110,19 @@ def _docstring(function: Any) -> str:
     return f"\n    {quotes}{text}\n    " + '"""' if "\n" in text else f'\n    {quotes}{text}"""'
 
 
-_VALUES = [
-    "x",
-    "a",
-    "b",
-    "weight",
-    "bias",
-    "residual",
-    "weight_ih",
-    "weight_hh",
-    "bias_ih",
-    "bias_hh",
-    "h0",
-    "c0",
-    "logits",
-    "target",
-]
-_CONSTANTS = ["grad", "dy", "dloss", "y", "mean", "rstd", "index", "lengths", "dh_n", "dc_n", "pos_weight", "indices"]
-_INTS = ["stride", "dilation", "output_padding", "kernel_size", "normalized_shape", "output_size"]
-
-
-def _annotated(function: Any) -> Any:
-    """Annotations in the place of Any, guessed from names and docstrings."""
-    signature = inspect.signature(function)
-    doc = inspect.getdoc(function) or ""
-    backward = function.__name__.endswith(("_backward", "_step", "_shape"))
-    parameters = []
-    for p in signature.parameters.values():
-        kind = p.annotation
-        entry = next((line for line in doc.split("\n") if re.match(rf"(\w+, )*{p.name}(, \w+)* : ", line)), "")
-        if p.name == "reduction":
-            kind = 'Literal["mean", "batchmean", "sum", "none"]' if "batchmean" in doc else "Reduction"
-        elif p.name == "approximate":
-            kind = 'Literal["none", "tanh"]'
-        elif p.name == "nonlinearity":
-            kind = 'Literal["tanh", "relu"]'
-        elif p.name in _INTS and kind == "Any":
-            kind = "Ints"
-        elif p.name == "padding" and kind == "Any":
-            kind = "Padding"
-        elif p.name == "rng" and kind == "Any":
-            kind = "Rng"
-        elif (p.name in _VALUES or p.name in _CONSTANTS) and kind == "Any":
-            constant = backward or p.name in _CONSTANTS or (entry and "or Tensor" not in entry)
-            kind = "Constant" if constant else "Value"
-        if (p.default is None and "None" not in kind and kind != "Any") or p.name in ("h0", "c0"):
-            kind += " | None"
-        parameters.append(p.replace(annotation=kind))
-    result = signature.return_annotation
-    if result == "Any":
-        names = {p.name for p in parameters}
-        result = "Value"
-        if "return_indices" in names:
-            result = "Value | tuple[Value, Array]"
-        elif "c0" in names:
-            result = "tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]"
-        elif "h0" in names:
-            result = "tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]"
-
-    def guessed() -> None: ...
-
-    guessed.__signature__ = signature.replace(parameters=parameters, return_annotation=result)
-    return guessed
-
-
 def _spelt_out(annotation: str, names: dict[str, Any]) -> str:
     """An annotation without the aliases of the function's own module."""
+    from fastnn._types import Array
+
     for word in _words(annotation) - _KNOWN:
         if word in names:
-            alias = str(names[word]).replace(str(np.ndarray[Any, Any]), "Array").replace("typing.", "")
+            alias = str(names[word]).replace(str(Array), "Array").replace("typing.", "")
             annotation = re.sub(rf"\b{word}\b", alias, annotation)
     return annotation
 
 
 def _function(name: str, function: Callable[..., Any]) -> str:
-    signature, names = inspect.signature(_annotated(function)), function.__globals__
+    signature, names = inspect.signature(function), function.__globals__
     parameters = [p.replace(annotation=_spelt_out(p.annotation, names)) for p in signature.parameters.values()]
     result = _spelt_out(str(signature.return_annotation), names)
     whole = _signature(name, parameters, result)

@@ -3,7 +3,7 @@
 """Differentiation in reverse and forward mode: `Tensor`, the tape, and the operations that don't belong to `fastnn.functional`."""
 
 from typing import overload
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from .._types import Array, ArrayLike, Constant, Value
 from .tensors import Tensor as Tensor
 from .anomaly import detect_anomaly as detect_anomaly
@@ -19,6 +19,7 @@ from .core import record_many as record_many
 from .graph import self_adjoint as self_adjoint
 from .tensors import tensor as tensor
 from .transforms import value_and_grad as value_and_grad
+from .transforms import vjp as vjp
 
 __all__ = [
     "Tensor",
@@ -293,45 +294,6 @@ def stack(tensors: Sequence[Value], axis: int = 0) -> Value:  # type: ignore[mis
     >>> import fastnn as fnn
     >>> fnn.stack([fnn.tensor([1.0, 2.0]), [3.0, 4.0]]).shape
     (2, 2)
-    """
-
-@overload
-def vjp(f: Callable[..., Tensor], *primals: Tensor) -> tuple[Array, Callable[[Tensor], tuple[Array, ...]]]: ...
-@overload
-def vjp(f: Callable[..., Tensor], *primals: ArrayLike) -> tuple[Array, Callable[[Array], tuple[Array, ...]]]: ...
-def vjp(f: Callable[..., Tensor], *primals: Value) -> tuple[Array, Callable[[Value], tuple[Array, ...]]]:  # type: ignore[misc]
-    """The value of ``f`` and the function that pulls a gradient of the value back to the arguments (reverse mode).
-
-    Parameters
-    ----------
-    f : callable
-        Takes tensors and returns a tensor of any shape.
-    *primals : array_like
-        Its arguments, float32 or float64.
-
-    Returns
-    -------
-    value : ndarray
-        ``f(*primals)``; a NumPy scalar where that has no axes.
-    pullback : callable
-        ``pullback(dy)``, with ``dy`` of the shape of the value, gives one gradient per argument; it may be called
-        repeatedly.
-
-    Raises
-    ------
-    TypeError
-        If ``f`` is no function, or does not return a tensor, or an argument is not of float32 or float64.
-    ValueError
-        If ``f`` changes an argument in place; in the pullback, if ``dy`` has another shape.
-    NotImplementedError
-        As `value_and_grad`.
-
-    Examples
-    --------
-    >>> import fastnn as fnn
-    >>> value, pullback = fnn.vjp(lambda x, y: x * y, [1.0, 2.0], [3.0, 4.0])
-    >>> pullback([1.0, 10.0])
-    (array([ 3., 40.]), array([ 1., 20.]))
     """
 
 @overload

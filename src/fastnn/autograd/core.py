@@ -227,6 +227,14 @@ def raw(x: Any) -> Any:
     return x.data if isinstance(x, TensorBase) else x
 
 
+def unboxed(result: Any) -> Any:
+    """A NumPy scalar for an array without axes, as NumPy's own functions give; anything else, a tensor too, as it is.
+
+    ``total += loss`` changes an array wherever else it is held, and nobody expects that of a number.
+    """
+    return result[()] if type(result) is np.ndarray and not result.ndim else result
+
+
 def has_tangent(x: Any) -> bool:
     """Whether forward mode follows x."""
     return mode.forward and getattr(x, "_tangent", None) is not None

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, overload
 import numpy as np
 
 from .._types import Array, ArrayLike, Value
-from ..backend.plans import unboxed
 from ..checks.arrays import unmasked
-from .core import TensorBase, raw, record, record_many
+from .core import TensorBase, raw, record, record_many, unboxed
 
 if TYPE_CHECKING:
     from .tensors import Tensor

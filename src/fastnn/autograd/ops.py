@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
@@ -20,10 +20,16 @@ from .graph import Jvp, self_adjoint
 from .graph import add as _sum
 from .modes import mode
 
+if TYPE_CHECKING:
+    from .tensors import Tensor
+
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
 _NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
+
+
+recorded: Callable[..., Tensor] = record  # of a tensor, which operators and methods have always
 
 
 def operand(x: Any, name: str, beside: Any = None) -> Any:
@@ -48,7 +54,7 @@ def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient.sum(axis=(*range(extra), *stretched)).reshape(shape)
 
 
-def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Value:
+def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Tensor:
     """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
 
     That of an operand without a gradient is dropped, and the values with it.
@@ -68,7 +74,7 @@ def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Deriv
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return _fit(by_a(dy), shape_a) if needs[0] else None, _fit(by_b(dy), shape_b) if needs[1] else None
 
-    return record(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
+    return recorded(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
 
 
 def _jvp_of_two(y: Any, by_a: Derivative, by_b: Derivative) -> Jvp:
@@ -84,25 +90,25 @@ def _same(d: np.ndarray) -> np.ndarray:
     return d
 
 
-def add(a: Any, b: Any) -> Any:
+def add(a: Any, b: Any) -> Tensor:
     """``a + b``."""
     a_, b_ = operand(a, "add", b), operand(b, "add", a)
     return _binary("add", _sum(a_, b_), a, b, a_, b_, _same, _same)
 
 
-def subtract(a: Any, b: Any) -> Any:
+def subtract(a: Any, b: Any) -> Tensor:
     """``a - b``."""
     a_, b_ = operand(a, "subtract", b), operand(b, "subtract", a)
     return _binary("subtract", a_ - b_, a, b, a_, b_, _same, np.negative)
 
 
-def multiply(a: Any, b: Any) -> Any:
+def multiply(a: Any, b: Any) -> Tensor:
     """``a * b``."""
     a_, b_ = operand(a, "multiply", b), operand(b, "multiply", a)
     return _binary("multiply", a_ * b_, a, b, a_, b_, lambda d: d * b_, lambda d: d * a_)
 
 
-def divide(a: Any, b: Any) -> Any:
+def divide(a: Any, b: Any) -> Tensor:
     """``a / b``."""
     a_, b_ = operand(a, "divide", b), operand(b, "divide", a)
     y = a_ / b_
@@ -121,7 +127,7 @@ def _raised(a: Any, b: Any) -> Any:
     return a**b
 
 
-def power(a: Any, b: Any) -> Any:
+def power(a: Any, b: Any) -> Tensor:
     """``a ** b``; both derivatives are taken as 0 where their formula gives 0·∞ (``0 ** 0``; by ``b`` at ``a = 0``)."""
     a_, b_ = operand(a, "power", b), operand(b, "power", a)
     y = _raised(a_, b_)
@@ -140,9 +146,9 @@ def power(a: Any, b: Any) -> Any:
     return _binary("power", y, a, b, a_, b_, by_base, by_exponent)
 
 
-def negative(x: Any) -> Any:
+def negative(x: Any) -> Tensor:
     """``-x``."""
-    return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
+    return recorded("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
 def exp(x: Value) -> Value:
@@ -170,7 +176,7 @@ def exp(x: Value) -> Value:
     tensor([1.        , 2.71828183])
     """
     y = np.exp(operand(x, "exp"))
-    return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
+    return recorded("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
 def log(x: Value) -> Value:
@@ -200,7 +206,7 @@ def log(x: Value) -> Value:
     tensor([0.        , 0.69314718])
     """
     x_ = operand(x, "log")
-    return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
+    return recorded("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
 def sqrt(x: Value) -> Value:
@@ -230,7 +236,7 @@ def sqrt(x: Value) -> Value:
     tensor([2., 3.])
     """
     y = np.sqrt(operand(x, "sqrt"))
-    return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
+    return recorded("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
 def absolute(x: Value) -> Value:
@@ -258,7 +264,7 @@ def absolute(x: Value) -> Value:
     tensor([1.5, 2. ])
     """
     x_ = operand(x, "absolute")
-    return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
+    return recorded("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
 def maximum(a: Value, b: Value) -> Value:
@@ -355,7 +361,7 @@ def where(condition: Constant, a: Value, b: Value) -> Value:
     return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)
 
 
-def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) -> Value:
+def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) -> Tensor:
     return _binary(
         name, y, a, b, a_, b_,
         lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d),
@@ -371,28 +377,28 @@ def _spread(dy: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np
     return np.broadcast_to(dy.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over an axis, several axes, or everything."""
     x_ = operand(x, "sum")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
-    return record(
+    return recorded(
         "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
     )  # fmt: skip
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over an axis, several axes, or everything."""
     x_ = operand(x, "mean")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
     count = math.prod(shape[i] for i in axes)
-    return record(
+    return recorded(
         "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
     )  # fmt: skip
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
     x_ = operand(x, "var")
     axes = _axes(axis, x_.ndim)
@@ -408,10 +414,10 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
         # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
         return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
 
-    return record("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
+    return recorded("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
 
 
-def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation, the root of `var`; its derivative is taken as 0 where it is 0."""
     x_ = operand(x, "std")
     axes = _axes(axis, x_.ndim)
@@ -431,10 +437,10 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     def jvp(tangents: Sequence[Any]) -> Any:
         return (direction() * tangents[0]).sum(axis=axes, keepdims=keepdims)
 
-    return record("std", y, (x,), vjp, jvp)
+    return recorded("std", y, (x,), vjp, jvp)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     """Each element, but not below ``low`` nor above ``high``, which broadcast; the derivative is 0 outside."""
     for name, bound in (("min", low), ("max", high)):
         if is_followed(bound):
@@ -454,22 +460,22 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     def within(d: np.ndarray) -> Any:
         return np.where(outside, d.dtype.type(0), d)
 
-    return record(
+    return recorded(
         "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0])
     )
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
     return _extremum("max", np.max, np.argmax, x, axis, keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
     return _extremum("min", np.min, np.argmin, x, axis, keepdims)
 
 
-def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x_ = operand(x, name)
     axes = _axes(axis, x_.ndim)
     order = [i for i in range(x_.ndim) if i not in axes] + list(axes)
@@ -490,4 +496,4 @@ def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims:
         rows, best = rows_of(tangents[0])
         return rows[best].reshape(np.shape(y))
 
-    return record(name, y, (x,), vjp, jvp)
+    return recorded(name, y, (x,), vjp, jvp)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
 from .._types import Array, Constant, DTypeLike, Value
-from ..backend.plans import use_tape
 from ..checks.arrays import unmasked
 from . import ops, shaping
 from .changes import note_change
-from .core import Axis, TensorBase, _as_data, has_tangent, is_followed, raw, record, use_kind
+from .core import Axis, TensorBase, _as_data, has_tangent, is_followed, raw, use_kind
 from .modes import mode
 from .numpy_functions import call_numpy
+
+Changed = TypeVar("Changed", bound="Tensor")
 
 
 class Tensor(TensorBase):
@@ -199,10 +200,12 @@ class Tensor(TensorBase):
         return _in_place(self, other, _matmul_into, matmul)
 
     def __eq__(self, other: object) -> Array:  # type: ignore[override]
-        return self.data == raw(other)
+        equal: Array = self.data == raw(other)
+        return equal
 
     def __ne__(self, other: object) -> Array:  # type: ignore[override]
-        return self.data != raw(other)
+        unequal: Array = self.data != raw(other)
+        return unequal
 
     def __lt__(self, other: Value) -> Array:
         return self.data < raw(other)
@@ -262,11 +265,13 @@ class Tensor(TensorBase):
 
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Array:
         """Where the largest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        return np.argmax(self.data, axis=axis, keepdims=keepdims)
+        place: Array = np.argmax(self.data, axis=axis, keepdims=keepdims)
+        return place
 
     def argmin(self, axis: int | None = None, keepdims: bool = False) -> Array:
         """Where the smallest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        return np.argmin(self.data, axis=axis, keepdims=keepdims)
+        place: Array = np.argmin(self.data, axis=axis, keepdims=keepdims)
+        return place
 
     def clone(self) -> Tensor:
         """A copy of the values, through which gradients flow."""
@@ -314,11 +319,12 @@ class Tensor(TensorBase):
         return shaping.astype(self, dtype)
 
 
-def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Any:
+def _in_place(x: Changed, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Changed:
     """An augmented assignment: ``write`` changes the memory of a leaf, ``operation`` gives a new tensor."""
     recorded = x._node is not None and mode.enabled
     if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
-        return operation(x, other)
+        fresh: Changed = operation(x, other)  # at least a tensor
+        return fresh
     name = operation.__name__
     if is_followed(x):
         raise RuntimeError(
@@ -343,16 +349,16 @@ def _why_read_only(x: Tensor) -> str:
     return "; a new tensor can be computed: x = x + y in the place of x += y. What grad, vjp and jvp differentiate by is read-only"
 
 
-_product: Callable[[Any, Any], Any]
+_product: Callable[[Any, Any], Tensor]
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Any, b: Any) -> Tensor:
     """``a @ b``."""
     return _product(a, b)
 
 
 def _matmul_into(a: np.ndarray, b: Any, out: np.ndarray) -> None:
-    y = _product(a, np.asarray(b))
+    y: Any = _product(a, np.asarray(b))
     if y.shape != out.shape:
         raise ValueError(f"the product has shape {y.shape} but is to be put into {out.shape}")
     np.copyto(out, y)
@@ -399,4 +405,3 @@ def tensor(array: Value, requires_grad: bool = False, dtype: DTypeLike | None = 
 
 
 use_kind(Tensor)
-use_tape(Tensor, mode, record)

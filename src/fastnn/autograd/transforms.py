@@ -9,10 +9,9 @@ from typing import Any, overload
 
 import numpy as np
 
-from .._types import Array, Value
-from ..backend.plans import unboxed
+from .._types import Array, Constant
 from ..checks.arrays import shown, unmasked
-from .core import TensorBase, has_tangent, is_followed, raw
+from .core import TensorBase, has_tangent, is_followed, raw, unboxed
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
 from .tensors import Tensor
@@ -217,7 +216,7 @@ def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callab
     return wrapped
 
 
-def vjp(f: Callable[..., Tensor], *primals: Value) -> tuple[Array, Callable[[Value], tuple[Array, ...]]]:
+def vjp(f: Callable[..., Tensor], *primals: Constant) -> tuple[Array, Callable[[Constant], tuple[Array, ...]]]:
     """The value of ``f`` and the function that pulls a gradient of the value back to the arguments (reverse mode).
 
     Parameters
@@ -268,7 +267,9 @@ def vjp(f: Callable[..., Tensor], *primals: Value) -> tuple[Array, Callable[[Val
     return unboxed(value.data), pullback
 
 
-def jvp(f: Callable[..., Tensor], primals: Sequence[Value], tangents: Sequence[Value | None]) -> tuple[Array, Array]:
+def jvp(
+    f: Callable[..., Tensor], primals: Sequence[Constant], tangents: Sequence[Constant | None]
+) -> tuple[Array, Array]:
     """The value of ``f`` and its derivative in one direction, in one pass (forward mode).
 
     Parameters

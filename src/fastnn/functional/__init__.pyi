@@ -6,6 +6,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 """
 
 from typing import Any, Literal, overload
+from collections.abc import Sequence
 from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, Value
 from ..autograd import Tensor
 
@@ -182,7 +183,7 @@ def adadelta_step(param: Any, grad: Constant, square_avg: Any, acc_delta: Any, *
     """
 
 def adagrad_step(param: Any, grad: Constant, square_sum: Any, *, lr: float, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
-    """Adagrad (G8).
+    """Adagrad.
 
     ``g = grad + penalties; s = s + g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -276,10 +277,10 @@ def adamw_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, ste
     """
 
 @overload
-def adaptive_avg_pool1d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool1d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool1d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of sequences.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -312,7 +313,7 @@ def adaptive_avg_pool1d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[2., 4.]]])
     """
 
-def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool1d`.
 
     Parameters
@@ -343,10 +344,10 @@ def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool2d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool2d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool2d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of images.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -379,7 +380,7 @@ def adaptive_avg_pool2d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[7.5]]]])
     """
 
-def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool2d`.
 
     Parameters
@@ -411,10 +412,10 @@ def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_avg_pool3d(x: Tensor, output_size: Ints) -> Tensor: ...
+def adaptive_avg_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None) -> Tensor: ...
 @overload
-def adaptive_avg_pool3d(x: ArrayLike, output_size: Ints) -> Array: ...
-def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[misc]
+def adaptive_avg_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None) -> Array: ...
+def adaptive_avg_pool3d(x: Value, output_size: int | Sequence[int | None] | None) -> Value:  # type: ignore[misc]
     """Mean of each of ``output_size`` windows of volumes.
 
     Output i of an axis covers inputs ``floor(i * size / out)`` to ``ceil((i + 1) * size / out)``; size 1 is global
@@ -447,7 +448,7 @@ def adaptive_avg_pool3d(x: Value, output_size: Ints) -> Value:  # type: ignore[m
     array([[[[[3., 4.]]]]])
     """
 
-def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) -> Array:
+def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool3d`.
 
     Parameters
@@ -479,14 +480,14 @@ def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: Ints) 
     """
 
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool1d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool1d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool1d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool1d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool1d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of sequences.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -522,7 +523,7 @@ def adaptive_max_pool1d(x: Value, output_size: Ints, return_indices: bool = Fals
     (array([[[3., 5.]]]), array([[[1, 3]]]))
     """
 
-def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool1d`.
 
     Parameters
@@ -555,14 +556,14 @@ def adaptive_max_pool1d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool2d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool2d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool2d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool2d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool2d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of images.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -598,7 +599,7 @@ def adaptive_max_pool2d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[13., 15.]]]])
     """
 
-def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool2d`.
 
     Parameters
@@ -632,14 +633,14 @@ def adaptive_max_pool2d_backward(dy: Constant, x: Constant, output_size: Ints, i
     """
 
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[False] = False) -> Tensor: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Tensor: ...
 @overload
-def adaptive_max_pool3d(x: Tensor, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
+def adaptive_max_pool3d(x: Tensor, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Tensor, Array]: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[False] = False) -> Array: ...
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[False] = False) -> Array: ...
 @overload
-def adaptive_max_pool3d(x: ArrayLike, output_size: Ints, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
-def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
+def adaptive_max_pool3d(x: ArrayLike, output_size: int | Sequence[int | None] | None, return_indices: Literal[True] = ...) -> tuple[Array, Array]: ...
+def adaptive_max_pool3d(x: Value, output_size: int | Sequence[int | None] | None, return_indices: bool = False) -> Value | tuple[Value, Array]:  # type: ignore[misc]
     """Maximum of each of ``output_size`` windows of volumes.
 
     The windows are those of `adaptive_avg_pool2d`; size 1 is global max pooling.
@@ -675,7 +676,7 @@ def adaptive_max_pool3d(x: Value, output_size: Ints, return_indices: bool = Fals
     array([[[[[6., 7.]]]]])
     """
 
-def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: Ints, indices: Constant | None = None) -> Array:
+def adaptive_max_pool3d_backward(dy: Constant, x: Constant, output_size: int | Sequence[int | None] | None, indices: Constant | None = None) -> Array:
     """Gradient of `adaptive_max_pool3d`.
 
     Parameters
@@ -997,7 +998,7 @@ def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayL
 @overload
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
 def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
-    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (B2).
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
     change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance,
@@ -1049,7 +1050,7 @@ def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | No
     """
 
 def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Any = None, running_var: Any = None, training: bool | None = None) -> tuple[Array, Array, Array]:
-    """Gradients of `batch_norm`, of training where no running statistics are given (B2).
+    """Gradients of `batch_norm`, of training where no running statistics are given.
 
     Parameters
     ----------
@@ -1242,8 +1243,8 @@ def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1,
 def conv1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
     """Convolve sequences with filters (cross-correlation, as everywhere in deep learning).
 
-    ``y[n, k, i] = bias[k] + sum over c, a of weight[k, c, a] * x[n, c, i*S - P + a*D]``, and there are
-    ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
+    ``y[n, k, i] = bias[k] + sum over c, a of weight[k, c, a] * x[n, c, i*S - P + a*D]``,
+    and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
 
     Parameters
     ----------
@@ -1326,7 +1327,7 @@ def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1,
 def conv2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
     """Convolve images with filters (cross-correlation, as everywhere in deep learning).
 
-    ``y[n, k, i, j] = bias[k] + sum over c, a, b of weight[k, c, a, b] * x[n, c, i*S - P + a*D, j*S - P + b*D]``
+    ``y[n, k, i, j] = bias[k] + sum over c, a, b of weight[k, c, a, b] * x[n, c, i*S - P + a*D, j*S - P + b*D]``,
     and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
 
     Parameters
@@ -1417,7 +1418,10 @@ def conv3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None, strid
 @overload
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Tensor: ...
 def conv3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> Value:  # type: ignore[misc]
-    """Convolve volumes, or videos, with filters: `conv2d` with a third spatial axis in front.
+    """Convolve volumes with filters (cross-correlation, as everywhere in deep learning).
+
+    ``y[n, k, h, i, j] = bias[k] + sum over c, s, a, b of weight[k, c, s, a, b] * x[n, c, h*S - P + s*D, i*S - P + a*D, j*S - P + b*D]``,
+    and each spatial axis gives ``floor((W + P_low + P_high - D*(F - 1) - 1) / S) + 1`` outputs.
 
     Parameters
     ----------
@@ -1534,9 +1538,11 @@ def conv_transpose1d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = N
 @overload
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose1d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
-    """Transposed convolution of sequences: each input adds its multiple of the filters to the output.
+    """Transposed convolution of sequences, which enlarges them: the data gradient of a convolution as a layer.
 
-    ``y[n, k, i*S - P + a*D] += weight[c, k, a] * x[n, c, i]``, and ``bias[k]``, with the arguments in PyTorch's order.
+    Each input adds its multiple of the filters to the output:
+    ``y[n, k, i*S - P + a*D] += weight[c, k, a] * x[n, c, i]``,
+    and ``bias[k]``, with the arguments in PyTorch's order.
 
     With stride S, kernel F, dilation D and total padding P an axis of W inputs gives
     ``(W - 1)*S - P + D*(F - 1) + output_padding + 1`` outputs.
@@ -1619,10 +1625,11 @@ def conv_transpose2d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = N
 @overload
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose2d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
-    """Transposed convolution of images, which enlarges them: the data gradient of `conv2d` as a layer.
+    """Transposed convolution of images, which enlarges them: the data gradient of a convolution as a layer.
 
-    ``y[n, k, i*S - P + a*D, j*S - P + b*D] += weight[c, k, a, b] * x[n, c, i, j]``, and ``bias[k]``, with the arguments
-    in PyTorch's order.
+    Each input adds its multiple of the filters to the output:
+    ``y[n, k, i*S - P + a*D, j*S - P + b*D] += weight[c, k, a, b] * x[n, c, i, j]``,
+    and ``bias[k]``, with the arguments in PyTorch's order.
 
     With stride S, kernel F, dilation D and total padding P an axis of W inputs gives
     ``(W - 1)*S - P + D*(F - 1) + output_padding + 1`` outputs.
@@ -1711,7 +1718,11 @@ def conv_transpose3d(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = N
 @overload
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Tensor: ...
 def conv_transpose3d(x: Value, weight: Value, bias: Value | None = None, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> Value:  # type: ignore[misc]
-    """Transposed convolution of volumes: `conv_transpose2d` with a third spatial axis in front.
+    """Transposed convolution of volumes, which enlarges them: the data gradient of a convolution as a layer.
+
+    Each input adds its multiple of the filters to the output:
+    ``y[n, k, h*S - P + s*D, i*S - P + a*D, j*S - P + b*D] += weight[c, k, s, a, b] * x[n, c, h, i, j]``,
+    and ``bias[k]``, with the arguments in PyTorch's order.
 
     With stride S, kernel F, dilation D and total padding P an axis of W inputs gives
     ``(W - 1)*S - P + D*(F - 1) + output_padding + 1`` outputs.
@@ -2328,10 +2339,10 @@ def embedding_backward(dy: Constant, index: Constant, num_embeddings: int, paddi
     """
 
 @overload
-def gelu(x: Tensor, approximate: Literal["none", "tanh"] = 'none') -> Tensor: ...
+def gelu(x: Tensor, approximate: Literal['none', 'tanh'] = 'none') -> Tensor: ...
 @overload
-def gelu(x: ArrayLike, approximate: Literal["none", "tanh"] = 'none') -> Array: ...
-def gelu(x: Value, approximate: Literal["none", "tanh"] = 'none') -> Value:  # type: ignore[misc]
+def gelu(x: ArrayLike, approximate: Literal['none', 'tanh'] = 'none') -> Array: ...
+def gelu(x: Value, approximate: Literal['none', 'tanh'] = 'none') -> Value:  # type: ignore[misc]
     """``x * Phi(x)``, Phi the distribution function of the normal distribution.
 
     Phi is ``(1 + erf(x / sqrt(2))) / 2``, computed to relative accuracy on the far negative side too, where PyTorch's
@@ -2367,7 +2378,7 @@ def gelu(x: Value, approximate: Literal["none", "tanh"] = 'none') -> Value:  # t
     array([-0.1588,  0.    ,  0.8412])
     """
 
-def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"] = 'none') -> Array:
+def gelu_backward(dy: Constant, x: Constant, approximate: Literal['none', 'tanh'] = 'none') -> Array:
     """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, phi the density.
 
     Parameters
@@ -2838,10 +2849,10 @@ def instance_norm_backward(dy: Constant, x: Constant, weight: Constant | None = 
     """
 
 @overload
-def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
+def kl_div(x: ArrayLike, target: ArrayLike, reduction: Literal['mean', 'batchmean', 'sum', 'none'] = 'mean', log_target: bool = False) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Tensor: ...
-def kl_div(x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = 'mean', log_target: bool = False) -> Value:  # type: ignore[misc]
+def kl_div(x: Value, target: Value, reduction: Literal['mean', 'batchmean', 'sum', 'none'] = 'mean', log_target: bool = False) -> Tensor: ...
+def kl_div(x: Value, target: Value, reduction: Literal['mean', 'batchmean', 'sum', 'none'] = 'mean', log_target: bool = False) -> Value:  # type: ignore[misc]
     """Kullback-Leibler divergence, ``target * (log(target) - x)``.
 
     ``x`` holds logarithms of probabilities (`log_softmax`); where ``target`` is 0, so is the loss, whatever ``x`` is but NaN.
@@ -4485,7 +4496,7 @@ def rms_norm_backward(dy: Constant, x: Constant, normalized_shape: Ints, weight:
     """
 
 def rmsprop_step(param: Any, grad: Constant, square_avg: Any, *, lr: float, alpha: float = 0.9, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
-    """RMSprop (G8).
+    """RMSprop.
 
     ``g = grad + penalties; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -4520,14 +4531,14 @@ def rmsprop_step(param: Any, grad: Constant, square_avg: Any, *, lr: float, alph
     """
 
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
+def rnn(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
+def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload
-def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, tuple[Array, ...]]: ...
-def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: bool = False) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
+def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, tuple[Array, ...]]: ...
+def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, return_saved: bool = False) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
     """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)``.
 
     Parameters
@@ -4576,7 +4587,7 @@ def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
     (array([1., 2., 3.]), array([[3.]]))
     """
 
-def rnn_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, nonlinearity: Literal["tanh", "relu"] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Any = None) -> tuple[Array, ...]:
+def rnn_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Any = None) -> tuple[Array, ...]:
     """Gradients of `rnn`.
 
     Parameters
@@ -4753,7 +4764,7 @@ def selu_backward(dy: Constant, x: Constant) -> Array:
     """
 
 def sgd_step(param: Any, grad: Constant, momentum_buffer: Any = None, *, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0, l1: float = 0.0) -> None:
-    """Stochastic gradient descent, with momentum or Nesterov's (G3).
+    """Stochastic gradient descent, with momentum or Nesterov's.
 
     ``g = grad + penalties; d = momentum * d - lr * g; param += d``, and with Nesterov's form
     ``param += momentum * d - lr * g``. PyTorch's buffer is ``-d / lr`` for a constant ``lr``.

@@ -23,18 +23,7 @@ import numpy as np
 
 from .._types import Rng
 from ..checks.arrays import shown
-from .construction import (
-    ELSEWHERE,
-    GENERATORS,
-    MAX_DEPTH,
-    VERSION,
-    Construction,
-    Fault,
-    State,
-    blank_model,
-    layers,
-    made_by,
-)
+from .construction import ELSEWHERE, GENERATORS, MAX_DEPTH, VERSION, Construction, Fault, blank_model, layers, made_by
 from .module import Module
 from .parameter import Parameter
 
@@ -141,7 +130,7 @@ class _Description:
     """The state of a model that is gone through."""
 
     def __init__(self) -> None:
-        self.state: State = {"version": VERSION, "modules": [], "arrays": [], "generators": []}
+        self.state: dict[str, Any] = {"version": VERSION, "modules": [], "arrays": [], "generators": []}
         self.names: list[str] = []
         # The numbers of modules, arrays and generators by identity, which they keep as long as the model is there.
         self._known: dict[int, int] = {}
@@ -160,7 +149,7 @@ class _Description:
             self.names.append(at)
         return self._known[id(module)]
 
-    def _entry(self, module: Module, name: str, at: str, above: tuple[Module, ...]) -> State:
+    def _entry(self, module: Module, name: str, at: str, above: tuple[Module, ...]) -> dict[str, Any]:
         kind = type(module)
         if layers().get(kind.__name__) is not kind:
             raise Fault(
@@ -171,7 +160,7 @@ class _Description:
             raise Fault(
                 f"{at} has a {hiding[0]} of its own, or a hook; remove it, or save state_dict() and build the model in code"
             )
-        entry: State = {
+        entry: dict[str, Any] = {
             "layer": kind.__name__,
             "arguments": self._arguments(module, at),
             "parameters": {n: self._array(value, value.data) for n, value in module._own(Parameter)},
@@ -186,7 +175,7 @@ class _Description:
             entry["rng"] = self._generator(vars(module)["rng"], at)
         return entry
 
-    def _arguments(self, module: Module, at: str) -> State:
+    def _arguments(self, module: Module, at: str) -> dict[str, Any]:
         _, names = made_by(type(module).__name__)
         found = {}
         for name in names:
@@ -202,8 +191,8 @@ class _Description:
         return found
 
     def _array(self, held: Any, values: np.ndarray) -> int:
-        def entry() -> State:
-            listed: State = {"shape": list(values.shape), "dtype": values.dtype.name}
+        def entry() -> dict[str, Any]:
+            listed: dict[str, Any] = {"shape": list(values.shape), "dtype": values.dtype.name}
             if isinstance(held, Parameter):
                 listed |= {"requires_grad": held.requires_grad, "decay": bool(held.decay)}
             return listed

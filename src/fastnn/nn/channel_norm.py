@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
-from .._types import DTypeLike, Value
+from .._types import Array, ArrayLike, DTypeLike, Value
 from ..autograd import Tensor
 from ..checks import scalars
 from .norm import _PerChannel
@@ -268,7 +268,15 @@ class _InstanceNorm(_ChannelNorm):
         self.momentum = scalars.real(type(self).__name__, "momentum", momentum, 0.0, 1.0)
         self._track(track_running_stats, dtype)
 
-    def forward(self, x: Any) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: Tensor) -> Tensor: ...
+        @overload
+        def __call__(self, x: ArrayLike) -> Tensor | Array: ...  # without affine=True, an array
+        def __call__(self, x: Value) -> Tensor | Array: ...
+
+    def forward(self, x: Value) -> Tensor | Array:
         """The shape stays. In training the running statistics, if any, take in those of the instances."""
         self._check(x)
         mean, var = self.running_mean, self.running_var

@@ -16,7 +16,7 @@ __all__ = ["ModuleDict", "ModuleList", "Sequential"]
 class _Listed(Module, MutableSequence[Module]):
     """A list of modules, under the names "0", "1", … unless they were given others."""
 
-    def __init__(self, modules: Iterable[Module]) -> None:
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
     def _listed(self) -> list[tuple[str, Module]]:
@@ -112,9 +112,6 @@ class ModuleList(_Listed):
     >>> len(layers), len(list(layers.parameters())), list(layers.state_dict())[-1]
     (3, 4, '2.bias')
     """
-
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        super().__init__(modules)
 
 
 class ModuleDict(Module, MutableMapping[str, Module]):

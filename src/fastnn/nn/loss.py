@@ -23,9 +23,10 @@ class _Weighted(Module):
 
     def _keep(self, name: str, value: ArrayLike | None) -> None:
         """Have a copy of what the loss is weighted with as a buffer; no gradient is computed for it."""
-        op = type(self).__name__
-        checked = None if value is None else np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
-        self.register_buffer(name, checked)
+        if value is not None:
+            op = type(self).__name__
+            value = np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+        self.register_buffer(name, value)
 
 
 class CrossEntropyLoss(_Weighted):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
@@ -187,6 +187,10 @@ class Identity(Module):
     3
     """
 
-    def forward(self, x: Anything) -> Anything:
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Anything) -> Anything: ...
+
+    def forward(self, x: Any) -> Any:
         """Anything."""
         return x

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class _PerChannel(_Norm):
 
 
 class _OverLastAxes(_Norm):
+    eps: Any  # a float, or None for what F.rms_norm takes by default
+
     def __init__(self, normalized_shape: int | Sequence[int]) -> None:
         shape = normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
         op = type(self).__name__
@@ -51,6 +54,10 @@ class _OverLastAxes(_Norm):
     def elementwise_affine(self) -> bool:
         """Whether there are a weight and a bias, or one of them."""
         return self.weight is not None or getattr(self, "bias", None) is not None
+
+    def extra_repr(self) -> str:
+        eps = "" if self.eps is None else f", eps={self.eps:g}"
+        return f"{self.normalized_shape}{eps}" + ("" if self.weight is not None else ", affine=False")
 
 
 class LayerNorm(_OverLastAxes):
@@ -94,9 +101,6 @@ class LayerNorm(_OverLastAxes):
     def forward(self, x: Value) -> Tensor:
         """The shape stays."""
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
-
-    def extra_repr(self) -> str:
-        return f"{self.normalized_shape}, eps={self.eps:g}" + ("" if self.weight is not None else ", affine=False")
 
 
 class GroupNorm(_PerChannel):
@@ -184,10 +188,6 @@ class RMSNorm(_OverLastAxes):
     def forward(self, x: Value) -> Tensor:
         """The shape stays."""
         return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
-
-    def extra_repr(self) -> str:
-        eps = "" if self.eps is None else f", eps={self.eps:g}"
-        return f"{self.normalized_shape}{eps}" + ("" if self.weight is not None else ", affine=False")
 
 
 class LocalResponseNorm(_Norm, WithoutParameters):

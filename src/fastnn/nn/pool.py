@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-from typing import Any, ClassVar
-
 from .._types import Ints, Padding, Value
 from ..checks import pool_divisor, scalars
 from .kinds import OfRank, WithoutParameters
@@ -15,12 +12,6 @@ __all__ = [
 
 
 class _Pool(WithoutParameters, OfRank):
-    _kept: ClassVar[attrgetter[tuple[Any, ...]]]  # what the function takes besides x
-
-    def forward(self, x: Value) -> Value:
-        """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, *self._kept(self))
-
     def __init__(self, kernel_size: Ints, stride: Ints | None, padding: Padding, ceil_mode: bool) -> None:
         op = type(self).__name__
         self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
@@ -41,7 +32,7 @@ class _Pool(WithoutParameters, OfRank):
 
 
 class _MaxPool(_Pool):
-    _op, _kept = "max_pool", attrgetter("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+    _op = "max_pool"
 
     def __init__(
         self,
@@ -53,6 +44,10 @@ class _MaxPool(_Pool):
     ) -> None:
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
+
+    def forward(self, x: Value) -> Value:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
@@ -147,7 +142,6 @@ class MaxPool3d(_MaxPool, rank=3):
 
 class _AvgPool(_Pool):
     _op = "avg_pool"
-    _kept = attrgetter("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
 
     def __init__(
         self,
@@ -161,6 +155,18 @@ class _AvgPool(_Pool):
         super().__init__(kernel_size, stride, padding, ceil_mode)
         self.count_include_pad, self.divisor_override = pool_divisor(
             type(self).__name__, count_include_pad, divisor_override
+        )
+
+    def forward(self, x: Value) -> Value:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
@@ -250,13 +256,17 @@ class AvgPool3d(_AvgPool, rank=3):
 
 
 class _LPPool(_Pool):
-    _op, _kept = "lp_pool", attrgetter("norm_type", "kernel_size", "stride", "ceil_mode")
+    _op = "lp_pool"
 
     def __init__(
         self, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
     ) -> None:
         super().__init__(kernel_size, stride, 0, ceil_mode)
         self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
+
+    def forward(self, x: Value) -> Value:
+        """x (N, C, *size) -> (N, C, *out)."""
+        return self._function(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
 
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()

@@ -193,7 +193,7 @@ class FillMissing(_PerFeature):
 
 
 class Standardize(_PerFeature):
-    """``y = (x - mean) / scale`` with numbers per feature that stay as they are (I2).
+    """``y = (x - mean) / scale`` with numbers per feature that stay as they are.
 
     `fastnn.data.StandardScaler` and `ImageScaler` make such a layer of their statistics: ``scaler.as_module()``.
 

@@ -60,7 +60,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step (G9).
+    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step.
 
     ``weight_decay`` is 0.01 by default, as in PyTorch. Source: Loshchilov and Hutter 2019.
 
