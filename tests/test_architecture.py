@@ -548,5 +548,8 @@ def test_limits_of_first_values_end_with_their_block():
             init.zeros(2)
         assert init.zeros(2).shape == (2,)
     assert init.zeros(2000).shape == (2000,)
-    with init.limits.limited(5, blank=True), pytest.raises(TypeError, match=r"^zeros: dtype must be float32 or float64"):
+    with (
+        init.limits.limited(5, blank=True),
+        pytest.raises(TypeError, match=r"^zeros: dtype must be float32 or float64"),
+    ):
         init.zeros(2, dtype=int)
