@@ -340,13 +340,16 @@ def test_modules_that_share_one_another_are_not_gone_through_by_name():
 
 
 def test_limits_of_first_values_end_with_their_block():
-    with init.limited(5, blank=False):
+    with init.limits.limited(5, blank=False):
         assert init.he_uniform((1, 3), rng=0).any()
         with pytest.raises(ValueError, match=r"^normal: shape \(3,\) has more than the 2 elements"):
             init.normal((3,))
-        with init.limited(1, blank=True), pytest.raises(ValueError, match="than the 1 elements"):
+        with init.limits.limited(1, blank=True), pytest.raises(ValueError, match="than the 1 elements"):
             init.zeros(2)
         assert init.zeros(2).shape == (2,)
     assert init.zeros(2000).shape == (2000,)
-    with init.limited(5, blank=True), pytest.raises(TypeError, match=r"^zeros: dtype must be float32 or float64"):
+    with (
+        init.limits.limited(5, blank=True),
+        pytest.raises(TypeError, match=r"^zeros: dtype must be float32 or float64"),
+    ):
         init.zeros(2, dtype=int)

@@ -75,7 +75,7 @@ def test_gradients_of_functions_leave_the_buffers_alone():
 
 def test_one_call_steps_everything(monkeypatch):
     calls = []
-    monkeypatch.setattr("fastnn.functional.sgd_step", lambda *args, **kwargs: calls.append(args[0].size))
+    monkeypatch.setattr(optim.SGD, "_step", lambda self, *args, **kwargs: calls.append(args[0].size))
     params = parameters()
     run(optim.SGD(params, lr=0.1), params, GRADS[:1])
     assert calls == [16 + 8 + 8 + 24]
@@ -86,7 +86,7 @@ def test_one_call_steps_everything(monkeypatch):
 )
 def test_decaying_parameters_go_apart_only_where_something_decays(monkeypatch, settings, expected):
     calls = []
-    monkeypatch.setattr("fastnn.functional.sgd_step", lambda *args, **kwargs: calls.append(args[0].size))
+    monkeypatch.setattr(optim.SGD, "_step", lambda self, *args, **kwargs: calls.append(args[0].size))
     bias, weight = nn.Parameter(np.ones(3), decay=False), nn.Parameter(np.ones(12))
     bias.grad, weight.grad = np.ones(3), np.ones(12)
     optimizer = optim.SGD([bias, weight], lr=0.1, **settings)

@@ -332,15 +332,17 @@ SHARED: dict[str, dict[str, str]] = {
         **dict.fromkeys(("maximum", "minimum"), OF_TWO),
     },
     "data/scalers.py": dict.fromkeys(("StandardScaler", "MinMaxScaler"), SCALER),
-    "init.py": {
+    "init/plain.py": {
         "zeros": FILLED.format(value=""),
         "constant": FILLED.format(value=_CONSTANT),
         **dict.fromkeys(("normal", "truncated_normal"), NORMAL),
         "uniform": UNIFORM,
+        "orthogonal": ORTHOGONAL,
+    },
+    "init/scaled.py": {
         **dict.fromkeys(("xavier_normal", "xavier_uniform"), XAVIER),
         **dict.fromkeys(("he_normal", "he_uniform"), BY_FAN_IN.format(slope=SLOPE)),
         **dict.fromkeys(("lecun_normal", "lecun_uniform"), BY_FAN_IN.format(slope="")),
-        "orthogonal": ORTHOGONAL,
     },
     "nn/conv.py": {**_ranks(CONV, "Conv"), **_ranks(CONV_TRANSPOSE, "ConvTranspose")},
     "nn/misc.py": dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"), DROPOUT),
