@@ -12,17 +12,12 @@ import sys
 import warnings
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from .._settings import Applied
 from . import runtime
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
-# Forward functions of the active backend by operation, where they refuse arrays that they cannot read: those of the
-# native one. A caller with a plain array needs no check of its own then, which for a few elements takes longer than the
-# kernel. Empty with the NumPy backend.
-guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
 _callbacks: list[Callable[[ModuleType | None], None]] = []
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
@@ -190,11 +185,8 @@ def _set(name: str) -> None:
     global _active, _active_name
     _active = _load(name)
     _active_name = name
-    guarded.clear()
     for callback in _callbacks:
         callback(_active if name == "native" else None)
-    if name == "native":
-        guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
 
 
 def _when_switched(callback: Callable[[ModuleType | None], None]) -> None:

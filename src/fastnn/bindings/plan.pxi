@@ -1,6 +1,6 @@
 # Calls of public functions with plain arrays, checked once per signature.
 #
-# The signature of a call is all that checks may look at: types, shapes, whether arrays may be written to, which of them
+# The signature of a call is all that checks may look at: types, shapes, the order of axes in memory, whether arrays may be written to, which of them
 # overlap or are the same memory, and the values of the other arguments. A call that passed the checks leaves a plan: the
 # binding it came to, and that one's arguments. The next call of the same signature goes there at once. Values inside
 # arrays are no part of the signature: where checks look at them, the plan has a guard that does so in every call.
@@ -16,7 +16,7 @@ cdef enum:
     RECENT = 64                # of them, found without the dictionary
 
 cdef enum:
-    ARRAY_WORD, INT_WORD, FLOAT_WORD, OBJECT_WORD, TUPLE_WORD
+    ARRAY_WORD, TURNED_WORD, INT_WORD, FLOAT_WORD, OBJECT_WORD, TUPLE_WORD
 
 cdef struct Signature:
     int count
@@ -27,11 +27,22 @@ cdef struct Signature:
 
 # The functions below return whether what they got can be part of a signature.
 
+cdef bint fills_its_memory(cnp.ndarray a) noexcept:
+    """Whether there are no gaps between the elements, whose axes may be in any order."""
+    cdef cnp.npy_intp last = cnp.PyArray_ITEMSIZE(a)
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(a)):
+        if cnp.PyArray_STRIDES(a)[i] <= 0:
+            return False
+        last += (cnp.PyArray_DIMS(a)[i] - 1) * cnp.PyArray_STRIDES(a)[i]
+    return last == cnp.PyArray_NBYTES(a)
+
 cdef bint sign_array(Signature* s, cnp.ndarray a) noexcept:
     cdef int t = cnp.PyArray_TYPE(a), ndim = cnp.PyArray_NDIM(a), i
-    if not cnp.PyArray_ISCARRAY_RO(a) or (t != F32 and t != F64 and t != I64):
+    cdef bint turned = not cnp.PyArray_ISCARRAY_RO(a)
+    if (t != F32 and t != F64 and t != I64) or (turned and not (cnp.PyArray_ISBEHAVED_RO(a) and fills_its_memory(a))):
         return False
-    if s.arrays == SIGNATURE_ARRAYS or s.count + ndim >= SIGNATURE_WORDS - SIGNATURE_ARRAYS:
+    if s.arrays == SIGNATURE_ARRAYS or s.count + ndim + ndim * turned >= SIGNATURE_WORDS - SIGNATURE_ARRAYS:
         return False
     cdef size_t begin = <size_t>cnp.PyArray_DATA(a), end = begin + cnp.PyArray_NBYTES(a)
     cdef int64_t overlaps = 0, same = 0
@@ -40,11 +51,14 @@ cdef bint sign_array(Signature* s, cnp.ndarray a) noexcept:
         same |= <int64_t>(begin == s.begin[i] and end == s.end[i]) << i
     s.begin[s.arrays], s.end[s.arrays] = begin, end
     s.arrays += 1
-    s.words[s.count] = ARRAY_WORD | t << 8 | ndim << 16 | <int64_t>cnp.PyArray_ISWRITEABLE(a) << 24
-    s.words[s.count] |= overlaps << 32 | same << 40
+    s.words[s.count] = (TURNED_WORD if turned else ARRAY_WORD) | t << 8 | ndim << 16
+    s.words[s.count] |= <int64_t>cnp.PyArray_ISWRITEABLE(a) << 24 | overlaps << 32 | same << 40
+    s.count += 1
     for i in range(ndim):
-        s.words[s.count + 1 + i] = cnp.PyArray_DIMS(a)[i]
-    s.count += 1 + ndim
+        s.words[s.count + i] = cnp.PyArray_DIMS(a)[i]
+        if turned:
+            s.words[s.count + ndim + i] = cnp.PyArray_STRIDES(a)[i]
+    s.count += ndim + ndim * turned
     return True
 
 cdef bint sign(Signature* s, object value) noexcept:

@@ -1,23 +1,14 @@
-"""What elementwise functions of one array do beside their formula: check, compute, put themselves on the tape.
-
-The public functions that call these are what people read: each has its own documentation and arguments. The backend's
-functions are called ``op + "_forward"`` and ``op + "_backward"``, unless ``kernel`` gives another name.
-"""
+"""Functions of one array, element by element: what they share beside their formula."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from .. import _docs, backend, checks
+from .. import _docs, checks
 from .._types import Array
-from ..autograd import Tensor, record, self_adjoint
-from ..backend import guarded
-from ._op import Plan, operation
-
-_ndarray = np.ndarray
+from ..autograd import self_adjoint
+from ._op import Call, Plan, Tape, operation
 
 _FORWARD = """
 Parameters
@@ -73,40 +64,44 @@ def document_gradient(
     )
 
 
-def unary(op: str, x: Any, *parameters: Any, saved: str = "x", kernel: str = "", check: Any = checks.dense) -> Any:
-    """y = f(x), whose gradient is computed from x, or from y if ``saved`` says so; ``check`` gives a plain array."""
-    if type(x) is _ndarray:
-        try:
-            return guarded[kernel or op](x, *parameters)
-        except (KeyError, TypeError, ValueError):
-            pass  # there is none, or the array is not plain: converted or refused below
-    return _recorded(op, kernel or op, saved, check, x, parameters)
+def elementwise(
+    op: str, saved: str = "x", choose: Callable[..., tuple[Any, ...]] | None = None, given: str = ""
+) -> tuple[Call, Call]:
+    """The operation of a function of one array, and that of its gradient.
+
+    ``choose(name, x, *parameters)`` checks the parameters, in the name of one of the two, and gives the name of the kernel
+    and what the kernel takes for them; without it the kernel is called ``op`` and has none. The gradient is computed from
+    ``saved``, x or y. Callers of the public backward give ``given``, the same by default.
+    """
+    choose = choose or (lambda name, x: (op,))
+    vjp = _of_x if saved == "x" else _of_y
+    given = given or saved
+
+    def plan(x: Any, *parameters: Any) -> Plan:
+        kernel, *clean = choose(op, x, *parameters)
+        constants = {"kernel": kernel, "parameters": tuple(clean)}
+        arguments = (checks.dense(op, "x", x), *clean)
+        return Plan(f"{kernel}_forward", arguments, tape=Tape(vjp, self_adjoint), constants=constants)
+
+    def gradient_plan(dy: Any, saved: Any, *parameters: Any) -> Plan:
+        name = f"{op}_backward"
+        kernel, *clean = choose(name, saved, *parameters)
+        return Plan(f"{kernel}_backward", (*checks.elementwise_backward(name, given, dy, saved), *clean))
+
+    return operation(op, plan, ("x",)), operation(f"{op}_backward", gradient_plan)
 
 
-def _recorded(op: str, kernel: str, saved: str, check: Any, x: Any, parameters: tuple[Any, ...]) -> Any:
-    ops = backend.current()
-    kept = check(op, "x", x.data if isinstance(x, Tensor) else x)
-    y = getattr(ops, kernel + "_forward")(kept, *parameters)
-    if saved == "y":
-        kept = y
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        backward = getattr(ops, kernel + "_backward")
-        try:
-            return (backward(dy, kept, *parameters),)
-        except ValueError:  # refused: the order of its axes is not that of dy
-            return (backward(dy, checks.in_c_order(kept), *parameters),)
-
-    return record(op, y, (x,), vjp, self_adjoint)
+def _of_x(
+    ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, kernel: str, parameters: tuple[Any, ...]
+) -> tuple[Array]:
+    backward = getattr(ops, f"{kernel}_backward")
+    try:
+        return (backward(dy, x, *parameters),)
+    except ValueError:  # refused: the order of its axes is not that of dy
+        return (backward(dy, checks.in_c_order(x), *parameters),)
 
 
-def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
-    """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)
-
-
-def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
-    return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
-
-
-_GRADIENT = operation("gradient", _gradient_plan)
+def _of_y(
+    ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, kernel: str, parameters: tuple[Any, ...]
+) -> tuple[Array]:
+    return _of_x(ops, dy, needs, y, kernel, parameters)

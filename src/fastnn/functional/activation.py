@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import checks
 from .._types import Array, Constant, Value
-from ._elementwise import document, document_gradient, gradient, unary
+from ._elementwise import document, document_gradient, elementwise
 
 __all__ = [
     "elu",
@@ -31,7 +33,7 @@ def relu(x: Value) -> Value:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return unary("relu", x, saved="y")
+    return _RELU(x)
 
 
 @document_gradient()
@@ -45,7 +47,10 @@ def relu_backward(dy: Constant, x: Constant) -> Array:
     >>> F.relu_backward(np.array([5.0, 5.0]), np.array([-1.0, 2.0]))
     array([0., 5.])
     """
-    return gradient("relu_backward", "x", dy, x)
+    return _RELU_BACKWARD(dy, x)
+
+
+_RELU, _RELU_BACKWARD = elementwise("relu", "y", given="x")
 
 
 @document(
@@ -65,7 +70,7 @@ def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    return unary("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
+    return _LEAKY_RELU(x, negative_slope)
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
@@ -79,8 +84,14 @@ def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01)
     >>> F.leaky_relu_backward(np.array([8.0, 8.0]), np.array([-1.0, 2.0]), 0.125)
     array([1., 8.])
     """
-    slope = checks.coefficient("leaky_relu_backward", "negative_slope", negative_slope, x)
-    return gradient("leaky_relu_backward", "x", dy, x, slope)
+    return _LEAKY_RELU_BACKWARD(dy, x, negative_slope)
+
+
+def _with_slope(name: str, x: Any, negative_slope: Any) -> tuple[str, float]:
+    return "leaky_relu", checks.coefficient(name, "negative_slope", negative_slope, x)
+
+
+_LEAKY_RELU, _LEAKY_RELU_BACKWARD = elementwise("leaky_relu", choose=_with_slope)
 
 
 @document(
@@ -100,7 +111,7 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return unary("elu", x, checks.coefficient("elu", "alpha", alpha, x))
+    return _ELU(x, alpha)
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
@@ -114,7 +125,14 @@ def elu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
     >>> F.elu_backward(np.array([3.0, 3.0]), np.array([0.0, 2.0]), alpha=0.5)
     array([1.5, 3. ])
     """
-    return gradient("elu_backward", "x", dy, x, checks.coefficient("elu_backward", "alpha", alpha, x))
+    return _ELU_BACKWARD(dy, x, alpha)
+
+
+def _with_alpha(name: str, x: Any, alpha: Any) -> tuple[str, float]:
+    return "elu", checks.coefficient(name, "alpha", alpha, x)
+
+
+_ELU, _ELU_BACKWARD = elementwise("elu", choose=_with_alpha)
 
 
 @document()
@@ -128,7 +146,7 @@ def sigmoid(x: Value) -> Value:
     >>> F.sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    return unary("sigmoid", x, saved="y")
+    return _SIGMOID(x)
 
 
 @document_gradient("y")
@@ -142,7 +160,10 @@ def sigmoid_backward(dy: Constant, y: Constant) -> Array:
     >>> F.sigmoid_backward(np.array([4.0]), np.array([0.5]))
     array([1.])
     """
-    return gradient("sigmoid_backward", "y", dy, y)
+    return _SIGMOID_BACKWARD(dy, y)
+
+
+_SIGMOID, _SIGMOID_BACKWARD = elementwise("sigmoid", "y")
 
 
 @document()
@@ -156,7 +177,7 @@ def tanh(x: Value) -> Value:
     >>> F.tanh(np.array([-1e4, 0.0, 1e4]))
     array([-1.,  0.,  1.])
     """
-    return unary("tanh", x, saved="y")
+    return _TANH(x)
 
 
 @document_gradient("y")
@@ -170,4 +191,7 @@ def tanh_backward(dy: Constant, y: Constant) -> Array:
     >>> F.tanh_backward(np.array([4.0]), np.array([0.5]))
     array([3.])
     """
-    return gradient("tanh_backward", "y", dy, y)
+    return _TANH_BACKWARD(dy, y)
+
+
+_TANH, _TANH_BACKWARD = elementwise("tanh", "y")

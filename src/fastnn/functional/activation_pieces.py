@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
+from ..autograd import raw, record, self_adjoint
 from ..checks import Norm, Softmax
-from ._elementwise import gradient, unary
+from ._elementwise import elementwise
 from ._op import Plan, Tape, operation
 from ._random import key, key_again
 
@@ -155,9 +156,14 @@ def rrelu(
     """
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
-        return unary("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    # Slopes depend on the positions of elements, which are in C order whatever the strides of x.
-    return unary("rrelu", x, low, high, key("rrelu", rng), check=checks.array)
+        return _RRELU(x, low / 2 + high / 2)
+    x_ = checks.array("rrelu", "x", raw(x))  # in C order, since slopes follow from positions
+    bits, ops = key("rrelu", rng), backend.current()
+
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        return (ops.rrelu_backward(dy, x_, low, high, bits),)
+
+    return record("rrelu", ops.rrelu_forward(x_, low, high, bits), (x,), vjp, self_adjoint)
 
 
 def rrelu_backward(
@@ -209,11 +215,15 @@ def rrelu_backward(
             raise ValueError(
                 f"{op}: rng gives the slopes of training only; pass training=True, as the forward had, or no rng"
             )
-        return gradient(op, "x", dy, x, low / 2 + high / 2, kernel="leaky_relu_backward")
+        return _RRELU_BACKWARD(dy, x, low / 2 + high / 2)
     x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
     # Without a plan: there would be one for each key.
     return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))
+
+
+# In evaluation.
+_RRELU, _RRELU_BACKWARD = elementwise("rrelu", choose=lambda name, x, slope: ("leaky_relu", slope))
 
 
 def maxout(x: Value, k: int, axis: int = 1) -> Value:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from .. import checks
 from .._types import Array, Constant, Value
-from ._elementwise import document, document_gradient, gradient, unary
+from ._elementwise import document, document_gradient, elementwise
 
 __all__ = [
     "gelu",
@@ -36,7 +36,7 @@ def selu(x: Value) -> Value:
     >>> F.selu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-1.7581,  0.    ,  1.0507])
     """
-    return unary("selu", x)
+    return _SELU(x)
 
 
 @document_gradient()
@@ -50,7 +50,10 @@ def selu_backward(dy: Constant, x: Constant) -> Array:
     >>> F.selu_backward(np.array([1.0, 1.0]), np.array([-1e4, 1.0])).round(4)
     array([0.    , 1.0507])
     """
-    return gradient("selu_backward", "x", dy, x)
+    return _SELU_BACKWARD(dy, x)
+
+
+_SELU, _SELU_BACKWARD = elementwise("selu")
 
 
 @document(
@@ -72,7 +75,7 @@ def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
     array([0.    , 0.6931, 2.1269])
     """
-    return unary("softplus", x, *checks.softplus("softplus", beta, threshold, x))
+    return _SOFTPLUS(x, beta, threshold)
 
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
@@ -86,7 +89,14 @@ def softplus_backward(dy: Constant, x: Constant, beta: float = 1.0, threshold: f
     >>> F.softplus_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
     array([2., 4.])
     """
-    return gradient("softplus_backward", "x", dy, x, *checks.softplus("softplus_backward", beta, threshold, x))
+    return _SOFTPLUS_BACKWARD(dy, x, beta, threshold)
+
+
+def _with_beta(name: str, x: Any, beta: Any, threshold: Any) -> tuple[str, float, float]:
+    return "softplus", *checks.softplus(name, beta, threshold, x)
+
+
+_SOFTPLUS, _SOFTPLUS_BACKWARD = elementwise("softplus", choose=_with_beta)
 
 
 @document(
@@ -111,7 +121,7 @@ def gelu(x: Value, approximate: Literal["none", "tanh"] = "none") -> Value:
     >>> F.gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return unary("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
+    return _GELU(x, approximate)
 
 
 def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"] = "none") -> Array:
@@ -141,8 +151,14 @@ def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"
     >>> F.gelu_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
     array([2., 4.])
     """
-    kernel = "gelu_tanh_backward" if checks.gelu_tanh("gelu_backward", approximate) else ""
-    return gradient("gelu_backward", "x", dy, x, kernel=kernel)
+    return _GELU_BACKWARD(dy, x, approximate)
+
+
+def _exact_or_not(name: str, x: Any, approximate: Any) -> tuple[str]:
+    return ("gelu_tanh" if checks.gelu_tanh(name, approximate) else "gelu",)
+
+
+_GELU, _GELU_BACKWARD = elementwise("gelu", choose=_exact_or_not)
 
 
 @document()
@@ -156,7 +172,7 @@ def silu(x: Value) -> Value:
     >>> F.silu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-0.    ,  0.    ,  0.7311])
     """
-    return unary("silu", x)
+    return _SILU(x)
 
 
 @document_gradient()
@@ -170,7 +186,10 @@ def silu_backward(dy: Constant, x: Constant) -> Array:
     >>> F.silu_backward(np.array([4.0, 4.0]), np.array([0.0, 1e4]))
     array([2., 4.])
     """
-    return gradient("silu_backward", "x", dy, x)
+    return _SILU_BACKWARD(dy, x)
+
+
+_SILU, _SILU_BACKWARD = elementwise("silu")
 
 
 @document()
@@ -184,7 +203,7 @@ def hardsigmoid(x: Value) -> Value:
     >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return unary("hardsigmoid", x)
+    return _HARDSIGMOID(x)
 
 
 @document_gradient()
@@ -198,4 +217,7 @@ def hardsigmoid_backward(dy: Constant, x: Constant) -> Array:
     >>> F.hardsigmoid_backward(np.array([6.0, 6.0]), np.array([0.0, 4.0]))
     array([1., 0.])
     """
-    return gradient("hardsigmoid_backward", "x", dy, x)
+    return _HARDSIGMOID_BACKWARD(dy, x)
+
+
+_HARDSIGMOID, _HARDSIGMOID_BACKWARD = elementwise("hardsigmoid")
