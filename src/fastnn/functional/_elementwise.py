@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import _docs, checks
+from .. import checks
 from .._types import Array
 from ..autograd import self_adjoint
+from . import _docs
 from ._op import Call, Plan, Tape, operation
 
 _FORWARD = """
