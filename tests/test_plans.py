@@ -73,7 +73,11 @@ def arguments_of(name):
     return [given[k].copy() if k in IN_PLACE.get(name, ()) and given[k] is not None else given[k] for k in given]
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() & set(F.__all__)))
+# Operations that get what the public function of their name got: that of random ReLU is for evaluation, with one slope.
+PLANNED = sorted((OPERATIONS.keys() & set(F.__all__)) - {"rrelu", "rrelu_backward"})
+
+
+@pytest.mark.parametrize("name", PLANNED)
 def test_every_operation_keeps_a_plan_for_its_legal_arguments(name, native):
     function, op = planned(native, OPERATIONS[name])
     for _ in range(2):
@@ -99,7 +103,7 @@ def test_arrays_give_what_tensors_give(op, dtype):
 
 
 # Recurrent layers have several outputs.
-RECORDED = [op for op in OPS if op.name in OPERATIONS and op.name not in ("rnn", "gru", "lstm")]
+RECORDED = [op for op in OPS if op.name in PLANNED and op.name not in ("rnn", "gru", "lstm")]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
@@ -156,7 +160,7 @@ def test_what_a_plan_keeps_of_tensors_is_freed():
         assert kept() is None
 
 
-@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() & set(F.__all__)))
+@pytest.mark.parametrize("name", PLANNED)
 def test_plans_keep_no_array(name):
     for taped in (False, True):
         for _ in range(2):
