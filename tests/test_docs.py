@@ -21,7 +21,8 @@ from fastnn.cli.program import parser
 ROOT = Path(__file__).parents[1]
 PAGES = {page.name: page for page in [*ROOT.glob("*.md"), *sorted((ROOT / "docs").glob("*.md"))]}
 TEXTS = {name: page.read_text(encoding="utf-8") for name, page in PAGES.items()}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, TOOLS = SETTINGS["project"], SETTINGS["tool"]
 
 
 def blocks(name, language):
@@ -101,6 +102,12 @@ def test_commands_exist(block, tmp_path, monkeypatch):
             case "pip", "install", *options:
                 for extras in re.findall(r"\.\[(.*?)\]", " ".join(options)):
                     assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
+            case "python", tool, *_ if tool.startswith("tools/"):
+                assert Path(ROOT, tool).exists()
+            case ("ruff" | "mypy" as linter, *_):
+                assert linter in TOOLS
+            case "clang-format", "-i", *patterns:
+                assert all(any(Path(ROOT).glob(pattern)) for pattern in patterns)
             case ("pytest", *_) | ("python", "-m", "build"):
                 pass
             case _:

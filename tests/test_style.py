@@ -28,13 +28,15 @@ def too_long(paths, most):
 
 
 def python_functions(text):
-    """The name of each function and its number of lines without its docstring."""
+    """The name of each function and its number of lines without its docstring, and those of functions in it."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0]
-            documented = ast.get_docstring(node) is not None
-            docstring = first.end_lineno - first.lineno + 1 if documented else 0
-            yield node.name, node.end_lineno - node.lineno + 1 - docstring
+        if isinstance(node, functions):
+            documented = [
+                n.body[0] for n in ast.walk(node) if isinstance(n, functions) and ast.get_docstring(n) is not None
+            ]
+            docstrings = sum(first.end_lineno - first.lineno + 1 for first in documented)
+            yield node.name, node.end_lineno - node.lineno + 1 - docstrings
 
 
 def without_comments(text):

@@ -1,7 +1,7 @@
 """Do what docs/adding_an_op.md says: ``python tools/follow_guide.py [FOLDER] [-- pytest arguments]``.
 
 Copies the source to a new folder, applies the diffs of the guide there, builds the extension for the portable instruction
-set, and runs the tests: all of them, unless pytest gets arguments. Needs what a build in place needs (see the README).
+set, writes the stubs, and runs the tests: all of them, unless pytest gets arguments. Needs what a build in place needs (see the README).
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def main() -> int:
     root = Path(folder[0]) if folder else Path(tempfile.mkdtemp()) / "fastnn"
     follow(root)
     build(root)
+    subprocess.run([sys.executable, "tools/make_stubs.py", "--write"], cwd=root, check=True)
     return run_tests(root, arguments, FASTNN_REQUIRE_NATIVE="1").returncode
 
 

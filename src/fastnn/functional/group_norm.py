@@ -237,8 +237,8 @@ def instance_norm(
     weight: Value | None = None,
     bias: Value | None = None,
     eps: float = 1e-5,
-    running_mean: Any = None,
-    running_var: Any = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
     use_input_stats: bool = True,
     momentum: float = 0.99,
     unbiased: bool = True,
@@ -297,8 +297,8 @@ def instance_norm_backward(
     eps: float = 1e-5,
     mean: Constant | None = None,
     rstd: Constant | None = None,
-    running_mean: Any = None,
-    running_var: Any = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
     use_input_stats: bool = True,
 ) -> Gradients:
     """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import backend, checks
@@ -111,7 +112,7 @@ def gru_backward(
     reverse: bool = False,
     *,
     dh_n: Constant | None = None,
-    saved: Any = None,
+    saved: Sequence[Array] | None = None,
 ) -> tuple[Array, ...]:
     """Gradients of `gru`.
 

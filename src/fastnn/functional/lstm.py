@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from .. import backend, checks
@@ -114,7 +115,7 @@ def lstm_backward(
     *,
     dh_n: Constant | None = None,
     dc_n: Constant | None = None,
-    saved: Any = None,
+    saved: Sequence[Array] | None = None,
 ) -> tuple[Array, ...]:
     """Gradients of `lstm`.
 

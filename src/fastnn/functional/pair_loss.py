@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .. import _docs, checks
+from .. import checks
 from .._types import Array, Constant, Reduction, Value
+from . import _docs
 from ._gradients import document_loss, given
 from ._pairs import Checked, pair
 

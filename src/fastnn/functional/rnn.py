@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from .. import backend, checks
@@ -117,7 +118,7 @@ def rnn_backward(
     reverse: bool = False,
     *,
     dh_n: Constant | None = None,
-    saved: Any = None,
+    saved: Sequence[Array] | None = None,
 ) -> tuple[Array, ...]:
     """Gradients of `rnn`.
 
