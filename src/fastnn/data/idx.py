@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._atomic import replaceable, write_atomically
 from .._files import GZIP_RATIO, PathLike, Source, grouped, is_idx, opened
-from ..checks.arrays import unmasked
+from ..checks import unmasked
 
 _DTYPES = {
     code: np.dtype(name)

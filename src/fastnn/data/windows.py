@@ -8,8 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import integer
-from ..checks.arrays import unmasked
+from ..checks import integer, unmasked
 
 Array = NDArray[Any]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .constant import Baseline
 from .curves import curves_of
 from .findings import strict
-from .verdict_rules import ERRORS, found_in
+from .verdict_rules import found_in, with_error
 
 if TYPE_CHECKING:
     from .history import History
@@ -116,9 +116,9 @@ class Verdict:
         figures = [f"epoch {self.epoch}"]
         if self.training_loss is not None:
             of = "" if self.evaluated else " (of the batches)"
-            figures.append(f"training loss{of} {_with_error(self.training_loss, self.training_loss_se)}")
+            figures.append(f"training loss{of} {with_error(self.training_loss, self.training_loss_se)}")
         if self.validation_loss is not None:
-            figures.append(f"validation loss {_with_error(self.validation_loss, self.validation_loss_se)}")
+            figures.append(f"validation loss {with_error(self.validation_loss, self.validation_loss_se)}")
         if self.baseline is not None:
             figures.append(f"baseline ({self.baseline.words}) {self.baseline.loss:.4g}")
         return figures
@@ -148,9 +148,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the records by name, as JSON takes it."""
-        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "records"}
-        named["baseline"] = None if self.baseline is None else asdict(self.baseline)
-        return {name: strict(value) for name, value in named.items()}
+        return {field.name: strict(getattr(self, field.name)) for field in fields(self) if field.name != "records"}
 
 
 def verdict_of(history: History) -> Verdict:
@@ -161,7 +159,3 @@ def verdict_of(history: History) -> Verdict:
     stopped_in_time = found["word"] == "overfitting" and history.restored == judged.get("epoch")
     found["advice"] = found["advice"] or (_RESTORED if stopped_in_time else _ADVICE.get(found["word"], ""))
     return Verdict(**found, **judged, baseline=history.baseline, records=tuple(history.records))
-
-
-def _with_error(loss: float, error: float | None) -> str:
-    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error else f"{loss:.4g}"

@@ -133,13 +133,13 @@ def _stands(c: Curves) -> bool:
     return len(c) > 1 and high and _movement(c) <= MOVED
 
 
-def _with_error(loss: float, error: float) -> str:
+def with_error(loss: float, error: float | None) -> str:
     """A loss with two standard errors, where they are known."""
-    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error > 0 else f"{loss:.4g}"
+    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error and error > 0 else f"{loss:.4g}"
 
 
 def _shown(c: Curves, place: int) -> str:
-    return _with_error(float(c.losses[place]), float(c.errors[place]))
+    return with_error(float(c.losses[place]), float(c.errors[place]))
 
 
 # ---- the rules, each of which returns None where it does not fit -------------------------------------------------------------
