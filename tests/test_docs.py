@@ -101,7 +101,9 @@ def test_commands_exist(block, tmp_path, monkeypatch):
             case "pip", "install", *options:
                 for extras in re.findall(r"\.\[(.*?)\]", " ".join(options)):
                     assert set(extras.split(",")) <= PROJECT["optional-dependencies"].keys()
-            case ("pytest", *_) | ("python", "-m", "build"):
+            case "python", script, *_ if script.startswith("tools/"):
+                assert (ROOT / script).exists()
+            case ("pytest" | "ruff" | "mypy" | "find", *_) | ("python", "-m", "build"):
                 pass
             case _:
                 pytest.fail(f"nothing checks {program} {arguments}")
