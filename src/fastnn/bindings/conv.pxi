@@ -113,8 +113,9 @@ def conv_forward(g, x, weight, bias):
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
-    conv_forward_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.k), address(y))
+    cdef void* pw = data(weight, t, weights)
+    y = image(c.n, c.k, c.out, spatial_rank(x), t)
+    conv_forward_c(long_call(t), c, px, pw, optional(bias, t, c.k), address(y))
     return y
 
 def conv_transpose_forward(g, x, weight, bias):
@@ -123,8 +124,9 @@ def conv_transpose_forward(g, x, weight, bias):
     cdef Conv c = conv_geometry(g)
     cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
     cdef void* px = data(x, t, c.n * c.k * volume(c.out))
-    cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
-    conv_backward_data_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.c), address(y))
+    cdef void* pw = data(weight, t, weights)
+    y = image(c.n, c.c, c.size, spatial_rank(x), t)
+    conv_backward_data_c(long_call(t), c, px, pw, optional(bias, t, c.c), address(y))
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
