@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 import nets
+from fastnn.functional import activation, activation_smooth
 
 Call = Callable[..., Any]  # call(F, *arrays)
 FLOAT = 4
@@ -284,22 +285,17 @@ def _maxout(F: Any, x: Any) -> Any:
     return F.maxout(x, 2) if isinstance(F, ModuleType) else x.unflatten(1, (-1, 2)).max(2).values
 
 
+# A function of one array by element needs no further mention here.
+ELEMENTWISE = [
+    name for module in (activation, activation_smooth) for name in module.__all__ if not name.endswith("_backward")
+]
 ACTIVATIONS = [
-    _activation("elu", table=True),
-    _activation("sigmoid", table=True),
-    _activation("tanh", table=True),
-    _activation("relu", table=True),
-    _activation("leaky_relu"),
+    *(_activation(op, table=op in ("elu", "sigmoid", "tanh", "relu")) for op in ELEMENTWISE),
     _call_case("add", "32×64×56²", [IMAGE, IMAGE], lambda F, a, b: F.add(a, b), backward=False, bytes=(3.0 * FLOAT * prod(IMAGE), 0.0)),
-    _activation("selu"),
-    _activation("softplus"),
-    _activation("gelu"),
     _call_case(
         "gelu", "tanh 32×64×56²", [IMAGE], lambda F, x: F.gelu(x, approximate="tanh"),
         bytes=(2.0 * FLOAT * prod(IMAGE), 3.0 * FLOAT * prod(IMAGE)),
     ),
-    _activation("silu"),
-    _activation("hardsigmoid"),
     _memory("prelu", "64 slopes 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (64,)),
     _memory("prelu", "1 slope 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (1,)),
     _memory("rrelu", "training 32×64×56²", IMAGE, prod(IMAGE), lambda F, x: F.rrelu(x, training=True)),
@@ -629,10 +625,7 @@ FEW_SHAPES = {
 Shapes = list[tuple[int, ...]]
 # Of arrays that gradients are taken of: the name of a function, the shapes for a Few, and the call.
 FEW_CALLS: list[tuple[str, Callable[[Few], Shapes], Call]] = [
-    *(
-        (op, lambda s: [s.rows], lambda F, x, op=op: getattr(F, op)(x))
-        for op in dict.fromkeys(case.op for case in ACTIVATIONS) if op not in ("add", "prelu", "rrelu", "maxout")
-    ),
+    *((op, lambda s: [s.rows], lambda F, x, op=op: getattr(F, op)(x)) for op in ELEMENTWISE),
     *((op, lambda s: [s.rows], lambda F, x, op=op: getattr(F, op)(x, -1)) for op in ("softmax", "log_softmax")),
     ("prelu", lambda s: [s.image, s.image[1:2]], lambda F, x, w: F.prelu(x, w)),
     ("rrelu", lambda s: [s.rows], lambda F, x: F.rrelu(x, training=True)),

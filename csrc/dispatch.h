@@ -1,6 +1,7 @@
 // One table of kernels per instruction set and element type; the active one is chosen at import.
 #pragma once
 #include "types.h"
+#include "unary.h"
 
 namespace fastnn {
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 import fastnn as fnn
+import fastnn.functional as F
+from op_table import ELEMENTWISE, arguments_of
 
 _rng = np.random.default_rng(0)
 
@@ -59,30 +63,19 @@ def _recurrent(gates: int, *states: str, backward: bool = False, **options: Any)
     return {"dy": _f(3, 2, 4), **call, **{f"d{s}_n": _f(2, 4) for s in states}, "saved": None}
 
 
+def _elementwise() -> Iterator[tuple[str, dict[str, Any]]]:
+    for op in ELEMENTWISE:
+        options = {name: values[-1] for name, values in arguments_of(op).items()}
+        _, saved, *_ = inspect.signature(getattr(F, op.backward_name)).parameters
+        yield op.name, {"x": _x4, **options}
+        yield op.backward_name, {"dy": _x4, saved: _x4, **options}
+
+
 # Every public function with all its arguments by name.
 LEGAL: dict[str, dict[str, Any]] = {
-    "relu": {"x": _x4},
+    **dict(_elementwise()),
     "add": {"a": _x4, "b": _x4},
     "add_backward": {"dy": _x4},
-    "leaky_relu": {"x": _x4, "negative_slope": 0.1},
-    "elu": {"x": _x4, "alpha": 1.0},
-    "sigmoid": {"x": _x4},
-    "tanh": {"x": _x4},
-    "relu_backward": {"dy": _x4, "x": _x4},
-    "leaky_relu_backward": {"dy": _x4, "x": _x4, "negative_slope": 0.1},
-    "elu_backward": {"dy": _x4, "x": _x4, "alpha": 1.0},
-    "sigmoid_backward": {"dy": _x4, "y": _x4},
-    "tanh_backward": {"dy": _x4, "y": _x4},
-    "selu": {"x": _x4},
-    "selu_backward": {"dy": _x4, "x": _x4},
-    "softplus": {"x": _x4, "beta": 1.0, "threshold": 20.0},
-    "softplus_backward": {"dy": _x4, "x": _x4, "beta": 1.0, "threshold": 20.0},
-    "gelu": {"x": _x4, "approximate": "tanh"},
-    "gelu_backward": {"dy": _x4, "x": _x4, "approximate": "none"},
-    "silu": {"x": _x4},
-    "silu_backward": {"dy": _x4, "x": _x4},
-    "hardsigmoid": {"x": _x4},
-    "hardsigmoid_backward": {"dy": _x4, "x": _x4},
     "prelu": {"x": _x4, "weight": _f(2)},
     "prelu_backward": {"dy": _x4, "x": _x4, "weight": _f(1)},
     "rrelu": {"x": _x4, "lower": 0.125, "upper": 0.5, "training": True, "rng": 0},

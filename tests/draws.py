@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import Sample
+from harness import Op, Sample
+from op_table import ELEMENTWISE, arguments_of
 
 Shape = tuple[int, ...]
 
@@ -121,7 +122,10 @@ class Draw:
 # ---- elementwise ------------------------------------------------------------------------------------------------------
 
 
-def _elementwise(**choices: tuple[Any, ...]) -> Callable[[Draw], Sample]:
+def _elementwise(op: Op) -> Callable[[Draw], Sample]:
+    """With arguments of the op table, drawn apart from each other."""
+    choices = arguments_of(op)
+
     def draw(d: Draw) -> Sample:
         x = d.values(*d.shape(d.int(0, 4), d.pick(40, 600, 5000, 40_000)), scale=d.pick(1.0, 3.0, 30.0))
         return d.sample(x, **{name: d.pick(*options) for name, options in choices.items()})
@@ -473,11 +477,7 @@ def _sgd_step(d: Draw) -> Sample:
 
 # One per row of the op table.
 DRAWS: dict[str, Callable[[Draw], Sample]] = {
-    **{name: _elementwise() for name in ("relu", "sigmoid", "tanh", "selu", "silu", "hardsigmoid")},
-    "leaky_relu": _elementwise(negative_slope=(0.01, 0.0, 1.0, -0.5, 3.0)),
-    "elu": _elementwise(alpha=(1.0, 0.5, 2.0)),
-    "softplus": _elementwise(beta=(1.0, 0.5, 3.0), threshold=(20.0, 2.0, 100.0)),
-    "gelu": _elementwise(approximate=("none", "tanh")),
+    **{op.name: _elementwise(op) for op in ELEMENTWISE},
     "add": _add, "prelu": _prelu, "rrelu": _rrelu, "maxout": _maxout, "softmax": _softmax, "log_softmax": _softmax,
     "dropout": _dropout(None), **{f"dropout{n}d": _dropout(n) for n in (1, 2, 3)},
     "linear": _linear, "matmul": _matmul, "embedding": _embedding,

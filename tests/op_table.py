@@ -16,6 +16,7 @@ A row gives
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -188,8 +189,16 @@ def _norm(name: str) -> Callable[..., Any]:
     return lambda x, weight, bias, **options: getattr(F, name)(x, weight=weight, bias=bias, **options)
 
 
-def _elementwise(name: str, bound: Any, rows: Any = samples.elementwise, backward: Any = _of_x) -> Op:
+def _unary(name: str, bound: Any, rows: Any) -> Op:
+    """A function of one array, whose backward takes that or the output, and the same arguments."""
+    _, saved, *_ = inspect.signature(getattr(F, name + "_backward")).parameters
+    backward = _of_y if saved == "y" else _of_x
     return Op(name, ("x",), rows, bound, backward=backward(name + "_backward"), backward_name=name + "_backward")
+
+
+def _elementwise(name: str, bound: Any, *options: dict[str, Any]) -> Op:
+    """``options`` are sets of arguments for the samples beside the defaults."""
+    return _unary(name, bound, lambda: samples.with_options(samples.elementwise(), *options))
 
 
 def _pool(name: str, bound: Any, backward: Backward, cases: Any = None) -> Op:
@@ -247,6 +256,35 @@ def _recurrent(name: str, *states: str) -> Op:
     )  # fmt: skip
 
 
+# Functions of one array by element; `bad_input` and `draws` take their arguments from here.
+ELEMENTWISE = [
+    _elementwise("relu", tolerances.exact),
+    _elementwise("leaky_relu", tolerances.scaled, *({"negative_slope": v} for v in (0.25, 0.0, -0.5, 1.0, 3.0))),
+    _elementwise("elu", tolerances.exponential, {"alpha": 0.5}, {"alpha": 2.0}),
+    _elementwise("sigmoid", tolerances.sigmoid),
+    _elementwise("tanh", tolerances.tanh),
+    _elementwise("selu", tolerances.exponential),
+    _elementwise(
+        "softplus", tolerances.softplus, {"beta": 0.5}, {"beta": 3.0, "threshold": 1.0}, {"threshold": -2.0},
+        {"threshold": 100.0},
+    ),
+    _elementwise("gelu", tolerances.gelu, {"approximate": "tanh"}),
+    _elementwise("silu", tolerances.silu),
+    _elementwise("hardsigmoid", tolerances.scaled),
+]  # fmt: skip
+
+
+def arguments_of(op: Op) -> dict[str, list[Any]]:
+    """The values that the samples of an elementwise function give its arguments, the defaults first."""
+    parameters = inspect.signature(getattr(F, op.name)).parameters.values()
+    values = {p.name: [p.default] for p in parameters if p.default is not p.empty}
+    for sample in op.samples():
+        for name, value in sample.options.items():
+            if value not in values[name]:
+                values[name].append(value)
+    return values
+
+
 XWB = ("x", "weight", "bias")
 OPS = [
     _product("linear", XWB, _of_x_weight("linear_backward")),
@@ -291,23 +329,14 @@ OPS = [
     Op("local_response_norm", ("x",), samples_norm.local_response_norm, tolerances.local_response_norm,
        backward=_of_x("local_response_norm_backward"), backward_name="local_response_norm_backward",
        grid=grid.local_response_norm),
-    _elementwise("relu", tolerances.exact),
-    _elementwise("leaky_relu", tolerances.scaled, samples.leaky_relu),
-    _elementwise("elu", tolerances.exponential, samples.elu),
-    _elementwise("sigmoid", tolerances.sigmoid, backward=_of_y),
-    _elementwise("tanh", tolerances.tanh, backward=_of_y),
-    _elementwise("selu", tolerances.exponential),
-    _elementwise("softplus", tolerances.softplus, samples.softplus),
-    _elementwise("gelu", tolerances.gelu, samples.gelu),
-    _elementwise("silu", tolerances.silu),
-    _elementwise("hardsigmoid", tolerances.scaled),
+    *ELEMENTWISE,
     Op("prelu", ("x", "weight"), samples.prelu, tolerances.prelu, backward=_of_x("prelu_backward"),
        backward_name="prelu_backward"),
     Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, backward=_of_x("rrelu_backward"),
        backward_name="rrelu_backward"),
-    _elementwise("maxout", tolerances.exact, samples.maxout),
-    _elementwise("softmax", tolerances.softmax, samples_norm.softmax, _of_y),
-    _elementwise("log_softmax", tolerances.log_softmax, samples_norm.softmax, _of_y),
+    _unary("maxout", tolerances.exact, samples.maxout),
+    _unary("softmax", tolerances.softmax, samples_norm.softmax),
+    _unary("log_softmax", tolerances.log_softmax, samples_norm.softmax),
     _loss("cross_entropy", tolerances.cross_entropy, samples_norm.cross_entropy, "logits"),
     *(_difference_loss(name) for name in ("mse_loss", "l1_loss", "huber_loss")),
     *(_loss(name, tolerances_loss.pair_loss) for name in ("binary_cross_entropy_with_logits", "hinge_loss", "kl_div")),

@@ -71,22 +71,6 @@ def with_options(samples: list[Sample], *options: dict[str, Any]) -> list[Sample
     return samples + [Sample(s.arrays, o, s.special, s.note) for o in options for s in few]
 
 
-def leaky_relu() -> list[Sample]:
-    return with_options(elementwise(), {"negative_slope": 0.25}, {"negative_slope": 0.0}, {"negative_slope": -0.5})
-
-
-def elu() -> list[Sample]:
-    return with_options(elementwise(), {"alpha": 0.5}, {"alpha": 2.0})
-
-
-def softplus() -> list[Sample]:
-    return with_options(elementwise(), {"beta": 0.5}, {"beta": 3.0, "threshold": 1.0}, {"threshold": -2.0})
-
-
-def gelu() -> list[Sample]:
-    return with_options(elementwise(), {"approximate": "tanh"})
-
-
 def rrelu() -> list[Sample]:
     random = {"training": True, "rng": 5}
     return with_options(elementwise(), {"lower": 0.0, "upper": 0.5}, random, random | {"lower": 0.25, "upper": 0.25})

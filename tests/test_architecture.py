@@ -11,7 +11,7 @@ import pytest
 
 import fastnn as fnn
 from fastnn import init, nn, optim
-from fastnn.nn.architecture import _MAX_DEPTH
+from fastnn.nn.construction import MAX_DEPTH
 
 SIGNAL, IMAGE, VOLUME = (2, 4, 9), (2, 4, 6, 7), (2, 4, 5, 6, 4)
 ROWS, SERIES = (5, 4), (6, 3, 4)  # (steps, batch, features)
@@ -411,7 +411,7 @@ def _doubled(levels):
         (nn.Sequential(_without(nn.Softmax(), "axis")), "'0' has lost its axis"),
         (nn.Sequential(_set(nn.Dropout(), rng=3)), "'0' draws from 3, which is not a numpy.random.Generator"),
         (_holding_itself(), "'0.1' is a module that stands above it, too"),
-        (_nested(_MAX_DEPTH + 1), "nested more than 100 deep"),
+        (_nested(MAX_DEPTH + 1), "nested more than 100 deep"),
         (_doubled(18), "more than 250000 names"),
     ],
 )  # fmt: skip
@@ -421,7 +421,7 @@ def test_what_cannot_be_described_is_named(model, words):
 
 
 def test_what_is_nested_as_deep_as_allowed_comes_back():
-    assert repr(again(_nested(_MAX_DEPTH))) == repr(_nested(_MAX_DEPTH))
+    assert repr(again(_nested(MAX_DEPTH))) == repr(_nested(MAX_DEPTH))
     assert len(list(again(_doubled(10)).modules())) == 11
 
 

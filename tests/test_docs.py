@@ -131,7 +131,7 @@ def extended(tmp_path_factory):
 
 
 # What concerns one operation, and what looks for forgotten ones. tools/follow_guide.py builds and runs everything.
-ONE_OP = "relu6 or every_public or every_function or every_op or every_binding or functional.activation or names"
+ONE_OP = "relu6 or every_public or every_function or every_op or every_binding or every_kernel or functional.activation or names"
 
 
 def test_the_example_passes_on_numpy(extended):

@@ -11,7 +11,7 @@ import pytest
 from definitions import ALL, central_differences, close, linear_adjoint
 from fastnn import checks
 from fastnn.backend import reference
-from fastnn.backend.reference.dropout import _philox
+from fastnn.backend.reference._philox import _philox
 
 
 @pytest.fixture

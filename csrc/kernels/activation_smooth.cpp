@@ -12,8 +12,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// rough nanoseconds per element
-constexpr double kCopyCost = 0.15, kExpCost = 0.6;
+constexpr double kExpCost = 0.6;  // rough nanoseconds per element
 
 constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
 constexpr double kInverseRoot2Pi = 0.39894228040143267794;              // 1/sqrt(2 pi)
@@ -48,7 +47,7 @@ FASTNN_INLINE Vec<T> bent(Vec<T> x) {
 
 // y = scale * (x > 0 ? x : alpha * (e^x - 1))
 template <class T>
-void selu_forward(int64_t n, T, const T* x, T* y) {
+void selu_forward(int64_t n, T, T, const T* x, T* y) {
   map(
       n, kExpCost, [](Vec<T> v) { return v > Vec<T>{} ? v * T(kSeluScale) : expm1<T>(v) * T(kSeluScale * kSeluAlpha); },
       y, x);
@@ -56,7 +55,7 @@ void selu_forward(int64_t n, T, const T* x, T* y) {
 
 // y = scale * (x > 0 ? x : alpha * (e^x - 1))  =>  dx = dy * scale * (x > 0 ? 1 : alpha * e^x)
 template <class T>
-void selu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
+void selu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
@@ -102,7 +101,7 @@ void softplus_backward(int64_t n, T beta, T threshold, const T* dy, const T* x, 
 
 // y = x Phi(x)
 template <class T>
-void gelu_forward(int64_t n, T, const T* x, T* y) {
+void gelu_forward(int64_t n, T, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
@@ -118,7 +117,7 @@ void gelu_forward(int64_t n, T, const T* x, T* y) {
 
 // y = x Phi(x)  =>  dx = dy * (Phi(x) + x e^(-x^2/2) / sqrt(2 pi)), which at x and -x adds to dy
 template <class T>
-void gelu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
+void gelu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
@@ -133,7 +132,7 @@ void gelu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
 
 // y = x s(u), u = 2 sqrt(2/pi) (x + 0.044715 x^3): the same as x (1 + tanh(u/2)) / 2
 template <class T>
-void gelu_tanh_forward(int64_t n, T, const T* x, T* y) {
+void gelu_tanh_forward(int64_t n, T, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
@@ -147,7 +146,7 @@ void gelu_tanh_forward(int64_t n, T, const T* x, T* y) {
 
 // y = x s(u)  =>  dx = dy * (s(u) + x s(u) s(-u) u'), u' = 2 sqrt(2/pi) (1 + 3 * 0.044715 x^2)
 template <class T>
-void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
+void gelu_tanh_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
@@ -162,7 +161,7 @@ void gelu_tanh_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
 
 // y = x s(x)
 template <class T>
-void silu_forward(int64_t n, T, const T* x, T* y) {
+void silu_forward(int64_t n, T, T, const T* x, T* y) {
   map(
       n, kExpCost,
       [](Vec<T> v) {
@@ -174,7 +173,7 @@ void silu_forward(int64_t n, T, const T* x, T* y) {
 
 // y = x s(x)  =>  dx = dy * s(x) * (1 + x s(-x))
 template <class T>
-void silu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
+void silu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
   map(
       n, kExpCost,
       [](Vec<T> d, Vec<T> v) {
@@ -183,21 +182,6 @@ void silu_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
         });
       },
       dx, dy, x);
-}
-
-// y = min(max(x + 3, 0), 6) / 6
-template <class T>
-void hardsigmoid_forward(int64_t n, T, const T* x, T* y) {
-  map(n, kCopyCost, [](Vec<T> v) { return min(set1(T(6)), max(Vec<T>{}, v + T(3))) / T(6); }, y, x);
-}
-
-// y = min(max(x + 3, 0), 6) / 6  =>  dx = -3 < x < 3 ? dy / 6 : 0
-template <class T>
-void hardsigmoid_backward(int64_t n, T, const T* dy, const T* x, T* dx) {
-  map(
-      n, kCopyCost,
-      [](Vec<T> d, Vec<T> v) { return unless_nan<T>(((v <= T(-3)) | (v >= T(3))) ? Vec<T>{} : d / T(6), v); }, dx, dy,
-      x);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -2,6 +2,7 @@
 #pragma once
 #include "../parallel.h"
 #include "../types.h"
+#include "../unary.h"
 
 namespace fastnn::FASTNN_ISA {
 

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Bindings to the compiled kernels: pointers in, the GIL released, pointers out.
+"""Bindings to the compiled kernels: outputs allocated, pointers in, the GIL released.
 
-No logic and no checks but memory safety: an array that is not what the kernel will read is refused.
+No checks but memory safety: an array that is not what the kernel will read is refused.
 """
 cimport cython
 cimport numpy as cnp
@@ -9,28 +9,30 @@ from cpython.float cimport PyFloat_AS_DOUBLE
 from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.object cimport PyObject
-from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.math cimport isfinite
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memset
 from libcpp cimport bool as cbool
+
+import numpy as np
 
 cnp.import_array()
 
 include "bindings/memory.pxi"
+include "bindings/geometry.pxi"
+include "bindings/elementwise.pxi"
 include "bindings/settings.pxi"
 include "bindings/plan.pxi"
-include "bindings/activation.pxi"
-include "bindings/add.pxi"
 include "bindings/values.pxi"
-include "bindings/activation_smooth.pxi"
+include "bindings/activation.pxi"
 include "bindings/softmax.pxi"
 include "bindings/optim.pxi"
 include "bindings/conv.pxi"
 include "bindings/embedding.pxi"
 include "bindings/rnn.pxi"
 include "bindings/norm.pxi"
-include "bindings/activation_pieces.pxi"
 include "bindings/loss.pxi"
 include "bindings/pool.pxi"
 include "bindings/probe.pxi"

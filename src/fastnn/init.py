@@ -18,8 +18,6 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from ._docs import sections
-
 Shape = int | Sequence[int]
 Drawing = TypeVar("Drawing", bound=Callable[..., np.ndarray])
 
@@ -38,105 +36,6 @@ __all__ = [
     "xavier_uniform",
     "zeros",
 ]
-
-
-_DRAWN = """
-rng : optional
-    Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
-dtype : dtype
-    float32 or float64.
-
-Returns
--------
-ndarray, shape ``shape``
-    Values drawn in float64 and rounded.
-
-Raises
-------
-TypeError
-    For a dtype other than float32 and float64.
-ValueError"""
-
-_FILLED = """
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-{value}dtype : dtype
-    float32 or float64.
-
-Returns
--------
-ndarray, shape ``shape``
-    A fresh array.
-
-Raises
-------
-TypeError
-    For a dtype other than float32 and float64.
-ValueError
-    For an extent below 0.
-"""
-
-_NORMAL = f"""
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-mean, std : float
-    Mean and standard deviation.{_DRAWN}
-    For an extent below 0, or a ``std`` below 0 or not finite.
-"""
-
-_UNIFORM = f"""
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-low, high : float
-    The bounds; before rounding ``low`` can be drawn, ``high`` cannot.{_DRAWN}
-    For an extent below 0, a ``low`` above ``high``, or NaN.
-OverflowError
-    If their difference is not finite.
-"""
-
-_ORTHOGONAL = f"""
-Parameters
-----------
-shape : tuple of int
-    At least two axes; those after the first count as one.
-gain : float
-    Length of the rows or columns.{_DRAWN}
-    For fewer than two axes.
-"""
-
-_XAVIER = f"""
-Parameters
-----------
-shape : tuple of int
-    Of the weight; see `fans`. A transposed convolution, which exchanges the two fans, gets the same values.
-gain : float
-    Factor of the standard deviation.
-groups : int
-    Groups of the convolution.{_DRAWN}
-    For a ``gain`` below 0 or not finite, and as `fans`.
-"""
-
-_BY_FAN_IN = f"""
-Parameters
-----------
-shape : tuple of int
-    Of the weight; see `fans`.
-{{slope}}groups : int
-    Groups of the convolution.
-transposed : bool
-    Whether the weight is that of a transposed convolution.{_DRAWN}
-    As `fans`.
-"""
-
-_SLOPE = """negative_slope : float
-    Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
-"""
 
 
 class _Limits(threading.local):
@@ -204,10 +103,28 @@ def _spread(op: str, name: str, value: float) -> float:
     return value
 
 
-@sections(_FILLED, value="")
 @_within_limits
 def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
     """All zeros.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        A fresh array.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0.
 
     Examples
     --------
@@ -218,10 +135,30 @@ def zeros(shape: Shape, *, dtype: Any = np.float32) -> np.ndarray:
     return _cast(np.zeros(shape), dtype, "zeros")
 
 
-@sections(_FILLED, value="value : float\n    The value.\n")
 @_within_limits
 def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarray:
     """One value everywhere, as 0.1 for biases.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    value : float
+        The value.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        A fresh array.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0.
 
     Examples
     --------
@@ -232,12 +169,34 @@ def constant(shape: Shape, value: float, *, dtype: Any = np.float32) -> np.ndarr
     return _cast(np.full(shape, value, np.float64), dtype, "constant")
 
 
-@sections(_NORMAL)
 @_within_limits
 def normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
     """Normally distributed.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    mean, std : float
+        Mean and standard deviation.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0, or a ``std`` below 0 or not finite.
 
     Examples
     --------
@@ -249,7 +208,6 @@ def normal(
     return _cast(values, dtype, "normal")
 
 
-@sections(_NORMAL)
 @_within_limits
 def truncated_normal(
     shape: Shape, mean: float = 0.0, std: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
@@ -257,6 +215,29 @@ def truncated_normal(
     """Normally distributed, values further than two standard deviations from the mean drawn anew.
 
     ``std`` is that of the distribution before it is cut; 0.88 of it remain.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    mean, std : float
+        Mean and standard deviation.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0, or a ``std`` below 0 or not finite.
 
     Examples
     --------
@@ -274,12 +255,36 @@ def truncated_normal(
     return _cast(values.reshape(shape), dtype, "truncated_normal")
 
 
-@sections(_UNIFORM)
 @_within_limits
 def uniform(
     shape: Shape, low: float = 0.0, high: float = 1.0, *, rng: Any = None, dtype: Any = np.float32
 ) -> np.ndarray:
     """Uniformly distributed between ``low`` and ``high``.
+
+    Parameters
+    ----------
+    shape : int or tuple of int
+        The shape.
+    low, high : float
+        The bounds; before rounding ``low`` can be drawn, ``high`` cannot.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For an extent below 0, a ``low`` above ``high``, or NaN.
+    OverflowError
+        If their difference is not finite.
 
     Examples
     --------
@@ -356,7 +361,6 @@ def _xavier(op: str, distribution: str, shape: Shape, gain: float, groups: int, 
     return _scaled(op, distribution, variance, shape, rng, dtype)
 
 
-@sections(_XAVIER)
 @_within_limits
 def xavier_normal(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
@@ -364,6 +368,31 @@ def xavier_normal(
     """Xavier (Glorot): normal with variance ``gain² · 2/(fan_in + fan_out)``; for tanh and sigmoid.
 
     Source: Glorot and Bengio 2010.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`. A transposed convolution, which exchanges the two fans, gets the same values.
+    gain : float
+        Factor of the standard deviation.
+    groups : int
+        Groups of the convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For a ``gain`` below 0 or not finite, and as `fans`.
 
     Examples
     --------
@@ -374,7 +403,6 @@ def xavier_normal(
     return _xavier("xavier_normal", "normal", shape, gain, groups, rng, dtype)
 
 
-@sections(_XAVIER)
 @_within_limits
 def xavier_uniform(
     shape: Shape, gain: float = 1.0, *, groups: int = 1, rng: Any = None, dtype: Any = np.float32
@@ -382,6 +410,31 @@ def xavier_uniform(
     """Xavier (Glorot): uniform on ``± gain · sqrt(6/(fan_in + fan_out))``; for tanh and sigmoid.
 
     Source: Glorot and Bengio 2010.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`. A transposed convolution, which exchanges the two fans, gets the same values.
+    gain : float
+        Factor of the standard deviation.
+    groups : int
+        Groups of the convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For a ``gain`` below 0 or not finite, and as `fans`.
 
     Examples
     --------
@@ -399,7 +452,6 @@ def _by_fan_in(
     return _scaled(op, distribution, factor / max(fan_in, 1), shape, rng, dtype)
 
 
-@sections(_BY_FAN_IN, slope=_SLOPE)
 @_within_limits
 def he_normal(
     shape: Shape,
@@ -414,6 +466,33 @@ def he_normal(
 
     Source: He et al. 2015.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`.
+    negative_slope : float
+        Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
+    groups : int
+        Groups of the convolution.
+    transposed : bool
+        Whether the weight is that of a transposed convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        As `fans`.
+
     Examples
     --------
     >>> from fastnn import init
@@ -424,7 +503,6 @@ def he_normal(
     return _by_fan_in("he_normal", "normal", factor, shape, groups, transposed, rng, dtype)
 
 
-@sections(_BY_FAN_IN, slope=_SLOPE)
 @_within_limits
 def he_uniform(
     shape: Shape,
@@ -439,6 +517,33 @@ def he_uniform(
 
     Source: He et al. 2015.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`.
+    negative_slope : float
+        Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
+    groups : int
+        Groups of the convolution.
+    transposed : bool
+        Whether the weight is that of a transposed convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        As `fans`.
+
     Examples
     --------
     >>> from fastnn import init
@@ -449,7 +554,6 @@ def he_uniform(
     return _by_fan_in("he_uniform", "uniform", factor, shape, groups, transposed, rng, dtype)
 
 
-@sections(_BY_FAN_IN, slope="")
 @_within_limits
 def lecun_normal(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
@@ -457,6 +561,31 @@ def lecun_normal(
     """LeCun: normal with variance ``1/fan_in``; for SELU and linear layers.
 
     Source: LeCun et al. 1998.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`.
+    groups : int
+        Groups of the convolution.
+    transposed : bool
+        Whether the weight is that of a transposed convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        As `fans`.
 
     Examples
     --------
@@ -467,7 +596,6 @@ def lecun_normal(
     return _by_fan_in("lecun_normal", "normal", 1.0, shape, groups, transposed, rng, dtype)
 
 
-@sections(_BY_FAN_IN, slope="")
 @_within_limits
 def lecun_uniform(
     shape: Shape, *, groups: int = 1, transposed: bool = False, rng: Any = None, dtype: Any = np.float32
@@ -475,6 +603,31 @@ def lecun_uniform(
     """LeCun: uniform on ``± sqrt(3/fan_in)``; for SELU and linear layers.
 
     Source: LeCun et al. 1998.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the weight; see `fans`.
+    groups : int
+        Groups of the convolution.
+    transposed : bool
+        Whether the weight is that of a transposed convolution.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        As `fans`.
 
     Examples
     --------
@@ -485,12 +638,34 @@ def lecun_uniform(
     return _by_fan_in("lecun_uniform", "uniform", 1.0, shape, groups, transposed, rng, dtype)
 
 
-@sections(_ORTHOGONAL)
 @_within_limits
 def orthogonal(shape: Shape, gain: float = 1.0, *, rng: Any = None, dtype: Any = np.float32) -> np.ndarray:
     """Rows (or columns, where there are fewer) orthogonal to each other and of length ``gain``.
 
     The distribution over such matrices is uniform. Source: Saxe et al. 2014.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        At least two axes; those after the first count as one.
+    gain : float
+        Length of the rows or columns.
+    rng : optional
+        Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
+    dtype : dtype
+        float32 or float64.
+
+    Returns
+    -------
+    ndarray, shape ``shape``
+        Values drawn in float64 and rounded.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        For fewer than two axes.
 
     Examples
     --------

@@ -12,7 +12,7 @@ import numpy as np
 from .modes import Observer, Setting, Vjp
 
 if TYPE_CHECKING:
-    from .core import Value
+    from .core import TensorBase
 
 
 def _checksum(array: np.ndarray) -> int:
@@ -24,7 +24,7 @@ def _arrays(inputs: Sequence[Any]) -> list[np.ndarray]:
     return [v for v in values if isinstance(v, np.ndarray)]
 
 
-def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, result: Value) -> Vjp:
+def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, result: TensorBase) -> Vjp:
     """The vjp, which first looks whether what it may have saved is unchanged, and then at its gradients."""
     saved = [(array, _checksum(array)) for array in (*_arrays(inputs), output)]
     # Without the frames of record and of this function.

@@ -1,19 +1,23 @@
-"""`Value`: an array that remembers how it was computed; `record` is how operations put themselves on the tape.
+"""`TensorBase`: an array that remembers how it was computed; `record` is how operations put themselves on the tape.
 
-`Tensor`, in ``tensors.py``, is a value with methods for the operations, which are above this module.
+`Tensor`, in ``tensors.py``, adds the methods for the operations, which are above this module.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 
+from .._types import Array, ArrayLike, Value
 from ..checks.arrays import shown, unmasked
 from .graph import Jvp, Node, Target, Underway, run_backward, self_adjoint
 from .modes import Vjp, mode
+
+if TYPE_CHECKING:
+    from .tensors import Tensor
 
 Axis = int | tuple[int, ...] | None
 
@@ -24,7 +28,7 @@ _new = object.__new__
 
 def _as_data(array: Any, name: str) -> np.ndarray:
     """An ndarray of float32, float64, integers or booleans in native byte order, without a copy if possible."""
-    data = np.asarray(array.data if isinstance(array, Value) else unmasked(name, "array", array))
+    data = np.asarray(array.data if isinstance(array, TensorBase) else unmasked(name, "array", array))
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if data.dtype not in _FLOATS and data.dtype.kind not in "iub":
@@ -42,21 +46,21 @@ class _Size(int):
         )
 
 
-class Value:
+class TensorBase:
     """An array with a history: what recording and the reverse pass know of a `Tensor`, which is the one kind there is."""
 
     __slots__ = ("__weakref__", "_node", "_requires_grad", "_tangent", "_target", "data", "grad")
     __array_priority__ = 1000
     __array_ufunc__ = None  # makes ndarray * Tensor call Tensor.__rmul__
 
-    data: np.ndarray
-    grad: np.ndarray | None
+    data: Array
+    grad: Array | None
     _requires_grad: bool
     _node: Node | None
     _tangent: np.ndarray | None  # in forward mode; unset otherwise
     _target: Target | None  # where an optimiser wants the gradient
 
-    def __init__(self, array: Any, requires_grad: bool = False) -> None:
+    def __init__(self, array: Value, requires_grad: bool = False) -> None:
         if requires_grad is not False and not isinstance(requires_grad, (bool, np.bool_)):
             raise TypeError(
                 f"{type(self).__name__}: requires_grad must be True or False, got {shown(requires_grad)}; values are one "
@@ -108,7 +112,7 @@ class Value:
         """The number of elements."""
         return _Size(self.data.size)
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> Array:
         """The values as an ndarray, not copied."""
         return self.data
 
@@ -121,7 +125,7 @@ class Value:
         if self._node is not None:
             self._node.retained = weakref.ref(self)
 
-    def backward(self, grad: Any = None, retain_graph: bool = False) -> None:
+    def backward(self, grad: Value | None = None, retain_graph: bool = False) -> None:
         """Add the gradient of this tensor to ``.grad`` of the leaves it was computed from.
 
         Parameters
@@ -197,6 +201,10 @@ class Value:
         return self.data
 
 
+@overload
+def raw(x: TensorBase) -> Array: ...
+@overload
+def raw(x: Any) -> Any: ...
 def raw(x: Any) -> Any:
     """The ndarray of a `Tensor`; anything else unchanged.
 
@@ -216,7 +224,15 @@ def raw(x: Any) -> Any:
     >>> fnn.autograd.raw(fnn.tensor([1.0])), fnn.autograd.raw(2)
     (array([1.]), 2)
     """
-    return x.data if isinstance(x, Value) else x
+    return x.data if isinstance(x, TensorBase) else x
+
+
+def unboxed(result: Any) -> Any:
+    """A NumPy scalar for an array without axes, as NumPy's own functions give; anything else, a tensor too, as it is.
+
+    ``total += loss`` changes an array wherever else it is held, and nobody expects that of a number.
+    """
+    return result[()] if type(result) is np.ndarray and not result.ndim else result
 
 
 def has_tangent(x: Any) -> bool:
@@ -226,18 +242,26 @@ def has_tangent(x: Any) -> bool:
 
 def is_followed(x: Any) -> bool:
     """Whether what is computed from x would be recorded, or have a tangent."""
-    return isinstance(x, Value) and ((x._requires_grad and mode.enabled) or has_tangent(x))
+    return isinstance(x, TensorBase) and ((x._requires_grad and mode.enabled) or has_tangent(x))
 
 
-_kind: type[Value] = Value
+_kind: type[TensorBase] = TensorBase
 
 
-def use_kind(kind: type[Value]) -> None:
+def use_kind(kind: type[TensorBase]) -> None:
     """What results of operations are, from ``tensors.py``, which is above this module."""
     global _kind
     _kind = kind
 
 
+@overload
+def record(name: str, output: Any, inputs: Sequence[Tensor], vjp: Vjp, jvp: Jvp | None = None) -> Tensor: ...
+@overload
+def record(name: str, output: Any, inputs: Sequence[ArrayLike | None], vjp: Vjp, jvp: Jvp | None = None) -> Array: ...
+@overload
+def record(
+    name: str, output: Any, inputs: Sequence[Value | None], vjp: Vjp, jvp: Jvp | None = None
+) -> Tensor | Array: ...
 def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None) -> Any:
     """Put an operation on the tape.
 
@@ -292,10 +316,10 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
     tensors = wanted = targeted = False
     kind = _kind
     needs: list[bool] = []
-    parents: list[Node | Value | None] = []
+    parents: list[Node | TensorBase | None] = []
     for x in inputs:
         need = False
-        parent: Node | Value | None = None
+        parent: Node | TensorBase | None = None
         if isinstance(x, kind):
             tensors = True
             if x._requires_grad:
@@ -326,8 +350,8 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
 
 
 def record_many(
-    name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any], vjp: Any, jvp: Jvp | None = None
-) -> tuple[Any, ...]:
+    name: str, outputs: Sequence[Array], inputs: Sequence[Value | None], vjp: Any, jvp: Jvp | None = None
+) -> tuple[Tensor | Array, ...]:
     """`record` for an operation with several outputs.
 
     Parameters
@@ -403,7 +427,7 @@ def _no_forward_mode(name: str) -> NotImplementedError:
 def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None) -> np.ndarray | None:
     """The tangent of the output, or None where no input has one."""
     if mode.variables and any(
-        isinstance(x, Value) and (x._node or any(x is v for v in mode.variables)) for x in inputs
+        isinstance(x, TensorBase) and (x._node or any(x is v for v in mode.variables)) for x in inputs
     ):
         raise NotImplementedError(
             f"{name}: jvp uses a tensor that another derivative follows: second derivatives are not supported"

@@ -4,21 +4,56 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
-from ..backend.plans import unboxed
+from .._types import Array, ArrayLike, Value
 from ..checks.arrays import unmasked
-from .core import Value, raw, record, record_many
+from .core import TensorBase, raw, record, record_many, unboxed
+
+if TYPE_CHECKING:
+    from .tensors import Tensor
 
 
+class Operation(Protocol):
+    """What `differentiable` makes of a function with one result."""
+
+    @overload
+    def __call__(self, *inputs: ArrayLike, **options: Any) -> Array: ...
+    @overload
+    def __call__(self, *inputs: Value, **options: Any) -> Tensor: ...
+
+
+class OperationOfSeveral(Protocol):
+    """The same for a tuple of results."""
+
+    @overload
+    def __call__(self, *inputs: ArrayLike, **options: Any) -> tuple[Array, ...]: ...
+    @overload
+    def __call__(self, *inputs: Value, **options: Any) -> tuple[Tensor, ...]: ...
+
+
+@overload
+def differentiable(
+    forward: Callable[..., tuple[Array, Any]],
+    vjp: Callable[..., Any],
+    jvp: Callable[..., Any] | None = None,
+    name: str | None = None,
+) -> Operation: ...
+@overload
+def differentiable(
+    forward: Callable[..., tuple[tuple[Array, ...], Any]],
+    vjp: Callable[..., Any],
+    jvp: Callable[..., Any] | None = None,
+    name: str | None = None,
+) -> OperationOfSeveral: ...
 def differentiable(
     forward: Callable[..., tuple[Any, Any]],
     vjp: Callable[..., Any],
     jvp: Callable[..., Any] | None = None,
     name: str | None = None,
-) -> Callable[..., Any]:
+) -> Any:
     """Make an operation out of a function of arrays and its derivative.
 
     Parameters
@@ -98,4 +133,4 @@ def differentiable(
 
 
 def _array(op: str, x: Any) -> Any:
-    return raw(x) if isinstance(x, (Value, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))
+    return raw(x) if isinstance(x, (TensorBase, np.ndarray)) else np.asarray(unmasked(op, "an argument", x))

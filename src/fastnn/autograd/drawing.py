@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Value, raw
+from .core import TensorBase, raw
 from .graph import conform
 from .modes import Vjp, enable_grad, mode
 from .tensors import Tensor
@@ -126,7 +126,7 @@ class _Step:
     name: str
     inputs: Sequence[Any]
     vjp: Vjp
-    result: Value
+    result: TensorBase
 
 
 def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
@@ -169,7 +169,7 @@ def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
     leaves = [Tensor(raw(x), requires_grad=True) for x in inputs]
     steps: list[_Step] = []
 
-    def observe(name: str, output: np.ndarray, given: Sequence[Any], vjp: Vjp, result: Value) -> Vjp:
+    def observe(name: str, output: np.ndarray, given: Sequence[Any], vjp: Vjp, result: TensorBase) -> Vjp:
         steps.append(_Step(name, given, vjp, result))
         return vjp
 

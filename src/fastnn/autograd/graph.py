@@ -22,7 +22,7 @@ from .changes import changes, next_number
 from .modes import Vjp
 
 if TYPE_CHECKING:
-    from .core import Value
+    from .core import TensorBase
 
 _ndarray = np.ndarray
 
@@ -74,7 +74,7 @@ class Node:
     def __init__(
         self,
         name: str,
-        parents: tuple[Node | Value | None, ...],
+        parents: tuple[Node | TensorBase | None, ...],
         needs: tuple[bool, ...],
         vjp: Vjp,
         output: np.ndarray,
@@ -87,7 +87,7 @@ class Node:
         self.vjp: Vjp | None = vjp
         self.shape = output.shape
         self.dtype = output.dtype
-        self.retained: weakref.ref[Value] | None = None  # not the tensor, which has the node
+        self.retained: weakref.ref[TensorBase] | None = None  # not the tensor, which has the node
         self.targeted = targeted
 
     def __repr__(self) -> str:
@@ -172,7 +172,7 @@ _ALONE_BUT_HERE = _references(_sample)  # where a local variable refers to it, t
 
 
 def _targeted(
-    needs: tuple[Any, ...], parents: Sequence[Node | Value | None], held: list[np.ndarray]
+    needs: tuple[Any, ...], parents: Sequence[Node | TensorBase | None], held: list[np.ndarray]
 ) -> tuple[Any, ...]:
     """``needs`` with the targets of leaves that have no gradient yet; one for a leaf that comes twice.
 
@@ -215,7 +215,7 @@ def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], 
     return gradient if gradient.flags.c_contiguous else backend.current().contiguous(gradient)
 
 
-def accumulate(leaf: Value, gradient: np.ndarray) -> None:
+def accumulate(leaf: TensorBase, gradient: np.ndarray) -> None:
     """Add to ``leaf.grad`` in place; a first gradient goes into the optimiser's array if there is one.
 
     Without a lock, which would cost more than all else here: a gradient is taken away while something is added to it, so
@@ -236,7 +236,7 @@ def accumulate(leaf: Value, gradient: np.ndarray) -> None:
             _give(leaf, total)
 
 
-def _give(leaf: Value, total: np.ndarray) -> None:
+def _give(leaf: TensorBase, total: np.ndarray) -> None:
     """Have an array for the gradient, with what other threads delivered meanwhile."""
     while (other := leaf.grad) is not None:
         leaf.grad = None
@@ -268,10 +268,10 @@ def _add_to(before: np.ndarray, gradient: np.ndarray) -> None:
 
 
 def run_backward(
-    root: Value,
+    root: TensorBase,
     gradient: np.ndarray,
     retain_graph: bool,
-    deliver: Callable[[Value, np.ndarray], None] = accumulate,
+    deliver: Callable[[TensorBase, np.ndarray], None] = accumulate,
 ) -> None:
     """Send ``gradient`` (shape and dtype of ``root``) down the graph, ``deliver`` it at the leaves."""
     node = root._node
@@ -312,7 +312,7 @@ def run_backward(
             if parent is None or g is None:
                 continue
             if type(parent) is not Node:
-                leaf: Value = parent  # type: ignore[assignment]
+                leaf: TensorBase = parent  # type: ignore[assignment]
                 if type(need) is Target and g is need.array and leaf.grad is None:
                     leaf.grad = g  # written in its place; added if another thread delivered one meanwhile
                 else:

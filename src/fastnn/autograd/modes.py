@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 if TYPE_CHECKING:
-    from .core import Value
+    from .core import TensorBase
 
 # vjp(dy, needs) -> one gradient or None per input
 Vjp = Callable[[np.ndarray, tuple[bool, ...]], Sequence[Any]]
 # observer(name, output, inputs, vjp, result) -> the vjp to record
-Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "Value"], Vjp]
+Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "TensorBase"], Vjp]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -27,7 +27,7 @@ class _Mode(local):
         # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
         self.observers: tuple[Observer, ...] = ()
         self.forward = False  # whether tensors carry tangents
-        self.variables: tuple[Value, ...] = ()  # what the running transformations differentiate by
+        self.variables: tuple[TensorBase, ...] = ()  # what the running transformations differentiate by
         # The settings that this thread is inside, by their attributes, with the values outside.
         self.entered: dict[str, list[tuple[Setting, Any]]] = {"enabled": [], "observers": []}
 

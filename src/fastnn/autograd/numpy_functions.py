@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import ops, shaping
-from .core import Value, is_followed
+from .core import TensorBase, is_followed
 
 # What has no gradient to lose: shapes, comparisons, places, text.
 _WITHOUT_GRADIENT = {
@@ -38,9 +38,9 @@ def call_numpy(
     function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """``function`` of the values of the tensors among the arguments: NumPy's ``__array_function__`` protocol."""
-    if not all(issubclass(kind, (Value, np.ndarray)) for kind in types):
+    if not all(issubclass(kind, (TensorBase, np.ndarray)) for kind in types):
         return NotImplemented
-    tensors: list[Value] = []
+    tensors: list[TensorBase] = []
     values = _values((args, kwargs), tensors)
     name = f"np.{function.__name__}"
     if _writes_to_tensor(function, args, kwargs):
@@ -57,12 +57,12 @@ def _writes_to_tensor(function: Callable[..., Any], args: tuple[Any, ...], kwarg
     written = [kwargs.get("out")]
     if function in _WRITING:
         written += args[:1] or [kwargs.get(name) for name in _WRITTEN]
-    return any(isinstance(x, Value) for x in written)
+    return any(isinstance(x, TensorBase) for x in written)
 
 
-def _values(x: Any, found: list[Value]) -> Any:
+def _values(x: Any, found: list[TensorBase]) -> Any:
     """The same with arrays for tensors; these are added to ``found``."""
-    if isinstance(x, Value):
+    if isinstance(x, TensorBase):
         found.append(x)
         return x.data
     if type(x) in (tuple, list):

@@ -8,58 +8,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from .._docs import sections
+from .._types import Constant, Value
 from ..checks.arrays import unmasked
-from .core import _FLOATS, Axis, Value, _as_data, is_followed, record
+from .core import _FLOATS, Axis, TensorBase, _as_data, is_followed, record
 from .graph import Jvp, self_adjoint
 from .graph import add as _sum
 from .modes import mode
+
+if TYPE_CHECKING:
+    from .tensors import Tensor
 
 Gradients = tuple[Any, ...]
 Derivative = Callable[[np.ndarray], Any]
 _NUMBERS = frozenset((float, int))
 _NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
 
-_OF_ONE = """
-Parameters
-----------
-x : array_like or Tensor
-    Any shape; float32 or float64, integers and booleans as NumPy promotes them.
 
-Returns
--------
-ndarray or Tensor
-    Of the shape of ``x``; a tensor if ``x`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-"""
-
-_OF_TWO = """
-Parameters
-----------
-a, b : array_like or Tensor
-    Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
-
-Returns
--------
-ndarray or Tensor
-    Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
-
-Raises
-------
-TypeError
-    For a dtype other than float32, float64, integers and booleans.
-ValueError
-    For shapes that don't broadcast.
-"""
+recorded: Callable[..., Tensor] = record  # of a tensor, which operators and methods have always
 
 
 def operand(x: Any, name: str, beside: Any = None) -> Any:
@@ -67,11 +37,11 @@ def operand(x: Any, name: str, beside: Any = None) -> Any:
 
     A NumPy scalar ``beside`` a tensor of floats counts as such a number: NumPy has ``x / np.sqrt(d)`` be float64.
     """
-    if isinstance(x, Value):
+    if isinstance(x, TensorBase):
         return x.data
     if type(x) in _NUMBERS:
         return x
-    if type(x) in _NUMPY_NUMBERS and isinstance(beside, Value) and beside.data.dtype in _FLOATS:
+    if type(x) in _NUMPY_NUMBERS and isinstance(beside, TensorBase) and beside.data.dtype in _FLOATS:
         return x.item()
     return _as_data(x, name)
 
@@ -84,7 +54,7 @@ def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient.sum(axis=(*range(extra), *stretched)).reshape(shape)
 
 
-def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Any:
+def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Tensor:
     """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
 
     That of an operand without a gradient is dropped, and the values with it.
@@ -92,11 +62,11 @@ def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivativ
     forward = mode.forward
     shape_a: tuple[int, ...] = ()
     shape_b: tuple[int, ...] = ()
-    if isinstance(a, Value) and (a._requires_grad or forward):
+    if isinstance(a, TensorBase) and (a._requires_grad or forward):
         shape_a = a_.shape
     else:
         by_a = _same
-    if isinstance(b, Value) and (b._requires_grad or forward):
+    if isinstance(b, TensorBase) and (b._requires_grad or forward):
         shape_b = b_.shape
     else:
         by_b = _same
@@ -104,7 +74,7 @@ def _binary(name: str, y: Any, a: Any, b: Any, a_: Any, b_: Any, by_a: Derivativ
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return _fit(by_a(dy), shape_a) if needs[0] else None, _fit(by_b(dy), shape_b) if needs[1] else None
 
-    return record(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
+    return recorded(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
 
 
 def _jvp_of_two(y: Any, by_a: Derivative, by_b: Derivative) -> Jvp:
@@ -120,25 +90,25 @@ def _same(d: np.ndarray) -> np.ndarray:
     return d
 
 
-def add(a: Any, b: Any) -> Any:
+def add(a: Any, b: Any) -> Tensor:
     """``a + b``."""
     a_, b_ = operand(a, "add", b), operand(b, "add", a)
     return _binary("add", _sum(a_, b_), a, b, a_, b_, _same, _same)
 
 
-def subtract(a: Any, b: Any) -> Any:
+def subtract(a: Any, b: Any) -> Tensor:
     """``a - b``."""
     a_, b_ = operand(a, "subtract", b), operand(b, "subtract", a)
     return _binary("subtract", a_ - b_, a, b, a_, b_, _same, np.negative)
 
 
-def multiply(a: Any, b: Any) -> Any:
+def multiply(a: Any, b: Any) -> Tensor:
     """``a * b``."""
     a_, b_ = operand(a, "multiply", b), operand(b, "multiply", a)
     return _binary("multiply", a_ * b_, a, b, a_, b_, lambda d: d * b_, lambda d: d * a_)
 
 
-def divide(a: Any, b: Any) -> Any:
+def divide(a: Any, b: Any) -> Tensor:
     """``a / b``."""
     a_, b_ = operand(a, "divide", b), operand(b, "divide", a)
     y = a_ / b_
@@ -157,7 +127,7 @@ def _raised(a: Any, b: Any) -> Any:
     return a**b
 
 
-def power(a: Any, b: Any) -> Any:
+def power(a: Any, b: Any) -> Tensor:
     """``a ** b``; both derivatives are taken as 0 where their formula gives 0·∞ (``0 ** 0``; by ``b`` at ``a = 0``)."""
     a_, b_ = operand(a, "power", b), operand(b, "power", a)
     y = _raised(a_, b_)
@@ -176,14 +146,28 @@ def power(a: Any, b: Any) -> Any:
     return _binary("power", y, a, b, a_, b_, by_base, by_exponent)
 
 
-def negative(x: Any) -> Any:
+def negative(x: Any) -> Tensor:
     """``-x``."""
-    return record("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
+    return recorded("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def exp(x: Any) -> Any:
+def exp(x: Value) -> Value:
     """e to the power of each element.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -192,14 +176,28 @@ def exp(x: Any) -> Any:
     tensor([1.        , 2.71828183])
     """
     y = np.exp(operand(x, "exp"))
-    return record("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
+    return recorded("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def log(x: Any) -> Any:
+def log(x: Value) -> Value:
     """The natural logarithm of each element.
 
     0 gives −inf and less than 0 gives NaN, each with NumPy's warning.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -208,14 +206,28 @@ def log(x: Any) -> Any:
     tensor([0.        , 0.69314718])
     """
     x_ = operand(x, "log")
-    return record("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
+    return recorded("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
 
 
-@sections(_OF_ONE)
-def sqrt(x: Any) -> Any:
+def sqrt(x: Value) -> Value:
     """The square root of each element.
 
     Less than 0 gives NaN, with NumPy's warning; the derivative at 0 is infinite.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -224,12 +236,26 @@ def sqrt(x: Any) -> Any:
     tensor([2., 3.])
     """
     y = np.sqrt(operand(x, "sqrt"))
-    return record("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
+    return recorded("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
 
 
-@sections(_OF_ONE)
-def absolute(x: Any) -> Any:
+def absolute(x: Value) -> Value:
     """The absolute value of each element; the derivative at 0 is 0.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        Any shape; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
 
     Examples
     --------
@@ -238,12 +264,28 @@ def absolute(x: Any) -> Any:
     tensor([1.5, 2. ])
     """
     x_ = operand(x, "absolute")
-    return record("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
+    return recorded("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
 
 
-@sections(_OF_TWO)
-def maximum(a: Any, b: Any) -> Any:
+def maximum(a: Value, b: Value) -> Value:
     """The larger of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
@@ -255,9 +297,25 @@ def maximum(a: Any, b: Any) -> Any:
     return _pick("maximum", np.maximum(a_, b_), (a_ >= b_) | np.isnan(a_), a, b, a_, b_)
 
 
-@sections(_OF_TWO)
-def minimum(a: Any, b: Any) -> Any:
+def minimum(a: Value, b: Value) -> Value:
     """The smaller of two elements; equal ones give the gradient to the first, NaN propagates.
+
+    Parameters
+    ----------
+    a, b : array_like or Tensor
+        Of shapes that broadcast; float32 or float64, integers and booleans as NumPy promotes them.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the broadcast shape; a tensor if ``a`` or ``b`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32, float64, integers and booleans.
+    ValueError
+        For shapes that don't broadcast.
 
     Examples
     --------
@@ -269,7 +327,7 @@ def minimum(a: Any, b: Any) -> Any:
     return _pick("minimum", np.minimum(a_, b_), (a_ <= b_) | np.isnan(a_), a, b, a_, b_)
 
 
-def where(condition: Any, a: Any, b: Any) -> Any:
+def where(condition: Constant, a: Value, b: Value) -> Value:
     """Elements of ``a`` where the condition holds, else of ``b``.
 
     Parameters
@@ -303,7 +361,7 @@ def where(condition: Any, a: Any, b: Any) -> Any:
     return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)
 
 
-def _pick(name: str, y: Any, mask: Any, a: Any, b: Any, a_: Any, b_: Any) -> Any:
+def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) -> Tensor:
     return _binary(
         name, y, a, b, a_, b_,
         lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d),
@@ -319,28 +377,28 @@ def _spread(dy: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np
     return np.broadcast_to(dy.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over an axis, several axes, or everything."""
     x_ = operand(x, "sum")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
-    return record(
+    return recorded(
         "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
     )  # fmt: skip
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over an axis, several axes, or everything."""
     x_ = operand(x, "mean")
     shape, axes = x_.shape, _axes(axis, x_.ndim)
     count = math.prod(shape[i] for i in axes)
-    return record(
+    return recorded(
         "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
     )  # fmt: skip
 
 
-def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
     x_ = operand(x, "var")
     axes = _axes(axis, x_.ndim)
@@ -356,10 +414,10 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
         # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
         return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
 
-    return record("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
+    return recorded("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
 
 
-def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
     """The standard deviation, the root of `var`; its derivative is taken as 0 where it is 0."""
     x_ = operand(x, "std")
     axes = _axes(axis, x_.ndim)
@@ -379,10 +437,10 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any
     def jvp(tangents: Sequence[Any]) -> Any:
         return (direction() * tangents[0]).sum(axis=axes, keepdims=keepdims)
 
-    return record("std", y, (x,), vjp, jvp)
+    return recorded("std", y, (x,), vjp, jvp)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Any:
+def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     """Each element, but not below ``low`` nor above ``high``, which broadcast; the derivative is 0 outside."""
     for name, bound in (("min", low), ("max", high)):
         if is_followed(bound):
@@ -402,22 +460,22 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Any:
     def within(d: np.ndarray) -> Any:
         return np.where(outside, d.dtype.type(0), d)
 
-    return record(
+    return recorded(
         "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0])
     )
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
     return _extremum("max", np.max, np.argmax, x, axis, keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
     return _extremum("min", np.min, np.argmin, x, axis, keepdims)
 
 
-def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Tensor:
     x_ = operand(x, name)
     axes = _axes(axis, x_.ndim)
     order = [i for i in range(x_.ndim) if i not in axes] + list(axes)
@@ -438,4 +496,4 @@ def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims:
         rows, best = rows_of(tangents[0])
         return rows[best].reshape(np.shape(y))
 
-    return record(name, y, (x,), vjp, jvp)
+    return recorded(name, y, (x,), vjp, jvp)

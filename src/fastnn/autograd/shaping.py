@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import backend
+from .._types import Value
 from ..checks.arrays import unmasked
-from .core import Value, raw, record
-from .ops import Gradients, operand
+from .core import raw
+from .ops import Gradients, operand, recorded
+
+if TYPE_CHECKING:
+    from .tensors import Tensor
 
 _FEW = 1024  # elements that NumPy's add.at has added before the numbers of rows are known
 Move = Callable[[np.ndarray], np.ndarray]
@@ -42,9 +46,9 @@ def part(x: np.ndarray, index: Any) -> np.ndarray:
     return view
 
 
-def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Any:
+def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Tensor:
     """Record an operation that is linear: its tangent moves as the values do, its gradient moves ``back``."""
-    return record(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))
+    return recorded(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))
 
 
 def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
@@ -100,7 +104,7 @@ def _is_all(item: Any) -> bool:
     return item is Ellipsis or (isinstance(item, slice) and item == slice(None))
 
 
-def getitem(x: Value, index: Any) -> Any:
+def getitem(x: Any, index: Any) -> Tensor:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
     shape = x_.shape  # backwards that need no values must not keep them
@@ -109,17 +113,17 @@ def getitem(x: Value, index: Any) -> Any:
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return (_put_back(dy, index, shape),)
 
-    return record("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
+    return recorded("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+def reshape(x: Any, shape: Any) -> Tensor:
     """The same elements in another shape; one extent may be -1."""
     x_ = operand(x, "reshape")
     before = x_.shape
     return _moved("reshape", x, x_, lambda v: v.reshape(shape), lambda dy: dy.reshape(before))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
+def transpose(x: Any, axes: Any = None) -> Tensor:
     """The axes in another order, by default reversed."""
     x_ = operand(x, "transpose")
     ndim = x_.ndim
@@ -135,7 +139,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Any:
         ) from None
 
 
-def swapaxes(x: Any, first: int, second: int, name: str = "swapaxes") -> Any:
+def swapaxes(x: Any, first: Any, second: Any, name: str = "swapaxes") -> Tensor:
     """Two axes exchanged; by the method ``name``."""
     x_ = operand(x, name)
     try:
@@ -144,31 +148,31 @@ def swapaxes(x: Any, first: int, second: int, name: str = "swapaxes") -> Any:
         raise type(error)(f"{name}: {error}: got {first} and {second} for shape {x_.shape}") from None
 
 
-def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Without axes of extent 1: all of them, or those named."""
     x_ = operand(x, "squeeze")
     before = x_.shape
     return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(before))
 
 
-def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Any:
+def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Tensor:
     """With new axes of extent 1 at the positions named."""
     x_ = operand(x, "expand_dims")
     before = x_.shape
     return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(before))
 
 
-def astype(x: Any, dtype: Any) -> Any:
+def astype(x: Any, dtype: Any) -> Tensor:
     """In another dtype; the gradient comes back in the old one."""
     return _moved("astype", x, operand(x, "astype"), lambda v: v.astype(dtype), lambda dy: dy)
 
 
-def clone(x: Any) -> Any:
+def clone(x: Any) -> Tensor:
     """A C-contiguous copy."""
     return _moved("clone", x, operand(x, "clone"), lambda v: v.copy(), lambda dy: dy)
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+def concatenate(tensors: Sequence[Value], axis: int = 0) -> Value:
     """Tensors or arrays joined along an axis they have.
 
     Parameters
@@ -209,10 +213,10 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         return np.concatenate([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
 
-    return record("concatenate", y, inputs, vjp, jvp)
+    return recorded("concatenate", y, inputs, vjp, jvp)
 
 
-def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+def stack(tensors: Sequence[Value], axis: int = 0) -> Value:
     """Tensors or arrays of one shape joined along a new axis.
 
     Parameters
@@ -251,4 +255,4 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         return np.stack([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
 
-    return record("stack", y, inputs, vjp, jvp)
+    return recorded("stack", y, inputs, vjp, jvp)

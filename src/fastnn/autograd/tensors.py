@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from ..backend.plans import use_tape
+from .._types import Array, Constant, DTypeLike, Value
 from ..checks.arrays import unmasked
 from . import ops, shaping
 from .changes import note_change
-from .core import Axis, Value, _as_data, has_tangent, is_followed, raw, record, use_kind
+from .core import Axis, TensorBase, _as_data, has_tangent, is_followed, raw, use_kind
 from .modes import mode
 from .numpy_functions import call_numpy
 
+Changed = TypeVar("Changed", bound="Tensor")
 
-class Tensor(Value):
+
+class Tensor(TensorBase):
     """An array on which operations are recorded, so that `backward` can differentiate through them.
 
     Parameters
@@ -76,7 +78,7 @@ class Tensor(Value):
     def __len__(self) -> int:
         return len(self.data)
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self.data)))
 
     def __float__(self) -> float:
@@ -88,8 +90,10 @@ class Tensor(Value):
     def __bool__(self) -> bool:
         return bool(self.data)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype=dtype, copy=copy)
+    if not TYPE_CHECKING:  # for which `array * tensor` would be an array, and a list of tensors one more array_like
+
+        def __array__(self, dtype=None, copy=None):
+            return np.array(self.data, dtype=dtype, copy=copy)
 
     def __format__(self, spec: str) -> str:
         if not spec:
@@ -111,52 +115,52 @@ class Tensor(Value):
 
     __hash__ = object.__hash__
 
-    def __add__(self, other: Any) -> Any:
+    def __add__(self, other: Value) -> Tensor:
         return ops.add(self, other)
 
-    def __radd__(self, other: Any) -> Any:
+    def __radd__(self, other: Value) -> Tensor:
         return ops.add(other, self)
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Value) -> Tensor:
         return ops.subtract(self, other)
 
-    def __rsub__(self, other: Any) -> Any:
+    def __rsub__(self, other: Value) -> Tensor:
         return ops.subtract(other, self)
 
-    def __mul__(self, other: Any) -> Any:
+    def __mul__(self, other: Value) -> Tensor:
         return ops.multiply(self, other)
 
-    def __rmul__(self, other: Any) -> Any:
+    def __rmul__(self, other: Value) -> Tensor:
         return ops.multiply(other, self)
 
-    def __truediv__(self, other: Any) -> Any:
+    def __truediv__(self, other: Value) -> Tensor:
         return ops.divide(self, other)
 
-    def __rtruediv__(self, other: Any) -> Any:
+    def __rtruediv__(self, other: Value) -> Tensor:
         return ops.divide(other, self)
 
-    def __pow__(self, other: Any) -> Any:
+    def __pow__(self, other: Value) -> Tensor:
         return ops.power(self, other)
 
-    def __rpow__(self, other: Any) -> Any:
+    def __rpow__(self, other: Value) -> Tensor:
         return ops.power(other, self)
 
-    def __matmul__(self, other: Any) -> Any:
+    def __matmul__(self, other: Value) -> Tensor:
         return matmul(self, other)
 
-    def __rmatmul__(self, other: Any) -> Any:
+    def __rmatmul__(self, other: Value) -> Tensor:
         return matmul(other, self)
 
-    def __neg__(self) -> Any:
+    def __neg__(self) -> Tensor:
         return ops.negative(self)
 
-    def __abs__(self) -> Any:
-        return ops.absolute(self)
+    def __abs__(self) -> Tensor:
+        return ops.absolute(self)  # type: ignore[return-value]
 
-    def __getitem__(self, index: Any) -> Any:
+    def __getitem__(self, index: Any) -> Tensor:
         return shaping.getitem(self, index)
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: Any, value: Value) -> None:
         if self._node is not None or (self._requires_grad and mode.enabled) or has_tangent(self):
             raise RuntimeError(
                 "Tensor: elements can be assigned in leaves only, and where a gradient is required inside no_grad(); "
@@ -177,107 +181,111 @@ class Tensor(Value):
         finally:  # an error of a number that does not fit comes after the others were written
             note_change(written)
 
-    def __iadd__(self, other: Any) -> Any:
+    def __iadd__(self, other: Value) -> Self:
         return _in_place(self, other, np.add, ops.add)
 
-    def __isub__(self, other: Any) -> Any:
+    def __isub__(self, other: Value) -> Self:
         return _in_place(self, other, np.subtract, ops.subtract)
 
-    def __imul__(self, other: Any) -> Any:
+    def __imul__(self, other: Value) -> Self:
         return _in_place(self, other, np.multiply, ops.multiply)
 
-    def __itruediv__(self, other: Any) -> Any:
+    def __itruediv__(self, other: Value) -> Self:
         return _in_place(self, other, np.divide, ops.divide)
 
-    def __ipow__(self, other: Any) -> Any:
+    def __ipow__(self, other: Value) -> Self:
         return _in_place(self, other, np.power, ops.power)
 
-    def __imatmul__(self, other: Any) -> Any:
+    def __imatmul__(self, other: Value) -> Self:
         return _in_place(self, other, _matmul_into, matmul)
 
-    def __eq__(self, other: object) -> Any:
-        return self.data == raw(other)
+    def __eq__(self, other: object) -> Array:  # type: ignore[override]
+        equal: Array = self.data == raw(other)
+        return equal
 
-    def __ne__(self, other: object) -> Any:
-        return self.data != raw(other)
+    def __ne__(self, other: object) -> Array:  # type: ignore[override]
+        unequal: Array = self.data != raw(other)
+        return unequal
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Value) -> Array:
         return self.data < raw(other)
 
-    def __le__(self, other: Any) -> Any:
+    def __le__(self, other: Value) -> Array:
         return self.data <= raw(other)
 
-    def __gt__(self, other: Any) -> Any:
+    def __gt__(self, other: Value) -> Array:
         return self.data > raw(other)
 
-    def __ge__(self, other: Any) -> Any:
+    def __ge__(self, other: Value) -> Array:
         return self.data >= raw(other)
 
-    def exp(self) -> Any:
+    def exp(self) -> Tensor:
         """e to the power of each element."""
-        return ops.exp(self)
+        return ops.exp(self)  # type: ignore[return-value]
 
-    def log(self) -> Any:
+    def log(self) -> Tensor:
         """The natural logarithm of each element."""
-        return ops.log(self)
+        return ops.log(self)  # type: ignore[return-value]
 
-    def sqrt(self) -> Any:
+    def sqrt(self) -> Tensor:
         """The square root of each element."""
-        return ops.sqrt(self)
+        return ops.sqrt(self)  # type: ignore[return-value]
 
-    def abs(self) -> Any:
+    def abs(self) -> Tensor:
         """The absolute value of each element."""
-        return ops.absolute(self)
+        return ops.absolute(self)  # type: ignore[return-value]
 
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over an axis, several axes, or everything."""
         return ops.sum(self, axis, keepdims)
 
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over an axis, several axes, or everything."""
         return ops.mean(self, axis, keepdims)
 
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
         return ops.max(self, axis, keepdims)
 
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Any:
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
         return ops.min(self, axis, keepdims)
 
-    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
         return ops.var(self, axis, keepdims, ddof)
 
-    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Any:
+    def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The standard deviation, the root of `var`; where it is 0, so is the gradient."""
         return ops.std(self, axis, keepdims, ddof)
 
-    def clip(self, min: Any = None, max: Any = None) -> Any:
+    def clip(self, min: Constant | None = None, max: Constant | None = None) -> Tensor:
         """Each element, but not below ``min`` nor above ``max``; the gradient is 0 outside."""
         return ops.clip(self, min, max)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Array:
         """Where the largest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        return np.argmax(self.data, axis=axis, keepdims=keepdims)
+        place: Array = np.argmax(self.data, axis=axis, keepdims=keepdims)
+        return place
 
-    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Any:
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Array:
         """Where the smallest element is, along an axis or in the flattened tensor, as a plain array or integer."""
-        return np.argmin(self.data, axis=axis, keepdims=keepdims)
+        place: Array = np.argmin(self.data, axis=axis, keepdims=keepdims)
+        return place
 
-    def clone(self) -> Any:
+    def clone(self) -> Tensor:
         """A copy of the values, through which gradients flow."""
         return shaping.clone(self)
 
-    def reshape(self, *shape: Any) -> Any:
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same elements in another shape, given as a tuple or as several integers; one may be -1."""
         return shaping.reshape(self, shape[0] if len(shape) == 1 else shape)
 
-    def flatten(self) -> Any:
+    def flatten(self) -> Tensor:
         """The same elements along one axis."""
         return shaping.reshape(self, -1)
 
-    def transpose(self, *axes: Any) -> Any:
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
         """The axes in another order: all of them, as a tuple or as integers, or two integers that change places.
 
         Two integers are PyTorch's form, of a matrix too: NumPy's ``transpose(0, 1)`` leaves a matrix as it is, this one is
@@ -285,37 +293,38 @@ class Tensor(Value):
         """
         return shaping.swapaxes(self, *axes, "transpose") if len(axes) == 2 else self.permute(*axes)
 
-    def permute(self, *axes: Any) -> Any:
+    def permute(self, *axes: int | Sequence[int]) -> Tensor:
         """The axes in another order, all of them given as a tuple or as integers."""
         return shaping.transpose(self, axes[0] if len(axes) == 1 else axes or None)
 
     @property
-    def T(self) -> Any:
+    def T(self) -> Tensor:
         """The axes reversed."""
         return shaping.transpose(self)
 
-    def swapaxes(self, first: int, second: int) -> Any:
+    def swapaxes(self, first: int, second: int) -> Tensor:
         """Two axes exchanged."""
         return shaping.swapaxes(self, first, second)
 
-    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Any:
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Tensor:
         """Without axes of extent 1: all of them, or those named."""
         return shaping.squeeze(self, axis)
 
-    def unsqueeze(self, axis: int | tuple[int, ...]) -> Any:
+    def unsqueeze(self, axis: int | tuple[int, ...]) -> Tensor:
         """With a new axis of extent 1 there; with several where a tuple says so."""
         return shaping.expand_dims(self, axis)
 
-    def astype(self, dtype: Any) -> Any:
+    def astype(self, dtype: DTypeLike) -> Tensor:
         """In another dtype; the gradient comes back in this one."""
         return shaping.astype(self, dtype)
 
 
-def _in_place(x: Tensor, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Any:
+def _in_place(x: Changed, other: Any, write: Callable[..., Any], operation: Callable[..., Any]) -> Changed:
     """An augmented assignment: ``write`` changes the memory of a leaf, ``operation`` gives a new tensor."""
     recorded = x._node is not None and mode.enabled
     if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
-        return operation(x, other)
+        fresh: Changed = operation(x, other)  # at least a tensor
+        return fresh
     name = operation.__name__
     if is_followed(x):
         raise RuntimeError(
@@ -340,16 +349,16 @@ def _why_read_only(x: Tensor) -> str:
     return "; a new tensor can be computed: x = x + y in the place of x += y. What grad, vjp and jvp differentiate by is read-only"
 
 
-_product: Callable[[Any, Any], Any]
+_product: Callable[[Any, Any], Tensor]
 
 
-def matmul(a: Any, b: Any) -> Any:
+def matmul(a: Any, b: Any) -> Tensor:
     """``a @ b``."""
     return _product(a, b)
 
 
 def _matmul_into(a: np.ndarray, b: Any, out: np.ndarray) -> None:
-    y = _product(a, np.asarray(b))
+    y: Any = _product(a, np.asarray(b))
     if y.shape != out.shape:
         raise ValueError(f"the product has shape {y.shape} but is to be put into {out.shape}")
     np.copyto(out, y)
@@ -361,7 +370,7 @@ def use_product(product: Callable[[Any, Any], Any]) -> None:
     _product = product
 
 
-def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor:
+def tensor(array: Value, requires_grad: bool = False, dtype: DTypeLike | None = None) -> Tensor:
     """A `Tensor` with a copy of the values.
 
     Parameters
@@ -396,4 +405,3 @@ def tensor(array: Any, requires_grad: bool = False, dtype: Any = None) -> Tensor
 
 
 use_kind(Tensor)
-use_tape(Tensor, mode, record)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
-from ..backend.plans import unboxed
+from .._types import Array, Constant
 from ..checks.arrays import shown, unmasked
-from .core import Value, has_tangent, is_followed, raw
+from .core import TensorBase, has_tangent, is_followed, raw, unboxed
 from .graph import run_backward
 from .modes import enable_grad, mode, no_grad
 from .tensors import Tensor
@@ -83,7 +83,7 @@ class _Gradients:
         self._name, self._leaves = name, leaves
         self._found = {leaf: np.zeros_like(leaf.data, order="C") for leaf in leaves}
 
-    def deliver(self, leaf: Value, gradient: np.ndarray) -> None:
+    def deliver(self, leaf: TensorBase, gradient: np.ndarray) -> None:
         if leaf in self._found:
             self._found[leaf] += gradient  # type: ignore[index]
         elif _is_variable(leaf):
@@ -95,7 +95,13 @@ class _Gradients:
         return tuple(self._found[leaf] for leaf in self._leaves)
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Any, Any]]:
+@overload
+def value_and_grad(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., tuple[Array, Array]]: ...
+@overload
+def value_and_grad(
+    f: Callable[..., Tensor], argnums: tuple[int, ...]
+) -> Callable[..., tuple[Array, tuple[Array, ...]]]: ...
+def value_and_grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., tuple[Array, Any]]:
     """A function that returns the value of ``f`` and its gradient.
 
     Parameters
@@ -171,7 +177,11 @@ def _positions(argnums: int | tuple[int, ...], count: int) -> list[int]:
     return positions
 
 
-def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+@overload
+def grad(f: Callable[..., Tensor], argnums: int = 0) -> Callable[..., Array]: ...
+@overload
+def grad(f: Callable[..., Tensor], argnums: tuple[int, ...]) -> Callable[..., tuple[Array, ...]]: ...
+def grad(f: Callable[..., Tensor], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """A function that returns the gradient of ``f``, without its value; see `value_and_grad`.
 
     Parameters
@@ -206,7 +216,7 @@ def grad(f: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[
     return wrapped
 
 
-def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tuple[np.ndarray, ...]]]:
+def vjp(f: Callable[..., Tensor], *primals: Constant) -> tuple[Array, Callable[[Constant], tuple[Array, ...]]]:
     """The value of ``f`` and the function that pulls a gradient of the value back to the arguments (reverse mode).
 
     Parameters
@@ -257,7 +267,9 @@ def vjp(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[[Any], tupl
     return unboxed(value.data), pullback
 
 
-def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+def jvp(
+    f: Callable[..., Tensor], primals: Sequence[Constant], tangents: Sequence[Constant | None]
+) -> tuple[Array, Array]:
     """The value of ``f`` and its derivative in one direction, in one pass (forward mode).
 
     Parameters

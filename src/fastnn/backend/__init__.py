@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from .._settings import Applied
-from . import plans, runtime
+from . import runtime
 
 _MODULES = {"native": "fastnn.backend.native", "numpy": "fastnn.backend.reference"}
 _active: ModuleType | None = None
@@ -24,6 +24,7 @@ _active: ModuleType | None = None
 # kernel. Empty with the NumPy backend.
 guarded: dict[str, Callable[..., Any]] = {}
 _active_name = ""
+_callbacks: list[Callable[[ModuleType | None], None]] = []
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
 _failure: ImportError | None = None
 _chosen = False  # the threads that the extension uses: a failed import of fastnn is followed by another question
@@ -190,9 +191,16 @@ def _set(name: str) -> None:
     _active = _load(name)
     _active_name = name
     guarded.clear()
-    plans.switch(extension() if name == "native" else None, _active)
+    for callback in _callbacks:
+        callback(_active if name == "native" else None)
     if name == "native":
         guarded.update({k.removesuffix("_forward"): f for k, f in vars(_active).items() if k.endswith("_forward")})
+
+
+def _when_switched(callback: Callable[[ModuleType | None], None]) -> None:
+    """Tell ``callback`` whether the compiled backend is active, now and whenever that changes: its module, or None."""
+    _callbacks.append(callback)
+    callback(_active if _active_name == "native" else None)
 
 
 class use_backend(Applied):

@@ -1,83 +1,68 @@
-# Elementwise kernels.
+# PReLU, RReLU, Maxout and dropout.
 
-# Elementwise kernels share two signatures: parameter a; then x, y or dy, saved, dx.
-ctypedef int (*Unary)(Call, int64_t, double, void*, void*) except -1
-ctypedef int (*UnaryBackward)(Call, int64_t, double, void*, void*, void*) except -1
-
-# Every kernel takes how it is called first; pointers are passed as void*.
-cdef extern from "call.h" namespace "fastnn::call":
-    Unary relu_forward_c "fastnn::call::relu_forward"
-    UnaryBackward relu_backward_c "fastnn::call::relu_backward"
-    Unary leaky_relu_forward_c "fastnn::call::leaky_relu_forward"
-    UnaryBackward leaky_relu_backward_c "fastnn::call::leaky_relu_backward"
-    Unary elu_forward_c "fastnn::call::elu_forward"
-    UnaryBackward elu_backward_c "fastnn::call::elu_backward"
-    Unary sigmoid_forward_c "fastnn::call::sigmoid_forward"
-    UnaryBackward sigmoid_backward_c "fastnn::call::sigmoid_backward"
-    Unary tanh_forward_c "fastnn::call::tanh_forward"
-    UnaryBackward tanh_backward_c "fastnn::call::tanh_backward"
-
-cdef object unary(Unary kernel, object x, double a):
+def prelu_forward(g, x, weight):
+    cdef Norm n = norm_geometry(g)
     cdef int t = floating(x)
-    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
-    cdef void* px = dense(x, t, n)
+    cdef void* px = data(x, t, n.outer * n.channels * n.inner)
     cdef object y = empty_like(x, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    kernel(sized(t, n), n, a, px, py)
+    prelu_forward_c(sized(t, n.outer * n.channels * n.inner), n, px, data(weight, t, n.channels), address(y))
     return y
 
-cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double a):
+def prelu_backward(g, dy, x, weight):
+    cdef Norm n = norm_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t size = n.outer * n.channels * n.inner, partials = 0
+    cdef void* pdy = data(dy, t, size)
+    cdef void* px = data(x, t, size)
+    cdef void* pw = data(weight, t, n.channels)
+    dx, dweight = empty_like(x, t), empty_like(weight, t)
+    prelu_backward_workspace_c(short_call(t), n, &partials)
+    work = workspace(F64, partials)
+    prelu_backward_c(sized(t, size), n, pdy, px, pw, address(work), address(dx), address(dweight))
+    return dx, dweight
+
+def rrelu_forward(x, double lower, double upper, uint64_t key):
+    cdef int t = floating(x)
+    cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef void* px = data(x, t, n)
+    cdef object y = empty_like(x, t)
+    rrelu_forward_c(sized(t, n), n, lower, upper, key, px, address(y))
+    return y
+
+def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
     cdef int t = floating(dy)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>dy)
-    cdef void* pdy = dense(dy, t, n)
-    cdef void* ps = beside(saved, dy, t, n)
+    cdef void* pdy = data(dy, t, n)
     cdef object dx = empty_like(dy, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    kernel(sized(t, n), n, a, pdy, ps, pdx)
+    rrelu_backward_c(sized(t, n), n, lower, upper, key, pdy, data(x, t, n), address(dx))
     return dx
 
-def relu_forward(x):
-    return unary(relu_forward_c, x, 0)
+def maxout_forward(g, x, tuple shape not None):
+    """Of this shape, which has as many elements as there are positions."""
+    cdef Softmax s = scores_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* px = data(x, t, positions * s.n)
+    cdef object y = new_shaped(shape, t)
+    maxout_forward_c(sized(t, positions * s.n), s, px, writable(y, t, positions))
+    return y
 
-def relu_backward(dy, x):
-    return unary_backward(relu_backward_c, dy, x, 0)
-
-def leaky_relu_forward(x, negative_slope):
-    return unary(leaky_relu_forward_c, x, negative_slope)
-
-def leaky_relu_backward(dy, x, negative_slope):
-    return unary_backward(leaky_relu_backward_c, dy, x, negative_slope)
-
-def elu_forward(x, alpha):
-    return unary(elu_forward_c, x, alpha)
-
-def elu_backward(dy, x, alpha):
-    return unary_backward(elu_backward_c, dy, x, alpha)
-
-def sigmoid_forward(x):
-    return unary(sigmoid_forward_c, x, 0)
-
-def sigmoid_backward(dy, y):
-    return unary_backward(sigmoid_backward_c, dy, y, 0)
-
-def tanh_forward(x):
-    return unary(tanh_forward_c, x, 0)
-
-def tanh_backward(dy, y):
-    return unary_backward(tanh_backward_c, dy, y, 0)
-
-cdef extern from "call.h" namespace "fastnn::call":
-    int dropout_forward_c "fastnn::call::dropout_forward"(Call, int64_t n, double p, uint64_t key, void* x, void* y) except -1
-    int spatial_dropout_forward_c "fastnn::call::spatial_dropout_forward"(
-        Call, int64_t n, int64_t inner, double p, uint64_t key, void* x, void* y) except -1
+def maxout_backward(g, dy, x):
+    cdef Softmax s = scores_geometry(g)
+    cdef int t = floating(x)
+    cdef int64_t positions = s.outer * s.inner
+    cdef void* pdy = data(dy, t, positions)
+    cdef void* px = data(x, t, positions * s.n)
+    cdef object dx = empty_like(x, t)
+    maxout_backward_c(sized(t, positions * s.n), s, pdy, px, address(dx))
+    return dx
 
 def dropout_forward(x, double p, uint64_t key):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
     cdef object y = empty_like(x, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    dropout_forward_c(sized(t, n), n, p, key, px, py)
+    dropout_forward_c(sized(t, n), n, p, key, px, address(y))
     return y
 
 def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
@@ -90,6 +75,5 @@ def spatial_dropout_forward(x, int64_t planes, double p, uint64_t key):
     cdef int64_t inner = size // planes if planes else 0
     cdef void* px = data(x, t, planes * inner)
     cdef object y = empty_like(x, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    spatial_dropout_forward_c(sized(t, size), planes, inner, p, key, px, py)
+    spatial_dropout_forward_c(sized(t, size), planes, inner, p, key, px, address(y))
     return y

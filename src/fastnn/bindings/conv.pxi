@@ -1,27 +1,5 @@
 # Products of matrices, convolution.
 
-cdef extern from "types.h" namespace "fastnn" nogil:
-    cdef struct Conv:
-        int64_t n, c, k, groups
-        int64_t size[3]
-        int64_t out[3]
-        int64_t kernel[3]
-        int64_t stride[3]
-        int64_t pad[3]
-        int64_t dilation[3]
-        cbool all_taps
-
-cdef extern from "call.h" namespace "fastnn::call":
-    int matmul_c "fastnn::call::matmul"(Call, ...) except -1
-    int linear_forward_c "fastnn::call::linear_forward"(Call, ...) except -1
-    int linear_backward_bias_c "fastnn::call::linear_backward_bias"(Call, ...) except -1
-    int conv_forward_c "fastnn::call::conv_forward"(Call, ...) except -1
-    int conv_backward_data_c "fastnn::call::conv_backward_data"(Call, ...) except -1
-    int conv_backward_weight_c "fastnn::call::conv_backward_weight"(Call, ...) except -1
-    int conv_ways_c "fastnn::call::conv_ways"(Call, ...) except -1
-    int conv_weight_way_c "fastnn::call::conv_weight_way"(Call, ...) except -1
-    int conv_backward_bias_c "fastnn::call::conv_backward_bias"(Call, ...) except -1
-
 def matmul(a, b, bint trans_a=False, bint trans_b=False):
     return product(a, b, trans_a, trans_b, None)
 
@@ -79,20 +57,6 @@ def linear_backward_bias(dy, dbias):
     cdef void* pdb = writable(dbias, t, n)
     linear_backward_bias_c(sized(t, m * n), m, n, pdy, pdb)
 
-cdef int64_t volume(const int64_t* axes) noexcept nogil:
-    return axes[0] * axes[1] * axes[2]
-
-# Reading a geometry takes longer than a small convolution, so what was read is kept.
-cdef enum:
-    GEOMETRIES = 4096
-
-cdef int remember(dict geometries, object g, object known) except -1:
-    if isinstance(g, tuple):  # others could change
-        if len(geometries) >= GEOMETRIES:
-            geometries.clear()
-        geometries[<size_t><void*>g] = known
-    return 0
-
 cdef class _ConvGeometry:
     cdef object made_from  # kept, so that no other object gets its address
     cdef Conv conv
@@ -116,33 +80,10 @@ def set_winograd(bint wanted):
     global winograd
     winograd = wanted
 
-# What windowed kernels compute with fits in 32 bits, and what they multiply of it in 64, as in checks/geometry.py.
-cdef bint within(int64_t a, int64_t low) noexcept nogil:
-    return low <= a < <int64_t>1 << 31
-
-cdef bint axis_fits(int64_t size, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) noexcept nogil:
-    return (within(size, 1) and within(out, 1) and within(kernel, 1) and within(stride, 1) and within(dilation, 1)
-            and within(pad, 0) and within(size + pad, 1)
-            and within((kernel - 1) * dilation, 0) and within((out - 1) * stride, 0))
-
-cdef bint image_fits(int64_t n, int64_t channels, const int64_t* space) noexcept:
-    """Whether (n, channels, *space) can be the extents of an array."""
-    cdef int64_t extents[5]
-    extents[0], extents[1], extents[2], extents[3], extents[4] = n, channels, space[0], space[1], space[2]
-    return plausible(extents, 5)
-
 cdef Conv read_conv(object g) except *:
     """A kernel trusts these numbers, so they are looked at again."""
     cdef Conv c
-    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 10:
-        raise ValueError(f"expected the geometry of a convolution, got {g!r}")
-    read_numbers(g[:4], &c.n, 4)  # the members, in order
-    read_numbers(g[4], c.size, 3)
-    read_numbers(g[5], c.out, 3)
-    read_numbers(g[6], c.kernel, 3)
-    read_numbers(g[7], c.stride, 3)
-    read_numbers(g[8], c.pad, 3)
-    read_numbers(g[9], c.dilation, 3)
+    read_windows(g, &c.n, 4, 6)
     cdef bint sane = c.groups > 0 and c.c % c.groups == 0 and c.k % c.groups == 0
     cdef int64_t padded[3]
     for d in range(3):
@@ -173,28 +114,25 @@ def conv_data_paths(g, cbool is_double):
     return set(way_names(g, is_double, True))
 
 def conv_forward(g, x, weight, bias):
-    cdef int t = floating(x)
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
-    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef void* pw = data(weight, t, weights)
-    cdef void* pb = optional(bias, t, c.k)
-    cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    conv_forward_c(long_call(t), c, px, pw, pb, py)
-    return y
+    return convolved(g, x, weight, bias, False)
 
 def conv_transpose_forward(g, x, weight, bias):
     """Also the gradient of the input of the convolution of this geometry: x is its dy then, and there is no bias."""
+    return convolved(g, x, weight, bias, True)
+
+cdef object convolved(object g, object x, object weight, object bias, bint transposed):
     cdef int t = floating(x)
     cdef Conv c = conv_geometry(g)
-    cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
-    cdef void* px = data(x, t, c.n * c.k * volume(c.out))
-    cdef void* pw = data(weight, t, weights)
-    cdef void* pb = optional(bias, t, c.c)
-    cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    conv_backward_data_c(long_call(t), c, px, pw, pb, py)
+    cdef void* px = data(x, t, c.n * (c.k * volume(c.out) if transposed else c.c * volume(c.size)))
+    cdef void* pw = data(weight, t, c.k * (c.c // c.groups) * volume(c.kernel))
+    cdef void* pb = optional(bias, t, c.c if transposed else c.k)
+    cdef object y
+    if transposed:
+        y = image(c.n, c.c, c.size, spatial_rank(x), t)
+        conv_backward_data_c(long_call(t), c, px, pw, pb, cnp.PyArray_DATA(<cnp.ndarray>y))
+    else:
+        y = image(c.n, c.k, c.out, spatial_rank(x), t)
+        conv_forward_c(long_call(t), c, px, pw, pb, cnp.PyArray_DATA(<cnp.ndarray>y))
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
@@ -203,7 +141,15 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
+<<<<<<< HEAD
     conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
+=======
+    cdef int64_t size = 0
+    conv_backward_weight_workspace_c(short_call(t), c, &size)
+    cdef object work = workspace(t, size)
+    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
+>>>>>>> main
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
@@ -217,3 +163,47 @@ def conv_backward_bias(dy, dbias):
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
     cdef void* pdb = writable(dbias, t, c.k)
     conv_backward_bias_c(long_call(t), c, pdy, pdb)
+
+# Gradients, of which the caller says in ``needs`` whether to compute them. What is called here are bindings.
+
+def conv_backward(g, dy, x, weight, needs):
+    need_x, need_weight, need_bias = needs
+    dx = conv_transpose_forward(g, dy, weight, None) if need_x else None
+    return dx, weight_gradient(g, dy, x, weight, need_weight), bias_gradient(dy, need_bias)
+
+def conv_transpose_backward(g, dy, x, weight, needs):
+    need_x, need_weight, need_bias = needs
+    dx = conv_forward(g, dy, weight, None) if need_x else None
+    return dx, weight_gradient(g, x, dy, weight, need_weight), bias_gradient(dy, need_bias)
+
+cdef object weight_gradient(object g, object dy, object x, object weight, object need):
+    if not need:
+        return None
+    dweight = room(need, floating(weight), cnp.PyArray_NDIM(<cnp.ndarray>weight), cnp.PyArray_DIMS(<cnp.ndarray>weight))
+    conv_backward_weight(g, dy, x, dweight)
+    return dweight
+
+cdef object bias_gradient(object dy, object need):
+    if not need:
+        return None
+    cdef cnp.npy_intp channels = dy.shape[1]
+    dbias = room(need, floating(dy), 1, &channels)
+    conv_backward_bias(dy, dbias)
+    return dbias
+
+def linear_backward(dy, x, weight, needs):
+    need_x, need_weight, need_bias = needs
+    out, inner = weight.shape
+    if x.ndim != 2:
+        dx, dweight, dbias = linear_backward(dy.reshape(-1, out), x.reshape(-1, inner), weight, needs)
+        return None if dx is None else dx.reshape(x.shape), dweight, dbias
+    cdef cnp.npy_intp* extents = cnp.PyArray_DIMS(<cnp.ndarray?>weight)
+    dx = matmul(dy, weight) if need_x else None
+    dweight = dbias = None
+    if need_weight:
+        dweight = room(need_weight, floating(weight), 2, extents)
+        matmul_into(dy, x, True, False, dweight)
+    if need_bias:
+        dbias = room(need_bias, floating(weight), 1, extents)
+        linear_backward_bias(dy, dbias)
+    return dx, dweight, dbias

@@ -1,38 +1,7 @@
 # Losses of pairs of elements, and of rows of scores.
 
-ctypedef int (*PairLoss)(Call, int64_t, double, void*, void*, void*, double*) except -1
+ctypedef int (*PairLoss)(Call, int64_t, double, void*, void*, void*, void*) except -1
 ctypedef int (*PairLossBackward)(Call, int64_t, double, void*, cbool, void*, void*, void*) except -1
-
-cdef extern from "call.h" namespace "fastnn::call":
-    PairLoss mse_loss_forward_c "fastnn::call::mse_loss_forward"
-    PairLossBackward mse_loss_backward_c "fastnn::call::mse_loss_backward"
-    PairLoss l1_loss_forward_c "fastnn::call::l1_loss_forward"
-    PairLossBackward l1_loss_backward_c "fastnn::call::l1_loss_backward"
-    PairLoss huber_loss_forward_c "fastnn::call::huber_loss_forward"
-    PairLossBackward huber_loss_backward_c "fastnn::call::huber_loss_backward"
-    PairLoss hinge_loss_forward_c "fastnn::call::hinge_loss_forward"
-    PairLossBackward hinge_loss_backward_c "fastnn::call::hinge_loss_backward"
-    PairLoss kl_div_forward_c "fastnn::call::kl_div_forward"
-    PairLossBackward kl_div_backward_c "fastnn::call::kl_div_backward"
-    PairLoss kl_div_log_forward_c "fastnn::call::kl_div_log_forward"
-    PairLossBackward kl_div_log_backward_c "fastnn::call::kl_div_log_backward"
-    int bce_forward_c "fastnn::call::bce_with_logits_forward"(
-        Call, int64_t n, void* x, void* t, void* w, void* p, void* loss, double* partial) except -1
-    int bce_backward_c "fastnn::call::bce_with_logits_backward"(
-        Call, int64_t n, void* dy, cbool each, void* x, void* t, void* w, void* p, void* dx) except -1
-    int soft_cross_entropy_forward_c "fastnn::call::soft_cross_entropy_forward"(
-        Call, Softmax, void* x, void* p, void* weight, double smoothing, void* loss, void* lse) except -1
-    int soft_cross_entropy_backward_c "fastnn::call::soft_cross_entropy_backward"(
-        Call, Softmax, void* dloss, void* x, void* p, void* weight, double smoothing, void* lse, void* dx) except -1
-    int nll_loss_forward_c "fastnn::call::nll_loss_forward"(
-        Call, Softmax, void* x, void* target, void* weight, int64_t ignore, void* loss) except -1
-    int nll_loss_backward_c "fastnn::call::nll_loss_backward"(
-        Call, Softmax, void* dloss, void* target, void* weight, int64_t ignore, void* dx) except -1
-    int multi_margin_loss_forward_c "fastnn::call::multi_margin_loss_forward"(
-        Call, int64_t rows, int64_t n, void* x, void* target, void* weight, double margin, cbool squared, void* loss) except -1
-    int multi_margin_loss_backward_c "fastnn::call::multi_margin_loss_backward"(
-        Call, int64_t rows, int64_t n, void* dloss, void* x, void* target, void* weight, double margin, cbool squared,
-        void* dx) except -1
 
 cdef enum:
     PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
@@ -52,10 +21,10 @@ cdef class _PairSums:
         self.loss, self.partial = NULL, &self.only
         if each:
             self.values = empty_like(x, t)
-            self.loss = cnp.PyArray_DATA(<cnp.ndarray>self.values)
+            self.loss = address(self.values)
         elif self.blocks > 1:
             self.work = workspace(F64, self.blocks)
-            self.partial = <double*>cnp.PyArray_DATA(<cnp.ndarray>self.work)
+            self.partial = <double*>address(self.work)
 
     @cython.cdivision(True)
     cdef object result(self, object divisor):
@@ -73,9 +42,8 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
-    cdef void* pt = data(target, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    kernel(sized(t, n), n, a, px, pt, sums.loss, sums.partial)
+    kernel(sized(t, n), n, a, px, data(target, t, n), sums.loss, sums.partial)
     result = sums.result(divisor)
     # Where a sum overflows, the mean may yet be a number.
     return mean_loss(pair_loss(kernel, x, target, a, None), t, divisor) if result is None else result
@@ -86,12 +54,8 @@ cdef object pair_loss_backward(
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
     cdef void* px = data(x, t, n)
-    cdef void* pt = data(target, t, n)
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef object dx = empty_like(x, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    kernel(sized(t, n), n, a, pdy, each, px, pt, pdx)
+    share, dx = shares(dloss, t, n if each else 1, divisor), empty_like(x, t)
+    kernel(sized(t, n), n, a, address(share), each, px, data(target, t, n), address(dx))
     return dx
 
 def mse_loss_forward(x, target, divisor):
@@ -134,11 +98,9 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
-    cdef void* pt = data(target, t, n)
-    cdef void* pw = optional(weight, t, n)
-    cdef void* pp = optional(pos_weight, t, n)
     cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    bce_forward_c(sized(t, n), n, px, pt, pw, pp, sums.loss, sums.partial)
+    bce_with_logits_forward_c(sized(t, n), n, px, data(target, t, n), optional(weight, t, n), optional(pos_weight, t, n), sums.loss,
+        sums.partial)
     result = sums.result(divisor)
     if result is None:
         return mean_loss(bce_with_logits_forward(x, target, weight, pos_weight, None), t, divisor)
@@ -149,28 +111,19 @@ def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double diviso
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
     cdef void* px = data(x, t, n)
-    cdef void* pt = data(target, t, n)
-    cdef void* pw = optional(weight, t, n)
-    cdef void* pp = optional(pos_weight, t, n)
-    cdef object share = shares(dloss, t, n if each else 1, divisor)
-    cdef void* pdy = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef object dx = empty_like(x, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    bce_backward_c(sized(t, n), n, pdy, each, px, pt, pw, pp, pdx)
+    share, dx = shares(dloss, t, n if each else 1, divisor), empty_like(x, t)
+    bce_with_logits_backward_c(sized(t, n), n, address(share), each, px, data(target, t, n), optional(weight, t, n),
+        optional(pos_weight, t, n), address(dx))
     return dx
 
 def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing, divisor=None):
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
-    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
-    cdef void* pt = data(target, t, positions * s.n)
-    cdef void* pw = optional(weight, t, s.n)
-    cdef object loss = new_array(1, &positions, t)
-    cdef object lse = new_array(1, &positions, t)
-    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    cdef void* plse = cnp.PyArray_DATA(<cnp.ndarray>lse)
-    soft_cross_entropy_forward_c(sized(t, positions * s.n), s, px, pt, pw, label_smoothing, ploss, plse)
+    loss, lse = workspace(t, positions), workspace(t, positions)
+    soft_cross_entropy_forward_c(sized(t, positions * s.n), s, px, data(target, t, positions * s.n),
+        optional(weight, t, s.n), label_smoothing, address(loss), address(lse))
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
@@ -178,26 +131,19 @@ def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_s
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
-    cdef void* pt = data(target, t, positions * s.n)
-    cdef void* pw = optional(weight, t, s.n)
-    cdef void* plse = data(lse, t, positions)
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef object dx = empty_like(logits, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    soft_cross_entropy_backward_c(sized(t, positions * s.n), s, pdloss, px, pt, pw, label_smoothing, plse, pdx)
+    share, dx = shares(dloss, t, positions, divisor), empty_like(logits, t)
+    soft_cross_entropy_backward_c(sized(t, positions * s.n), s, address(share), px, data(target, t, positions * s.n),
+        optional(weight, t, s.n), label_smoothing, data(lse, t, positions), address(dx))
     return dx
 
 def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
-    cdef cnp.npy_intp positions = s.outer * s.inner
+    cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
-    cdef void* pt = data(target, I64, positions)
-    cdef void* pw = optional(weight, t, s.n)
-    cdef object loss = new_array(1, &positions, t)
-    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    nll_loss_forward_c(sized(t, positions), s, px, pt, pw, ignore_index, ploss)
+    loss = workspace(t, positions)
+    nll_loss_forward_c(sized(t, positions), s, px, data(target, I64, positions), optional(weight, t, s.n), ignore_index,
+        address(loss))
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):
@@ -205,45 +151,33 @@ def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double 
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* pt = data(target, I64, positions)
-    cdef void* pw = optional(weight, t, s.n)
     data(x, t, positions * s.n)
-    cdef object share = shares(dloss, t, positions, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef object dx = empty_like(x, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    nll_loss_backward_c(sized(t, positions * s.n), s, pdloss, pt, pw, ignore_index, pdx)
+    share, dx = shares(dloss, t, positions, divisor), empty_like(x, t)
+    nll_loss_backward_c(sized(t, positions * s.n), s, address(share), pt, optional(weight, t, s.n), ignore_index,
+        address(dx))
     return dx
 
 cdef void* classes(object target, int64_t rows, int64_t n) except NULL:
     """Numbers below n: a kernel that finds no score for one has no loss to give."""
     cdef void* p = data(target, I64, rows)
-    cdef cbool legal = False
-    numbers_below_c(sized(I64, rows), rows, n, p, &legal)
-    if not legal:
+    if not numbers_below(target, n):
         raise ValueError(f"expected classes below {n}")
     return p
 
 def multi_margin_loss_forward(x, target, weight, double margin, bint squared, divisor=None):
     cdef int t = floating(x)
-    cdef cnp.npy_intp rows = extents_of(x, 2)[0]
-    cdef int64_t n = extents_of(x, 2)[1]
+    cdef int64_t rows = extents_of(x, 2)[0], n = extents_of(x, 2)[1]
     cdef void* px = data(x, t, rows * n)
-    cdef void* pt = classes(target, rows, n)
-    cdef void* pw = optional(weight, t, n)
-    cdef object loss = new_array(1, &rows, t)
-    cdef void* ploss = cnp.PyArray_DATA(<cnp.ndarray>loss)
-    multi_margin_loss_forward_c(sized(t, rows * n), rows, n, px, pt, pw, margin, squared, ploss)
+    loss = workspace(t, rows)
+    multi_margin_loss_forward_c(sized(t, rows * n), rows, n, px, classes(target, rows, n), optional(weight, t, n),
+        margin, squared, address(loss))
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
 def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
     cdef int t = floating(x)
     cdef int64_t rows = extents_of(x, 2)[0], n = extents_of(x, 2)[1]
     cdef void* px = data(x, t, rows * n)
-    cdef void* pt = classes(target, rows, n)
-    cdef void* pw = optional(weight, t, n)
-    cdef object share = shares(dloss, t, rows, divisor)
-    cdef void* pdloss = cnp.PyArray_DATA(<cnp.ndarray>share)
-    cdef object dx = empty_like(x, t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    multi_margin_loss_backward_c(sized(t, rows * n), rows, n, pdloss, px, pt, pw, margin, squared, pdx)
+    share, dx = shares(dloss, t, rows, divisor), empty_like(x, t)
+    multi_margin_loss_backward_c(sized(t, rows * n), rows, n, address(share), px, classes(target, rows, n),
+        optional(weight, t, n), margin, squared, address(dx))
     return dx

@@ -93,6 +93,10 @@ cdef int same_strides(cnp.ndarray a, cnp.ndarray b) except -1:
         raise ValueError("expected arrays of the same strides")
     return 0
 
+cdef inline void* address(object a) noexcept:
+    """Of an array that was just made, or NULL for None."""
+    return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
+
 cdef void* optional(object a, int typenum, int64_t size) except? NULL:
     return NULL if a is None else data(a, typenum, size)
 
@@ -220,32 +224,6 @@ cdef object empty_like(object x, int typenum):
         return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum)
     return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum, cnp.PyArray_STRIDES(a))
 
-cdef extern from "call.h" namespace "fastnn::call":
-    int strided_copy_c "fastnn::call::strided_copy"(
-        Call, int64_t axes, int64_t* extents, int64_t* strides, void* from_, void* to) except -1
-
-def contiguous(a):
-    """A C-contiguous copy of an array of any strides."""
-    cdef int t = floating(a), ndim = cnp.PyArray_NDIM(<cnp.ndarray>a), i
-    cdef cnp.ndarray given = <cnp.ndarray>a
-    cdef cnp.npy_intp itemsize = cnp.PyArray_ITEMSIZE(given)
-    cdef int64_t extents[AXES]
-    cdef int64_t strides[AXES]
-    if not cnp.PyArray_ISBEHAVED_RO(given) or ndim > AXES:
-        raise ValueError("expected an aligned array in native byte order")
-    copy = new_array(ndim, cnp.PyArray_DIMS(given), t)
-    cdef int64_t size = cnp.PyArray_SIZE(given)
-    for i in range(ndim):
-        extents[i] = cnp.PyArray_DIMS(given)[i]
-        strides[i] = cnp.PyArray_STRIDES(given)[i] // itemsize
-        if extents[i] > 1 and strides[i] * itemsize != cnp.PyArray_STRIDES(given)[i]:
-            raise ValueError(f"expected strides of whole elements, got {(<object>given).strides}")
-    cdef void* pg = cnp.PyArray_DATA(given)
-    cdef void* pc = cnp.PyArray_DATA(<cnp.ndarray>copy)
-    if size > 0:
-        strided_copy_c(sized(t, size), ndim, extents, strides, pg, pc)
-    return copy
-
 def empty(tuple shape not None, cnp.dtype dtype not None):
     """Uninitialised array for a kernel to fill."""
     cdef int t = dtype.type_num
@@ -263,6 +241,15 @@ cdef object new_shaped(tuple shape, int typenum):
     return new_array(<int>ndim, dims, typenum)
 
 cdef object workspace(int typenum, int64_t size):
-    """Uninitialised memory that lives as long as the object returned."""
+    """A row of as many numbers, uninitialised: scratch of a kernel, or a result."""
     cdef cnp.npy_intp n = size
     return new_array(1, &n, typenum)
+
+cdef object matrix(int typenum, int64_t rows, int64_t columns):
+    cdef cnp.npy_intp[2] extents = [rows, columns]
+    return new_array(2, extents, typenum)
+
+cdef object room(object need, int typenum, int ndim, cnp.npy_intp* extents):
+    """For the gradient of a parameter: the array that ``need`` brings along (a `Target`), or a new one."""
+    array = getattr(need, "array", None)
+    return new_array(ndim, extents, typenum) if array is None else array

@@ -1,9 +1,9 @@
 # Calls of public functions with plain arrays, checked once per signature.
 #
 # The signature of a call is all that checks may look at: types, shapes, whether arrays may be written to, which of them
-# overlap or are the same memory, and the values of the other arguments. A call that passed the checks leaves a plan, the binding it came
-# to and that one's arguments; the next call of the same signature goes there at once. Values inside arrays are no part
-# of the signature: where checks look at them, the plan has a guard that does so in every call.
+# overlap or are the same memory, and the values of the other arguments. A call that passed the checks leaves a plan: the
+# binding it came to, and that one's arguments. The next call of the same signature goes there at once. Values inside
+# arrays are no part of the signature: where checks look at them, the plan has a guard that does so in every call.
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
@@ -129,7 +129,7 @@ cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
     return (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(b) and cnp.PyArray_NBYTES(a) == cnp.PyArray_NBYTES(b)
             and cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) and cnp.PyArray_ISCARRAY_RO(a))
 
-cdef _Call planned_call(object binding, tuple arguments, tuple given):
+cdef _Call planned_call(object function, tuple arguments, tuple given):
     """None if an array is not one of the caller's: that of another call would not be the same."""
     cdef _Call call = _Call.__new__(_Call)
     cdef int i
@@ -142,7 +142,7 @@ cdef _Call planned_call(object binding, tuple arguments, tuple given):
             call.from_caller[i] = position(arguments[i], given)
             if call.from_caller[i] < 0:
                 return None
-    call.function = globals()[binding] if isinstance(binding, str) else binding
+    call.function = function
     call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
     return call
 
@@ -154,30 +154,56 @@ cdef class _Vjp:
     def __call__(self, dy, needs):
         return self.function(native_backend, dy, needs, *self.kept)
 
+cdef tuple chosen(tuple results, tuple positions):
+    """Some of the results, or tuples of them."""
+    cdef tuple taken = PyTuple_New(len(positions))
+    cdef int i
+    for i in range(len(positions)):
+        at = positions[i]
+        one = results[<int>at] if type(at) is int else chosen(results, at)
+        Py_INCREF(one)
+        PyTuple_SET_ITEM(taken, i, one)
+    return taken
+
 cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
-    cdef _Call call, guard   # no call: this signature has no plan
-    cdef bint first          # only the first of several results is wanted
-    cdef object vjp          # None: not for calls with tensors
-    cdef tuple keep
+    cdef _Call call, guard
+    cdef bint several        # results
+    cdef tuple gives         # positions of what the caller gets of those; None for the first alone
+    cdef object vjp          # None: not for calls that are differentiated
+    cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
+    cdef tuple constants
 
     cdef object run(self, tuple given):
-        """The results of the binding, or NotImplemented where a check must see the arguments first."""
-        if self.call is None or (self.guard is not None and self.guard.run(given) is not True):
+        """What the binding gives, or NotImplemented where a check must see the arguments first."""
+        if self.guard is not None and self.guard.run(given) is not True:
             return NotImplemented
         return self.call.run(given)
+
+    @cython.boundscheck(True)  # results may be fewer than the caller should get
+    cdef object given_of(self, object result):
+        """What the caller gets of the results."""
+        if not self.several:
+            return result
+        if self.gives is None:
+            return (<tuple?>result)[0]
+        return chosen(<tuple?>result, self.gives)
 
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef _Vjp vjp_of(self, tuple given, object result):
         cdef list kept = []
-        cdef int i, at
+        cdef int i, at, results = len(<tuple?>result) if self.several else 1
         for i in self.keep:
-            if i >= self.call.count:
-                kept.append((<tuple>result)[i - self.call.count] if type(result) is tuple else result)
-                continue
-            at = self.call.from_caller[i]
-            kept.append(self.call.arguments[i] if at < 0 else given[at])
+            if i < self.call.count:
+                at = self.call.from_caller[i]
+                kept.append(self.call.arguments[i] if at < 0 else given[at])
+            else:
+                at = i - self.call.count
+                if at >= results:
+                    kept.append(self.constants[at - results])
+                else:
+                    kept.append((<tuple>result)[at] if self.several else result)
         cdef _Vjp vjp = _Vjp.__new__(_Vjp)
         vjp.function, vjp.kept = self.vjp, tuple(kept)
         return vjp
@@ -213,9 +239,14 @@ cdef bint is_of(_Plan p, const Signature* s) noexcept:
 cdef type tensor_type = None
 cdef object tape_mode = None, record_on_tape = None, native_backend = None
 
-def use_tape(tensor, mode, record, backend):
-    global tensor_type, tape_mode, record_on_tape, native_backend
-    tensor_type, tape_mode, record_on_tape, native_backend = tensor, mode, record, backend
+def use_tape(tensor, mode, record):
+    global tensor_type, tape_mode, record_on_tape
+    tensor_type, tape_mode, record_on_tape = tensor, mode, record
+
+def follow_plans(backend):
+    """Keep plans and follow them, with the functions of ``backend``; None: check every call."""
+    global native_backend
+    native_backend = backend
 
 cdef object as_array(object result):
     """What a tensor holds: an array, also in the place of a NumPy scalar."""
@@ -226,78 +257,85 @@ cdef object as_array(object result):
     return y
 
 cdef class _Planned:
-    """`plan` gives, for plain arguments, what `fastnn.backend.Plan` says, or None; ``full`` takes any arguments.
-
-    `recorded` is the same for calls with tensors, of which it gets the arrays.
-    """
-    cdef object plan, full, name, recorded
+    """What public functions call: an operation (`fastnn.functional._op.Op`), and the plans of its earlier calls."""
+    cdef object op, name, row_of
     cdef tuple inputs
-    cdef _Plans plans, recorded_plans
+    cdef _Plans plans, taped_plans
 
-    def __init__(self, plan, full, name, recorded, inputs):
-        self.plan, self.full, self.plans = plan, full, _Plans()
-        self.name, self.recorded, self.inputs, self.recorded_plans = name, recorded, inputs, _Plans()
+    def __init__(self, op, row_of):
+        self.op, self.name, self.row_of, self.inputs = op, op.name, row_of, op.inputs
+        self.plans, self.taped_plans = _Plans(), _Plans()
 
     def __call__(self, *given):
         cdef Signature s
+        cdef int64_t key
         cdef _Plan p
+        if native_backend is None:
+            return self.op.checked(*given)
         if not sign_all(&s, given):
-            return self.full(*given) if self.recorded is None else self.of_tensors(given)
-        p = self.find(&s, given, self.plan, self.plans)
+            return self.of_tensors(given) if self.inputs else self.op.checked(*given)
+        key = hashed(&s)
+        p = self.plans.find(&s, key)
+        if p is None:
+            return self.first(&s, key, given, given, False)
         result = p.run(given)
-        if result is NotImplemented:
-            return self.full(*given)
-        return (<tuple>result)[0] if p.first else result
+        return self.op.checked(*given) if result is NotImplemented else p.given_of(result)
 
     @cython.boundscheck(True)  # arguments may be fewer than inputs
     cdef object of_tensors(self, tuple given):
         """By a plan where nothing but the tape wants to know of the call."""
         cdef Signature s
+        cdef int64_t key
         cdef _Plan p
         cdef list arrays = [(<object>a).data if isinstance(a, tensor_type) else a for a in given]
         cdef tuple plain = tuple(arrays)
         if tape_mode.forward or tape_mode.observers or not sign_all(&s, plain):
-            return self.full(*given)
-        cdef list inputs = [given[i] for i in self.inputs]
+            return self.op.checked(*given)
         cdef bint wanted = False
         if tape_mode.enabled:
             for i, a in enumerate(given):
                 if isinstance(a, tensor_type) and a._requires_grad:
                     if i not in self.inputs:
-                        return self.full(*given)  # which refuses it, or differentiates by it
+                        return self.op.checked(*given)  # which refuses it
                     wanted = True
-        if wanted:
-            p = self.find(&s, plain, self.recorded, self.recorded_plans)
-        else:
-            p = self.find(&s, plain, self.plan, self.plans)
-        result = NotImplemented if wanted and p.vjp is None else p.run(plain)
-        value = result[0] if type(result) is tuple and p.first else result
-        if type(value) is tuple or value is NotImplemented:
-            return self.full(*given)
-        y = record_on_tape(self.name, as_array(value), inputs, p.vjp_of(plain, result) if wanted else None)
+        key = hashed(&s)
+        p = (self.taped_plans if wanted else self.plans).find(&s, key)
+        if p is None:
+            return self.first(&s, key, given, plain, wanted)
+        if p.gives is not None or (wanted and p.vjp is None):
+            return self.op.checked(*given)
+        result = p.run(plain)
+        if result is NotImplemented:
+            return self.op.checked(*given)
+        value = p.given_of(result)
+        y = record_on_tape(self.name, as_array(value), [given[i] for i in self.inputs],
+                           p.vjp_of(plain, result) if wanted else None)
         # An array, where the only tensors are constants: then as without them.
         return value if cnp.PyArray_CheckExact(y) else y
 
-    cdef _Plan find(self, const Signature* s, tuple given, plan, _Plans plans):
-        cdef int64_t key = hashed(s)
-        cdef _Plan p = plans.find(s, key)
+    cdef object first(self, const Signature* s, int64_t key, tuple given, tuple plain, bint wanted):
+        """The first call of a signature: it is checked, follows the plan, and leaves it for the next one."""
+        cdef _Plan p
+        plan = (self.op.taped if wanted else self.op.plan)(*plain)
+        p = kept_plan(s, plain, self.row_of(plan))
         if p is not None:
-            return p
-        p = _Plan.__new__(_Plan)
-        p.signature = s[0]
-        p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
-        made = plan(*given)
-        if made is not None:
-            binding, arguments, guard, p.first, tape = made
-            p.guard = None if guard is None else planned_call(guard[0], guard[1:], given)
-            p.call = planned_call(binding, arguments, given) if guard is None or p.guard is not None else None
-            if tape is not None:
-                p.vjp, p.keep = tape
-                if any([i < 0 for i in p.keep]):
-                    raise ValueError(f"impossible positions {p.keep}")
-        plans.add(key, p)
-        return p
+            (self.taped_plans if wanted else self.plans).add(key, p)
+        return self.op.follow(plan, given, wanted)
 
-def planned(plan, full, name="", recorded=None, inputs=()):
-    """A function that takes what ``full`` takes and does what it does, in the way that ``plan`` says where it can."""
-    return _Planned(plan, full, name, recorded, inputs)
+cdef _Plan kept_plan(const Signature* s, tuple given, row):
+    """What a row says, for calls of a signature; None where a call needs arrays that are not the caller's."""
+    if row is None:
+        return None
+    cdef _Plan p = _Plan.__new__(_Plan)
+    p.signature = s[0]
+    p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
+    function, arguments, guard, p.several, p.gives, p.vjp, p.keep, p.constants = row
+    if any([i < 0 for i in p.keep]):
+        raise ValueError(f"impossible positions {p.keep}")
+    p.call = planned_call(getattr(native_backend, function) if isinstance(function, str) else function, arguments, given)
+    p.guard = None if guard is None else planned_call(globals()[guard[0]], guard[1:], given)
+    return None if p.call is None or (guard is not None and p.guard is None) else p
+
+def planned(op, row_of):
+    """A function that does what ``op.checked`` does, by what ``row_of`` keeps of earlier plans where it can."""
+    return _Planned(op, row_of)

@@ -1,40 +1,5 @@
 # Pooling.
 
-cdef extern from "types.h" namespace "fastnn" nogil:
-    cdef struct Pool:
-        int64_t n, c
-        int64_t size[3]
-        int64_t out[3]
-        int64_t kernel[3]
-        int64_t stride[3]
-        int64_t pad[3]
-        int64_t dilation[3]
-        int64_t pad_end[3]
-    cdef struct AdaptivePool:
-        int64_t n, c
-        int64_t size[3]
-        int64_t out[3]
-
-cdef extern from "call.h" namespace "fastnn::call":
-    int max_pool_forward_c "fastnn::call::max_pool_forward"(Call, Pool, void* x, void* y, void* index) except -1
-    int max_pool_backward_c "fastnn::call::max_pool_backward"(Call, Pool, void* dy, void* index, void* dx) except -1
-    int max_pool_positions_c "fastnn::call::max_pool_positions"(Call, Pool, void* index, int64_t* positions) except -1
-    int max_pool_taps_c "fastnn::call::max_pool_taps"(Call, Pool, int64_t* positions, void* index, cbool* legal) except -1
-    int adaptive_max_pool_index_c "fastnn::call::adaptive_max_pool_index"(
-        Call, AdaptivePool, int64_t* positions, void* index, cbool* legal) except -1
-    int avg_pool_forward_c "fastnn::call::avg_pool_forward"(Call, Pool, cbool include_pad, int64_t divisor, void* x, void* y) except -1
-    int avg_pool_backward_c "fastnn::call::avg_pool_backward"(
-        Call, Pool, cbool include_pad, int64_t divisor, void* dy, void* dx) except -1
-    int lp_pool_forward_c "fastnn::call::lp_pool_forward"(Call, Pool, double p, void* x, void* y) except -1
-    int lp_pool_backward_c "fastnn::call::lp_pool_backward"(
-        Call, Pool, double p, void* dy, void* x, void* y, void* dx) except -1
-    int adaptive_avg_pool_forward_c "fastnn::call::adaptive_avg_pool_forward"(Call, AdaptivePool, void* x, void* y) except -1
-    int adaptive_avg_pool_backward_c "fastnn::call::adaptive_avg_pool_backward"(Call, AdaptivePool, void* dy, void* dx) except -1
-    int adaptive_max_pool_forward_c "fastnn::call::adaptive_max_pool_forward"(
-        Call, AdaptivePool, void* x, void* y, void* index) except -1
-    int adaptive_max_pool_backward_c "fastnn::call::adaptive_max_pool_backward"(
-        Call, AdaptivePool, void* dy, void* index, void* dx) except -1
-
 cdef class _PoolGeometry:
     cdef object made_from  # kept, so that no other object gets its address
     cdef Pool pool
@@ -68,16 +33,7 @@ cdef bint windows_touch(int64_t size, int64_t out, int64_t kernel, int64_t strid
 cdef Pool read_pool(object g) except *:
     """A kernel trusts these numbers, so they are looked at again."""
     cdef Pool p
-    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 9:
-        raise ValueError(f"expected the geometry of a pooling, got {g!r}")
-    read_numbers(g[:2], &p.n, 2)  # the members, in order
-    read_numbers(g[2], p.size, 3)
-    read_numbers(g[3], p.out, 3)
-    read_numbers(g[4], p.kernel, 3)
-    read_numbers(g[5], p.stride, 3)
-    read_numbers(g[6], p.pad, 3)
-    read_numbers(g[7], p.dilation, 3)
-    read_numbers(g[8], p.pad_end, 3)
+    read_windows(g, &p.n, 2, 7)
     cdef bint sane = True
     cdef int64_t padded[3]
     for d in range(3):
@@ -91,23 +47,6 @@ cdef Pool read_pool(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return p
 
-cdef object image(int64_t n, int64_t c, const int64_t* space, int rank, int typenum):
-    """(n, c, *space) with the last `rank` of the three extents, before which there are ones."""
-    cdef cnp.npy_intp shape[5]
-    cdef int i
-    shape[0], shape[1] = n, c
-    if rank < 0 or rank > 3:
-        raise ValueError(f"expected 1 to 3 spatial axes, got {rank}")
-    for i in range(3):
-        if i >= 3 - rank:
-            shape[i + rank - 1] = space[i]
-        elif space[i] != 1:
-            raise ValueError(f"expected extents of {rank} axes")
-    return new_array(2 + rank, shape, typenum)
-
-cdef int spatial_rank(object a) except -1:
-    return cnp.PyArray_NDIM(<cnp.ndarray?>a) - 2
-
 cdef int index_type(const Pool* p) noexcept:
     return cnp.NPY_UINT8 if volume(p.kernel) <= 256 else cnp.NPY_INT32
 
@@ -117,9 +56,7 @@ def max_pool_forward(g, x, with_index):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, rank, t)
     index = image(p.n, p.c, p.out, rank, index_type(&p)) if with_index else None
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef void* pi = NULL if index is None else cnp.PyArray_DATA(<cnp.ndarray>index)
-    max_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, px, py, pi)
+    max_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, px, address(y), address(index))
     return y, index
 
 def max_pool_backward(g, dy, index):
@@ -127,34 +64,29 @@ def max_pool_backward(g, dy, index):
     cdef int t = floating(dy)
     cdef int64_t outputs = p.n * p.c * volume(p.out)
     cdef void* pdy = data(dy, t, outputs)
-    cdef void* pi = data(index, index_type(&p), outputs)
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pi, pdx)
+    max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, data(index, index_type(&p), outputs), address(dx))
     return dx
 
 def max_pool_positions(g, index):
     cdef Pool p = pool_geometry(g)
     cdef void* pi = data(index, index_type(&p), p.n * p.c * volume(p.out))
     positions = image(p.n, p.c, p.out, spatial_rank(index), I64)
-    cdef int64_t* pp = <int64_t*>cnp.PyArray_DATA(<cnp.ndarray>positions)
-    max_pool_positions_c(sized(I64, p.n * p.c * volume(p.out)), p, pi, pp)
+    max_pool_positions_c(sized(I64, p.n * p.c * volume(p.out)), p, pi, address(positions))
     return positions
 
 def max_pool_indices(g, x):
-    """The maxima, and where in the image they are."""
     y, index = max_pool_forward(g, x, True)
-    return y, max_pool_positions(g, index)
+    return y, index, max_pool_positions(g, index)
 
 def max_pool_backward_at(g, dy, positions):
     """The gradient where a caller says which positions were the maxima; NotImplemented if one is outside its window."""
     cdef Pool p = pool_geometry(g)
     cdef int64_t outputs = p.n * p.c * volume(p.out)
     cdef cbool legal = True
-    cdef int64_t* pp = <int64_t*>data(positions, I64, outputs)
+    cdef void* pp = data(positions, I64, outputs)
     index = image(p.n, p.c, p.out, spatial_rank(dy), index_type(&p))
-    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
-    max_pool_taps_c(sized(I64, outputs), p, pp, pi, &legal)
+    max_pool_taps_c(sized(I64, outputs), p, pp, address(index), &legal)
     return max_pool_backward(g, dy, index) if legal else NotImplemented
 
 cdef int64_t given_divisor(object divisor) except -1:
@@ -170,8 +102,8 @@ def avg_pool_forward(g, x, bint count_include_pad, divisor_override=None):
     cdef int t = floating(x)
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    avg_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, px, py)
+    avg_pool_forward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, px,
+        address(y))
     return y
 
 def avg_pool_backward(g, dy, bint count_include_pad, divisor_override=None):
@@ -180,8 +112,8 @@ def avg_pool_backward(g, dy, bint count_include_pad, divisor_override=None):
     cdef int t = floating(dy)
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    avg_pool_backward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, pdy, pdx)
+    avg_pool_backward_c(sized(t, p.n * p.c * volume(p.out) * volume(p.kernel)), p, count_include_pad, divisor, pdy,
+        address(dx))
     return dx
 
 def lp_pool_forward(g, x, double p):
@@ -189,29 +121,22 @@ def lp_pool_forward(g, x, double p):
     cdef int t = floating(x)
     cdef void* px = data(x, t, q.n * q.c * volume(q.size))
     y = image(q.n, q.c, q.out, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    lp_pool_forward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, px, py)
+    lp_pool_forward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, px, address(y))
     return y
 
 def lp_pool_backward(g, dy, x, y, double p):
     cdef Pool q = pool_geometry(g)
     cdef int t = floating(dy)
     cdef void* pdy = data(dy, t, q.n * q.c * volume(q.out))
-    cdef void* px = data(x, t, q.n * q.c * volume(q.size))
-    cdef void* py = data(y, t, q.n * q.c * volume(q.out))
     dx = image(q.n, q.c, q.size, spatial_rank(dy), t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    lp_pool_backward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, pdy, px, py, pdx)
+    lp_pool_backward_c(sized(t, q.n * q.c * volume(q.out) * volume(q.kernel)), q, p, pdy,
+        data(x, t, q.n * q.c * volume(q.size)), data(y, t, q.n * q.c * volume(q.out)), address(dx))
     return dx
 
 cdef AdaptivePool adaptive_geometry(object g) except *:
     """From checks.AdaptivePool; a kernel trusts these numbers, so they are looked at again."""
     cdef AdaptivePool p
-    if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != 4:
-        raise ValueError(f"expected the geometry of an adaptive pooling, got {g!r}")
-    p.n, p.c = <object>PyTuple_GET_ITEM(g, 0), <object>PyTuple_GET_ITEM(g, 1)
-    read_numbers(<object>PyTuple_GET_ITEM(g, 2), p.size, 3)
-    read_numbers(<object>PyTuple_GET_ITEM(g, 3), p.out, 3)
+    read_windows(g, &p.n, 2, 2)
     cdef int d
     cdef bint sane = image_fits(p.n, p.c, p.size) and image_fits(p.n, p.c, p.out)
     for d in range(3):
@@ -225,8 +150,7 @@ def adaptive_avg_pool_forward(g, x):
     cdef int t = floating(x)
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, spatial_rank(x), t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    adaptive_avg_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, py)
+    adaptive_avg_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, address(y))
     return y
 
 def adaptive_avg_pool_backward(g, dy):
@@ -234,8 +158,7 @@ def adaptive_avg_pool_backward(g, dy):
     cdef int t = floating(dy)
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    adaptive_avg_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pdx)
+    adaptive_avg_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, address(dx))
     return dx
 
 def adaptive_max_pool_forward(g, x):
@@ -244,24 +167,20 @@ def adaptive_max_pool_forward(g, x):
     cdef void* px = data(x, t, p.n * p.c * volume(p.size))
     y = image(p.n, p.c, p.out, rank, t)
     index = image(p.n, p.c, p.out, rank, cnp.NPY_INT32)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
-    adaptive_max_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, py, pi)
+    adaptive_max_pool_forward_c(sized(t, p.n * p.c * volume(p.size)), p, px, address(y), address(index))
     return y, index
 
 def adaptive_max_pool_indices(g, x):
-    """The maxima, and where in the image they are, as int64."""
     y, index = adaptive_max_pool_forward(g, x)
-    return y, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
+    return y, index, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
 
 def adaptive_max_pool_backward(g, dy, index):
     cdef AdaptivePool p = adaptive_geometry(g)
     cdef int t = floating(dy)
     cdef void* pdy = data(dy, t, p.n * p.c * volume(p.out))
-    cdef void* pi = data(index, cnp.NPY_INT32, p.n * p.c * volume(p.out))
     dx = image(p.n, p.c, p.size, spatial_rank(dy), t)
-    cdef void* pdx = cnp.PyArray_DATA(<cnp.ndarray>dx)
-    adaptive_max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy, pi, pdx)
+    adaptive_max_pool_backward_c(sized(t, p.n * p.c * volume(p.size)), p, pdy,
+        data(index, cnp.NPY_INT32, p.n * p.c * volume(p.out)), address(dx))
     return dx
 
 def adaptive_max_pool_backward_at(g, dy, positions):
@@ -269,8 +188,7 @@ def adaptive_max_pool_backward_at(g, dy, positions):
     cdef AdaptivePool p = adaptive_geometry(g)
     cdef int64_t outputs = p.n * p.c * volume(p.out)
     cdef cbool legal = True
-    cdef int64_t* pp = <int64_t*>data(positions, I64, outputs)
+    cdef void* pp = data(positions, I64, outputs)
     index = image(p.n, p.c, p.out, spatial_rank(dy), cnp.NPY_INT32)
-    cdef void* pi = cnp.PyArray_DATA(<cnp.ndarray>index)
-    adaptive_max_pool_index_c(sized(I64, outputs), p, pp, pi, &legal)
+    adaptive_max_pool_index_c(sized(I64, outputs), p, pp, address(index), &legal)
     return adaptive_max_pool_backward(g, dy, index) if legal else NotImplemented

@@ -1,10 +1,5 @@
 # What the machine can do, and how work is split.
 
-cdef extern from "call.h" namespace "fastnn::call":
-    int probe_fma_c "fastnn::call::probe_fma"(Call, int64_t tasks, int64_t steps, void* out, int64_t* flops) except -1
-    int probe_copy_c "fastnn::call::probe_copy"(Call, int64_t n, cbool stream, void* x, void* y) except -1
-    int probe_ranges_c "fastnn::call::probe_ranges"(Call, int64_t n, double cost, void* out) except -1
-
 def probe_fma(out, int64_t steps):
     """Run a register-resident loop of multiply-adds once per element of ``out``; the number of operations."""
     cdef int t = floating(out)

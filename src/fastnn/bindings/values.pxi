@@ -1,11 +1,4 @@
-# What the values of arrays are: the guards of plans.
-
-cdef extern from "call.h" namespace "fastnn::call":
-    int sum_values_c "fastnn::call::sum_values"(Call, int64_t n, void* x, double scale, double* sum) except -1
-    int values_within_c "fastnn::call::values_within"(
-        Call, int64_t n, double low, double high, void* x, cbool* yes) except -1
-    int values_are_signs_c "fastnn::call::values_are_signs"(Call, int64_t n, void* x, cbool* yes) except -1
-    int numbers_below_c "fastnn::call::numbers_below"(Call, int64_t n, int64_t end, void* x, cbool* yes) except -1
+# What the values of arrays are, for the guards of plans and for losses; copies of arrays.
 
 def values_within(x, double low, double high):
     cdef int t = floating(x)
@@ -45,7 +38,7 @@ cdef double SMALLER = 2.0 ** -80  # times it, no sum of less than 2^80 numbers o
 cdef object mean_loss(object loss, int t, double divisor):
     """Their sum by ``divisor``, also where the sum alone overflows."""
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
-    cdef void* p = cnp.PyArray_DATA(<cnp.ndarray>loss)
+    cdef void* p = address(loss)
     cdef double sum = 0, scale = 1
     sum_values_c(sized(t, n), n, p, scale, &sum)
     if not isfinite(sum):
@@ -61,7 +54,7 @@ cdef object shares(object dloss, int t, int64_t n, double divisor):
     if given == n and divisor == 1:
         return dloss
     cdef object each = workspace(t, n)
-    cdef void* to = cnp.PyArray_DATA(<cnp.ndarray>each)
+    cdef void* to = address(each)
     cdef int64_t step = given == n
     for i in range(n):
         if t == F64:
@@ -69,3 +62,23 @@ cdef object shares(object dloss, int t, int64_t n, double divisor):
         else:
             (<float*>to)[i] = <float>((<float*>from_)[i * step] / divisor)
     return each
+
+def contiguous(a):
+    """A C-contiguous copy of an array of any strides."""
+    if not cnp.PyArray_Check(a):
+        return np.array(a, order="C", subok=False)
+    cdef cnp.ndarray given = <cnp.ndarray>a
+    cdef int t = cnp.PyArray_TYPE(given), ndim = cnp.PyArray_NDIM(given), i
+    cdef cnp.npy_intp itemsize = cnp.PyArray_ITEMSIZE(given)
+    cdef int64_t extents[AXES]
+    cdef int64_t strides[AXES]
+    cdef bint plain = (t == F32 or t == F64) and cnp.PyArray_ISBEHAVED_RO(given) and ndim <= AXES
+    for i in range(ndim if plain else 0):
+        extents[i], strides[i] = cnp.PyArray_DIMS(given)[i], cnp.PyArray_STRIDES(given)[i] // itemsize
+        plain = plain and (extents[i] <= 1 or strides[i] * itemsize == cnp.PyArray_STRIDES(given)[i])
+    if not plain:
+        return np.array(a, order="C", subok=False)
+    copy = new_array(ndim, cnp.PyArray_DIMS(given), t)
+    if cnp.PyArray_SIZE(given) > 0:
+        strided_copy_c(sized(t, cnp.PyArray_SIZE(given)), ndim, extents, strides, cnp.PyArray_DATA(given), address(copy))
+    return copy

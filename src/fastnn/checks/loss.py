@@ -56,7 +56,7 @@ def softmax(op: str, x: Any, axis: Any, name: str = "x") -> tuple[Softmax, Array
     return _softmax_geometry(op, x.shape, axis if type(axis) is int else scalars.integer(op, "axis", axis)), x
 
 
-def reduction_of(op: str, reduction: Any, *more: str) -> str:
+def reduction_of(op: str, reduction: Any, *more: str) -> Any:
     """One of "mean", "sum", "none" and what the loss has besides."""
     if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none", *more):
         names = ", ".join(repr(name) for name in ("mean", "sum", *more))

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from .._docs import sections
 from ..checks import scalars
 from ..nn import Module, Rescale, Sequential, Standardize, StandardizeSample
 from ..nn.moments import Moments, without_variance
@@ -15,23 +14,6 @@ from ..nn.scaling import in_float64
 from .transformer import Statistics, Transformer, _warn, blocks, feature_names, float_of, named
 
 Array = np.ndarray[Any, Any]
-
-_NOTES = """
-Notes
------
-Fit it to the training part alone, and transform the other parts with the same object: what it knows of them would make the
-test too good.
-
-Statistics are computed in float64, in parts that are merged (Chan, Golub and LeVeque 1979), and so is the result, which
-is rounded once: to float16, float32 or float64 where the samples are of it, else it is float64. NaN counts as missing:
-it is left out of the statistics and stays NaN; `Imputer` fills it. Infinity is an error. A feature without a value
-stays NaN. Where a variance is within the error of computing it, ``var <= n·ε·var + (n·ε·mean)²`` (scikit-learn's rule),
-the feature counts as constant: it is not divided by its spread, `fit` names it in a warning, and ``constant_`` lists
-it. `partial_fit` doesn't warn, since further samples may differ.
-
-In scikit-learn it works as a transformer. Samples of more axes (N, ...) have a statistic per element, whose arrays have the
-shape of a sample. ``state_dict()`` goes into a checkpoint.
-"""
 
 
 class _Scaler(Transformer):
@@ -208,7 +190,6 @@ def refuse_too_large(unbounded: Array, shape: tuple[int, ...], what: str) -> Non
         )
 
 
-@sections(_NOTES)
 class StandardScaler(_FeatureScaler):
     """Shifts features to mean 0 and divides them by their standard deviation: ``(x - mean) / std``.
 
@@ -233,6 +214,21 @@ class StandardScaler(_FeatureScaler):
         Elements of a sample.
     feature_names_in_ : ndarray of str, (n_features_in_,)
         The names of the columns, where `fit` got a table with such.
+
+    Notes
+    -----
+    Fit it to the training part alone, and transform the other parts with the same object: what it knows of them would make the
+    test too good.
+
+    Statistics are computed in float64, in parts that are merged (Chan, Golub and LeVeque 1979), and so is the result, which
+    is rounded once: to float16, float32 or float64 where the samples are of it, else it is float64. NaN counts as missing:
+    it is left out of the statistics and stays NaN; `Imputer` fills it. Infinity is an error. A feature without a value
+    stays NaN. Where a variance is within the error of computing it, ``var <= n·ε·var + (n·ε·mean)²`` (scikit-learn's rule),
+    the feature counts as constant: it is not divided by its spread, `fit` names it in a warning, and ``constant_`` lists
+    it. `partial_fit` doesn't warn, since further samples may differ.
+
+    In scikit-learn it works as a transformer. Samples of more axes (N, ...) have a statistic per element, whose arrays have the
+    shape of a sample. ``state_dict()`` goes into a checkpoint.
 
     Examples
     --------
@@ -290,7 +286,6 @@ class StandardScaler(_FeatureScaler):
         return module
 
 
-@sections(_NOTES)
 class MinMaxScaler(_FeatureScaler):
     """Maps the range of each feature to a given one: ``(x - min) / (max - min) · (high - low) + low``.
 
@@ -316,6 +311,21 @@ class MinMaxScaler(_FeatureScaler):
         Elements of a sample.
     feature_names_in_ : ndarray of str, (n_features_in_,)
         The names of the columns, where `fit` got a table with such.
+
+    Notes
+    -----
+    Fit it to the training part alone, and transform the other parts with the same object: what it knows of them would make the
+    test too good.
+
+    Statistics are computed in float64, in parts that are merged (Chan, Golub and LeVeque 1979), and so is the result, which
+    is rounded once: to float16, float32 or float64 where the samples are of it, else it is float64. NaN counts as missing:
+    it is left out of the statistics and stays NaN; `Imputer` fills it. Infinity is an error. A feature without a value
+    stays NaN. Where a variance is within the error of computing it, ``var <= n·ε·var + (n·ε·mean)²`` (scikit-learn's rule),
+    the feature counts as constant: it is not divided by its spread, `fit` names it in a warning, and ``constant_`` lists
+    it. `partial_fit` doesn't warn, since further samples may differ.
+
+    In scikit-learn it works as a transformer. Samples of more axes (N, ...) have a statistic per element, whose arrays have the
+    shape of a sample. ``state_dict()`` goes into a checkpoint.
 
     Examples
     --------

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..checks import scalars
 from ..nn import Whiten
-from ..nn.scaling import from_components, in_float64, turned
+from ..nn.scaling import in_float64
+from ..nn.whitening import from_components, turned
 from .scalers import add_moments, empty_moments
 from .transformer import Statistics, Transformer, as_samples, blocks, feature_names, float_of, refuse_infinite
 

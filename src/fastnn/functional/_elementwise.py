@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
+from .._types import Array
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
-from ..backend.plans import Plan, planned, register
+from ._op import Plan, operation
 
-Array = np.ndarray[Any, Any]
 _ndarray = np.ndarray
 
 _FORWARD = """
@@ -73,66 +73,40 @@ def document_gradient(
     )
 
 
-def of_input(op: str, x: Any, *parameters: Any, kernel: str = "") -> Any:
-    """y = f(x), whose gradient is computed from x; ``kernel`` is the backend's name where it is not ``op``."""
+def unary(op: str, x: Any, *parameters: Any, saved: str = "x", kernel: str = "", check: Any = checks.dense) -> Any:
+    """y = f(x), whose gradient is computed from x, or from y if ``saved`` says so; ``check`` gives a plain array."""
     if type(x) is _ndarray:
         try:
             return guarded[kernel or op](x, *parameters)
         except (KeyError, TypeError, ValueError):
             pass  # there is none, or the array is not plain: converted or refused below
-    return _of_input(op, x, parameters, kernel or op)
+    return _recorded(op, kernel or op, saved, check, x, parameters)
 
 
-# Results of these depend on the positions of elements: they are computed in C order, whatever the strides of x.
-_BY_POSITION = {"rrelu"}
-
-
-def _of_input(op: str, x: Any, parameters: tuple[Any, ...], kernel: str) -> Any:
-    as_array = checks.array if kernel in _BY_POSITION else checks.dense
-    forward, backward = kernel + "_forward", kernel + "_backward"
+def _recorded(op: str, kernel: str, saved: str, check: Any, x: Any, parameters: tuple[Any, ...]) -> Any:
     ops = backend.current()
-    if not isinstance(x, Tensor):
-        return getattr(ops, forward)(as_array(op, "x", x), *parameters)
-    saved = as_array(op, "x", x.data)
+    kept = check(op, "x", x.data if isinstance(x, Tensor) else x)
+    y = getattr(ops, kernel + "_forward")(kept, *parameters)
+    if saved == "y":
+        kept = y
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
+        backward = getattr(ops, kernel + "_backward")
         try:
-            return (getattr(ops, backward)(dy, saved, *parameters),)
+            return (backward(dy, kept, *parameters),)
         except ValueError:  # refused: the order of its axes is not that of dy
-            return (getattr(ops, backward)(dy, checks.in_c_order(saved), *parameters),)
-
-    return record(op, getattr(ops, forward)(saved, *parameters), (x,), vjp, self_adjoint)
-
-
-def of_output(op: str, x: Any, *parameters: Any) -> Any:
-    """y = f(x), whose gradient is computed from y."""
-    if not isinstance(x, Tensor):
-        return of_input(op, x, *parameters)
-    forward, backward = op + "_forward", op + "_backward"
-    ops = backend.current()
-    y = getattr(ops, forward)(checks.dense(op, "x", x.data), *parameters)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        try:
-            return (getattr(ops, backward)(dy, y, *parameters),)
-        except ValueError:  # refused: the order of its axes is not that of dy
-            return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
+            return (backward(dy, checks.in_c_order(kept), *parameters),)
 
     return record(op, y, (x,), vjp, self_adjoint)
 
 
 def gradient(op: str, name: str, dy: Any, saved: Any, *parameters: Any, kernel: str = "") -> Array:
     """dx from dy and the input or output that ``name`` says; ``op`` ends in ``_backward`` and ``kernel`` too."""
-    return planned["gradient"](op, name, kernel or op, dy, saved, *parameters)  # type: ignore[no-any-return]
-
-
-def _gradient(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Any:
-    dy, saved = checks.elementwise_backward(op, name, dy, saved)
-    return getattr(backend.current(), kernel)(dy, saved, *parameters)
+    return _GRADIENT(op, name, kernel or op, dy, saved, *parameters)
 
 
 def _gradient_plan(op: str, name: str, kernel: str, dy: Any, saved: Any, *parameters: Any) -> Plan:
     return Plan(kernel, (*checks.elementwise_backward(op, name, dy, saved), *parameters))
 
 
-register("gradient", _gradient, _gradient_plan)
+_GRADIENT = operation("gradient", _gradient_plan)

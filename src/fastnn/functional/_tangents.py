@@ -10,17 +10,33 @@ from typing import Any
 
 import numpy as np
 
-from ..backend.reference._common import windows
-from ..backend.reference.local_response_norm import energy, pairs
+from .._types import Array
+from ..backend.reference._common import energy, pairs, windows
 from ..checks import Norm, Pool
 
-Array = np.ndarray[Any, Any]
 Tangents = Sequence[Array | None]
 
 
 def total(*terms: Array | None) -> Any:
     """The sum of the terms that are not None, of which there is at least one."""
     return functools.reduce(operator.add, (term for term in terms if term is not None))
+
+
+def axes_of(normalized_shape: Any) -> int:
+    """How many axes a normalized_shape has."""
+    return len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
+
+
+def of_products(
+    product: Callable[[Array, Array], Array], tangents: Tangents, x: Array, weight: Array, y: Array
+) -> Array:
+    """``y = product(x, weight) + bias``, which is linear in each: from the tangents of x, weight and bias, one per channel.
+
+    y, of which the shape counts, is (n, k, spatial axes).
+    """
+    tx, tw, tb = tangents
+    terms = None if tx is None else product(tx, weight), None if tw is None else product(x, tw), per_channel(tb, y)
+    return np.broadcast_to(total(*terms), y.shape)
 
 
 def of_affine(tangents: Tangents, normalised: Callable[[Array], Array], xhat: Callable[[], Array], weight: Any) -> Any:

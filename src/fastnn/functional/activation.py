@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
 from .. import checks
-from ._elementwise import document, document_gradient, gradient, of_input, of_output
+from .._types import Array, Constant, Value
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "elu",
@@ -22,11 +19,9 @@ __all__ = [
     "tanh_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 @document()
-def relu(x: Any) -> Any:
+def relu(x: Value) -> Value:
     """``max(x, 0)``; NaN stays NaN.
 
     Examples
@@ -36,11 +31,11 @@ def relu(x: Any) -> Any:
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
     """
-    return of_output("relu", x)
+    return unary("relu", x, saved="y")
 
 
 @document_gradient()
-def relu_backward(dy: Any, x: Any) -> Array:
+def relu_backward(dy: Constant, x: Constant) -> Array:
     """Gradient of `relu`: ``dy`` where ``x > 0`` or NaN, else 0.
 
     Examples
@@ -60,7 +55,7 @@ negative_slope : float
 """,
     errors="If ``negative_slope`` is not finite, or so large or small that the dtype does not hold it.",
 )
-def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+def leaky_relu(x: Value, negative_slope: float = 0.01) -> Value:
     """``x`` where ``x > 0``, else ``negative_slope * x``.
 
     Examples
@@ -70,11 +65,11 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     >>> F.leaky_relu(np.array([-1.0, 2.0]), negative_slope=0.125)
     array([-0.125,  2.   ])
     """
-    return of_input("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
+    return unary("leaky_relu", x, checks.coefficient("leaky_relu", "negative_slope", negative_slope, x))
 
 
 @document_gradient(parameters="negative_slope", errors="a slope that is not finite")
-def leaky_relu_backward(dy: Any, x: Any, negative_slope: float = 0.01) -> Array:
+def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01) -> Array:
     """Gradient of `leaky_relu`: ``dy`` where ``x > 0``, else ``negative_slope * dy``.
 
     Examples
@@ -95,7 +90,7 @@ alpha : float
 """,
     errors="If ``alpha`` is not finite, or so large or small that the dtype does not hold it.",
 )
-def elu(x: Any, alpha: float = 1.0) -> Any:
+def elu(x: Value, alpha: float = 1.0) -> Value:
     """``x`` where ``x > 0``, else ``alpha * (exp(x) - 1)``.
 
     Examples
@@ -105,11 +100,11 @@ def elu(x: Any, alpha: float = 1.0) -> Any:
     >>> F.elu(np.array([-np.inf, 0.0, 2.0]))
     array([-1.,  0.,  2.])
     """
-    return of_input("elu", x, checks.coefficient("elu", "alpha", alpha, x))
+    return unary("elu", x, checks.coefficient("elu", "alpha", alpha, x))
 
 
 @document_gradient(parameters="alpha", errors="an ``alpha`` that is not finite")
-def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
+def elu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
     """Gradient of `elu`: ``dy`` where ``x > 0``, else ``dy * alpha * exp(x)``.
 
     Examples
@@ -123,7 +118,7 @@ def elu_backward(dy: Any, x: Any, alpha: float = 1.0) -> Array:
 
 
 @document()
-def sigmoid(x: Any) -> Any:
+def sigmoid(x: Value) -> Value:
     """``1 / (1 + exp(-x))``, without overflow for any ``x``.
 
     Examples
@@ -133,11 +128,11 @@ def sigmoid(x: Any) -> Any:
     >>> F.sigmoid(np.array([-1e4, 0.0, 1e4]))
     array([0. , 0.5, 1. ])
     """
-    return of_output("sigmoid", x)
+    return unary("sigmoid", x, saved="y")
 
 
 @document_gradient("y")
-def sigmoid_backward(dy: Any, y: Any) -> Array:
+def sigmoid_backward(dy: Constant, y: Constant) -> Array:
     """Gradient of `sigmoid` from its output: ``dy * y * (1 - y)``.
 
     Examples
@@ -151,7 +146,7 @@ def sigmoid_backward(dy: Any, y: Any) -> Array:
 
 
 @document()
-def tanh(x: Any) -> Any:
+def tanh(x: Value) -> Value:
     """Hyperbolic tangent.
 
     Examples
@@ -161,11 +156,11 @@ def tanh(x: Any) -> Any:
     >>> F.tanh(np.array([-1e4, 0.0, 1e4]))
     array([-1.,  0.,  1.])
     """
-    return of_output("tanh", x)
+    return unary("tanh", x, saved="y")
 
 
 @document_gradient("y")
-def tanh_backward(dy: Any, y: Any) -> Array:
+def tanh_backward(dy: Constant, y: Constant) -> Array:
     """Gradient of `tanh` from its output: ``dy * (1 - y**2)``.
 
     Examples

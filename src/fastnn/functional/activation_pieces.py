@@ -7,19 +7,16 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from .._types import Array, Constant, Rng, Value
 from ..checks import Norm, Softmax
-from ._elementwise import gradient, of_input
-from ._gradients import register_gradient
+from ._elementwise import gradient, unary
+from ._op import Plan, Tape, operation
 from ._random import key, key_again
 
 __all__ = ["maxout", "maxout_backward", "prelu", "prelu_backward", "rrelu", "rrelu_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def prelu(x: Any, weight: Any) -> Any:
+def prelu(x: Value, weight: Value) -> Value:
     """``x`` where ``x > 0``, else ``weight * x`` with a learned slope.
 
     Parameters
@@ -49,36 +46,31 @@ def prelu(x: Any, weight: Any) -> Any:
     array([[-1., -2.],
            [ 1.,  1.]])
     """
-    return planned["prelu"](x, weight)
+    return _PRELU(x, weight)
 
 
-def _prelu(x: Any, weight: Any) -> Any:
-    g, x_, w = checks.prelu("prelu", raw(x), raw(weight))
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        return ops.prelu_backward(g, dy, x_, w)
-
-    def jvp(tangents: Any) -> Array:
-        dx, dw = tangents
-        moved = np.zeros_like(x_) if dx is None else ops.prelu_backward(g, dx, x_, w)[0]
-        if dw is not None:
-            with np.errstate(all="ignore"):
-                slope = np.where(x_ > 0, x_.dtype.type(0), x_)
-                moved = moved + (slope.reshape(g) * dw.reshape(-1, 1)).reshape(x_.shape)
-        return np.asarray(moved)
-
-    return record("prelu", ops.prelu_forward(g, x_, w), (x, weight), vjp, jvp)
+def _prelu_plan(x: Any, weight: Any) -> Plan:
+    return Plan("prelu_forward", checks.prelu("prelu", x, weight), tape=Tape(_prelu_vjp, _prelu_jvp))
 
 
-def _prelu_plan(*arguments: Any) -> Plan:
-    return Plan("prelu_forward", checks.prelu("prelu", *arguments))
+def _prelu_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Array) -> Any:
+    return ops.prelu_backward(g, dy, x, weight)
 
 
-register("prelu", _prelu, _prelu_plan)
+def _prelu_jvp(ops: Any, tangents: Any, g: Norm, x: Array, weight: Array) -> Array:
+    dx, dw = tangents
+    moved = np.zeros_like(x) if dx is None else ops.prelu_backward(g, dx, x, weight)[0]
+    if dw is not None:
+        with np.errstate(all="ignore"):
+            slope = np.where(x > 0, x.dtype.type(0), x)
+            moved = moved + (slope.reshape(g) * dw.reshape(-1, 1)).reshape(x.shape)
+    return np.asarray(moved)
 
 
-def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
+_PRELU = operation("prelu", _prelu_plan, ("x", "weight"))
+
+
+def prelu_backward(dy: Constant, x: Constant, weight: Constant) -> tuple[Array, Array]:
     """Gradients of `prelu`.
 
     Parameters
@@ -106,19 +98,21 @@ def prelu_backward(dy: Any, x: Any, weight: Any) -> tuple[Array, Array]:
     >>> F.prelu_backward(np.array([1.0, 1.0]), np.array([-4.0, 2.0]), np.array([0.25]))
     (array([0.25, 1.  ]), array([-4.]))
     """
-    return planned["prelu_backward"](dy, x, weight)  # type: ignore[no-any-return]
+    return _PRELU_BACKWARD(dy, x, weight)
 
 
-def _checked_prelu(dy: Any, x: Any, weight: Any) -> tuple[Norm, Array, Array, Array]:
+def _prelu_gradient_plan(dy: Any, x: Any, weight: Any) -> Plan:
     op = "prelu_backward"
     g, x, weight = checks.prelu(op, x, weight)
-    return g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, weight
+    return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, weight))
 
 
-register_gradient("prelu_backward", _checked_prelu, "prelu_backward")
+_PRELU_BACKWARD = operation("prelu_backward", _prelu_gradient_plan)
 
 
-def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None) -> Any:
+def rrelu(
+    x: Value, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Rng | None = None
+) -> Value:
     """``x`` where ``x > 0``, else ``slope * x`` with a random slope per element.
 
     In training the slopes are uniform on [lower, upper]; they follow from 64 bits drawn from ``rng`` and the position
@@ -161,12 +155,19 @@ def rrelu(x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = F
     """
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
-        return of_input("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
-    return of_input("rrelu", x, low, high, key("rrelu", rng))
+        return unary("rrelu", x, low / 2 + high / 2, kernel="leaky_relu")
+    # Slopes depend on the positions of elements, which are in C order whatever the strides of x.
+    return unary("rrelu", x, low, high, key("rrelu", rng), check=checks.array)
 
 
 def rrelu_backward(
-    dy: Any, x: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False, *, rng: Any = None
+    dy: Constant,
+    x: Constant,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    *,
+    rng: Rng | None = None,
 ) -> Array:
     """Gradient of `rrelu`: ``dy`` where ``x > 0``, else ``slope * dy`` with the slopes of the forward.
 
@@ -212,10 +213,10 @@ def rrelu_backward(
     x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
     # Without a plan: there would be one for each key.
-    return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))  # type: ignore[no-any-return]
+    return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))
 
 
-def maxout(x: Any, k: int, axis: int = 1) -> Any:
+def maxout(x: Value, k: int, axis: int = 1) -> Value:
     """The largest of each ``k`` neighbours along an axis.
 
     Applied to ``k`` times as many linear features as are wanted, it is a learned convex activation of ``k`` linear
@@ -250,32 +251,27 @@ def maxout(x: Any, k: int, axis: int = 1) -> Any:
     >>> F.maxout(np.array([[1.0, 3.0, -2.0, -5.0]]), 2)
     array([[ 3., -2.]])
     """
-    return planned["maxout"](x, k, axis)
+    return _MAXOUT(x, k, axis)
 
 
-def _maxout(x: Any, k: Any, axis: Any) -> Any:
-    g, x_, shape = checks.maxout("maxout", raw(x), k, axis)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.maxout_backward(g, dy, x_),)
-
-    def jvp(tangents: Any) -> Array:
-        first = ops.maxout_backward(g, np.ones(shape, x_.dtype), x_).reshape(g)
-        moved = np.where(first != 0, tangents[0].reshape(g), x_.dtype.type(0))
-        return np.asarray(moved.sum(axis=1).reshape(shape))
-
-    return record("maxout", ops.maxout_forward(g, x_, shape), (x,), vjp, jvp)
+def _maxout_plan(x: Any, k: Any, axis: Any) -> Plan:
+    return Plan("maxout_forward", checks.maxout("maxout", x, k, axis), tape=Tape(_maxout_vjp, _maxout_jvp))
 
 
-def _maxout_plan(*arguments: Any) -> Plan:
-    return Plan("maxout_forward", checks.maxout("maxout", *arguments))
+def _maxout_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, x: Array) -> tuple[Array]:
+    return (ops.maxout_backward(g, dy, x),)
 
 
-register("maxout", _maxout, _maxout_plan)
+def _maxout_jvp(ops: Any, tangents: Any, g: Softmax, x: Array, y: Array) -> Array:
+    first = ops.maxout_backward(g, np.ones(y.shape, x.dtype), x).reshape(g)
+    moved = np.where(first != 0, tangents[0].reshape(g), x.dtype.type(0))
+    return np.asarray(moved.sum(axis=1).reshape(y.shape))
 
 
-def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
+_MAXOUT = operation("maxout", _maxout_plan, ("x",))
+
+
+def maxout_backward(dy: Constant, x: Constant, k: int, axis: int = 1) -> Array:
     """Gradient of `maxout`: ``dy`` at the first of the largest, else 0.
 
     Parameters
@@ -302,13 +298,13 @@ def maxout_backward(dy: Any, x: Any, k: int, axis: int = 1) -> Array:
     >>> F.maxout_backward(np.array([[5.0]]), np.array([[1.0, 3.0, 3.0]]), 3)
     array([[0., 5., 0.]])
     """
-    return planned["maxout_backward"](dy, x, k, axis)  # type: ignore[no-any-return]
+    return _MAXOUT_BACKWARD(dy, x, k, axis)
 
 
-def _checked_maxout(dy: Any, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Array]:
+def _maxout_gradient_plan(dy: Any, x: Any, k: Any, axis: Any) -> Plan:
     op = "maxout_backward"
     g, x, shape = checks.maxout(op, x, k, axis)
-    return g, checks.operand(op, "dy", dy, x.dtype, shape), x
+    return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, shape), x))
 
 
-register_gradient("maxout_backward", _checked_maxout, "maxout_backward")
+_MAXOUT_BACKWARD = operation("maxout_backward", _maxout_gradient_plan)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import Literal
 
 from .. import checks
-from ._elementwise import document, document_gradient, gradient, of_input
+from .._types import Array, Constant, Value
+from ._elementwise import document, document_gradient, gradient, unary
 
 __all__ = [
     "gelu",
@@ -22,11 +21,9 @@ __all__ = [
     "softplus_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 @document()
-def selu(x: Any) -> Any:
+def selu(x: Value) -> Value:
     """``scale * (x if x > 0 else alpha * (exp(x) - 1))``.
 
     ``scale = 1.0507…`` and ``alpha = 1.6733…`` make mean 0 and variance 1 a fixed point of layers whose weights have
@@ -39,11 +36,11 @@ def selu(x: Any) -> Any:
     >>> F.selu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-1.7581,  0.    ,  1.0507])
     """
-    return of_input("selu", x)
+    return unary("selu", x)
 
 
 @document_gradient()
-def selu_backward(dy: Any, x: Any) -> Array:
+def selu_backward(dy: Constant, x: Constant) -> Array:
     """Gradient of `selu`: ``dy * scale * (1 if x > 0 else alpha * exp(x))``.
 
     Examples
@@ -65,7 +62,7 @@ threshold : float
 """,
     errors="If ``beta`` is not above 0, one of the two is not finite, or the dtype does not hold ``beta`` and ``1 / beta``.",
 )
-def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     """``log(1 + exp(beta * x)) / beta``, without overflow for any ``x``.
 
     Examples
@@ -75,11 +72,11 @@ def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
     >>> F.softplus(np.array([-1e4, 0.0, 2.0])).round(4)
     array([0.    , 0.6931, 2.1269])
     """
-    return of_input("softplus", x, *checks.softplus("softplus", beta, threshold, x))
+    return unary("softplus", x, *checks.softplus("softplus", beta, threshold, x))
 
 
 @document_gradient(parameters="beta, threshold", errors="numbers that `softplus` refuses")
-def softplus_backward(dy: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Array:
+def softplus_backward(dy: Constant, x: Constant, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """Gradient of `softplus`: ``dy * sigmoid(beta * x)``.
 
     Examples
@@ -99,7 +96,7 @@ approximate : {"none", "tanh"}
 """,
     errors="If ``approximate`` is neither of the two.",
 )
-def gelu(x: Any, approximate: str = "none") -> Any:
+def gelu(x: Value, approximate: Literal["none", "tanh"] = "none") -> Value:
     """``x * Phi(x)``, Phi the distribution function of the normal distribution.
 
     Phi is ``(1 + erf(x / sqrt(2))) / 2``, computed to relative accuracy on the far negative side too, where PyTorch's
@@ -114,10 +111,10 @@ def gelu(x: Any, approximate: str = "none") -> Any:
     >>> F.gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
-    return of_input("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
+    return unary("gelu", x, kernel="gelu_tanh" if checks.gelu_tanh("gelu", approximate) else "")
 
 
-def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
+def gelu_backward(dy: Constant, x: Constant, approximate: Literal["none", "tanh"] = "none") -> Array:
     """Gradient of `gelu`: ``dy * (Phi(x) + x * phi(x))``, phi the density.
 
     Parameters
@@ -149,7 +146,7 @@ def gelu_backward(dy: Any, x: Any, approximate: str = "none") -> Array:
 
 
 @document()
-def silu(x: Any) -> Any:
+def silu(x: Value) -> Value:
     """``x * sigmoid(x)``, also known as swish.
 
     Examples
@@ -159,11 +156,11 @@ def silu(x: Any) -> Any:
     >>> F.silu(np.array([-1e4, 0.0, 1.0])).round(4)
     array([-0.    ,  0.    ,  0.7311])
     """
-    return of_input("silu", x)
+    return unary("silu", x)
 
 
 @document_gradient()
-def silu_backward(dy: Any, x: Any) -> Array:
+def silu_backward(dy: Constant, x: Constant) -> Array:
     """Gradient of `silu`: ``dy * s * (1 + x * (1 - s))`` with ``s = sigmoid(x)``.
 
     Examples
@@ -177,7 +174,7 @@ def silu_backward(dy: Any, x: Any) -> Array:
 
 
 @document()
-def hardsigmoid(x: Any) -> Any:
+def hardsigmoid(x: Value) -> Value:
     """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines.
 
     Examples
@@ -187,11 +184,11 @@ def hardsigmoid(x: Any) -> Any:
     >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return of_input("hardsigmoid", x)
+    return unary("hardsigmoid", x)
 
 
 @document_gradient()
-def hardsigmoid_backward(dy: Any, x: Any) -> Array:
+def hardsigmoid_backward(dy: Constant, x: Constant) -> Array:
     """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0; NaN where ``x`` is NaN.
 
     Examples

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from .. import checks
+from .._types import Array, Constant, Value
+from ._op import Plan, Tape, operation
 from ._tangents import total
 
 __all__ = ["add", "add_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def add(a: Any, b: Any) -> Any:
+def add(a: Value, b: Value) -> Value:
     """``a + b`` of arrays of one shape, as where a residual connection ends; ``+`` of tensors also broadcasts.
 
     Parameters
@@ -43,22 +39,18 @@ def add(a: Any, b: Any) -> Any:
     >>> F.add(np.array([1.0, 2.0]), np.array([3.0, 5.0]))
     array([4., 7.])
     """
-    return planned["add"](a, b)
+    return _ADD(a, b)
 
 
-def _add(a: Any, b: Any) -> Any:
-    y = backend.current().add(*checks.add("add", raw(a), raw(b)), None)
-    return record("add", y, (a, b), lambda dy, needs: (dy, dy), lambda tangents: total(*tangents))
+def _plan(a: Any, b: Any) -> Plan:
+    tape = Tape(lambda ops, dy, needs: (dy, dy), lambda ops, tangents: total(*tangents))
+    return Plan("add", (*checks.add("add", a, b), None), tape=tape)
 
 
-def _plan(*arguments: Any) -> Plan:
-    return Plan("add", (*checks.add("add", *arguments), None))
+_ADD = operation("add", _plan, ("a", "b"))
 
 
-register("add", _add, _plan)
-
-
-def add_backward(dy: Any) -> tuple[Array, Array]:
+def add_backward(dy: Constant) -> tuple[Array, Array]:
     """Gradients of `add`: ``dy`` for each of the two.
 
     Parameters

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from .. import _docs, backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register
+from .._types import Array, Constant, Value
 from ..checks import Norm
-from ._gradients import register_gradient
+from ._op import Plan, Tape, operation
 from ._tangents import of_affine, over_channels, per_channel, total
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu", "batch_norm_relu_backward"]
 
-Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 
 _ALL = (True, True, True)
@@ -24,17 +22,17 @@ _X = (True, False, False)
 
 
 def batch_norm(
-    x: Any,
+    x: Value,
     running_mean: Any,
     running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
+    weight: Value | None = None,
+    bias: Value | None = None,
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
     unbiased: bool = True,
-) -> Any:
-    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias`` (B2).
+) -> Value:
+    """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
     change in place: ``running = momentum * running + (1 - momentum) * batch``, with the unbiased variance,
@@ -84,21 +82,21 @@ def batch_norm(
     >>> mean, var
     (array([0.5]), array([1.25]))
     """
-    return planned["batch_norm"](x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased)
+    return _BATCH_NORM(x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased)
 
 
 def batch_norm_relu(
-    x: Any,
+    x: Value,
     running_mean: Any,
     running_var: Any,
-    weight: Any = None,
-    bias: Any = None,
-    residual: Any = None,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    residual: Value | None = None,
     training: bool = False,
     momentum: float = 0.99,
     eps: float = 1e-5,
     unbiased: bool = True,
-) -> Any:
+) -> Value:
     """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
 
     Parameters
@@ -127,12 +125,14 @@ def batch_norm_relu(
     array([[0.],
            [2.]])
     """
-    return planned["batch_norm_relu"](
-        x, running_mean, running_var, weight, bias, residual, training, momentum, eps, unbiased
-    )
+    return _BATCH_NORM_RELU(x, running_mean, running_var, weight, bias, residual, training, momentum, eps, unbiased)
 
 
-def channel_norm(
+def _plan(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *options: Any, taped: bool = False) -> Plan:
+    return channel_norm_plan("batch_norm", x, mean, var, weight, bias, None, *options, taped=taped)
+
+
+def channel_norm_plan(
     op: str,
     x: Any,
     running_mean: Any,
@@ -144,54 +144,24 @@ def channel_norm(
     momentum: Any,
     eps: Any,
     unbiased: Any,
-) -> Any:
+    *,
+    taped: bool = False,
+) -> Plan:
     """``batch_norm``, ``batch_norm_relu``, and ``instance_norm`` with given statistics, by the name ``op``."""
     relu = op == "batch_norm_relu"
-    g, x_, rmean, rvar, w_, b_, training, momentum, eps, unbiased, r_ = checks.batch_norm(
-        op, raw(x), running_mean, running_var, raw(weight), raw(bias), training, momentum, eps, unbiased, raw(residual)
+    g, x, mean, var, weight, bias, training, momentum, eps, unbiased, residual = checks.batch_norm(
+        op, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
     )
-    ops = backend.current()
-    if training:
-        y, mean, rstd = ops.batch_norm_train_forward(g, x_, w_, b_, rmean, rvar, momentum, eps, r_, relu, unbiased)
-        kept = None if r_ is None else y
-
-        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            if relu:
-                return _relu_vjp(ops, dy, needs, g, x_, w_, b_, mean, rstd, kept)
-            return _vjp(ops, dy, needs, g, x_, w_, mean, rstd)
-
-    else:
-        # Copies, since a later training step may change the running statistics before the backward.
-        mean, var = np.array(rmean), np.array(rvar)
-        y = ops.batch_norm_eval_forward(g, x_, mean, var, w_, b_, eps, r_, relu)
-        kept = y if relu else None
-
-        def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-            dz = ops.relu_backward(dy, kept) if relu else dy
-            gradients = ops.batch_norm_eval_backward(g, dz, x_, w_, mean, var, eps, needs[:3])
-            return (*gradients, dz) if relu else gradients
-
-    def jvp(tangents: Any) -> Any:
-        def normalised(t: Array) -> Any:
-            if training:
-                return ops.batch_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
-            return ops.batch_norm_eval_backward(g, t, x_, None, mean, var, eps, _X)[0]
-
-        def xhat() -> Any:
-            if training:
-                return ops.batch_norm_train_forward(g, x_, None, None, None, None, 0.0, eps)[0]
-            return ops.batch_norm_eval_forward(g, x_, mean, var, None, None, eps)
-
-        *of_norm, tr = (*tangents, None)[:4]
-        moved = None if _none(of_norm) else of_affine(over_channels(of_norm, x_), normalised, xhat, per_channel(w_, x_))
-        moved = np.broadcast_to(total(moved, tr), y.shape)
-        return ops.relu_backward(checks.in_c_order(moved), y) if relu else moved
-
-    return record(op, y, (x, weight, bias, residual) if relu else (x, weight, bias), vjp, jvp)
-
-
-def _none(tangents: Any) -> bool:
-    return all(t is None for t in tangents)
+    if not training:
+        if taped:  # copies, since a later training step may change the running statistics before the backward
+            mean, var = np.array(mean), np.array(var)
+        tape = Tape(_eval_relu_vjp if relu else _eval_vjp, _eval_jvp)
+        return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu), tape=tape)
+    arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased, taped
+    vjp = _vjp if not relu else _relu_vjp if residual is None else _residual_vjp
+    if not taped:  # the moments, which nobody asks for, get no arrays
+        return Plan("batch_norm_train_forward", arguments)
+    return Plan("batch_norm_train_forward", arguments, ("y", "mean", "rstd"), tape=Tape(vjp, _jvp))
 
 
 def _vjp(
@@ -210,57 +180,86 @@ def _relu_vjp(
     bias: Array | None,
     mean: Array,
     rstd: Array,
-    y: Array | None,
 ) -> Any:
-    return ops.batch_norm_relu_backward(g, dy, x, y, weight, bias, mean, rstd, needs)
+    return ops.batch_norm_relu_backward(g, dy, x, None, weight, bias, mean, rstd, needs)
 
 
-def _plan(
-    op: str,
-    taped: bool,
-    x: Any,
-    running_mean: Any,
-    running_var: Any,
-    weight: Any,
-    bias: Any,
-    residual: Any,
-    training: Any,
-    momentum: Any,
-    eps: Any,
-    unbiased: Any,
-) -> Plan:
-    relu = op == "batch_norm_relu"
-    g, x, mean, var, weight, bias, training, momentum, eps, unbiased, residual = checks.batch_norm(
-        op, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
-    )
-    if training:
-        arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased, taped
-        if not taped:
-            return Plan("batch_norm_train_forward", arguments)
-        # Behind these twelve come y, mean and rstd.
-        tape = Tape(_vjp, (0, 1, 2, 13, 14))
-        if relu:
-            tape = Tape(_relu_vjp, (0, 1, 2, 3, 13, 14, 8 if residual is None else 12))
-        return Plan("batch_norm_train_forward", arguments, first=True, tape=tape)
-    return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu))
+def _residual_vjp(
+    ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, y: Array, weight: Any, mean: Array, rstd: Array
+) -> Any:
+    return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, needs)
 
 
-def _without_residual(function: Any, *leading: Any) -> Any:
-    """The same for `batch_norm`, which takes no residual."""
-
-    def called(x: Any, mean: Any, var: Any, weight: Any, bias: Any, *options: Any) -> Any:
-        return function(*leading, x, mean, var, weight, bias, None, *options)
-
-    return called
+def _eval_vjp(
+    ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Any, mean: Array, var: Array, eps: float
+) -> Any:
+    return ops.batch_norm_eval_backward(g, dy, x, weight, mean, var, eps, needs[:3])
 
 
-def _register(op: str, bound: Any, inputs: tuple[int, ...]) -> None:
-    """``bound`` gives a function its leading arguments."""
-    register(op, bound(channel_norm, op), bound(_plan, op, False), bound(_plan, op, True), inputs=inputs)
+def _eval_relu_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, *arguments: Any) -> Any:
+    g, x, mean, var, weight, _, eps, *_ = arguments
+    dz = ops.relu_backward(dy, y)
+    return *_eval_vjp(ops, dz, needs, g, x, weight, mean, var, eps), dz
 
 
-_register("batch_norm", _without_residual, (0, 3, 4))
-_register("batch_norm_relu", partial, (0, 3, 4, 5))
+def _jvp(
+    ops: Any,
+    tangents: Any,
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    rstd: Array,
+    eps: float,
+    relu: bool,
+    y: Array,
+) -> Any:
+    def normalised(t: Array) -> Any:
+        return ops.batch_norm_backward(g, t, x, None, mean, rstd, _X)[0]
+
+    def xhat() -> Any:
+        return ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)[0]
+
+    return _moved(ops, tangents, normalised, xhat, x, weight, relu, y)
+
+
+def _eval_jvp(
+    ops: Any,
+    tangents: Any,
+    g: Norm,
+    x: Array,
+    mean: Array,
+    var: Array,
+    weight: Array | None,
+    eps: float,
+    relu: bool,
+    y: Array,
+) -> Any:
+    def normalised(t: Array) -> Any:
+        return ops.batch_norm_eval_backward(g, t, x, None, mean, var, eps, _X)[0]
+
+    def xhat() -> Any:
+        return ops.batch_norm_eval_forward(g, x, mean, var, None, None, eps)
+
+    return _moved(ops, tangents, normalised, xhat, x, weight, relu, y)
+
+
+def _moved(
+    ops: Any, tangents: Any, normalised: Any, xhat: Any, x: Array, weight: Array | None, relu: bool, y: Array
+) -> Any:
+    """The tangent of the norm, its sum with a residual, and ReLU."""
+    *of_norm, tr = (*tangents, None)[:4]
+    moved = None
+    if any(t is not None for t in of_norm):
+        moved = of_affine(over_channels(of_norm, x), normalised, xhat, per_channel(weight, x))
+    moved = np.broadcast_to(total(moved, tr), y.shape)
+    return ops.relu_backward(checks.in_c_order(moved), y) if relu else moved
+
+
+_BATCH_NORM = operation("batch_norm", _plan, ("x", "weight", "bias"))
+_BATCH_NORM_RELU = operation(
+    "batch_norm_relu", partial(channel_norm_plan, "batch_norm_relu"), ("x", "weight", "bias", "residual")
+)
 
 
 _BACKWARD = """
@@ -294,17 +293,17 @@ TypeError, ValueError
 
 @_docs.sections(_BACKWARD, y="", returns="dx, dweight, dbias : ndarray\n    Of the shape of ``x``, and twice ``(c,)``.")
 def batch_norm_backward(
-    dy: Any,
-    x: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     training: bool | None = None,
 ) -> Gradients:
-    """Gradients of `batch_norm`, of training where no running statistics are given (B2).
+    """Gradients of `batch_norm`, of training where no running statistics are given.
 
     Examples
     --------
@@ -315,9 +314,7 @@ def batch_norm_backward(
     (array([[0.],
            [0.]]), array([2.]), array([4.]))
     """
-    return planned["batch_norm_backward"](  # type: ignore[no-any-return]
-        dy, x, weight, eps, mean, rstd, running_mean, running_var, training
-    )
+    return _BATCH_NORM_BACKWARD(dy, x, weight, eps, mean, rstd, running_mean, running_var, training)
 
 
 def batch_gradients(
@@ -334,10 +331,10 @@ def batch_gradients(
     """What `fastnn.checks.batch_norm_backward` gives, made gradients of x, weight and bias."""
     ops = backend.current()
     if running_mean is not None:
-        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)  # type: ignore[no-any-return]
+        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)
     if mean is None:
         mean, rstd = _statistics(ops, g, x, eps)
-    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
 
 
 def _statistics(ops: Any, g: Norm, x: Array, eps: float) -> tuple[Array, Array]:
@@ -345,7 +342,11 @@ def _statistics(ops: Any, g: Norm, x: Array, eps: float) -> tuple[Array, Array]:
     return mean, rstd
 
 
-register_gradient("batch_norm_backward", partial(checks.batch_norm_backward, "batch_norm_backward"), batch_gradients)
+def _gradient_plan(*arguments: Any) -> Plan:
+    return Plan(batch_gradients, checks.batch_norm_backward("batch_norm_backward", *arguments))
+
+
+_BATCH_NORM_BACKWARD = operation("batch_norm_backward", _gradient_plan)
 
 
 @_docs.sections(
@@ -354,13 +355,13 @@ register_gradient("batch_norm_backward", partial(checks.batch_norm_backward, "ba
     returns="dx, dweight, dbias, dresidual : ndarray\n    Of the shapes of ``x``, ``(c,)``, ``(c,)`` and ``x``.",
 )
 def batch_norm_relu_backward(
-    dy: Any,
-    x: Any,
-    y: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    y: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     training: bool | None = None,
@@ -378,15 +379,13 @@ def batch_norm_relu_backward(
     (array([1.]), array([1.]), array([[0.],
            [1.]]))
     """
-    return planned["batch_norm_relu_backward"](  # type: ignore[no-any-return]
-        dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training
-    )
+    return _BATCH_NORM_RELU_BACKWARD(dy, x, y, weight, eps, mean, rstd, running_mean, running_var, training)
 
 
-def _checked_relu(dy: Any, x: Any, y: Any, *arguments: Any) -> tuple[Any, ...]:
+def _relu_gradient_plan(dy: Any, x: Any, y: Any, *arguments: Any) -> Plan:
     op = "batch_norm_relu_backward"
     clean = checks.batch_norm_backward(op, dy, x, *arguments)
-    return checks.operand(op, "y", y, clean[1].dtype, clean[1].shape), *clean
+    return Plan(_relu_gradients, (checks.operand(op, "y", y, clean[1].dtype, clean[1].shape), *clean))
 
 
 def _relu_gradients(
@@ -401,4 +400,4 @@ def _relu_gradients(
     return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, (*_ALL, True))
 
 
-register_gradient("batch_norm_relu_backward", _checked_relu, _relu_gradients)
+_BATCH_NORM_RELU_BACKWARD = operation("batch_norm_relu_backward", _relu_gradient_plan)

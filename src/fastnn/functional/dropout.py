@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import _docs, backend, checks
+from .._types import Array, Constant, Rng, Value
 from ..autograd import Tensor, raw, record, self_adjoint
 from ._random import key, key_again
 
@@ -21,7 +20,6 @@ __all__ = [
     "dropout_backward",
 ]
 
-Array = np.ndarray[Any, Any]
 
 _BACKWARD = """
 Parameters
@@ -49,7 +47,7 @@ ValueError
 """
 
 
-def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+def dropout(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Value:
     """Set elements to zero with probability ``p`` and scale the others by ``1 / (1 - p)``.
 
     The mask follows from 64 bits drawn from ``rng`` and the position of the element: it is the same on both
@@ -101,7 +99,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -
 
 
 @_docs.sections(_BACKWARD, shape="", refused="")
-def dropout_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+def dropout_backward(dy: Constant, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Array:
     """Gradient of `dropout`: ``dy`` with the mask and the scale of the forward.
 
     Examples
@@ -120,10 +118,10 @@ def dropout_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any
     p = checks.real(op, "p", p, 0.0, 1.0)
     if not checks.flag(op, "training", training) or p == 0:
         return dy_
-    return backend.current().dropout_forward(dy_, p, key_again(op, rng))  # type: ignore[no-any-return]
+    return backend.current().dropout_forward(dy_, p, key_again(op, rng))
 
 
-def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+def dropout1d(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Value:
     """Spatial dropout of signals: whole channels of a sample are zero or kept.
 
     Parameters
@@ -154,7 +152,7 @@ def dropout1d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
 
 
 @_docs.sections(_BACKWARD, shape=", shape (n, channels, width)", refused=", or ``dy`` has another number of axes")
-def dropout1d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+def dropout1d_backward(dy: Constant, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Array:
     """Gradient of `dropout1d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
@@ -168,7 +166,7 @@ def dropout1d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: A
     return _spatial_backward("dropout1d_backward", 1, dy, p, training, rng)
 
 
-def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+def dropout2d(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Value:
     """Spatial dropout of images: whole channels of a sample are zero or kept.
 
     Neighbouring pixels are so alike that dropping them one by one hides little. Source: Tompson et al. 2015.
@@ -210,7 +208,7 @@ def dropout2d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
 @_docs.sections(
     _BACKWARD, shape=", shape (n, channels, height, width)", refused=", or ``dy`` has another number of axes"
 )
-def dropout2d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+def dropout2d_backward(dy: Constant, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Array:
     """Gradient of `dropout2d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
@@ -224,7 +222,7 @@ def dropout2d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: A
     return _spatial_backward("dropout2d_backward", 2, dy, p, training, rng)
 
 
-def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Any:
+def dropout3d(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Value:
     """Spatial dropout of volumes: whole channels of a sample are zero or kept.
 
     Parameters
@@ -257,7 +255,7 @@ def dropout3d(x: Any, p: float = 0.5, training: bool = True, *, rng: Any = None)
 @_docs.sections(
     _BACKWARD, shape=", shape (n, channels, depth, height, width)", refused=", or ``dy`` has another number of axes"
 )
-def dropout3d_backward(dy: Any, p: float = 0.5, training: bool = True, *, rng: Any = None) -> Array:
+def dropout3d_backward(dy: Constant, p: float = 0.5, training: bool = True, *, rng: Rng | None = None) -> Array:
     """Gradient of `dropout3d`: ``dy`` with the mask and the scale of the forward.
 
     Examples
@@ -292,4 +290,4 @@ def _spatial_backward(op: str, rank: int, dy: Any, p: float, training: bool, rng
     p = checks.real(op, "p", p, 0.0, 1.0)
     if not checks.flag(op, "training", training) or p == 0:
         return dy_
-    return backend.current().spatial_dropout_forward(dy_, planes, p, key_again(op, rng))  # type: ignore[no-any-return]
+    return backend.current().spatial_dropout_forward(dy_, planes, p, key_again(op, rng))

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-import numpy as np
-
-from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
-from ._gradients import register_gradient
+from .. import checks
+from .._types import Array, Constant, Value
+from ._op import Plan, Tape, operation
 
 __all__ = ["embedding", "embedding_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
+def embedding(index: Constant, weight: Value, padding_idx: int | None = None) -> Value:
     """Rows of a table: ``y[...] = weight[index[...]]``.
 
     Parameters
@@ -50,38 +43,32 @@ def embedding(index: Any, weight: Any, padding_idx: int | None = None) -> Any:
     array([[[4., 5.],
             [0., 1.]]])
     """
-    return planned["embedding"](index, weight, padding_idx)
+    return _EMBEDDING(index, weight, padding_idx)
 
 
-def _embedding(index: Any, weight: Any, padding_idx: Any) -> Any:
-    flat, shape, weight_, skip = checks.embedding("embedding", index, raw(weight), padding_idx)
-    rows, width = weight_.shape
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.embedding_backward(dy.reshape(flat.size, width), flat, rows, skip),)
-
-    def jvp(tangents: Sequence[Array | None]) -> Any:
-        (dweight,) = tangents
-        assert dweight is not None  # the only input's
-        if skip >= 0:
-            dweight = dweight.copy()
-            dweight[skip] = 0
-        return ops.embedding_forward(flat, dweight).reshape(*shape, width)
-
-    y = ops.embedding_forward(flat, weight_).reshape(*shape, width)
-    return record("embedding", y, (weight,), vjp, jvp)
+def _plan(index: Any, weight: Any, padding_idx: Any) -> Plan:
+    index, weight, skip = checks.embedding("embedding", index, weight, padding_idx)
+    constants = {"rows": len(weight), "skip": skip}
+    guard = ("numbers_below", index, len(weight))
+    return Plan("embedding_forward", (index, weight), tape=Tape(_vjp, _jvp), constants=constants, guard=guard)
 
 
-def _embedding_plan(index: Any, weight: Any, padding_idx: Any) -> Plan:
-    flat, _, weight, _ = checks.embedding("embedding", index, weight, padding_idx)
-    return Plan("embedding_forward", (flat, weight), guard=("numbers_below", flat, len(weight)))
+def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], index: Array, rows: int, skip: int) -> tuple[Array]:
+    return (ops.embedding_backward(dy.reshape(index.size, dy.shape[-1]), index.reshape(-1), rows, skip),)
 
 
-register("embedding", _embedding, _embedding_plan)
+def _jvp(ops: Any, tangents: Any, index: Array, skip: int) -> Any:
+    dweight = tangents[0]
+    if skip >= 0:
+        dweight = dweight.copy()
+        dweight[skip] = 0
+    return ops.embedding_forward(index, dweight)
 
 
-def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: int | None = None) -> Array:
+_EMBEDDING = operation("embedding", _plan, ("weight",))
+
+
+def embedding_backward(dy: Constant, index: Constant, num_embeddings: int, padding_idx: int | None = None) -> Array:
     """Gradient of `embedding`: each row's sum of ``dy`` over where it was taken.
 
     Parameters
@@ -112,12 +99,12 @@ def embedding_backward(dy: Any, index: Any, num_embeddings: int, padding_idx: in
            [  0.],
            [101.]])
     """
-    return planned["embedding_backward"](dy, index, num_embeddings, padding_idx)  # type: ignore[no-any-return]
+    return _EMBEDDING_BACKWARD(dy, index, num_embeddings, padding_idx)
 
 
-register_gradient(
-    "embedding_backward",
-    partial(checks.embedding_backward, "embedding_backward"),
-    "embedding_backward",
-    guard=lambda dy, index, rows, skip: ("numbers_below", index, rows),
-)
+def _gradient_plan(*arguments: Any) -> Plan:
+    dy, index, rows, skip = checks.embedding_backward("embedding_backward", *arguments)
+    return Plan("embedding_backward", (dy, index, rows, skip), guard=("numbers_below", index, rows))
+
+
+_EMBEDDING_BACKWARD = operation("embedding_backward", _gradient_plan)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
+from .._types import Array, Constant, Value
+from ..autograd.core import unboxed
 from ..autograd.tensors import use_product
-from ..backend.plans import Plan, Tape, planned, register, unboxed
 from ..checks import ALL
-from ._gradients import Gradients, register_gradient
+from ._gradients import Gradients
+from ._op import Plan, Tape, operation
 from ._tangents import total
 
 __all__ = ["linear", "linear_backward", "matmul", "matmul_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
     """Fully connected layer: ``y = x @ weight.T + bias``.
 
     Parameters
@@ -52,40 +50,28 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     >>> F.linear(np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]]), np.array([0.5, 0.0]))
     array([[11.5, 17. ]])
     """
-    return planned["linear"](x, weight, bias)
+    return _LINEAR(x, weight, bias)
 
 
-def _linear(x: Any, weight: Any, bias: Any) -> Any:
-    x_, w_, b_ = checks.linear("linear", raw(x), raw(weight), raw(bias))
-    ops = backend.current()
-    x2 = x_.reshape(-1, x_.shape[-1])
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        return _linear_vjp(ops, dy, needs, x_, w_)
-
-    shape = (*x_.shape[:-1], w_.shape[0])
-
-    def jvp(tangents: Any) -> Any:
-        tx, tw, tb = tangents
-        by_x = None if tx is None else ops.linear_forward(tx.reshape(x2.shape), w_, None)
-        by_weight = None if tw is None else ops.linear_forward(x2, tw, None)
-        return np.broadcast_to(total(by_x, by_weight, tb), (x2.shape[0], w_.shape[0])).reshape(shape)
-
-    return record("linear", ops.linear_forward(x_, w_, b_), (x, weight, bias), vjp, jvp)
+def _linear_plan(x: Any, weight: Any, bias: Any) -> Plan:
+    return Plan("linear_forward", checks.linear("linear", x, weight, bias), tape=Tape(_linear_vjp, _linear_jvp))
 
 
 def _linear_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, weight: Array) -> Any:
     return ops.linear_backward(dy, x, weight, needs)
 
 
-def _linear_plan(*arguments: Any) -> Plan:
-    return Plan("linear_forward", checks.linear("linear", *arguments), tape=Tape(_linear_vjp, (0, 1)))
+def _linear_jvp(ops: Any, tangents: Any, x: Array, weight: Array, y: Array) -> Any:
+    tx, tw, tb = tangents
+    by_x = None if tx is None else ops.linear_forward(tx, weight, None)
+    by_weight = None if tw is None else ops.linear_forward(x, tw, None)
+    return np.broadcast_to(total(by_x, by_weight, tb), y.shape)
 
 
-register("linear", _linear, _linear_plan, _linear_plan)
+_LINEAR = operation("linear", _linear_plan, ("x", "weight", "bias"))
 
 
-def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
+def linear_backward(dy: Constant, x: Constant, weight: Constant, *, needs: tuple[bool, bool, bool] = ALL) -> Gradients:
     """Gradients of `linear`: ``dx = dy @ weight``, ``dweight = dy.T @ x``, ``dbias = dy.sum(0)``.
 
     Parameters
@@ -117,13 +103,17 @@ def linear_backward(dy: Any, x: Any, weight: Any, *, needs: tuple[bool, bool, bo
     >>> F.linear_backward(np.ones((1, 2)), np.array([[1.0, 2.0]]), np.ones((2, 2)), needs=(True, False, False))
     (array([[2., 2.]]), None, None)
     """
-    return planned["linear_backward"](dy, x, weight, needs)  # type: ignore[no-any-return]
+    return _LINEAR_BACKWARD(dy, x, weight, needs)
 
 
-register_gradient("linear_backward", partial(checks.linear_backward, "linear_backward"), "linear_backward")
+def _linear_gradient_plan(*arguments: Any) -> Plan:
+    return Plan("linear_backward", checks.linear_backward("linear_backward", *arguments))
 
 
-def matmul(a: Any, b: Any) -> Any:
+_LINEAR_BACKWARD = operation("linear_backward", _linear_gradient_plan)
+
+
+def matmul(a: Value, b: Value) -> Value:
     """Matrix product ``a @ b`` with NumPy's rules: 1-d operands are vectors, leading axes broadcast.
 
     Parameters
@@ -156,37 +146,33 @@ def matmul(a: Any, b: Any) -> Any:
     >>> F.matmul(np.ones((5, 1, 2, 3)), np.ones((4, 3, 2))).shape
     (5, 4, 2, 2)
     """
-    return planned["matmul"](a, b)
+    return _MATMUL(a, b)
 
 
-def _matmul(a: Any, b: Any) -> Any:
-    a_, b_, batch = checks.matmul("matmul", raw(a), raw(b))
-    ops = backend.current()
-    stacked = _stacked(*_matrices(a_, b_), batch)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        return _product_gradients(ops, dy, needs, a_, b_, batch, stacked)
-
-    y = ops.matmul(*stacked).reshape((*batch, *a_.shape[-2:-1], *b_.shape[-1:] * (b_.ndim > 1)))
-
-    def jvp(tangents: Any) -> Any:
-        ta, tb = tangents
-        return total(None if ta is None else matmul(ta, b_), None if tb is None else matmul(a_, tb))
-
-    return unboxed(record("matmul", y, (a, b), vjp, jvp))
+def _matmul_plan(a: Any, b: Any) -> Plan:
+    a, b, batch = checks.matmul("matmul", a, b)
+    tape, constants = Tape(_matmul_vjp, _matmul_jvp), {"batch": batch}
+    if a.ndim == b.ndim and (a.ndim == 2 or (a.ndim == 3 and len(a) == len(b))):
+        return Plan("matmul", (a, b), tape=tape, constants=constants)
+    return Plan(_product, (a, b, batch), tape=tape)
 
 
-def _matmul_plan(*arguments: Any) -> Plan | None:
-    a, b, _ = checks.matmul("matmul", *arguments)
-    matrices = a.ndim == b.ndim and (a.ndim == 2 or (a.ndim == 3 and len(a) == len(b)))
-    return Plan("matmul", (a, b)) if matrices else None
+def _product(a: Array, b: Array, batch: tuple[int, ...]) -> Array:
+    """The product of arrays of any axes."""
+    y = backend.current().matmul(*_stacked(*_matrices(a, b), batch))
+    return unboxed(y.reshape((*batch, *a.shape[-2:-1], *b.shape[-1:] * (b.ndim > 1))))
 
 
-register("matmul", _matmul, _matmul_plan)
+def _matmul_jvp(ops: Any, tangents: Any, a: Array, b: Array) -> Any:
+    ta, tb = tangents
+    return total(None if ta is None else _MATMUL(ta, b), None if tb is None else _MATMUL(a, tb))
+
+
+_MATMUL = operation("matmul", _matmul_plan, ("a", "b"))
 use_product(matmul)
 
 
-def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
+def matmul_backward(dy: Constant, a: Constant, b: Constant) -> tuple[Array, Array]:
     """Gradients of `matmul`: ``da = dy @ b.T``, ``db = a.T @ dy`` of each matrix, summed over axes that were broadcast.
 
     Parameters
@@ -217,27 +203,22 @@ def matmul_backward(dy: Any, a: Any, b: Any) -> tuple[Array, Array]:
     >>> da.shape, db.shape
     ((5, 2, 3), (3, 4))
     """
-    return planned["matmul_backward"](dy, a, b)  # type: ignore[no-any-return]
+    return _MATMUL_BACKWARD(dy, a, b)
+
+
+def _matmul_gradient_plan(*arguments: Any) -> Plan:
+    return Plan(_matmul_gradients, checks.matmul_backward("matmul_backward", *arguments))
 
 
 def _matmul_gradients(dy: Array, a: Array, b: Array, batch: tuple[int, ...]) -> Any:
-    stacked = _stacked(*_matrices(a, b), batch)
-    return _product_gradients(backend.current(), dy, (True, True), a, b, batch, stacked)
+    return _matmul_vjp(backend.current(), dy, (True, True), a, b, batch)
 
 
-register_gradient("matmul_backward", partial(checks.matmul_backward, "matmul_backward"), _matmul_gradients)
+_MATMUL_BACKWARD = operation("matmul_backward", _matmul_gradient_plan)
 
 
-def _product_gradients(
-    ops: Any,
-    dy: Array,
-    needs: tuple[bool, ...],
-    a: Array,
-    b: Array,
-    batch: tuple[int, ...],
-    stacked: tuple[Array, Array],
-) -> Any:
-    a3, b3 = stacked
+def _matmul_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], a: Array, b: Array, batch: tuple[int, ...]) -> Any:
+    a3, b3 = _stacked(*_matrices(a, b), batch)
     dy3 = dy.reshape(*a3.shape[:-1], b3.shape[-1])
     da = db = None
     if needs[0]:

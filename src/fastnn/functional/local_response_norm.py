@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
-from ._gradients import register_gradient
+from .. import checks
+from .._types import Array, Constant, Value
+from ._op import Plan, Tape, operation
 from ._tangents import of_local_response_norm
 
 __all__ = ["local_response_norm", "local_response_norm_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
+def local_response_norm(x: Value, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Value:
     """Divide each element by a power of the energy in the channels around it.
 
     ``y[c] = x[c] / (k + alpha / size * sum of x[j]**2) ** beta`` over the channels j from ``c - size // 2`` to
@@ -60,32 +55,29 @@ def local_response_norm(x: Any, size: int, alpha: float = 1e-4, beta: float = 0.
             [0.2       ],
             [0.11538462]]])
     """
-    return planned["local_response_norm"](x, size, alpha, beta, k)
+    return _FORWARD(x, size, alpha, beta, k)
 
 
-def _local_response_norm(x: Any, size: Any, alpha: Any, beta: Any, k: Any) -> Any:
-    arguments: list[Any]
-    g, x_, *arguments = checks.local_response_norm("local_response_norm", raw(x), size, alpha, beta, k)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.local_response_norm_backward(g, dy, x_, *arguments),)
-
-    def jvp(tangents: Any) -> Array:
-        return of_local_response_norm(g, tangents[0], x_, *arguments)
-
-    return record("local_response_norm", ops.local_response_norm_forward(g, x_, *arguments), (x,), vjp, jvp)
+def _plan(x: Any, *numbers: Any) -> Plan:
+    arguments = checks.local_response_norm("local_response_norm", x, *numbers)
+    return Plan("local_response_norm_forward", arguments, tape=Tape(_vjp, _jvp))
 
 
-def _plan(*arguments: Any) -> Plan:
-    return Plan("local_response_norm_forward", checks.local_response_norm("local_response_norm", *arguments))
+def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
+    g, *others = arguments
+    return (ops.local_response_norm_backward(g, dy, *others),)
 
 
-register("local_response_norm", _local_response_norm, _plan)
+def _jvp(ops: Any, tangents: Any, *arguments: Any) -> Array:
+    g, x, *numbers = arguments
+    return of_local_response_norm(g, tangents[0], x, *numbers)
+
+
+_FORWARD = operation("local_response_norm", _plan, ("x",))
 
 
 def local_response_norm_backward(
-    dy: Any, x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+    dy: Constant, x: Constant, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
     """Gradient of `local_response_norm`.
 
@@ -114,13 +106,13 @@ def local_response_norm_backward(
     array([[[-0.11111111],
             [-0.05555556]]])
     """
-    return planned["local_response_norm_backward"](dy, x, size, alpha, beta, k)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, size, alpha, beta, k)
 
 
-def _checked_gradient(dy: Any, *arguments: Any) -> tuple[Any, ...]:
+def _gradient_plan(dy: Any, *arguments: Any) -> Plan:
     op = "local_response_norm_backward"
     g, x, *numbers = checks.local_response_norm(op, *arguments)
-    return g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers
+    return Plan(op, (g, checks.operand(op, "dy", dy, x.dtype, x.shape), x, *numbers))
 
 
-register_gradient("local_response_norm_backward", _checked_gradient, "local_response_norm_backward")
+_BACKWARD = operation("local_response_norm_backward", _gradient_plan)

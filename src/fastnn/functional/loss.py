@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register
+from .._types import Array, Constant, Reduction, Value
 from ..backend.reference._common import shares, weighted
 from ..checks import CrossEntropy, Softmax
-from ._gradients import document_loss, given, register_gradient
+from ._gradients import document_loss, given
+from ._op import Call, Plan, Tape, operation
 
 __all__ = [
     "cross_entropy",
@@ -24,17 +24,15 @@ __all__ = [
     "nll_loss_backward",
 ]
 
-Array = np.ndarray[Any, Any]
-
 
 def cross_entropy(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Value,
+    target: Value,
+    weight: Constant | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
-) -> Any:
+) -> Value:
     """Cross-entropy of logits against class numbers or probabilities.
 
     ``-(1 - s) * w[t] * logp[t] - s / classes * sum over c of w[c] * logp[c]`` with ``logp = log_softmax(logits)``
@@ -83,35 +81,7 @@ def cross_entropy(
     >>> F.cross_entropy(np.array([[0.0, 0.0], [1e4, -1e4]]), np.array([0, 1]), reduction="none").round(2)
     array([6.9e-01, 2.0e+04])
     """
-    return planned["cross_entropy"](logits, target, weight, ignore_index, reduction, label_smoothing)
-
-
-def _cross_entropy(
-    logits: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any, label_smoothing: Any
-) -> Any:
-    c = checks.cross_entropy(
-        "cross_entropy", raw(logits), _probabilities(target), weight, ignore_index, reduction, label_smoothing
-    )
-    ops = backend.current()
-    total = _total(c)
-    value, lse = _forward(ops, c, None if c.reduction == "none" else total)
-    of_target = c.logits, c.weight, c.label_smoothing
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        by_logits = _gradient(ops, c, dy, total, lse) if needs[0] else None
-        return by_logits, _by_target(ops, dy, c.geometry, *of_target, total) if needs[1] else None
-
-    def jvp(tangents: Any) -> Array:
-        moved = []
-        if tangents[0] is not None:  # the gradients of every position on its own, times the tangent
-            moved.append(_gradient(ops, c, np.ones(lse.shape, c.logits.dtype), total, lse) * tangents[0])
-        if tangents[1] is not None:
-            each = _by_target(ops, np.ones((), c.logits.dtype), c.geometry, *of_target, total)
-            moved.append(each * tangents[1])
-        losses = sum(moved).sum(axis=1)
-        return np.asarray(losses if reduction == "none" else losses.sum())
-
-    return record("cross_entropy", _shaped(c, value), (logits, target), vjp, jvp)
+    return _CROSS_ENTROPY(logits, target, weight, ignore_index, reduction, label_smoothing)
 
 
 def _by_target(
@@ -127,21 +97,15 @@ def _by_target(
         return gradient.reshape(logits.shape)
 
 
-def _probabilities(target: Any) -> Any:
-    """The array of a target that is differentiated by."""
-    return raw(target) if checks.is_soft(target) else target
-
-
-def _cross_entropy_plan(*arguments: Any) -> Plan | None:
-    c = checks.cross_entropy("cross_entropy", *arguments)
-    if not c.soft:
-        # Behind these seven come the loss and lse.
-        plan = _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), first=True)
-        return plan and plan._replace(tape=Tape(_cross_entropy_vjp, (0, 1, 2, 4, 5, 6, 8)))
-    clean = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
-    tape = Tape(_soft_cross_entropy_vjp, (0, 1, 2, 3, 4, 5, 7))
-    plan = Plan("soft_cross_entropy_forward", clean, ("values_within", c.target, 0.0, 1.0), True, tape)
-    return plan if _flat(c) else None
+def _cross_entropy_plan(logits: Any, target: Any, *options: Any) -> Plan:
+    c = checks.cross_entropy("cross_entropy", logits, target, *options)
+    if c.soft:
+        arguments = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
+        guard = ("values_within", c.target, 0.0, 1.0)
+        tape = Tape(_soft_vjp, _soft_jvp)
+        return Plan("soft_cross_entropy_forward", arguments, ("y", "lse"), tape=tape, guard=guard, shape=_shape(c))
+    tape = Tape(_cross_entropy_vjp, _cross_entropy_jvp)
+    return _class_plan(c, "cross_entropy_forward", (c.label_smoothing,), ("y", "lse"), tape)
 
 
 def _cross_entropy_vjp(
@@ -151,27 +115,43 @@ def _cross_entropy_vjp(
     g: Softmax,
     logits: Array,
     target: Array,
+    weight: Array | None,
     ignore_index: int,
     label_smoothing: float,
-    divisor: float | None,
     lse: Array,
+    total: float,
 ) -> tuple[Array, None]:
-    total = 1.0 if divisor is None else divisor
-    return ops.cross_entropy_backward(g, dy, logits, target, None, ignore_index, label_smoothing, lse, total), None
+    return ops.cross_entropy_backward(g, dy, logits, target, weight, ignore_index, label_smoothing, lse, total), None
 
 
-def _soft_cross_entropy_vjp(
+def _cross_entropy_jvp(
     ops: Any,
-    dy: Array,
-    needs: tuple[bool, ...],
+    tangents: Any,
     g: Softmax,
     logits: Array,
     target: Array,
     weight: Array | None,
+    ignore_index: int,
     label_smoothing: float,
-    divisor: float | None,
     lse: Array,
+    total: float,
+    y: Array,
+) -> Array:
+    ones, needs = np.ones(lse.shape, logits.dtype), (True, False)
+    rest = target, weight, ignore_index, label_smoothing, lse, total
+    return _over_classes(_cross_entropy_vjp(ops, ones, needs, g, logits, *rest)[0] * tangents[0], y)
+
+
+def _over_classes(moved: Array, y: Array) -> Array:
+    """The tangent of losses y, or of their sum, from those of every score on its own."""
+    losses = moved.sum(axis=1)
+    return np.asarray(losses if y.shape else losses.sum())
+
+
+def _soft_vjp(
+    ops: Any, dy: Array, needs: tuple[bool, ...], lse: Array, *arguments: Any
 ) -> tuple[Array | None, Array | None]:
+    g, logits, target, weight, label_smoothing, divisor = arguments
     total = 1.0 if divisor is None else divisor
     by_logits = by_target = None
     if needs[0]:
@@ -181,30 +161,42 @@ def _soft_cross_entropy_vjp(
     return by_logits, by_target
 
 
-register("cross_entropy", _cross_entropy, _cross_entropy_plan, _cross_entropy_plan, inputs=(0, 1))
+def _soft_jvp(ops: Any, tangents: Any, y: Array, logits: Array, lse: Array, *arguments: Any) -> Array:
+    needs = tuple(t is not None for t in tangents)
+    slopes = _soft_vjp(ops, np.ones(lse.shape, logits.dtype), needs, lse, *arguments)
+    moved = [slope * t for slope, t in zip(slopes, tangents, strict=True) if slope is not None]
+    return _over_classes(sum(moved), y)
 
 
-def _class_plan(c: CrossEntropy, binding: str, more: tuple[Any, ...], first: bool) -> Plan | None:
+_CROSS_ENTROPY = operation("cross_entropy", _cross_entropy_plan, ("logits", "target"))
+
+
+def _class_plan(c: CrossEntropy, function: str, more: tuple[Any, ...], results: tuple[str, ...], tape: Tape) -> Plan:
     """Of a loss of class numbers; where some are ignored or weighted, what the sum is divided by depends on them."""
-    if not _flat(c) or c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
-        return None
-    divisor = float(c.target.size) if c.reduction == "mean" else _divisor(c)
-    arguments = (c.geometry, c.logits, c.target, None, c.ignore_index, *more, divisor)
-    return Plan(binding, arguments, ("numbers_below", c.target, c.geometry.n), first)
+    total = _total(c)
+    divisor = None if c.reduction == "none" else total
+    return Plan(
+        function,
+        (c.geometry, c.logits, c.target, c.weight, c.ignore_index, *more, divisor),
+        results,
+        tape=tape,
+        constants={"total": total},
+        guard=("numbers_below", c.target, c.geometry.n),
+        shape=_shape(c),
+        lasting=c.weight is None and c.all_count and not 0 <= c.ignore_index < c.geometry.n,
+    )
 
 
-def _flat(c: CrossEntropy) -> bool:
-    """Whether losses in a row are of the shape of the result."""
-    return c.reduction != "none" or c.logits.ndim == 2
+def _shape(c: CrossEntropy) -> tuple[int, ...] | None:
+    """The shape of losses, which backends give flat; None where it is the same."""
+    return c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" and c.logits.ndim != 2 else None
 
 
 def _forward(ops: ModuleType, c: CrossEntropy, divisor: float | None) -> tuple[Array, Array]:
     """The losses, flat, or their sum by a divisor; and the logarithms of the sums, flat."""
     if c.soft:
-        return ops.soft_cross_entropy_forward(  # type: ignore[no-any-return]
-            c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor
-        )
-    return ops.cross_entropy_forward(  # type: ignore[no-any-return]
+        return ops.soft_cross_entropy_forward(c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor)
+    return ops.cross_entropy_forward(
         c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, divisor
     )
 
@@ -228,16 +220,12 @@ def _total(c: CrossEntropy) -> float:
 
 def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
     if c.soft:
-        return ops.soft_cross_entropy_backward(  # type: ignore[no-any-return]
+        return ops.soft_cross_entropy_backward(
             c.geometry, dloss, c.logits, c.target, c.weight, c.label_smoothing, lse, total
         )
-    return ops.cross_entropy_backward(  # type: ignore[no-any-return]
+    return ops.cross_entropy_backward(
         c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse, total
     )
-
-
-def _shaped(c: CrossEntropy, value: Array) -> Array:
-    return value.reshape(c.logits.shape[:1] + c.logits.shape[2:]) if c.reduction == "none" else value
 
 
 @document_loss(
@@ -246,13 +234,13 @@ def _shaped(c: CrossEntropy, value: Array) -> Array:
     "gradient of probabilities only the tape gives.",
 )
 def cross_entropy_backward(
-    logits: Any,
-    target: Any,
-    weight: Any = None,
+    logits: Constant,
+    target: Constant,
+    weight: Constant | None = None,
     ignore_index: int = -100,
-    reduction: str = "mean",
+    reduction: Reduction = "mean",
     label_smoothing: float = 0.0,
-    dloss: Any = None,
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `cross_entropy` with respect to the logits.
 
@@ -263,35 +251,23 @@ def cross_entropy_backward(
     >>> F.cross_entropy_backward(np.zeros((1, 2)), np.array([1]))
     array([[ 0.5, -0.5]])
     """
-    return planned["cross_entropy_backward"](  # type: ignore[no-any-return]
-        logits, target, weight, ignore_index, reduction, label_smoothing, dloss
-    )
+    return _CROSS_ENTROPY_BACKWARD(logits, target, weight, ignore_index, reduction, label_smoothing, dloss)
 
 
-def _register_class_gradient(
-    op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]
-) -> None:
-    """Of a loss of classes, whose scores the caller calls ``name``: ``compute(dloss, *check(op, ...))``."""
+def _class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> Call:
+    """The gradient of a loss of class numbers, whose scores are called ``name``: ``compute(dloss, *checked)``."""
 
-    def checked(*arguments: Any) -> tuple[CrossEntropy, Array | None]:
+    def plan(*arguments: Any) -> Plan:
         *of_loss, dloss = arguments
         c = check(op, *of_loss)
         shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-        return c, checks.optional(op, "dloss", dloss, c.logits.dtype, shape, name)
-
-    def function(*arguments: Any) -> Array:
-        c, dloss = checked(*arguments)
-        return compute(dloss, *c)
-
-    def plan(*arguments: Any) -> Plan | None:
-        c, dloss = checked(*arguments)
+        dloss = checks.optional(op, "dloss", dloss, c.logits.dtype, shape, name)
         if c.soft:
-            return Plan(compute, (dloss, *c), ("values_within", c.target, 0.0, 1.0))
-        if c.weight is not None or 0 <= c.ignore_index < c.geometry.n:
-            return None  # as in _class_plan
-        return Plan(compute, (dloss, *c._replace(all_count=True)), ("numbers_below", c.target, c.geometry.n))
+            return Plan(compute, (dloss, *c), guard=("values_within", c.target, 0.0, 1.0))
+        lasting = c.weight is None and c.all_count and not 0 <= c.ignore_index < c.geometry.n
+        return Plan(compute, (dloss, *c), guard=("numbers_below", c.target, c.geometry.n), lasting=lasting)
 
-    register(op, function, plan)
+    return operation(op, plan)
 
 
 def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
@@ -301,10 +277,12 @@ def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
     return _gradient(ops, c, given(dloss, c.logits), _total(c), lse)
 
 
-_register_class_gradient("cross_entropy_backward", "logits", checks.cross_entropy, _gradient_again)
+_CROSS_ENTROPY_BACKWARD = _class_gradient("cross_entropy_backward", "logits", checks.cross_entropy, _gradient_again)
 
 
-def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> Any:
+def nll_loss(
+    x: Value, target: Constant, weight: Constant | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
+) -> Value:
     """Negative log-likelihood ``-weight[target] * x[target]`` of logarithms of probabilities.
 
     After `log_softmax` this is `cross_entropy`, which is faster and keeps less.
@@ -343,34 +321,35 @@ def nll_loss(x: Any, target: Any, weight: Any = None, ignore_index: int = -100, 
     >>> F.nll_loss(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]), reduction="none")
     array([0.5 , 0.25])
     """
-    return planned["nll_loss"](x, target, weight, ignore_index, reduction)
+    return _NLL_LOSS(x, target, weight, ignore_index, reduction)
 
 
-def _nll_loss(x: Any, target: Any, weight: Any, ignore_index: Any, reduction: Any) -> Any:
-    c = checks.nll_loss("nll_loss", raw(x), target, weight, ignore_index, reduction)
-    ops = backend.current()
-    total = _total(c)
-    divisor = None if c.reduction == "none" else total
-    value = ops.nll_loss_forward(c.geometry, c.logits, c.target, c.weight, c.ignore_index, divisor)
-
-    def slope(dloss: Array) -> Array:
-        return ops.nll_loss_backward(  # type: ignore[no-any-return]
-            c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, total
-        )
-
-    return record("nll_loss", _shaped(c, value), (x,), *_maps(c.logits, reduction, slope))
+def _nll_loss_plan(x: Any, *arguments: Any) -> Plan:
+    c = checks.nll_loss("nll_loss", x, *arguments)
+    return _class_plan(c, "nll_loss_forward", (), ("y",), Tape(_nll_vjp, _nll_jvp))
 
 
-def _nll_loss_plan(*arguments: Any) -> Plan | None:
-    return _class_plan(checks.nll_loss("nll_loss", *arguments), "nll_loss_forward", (), first=False)
+def _nll_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], total: float, *arguments: Any) -> tuple[Array]:
+    g, *of_loss, _ = arguments
+    return (ops.nll_loss_backward(g, dy, *of_loss, total),)
 
 
-register("nll_loss", _nll_loss, _nll_loss_plan)
+def _nll_jvp(ops: Any, tangents: Any, y: Array, x: Array, total: float, *arguments: Any) -> Array:
+    ones = np.ones(x.shape[:1] + x.shape[2:], x.dtype)
+    return _over_classes(_nll_vjp(ops, ones, (True,), total, *arguments)[0] * tangents[0], y)
+
+
+_NLL_LOSS = operation("nll_loss", _nll_loss_plan, ("x",))
 
 
 @document_loss("x, target, weight, ignore_index, reduction")
 def nll_loss_backward(
-    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", dloss: Any = None
+    x: Constant,
+    target: Constant,
+    weight: Constant | None = None,
+    ignore_index: int = -100,
+    reduction: Reduction = "mean",
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `nll_loss` with respect to ``x``: ``-weight[target]`` at the target, scaled as the loss was.
 
@@ -382,22 +361,27 @@ def nll_loss_backward(
     array([[-0.5,  0. ],
            [ 0. , -0.5]])
     """
-    return planned["nll_loss_backward"](x, target, weight, ignore_index, reduction, dloss)  # type: ignore[no-any-return]
+    return _NLL_LOSS_BACKWARD(x, target, weight, ignore_index, reduction, dloss)
 
 
 def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
     c = CrossEntropy(*checked)
-    return backend.current().nll_loss_backward(  # type: ignore[no-any-return]
+    return backend.current().nll_loss_backward(
         c.geometry, given(dloss, c.logits), c.logits, c.target, c.weight, c.ignore_index, _total(c)
     )
 
 
-_register_class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradient)
+_NLL_LOSS_BACKWARD = _class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradient)
 
 
 def multi_margin_loss(
-    x: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
-) -> Any:
+    x: Value,
+    target: Constant,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+) -> Value:
     """Hinge of scores of several classes.
 
     ``weight[t] / classes * sum over c != t of max(0, margin - (x[t] - x[c]))**p``. For two classes see `hinge_loss`.
@@ -438,45 +422,42 @@ def multi_margin_loss(
     >>> F.multi_margin_loss(np.array([[0.25, 0.75, -4.0]]), np.array([0]), reduction="sum")
     np.float64(0.5)
     """
-    return planned["multi_margin_loss"](x, target, p, margin, weight, reduction)
+    return _MULTI_MARGIN_LOSS(x, target, p, margin, weight, reduction)
 
 
-def _multi_margin_loss(x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any) -> Any:
-    op = "multi_margin_loss"
-    x_, t, w, m, squared, reduction = checks.multi_margin_loss(op, raw(x), target, p, margin, weight, reduction)
-    ops = backend.current()
-    divisor = _rows_divisor(reduction, len(x_))
-    value = ops.multi_margin_loss_forward(x_, t, w, m, squared, divisor)
-
-    def slope(dloss: Array) -> Array:
-        total = 1.0 if divisor is None else divisor
-        return ops.multi_margin_loss_backward(dloss, x_, t, w, m, squared, total)  # type: ignore[no-any-return]
-
-    return record(op, value, (x,), *_maps(x_, reduction, slope))
+def _multi_margin_plan(x: Any, *arguments: Any) -> Plan:
+    x, target, *more, reduction = checks.multi_margin_loss("multi_margin_loss", x, *arguments)
+    clean = (x, target, *more, _rows_divisor(reduction, len(x)))
+    tape = Tape(_multi_margin_vjp, _multi_margin_jvp)
+    return Plan("multi_margin_loss_forward", clean, tape=tape, guard=("numbers_below", target, x.shape[1]))
 
 
 def _rows_divisor(reduction: str, rows: int) -> float | None:
     return None if reduction == "none" else float(rows) if reduction == "mean" else 1.0
 
 
-def _multi_margin_loss_plan(*arguments: Any) -> Plan:
-    x, target, *more, reduction = checks.multi_margin_loss("multi_margin_loss", *arguments)
-    guard = ("numbers_below", target, x.shape[1])
-    return Plan("multi_margin_loss_forward", (x, target, *more, _rows_divisor(reduction, len(x))), guard)
+def _multi_margin_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
+    *of_loss, divisor = arguments
+    return (ops.multi_margin_loss_backward(dy, *of_loss, 1.0 if divisor is None else divisor),)
 
 
-register("multi_margin_loss", _multi_margin_loss, _multi_margin_loss_plan)
+def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
+    slope = _multi_margin_vjp(ops, np.ones(len(x), x.dtype), (True,), *arguments)[0]
+    return _over_classes(slope * tangents[0], y)
+
+
+_MULTI_MARGIN_LOSS = operation("multi_margin_loss", _multi_margin_plan, ("x",))
 
 
 @document_loss("x, target, p, margin, weight, reduction")
 def multi_margin_loss_backward(
-    x: Any,
-    target: Any,
+    x: Constant,
+    target: Constant,
     p: int = 1,
     margin: float = 1.0,
-    weight: Any = None,
-    reduction: str = "mean",
-    dloss: Any = None,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `multi_margin_loss` with respect to ``x``.
 
@@ -490,41 +471,22 @@ def multi_margin_loss_backward(
     >>> F.multi_margin_loss_backward(np.array([[0.25, 0.75, -4.0, 0.5]]), np.array([0]), reduction="sum")
     array([[-0.5 ,  0.25,  0.  ,  0.25]])
     """
-    return planned["multi_margin_loss_backward"](  # type: ignore[no-any-return]
-        x, target, p, margin, weight, reduction, dloss
-    )
+    return _MULTI_MARGIN_LOSS_BACKWARD(x, target, p, margin, weight, reduction, dloss)
 
 
-def _checked_multi_margin(*arguments: Any) -> tuple[Any, ...]:
+def _multi_margin_gradient_plan(*arguments: Any) -> Plan:
     op = "multi_margin_loss_backward"
     *of_loss, dloss = arguments
-    x, *clean, reduction = checks.multi_margin_loss(op, *of_loss)
+    x, target, *clean, reduction = checks.multi_margin_loss(op, *of_loss)
     dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape[:1] if reduction == "none" else ())
     divisor = _rows_divisor(reduction, len(x))
-    return dloss, 1.0 if divisor is None else divisor, x, *clean
+    checked = (dloss, 1.0 if divisor is None else divisor, x, target, *clean)
+    return Plan(_multi_margin_gradient, checked, guard=("numbers_below", target, x.shape[1]))
 
 
 def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
     ops = backend.current()
-    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)  # type: ignore[no-any-return]
+    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)
 
 
-register_gradient(
-    "multi_margin_loss_backward",
-    _checked_multi_margin,
-    _multi_margin_gradient,
-    guard=lambda dloss, divisor, x, target, *_: ("numbers_below", target, x.shape[1]),
-)
-
-
-def _maps(x: Array, reduction: str, slope: Any) -> tuple[Any, Any]:
-    """The vjp and the jvp of a loss of rows; ``slope(dloss)`` is the gradient of x."""
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (slope(dy),)
-
-    def jvp(tangents: Any) -> Array:
-        moved = slope(np.ones(x.shape[:1] + x.shape[2:], x.dtype)) * tangents[0]
-        return np.asarray(moved.sum(axis=1) if reduction == "none" else moved.sum())
-
-    return vjp, jvp
+_MULTI_MARGIN_LOSS_BACKWARD = operation("multi_margin_loss_backward", _multi_margin_gradient_plan)

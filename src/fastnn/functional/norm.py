@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
-from ..checks import GroupNorm, InstanceStatistics, Norm
-from ._gradients import register_gradient
-from ._tangents import of_affine, over_channels, per_channel
-from .batch_norm import batch_gradients, channel_norm
+from .._types import Array, Constant, Ints, Value
+from ..checks import GroupNorm, Norm
+from ._op import Plan, Tape, operation
+from ._tangents import axes_of, of_affine, over_channels, per_channel
+from .batch_norm import batch_gradients, channel_norm_plan
 
 __all__ = [
     "group_norm",
@@ -23,14 +22,15 @@ __all__ = [
     "layer_norm_backward",
 ]
 
-Array = np.ndarray[Any, Any]
 Gradients = tuple[Array, Array, Array]
 
 _ALL = (True, True, True)
 _X = (True, False, False)
 
 
-def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def layer_norm(
+    x: Value, normalized_shape: Ints, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5
+) -> Value:
     """Normalise each sample over its last axes: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Parameters
@@ -64,51 +64,63 @@ def layer_norm(x: Any, normalized_shape: Any, weight: Any = None, bias: Any = No
     array([[-1.,  1.],
            [ 1., -1.]])
     """
-    return planned["layer_norm"](x, normalized_shape, weight, bias, eps)
+    return _LAYER_NORM(x, normalized_shape, weight, bias, eps)
 
 
-def _layer_norm(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Any:
-    g, x_, w_, b_, eps = checks.layer_norm("layer_norm", raw(x), normalized_shape, raw(weight), raw(bias), eps)
-    ops = backend.current()
-    y, mean, rstd = ops.layer_norm_forward(g, x_, w_, b_, eps)
-    shape = x_.shape[x_.ndim - _axes(normalized_shape) :]
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        dx, dweight, dbias = ops.layer_norm_backward(g, dy, x_, w_, mean, rstd, needs)
-        return dx, *(None if d is None else d.reshape(shape) for d in (dweight, dbias))
-
-    def jvp(tangents: Any) -> Any:
-        def normalised(t: Array) -> Any:
-            return ops.layer_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
-
-        def xhat() -> Any:
-            return ops.layer_norm_forward(g, x_, None, None, eps)[0]
-
-        w = None if w_ is None else w_.reshape(shape)
-        return np.broadcast_to(of_affine(tangents, normalised, xhat, w), y.shape)
-
-    return record("layer_norm", y, (x, weight, bias), vjp, jvp)
+def _layer_plan(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Plan:
+    arguments = checks.layer_norm("layer_norm", x, normalized_shape, weight, bias, eps)
+    shape = arguments[1].shape[arguments[1].ndim - axes_of(normalized_shape) :]
+    tape = Tape(_layer_vjp, _layer_jvp)
+    return Plan("layer_norm_forward", arguments, ("y", "mean", "rstd"), tape=tape, constants={"shape": shape})
 
 
-def _layer_norm_plan(*arguments: Any) -> Plan:
-    return Plan("layer_norm_forward", checks.layer_norm("layer_norm", *arguments), first=True)
+def _layer_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    mean: Array,
+    rstd: Array,
+    shape: tuple[int, ...],
+) -> Any:
+    dx, dweight, dbias = ops.layer_norm_backward(g, dy, x, weight, mean, rstd, needs)
+    return dx, *(None if d is None else d.reshape(shape) for d in (dweight, dbias))
 
 
-register("layer_norm", _layer_norm, _layer_norm_plan)
+def _layer_jvp(
+    ops: Any,
+    tangents: Any,
+    g: Norm,
+    x: Array,
+    weight: Array | None,
+    eps: float,
+    mean: Array,
+    rstd: Array,
+    shape: tuple[int, ...],
+) -> Any:
+    def normalised(t: Array) -> Any:
+        return ops.layer_norm_backward(g, t, x, None, mean, rstd, _X)[0]
+
+    def xhat() -> Any:
+        return ops.layer_norm_forward(g, x, None, None, eps)[0]
+
+    moved = of_affine(tangents, normalised, xhat, None if weight is None else weight.reshape(shape))
+    return np.broadcast_to(moved, x.shape)
 
 
-def _axes(normalized_shape: Any) -> int:
-    return len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
+_LAYER_NORM = operation("layer_norm", _layer_plan, ("x", "weight", "bias"))
 
 
 def layer_norm_backward(
-    dy: Any,
-    x: Any,
-    normalized_shape: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    normalized_shape: Ints,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
 ) -> Gradients:
     """Gradients of `layer_norm`.
 
@@ -139,18 +151,15 @@ def layer_norm_backward(
     >>> F.layer_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 2, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return planned["layer_norm_backward"](  # type: ignore[no-any-return]
-        dy, x, normalized_shape, weight, eps, mean, rstd
-    )
+    return _LAYER_NORM_BACKWARD(dy, x, normalized_shape, weight, eps, mean, rstd)
 
 
-def _checked_layer(
-    dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, mean: Any, rstd: Any
-) -> tuple[Any, ...]:
+def _layer_gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, mean: Any, rstd: Any) -> Plan:
     op = "layer_norm_backward"
     g, x, weight, _, eps = checks.layer_norm(op, x, normalized_shape, weight, None, eps)
-    lead = x.ndim - _axes(normalized_shape)
-    return g, lead, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, x.shape[:lead])
+    lead = x.ndim - axes_of(normalized_shape)
+    clean = checks.norm_backward(op, dy, x, mean, rstd, x.shape[:lead])
+    return Plan(_layer_gradients, (g, lead, x, weight, eps, *clean))
 
 
 def _layer_gradients(
@@ -163,14 +172,16 @@ def _layer_gradients(
     return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
 
 
-register_gradient("layer_norm_backward", _checked_layer, _layer_gradients)
+_LAYER_NORM_BACKWARD = operation("layer_norm_backward", _layer_gradient_plan)
 
 
-def _group_norm(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Any:
-    return _grouped("group_norm", x, checks.integer("group_norm", "num_groups", num_groups), weight, bias, eps)
+def _group_plan(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Plan:
+    groups = checks.integer("group_norm", "num_groups", num_groups)
+    arguments = checks.group_norm("group_norm", x, groups, weight, bias, eps)
+    return Plan("group_norm_forward", arguments, ("y", "mean", "rstd"), tape=_GROUPED)
 
 
-def _instance_norm(
+def _instance_plan(
     x: Any,
     weight: Any,
     bias: Any,
@@ -180,97 +191,80 @@ def _instance_norm(
     use_input_stats: Any,
     momentum: Any,
     unbiased: Any,
-) -> Any:
+    *,
+    taped: bool = False,
+) -> Plan:
     op = "instance_norm"
     if not checks.flag(op, "use_input_stats", use_input_stats):
-        return channel_norm(op, x, running_mean, running_var, weight, bias, None, False, momentum, eps, unbiased)
-    running = checks.instance_statistics(
-        op, running_mean, running_var, momentum, unbiased, raw(x), raw(weight), raw(bias)
-    )
-    return _grouped(op, x, None, weight, bias, eps, running)
+        given = (x, running_mean, running_var, weight, bias, None, False, momentum, eps, unbiased)
+        return channel_norm_plan(op, *given, taped=taped)
+    running = checks.instance_statistics(op, running_mean, running_var, momentum, unbiased, x, weight, bias)
+    arguments = checks.group_norm(op, x, None, weight, bias, eps)
+    if running is None:
+        return Plan("group_norm_forward", arguments, ("y", "mean", "rstd"), tape=_GROUPED)
+    return Plan(_tracked, (*arguments, *running), ("y", "mean", "rstd"), tape=_GROUPED)
 
 
-def _track(ops: Any, g: GroupNorm, x: Array, s: InstanceStatistics) -> None:
-    """Take in the mean over the samples of their statistics: to batch norm each instance is a channel."""
-    if g.n == 0:
-        return
-    mean, var = np.tile(s.mean, g.n), np.tile(s.var, g.n)
-    channels = Norm(1, g.n * g.groups, g.inner)
-    ops.batch_norm_train_forward(channels, x, None, None, mean, var, s.momentum, 1.0, unbiased=s.unbiased)
-    for running, of_samples in ((s.mean, mean), (s.var, var)):
-        running[...] = of_samples.reshape(g.n, g.groups).mean(0, dtype=np.float64)
-
-
-def _grouped(
-    op: str,
-    x: Any,
-    num_groups: int | None,
-    weight: Any,
-    bias: Any,
-    eps: Any,
-    running: InstanceStatistics | None = None,
-) -> Any:
-    g, x_, w_, b_, eps = checks.group_norm(op, raw(x), num_groups, raw(weight), raw(bias), eps)
+def _tracked(
+    g: GroupNorm,
+    x: Array,
+    weight: Array | None,
+    bias: Array | None,
+    eps: float,
+    running_mean: Array,
+    running_var: Array,
+    momentum: float,
+    unbiased: bool,
+) -> tuple[Array, Array, Array]:
+    """The norm of each sample's channels, and in place the mean over samples of what batch norm makes of each."""
     ops = backend.current()
-    y, mean, rstd = ops.group_norm_forward(g, x_, w_, b_, eps)
-    if running is not None:
-        _track(ops, g, x_, running)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        return ops.group_norm_backward(g, dy, x_, w_, mean, rstd, needs)
-
-    def jvp(tangents: Any) -> Any:
-        def normalised(t: Array) -> Any:
-            return ops.group_norm_backward(g, t, x_, None, mean, rstd, _X)[0]
-
-        def xhat() -> Any:
-            return ops.group_norm_forward(g, x_, None, None, eps)[0]
-
-        return np.broadcast_to(of_affine(over_channels(tangents, x_), normalised, xhat, per_channel(w_, x_)), y.shape)
-
-    return record(op, y, (x, weight, bias), vjp, jvp)
+    results: tuple[Array, Array, Array] = ops.group_norm_forward(g, x, weight, bias, eps)
+    if g.n:
+        mean, var = np.tile(running_mean, g.n), np.tile(running_var, g.n)
+        channels = Norm(1, g.n * g.groups, g.inner)
+        ops.batch_norm_train_forward(channels, x, None, None, mean, var, momentum, 1.0, unbiased=unbiased)
+        for running, of_samples in ((running_mean, mean), (running_var, var)):
+            running[...] = of_samples.reshape(g.n, g.groups).mean(0, dtype=np.float64)
+    return results
 
 
-def _group_norm_plan(x: Any, num_groups: Any, *arguments: Any) -> Plan:
-    groups = checks.integer("group_norm", "num_groups", num_groups)
-    return Plan("group_norm_forward", checks.group_norm("group_norm", x, groups, *arguments), first=True)
+def _group_vjp(
+    ops: Any, dy: Array, needs: Any, g: GroupNorm, x: Array, weight: Array | None, mean: Array, rstd: Array
+) -> Any:
+    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, needs)
 
 
-def _instance_norm_plan(
-    x: Any,
-    weight: Any,
-    bias: Any,
-    eps: Any,
-    running_mean: Any,
-    running_var: Any,
-    use_input_stats: Any,
-    momentum: Any,
-    unbiased: Any,
-) -> Plan | None:
-    op = "instance_norm"
-    if running_mean is not None or running_var is not None or use_input_stats is not True:
-        return None
-    checks.instance_statistics(op, None, None, momentum, unbiased, x, weight, bias)
-    return Plan("group_norm_forward", checks.group_norm(op, x, None, weight, bias, eps), first=True)
+def _group_jvp(
+    ops: Any, tangents: Any, g: GroupNorm, x: Array, weight: Array | None, eps: float, mean: Array, rstd: Array
+) -> Any:
+    def normalised(t: Array) -> Any:
+        return ops.group_norm_backward(g, t, x, None, mean, rstd, _X)[0]
+
+    def xhat() -> Any:
+        return ops.group_norm_forward(g, x, None, None, eps)[0]
+
+    return np.broadcast_to(of_affine(over_channels(tangents, x), normalised, xhat, per_channel(weight, x)), x.shape)
 
 
-register("group_norm", _group_norm, _group_norm_plan)
-register("instance_norm", _instance_norm, _instance_norm_plan)
+_GROUPED = Tape(_group_vjp, _group_jvp)
+_GROUP_NORM = operation("group_norm", _group_plan, ("x", "weight", "bias"))
+_INSTANCE_NORM = operation("instance_norm", _instance_plan, ("x", "weight", "bias"))
 
 
-def _checked_groups(
+def _groups_gradient_plan(
     op: str, dy: Any, x: Any, num_groups: int | None, weight: Any, eps: Any, mean: Any, rstd: Any
-) -> tuple[Any, ...]:
+) -> Plan:
     g, x, weight, _, eps = checks.group_norm(op, x, num_groups, weight, None, eps)
-    return g, x, weight, eps, *checks.norm_backward(op, dy, x, mean, rstd, (g.n, g.groups))
+    clean = checks.norm_backward(op, dy, x, mean, rstd, (g.n, g.groups))
+    return Plan(_group_gradients, (g, x, weight, eps, *clean))
 
 
-def _checked_group_norm(dy: Any, x: Any, num_groups: Any, *arguments: Any) -> tuple[Any, ...]:
+def _group_gradient_plan(dy: Any, x: Any, num_groups: Any, *arguments: Any) -> Plan:
     op = "group_norm_backward"
-    return _checked_groups(op, dy, x, checks.integer(op, "num_groups", num_groups), *arguments)
+    return _groups_gradient_plan(op, dy, x, checks.integer(op, "num_groups", num_groups), *arguments)
 
 
-def _checked_instance_norm(
+def _instance_gradient_plan(
     dy: Any,
     x: Any,
     weight: Any,
@@ -280,14 +274,15 @@ def _checked_instance_norm(
     running_mean: Any,
     running_var: Any,
     use_input_stats: Any,
-) -> tuple[Any, ...]:
+) -> Plan:
     op = "instance_norm_backward"
     if checks.flag(op, "use_input_stats", use_input_stats):
-        clean = _checked_groups(op, dy, x, None, weight, eps, mean, rstd)
-        checks.unused_statistics(op, running_mean, running_var, clean[1], clean[0].groups)
-        return _group_gradients, *clean
+        plan = _groups_gradient_plan(op, dy, x, None, weight, eps, mean, rstd)
+        g, x, *_ = plan.arguments
+        checks.unused_statistics(op, running_mean, running_var, x, g.groups)
+        return plan
     given = dy, x, weight, eps, mean, rstd, running_mean, running_var
-    return batch_gradients, *checks.batch_norm_backward(op, *given, False)
+    return Plan(batch_gradients, checks.batch_norm_backward(op, *given, False))
 
 
 def _group_gradients(
@@ -296,26 +291,16 @@ def _group_gradients(
     ops = backend.current()
     if mean is None:
         _, mean, rstd = ops.group_norm_forward(g, x, None, None, eps)
-    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)  # type: ignore[no-any-return]
+    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
 
 
-register_gradient("group_norm_backward", _checked_group_norm, _group_gradients)
+_GROUP_NORM_BACKWARD = operation("group_norm_backward", _group_gradient_plan)
+_INSTANCE_NORM_BACKWARD = operation("instance_norm_backward", _instance_gradient_plan)
 
 
-def _instance_norm_backward(*arguments: Any) -> Gradients:
-    gradients, *clean = _checked_instance_norm(*arguments)
-    return gradients(*clean)  # type: ignore[no-any-return]
-
-
-def _instance_norm_backward_plan(*arguments: Any) -> Plan:
-    gradients, *clean = _checked_instance_norm(*arguments)
-    return Plan(gradients, tuple(clean))
-
-
-register("instance_norm_backward", _instance_norm_backward, _instance_norm_backward_plan)
-
-
-def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5) -> Any:
+def group_norm(
+    x: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5
+) -> Value:
     """Normalise each sample over groups of channels and space.
 
     Parameters
@@ -348,11 +333,17 @@ def group_norm(x: Any, num_groups: int, weight: Any = None, bias: Any = None, ep
     >>> F.group_norm(np.array([[1.0, 3.0, 5.0, -5.0]]), 2, eps=0.0)
     array([[-1.,  1.,  1., -1.]])
     """
-    return planned["group_norm"](x, num_groups, weight, bias, eps)
+    return _GROUP_NORM(x, num_groups, weight, bias, eps)
 
 
 def group_norm_backward(
-    dy: Any, x: Any, num_groups: int, weight: Any = None, eps: float = 1e-5, mean: Any = None, rstd: Any = None
+    dy: Constant,
+    x: Constant,
+    num_groups: int,
+    weight: Constant | None = None,
+    eps: float = 1e-5,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
 ) -> Gradients:
     """Gradients of `group_norm`.
 
@@ -382,20 +373,20 @@ def group_norm_backward(
     >>> F.group_norm_backward(np.array([[1.0, 3.0]]), np.array([[-1.0, 1.0]]), 1, eps=0.0)
     (array([[0., 0.]]), array([-1.,  3.]), array([1., 3.]))
     """
-    return planned["group_norm_backward"](dy, x, num_groups, weight, eps, mean, rstd)  # type: ignore[no-any-return]
+    return _GROUP_NORM_BACKWARD(dy, x, num_groups, weight, eps, mean, rstd)
 
 
 def instance_norm(
-    x: Any,
-    weight: Any = None,
-    bias: Any = None,
+    x: Value,
+    weight: Value | None = None,
+    bias: Value | None = None,
     eps: float = 1e-5,
     running_mean: Any = None,
     running_var: Any = None,
     use_input_stats: bool = True,
     momentum: float = 0.99,
     unbiased: bool = True,
-) -> Any:
+) -> Value:
     """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
@@ -440,18 +431,16 @@ def instance_norm(
     array([[[-1.,  1.],
             [ 1., -1.]]])
     """
-    return planned["instance_norm"](
-        x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum, unbiased
-    )
+    return _INSTANCE_NORM(x, weight, bias, eps, running_mean, running_var, use_input_stats, momentum, unbiased)
 
 
 def instance_norm_backward(
-    dy: Any,
-    x: Any,
-    weight: Any = None,
+    dy: Constant,
+    x: Constant,
+    weight: Constant | None = None,
     eps: float = 1e-5,
-    mean: Any = None,
-    rstd: Any = None,
+    mean: Constant | None = None,
+    rstd: Constant | None = None,
     running_mean: Any = None,
     running_var: Any = None,
     use_input_stats: bool = True,
@@ -487,6 +476,4 @@ def instance_norm_backward(
     >>> F.instance_norm_backward(np.array([[[1.0, 3.0]]]), np.array([[[-1.0, 1.0]]]), eps=0.0)
     (array([[[0., 0.]]]), array([2.]), array([4.]))
     """
-    return planned["instance_norm_backward"](  # type: ignore[no-any-return]
-        dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats
-    )
+    return _INSTANCE_NORM_BACKWARD(dy, x, weight, eps, mean, rstd, running_mean, running_var, use_input_stats)

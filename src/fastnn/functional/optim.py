@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backend, checks
+from .._types import Constant
 from ..autograd import Tensor
 from ..autograd.changes import note_change
 
@@ -32,7 +33,7 @@ def _step_arrays(op: str, param: Any, grad: Any, **state: Any) -> Any:
 
 def sgd_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     momentum_buffer: Any = None,
     *,
     lr: float,
@@ -41,7 +42,7 @@ def sgd_step(
     weight_decay: float = 0.0,
     l1: float = 0.0,
 ) -> None:
-    """Stochastic gradient descent, with momentum or Nesterov's (G3).
+    """Stochastic gradient descent, with momentum or Nesterov's.
 
     ``g = grad + penalties; d = momentum * d - lr * g; param += d``, and with Nesterov's form
     ``param += momentum * d - lr * g``. PyTorch's buffer is ``-d / lr`` for a constant ``lr``.
@@ -119,7 +120,7 @@ def _adam(
 
 def adam_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     exp_avg: Any,
     exp_avg_sq: Any,
     *,
@@ -172,7 +173,7 @@ def adam_step(
 
 def adamw_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     exp_avg: Any,
     exp_avg_sq: Any,
     *,
@@ -210,7 +211,7 @@ def adamw_step(
 
 def rmsprop_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     square_avg: Any,
     *,
     lr: float,
@@ -220,7 +221,7 @@ def rmsprop_step(
     l1: float = 0.0,
     eps_inside: bool = True,
 ) -> None:
-    """RMSprop (G8).
+    """RMSprop.
 
     ``g = grad + penalties; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -267,7 +268,7 @@ def rmsprop_step(
 
 def adagrad_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     square_sum: Any,
     *,
     lr: float,
@@ -276,7 +277,7 @@ def adagrad_step(
     l1: float = 0.0,
     eps_inside: bool = True,
 ) -> None:
-    """Adagrad (G8).
+    """Adagrad.
 
     ``g = grad + penalties; s = s + g**2; param -= lr * g / sqrt(s + eps)``.
 
@@ -321,7 +322,7 @@ def adagrad_step(
 
 def adadelta_step(
     param: Any,
-    grad: Any,
+    grad: Constant,
     square_avg: Any,
     acc_delta: Any,
     *,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from .. import checks
+from .._types import Ints, Padding
 
 __all__ = ["conv_output_shape", "conv_transpose_output_shape", "pool_output_shape"]
 
 
 def conv_output_shape(
-    x_shape: Any, weight_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    x_shape: Any, weight_shape: Any, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1
 ) -> tuple[int, ...]:
     """Shape of the result of `conv1d`, `conv2d` or `conv3d`: ``floor((W + P - D*(F - 1) - 1) / S) + 1`` per axis.
 
@@ -49,11 +50,11 @@ def conv_output_shape(
 def conv_transpose_output_shape(
     x_shape: Any,
     weight_shape: Any,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    output_padding: Ints = 0,
     groups: int = 1,
-    dilation: Any = 1,
+    dilation: Ints = 1,
 ) -> tuple[int, ...]:
     """Shape of the result of `conv_transpose1d`, `conv_transpose2d` or `conv_transpose3d`.
 
@@ -91,7 +92,12 @@ def conv_transpose_output_shape(
 
 
 def pool_output_shape(
-    x_shape: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    x_shape: Any,
+    kernel_size: Ints,
+    stride: Ints | None = None,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    ceil_mode: bool = False,
 ) -> tuple[int, ...]:
     """Shape of the result of max, average and L_p pooling of one to three dimensions.
 

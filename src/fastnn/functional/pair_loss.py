@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from .. import _docs, backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, Tape, planned, register
+from .._types import Array, Constant, Reduction, Value
 from ..backend.reference._common import shares, weighted
 from ._gradients import document_loss, given
+from ._op import Call, Plan, Tape, operation
 from ._tangents import total
 
 __all__ = [
@@ -29,8 +29,6 @@ __all__ = [
     "mse_loss",
     "mse_loss_backward",
 ]
-
-Array = np.ndarray[Any, Any]
 
 
 def _divisor(reduction: str, x: Array) -> float:
@@ -67,45 +65,29 @@ _VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": (
 _ByTarget = Callable[..., Any]
 
 
-def _computed(op: str, check: _Check, by_target: _ByTarget | None, x: Any, target: Any, *arguments: Any) -> Any:
-    """Check, compute and record; without ``by_target`` the target is a constant."""
-    inputs = (x,) if by_target is None else (x, target)
-    c = check(op, *map(raw, inputs), *(x, target)[len(inputs) :], *arguments)
-    ops = backend.current()
-    kept = (c.x, c.target, *c.parameters)
-    divisor = _sum_divisor(c.reduction, c.x)
-    by_inputs = _vjp_of(c.kernel, by_target, divisor)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array | None, ...]:
-        return by_inputs(ops, dy, needs, *kept)
-
-    def jvp(tangents: Any) -> Array:
-        each = c.reduction == "none"
-        slopes = vjp(np.ones(c.x.shape if each else (), c.x.dtype), tuple(t is not None for t in tangents))
-        moved = total(*(None if t is None else slope * t for slope, t in zip(slopes, tangents, strict=True)))
-        return np.asarray(moved if each else moved.sum())
-
-    return record(op, getattr(ops, c.kernel + "_forward")(*kept, divisor), inputs, vjp, jvp)
-
-
-def _vjp_of(kernel: str, by_target: _ByTarget | None, divisor: float | None) -> Callable[..., tuple[Array | None, ...]]:
-    """What gives the gradients of the inputs, for one that divides the sum as told: ``vjp(ops, dy, needs, x, target, *parameters)``."""
+def _tape_of(kernel: str, by_target: _ByTarget | None) -> Tape:
+    """Of what a loss's function takes the last is the divisor of the sum, None where there is none."""
     backward = kernel + "_backward"
-    if divisor is None:
-        divisor = 1.0
 
-    def vjp(
-        ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, target: Array, *parameters: Any
-    ) -> tuple[Array | None, ...]:
-        dx = getattr(ops, backward)(dy, x, target, *parameters, divisor) if needs[0] else None
+    def vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array | None, ...]:
+        *kept, divisor = arguments
+        divisor = 1.0 if divisor is None else divisor
+        dx = getattr(ops, backward)(dy, *kept, divisor) if needs[0] else None
         if by_target is None:
             return (dx,)
         if not needs[1]:
             return dx, None
         with np.errstate(all="ignore"):
-            return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, x, target, *parameters))
+            return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, *kept))
 
-    return vjp
+    def jvp(ops: Any, tangents: Any, y: Array, *arguments: Any) -> Array:
+        x, *_, divisor = arguments
+        ones = np.ones(() if divisor is not None else x.shape, x.dtype)
+        slopes = vjp(ops, ones, tuple(t is not None for t in tangents), *arguments)
+        moved = total(*(None if t is None else slope * t for slope, t in zip(slopes, tangents, strict=True)))
+        return np.asarray(moved if divisor is None else moved.sum())
+
+    return Tape(vjp, jvp)
 
 
 def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
@@ -113,12 +95,10 @@ def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
     return -getattr(ops, kernel + "_backward")(given(None, x), x, *others)
 
 
-def _plan(op: str, check: _Check, by_target: _ByTarget | None, *arguments: Any) -> Plan:
-    kernel, x, target, parameters, reduction = check(op, *arguments)
-    divisor = _sum_divisor(reduction, x)
-    clean = (x, target, *parameters)
-    tape = Tape(_vjp_of(kernel, by_target, divisor), tuple(range(len(clean))))
-    return Plan(kernel + "_forward", (*clean, divisor), _guard(kernel, target), tape=tape)
+def _plan(op: str, check: _Check, by_target: _ByTarget | None, x: Any, target: Any, *options: Any) -> Plan:
+    kernel, x, target, parameters, reduction = check(op, x, target, *options)
+    arguments = (x, target, *parameters, _sum_divisor(reduction, x))
+    return Plan(kernel + "_forward", arguments, tape=_tape_of(kernel, by_target), guard=_guard(kernel, target))
 
 
 def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
@@ -126,34 +106,25 @@ def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
     return None if values is None else (values[0], target, *values[1:])
 
 
-def _checked_gradient(op: str, check: _Check, *arguments: Any) -> tuple[Any, ...]:
-    """The backend's function, the gradient of the loss, and what else that function takes."""
-    *of_loss, dloss = arguments
-    kernel, x, target, parameters, reduction = check(op, *of_loss)
-    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
-    return kernel + "_backward", dloss, x, target, *parameters, _divisor(reduction, x)
-
-
 def _gradient(function: str, dloss: Array | None, x: Array, *others: Any) -> Array:
-    return getattr(backend.current(), function)(given(dloss, x), x, *others)  # type: ignore[no-any-return]
+    return getattr(backend.current(), function)(given(dloss, x), x, *others)
 
 
 def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
-    function, dloss, *others = _checked_gradient(op, check, *arguments)
-    guard = _guard(function.removesuffix("_backward"), others[1])
+    *of_loss, dloss = arguments
+    kernel, x, target, parameters, reduction = check(op, *of_loss)
+    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
+    function, clean = kernel + "_backward", (x, target, *parameters, _divisor(reduction, x))
     if dloss is None:
-        return Plan(_gradient, (function, None, *others), guard)
-    return Plan(function, (dloss, *others), guard)
+        return Plan(_gradient, (function, None, *clean), guard=_guard(kernel, target))
+    return Plan(function, (dloss, *clean), guard=_guard(kernel, target))
 
 
-def _register(name: str, check: _Check, by_target: _ByTarget | None = None) -> None:
+def _pair(name: str, check: _Check, by_target: _ByTarget | None = None) -> tuple[Call, Call]:
     """A loss and its gradient."""
-    plan = partial(_plan, name, check, by_target)
-    register(name, partial(_computed, name, check, by_target), plan, plan, (0,) if by_target is None else (0, 1))
+    forward = operation(name, partial(_plan, name, check, by_target), ("x",) if by_target is None else ("x", "target"))
     op = name + "_backward"
-    register(
-        op, lambda *arguments: _gradient(*_checked_gradient(op, check, *arguments)), partial(_gradient_plan, op, check)
-    )
+    return forward, operation(op, partial(_gradient_plan, op, check))
 
 
 # Of losses of the difference of the two, either of which may be differentiated.
@@ -183,7 +154,7 @@ ValueError
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
-def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+def mse_loss(x: Value, target: Value, reduction: Reduction = "mean") -> Value:
     """Squared error ``(x - target)**2``.
 
     Examples
@@ -193,21 +164,23 @@ def mse_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.mse_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     2.0
     """
-    return planned["mse_loss"](x, target, reduction)
+    return _MSE_LOSS(x, target, reduction)
 
 
 def _difference(kernel: str, op: str, x: Any, target: Any, reduction: Any) -> _Checked:
     return _Checked(kernel, *checks.pair(op, x, target), (), checks.reduction_of(op, reduction))
 
 
-_register("mse_loss", partial(_difference, "mse_loss"), _opposite)
-_register("l1_loss", partial(_difference, "l1_loss"), _opposite)
+_MSE_LOSS, _MSE_LOSS_BACKWARD = _pair("mse_loss", partial(_difference, "mse_loss"), _opposite)
+_L1_LOSS, _L1_LOSS_BACKWARD = _pair("l1_loss", partial(_difference, "l1_loss"), _opposite)
 
 _NEGATED = "Of the shape of ``x``; the gradient of ``target`` is minus this."
 
 
 @document_loss("x, target, reduction", _NEGATED)
-def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+def mse_loss_backward(
+    x: Constant, target: Constant, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `mse_loss` with respect to ``x``: ``2 * (x - target)``, scaled as the loss was.
 
     Examples
@@ -217,11 +190,11 @@ def mse_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any =
     >>> F.mse_loss_backward(np.array([1.0, 2.0]), np.array([1.0, 4.0]), "sum")
     array([ 0., -4.])
     """
-    return planned["mse_loss_backward"](x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _MSE_LOSS_BACKWARD(x, target, reduction, dloss)
 
 
 @_docs.sections(_DIFFERENCE, parameters="", refused=",")
-def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
+def l1_loss(x: Value, target: Value, reduction: Reduction = "mean") -> Value:
     """Absolute error ``|x - target|``; its derivative is 0 where both are equal.
 
     Examples
@@ -231,11 +204,13 @@ def l1_loss(x: Any, target: Any, reduction: str = "mean") -> Any:
     >>> float(F.l1_loss(np.array([1.0, 2.0]), np.array([1.0, 4.0])))
     1.0
     """
-    return planned["l1_loss"](x, target, reduction)
+    return _L1_LOSS(x, target, reduction)
 
 
 @document_loss("x, target, reduction", _NEGATED)
-def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = None) -> Array:
+def l1_loss_backward(
+    x: Constant, target: Constant, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `l1_loss` with respect to ``x``: ``sign(x - target)``, scaled as the loss was.
 
     Examples
@@ -245,7 +220,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     >>> F.l1_loss_backward(np.array([1.0, 2.0, 5.0]), np.array([1.0, 4.0, 2.0]), "sum")
     array([ 0., -1.,  1.])
     """
-    return planned["l1_loss_backward"](x, target, reduction, dloss)  # type: ignore[no-any-return]
+    return _L1_LOSS_BACKWARD(x, target, reduction, dloss)
 
 
 @_docs.sections(
@@ -253,7 +228,7 @@ def l1_loss_backward(x: Any, target: Any, reduction: str = "mean", dloss: Any = 
     parameters="delta : float\n    Where the one becomes the other; above 0.\n",
     refused=", a ``delta`` that is not above 0,",
 )
-def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Any:
+def huber_loss(x: Value, target: Value, delta: float = 1.0, reduction: Reduction = "mean") -> Value:
     """Squared near 0, absolute beyond.
 
     ``d**2 / 2`` where ``|d| <= delta``, else ``delta * (|d| - delta / 2)``, with ``d = x - target``.
@@ -265,7 +240,7 @@ def huber_loss(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean")
     >>> F.huber_loss(np.array([1.0, 4.0]), np.array([2.0, 0.0]), reduction="none")
     array([0.5, 3.5])
     """
-    return planned["huber_loss"](x, target, delta, reduction)
+    return _HUBER_LOSS(x, target, delta, reduction)
 
 
 def _huber_loss(op: str, x: Any, target: Any, delta: Any, reduction: Any) -> _Checked:
@@ -274,11 +249,13 @@ def _huber_loss(op: str, x: Any, target: Any, delta: Any, reduction: Any) -> _Ch
     return _Checked("huber_loss", *arrays, parameters, checks.reduction_of(op, reduction))
 
 
-_register("huber_loss", _huber_loss, _opposite)
+_HUBER_LOSS, _HUBER_LOSS_BACKWARD = _pair("huber_loss", _huber_loss, _opposite)
 
 
 @document_loss("x, target, delta, reduction", _NEGATED)
-def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+def huber_loss_backward(
+    x: Constant, target: Constant, delta: float = 1.0, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `huber_loss` with respect to ``x``: ``x - target`` cut at ±delta, scaled as the loss was.
 
     Examples
@@ -288,10 +265,10 @@ def huber_loss_backward(x: Any, target: Any, delta: float = 1.0, reduction: str 
     >>> F.huber_loss_backward(np.array([1.5, 4.0]), np.array([2.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return planned["huber_loss_backward"](x, target, delta, reduction, dloss)  # type: ignore[no-any-return]
+    return _HUBER_LOSS_BACKWARD(x, target, delta, reduction, dloss)
 
 
-def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_loss(x: Value, target: Constant, margin: float = 1.0, reduction: Reduction = "mean") -> Value:
     """Hinge of scores of two classes, ``max(0, margin - target * x)``.
 
     For more classes see `multi_margin_loss`.
@@ -327,7 +304,7 @@ def hinge_loss(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
     >>> F.hinge_loss(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="none")
     array([0.75, 0.  ])
     """
-    return planned["hinge_loss"](x, target, margin, reduction)
+    return _HINGE_LOSS(x, target, margin, reduction)
 
 
 def _hinge_loss(op: str, x: Any, target: Any, margin: Any, reduction: Any) -> _Checked:
@@ -337,11 +314,13 @@ def _hinge_loss(op: str, x: Any, target: Any, margin: Any, reduction: Any) -> _C
     return _Checked("hinge_loss", x, target, parameters, checks.reduction_of(op, reduction))
 
 
-_register("hinge_loss", _hinge_loss)
+_HINGE_LOSS, _HINGE_LOSS_BACKWARD = _pair("hinge_loss", _hinge_loss)
 
 
 @document_loss("x, target, margin, reduction")
-def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str = "mean", dloss: Any = None) -> Array:
+def hinge_loss_backward(
+    x: Constant, target: Constant, margin: float = 1.0, reduction: Reduction = "mean", dloss: Constant | None = None
+) -> Array:
     """Gradient of `hinge_loss` with respect to ``x``: ``-target`` where the loss is above 0, scaled as it was.
 
     Examples
@@ -351,10 +330,12 @@ def hinge_loss_backward(x: Any, target: Any, margin: float = 1.0, reduction: str
     >>> F.hinge_loss_backward(np.array([0.25, -3.0]), np.array([1.0, -1.0]), reduction="sum")
     array([-1.,  0.])
     """
-    return planned["hinge_loss_backward"](x, target, margin, reduction, dloss)  # type: ignore[no-any-return]
+    return _HINGE_LOSS_BACKWARD(x, target, margin, reduction, dloss)
 
 
-def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
+def kl_div(
+    x: Value, target: Value, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean", log_target: bool = False
+) -> Value:
     """Kullback-Leibler divergence, ``target * (log(target) - x)``.
 
     ``x`` holds logarithms of probabilities (`log_softmax`); where ``target`` is 0, so is the loss, whatever ``x`` is but NaN.
@@ -391,7 +372,7 @@ def kl_div(x: Any, target: Any, reduction: str = "mean", log_target: bool = Fals
     >>> F.kl_div(np.log(q), p, "sum").round(4)
     np.float64(0.1438)
     """
-    return planned["kl_div"](x, target, reduction, log_target)
+    return _KL_DIV(x, target, reduction, log_target)
 
 
 def _kl_div(op: str, x: Any, target: Any, reduction: Any, log_target: Any) -> _Checked:
@@ -412,13 +393,19 @@ def _kl_div_by_target(ops: Any, kernel: str, x: Array, target: Array) -> Any:
     return np.where(np.isneginf(x), x.dtype.type(np.inf), np.log(target) + 1 - x)
 
 
-_register("kl_div", _kl_div, _kl_div_by_target)
+_KL_DIV, _KL_DIV_BACKWARD = _pair("kl_div", _kl_div, _kl_div_by_target)
 
 
 @document_loss(
     "x, target, reduction, log_target", "Of the shape of ``x``. The gradient of ``target`` only the tape gives."
 )
-def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bool = False, dloss: Any = None) -> Array:
+def kl_div_backward(
+    x: Constant,
+    target: Constant,
+    reduction: Reduction = "mean",
+    log_target: bool = False,
+    dloss: Constant | None = None,
+) -> Array:
     """Gradient of `kl_div` with respect to ``x``: ``-target``, or ``-exp(target)``, scaled as the loss was.
 
     Examples
@@ -429,12 +416,16 @@ def kl_div_backward(x: Any, target: Any, reduction: str = "mean", log_target: bo
     >>> F.kl_div_backward(np.log(q), p, "sum")
     array([[-0.5, -0.5]])
     """
-    return planned["kl_div_backward"](x, target, reduction, log_target, dloss)  # type: ignore[no-any-return]
+    return _KL_DIV_BACKWARD(x, target, reduction, log_target, dloss)
 
 
 def binary_cross_entropy_with_logits(
-    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
-) -> Any:
+    x: Value,
+    target: Value,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    pos_weight: Constant | None = None,
+) -> Value:
     """Cross-entropy of two classes from logits, without overflow.
 
     ``weight * ((1 - target) * softplus(x) + pos_weight * target * softplus(-x))``.
@@ -470,7 +461,7 @@ def binary_cross_entropy_with_logits(
     >>> F.binary_cross_entropy_with_logits(np.array([0.0, -1e4]), np.array([1.0, 0.0]), reduction="none").round(4)
     array([0.6931, 0.    ])
     """
-    return planned["binary_cross_entropy_with_logits"](x, target, weight, reduction, pos_weight)
+    return _BINARY_CROSS_ENTROPY_WITH_LOGITS(x, target, weight, reduction, pos_weight)
 
 
 def _binary_loss(op: str, x: Any, target: Any, weight: Any, reduction: Any, pos_weight: Any) -> _Checked:
@@ -489,7 +480,9 @@ def _binary_by_target(
     return slope if weight is None else weighted(weight, slope)
 
 
-_register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
+_BINARY_CROSS_ENTROPY_WITH_LOGITS, _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD = _pair(
+    "binary_cross_entropy_with_logits", _binary_loss, _binary_by_target
+)
 
 
 @document_loss(
@@ -498,7 +491,12 @@ _register("binary_cross_entropy_with_logits", _binary_loss, _binary_by_target)
     "the tape gives.",
 )
 def binary_cross_entropy_with_logits_backward(
-    x: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None, dloss: Any = None
+    x: Constant,
+    target: Constant,
+    weight: Constant | None = None,
+    reduction: Reduction = "mean",
+    pos_weight: Constant | None = None,
+    dloss: Constant | None = None,
 ) -> Array:
     """Gradient of `binary_cross_entropy_with_logits` with respect to the logits.
 
@@ -509,6 +507,4 @@ def binary_cross_entropy_with_logits_backward(
     >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
     """
-    return planned["binary_cross_entropy_with_logits_backward"](  # type: ignore[no-any-return]
-        x, target, weight, reduction, pos_weight, dloss
-    )
+    return _BINARY_CROSS_ENTROPY_WITH_LOGITS_BACKWARD(x, target, weight, reduction, pos_weight, dloss)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import backend, checks
-from ..autograd import raw, record
-from ..backend.plans import Plan, planned, register
+from .._types import Array, Constant, Ints, Value
 from ..checks import Norm
-from ._gradients import register_gradient
-from ._tangents import of_affine
+from ._op import Plan, Tape, operation
+from ._tangents import axes_of, of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None) -> Any:
+def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps: float | None = None) -> Value:
     """Divide each sample by its root mean square over the last axes: ``x / sqrt(mean(x**2) + eps) * weight``.
 
     Parameters
@@ -57,40 +52,44 @@ def rms_norm(x: Any, normalized_shape: Any, weight: Any = None, eps: float | Non
     array([[  1.,  14.],
            [ -5., -10.]])
     """
-    return planned["rms_norm"](x, normalized_shape, weight, eps)
+    return _FORWARD(x, normalized_shape, weight, eps)
 
 
-def _rms_norm(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
-    g, x_, w_, eps_ = checks.rms_norm("rms_norm", raw(x), normalized_shape, raw(weight), eps)
-    ops = backend.current()
-    y, rstd = ops.rms_norm_forward(g, x_, w_, eps_)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> Any:
-        dx, dweight = ops.rms_norm_backward(g, dy, x_, w_, rstd, needs)
-        return dx, None if dweight is None else dweight.reshape(raw(weight).shape)
-
-    def jvp(tangents: Any) -> Any:
-        def normalised(t: Array) -> Any:  # the Jacobian of xhat is symmetric
-            return ops.rms_norm_backward(g, t, x_, None, rstd, (True, False))[0]
-
-        def xhat() -> Any:
-            return ops.rms_norm_forward(g, x_, None, eps_)[0]
-
-        w = None if w_ is None else w_.reshape(raw(weight).shape)
-        return of_affine((*tangents, None), normalised, xhat, w)
-
-    return record("rms_norm", y, (x, weight), vjp, jvp)
+def _plan(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Plan:
+    g, x, w, eps = checks.rms_norm("rms_norm", x, normalized_shape, weight, eps)
+    constants = {"shape": x.shape[x.ndim - axes_of(normalized_shape) :]}
+    return Plan("rms_norm_forward", (g, x, w, eps), ("y", "rstd"), tape=Tape(_vjp, _jvp), constants=constants)
 
 
-def _plan(*arguments: Any) -> Plan:
-    return Plan("rms_norm_forward", checks.rms_norm("rms_norm", *arguments), first=True)
+def _vjp(
+    ops: Any, dy: Array, needs: Any, g: Norm, x: Array, weight: Array | None, rstd: Array, shape: tuple[int, ...]
+) -> Any:
+    dx, dweight = ops.rms_norm_backward(g, dy, x, weight, rstd, needs)
+    return dx, None if dweight is None else dweight.reshape(shape)
 
 
-register("rms_norm", _rms_norm, _plan)
+def _jvp(
+    ops: Any, tangents: Any, g: Norm, x: Array, weight: Array | None, eps: float, rstd: Array, shape: tuple[int, ...]
+) -> Any:
+    def normalised(t: Array) -> Any:  # the Jacobian of xhat is symmetric
+        return ops.rms_norm_backward(g, t, x, None, rstd, (True, False))[0]
+
+    def xhat() -> Any:
+        return ops.rms_norm_forward(g, x, None, eps)[0]
+
+    return of_affine((*tangents, None), normalised, xhat, None if weight is None else weight.reshape(shape))
+
+
+_FORWARD = operation("rms_norm", _plan, ("x", "weight"))
 
 
 def rms_norm_backward(
-    dy: Any, x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None, rstd: Any = None
+    dy: Constant,
+    x: Constant,
+    normalized_shape: Ints,
+    weight: Constant | None = None,
+    eps: float | None = None,
+    rstd: Constant | None = None,
 ) -> tuple[Array, Array]:
     """Gradients of `rms_norm`.
 
@@ -121,18 +120,16 @@ def rms_norm_backward(
     >>> F.rms_norm_backward(np.array([[1.0, 1.0]]), np.array([[1.0, 7.0]]), 2, eps=0.0)
     (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
     """
-    return planned["rms_norm_backward"](dy, x, normalized_shape, weight, eps, rstd)  # type: ignore[no-any-return]
+    return _BACKWARD(dy, x, normalized_shape, weight, eps, rstd)
 
 
-def _checked_gradients(
-    dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, rstd: Any
-) -> tuple[Norm, int, Array, Array, Array | None, float, Array | None]:
+def _gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, eps: Any, rstd: Any) -> Plan:
     op = "rms_norm_backward"
     g, x, weight, eps = checks.rms_norm(op, x, normalized_shape, weight, eps)
-    lead = x.ndim - (len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1)
+    lead = x.ndim - axes_of(normalized_shape)
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape)
     rstd = checks.statistic(op, "rstd", rstd, x.dtype, x.shape[:lead])
-    return g, lead, dy, x, weight, eps, rstd
+    return Plan(_gradients, (g, lead, dy, x, weight, eps, rstd))
 
 
 def _gradients(
@@ -144,4 +141,4 @@ def _gradients(
     return dx, dweight.reshape(x.shape[lead:])
 
 
-register_gradient("rms_norm_backward", _checked_gradients, _gradients)
+_BACKWARD = operation("rms_norm_backward", _gradient_plan)

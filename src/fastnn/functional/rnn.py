@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import Any, Literal
 
 from .. import backend, checks
-from ..autograd import raw
-from ..autograd.core import record_many
-from ..backend.plans import Plan, planned, register
+from .._types import Array, Constant, Value
 from ..checks import Recurrent
+from ._op import Plan, Tape, operation
 from .rnn_tangents import gru_tangents, lstm_tangents, rnn_tangents
 
 __all__ = ["gru", "gru_backward", "lstm", "lstm_backward", "rnn", "rnn_backward"]
 
-Array = np.ndarray[Any, Any]
 _ALL = (True,) * 5
 
 
@@ -27,18 +22,18 @@ def _relu(op: str, nonlinearity: Any) -> bool:
 
 
 def rnn(
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    nonlinearity: str = "tanh",
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
     """Plain recurrent layer: ``h' = tanh(W x + b + R h + b')``, or with ``max(0, …)``.
 
     Parameters
@@ -86,60 +81,64 @@ def rnn(
     >>> output.ravel(), h_n
     (array([1., 2., 3.]), array([[3.]]))
     """
-    return planned["rnn"](x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
+    return _RNN(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
 
 
-def _checked_rnn(
+def _rnn_plan(
     x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, nonlinearity: Any, lengths: Any, reverse: Any, keep: Any
-) -> tuple[bool, Recurrent, bool]:
+) -> Plan:
     relu = _relu("rnn", nonlinearity)
     call = checks.recurrent("rnn", 1, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
-    return relu, call, checks.flag("rnn", "return_saved", keep)
+    arguments = (call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
+    return _layer_plan("rnn", call, keep, arguments, ("y", "h_n"), ("y",), Tape(_rnn_vjp, _rnn_jvp))
 
 
-def _rnn(*arguments: Any) -> Any:
-    inputs = arguments[:6]
-    relu, call, keep = _checked_rnn(*map(raw, inputs), *arguments[6:])
-    ops = backend.current()
-    y, h_n = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
-
-    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
-        return ops.rnn_backward(
-            *dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, (needs[0], *needs[2:])
-        )
-
-    outputs = record_many("rnn", (y, h_n), inputs, vjp, lambda tangents: rnn_tangents(call, relu, tangents, y))
-    return (*outputs, (y,)) if keep else outputs
-
-
-def _rnn_of_arrays(keep: bool, *arguments: Any) -> Any:
-    y, h_n = backend.current().rnn_forward(*arguments)
-    return (y, h_n, (y,)) if keep else (y, h_n)
-
-
-def _rnn_plan(*arguments: Any) -> Plan | None:
-    relu, call, keep = _checked_rnn(*arguments)
-    if call.lengths is not None:  # x changes where sequences end
-        return None
-    return Plan(_rnn_of_arrays, (keep, call.x, *call.states, *call[2:6], relu, None, call.reverse))
+def _layer_plan(
+    op: str,
+    call: Recurrent,
+    keep: Any,
+    arguments: tuple[Any, ...],
+    outputs: tuple[str, ...],
+    saved: tuple[str, ...],
+    tape: Tape,
+) -> Plan:
+    """Of a layer that gives the ``outputs``, and with ``keep`` a tuple of what the backward takes."""
+    return Plan(
+        op + "_forward",
+        arguments,
+        (*outputs, *saved[1:]),  # y is among the outputs
+        gives=(*outputs, saved) if checks.flag(op, "return_saved", keep) else outputs,
+        outputs=len(outputs),
+        tape=tape,
+        constants={"call": call},
+    )
 
 
-register("rnn", _rnn, _rnn_plan)
+def _rnn_vjp(ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, relu: bool, y: Array) -> Any:
+    wanted = (needs[0], *needs[2:])
+    return ops.rnn_backward(*dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, wanted)
+
+
+def _rnn_jvp(ops: Any, tangents: Any, call: Recurrent, relu: bool, y: Array) -> Any:
+    return rnn_tangents(call, relu, tangents, y)
+
+
+_RNN = operation("rnn", _rnn_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def rnn_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    nonlinearity: str = "tanh",
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
+    dh_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `rnn`.
@@ -191,18 +190,18 @@ def rnn_backward(
 
 
 def lstm(
-    x: Any,
-    h0: Any,
-    c0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    c0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]:
     """Long short-term memory.
 
     ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
@@ -251,60 +250,45 @@ def lstm(
     >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
     ((5, 2, 4), True, True)
     """
-    return planned["lstm"](x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _LSTM(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
-def _checked_lstm(
+def _lstm_plan(
     x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any
-) -> tuple[Recurrent, bool]:
+) -> Plan:
     call = checks.recurrent("lstm", 4, x, {"h0": h0, "c0": c0}, (wi, wh, bi, bh), lengths, reverse)
-    return call, checks.flag("lstm", "return_saved", keep)
+    arguments, outputs, saved = (call.x, *call.states, *call[2:]), ("y", "h_n", "c_n"), ("y", "gates", "cells")
+    return _layer_plan("lstm", call, keep, arguments, outputs, saved, Tape(_lstm_vjp, _lstm_jvp))
 
 
-def _lstm(*arguments: Any) -> Any:
-    inputs = arguments[:7]
-    call, keep = _checked_lstm(*map(raw, inputs), *arguments[7:])
-    ops = backend.current()
-    y, h_n, c_n, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
-
-    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
-        return ops.lstm_backward(
-            *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells, (needs[0], *needs[3:])
-        )
-
-    outputs = record_many(
-        "lstm", (y, h_n, c_n), inputs, vjp, lambda tangents: lstm_tangents(call, tangents, y, gates, cells)
-    )
-    return (*outputs, (y, gates, cells)) if keep else outputs
+def _lstm_vjp(
+    ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, y: Array, gates: Array, cells: Array
+) -> Any:
+    kept = (call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells)
+    return ops.lstm_backward(*dys, *kept, (needs[0], *needs[3:]))
 
 
-def _lstm_of_arrays(keep: bool, *arguments: Any) -> Any:
-    y, h_n, c_n, gates, cells = backend.current().lstm_forward(*arguments)
-    return (y, h_n, c_n, (y, gates, cells)) if keep else (y, h_n, c_n)
+def _lstm_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, cells: Array) -> Any:
+    return lstm_tangents(call, tangents, y, gates, cells)
 
 
-def _lstm_plan(*arguments: Any) -> Plan | None:
-    call, keep = _checked_lstm(*arguments)
-    return None if call.lengths is not None else Plan(_lstm_of_arrays, (keep, call.x, *call.states, *call[2:]))
-
-
-register("lstm", _lstm, _lstm_plan)
+_LSTM = operation("lstm", _lstm_plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
 
 
 def lstm_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    c0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    c0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
-    dc_n: Any = None,
+    dh_n: Constant | None = None,
+    dc_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `lstm`.
@@ -356,17 +340,17 @@ def lstm_backward(
 
 
 def gru(
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    x: Value,
+    h0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
     return_saved: bool = False,
-) -> Any:
+) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
     """Gated recurrent unit.
 
     ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
@@ -417,59 +401,41 @@ def gru(
     >>> output.shape, bool((output[0] == h_n).all())
     ((5, 2, 4), True)
     """
-    return planned["gru"](x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
-def _checked_gru(
-    x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any
-) -> tuple[Recurrent, bool]:
+def _gru_plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
     call = checks.recurrent("gru", 3, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
-    return call, checks.flag("gru", "return_saved", keep)
+    arguments, saved = (call.x, *call.states, *call[2:]), ("y", "gates", "candidate")
+    return _layer_plan("gru", call, keep, arguments, ("y", "h_n"), saved, Tape(_gru_vjp, _gru_jvp))
 
 
-def _gru(*arguments: Any) -> Any:
-    inputs = arguments[:6]
-    call, keep = _checked_gru(*map(raw, inputs), *arguments[6:])
-    ops = backend.current()
-    y, h_n, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
-
-    def vjp(dys: Sequence[Array | None], needs: tuple[bool, ...]) -> Any:
-        return ops.gru_backward(
-            *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate,
-            (needs[0], *needs[2:]),
-        )  # fmt: skip
-
-    outputs = record_many(
-        "gru", (y, h_n), inputs, vjp, lambda tangents: gru_tangents(call, tangents, y, gates, candidate)
-    )
-    return (*outputs, (y, gates, candidate)) if keep else outputs
+def _gru_vjp(
+    ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, y: Array, gates: Array, candidate: Array
+) -> Any:
+    kept = (call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate)
+    return ops.gru_backward(*dys, *kept, (needs[0], *needs[2:]))
 
 
-def _gru_of_arrays(keep: bool, *arguments: Any) -> Any:
-    y, h_n, gates, candidate = backend.current().gru_forward(*arguments)
-    return (y, h_n, (y, gates, candidate)) if keep else (y, h_n)
+def _gru_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, candidate: Array) -> Any:
+    return gru_tangents(call, tangents, y, gates, candidate)
 
 
-def _gru_plan(*arguments: Any) -> Plan | None:
-    call, keep = _checked_gru(*arguments)
-    return None if call.lengths is not None else Plan(_gru_of_arrays, (keep, call.x, *call.states, *call[2:]))
-
-
-register("gru", _gru, _gru_plan)
+_GRU = operation("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def gru_backward(
-    dy: Any,
-    x: Any,
-    h0: Any,
-    weight_ih: Any,
-    weight_hh: Any,
-    bias_ih: Any = None,
-    bias_hh: Any = None,
-    lengths: Any = None,
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    lengths: Constant | None = None,
     reverse: bool = False,
     *,
-    dh_n: Any = None,
+    dh_n: Constant | None = None,
     saved: Any = None,
 ) -> tuple[Array, ...]:
     """Gradients of `gru`.

@@ -7,16 +7,15 @@ the output and of the final states.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from .. import backend
+from .._types import Array
 from ..checks import Recurrent, existing_steps, states_before
 
 __all__ = ["gru_tangents", "lstm_tangents", "rnn_tangents"]
 
-Array = np.ndarray[Any, Any]
 Tangents = Sequence[Array | None]
 
 

@@ -7,18 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import backend, checks
-from ..autograd import raw, record, self_adjoint
-from ..backend.plans import Plan, planned, register
+from .. import checks
+from .._types import Array, Constant, Value
+from ..autograd import self_adjoint
 from ..checks import Softmax
-from ._gradients import register_gradient
+from ._op import Plan, Tape, operation
 
 __all__ = ["log_softmax", "log_softmax_backward", "softmax", "softmax_backward"]
 
-Array = np.ndarray[Any, Any]
 
-
-def softmax(x: Any, axis: int = -1) -> Any:
+def softmax(x: Value, axis: int = -1) -> Value:
     """``exp(x) / sum of exp(x)`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
@@ -48,28 +46,21 @@ def softmax(x: Any, axis: int = -1) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    return planned["softmax"](x, axis)
+    return _SOFTMAX(x, axis)
 
 
-def _softmax(x: Any, axis: Any) -> Any:
-    g, x_ = checks.softmax("softmax", raw(x), axis)
-    ops = backend.current()
-    y = ops.softmax_forward(g, x_)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.softmax_backward(g, dy, y),)
-
-    return record("softmax", y, (x,), vjp, self_adjoint)
+def _softmax_plan(x: Any, axis: Any) -> Plan:
+    return Plan("softmax_forward", checks.softmax("softmax", x, axis), tape=Tape(_softmax_vjp, self_adjoint))
 
 
-def _softmax_plan(*arguments: Any) -> Plan:
-    return Plan("softmax_forward", checks.softmax("softmax", *arguments))
+def _softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
+    return (ops.softmax_backward(g, dy, y),)
 
 
-register("softmax", _softmax, _softmax_plan)
+_SOFTMAX = operation("softmax", _softmax_plan, ("x",))
 
 
-def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+def softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
     """Gradient of `softmax` from its output, with the full Jacobian: ``y * (dy - sum of dy * y)``.
 
     Parameters
@@ -96,19 +87,20 @@ def softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.softmax_backward(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
     array([ 0.25, -0.25])
     """
-    return planned["softmax_backward"](dy, y, axis)  # type: ignore[no-any-return]
+    return _SOFTMAX_BACKWARD(dy, y, axis)
 
 
-def _checked_gradient(op: str, dy: Any, y: Any, axis: Any) -> tuple[Softmax, Array, Array]:
+def _gradient_plan(op: str, dy: Any, y: Any, axis: Any) -> Plan:
     g, y = checks.softmax(op, y, axis, "y")
-    return g, checks.operand(op, "dy", dy, y.dtype, y.shape, "y"), y
+    return Plan(op, (g, checks.operand(op, "dy", dy, y.dtype, y.shape, "y"), y))
 
 
-for _name in ("softmax_backward", "log_softmax_backward"):
-    register_gradient(_name, partial(_checked_gradient, _name), _name)
+_SOFTMAX_BACKWARD, _LOG_SOFTMAX_BACKWARD = (
+    operation(name, partial(_gradient_plan, name)) for name in ("softmax_backward", "log_softmax_backward")
+)
 
 
-def log_softmax(x: Any, axis: int = -1) -> Any:
+def log_softmax(x: Value, axis: int = -1) -> Value:
     """``x - log(sum of exp(x))`` along an axis, shifted by the maximum so that nothing overflows.
 
     Parameters
@@ -137,32 +129,28 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> F.log_softmax(np.array([1e4, -1e4]))
     array([     0., -20000.])
     """
-    return planned["log_softmax"](x, axis)
+    return _LOG_SOFTMAX(x, axis)
 
 
-def _log_softmax(x: Any, axis: Any) -> Any:
-    g, x_ = checks.softmax("log_softmax", raw(x), axis)
-    ops = backend.current()
-    y = ops.log_softmax_forward(g, x_)
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.log_softmax_backward(g, dy, y),)
-
-    def jvp(tangents: Any) -> Array:
-        t = tangents[0]
-        return np.asarray(t - (np.exp(y) * t).sum(axis=axis, keepdims=True))
-
-    return record("log_softmax", y, (x,), vjp, jvp)
+def _log_softmax_plan(x: Any, axis: Any) -> Plan:
+    return Plan(
+        "log_softmax_forward", checks.softmax("log_softmax", x, axis), tape=Tape(_log_softmax_vjp, _log_softmax_jvp)
+    )
 
 
-def _log_softmax_plan(*arguments: Any) -> Plan:
-    return Plan("log_softmax_forward", checks.softmax("log_softmax", *arguments))
+def _log_softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
+    return (ops.log_softmax_backward(g, dy, y),)
 
 
-register("log_softmax", _log_softmax, _log_softmax_plan)
+def _log_softmax_jvp(ops: Any, tangents: Any, g: Softmax, y: Array) -> Array:
+    t = tangents[0].reshape(g)
+    return np.asarray(t - (np.exp(y.reshape(g)) * t).sum(axis=1, keepdims=True)).reshape(y.shape)
 
 
-def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
+_LOG_SOFTMAX = operation("log_softmax", _log_softmax_plan, ("x",))
+
+
+def log_softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
     """Gradient of `log_softmax` from its output: ``dy - exp(y) * sum of dy``.
 
     Parameters
@@ -189,4 +177,4 @@ def log_softmax_backward(dy: Any, y: Any, axis: int = -1) -> Array:
     >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
     array([ 0.75, -0.75])
     """
-    return planned["log_softmax_backward"](dy, y, axis)  # type: ignore[no-any-return]
+    return _LOG_SOFTMAX_BACKWARD(dy, y, axis)

@@ -1,160 +1,31 @@
 """Layers and networks: modules over `fastnn.functional`, with PyTorch's names and parameter shapes."""
 
-from .activation import (
-    ELU,
-    GELU,
-    SELU,
-    Hardsigmoid,
-    LeakyReLU,
-    LogSoftmax,
-    ReLU,
-    Sigmoid,
-    SiLU,
-    Softmax,
-    Softplus,
-    Tanh,
-)
-from .architecture import architecture, from_architecture
-from .containers import ModuleDict, ModuleList, Sequential
-from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
-from .embedding import Embedding
-from .ensemble import Ensemble
-from .linear import Linear
-from .loss import (
-    BCEWithLogitsLoss,
-    CrossEntropyLoss,
-    HingeLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    MultiMarginLoss,
-    NLLLoss,
-)
-from .misc import Dropout, Dropout1d, Dropout2d, Dropout3d, Flatten, Identity
-from .module import Module, Parameter
-from .norm import (
-    BatchNorm1d,
-    BatchNorm2d,
-    BatchNorm3d,
-    GroupNorm,
-    InstanceNorm1d,
-    InstanceNorm2d,
-    InstanceNorm3d,
-    LayerNorm,
-    LocalResponseNorm,
-    RMSNorm,
-)
-from .pieces import Maxout, PReLU, RReLU
-from .pool import (
-    AdaptiveAvgPool1d,
-    AdaptiveAvgPool2d,
-    AdaptiveAvgPool3d,
-    AdaptiveMaxPool1d,
-    AdaptiveMaxPool2d,
-    AdaptiveMaxPool3d,
-    AvgPool1d,
-    AvgPool2d,
-    AvgPool3d,
-    LPPool1d,
-    LPPool2d,
-    LPPool3d,
-    MaxPool1d,
-    MaxPool2d,
-    MaxPool3d,
-)
-from .recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
-from .residual import Residual, ResidualBlock
-from .scaling import FillMissing, Rescale, Standardize, StandardizeSample, Whiten
-from .statistics import recompute_statistics
-from .structured import PyramidalRNN, StackRNN
+from .activation import *
+from .adaptive_pool import *
+from .architecture import *
+from .channel_norm import *
+from .containers import *
+from .conv import *
+from .embedding import *
+from .ensemble import *
+from .linear import *
+from .loss import *
+from .misc import *
+from .module import *
+from .norm import *
+from .parameter import *
+from .pieces import *
+from .pool import *
+from .recurrent import *
+from .recurrent_cells import *
+from .residual import *
+from .sample_scaling import *
+from .scaling import *
+from .statistics import *
+from .structured import *
+from .whitening import *
 
+# Each module says in its own __all__ what it adds.
 __all__ = [
-    "ELU",
-    "GELU",
-    "GRU",
-    "LSTM",
-    "RNN",
-    "SELU",
-    "AdaptiveAvgPool1d",
-    "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d",
-    "AdaptiveMaxPool1d",
-    "AdaptiveMaxPool2d",
-    "AdaptiveMaxPool3d",
-    "AvgPool1d",
-    "AvgPool2d",
-    "AvgPool3d",
-    "BCEWithLogitsLoss",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "BatchNorm3d",
-    "Conv1d",
-    "Conv2d",
-    "Conv3d",
-    "ConvTranspose1d",
-    "ConvTranspose2d",
-    "ConvTranspose3d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Dropout1d",
-    "Dropout2d",
-    "Dropout3d",
-    "Embedding",
-    "Ensemble",
-    "FillMissing",
-    "Flatten",
-    "GRUCell",
-    "GroupNorm",
-    "Hardsigmoid",
-    "HingeLoss",
-    "HuberLoss",
-    "Identity",
-    "InstanceNorm1d",
-    "InstanceNorm2d",
-    "InstanceNorm3d",
-    "KLDivLoss",
-    "L1Loss",
-    "LPPool1d",
-    "LPPool2d",
-    "LPPool3d",
-    "LSTMCell",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LocalResponseNorm",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool1d",
-    "MaxPool2d",
-    "MaxPool3d",
-    "Maxout",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "MultiMarginLoss",
-    "NLLLoss",
-    "PReLU",
-    "Parameter",
-    "PyramidalRNN",
-    "RMSNorm",
-    "RNNCell",
-    "RReLU",
-    "ReLU",
-    "Rescale",
-    "Residual",
-    "ResidualBlock",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
-    "StackRNN",
-    "Standardize",
-    "StandardizeSample",
-    "Tanh",
-    "Whiten",
-    "architecture",
-    "from_architecture",
-    "recompute_statistics",
+    name for name, value in sorted(globals().items()) if getattr(value, "__module__", "").startswith(f"{__name__}.")
 ]

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 from .. import checks
 from .. import functional as F
+from .._types import Value
 from ..checks import scalars
-from .module import Module
+from .kinds import WithoutParameters
+
+__all__ = [
+    "ELU", "GELU", "SELU", "Hardsigmoid", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+]  # fmt: skip
 
 
-class ReLU(Module):
+class _Elementwise(WithoutParameters):
+    """A function without further arguments, as a layer."""
+
+    _function: ClassVar[Callable[..., Value]]
+
+    def __init_subclass__(cls, function: Callable[..., Any] | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if function is not None:
+            cls._function = staticmethod(function)
+
+    def forward(self, x: Value) -> Value:
+        """Any shape; it stays."""
+        return self._function(x)
+
+
+class ReLU(_Elementwise, function=F.relu):
     """``max(x, 0)``.
 
     Examples
@@ -21,12 +42,8 @@ class ReLU(Module):
     array([0., 2.])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.relu(x)
 
-
-class LeakyReLU(Module):
+class LeakyReLU(WithoutParameters):
     """``x`` where positive, ``negative_slope · x`` elsewhere.
 
     Parameters
@@ -45,7 +62,7 @@ class LeakyReLU(Module):
     def __init__(self, negative_slope: float = 0.01) -> None:
         self.negative_slope = scalars.real("LeakyReLU", "negative_slope", negative_slope)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.leaky_relu(x, self.negative_slope)
 
@@ -53,7 +70,7 @@ class LeakyReLU(Module):
         return f"{self.negative_slope:g}"
 
 
-class ELU(Module):
+class ELU(WithoutParameters):
     """``x`` where positive, ``alpha · (e^x − 1)`` elsewhere.
 
     Parameters
@@ -72,7 +89,7 @@ class ELU(Module):
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = scalars.real("ELU", "alpha", alpha)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.elu(x, self.alpha)
 
@@ -80,7 +97,7 @@ class ELU(Module):
         return f"{self.alpha:g}"
 
 
-class Sigmoid(Module):
+class Sigmoid(_Elementwise, function=F.sigmoid):
     """``1 / (1 + e^−x)``.
 
     Examples
@@ -91,12 +108,8 @@ class Sigmoid(Module):
     array([0.5])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.sigmoid(x)
 
-
-class Tanh(Module):
+class Tanh(_Elementwise, function=F.tanh):
     """The hyperbolic tangent.
 
     Examples
@@ -107,12 +120,8 @@ class Tanh(Module):
     array([0.])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.tanh(x)
 
-
-class SELU(Module):
+class SELU(_Elementwise, function=F.selu):
     """``scale · (x where positive, alpha · (e^x − 1) elsewhere)``; see `fastnn.functional.selu`.
 
     Examples
@@ -123,12 +132,8 @@ class SELU(Module):
     array([-1.111,  2.101])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.selu(x)
 
-
-class SiLU(Module):
+class SiLU(_Elementwise, function=F.silu):
     """``x · sigmoid(x)``.
 
     Examples
@@ -139,12 +144,8 @@ class SiLU(Module):
     array([-0.269,  1.762])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.silu(x)
 
-
-class Hardsigmoid(Module):
+class Hardsigmoid(_Elementwise, function=F.hardsigmoid):
     """``min(max(x + 3, 0), 6) / 6``.
 
     Examples
@@ -155,12 +156,8 @@ class Hardsigmoid(Module):
     array([0.333, 0.833])
     """
 
-    def forward(self, x: Any) -> Any:
-        """Any shape; it stays."""
-        return F.hardsigmoid(x)
 
-
-class Softplus(Module):
+class Softplus(WithoutParameters):
     """``log(1 + e^(beta · x)) / beta``, and ``x`` where ``beta · x > threshold``.
 
     Parameters
@@ -181,7 +178,7 @@ class Softplus(Module):
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         self.beta, self.threshold = checks.softplus("Softplus", beta, threshold)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.softplus(x, self.beta, self.threshold)
 
@@ -189,7 +186,7 @@ class Softplus(Module):
         return f"beta={self.beta:g}, threshold={self.threshold:g}"
 
 
-class GELU(Module):
+class GELU(WithoutParameters):
     """``x · Phi(x)``, exact or by the tanh formula; see `fastnn.functional.gelu`.
 
     Parameters
@@ -205,11 +202,11 @@ class GELU(Module):
     array([-0.159,  1.954])
     """
 
-    def __init__(self, approximate: str = "none") -> None:
+    def __init__(self, approximate: Literal["none", "tanh"] = "none") -> None:
         checks.gelu_tanh("GELU", approximate)
         self.approximate = approximate
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.gelu(x, self.approximate)
 
@@ -217,7 +214,7 @@ class GELU(Module):
         return f"approximate={self.approximate!r}"
 
 
-class _AlongAxis(Module):
+class _AlongAxis(WithoutParameters):
     def __init__(self, axis: int = -1) -> None:
         self.axis = scalars.integer(type(self).__name__, "axis", axis)
 
@@ -241,7 +238,7 @@ class Softmax(_AlongAxis):
     array([[0.25, 0.25, 0.25, 0.25]])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.softmax(x, self.axis)
 
@@ -262,6 +259,6 @@ class LogSoftmax(_AlongAxis):
     array([[-0.693, -0.693]])
     """
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.log_softmax(x, self.axis)

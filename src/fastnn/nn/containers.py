@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence
 from typing import Any, Self, overload
 
+from .._types import Value
+from ..autograd import Tensor
 from .fusion import run
 from .module import Module
+
+__all__ = ["ModuleDict", "ModuleList", "Sequential"]
 
 
 class _Listed(Module, MutableSequence[Module]):
     """A list of modules, under the names "0", "1", … unless they were given others."""
 
-    def __init__(self, modules: Iterable[Module]) -> None:
+    def __init__(self, modules: Iterable[Module] = ()) -> None:
         self.extend(modules)
 
     def _listed(self) -> list[tuple[str, Module]]:
@@ -109,9 +113,6 @@ class ModuleList(_Listed):
     (3, 4, '2.bias')
     """
 
-    def __init__(self, modules: Iterable[Module] = ()) -> None:
-        super().__init__(modules)
-
 
 class ModuleDict(Module, MutableMapping[str, Module]):
     """Modules by name, whose parameters are found; it computes nothing itself.
@@ -192,6 +193,8 @@ class Sequential(_Listed):
         else:
             super().__init__(modules)  # type: ignore[arg-type]
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """Call each module with what the one before returned; some neighbours are computed together (`fusion`)."""
-        return run([module for module in vars(self).values() if isinstance(module, Module)], x)
+        # Arrays become tensors where a parameter is met, as in nearly every network; no annotation could tell.
+        y: Tensor = run([module for module in vars(self).values() if isinstance(module, Module)], x)
+        return y

@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Ints, Padding, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
-from ..functional._spatial import sections
-from .module import Module, Parameter
+from .kinds import OfRank
+from .parameter import Parameter
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_CHANNELS = """
-Parameters
-----------
-in_channels, out_channels : int
-    Channels of input and output.
-kernel_size : {ints}
-    Extents of the kernel.
-"""
-
-_REST = """groups : int
-    Groups of channels that don't see each other; must divide both numbers of channels.
-bias : bool
-    Whether to add a bias.
-dtype : dtype
-    float32 or float64.
-rng : optional
-    Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
-"""
-
-_CONV = f"""{_CHANNELS}stride, dilation : {{ints}}
-    Steps between windows, and between the elements under a kernel.
-padding : {{paddings}}, or {{{{"valid", "same", "full"}}}}
-    Zeros around the {{input}}; see `fastnn.functional.conv{{rank}}d`.
-{_REST}
-Attributes
-----------
-weight : Parameter, (out_channels, in_channels // groups, {{kernel}})
-bias : Parameter, (out_channels,), or None
-
-"""
-
-_CONV_TRANSPOSE = f"""{_CHANNELS}stride, dilation : {{ints}}
-    Step between the places where neighbouring inputs are put, and between the elements of the kernel.
-padding : {{paddings}}
-    How much is cut off at the sides of the result.
-output_padding : {{ints}}
-    Outputs more at the high side; below stride or dilation.
-{_REST}
-Attributes
-----------
-weight : Parameter, (in_channels, out_channels // groups, {{kernel}})
-bias : Parameter, (out_channels,), or None
-
-Notes
------
-The output sizes are in `fastnn.functional.conv_transpose{{rank}}d`.
-"""
+__all__ = ["Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
-class _Kernels(Module):
+class _Kernels(OfRank):
     """What convolution and transposed convolution have in common."""
 
-    _rank: ClassVar[int]
-    _function: ClassVar[Callable[..., Any]]
+    _function: ClassVar[Callable[..., Tensor]]
     _transposed = False
 
     def _settle(
@@ -107,10 +61,6 @@ class _Kernels(Module):
         self.bias: Parameter | None
         self.register_parameter("bias", Parameter(init.zeros(out_channels, dtype=dtype), decay=False) if bias else None)
 
-    def _axes(self, *values: Any) -> Iterator[tuple[int, ...]]:
-        """Values of each axis of arguments that are ints or one int per axis."""
-        return zip(*(v if isinstance(v, tuple) else (v,) * self._rank for v in values), strict=True)
-
     def multiply_adds(self, inputs: tuple[tuple[int, ...], ...], output: tuple[int, ...]) -> int:
         """Each output (of a transposed convolution: input) meets all weights of its channel."""
         per_channel = math.prod(self.weight.shape[1:])
@@ -126,24 +76,26 @@ class _Kernels(Module):
 
 
 class _Conv(_Kernels):
+    _op = "conv"
+
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] = 1,
-        padding: Any = 0,
-        dilation: int | tuple[int, ...] = 1,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: Padding = 0,
+        dilation: Ints = 1,
         groups: int = 1,
         bias: bool = True,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
         self.padding = scalars.padding(type(self).__name__, padding, self._rank)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
         return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
@@ -152,9 +104,32 @@ class _Conv(_Kernels):
         return tuple((d * (k - 1) + 1, s) for k, s, d in self._axes(self.kernel_size, self.stride, self.dilation))
 
 
-@sections(_CONV, 1)
-class Conv1d(_Conv):
+class Conv1d(_Conv, rank=1):
     """Convolution of sequences (N, C, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int,)
+        Extents of the kernel.
+    stride, dilation : int or (int,)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int,) or ((int, int),), or {"valid", "same", "full"}
+        Zeros around the sequence; see `fastnn.functional.conv1d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -164,12 +139,33 @@ class Conv1d(_Conv):
     (2, 8, 20)
     """
 
-    _rank, _function = 1, staticmethod(F.conv1d)
 
-
-@sections(_CONV, 2)
-class Conv2d(_Conv):
+class Conv2d(_Conv, rank=2):
     """Convolution of images (N, C, H, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int, int) or ((int, int), (int, int)), or {"valid", "same", "full"}
+        Zeros around the image; see `fastnn.functional.conv2d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kh, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -179,12 +175,33 @@ class Conv2d(_Conv):
     (2, 8, 8, 8)
     """
 
-    _rank, _function = 2, staticmethod(F.conv2d)
 
-
-@sections(_CONV, 3)
-class Conv3d(_Conv):
+class Conv3d(_Conv, rank=3):
     """Convolution of volumes or videos (N, C, D, H, W).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int, int)
+        Steps between windows, and between the elements under a kernel.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or {"valid", "same", "full"}
+        Zeros around the volume; see `fastnn.functional.conv3d`.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (out_channels, in_channels // groups, kd, kh, kw)
+    bias : Parameter, (out_channels,), or None
 
     Examples
     --------
@@ -194,26 +211,25 @@ class Conv3d(_Conv):
     (2, 8, 4, 8, 8)
     """
 
-    _rank, _function = 3, staticmethod(F.conv3d)
-
 
 class _ConvTranspose(_Kernels):
+    _op = "conv_transpose"
     _transposed = True
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: int | tuple[int, ...],
-        stride: int | tuple[int, ...] = 1,
-        padding: Any = 0,
-        output_padding: int | tuple[int, ...] = 0,
+        kernel_size: Ints,
+        stride: Ints = 1,
+        padding: int | Sequence[int | Sequence[int]] = 0,
+        output_padding: Ints = 0,
         groups: int = 1,
         bias: bool = True,
-        dilation: int | tuple[int, ...] = 1,
+        dilation: Ints = 1,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         op = type(self).__name__
         self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
@@ -222,7 +238,7 @@ class _ConvTranspose(_Kernels):
         self.padding = scalars.padding(op, padding, self._rank)
         self.output_padding = scalars.per_axis(op, "output_padding", output_padding, self._rank, 0)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
         return self._function(
             x, self.weight, self.bias, self.stride, self.padding, self.output_padding, self.groups, self.dilation
@@ -236,9 +252,38 @@ class _ConvTranspose(_Kernels):
         return tuple((d * (k - 1) // s + 1, Fraction(1, s)) for k, s, d in axes)
 
 
-@sections(_CONV_TRANSPOSE, 1)
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(_ConvTranspose, rank=1):
     """Transposed convolution of sequences (N, C, W), which lengthens them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int,)
+        Extents of the kernel.
+    stride, dilation : int or (int,)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int,) or ((int, int),)
+        How much is cut off at the sides of the result.
+    output_padding : int or (int,)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose1d`.
 
     Examples
     --------
@@ -248,12 +293,39 @@ class ConvTranspose1d(_ConvTranspose):
     (2, 3, 20)
     """
 
-    _rank, _function = 1, staticmethod(F.conv_transpose1d)
 
-
-@sections(_CONV_TRANSPOSE, 2)
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(_ConvTranspose, rank=2):
     """Transposed convolution of images (N, C, H, W), which enlarges them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int, int) or ((int, int), (int, int))
+        How much is cut off at the sides of the result.
+    output_padding : int or (int, int)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kh, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose2d`.
 
     Examples
     --------
@@ -264,12 +336,39 @@ class ConvTranspose2d(_ConvTranspose):
     (2, 3, 32, 32)
     """
 
-    _rank, _function = 2, staticmethod(F.conv_transpose2d)
 
-
-@sections(_CONV_TRANSPOSE, 3)
-class ConvTranspose3d(_ConvTranspose):
+class ConvTranspose3d(_ConvTranspose, rank=3):
     """Transposed convolution of volumes (N, C, D, H, W), which enlarges them.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of input and output.
+    kernel_size : int or (int, int, int)
+        Extents of the kernel.
+    stride, dilation : int or (int, int, int)
+        Step between the places where neighbouring inputs are put, and between the elements of the kernel.
+    padding : int, (int, int, int) or ((int, int), (int, int), (int, int))
+        How much is cut off at the sides of the result.
+    output_padding : int or (int, int, int)
+        Outputs more at the high side; below stride or dilation.
+    groups : int
+        Groups of channels that don't see each other; must divide both numbers of channels.
+    bias : bool
+        Whether to add a bias.
+    dtype : dtype
+        float32 or float64.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
+
+    Attributes
+    ----------
+    weight : Parameter, (in_channels, out_channels // groups, kd, kh, kw)
+    bias : Parameter, (out_channels,), or None
+
+    Notes
+    -----
+    The output sizes are in `fastnn.functional.conv_transpose3d`.
 
     Examples
     --------
@@ -278,5 +377,3 @@ class ConvTranspose3d(_ConvTranspose):
     >>> nn.ConvTranspose3d(4, 2, 2, stride=2, rng=0)(np.ones((1, 4, 2, 3, 4), np.float32)).shape
     (1, 2, 4, 6, 8)
     """
-
-    _rank, _function = 3, staticmethod(F.conv_transpose3d)

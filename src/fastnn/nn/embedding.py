@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._types import Constant, DTypeLike, Rng
+from ..autograd import Tensor
 from ..checks import scalars
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Embedding"]
 
 
 class Embedding(Module):
@@ -43,8 +46,8 @@ class Embedding(Module):
         embedding_dim: int,
         padding_idx: int | None = None,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         self.num_embeddings = scalars.integer("Embedding", "num_embeddings", num_embeddings, 1)
         self.embedding_dim = scalars.integer("Embedding", "embedding_dim", embedding_dim, 1)
@@ -59,7 +62,7 @@ class Embedding(Module):
             rows[self.padding_idx] = 0
         self.weight = Parameter(rows)
 
-    def forward(self, index: Any) -> Any:
+    def forward(self, index: Constant) -> Tensor:
         """index (any shape, integers) -> (*index.shape, embedding_dim)."""
         return F.embedding(index, self.weight, self.padding_idx)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from .. import functional as F
+from .._types import Array
 from ..autograd import Tensor, differentiable, no_grad, raw
 from ..checks import real, shown
 from .containers import ModuleList
 from .intercept import evaluation
 from .module import Module
 
-Array = np.ndarray[Any, Any]
+__all__ = ["Ensemble"]
 
+Average = Literal["probabilities", "logits", "votes"]
 _AVERAGES = ("probabilities", "logits", "votes")
 
 
@@ -102,7 +104,7 @@ class Ensemble(Module):
     """
 
     def __init__(
-        self, models: Iterable[Module], *, average: str = "probabilities", weights: Iterable[float] | None = None
+        self, models: Iterable[Module], *, average: Average = "probabilities", weights: Iterable[float] | None = None
     ) -> None:
         if isinstance(models, Module) and not isinstance(models, ModuleList):
             raise TypeError(f"Ensemble: models must be several, got one {type(models).__name__}")
@@ -113,12 +115,12 @@ class Ensemble(Module):
         self._settle(ModuleList(members), average, weights)
 
     @classmethod
-    def _of_parts(cls, members: Module, average: str, weights: Iterable[float] | None) -> Self:
+    def _of_parts(cls, members: Module, average: Average, weights: Iterable[float] | None) -> Self:
         made = cls.__new__(cls)
         made._settle(members, average, weights)
         return made
 
-    def _settle(self, members: Module, average: str, weights: Iterable[float] | None) -> None:
+    def _settle(self, members: Module, average: Average, weights: Iterable[float] | None) -> None:
         if not isinstance(members, ModuleList) or not len(members):
             raise ValueError(f"Ensemble: there must be at least one model, got {shown(members)}")
         if not isinstance(average, str) or average not in _AVERAGES:
@@ -136,7 +138,7 @@ class Ensemble(Module):
         paths: Iterable[str | os.PathLike[str]],
         make_model: Callable[[], Module] | None = None,
         *,
-        average: str = "probabilities",
+        average: Average = "probabilities",
         weights: Iterable[float] | None = None,
     ) -> Self:
         """An ensemble of models from files, as several trainings or several moments of one have left them.
@@ -170,15 +172,17 @@ class Ensemble(Module):
         models = [load_model(path) if make_model is None else load_values(make_model(), path).eval() for path in paths]
         return cls(models, average=average, weights=weights)
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """What each member takes -> the average, of the shape of each member's output."""
         outputs = self._terms(args, kwargs)
         shares = self._shares()
         if self.average != "votes":
-            return _averaged(*outputs, weights=shares)
+            averaged: Tensor = _averaged(*outputs, weights=shares)
+            return averaged
         dtype = np.result_type(*map(raw, outputs))
         votes = _mean([_vote(raw(y)) for y in outputs], shares).astype(dtype)
-        return Tensor(votes) if any(isinstance(y, Tensor) for y in outputs) else votes
+        of_tensors = any(isinstance(y, Tensor) for y in outputs)  # as of all members with parameters
+        return Tensor(votes) if of_tensors else votes  # type: ignore[return-value]
 
     def member_outputs(self, *args: Any, **kwargs: Any) -> Array:
         """What is averaged, member by member: probabilities, outputs, or votes as 1 among 0s.

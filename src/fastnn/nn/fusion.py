@@ -11,8 +11,8 @@ from typing import Any
 
 from ..autograd.modes import mode
 from .activation import ReLU
+from .channel_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .module import Module
-from .norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from .pool import MaxPool1d, MaxPool2d, MaxPool3d
 
 NORMS = (BatchNorm1d, BatchNorm2d, BatchNorm3d)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .module import Module, _WithHooks
+from .hooks import WithHooks
+from .module import Module
 
 # around(name, module, forward, args, kwargs) -> what the call shall return
 Around = Callable[[str, Module, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -61,5 +62,5 @@ def _restored(model: Module, name: str) -> Iterator[None]:
             vars(module).pop(name, None)
             if value is not None:
                 vars(module)[name] = value
-            if isinstance(value, _WithHooks):
+            if isinstance(value, WithHooks):
                 value.leave_if_empty()  # whose last hook was removed inside

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Linear"]
 
 
 class Linear(Module):
@@ -42,7 +46,7 @@ class Linear(Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, *, dtype: Any = np.float32, rng: Any = None
+        self, in_features: int, out_features: int, bias: bool = True, *, dtype: DTypeLike = np.float32, rng: Rng = None
     ) -> None:
         self.in_features = scalars.integer("Linear", "in_features", in_features, 1)
         self.out_features = scalars.integer("Linear", "out_features", out_features, 1)
@@ -50,7 +54,7 @@ class Linear(Module):
         self.bias: Parameter | None
         self.register_parameter("bias", Parameter(init.zeros(out_features, dtype=dtype), decay=False) if bias else None)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (..., in_features) -> (..., out_features)."""
         return F.linear(x, self.weight, self.bias)
 

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
 from .. import checks
 from .. import functional as F
+from .._types import Array, ArrayLike, Reduction, Value
+from ..autograd import Tensor
 from .module import Module
 
-
-def _weights(loss: Module, name: str, value: Any) -> np.ndarray | None:
-    """A copy of what a loss is weighted with, which no gradient is computed for."""
-    if value is None:
-        return None
-    op = type(loss).__name__
-    return np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+__all__ = [
+    "BCEWithLogitsLoss", "CrossEntropyLoss", "HingeLoss", "HuberLoss", "KLDivLoss", "L1Loss", "MSELoss", "MultiMarginLoss",
+    "NLLLoss",
+]  # fmt: skip
 
 
-class CrossEntropyLoss(Module):
+class _Weighted(Module):
+    weight: Array | None
+
+    def _keep(self, name: str, value: ArrayLike | None) -> None:
+        """Have a copy of what the loss is weighted with as a buffer; no gradient is computed for it."""
+        if value is not None:
+            op = type(self).__name__
+            value = np.array(checks.unmasked(op, name, checks.constant(op, name, value)))
+        self.register_buffer(name, value)
+
+
+class CrossEntropyLoss(_Weighted):
     """Cross-entropy from logits; see `fastnn.functional.cross_entropy`.
 
     Parameters
@@ -43,25 +53,40 @@ class CrossEntropyLoss(Module):
 
     def __init__(
         self,
-        weight: Any = None,
+        weight: ArrayLike | None = None,
         ignore_index: int = -100,
-        reduction: str = "mean",
+        reduction: Reduction = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.ignore_index = checks.integer("CrossEntropyLoss", "ignore_index", ignore_index)
-        self.reduction = checks.reduction_of("CrossEntropyLoss", reduction)
+        self.reduction: Reduction = checks.reduction_of("CrossEntropyLoss", reduction)
         self.label_smoothing = checks.real("CrossEntropyLoss", "label_smoothing", label_smoothing, 0.0, 1.0)
 
-    def forward(self, logits: Any, target: Any) -> Any:
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, logits: ArrayLike, target: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(self, logits: Value, target: Value) -> Tensor: ...
+        def __call__(self, logits: Value, target: Value) -> Value: ...
+
+    def forward(self, logits: Value, target: Value) -> Value:
         """logits (N, C, ...), target (N, ...) of classes, or (N, C, ...) of probabilities."""
         return F.cross_entropy(logits, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing)
 
 
 class _Loss(Module):
-    def __init__(self, reduction: str = "mean") -> None:
-        self.reduction = checks.reduction_of(type(self).__name__, reduction)
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        self.reduction: Reduction = checks.reduction_of(type(self).__name__, reduction)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, x: ArrayLike, target: ArrayLike) -> Array: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(self, x: Value, target: Value) -> Tensor: ...
+        def __call__(self, x: Value, target: Value) -> Value: ...
 
     def extra_repr(self) -> str:
         return "" if self.reduction == "mean" else f"reduction={self.reduction!r}"
@@ -83,7 +108,7 @@ class MSELoss(_Loss):
     2.0
     """
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.mse_loss(x, target, self.reduction)
 
@@ -104,7 +129,7 @@ class L1Loss(_Loss):
     1.0
     """
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.l1_loss(x, target, self.reduction)
 
@@ -127,11 +152,11 @@ class HuberLoss(_Loss):
     4.0
     """
 
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+    def __init__(self, reduction: Reduction = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
         self.delta = checks.real("HuberLoss", "delta", delta, 0.0, open_low=True)
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.huber_loss(x, target, self.delta, self.reduction)
 
@@ -154,11 +179,11 @@ class HingeLoss(_Loss):
     0.75
     """
 
-    def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
+    def __init__(self, reduction: Reduction = "mean", margin: float = 1.0) -> None:
         super().__init__(reduction)
         self.margin = checks.real("HingeLoss", "margin", margin)
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.hinge_loss(x, target, self.margin, self.reduction)
 
@@ -181,16 +206,18 @@ class KLDivLoss(_Loss):
     np.float64(0.1438)
     """
 
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+    def __init__(
+        self, reduction: Literal["mean", "batchmean", "sum", "none"] = "mean", log_target: bool = False
+    ) -> None:
         self.reduction = checks.reduction_of("KLDivLoss", reduction, "batchmean")
         self.log_target = checks.flag("KLDivLoss", "log_target", log_target)
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.kl_div(x, target, self.reduction, self.log_target)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(_Loss, _Weighted):
     """Cross-entropy of two classes from logits; see `fastnn.functional.binary_cross_entropy_with_logits`.
 
     Parameters
@@ -211,19 +238,21 @@ class BCEWithLogitsLoss(_Loss):
     np.float64(0.6931)
     """
 
-    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.pos_weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
-        self.register_buffer("pos_weight", _weights(self, "pos_weight", pos_weight))
+    pos_weight: Array | None
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def __init__(
+        self, weight: ArrayLike | None = None, reduction: Reduction = "mean", pos_weight: ArrayLike | None = None
+    ) -> None:
+        super().__init__(reduction)
+        self._keep("weight", weight)
+        self._keep("pos_weight", pos_weight)
+
+    def forward(self, x: Value, target: Value) -> Value:
         """Both of one shape."""
         return F.binary_cross_entropy_with_logits(x, target, self.weight, self.reduction, self.pos_weight)
 
 
-class NLLLoss(_Loss):
+class NLLLoss(_Loss, _Weighted):
     """``−weight[target] · x[target]`` for ``x`` of log-probabilities; see `fastnn.functional.nll_loss`.
 
     Parameters
@@ -243,18 +272,19 @@ class NLLLoss(_Loss):
     np.float64(1.0)
     """
 
-    def __init__(self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean") -> None:
+    def __init__(
+        self, weight: ArrayLike | None = None, ignore_index: int = -100, reduction: Reduction = "mean"
+    ) -> None:
         super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.ignore_index = checks.integer("NLLLoss", "ignore_index", ignore_index)
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """x (N, C, ...), target (N, ...) of classes."""
         return F.nll_loss(x, target, self.weight, self.ignore_index, self.reduction)
 
 
-class MultiMarginLoss(_Loss):
+class MultiMarginLoss(_Loss, _Weighted):
     """Hinge of several classes; see `fastnn.functional.multi_margin_loss`.
 
     Parameters
@@ -276,13 +306,14 @@ class MultiMarginLoss(_Loss):
     0.3125
     """
 
-    def __init__(self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean") -> None:
+    def __init__(
+        self, p: Literal[1, 2] = 1, margin: float = 1.0, weight: ArrayLike | None = None, reduction: Reduction = "mean"
+    ) -> None:
         super().__init__(reduction)
-        self.weight: np.ndarray | None
-        self.register_buffer("weight", _weights(self, "weight", weight))
+        self._keep("weight", weight)
         self.p = checks.margin_power("MultiMarginLoss", p)
         self.margin = checks.real("MultiMarginLoss", "margin", margin)
 
-    def forward(self, x: Any, target: Any) -> Any:
+    def forward(self, x: Value, target: Value) -> Value:
         """x (N, C), target (N,) of classes."""
         return F.multi_margin_loss(x, target, self.p, self.margin, self.weight, self.reduction)

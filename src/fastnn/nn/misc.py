@@ -3,36 +3,38 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from .. import functional as F
-from .._docs import sections
 from .._generators import generator
+from .._types import Rng, Value
 from ..checks import scalars
+from .kinds import OfRank, WithoutParameters
 from .module import Module
 
-_DROPOUT = """
-Parameters
-----------
-p : float
-    Probability of being dropped, in 0…1.
-rng : optional
-    Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
-    Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
-    the masks that its parent would have drawn, but other ones where ``rng`` is None.
+__all__ = ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "Flatten", "Identity"]
 
-Notes
------
-The mask depends on the Generator's state alone, not on backend or thread count.
-"""
+Anything = TypeVar("Anything")
 
 
-@sections(_DROPOUT)
-class Dropout(Module):
+class Dropout(WithoutParameters):
     """Zeroes elements with probability ``p`` in training and scales the others by 1/(1−p); the identity in evaluation.
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -43,11 +45,11 @@ class Dropout(Module):
     [0.0, 2.0]
     """
 
-    def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
         self.p = scalars.real(type(self).__name__, "p", p, 0.0, 1.0)
         self.rng = generator(rng)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.dropout(x, self.p, self.training, rng=self.rng)
 
@@ -55,17 +57,29 @@ class Dropout(Module):
         return f"{self.p:g}"
 
 
-class _SpatialDropout(Dropout):
-    _rank: int
+class _SpatialDropout(Dropout, OfRank):
+    _op = "dropout"
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """x (N, C, ...); the shape stays."""
-        return getattr(F, f"dropout{self._rank}d")(x, self.p, self.training, rng=self.rng)
+        return self._function(x, self.p, self.training, rng=self.rng)
 
 
-@sections(_DROPOUT)
-class Dropout1d(_SpatialDropout):
+class Dropout1d(_SpatialDropout, rank=1):
     """Zeroes whole channels of signals (N, C, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -75,12 +89,22 @@ class Dropout1d(_SpatialDropout):
     array([0., 2.])
     """
 
-    _rank = 1
 
-
-@sections(_DROPOUT)
-class Dropout2d(_SpatialDropout):
+class Dropout2d(_SpatialDropout, rank=2):
     """Zeroes whole channels of images (N, C, H, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -90,12 +114,22 @@ class Dropout2d(_SpatialDropout):
     array([0., 2.])
     """
 
-    _rank = 2
 
-
-@sections(_DROPOUT)
-class Dropout3d(_SpatialDropout):
+class Dropout3d(_SpatialDropout, rank=3):
     """Zeroes whole channels of volumes (N, C, D, H, W) in training and scales the others by 1/(1−p).
+
+    Parameters
+    ----------
+    p : float
+        Probability of being dropped, in 0…1.
+    rng : optional
+        Anything `numpy.random.default_rng` takes. Each call draws a new mask from the attribute ``rng``, a
+        Generator; its ``bit_generator.state`` is what a checkpoint needs to go on with the same masks. A forked child draws
+        the masks that its parent would have drawn, but other ones where ``rng`` is None.
+
+    Notes
+    -----
+    The mask depends on the Generator's state alone, not on backend or thread count.
 
     Examples
     --------
@@ -105,10 +139,8 @@ class Dropout3d(_SpatialDropout):
     array([0., 2.])
     """
 
-    _rank = 3
 
-
-class Flatten(Module):
+class Flatten(WithoutParameters):
     """Several axes joined to one; by default all but the first.
 
     Parameters
@@ -154,6 +186,10 @@ class Identity(Module):
     >>> nn.Identity()(3)
     3
     """
+
+    if TYPE_CHECKING:
+
+        def __call__(self, x: Anything) -> Anything: ...
 
     def forward(self, x: Any) -> Any:
         """Anything."""

@@ -10,7 +10,8 @@ import numpy as np
 from .._atomic import PathLike
 from ..checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from ..checks import shown
-from .architecture import architecture, blank_model, declared_bytes
+from .architecture import architecture
+from .construction import blank_model, declared_bytes
 from .module import Module
 
 

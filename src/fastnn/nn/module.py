@@ -1,116 +1,26 @@
-"""`Module` and `Parameter`: trees of layers that know their parameters, buffers and state."""
+"""`Module`: trees of layers that know their parameters, buffers and state."""
 
 from __future__ import annotations
 
 import inspect
 import types
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
-from numpy.lib.array_utils import byte_bounds
 
 from .._calls import explain_init
-from ..autograd import Tensor, tensor
-from ..autograd.changes import note_change
-from ..checks.arrays import unmasked
+from .._types import Arguments, Computes, Output_co
+from ..autograd import Tensor
+from .hooks import Hook, HookHandle, WithHooks
+from .parameter import Parameter
+from .values import StateKeys, as_buffer, converter, load, refuse_as_buffer
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-
-class Parameter(Tensor):
-    """A tensor that a `Module` finds among its attributes and an optimiser updates.
-
-    Parameters
-    ----------
-    array : array_like
-        The first values, float32 or float64; copied.
-    requires_grad : bool
-        Whether it is trained; may be changed later to freeze it.
-    decay : bool
-        Whether an optimiser's ``weight_decay`` applies to it. Layers say False for biases and for the
-        parameters of norms.
-
-    Examples
-    --------
-    >>> from fastnn import nn
-    >>> nn.Parameter([1.0, 2.0])
-    Parameter([1., 2.], requires_grad=True)
-    """
-
-    __slots__ = ("decay",)
-
-    def __init__(self, array: Any, requires_grad: bool = True, *, decay: bool = True) -> None:
-        super().__init__(tensor(array).data, requires_grad)
-        self.decay = decay
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("tensor(", "Parameter(", 1)
-
-
-# hook(module, args, output) -> None, or what the call shall return
-Hook = Callable[["Module", tuple[Any, ...], Any], Any]
-Forward = Callable[..., Any]
-
-
-class HookHandle:
-    """What `Module.register_forward_hook` returns: `remove`, or the end of a ``with`` block, takes the hook away."""
-
-    def __init__(self, replacement: _WithHooks, hook: Hook) -> None:
-        self._replacement = replacement
-        replacement.hooks[self] = hook
-
-    def remove(self) -> None:
-        """Do not call the hook any more; a second time this does nothing."""
-        self._replacement.hooks.pop(self, None)
-        self._replacement.leave_if_empty()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()
-
-
-class _WithHooks:
-    """In the place of a module's ``forward``, where `intercept` puts its replacements too: calls it and then the hooks."""
-
-    def __init__(self, module: Module) -> None:
-        self.hooks: dict[HookHandle, Hook] = {}
-        self._module = weakref.ref(module)  # which has this
-        self.forward: Forward | None = vars(module).get("forward")
-        vars(module)["forward"] = self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        module = self._module()
-        assert module is not None
-        output = (
-            type(module).forward(module, *args, **kwargs) if self.forward is None else self.forward(*args, **kwargs)
-        )
-        for hook in list(self.hooks.values()):
-            changed = hook(module, args, output)
-            if changed is not None:
-                output = changed
-        return output
-
-    def leave_if_empty(self) -> None:
-        """Put back what was in this place, unless something else is there now."""
-        module = self._module()
-        if self.hooks or module is None or vars(module).get("forward") is not self:
-            return
-        del vars(module)["forward"]
-        if self.forward is not None:
-            vars(module)["forward"] = self.forward
-
-
-class StateKeys(NamedTuple):
-    """What `Module.load_state_dict` did not find in the state, and what it found there and had no use for."""
-
-    missing: list[str]
-    unexpected: list[str]
+__all__ = ["Module"]
 
 
 class Module:
@@ -144,7 +54,7 @@ class Module:
         """Compute the output; every subclass has its own."""
         raise NotImplementedError(f"{type(self).__name__}: forward is not defined")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self: Computes[Arguments, Output_co], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Output_co:
         return self.forward(*args, **kwargs)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -155,11 +65,11 @@ class Module:
         if isinstance(value, _KINDS):
             self._check_name(name)
             if name in self._buffers:
-                self._refuse_as_buffer(name, value)
+                refuse_as_buffer(type(self).__name__, name, value)
             self._keep_kind(name, value)
         elif name in self._buffers:
             if value is not None and type(value) is not np.ndarray:
-                value = self._as_buffer(name, value)
+                value = as_buffer(type(self).__name__, name, value)
         else:
             held = self.__dict__.get(name)
             if isinstance(held, _KINDS) or (held is None and name in self._vacant):
@@ -208,21 +118,6 @@ class Module:
         if hides:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
-    def _as_buffer(self, name: str, value: Any) -> np.ndarray:
-        """An array, where NumPy made a scalar of a result without axes; or that of a tensor, or of an array's subclass."""
-        if isinstance(value, Tensor) and value.requires_grad:
-            raise TypeError(
-                f"{type(self).__name__}: buffer {name!r} is not trained, so a tensor that requires a gradient would lose it; "
-                "assign x.numpy()"
-            )
-        array = np.asarray(unmasked(type(self).__name__, f"buffer {name!r}", value))
-        if array.dtype.kind not in "biufc":
-            self._refuse_as_buffer(name, value)
-        return array
-
-    def _refuse_as_buffer(self, name: str, value: Any) -> NoReturn:
-        raise TypeError(f"{type(self).__name__}: buffer {name!r} must be an array, got {type(value).__name__}")
-
     def register_buffer(self, name: str, array: Any) -> None:
         """Make an array part of the state: it is saved and loaded, but not trained.
 
@@ -245,8 +140,8 @@ class Module:
         if self._kind(name) is not None:
             raise ValueError(f"{type(self).__name__}: {name!r} is a parameter or module already")
         if isinstance(array, (Parameter, Module)):
-            self._refuse_as_buffer(name, array)
-        first = None if array is None else self._as_buffer(name, array)
+            refuse_as_buffer(type(self).__name__, name, array)
+        first = None if array is None else as_buffer(type(self).__name__, name, array)
         if name not in self._buffers:
             self._buffers = (*self._buffers, name)
         setattr(self, name, first)
@@ -292,7 +187,7 @@ class Module:
             self._refuse_other_kind(name, Parameter, parameter)
         setattr(self, name, parameter)
 
-    def register_forward_hook(self, hook: Callable[[Module, tuple[Any, ...], Any], Any]) -> HookHandle:
+    def register_forward_hook(self, hook: Hook) -> HookHandle:
         """Have ``hook(module, args, output)`` called after each call of this module.
 
         Parameters
@@ -330,12 +225,12 @@ class Module:
         if not callable(hook):
             raise TypeError(f"register_forward_hook: hook must be callable, got {type(hook).__name__}")
         now = vars(self).get("forward")
-        return HookHandle(now if isinstance(now, _WithHooks) else _WithHooks(self), hook)
+        return HookHandle(now if isinstance(now, WithHooks) else WithHooks(self), hook)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))
         replacement = state.get("forward")
-        if isinstance(replacement, _WithHooks):
+        if isinstance(replacement, WithHooks):
             del state["forward"]
             if replacement.forward is not None:
                 state["forward"] = replacement.forward
@@ -437,20 +332,7 @@ class Module:
         TypeError
             If the state is no mapping, or an array not of a type that fits (float32 and float64 fit each other).
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(f"load_state_dict: the state must be a mapping, got {type(state).__name__}")
-        own = dict(self._state())
-        keys = StateKeys([k for k in own if k not in state], [k for k in state if k not in own])
-        if strict and (keys.missing or keys.unexpected):
-            raise ValueError(
-                f"load_state_dict: the state does not fit {type(self).__name__}: "
-                f"missing {keys.missing}, unexpected {keys.unexpected}"
-            )
-        checked = [(array, _fitting(name, state[name], array)) for name, array in own.items() if name in state]
-        for array, values in _ready(checked):
-            array[...] = values
-            note_change(array)
-        return keys
+        return load(type(self).__name__, dict(self._state()), state, strict)
 
     def train(self, mode: bool = True) -> Self:
         """Put this module and all below it into training mode (or evaluation mode, if ``mode`` is False)."""
@@ -500,15 +382,7 @@ class Module:
         wanted = np.dtype(dtype)
         if wanted not in (np.float32, np.float64):
             raise TypeError(f"astype: expected float32 or float64, got {wanted}")
-        done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # old and new: what several have in common stays so
-
-        def converted(array: np.ndarray) -> np.ndarray:
-            if array.dtype.kind != "f" or array.dtype == wanted:
-                return array
-            if id(array) not in done:
-                done[id(array)] = array, array.astype(wanted)
-            return done[id(array)][1]
-
+        converted = converter(wanted)
         for parameter in self.parameters():
             old = parameter.data, parameter.grad
             parameter.data = converted(old[0])
@@ -561,30 +435,3 @@ class Module:
 
 
 _KINDS = (Parameter, Module)  # of attributes that are found by what they are
-
-
-def _ready(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Targets with values of their dtypes, which lie where none of the targets does: no assignment fails any more."""
-    bounds = np.array([byte_bounds(array) for array, _ in pairs], np.uint64).reshape(-1, 2)
-
-    def ready(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-        low, high = byte_bounds(values)
-        overlaps = bool(((bounds[:, 0] < high) & (bounds[:, 1] > low)).any())
-        return values.astype(dtype, copy=overlaps)
-
-    return [(array, ready(values, array.dtype)) for array, values in pairs]
-
-
-def _fitting(name: str, value: Any, array: np.ndarray) -> np.ndarray:
-    values = np.asarray(value.data if isinstance(value, Tensor) else unmasked("load_state_dict", name, value))
-    if values.shape != array.shape:
-        raise ValueError(
-            f"load_state_dict: {name} has shape {values.shape} in the state but {array.shape} in the module"
-        )
-    if not np.can_cast(values.dtype, array.dtype, "same_kind"):
-        raise TypeError(
-            f"load_state_dict: {name} has dtype {values.dtype} in the state but {array.dtype} in the module"
-        )
-    if not array.flags.writeable:
-        raise ValueError(f"load_state_dict: {name} is read-only in the module")
-    return values

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from .. import checks, init
 from .. import functional as F
 from .._generators import generator
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor
 from ..checks import scalars
+from .kinds import WithoutParameters
 from .linear import Linear
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["Maxout", "PReLU", "RReLU"]
 
 
 class PReLU(Module):
@@ -39,12 +45,12 @@ class PReLU(Module):
     tensor([-1.,  2.], from=prelu)
     """
 
-    def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: Any = np.float32) -> None:
+    def __init__(self, num_parameters: int = 1, init_slope: float = 0.25, *, dtype: DTypeLike = np.float32) -> None:
         self.num_parameters = scalars.integer("PReLU", "num_parameters", num_parameters, 1)
         self.init_slope = scalars.coefficient("PReLU", "init_slope", init_slope, np.empty(0, dtype))
         self.weight = Parameter(init.constant(self.num_parameters, self.init_slope, dtype=dtype), decay=False)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (N, num_parameters, ...), or any shape with one slope; it stays."""
         return F.prelu(x, self.weight)
 
@@ -52,7 +58,7 @@ class PReLU(Module):
         return f"{self.num_parameters}"
 
 
-class RReLU(Module):
+class RReLU(WithoutParameters):
     """``x`` where positive, ``slope · x`` elsewhere: random slopes in training, their mean in evaluation.
 
     Parameters
@@ -70,11 +76,11 @@ class RReLU(Module):
     array([-2.,  2.])
     """
 
-    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, *, rng: Any = None) -> None:
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3, *, rng: Rng = None) -> None:
         self.lower, self.upper = checks.interval("RReLU", "lower", lower, "upper", upper)
         self.rng = generator(rng)
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Value:
         """Any shape; it stays."""
         return F.rrelu(x, self.lower, self.upper, self.training, rng=self.rng)
 
@@ -114,8 +120,8 @@ class Maxout(Module):
         pieces: int = 2,
         bias: bool = True,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         self._settle(out_features, pieces)
         self.linear: Module = Linear(in_features, self.out_features * self.pieces, bias, dtype=dtype, rng=rng)
@@ -131,9 +137,10 @@ class Maxout(Module):
         made.linear = linear
         return made
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x (..., in_features) -> (..., out_features)."""
-        return F.maxout(self.linear(x), self.pieces, axis=-1)
+        y: Tensor = self.linear(x)
+        return F.maxout(y, self.pieces, axis=-1)
 
     def extra_repr(self) -> str:
         return f"{self.out_features}, pieces={self.pieces}"

@@ -1,21 +1,25 @@
-"""Recurrent layers and cells, with PyTorch's names, shapes and order of parameters."""
+"""Recurrent layers, with PyTorch's names, shapes and order of parameters."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
 from .._generators import generator
-from ..autograd import concatenate, raw, stack
+from .._types import ArrayLike, DTypeLike, Rng, Value
+from ..autograd import Tensor, concatenate, raw, stack
 from ..checks import scalars
 from ..checks.arrays import shown, unmasked
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
+
+__all__ = ["GRU", "LSTM", "RNN"]
 
 _FORGET = 1  # place of the forget gate among an LSTM's gates i, f, g, o
 
@@ -33,6 +37,11 @@ def _initial(gates: int, inputs: int, units: int, bias: bool, dtype: Any, rng: A
             first[_FORGET * units : (_FORGET + 1) * units] = 1
         yield "bias_ih", first
         yield "bias_hh", init.zeros(gates * units, dtype=dtype)
+
+
+def movable(op: str, name: str, x: Any) -> Any:
+    """An array or a tensor, whose axes can be exchanged."""
+    return x if hasattr(x, "swapaxes") else np.asarray(unmasked(op, name, x))
 
 
 class _Named(Module):
@@ -66,6 +75,12 @@ class _Named(Module):
 class _Recurrent(_Named):
     _states: tuple[str, ...] = ("h",)
 
+    if TYPE_CHECKING:
+
+        def __call__(
+            self, x: Value, state: Value | None = None, lengths: ArrayLike | None = None
+        ) -> tuple[Tensor, Tensor]: ...
+
     def __init__(
         self,
         input_size: int,
@@ -76,8 +91,8 @@ class _Recurrent(_Named):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         op = type(self).__name__
         self.input_size = scalars.integer(op, "input_size", input_size, 1)
@@ -104,7 +119,7 @@ class _Recurrent(_Named):
                 f"{type(self).__name__}: x must have shape (steps, batch, in) or (steps, in), got {np.shape(raw(x))}"
             )
         single = ndim == 2
-        x = x if hasattr(x, "swapaxes") else np.asarray(unmasked(type(self).__name__, "x", x))
+        x = movable(type(self).__name__, "x", x)
         if single:
             x = x[:, None]
         elif self.batch_first:
@@ -142,10 +157,7 @@ class _Recurrent(_Named):
         for name, h in zip(names, given, strict=True):
             if np.shape(raw(h)) != expected:
                 raise ValueError(f"{op}: {name} must have shape {expected}, got {np.shape(raw(h))}")
-        arrays = [
-            h if hasattr(h, "swapaxes") else np.asarray(unmasked(op, name, h))
-            for name, h in zip(names, given, strict=True)
-        ]
+        arrays = [movable(op, name, h) for name, h in zip(names, given, strict=True)]
         return [h[:, None] for h in arrays] if single else arrays
 
     def extra_repr(self) -> str:
@@ -216,19 +228,19 @@ class RNN(_Recurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
         )
-        self.nonlinearity = _nonlinearity("RNN", nonlinearity)
+        self.nonlinearity = checked_nonlinearity("RNN", nonlinearity)
 
     def _options(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
@@ -268,6 +280,12 @@ class LSTM(_Recurrent):
     _gates = 4
     _states = ("h", "c")
 
+    if TYPE_CHECKING:
+
+        def __call__(  # type: ignore[override]
+            self, x: Value, state: Sequence[Value] | None = None, lengths: ArrayLike | None = None
+        ) -> tuple[Tensor, tuple[Tensor, Tensor]]: ...
+
 
 class GRU(_Recurrent):
     """Network of gated recurrent units (`fastnn.functional.gru`).
@@ -301,142 +319,7 @@ class GRU(_Recurrent):
     _gates = 3
 
 
-def _nonlinearity(op: str, value: Any) -> str:
+def checked_nonlinearity(op: str, value: Any) -> str:
     if not isinstance(value, str) or value not in ("tanh", "relu"):
         raise ValueError(f"{op}: nonlinearity must be 'tanh' or 'relu', got {shown(value)}")
     return value
-
-
-class _Cell(_Named):
-    """One step of a recurrent layer."""
-
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, *, dtype: Any = np.float32, rng: Any = None
-    ) -> None:
-        op = type(self).__name__
-        self.input_size = scalars.integer(op, "input_size", input_size, 1)
-        self.hidden_size = scalars.integer(op, "hidden_size", hidden_size, 1)
-        self.bias = scalars.flag(op, "bias", bias)
-        self._add("", self.input_size, self.hidden_size, dtype, np.random.default_rng(rng))
-
-    def _step(self, x: Any, states: list[Any]) -> list[Any]:
-        """The states after an input (batch, in), or (in,) for a single row."""
-        ndim = np.ndim(raw(x))
-        if ndim not in (1, 2):
-            raise ValueError(f"{type(self).__name__}: x must have shape (batch, in) or (in,), got {np.shape(raw(x))}")
-        op = type(self).__name__
-        arrays = [
-            a if a is None or hasattr(a, "swapaxes") else np.asarray(unmasked(op, "an argument", a))
-            for a in (x, *states)
-        ]
-        if ndim == 1:
-            arrays = [None if a is None else a[None] for a in arrays]
-        after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options())[1:]
-        return [h[0] for h in after] if ndim == 1 else list(after)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
-
-
-class RNNCell(_Cell):
-    """One step of `RNN`.
-
-    Parameters
-    ----------
-    input_size, hidden_size, bias, nonlinearity, dtype, rng
-        As of `RNN`.
-
-    Attributes
-    ----------
-    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.RNNCell(3, 8, rng=0)(np.ones((4, 3), np.float32)).shape
-    (4, 8)
-    """
-
-    _function = staticmethod(F.rnn)
-    _gates = 1
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        *,
-        dtype: Any = np.float32,
-        rng: Any = None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
-        self.nonlinearity = _nonlinearity("RNNCell", nonlinearity)
-
-    def _options(self) -> dict[str, Any]:
-        return {"nonlinearity": self.nonlinearity}
-
-    def forward(self, x: Any, state: Any = None) -> Any:
-        """x (batch, in), h (batch, hidden) -> h'."""
-        return self._step(x, [state])[0]
-
-
-class LSTMCell(_Cell):
-    """One step of `LSTM`.
-
-    Parameters
-    ----------
-    input_size, hidden_size, bias, dtype, rng
-        As of `LSTM`.
-
-    Attributes
-    ----------
-    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> h, c = nn.LSTMCell(3, 8, rng=0)(np.ones((4, 3), np.float32))
-    >>> h.shape, c.shape
-    ((4, 8), (4, 8))
-    """
-
-    _function = staticmethod(F.lstm)
-    _gates = 4
-
-    def forward(self, x: Any, state: Any = None) -> tuple[Any, Any]:
-        """x (batch, in), (h, c) each (batch, hidden) -> (h', c')."""
-        if state is not None and (not isinstance(state, (tuple, list)) or len(state) != 2):
-            raise TypeError(f"LSTMCell: the state must be a tuple (h, c), got {shown(type(state).__name__)}")
-        h, c = self._step(x, [None, None] if state is None else list(state))
-        return h, c
-
-
-class GRUCell(_Cell):
-    """One step of `GRU`.
-
-    Parameters
-    ----------
-    input_size, hidden_size, bias, dtype, rng
-        As of `GRU`.
-
-    Attributes
-    ----------
-    weight_ih, weight_hh, bias_ih, bias_hh : Parameter
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fastnn import nn
-    >>> nn.GRUCell(3, 8, rng=0)(np.ones((4, 3), np.float32)).shape
-    (4, 8)
-    """
-
-    _function = staticmethod(F.gru)
-    _gates = 3
-
-    def forward(self, x: Any, state: Any = None) -> Any:
-        """x (batch, in), h (batch, hidden) -> h'."""
-        return self._step(x, [state])[0]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
-from ..autograd import raw
+from .._types import DTypeLike, Rng, Value
+from ..autograd import Tensor, raw
 from ..checks import scalars
 from .activation import ReLU
+from .channel_norm import BatchNorm2d
 from .containers import Sequential
 from .conv import Conv2d
 from .fusion import NORMS, run, unobserved
 from .misc import Identity
 from .module import Module
-from .norm import BatchNorm2d
+
+__all__ = ["Residual", "ResidualBlock"]
 
 
 class Residual(Module):
@@ -55,18 +58,19 @@ class Residual(Module):
         self.shortcut = Identity() if shortcut is None else shortcut
         self.activation = Identity() if activation is None else activation
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Value) -> Tensor:
         """x as branch and shortcut take it."""
         norm = self._fused_norm()
-        y = self.branch(x) if norm is None else run(list(self.branch.children())[:-1], x)
-        passed = self.shortcut(x)
+        y: Tensor = self.branch(x) if norm is None else run(list(self.branch.children())[:-1], x)
+        passed: Tensor = self.shortcut(x)
         given, added = np.shape(raw(y)), np.shape(raw(passed))
         if given != added:
             raise ValueError(
                 f"{type(self).__name__}: the branch gives shape {given} but the shortcut {added}, "
                 f"for x of shape {np.shape(raw(x))}"
             )
-        return self.activation(y + passed) if norm is None else norm.then_relu(y, passed)
+        z: Tensor = self.activation(y + passed) if norm is None else norm.then_relu(y, passed)
+        return z
 
     def _fused_norm(self) -> Any:
         """The batch norm at the end of the branch, if it, the sum and ReLU can be computed together."""
@@ -119,11 +123,11 @@ class ResidualBlock(Residual):
         in_channels: int,
         out_channels: int,
         stride: int | tuple[int, int] = 1,
-        shortcut: str = "auto",
+        shortcut: Literal["auto", "identity", "projection"] = "auto",
         *,
         momentum: float = 0.99,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         if shortcut not in ("auto", "identity", "projection"):
             raise ValueError(f"ResidualBlock: shortcut must be 'auto', 'identity' or 'projection', got {shortcut!r}")

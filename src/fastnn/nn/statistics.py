@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad, raw
+from .channel_norm import _BatchNorm
 from .intercept import evaluation, intercepted
 from .module import Module
 from .moments import Moments
-from .norm import _BatchNorm
 
-Array = np.ndarray[Any, Any]
+__all__ = ["recompute_statistics"]
 
 
 class _Reached(BaseException):

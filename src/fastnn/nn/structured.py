@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from .. import functional as F
 from .. import init
 from .._generators import generator
-from ..autograd import concatenate, raw, stack, where
+from .._types import ArrayLike, DTypeLike, Rng, Value
+from ..autograd import Tensor, concatenate, raw, stack, where
 from ..checks import scalars, sequence_lengths
-from ..checks.arrays import shown, unmasked
+from ..checks.arrays import shown
 from .containers import ModuleList
-from .module import Module, Parameter
-from .recurrent import GRU, LSTM, RNN
+from .module import Module
+from .parameter import Parameter
+from .recurrent import GRU, LSTM, RNN, movable
+
+__all__ = ["PyramidalRNN", "StackRNN"]
 
 _KINDS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
@@ -70,13 +75,13 @@ class PyramidalRNN(Module):
         input_size: int,
         hidden_size: int,
         num_levels: int,
-        kind: str = "lstm",
+        kind: Literal["rnn", "lstm", "gru"] = "lstm",
         bias: bool = True,
         batch_first: bool = False,
         bidirectional: bool = False,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         op = "PyramidalRNN"
         inputs = scalars.integer(op, "input_size", input_size, 1)
@@ -100,16 +105,16 @@ class PyramidalRNN(Module):
         made.levels = levels
         return made
 
-    def output_lengths(self, lengths: Any) -> list[int]:
+    def output_lengths(self, lengths: Iterable[int]) -> list[int]:
         """The lengths of the outputs of sequences of these lengths."""
         return [-(-int(n) // 2 ** len(self.levels)) for n in lengths]
 
-    def forward(self, x: Any, lengths: Any = None) -> tuple[Any, Any]:
+    def forward(self, x: Value, lengths: ArrayLike | None = None) -> tuple[Tensor, Any]:
         """x (steps, batch, in) -> output (fewer steps, batch, directions * hidden), final state; see the class."""
         if np.ndim(raw(x)) != 3:
             raise ValueError(f"PyramidalRNN: x must have three axes, got shape {np.shape(raw(x))}")
-        x = x if hasattr(x, "swapaxes") else np.asarray(unmasked("PyramidalRNN", "x", x))
-        y = x.swapaxes(0, 1) if self.batch_first else x
+        y = movable("PyramidalRNN", "x", x)
+        y = y.swapaxes(0, 1) if self.batch_first else y
         ends = sequence_lengths("PyramidalRNN", lengths, *y.shape[:2])
         if ends is not None:  # an odd length has a neighbour behind its end
             y = where((np.arange(len(y))[:, None] < ends)[:, :, None], y, np.zeros((), y.dtype))
@@ -178,8 +183,8 @@ class StackRNN(Module):
         stack_depth: int,
         stack_width: int = 1,
         *,
-        dtype: Any = np.float32,
-        rng: Any = None,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
     ) -> None:
         op = "StackRNN"
         self.input_size = scalars.integer(op, "input_size", input_size, 1)
@@ -201,7 +206,7 @@ class StackRNN(Module):
         self.weight_action, self.bias_action = weight(3, units), bias(3)
         self.weight_push, self.bias_push = weight(width, units), bias(width)
 
-    def forward(self, x: Any, state: Any = None) -> tuple[Any, tuple[Any, Any]]:
+    def forward(self, x: Value, state: Sequence[Value] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """x (steps, batch, in) -> output (steps, batch, hidden), final state and stack."""
         shape = np.shape(raw(x))
         if len(shape) != 3:

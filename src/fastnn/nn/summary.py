@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from ..autograd import Tensor, enable_grad
 from ..autograd.modes import mode
 from ..checks.arrays import shown
 from .intercept import evaluation, intercepted
-from .module import Module, Parameter
+from .module import Module
+from .parameter import Parameter
 
 Shape = tuple[int, ...]
 # Of each spatial axis: the receptive field, and the step in the input between neighbours.
@@ -265,10 +267,17 @@ class _Fields:
                 output, tuple((r + (k - 1) * jump, jump * s) for (r, jump), (k, s) in zip(field, windows, strict=True))
             )
 
-    def observed(self) -> _Observed:
-        return _Observed(self._note)
+    @contextmanager
+    def observed(self) -> Iterator[None]:
+        """Inside, every recorded operation is looked at."""
+        before = mode.observers
+        mode.observers = (*before, self._note)
+        try:
+            yield
+        finally:
+            mode.observers = before
 
-    def _note(self, name: str, output: Any, inputs: Sequence[Any], vjp: Any, result: Tensor) -> Any:
+    def _note(self, name: str, output: Any, inputs: Sequence[Any], vjp: Any, result: Any) -> Any:
         sources = [x for x in inputs if id(x) in self._known]  # parameters come from no input
         if sources:
             kept = all(x.shape[2:] == output.shape[2:] for x in sources) and not any(word in name for word in _MIXING)
@@ -282,17 +291,3 @@ def _joined(fields: list[Field | None]) -> Field | None:
     if len(known) < len(fields):
         return None
     return tuple((max(r for r, _ in axis), max(s for _, s in axis)) for axis in zip(*known, strict=True))
-
-
-class _Observed:
-    """Inside, every recorded operation is shown to ``observe``."""
-
-    def __init__(self, observe: Callable[..., Any]) -> None:
-        self._observe = observe
-
-    def __enter__(self) -> None:
-        self._previous = mode.observers
-        mode.observers = (*mode.observers, self._observe)
-
-    def __exit__(self, *exception: object) -> None:
-        mode.observers = self._previous

@@ -6,36 +6,32 @@ from typing import Any
 
 from .. import checks
 from .. import functional as F
-from .._docs import sections
 from .flat import Part
 from .optimizer import Optimizer, Params
 
-_PARAMETERS = """
-Parameters
-----------
-params : iterable of Tensor, or list of dict
-    Parameters or groups of them; see `Optimizer`.
-lr : float
-    Learning rate.
-betas : tuple of float
-    β₁ and β₂.
-eps : float
-    Added to the root.
-weight_decay : float
-    L2 penalty (of AdamW: decay), on weights and not on biases and parameters of norms.
-l1 : float
-    L1 penalty, on the same parameters.
-decay_all : bool
-    Decay biases and parameters of norms too.
-"""
 
-
-@sections(_PARAMETERS)
 class Adam(Optimizer):
     """Adam with bias correction.
 
     ``v ← β₁v + (1−β₁)g``, ``s ← β₂s + (1−β₂)g²``, ``x ← x − lr · v̂/(sqrt(ŝ) + eps)`` with ``v̂ = v/(1−β₁ᵗ)``,
     ``ŝ = s/(1−β₂ᵗ)`` and ``g = grad + weight_decay·x + l1·sign(x)``.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        β₁ and β₂.
+    eps : float
+        Added to the root.
+    weight_decay : float
+        L2 penalty (of AdamW: decay), on weights and not on biases and parameters of norms.
+    l1 : float
+        L1 penalty, on the same parameters.
+    decay_all : bool
+        Decay biases and parameters of norms too.
 
     Examples
     --------
@@ -83,11 +79,27 @@ class Adam(Optimizer):
         )
 
 
-@sections(_PARAMETERS)
 class AdamW(Adam):
-    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step (G9).
+    """Adam with decoupled weight decay: ``x ← x − lr·weight_decay·x`` before Adam's step.
 
     ``weight_decay`` is 0.01 by default, as in PyTorch. Source: Loshchilov and Hutter 2019.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        β₁ and β₂.
+    eps : float
+        Added to the root.
+    weight_decay : float
+        L2 penalty (of AdamW: decay), on weights and not on biases and parameters of norms.
+    l1 : float
+        L1 penalty, on the same parameters.
+    decay_all : bool
+        Decay biases and parameters of norms too.
 
     Examples
     --------
@@ -116,9 +128,25 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps, weight_decay, l1=l1, decay_all=decay_all)
 
 
-@sections(_PARAMETERS)
 class AMSGrad(Adam):
     """Adam with the largest ``s`` so far in the place of ``s`` (Reddi et al. 2018).
+
+    Parameters
+    ----------
+    params : iterable of Tensor, or list of dict
+        Parameters or groups of them; see `Optimizer`.
+    lr : float
+        Learning rate.
+    betas : tuple of float
+        β₁ and β₂.
+    eps : float
+        Added to the root.
+    weight_decay : float
+        L2 penalty (of AdamW: decay), on weights and not on biases and parameters of norms.
+    l1 : float
+        L1 penalty, on the same parameters.
+    decay_all : bool
+        Decay biases and parameters of norms too.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The accuracy or error of a model against the strength of what was done to its inputs (J7)."""
+"""The accuracy or error of a model against the strength of what was done to its inputs."""
 
 from __future__ import annotations
 

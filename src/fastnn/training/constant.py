@@ -1,4 +1,4 @@
-"""The best prediction that knows nothing of the inputs, and its loss: what a network has to beat (J5)."""
+"""The best prediction that knows nothing of the inputs, and its loss: what a network has to beat."""
 
 from __future__ import annotations
 

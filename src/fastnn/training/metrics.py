@@ -8,36 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._docs import sections
 from ..autograd import raw
 from ..checks import integer, real, shown, unmasked
 
 Array = NDArray[Any]
 
 NOT_COUNTED = -100  # the label that the loss functions pass over, too
-
-_NUMBERS = """
-Parameters
-----------
-output : ndarray or Tensor, (N, ...)
-    Predictions.
-target : ndarray or Tensor, (N, ...)
-    What is right, of exactly the same shape: (N, 1) and (N,) differ.
-weight : ndarray, (N,), optional
-    How much each sample counts, at least 0; all the same without it.
-
-Returns
--------
-float
-    {value}
-
-Raises
-------
-ValueError
-    For shapes that differ or have no axis, or weights that are not one finite number of at least 0 per sample.
-TypeError
-    For what holds no real numbers, or a masked array.
-"""
 
 
 def accuracy(scores: Any, labels: Any, weight: Any = None) -> float:
@@ -259,16 +235,31 @@ def f1(scores: Any, labels: Any, average: str | None = "macro", weight: Any = No
     return _mean(each[occurs], of_labels[occurs] if average == "weighted" else None)
 
 
-@sections(
-    _NUMBERS,
-    value=(
-        "At most 1; 0 is as good as always predicting the mean. Of several values per sample the mean of "
-        "their R². A constant target counts as 1 if it is met exactly, else as 0, as in scikit-learn. NaN for "
-        "fewer than two samples that count, and where an output or target is NaN."
-    ),
-)
 def r2(output: Any, target: Any, weight: Any = None) -> float:
     """R², the share of the target's variance that is explained: ``1 - sum((target - output)²) / sum((target - mean)²)``.
+
+    Parameters
+    ----------
+    output : ndarray or Tensor, (N, ...)
+        Predictions.
+    target : ndarray or Tensor, (N, ...)
+        What is right, of exactly the same shape: (N, 1) and (N,) differ.
+    weight : ndarray, (N,), optional
+        How much each sample counts, at least 0; all the same without it.
+
+    Returns
+    -------
+    float
+        At most 1; 0 is as good as always predicting the mean. Of several values per sample the mean of their R². A constant target counts
+        as 1 if it is met exactly, else as 0, as in scikit-learn. NaN for fewer than two samples that count, and where an output or
+        target is NaN.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ or have no axis, or weights that are not one finite number of at least 0 per sample.
+    TypeError
+        For what holds no real numbers, or a masked array.
 
     Examples
     --------
@@ -290,12 +281,29 @@ def r2(output: Any, target: Any, weight: Any = None) -> float:
         return float(np.mean(np.where(constant, of_constant, 1 - residual / total)))
 
 
-@sections(
-    _NUMBERS,
-    value="In the unit of the target. NaN where nothing counts, or an output or target is NaN.",
-)
 def mae(output: Any, target: Any, weight: Any = None) -> float:
     """Mean absolute error, over all elements.
+
+    Parameters
+    ----------
+    output : ndarray or Tensor, (N, ...)
+        Predictions.
+    target : ndarray or Tensor, (N, ...)
+        What is right, of exactly the same shape: (N, 1) and (N,) differ.
+    weight : ndarray, (N,), optional
+        How much each sample counts, at least 0; all the same without it.
+
+    Returns
+    -------
+    float
+        In the unit of the target. NaN where nothing counts, or an output or target is NaN.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ or have no axis, or weights that are not one finite number of at least 0 per sample.
+    TypeError
+        For what holds no real numbers, or a masked array.
 
     Examples
     --------
@@ -308,12 +316,29 @@ def mae(output: Any, target: Any, weight: Any = None) -> float:
     return _mean_of_rows(np.abs(error), counts)
 
 
-@sections(
-    _NUMBERS,
-    value="In the unit of the target. NaN where nothing counts, or an output or target is NaN.",
-)
 def rmse(output: Any, target: Any, weight: Any = None) -> float:
     """Root of the mean squared error, over all elements.
+
+    Parameters
+    ----------
+    output : ndarray or Tensor, (N, ...)
+        Predictions.
+    target : ndarray or Tensor, (N, ...)
+        What is right, of exactly the same shape: (N, 1) and (N,) differ.
+    weight : ndarray, (N,), optional
+        How much each sample counts, at least 0; all the same without it.
+
+    Returns
+    -------
+    float
+        In the unit of the target. NaN where nothing counts, or an output or target is NaN.
+
+    Raises
+    ------
+    ValueError
+        For shapes that differ or have no axis, or weights that are not one finite number of at least 0 per sample.
+    TypeError
+        For what holds no real numbers, or a masked array.
 
     Examples
     --------

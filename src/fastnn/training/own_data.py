@@ -265,7 +265,7 @@ class RelativeError:
     def __repr__(self) -> str:
         return f"RelativeError({self.spread!r})"
 
-    def __call__(self, output: Any, target: Any, reduction: str = "mean") -> Any:
+    def __call__(self, output: Any, target: Any, reduction: Any = "mean") -> Any:
         return F.mse_loss(output / self.spread, target / raw(output).dtype.type(self.spread), reduction)
 
     def best_constant(self, targets: Any, weight: Any) -> NDArray[Any]:

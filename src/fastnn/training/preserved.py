@@ -16,14 +16,14 @@ from ..autograd import Tensor
 from ..autograd.changes import note_change
 from ..autograd.graph import Target
 from ..nn import Module
-from ..nn.module import _WithHooks
+from ..nn.hooks import WithHooks
 from ..optim import Optimizer
 from ..optim.flat import FlatBlock
 from ..optim.schedule import _Kept, _Stepped
 from .generators import dictionary, find_generators, slots
 
 # Objects of which all attributes are put back.
-_OPENED = (Module, Tensor, Optimizer, FlatBlock, Target, _Stepped, _Kept, _WithHooks)
+_OPENED = (Module, Tensor, Optimizer, FlatBlock, Target, _Stepped, _Kept, WithHooks)
 _MAPPINGS = (dict, OrderedDict, defaultdict)
 _SEQUENCES = (list, deque)
 # Room that an optimiser keeps for gradients. What is there counts only where a parameter has it as its gradient.

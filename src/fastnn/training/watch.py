@@ -26,11 +26,13 @@ from ..nn import (
     Parameter,
     RMSNorm,
 )
+from ..nn.adaptive_pool import _AdaptivePool
+from ..nn.channel_norm import _ChannelNorm
 from ..nn.conv import _Kernels
 from ..nn.intercept import intercepted
-from ..nn.norm import _ChannelNorm
-from ..nn.pool import _AdaptivePool, _Pool
-from ..nn.recurrent import _Cell, _Named, _Recurrent
+from ..nn.pool import _Pool
+from ..nn.recurrent import _Named, _Recurrent
+from ..nn.recurrent_cells import _Cell
 from .spread import Running
 
 Array = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ It has the names, signatures and results of `fastnn.backend.native`. Arrays come
 `fastnn.checks`), float32 or float64.
 """
 
-import types
+import re
 
 from .activation import *
 from .activation_pieces import *
@@ -27,5 +27,9 @@ from .rms_norm import *
 from .rnn import *
 from .softmax import *
 
-# Each module says in its own __all__ what it adds.
-__all__ = [name for name, value in sorted(globals().items()) if isinstance(value, types.FunctionType)]
+# What these modules define; those with an underscore are what they share.
+__all__ = [
+    name
+    for name, value in sorted(globals().items())
+    if re.match(rf"{__name__}\.[a-z]", getattr(value, "__module__", ""))
+]

@@ -1,4 +1,4 @@
-"""What the reference kernels share: quiet floating point, long sums and the taps of a window."""
+"""What the reference kernels share: quiet floating point, long sums, scores of classes and the taps of a window."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import Conv, Pool
+from ...checks import Conv, Pool, Softmax
 
 Array = np.ndarray[Any, Any]
 # An index of the three last axes: (..., slice, slice, slice).
 Index = Any
+Axes = tuple[int, ...]
+Pair = tuple[tuple[slice, slice], tuple[slice, slice]]
 
 # Overflow, inf - inf and 0 / 0 are legal and give inf and NaN, as in the compiled kernels.
 quiet = np.errstate(all="ignore")
@@ -74,6 +76,52 @@ def without_overflow(means: Callable[[Array], Array], x: Array) -> Array:
     if not np.isfinite(y).all():
         y = np.where(np.isfinite(y), y, means(x * x.dtype.type(2.0**-64)) * 2.0**64)
     return y.astype(x.dtype)
+
+
+def unit_for(x: Array, axes: Axes) -> Array:
+    """A power of two that brings the largest |x| over the axes to about 1; of what isn't finite, 1."""
+    largest = np.abs(x).max(axes, keepdims=True)
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
+    return np.asarray(np.ldexp(1.0, -np.clip(exponent, -1021, 1021)))
+
+
+def targets_of(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
+    """Class indices (outer, 1, inner), 0 where ignored, and where they count."""
+    t = target.reshape(g.outer, 1, g.inner)
+    counts = t != ignore_index
+    return np.where(counts, t, 0), counts
+
+
+def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
+    w = np.ones(g.n, like.dtype) if weight is None else weight
+    return w[None, :, None]
+
+
+def each_share(g: Softmax, dloss: Array, divisor: float) -> Array:
+    """dloss / divisor of every position, (outer, 1, inner); dloss has one number per position, or one for all."""
+    return np.broadcast_to(shares(dloss, divisor).reshape(-1), g.outer * g.inner).reshape(g.outer, 1, g.inner)
+
+
+def pairs(channels: int, below: int, above: int) -> Iterator[Pair]:
+    """Indices of channels c, and of those that lie a step away, for all steps from -below to above."""
+    everything = slice(None)
+    for step in range(-min(below, channels - 1), min(above, channels - 1) + 1):
+        here = slice(max(0, -step), channels - max(0, step))
+        there = slice(max(0, step), channels - max(0, -step))
+        yield (everything, here), (everything, there)
+
+
+def energy(x: Array, size: int, alpha: float, k: float) -> tuple[Array, Array]:
+    """Of local response norm: powers of two ``unit``, and t of about 1, with s = unit^2 * t, for x (outer, channels, inner)."""
+    windows = list(pairs(x.shape[1], size // 2, (size - 1) // 2))
+    largest = np.full_like(x, np.sqrt(k))
+    for c, j in windows:
+        largest[c] = np.maximum(largest[c], np.abs(x[j]))
+    unit = np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest) & (largest > 0), largest, 1))[1] - 1)
+    squares = np.zeros_like(x)
+    for c, j in windows:
+        squares[c] += np.square(x[j] / unit[c])
+    return unit, k / unit / unit + alpha / size * squares
 
 
 def windows(g: Conv | Pool) -> Iterator[tuple[int, Index, Index]]:

@@ -6,19 +6,6 @@ import numpy as np
 
 from ._common import Array, quiet, times_exp
 
-__all__ = [
-    "elu_backward",
-    "elu_forward",
-    "leaky_relu_backward",
-    "leaky_relu_forward",
-    "relu_backward",
-    "relu_forward",
-    "sigmoid_backward",
-    "sigmoid_forward",
-    "tanh_backward",
-    "tanh_forward",
-]
-
 
 def relu_forward(x: Array) -> Array:
     """y = max(x, 0), NaN stays NaN."""

@@ -6,16 +6,7 @@ import numpy as np
 
 from ...checks import Norm, Softmax
 from ._common import Array, quiet
-from .dropout import words
-
-__all__ = [
-    "maxout_backward",
-    "maxout_forward",
-    "prelu_backward",
-    "prelu_forward",
-    "rrelu_backward",
-    "rrelu_forward",
-]
+from ._philox import words
 
 
 @quiet

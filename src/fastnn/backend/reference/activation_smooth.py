@@ -9,21 +9,6 @@ import numpy as np
 from ._common import Array, quiet, times_exp
 from .activation import sigmoid_forward
 
-__all__ = [
-    "gelu_backward",
-    "gelu_forward",
-    "gelu_tanh_backward",
-    "gelu_tanh_forward",
-    "hardsigmoid_backward",
-    "hardsigmoid_forward",
-    "selu_backward",
-    "selu_forward",
-    "silu_backward",
-    "silu_forward",
-    "softplus_backward",
-    "softplus_forward",
-]
-
 # Klambauer et al. 2017: mean 0 and variance 1 are a fixed point
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 _GELU_RATE, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715

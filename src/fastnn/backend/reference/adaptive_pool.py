@@ -14,14 +14,6 @@ import numpy as np
 from ...checks import AdaptivePool, within_adaptive
 from ._common import Array, quiet, without_overflow
 
-__all__ = [
-    "adaptive_avg_pool_backward",
-    "adaptive_avg_pool_forward",
-    "adaptive_max_pool_backward",
-    "adaptive_max_pool_backward_at",
-    "adaptive_max_pool_forward",
-]
-
 _SPATIAL = (4, 3, 2)
 
 
@@ -77,6 +69,12 @@ def adaptive_max_pool_forward(g: AdaptivePool, x: Array) -> tuple[Array, Array]:
         y, index = np.concatenate(values, axis), np.concatenate(positions, axis)
     shape = (g.n, g.c, *g.out[5 - x.ndim :])
     return y.reshape(shape), index.astype(np.int32).reshape(shape)
+
+
+def adaptive_max_pool_indices(g: AdaptivePool, x: Array) -> tuple[Array, Array, Array]:
+    """y, the positions that the backward takes, and these as int64 for the caller."""
+    y, index = adaptive_max_pool_forward(g, x)
+    return y, index, index.astype(np.int64)
 
 
 @quiet

@@ -6,8 +6,6 @@ import numpy as np
 
 from ._common import Array, quiet
 
-__all__ = ["add"]
-
 
 @quiet
 def add(a: Array, b: Array, out: Array | None) -> Array:

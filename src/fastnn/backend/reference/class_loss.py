@@ -8,17 +8,17 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet, reduced, row_sums, shares, weighted
-from .loss import class_weights, each_share, targets_of
-
-__all__ = [
-    "multi_margin_loss_backward",
-    "multi_margin_loss_forward",
-    "nll_loss_backward",
-    "nll_loss_forward",
-    "soft_cross_entropy_backward",
-    "soft_cross_entropy_forward",
-]
+from ._common import (
+    Array,
+    class_weights,
+    each_share,
+    quiet,
+    reduced,
+    row_sums,
+    shares,
+    targets_of,
+    weighted,
+)
 
 
 def _mixed(g: Softmax, target: Array, weight: Array | None, label_smoothing: float) -> Array:

@@ -6,8 +6,6 @@ import numpy as np
 
 from ._common import Array
 
-__all__ = ["contiguous"]
-
 
 def contiguous(a: Array) -> Array:
     """A C-contiguous copy of an array of any strides."""

@@ -17,8 +17,6 @@ import numpy as np
 from ...checks import Conv
 from ._common import LONG_SUM, Array, Index, product, quiet
 
-__all__ = ["conv_backward", "conv_forward", "conv_transpose_backward", "conv_transpose_forward"]
-
 
 @quiet
 def conv_forward(g: Conv, x: Array, weight: Array, bias: Array | None) -> Array:

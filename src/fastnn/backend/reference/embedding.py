@@ -6,8 +6,6 @@ import numpy as np
 
 from ._common import Array, quiet
 
-__all__ = ["embedding_backward", "embedding_forward"]
-
 
 def embedding_forward(index: Array, weight: Array) -> Array:
     """y[i] = weight[index[i]]."""

@@ -6,8 +6,6 @@ import numpy as np
 
 from ._common import Array, product, quiet
 
-__all__ = ["linear_backward", "linear_forward", "matmul"]
-
 
 @quiet
 def matmul(a: Array, b: Array, trans_a: bool = False, trans_b: bool = False) -> Array:

@@ -6,38 +6,10 @@ All arithmetic is in float64; results are rounded once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from ...checks import Norm
-from ._common import Array, quiet
-
-__all__ = ["local_response_norm_backward", "local_response_norm_forward"]
-
-Pair = tuple[tuple[slice, slice], tuple[slice, slice]]
-
-
-def pairs(channels: int, below: int, above: int) -> Iterator[Pair]:
-    """Indices of channels c, and of those that lie a step away, for all steps from -below to above."""
-    everything = slice(None)
-    for step in range(-min(below, channels - 1), min(above, channels - 1) + 1):
-        here = slice(max(0, -step), channels - max(0, step))
-        there = slice(max(0, step), channels - max(0, -step))
-        yield (everything, here), (everything, there)
-
-
-def energy(x: Array, size: int, alpha: float, k: float) -> tuple[Array, Array]:
-    """Powers of two ``unit``, and t of about 1, with s = unit^2 * t, for x (outer, channels, inner)."""
-    windows = list(pairs(x.shape[1], size // 2, (size - 1) // 2))
-    largest = np.full_like(x, np.sqrt(k))
-    for c, j in windows:
-        largest[c] = np.maximum(largest[c], np.abs(x[j]))
-    unit = np.ldexp(1.0, np.frexp(np.where(np.isfinite(largest) & (largest > 0), largest, 1))[1] - 1)
-    squares = np.zeros_like(x)
-    for c, j in windows:
-        squares[c] += np.square(x[j] / unit[c])
-    return unit, k / unit / unit + alpha / size * squares
+from ._common import Array, energy, pairs, quiet
 
 
 @quiet

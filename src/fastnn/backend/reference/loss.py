@@ -10,26 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, quiet, reduced, row_sums, shares, weighted
-
-__all__ = ["cross_entropy_backward", "cross_entropy_forward"]
-
-
-def targets_of(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
-    """Class indices (outer, 1, inner), 0 where ignored, and where they count."""
-    t = target.reshape(g.outer, 1, g.inner)
-    counts = t != ignore_index
-    return np.where(counts, t, 0), counts
-
-
-def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
-    w = np.ones(g.n, like.dtype) if weight is None else weight
-    return w[None, :, None]
-
-
-def each_share(g: Softmax, dloss: Array, divisor: float) -> Array:
-    """dloss / divisor of every position, (outer, 1, inner); dloss has one number per position, or one for all."""
-    return np.broadcast_to(shares(dloss, divisor).reshape(-1), g.outer * g.inner).reshape(g.outer, 1, g.inner)
+from ._common import Array, class_weights, each_share, quiet, reduced, row_sums, targets_of, weighted
 
 
 @quiet

@@ -15,30 +15,10 @@ from typing import Any
 import numpy as np
 
 from ...checks import GroupNorm, Norm
-from ._common import Array, quiet
+from ._common import Array, Axes, quiet, unit_for
 from .activation import relu_backward, relu_forward
 
-__all__ = [
-    "batch_norm_backward",
-    "batch_norm_eval_backward",
-    "batch_norm_eval_forward",
-    "batch_norm_relu_backward",
-    "batch_norm_train_forward",
-    "group_norm_backward",
-    "group_norm_forward",
-    "layer_norm_backward",
-    "layer_norm_forward",
-]
-
-Axes = tuple[int, ...]
 Gradients = tuple[Array | None, Array | None, Array | None]
-
-
-def unit_for(x: Array, axes: Axes) -> Array:
-    """A power of two that brings the largest |x| over the axes to about 1; of what isn't finite, 1."""
-    largest = np.abs(x).max(axes, keepdims=True)
-    exponent = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
-    return np.asarray(np.ldexp(1.0, -np.clip(exponent, -1021, 1021)))
 
 
 def _moments(x: Array, axes: Axes, eps: float) -> tuple[Array, Array, Array]:

@@ -14,8 +14,6 @@ import numpy as np
 
 from ._common import Array, quiet
 
-__all__ = ["adadelta_step", "adagrad_step", "adam_step", "rmsprop_step", "sgd_step"]
-
 _ADAGRAD_STEPS = 2**20  # over which what is lost of sums of tiny squares may add up
 
 

@@ -10,17 +10,6 @@ import numpy as np
 from ...checks import Pool, pool_positions, pool_taps
 from ._common import Array, quiet, windows, without_overflow
 
-__all__ = [
-    "avg_pool_backward",
-    "avg_pool_forward",
-    "lp_pool_backward",
-    "lp_pool_forward",
-    "max_pool_backward",
-    "max_pool_backward_at",
-    "max_pool_forward",
-    "max_pool_positions",
-]
-
 
 def _image(g: Pool, x: Array) -> Array:
     return x.reshape(g.n, g.c, *g.size)
@@ -47,9 +36,11 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
     return y, index.astype(dtype).reshape(y.shape)
 
 
-def max_pool_positions(g: Pool, index: Array) -> Array:
-    """Flat positions in the image, int64, from the taps that `max_pool_forward` gives."""
-    return pool_positions(g, index)
+def max_pool_indices(g: Pool, x: Array) -> tuple[Array, Array | None, Array]:
+    """y, the taps that gave it, and their flat positions in the image, int64."""
+    y, index = max_pool_forward(g, x, True)
+    assert index is not None
+    return y, index, pool_positions(g, index)
 
 
 @quiet

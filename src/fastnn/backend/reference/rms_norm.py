@@ -8,10 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Norm
-from ._common import Array, quiet
-from .norm import unit_for
-
-__all__ = ["rms_norm_backward", "rms_norm_forward"]
+from ._common import Array, quiet, unit_for
 
 
 @quiet

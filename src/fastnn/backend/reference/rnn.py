@@ -11,8 +11,6 @@ import numpy as np
 from ...checks import existing, existing_steps, states_before
 from ._common import Array, product, quiet
 
-__all__ = ["gru_backward", "gru_forward", "lstm_backward", "lstm_forward", "rnn_backward", "rnn_forward"]
-
 LayerNeeds = tuple[bool, ...]
 LayerGradients = tuple[Array | None, ...]
 

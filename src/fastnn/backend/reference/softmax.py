@@ -10,8 +10,6 @@ import numpy as np
 from ...checks import Softmax
 from ._common import Array, quiet, row_sums
 
-__all__ = ["log_softmax_backward", "log_softmax_forward", "softmax_backward", "softmax_forward"]
-
 
 def _shifted(g: Softmax, x: Array) -> Array:
     """x - max over the row."""
