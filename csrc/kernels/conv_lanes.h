@@ -98,19 +98,14 @@ struct Lanes {
     const int64_t row0 = rows.begin(), size = rows.end() - row0, step = joint_positions(size, V);
     for (int64_t g0 = 0; g0 < grid; g0 += step) {
       const int64_t positions = clamp(grid - g0, 0, step);
-      Columns<T, V> columns;
-      columns.offset = scratch.offset;
-      columns.ldc = positions * width;
-      for (int v = 0; v < V; ++v) columns.size[v] = lanes<T>;
+      Columns<T, V> columns(scratch.offset, positions * width);
       for (rows.k0 = 0; rows.k0 < depth; rows.k0 = rows.k1) {
         rows.k1 = depth_end<T>(rows.k0, depth);
         layout.row_offsets(rows.k0, rows.k1, scratch.offset);
         for (int64_t k = 0; k < rows.k1 - rows.k0; ++k) scratch.offset[k] *= int32_t(width);
         for (int64_t g = 0; g < positions; ++g) {
-          for (int v = 0; v < V; ++v) {
-            columns.b[v] = scratch.copy + scratch.places.from[g0 + g] * width + v * lanes<T>;
-            columns.c[v] = scratch.results + (g - row0 * positions) * width + v * lanes<T>;
-          }
+          columns.read(scratch.copy + scratch.places.from[g0 + g] * width);
+          columns.write(scratch.results + (g - row0 * positions) * width);
           rows.multiply(columns);
         }
       }

@@ -186,15 +186,12 @@ struct ChannelWeight {
   void multiply(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
                 bool accumulate) const {
     for_vectors(b0 * taps * vectors, b1 * taps * vectors, [&](auto V, int64_t q) FASTNN_FLAT {
-      Columns<T, V> tile;
-      tile.offset = scratch.offset;
-      tile.ldc = columns;
+      Columns<T, V> tile(scratch.offset, columns);
       for (int v = 0; v < V; ++v) {
         const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / taps;
         tile.b[v] =
             scratch.copy + (block - b0) * image_copy() + layout.tap_distance(tap % taps) * width + vector * lanes<T>;
         tile.c[v] = out + (q + v) * lanes<T>;
-        tile.size[v] = lanes<T>;
       }
       const RowBlocks rows(group_out);
       multiply_rows(rows, 0, rows.count, pixels, packed, pixels, tile, accumulate);
