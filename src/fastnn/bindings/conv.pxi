@@ -141,15 +141,7 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
     cdef void* px = data(x, t, c.n * c.c * volume(c.size))
     cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
-<<<<<<< HEAD
     conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
-=======
-    cdef int64_t size = 0
-    conv_backward_weight_workspace_c(short_call(t), c, &size)
-    cdef object work = workspace(t, size)
-    cdef void* pwork = cnp.PyArray_DATA(<cnp.ndarray>work)
-    conv_backward_weight_c(long_call(t), c, pdy, px, pdw, pwork)
->>>>>>> main
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
