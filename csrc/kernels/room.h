@@ -71,28 +71,21 @@ constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 // fails, as where a thread has none.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
+  alignas(64) char few[512];  // to take a block for less and to give it back is a tenth of a short call
   const size_t bytes = room_for(layout);
-  size_t capacity;
-  void* const memory = take_block(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes, &capacity);
+  size_t capacity = 0;
+  void* const memory =
+      bytes <= sizeof few ? few : take_block(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes, &capacity);
   if (!memory) return note_out_of_memory();
   Room room(memory);
   body(layout(room));
-  give_block(memory, capacity);
+  if (memory != few) give_block(memory, capacity);
 }
 
 // body(values), of which there are n.
 template <class T, class Body>
 inline void shared_values(int64_t n, const Body& body) {
   shared_room([n](Room& room) { return room.take<T>(n); }, body);
-}
-
-// body(layout(room)) with one room for all threads of a call.
-template <class Layout, class Body>
-inline void with_room(const Layout& layout, const Body& body) {
-  const Workspace memory(room_for(layout));
-  if (!memory.start) return;
-  Room room(memory.start);
-  body(layout(room));
 }
 
 }  // namespace
