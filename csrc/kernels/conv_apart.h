@@ -92,12 +92,9 @@ struct Apart {
     const T* from = gradient.dy + (image * g.k + group * k_group) * plane + blocks.begin(block);
     T* dx = gradient.dx + (image * g.c + group * c_group) * volume(g.size);
     for (int64_t j = 0; j < columns; j += kTileCols<T>) {
-      Columns<T> to;
-      to.offset = scratch.offset, to.ldc = kTileCols<T>, to.lda = plane, to.start = scratch.start + group * columns + j;
-      for (int v = 0; v < kTileVectors; ++v) {
-        to.b[v] = weights + group * k_group * columns + j + v * lanes<T>;
-        to.c[v] = tile + v * lanes<T>, to.size[v] = lanes<T>;
-      }
+      Columns<T> to(scratch.offset);
+      to.lda = plane, to.start = scratch.start + group * columns + j;
+      to.read(weights + group * k_group * columns + j), to.write(tile);
       outer_tile_for<T, kTileVectors>(rows)(k_group, from, to, 0, false, nullptr);
       const int64_t wide = least(columns - j, kTileCols<T>);
       write(tile, rows, position, wide / g.kernel[2], scratch.place + j / g.kernel[2], dx);

@@ -188,21 +188,13 @@ FASTNN_INLINE void depthwise_columns(const PlaneCopy<T>& plane, const Filter& fi
   }
 }
 
-template <class T, class Filter>
-void depthwise_plane(const PlaneCopy<T>& plane, const Filter& filter, T* y) {
-  constexpr int V = kDepthwiseVectors;
+// All columns from w on, as many vectors of them at a time as there are, up to V.
+template <class T, int V = kDepthwiseVectors, class Filter>
+FASTNN_INLINE void depthwise_plane(const PlaneCopy<T>& plane, const Filter& filter, T* y, int64_t w = 0) {
   const int64_t width = plane.layout.p.axis[2].grid;
-  for (int64_t w = 0; w < width; w += V * lanes<T>) {
-    const int64_t vectors = ceil_div(width - w, lanes<T>);
-    if (V > 2 && vectors > 3)
-      depthwise_columns<T, V>(plane, filter, w, y);
-    else if (V > 2 && vectors == 3)
-      depthwise_columns<T, V - 1>(plane, filter, w, y);
-    else if (vectors > 1)
-      depthwise_columns<T, 2>(plane, filter, w, y);
-    else
-      depthwise_columns<T, 1>(plane, filter, w, y);
-  }
+  for (; w + (V - 1) * lanes<T> < width; w += V * lanes<T>) depthwise_columns<T, V>(plane, filter, w, y);
+  if constexpr (V > 1)
+    if (w < width) depthwise_plane<T, V - 1>(plane, filter, y, w);
 }
 
 template <class T>

@@ -79,9 +79,7 @@ struct DirectBlock {
   // V vectors of columns from vector q on.
   template <int V>
   void vectors(const PackedRows<T>& rows, int64_t q, const Scratch& scratch, T* out) const {
-    Columns<T, V> columns;
-    columns.offset = scratch.offset;
-    columns.ldc = layout.p.out_plane();
+    Columns<T, V> columns(scratch.offset, layout.p.out_plane());
     if (cut.by_rows) {
       for (int v = 0; v < V; ++v) {
         const int64_t row = divide(q + v, cut.per_row), w = (q + v - row * cut.per_row) * lanes<T>;
@@ -91,7 +89,7 @@ struct DirectBlock {
       }
       rows.multiply(columns);
     } else {
-      for (int v = 0; v < V; ++v) columns.b[v] = scratch.copy + (q + v) * lanes<T>;
+      columns.read(scratch.copy + q * lanes<T>);
       rows.multiply_buffered(columns, flat_output<V>(q * lanes<T>, out));
     }
   }

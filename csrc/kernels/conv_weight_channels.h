@@ -34,7 +34,9 @@ struct ChannelWeight {
 
   const char* name() const { return "channels"; }
 
-  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches.
+  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches. A single tap
+  // gains, too: 1.1 to 1.7 from 64 channels in on (11 shapes, one core of a virtual Sapphire Rapids), but 0.9 for
+  // 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
   bool suits() const {
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
     return (narrow ? 2 * group_in >= blocks * width : 4 * group_in >= 3 * blocks * width) && group_out >= 8 &&
@@ -184,15 +186,12 @@ struct ChannelWeight {
   void multiply(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
                 bool accumulate) const {
     for_vectors(b0 * taps * vectors, b1 * taps * vectors, [&](auto V, int64_t q) FASTNN_FLAT {
-      Columns<T, V> tile;
-      tile.offset = scratch.offset;
-      tile.ldc = columns;
+      Columns<T, V> tile(scratch.offset, columns);
       for (int v = 0; v < V; ++v) {
         const int64_t vector = (q + v) % vectors, tap = (q + v) / vectors, block = tap / taps;
         tile.b[v] =
             scratch.copy + (block - b0) * image_copy() + layout.tap_distance(tap % taps) * width + vector * lanes<T>;
         tile.c[v] = out + (q + v) * lanes<T>;
-        tile.size[v] = lanes<T>;
       }
       const RowBlocks rows(group_out);
       multiply_rows(rows, 0, rows.count, pixels, packed, pixels, tile, accumulate);

@@ -246,12 +246,10 @@ struct WinogradBlock {
                 const int32_t* offset) const {
     for (int64_t point = 0; point < kWinogradPoints; ++point, u += u_point) {
       for_vectors(0, vectors(), [&](auto V, int64_t g) FASTNN_FLAT {
-        Columns<T, V> tile;
-        tile.offset = offset, tile.ldc = kTileCols<T>;
+        Columns<T, V> tile(offset);
         for (int i = 0; i < V; ++i) {
           tile.b[i] = v + point * v_point + place(g + i, depth, 0);
           tile.c[i] = m + point * m_point + place(g + i, m_rows, 0);
-          tile.size[i] = L;
         }
         multiply_rows(blocks, first, last, depth, u, depth, tile, false);
       });

@@ -214,13 +214,12 @@ struct WinogradWeight {
     s += point * point_size;
     const RowBlocks blocks(group_out);
     for_vectors(0, columns / L, [&](auto V, int64_t q) FASTNN_FLAT {
-      Columns<T, V> tile;
-      tile.offset = offset, tile.ldc = columns, tile.lda = d_line();
+      Columns<T, V> tile(offset, columns);
+      tile.lda = d_line();
       for (int i = 0; i < V; ++i) {
         const int64_t column = (q + i) * L;
         tile.b[i] = v + column_place(column, 0);
         tile.c[i] = s + column;
-        tile.size[i] = L;
       }
       multiply_rows(blocks, 0, blocks.count, count, d, 1, tile, accumulate);
     });

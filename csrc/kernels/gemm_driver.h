@@ -115,7 +115,7 @@ struct PackedRows {
     constexpr int64_t width = V * lanes<T>;
     alignas(64) T buffer[kTileRows * width];
     columns.ldc = width;
-    for (int v = 0; v < V; ++v) columns.c[v] = buffer + v * lanes<T>, columns.size[v] = lanes<T>;
+    columns.write(buffer);
     for (int64_t block = first; block < last; ++block) {
       const int64_t i0 = blocks.begin(block);
       const int rows = blocks.size(block);
@@ -129,19 +129,15 @@ struct PackedRows {
   // `held` (all rows of the panel, kept from one depth block to the next and written out after the last), or a tile's.
   template <class Output>
   void multiply_panel(int64_t depth, const T* panel, const int32_t* offset, T* held, const Output& output) const {
-    Columns<T> columns;
-    columns.offset = offset;
+    Columns<T> columns(offset);
     T* direct = output.direct(&columns.ldc);
     T* start = direct ? direct : held;
     if (!direct) columns.ldc = kTileCols<T>;
     alignas(64) T first_values[kTileCols<T>];
     columns.start = output.start(first_values);
-    for (int v = 0; v < kTileVectors; ++v) {
-      columns.b[v] = panel + v * lanes<T>;
-      columns.size[v] = lanes<T>;
-    }
+    columns.read(panel);
     if (!start) return multiply_buffered(columns, output);
-    for (int v = 0; v < kTileVectors; ++v) columns.c[v] = start + v * lanes<T>;
+    columns.write(start);
     multiply(columns);
     if (!direct && k1 == depth)
       for (int64_t i = begin(); i < end(); ++i) output.write(i, held + i * kTileCols<T>);
@@ -217,9 +213,8 @@ void long_packed_gemm(const PanelItems<T>& items, const Problem& problem) {
       PackedRows<T> rows = items.rows(item);
       const auto output = problem.output(items.entry(item), items.panel(item));
       alignas(64) T row[kTileCols<T>];
-      Columns<T> tile;
-      tile.offset = scratch.offset, tile.start = output.start(row);
-      for (int v = 0; v < kTileVectors; ++v) tile.b[v] = scratch.panel + v * lanes<T>;
+      Columns<T> tile(scratch.offset);
+      tile.start = output.start(row), tile.read(scratch.panel);
       double* const total = scratch.sums;
       for (int64_t i = rows.begin() * kTileCols<T>; i < rows.end() * kTileCols<T>; ++i) total[i] = 0;
       for (; rows.k0 < depth; rows.k0 = rows.k1) {

@@ -17,13 +17,24 @@ constexpr int64_t kDepth = kPanelBytes / int64_t(kTileCols<T> * sizeof(T));
 // C is c[v] + i * ldc, of which the first size[v] lanes exist.
 template <class T, int V = kTileVectors>
 struct Columns {
-  const T* b[V];
   const int32_t* offset;
-  T* c[V];
   int64_t ldc;
+  const T* b[V];
+  T* c[V];
   int size[V];
   int64_t lda = 0;           // from one depth of A to the next; 0: A is packed
   const T* start = nullptr;  // what sums start from, V vectors for every row; null: see outer_tile
+
+  explicit Columns(const int32_t* offset, int64_t ldc = kTileCols<T>) : offset(offset), ldc(ldc) {
+    for (int& n : size) n = lanes<T>;
+  }
+  // Where all vectors come from, or go to, side by side.
+  void read(const T* from) {
+    for (int v = 0; v < V; ++v) b[v] = from + v * lanes<T>;
+  }
+  void write(T* to) {
+    for (int v = 0; v < V; ++v) c[v] = to + v * lanes<T>;
+  }
 };
 
 // C (ROWS x columns) = start + A B, start being C itself, or columns.start, or bias per row (0 if null); a (depth, ROWS)

@@ -109,30 +109,34 @@ def conv_data_paths(g, cbool is_double):
     return set(way_names(g, is_double, True))
 
 def conv_forward(g, x, weight, bias):
-    cdef int t = floating(x)
-    cdef Conv c = conv_geometry(g)
-    cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
-    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef object y = image(c.n, c.k, c.out, spatial_rank(x), t)
-    conv_forward_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.k), address(y))
-    return y
+    return convolved(g, x, weight, bias, False)
 
 def conv_transpose_forward(g, x, weight, bias):
     """Also the gradient of the input of the convolution of this geometry: x is its dy then, and there is no bias."""
+    return convolved(g, x, weight, bias, True)
+
+cdef object convolved(object g, object x, object weight, object bias, bint transposed):
     cdef int t = floating(x)
     cdef Conv c = conv_geometry(g)
-    cdef int64_t weights = c.k * (c.c // c.groups) * volume(c.kernel)
-    cdef void* px = data(x, t, c.n * c.k * volume(c.out))
-    cdef object y = image(c.n, c.c, c.size, spatial_rank(x), t)
-    conv_backward_data_c(long_call(t), c, px, data(weight, t, weights), optional(bias, t, c.c), address(y))
+    cdef void* px = data(x, t, c.n * (c.k * volume(c.out) if transposed else c.c * volume(c.size)))
+    cdef void* pw = data(weight, t, c.k * (c.c // c.groups) * volume(c.kernel))
+    cdef void* pb = optional(bias, t, c.c if transposed else c.k)
+    cdef object y
+    if transposed:
+        y = image(c.n, c.c, c.size, spatial_rank(x), t)
+        conv_backward_data_c(long_call(t), c, px, pw, pb, address(y))
+    else:
+        y = image(c.n, c.k, c.out, spatial_rank(x), t)
+        conv_forward_c(long_call(t), c, px, pw, pb, address(y))
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
     cdef int t = floating(dy)
     cdef Conv c = conv_geometry(g)
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
-    conv_backward_weight_c(long_call(t), c, pdy, data(x, t, c.n * c.c * volume(c.size)),
-        writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel)))
+    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
+    cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""

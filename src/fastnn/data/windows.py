@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 def windows(series: ArrayLike, length: int, horizon: int = 1, stride: int = 1) -> tuple[Array, Array]:
-    """Pieces of a series and what follows each of them: inputs and targets of a forecast.
+    """Windows over a series and what follows each of them: inputs and targets of a forecast.
 
     Parameters
     ----------

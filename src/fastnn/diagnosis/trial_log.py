@@ -152,7 +152,7 @@ def _difference(name: str, before: Any, now: Any) -> str:
 
 
 def _around(text: str, place: int) -> str:
-    """A piece of a text; all of it if it is short."""
+    """What is around a place of a text; all of it if it is short."""
     if len(text) <= 2 * _AROUND:
         return text
     low, high = max(0, place - _AROUND), place + _AROUND

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .constant import Baseline
 from .curves import curves_of
 from .findings import strict
-from .verdict_rules import found_in, with_error
+from .verdict_rules import Found, found_in, with_error
 
 if TYPE_CHECKING:
     from .history import History
@@ -40,7 +40,7 @@ _WIDTH = 116
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Found):
     """What a history says about the training; `History.verdict` makes it.
 
     Parameters
@@ -84,14 +84,6 @@ class Verdict:
     ('overfitting', 1)
     """
 
-    word: str
-    message: str
-    since: int | None = None
-    value: float | None = None
-    threshold: float | None = None
-    source: str = ""
-    advice: str = ""
-    also: tuple[str, ...] = ()
     epoch: int | None = None
     training_loss: float | None = None
     validation_loss: float | None = None
@@ -154,7 +146,7 @@ class Verdict:
 def verdict_of(history: History) -> Verdict:
     """The verdict on a history: a function of that alone, which never raises."""
     curves = curves_of(history)
-    found = found_in(curves)._asdict()
+    found = dict(vars(found_in(curves)))
     judged = curves.judged()
     stopped_in_time = found["word"] == "overfitting" and history.restored == judged.get("epoch")
     found["advice"] = found["advice"] or (_RESTORED if stopped_in_time else _ADVICE.get(found["word"], ""))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,8 +68,9 @@ _FROM_ABOVE = (
 )
 
 
-class Found(NamedTuple):
-    """What a rule found; the fields are those of a verdict."""
+@dataclass(frozen=True)
+class Found:
+    """What a rule found: the part of a verdict that rules say."""
 
     word: str
     message: str
