@@ -1,8 +1,8 @@
 // How the bindings call kernels, every one of them through here.
 //
-// call::name(how, arguments…) runs the kernel of the active table without the GIL, and gives 0, or -1 with a MemoryError set
-// if a thread had no memory for its scratch. Arguments of type void* become pointers to whatever the kernel declares, so
-// the binding needs no copy of its own per type.
+// call::name(how, arguments…) runs the kernel of the active table without the GIL, and gives 0, or -1 with a
+// MemoryError set if a thread had no memory for its scratch. Arguments of type void* become pointers to whatever the
+// kernel declares, so the binding needs no copy of its own per type.
 #pragma once
 #include <Python.h>
 
@@ -13,8 +13,8 @@
 
 namespace fastnn {
 
-// Elements: with fewer, a call is less work than it costs to let other Python threads in (37 ns on Zen 5, more if they want
-// to).
+// Elements: with fewer, a call is less work than it costs to let other Python threads in (37 ns on Zen 5, more if they
+// want to).
 constexpr int64_t kKeepGil = 512;
 
 struct Call {

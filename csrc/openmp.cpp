@@ -1,5 +1,5 @@
-// OpenMP's threads, for those who want one team for all libraries of a process. This is a module of its own, so that nothing
-// else needs an OpenMP library.
+// OpenMP's threads, for those who want one team for all libraries of a process. This is a module of its own, so that
+// nothing else needs an OpenMP library.
 #include "openmp.h"
 
 #include <omp.h>
@@ -13,14 +13,15 @@ namespace {
 
 std::atomic<bool> team_lost{false};  // this process is a forked child, where OpenMP's threads are missing
 
-// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed. To ask comes
-// before the handler below is registered: LLVM's runtime then registers its own first, which must run first in a child.
+// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed. To ask
+// comes before the handler below is registered: LLVM's runtime then registers its own first, which must run first in a
+// child.
 const int initial_threads = omp_get_max_threads();
 
-// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they were
-// started is not known: another library that shares libgomp may have done so. Hence this is for every child, from the
-// moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a child that
-// never does so could not end.
+// libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they
+// were started is not known: another library that shares libgomp may have done so. Hence this is for every child, from
+// the moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a
+// child that never does so could not end.
 [[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
   team_lost.store(true);
   omp_get_max_threads();

@@ -27,10 +27,10 @@ std::atomic<int> keepers{0};
 
 bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && keeps_denormals; }
 
-// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as when a
-// process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results must not
-// depend on the thread. The state before is put back. The flags of past exceptions are not cleared: the first inexact result
-// after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
+// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as
+// when a process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results
+// must not depend on the thread. The state before is put back. The flags of past exceptions are not cleared: the first
+// inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
@@ -132,7 +132,8 @@ int Team::next_part() {
     if (take(rank_)) return rank_;
   }
   // The others are about as fast: to look at their parts at once would only take the lines they write from them. Then a
-  // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before long.
+  // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before
+  // long.
   const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
   for (unsigned spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
     if (spins == kPatience) {
@@ -153,16 +154,16 @@ int Team::next_part() {
 
 namespace {
 
-// To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for a
-// long job, and for one that soon follows another. The units are the price of a thread, so that tests, which set it to 0,
-// have all threads at work; 1 is 8 microseconds.
+// To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for
+// a long job, and for one that soon follows another. The units are the price of a thread, so that tests, which set it
+// to 0, have all threads at work; 1 is 8 microseconds.
 constexpr double kLong = 12, kVeryLong = 250;
 constexpr int64_t kSoon = 200'000;  // nanoseconds
 std::atomic<int64_t> last_job{0};
 
 // Jobs that came back late, because a part was begun by a thread that another program then kept from its processor, are
-// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart. A thread that had to wake up first is
-// waited for half the time at most.
+// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart. A thread that had to wake up first
+// is waited for half the time at most.
 constexpr int64_t kLate = 50'000;  // nanoseconds
 std::atomic<int> jobs_alone{0}, last_alone{0};
 
@@ -174,9 +175,10 @@ void judge_job(int64_t waited, int64_t took) {
   jobs_alone.store(alone, std::memory_order_relaxed);
 }
 
-// How long jobs of a kind really take, as a factor of their estimate. Estimates know nothing of memory that is touched for the
-// first time, which makes some jobs five times as long. The factor is the smaller of the last two that were seen on one
-// thread, since another program may have had the processor during one of them. A run on several threads can only lower it.
+// How long jobs of a kind really take, as a factor of their estimate. Estimates know nothing of memory that is touched
+// for the first time, which makes some jobs five times as long. The factor is the smaller of the last two that were
+// seen on one thread, since another program may have had the processor during one of them. A run on several threads can
+// only lower it.
 class Experience {
  public:
   double factor(const void* kind) const {
@@ -228,8 +230,8 @@ Ask whom_to_ask(double cost, int64_t start) {
   return workers_awake() > 0 ? Ask::awake : Ask::nobody;
 }
 
-// body(context, part) for the parts of a job, of which there are as many as threads. False if it should rather be done on
-// one thread. kind: what jobs of this kind have in common. rest: see share_parts.
+// body(context, part) for the parts of a job, of which there are as many as threads. False if it should rather be done
+// on one thread. kind: what jobs of this kind have in common. rest: see share_parts.
 bool run_job(int threads, bool rest, double cost, const void* kind, void* context, PartBody body) {
   if (const Runtime* r = runtime()) {
     r->run(threads, context, body);

@@ -16,10 +16,10 @@ using RangeBody = void (*)(void* context, int64_t begin, int64_t end, void* scra
 // scratch: bytes of private, 64-byte aligned memory for each thread. Denormals are flushed inside (see KeepDenormals).
 void run_parallel(int64_t n, double cost, size_t scratch, void* context, RangeBody body);
 
-// A few threads that go through a loop together, step by step. A step is cut into as many parts as there are threads; each
-// thread does its own, and then those that their threads have not begun, because other programs keep them from a processor.
-// So nobody waits but for parts that somebody is at. All threads must come to the same steps in the same order, and change
-// what they share in parts only.
+// A few threads that go through a loop together, step by step. A step is cut into as many parts as there are threads;
+// each thread does its own, and then those that their threads have not begun, because other programs keep them from a
+// processor. So nobody waits but for parts that somebody is at. All threads must come to the same steps in the same
+// order, and change what they share in parts only.
 class Team {
  public:
   struct Board;
@@ -78,7 +78,8 @@ class KeepDenormals {
 
 int num_threads();
 void set_num_threads(int n);
-// Nanoseconds of work that a further thread must take over to be asked. Tests set 0, so that small arrays are split too.
+// Nanoseconds of work that a further thread must take over to be asked. Tests set 0, so that small arrays are split
+// too.
 double thread_cost();
 void set_thread_cost(double ns);
 // Says that this thread's call had no memory for its scratch, and so did nothing.
@@ -88,8 +89,8 @@ bool take_out_of_memory();
 
 namespace {
 
-// body(begin, end, scratch). Here and below it is copied: of an object of its own the compiler knows that no store to an
-// array changes it, and keeps what it holds in registers.
+// body(begin, end, scratch). Here and below it is copied: of an object of its own the compiler knows that no store to
+// an array changes it, and keeps what it holds in registers.
 template <class Body>
 inline void parallel_scratch(int64_t n, double cost, size_t scratch, const Body& body) {
   run_parallel(n, cost, scratch, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void* memory) {

@@ -24,8 +24,10 @@ constexpr int kWakes =
 constexpr int64_t kRetry = 1'000'000'000;  // nanoseconds, after the system had no thread to give
 
 // The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
-//   generation (37 bits) | seats (8): workers that may still join | next (9): the first part that nobody has begun | parts (10)
-// A worker that was kept away for long finds another generation, or no part left: it can't touch what the caller has dropped.
+//   generation (37 bits) | seats (8): workers that may still join | next (9): the first part that nobody has begun |
+//   parts (10)
+// A worker that was kept away for long finds another generation, or no part left: it can't touch what the caller has
+// dropped.
 struct State {
   static constexpr uint64_t kPart = uint64_t(1) << 10, kSeat = uint64_t(1) << 19, kGeneration = uint64_t(1) << 27;
   uint64_t word;
@@ -58,7 +60,8 @@ struct Pool {
   alignas(64) std::atomic<int> asleep{0};
   std::atomic<int> workers{0};
   std::atomic<int64_t> retry{0};  // no worker can be had before this time
-  // Of those that sleep. Whoever wakes some takes them off their number at once, so that the next caller wakes no more of them.
+  // Of those that sleep. Whoever wakes some takes them off their number at once, so that the next caller wakes no more
+  // of them.
   std::mutex mutex;
   std::condition_variable called;
   int calls = 0;  // not yet followed

@@ -26,9 +26,10 @@ constexpr int kDotRows = 6, kDotCols = 4;
 constexpr int kDotRows = 3, kDotCols = 3;
 #endif
 
-// Bytes of a packed panel of B (depth x tile columns): it comes from the second-level cache, which keeps up with a tile (9 bytes
-// a cycle), and so tiles are deep and read and write C seldom. Zen 5, rows of C 4 KB apart: 257 GFLOP/s at this depth, 512, and
-// 243 at 192; 1024x1024x1024 takes 0.93 of the time that panels of 24 KB took, conv2d 1x1 of 64 channels 0.92.
+// Bytes of a packed panel of B (depth x tile columns): it comes from the second-level cache, which keeps up with a tile
+// (9 bytes a cycle), and so tiles are deep and read and write C seldom. Zen 5, rows of C 4 KB apart: 257 GFLOP/s at
+// this depth, 512, and 243 at 192; 1024x1024x1024 takes 0.93 of the time that panels of 24 KB took, conv2d 1x1 of 64
+// channels 0.92.
 constexpr int64_t kPanelBytes = 64 * 1024;
 
 // Panels whose outputs a thread keeps in its second-level cache while it goes through the depth blocks.
@@ -37,9 +38,9 @@ constexpr int64_t kJointPanels = 8;
 // Up to this many rows, 8 panels of C are kept in a thread's buffer between depth blocks (512 KB).
 constexpr int64_t kHeldRows = 512;
 
-// Rows of up to this many vectors, all that are copied counted, are turned so that lanes run across rows (columns.h). Zen 5:
-// log-softmax of 64 rows of 80 takes 1.9 us instead of 3.1, of 128 3.0 instead of 3.7, of 160 3.7 instead of 3.9; softmax's
-// backward, with two copies, of 80 1.7 instead of 1.2.
+// Rows of up to this many vectors, all that are copied counted, are turned so that lanes run across rows (columns.h).
+// Zen 5: log-softmax of 64 rows of 80 takes 1.9 us instead of 3.1, of 128 3.0 instead of 3.7, of 160 3.7 instead
+// of 3.9; softmax's backward, with two copies, of 80 1.7 instead of 1.2.
 constexpr int kTransposedRow = 8;
 
 // Scratch for a strip of neighbouring positions, in the second-level cache, and the most of it that is one row.
@@ -50,8 +51,8 @@ constexpr int64_t kStripBytes = 128 * 1024, kStripRowBytes = 2048;
 constexpr double kDirectWaste = 40;
 constexpr int64_t kDirectCopyBytes = 768 * 1024;
 
-// Least depth of a convolution with lanes across output channels (conv_channels.h): turning the results costs a tile about
-// as much as 16 of its steps.
+// Least depth of a convolution with lanes across output channels (conv_channels.h): turning the results costs a tile
+// about as much as 16 of its steps.
 constexpr int64_t kChannelDepth = 64;
 
 // Largest copy of a block of images (conv_lanes.h): twice the second-level cache.
@@ -60,17 +61,18 @@ constexpr int64_t kLaneCopyBytes = 2 << 20;
 // Largest copy of a block of channels (conv_weight_channels.h), which is read in order.
 constexpr int64_t kChannelCopyBytes = 8 << 20;
 
-// Values of V and M that a block of tiles has (conv_winograd.h), and its tiles at most; values of U from which on weights are
-// transformed some rows at a time, and then of V.
+// Values of V and M that a block of tiles has (conv_winograd.h), and its tiles at most; values of U from which on
+// weights are transformed some rows at a time, and then of V.
 constexpr int64_t kWinogradValues = 192 * 1024, kWinogradTiles = 128;
 constexpr int64_t kWinogradWeights = 1 << 20, kWinogradShared = 4 << 20;
 
-// Least estimated gain over all taps for which Winograd's way is taken, and where lanes across images is the other way. Of 400
-// sizes on Zen 5 none from these on lost more than 4 % but one, which lost 10 %; below them many did.
+// Least estimated gain over all taps for which Winograd's way is taken, and where lanes across images is the other way.
+// Of 400 sizes on Zen 5 none from these on lost more than 4 % but one, which lost 10 %; below them many did.
 constexpr double kWinogradGain = 1.35, kWinogradLanesGain = 2;
 
-// Terms from which on a sum is cut into runs of at most kSumRun that are added apart: a chain of additions of one float errs by
-// 2e-5 for 2048 terms, by 1e-4 for 16384, by 1e-3 for 10^7, and of ones stops at 2^24. Few ordinary products are as deep.
+// Terms from which on a sum is cut into runs of at most kSumRun that are added apart: a chain of additions of one float
+// errs by 2e-5 for 2048 terms, by 1e-4 for 16384, by 1e-3 for 10^7, and of ones stops at 2^24. Few ordinary products
+// are as deep.
 constexpr int64_t kLongSum = 16 * 1024, kSumRun = 2048;
 
 // Rough nanoseconds of a multiply-add on one core; only decides when a second thread is woken.

@@ -1,8 +1,8 @@
 // Activations and their derivatives, elementwise over n values.
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), x (n), or y (n) where the derivative is a function of y -> dx (n)
-// A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on. Only
-// ReLU's dx is dy there, as in the kernels that it is fused with.
+// A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on.
+// Only ReLU's dx is dy there, as in the kernels that it is fused with.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation.inc"

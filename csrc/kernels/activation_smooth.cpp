@@ -1,9 +1,9 @@
 // Smooth activations and their derivatives, elementwise over n values.
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), x (n) -> dx (n)
-// Phi is the normal distribution, s the logistic function. A NaN in x makes y and dx NaN: a comparison with it is false,
-// and each select ends in the arm that carries it on. Where e^x or Phi(x) is below the smallest normal number its product
-// with x or dy need not be: see FallingExp.
+// Phi is the normal distribution, s the logistic function. A NaN in x makes y and dx NaN: a comparison with it is
+// false, and each select ends in the arm that carries it on. Where e^x or Phi(x) is below the smallest normal number
+// its product with x or dy need not be: see FallingExp.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation_smooth.inc"

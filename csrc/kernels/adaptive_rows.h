@@ -1,7 +1,7 @@
-// Adaptive pooling of narrow windows, with lanes across rows of outputs. The rows of inputs under a row of outputs are reduced
-// to one row, with lanes along the image. The reduced rows of a vector's worth of rows of outputs are then turned, so that
-// nothing is added or compared across the lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima take 1.1 ms instead of 3.5,
-// means 0.75 instead of 9.
+// Adaptive pooling of narrow windows, with lanes across rows of outputs. The rows of inputs under a row of outputs are
+// reduced to one row, with lanes along the image. The reduced rows of a vector's worth of rows of outputs are then
+// turned, so that nothing is added or compared across the lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima
+// take 1.1 ms instead of 3.5, means 0.75 instead of 9.
 #pragma once
 #include "../simd/past.h"
 #include "pool_planes.h"
@@ -9,8 +9,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How the rows [d, h) of an image are reduced to one: `arrays` values for each column, in whole vectors. What the image has
-// beyond its columns may be read up to `end`. This gives the largest value and where it is.
+// How the rows [d, h) of an image are reduced to one: `arrays` values for each column, in whole vectors. What the image
+// has beyond its columns may be read up to `end`. This gives the largest value and where it is.
 struct LargestOfRows {
   static constexpr int arrays = 2;
   template <class T>
@@ -68,7 +68,8 @@ struct SumOfRows {
   }
 };
 
-// A window of each of a vector's worth of rows of outputs; a tap is a column of the image, whose rows are reduced to one.
+// A window of each of a vector's worth of rows of outputs; a tap is a column of the image, whose rows are reduced to
+// one.
 template <class T>
 struct ColumnWindows {
   const T *value, *position;  // (column, row of outputs)

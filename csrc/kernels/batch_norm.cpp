@@ -19,9 +19,9 @@ FASTNN_INLINE bool narrow(const Norm& g) {
   return g.inner <= 8 * lanes<T>;
 }
 
-// Planes of more bytes are copied to y while their statistics are taken, and y is finished in place, unless it goes past the
-// caches: fetching y's lines then overlaps with reading x. On Zen 5 1.6 instead of 2.0 ms for 32×64×56×56; 4 KB planes gain
-// nothing.
+// Planes of more bytes are copied to y while their statistics are taken, and y is finished in place, unless it goes
+// past the caches: fetching y's lines then overlaps with reading x. On Zen 5 1.6 instead of 2.0 ms for 32×64×56×56; 4
+// KB planes gain nothing.
 constexpr int64_t kCopiedPlane = 8192;
 
 double values_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner); }
@@ -145,8 +145,8 @@ FASTNN_INLINE void channel_train(const Norm& g, const Training<T>& a, int64_t c)
   }
 }
 
-// The sums of dz and of dz * v, v as in standard.h; dz is kept behind a residual. Past the caches a plane is fetched while the
-// one before is read: 1.2 instead of 1.6 ms for 32×64×56×56 on Zen 5.
+// The sums of dz and of dz * v, v as in standard.h; dz is kept behind a residual. Past the caches a plane is fetched
+// while the one before is read: 1.2 instead of 1.6 ms for 32×64×56×56 on Zen 5.
 template <class T, Then then, bool past>
 void channel_sums(const Norm& g, const Gradients<T>& a, int64_t first, const Normal<T>& line, double* sum,
                   double* product) {
@@ -195,8 +195,8 @@ FASTNN_INLINE void channel_backward(const Norm& g, const Gradients<T>& a, int64_
 
 }  // namespace
 
-// running_mean and running_var, if given, are updated in place: r = momentum * r + (1 - momentum) * batch statistic, the
-// variance with Bessel's correction if unbiased
+// running_mean and running_var, if given, are updated in place: r = momentum * r + (1 - momentum) * batch statistic,
+// the variance with Bessel's correction if unbiased
 template <class T>
 void batch_norm_train_forward(const Norm& g, bool relu, const T* x, const T* weight, const T* bias, const T* residual,
                               T* running_mean, T* running_var, double momentum, bool unbiased, double eps, T* y,

@@ -1,6 +1,7 @@
-// Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel `inner` of
-// its columns. Channels are taken in blocks of up to 64 vectors of columns, so that rows are read in long runs: planes by
-// themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at a time.
+// Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel `inner`
+// of its columns. Channels are taken in blocks of up to 64 vectors of columns, so that rows are read in long runs:
+// planes by themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at
+// a time.
 #pragma once
 #include <type_traits>
 
@@ -53,8 +54,8 @@ FASTNN_INLINE void for_tiles(const ColumnBlock& block, int64_t i0, int64_t i1, c
   for (; i < i1; ++i) across(Rows<1>{}, i);
 }
 
-// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows in T, then the
-// blocks in double.
+// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows in T,
+// then the blocks in double.
 template <class T, int K, class Term>
 FASTNN_INLINE void column_sums(const ColumnBlock& block, double (*sums)[kBlockColumns<T>], const Term& term) {
   T partial[K][kBlockColumns<T>];
@@ -158,8 +159,9 @@ inline ColumnBlock sample_of(ColumnBlock block) {
   return block;
 }
 
-// The moments of each channel from sums about what is nearly the mean of some values, which come from sums about the first
-// one, as zero for a constant. Where that was not near the mean of a channel, once more, for it about the mean itself.
+// The moments of each channel from sums about what is nearly the mean of some values, which come from sums about the
+// first one, as zero for a constant. Where that was not near the mean of a channel, once more, for it about the mean
+// itself.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = 1 / m;

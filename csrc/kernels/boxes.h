@@ -1,6 +1,6 @@
-// Windows without dilation, of Pool and AdaptivePool alike, are boxes: a range [begin, end) along each axis. Here they are gone
-// through one output at a time. That suits windows longer than a vector, rows of outputs shorter than one, and adaptive
-// windows, which differ in size.
+// Windows without dilation, of Pool and AdaptivePool alike, are boxes: a range [begin, end) along each axis. Here they
+// are gone through one output at a time. That suits windows longer than a vector, rows of outputs shorter than one, and
+// adaptive windows, which differ in size.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -181,8 +181,9 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
   map_run(n, [=](Vec<T> v) { return v + value; }, x, x);
 }
 
-// What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over rows of
-// inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count; the shares of a row.
+// What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over
+// rows of inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count; the shares
+// of a row.
 template <class T>
 struct BoxTables {
   Range *over[2], *along;

@@ -1,4 +1,5 @@
-// Losses of rows of scores besides cross-entropy of class numbers (loss.cpp). x is (outer, n, inner), a position one row.
+// Losses of rows of scores besides cross-entropy of class numbers (loss.cpp). x is (outer, n, inner), a position one
+// row.
 //   cross-entropy of probabilities p (outer, n, inner): loss, lse (outer, inner);  dloss, x, p, lse -> dx
 //   negative log-likelihood of class numbers t (outer, inner): x holds logarithms
 //   multi-class hinge of class numbers t (outer), inner = 1
@@ -108,8 +109,8 @@ FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
   return max(Vec<T>{}, margin - (own - x));
 }
 
-// The sum over all classes but t. The vector that t is in comes from a copy where t costs nothing, chosen without a branch:
-// it would be mispredicted in every row.
+// The sum over all classes but t. The vector that t is in comes from a copy where t costs nothing, chosen without a
+// branch: it would be mispredicted in every row.
 template <class T, class Term>
 FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term& term) {
   if (n == 1) return T(0);

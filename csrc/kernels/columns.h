@@ -165,8 +165,8 @@ FASTNN_INLINE T row_max(int64_t n, const T* x) {
   return largest[0];
 }
 
-// Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Up to 64 vectors are added in T, in two
-// chains, and the sums of such blocks in double, where they neither lose digits nor, of floats, overflow.
+// Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Up to 64 vectors are added in T, in
+// two chains, and the sums of such blocks in double, where they neither lose digits nor, of floats, overflow.
 template <class T, class Term>
 FASTNN_INLINE T row_sum(int64_t n, const Term& term) {
   constexpr int64_t L = lanes<T>, block = 64 * L;

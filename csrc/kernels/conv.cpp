@@ -87,8 +87,9 @@ Values<T> weight_values(const Conv& g, const T* w) {
   return {g.k * (g.c / g.groups) * volume(g.kernel), w};
 }
 
-// Whether a weight times the zeros around dy may have made dx anything but what the taps that exist make it. Either has to be
-// looked through, the smaller one first: what comes of such a weight is infinite or not a number, if anything comes of it.
+// Whether a weight times the zeros around dy may have made dx anything but what the taps that exist make it. Either has
+// to be looked through, the smaller one first: what comes of such a weight is infinite or not a number, if anything
+// comes of it.
 template <class T>
 bool spoiled(Values<T> weight, Values<T> dx) {
   const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;
@@ -106,8 +107,8 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y) {
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
-// One dense product for each phase of the stride. The bias (C), added to dx, is null but in a transposed convolution, whose
-// forward this is.
+// One dense product for each phase of the stride. The bias (C), added to dx, is null but in a transposed convolution,
+// whose forward this is.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx) {
   const DataGradient<T> gradient{g, dy, w, bias, dx};

@@ -1,9 +1,9 @@
 // Convolution with lanes across output channels: a tile is a few neighbouring output positions by one or two vectors of
 // channels,
 //   y[o, k] = bias[k] + sum over patch rows r = (c, tap) of copy[o + distance(r)] * weight[r, k]
-// A value of x is broadcast from where it lies, in a padded copy (conv_layout.h) or, where nothing is padded, in x itself.
-// So nothing is packed per image but that copy, no lane is spent on columns beyond the end of a row, and the weights are
-// packed once. Results are turned into planes some rows at a time.
+// A value of x is broadcast from where it lies, in a padded copy (conv_layout.h) or, where nothing is padded, in x
+// itself. So nothing is packed per image but that copy, no lane is spent on columns beyond the end of a row, and the
+// weights are packed once. Results are turned into planes some rows at a time.
 //   weights: for each group, for each block of kTileCols channels, (depth, channels of the block)
 #pragma once
 #include "conv_layout.h"
@@ -70,9 +70,9 @@ struct Channels {
 
   const char* name() const { return "channels"; }
 
-  // Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which other ways
-  // write an element at a time, from one vector of channels on. Blocks of one position, or results of one row, may still be far
-  // too large for the cache; offsets are 32 bits wide.
+  // Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which
+  // other ways write an element at a time, from one vector of channels on. Blocks of one position, or results of one
+  // row, may still be far too large for the cache; offsets are 32 bits wide.
   bool suits() const {
     const int64_t m = product.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
     return m >= (product.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
@@ -102,8 +102,8 @@ struct Channels {
   }
 
   int64_t copy_size(const PaddedLayout& of) const { return product.group_in() * of.channel_size(); }
-  // Rows whose results are turned together, at most `rows`; whole vectors of positions where they can be, which are then stored
-  // whole and aligned.
+  // Rows whose results are turned together, at most `rows`; whole vectors of positions where they can be, which are
+  // then stored whole and aligned.
   int64_t joint_rows(int64_t rows, int64_t width) const {
     int64_t few = lanes<T>;
     while (few > 1 && few / 2 * width % lanes<T> == 0) few /= 2;

@@ -4,7 +4,8 @@
 //
 // Limit: bytes. As a product of matrices it has one row and would spend its time on packing. Here lanes run along the
 // rows of a zero-padded copy of a plane (conv_layout.h) that stays in the first-level cache: a tap is a load at a fixed
-// distance. Large planes go in blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product on one Zen 5 core.
+// distance. Large planes go in blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product on one Zen 5
+// core.
 #pragma once
 #include "conv_layout.h"
 #include "conv_product.h"

@@ -1,7 +1,7 @@
 // Weight gradient of a depthwise convolution: dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o).
 //
-// Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a block of a plane. Blocks and
-// images are added in order, in double.
+// Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a block of a plane. Blocks
+// and images are added in order, in double.
 #pragma once
 #include "../simd/reduce.h"
 #include "conv_depthwise.h"

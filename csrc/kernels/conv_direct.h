@@ -1,6 +1,6 @@
-// Direct convolution: columns of B are read where they lie in a padded copy of the image (conv_layout.h). A volume whose padded
-// copy would be too large for the cache is gone through in blocks of its first axis that fit: 4x32x8x28x28 -> 32 with 3x3x3
-// taps, which goes by Winograd now, took 15.4 ms on one core, packed 22.
+// Direct convolution: columns of B are read where they lie in a padded copy of the image (conv_layout.h). A volume
+// whose padded copy would be too large for the cache is gone through in blocks of its first axis that fit: 4x32x8x28x28
+// -> 32 with 3x3x3 taps, which goes by Winograd now, took 15.4 ms on one core, packed 22.
 #pragma once
 #include "conv_layout.h"
 #include "conv_packed.h"

@@ -1,6 +1,6 @@
-// Convolution over the taps that exist alone. The other ways read zeros where a tap lies outside of the image, and an infinite
-// weight times such a zero is not a number. Here no such product is made, at a fraction of their speed; it is for weights that
-// aren't finite.
+// Convolution over the taps that exist alone. The other ways read zeros where a tap lies outside of the image, and an
+// infinite weight times such a zero is not a number. Here no such product is made, at a fraction of their speed; it is
+// for weights that aren't finite.
 #pragma once
 #include "conv_product.h"
 

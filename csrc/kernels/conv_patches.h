@@ -67,8 +67,8 @@ struct Patches {
   }
 };
 
-// A grid cut into blocks of positions along the axes first … last, which are halved, the slowest one first, until `fits` agrees
-// to the first block or one position is left.
+// A grid cut into blocks of positions along the axes first … last, which are halved, the slowest one first, until
+// `fits` agrees to the first block or one position is left.
 struct GridBlocks {
   Patches p;
   int64_t size[3], count[3] = {1, 1, 1};
@@ -118,7 +118,8 @@ struct PatchRun {
   int64_t column, size, source;
 };
 
-// One tap's row for all grid runs: the part of each inside the image, and zeros around it. Returns how many runs these are.
+// One tap's row for all grid runs: the part of each inside the image, and zeros around it. Returns how many runs these
+// are.
 inline int64_t patch_runs(const Patches& p, const int64_t* offset, int64_t image_stride, const GridRun* grid,
                           int64_t grid_count, PatchRun* runs) {
   const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
@@ -164,9 +165,9 @@ FASTNN_INLINE void copy_patch_run(const PatchRun& run, const T* x, int64_t plane
   }
 }
 
-// Rows k0..k1 of the patch matrix (row = channel * taps + tap) for the columns of the grid runs, to out (row stride ld); there
-// is room for three patch runs for each of them. x points at channel 0 of image 0. Tap by tap: where a tap's row comes from is
-// the same for every channel.
+// Rows k0..k1 of the patch matrix (row = channel * taps + tap) for the columns of the grid runs, to out (row stride
+// ld); there is room for three patch runs for each of them. x points at channel 0 of image 0. Tap by tap: where a tap's
+// row comes from is the same for every channel.
 template <class T>
 void pack_patches(const Patches& p, const T* x, int64_t image_stride, const GridRun* grid, int64_t grid_count,
                   PatchRun* runs, int64_t k0, int64_t k1, T* out, int64_t ld) {

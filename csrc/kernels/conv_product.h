@@ -1,4 +1,5 @@
-// A convolution as a product of matrices: what each way of carrying it out is given, and how a way is found. A way is a struct
+// A convolution as a product of matrices: what each way of carrying it out is given, and how a way is found. A way is a
+// struct
 //   struct Way {
 //     const Problem& problem;           and what suits and run need to know, made from it without a look at the arrays
 //     const char* name() const;         for tests
@@ -21,7 +22,8 @@ void first_that_suits(const Problem& problem, const Use& use) {
   (void)(done(Ways<typename Problem::Value>{problem}) || ...);
 }
 
-// y (images, channels_out, …) on the grid of p = bias + the weights times the patch matrix of x (images, channels_in, …).
+// y (images, channels_out, …) on the grid of p = bias + the weights times the patch matrix of x (images, channels_in,
+// …).
 //   weights (channels_out, channels_in / groups, kernel), or of a gradient (channels_in, channels_out / groups, kernel)
 template <class T>
 struct Product {

@@ -34,9 +34,9 @@ struct ChannelWeight {
 
   const char* name() const { return "channels"; }
 
-  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches. A single tap
-  // gains, too: 1.1 to 1.7 from 64 channels in on (11 shapes, one core of a virtual Sapphire Rapids), but 0.9 for
-  // 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
+  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches. A
+  // single tap gains, too: 1.1 to 1.7 from 64 channels in on (11 shapes, one core of a virtual Sapphire Rapids), but
+  // 0.9 for 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
   bool suits() const {
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
     return (narrow ? 2 * group_in >= blocks * width : 4 * group_in >= 3 * blocks * width) && group_out >= 8 &&
@@ -55,8 +55,8 @@ struct ChannelWeight {
 
   // Whether a partial sum has so many pixels that runs of them are summed apart.
   bool long_sums() const { return ceil_div(g.n, sums) * plane > kLongSum; }
-  // Whether items share dy as it is packed: to pack it once more for each was a quarter of the time of 256x14x14 -> 256, which
-  // has 8.
+  // Whether items share dy as it is packed: to pack it once more for each was a quarter of the time of 256x14x14 ->
+  // 256, which has 8.
   bool shared() const { return group_items > 1; }
   int64_t image_copy() const { return layout.channel_size() * width; }
   int64_t copy_size() const { return joint_images * item_blocks * image_copy() + kTileCols<T>; }
@@ -182,7 +182,8 @@ struct ChannelWeight {
     }
   }
 
-  // out (+)= dy times the copy. A column vector is (block, tap, vector of the block); those of a tile need not lie side by side.
+  // out (+)= dy times the copy. A column vector is (block, tap, vector of the block); those of a tile need not lie side
+  // by side.
   void multiply(int64_t b0, int64_t b1, int64_t pixels, const T* packed, const Scratch& scratch, T* out,
                 bool accumulate) const {
     for_vectors(b0 * taps * vectors, b1 * taps * vectors, [&](auto V, int64_t q) FASTNN_FLAT {

@@ -1,5 +1,5 @@
-// Weight gradient by dot products over patch rows that are read where they lie in padded copies of a few channels; the reduction
-// goes row by row of the output.
+// Weight gradient by dot products over patch rows that are read where they lie in padded copies of a few channels; the
+// reduction goes row by row of the output.
 #pragma once
 #include "conv_weight_product.h"
 

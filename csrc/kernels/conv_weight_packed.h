@@ -1,5 +1,5 @@
-// Weight gradient by packed patch rows, a block of pixels at a time; for narrow maps, whose rows would leave most of a vector
-// empty.
+// Weight gradient by packed patch rows, a block of pixels at a time; for narrow maps, whose rows would leave most of a
+// vector empty.
 #pragma once
 #include "conv_weight_product.h"
 
@@ -10,8 +10,8 @@ template <class T>
 struct PackedWeight {
   const WeightProduct<T>& product;
   int64_t images = product.g.n, plane = product.plane(), depth = product.depth();
-  // Large planes are read where they lie, a block of pixels within an image; of small ones dy is first copied to (K, N * plane),
-  // so that a block can run over many images.
+  // Large planes are read where they lie, a block of pixels within an image; of small ones dy is first copied to (K, N
+  // * plane), so that a block can run over many images.
   bool copied = plane < kPixels / 2 && images > 1;
   // Pixels that follow each other, and their blocks.
   int64_t lines = copied ? 1 : images, line = copied ? plane * images : plane, per_line = ceil_div(line, kPixels);

@@ -1,8 +1,8 @@
 // A weight gradient as a product of matrices: what each way of carrying it out (conv_product.h) is given.
 //   dy (N, K, out)  x (N, C, size)  ->  dweight (K, C/groups, kernel)
 //
-// The reduction over images and pixels is cut into blocks by the shape alone; each block has a partial sum of its own, and these
-// are added in order.
+// The reduction over images and pixels is cut into blocks by the shape alone; each block has a partial sum of its own,
+// and these are added in order.
 #pragma once
 #include "conv_layout.h"
 #include "conv_product.h"
@@ -15,7 +15,8 @@ constexpr int64_t kPixels = 512;
 constexpr int64_t kPatchRows = 32;  // rows of the patch matrix per item
 constexpr int64_t kMostSums = 16;
 constexpr int64_t kPartialValues = 4 << 20;  // partial sums together stay below this
-// Rough nanoseconds of a value that is added to others, and that is copied or turned; they only decide how many threads are asked.
+// Rough nanoseconds of a value that is added to others, and that is copied or turned; they only decide how many threads
+// are asked.
 constexpr double kAddCost = 0.2, kTurnCost = 0.3;
 
 template <class T>

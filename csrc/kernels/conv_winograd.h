@@ -1,11 +1,12 @@
 // Convolution with 3 x 3 taps by Winograd's F(4 x 4, 3 x 3): a tile of 4 x 4 outputs takes 36 products for each pair of
 // channels instead of 144 (Lavin and Gray 2016; Winograd 1980).
 //   y = A^T [ sum over c of (G w[k, c] G^T) * (B^T x[c] B) ] A      x[c] 6 x 6, w 3 x 3, y 4 x 4, * element by element
-// The sums over c are products of matrices, one for each of the 36 points; lanes are tiles. A block of tiles goes through
-// all three steps while it is in the cache:
-//   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A;   U (groups, 36, blocks of rows of K, C, rows) once
-// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, and values much smaller
-// than others of their tile lose their digits to these: then the result is not to be used.
+// The sums over c are products of matrices, one for each of the 36 points; lanes are tiles. A block of tiles goes
+// through all three steps while it is in the cache:
+//   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A;   U (groups, 36, blocks of rows of K, C, rows)
+//   once
+// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, and values much
+// smaller than others of their tile lose their digits to these: then the result is not to be used.
 #pragma once
 #include "conv_lanes.h"
 #include "conv_winograd_even.h"
@@ -36,8 +37,8 @@ struct Winograd {
 
  private:
   static constexpr int64_t kRowBlocks = 2;  // of a group of rows of U, at most
-  // Rough nanoseconds of a value of U, and of one of V and its evenness for each of a tile's channels; they only decide how many
-  // threads are asked.
+  // Rough nanoseconds of a value of U, and of one of V and its evenness for each of a tile's channels; they only decide
+  // how many threads are asked.
   static constexpr double kWeightCost = 4, kInputCost = 10, kEvenCost = 2;
 
   bool possible() const {
@@ -48,9 +49,9 @@ struct Winograd {
     }
     return p.dense_output() && lanes<T> >= kWinogradOut && !smaller_than_taps(p.axis[1].in, p.axis[2].in) && tiles > 0;
   }
-  // Time of a convolution of all taps over this one's, in units of two multiply-adds of a vector: beside the products, a
-  // vector of tiles costs 190 for each channel in and out, and the weights 9 for each pair of channels. Fitted to 400 sizes on
-  // Zen 5.
+  // Time of a convolution of all taps over this one's, in units of two multiply-adds of a vector: beside the products,
+  // a vector of tiles costs 190 for each channel in and out, and the weights 9 for each pair of channels. Fitted to 400
+  // sizes on Zen 5.
   double estimated_gain() const {
     const double c = double(depth), k = double(product.group_out());
     const double vectors = double(ceil_div(tiles, lanes<T>)), outputs = double(product.images * product.p.grid());
@@ -148,8 +149,8 @@ struct Winograd {
     return good;
   }
 
-  // Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows, which
-  // stay in its cache, multiplies all tiles by them and transforms the result.
+  // Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows,
+  // which stay in its cache, multiplies all tiles by them and transforms the result.
   bool run_by_rows() const {
     int good = 1;
     const WinogradBlock<T> unfilled{shape, block_width(kWinogradShared, depth, INT64_MAX), kTileRows * kRowBlocks};

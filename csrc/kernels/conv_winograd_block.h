@@ -58,8 +58,8 @@ struct WinogradShape {
   const Product<T>& product;
   const Patches& p = product.p;
 
-  // Values between one point's matrix and the next beyond their size: distances of a power of two would put all points' in one
-  // set of the cache.
+  // Values between one point's matrix and the next beyond their size: distances of a power of two would put all points'
+  // in one set of the cache.
   static constexpr int64_t kSkew = 5 * 64 / sizeof(T);
 
   int64_t depth() const { return product.group_in() * p.axis[0].taps; }
@@ -73,9 +73,9 @@ struct WinogradShape {
   }
 };
 
-// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The six rows
-// of x under them, in the group's first channel at depth d, begin `row` behind the beginning of x; a negative number stands for
-// zeros.
+// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The
+// six rows of x under them, in the group's first channel at depth d, begin `row` behind the beginning of x; a negative
+// number stands for zeros.
 struct TileRun {
   int64_t tile, size, image, d, h, column, steps, row[6];
 };
@@ -165,9 +165,9 @@ struct WinogradBlock {
     return run.steps;
   }
 
-  // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the run's rows are
-  // counted. With sizes (steps, 2, L): the largest so far of |x|, of its upper and lower three rows. Not inlined: beside
-  // other loops' its addresses don't fit the registers.
+  // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the
+  // run's rows are counted. With sizes (steps, 2, L): the largest so far of |x|, of its upper and lower three rows. Not
+  // inlined: beside other loops' its addresses don't fit the registers.
   template <bool with_sizes>
   __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift,
                                       T* sizes) const {

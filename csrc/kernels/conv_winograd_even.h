@@ -63,8 +63,9 @@ struct Evenness {
     store_bits(block.a + t.a, block.line, both, t.a_bits);
     store_bits(block.b + t.b, block.line, both, t.b_bits);
   }
-  // Whether in each of tiles first..last the largest |x| of the four quarters, 3 x 3 pixels of all channels, are within kEvenSizes
-  // of each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with the whole tile's.
+  // Whether in each of tiles first..last the largest |x| of the four quarters, 3 x 3 pixels of all channels, are within
+  // kEvenSizes of each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with
+  // the whole tile's.
   bool even_tiles(int64_t first, int64_t last) const {
     const Mask<T> lane = iota<T>();
     const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };

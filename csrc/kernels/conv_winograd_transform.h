@@ -1,6 +1,7 @@
-// The transforms of Winograd's F(4 x 4, 3 x 3), and of F(3 x 3, 4 x 4) at the same points. The polynomial's points are 0, +-5/8,
-// +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual 0, +-1, +-2 it is 4 to 5 times), and
-// every constant of A and B is exact in binary.
+// The transforms of Winograd's F(4 x 4, 3 x 3), and of F(3 x 3, 4 x 4) at the same points. The polynomial's points are
+// 0, +-5/8,
+// +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual 0, +-1, +-2 it is 4 to 5
+// times), and every constant of A and B is exact in binary.
 #pragma once
 #include "../simd/shuffle.h"
 
@@ -8,8 +9,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
-// Of such an image nearly all of a tile's inputs are padding: hardly a product is saved, and errors were ten times those of
-// plain sums.
+// Of such an image nearly all of a tile's inputs are padding: hardly a product is saved, and errors were ten times
+// those of plain sums.
 inline bool smaller_than_taps(int64_t rows, int64_t columns) { return rows < 3 || columns < 3; }
 constexpr double kPointA = 0.625, kPointB = 1.5, kA2 = kPointA * kPointA, kB2 = kPointB * kPointB;
 

@@ -1,9 +1,10 @@
-// Backward-weight with 3 x 3 taps of stride 1 by Winograd's F(3 x 3, 4 x 4): a tile of 4 x 4 of dy and the 6 x 6 of x under it
-// take 36 products for each pair of channels instead of 144 (conv_winograd.h).
-//   dweight[k, c] = A^T [ sum over tiles t of (G dy[k, t] G^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x 3
-// The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points, in which
-// lanes are input channels; blocks of tiles, cut by the shape alone, have partial sums that are added in order. Of many channels
-// there is one sum, of which threads share the transforms and then the points.
+// Backward-weight with 3 x 3 taps of stride 1 by Winograd's F(3 x 3, 4 x 4): a tile of 4 x 4 of dy and the 6 x 6 of x
+// under it take 36 products for each pair of channels instead of 144 (conv_winograd.h).
+//   dweight[k, c] = A^T [ sum over tiles t of (G dy[k, t] G^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x
+//   3
+// The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points,
+// in which lanes are input channels; blocks of tiles, cut by the shape alone, have partial sums that are added in
+// order. Of many channels there is one sum, of which threads share the transforms and then the points.
 //   D (36, tiles, K) = G dy G^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (sums, 36, K, C) = D^T V
 #pragma once
 #include "conv_weight_product.h"
@@ -25,8 +26,8 @@ struct WinogradWeight {
   static constexpr int64_t kSumTiles = 256;  // beside which adding the partial sums is little
   static constexpr int64_t kLongTiles = kLongSum / 4, kRunTiles = kSumRun / 4;  // a tile is worth four additions
   static constexpr int64_t kSharedValues = 5 << 20;                             // of V and D
-  // Rough nanoseconds of a vector that is transformed, and of a value that is added to others and transformed back; they only
-  // decide how many threads are asked.
+  // Rough nanoseconds of a vector that is transformed, and of a value that is added to others and transformed back;
+  // they only decide how many threads are asked.
   static constexpr double kTransformCost = 40, kFinishCost = 0.1;
 
   int64_t group_in = product.group_in(), group_out = product.group_out();
@@ -42,9 +43,9 @@ struct WinogradWeight {
 
   const char* name() const { return shared ? "winograd together" : "winograd"; }
 
-  // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6 times on
-  // Zen 5. S, four times the size of the weight, stays below 40 MB; beyond 16 MB, where it outgrows the caches, writing and
-  // reading it costs as much as 48 tiles. A line of tiles stays in the cache.
+  // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6
+  // times on Zen 5. S, four times the size of the weight, stays below 40 MB; beyond 16 MB, where it outgrows the
+  // caches, writing and reading it costs as much as 48 tiles. A line of tiles stays in the cache.
   bool suits() const {
     for (int d = 1; d < 3; ++d)
       if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
@@ -118,7 +119,8 @@ struct WinogradWeight {
   };
   Scratch scratch(Room& room) const { return {transformed(room), row_scratch(room), room.take<int32_t>(tiles())}; }
 
-  // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to edge.
+  // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to
+  // edge.
   template <int IN, class F>
   FASTNN_INLINE void lift(const T* copy, int64_t width, int64_t low, int64_t count, T* edge, const F& f) const {
     for (int64_t q = 0; q < count; ++q) {

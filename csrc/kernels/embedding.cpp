@@ -9,8 +9,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kValueCost = 0.15;  // rough nanoseconds per value moved
-// Of more than kManyNumbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors grow
-// with the length of a run and the number of runs, not with their product.
+// Of more than kManyNumbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors
+// grow with the length of a run and the number of runs, not with their product.
 constexpr int64_t kManyNumbers = 16 * 1024, kRun = 1024;
 
 template <class T>
@@ -20,8 +20,9 @@ FASTNN_INLINE void add_row(int64_t n, const T* from, T* to) {
   if (j < n) store_n(to + j, load_n(to + j, int(n - j)) + load_n(from + j, int(n - j)), int(n - j));
 }
 
-// dweight[r] += dy[i] for index[i] = r, begin <= r < end, r != skip. Rows of a large table come from a farther cache, so they are
-// fetched some numbers ahead, the first kFetched bytes of each: 8192 numbers of 5000 rows of 16 take 22 instead of 27 us.
+// dweight[r] += dy[i] for index[i] = r, begin <= r < end, r != skip. Rows of a large table come from a farther cache,
+// so they are fetched some numbers ahead, the first kFetched bytes of each: 8192 numbers of 5000 rows of 16 take 22
+// instead of 27 us.
 template <class T>
 inline void add_rows(int64_t n, int64_t width, int64_t begin, int64_t end, int64_t skip, const int64_t* index,
                      const T* dy, T* dweight) {

@@ -1,9 +1,10 @@
-// Backward of a pooling as a gather: each input sums the terms of the windows that hold it, in the order of the outputs. So
-// windows may overlap, and how rows are dealt to threads changes no bit. And as a scatter, where a gather would waste lanes.
+// Backward of a pooling as a gather: each input sums the terms of the windows that hold it, in the order of the
+// outputs. So windows may overlap, and how rows are dealt to threads changes no bit. And as a scatter, where a gather
+// would waste lanes.
 //
-// The outputs that a block of the input meets are first copied to scratch ("staged"), in rows with zeros beside them: then
-// each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened) is done
-// once for all its taps.
+// The outputs that a block of the input meets are first copied to scratch ("staged"), in rows with zeros beside them:
+// then each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened)
+// is done once for all its taps.
 #pragma once
 #include "window.h"
 
@@ -152,8 +153,9 @@ struct GatherTaps {
   }
 };
 
-// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Windows reach
-// the last of the columns or the one beside it: vectors of outputs are loaded no further than the zeros beside them.
+// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Windows
+// reach the last of the columns or the one beside it: vectors of outputs are loaded no further than the zeros beside
+// them.
 template <class T, class Taps, class Term>
 FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRow<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {

@@ -30,7 +30,8 @@ void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, co
   });
 }
 
-// dot_product of a depth beyond kLongSum: runs of the depth are summed by themselves, and their sums are added in double.
+// dot_product of a depth beyond kLongSum: runs of the depth are summed by themselves, and their sums are added in
+// double.
 template <class T>
 void long_dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
   constexpr int64_t step = kSumRun, high = 8 * kDotRows;
@@ -55,10 +56,10 @@ void long_dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* 
   });
 }
 
-// Whether packing B into panels costs more than the dot tiles' reductions and heavier traffic. Zen 5, n = 32 to 512: both are
-// equal at about 32 rows for a depth of 256 or more and 128 columns, at half as many for half the depth, at twice as many
-// for half the columns; with vectors of 16 bytes at twice as many. Where most of a panel would be padding, dot tiles always
-// win (10 columns: 2.5 times).
+// Whether packing B into panels costs more than the dot tiles' reductions and heavier traffic. Zen 5, n = 32 to 512:
+// both are equal at about 32 rows for a depth of 256 or more and 128 columns, at half as many for half the depth, at
+// twice as many for half the columns; with vectors of 16 bytes at twice as many. Where most of a panel would be
+// padding, dot tiles always win (10 columns: 2.5 times).
 template <class T>
 bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
   constexpr int64_t rows = FASTNN_VEC_BYTES == 16 ? 32 : 14;
@@ -106,8 +107,8 @@ void linear_forward(int64_t m, int64_t n, int64_t k, const T* x, const T* weight
   multiply<T>(1, m, n, k, false, true, x, weight, bias, y);
 }
 
-// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]: sums of 64 rows, of 64 of those, and of these in double, so that errors don't
-// grow with m
+// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]: sums of 64 rows, of 64 of those, and of these in double, so
+// that errors don't grow with m
 template <class T>
 void linear_backward_bias(int64_t m, int64_t n, const T* dy, T* dbias) {
   constexpr int64_t L = lanes<T>, few = 64, many = few * few;

@@ -33,8 +33,8 @@ FASTNN_INLINE void for_vectors(int64_t q0, int64_t q1, const F& f) {
   for (; q0 < q1; ++q0) f(std::integral_constant<int, 1>{}, q0);
 }
 
-// Row blocks first … last times the columns given. A's rows lie `apart` values from each other, and rows of A and C are counted
-// from the first block's.
+// Row blocks first … last times the columns given. A's rows lie `apart` values from each other, and rows of A and C are
+// counted from the first block's.
 template <class T, int V>
 void multiply_rows(const RowBlocks& blocks, int64_t first, int64_t last, int64_t depth, const T* a, int64_t apart,
                    const Columns<T, V>& columns, bool accumulate) {
@@ -63,7 +63,8 @@ void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill
 }
 
 // pack_a of a matrix that lies the other way, a few of its lines at a time: a panel filled as a whole would visit every
-// line, and the next panel the same lines again. line(entry, k, room) gives A[0 … m)[k], where it lies or put into room.
+// line, and the next panel the same lines again. line(entry, k, room) gives A[0 … m)[k], where it lies or put into
+// room.
 template <class T, class Line>
 void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Line& line) {
   constexpr int64_t few = 8;
@@ -187,7 +188,8 @@ struct DoubleSums {
   }
 };
 
-// A thread's memory for a product: a panel, and where its rows begin; all rows of C under some panels; their sums in double.
+// A thread's memory for a product: a panel, and where its rows begin; all rows of C under some panels; their sums in
+// double.
 template <class T>
 struct PanelScratch {
   T* panel;

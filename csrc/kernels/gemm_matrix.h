@@ -26,7 +26,8 @@ struct MatrixOutput {
   void write(int64_t i, const T* row) const { copy_run(c + i * ldc, row, size); }
 };
 
-// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry; bias (columns) or null.
+// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry; bias (columns) or
+// null.
 template <class T>
 struct MatrixProblem {
   const T* b;

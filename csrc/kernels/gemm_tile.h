@@ -37,8 +37,8 @@ struct Columns {
   }
 };
 
-// C (ROWS x columns) = start + A B, start being C itself, or columns.start, or bias per row (0 if null); a (depth, ROWS)
-// packed.
+// C (ROWS x columns) = start + A B, start being C itself, or columns.start, or bias per row (0 if null); a (depth,
+// ROWS) packed.
 template <class T, int ROWS, int V>
 void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t row, bool accumulate, const T* bias) {
   Vec<T> acc[ROWS][V];
@@ -161,8 +161,8 @@ FASTNN_INLINE DotTile<T> dot_tile_for(int rows, int cols) {
   return dot_tile<T, 1, 1>;
 }
 
-// c (m x n) (+)= a (m rows) b^T (n rows) in dot tiles; row j of b is b + offset[j]. The operand with more rows is walked
-// once, tile by tile; the other is read again for each of its tiles, from the cache.
+// c (m x n) (+)= a (m rows) b^T (n rows) in dot tiles; row j of b is b + offset[j]. The operand with more rows is
+// walked once, tile by tile; the other is read again for each of its tiles, from the cache.
 template <class T>
 void dot_gemm(int64_t m, int64_t n, const DotRuns& runs, const T* a, int64_t lda, const T* b, const int64_t* offset,
               T* c, int64_t ldc, bool accumulate) {

@@ -19,8 +19,8 @@ int64_t next_run(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
-// The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a constant,
-// and once more about the mean where that was not near it.
+// The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a
+// constant, and once more about the mean where that was not near it.
 template <class T>
 Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   T pivot = (x[0] + x[n / 2]) / 2;
@@ -46,10 +46,10 @@ Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   });
 }
 
-// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are blocks enough of
-// them for a few threads, are items of their own: then a row's sums, its dx and what it adds to the parameters' gradients
-// come from one visit. 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items, some rows
-// at a time, which are still in the third-level cache when their sums are known.
+// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are blocks enough
+// of them for a few threads, are items of their own: then a row's sums, its dx and what it adds to the parameters'
+// gradients come from one visit. 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items,
+// some rows at a time, which are still in the third-level cache when their sums are known.
 constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4, kRowsBytes = 12 << 20;
 
 bool by_whole_rows(const Norm& g) {
@@ -107,9 +107,9 @@ struct RowArrays {
   T *dx, *dweight, *dbias;
 };
 
-// Rows [first, end) of V vectors of columns from j on, of which `size` values exist: dx, and what the rows add to dweight
-// and dbias, which stay in registers. Row by row they were fetched and stored each time: with what is fetched ahead, 3.4
-// instead of 5.0 ms for 32 rows of 200 704 on Zen 5.
+// Rows [first, end) of V vectors of columns from j on, of which `size` values exist: dx, and what the rows add to
+// dweight and dbias, which stay in registers. Row by row they were fetched and stored each time: with what is fetched
+// ahead, 3.4 instead of 5.0 ms for 32 rows of 200 704 on Zen 5.
 template <bool past, int V, class T>
 FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t first, int64_t end,
                                  int64_t j, int64_t size) {
@@ -176,8 +176,8 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
   }
 }
 
-// dx of the groups; sums (n, groups, channels, 2) get sum(dy) and sum(dy * xhat) of each plane, of which dweight and dbias are
-// made.
+// dx of the groups; sums (n, groups, channels, 2) get sum(dy) and sum(dy * xhat) of each plane, of which dweight and
+// dbias are made.
 template <class T>
 void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
                     const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {

@@ -50,8 +50,8 @@ FASTNN_INLINE Vec<T> response(const Response& r, const T* x, int64_t inner, int6
   return fma(sum, set1(T(r.share)), set1(T(r.k)));
 }
 
-// Which positions of a block have sums of squares in T that overflowed, or lost digits to zero: those are computed again, one
-// value at a time.
+// Which positions of a block have sums of squares in T that overflowed, or lost digits to zero: those are computed
+// again, one value at a time.
 template <class T>
 class OutOfRange {
  public:
@@ -124,7 +124,8 @@ __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, con
   }
 }
 
-// What the backward keeps of the channels of a block: terms of its sums, and three numbers each for one position out of range.
+// What the backward keeps of the channels of a block: terms of its sums, and three numbers each for one position out of
+// range.
 template <class T>
 struct Terms {
   T* in_range;

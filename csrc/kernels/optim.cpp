@@ -3,8 +3,8 @@
 // Division and square root are the exact ones. Scalars are worked out in double and rounded once.
 //
 // A second moment, a sum of squares, may be too large or too small for T although its root is not. Then the array holds
-// minus the root (no second moment is negative), and that lane is computed from the roots. Moments so small that eps hides
-// them are no concern; they may become 0.
+// minus the root (no second moment is negative), and that lane is computed from the roots. Moments so small that eps
+// hides them are no concern; they may become 0.
 #include <cmath>
 #include <limits>
 

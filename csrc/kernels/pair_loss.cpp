@@ -139,8 +139,8 @@ void kl_div_backward(int64_t n, T, const T* dy, bool each, const T* x, const T* 
   backward(n, kCopyCost, dy, each, dx, [](Vec<T>, Vec<T> b) { return -b; }, x, t);
 }
 
-// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Far down, half of t at a time, since e^t may be denormal
-// where the product is not.
+// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Far down, half of t at a time, since e^t may be
+// denormal where the product is not.
 template <class T>
 void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
   const auto f = [](Vec<T> a, Vec<T> b) {

@@ -60,7 +60,8 @@ void best_of_boxes(const AdaptivePool& g, const T* x, T* y, int32_t* index) {
   });
 }
 
-// The results are the largest values and their positions, the first in the image of equals, which may be in a later column.
+// The results are the largest values and their positions, the first in the image of equals, which may be in a later
+// column.
 template <class T>
 FASTNN_INLINE void first_largest(const ColumnWindows<T>& windows, Vec<T>* results) {
   Vec<T> largest = set1(kLowest<T>);

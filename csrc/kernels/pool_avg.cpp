@@ -1,8 +1,8 @@
 // Average pooling over windows.
 //   forward:  x (n, c, size) -> y (n, c, out)
 //   backward: dy -> dx
-// A window counts its elements inside the image, or with include_pad also those in the padding asked for; a divisor above 0
-// stands for what all windows count.
+// A window counts its elements inside the image, or with include_pad also those in the padding asked for; a divisor
+// above 0 stands for what all windows count.
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_avg.inc"
 #include "kernels.h"

@@ -24,8 +24,8 @@ FASTNN_INLINE Vec<T> power(Vec<T> v, double p) {
   return p == 1 ? v : p == 2 ? v * v : p == 0.5 ? sqrt(v) : exp<T>(log<T>(v) * T(p));
 }
 
-// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output: dy and y. P is p
-// where it is 1 or 2, else 0.
+// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output: dy and y. P
+// is p where it is 1 or 2, else 0.
 template <class T, int P>
 struct NormTerm {
   static constexpr int arrays = 2;

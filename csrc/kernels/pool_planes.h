@@ -1,7 +1,7 @@
 // Pooling of narrow maps: lanes run across planes, because a row of outputs would leave most of a vector empty.
 //
-// A vector's worth of planes is turned: the values that they have at one position lie side by side, at tile[position * lanes +
-// plane]. Then every tap of every window is one vector, whatever kernel, stride and padding are.
+// A vector's worth of planes is turned: the values that they have at one position lie side by side, at tile[position *
+// lanes + plane]. Then every tap of every window is one vector, whatever kernel, stride and padding are.
 #pragma once
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
@@ -74,8 +74,8 @@ struct TurnedResults {
   }
 };
 
-// A vector's worth of planes: their inputs, or the sums for these; and the taps of all windows of a plane without dilation,
-// those that lie inside the image, in order: counts[o] of them for output o.
+// A vector's worth of planes: their inputs, or the sums for these; and the taps of all windows of a plane without
+// dilation, those that lie inside the image, in order: counts[o] of them for output o.
 struct PlaneTap {
   int32_t number, input;
 };
@@ -138,8 +138,8 @@ template <class T>
 bool can_turn(const Pool& g) {
   return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1;
 }
-// Adaptive windows are at most half a vector wide. Wider ones keep lanes along the image filled, and 256 planes of 32x32 to
-// 2x2 take 1.3 to 1.8 times longer turned (Zen 5).
+// Adaptive windows are at most half a vector wide. Wider ones keep lanes along the image filled, and 256 planes of
+// 32x32 to 2x2 take 1.3 to 1.8 times longer turned (Zen 5).
 template <class T>
 bool can_turn(const AdaptivePool& g) {
   return 2 * g.size[2] <= lanes<T> * g.out[2];

@@ -1,5 +1,5 @@
-// Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image, and back from
-// positions that callers give, each of which must lie in the window that it is said to be from.
+// Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image, and
+// back from positions that callers give, each of which must lie in the window that it is said to be from.
 #define FASTNN_FAMILY "pool_positions.inc"
 #include "kernels.h"
 #include "boxes.h"
@@ -40,8 +40,8 @@ FASTNN_INLINE Reals reals(Whole i) {
 }
 FASTNN_INLINE Whole whole(Reals r) { return (Whole)(r + set1(0x1p52)) & splat<double>((int64_t(1) << 52) - 1); }
 
-// Division of 0 <= n < 2^48 rounded down. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other integer, by more than
-// the product is off; near 3 2^51 doubles are the integers.
+// Division of 0 <= n < 2^48 rounded down. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other integer, by
+// more than the product is off; near 3 2^51 doubles are the integers.
 struct Divisor48 {
   double by, inverse, shift;
   explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}
@@ -69,8 +69,8 @@ inline int64_t tap_step(const AdaptivePool&, int) { return 1; }
 inline bool one_slice(const Pool& g) { return g.size[0] == 1 && g.kernel[0] == 1; }
 inline bool one_slice(const AdaptivePool& g) { return g.size[0] == 1; }
 
-// How far coordinates were outside their windows, or beside a tap: all is well while `least` is not negative and `most` not
-// positive.
+// How far coordinates were outside their windows, or beside a tap: all is well while `least` is not negative and `most`
+// not positive.
 struct Excess {
   Reals least = {}, most = {};
 
@@ -113,8 +113,8 @@ struct PositionTables {
   }
 };
 
-// The row of outputs (od, oh): f(ow, n, positions, taps of each axis) for vectors of n outputs. Rows of the image are numbered
-// across its slices. Without slices the tap along them is 0.
+// The row of outputs (od, oh): f(ow, n, positions, taps of each axis) for vectors of n outputs. Rows of the image are
+// numbered across its slices. Without slices the tap along them is 0.
 template <bool Slices, class G, class F>
 FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, int64_t oh, const int64_t* positions,
                             Excess& excess, Whole& bits, const F& f) {
@@ -134,8 +134,8 @@ FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, 
   }
 }
 
-// Looks through the positions (n, c, out) and has f(offset, n, positions, taps of each axis) store what is wanted of n of them.
-// False if one lies outside its window.
+// Looks through the positions (n, c, out) and has f(offset, n, positions, taps of each axis) store what is wanted of n
+// of them. False if one lies outside its window.
 template <class G, class F>
 bool each_position(const G& g, const int64_t* positions, const F& f) {
   const int64_t rows = output_rows(g);

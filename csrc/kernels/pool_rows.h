@@ -1,8 +1,8 @@
 // The walk through the windows of a forward pass that takes any: lanes are consecutive outputs of a row.
 //
-// The inputs under a block of the output are first copied to scratch ("staged"), with what lies around the image filled and,
-// for a stride s along the row, sorted by their remainder modulo s: then tap k of a vector of windows is one whole load,
-// however windows overlap and wherever they lie.
+// The inputs under a block of the output are first copied to scratch ("staged"), with what lies around the image filled
+// and, for a stride s along the row, sorted by their remainder modulo s: then tap k of a vector of windows is one whole
+// load, however windows overlap and wherever they lie.
 #pragma once
 #include "window.h"
 

@@ -1,7 +1,8 @@
 // Recurrent layers, one direction of one layer per call: the loop over time. The products that need no order, with the
 // inputs and for the gradients of the weights, are made for all steps at once outside (backend/native/rnn.py).
 //   gates (steps, batch, G units): in, the input's share W x of the preactivations; out, what the backward needs
-//   weight R (G units, units), biases (G units); h0, c0, h_n, c_n (batch, units); y, cells, candidate (steps, batch, units)
+//   weight R (G units, units), biases (G units); h0, c0, h_n, c_n (batch, units); y, cells, candidate (steps, batch,
+//   units)
 // Steps from lengths[n] on don't exist for row n: its output is 0 there and its state stays. In reverse a row begins at
 // its last step.
 #include "rnn_cells.h"
@@ -190,7 +191,8 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
       for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
           T* c = dh + row * pitch + p * plan.panel;
-          // Of a row that has ended the product is zero, or not a number where a weight isn't finite: its gradient stays.
+          // Of a row that has ended the product is zero, or not a number where a weight isn't finite: its gradient
+          // stays.
           alignas(64) T ended[kStateRows * 8 * L];
           const auto each_ended = [&](const auto& f) {
             for (int i = 0; a.lengths && i < rows; ++i)

@@ -1,8 +1,8 @@
 // One step of a recurrent cell, on a vector of units.
 //
 // Forward: `gate` comes in as the input's share of the preactivations and leaves as what the backward needs, `rec` is
-// the share of the state before; h is the state, before and after. `extra` is a second array of the cell: the cell state
-// c of an LSTM, carried from step to step, or the GRU's share of the state in its candidate, only saved.
+// the share of the state before; h is the state, before and after. `extra` is a second array of the cell: the cell
+// state c of an LSTM, carried from step to step, or the GRU's share of the state in its candidate, only saved.
 // Backward: `gate` comes in as saved and leaves as the gradient of the preactivations, `rec` as that of the share of
 // the state; dh comes in as the gradient of the state after and leaves as what of it goes directly to the state before.
 #pragma once
@@ -78,7 +78,8 @@ struct GruCell {
     h = fma(z, h - n, n);
     gate[0] = r, gate[1] = z, gate[2] = n;
   }
-  // h' = (1 - z) n + z h  =>  dn = dh' (1 - z), dz = dh' (h - n), dh = dh' z;  a_n = … + r m  =>  dr = da_n m, dm = da_n r
+  // h' = (1 - z) n + z h  =>  dn = dh' (1 - z), dz = dh' (h - n), dh = dh' z;  a_n = … + r m  =>  dr = da_n m, dm =
+  // da_n r
   static FASTNN_INLINE void backward(Vec<T>* gate, Vec<T>* rec, const Past<T>& past, Vec<T>& dh, Vec<T>&) {
     const Vec<T> r = gate[0], z = gate[1], n = gate[2];
     const Vec<T> da = dh * (T(1) - z) * (T(1) - n * n);

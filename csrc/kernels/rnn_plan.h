@@ -30,7 +30,8 @@ struct RnnPlan {
   int64_t forward_pitch() const { return forward_panels * panel; }
   int64_t backward_pitch() const { return backward_panels * panel; }
   int64_t rows(int64_t b0, int64_t b1) const { return blocks.begin(b1) - blocks.begin(b0); }
-  // Whether a step is long enough for two meetings of a team, about 0.3 us together: a tenth of what waking a thread needs.
+  // Whether a step is long enough for two meetings of a team, about 0.3 us together: a tenth of what waking a thread
+  // needs.
   bool shares_steps() const { return cost(0) >= 0.1 * thread_cost() * double(g.steps); }
   int64_t time(int64_t step) const { return g.reverse ? g.steps - 1 - step : step; }
   double cost(double per_unit) const {
@@ -147,15 +148,15 @@ FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1
   }
 }
 
-// Of the rows that go through the steps together: what the product of a step is made of, the product, and the cells' extra
-// array.
+// Of the rows that go through the steps together: what the product of a step is made of, the product, and the cells'
+// extra array.
 template <class T>
 struct RowScratch {
   T *of_product, *extra, *product;
 };
 
-// run(first block, last block, team, scratch) for all blocks; depth and pitch: values in a row that the product is made of,
-// and of the product. A single block is shared by a team if a step is long enough.
+// run(first block, last block, team, scratch) for all blocks; depth and pitch: values in a row that the product is made
+// of, and of the product. A single block is shared by a team if a step is long enough.
 template <class T, class F>
 void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t pitch, const F& run) {
   const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;

@@ -1,9 +1,9 @@
 // The product inside a recurrence: a few rows of state times weights that are the same at every step.
 //
 // Rows are dealt to blocks of at most kStateRows. A thread takes some blocks through all steps by itself, a few of them
-// together, so that a panel of weights is read once for them; only where there is a single block do threads share a step
-// and wait for each other. A block's state lies in vectors of units, row after row ([unit / lanes][row][lanes]): cells write it whole
-// vectors at a time, and the product finds each of its broadcasts at a fixed distance.
+// together, so that a panel of weights is read once for them; only where there is a single block do threads share a
+// step and wait for each other. A block's state lies in vectors of units, row after row ([unit / lanes][row][lanes]):
+// cells write it whole vectors at a time, and the product finds each of its broadcasts at a fixed distance.
 #pragma once
 #include "gemm_tile.h"
 
@@ -30,8 +30,8 @@ struct StateBlocks {
   int largest() const { return count ? int((rows + count - 1) / count) : 1; }
 };
 
-// c (ROWS x V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a whole vector,
-// in b (depth, V vectors) there are no gaps. start is c itself, or one row for all (pitch 0).
+// c (ROWS x V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a whole
+// vector, in b (depth, V vectors) there are no gaps. start is c itself, or one row for all (pitch 0).
 template <class T, int ROWS, int V>
 void panel_product(int64_t segments, int64_t units, const T* a, const T* b, const T* start, int64_t start_pitch, T* c,
                    int64_t pitch) {

@@ -1,7 +1,7 @@
 // Scratch of a kernel, described once: the same description counts the bytes and hands the arrays out.
 //
-// A layout takes its arrays from a Room in order. It is run twice: with an empty Room, which only counts, and with the memory
-// that was then asked for.
+// A layout takes its arrays from a Room in order. It is run twice: with an empty Room, which only counts, and with the
+// memory that was then asked for.
 //   struct Tables {
 //     float* sums;
 //     int32_t* places;
@@ -67,8 +67,8 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
 // 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
 constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 
-// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and the call
-// fails, as where a thread has none.
+// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and
+// the call fails, as where a thread has none.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
   alignas(64) char few[512];  // to take a block for less and to give it back is a tenth of a short call

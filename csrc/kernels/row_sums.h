@@ -40,7 +40,8 @@ void settle_total(int64_t n, T* total, const T* rest) {
   map_run(n, [](Vec<T> a, Vec<T> b) { return a - a == Vec<T>{} ? a + b : a; }, total, total, rest);
 }
 
-// Adding up the blocks takes this share of the whole: a block has at least 128 rows, each of which takes about twice that.
+// Adding up the blocks takes this share of the whole: a block has at least 128 rows, each of which takes about twice
+// that.
 constexpr double kAddingShare = 1.0 / 256;
 
 // out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.

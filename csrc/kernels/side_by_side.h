@@ -1,5 +1,5 @@
-// Pooling over windows that lie side by side, which share no input. With AVX-512 other walks take 1.2 to 2.1 times as long for
-// 2x2, in the forward and in the backward.
+// Pooling over windows that lie side by side, which share no input. With AVX-512 other walks take 1.2 to 2.1 times as
+// long for 2x2, in the forward and in the backward.
 //   forward:  rows of inputs are read where they lie, two vectors taken apart for one of windows
 //   backward: each output is loaded once and written to all its inputs; terms are those of gather.h
 #pragma once
@@ -42,8 +42,8 @@ struct PairWindows {
   Mask<T> first_tap(const Pool&) const { return Mask<T>{}; }
 };
 
-// dx of the first `slices` slices and of their first `rows` rows from `first` on, which lie under the row of outputs that
-// starts at `row`. A row's tail is a vector that overlaps the one before.
+// dx of the first `slices` slices and of their first `rows` rows from `first` on, which lie under the row of outputs
+// that starts at `row`. A row's tail is a vector that overlaps the one before.
 template <class T, class Term>
 FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace& row, int64_t first, int64_t slices,
                               int64_t rows, T* dx) {

@@ -1,7 +1,7 @@
 // What the norms have in common: statistics that are exact and in range, and what is made of a value with them.
 //   xhat = (x - mean) * rstd, rstd = 1 / sqrt(var + eps), var = mean((x - mean)^2)
-// Mean and rstd are kept in double. In T the mean takes two numbers, of which the second is folded into an offset, and x
-// is scaled by a power of two where (x - mean)^2 or rstd would leave T's range.
+// Mean and rstd are kept in double. In T the mean takes two numbers, of which the second is folded into an offset, and
+// x is scaled by a power of two where (x - mean)^2 or rstd would leave T's range.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -19,8 +19,8 @@ struct Epsilon {
   explicit Epsilon(double eps) : value(eps), root(std::sqrt(eps)) {}
 };
 
-// Beyond a deviation of `far`, or below its inverse, x is scaled by 1 / step or by step: sums of dy * (x - mean) stay in T's
-// range too. Squares that lose digits to zero count where var + eps is below near_square.
+// Beyond a deviation of `far`, or below its inverse, x is scaled by 1 / step or by step: sums of dy * (x - mean) stay
+// in T's range too. Squares that lose digits to zero count where var + eps is below near_square.
 template <class T>
 struct Bounds {
   static constexpr bool single = sizeof(T) == 4;
@@ -100,8 +100,8 @@ __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, cons
   return 1 / std::hypot(std::sqrt(squares / double(n)) / unit, eps.root);
 }
 
-// A factor in T. Where that cannot hold it, all values are the same and their differences, which it multiplies, zero; of
-// an infinite one they make NaN.
+// A factor in T. Where that cannot hold it, all values are the same and their differences, which it multiplies, zero;
+// of an infinite one they make NaN.
 template <class T>
 FASTNN_INLINE T factor_of(double factor) {
   const bool beyond = std::fabs(factor) > Bounds<T>::largest && std::fabs(factor) <= Bounds<double>::largest;

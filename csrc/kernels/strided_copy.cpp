@@ -1,8 +1,9 @@
 // A C-contiguous copy of an array of any strides: transposed, sliced, reversed, repeated.
 //
-// Two axes are gone through in blocks: the last one, along which the copy is contiguous, and a partner. Where another axis than the
-// last has the smallest stride, that is the partner, and a block is transposed: it is so small that the lines it is read from, and
-// those it is written to, stay in the first caches. Else the partner is the axis before the last.
+// Two axes are gone through in blocks: the last one, along which the copy is contiguous, and a partner. Where another
+// axis than the last has the smallest stride, that is the partner, and a block is transposed: it is so small that the
+// lines it is read from, and those it is written to, stay in the first caches. Else the partner is the axis before the
+// last.
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
 #define FASTNN_FAMILY "strided_copy.inc"

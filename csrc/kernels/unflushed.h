@@ -18,9 +18,9 @@ inline bool all_tiny(Values<T> v) {
   return v.count > 0 && signless(*v.at) < kTinyBits<T> && magnitude(v.count, v.at) == Magnitude::tiny;
 }
 
-// compute() makes `result` from sums of products of a and b. Terms below the smallest normal number are flushed to zero: where
-// all results are so small that this may have cost them digits, and not zero because an operand is, they are made again
-// with denormals kept.
+// compute() makes `result` from sums of products of a and b. Terms below the smallest normal number are flushed to
+// zero: where all results are so small that this may have cost them digits, and not zero because an operand is, they
+// are made again with denormals kept.
 template <class T, class F>
 FASTNN_INLINE void compute_unflushed(Values<T> result, Values<T> a, Values<T> b, const F& f) {
   const auto compute = [&f]() __attribute__((noinline)) { f(); };  // code for it once

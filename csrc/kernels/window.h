@@ -2,10 +2,11 @@
 //
 // A walk has
 //   suits(g)                          whether it can be taken for a geometry, and pays
-//   forward(g, filler, cost, x, y, f) f(windows, results) for vectors of windows; y, which is Outputs, keeps the results
-//   backward(g, term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over windows o with a tap k on input i
-// What lies around an image counts as `filler`; cost is in nanoseconds. The list of first_that_suits says which walks an op
-// takes, and in which order.
+//   forward(g, filler, cost, x, y, f) f(windows, results) for vectors of windows; y, which is Outputs, keeps the
+//   results backward(g, term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over windows o with a tap k on
+//   input i
+// What lies around an image counts as `filler`; cost is in nanoseconds. The list of first_that_suits says which walks
+// an op takes, and in which order.
 //
 // `windows` has
 //   taps(f)         f(number of the tap, values) for all taps of a vector of windows, in order
@@ -115,8 +116,8 @@ FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const
            [&](int64_t plane, int64_t d, int64_t h, int64_t r) FASTNN_FLAT { f(plane, d, h, r * g.out[2]); });
 }
 
-// A row that is staged, as seen from a row on the other side: where its element 0 would be, and the number of the first tap
-// between the two.
+// A row that is staged, as seen from a row on the other side: where its element 0 would be, and the number of the first
+// tap between the two.
 template <class T>
 struct StagedRow {
   const T* values;

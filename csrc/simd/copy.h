@@ -21,9 +21,9 @@ FASTNN_INLINE void fill_run(T* to, T value, int64_t n) {
   if (i < n) store_n(to + i, v, int(n - i));
 }
 
-// The same for a part of an array of `values` values in all. Where that is more than a second-level cache holds, runs of
-// some pages' length are left to the processor's own loop, which doesn't read the lines first: 26 MB on Zen 5 at 110 to
-// 125 instead of 57 GB/s by 64 KB, at 80 by 12 KB; it takes 50 ns to begin.
+// The same for a part of an array of `values` values in all. Where that is more than a second-level cache holds, runs
+// of some pages' length are left to the processor's own loop, which doesn't read the lines first: 26 MB on Zen 5 at 110
+// to 125 instead of 57 GB/s by 64 KB, at 80 by 12 KB; it takes 50 ns to begin.
 constexpr double kNearBytes = 2 << 20;
 constexpr int64_t kLongFill = 8192;
 template <class T>
@@ -65,9 +65,9 @@ FASTNN_INLINE Few<T, N> every_second(const T* from) {
                  [](int i) { return 2 * i + first; });
 }
 
-// even[i] = from[2 i] and, unless it is null, odd[i] = from[2 i + 1]. What is left at the end is a vector that overlaps, or
-// one of half as many: a masked load waits for the stores before it on some processors (20 ns on Zen 5), which is more than
-// the row of a small map takes.
+// even[i] = from[2 i] and, unless it is null, odd[i] = from[2 i + 1]. What is left at the end is a vector that
+// overlaps, or one of half as many: a masked load waits for the stores before it on some processors (20 ns on Zen 5),
+// which is more than the row of a small map takes.
 template <class T, int N = lanes<T>>
 FASTNN_INLINE void split_run(T* even, T* odd, const T* from, int64_t n) {
   if constexpr (N == 1) {
@@ -105,7 +105,8 @@ FASTNN_INLINE void store_even(T* p, Vec<T> v) {
   store(p + L, shuffle(v, load(p + L), [](int i) { return i % 2 ? L + i : L / 2 + i / 2; }));
 }
 
-// to[i * step] = from[i]. With step 2 the elements between are read and written back, so nobody else may write them now.
+// to[i * step] = from[i]. With step 2 the elements between are read and written back, so nobody else may write them
+// now.
 template <class T>
 FASTNN_INLINE void scatter_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;

@@ -5,7 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// In each lane, of one vector after the other: every few are a part, and of the sum of parts what rounding lost is kept.
+// In each lane, of one vector after the other: every few are a part, and of the sum of parts what rounding lost is
+// kept.
 template <class T>
 class LongSum {
  public:
@@ -43,8 +44,8 @@ class ShortSum {
   Vec<T> sum_ = {};
 };
 
-// Of contiguous runs, in lanes of 64 bytes whatever the length of a vector is: the order depends on the lengths of the runs
-// alone. Every few thousand elements are a part, and parts are added in double.
+// Of contiguous runs, in lanes of 64 bytes whatever the length of a vector is: the order depends on the lengths of the
+// runs alone. Every few thousand elements are a part, and parts are added in double.
 template <class T>
 class RunSum {
  public:

@@ -13,7 +13,8 @@ template <class T>
 constexpr Word<T> kSignless = Word<T>(~(Word<T>(1) << (8 * sizeof(T) - 1)));
 template <class T>
 constexpr Word<T> kInfinityBits = sizeof(T) == 4 ? Word<T>(0x7f800000) : Word<T>(0x7ff0000000000000);
-// 2^-95, or 2^-959: terms flushed to zero, up to 2^-126 (2^-1022) each, are below the rounding of sums as large as this.
+// 2^-95, or 2^-959: terms flushed to zero, up to 2^-126 (2^-1022) each, are below the rounding of sums as large as
+// this.
 template <class T>
 constexpr Word<T> kTinyBits = sizeof(T) == 4 ? Word<T>(1) << 28 : Word<T>(Word<T>(1) << (8 * sizeof(T) - 6));
 

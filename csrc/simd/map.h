@@ -22,8 +22,8 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
   });
 }
 
-// f(past, i) for each of n items of a call that reads and writes `values` values in all; past, a std::bool_constant, says
-// whether results are stored past the caches. cost: nanoseconds of all.
+// f(past, i) for each of n items of a call that reads and writes `values` values in all; past, a std::bool_constant,
+// says whether results are stored past the caches. cost: nanoseconds of all.
 template <class T, class F>
 FASTNN_INLINE void each_item(int64_t n, double values, double cost, const F& f) {
   with_past(goes_past<T>(values), [=](auto past) {

@@ -2,9 +2,9 @@
 //
 // The accuracy stated at each function bounds the largest error found, in units of the last place. With fused
 // multiply-add (AVX-512): every float between 2^-25 and 120 in size (log: 2^-11 and 2^13), every 61st beyond, and 2^24
-// doubles, half of them spread over all bit patterns and half along the range where the function changes. The other sets:
-// every 512th float and 2^20 doubles. Kernels run with denormals flushed, so an operand or a result below the smallest
-// normal number counts as zero. A NaN stays a NaN.
+// doubles, half of them spread over all bit patterns and half along the range where the function changes. The other
+// sets: every 512th float and 2^20 doubles. Kernels run with denormals flushed, so an operand or a result below the
+// smallest normal number counts as zero. A NaN stays a NaN.
 //
 // Polynomial coefficients are minimax fits (Remez exchange in 60 digits, then rounded to T).
 #pragma once
@@ -86,8 +86,8 @@ FASTNN_INLINE Vec<T> polynomial(Vec<T> x, const T (&c)[n]) {
   return y;
 }
 
-// x = n ln(2) + r with an integer n, |r| <= ln(2)/2. Returns offset + n; offset is `round` plus a small integer, so that
-// n (plus that integer) stands in the low bits.
+// x = n ln(2) + r with an integer n, |r| <= ln(2)/2. Returns offset + n; offset is `round` plus a small integer, so
+// that n (plus that integer) stands in the low bits.
 template <class T>
 FASTNN_INLINE Vec<T> reduce_ln2(Vec<T> x, T offset, Vec<T>& r) {
   using C = MathConstants<T>;
@@ -132,9 +132,9 @@ FASTNN_INLINE Vec<T> power_of_two(Vec<T> n) {
   return (Vec<T>)((Bits<T>)(n + (C::round + T(C::bias))) << C::mantissa);
 }
 
-// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is none, and
-// (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044). Unless `far` this is for x from near_first
-// on, where rest is 1 and costs nothing; x is anything, but then so is e.
+// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is none,
+// and (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044). Unless `far` this is for x from
+// near_first on, where rest is 1 and costs nothing; x is anything, but then so is e.
 template <class T, bool far>
 struct FallingExp {
   Vec<T> e, rest;
@@ -255,8 +255,8 @@ FASTNN_INLINE Vec<T> square_error(Vec<T> a, Vec<T> s) {
 #endif
 }
 
-// Of a = |x|: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest, to relative accuracy: x Phi(x)
-// is off by at most 5.5 ulp (without fused multiply-add 6.5).
+// Of a = |x|: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest, to relative accuracy: x
+// Phi(x) is off by at most 5.5 ulp (without fused multiply-add 6.5).
 template <class T, bool far>
 struct NormalTail {
   Vec<T> a, ratio, bell;
@@ -272,8 +272,8 @@ struct NormalTail {
   }
 };
 
-// falling() by e^(-x^2/2): y(far, b), where b is x, within ±tail_max, where Phi(-a) is 0, if `far`. Not far, ratio * bell is
-// a normal number.
+// falling() by e^(-x^2/2): y(far, b), where b is x, within ±tail_max, where Phi(-a) is 0, if `far`. Not far, ratio *
+// bell is a normal number.
 template <class T, class F>
 FASTNN_INLINE Vec<T> falling_tail(Vec<T> x, const F& y) {
   using C = MathConstants<T>;

@@ -1,5 +1,5 @@
-// Lanes of vectors in another order. Where each lane comes from is a constant, which both GCC and Clang want to know when
-// they compile: a function without state, called for every lane.
+// Lanes of vectors in another order. Where each lane comes from is a constant, which both GCC and Clang want to know
+// when they compile: a function without state, called for every lane.
 #pragma once
 #include <utility>
 

@@ -14,7 +14,8 @@ constexpr int kRowLanes = 64 / sizeof(T);
 constexpr int kRowVectors = 64 / FASTNN_VEC_BYTES;
 constexpr int kRowsInFlight = 4;  // of partial sums, which hide the latency of an addition
 
-// f(v, at, size) for the vectors of a row from `begin` on, v their number; size may be negative, or larger than a vector.
+// f(v, at, size) for the vectors of a row from `begin` on, v their number; size may be negative, or larger than a
+// vector.
 template <class T, class F>
 FASTNN_INLINE void for_row(int64_t begin, int64_t size, const F& f) {
 #pragma GCC unroll 4
@@ -103,8 +104,8 @@ class BlockSums {
   int64_t used_ = 0;
 };
 
-// f over contiguous runs, the last vector short: y[i] = f(x0[i], …). Past the caches y begins with a short store, up to a
-// whole vector, and is none of the x. fetch(i) comes before the vector at i.
+// f over contiguous runs, the last vector short: y[i] = f(x0[i], …). Past the caches y begins with a short store, up to
+// a whole vector, and is none of the x. fetch(i) comes before the vector at i.
 template <bool past, class T, class Fetch, class F, class... P>
 FASTNN_INLINE void map_run_fetching(int64_t n, const Fetch& fetch, const F& f, T* y, const P*... x) {
   int64_t i = 0;
@@ -137,8 +138,8 @@ double block_sum(int64_t n, const T* x, double scale) {
   return sums[0];
 }
 
-// The sum of scale x[i] in double. Blocks are added in pairs, and those in pairs, and so on, so that the error grows like the
-// logarithm of n.
+// The sum of scale x[i] in double. Blocks are added in pairs, and those in pairs, and so on, so that the error grows
+// like the logarithm of n.
 template <class T>
 double pairwise_sum(int64_t n, const T* x, double scale) {
   constexpr int64_t kBlock = 1024;

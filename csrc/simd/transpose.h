@@ -23,8 +23,8 @@ FASTNN_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
   }
 }
 
-// One square of it: n <= lanes rows, size <= lanes deep; DEEP and WIDE say that there are as many as lanes. Rows that don't
-// exist are the last one again, so that nothing but the two tails branches.
+// One square of it: n <= lanes rows, size <= lanes deep; DEEP and WIDE say that there are as many as lanes. Rows that
+// don't exist are the last one again, so that nothing but the two tails branches.
 template <class T, bool DEEP, bool WIDE>
 FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T* to, int64_t ldto) {
   constexpr int L = lanes<T>;
@@ -46,8 +46,8 @@ FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T
 }
 
 // to[k * ldto + i] = from[i * stride + k] for i < rows, k < depth: squares turned in registers, 10 times as fast as
-// element by element. A depth's tail is a square that overlaps where there is one before it: masked loads wait for the stores
-// before them (Zen 5), and packing 13 rows took twice as long.
+// element by element. A depth's tail is a square that overlaps where there is one before it: masked loads wait for the
+// stores before them (Zen 5), and packing 13 rows took twice as long.
 template <class T>
 void turn(const T* from, int64_t stride, int64_t rows, int64_t depth, T* to, int64_t ldto) {
   constexpr int64_t L = lanes<T>;

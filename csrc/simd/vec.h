@@ -90,8 +90,8 @@ FASTNN_INLINE V whole(V v) {
 #endif
   return v;
 }
-// The same address, which the compiler then keeps in one register: GCC would otherwise take sums of addresses apart, and
-// put them together again before every load.
+// The same address, which the compiler then keeps in one register: GCC would otherwise take sums of addresses apart,
+// and put them together again before every load.
 template <class T>
 FASTNN_INLINE T* whole_address(T* p) {
   asm("" : "+r"(p));
