@@ -81,10 +81,10 @@ void set_num_threads(int n);
 // Nanoseconds of work that a further thread must take over to be asked. Tests set 0, so that small arrays are split too.
 double thread_cost();
 void set_thread_cost(double ns);
-// True once, after memory was missing for this thread's last call.
-bool take_out_of_memory();
-// Says that there was none for this call, which then fails.
+// Says that this thread's call had no memory for its scratch, and so did nothing.
 void note_out_of_memory();
+// True once after that.
+bool take_out_of_memory();
 
 namespace {
 

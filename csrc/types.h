@@ -5,10 +5,6 @@
 
 namespace fastnn {
 
-// Numbers of an embedding beyond which its gradient looks for rows that occur often, which takes the workspaces that
-// embedding_backward_workspace tells the sizes of. Smaller calls need not ask.
-constexpr int64_t kManyNumbers = 16 * 1024;
-
 // Spatial arrays are ordered depth, height, width; 1-d and 2-d ops have leading ones.
 struct Conv {
   int64_t n, c, k, groups;  // x (n, c, size), weight (k, c / groups, kernel), y (n, k, out)
@@ -40,9 +36,11 @@ struct GroupNorm {
 };
 
 // One direction of one recurrent layer; the state is (batch, units).
+enum RnnKind : int { kTanhCell, kReluCell, kLstmCell, kGruCell };
 struct Rnn {
   int64_t steps, batch, units;
-  bool reverse, relu;
+  bool reverse;
+  RnnKind cell;
 };
 
 // x seen as (outer, n, inner), normalised over the middle axis.

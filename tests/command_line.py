@@ -1,5 +1,6 @@
 """The command line, run in this process or in one of its own."""
 
+import signal
 import subprocess
 import sys
 
@@ -25,3 +26,16 @@ def fails(capsys, *arguments):
     assert "error: " in err
     assert "Traceback" not in err
     return err
+
+
+def interrupted(line, *arguments):
+    """Interrupt a process of its own once a line of its stderr begins so: exit status, stdout, the rest of stderr."""
+    command = [sys.executable, "-m", "fastnn", *arguments]
+    # Tests started in the background may have inherited that interrupts are ignored, and would hand it on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        signal.signal(signal.SIGINT, before)
+        assert any(said.startswith(line) for said in child.stderr)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    return child.returncode, out, err

@@ -1,6 +1,7 @@
 """Every test starts and ends with the same backend, instruction set, thread count and grad mode."""
 
 import signal
+import sys
 import warnings
 
 import pytest
@@ -40,10 +41,12 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(autouse=True)
 def _settings():
-    """Put back what a test changed for the whole process."""
+    """Put back what a test changed for the whole process, and close figures."""
     name, threads = fnn.backend.current_name(), fnn.get_num_threads()
     state = (_core.active_isa(), _core.thread_cost(), _core.last_level_cache()) if NATIVE else None
     yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
     fnn.use_backend(name)
     fnn.set_num_threads(threads)
     if state is not None:
@@ -63,7 +66,41 @@ def native():
 
 
 @pytest.fixture
+def one_torch_thread():
+    """PyTorch's team and ours on the same few cores would only wait for each other."""
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(params=fnn.backend.available_backends())
+def backend(request):
+    """The name of a backend, which is in use."""
+    fnn.use_backend(request.param)
+    return request.param
+
+
+@pytest.fixture
 def home(tmp_path, monkeypatch):
     """An empty folder to be in."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file and gives its name."""
+
+    def write(text, name="a.csv", encoding="utf-8"):
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+        return str(tmp_path / name)
+
+    return write
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Scalers cut arrays after a few rows."""
+    monkeypatch.setattr("fastnn.nn.scaling.BLOCK", 12)

@@ -156,7 +156,7 @@ def _wrong(value: Any, rng: Any) -> Any:
         near.append(np.atleast_1d(value)[..., :0])
         return near[rng.integers(len(near))]
     if type(value) in (int, float) and rng.random() < 0.3:
-        return (-value, value + 1, value * 1000, 0, float(value))[rng.integers(5)]
+        return (-value, value + 1, value * 100, 0, float(value))[rng.integers(5)]
     pool = bad_input.ARRAYS if isinstance(value, np.ndarray) else bad_input.SCALARS
     return pool[rng.integers(len(pool))]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ if NATIVE:
 ISAS = _core.usable_isas() if NATIVE else []
 THREADS = (1, 2, 3, 7)
 DTYPES = (np.float32, np.float64)
+
+needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
+by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 
 Results = dict[str, np.ndarray]
 
@@ -88,8 +93,13 @@ class Op:
 
 def gradient_for(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """An output gradient that depends on nothing but the shape, exact in float32."""
+    return _drawn_for(shape).astype(dtype)
+
+
+@lru_cache(1000)
+def _drawn_for(shape: tuple[int, ...]) -> np.ndarray:
     rng = np.random.default_rng(zlib.crc32(repr(shape).encode()))
-    return np.asarray(rng.standard_normal(shape)).astype(np.float32).astype(dtype)
+    return np.asarray(rng.standard_normal(shape)).astype(np.float32)
 
 
 def outputs_of(value: Any) -> tuple[Any, ...]:

@@ -37,78 +37,81 @@ def conv1d() -> list[Sample]:
     return [conv_sample(v, x, k, f, bias=i % 3 != 2, **o) for i, (x, k, f, o) in enumerate(rows)]
 
 
+# shape of x, number of filters, size of a filter, arguments
+CONV2D: list[tuple[Any, ...]] = [
+    ((1, 1, 1, 1), 1, (1, 1), {}),
+    ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
+    ((1, 1, 5, 5), 1, (5, 5), {}),
+    ((2, 3, 8, 8), 4, (3, 3), {"padding": 1}),
+    ((2, 1, 28, 28), 8, (3, 3), {"padding": 1}),
+    ((1, 3, 32, 32), 16, (3, 3), {"padding": 1}),
+    ((2, 16, 15, 17), 16, (3, 3), {"padding": 1}),
+    ((2, 17, 16, 33), 19, (3, 3), {"padding": (1, 0)}),
+    ((1, 5, 1, 64), 7, (1, 3), {"padding": "same"}),
+    ((1, 5, 65, 1), 7, (3, 1), {"stride": (2, 1)}),
+    ((3, 8, 9, 9), 12, (1, 1), {}),
+    ((2, 33, 14, 14), 65, (1, 1), {"stride": 2}),
+    ((2, 64, 7, 7), 48, (1, 1), {}),
+    ((1, 3, 40, 40), 20, (7, 7), {"stride": 2, "padding": 3}),
+    ((2, 4, 11, 13), 6, (2, 4), {"stride": (3, 2), "padding": ((0, 1), (2, 1))}),
+    ((2, 4, 11, 13), 6, (3, 2), {"stride": 4, "padding": "full"}),
+    ((2, 4, 12, 12), 6, (3, 3), {"dilation": 2, "padding": 2}),
+    ((2, 4, 20, 9), 6, (3, 3), {"dilation": (5, 2), "stride": (1, 2), "padding": (4, 1)}),
+    ((2, 6, 10, 11), 6, (3, 3), {"groups": 6, "padding": 1}),
+    ((2, 6, 10, 35), 12, (3, 3), {"groups": 6, "padding": 1, "stride": 2}),
+    ((2, 6, 9, 9), 10, (3, 3), {"groups": 2, "padding": "same"}),
+    ((1, 40, 5, 5), 8, (3, 3), {"groups": 8, "dilation": 2, "padding": "same"}),
+    ((2, 16, 32, 32), 16, (3, 3), {"padding": 1}),
+    ((1, 130, 9, 9), 70, (3, 3), {"padding": 1}),
+    ((9, 65, 7, 7), 130, (3, 3), {"padding": 1}),
+    ((1, 2, 4, 4), 3, (3, 3), {"padding": 6}),
+    ((1, 2, 300, 3), 3, (3, 3), {"padding": 1}),
+    ((1, 2, 3, 300), 3, (3, 3), {"padding": 1, "stride": (1, 3)}),
+    ((5, 2, 6, 6), 3, (2, 2), {"stride": 7}),
+    # Lanes across images: of one vector and of two, some of them missing; several blocks of positions; both strides.
+    ((16, 3, 4, 4), 9, (3, 3), {"padding": 1}),
+    ((31, 2, 5, 3), 17, (3, 3), {"padding": 1}),
+    ((48, 8, 2, 2), 40, (3, 3), {"padding": (1, 2), "dilation": (1, 2)}),
+    ((32, 4, 8, 7), 16, (3, 2), {"padding": (2, 1), "stride": 2, "groups": 2}),
+    ((16, 33, 6, 6), 150, (2, 2), {}),
+    ((18, 4, 6, 1), 9, (3, 1), {"padding": (1, 0)}),
+    # Forward with lanes across output channels: a block that isn't full, of one vector and of two; rows in pairs and
+    # cut up; an image in blocks of rows; x read in place, a row in blocks; groups; strides.
+    ((3, 9, 7, 7), 44, (3, 3), {"padding": 1}),
+    ((2, 8, 5, 29), 60, (3, 3), {"padding": (1, 0), "dilation": (1, 2)}),
+    ((1, 64, 40, 50), 33, (3, 3), {"padding": 1}),
+    ((1, 70, 1, 1500), 40, (1, 1), {}),
+    ((2, 96, 9, 9), 128, (3, 3), {"stride": 2, "padding": 1, "groups": 2}),
+    # Winograd: several blocks of tiles; cut tiles; groups; rows narrower than a vector; weights some rows at a time.
+    ((2, 32, 24, 23), 40, (3, 3), {"padding": 1}),
+    ((5, 48, 7, 6), 64, (3, 3), {"padding": 2}),
+    ((2, 64, 20, 21), 96, (3, 3), {"groups": 2}),
+    ((41, 32, 5, 4), 32, (3, 3), {"padding": (1, 2)}),
+    ((1, 17, 61, 90), 33, (3, 3), {"padding": (0, 1)}),
+    ((2, 192, 12, 12), 170, (3, 3), {"padding": 1}),
+    # Neither: few output channels and rows of one position.
+    ((2, 3, 20, 9), 7, (1, 9), {}),
+    # Weight gradient with lanes across channels: one vector and two, several images to a block, several blocks, taps by twos.
+    ((3, 16, 9, 9), 8, (3, 3), {"padding": 1}),
+    ((9, 31, 5, 5), 21, (3, 3), {"padding": 1}),
+    ((2, 64, 12, 12), 16, (1, 1), {"stride": 2}),
+    ((4, 50, 20, 17), 30, (3, 2), {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
+    ((20, 16, 30, 30), 8, (2, 2), {"dilation": 2}),
+    # Depthwise: one to four vectors of columns and one more, rows by fours and what is left, blocks of rows and of images.
+    ((3, 5, 9, 14), 5, (3, 3), {"groups": 5, "padding": 1}),
+    ((2, 3, 6, 37), 3, (3, 3), {"groups": 3, "padding": (1, 0)}),
+    ((1, 2, 11, 50), 2, (5, 4), {"groups": 2, "padding": 2, "dilation": (1, 2)}),
+    ((2, 3, 13, 71), 3, (3, 3), {"groups": 3, "padding": 1, "stride": 2}),
+    ((20, 2, 8, 8), 2, (3, 3), {"groups": 2, "padding": 1}),
+    ((1, 2, 90, 130), 2, (3, 3), {"groups": 2, "padding": 1, "stride": (1, 3)}),
+    ((1, 2, 2, 9000), 2, (1, 3), {"groups": 2, "padding": "same"}),
+    ((2, 7, 9, 33), 7, (1, 1), {"groups": 7}),
+]
+
+
 def conv2d() -> list[Sample]:
     v = Values("conv2d")
-    rows: list[tuple[Any, ...]] = [
-        ((1, 1, 1, 1), 1, (1, 1), {}),
-        ((0, 2, 4, 4), 3, (3, 3), {"padding": 1}),
-        ((1, 1, 5, 5), 1, (5, 5), {}),
-        ((2, 3, 8, 8), 4, (3, 3), {"padding": 1}),
-        ((2, 1, 28, 28), 8, (3, 3), {"padding": 1}),
-        ((1, 3, 32, 32), 16, (3, 3), {"padding": 1}),
-        ((2, 16, 15, 17), 16, (3, 3), {"padding": 1}),
-        ((2, 17, 16, 33), 19, (3, 3), {"padding": (1, 0)}),
-        ((1, 5, 1, 64), 7, (1, 3), {"padding": "same"}),
-        ((1, 5, 65, 1), 7, (3, 1), {"stride": (2, 1)}),
-        ((3, 8, 9, 9), 12, (1, 1), {}),
-        ((2, 33, 14, 14), 65, (1, 1), {"stride": 2}),
-        ((2, 64, 7, 7), 48, (1, 1), {}),
-        ((1, 3, 40, 40), 20, (7, 7), {"stride": 2, "padding": 3}),
-        ((2, 4, 11, 13), 6, (2, 4), {"stride": (3, 2), "padding": ((0, 1), (2, 1))}),
-        ((2, 4, 11, 13), 6, (3, 2), {"stride": 4, "padding": "full"}),
-        ((2, 4, 12, 12), 6, (3, 3), {"dilation": 2, "padding": 2}),
-        ((2, 4, 20, 9), 6, (3, 3), {"dilation": (5, 2), "stride": (1, 2), "padding": (4, 1)}),
-        ((2, 6, 10, 11), 6, (3, 3), {"groups": 6, "padding": 1}),
-        ((2, 6, 10, 35), 12, (3, 3), {"groups": 6, "padding": 1, "stride": 2}),
-        ((2, 6, 9, 9), 10, (3, 3), {"groups": 2, "padding": "same"}),
-        ((1, 40, 5, 5), 8, (3, 3), {"groups": 8, "dilation": 2, "padding": "same"}),
-        ((2, 16, 32, 32), 16, (3, 3), {"padding": 1}),
-        ((1, 130, 9, 9), 70, (3, 3), {"padding": 1}),
-        ((9, 65, 7, 7), 130, (3, 3), {"padding": 1}),
-        ((1, 2, 4, 4), 3, (3, 3), {"padding": 6}),
-        ((1, 2, 300, 3), 3, (3, 3), {"padding": 1}),
-        ((1, 2, 3, 300), 3, (3, 3), {"padding": 1, "stride": (1, 3)}),
-        ((5, 2, 6, 6), 3, (2, 2), {"stride": 7}),
-        # Lanes across images: of one vector and of two, some of them missing; several strips of positions; both strides.
-        ((16, 3, 4, 4), 9, (3, 3), {"padding": 1}),
-        ((31, 2, 5, 3), 17, (3, 3), {"padding": 1}),
-        ((48, 8, 2, 2), 40, (3, 3), {"padding": (1, 2), "dilation": (1, 2)}),
-        ((32, 4, 8, 7), 16, (3, 2), {"padding": (2, 1), "stride": 2, "groups": 2}),
-        ((16, 33, 6, 6), 150, (2, 2), {}),
-        ((18, 4, 6, 1), 9, (3, 1), {"padding": (1, 0)}),
-        # Forward with lanes across output channels: a block that isn't full, of one vector and of two; rows in pairs and
-        # cut up; an image in slabs; x read in place, a row in pieces; groups; strides.
-        ((3, 9, 7, 7), 44, (3, 3), {"padding": 1}),
-        ((2, 8, 5, 29), 60, (3, 3), {"padding": (1, 0), "dilation": (1, 2)}),
-        ((1, 64, 40, 50), 33, (3, 3), {"padding": 1}),
-        ((1, 70, 1, 1500), 40, (1, 1), {}),
-        ((2, 96, 9, 9), 128, (3, 3), {"stride": 2, "padding": 1, "groups": 2}),
-        # Winograd: several blocks of tiles; cut tiles; groups; rows narrower than a vector; weights some rows at a time.
-        ((2, 32, 24, 23), 40, (3, 3), {"padding": 1}),
-        ((5, 48, 7, 6), 64, (3, 3), {"padding": 2}),
-        ((2, 64, 20, 21), 96, (3, 3), {"groups": 2}),
-        ((41, 32, 5, 4), 32, (3, 3), {"padding": (1, 2)}),
-        ((1, 17, 61, 90), 33, (3, 3), {"padding": (0, 1)}),
-        ((2, 192, 12, 12), 170, (3, 3), {"padding": 1}),
-        # Neither: few output channels and rows of one position.
-        ((2, 3, 20, 9), 7, (1, 9), {}),
-        # Weight gradient with lanes across channels: one vector and two, several images to a piece, several chunks, taps by twos.
-        ((3, 16, 9, 9), 8, (3, 3), {"padding": 1}),
-        ((9, 31, 5, 5), 21, (3, 3), {"padding": 1}),
-        ((2, 64, 12, 12), 16, (1, 1), {"stride": 2}),
-        ((4, 50, 20, 17), 30, (3, 2), {"groups": 2, "stride": (2, 1), "padding": (1, 0)}),
-        ((20, 16, 30, 30), 8, (2, 2), {"dilation": 2}),
-        # Depthwise: one to four vectors of columns and one more, rows by fours and what is left, slabs, chunks of images.
-        ((3, 5, 9, 14), 5, (3, 3), {"groups": 5, "padding": 1}),
-        ((2, 3, 6, 37), 3, (3, 3), {"groups": 3, "padding": (1, 0)}),
-        ((1, 2, 11, 50), 2, (5, 4), {"groups": 2, "padding": 2, "dilation": (1, 2)}),
-        ((2, 3, 13, 71), 3, (3, 3), {"groups": 3, "padding": 1, "stride": 2}),
-        ((20, 2, 8, 8), 2, (3, 3), {"groups": 2, "padding": 1}),
-        ((1, 2, 90, 130), 2, (3, 3), {"groups": 2, "padding": 1, "stride": (1, 3)}),
-        ((1, 2, 2, 9000), 2, (1, 3), {"groups": 2, "padding": "same"}),
-        ((2, 7, 9, 33), 7, (1, 1), {"groups": 7}),
-    ]
-    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(rows)]
+    samples = [conv_sample(v, x, k, f, bias=i % 4 != 3, **o) for i, (x, k, f, o) in enumerate(CONV2D)]
     x = v.normal(2, 3, 18, 18)
     x[0, 1, 4, 5], x[1, 2, 0, 0], x[1, 0, 17, 17] = np.nan, np.inf, 1e-40
     many = v.normal(1, 32, 24, 23)
@@ -133,7 +136,7 @@ def conv3d() -> list[Sample]:
         ((2, 4, 5, 5, 33), 8, (1, 3, 3), {"groups": 4, "padding": "full", "stride": 2}),
         ((3, 17, 4, 3, 5), 33, (1, 1, 1), {"stride": (1, 2, 2)}),
         ((1, 2, 40, 3, 2), 3, (5, 1, 1), {"stride": (3, 1, 1)}),
-        ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes slab by slab
+        ((1, 16, 10, 30, 45), 3, (3, 2, 2), {"stride": (2, 1, 1), "padding": (1, 0, 1)}),  # goes block by block
         ((1, 2, 9, 30, 45), 2, (3, 2, 3), {"groups": 2, "padding": 1}),
         # Winograd, taps along the depth counting as channels: weights transformed once; some rows at a time, two blocks.
         ((2, 16, 4, 14, 13), 33, (3, 3, 3), {"padding": 1}),
@@ -210,7 +213,7 @@ def conv_transpose3d() -> list[Sample]:
         ((1, 8, 3, 4, 9), 6, (3, 3, 3), {"stride": (1, 2, 2), "padding": 1, "output_padding": (0, 1, 1)}),
         ((1, 4, 3, 5, 4), 6, (2, 1, 3), {"groups": 2, "dilation": (2, 1, 3), "padding": ((1, 0), (0, 0), (2, 1))}),
         ((2, 3, 2, 2, 2), 3, (1, 2, 1), {"stride": (3, 2, 4), "groups": 3}),
-        ((1, 16, 9, 30, 48), 2, (3, 1, 2), {"stride": (2, 1, 2), "padding": (1, 0, 0)}),  # goes slab by slab
+        ((1, 16, 9, 30, 48), 2, (3, 1, 2), {"stride": (2, 1, 2), "padding": (1, 0, 0)}),  # goes block by block
         ((2, 5, 3, 4, 5), 8, (2, 2, 2), {"stride": 2}),
     ]
     return _conv_transpose("conv_transpose3d", rows)

@@ -19,7 +19,7 @@ IMAGES = [
 ]  # fmt: skip
 
 
-# For batch norm alone: more rows than a block, several strips of columns, blocks of several planes, and planes of more
+# For batch norm alone: more rows than a block, several blocks of columns, blocks of several planes, and planes of more
 # than a block.
 BATCHES = [(70, 5, 16), (6, 50, 5, 5), (37, 2, 300), (2, 3, 67, 129)]
 
@@ -91,7 +91,7 @@ def layer_norm() -> list[Sample]:
     rows: list[Any] = [((3, n), (n,)) for n in EDGES]
     rows += [((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((4, 3, 7, 7), (3, 7, 7)), ((4, 3, 7, 7), (7,)), ((7,), (7,))]
     rows += [((0, 5), (5,)), ((2, 5000), (5000,)), ((3, 5), 5), ((300, 10), (10,)), ((2, 6, 9, 33), (6, 9, 33))]
-    rows += [((530, 35), (35,))]  # whole rows in four chunks
+    rows += [((530, 35), (35,))]  # whole rows in four blocks
     samples = []
     for i, (shape, normalized) in enumerate(rows):
         parameter = (normalized,) if isinstance(normalized, int) else normalized

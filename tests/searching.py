@@ -5,6 +5,7 @@ import numpy as np
 import fastnn as fnn
 from fastnn import nn, optim
 from fastnn.data import Batches
+from fastnn.diagnosis import Choice, LogUniform, Uniform, random_search
 from fastnn.training import Trainer
 
 X = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
@@ -37,11 +38,10 @@ class Machine:
         return history
 
 
-class Shuffled:
-    def __init__(self):
-        self.rng = np.random.default_rng(7)
+SPACE = {"lr": LogUniform(1e-5, 1), "units": Choice(8, 32), "dropout": Uniform(0, 0.5)}
+ROUNDS = (1, 7), (3, 3), (5, 2)
 
-    def __iter__(self):
-        order = self.rng.permutation(120)
-        for i in range(0, 120, 30):
-            yield X[order[i : i + 30]], Y[order[i : i + 30]]
+
+def searched(**options):
+    given = {"make_trainer": make_trainer, "space": SPACE, "data": batches(), "rng": 0, "trials": 10, "rounds": ROUNDS}
+    return random_search(**(given | options))

@@ -5,6 +5,7 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from definitions import ROOT_2_PI, normal_cdf, sigmoid
 from harness import DTYPES, ISAS
 
 INF, NAN = np.inf, np.nan
@@ -78,33 +79,8 @@ def test_maxout_of_nan_and_ties():
 # ---- values, gradients and tangents at special points, and where e^x or Phi(x) is below the smallest normal number ----
 
 WIDE = np.longdouble
-ROOT_2_PI = np.sqrt(2 * WIDE("3.14159265358979323846264338327950288"))
 GELU_RATE, CUBIC = 4 / ROOT_2_PI, WIDE("0.044715")
 SELU_SCALE, SELU_ALPHA = WIDE("1.0507009873554804934193349852946"), WIDE("1.6732632423543772848170429916717")
-
-
-def _sigmoid(x):
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
-
-
-def _tail(a):
-    """Phi(-a) for a >= 0: the series of 1/2 - Phi(-a), and beyond 2.6 the continued fraction."""
-    near, far = np.where(a < 2.6, a, 0), np.where(a < 2.6, 2.6, a)
-    term = total = near
-    for n in range(1, 60):
-        term = term * near * near / (2 * n + 1)
-        total = total + term
-    fraction = far
-    for n in range(300, 0, -1):
-        fraction = far + n / fraction
-    return np.where(
-        a < 2.6, 0.5 - total * np.exp(-near * near / 2) / ROOT_2_PI, np.exp(-far * far / 2) / ROOT_2_PI / fraction
-    )
-
-
-def _cdf(x):
-    return np.where(x < 0, _tail(np.abs(x)), 1 - _tail(np.abs(x)))
 
 
 def _gate(x):
@@ -112,7 +88,7 @@ def _gate(x):
 
 
 def _gated(x, u, slope):
-    s, t = _sigmoid(u), _sigmoid(-u)
+    s, t = sigmoid(u), sigmoid(-u)
     return s + x * s * t * slope
 
 
@@ -134,7 +110,7 @@ def _softplus(beta, threshold=20.0):
     return (
         lambda x: F.softplus(x, beta, threshold),
         value,
-        lambda x: np.where(beta * x > threshold, 1, _sigmoid(beta * x)),
+        lambda x: np.where(beta * x > threshold, 1, sigmoid(beta * x)),
         (0, INF, 0, 1),
         lambda x: 16 + 2 * np.minimum(np.abs(beta * x), 1e4),
     )
@@ -174,20 +150,20 @@ EDGES = {
     "softplus, never straight": _softplus(1.0, 1e30),
     "gelu": (
         F.gelu,
-        lambda x: x * _cdf(x),
-        lambda x: _cdf(x) + x * np.exp(-x * x / 2) / ROOT_2_PI,
+        lambda x: x * normal_cdf(x),
+        lambda x: normal_cdf(x) + x * np.exp(-x * x / 2) / ROOT_2_PI,
         (0, INF, 0, 1),
         # The NumPy backend rounds x / sqrt(2) in float64, which moves the exponent.
         lambda x: 16 + np.minimum(x * x, 1600) * (2.0**-29 if x.dtype == np.float32 else 1),
     ),
     "gelu, tanh": (
         lambda x: F.gelu(x, "tanh"),
-        lambda x: x * _sigmoid(_gate(x)[0]),
+        lambda x: x * sigmoid(_gate(x)[0]),
         lambda x: _gated(x, *_gate(x)),
         (0, INF, 0, 1),
         lambda x: 16 + 8 * np.minimum(np.abs(_gate(x.astype(WIDE))[0]), 2000),
     ),
-    "silu": (F.silu, lambda x: x * _sigmoid(x), lambda x: _gated(x, x, 1), (0, INF, 0, 1), 16),
+    "silu": (F.silu, lambda x: x * sigmoid(x), lambda x: _gated(x, x, 1), (0, INF, 0, 1), 16),
     "hardsigmoid": (
         F.hardsigmoid,
         lambda x: np.clip(x + 3, 0, 6) / 6,
@@ -195,7 +171,7 @@ EDGES = {
         (0, 1, 0, 0),
         4,
     ),
-    "sigmoid": (F.sigmoid, _sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), (0, 1, 0, 0), 16),
+    "sigmoid": (F.sigmoid, sigmoid, lambda x: sigmoid(x) * sigmoid(-x), (0, 1, 0, 0), 16),
     "tanh": (F.tanh, np.tanh, lambda x: 1 - np.tanh(x) ** 2, (-1, 1, 0, 0), 16),
 }
 # Derivatives of these are computed from the output: to absolute accuracy where it is near 1, and only of a normal number.

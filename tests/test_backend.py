@@ -13,10 +13,8 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from harness import ISAS, NATIVE
+from harness import ISAS, needs_native
 from subproc import run
-
-needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 
 NAME = "import fastnn; print(fastnn.backend.current_name())"
 RELU = "import numpy as np, fastnn.functional as F; F.relu(np.ones(3, np.float32))"

@@ -315,4 +315,3 @@ def test_pictures():
     known = baseline(*parts(X, NUMBERS))
     assert known.plot(given) is given
     assert [label.get_text() for label in given.get_yticklabels()] == [p.words for p in known.predictions]
-    pyplot.close("all")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from fastnn.checks import AdaptivePool, Conv, Pool
-from harness import NATIVE
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 REFUSED = (ValueError, TypeError, OverflowError)
 

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 
@@ -11,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastnn
-from command_line import fails, run
+from command_line import fails, interrupted, run
 from fastnn.cli import main
+from own_files import digits_folder
 
 FAST = ["--epochs", "1", "--batch-size", "512"]
 
@@ -223,21 +223,14 @@ def test_unknown_backend_in_the_environment(home):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_interrupt(home):
-    pytest.importorskip("sklearn")
-    command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "10000"]
-    # Tests started in the background may have inherited that interrupts are ignored, and would hand it on.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        signal.signal(signal.SIGINT, before)
-        assert any(line.startswith("epoch") for line in child.stderr)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=60)
-    assert child.returncode == 130
+    digits_folder(home / "m", 300, test=False)
+    status, _, err = interrupted("epoch", "train", "m", "--epochs", "10000")
+    assert status == 130
     assert re.search(
-        r"fastnn: interrupted (in epoch \d+ after batch \d+ of 19|after epoch \d+); nothing is saved: --checkpoint", err
+        r"fastnn: interrupted (in epoch \d+ after batch \d+ of 16|after epoch \d+); nothing is saved: --checkpoint", err
     )
     assert "Traceback" not in err
-    assert os.listdir(home) == []
+    assert os.listdir(home) == ["m"]
 
 
 def test_a_training_that_comes_to_nan_is_not_saved(home, capsys):
@@ -284,15 +277,19 @@ def test_closed_outputs(home, checkpoint, closed, name, code):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
 def test_a_full_disk_in_the_place_of_the_output(home, checkpoint):
     np.save("a.npy", np.zeros((8, 8)))
+    digits_folder(home / "m")
     with open("/dev/full", "w") as full:
-        for arguments in (["predict", checkpoint, "a.npy", "--quiet"], ["train", "digits", *FAST, "--output", "b.npz"]):
+        for arguments in (
+            ["predict", checkpoint, "a.npy", "--quiet"],
+            ["train", "m", "--epochs", "1", "--output", "b.npz"],
+        ):
             command = [sys.executable, "-m", "fastnn", *arguments]
             done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
             assert done.returncode == 2
             assert "error: [Errno 28]" in done.stderr
             assert "Traceback" not in done.stderr
             assert "Exception ignored" not in done.stderr
-    assert sorted(os.listdir(home)) == ["a.npy", "b.npz"]
+    assert sorted(os.listdir(home)) == ["a.npy", "b.npz", "m"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
@@ -311,13 +308,13 @@ def test_a_full_disk_in_the_place_of_the_messages(home, checkpoint, unbuffered, 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
 def test_a_training_whose_reader_leaves_is_finished_and_saved(home):
-    pytest.importorskip("sklearn")
-    command = [sys.executable, "-m", "fastnn", "train", "digits", *FAST, "--epochs", "2"]
+    digits_folder(home / "m")
+    command = [sys.executable, "-m", "fastnn", "train", "m", "--epochs", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
         child.stdout.readline()
         child.stdout.close()
     assert child.returncode == 141
-    assert fastnn.load_checkpoint("digits.npz")["training"]["epochs"] == 2
+    assert fastnn.load_checkpoint("m.npz")["training"]["epochs"] == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes")
@@ -335,13 +332,13 @@ def test_reader_that_leaves_early(home, checkpoint):
 
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals")
 def test_bar_on_a_terminal(home):
-    pytest.importorskip("sklearn")
+    digits_folder(home / "m")
     master, slave = os.openpty()
     environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {
         "TERM": "xterm",
         "PYTHONIOENCODING": "utf-8",
     }
-    command = [sys.executable, "-m", "fastnn", "train", "digits", "--epochs", "2"]
+    command = [sys.executable, "-m", "fastnn", "train", "m", "--epochs", "2"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=slave, env=environment) as child:
         os.close(slave)
         seen = b""

@@ -2,9 +2,6 @@
 
 import os
 import re
-import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,22 +10,9 @@ import fastnn
 from command_line import fails, run
 from fastnn.cli import main
 from fastnn.cli.train import default_output
-from fastnn.data import write_idx
+from own_files import csv, digits_folder, wine_like
 
 FAST = ["--epochs", "2", "--quiet"]
-
-
-def wine_like(n=60, seed=0):
-    """Rows of two numbers, a text and a class that follows from them."""
-    rng = np.random.default_rng(seed)
-    for _ in range(n):
-        a, b, c = rng.normal(), rng.normal(50, 20), rng.integers(0, 2)
-        yield f"{a:.4f}", f"{b:.3f}", "rot" if c else "grün", "gut" if a + (b - 50) / 20 + c > 0.5 else "schlecht"
-
-
-def csv(path, rows, header="säure,menge,farbe,urteil"):
-    path.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n", encoding="utf-8")
-    return str(path)
 
 
 @pytest.fixture
@@ -41,20 +25,6 @@ def model(table, capsys):
     assert main(["train", table, "--target", "urteil", "--quiet"]) == 0
     assert re.fullmatch(r"test loss \d+\.\d{4}, accuracy \d+\.\d\d % \(\d+ of 12\)\n", capsys.readouterr().out)
     return "wein.npz"
-
-
-def digits_folder(folder, n=60, test=True, size=(9, 9)):
-    """IDX files with images whose class is where the light is."""
-    rng = np.random.default_rng(0)
-    folder.mkdir()
-    for part, count in (("train", n), ("t10k", 20))[: 1 + test]:
-        labels = rng.integers(0, 3, count).astype(np.uint8)
-        images = rng.integers(0, 60, (count, *size)).astype(np.uint8)
-        for i, label in enumerate(labels):
-            images[i, 3 * label : 3 * label + 3] += 150
-        write_idx(folder / f"{part}-images-idx3-ubyte.gz", images)
-        write_idx(folder / f"{part}-labels-idx1-ubyte.gz", labels)
-    return str(folder)
 
 
 # ---- tables ---------------------------------------------------------------------------------------------------------------
@@ -256,61 +226,6 @@ def test_what_is_there_is_not_overwritten(table, capsys, home):
     same = ["--output", "o.npz", "--checkpoint", "o.npz"]
     assert "must be two files" in fails(capsys, "train", table, "--target", "urteil", *same)
     assert sorted(os.listdir()) == ["wein.csv", "wein.npz"]
-
-
-# ---- checkpoints ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_checkpoint_is_gone_on_from_and_holds_the_end(table, capsys, home):
-    command = ["train", table, "--target", "urteil", "--epochs", "4", "--checkpoint", "run.npz"]
-    assert main(command) == 0
-    first = capsys.readouterr().out
-    contents = {name: (home / name).read_bytes() for name in ("run.npz", "wein.npz")}
-    assert main(command) == 0
-    out, err = capsys.readouterr()
-    assert out == first
-    assert "run.npz is at its end" in err
-    assert {name: (home / name).read_bytes() for name in contents} == contents
-    assert "seed was 0, now 1" in fails(capsys, *command, "--seed", "1", "--quiet")
-    csv(home / "wein.csv", wine_like(seed=5))
-    assert "samples was" in fails(capsys, *command, "--quiet")
-    assert "is the checkpoint of a training" in fails(capsys, "predict", "run.npz", table)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_interrupted_and_resumed_to_the_same_bytes(home, capsys):
-    digits_folder(home / "m", 300, test=False, size=(20, 20))
-    command = [sys.executable, "-m", "fastnn", "train", "m", "--epochs", "5", "--checkpoint", "run.npz"]
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        signal.signal(signal.SIGINT, before)
-        assert any(line.startswith("epoch 2/5") for line in child.stderr)
-        child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=60)
-    assert child.returncode == 130
-    assert out == ""
-    last = err.splitlines()[-1]
-    assert re.fullmatch(
-        r"fastnn: interrupted (in epoch \d after batch \d+ of 16|after epoch \d); saved to run.npz; run the same command again to "
-        "go on",
-        last,
-    )
-    assert sorted(os.listdir()) == ["m", "run.npz"]
-    assert main(command[3:]) == 0
-    out, err = capsys.readouterr()
-    assert re.search(r"resuming run.npz at epoch \d, batch \d+", err)
-    resumed = [(home / name).read_bytes() for name in ("run.npz", "m.npz")]
-    assert main([*command[3:-1], "other.npz"]) == 0
-    assert [(home / name).read_bytes() for name in ("other.npz", "m.npz")] == resumed
-
-
-def test_a_training_that_comes_to_nothing_saves_no_model(table, capsys, home):
-    assert main(["train", table, "--target", "urteil", "--lr", "1e30", "--quiet"]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert re.search(r"error: .*nothing is saved; try a smaller --lr", err)
-    assert "Traceback" not in err
-    assert os.listdir() == ["wein.csv"]
 
 
 # ---- check and errors -----------------------------------------------------------------------------------------------------

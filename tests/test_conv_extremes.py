@@ -1,5 +1,7 @@
 """Convolutions of values that aren't finite, of values near the smallest normal numbers, and of large beside small ones."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import fastnn as fnn
 import harness
 from fastnn import checks
 from fastnn import functional as F
+from harness import needs_native
 
 BACKENDS = fnn.backend.available_backends()
 every_isa = pytest.mark.parametrize("isa", harness.ISAS or ["none"])
@@ -49,7 +52,7 @@ def dx_and_transposed(x_shape, w_shape, value, options, dtype):
     return dx, y
 
 
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @every_isa
 @pytest.mark.parametrize("dtype", harness.DTYPES, ids=["f32", "f64"])
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), SHAPES)
@@ -80,7 +83,7 @@ def exact(x, weight):
 
 
 @every_isa
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @pytest.mark.parametrize(("c", "k", "size"), [(32, 40, 28), (192, 170, 12), (3, 5, 9)])
 def test_outputs_beside_much_larger_ones_keep_their_digits(isa, c, k, size, native):
     native.set_isa(isa)
@@ -96,28 +99,34 @@ def test_outputs_beside_much_larger_ones_keep_their_digits(isa, c, k, size, nati
         np.testing.assert_allclose(y[:, :, ~far], truth[:, :, ~far], atol=1e-5 * np.abs(truth).max())
 
 
+@cache
+def scaled(c, k, size, scale):
+    """Input and weight, and in float64 their convolution and its gradients by weight and input."""
+    rng = np.random.default_rng(c)
+    x = (rng.standard_normal((1, c, size, size)) * scale).astype(np.float32)
+    weight = (rng.standard_normal((k, c, 3, 3)) * 0.5).astype(np.float32)
+    with fnn.use_backend("numpy"):
+        gradients = F.conv2d_backward(
+            x[:, :1].repeat(k, 1).astype(float), np.ones(x.shape), weight.astype(float), padding=1
+        )[1::-1]
+    return x, weight, exact(x, weight), gradients
+
+
 @every_isa
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @pytest.mark.parametrize(("c", "k", "size"), [(32, 40, 28), (192, 170, 12), (3, 5, 9)])
 @pytest.mark.parametrize("scale", [1e-30, 1e-35, 1e-37, 1e-40, 1e35])
 def test_very_small_and_very_large_inputs_are_as_accurate_as_others(isa, c, k, size, scale, native):
     native.set_isa(isa)
-    rng = np.random.default_rng(c)
-    x = (rng.standard_normal((1, c, size, size)) * scale).astype(np.float32)
-    weight = (rng.standard_normal((k, c, 3, 3)) * 0.5).astype(np.float32)
-    truth = exact(x, weight)
+    x, weight, truth, expected = scaled(c, k, size, scale)
     bound = 1e-5 * np.abs(truth).max() + 1e-44
     assert np.abs(F.conv2d(x, weight, padding=1) - truth).max() <= bound
     assert (
         np.abs(F.conv2d(x.astype(np.float64) * 1e-200, weight.astype(np.float64), padding=1) - truth * 1e-200).max()
         <= bound * 1e-200
     )
-    weight_gradient, dx = F.conv2d_backward(x[:, :1].repeat(k, 1), np.ones_like(x), weight, padding=1)[1::-1]
-    with fnn.use_backend("numpy"):
-        expected, expected_dx = F.conv2d_backward(
-            x[:, :1].repeat(k, 1).astype(float), np.ones(x.shape), weight.astype(float), padding=1
-        )[1::-1]
-    for a, e in ((weight_gradient, expected), (dx, expected_dx)):
+    actual = F.conv2d_backward(x[:, :1].repeat(k, 1), np.ones_like(x), weight, padding=1)[1::-1]
+    for a, e in zip(actual, expected, strict=True):
         assert np.abs(a - e).max() <= 1e-5 * np.abs(e).max() + 1e-43
 
 

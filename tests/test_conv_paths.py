@@ -7,8 +7,9 @@ import pytest
 import harness
 import samples_conv
 from fastnn import checks
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 
 def paths(native, rank, samples, dtype):

@@ -1,5 +1,7 @@
 """Winograd's convolution sums transformed values: how much of the accuracy that costs, and what isn't finite."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ import fastnn as fnn
 import harness
 from fastnn import checks
 from fastnn import functional as F
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 
 def in_order(x, weight):
@@ -23,21 +26,26 @@ def in_order(x, weight):
     return y
 
 
-@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
-@pytest.mark.parametrize(("c", "k", "size"), [(16, 32, 28), (64, 64, 20), (192, 170, 12)])
-@pytest.mark.parametrize("positive", [False, True])
-def test_accuracy_is_that_of_sums_in_order_within_a_small_factor(isa, c, k, size, positive, native):
-    native.set_isa(isa)
+@cache
+def drawn_with_sums_in_order(c, k, size, positive):
+    """Input and weight, and their convolution in order in float64 and float32, once for all instruction sets."""
     rng = np.random.default_rng(c)
     x = rng.standard_normal((2, c, size, size), dtype=np.float32)
     weight = rng.standard_normal((k, c, 3, 3), dtype=np.float32)
     if positive:  # as after ReLU: sums don't cancel, but their transforms do
         x = np.maximum(x, 0)
+    return x, weight, in_order(x.astype(np.float64), weight.astype(np.float64)), in_order(x, weight)
+
+
+@pytest.mark.parametrize("isa", harness.ISAS or ["none"])
+@pytest.mark.parametrize(("c", "k", "size"), [(16, 32, 28), (64, 64, 20), (192, 170, 12)])
+@pytest.mark.parametrize("positive", [False, True])
+def test_accuracy_is_that_of_sums_in_order_within_a_small_factor(isa, c, k, size, positive, native):
+    native.set_isa(isa)
+    x, weight, truth, ordered = drawn_with_sums_in_order(c, k, size, positive)
     g = checks.conv("conv2d", 2, x, weight, None, 1, 1, 1, 1)[0]
     assert native.conv_paths(g, False)[0] == ("winograd by rows" if c * k * 36 > 1 << 20 else "winograd")
     y = F.conv2d(x, weight, padding=1)
-    truth = in_order(x.astype(np.float64), weight.astype(np.float64))
-    ordered = in_order(x, weight)
     norm = np.linalg.norm
     assert norm(y - truth) <= 3 * norm(ordered - truth)
     assert abs(y - truth).max() <= 4 * abs(ordered - truth).max()
@@ -71,15 +79,21 @@ def test_small_images_are_as_accurate_as_large_ones(isa, size, native):
             assert np.linalg.norm(a - t) <= 4 * np.linalg.norm(p - t)
 
 
+@cache
+def large_with_sums(c, k):
+    """Sums of these stay below the largest number, sums of transformed values do not."""
+    rng = np.random.default_rng(c)
+    x, weight = rng.random((2, c, 12, 12)), rng.random((k, c, 3, 3))
+    x *= 3e38 / c / 9
+    return x, weight, in_order(x, weight)
+
+
 @pytest.mark.parametrize("isa", harness.ISAS or ["none"])
 @pytest.mark.parametrize(("c", "k"), [(32, 32), (192, 170)])
 def test_what_only_transforms_cannot_hold_is_convolved_with_all_taps(isa, c, k, native):
     native.set_isa(isa)
-    rng = np.random.default_rng(c)
-    x, weight = rng.random((2, c, 12, 12)), rng.random((k, c, 3, 3))
-    x *= 3e38 / c / 9  # sums stay below the largest number, sums of transformed values do not
+    x, weight, truth = large_with_sums(c, k)
     y = F.conv2d(x.astype(np.float32), weight.astype(np.float32), padding=1)
-    truth = in_order(x, weight)
     assert np.isfinite(y).all()
     np.testing.assert_allclose(y, truth, rtol=1e-5)
     dweight = np.empty((k, c, 3, 3), np.float32)
@@ -116,7 +130,7 @@ def test_it_can_be_refused(native):
 
 @pytest.mark.parametrize("isa", harness.ISAS or ["none"])
 def test_a_weight_gradient_of_few_long_lines_reads_nothing_that_it_has_not_written(isa, native):
-    """One line of 512 tiles, which would do for two chunks."""
+    """One line of 512 tiles, which would do for two blocks."""
     native.set_isa(isa)
     rng = np.random.default_rng(0)
     x = rng.integers(-2, 3, (1, 16, 4, 2048)).astype(np.float32)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from fastnn.backend import reference
-from harness import NATIVE
+from harness import needs_native
 
-needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 ROOT = Path(__file__).parents[1]
 WRITTEN = runpy.run_path(str(ROOT / "csrc" / "declare.py"))["written"]()
 BY_HAND = "".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "src" / "fastnn" / "bindings").glob("*.pxi")))

@@ -11,6 +11,7 @@ from fastnn.data.source import Part, digits_dataset
 from fastnn.training.own_data import OwnTraining
 from fastnn.training.predictor import Predictor
 from fastnn.training.recipe import recipes_for
+from learners import Stop
 
 
 @pytest.fixture(scope="module")
@@ -77,22 +78,12 @@ def test_backends_train_alike(digits):
         assert close.mean() > 0.99, name
 
 
-class Leave:
-    """Ends a training at a step, as if it had been interrupted."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step(self, trainer):
-        trainer.stop = trainer.step == self.step
-
-
 def test_resume_gives_the_bytes_of_an_unbroken_training(digits, tmp_path):
     settings = {"epochs": 3, "batch_size": 300}
     unbroken = training(digits, 5, **settings)
     unbroken.fit(checkpoint=tmp_path / "whole.npz", progress=False)
     broken = training(digits, 5, **settings)
-    broken.fit(checkpoint=tmp_path / "half.npz", progress=False, callbacks=[Leave(6)])
+    broken.fit(checkpoint=tmp_path / "half.npz", progress=False, callbacks=[Stop(6)])
     resumed = training(digits, 5, **settings)
     resumed.fit(checkpoint=tmp_path / "half.npz", progress=False)
     assert resumed.trainer.resumed_at == (2, 2)

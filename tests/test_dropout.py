@@ -9,11 +9,8 @@ import pytest
 import fastnn as fnn
 import fastnn.functional as F
 from fastnn.backend import reference
-from harness import DTYPES, ISAS, THREADS
+from harness import THREADS, by_dtype, by_isa
 from subproc import run
-
-by_isa = pytest.mark.parametrize("isa", ISAS or ["none"])
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 
 # Philox4x32-10 of the counter 0 and the key 0: a known answer that comes with the authors' library Random123.
 KNOWN = (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)

@@ -89,7 +89,6 @@ def test_an_unknown_loss_has_nothing_to_compare_with():
     found = initial_loss(mlp(outputs=1), (X, T), lambda output, target: ((output - target) ** 2).mean())
     assert (found.level, found.expected, found.ratio) == ("ok", None, None)
     found.plot()
-    pyplot.close("all")
 
 
 def test_both_backends_and_float64():

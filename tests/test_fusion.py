@@ -9,14 +9,8 @@ from fastnn import nn
 from fastnn.checks import Norm
 from fastnn.nn.intercept import intercepted
 
-# Columns of a strip and beyond it, planes of several blocks, several planes to a block
+# Columns of a block and beyond it, planes of several blocks, several planes to a block
 SHAPES = [(33, 17), (70, 5, 4, 4), (6, 50, 5, 5), (37, 2, 300), (2, 3, 67, 129)]
-
-
-@pytest.fixture(params=fnn.backend.available_backends())
-def backend(request):
-    with fnn.use_backend(request.param):
-        yield request.param
 
 
 def _arrays(shape, dtype, seed=0):

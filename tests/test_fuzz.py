@@ -4,10 +4,9 @@ import pytest
 
 import bad_input
 import fuzzing
-import harness
-from harness import DTYPES, ISAS
+from harness import DTYPES, ISAS, needs_native
 
-compiled = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+compiled = needs_native
 
 SAMPLES = 6  # for each op, in turn on each instruction set
 REFUSALS = 25

@@ -20,12 +20,6 @@ from pictures import leaves, pyplot
 VOID = {"meta", "img", "source", "br", "link"}
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 class Page(HTMLParser):
     """The elements of a page; refuses what is not closed where it should be."""
 

@@ -150,6 +150,5 @@ def test_the_picture_has_a_row_for_each():
     assert "saturated" in grid[1, 0].get_xlabel()
     assert "grad/w" in grid[1, 0].get_xlabel()
     plt.close("all")
-    figure, axes = plt.subplots(2, 6)
+    _, axes = plt.subplots(2, 6)
     assert plots.inits({name: stats.rows for name, stats in found.stats.items()}, axes=axes)[1, 5] is axes[1, 5]
-    plt.close(figure)

@@ -7,9 +7,9 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from harness import NATIVE
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 # Rows of whole vectors; rows that begin and end anywhere.
 SHAPES = [(3, 6, 24, 24), (3, 6, 19, 23), (2, 6, 1, 3)]

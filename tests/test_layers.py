@@ -1,20 +1,13 @@
-"""Each layer against its function and central differences; initial weights, running statistics, dropout, losses."""
-
-import copy
-import pickle
+"""Each layer against its function and central differences; initial weights, dropout, losses."""
 
 import numpy as np
 import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from arrays import normal
 from fastnn import nn
 from fastnn.testing import gradcheck
-
-
-def _x(*shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
-
 
 VOLUME, IMAGE, SIGNAL, ROWS = (2, 4, 3, 5, 4), (2, 4, 6, 5), (2, 4, 9), (5, 4)
 LAYERS = [
@@ -147,7 +140,7 @@ LAYERS = [
     ids=lambda v: repr(v()) if callable(v) and v.__code__.co_argcount == 0 else "",
 )
 def test_layer(make, shape, function):
-    layer, x = make(), _x(*shape)
+    layer, x = make(), normal(*shape)
     assert repr(layer).startswith(type(layer).__name__ + "(")
     y = layer(fnn.tensor(x))
     assert isinstance(y, fnn.Tensor)
@@ -156,8 +149,8 @@ def test_layer(make, shape, function):
 
 
 def test_layers_take_arrays_and_give_arrays_without_parameters():
-    assert type(nn.ReLU()(_x(3))) is np.ndarray
-    assert type(nn.Flatten()(_x(3, 2, 2))) is np.ndarray
+    assert type(nn.ReLU()(normal(3))) is np.ndarray
+    assert type(nn.Flatten()(normal(3, 2, 2))) is np.ndarray
 
 
 @pytest.mark.parametrize(
@@ -174,7 +167,7 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.ConvTranspose2d(4, 6, 3, padding="same"), "ConvTranspose2d: padding"),
         (lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=-1), "ConvTranspose2d: output_padding"),
         (
-            lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1, dtype=float)(_x(*IMAGE)),
+            lambda: nn.ConvTranspose2d(4, 6, 3, output_padding=1, dtype=float)(normal(*IMAGE)),
             "output_padding 1 must be smaller",
         ),
         (lambda: nn.MaxPool2d((2, 2, 2)), "MaxPool2d: kernel_size"),
@@ -187,15 +180,15 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.LocalResponseNorm(0), "LocalResponseNorm: size"),
         (lambda: nn.LocalResponseNorm(3, k=-1.0), "LocalResponseNorm: k"),
         (lambda: nn.Residual(None), "Residual: branch must be a module"),
-        (lambda: nn.Residual(nn.Flatten())(_x(2, 4, 3)), r"Residual: the branch gives shape \(2, 12\)"),
+        (lambda: nn.Residual(nn.Flatten())(normal(2, 4, 3)), r"Residual: the branch gives shape \(2, 12\)"),
         (lambda: nn.ResidualBlock(4, 4, 2, "identity"), "ResidualBlock: the identity does not fit"),
         (lambda: nn.ResidualBlock(4, 4, shortcut="none"), "ResidualBlock: shortcut"),
         (lambda: nn.Dropout(1.5), "Dropout: p"),
         (lambda: nn.Dropout2d(-0.5), "Dropout2d: p"),
-        (lambda: nn.Dropout2d()(_x(2, 3, 4)), r"dropout2d: x must have 4 axes \(n, c, h, w\)"),
+        (lambda: nn.Dropout2d()(normal(2, 3, 4)), r"dropout2d: x must have 4 axes \(n, c, h, w\)"),
         (lambda: nn.PReLU(0), "PReLU: num_parameters"),
-        (lambda: nn.PReLU(3)(_x(2, 4)), r"prelu: x is float64 but weight is float32"),
-        (lambda: nn.PReLU(3, dtype=float)(_x(2, 4)), r"prelu: weight must have shape \(\), \(1,\) or"),
+        (lambda: nn.PReLU(3)(normal(2, 4)), r"prelu: x is float64 but weight is float32"),
+        (lambda: nn.PReLU(3, dtype=float)(normal(2, 4)), r"prelu: weight must have shape \(\), \(1,\) or"),
         (lambda: nn.RReLU(0.5, 0.25), "RReLU: lower=0.5 must not be above upper=0.25"),
         (lambda: nn.Maxout(4, 2, 0), "Maxout: pieces"),
         (lambda: nn.GELU("erf"), "GELU: approximate"),
@@ -203,15 +196,15 @@ def test_layers_take_arrays_and_give_arrays_without_parameters():
         (lambda: nn.CrossEntropyLoss(reduction="all"), "CrossEntropyLoss: reduction"),
         (lambda: nn.Linear(2, 2, dtype=np.float16), "float16"),
         (
-            lambda: nn.BatchNorm2d(4)(_x(2, 4, 5)),
+            lambda: nn.BatchNorm2d(4)(normal(2, 4, 5)),
             r"BatchNorm2d: expected \(N, C, H, W\) with C=4, got x of shape \(2, 4, 5\)",
         ),
-        (lambda: nn.BatchNorm1d(4)(_x(2, 3)), "BatchNorm1d: expected"),
-        (lambda: nn.BatchNorm3d(4)(_x(*IMAGE)), r"BatchNorm3d: expected \(N, C, D, H, W\)"),
+        (lambda: nn.BatchNorm1d(4)(normal(2, 3)), "BatchNorm1d: expected"),
+        (lambda: nn.BatchNorm3d(4)(normal(*IMAGE)), r"BatchNorm3d: expected \(N, C, D, H, W\)"),
         (lambda: nn.Conv3d(4, 6, (3, 3)), "Conv3d: kernel_size"),
-        (lambda: nn.InstanceNorm2d(4)(_x(2, 4)), "InstanceNorm2d: expected"),
-        (lambda: nn.Flatten(2, 1)(_x(2, 4, 3)), "Flatten: x of shape"),
-        (lambda: nn.Flatten()(_x(2)), "Flatten: x of shape"),
+        (lambda: nn.InstanceNorm2d(4)(normal(2, 4)), "InstanceNorm2d: expected"),
+        (lambda: nn.Flatten(2, 1)(normal(2, 4, 3)), "Flatten: x of shape"),
+        (lambda: nn.Flatten()(normal(2)), "Flatten: x of shape"),
     ],
 )
 def test_refusals(make, text):
@@ -257,128 +250,7 @@ def test_rms_norm_adds_the_machine_epsilon_by_default(dtype):
     assert nn.RMSNorm(4).eps is None
 
 
-# batch norm
-
-
-def test_batch_norm_running_statistics():
-    norm, x = nn.BatchNorm2d(3, momentum=0.9, dtype=float), _x(8, 3, 4, 4) * 2 + 5
-    mean, var = norm.running_mean, norm.running_var
-    norm(x)
-    norm(x)
-    assert norm.running_mean is mean
-    expected = (1 - 0.9**2) * x.mean(axis=(0, 2, 3))
-    np.testing.assert_allclose(mean, expected, rtol=1e-12)
-    unbiased = x.var(axis=(0, 2, 3)) * (8 * 16) / (8 * 16 - 1)
-    np.testing.assert_allclose(var, 0.9**2 + (1 - 0.9**2) * unbiased, rtol=1e-12)
-    assert norm.num_batches_tracked == 2
-    norm.eval()
-    y = norm(x)
-    shape = (1, 3, 1, 1)
-    np.testing.assert_allclose(y.data, (x - mean.reshape(shape)) / np.sqrt(var.reshape(shape) + 1e-5), rtol=1e-12)
-    assert norm.num_batches_tracked == 2
-    assert gradcheck(norm, x, max_elements=20)
-
-
-def test_batch_norm_defaults_and_without_tracking():
-    norm = nn.BatchNorm1d(3)
-    assert norm.momentum == 0.99
-    assert norm.running_mean.dtype == np.float32
-    free = nn.BatchNorm1d(3, track_running_stats=False, dtype=float)
-    assert list(free.state_dict()) == ["weight", "bias"]
-    x = _x(6, 3)
-    training = free(x).data
-    np.testing.assert_array_equal(free.eval()(x).data, training)
-    assert "track_running_stats=False" in repr(free)
-
-
-def test_batch_norm_without_momentum_averages_all_batches():
-    norm, batches = nn.BatchNorm1d(3, momentum=None, dtype=float), [_x(6, 3, seed=i) for i in range(3)]
-    for x in batches:
-        norm(x)
-    np.testing.assert_allclose(norm.running_mean, np.mean([x.mean(0) for x in batches], 0), rtol=1e-12)
-    np.testing.assert_allclose(norm.running_var, np.mean([x.var(0, ddof=1) for x in batches], 0), rtol=1e-12)
-    other = nn.BatchNorm1d(3, momentum=None, dtype=float)
-    other.load_state_dict(norm.state_dict())
-    for each in (norm, other, copy.deepcopy(norm), pickle.loads(pickle.dumps(norm))):
-        each(batches[0])
-    np.testing.assert_array_equal(other.running_var, norm.running_var)
-    assert "momentum=None" in repr(norm)
-
-
-@pytest.mark.parametrize("backend", fnn.backend.available_backends())
-def test_biased_running_variances(backend):
-    """Without Bessel's correction, of norms alone, before ReLU, and of instances; the state is as ever."""
-    fnn.use_backend(backend)
-    x = _x(4, 3, 4, 5) * 2 + 5
-    plain, then = (
-        nn.BatchNorm2d(3, 1e-5, 0.9, unbiased=False, dtype=float),
-        nn.BatchNorm2d(3, unbiased=False, dtype=float),
-    )
-    for norm in (plain, nn.Sequential(then, nn.ReLU())):
-        norm(x)
-    np.testing.assert_allclose(plain.running_var, 0.9 + 0.1 * x.var(axis=(0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(then.running_var, 0.99 + 0.01 * x.var(axis=(0, 2, 3)), rtol=1e-12)
-    average = nn.BatchNorm2d(3, momentum=None, unbiased=False, dtype=float)
-    average(x)
-    np.testing.assert_allclose(average.running_var, x.var(axis=(0, 2, 3)), rtol=1e-12)
-    instances = nn.InstanceNorm2d(3, momentum=0.9, track_running_stats=True, unbiased=False, dtype=float)
-    instances(x)
-    np.testing.assert_allclose(instances.running_var, 0.9 + 0.1 * x.var(axis=(2, 3)).mean(0), rtol=1e-12)
-
-    usual = nn.BatchNorm2d(3, dtype=float)
-    assert list(plain.state_dict()) == list(usual.state_dict())
-    assert "unbiased" not in repr(usual)
-    for norm in (plain, then, average, instances):
-        assert ", unbiased=False" in repr(norm)
-    again = pickle.loads(pickle.dumps(plain))
-    for norm in (plain, again):
-        norm(x)
-    np.testing.assert_array_equal(again.running_var, plain.running_var)
-
-
-def test_instance_norm_running_statistics():
-    norm, x = nn.InstanceNorm2d(3, momentum=0.9, track_running_stats=True, dtype=float), _x(4, 3, 4, 5) * 2 + 5
-    assert list(norm.state_dict()) == ["running_mean", "running_var", "num_batches_tracked"]
-    mean, var = norm.running_mean, norm.running_var
-    y = norm(x)
-    np.testing.assert_allclose(y.data, F.instance_norm(x), rtol=1e-12)
-    np.testing.assert_allclose(mean, 0.1 * x.mean(axis=(0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(var, 0.9 + 0.1 * x.var(axis=(2, 3), ddof=1).mean(0), rtol=1e-12)
-    y = norm.eval()(x)
-    np.testing.assert_allclose(y.data, F.batch_norm(x, mean, var), rtol=1e-12)
-    copied = pickle.loads(pickle.dumps(norm))
-    np.testing.assert_array_equal(copied(x).data, y.data)
-    assert gradcheck(norm, x, max_elements=20)
-    assert norm.num_batches_tracked == 0
-    assert nn.InstanceNorm2d(3).running_mean is None
-
-
-def test_instance_norm_changes_nothing_where_it_refuses():
-    x, mean, var = _x(2, 3, 4), np.zeros(3), np.ones(3)
-    for options, message in (
-        ({"running_mean": mean}, "both be given"),
-        ({"use_input_stats": False}, "running_mean"),
-        ({"running_mean": mean, "running_var": var, "momentum": 2.0}, "momentum"),
-        ({"running_mean": mean, "running_var": np.ones(2)}, "running_var"),
-        ({"running_mean": mean, "running_var": var, "eps": -1.0}, "eps"),
-        ({"running_mean": mean, "running_var": mean}, "running_var"),
-    ):
-        with pytest.raises(ValueError, match=f"instance_norm: .*{message}"):
-            F.instance_norm(x, **options)
-    with pytest.raises(TypeError, match="instance_norm: use_input_stats"):
-        F.instance_norm(x, use_input_stats=1)
-    np.testing.assert_array_equal(mean, 0)
-    np.testing.assert_array_equal(var, 1)
-
-
-def test_batch_norm_refuses_one_value_per_channel():
-    with pytest.raises(ValueError, match="batch_norm"):
-        nn.BatchNorm1d(3, dtype=float)(_x(1, 3))
-
-
 # dropout
-
-
 def test_dropout():
     x = np.ones((100, 100), np.float32)
     layer = nn.Dropout(0.3, rng=0)
@@ -394,7 +266,7 @@ def test_dropout():
 
 @pytest.mark.parametrize(("layer", "space"), [(nn.Dropout1d, (5,)), (nn.Dropout2d, (3, 4)), (nn.Dropout3d, (2, 3, 2))])
 def test_spatial_dropout_drops_whole_channels(layer, space):
-    x = _x(40, 25, *space) + 10
+    x = normal(40, 25, *space) + 10
     net = layer(0.3, rng=0)
     y = net(x).reshape(1000, -1)
     dropped = (y == 0).all(axis=1)
@@ -432,10 +304,8 @@ def test_layers_share_a_generator():
 
 
 # losses
-
-
 def test_cross_entropy_loss():
-    logits, target = _x(6, 5), np.array([0, 1, 2, 3, 4, -1])
+    logits, target = normal(6, 5), np.array([0, 1, 2, 3, 4, -1])
     weight = np.linspace(1, 2, 5)
     loss = nn.CrossEntropyLoss(weight, ignore_index=-1, reduction="sum", label_smoothing=0.1)
     assert list(loss.state_dict()) == ["weight"]
@@ -446,7 +316,7 @@ def test_cross_entropy_loss():
 
 @pytest.mark.parametrize(("make", "f"), [(nn.MSELoss, np.square), (nn.L1Loss, np.abs)])
 def test_element_losses(make, f):
-    output, target = _x(4, 3), _x(4, 3, seed=1)
+    output, target = normal(4, 3), normal(4, 3, seed=1)
     values = f(output - target)
     np.testing.assert_allclose(make()(output, target), values.mean(), rtol=1e-14)
     np.testing.assert_allclose(make("sum")(fnn.tensor(output), target).data, values.sum(), rtol=1e-14)

@@ -102,7 +102,7 @@ def test_means_of_many_float64_keep_their_digits():
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("classes", [3, 200])  # in strips, and in rows
+@pytest.mark.parametrize("classes", [3, 200])  # in blocks, and in rows
 def test_masked_classes(dtype, classes):
     x = np.zeros((4, classes), dtype)
     x[:, 0] = -inf

@@ -13,10 +13,8 @@ import cases
 import fastnn as fnn
 import fastnn.functional as F
 from fastnn.backend import reference
-from harness import NATIVE, evaluate, gradient_for, outputs_of, own
+from harness import NATIVE, evaluate, gradient_for, needs_native, outputs_of, own
 from op_table import OPS
-
-needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 
 FUNCTIONS = {name: getattr(F, name) for name in F.__all__}
 DOCUMENTED = (

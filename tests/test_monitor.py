@@ -365,14 +365,12 @@ def test_pictures_over_time():
     line = axes.lines[0]
     assert line.get_label() == "0"
     np.testing.assert_array_equal(line.get_ydata(), [each["update_ratio"] for each in monitor.history["0"]])
-    plt.close("all")
 
 
 def test_layers_with_one_observation_can_be_drawn():
     monitor = LayerMonitor("epoch")
     fit(monitor, epochs=1)
     assert math.isfinite(monitor.plot()[0].get_xlim()[1])
-    plt.close("all")
 
 
 def test_what_was_wrong_for_a_while_is_named_when_it_has_passed():

@@ -44,7 +44,7 @@ def test_what_is_needed_has_the_same_bits(op, dtype, backend):
         dy = output_gradient(op, sample)
         full = backward(op, sample, dy)
         for needs in COMBINATIONS:
-            for _ in range(2):  # the second call follows the plan of the first
+            for _ in range(2 if backend == "native" else 1):  # the second call follows the plan of the first
                 found = backward(op, sample, dy, needs=needs)
                 assert [g is not None for g in found] == list(needs), sample
                 for g, expected in zip(found, full, strict=True):

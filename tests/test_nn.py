@@ -8,12 +8,9 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from arrays import normal
 from fastnn import nn
 from fastnn.testing import gradcheck
-
-
-def _x(*shape, seed=0, dtype=np.float64):
-    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
 class Block(nn.Module):
@@ -82,7 +79,7 @@ def test_apply_and_zero_grad():
     block.apply(lambda m: seen.append(type(m).__name__))
     assert seen[-1] == "Block"
     assert len(seen) == 6
-    block(_x(5, 3, dtype=np.float32)).sum().backward()
+    block(normal(5, 3, dtype=np.float32)).sum().backward()
     assert all(p.grad is not None for p in block.parameters())
     block.zero_grad()
     assert all(p.grad is None for p in block.parameters())
@@ -124,7 +121,7 @@ def test_state_round_trip():
     a, b = Block(), Block(nn.Linear(4, 4, rng=9))
     for p in a.parameters():
         p.data += 0.5
-    a(_x(6, 3, dtype=np.float32))
+    a(normal(6, 3, dtype=np.float32))
     arrays = [p.data for p in b.parameters()]
     state = a.state_dict()
     assert b.load_state_dict(state) == ([], [])
@@ -133,7 +130,7 @@ def test_state_round_trip():
     # Copied into the arrays that are there, so that views of them stay valid.
     assert all(p.data is array for p, array in zip(b.parameters(), arrays, strict=True))
     assert b.norm.num_batches_tracked == 1
-    x = _x(4, 3, dtype=np.float32)
+    x = normal(4, 3, dtype=np.float32)
     np.testing.assert_array_equal(a.eval()(x).data, b.eval()(x).data)
 
 
@@ -177,7 +174,7 @@ def test_deepcopy_keeps_sharing_inside_and_none_outside():
     assert b.again is b.layers[1]
     b.scale.data += 1
     assert (a.scale.data == 1).all()
-    x = _x(4, 3, dtype=np.float32)
+    x = normal(4, 3, dtype=np.float32)
     c = pickle.loads(pickle.dumps(a.eval()))
     np.testing.assert_array_equal(a(x).data, c(x).data)
 
@@ -191,7 +188,7 @@ def test_sequential():
     assert type(net[-1]) is nn.Linear
     assert [type(m).__name__ for m in net] == ["Linear", "ReLU", "Linear"]
     assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    x = _x(5, 3, dtype=np.float32)
+    x = normal(5, 3, dtype=np.float32)
     np.testing.assert_array_equal(net[:2](x).data, F.relu(net[0](x)).data)
     assert type(net[:2]) is nn.Sequential
     net.append(nn.Tanh())
@@ -269,5 +266,5 @@ def test_a_module_and_its_gradients():
         nn.Linear(5, 2, dtype=float, rng=1),
     )
     running = net[2].running_mean.copy()
-    assert gradcheck(net, _x(6, 3))
+    assert gradcheck(net, normal(6, 3))
     np.testing.assert_array_equal(net[2].running_mean, running)  # gradcheck puts buffers back

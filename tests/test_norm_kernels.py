@@ -8,13 +8,14 @@ import fastnn.functional as F
 import harness
 from fastnn import backend, checks
 from fastnn.backend import reference
+from harness import needs_native
 
-pytestmark = pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+pytestmark = needs_native
 
 
 @pytest.mark.parametrize(("outer", "inner"), [(9, 200_000), (600, 70), (40, 3000)])
 def test_layer_norm_backward(outer, inner, native):
-    """Long rows go eight at a time; many short ones in chunks; others by columns."""
+    """Long rows go eight at a time; many short ones in blocks; others by columns."""
     rng = np.random.default_rng(0)
     x, dy = (rng.standard_normal((outer, inner), dtype=np.float32) for _ in range(2))
     weight = rng.standard_normal(inner, dtype=np.float32)

@@ -8,12 +8,11 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from harness import DTYPES, ISAS
+from harness import ISAS, by_dtype
 
 WIDE = np.longdouble
 
 by_place = pytest.mark.parametrize("where", ["numpy", *ISAS])
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 
 pytestmark = pytest.mark.skipif(np.finfo(WIDE).maxexp <= 1024, reason="needs a long double with a wider range")
 

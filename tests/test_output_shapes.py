@@ -5,14 +5,11 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from arrays import ones
 from harness import outputs_of
 from op_table import OPS
 
 WITH_SHAPE = [op for op in OPS if op.shape]
-
-
-def ones(*shape):
-    return np.ones(shape, np.float32)
 
 
 def test_windowed_operations_have_shapes():

@@ -1,5 +1,6 @@
 """Calls of plain arrays that were checked before go straight to the bindings, and only those."""
 
+import gc
 import inspect
 import threading
 import weakref
@@ -153,6 +154,22 @@ def test_what_a_plan_keeps_of_tensors_is_freed():
         assert kept() is not None
         y.sum().backward()
         assert kept() is None
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS.keys() & set(F.__all__)))
+def test_plans_keep_no_array(name):
+    for taped in (False, True):
+        for _ in range(2):
+            given = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments_of(name)]
+            arrays = [weakref.ref(a) for a in given if isinstance(a, np.ndarray)]
+            if taped:
+                for i in OPERATIONS[name].inputs:
+                    given[i] = fnn.Tensor(given[i], requires_grad=True) if is_float(given[i]) else given[i]
+            function = getattr(F, name)
+            function(**dict(zip(inspect.signature(function).parameters, given, strict=True)))
+            del given
+            gc.collect()
+            assert [a() for a in arrays] == [None] * len(arrays)
 
 
 # ---- what a plan depends on ----------------------------------------------------------------------------------------

@@ -13,12 +13,6 @@ from fastnn.plots.activation import NAMED, curve
 from pictures import new_axes, pyplot, rendered, state_of
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def drawn(ax):
     return {line.get_label(): line for line in ax.get_lines()}
 

@@ -28,12 +28,6 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def drawn(ax):
     """The curves by what the legend calls them."""
     return {line.get_label(): (list(line.get_xdata()), list(line.get_ydata())) for line in ax.get_lines()}

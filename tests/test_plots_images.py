@@ -11,12 +11,6 @@ from fastnn.plots.images import Grid, default_columns, scale, to_unit
 from pictures import new_axes, pyplot, rendered, state_of
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def texts(ax):
     return [text.get_text() for text in ax.texts]
 

@@ -7,18 +7,12 @@ import fastnn as fnn
 from fastnn import nn, optim, plots
 from fastnn.data import Batches
 from fastnn.training import Trainer, WeightPath
-from pictures import leaves, new_axes, pyplot
+from pictures import leaves, new_axes
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 2)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int64)
 IMAGES = RNG.normal(size=(24, 1, 6, 6)).astype(np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
 
 
 def dense():

@@ -17,12 +17,6 @@ X = RNG.normal(size=(50, 2)).astype(np.float32)
 Y = (X[:, 0] + X[:, 1] > 0).astype(np.int64)
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def narrow(out=2):
     return nn.Sequential(nn.Linear(2, 2, rng=0), nn.Tanh(), nn.Dropout(0.5, rng=3), nn.Linear(2, out, rng=1))
 

@@ -20,12 +20,6 @@ PUBLIC = [getattr(plots, name) for name in plots.__all__]
 OTHERS = [verdict, search.search, checks.losses, checks.overfit, checks.levels, checks.preflight, checks.learning_curve]
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def network():
     return nn.Sequential(nn.Linear(4, 8, rng=0), nn.Tanh(), nn.Linear(8, 2, rng=1))
 

@@ -14,12 +14,6 @@ X = RNG.normal(size=(60, 2))
 Y = (X[:, 0] > 0.2).astype(np.int64)
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def centred(x):
     """Scores of the distance to three points."""
     points = np.array([[-1.0, 0.0], [1.0, 0.0], [0.0, 1.5]])

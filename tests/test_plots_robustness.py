@@ -12,12 +12,6 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 
 
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
-
-
 def curve(kind="noise", **more):
     return {"kind": kind, "strengths": [0, 0.1, 0.3], "values": [0.98, 0.97, 0.8], "errors": [0.01, 0.02, 0.03], **more}
 

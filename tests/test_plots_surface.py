@@ -12,17 +12,11 @@ from fastnn.plots.descent import beale, descent, rosenbrock, saddle
 from fastnn.plots.loss_surface import is_logarithmic, levels_of, surface
 from fastnn.plots.weights import filter_normalised, flattened, principal_plane, vector_of
 from fastnn.training import Trainer, WeightPath
-from pictures import new_axes, pyplot, rendered, state_of
+from pictures import new_axes, rendered, state_of
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 2)).astype(np.float32)
 Y = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
-
-
-@pytest.fixture(autouse=True)
-def _no_figures_left():
-    yield
-    pyplot.close("all")
 
 
 def network(seed=0):

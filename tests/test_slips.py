@@ -8,26 +8,11 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
+from arrays import message, ones
 from fastnn import nn
 
 FLOAT = np.float32
 MASKED = np.ma.masked_array([1.0, 2.0, 1e9], [0, 0, 1])
-
-
-def ones(*shape, dtype=FLOAT):
-    return np.ones(shape, dtype)
-
-
-@pytest.fixture(params=fnn.backend.available_backends())
-def backend(request):
-    with fnn.use_backend(request.param):
-        yield request.param
-
-
-def message(error, call):
-    with pytest.raises(error) as info:
-        call()
-    return str(info.value)
 
 
 # Defaults of backwards.
@@ -398,80 +383,6 @@ def test_outside_no_grad_a_view_becomes_a_new_tensor():
     row.sum().backward()
     np.testing.assert_array_equal(w.numpy(), 1)
     np.testing.assert_array_equal(w.grad, [[3, 3], [0, 0]])
-
-
-# Messages.
-
-
-@pytest.mark.parametrize(
-    ("call", "error", "parts"),
-    [
-        (lambda: F.matmul_backward(ones(2, 2, dtype=float), ones(2, 3), ones(3, 2)), TypeError, ["dy is float64 but a is"]),
-        (
-            lambda: F.nll_loss_backward(ones(2, 3), _CLASSES, dloss=np.ones(())),
-            TypeError,
-            ["dloss is float64 but x is float32"],
-        ),
-        (
-            lambda: F.cross_entropy_backward(ones(2, 3), _CLASSES, dloss=np.ones(())),
-            TypeError,
-            ["dloss is float64 but logits is float32"],
-        ),
-        (
-            lambda: F.max_pool1d_backward(ones(1, 1, 1), (1, 1, 2), 2, indices=np.full((1, 1, 1), 2**64 - 1, np.uint64)),
-            ValueError,
-            ["max_pool1d_backward: indices", str(2**64 - 1)],
-        ),
-        (
-            lambda: F.adaptive_max_pool1d_backward(
-                ones(1, 1, 1), (1, 1, 2), 1, indices=np.full((1, 1, 1), 2**63, np.uint64)
-            ),
-            ValueError,
-            ["adaptive_max_pool1d_backward: indices", str(2**63)],
-        ),
-        (lambda: fnn.tensor(ones(2, 3)).size(0, 1), TypeError, ["x.shape[0], x.shape[1]"]),
-        (lambda: fnn.tensor(ones(2, 3)).size(dim=1), TypeError, ["x.shape[1]"]),
-        (lambda: F.linear(np.ones((1, 2), int), ones(1, 2)), TypeError, ["x.astype(np.float32)"]),
-        (lambda: F.linear([[1, 2]], ones(1, 2)), TypeError, ["np.asarray(x, np.float32)"]),
-        (lambda: F.conv2d(np.ones((1, 1, 2, 2), np.uint8), ones(1, 1, 1, 1)), TypeError, ["uint8", "x.astype(np.float32)"]),
-        (lambda: nn.Conv2d(1, 1, 1, rng=0)(np.ones((1, 1, 2, 2), np.uint8)), TypeError, ["x.astype(np.float32)"]),
-        (lambda: F.mse_loss(ones(2), np.ones(2, int)), TypeError, ["target.astype(np.float32)"]),
-        (lambda: fnn.tensor(ones(2, 3)).sum(dim=1), TypeError, ["Tensor.sum()", "'dim'"]),
-        (lambda: fnn.tensor(ones(2, 3)).argmax(dim=1), TypeError, ["Tensor.argmax()", "'dim'"]),
-        (lambda: fnn.tensor(ones(2, 3)).unsqueeze(0, dim=0), TypeError, ["Tensor.unsqueeze()", "'dim'"]),
-        (lambda: F.softmax(ones(2, 3), dim=1), TypeError, ["softmax()", "'dim'"]),
-        (lambda: F.log_softmax(ones(2, 3), dim=1), TypeError, ["log_softmax()", "'dim'"]),
-        (lambda: fnn.stack([ones(2)], dim=1), TypeError, ["stack()", "'dim'"]),
-        (lambda: fnn.concatenate([ones(2)], dim=0), TypeError, ["concatenate()", "'dim'"]),
-        (lambda: nn.ReLU(inplace=True), TypeError, ["ReLU: ", "'inplace'; it takes no arguments"]),
-        (lambda: nn.Identity(54), TypeError, ["Identity: too many positional arguments; it takes no arguments"]),
-        (lambda: fnn.optim.SGD([], rate=1), TypeError, ["SGD: ", "it takes (params, lr, momentum"]),
-        (lambda: fnn.optim.AMSGrad([], beta=1), TypeError, ["AMSGrad: ", "'beta'; it takes (params, lr"]),
-    ],
-)  # fmt: skip
-def test_messages(call, error, parts, backend):
-    text = message(error, call)
-    for part in parts:
-        assert part in text
-
-
-@pytest.mark.parametrize("stride", [1, np.int64(1), 1.0, np.float64(1), (1, 1), [1, 1], (np.int64(1), 1)])
-def test_a_stride_of_any_kind_in_the_place_of_the_bias(stride, backend):
-    for call in (F.conv2d, F.conv_transpose2d):
-        assert "stride and padding come behind it" in message(
-            TypeError,
-            lambda: call(ones(1, 1, 3, 3), ones(1, 1, 2, 2), stride),  # noqa: B023
-        )
-
-
-@pytest.mark.parametrize("target", [np.eye(4, 3, dtype=int), np.eye(4, 3, dtype=int).tolist(), np.eye(4, 3).tolist()])
-@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
-def test_one_hot_rows_are_no_classes(loss, target, backend):
-    text = message((TypeError, ValueError), lambda: loss(ones(4, 3), target))
-    assert text.startswith(f"{loss.__name__}: target must ")
-    assert "shape (4,)" in text
-    assert "np.argmax(target, axis=1)" in text
-    assert ("probabilities by" in text) == (loss is F.cross_entropy)
 
 
 def test_classes_without_arguments_stay_as_they_were():

@@ -9,9 +9,8 @@ import fastnn as fnn
 import fastnn.functional as F
 import harness
 from fastnn import backend
-from harness import DTYPES, ISAS, THREADS
+from harness import DTYPES, ISAS, THREADS, by_dtype, needs_native
 
-by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 by_backend = pytest.mark.parametrize("name", ["native", "numpy"] if harness.NATIVE else ["numpy"])
 
 
@@ -94,7 +93,7 @@ def test_copies(name, dtype, view):
     assert same(copy, a)
 
 
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @by_view
 @pytest.mark.parametrize("isa", ISAS or ["none"])
 def test_copies_on_every_instruction_set_and_number_of_threads(isa, view, native):
@@ -105,7 +104,7 @@ def test_copies_on_every_instruction_set_and_number_of_threads(isa, view, native
         assert same(native.contiguous(a), a)
 
 
-@pytest.mark.skipif(not harness.NATIVE, reason="the compiled extension fastnn._core is not installed")
+@needs_native
 @pytest.mark.parametrize("isa", ISAS or ["none"])
 def test_copies_of_random_views(isa, native):
     """Shapes on both sides of every vector and block, axes in any order, stepped, reversed and repeated."""

@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from arrays import normal
 from fastnn.testing import gradcheck
-
-
-def _normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape)
 
 
 def _positive(*shape, seed=0):
@@ -85,8 +82,8 @@ def test_power_at_zero():
     p = fnn.tensor([0.0, 3.0], requires_grad=True)
     (np.zeros(2) ** p).sum().backward()
     np.testing.assert_array_equal(p.grad, [0.0, 0.0])
-    assert gradcheck(lambda a, b: a**b, _positive(4), _normal(4))
-    assert gradcheck(lambda a: a ** np.array([0.0, 1.0, 2.0, -1.0]), _normal(4))
+    assert gradcheck(lambda a, b: a**b, _positive(4), normal(4))
+    assert gradcheck(lambda a: a ** np.array([0.0, 1.0, 2.0, -1.0]), normal(4))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +118,7 @@ AXES = [None, 0, 1, -1, (0, 2), (-1, 0), (0, 1, 2)]
 @pytest.mark.parametrize("axis", AXES, ids=str)
 @pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "var"])
 def test_reductions(name, axis, keepdims):
-    x = _normal(2, 3, 4)
+    x = normal(2, 3, 4)
     y = getattr(fnn.tensor(x), name)(axis=axis, keepdims=keepdims)
     np.testing.assert_allclose(y.data, getattr(x, name)(axis=axis, keepdims=keepdims), rtol=1e-15)
     assert gradcheck(lambda t: getattr(t, name)(axis=axis, keepdims=keepdims), x)
@@ -134,11 +131,11 @@ def test_reductions_of_no_axes_and_empty_arrays():
     assert x.sum(axis=0).shape == (3,)
     with pytest.raises(ValueError, match="zero-size"):
         x.max()
-    assert gradcheck(lambda t: t.sum(axis=()), _normal(2, 2))
+    assert gradcheck(lambda t: t.sum(axis=()), normal(2, 2))
 
 
 def test_variance_with_ddof():
-    x = _normal(3, 4)
+    x = normal(3, 4)
     np.testing.assert_array_equal(fnn.tensor(x).var(axis=1, ddof=1).data, x.var(axis=1, ddof=1))
     assert gradcheck(lambda t: t.var(axis=1, ddof=1), x)
 
@@ -171,7 +168,7 @@ def test_first_of_equal_elements_gets_the_gradient(name):
     ids=str,
 )
 def test_indexing(index):
-    x = _normal(3, 4, 5)
+    x = normal(3, 4, 5)
     y = fnn.tensor(x)[index]
     np.testing.assert_array_equal(y.data, x[index])
     assert gradcheck(lambda t: t[index], x)
@@ -208,15 +205,15 @@ def test_indexing_by_tensors_and_iteration():
     ],
 )
 def test_shaping(f):
-    assert gradcheck(f, _normal(2, 3, 4))
+    assert gradcheck(f, normal(2, 3, 4))
 
 
 def test_shaping_gives_numpy_shapes():
-    x = fnn.tensor(_normal(2, 3, 4))
+    x = fnn.tensor(normal(2, 3, 4))
     assert x.T.shape == (4, 3, 2)
     assert x.transpose(1, 2, 0).shape == x.permute((1, 2, 0)).shape == (3, 4, 2)
     assert fnn.autograd.shaping.expand_dims(x, (0, -1)).shape == (1, 2, 3, 4, 1)
-    assert gradcheck(lambda t: fnn.autograd.shaping.expand_dims(t, 1), _normal(2, 2))
+    assert gradcheck(lambda t: fnn.autograd.shaping.expand_dims(t, 1), normal(2, 2))
     np.testing.assert_array_equal(x.reshape(6, 4).data, x.data.reshape(6, 4))
 
 
@@ -238,7 +235,7 @@ def test_shaping_gives_numpy_shapes():
     ids=str,
 )
 def test_matmul(shapes):
-    a, b = _normal(*shapes[0], seed=1), _normal(*shapes[1], seed=2)
+    a, b = normal(*shapes[0], seed=1), normal(*shapes[1], seed=2)
     np.testing.assert_allclose((fnn.tensor(a) @ b).data, a @ b, rtol=1e-13, atol=1e-14)
     assert gradcheck(operator.matmul, a, b)
     assert gradcheck(lambda t: a @ t, b)
@@ -248,7 +245,7 @@ MANY = (1,) * 37  # axes: some of NumPy's functions take no more than 32
 
 
 def test_matmul_of_many_axes():
-    a, b = _normal(2, *MANY, 3, 4), _normal(2, *MANY[2:], 4, 5)
+    a, b = normal(2, *MANY, 3, 4), normal(2, *MANY[2:], 4, 5)
     x, y = fnn.tensor(a, requires_grad=True), fnn.tensor(b, requires_grad=True)
     z = x @ y
     np.testing.assert_allclose(z.data, a @ b)
@@ -258,7 +255,7 @@ def test_matmul_of_many_axes():
 
 
 def test_indexing_of_many_axes():
-    x = fnn.tensor(_normal(3, *MANY, 4), requires_grad=True)
+    x = fnn.tensor(normal(3, *MANY, 4), requires_grad=True)
     y = x[np.array([2, 0, 2])]
     np.testing.assert_array_equal(y.data, x.data[[2, 0, 2]])
     y.sum().backward()

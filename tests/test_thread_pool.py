@@ -5,10 +5,9 @@ import textwrap
 
 import pytest
 
-from harness import NATIVE
+from harness import needs_native
 from subproc import run
 
-needs_native = pytest.mark.skipif(not NATIVE, reason="the compiled extension fastnn._core is not installed")
 WORKERS = """
     import glob, time
 

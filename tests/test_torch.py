@@ -10,17 +10,10 @@ from op_table import OPS
 torch = pytest.importorskip("torch")
 import torch_ops
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 COUNTERPARTS = [op for op in OPS if op.torch]
 GRIDS = [op for op in OPS if op.grid]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """PyTorch's team and ours on the same few cores would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _tensor(a, grad=False):

@@ -8,6 +8,8 @@ from fastnn import nn, optim
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 STEPS = 50
 # The network, the shape of a batch, and how far losses may drift apart in float32: what rounds differently in one step
 # grows in the next ones, where Adam divides by small roots.
@@ -17,14 +19,6 @@ CASES = [
     pytest.param(nets.mlp, (64, 784), 1e-3, id="mlp"),
     pytest.param(nets.resnet20, (4, 3, 32, 32), 2e-2, id="resnet20"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _networks(make, dtype):

@@ -1,7 +1,7 @@
 """Do what docs/adding_an_op.md says: ``python tools/follow_guide.py [FOLDER] [-- pytest arguments]``.
 
 Copies the source to a new folder, applies the diffs of the guide there, builds the extension for the portable instruction
-set, and runs the tests: all of them, unless pytest gets arguments. Needs what a build in place needs (see the README).
+set, writes the stubs, and runs the tests: all of them, unless pytest gets arguments. Needs what a build in place needs (see the README).
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ def apply(root: Path, path: str, diff: str) -> None:
 
 
 def follow(root: Path) -> None:
-    """Copy the source to a folder that isn't there yet, and apply all diffs."""
+    """Copy the source to a folder that isn't there yet, apply all diffs, and have the stubs written."""
     shutil.copytree(ROOT, root, ignore=LEFT_OUT)
     for path, diff in steps():
         apply(root, path, diff)
+    command = [sys.executable, "-c", STUBS, "--write"]
+    subprocess.run(command, cwd=root, env=environment(root, FASTNN_BACKEND="numpy"), check=True)
 
 
 def build(root: Path) -> None:
@@ -57,21 +59,25 @@ def build(root: Path) -> None:
 
 
 # An editable installation would find the original.
-PYTEST = """
-import sys
+HERE = """
+import runpy, sys
 sys.meta_path[:] = [f for f in sys.meta_path if "editable" not in type(f).__module__]
 sys.path.insert(0, "src")
-import pytest
-sys.exit(pytest.main(["-p", "no:cacheprovider", *sys.argv[1:]]))
 """
+STUBS = HERE + 'runpy.run_path("tools/make_stubs.py", run_name="__main__")'
+PYTEST = HERE + 'import pytest; sys.exit(pytest.main(["-p", "no:cacheprovider", *sys.argv[1:]]))'
+
+
+def environment(root: Path, **changes: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str((root / "src").resolve())} | changes  # for processes that tests start, too
 
 
 def run_tests(
-    root: Path, arguments: list[str], capture_output: bool = False, **environment: str
+    root: Path, arguments: list[str], capture_output: bool = False, **changes: str
 ) -> subprocess.CompletedProcess[str]:
     """Run pytest there; the guide itself fits no source that it was applied to."""
     command = [sys.executable, "-c", PYTEST, "--ignore=tests/test_docs.py", *arguments]
-    env = os.environ | {"PYTHONPATH": str((root / "src").resolve())} | environment  # for processes that tests start
+    env = environment(root, **changes)
     return subprocess.run(command, cwd=root, env=env, check=False, text=True, capture_output=capture_output)
 
 
@@ -82,6 +88,7 @@ def main() -> int:
     root = Path(folder[0]) if folder else Path(tempfile.mkdtemp()) / "fastnn"
     follow(root)
     build(root)
+    subprocess.run([sys.executable, "tools/make_stubs.py", "--write"], cwd=root, check=True)
     return run_tests(root, arguments, FASTNN_REQUIRE_NATIVE="1").returncode
 
 

@@ -30,7 +30,7 @@ _ORIGINS = {
     "typing": ("Any", "Literal", "overload"),
     "collections.abc": ("Callable", "Iterable", "Iterator", "Mapping", "Sequence"),
     "numpy.typing": ("DTypeLike",),
-    ".._types": ("Array", "ArrayLike", "Constant", "Ints", "Padding", "Reduction", "Rng", "Value"),
+    ".._types": ("Array", "ArrayLike", "Constant", "Ints", "Padding", "Reduction", "Rng", "ShapeLike", "Value"),
     "..autograd": ("Tensor",),
 }
 _KNOWN = {name for names in _ORIGINS.values() for name in names}

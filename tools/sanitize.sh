@@ -57,14 +57,14 @@ run() {
 if [ "$sanitizer" = thread ]; then
   export OPENBLAS_NUM_THREADS=1  # NumPy's library is not built with the sanitizer
   # The test left out limits the address space.
-  run -q tests/test_threads.py tests/test_thread_pool.py --deselect tests/test_thread_pool.py::test_threads_that_cannot_be_had
+  run -q tests/test_threads.py tests/test_threads_at_once.py tests/test_thread_pool.py --deselect tests/test_thread_pool.py::test_threads_that_cannot_be_had
   run -q tests/test_parity.py -k "same_bits"
   "$python" tools/stress_threads.py "$seconds"
   exit
 fi
 # The test left out limits the address space, of which the sanitizer takes terabytes.
 run -q --deselect tests/test_pool_kernels.py::test_tables_are_no_larger_than_the_image \
-  tests/test_parity.py tests/test_conv_paths.py tests/test_pool_kernels.py tests/test_norm_kernels.py \
+  tests/test_parity.py tests/test_conv_paths.py tests/test_pool_kernels.py tests/test_pool_indices.py tests/test_norm_kernels.py \
   tests/test_conv_winograd.py tests/test_large_results.py tests/test_plans.py
 for isa in $("$python" -c "from fastnn import _core; print(*_core.usable_isas())"); do
   echo "fuzzing $isa"

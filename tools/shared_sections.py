@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shared_sections_init import BY_FAN_IN, FILLED, NORMAL, ORTHOGONAL, SLOPE, UNIFORM, XAVIER
+
 ADAM = """
 Parameters
 ----------
@@ -236,104 +238,6 @@ TypeError
     For what holds no real numbers, or a masked array.
 """
 
-DRAWN = """
-rng : optional
-    Anything `numpy.random.default_rng` takes: a seed, or a Generator, whose numbers go on.
-dtype : dtype
-    float32 or float64.
-
-Returns
--------
-ndarray, shape ``shape``
-    Values drawn in float64 and rounded.
-
-Raises
-------
-TypeError
-    For a dtype other than float32 and float64.
-ValueError"""
-
-FILLED = """
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-{value}dtype : dtype
-    float32 or float64.
-
-Returns
--------
-ndarray, shape ``shape``
-    A fresh array.
-
-Raises
-------
-TypeError
-    For a dtype other than float32 and float64.
-ValueError
-    For an extent below 0.
-"""
-
-NORMAL = f"""
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-mean, std : float
-    Mean and standard deviation.{DRAWN}
-    For an extent below 0, or a ``std`` below 0 or not finite.
-"""
-
-UNIFORM = f"""
-Parameters
-----------
-shape : int or tuple of int
-    The shape.
-low, high : float
-    The bounds; before rounding ``low`` can be drawn, ``high`` cannot.{DRAWN}
-    For an extent below 0, a ``low`` above ``high``, or NaN.
-OverflowError
-    If their difference is not finite.
-"""
-
-ORTHOGONAL = f"""
-Parameters
-----------
-shape : tuple of int
-    At least two axes; those after the first count as one.
-gain : float
-    Length of the rows or columns.{DRAWN}
-    For fewer than two axes.
-"""
-
-XAVIER = f"""
-Parameters
-----------
-shape : tuple of int
-    Of the weight; see `fans`. A transposed convolution, which exchanges the two fans, gets the same values.
-gain : float
-    Factor of the standard deviation.
-groups : int
-    Groups of the convolution.{DRAWN}
-    For a ``gain`` below 0 or not finite, and as `fans`.
-"""
-
-BY_FAN_IN = f"""
-Parameters
-----------
-shape : tuple of int
-    Of the weight; see `fans`.
-{{slope}}groups : int
-    Groups of the convolution.
-transposed : bool
-    Whether the weight is that of a transposed convolution.{DRAWN}
-    As `fans`.
-"""
-
-SLOPE = """negative_slope : float
-    Of a leaky ReLU: the variance is ``2/((1 + negative_slope²) · fan_in)``.
-"""
-
 SCALER = """
 Notes
 -----
@@ -428,15 +332,17 @@ SHARED: dict[str, dict[str, str]] = {
         **dict.fromkeys(("maximum", "minimum"), OF_TWO),
     },
     "data/scalers.py": dict.fromkeys(("StandardScaler", "MinMaxScaler"), SCALER),
-    "init.py": {
+    "init/plain.py": {
         "zeros": FILLED.format(value=""),
         "constant": FILLED.format(value=_CONSTANT),
         **dict.fromkeys(("normal", "truncated_normal"), NORMAL),
         "uniform": UNIFORM,
+        "orthogonal": ORTHOGONAL,
+    },
+    "init/scaled.py": {
         **dict.fromkeys(("xavier_normal", "xavier_uniform"), XAVIER),
         **dict.fromkeys(("he_normal", "he_uniform"), BY_FAN_IN.format(slope=SLOPE)),
         **dict.fromkeys(("lecun_normal", "lecun_uniform"), BY_FAN_IN.format(slope="")),
-        "orthogonal": ORTHOGONAL,
     },
     "nn/conv.py": {**_ranks(CONV, "Conv"), **_ranks(CONV_TRANSPOSE, "ConvTranspose")},
     "nn/misc.py": dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"), DROPOUT),

@@ -10,6 +10,7 @@
 #include "columns.h"
 #define FASTNN_FAMILY "activation_pieces.inc"
 #include "kernels.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -201,38 +202,30 @@ FASTNN_INLINE void tile_first_largest(int64_t n, const T* rows, int64_t pitch, V
 template <class T>
 void prelu_forward(Norm g, const T* x, const T* w, T* y) {
   const Pieces pieces(g);
-  with_past(goes_past<T>(2 * pieces.values()), [=](auto past) {
-    parallel_for(pieces.count, pieces.values() * kCopyCost, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) map_piece<past>(pieces, i, w, sloped<T>, y, x);
-      if (past) stream_fence();
-    });
-  });
+  each_item<T>(pieces.count, 2 * pieces.values(), pieces.values() * kCopyCost,
+               [=](auto past, int64_t i) { map_piece<past>(pieces, i, w, sloped<T>, y, x); });
 }
 
 // y = x > 0 ? x : w[channel] x  =>  dx = x > 0 ? dy : w[channel] dy,  dw[channel] = sum of (x > 0 ? 0 : x dy)
-// partial: as many numbers as prelu_backward_workspace says
 template <class T>
-void prelu_backward(Norm g, const T* dy, const T* x, const T* w, double* partial, T* dx, T* dw) {
+void prelu_backward(Norm g, const T* dy, const T* x, const T* w, T* dx, T* dw) {
   const Pieces pieces(g);
-  with_past(goes_past<T>(3 * pieces.values()), [=](auto past) {
-    parallel_for(pieces.count, pieces.values() * 2 * kCopyCost, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
-        sum_piece(pieces, i, dy, x, partial);
-      }
-      if (past) stream_fence();
-    });
-  });
-  const double adding = double(pieces.count) * double(pieces.rows ? g.channels : 1);
-  parallel_for(g.channels, adding, [=](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
-  });
-}
-
-template <class T>
-void prelu_backward_workspace(Norm g, int64_t* count) {
-  const Pieces pieces(g);
-  *count = pieces.count * (pieces.rows ? g.channels : 1);
+  const int64_t partials = pieces.count * (pieces.rows ? g.channels : 1);
+  with_room([=](Room& room) { return room.take<double>(partials); },
+            [=](double* partial) {
+              with_past(goes_past<T>(3 * pieces.values()), [=](auto past) {
+                parallel_for(pieces.count, pieces.values() * 2 * kCopyCost, [=](int64_t begin, int64_t end) {
+                  for (int64_t i = begin; i < end; ++i) {
+                    map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
+                    sum_piece(pieces, i, dy, x, partial);
+                  }
+                  if (past) stream_fence();
+                });
+              });
+              parallel_for(g.channels, double(partials), [=](int64_t begin, int64_t end) {
+                for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
+              });
+            });
 }
 
 // y = x > 0 ? x : slope x

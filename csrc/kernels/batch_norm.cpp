@@ -128,26 +128,21 @@ FASTNN_INLINE void plane_forward(int64_t at, int64_t inner, const Fetch& fetch, 
 // Past the caches, the second visit begins with the last plane, which was read last, and fetches the next channel's
 // planes, or the next plane of the residual.
 template <class T, Then then, bool past>
-void channels_train(const Norm& g, const Training<T>& a) {
+FASTNN_INLINE void channel_train(const Norm& g, const Training<T>& a, int64_t c) {
   const double m = double(g.outer) * double(g.inner);
   const bool copied = !past && then != kResidual && g.inner * int64_t(sizeof(T)) > kCopiedPlane;
   const T* from = copied ? a.y : a.x;
   const T* ahead = then == kResidual ? a.residual - g.channels * g.inner : a.x + g.inner;
-  parallel_for(g.channels, double(g.channels) * m * kNormCost * 2, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      T* copy = copied ? a.y + c * g.inner : nullptr;
-      a.settle(c, channel_moments<(past && then == kResidual)>(g, a.x + c * g.inner, copy, m, a.eps));
-      const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
-      for (int64_t n = g.outer - 1; n >= 0; --n) {
-        const int64_t at = (n * g.channels + c) * g.inner;
-        const auto fetch = [=](int64_t i) {
-          if (past) __builtin_prefetch(ahead + at + i);
-        };
-        plane_forward<T, then, past>(at, g.inner, fetch, line, from, a.residual, a.y);
-      }
-    }
-    if (past) stream_fence();
-  });
+  T* copy = copied ? a.y + c * g.inner : nullptr;
+  a.settle(c, channel_moments<(past && then == kResidual)>(g, a.x + c * g.inner, copy, m, a.eps));
+  const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
+  for (int64_t n = g.outer - 1; n >= 0; --n) {
+    const int64_t at = (n * g.channels + c) * g.inner;
+    const auto fetch = [=](int64_t i) {
+      if (past) __builtin_prefetch(ahead + at + i);
+    };
+    plane_forward<T, then, past>(at, g.inner, fetch, line, from, a.residual, a.y);
+  }
 }
 
 // The sums of dz and of dz * v, v as in standard.h; dz is kept behind a residual. Past the caches a plane is fetched while the
@@ -187,20 +182,15 @@ FASTNN_INLINE void plane_backward(int64_t begin, int64_t inner, const Gradients<
 }
 
 template <class T, Then then, bool past>
-void channels_backward(const Norm& g, const Gradients<T>& a) {
-  const double m = double(g.outer) * double(g.inner), share = a.training ? 1 / m : 0;
-  parallel_for(g.channels, double(g.channels) * m * kNormCost * 3, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
-      double sum = 0, product = 0;
-      channel_sums<T, then, past>(g, a, c * g.inner, line, &sum, &product);
-      const Slope<T> by = a.settle(c, a.standard(c), sum, product, share);
-      if (!a.dx) continue;
-      for (int64_t n = g.outer - 1; n >= 0; --n)
-        plane_backward<T, then, past>((n * g.channels + c) * g.inner, g.inner, a, line, by);
-    }
-    if (past) stream_fence();
-  });
+FASTNN_INLINE void channel_backward(const Norm& g, const Gradients<T>& a, int64_t c) {
+  const double share = a.training ? 1 / (double(g.outer) * double(g.inner)) : 0;
+  const Normal<T> line(line_of(a.standard(c), a.weight, a.bias, c));
+  double sum = 0, product = 0;
+  channel_sums<T, then, past>(g, a, c * g.inner, line, &sum, &product);
+  const Slope<T> by = a.settle(c, a.standard(c), sum, product, share);
+  if (!a.dx) return;
+  for (int64_t n = g.outer - 1; n >= 0; --n)
+    plane_backward<T, then, past>((n * g.channels + c) * g.inner, g.inner, a, line, by);
 }
 
 }  // namespace
@@ -216,8 +206,8 @@ void batch_norm_train_forward(const Norm& g, bool relu, const T* x, const T* wei
                       momentum, bessel, Epsilon(eps), y,        mean,         rstd};
   with_then(relu, residual, [&](auto then) {
     if (narrow<T>(g)) return columns_train<T, then.value>(g, a);
-    with_past(goes_past<T>(values_of(g) * (residual ? 3 : 2)),
-              [&](auto past) { channels_train<T, then.value, past>(g, a); });
+    each_item<T>(g.channels, values_of(g) * (residual ? 3 : 2), values_of(g) * kNormCost * 2,
+                 [=](auto past, int64_t c) { channel_train<T, then.value, past>(g, a, c); });
   });
 }
 
@@ -236,18 +226,13 @@ void batch_norm_eval_forward(const Norm& g, bool relu, const T* x, const T* mean
         strip_forward<T, then.value>(strip, lines, x, residual, y);
       });
     }
-    const int64_t planes = g.outer * g.channels;
-    with_past(goes_past<T>(values_of(g) * (residual ? 3 : 2)), [&](auto past) {
-      parallel_for(planes, values_of(g) * kNormCost, [&](int64_t begin, int64_t end) {
-        for (int64_t plane = begin; plane < end; ++plane) {
-          const Normal<T> line(line_at(plane % g.channels));
-          const auto fetch = [=](int64_t i) {
-            if (past) fetch_ahead(x + plane * g.inner + i);
-          };
-          plane_forward<T, then.value, past>(plane * g.inner, g.inner, fetch, line, x, residual, y);
-        }
-        if (past) stream_fence();
-      });
+    const double moved = values_of(g) * (residual ? 3 : 2);
+    each_item<T>(g.outer * g.channels, moved, values_of(g) * kNormCost, [=](auto past, int64_t plane) {
+      const Normal<T> line(line_at(plane % g.channels));
+      const auto fetch = [=](int64_t i) {
+        if (past) fetch_ahead(x + plane * g.inner + i);
+      };
+      plane_forward<T, then.value, past>(plane * g.inner, g.inner, fetch, line, x, residual, y);
     });
   });
 }
@@ -264,8 +249,8 @@ void batch_norm_backward(const Norm& g, bool training, bool relu, const T* dy, c
   const Gradients<T> a{training, dy, x, y, weight, bias, mean, rstd, dx, dz, dweight, dbias};
   with_then(relu, y, [&](auto then) {
     if (narrow<T>(g)) return columns_backward<T, then.value>(g, a);
-    with_past(goes_past<T>(values_of(g) * (relu && y ? 5 : 3)),
-              [&](auto past) { channels_backward<T, then.value, past>(g, a); });
+    each_item<T>(g.channels, values_of(g) * (relu && y ? 5 : 3), values_of(g) * kNormCost * 3,
+                 [=](auto past, int64_t c) { channel_backward<T, then.value, past>(g, a, c); });
   });
 }
 

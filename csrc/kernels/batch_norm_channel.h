@@ -1,6 +1,6 @@
 // What both ways through a batch norm share: what is done with a value of a channel, and the end of its statistics.
 #pragma once
-#include "../parallel.h"
+#include "../simd/map.h"
 #include "../types.h"
 #include "standard.h"
 

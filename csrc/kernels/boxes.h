@@ -80,6 +80,8 @@ FASTNN_INLINE int64_t plane_count(const G& g, Divisor by) {
   return box_count(g, 0, 0, by) * box_count(g, 1, 0, by) * box_count(g, 2, 0, by);
 }
 
+constexpr double kMendCost = 1;  // nanoseconds of a look at a mean; few are made again
+
 // Means of the outputs [at, at + n) that are not finite, once more: a sum may be too large where its mean is not.
 template <class T, class G>
 __attribute__((noinline, cold)) void mend_means(const G& g, Divisor by, const T* x, int64_t at, int64_t n, T* y) {
@@ -110,6 +112,28 @@ FASTNN_INLINE bool all_finite(Vec<T> v) {
 #else
   return all_from<T>(-abs(v), std::numeric_limits<T>::lowest());
 #endif
+}
+
+// y = mean(windows) for all windows by the first of the walks that suits.
+template <class T, class... Walks, class G, class Mean>
+void walk_means(const G& g, Divisor by, double cost, const T* x, T* y, const Mean& mean) {
+  bool mend = false, *const found = &mend;
+  const auto results = [=](const auto& windows, Vec<T>* results) FASTNN_FLAT {
+    results[0] = mean(windows);
+    if (__builtin_expect(!all_finite<T>(results[0]), 0)) __atomic_store_n(found, true, __ATOMIC_RELAXED);
+  };
+  first_that_suits<Walks...>(g, [&](auto walk) { walk.forward(g, T(0), cost, x, Outputs<T>{y}, results); });
+  if (!mend) return;
+  const int64_t outputs = output_rows(g) * g.out[2];
+  parallel_for(outputs, double(outputs) * kMendCost,
+               [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
+}
+
+template <class Sum, class T, class W>
+FASTNN_INLINE Vec<T> sum_of_taps(const W& windows) {
+  Sum sum;
+  windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(v); });
+  return sum.total();
 }
 
 // y[o] = mean of plane o
@@ -158,21 +182,22 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
 }
 
 // What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over rows of
-// inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count.
+// inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count; the shares of a row.
+template <class T>
 struct BoxTables {
   Range *over[2], *along;
   int64_t* count[3];
+  T* share;
 
   template <class G>
-  static size_t bytes(const G& g) {
-    return size_t(g.size[0] + g.size[1] + g.out[2]) * sizeof(Range) +
-           size_t(g.out[0] + g.out[1] + g.out[2]) * sizeof(int64_t);
+  BoxTables(const G& g, Room& room) {
+    for (int axis = 0; axis < 2; ++axis) over[axis] = room.take<Range>(g.size[axis]);
+    along = room.take<Range>(g.out[2]);
+    for (int axis = 0; axis < 3; ++axis) count[axis] = room.take<int64_t>(g.out[axis]);
+    share = room.take<T>(g.out[2]);
   }
   template <class G>
-  BoxTables(const G& g, Divisor by, void* memory) {
-    over[0] = static_cast<Range*>(memory), over[1] = over[0] + g.size[0], along = over[1] + g.size[1];
-    count[0] = reinterpret_cast<int64_t*>(along + g.out[2]), count[1] = count[0] + g.out[0],
-    count[2] = count[1] + g.out[1];
+  void fill(const G& g, Divisor by) const {
     for (int axis = 0; axis < 2; ++axis)
       for (int64_t i = 0; i < g.size[axis]; ++i) over[axis][i] = boxes_over(g, axis, i);
     for (int64_t o = 0; o < g.out[2]; ++o) along[o] = box(g, 2, o);
@@ -182,9 +207,10 @@ struct BoxTables {
 };
 
 // y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the
-// rows of dy over it, then spreads that row's sums along itself. share: g.out[2] values of scratch.
+// rows of dy over it, then spreads that row's sums along itself.
 template <class T, class G>
-FASTNN_INLINE void spread_row(const G& g, const BoxTables& boxes, Range od, Range oh, const T* dy, T* share, T* dx) {
+FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, Range oh, const T* dy, T* dx) {
+  T* const share = boxes.share;
   zero_run(share, g.out[2]);
   for (int64_t d = od.begin; d < od.end; ++d)
     for (int64_t h = oh.begin; h < oh.end; ++h) {
@@ -213,10 +239,9 @@ void spread_boxes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
   if (whole_planes(g)) return spread_planes(g, by, ns, dy, dx);
   const int64_t rows = g.n * g.c * g.size[0] * g.size[1], outputs = g.out[0] * g.out[1] * g.out[2];
   const double cost = double(rows) * double(g.size[2]) * ns;
-  const size_t tables = BoxTables::bytes(g), scratch = tables + size_t(g.out[2]) * sizeof(T);
-  parallel_scratch(rows, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
-    const BoxTables boxes(g, by, memory);
-    T* share = reinterpret_cast<T*>(static_cast<char*>(memory) + tables);
+  const auto layout = [&](Room& room) { return BoxTables<T>(g, room); };
+  parallel_room(rows, cost, layout, [&](int64_t begin, int64_t end, const BoxTables<T>& boxes) {
+    boxes.fill(g, by);
     Range last_d = {}, last_h = {};
     int64_t last_plane = -1;
     each_row(g.size, begin, end, [&](int64_t plane, int64_t id, int64_t ih, int64_t r) {
@@ -226,7 +251,7 @@ void spread_boxes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
       if (plane == last_plane && same(od, last_d) && same(oh, last_h))
         copy_run(row, row - g.size[2], g.size[2]);
       else
-        spread_row(g, boxes, od, oh, dy + plane * outputs, share, row);
+        spread_row(g, boxes, od, oh, dy + plane * outputs, row);
       last_plane = plane, last_d = od, last_h = oh;
     });
   });

@@ -3,6 +3,7 @@
 #include "../simd/copy.h"
 #define FASTNN_FAMILY "embedding.inc"
 #include "kernels.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -10,7 +11,7 @@ namespace {
 constexpr double kValueCost = 0.15;  // rough nanoseconds per value moved
 // Of more than kManyNumbers, a row with more than kRun terms is summed in runs of as many, whose sums are added: errors grow
 // with the length of a run and the number of runs, not with their product.
-constexpr int64_t kRun = 1024;
+constexpr int64_t kManyNumbers = 16 * 1024, kRun = 1024;
 
 template <class T>
 FASTNN_INLINE void add_row(int64_t n, const T* from, T* to) {
@@ -37,24 +38,62 @@ inline void add_rows(int64_t n, int64_t width, int64_t begin, int64_t end, int64
   }
 }
 
-// Rows that occur more than kRun times: place[r] is -1 - i for row[i] = r, and 0 or more for other rows that occur; added[i] = 0.
-// Returns how many they are.
-inline int64_t find_long_rows(int64_t n, int64_t rows, const int64_t* index, int64_t* place, int64_t* row,
-                              int64_t* added) {
-  const auto each = [=](const auto& f) {
-    for (int64_t i = 0; i < n; ++i)
-      if (uint64_t(index[i]) < uint64_t(rows)) f(index[i]);
+// Rows that occur more than kRun times.
+template <class T>
+struct LongRows {
+  int64_t *place, *row, *added;  // place[r] is -1 - i for row[i] = r, and 0 or more for other rows that occur
+  T* sums;                       // of the run of each that is being added, of which added[i] terms are there
+
+  LongRows(int64_t n, int64_t rows, int64_t width, Room& room)
+      : place(room.take<int64_t>(rows)),
+        row(room.take<int64_t>(n / kRun)),
+        added(room.take<int64_t>(n / kRun)),
+        sums(room.take<T>(n / kRun * width)) {}
+
+  // Returns how many they are.
+  int64_t find(int64_t n, int64_t rows, const int64_t* index) const {
+    const auto each = [=](const auto& f) {
+      for (int64_t i = 0; i < n; ++i)
+        if (uint64_t(index[i]) < uint64_t(rows)) f(index[i]);
+    };
+    int64_t found = 0, most = 0;
+    each([&](int64_t r) { place[r] = 0; });
+    each([&](int64_t r) { most = ++place[r] > most ? place[r] : most; });
+    if (most <= kRun) return 0;
+    each([&](int64_t r) {
+      if (place[r] <= kRun) return;
+      row[found] = r, added[found] = 0;
+      place[r] = -1 - found++;
+    });
+    return found;
+  }
+};
+
+// dweight of the rows [begin, end), `found` of which are long.
+template <class T>
+void add_runs(int64_t n, int64_t width, int64_t begin, int64_t end, int64_t skip, const int64_t* index, const T* dy,
+              const LongRows<T>& rows, int64_t found, T* dweight) {
+  const auto each_long_row = [=](const auto& f) {
+    for (int64_t i = 0; i < found; ++i)
+      if (rows.row[i] >= begin && rows.row[i] < end) f(rows.row[i], rows.sums + i * width);
   };
-  int64_t found = 0, most = 0;
-  each([=](int64_t r) { place[r] = 0; });
-  each([&](int64_t r) { most = ++place[r] > most ? place[r] : most; });
-  if (most <= kRun) return 0;
-  each([&](int64_t r) {
-    if (place[r] <= kRun) return;
-    row[found] = r, added[found] = 0;
-    place[r] = -1 - found++;
-  });
-  return found;
+  each_long_row([=](int64_t, T* run) { zero_run(run, width); });
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t r = index[i];
+    if (r < begin || r >= end || r == skip) continue;
+    T* to = dweight + r * width;
+    if (rows.place[r] >= 0) {
+      add_row(width, dy + i * width, to);
+      continue;
+    }
+    const int64_t which = -1 - rows.place[r];
+    T* run = rows.sums + which * width;
+    add_row(width, dy + i * width, run);
+    if (++rows.added[which] % kRun) continue;
+    add_row(width, run, to);
+    zero_run(run, width);
+  }
+  each_long_row([=](int64_t r, T* run) { add_row(width, run, dweight + r * width); });
 }
 
 }  // namespace
@@ -72,46 +111,23 @@ void embedding_forward(int64_t n, int64_t rows, int64_t width, const int64_t* in
   });
 }
 
-// Values of `sums`, and of `counts`, that embedding_backward needs for more than kManyNumbers; for fewer both may be null.
-template <class T>
-void embedding_backward_workspace(int64_t n, int64_t rows, int64_t width, int64_t* sums, int64_t* counts) {
-  *sums = n / kRun * width;
-  *counts = rows + 2 * (n / kRun);
-}
-
 // y[i] = weight[index[i]]  =>  dweight[r] = sum of dy[i] over index[i] = r, in the order of i. Each range of rows looks
 // through all numbers, so that no two threads add to one row.
 template <class T>
 void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, const int64_t* index, const T* dy,
-                        T* dweight, T* sums, int64_t* counts) {
+                        T* dweight) {
   const double cost = (double(n) + double(rows)) * double(width) * kValueCost;
   const bool many = n > kManyNumbers;
-  int64_t *const place = counts, *const row = many ? counts + rows : nullptr,
-                 *const added = many ? row + n / kRun : nullptr;
-  const int64_t found = many ? find_long_rows(n, rows, index, place, row, added) : 0;
-  parallel_for(rows, cost, [=](int64_t begin, int64_t end) {
-    const auto each_long_row = [=](const auto& f) {
-      for (int64_t i = 0; i < found; ++i)
-        if (row[i] >= begin && row[i] < end) f(row[i], sums + i * width);
-    };
-    zero_run(dweight + begin * width, (end - begin) * width);
-    if (!found) return add_rows(n, width, begin, end, skip, index, dy, dweight);
-    each_long_row([=](int64_t, T* run) { zero_run(run, width); });
-    for (int64_t i = 0; i < n; ++i) {
-      const int64_t r = index[i];
-      if (r < begin || r >= end || r == skip) continue;
-      T* to = dweight + r * width;
-      if (place[r] >= 0) {
-        add_row(width, dy + i * width, to);
-        continue;
-      }
-      T* run = sums + (-1 - place[r]) * width;
-      add_row(width, dy + i * width, run);
-      if (++added[-1 - place[r]] % kRun) continue;
-      add_row(width, run, to);
-      zero_run(run, width);
-    }
-    each_long_row([=](int64_t r, T* run) { add_row(width, run, dweight + r * width); });
+  const auto layout = [&](Room& room) { return LongRows<T>(many ? n : 0, many ? rows : 0, width, room); };
+  with_room(layout, [&](const LongRows<T>& long_rows) {
+    const int64_t found = many ? long_rows.find(n, rows, index) : 0;
+    parallel_for(rows, cost, [=](int64_t begin, int64_t end) {
+      zero_run(dweight + begin * width, (end - begin) * width);
+      if (found)
+        add_runs(n, width, begin, end, skip, index, dy, long_rows, found, dweight);
+      else
+        add_rows(n, width, begin, end, skip, index, dy, dweight);
+    });
   });
 }
 

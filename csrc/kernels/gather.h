@@ -5,11 +5,6 @@
 // The outputs that a part of the input meets are first copied to scratch ("staged"), in rows with zeros beside them: then
 // each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened) is done
 // once for all its taps.
-//
-// A term says how it is computed:
-//   arrays, of_inputs   vectors that it needs of the outputs, and whether it depends on x
-//   load(o, size, v)    v[0 … arrays): those vectors, of `size` outputs from place o on; lanes beyond are 0
-//   value(v, tap, x)    the terms of the tap; 0 where v is 0
 #pragma once
 #include "window.h"
 
@@ -48,18 +43,6 @@ FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
   return d == 1 ? from : from % d ? -1 : from / d;
 }
 
-// Output (d, h, w) of a plane and its offset in dy.
-struct OutputPlace {
-  int64_t d, h, w, offset;
-};
-
-// A row of outputs over a row of inputs: where output 0 would be staged, and the number of its first tap on the latter.
-template <class T>
-struct RowOver {
-  const T* outputs;
-  int64_t tap;
-};
-
 // The outputs over a part of the input: each of a term's arrays has a row of them for every (od, oh), vectors of zeros
 // before and behind it. Parts of the same place in their planes differ in the staged values alone.
 template <class T, class Term>
@@ -67,49 +50,34 @@ class Stage {
  public:
   static constexpr int64_t L = lanes<T>;
 
-  static size_t bytes(const Pool& g) {
+  Stage(const Pool& g, const Term& term, Room& room)
+      : g_(g), term_(term), over_(input_plan(g), most_outputs(g, 0, 1) * most_outputs(g, 1, 1), room) {
     const PartPlan plan = input_plan(g);
     const int64_t rows = most_outputs(g, 0, plan.slices) * most_outputs(g, 1, plan.rows);
-    const int64_t array = rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L;
-    return size_t(Term::arrays * array) * sizeof(T) + lists_bytes(g, plan);
-  }
-  Stage(const Pool& g, const Term& term, void* memory)
-      : g_(g), term_(term), most_(most_over(g)), over_(static_cast<RowOver<T>*>(memory)) {
-    const PartPlan plan = input_plan(g);
-    counts_ = reinterpret_cast<int64_t*>(over_ + plan.slices * plan.rows * most_);
-    first_ = reinterpret_cast<T*>(static_cast<char*>(memory) + lists_bytes(g, plan)) + L;
+    first_ = room.take<T>(Term::arrays * (rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L));
   }
 
   void fill(int64_t plane, const ImagePart& part) {
     if (!same(part, part_)) place(part);
-    T* to = first_;
+    T* to = first_ + L;
     for (int64_t d = d_.begin; d < d_.end; ++d)
       for (int64_t h = h_.begin; h < h_.end; ++h, to += pitch_) fill_row(plane, d, h, to);
   }
-  // The rows of outputs over row i of the part, in order, and how many they are.
-  const RowOver<T>* over(int64_t i) const { return over_ + i * most_; }
-  int64_t count(int64_t i) const { return counts_[i]; }
+  // The rows of outputs over each row of the part.
+  const RowLists<T>& over() const { return over_; }
 
   int64_t array = 0;  // distance of one array from the next
 
  private:
-  static int64_t most_over(const Pool& g) { return most_outputs(g, 0, 1) * most_outputs(g, 1, 1); }
-  static size_t lists_bytes(const Pool& g, const PartPlan& plan) {
-    const size_t row = size_t(most_over(g)) * sizeof(RowOver<T>) + sizeof(int64_t);
-    return (size_t(plan.slices * plan.rows) * row + 63) / 64 * 64;
-  }
-
   void place(const ImagePart& part) {
     part_ = part;
     d_ = outputs_over(g_, 0, part.d), h_ = outputs_over(g_, 1, part.h), w_ = outputs_over(g_, 2, part.w);
     pitch_ = w_.end - w_.begin + 2 * L;
     array = (d_.end - d_.begin) * (h_.end - h_.begin) * pitch_ + L;
-    zero_run(first_ - L, Term::arrays * array);
-    int64_t i = 0;
-    for (int64_t id = part.d.begin; id < part.d.end; ++id)
-      for (int64_t ih = part.h.begin; ih < part.h.end; ++ih, ++i) counts_[i] = find_rows(id, ih, over_ + i * most_);
+    zero_run(first_, Term::arrays * array);
+    over_.make(part, [this](int64_t id, int64_t ih, StagedRow<T>* found) { return find_rows(id, ih, found); });
   }
-  int64_t find_rows(int64_t id, int64_t ih, RowOver<T>* found) const {
+  int64_t find_rows(int64_t id, int64_t ih, StagedRow<T>* found) const {
     const Range od = outputs_over(g_, 0, id), oh = outputs_over(g_, 1, ih);
     int64_t count = 0;
     for (int64_t d = od.begin; d < od.end; ++d)
@@ -117,7 +85,7 @@ class Stage {
         const int64_t kd = tap_on(g_, 0, id, d), kh = tap_on(g_, 1, ih, h);
         const int64_t row = (d - d_.begin) * (h_.end - h_.begin) + h - h_.begin;
         if (kd >= 0 && kh >= 0)
-          found[count++] = {first_ + row * pitch_ - w_.begin, (kd * g_.kernel[1] + kh) * g_.kernel[2]};
+          found[count++] = {first_ + L + row * pitch_ - w_.begin, (kd * g_.kernel[1] + kh) * g_.kernel[2]};
       }
     return count;
   }
@@ -136,9 +104,8 @@ class Stage {
   const Term& term_;
   ImagePart part_ = {};
   Range d_ = {}, h_ = {}, w_ = {};
-  int64_t pitch_ = 0, most_;
-  RowOver<T>* over_;
-  int64_t* counts_;
+  int64_t pitch_ = 0;
+  RowLists<T> over_;
   T* first_;
 };
 
@@ -189,16 +156,16 @@ struct GatherTaps {
 // dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Windows reach
 // the last of the columns or the one beside it: vectors of outputs are loaded no further than the zeros beside them.
 template <class T, class Taps, class Term>
-FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const RowOver<T>* over, int64_t rows, int64_t array,
+FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRow<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {
   for (int64_t ix = begin; ix < end; ix += Taps::width) {
     Vec<T> in[2] = {}, sum[2] = {};
     if constexpr (Term::of_inputs) taps.load(term.x + offset + ix, end - ix, in);
     for (int64_t r = 0; r < rows; ++r) {
-      const RowOver<T> row = over[r];
+      const StagedRow<T> row = over[r];
       taps.each(ix, [&](int64_t k, int parity, int64_t o) FASTNN_FLAT {
         Vec<T> v[Term::arrays];
-        for (int i = 0; i < Term::arrays; ++i) v[i] = load(row.outputs + o + i * array);
+        for (int i = 0; i < Term::arrays; ++i) v[i] = load(row.values + o + i * array);
         sum[parity] += term.value(v, splat<T>(row.tap + k), in[parity]);
       });
     }
@@ -206,40 +173,76 @@ FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const RowOver<
   }
 }
 
-template <class T, int Stride, int Kernel, class Term>
-void gather_rows(const Pool& g, const Term& term, int64_t begin, int64_t end, void* scratch, T* dx) {
-  const GatherTaps<T, Stride, Kernel> taps(g);
-  Stage<T, Term> stage(g, term, scratch);
-  const int64_t last = reached(g, 2);
-  each_part(input_plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
-    const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
-    const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);
-    const int64_t w = part.w.begin, end = most(least(part.w.end, last), w);
-    if (w < end) stage.fill(plane, part);
-    for (int64_t i = 0; i < rows; ++i) {
-      const int64_t row = (first + i) * g.size[2];
-      if (w < end) gather_row(taps, term, stage.over(i), stage.count(i), stage.array, row, w, end, dx);
-      zero_run(dx + row + end, part.w.end - end);
+// dx of any windows; the stride along the row is 1 or 2.
+template <class T>
+struct GatherWalk {
+  static bool suits(const Pool& g) { return g.stride[2] <= 2; }
+
+  template <class Term>
+  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
+    const int64_t n = g.n * g.c * g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
+    const auto layout = [&](Room& room) { return Stage<T, Term>(g, term, room); };
+    parallel_room(n, cost, layout, [&](int64_t begin, int64_t end, Stage<T, Term> stage) {
+      if (g.stride[2] == 2 && kernel == 2)
+        parts<2, 2>(g, term, begin, end, stage, dx);
+      else if (g.stride[2] == 2 && kernel == 3)
+        parts<2, 3>(g, term, begin, end, stage, dx);
+      else if (g.stride[2] == 2)
+        parts<2, 0>(g, term, begin, end, stage, dx);
+      else if (kernel == 3)
+        parts<1, 3>(g, term, begin, end, stage, dx);
+      else
+        parts<1, 0>(g, term, begin, end, stage, dx);
+    });
+  }
+
+ private:
+  template <int Stride, int Kernel, class Term>
+  static void parts(const Pool& g, const Term& term, int64_t begin, int64_t end, Stage<T, Term>& stage, T* dx) {
+    const GatherTaps<T, Stride, Kernel> taps(g);
+    const int64_t last = reached(g, 2);
+    each_part(input_plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
+      const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
+      const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);
+      const int64_t w = part.w.begin, end = most(least(part.w.end, last), w);
+      if (w < end) stage.fill(plane, part);
+      const RowLists<T>& over = stage.over();
+      for (int64_t i = 0; i < rows; ++i) {
+        const int64_t row = (first + i) * g.size[2];
+        if (w < end) gather_row(taps, term, over.rows + i * over.most, over.counts[i], stage.array, row, w, end, dx);
+        zero_run(dx + row + end, part.w.end - end);
+      }
+    });
+  }
+};
+
+// The other way: each output adds to the inputs of its window. Windows may overlap, so that a plane is one item.
+// Planes of fewer bytes are zeroed some at a time.
+constexpr int64_t kZeroedBytes = 64 * 1024;
+
+// add(plane, its inputs) for each plane of dx, which is zero before.
+template <class T, class G, class F>
+void scatter(const G& g, double cost, T* dx, const F& add) {
+  const int64_t inputs = g.size[0] * g.size[1] * g.size[2];
+  const int64_t together = 1 + kZeroedBytes / (inputs * int64_t(sizeof(T)) + 1);
+  const double values = double(g.n * g.c) * double(inputs);
+  parallel_for(g.n * g.c, cost, [=](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += together) {
+      const int64_t last = least(first + together, end);
+      fill_whole(dx + first * inputs, T(0), (last - first) * inputs, values);
+      for (int64_t plane = first; plane < last; ++plane) add(plane, dx + plane * inputs);
     }
   });
 }
 
-template <class T, class Term>
-void gather(const Pool& g, const Term& term, double cost, T* dx) {
-  const int64_t n = g.n * g.c * g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-  parallel_scratch(n, cost, (Stage<T, Term>::bytes(g)), [&](int64_t begin, int64_t end, void* scratch) {
-    if (g.stride[2] == 2 && kernel == 2)
-      gather_rows<T, 2, 2>(g, term, begin, end, scratch, dx);
-    else if (g.stride[2] == 2 && kernel == 3)
-      gather_rows<T, 2, 3>(g, term, begin, end, scratch, dx);
-    else if (g.stride[2] == 2)
-      gather_rows<T, 2, 0>(g, term, begin, end, scratch, dx);
-    else if (kernel == 3)
-      gather_rows<T, 1, 3>(g, term, begin, end, scratch, dx);
-    else
-      gather_rows<T, 1, 0>(g, term, begin, end, scratch, dx);
-  });
-}
+// The walk that takes any windows; a term's scatter(plane, its inputs) adds what the outputs of a plane add.
+template <class T>
+struct ScatterWalk {
+  template <class Term>
+  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
+    scatter(g, cost, dx, [=](int64_t plane, T* inputs) { term.scatter(plane, inputs); });
+  }
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

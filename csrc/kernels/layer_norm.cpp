@@ -3,6 +3,7 @@
 //   group norm: x (n, groups, channels, inner), statistics per (n, group), weight and bias (groups, channels)
 //   y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(var + eps), var biased
 #define FASTNN_FAMILY "layer_norm.inc"
+#include "../simd/map.h"
 #include "kernels.h"
 #include "row_sums.h"
 #include "standard.h"
@@ -54,7 +55,6 @@ constexpr int64_t kWholeRow = 4096, kEnoughChunks = 4, kRowsBytes = 12 << 20;
 bool by_whole_rows(const Norm& g) {
   return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks;
 }
-RowChunks whole_rows(const Norm& g) { return {g.outer, g.inner, g.inner}; }
 
 // dx = (d - (v * slope + level)) * rstd, as in standard.h
 template <class T>
@@ -176,6 +176,62 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
   }
 }
 
+// dx of the groups; sums (n, groups, channels, 2) get sum(dy) and sum(dy * xhat) of each plane, of which dweight and dbias are
+// made.
+template <class T>
+void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
+                    const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {
+  const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
+  const int64_t ahead = next_stretch<T>(size);
+  const double values = double(items) * double(size);
+  each_item<T>(items, 3 * values, values * kNormCost * 3, [=](auto past, int64_t item) {
+    const Standard<T> standard(mean[item], rstd[item]);
+    const Normal<T> normal(standard);
+    const int64_t group = item % g.groups * g.channels;
+    double total = 0, product = 0;
+    for (int64_t c = 0; c < g.channels; ++c) {
+      BlockSums<T, 2> plane;
+      const auto terms = [normal](Vec<T>* acc, Vec<T> d, Vec<T> v) {
+        acc[0] += d;
+        acc[1] = fma(d, normal.difference(v), acc[1]);
+      };
+      const int64_t at = item * size + c * g.inner;
+      plane.add(g.inner, terms, dy + at, x + at);
+      double* to = sums + 2 * (item * g.channels + c);
+      const double w = weight ? double(weight[group + c]) : 1;
+      total += w * plane.total(0), product += w * plane.total(1);
+      to[0] = plane.total(0), to[1] = Through(standard, plane.total(0), plane.total(1), 0).dot;
+    }
+    if (!dx) return;
+    const Through through(standard, total, product, 1 / double(size));
+    const Vec<T> factor = set1(factor_of<T>(rstd[item])), slope = set1(T(through.slope)),
+                 level = set1(T(through.level));
+    for (int64_t c = 0; c < g.channels; ++c) {
+      const Vec<T> w = set1(weight ? weight[group + c] : T(1));
+      const int64_t at = item * size + c * g.inner;
+      const auto gradient = [=](Vec<T> d, Vec<T> v) {
+        return (d * w - fma(normal.difference(v), slope, level)) * factor;
+      };
+      const auto fetch = [=](int64_t i) {
+        __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead);
+      };
+      map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
+    }
+  });
+  parallel_for(dweight || dbias ? channels : 0, double(g.n * channels), [=](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) {
+      double dw = 0, db = 0;
+      for (int64_t n = 0; n < g.n; ++n) {
+        const double* from = sums + 2 * (n * channels + channel);
+        db += from[0];
+        dw += from[1];
+      }
+      if (dweight) dweight[channel] = T(dw);
+      if (dbias) dbias[channel] = T(db);
+    }
+  });
+}
+
 }  // namespace
 
 // weight and bias may be null; mean, rstd (outer)
@@ -185,44 +241,33 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
   const int64_t ahead = next_stretch<T>(g.inner);
   const double values = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   const Epsilon epsilon(eps);
-  with_past(goes_past<T>(2 * values), [=](auto past) {
-    parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* x_i = x + i * g.inner;
-        T* y_i = y + i * g.inner;
-        const Moments found = stretch_moments(g.inner, share, x_i, epsilon);
-        mean[i] = found.mean, rstd[i] = found.rstd;
-        const Normal<T> normal(Standard<T>(found.mean, found.rstd));
-        if (ahead > 0)
-          for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
-        if (weight && bias)
-          map_run<past>(
-              g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
-        else if (weight)
-          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return normal(v) * w; }, y_i, x_i, weight);
-        else if (bias)
-          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> b) { return normal(v) + b; }, y_i, x_i, bias);
-        else
-          map_run<past>(g.inner, normal, y_i, x_i);
-      }
-      if (past) stream_fence();
-    });
+  each_item<T>(g.outer, 2 * values, values * kNormCost * 2, [=](auto past, int64_t i) {
+    const T* x_i = x + i * g.inner;
+    T* y_i = y + i * g.inner;
+    const Moments found = stretch_moments(g.inner, share, x_i, epsilon);
+    mean[i] = found.mean, rstd[i] = found.rstd;
+    const Normal<T> normal(Standard<T>(found.mean, found.rstd));
+    if (ahead > 0)
+      for (int64_t j = 0; j < g.inner; j += 64 / int64_t(sizeof(T))) __builtin_prefetch(x_i + ahead + j);
+    if (weight && bias)
+      map_run<past>(
+          g.inner, [=](Vec<T> v, Vec<T> w, Vec<T> b) { return fma(normal(v), w, b); }, y_i, x_i, weight, bias);
+    else if (weight)
+      map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return normal(v) * w; }, y_i, x_i, weight);
+    else if (bias)
+      map_run<past>(g.inner, [=](Vec<T> v, Vec<T> b) { return normal(v) + b; }, y_i, x_i, bias);
+    else
+      map_run<past>(g.inner, normal, y_i, x_i);
   });
-}
-
-// Values of workspace that layer_norm_backward needs: partial sums, or the numbers of each row.
-template <class T>
-void layer_norm_backward_workspace(const Norm& g, int64_t* size) {
-  *size = by_whole_rows(g) ? whole_rows(g).workspace(2) : int64_t(sizeof(RowGradient<T>) / sizeof(T)) * g.outer;
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd
 //   =>  dx = rstd * (d - sum(d) / n - xhat * sum(d * xhat) / n), d = dy * weight, sums over the row
 //       dweight = sum over rows of dy * xhat, dbias = sum over rows of dy
-// dx may be null; dweight and dbias may both be null; work may be null if its size is 0.
+// dx may be null; dweight and dbias may both be null.
 template <class T>
 void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* mean,
-                         const double* rstd, T* dx, T* dweight, T* dbias, T* work) {
+                         const double* rstd, T* dx, T* dweight, T* dbias) {
   const double cost = double(g.outer) * double(g.inner) * kNormCost;
   const auto row = [=](int64_t i) {
     if (!dx) return RowGradient<T>{Standard<T>(mean[i], rstd[i]), 0, 0, 0};
@@ -237,9 +282,11 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
       for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
   if (!by_whole_rows(g))
-    return sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias},
-                          reinterpret_cast<RowGradient<T>*>(work));
-  sum_rows<T, 2>(whole_rows(g), cost * 4, {dweight, dbias}, work,
+    return with_room([&](Room& room) { return room.take<RowGradient<T>>(g.outer); },
+                     [&](RowGradient<T>* rows) {
+                       sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, rows);
+                     });
+  sum_rows<T, 2>({g.outer, g.inner, g.inner}, cost * 4, {dweight, dbias},
                  [=](int64_t i, int64_t j0, int64_t n, T** to) { run(row(i), i, j0, n, to[0], to[1]); });
 }
 
@@ -250,84 +297,27 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_stretch<T>(size);
   const double values = double(items) * double(size), share = 1 / double(size);
   const Epsilon epsilon(eps);
-  with_past(goes_past<T>(2 * values), [=](auto past) {
-    parallel_for(items, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const Moments found = stretch_moments(size, share, x + item * size, epsilon);
-        mean[item] = found.mean, rstd[item] = found.rstd;
-        const Standard<T> standard(found.mean, found.rstd);
-        for (int64_t c = 0; c < g.channels; ++c) {
-          const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
-          const Normal<T> line(
-              with_affine(standard, weight ? double(weight[channel]) : 1, bias ? double(bias[channel]) : 0));
-          const auto fetch = [=](int64_t i) { __builtin_prefetch(x + at + i + ahead); };
-          map_run_fetching<past>(g.inner, fetch, line, y + at, x + at);
-        }
-      }
-      if (past) stream_fence();
-    });
+  each_item<T>(items, 2 * values, values * kNormCost * 2, [=](auto past, int64_t item) {
+    const Moments found = stretch_moments(size, share, x + item * size, epsilon);
+    mean[item] = found.mean, rstd[item] = found.rstd;
+    const Standard<T> standard(found.mean, found.rstd);
+    for (int64_t c = 0; c < g.channels; ++c) {
+      const int64_t channel = item % g.groups * g.channels + c, at = item * size + c * g.inner;
+      const Normal<T> line(
+          with_affine(standard, weight ? double(weight[channel]) : 1, bias ? double(bias[channel]) : 0));
+      const auto fetch = [=](int64_t i) { __builtin_prefetch(x + at + i + ahead); };
+      map_run_fetching<past>(g.inner, fetch, line, y + at, x + at);
+    }
   });
 }
 
 // y = xhat * weight + bias, xhat = (x - mean) * rstd  =>  as for layer norm, d = dy * weight of the channel
-// sums (n, groups, channels, 2): of each plane sum(dy) and sum(dy * xhat). dx, dweight, dbias may be null.
+// dx, dweight, dbias may be null.
 template <class T>
 void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
-                         const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {
-  const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
-  const int64_t ahead = next_stretch<T>(size);
-  const double values = double(items) * double(size);
-  with_past(goes_past<T>(3 * values), [=](auto past) {
-    parallel_for(items, values * kNormCost * 3, [=](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const Standard<T> standard(mean[item], rstd[item]);
-        const Normal<T> normal(standard);
-        const int64_t group = item % g.groups * g.channels;
-        double total = 0, product = 0;
-        for (int64_t c = 0; c < g.channels; ++c) {
-          BlockSums<T, 2> plane;
-          const auto terms = [normal](Vec<T>* acc, Vec<T> d, Vec<T> v) {
-            acc[0] += d;
-            acc[1] = fma(d, normal.difference(v), acc[1]);
-          };
-          const int64_t at = item * size + c * g.inner;
-          plane.add(g.inner, terms, dy + at, x + at);
-          double* to = sums + 2 * (item * g.channels + c);
-          const double w = weight ? double(weight[group + c]) : 1;
-          total += w * plane.total(0), product += w * plane.total(1);
-          to[0] = plane.total(0), to[1] = Through(standard, plane.total(0), plane.total(1), 0).dot;
-        }
-        if (!dx) continue;
-        const Through through(standard, total, product, 1 / double(size));
-        const Vec<T> factor = set1(factor_of<T>(rstd[item])), slope = set1(T(through.slope)),
-                     level = set1(T(through.level));
-        for (int64_t c = 0; c < g.channels; ++c) {
-          const Vec<T> w = set1(weight ? weight[group + c] : T(1));
-          const int64_t at = item * size + c * g.inner;
-          const auto gradient = [=](Vec<T> d, Vec<T> v) {
-            return (d * w - fma(normal.difference(v), slope, level)) * factor;
-          };
-          const auto fetch = [=](int64_t i) {
-            __builtin_prefetch(dy + at + i + ahead), __builtin_prefetch(x + at + i + ahead);
-          };
-          map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
-        }
-      }
-      if (past) stream_fence();
-    });
-  });
-  parallel_for(dweight || dbias ? channels : 0, double(g.n * channels), [=](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) {
-      double dw = 0, db = 0;
-      for (int64_t n = 0; n < g.n; ++n) {
-        const double* from = sums + 2 * (n * channels + channel);
-        db += from[0];
-        dw += from[1];
-      }
-      if (dweight) dweight[channel] = T(dw);
-      if (dbias) dbias[channel] = T(db);
-    }
-  });
+                         const double* rstd, T* dx, T* dweight, T* dbias) {
+  with_room([&](Room& room) { return room.take<double>(2 * g.n * g.groups * g.channels); },
+            [&](double* sums) { group_gradient(g, dy, x, weight, mean, rstd, dx, dweight, dbias, sums); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

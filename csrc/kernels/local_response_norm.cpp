@@ -3,7 +3,9 @@
 // Work goes by strips of neighbouring positions, in which the window slides over the channels.
 #include "../simd/math.h"
 #define FASTNN_FAMILY "local_response_norm.inc"
+#include "integer.h"
 #include "kernels.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -122,18 +124,26 @@ __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, con
   }
 }
 
-// body(first element of channel 0, positions, scratch) for strips of up to `width` positions of a sample
-template <class T, class Body>
-void for_strips(const Norm& g, int64_t width, double cost, size_t scratch, const Body& body) {
-  const int64_t strips = (g.inner + width - 1) / width;
-  parallel_scratch(g.outer * strips, cost * double(g.outer * g.channels) * double(g.inner), scratch,
-                   [&](int64_t begin, int64_t end, void* memory) {
-                     for (int64_t i = begin; i < end; ++i) {
-                       const int64_t at = i % strips * width, left = g.inner - at;
-                       body(i / strips * g.channels * g.inner + at, left < width ? left : width,
-                            static_cast<T*>(memory));
-                     }
-                   });
+// What the backward keeps of the channels of a strip: terms of its sums, and three numbers each for one position out of range.
+template <class T>
+struct Terms {
+  T* in_range;
+  double* out_of_range;
+  Terms(const Norm& g, int64_t width, Room& room)
+      : in_range(room.take<T>(g.channels * width)), out_of_range(room.take<double>(3 * g.channels)) {}
+};
+
+// body(first element of channel 0, positions, layout(room)) for strips of up to `width` positions of a sample
+template <class Layout, class Body>
+void for_strips(const Norm& g, int64_t width, double cost, const Layout& layout, const Body& body) {
+  const int64_t strips = ceil_div(g.inner, width);
+  const double values = double(g.outer * g.channels) * double(g.inner);
+  parallel_room(g.outer * strips, cost * values, layout, [=](int64_t begin, int64_t end, const auto& room) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t at = i % strips * width;
+      body(i / strips * g.channels * g.inner + at, least(g.inner - at, width), room);
+    }
+  });
 }
 
 FASTNN_INLINE double cost_per_element(const Norm& g, int64_t size) {
@@ -145,7 +155,8 @@ FASTNN_INLINE double cost_per_element(const Norm& g, int64_t size) {
 template <class T>
 void local_response_norm_forward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* x, T* y) {
   const Response r(g, size, alpha, beta, k);
-  for_strips<T>(g, kStripVectors * lanes<T>, cost_per_element(g, size), 0, [&](int64_t at, int64_t n, T*) {
+  const auto nothing = [](Room&) { return 0; };
+  for_strips(g, kStripVectors * lanes<T>, cost_per_element(g, size), nothing, [&](int64_t at, int64_t n, int) {
     OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)
       for (int64_t i = 0; i < n; i += lanes<T>) {
@@ -165,11 +176,12 @@ template <class T>
 void local_response_norm_backward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* dy,
                                   const T* x, T* dx) {
   const Response r(g, size, alpha, beta, k);
-  const int64_t L = lanes<T>, fit = kStripBytes / int64_t(g.channels * L * int64_t(sizeof(T)) + 1);
-  const int64_t width = L * (fit < 1 ? 1 : fit < kStripVectors ? fit : kStripVectors);
+  const int64_t L = lanes<T>, fit = kStripBytes / (g.channels * L * int64_t(sizeof(T)) + 1);
+  const int64_t width = L * clamp(fit, 1, kStripVectors);
   const Vec<T> slope = set1(T(2 * beta * r.share));
-  const size_t scratch = size_t(g.channels * width) * sizeof(T) + 3 * size_t(g.channels) * sizeof(double);
-  for_strips<T>(g, width, 2 * cost_per_element(g, size), scratch, [&](int64_t at, int64_t n, T* terms) {
+  const auto layout = [&](Room& room) { return Terms<T>(g, width, room); };
+  for_strips(g, width, 2 * cost_per_element(g, size), layout, [&](int64_t at, int64_t n, const Terms<T>& kept) {
+    T* const terms = kept.in_range;
     OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)
       for (int64_t i = 0; i < n; i += L) {
@@ -187,8 +199,8 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
           sum += load(terms + j * width + i);
         store_part(dx + here, load_part(dx + here, n - i) - slope * load_part(x + here, n - i) * sum, n - i);
       }
-    double* work = reinterpret_cast<double*>(terms + g.channels * width);
-    beyond.each(n, [&](int64_t i) { backward_at(r, g.inner, dy + at + i, x + at + i, dx + at + i, work); });
+    beyond.each(n,
+                [&](int64_t i) { backward_at(r, g.inner, dy + at + i, x + at + i, dx + at + i, kept.out_of_range); });
   });
 }
 

@@ -1,13 +1,16 @@
 // Losses of pairs of elements x (n) and t (n), each a formula l(x, t) and its derivative by x.
-//   forward:  x, t -> loss (n), or where loss is null the sums of blocks, partial (blocks)
+//   forward:  x, t -> loss (n), or where loss is null their sum
 //   backward: dy (n, or 1 for all), x, t -> dx (n), dx = dy dl/dx
-// Blocks are cut by n alone and added in order by the caller, so that a sum has the same bits on any number of threads.
+// Sums are cut into blocks by n alone, so that they have the same bits on any number of threads.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #include "../simd/sums.h"
 #include "weighted.h"
 #define FASTNN_FAMILY "pair_loss.inc"
+#include "integer.h"
 #include "kernels.h"
+#include "pairwise_sum.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -16,25 +19,25 @@ constexpr double kCopyCost = 0.2, kExpCost = 0.8;  // rough nanoseconds per elem
 constexpr int64_t kBlock = 8192;
 
 template <class T, class F, class... P>
-FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* partial, const F& f, const P*... p) {
-  parallel_for((n + kBlock - 1) / kBlock, double(n) * ns, [=](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) {
-      const int64_t first = b * kBlock, size = n - first < kBlock ? n - first : kBlock;
-      if (loss) {
-        map_run(size, f, loss + first, (p + first)...);
-        continue;
-      }
-      // Whole vectors, and the rest apart: a formula need not give 0 for lanes that are missing.
-      const int64_t whole = size / lanes<T> * lanes<T>;
-      BlockSums<T, 1> sums;
-      sums.add(whole, [&](Vec<T>* acc, auto... v) { acc[0] += f(v...); }, (p + first)...);
-      double sum = sums.total(0);
-      if (whole < size) {
+FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* sum, const F& f, const P*... p) {
+  if (loss) return map(n, ns, f, loss, p...);
+  const int64_t blocks = ceil_div(n, kBlock);
+  const auto layout = [=](Room& room) { return room.take<double>(blocks); };
+  with_room(layout, [=](double* partial) {
+    parallel_for(blocks, double(n) * ns, [=](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) {
+        const int64_t first = b * kBlock, size = least(n - first, kBlock);
+        // Whole vectors, and the rest apart: a formula need not give 0 for lanes that are missing.
+        const int64_t whole = size / lanes<T> * lanes<T>;
+        BlockSums<T, 1> sums;
+        sums.add(whole, [&](Vec<T>* acc, auto... v) { acc[0] += f(v...); }, (p + first)...);
+        partial[b] = sums.total(0);
+        if (whole == size) continue;
         const Vec<T> rest = f(load_part(p + first + whole, size - whole)...);
-        sum += double(reduce_add<T>(within<T>(rest, size - whole)));
+        partial[b] += double(reduce_add<T>(within<T>(rest, size - whole)));
       }
-      partial[b] = sum;
-    }
+    });
+    *sum = pairwise_sum(blocks, partial, 1);
   });
 }
 
@@ -66,8 +69,8 @@ FASTNN_INLINE Vec<T> slope_of_logit(Vec<T> x, Vec<T> t, Vec<T> positive) {
 
 // l = (x - t)^2
 template <class T>
-void mse_loss_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  forward(n, kCopyCost, loss, partial, [](Vec<T> a, Vec<T> b) { return (a - b) * (a - b); }, x, t);
+void mse_loss_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
+  forward(n, kCopyCost, loss, sum, [](Vec<T> a, Vec<T> b) { return (a - b) * (a - b); }, x, t);
 }
 
 // l = (x - t)^2  =>  dl/dx = 2 (x - t)
@@ -78,8 +81,8 @@ void mse_loss_backward(int64_t n, T, const T* dy, bool each, const T* x, const T
 
 // l = |x - t|
 template <class T>
-void l1_loss_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
-  forward(n, kCopyCost, loss, partial, [](Vec<T> a, Vec<T> b) { return abs(a - b); }, x, t);
+void l1_loss_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
+  forward(n, kCopyCost, loss, sum, [](Vec<T> a, Vec<T> b) { return abs(a - b); }, x, t);
 }
 
 // l = |x - t|  =>  dl/dx = sign(x - t), 0 where they are equal
@@ -94,12 +97,12 @@ void l1_loss_backward(int64_t n, T, const T* dy, bool each, const T* x, const T*
 
 // l = |d| <= delta ? d^2 / 2 : delta (|d| - delta / 2), d = x - t
 template <class T>
-void huber_loss_forward(int64_t n, T delta, const T* x, const T* t, T* loss, double* partial) {
+void huber_loss_forward(int64_t n, T delta, const T* x, const T* t, T* loss, double* sum) {
   const auto f = [=](Vec<T> a, Vec<T> b) {
     const Vec<T> d = abs(a - b);
     return d > delta ? (d - T(0.5) * delta) * delta : d * d * T(0.5);
   };
-  forward(n, kCopyCost, loss, partial, f, x, t);
+  forward(n, kCopyCost, loss, sum, f, x, t);
 }
 
 // l = |d| <= delta ? d^2 / 2 : delta (|d| - delta / 2)  =>  dl/dx = min(max(d, -delta), delta)
@@ -111,8 +114,8 @@ void huber_loss_backward(int64_t n, T delta, const T* dy, bool each, const T* x,
 
 // l = max(0, margin - t x)
 template <class T>
-void hinge_loss_forward(int64_t n, T margin, const T* x, const T* t, T* loss, double* partial) {
-  forward(n, kCopyCost, loss, partial, [=](Vec<T> a, Vec<T> b) { return max(Vec<T>{}, margin - b * a); }, x, t);
+void hinge_loss_forward(int64_t n, T margin, const T* x, const T* t, T* loss, double* sum) {
+  forward(n, kCopyCost, loss, sum, [=](Vec<T> a, Vec<T> b) { return max(Vec<T>{}, margin - b * a); }, x, t);
 }
 
 // l = max(0, margin - t x)  =>  dl/dx = margin - t x > 0 ? -t : 0, and NaN where that is
@@ -127,9 +130,9 @@ void hinge_loss_backward(int64_t n, T margin, const T* dy, bool each, const T* x
 
 // l = t (log t - x), 0 where t is 0; x holds logarithms of probabilities
 template <class T>
-void kl_div_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
+void kl_div_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
   const auto f = [](Vec<T> a, Vec<T> b) { return ((b == Vec<T>{}) & (a == a)) ? Vec<T>{} : b * log<T>(b) - b * a; };
-  forward(n, kExpCost, loss, partial, f, x, t);
+  forward(n, kExpCost, loss, sum, f, x, t);
 }
 
 // l = t (log t - x)  =>  dl/dx = -t
@@ -141,7 +144,7 @@ void kl_div_backward(int64_t n, T, const T* dy, bool each, const T* x, const T* 
 // l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Far down, half of t at a time, since e^t may be denormal
 // where the product is not.
 template <class T>
-void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* partial) {
+void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
   const auto f = [](Vec<T> a, Vec<T> b) {
     return falling<T>(-abs(b), [=](auto far) {
       if constexpr (!far) return exp_normal<T>(b) * (b - a);
@@ -149,7 +152,7 @@ void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* p
       return ((root == Vec<T>{}) & (a == a)) ? Vec<T>{} : root * (root * (b - a));
     });
   };
-  forward(n, kExpCost, loss, partial, f, x, t);
+  forward(n, kExpCost, loss, sum, f, x, t);
 }
 
 // l = e^t (t - x)  =>  dl/dx = -e^t
@@ -160,23 +163,23 @@ void kl_div_log_backward(int64_t n, T, const T* dy, bool each, const T* x, const
 
 // l = w ((1 - t) softplus(x) + p t softplus(-x)), softplus(x) = max(x, 0) + log(1 + e^-|x|)
 template <class T>
-void bce_with_logits_forward(int64_t n, const T* x, const T* t, const T* w, const T* p, T* loss, double* partial) {
+void bce_with_logits_forward(int64_t n, const T* x, const T* t, const T* w, const T* p, T* loss, double* sum) {
   const auto one = set1(T(1));
   if (w && p)
     forward(
-        n, kExpCost, loss, partial,
+        n, kExpCost, loss, sum,
         [](Vec<T> a, Vec<T> b, Vec<T> v, Vec<T> q) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, q)); }, x, t,
         w, p);
   else if (w)
     forward(
-        n, kExpCost, loss, partial,
+        n, kExpCost, loss, sum,
         [=](Vec<T> a, Vec<T> b, Vec<T> v) { return weighted<T>(v, cross_entropy_of_logit<T>(a, b, one)); }, x, t, w);
   else if (p)
     forward(
-        n, kExpCost, loss, partial, [](Vec<T> a, Vec<T> b, Vec<T> q) { return cross_entropy_of_logit<T>(a, b, q); }, x,
-        t, p);
+        n, kExpCost, loss, sum, [](Vec<T> a, Vec<T> b, Vec<T> q) { return cross_entropy_of_logit<T>(a, b, q); }, x, t,
+        p);
   else
-    forward(n, kExpCost, loss, partial, [=](Vec<T> a, Vec<T> b) { return cross_entropy_of_logit<T>(a, b, one); }, x, t);
+    forward(n, kExpCost, loss, sum, [=](Vec<T> a, Vec<T> b) { return cross_entropy_of_logit<T>(a, b, one); }, x, t);
 }
 
 // l = w ((1 - t) softplus(x) + p t softplus(-x))  =>  dl/dx = w ((1 - t) s(x) - p t s(-x)), s the logistic function

@@ -6,6 +6,7 @@
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_avg.inc"
 #include "kernels.h"
+#include "pool_rows.h"
 #include "side_by_side.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -77,21 +78,12 @@ void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
   const bool whole = all_whole(g, by);
   const T taps = whole_count<T>(g, by);
   const double cost = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g)) * kCost;
-  bool mend = false;
-  pool_windows(g, T(0), cost, x, [=, &g, &mend](const auto& windows) FASTNN_FLAT {
-    Sum sum;
+  walk_means<T, PairWalk<T>, RowWalk<T>>(g, by, cost, x, y, [=, &g](const auto& windows) FASTNN_FLAT {
     Vec<T> count = set1(taps);
-    windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(v); });
     if (!whole)
       count = widths<T>(g, by, windows.w) * T(box_count(g, 0, windows.d, by) * box_count(g, 1, windows.h, by));
-    const Vec<T> mean = sum.total() / count;
-    store_n(y + windows.at, mean, windows.n);
-    if (__builtin_expect(!all_finite<T>(mean), 0)) __atomic_store_n(&mend, true, __ATOMIC_RELAXED);
+    return sum_of_taps<Sum, T>(windows) / count;
   });
-  if (!mend) return;
-  const int64_t outputs = output_rows(g) * g.out[2];
-  parallel_for(outputs, double(outputs),
-               [&](int64_t begin, int64_t end) { mend_means(g, by, x, begin, end - begin, y); });
 }
 
 }  // namespace
@@ -108,10 +100,10 @@ void avg_pool_forward(Pool g, bool include_pad, int64_t divisor, const T* x, T* 
 template <class T>
 void avg_pool_backward(Pool g, bool include_pad, int64_t divisor, const T* dy, T* dx) {
   const Divisor by = {include_pad, divisor};
-  if (g.stride[2] > 2 || (g.out[2] == 1 && g.kernel[2] >= lanes<T>))
-    spread_boxes(g, by, kCost, dy, dx);
-  else
-    pool_gradient(g, AverageTerm<T>{g, by, all_whole(g, by), whole_count<T>(g, by), dy}, kCost, dx);
+  if (g.stride[2] > 2 || (g.out[2] == 1 && g.kernel[2] >= lanes<T>)) return spread_boxes(g, by, kCost, dy, dx);
+  const AverageTerm<T> term = {g, by, all_whole(g, by), whole_count<T>(g, by), dy};
+  const double cost = double(g.n * g.c) * double(g.size[0] * g.size[1] * g.size[2]) * kCost;
+  first_that_suits<SpreadWalk<T>, GatherWalk<T>>(g, [&](auto walk) { walk.backward(g, term, cost, dx); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

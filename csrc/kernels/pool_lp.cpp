@@ -8,6 +8,7 @@
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_lp.inc"
 #include "kernels.h"
+#include "pool_rows.h"
 #include "side_by_side.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -16,28 +17,11 @@ namespace {
 // Nanoseconds per tap with multiplications, and with a logarithm and an exponential.
 constexpr double kCost = 0.4, kPowerCost = 2;
 
-FASTNN_INLINE double cost_per_tap(double p) { return p == 1 || p == 2 ? kCost : kPowerCost; }
-
 // v^p for v >= 0. Its error, |p log v| roundings, grows only where the power itself vanishes beside 1 (v <= 1) or where
 // the result is large; values here are ratios to the largest of a window and sums of those.
 template <class T>
 FASTNN_INLINE Vec<T> power(Vec<T> v, double p) {
   return p == 1 ? v : p == 2 ? v * v : p == 0.5 ? sqrt(v) : exp<T>(log<T>(v) * T(p));
-}
-
-// dx += dy * sign(x) * (|x| / y)^(p - 1) for the elements of a run; 0 where x is 0
-template <class T>
-FASTNN_INLINE void add_shares(const T* x, int64_t n, T dy, T y, double p, T* dx) {
-  for (int64_t i = 0; i < n; i += lanes<T>) {
-    const Vec<T> v = load_part(x + i, n - i), none = {};
-    Vec<T> share;
-    if (p == 1)
-      share = v == v ? set1(dy) : v;
-    else
-      share = power<T>(abs(v) / y, p - 1) * dy;
-    share = v < none ? -share : v == none ? none : share;
-    store_part(dx + i, load_part(dx + i, n - i) + share, n - i);
-  }
 }
 
 // y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output: dy and y. P is p
@@ -46,6 +30,7 @@ template <class T, int P>
 struct NormTerm {
   static constexpr int arrays = 2;
   static constexpr bool of_inputs = true;
+  const Pool& g;
   const T *dy, *x, *y;
   double p;
   FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
@@ -61,22 +46,21 @@ struct NormTerm {
     share = v < none ? -share : share;
     return ((norm == none) | (v == none)) ? none : share;
   }
+  void scatter(int64_t plane, T* dx) const {
+    const int64_t rows = g.out[0] * g.out[1];
+    const T* image = x + plane * g.size[0] * g.size[1] * g.size[2];
+    each_output_row(g, plane * rows, (plane + 1) * rows, [=, this](int64_t, int64_t od, int64_t oh, int64_t at) {
+      for (int64_t ow = 0; ow < g.out[2]; ++ow) {
+        const Vec<T> outputs[2] = {set1(dy[at + ow]), set1(y[at + ow])};
+        box_runs(g, image, box(g, 0, od), box(g, 1, oh), box(g, 2, ow), [=, this](const T* run, int64_t n) {
+          T* to = dx + (run - image);
+          for (int64_t i = 0; i < n; i += lanes<T>)
+            store_part(to + i, load_part(to + i, n - i) + value(outputs, Mask<T>{}, load_part(run + i, n - i)), n - i);
+        });
+      }
+    });
+  }
 };
-
-// The same by scatter. A plane in one piece: overlapping windows add to the same dx.
-template <class T>
-void lp_plane(const Pool& g, const T* dy, const T* x, const T* y, double p, T* dx) {
-  zero_run(dx, g.size[0] * g.size[1] * g.size[2]);
-  each_output_row(g, 0, g.out[0] * g.out[1], [&](int64_t, int64_t od, int64_t oh, int64_t at) {
-    const Range d = box(g, 0, od), h = box(g, 1, oh);
-    for (int64_t ow = 0; ow < g.out[2]; ++ow) {
-      const T share = dy[at + ow], norm = y[at + ow];
-      if (norm == 0) continue;
-      box_runs(g, x, d, h, box(g, 2, ow),
-               [&](const T* run, int64_t n) { add_shares(run, n, share, norm, p, dx + (run - x)); });
-    }
-  });
-}
 
 // s * v^(1/p), for v of 0 or at least about 1. Small p make a root very large; its half is not where the product isn't.
 template <class T>
@@ -87,17 +71,30 @@ FASTNN_INLINE Vec<T> scaled_root(Vec<T> scale, Vec<T> v, double p) {
 }
 
 template <class T, class Sum>
-void lp_windows(const Pool& g, double p, const T* x, T* y) {
-  const double taps = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g));
-  pool_windows(g, T(0), taps * cost_per_tap(p), x, [=](const auto& windows) FASTNN_FLAT {
+void lp_forward(const Pool& g, double p, double cost, const T* x, T* y) {
+  const auto norms = [=](const auto& windows, Vec<T>* results) FASTNN_FLAT {
     const Vec<T> none = {}, one = set1(T(1));
     Vec<T> scale = {};
     Sum sum;
     windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { scale = max(abs(v), scale); });
     scale = scale > none && scale < set1(T(INFINITY)) ? scale : one;
     windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(power<T>(abs(v) / scale, p)); });
-    store_n(y + windows.at, scaled_root<T>(scale, sum.total(), p), windows.n);
-  });
+    results[0] = scaled_root<T>(scale, sum.total(), p);
+  };
+  first_that_suits<PairWalk<T>, RowWalk<T>>(g,
+                                            [&](auto walk) { walk.forward(g, T(0), cost, x, Outputs<T>{y}, norms); });
+}
+
+template <class T, int P>
+void lp_backward(const Pool& g, double p, double cost, const T* dy, const T* x, const T* y, T* dx) {
+  first_that_suits<SpreadWalk<T>, GatherWalk<T>, ScatterWalk<T>>(
+      g, [&](auto walk) { walk.backward(g, NormTerm<T, P>{g, dy, x, y, p}, cost, dx); });
+}
+
+// Nanoseconds of all taps.
+double cost_of(const Pool& g, double p) {
+  const double per_tap = p == 1 || p == 2 ? kCost : kPowerCost;
+  return double(output_rows(g)) * double(g.out[2]) * double(window_taps(g)) * per_tap;
 }
 
 }  // namespace
@@ -106,23 +103,16 @@ void lp_windows(const Pool& g, double p, const T* x, T* y) {
 // or infinite
 template <class T>
 void lp_pool_forward(Pool g, double p, const T* x, T* y) {
-  if (window_taps(g) > kManyTaps) return lp_windows<T, LongSum<T>>(g, p, x, y);
-  lp_windows<T, ShortSum<T>>(g, p, x, y);
+  if (window_taps(g) > kManyTaps) return lp_forward<T, LongSum<T>>(g, p, cost_of(g, p), x, y);
+  lp_forward<T, ShortSum<T>>(g, p, cost_of(g, p), x, y);
 }
 
 // y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0
 template <class T>
 void lp_pool_backward(Pool g, double p, const T* dy, const T* x, const T* y, T* dx) {
-  const int64_t inputs = g.size[0] * g.size[1] * g.size[2], outputs = g.out[0] * g.out[1] * g.out[2];
-  const double taps = double(g.n * g.c) * double(outputs) * double(g.kernel[0] * g.kernel[1] * g.kernel[2]);
-  const double ns = taps * cost_per_tap(p) / (double(g.n * g.c) * double(inputs));
-  if (g.stride[2] <= 2 && p == 1) return pool_gradient(g, NormTerm<T, 1>{dy, x, y, p}, ns, dx);
-  if (g.stride[2] <= 2 && p == 2) return pool_gradient(g, NormTerm<T, 2>{dy, x, y, p}, ns, dx);
-  if (g.stride[2] <= 2) return pool_gradient(g, NormTerm<T, 0>{dy, x, y, p}, ns, dx);
-  parallel_for(g.n * g.c, taps * 3 * cost_per_tap(p), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      lp_plane(g, dy + i * outputs, x + i * inputs, y + i * outputs, p, dx + i * inputs);
-  });
+  if (p == 1) return lp_backward<T, 1>(g, p, cost_of(g, p), dy, x, y, dx);
+  if (p == 2) return lp_backward<T, 2>(g, p, cost_of(g, p), dy, x, y, dx);
+  lp_backward<T, 0>(g, p, cost_of(g, p), dy, x, y, dx);
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -3,7 +3,6 @@
 // A vector's worth of planes is turned so that their values at one position lie side by side, tile[position * lanes +
 // plane]; then every tap of every window is one vector, whatever kernel, stride and padding are.
 #pragma once
-#include "../parallel.h"
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
 #include "boxes.h"
@@ -34,102 +33,196 @@ inline int64_t most_taps(const AdaptivePool& g) {
   return (g.size[0] + g.out[0] - 1) * (g.size[1] + g.out[1] - 1) * (g.size[2] + g.out[2] - 1);
 }
 
-// Taps of all windows of a plane without dilation, those that lie inside the image, in order: count[o] entries for output o.
-struct PlaneTaps {
-  struct Entry {
-    int32_t tap, input;
-  };
-  int32_t* count;
-  Entry* entry;
+// What the outputs of a vector's worth of planes have, or of rows of outputs: `arrays` values each, turned and in order.
+template <class T, int arrays>
+struct TurnedResults {
+  static constexpr int64_t L = lanes<T>;
+  int64_t outputs, array;
+  T *turned, *flat;  // (array, output, plane), (array, plane, output)
 
-  template <class G>
-  static size_t bytes(const G& g) {
-    return size_t(plane_outputs(g)) * sizeof(int32_t) + size_t(most_taps(g)) * sizeof(Entry);
+  TurnedResults(int64_t outputs, Room& room)
+      : outputs(outputs),
+        array(outputs * L),
+        turned(room.take<T>(arrays * array)),
+        flat(room.take<T>(arrays * array)) {}
+  FASTNN_INLINE void set(int64_t output, const Vec<T>* results) const {
+    for (int a = 0; a < arrays; ++a) store(turned + a * array + output * L, results[a]);
   }
-  template <class G>
-  PlaneTaps(const G& g, void* memory)
-      : count(reinterpret_cast<int32_t*>(static_cast<Entry*>(memory) + most_taps(g))),
-        entry(static_cast<Entry*>(memory)) {
-    Entry* next = entry;
-    int64_t number = 0, o[3];
-    for (o[0] = 0; o[0] < g.out[0]; ++o[0])
-      for (o[1] = 0; o[1] < g.out[1]; ++o[1])
-        for (o[2] = 0; o[2] < g.out[2]; ++o[2], ++number) {
-          Entry* const first = next;
-          add_window(g, o, next);
-          count[number] = int32_t(next - first);
-        }
+  FASTNN_INLINE void get(int64_t output, Vec<T>* results) const {
+    for (int a = 0; a < arrays; ++a) results[a] = load(turned + a * array + output * L);
   }
-
- private:
-  template <class G>
-  static void add_window(const G& g, const int64_t* o, Entry*& next) {
-    const Range d = box(g, 0, o[0]), h = box(g, 1, o[1]), w = box(g, 2, o[2]);
-    int64_t i[3];
-    for (i[0] = d.begin; i[0] < d.end; ++i[0])
-      for (i[1] = h.begin; i[1] < h.end; ++i[1])
-        for (i[2] = w.begin; i[2] < w.end; ++i[2]) {
-          const int64_t input = (i[0] * g.size[1] + i[1]) * g.size[2] + i[2];
-          *next++ = {tap_number(g, o, i, input), int32_t(input)};
-        }
+  // y keeps those of `count` planes, the first of which begins with output `first`.
+  template <class Out>
+  void put(int64_t first, int64_t count, const Out& y) const {
+    for (int a = 0; a < arrays; ++a) turn(turned + a * array, L, outputs, count, flat + a * array, outputs);
+    for (int64_t i = 0; i < count * outputs; i += L) {
+      Vec<T> results[arrays];
+      for (int a = 0; a < arrays; ++a) results[a] = load(flat + a * array + i);
+      y.put(first + i, results, clamp_lane<T>(count * outputs - i));
+    }
+  }
+  // The way back: what a term of gather.h loads for each output.
+  template <class Term>
+  void take(int64_t first, int64_t count, const Term& term) const {
+    for (int64_t i = 0; i < count * outputs; i += L) {
+      Vec<T> v[arrays];
+      term.load({0, 0, 0, first + i}, count * outputs - i, v);
+      for (int a = 0; a < arrays; ++a) store(flat + a * array + i, v[a]);
+    }
+    for (int a = 0; a < arrays; ++a) turn(flat + a * array, outputs, count, outputs, turned + a * array, L);
   }
 };
 
-// What is turned, and the list of taps, stay in the caches.
-constexpr int64_t kPlaneInputs = 1024, kPlaneEntries = 8192;
+// A vector's worth of planes: their inputs, or the sums for these; and the taps of all windows of a plane without dilation,
+// those that lie inside the image, in order: counts[o] of them for output o.
+struct PlaneTap {
+  int32_t number, input;
+};
+template <class T, int arrays>
+struct PlaneTile {
+  T* inputs;
+  TurnedResults<T, arrays> results;
+  int32_t* counts;
+  PlaneTap* taps;
 
-template <class T, class G>
-bool planes_fit(const G& g) {
-  return 2 * g.out[2] <= lanes<T> && g.n * g.c >= lanes<T> && plane_inputs(g) <= kPlaneInputs &&
-         most_taps(g) <= kPlaneEntries;
-}
+  template <class G>
+  PlaneTile(const G& g, Room& room)
+      : inputs(room.take<T>(plane_inputs(g) * lanes<T>)),
+        results(plane_outputs(g), room),
+        counts(room.take<int32_t>(plane_outputs(g))),
+        taps(room.take<PlaneTap>(most_taps(g))) {}
+
+  template <class G>
+  void find_taps(const G& g) const {
+    PlaneTap* next = taps;
+    each_output_row(g, 0, g.out[0] * g.out[1], [&](int64_t, int64_t od, int64_t oh, int64_t at) {
+      const Range d = box(g, 0, od), h = box(g, 1, oh);
+      for (int64_t ow = 0; ow < g.out[2]; ++ow) {
+        const Range w = box(g, 2, ow);
+        const int64_t o[3] = {od, oh, ow};
+        PlaneTap* const first = next;
+        int64_t i[3];
+        for (i[0] = d.begin; i[0] < d.end; ++i[0])
+          for (i[1] = h.begin; i[1] < h.end; ++i[1])
+            for (i[2] = w.begin; i[2] < w.end; ++i[2]) {
+              const int64_t input = (i[0] * g.size[1] + i[1]) * g.size[2] + i[2];
+              *next++ = {tap_number(g, o, i, input), int32_t(input)};
+            }
+        counts[at + ow] = int32_t(next - first);
+      }
+    });
+  }
+};
+
+// A window of each of a vector's worth of planes.
+template <class T>
+struct PlaneWindows {
+  const T* tile;
+  const PlaneTap* tap;
+  int32_t count;
+
+  FASTNN_INLINE Vec<T> inputs() const { return set1(T(count)); }
+  template <class F>
+  FASTNN_INLINE void taps(const F& f) const {
+    for (int32_t i = 0; i < count; ++i) f(Mask<T>{} + tap[i].number, load(tile + tap[i].input * lanes<T>));
+  }
+  template <class G>
+  Mask<T> first_tap(const G&) const {
+    return Mask<T>{} + tap->number;
+  }
+};
+
 // Without dilation every window has a tap inside the image.
 template <class T>
-bool prefer_planes(const Pool& g) {
-  return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1 && planes_fit<T>(g);
+bool can_turn(const Pool& g) {
+  return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1;
+}
+// Adaptive windows are at most half a vector wide. Wider ones keep lanes along the image filled, and 256 planes of 32x32 to
+// 2x2 take 1.3 to 1.8 times longer turned (Zen 5).
+template <class T>
+bool can_turn(const AdaptivePool& g) {
+  return 2 * g.size[2] <= lanes<T> * g.out[2];
 }
 
-// body(first plane, planes, tiles, taps) for each vector's worth of planes; tiles has room for `positions` vectors.
-template <class T, class G, class Body>
-void each_plane_tile(const G& g, int64_t positions, double cost, const Body& body) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t planes = g.n * g.c, tile_values = positions * L;
-  const size_t scratch = size_t(tile_values) * sizeof(T) + PlaneTaps::bytes(g);
-  parallel_scratch((planes + L - 1) / L, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
-    T* tiles = static_cast<T*>(memory);
-    zero_run(tiles, tile_values);  // lanes of planes that aren't there are computed with, too
-    const PlaneTaps taps(g, tiles + tile_values);
-    for (int64_t i = begin; i < end; ++i) body(i * L, planes - i * L < L ? planes - i * L : L, tiles, taps);
-  });
+// The largest values of windows and the taps that have them: the first of equals, the first NaN before all.
+template <class T>
+constexpr T kLowest = -T(__builtin_inf());
+template <class T, class G>
+auto largest_and_tap(const G& g) {
+  return [&g](const auto& windows, Vec<T>* results) FASTNN_FLAT {
+    Vec<T> best = set1(kLowest<T>);
+    Mask<T> tap = {};
+    windows.taps([&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap, v, number); });
+    const Mask<T> none_won = best == set1(kLowest<T>);  // a window of nothing above -inf: its first element wins
+    if (__builtin_expect(any<T>(none_won), 0)) tap = none_won ? windows.first_tap(g) : tap;
+    results[0] = best, results[1] = (Vec<T>)tap;
+  };
 }
 
-// y[o] = max over the taps of o, index[o] the one that won (index may be null): the first of equals, the first NaN before
-// all. ns: cost of an input. The tap that won is an integer as wide as T; turning moves only bits.
-template <class T, class G, class Index>
-void max_planes(const G& g, double ns, const T* x, T* y, Index* index) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
-  const double cost = double(g.n * g.c) * double(inputs) * ns;
-  each_plane_tile<T>(g, inputs + 3 * outputs, cost, [=](int64_t plane, int64_t count, T* in, const PlaneTaps& taps) {
-    T *best_of = in + inputs * L, *tap_of = best_of + outputs * L, *turned = tap_of + outputs * L;
-    turn(x + plane * inputs, inputs, count, inputs, in, L);
-    const PlaneTaps::Entry* e = taps.entry;
-    for (int64_t o = 0; o < outputs; ++o) {
-      Vec<T> best = load(in + e->input * L);  // a window of nothing above -inf: its first element wins
-      Mask<T> tap = Mask<T>{} + e->tap;
-      for (int32_t i = 1; i < taps.count[o]; ++i)
-        take_larger<T>(best, tap, load(in + e[i].input * L), Mask<T>{} + e[i].tap);
-      e += taps.count[o];
-      store(best_of + o * L, best);
-      store(tap_of + o * L, (Vec<T>)tap);
-    }
-    turn(best_of, L, outputs, count, y + plane * outputs, outputs);
-    if (!index) return;
-    turn(tap_of, L, outputs, count, turned, outputs);
-    for (int64_t i = 0; i < count * outputs; i += L)
-      store_index_n<T>(index + plane * outputs + i, (Mask<T>)load(turned + i), clamp_lane<T>(count * outputs - i));
-  });
-}
+template <class T>
+struct PlaneWalk {
+  static constexpr int64_t L = lanes<T>;
+  // What is turned, and the list of taps, stay in the caches.
+  static constexpr int64_t kInputs = 1024, kEntries = 8192;
+
+  template <class G>
+  static bool suits(const G& g) {
+    return 2 * g.out[2] <= L && g.n * g.c >= L && plane_inputs(g) <= kInputs && most_taps(g) <= kEntries &&
+           can_turn<T>(g);
+  }
+
+  template <class G, class Out, class F>
+  static void forward(const G& g, T, double cost, const T* x, const Out& y, const F& f) {
+    const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
+    each_tile<Out::arrays>(g, cost, [=](int64_t plane, int64_t count, const auto& tile) {
+      turn(x + plane * inputs, inputs, count, inputs, tile.inputs, L);
+      PlaneWindows<T> windows = {tile.inputs, tile.taps, 0};
+      for (int64_t o = 0; o < outputs; ++o, windows.tap += windows.count) {
+        Vec<T> results[Out::arrays];
+        windows.count = tile.counts[o];
+        f(windows, results);
+        tile.results.set(o, results);
+      }
+      tile.results.put(plane * outputs, count, y);
+    });
+  }
+
+  // Terms here have settle(v, inputs of the window), too: it is done once to what an output has.
+  template <class G, class Term>
+  static void backward(const G& g, const Term& term, double cost, T* dx) {
+    const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
+    each_tile<Term::arrays>(g, cost, [=](int64_t plane, int64_t count, const auto& tile) {
+      T* const sum = tile.inputs;
+      zero_run(sum, inputs * L);
+      tile.results.take(plane * outputs, count, term);
+      const PlaneTap* tap = tile.taps;
+      for (int64_t o = 0; o < outputs; ++o) {
+        Vec<T> v[Term::arrays];
+        tile.results.get(o, v);
+        term.settle(v, tile.counts[o]);
+        for (int32_t i = 0; i < tile.counts[o]; ++i, ++tap) {
+          T* to = sum + tap->input * L;
+          store(to, load(to) + term.value(v, Mask<T>{} + tap->number, Vec<T>{}));
+        }
+      }
+      turn(sum, L, inputs, count, dx + plane * inputs, inputs);
+    });
+  }
+
+ private:
+  // body(first plane, planes, tile) for each vector's worth of planes.
+  template <int arrays, class G, class Body>
+  static void each_tile(const G& g, double cost, const Body& body) {
+    const int64_t planes = g.n * g.c;
+    const auto layout = [&](Room& room) { return PlaneTile<T, arrays>(g, room); };
+    parallel_room(ceil_div(planes, L), cost, layout, [&](int64_t begin, int64_t end, const auto& tile) {
+      zero_run(tile.inputs, plane_inputs(g) * L);  // lanes of planes that aren't there are computed with, too
+      zero_run(tile.results.turned, arrays * tile.results.array);
+      tile.find_taps(g);
+      for (int64_t i = begin; i < end; ++i) body(i * L, least(planes - i * L, L), tile);
+    });
+  }
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -1,6 +1,5 @@
 // Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image, and back from
 // positions that callers give, each of which must lie in the window that it is said to be from.
-#include "../parallel.h"
 #define FASTNN_FAMILY "pool_positions.inc"
 #include "kernels.h"
 #include "boxes.h"
@@ -96,15 +95,15 @@ struct PositionTables {
   double *first, *span;  // along the row, of whole vectors: where there is no output, that of the first
 
   static int64_t pitch(const G& g) { return ceil_div(g.out[2], L) * L; }
-  static size_t bytes(const G& g) { return size_t(2 * (g.out[0] + g.out[1] + pitch(g))) * sizeof(double); }
-  PositionTables(const G& g, void* memory)
+  PositionTables(const G& g, Room& room)
       : width(g.size[2]),
         height(g.size[1]),
         step{Divisor48(tap_step(g, 0)), Divisor48(tap_step(g, 1)), Divisor48(tap_step(g, 2))},
-        along_d(static_cast<Reach*>(memory)),
-        along_h(along_d + g.out[0]),
-        first(reinterpret_cast<double*>(along_h + g.out[1])),
-        span(first + pitch(g)) {
+        along_d(room.take<Reach>(g.out[0])),
+        along_h(room.take<Reach>(g.out[1])),
+        first(room.take<double>(pitch(g))),
+        span(room.take<double>(pitch(g))) {}
+  void fill(const G& g) const {
     for (int64_t o = 0; o < g.out[0]; ++o) along_d[o] = reach_of(g, 0, o);
     for (int64_t o = 0; o < g.out[1]; ++o) along_h[o] = reach_of(g, 1, o);
     for (int64_t o = 0; o < pitch(g); ++o) {
@@ -139,11 +138,12 @@ FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, 
 // False if one lies outside its window.
 template <class G, class F>
 bool each_position(const G& g, const int64_t* positions, const F& f) {
-  const int64_t rows = g.n * g.c * g.out[0] * g.out[1];
+  const int64_t rows = output_rows(g);
   bool legal = true, *const all = &legal;
   const double cost = double(rows) * double(g.out[2]) * kCost;
-  parallel_scratch(rows, cost, PositionTables<G>::bytes(g), [=, &g](int64_t begin, int64_t end, void* memory) {
-    const PositionTables<G> tables(g, memory);
+  const auto layout = [&](Room& room) { return PositionTables<G>(g, room); };
+  parallel_room(rows, cost, layout, [=, &g](int64_t begin, int64_t end, const PositionTables<G>& tables) {
+    tables.fill(g);
     Excess excess;
     Whole bits = {};
     each_output_row(g, begin, end, [&](int64_t, int64_t od, int64_t oh, int64_t at) FASTNN_FLAT {

@@ -1,6 +1,7 @@
 // RMS norm: x (outer, inner), weight (inner), rstd (outer).
 //   y = x * rstd * weight, rstd = 1 / sqrt(sum(x^2) / inner + eps) of each row
 #define FASTNN_FAMILY "rms_norm.inc"
+#include "../simd/map.h"
 #include "kernels.h"
 #include "row_sums.h"
 #include "standard.h"
@@ -48,37 +49,25 @@ template <class T>
 void rms_norm_forward(const Norm& g, const T* x, const T* weight, double eps, T* y, double* rstd) {
   const double values = double(g.outer) * double(g.inner);
   const Epsilon epsilon(eps);
-  with_past(goes_past<T>(2 * values), [=](auto past) {
-    parallel_for(g.outer, values * kNormCost * 2, [=](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* x_i = x + i * g.inner;
-        T* y_i = y + i * g.inner;
-        rstd[i] = inverse_root(g.inner, x_i, epsilon);
-        const Standard<T> standard(0, rstd[i]);
-        const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
-        if (weight)
-          map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return v * unit * scale * w; }, y_i, x_i, weight);
-        else
-          map_run<past>(g.inner, [=](Vec<T> v) { return v * unit * scale; }, y_i, x_i);
-      }
-      if (past) stream_fence();
-    });
+  each_item<T>(g.outer, 2 * values, values * kNormCost * 2, [=](auto past, int64_t i) {
+    const T* x_i = x + i * g.inner;
+    T* y_i = y + i * g.inner;
+    rstd[i] = inverse_root(g.inner, x_i, epsilon);
+    const Standard<T> standard(0, rstd[i]);
+    const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
+    if (weight)
+      map_run<past>(g.inner, [=](Vec<T> v, Vec<T> w) { return v * unit * scale * w; }, y_i, x_i, weight);
+    else
+      map_run<past>(g.inner, [=](Vec<T> v) { return v * unit * scale; }, y_i, x_i);
   });
-}
-
-// Values of workspace that rms_norm_backward needs for the gradient of the weight.
-template <class T>
-void rms_norm_backward_workspace(const Norm& g, int64_t* size) {
-  *size = RowChunks(g.outer, g.inner).workspace(1);
 }
 
 // y = xhat * weight, xhat = x * rstd
 //   =>  dx = rstd * (d - xhat * sum(d * xhat) / n), d = dy * weight, sum over the row
 //       dweight = sum over rows of dy * xhat
-// dx and dweight may be null; work may be null if its size is 0.
+// dx and dweight may be null.
 template <class T>
-void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* rstd, T* dx, T* dweight,
-                       T* work) {
+void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* rstd, T* dx, T* dweight) {
   const double elements = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   if (dx)
     parallel_for(g.outer, elements * kNormCost * 3, [=](int64_t begin, int64_t end) {
@@ -93,8 +82,7 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
     });
   if (!dweight) return;
   sum_rows<T, 1>(
-      RowChunks(g.outer, g.inner), elements * kNormCost, {dweight}, work,
-      [=](int64_t i, int64_t j0, int64_t n, T** to) {
+      RowChunks(g.outer, g.inner), elements * kNormCost, {dweight}, [=](int64_t i, int64_t j0, int64_t n, T** to) {
         const Standard<T> standard(0, rstd[i]);
         const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
         const int64_t at = i * g.inner + j0;

@@ -4,140 +4,32 @@
 //   weight R (G units, units), biases (G units); h0, c0, h_n, c_n (batch, units); y, cells, candidate (steps, batch, units)
 // Steps from lengths[n] on don't exist for row n: its output is 0 there and its state stays. In reverse a row begins at
 // its last step.
-#include "../simd/copy.h"
-#include "../simd/transpose.h"
 #include "rnn_cells.h"
-#include "rnn_tile.h"
+#include "rnn_plan.h"
 #define FASTNN_FAMILY "rnn.inc"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// All arrays of a call; those that a cell has no use for are null.
+// The arrays of a call; those that a cell has no use for are null.
 template <class T>
-struct Arrays {
+struct Forward {
   const T *h0, *c0, *weight, *bias_ih, *bias_hh;
   const int64_t* lengths;
-  T *gates, *y, *extra, *h_n, *c_n, *work;                          // forward
-  const T *dy, *dh_n, *dc_n, *saved_gates, *saved_y, *saved_extra;  // backward
+  T *gates, *y, *extra, *h_n, *c_n;
+};
+template <class T>
+struct Backward {
+  const T *dy, *dh_n, *dc_n, *saved_gates, *saved_y, *saved_extra, *h0, *c0, *weight;
+  const int64_t* lengths;
   T *dgates, *drec, *dh0, *dc0;
 };
 
-// Sizes that the packed weights and the scratch have in common. Each gate's units are filled up to whole vectors, and
-// those to whole panels.
-template <class T>
-struct RnnPlan {
-  static constexpr int64_t L = lanes<T>;
-  Rnn g;
-  StateBlocks blocks;
-  int vectors;
-  int64_t gates, padded, panel, forward_panels, backward_panels;
-
-  RnnPlan(const Rnn& geometry, int64_t gate_count)
-      : g(geometry), blocks(g.batch), vectors(panel_vectors(blocks.largest())), gates(gate_count) {
-    padded = (g.units + L - 1) / L * L;
-    panel = vectors * L;
-    forward_panels = (gates * padded + panel - 1) / panel;
-    backward_panels = (padded + panel - 1) / panel;
-  }
-  int64_t forward_pitch() const { return forward_panels * panel; }
-  int64_t backward_pitch() const { return backward_panels * panel; }
-  int64_t forward_work() const { return forward_pitch() * (g.units + 1) + padded; }
-  int64_t backward_work() const { return backward_pitch() * gates * g.units; }
-  int64_t rows(int64_t b0, int64_t b1) const { return blocks.begin(b1) - blocks.begin(b0); }
-  // Whether a step is long enough for two meetings of a team, about 0.3 us together: a tenth of what waking a thread needs.
-  bool shares_steps() const { return cost(0) >= 0.1 * thread_cost() * double(g.steps); }
-  int64_t time(int64_t step) const { return g.reverse ? g.steps - 1 - step : step; }
-  double cost(double per_unit) const {
-    const double rows = double(g.steps) * double(g.batch) * double(g.units);
-    return rows * (double(gates * g.units) * kMultiplyAddCost<T> + per_unit);
-  }
-};
-
-// The units of a part of a step's cells: whole vectors.
-struct Units {
-  int64_t begin, end;
-
-  template <class T>
-  Units(const RnnPlan<T>& plan, Team::Part part)
-      : begin(part.begin(plan.padded / lanes<T>) * lanes<T>), end(part.end(plan.padded / lanes<T>) * lanes<T>) {
-    if (end > plan.g.units) end = plan.g.units;
-    if (begin > end) begin = end;
-  }
-  int64_t size() const { return end - begin; }
-};
-
-// R^T in panels: (panel, unit of the state, columns of the panel).
-template <class T>
-void pack_forward(const RnnPlan<T>& plan, const T* weight, T* packed) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t units = plan.g.units, per_gate = plan.padded / L, panel = plan.panel, vectors = plan.vectors;
-  const double cost = double(units) * double(plan.forward_pitch()) * 0.2;
-  parallel_for(plan.forward_panels * vectors, cost, [=, gates = plan.gates](int64_t begin, int64_t end) {
-    for (int64_t vector = begin; vector < end; ++vector) {
-      const int64_t gate = vector / per_gate, u = vector % per_gate * L;
-      const int64_t rows = gate < gates ? (units - u < L ? units - u : L) : 0;
-      const T* from = weight + (gate * units + u) * units;
-      T* to = packed + vector / vectors * units * panel + vector % vectors * L;
-      if (rows < L)
-        for (int64_t k = 0; k < units; ++k) store(to + k * panel, Vec<T>{});
-      turn(from, units, rows, units, to, panel);
-    }
-  });
-}
-
-// R in panels: (panel, row of R, columns of the panel).
-template <class T>
-void pack_backward(const RnnPlan<T>& plan, const T* weight, T* packed) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t units = plan.g.units, depth = plan.gates * units, panel = plan.panel;
-  parallel_for(plan.backward_panels, double(depth) * double(plan.backward_pitch()) * 0.1,
-               [=](int64_t begin, int64_t end) {
-                 for (int64_t p = begin; p < end; ++p)
-                   for (int64_t k = 0; k < depth; ++k)
-                     for (int64_t j = 0; j < panel; j += L)
-                       store(packed + (p * depth + k) * panel + j,
-                             load_part(weight + k * units + p * panel + j, units - p * panel - j));
-               });
-}
-
-// to[gate * padded + u] = a[gate * units + u] + b[…], zero where a gate has no such unit or there is no bias.
-template <class T>
-void pack_bias(const RnnPlan<T>& plan, int64_t gates, const T* a, const T* b, int64_t size, T* to) {
-  zero_run(to, size);
-  for (int64_t gate = 0; gate < gates; ++gate)
-    for (int64_t u = 0; u < plan.g.units; ++u) {
-      const int64_t from = gate * plan.g.units + u;
-      to[gate * plan.padded + u] = (a ? a[from] : T(0)) + (b ? b[from] : T(0));
-    }
-}
-
-// Rows of a (batch, units) array, or zeros where it is null, into rows that are `padded` long.
-template <class T>
-void load_rows(const RnnPlan<T>& plan, const T* from, int64_t first, int rows, T* to, int64_t row_pitch,
-               int64_t vector_pitch) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t units = plan.g.units;
-  for (int i = 0; i < rows; ++i)
-    for (int64_t u = 0; u < plan.padded; u += L)
-      store(to + i * row_pitch + u / L * vector_pitch,
-            from ? load_part(from + (first + i) * units + u, units - u) : Vec<T>{});
-}
-template <class T>
-void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_t vector_pitch, int64_t first, int rows,
-                T* to) {
-  constexpr int64_t L = lanes<T>;
-  const int64_t units = plan.g.units;
-  for (int i = 0; to && i < rows; ++i)
-    for (int64_t u = 0; u < units; u += L)
-      store_part(to + (first + i) * units + u, load(from + i * row_pitch + u / L * vector_pitch), units - u);
-}
-
 // Row i of the block at time t; `rec` holds its share of the state in the preactivations.
 template <class T, class Cell>
-void forward_row(const RnnPlan<T>& plan, const Arrays<T>& a, const T* bias_apart, int64_t n, int64_t t, int i, int rows,
-                 const T* rec, T* state, T* extra, Units range) {
+void forward_row(const RnnPlan<T>& plan, const Forward<T>& a, const T* bias_apart, int64_t n, int64_t t, int i,
+                 int rows, const T* rec, T* state, T* extra, Units range) {
   constexpr int64_t L = lanes<T>;
   constexpr int G = Cell::gates;
   const int64_t units = plan.g.units, at = (t * plan.g.batch + n) * units;
@@ -169,21 +61,24 @@ void forward_row(const RnnPlan<T>& plan, const Arrays<T>& a, const T* bias_apart
   }
 }
 
-// f(block, rows, first row, rows of the earlier ones) for blocks b0..b1.
-template <class T, class F>
-FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1, const F& f) {
-  for (int64_t b = b0; b < b1; ++b) {
-    const int64_t first = plan.blocks.begin(b);
-    f(plan.blocks.size(b), first, first - plan.blocks.begin(b0));
-  }
-}
+// Of `rows` rows that go through the steps together: the state and the extra array of their cells, and the state's share of
+// their preactivations.
+template <class T>
+struct ForwardScratch {
+  T *state, *extra, *rec;
+  ForwardScratch(const RnnPlan<T>& plan, int64_t rows, Room& room)
+      : state(room.take<T>(rows * plan.padded)),
+        extra(room.take<T>(rows * plan.padded)),
+        rec(room.take<T>(rows * plan.forward_pitch())) {}
+};
 
 template <class T, class Cell>
-void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, Team& team, T* memory) {
+void forward_blocks(const RnnPlan<T>& plan, const Forward<T>& a, const ForwardWeights<T>& weights, int64_t b0,
+                    int64_t b1, Team& team, const ForwardScratch<T>& scratch) {
   constexpr int64_t L = lanes<T>;
-  const int64_t pitch = plan.forward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
-  const T *packed = a.work, *bias = a.work + pitch * units, *bias_apart = bias + pitch;
-  T *state = memory, *extra = state + all * padded, *rec = extra + all * padded;
+  const int64_t pitch = plan.forward_pitch(), padded = plan.padded, units = plan.g.units;
+  const T *packed = weights.packed, *bias = weights.bias, *bias_apart = weights.bias_apart;
+  T *state = scratch.state, *extra = scratch.extra, *rec = scratch.rec;
   team.once([&] {
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
       load_rows(plan, a.h0, first, rows, state + row * padded, L, rows * L);
@@ -214,42 +109,23 @@ void forward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int6
   });
 }
 
-// run(first block, last block, team, memory) for all blocks. A single block is shared by a team if a step is long enough.
-template <class T, class F>
-void run_blocks(const RnnPlan<T>& plan, double cost, int64_t values_per_row, const F& run) {
-  const int64_t joint = plan.blocks.count < kJointBlocks ? plan.blocks.count : kJointBlocks;
-  const size_t scratch = size_t(joint * kStateRows * values_per_row) * sizeof(T);
-  if (plan.blocks.count == 1 && plan.shares_steps())
-    return parallel_team(plan.padded / lanes<T>, cost, scratch,
-                         [&](Team& team, void* memory) { run(0, 1, team, static_cast<T*>(memory)); });
-  parallel_scratch(plan.blocks.count, cost, scratch, [&](int64_t begin, int64_t end, void* memory) {
-    Team alone(0, 1, nullptr);
-    for (int64_t b = begin; b < end; b += joint)
-      run(b, b + joint < end ? b + joint : end, alone, static_cast<T*>(memory));
-  });
-}
-
 template <class T, class Cell>
-void forward(const Rnn& g, const Arrays<T>& a) {
+void forward(const Rnn& g, const Forward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  const int64_t pitch = plan.forward_pitch(), summed = Cell::apart ? Cell::gates - 1 : Cell::gates;
-  T* bias = a.work + pitch * g.units;
-  pack_forward(plan, a.weight, a.work);
-  pack_bias(plan, summed, a.bias_ih, a.bias_hh, pitch + plan.padded, bias);
-  if constexpr (Cell::apart) {  // of the last gate, the input's bias waits behind the others
-    const int64_t last = summed * g.units;
-    const T* none = nullptr;
-    pack_bias(plan, 1, none, a.bias_hh ? a.bias_hh + last : none, plan.padded, bias + summed * plan.padded);
-    pack_bias(plan, 1, a.bias_ih ? a.bias_ih + last : none, none, plan.padded, bias + pitch);
-  }
-  run_blocks(plan, plan.cost(Cell::cost), 2 * plan.padded + pitch, [&](int64_t b0, int64_t b1, Team& team, T* memory) {
-    forward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
+  const auto layout = [&](Room& room) { return ForwardWeights<T>(plan, room); };
+  with_room(layout, [&](const ForwardWeights<T>& weights) {
+    pack_forward(plan, a.weight, weights.packed);
+    pack_biases<Cell::apart>(plan, a.bias_ih, a.bias_hh, weights);
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const ForwardScratch<T>& scratch) {
+      forward_blocks<T, Cell>(plan, a, weights, b0, b1, team, scratch);
+    };
+    run_blocks<ForwardScratch<T>>(plan, plan.cost(Cell::cost), run);
   });
 }
 
 // The row's gradients at time t: from dh and dextra (carried) and dy to dgates, and to the panel for the product.
 template <class T, class Cell>
-void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t t, int i, int rows, T* panel, T* dh,
+void backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64_t t, int i, int rows, T* panel, T* dh,
                   T* dextra, Units range) {
   constexpr int64_t L = lanes<T>;
   constexpr int G = Cell::gates;
@@ -297,14 +173,24 @@ void backward_row(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t n, int64_t
   }
 }
 
+// Of `rows` rows: the gradients of the state's share of their preactivations, of the extra array and of the state.
+template <class T>
+struct BackwardScratch {
+  T *panel, *dextra, *dh;
+  BackwardScratch(const RnnPlan<T>& plan, int64_t rows, Room& room)
+      : panel(room.take<T>(rows * plan.gates * plan.padded)),
+        dextra(room.take<T>(rows * plan.padded)),
+        dh(room.take<T>(rows * plan.backward_pitch())) {}
+};
+
 template <class T, class Cell>
-void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int64_t b1, Team& team, T* memory) {
+void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1, Team& team,
+                     const BackwardScratch<T>& scratch) {
   constexpr int64_t L = lanes<T>;
-  const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, all = plan.rows(b0, b1);
-  const int64_t deep = Cell::gates * padded;
-  T *panel = memory, *dextra = panel + all * deep, *dh = dextra + all * padded;
+  const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, deep = Cell::gates * padded;
+  T *panel = scratch.panel, *dextra = scratch.dextra, *dh = scratch.dh;
   team.once([&] {
-    zero_run(dh, all * pitch);
+    zero_run(dh, plan.rows(b0, b1) * pitch);
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
       load_rows(plan, a.dh_n, first, rows, dh + row * pitch, pitch, L);
       load_rows(plan, a.dc_n, first, rows, dextra + row * padded, padded, L);
@@ -330,7 +216,7 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
           };
           each_ended([&](T* kept, const T* at) { copy_run(kept, at, plan.panel); });
           panel_product_for<T>(rows, plan.vectors)(Cell::gates, units, panel + row * deep,
-                                                   a.work + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
+                                                   packed + p * Cell::gates * units * plan.panel, c, pitch, c, pitch);
           each_ended([&](const T* kept, T* at) { copy_run(at, kept, plan.panel); });
         });
     });
@@ -344,77 +230,42 @@ void backward_blocks(const RnnPlan<T>& plan, const Arrays<T>& a, int64_t b0, int
 }
 
 template <class T, class Cell>
-void backward(const Rnn& g, const Arrays<T>& a) {
+void backward(const Rnn& g, const Backward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  pack_backward(plan, a.weight, a.work);
-  const int64_t values = (Cell::gates + 1) * plan.padded + plan.backward_pitch();
-  run_blocks(plan, plan.cost(Cell::cost), values, [&](int64_t b0, int64_t b1, Team& team, T* memory) {
-    backward_blocks<T, Cell>(plan, a, b0, b1, team, memory);
+  const auto layout = [&](Room& room) { return room.take<T>(plan.backward_pitch() * plan.gates * g.units); };
+  with_room(layout, [&](T* packed) {
+    pack_backward(plan, a.weight, packed);
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const BackwardScratch<T>& scratch) {
+      backward_blocks<T, Cell>(plan, a, packed, b0, b1, team, scratch);
+    };
+    run_blocks<BackwardScratch<T>>(plan, plan.cost(Cell::cost), run);
   });
+}
+
+// f(cell) for the cell of the layer.
+template <class T, class F>
+void with_cell(const Rnn& g, const F& f) {
+  if (g.cell == kTanhCell) return f(RnnCell<T, false>{});
+  if (g.cell == kReluCell) return f(RnnCell<T, true>{});
+  if (g.cell == kLstmCell) return f(LstmCell<T>{});
+  f(GruCell<T>{});
 }
 
 }  // namespace
 
 template <class T>
-void rnn_workspace(Rnn g, int64_t gates, int64_t* size) {
-  const RnnPlan<T> plan(g, gates);
-  *size = plan.forward_work() > plan.backward_work() ? plan.forward_work() : plan.backward_work();
+void rnn_forward(Rnn g, T* gates, const T* h0, const T* c0, const T* weight, const T* bias_ih, const T* bias_hh,
+                 const int64_t* lengths, T* y, T* extra, T* h_n, T* c_n) {
+  const Forward<T> a = {h0, c0, weight, bias_ih, bias_hh, lengths, gates, y, extra, h_n, c_n};
+  with_cell<T>(g, [&](auto cell) { forward<T, decltype(cell)>(g, a); });
 }
 
 template <class T>
-void rnn_forward(Rnn g, T* gates, const T* h0, const T* weight, const T* bias_ih, const T* bias_hh,
-                 const int64_t* lengths, T* y, T* h_n, T* work) {
-  Arrays<T> a = {};
-  a.h0 = h0, a.weight = weight, a.bias_ih = bias_ih, a.bias_hh = bias_hh, a.lengths = lengths;
-  a.gates = gates, a.y = y, a.h_n = h_n, a.work = work;
-  g.relu ? forward<T, RnnCell<T, true>>(g, a) : forward<T, RnnCell<T, false>>(g, a);
-}
-
-template <class T>
-void lstm_forward(Rnn g, T* gates, const T* h0, const T* c0, const T* weight, const T* bias_ih, const T* bias_hh,
-                  const int64_t* lengths, T* y, T* cells, T* h_n, T* c_n, T* work) {
-  Arrays<T> a = {};
-  a.h0 = h0, a.c0 = c0, a.weight = weight, a.bias_ih = bias_ih, a.bias_hh = bias_hh, a.lengths = lengths;
-  a.gates = gates, a.y = y, a.extra = cells, a.h_n = h_n, a.c_n = c_n, a.work = work;
-  forward<T, LstmCell<T>>(g, a);
-}
-
-template <class T>
-void gru_forward(Rnn g, T* gates, const T* h0, const T* weight, const T* bias_ih, const T* bias_hh,
-                 const int64_t* lengths, T* y, T* candidate, T* h_n, T* work) {
-  Arrays<T> a = {};
-  a.h0 = h0, a.weight = weight, a.bias_ih = bias_ih, a.bias_hh = bias_hh, a.lengths = lengths;
-  a.gates = gates, a.y = y, a.extra = candidate, a.h_n = h_n, a.work = work;
-  forward<T, GruCell<T>>(g, a);
-}
-
-template <class T>
-void rnn_backward(Rnn g, const T* dy, const T* dh_n, const T* y, const T* weight, const int64_t* lengths, T* dgates,
-                  T* dh0, T* work) {
-  Arrays<T> a = {};
-  a.weight = weight, a.lengths = lengths;
-  a.dy = dy, a.dh_n = dh_n, a.saved_y = y, a.dgates = dgates, a.dh0 = dh0, a.work = work;
-  g.relu ? backward<T, RnnCell<T, true>>(g, a) : backward<T, RnnCell<T, false>>(g, a);
-}
-
-template <class T>
-void lstm_backward(Rnn g, const T* dy, const T* dh_n, const T* dc_n, const T* gates, const T* cells, const T* c0,
-                   const T* weight, const int64_t* lengths, T* dgates, T* dh0, T* dc0, T* work) {
-  Arrays<T> a = {};
-  a.c0 = c0, a.weight = weight, a.lengths = lengths;
-  a.dy = dy, a.dh_n = dh_n, a.dc_n = dc_n, a.saved_gates = gates, a.saved_extra = cells;
-  a.dgates = dgates, a.dh0 = dh0, a.dc0 = dc0, a.work = work;
-  backward<T, LstmCell<T>>(g, a);
-}
-
-template <class T>
-void gru_backward(Rnn g, const T* dy, const T* dh_n, const T* gates, const T* candidate, const T* y, const T* h0,
-                  const T* weight, const int64_t* lengths, T* dgates, T* drec, T* dh0, T* work) {
-  Arrays<T> a = {};
-  a.h0 = h0, a.weight = weight, a.lengths = lengths;
-  a.dy = dy, a.dh_n = dh_n, a.saved_gates = gates, a.saved_extra = candidate, a.saved_y = y;
-  a.dgates = dgates, a.drec = drec, a.dh0 = dh0, a.work = work;
-  backward<T, GruCell<T>>(g, a);
+void rnn_backward(Rnn g, const T* dy, const T* dh_n, const T* dc_n, const T* gates, const T* y, const T* extra,
+                  const T* h0, const T* c0, const T* weight, const int64_t* lengths, T* dgates, T* drec, T* dh0,
+                  T* dc0) {
+  const Backward<T> a = {dy, dh_n, dc_n, gates, y, extra, h0, c0, weight, lengths, dgates, drec, dh0, dc0};
+  with_cell<T>(g, [&](auto cell) { backward<T, decltype(cell)>(g, a); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -5,6 +5,7 @@
 #include "gemm_matrix.h"
 #define FASTNN_FAMILY "rnn_weights.inc"
 #include "kernels.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -45,11 +46,21 @@ struct Sources {
   }
 };
 
+// [x | h | 1] packed, and its product with d.
+template <class T>
+struct Scratch {
+  T *packed, *product;
+  Scratch(int64_t width, int64_t depth, int64_t columns, Room& room)
+      : packed(room.take<T>(width * depth)), product(room.take<T>(width * columns)) {}
+};
+
+constexpr double kTurnCost = 0.3;  // rough nanoseconds per value, out of cache
+
 // to (columns, rows) = the transpose of from (rows, columns)
 template <class T>
 void turn_back(const T* from, int64_t rows, int64_t columns, T* to) {
   constexpr int64_t L = lanes<T>;
-  parallel_for((columns + L - 1) / L, double(rows) * double(columns) * 0.3, [=](int64_t begin, int64_t end) {
+  parallel_for((columns + L - 1) / L, double(rows) * double(columns) * kTurnCost, [=](int64_t begin, int64_t end) {
     const int64_t first = begin * L, last = end * L < columns ? end * L : columns;
     turn(from + first, columns, rows, last - first, to + first * rows, rows);
   });
@@ -58,30 +69,28 @@ void turn_back(const T* from, int64_t rows, int64_t columns, T* to) {
 }  // namespace
 
 template <class T>
-void rnn_weights_workspace(Rnn g, int64_t columns, int64_t inputs, int64_t* size) {
-  *size = (inputs + g.units + 1) * (g.steps * g.batch + columns);
-}
-
-template <class T>
 void rnn_backward_weights(Rnn g, int64_t columns, int64_t inputs, const T* d, const T* x, const T* y, const T* h0,
-                          const int64_t* lengths, T* dweight_ih, T* dweight_hh, T* dbias, T* work) {
+                          const int64_t* lengths, T* dweight_ih, T* dweight_hh, T* dbias) {
   const Sources<T> sources{g, inputs, x, y, h0, lengths, dbias != nullptr};
   const int64_t depth = g.steps * g.batch, m = sources.width();
-  T* c = work + m * depth;
-  pack_a_columns(1, m, depth, work, [&](int64_t, int64_t k, T* room) {
-    sources.fill(k, room);
-    return room;
+  const auto layout = [&](Room& room) { return Scratch<T>(m, depth, columns, room); };
+  with_room(layout, [&](const Scratch<T>& scratch) {
+    T *packed = scratch.packed, *c = scratch.product;
+    pack_a_columns(1, m, depth, packed, [&](int64_t, int64_t k, T* row) {
+      sources.fill(k, row);
+      return row;
+    });
+    packed_gemm<T>(1, m, columns, depth, packed, nullptr, MatrixProblem<T>{d, false, m, columns, depth, nullptr, c});
+    if (x) {
+      turn_back(c, inputs, columns, dweight_ih);
+      c += inputs * columns;
+    }
+    if (y) {
+      turn_back(c, g.units, columns, dweight_hh);
+      c += g.units * columns;
+    }
+    if (dbias) copy_run(dbias, c, columns);
   });
-  packed_gemm<T>(1, m, columns, depth, work, nullptr, MatrixProblem<T>{d, false, m, columns, depth, nullptr, c});
-  if (x) {
-    turn_back(c, inputs, columns, dweight_ih);
-    c += inputs * columns;
-  }
-  if (y) {
-    turn_back(c, g.units, columns, dweight_hh);
-    c += g.units * columns;
-  }
-  if (dbias) copy_run(dbias, c, columns);
 }
 
 }  // namespace fastnn::FASTNN_ISA

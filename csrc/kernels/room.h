@@ -67,23 +67,20 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
 // 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
 constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 
-// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and the call
+// body(layout(room)), once, with a room for all threads of the loops in it. Where there is no memory, body is not run and the call
 // fails, as where a thread has none.
 template <class Layout, class Body>
-inline void shared_room(const Layout& layout, const Body& body) {
+inline void with_room(const Layout& layout, const Body& body) {
   const size_t bytes = room_for(layout);
-  size_t capacity;
-  void* const memory = take_block(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes, &capacity);
-  if (!memory) return note_out_of_memory();
-  Room room(memory);
+  const Workspace memory(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes);
+  if (!memory.start) return;
+  Room room(memory.start);
   body(layout(room));
-  give_block(memory, capacity);
 }
-
-// body(values), of which there are n.
+// The same with an array of so many values.
 template <class T, class Body>
-inline void shared_values(int64_t n, const Body& body) {
-  shared_room([n](Room& room) { return room.take<T>(n); }, body);
+inline void with_values(int64_t values, const Body& body) {
+  with_room([values](Room& room) { return room.take<T>(values); }, body);
 }
 
 }  // namespace

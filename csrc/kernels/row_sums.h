@@ -1,8 +1,8 @@
 // Sums over the rows of a matrix, column by column: gradients of parameters that all rows share.
 #pragma once
-#include "../parallel.h"
 #include "../simd/copy.h"
 #include "../simd/sums.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -19,8 +19,6 @@ struct RowChunks {
   bool long_chunks() const { return rows > chunks * kLongChunk; }
   // Arrays of `inner` values that each chunk needs for a sum.
   int arrays() const { return chunks == 1 ? 0 : long_chunks() ? 3 : 1; }
-  // Values of workspace for k sums.
-  int64_t workspace(int k) const { return k * arrays() * chunks * inner; }
 
   static constexpr int64_t kLongChunk = 512, kBlock = 64;  // rows
 };
@@ -42,8 +40,11 @@ void settle_total(int64_t n, T* total, const T* rest) {
   map_run(n, [](Vec<T> a, Vec<T> b) { return a - a == Vec<T>{} ? a + b : a; }, total, total, rest);
 }
 
+// Adding up the chunks takes this share of the whole: a chunk has at least 128 rows, each of which takes about twice that.
+constexpr double kAddingShare = 1.0 / 256;
+
 // out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.
-// cost: nanoseconds; work: see RowChunks.
+// cost: nanoseconds; work: room for the arrays of all chunks.
 template <class T, int K, class Add>
 void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
   const int64_t blocks = (cut.inner + cut.columns - 1) / cut.columns;
@@ -75,13 +76,19 @@ void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], T* work, co
     }
   });
   if (cut.chunks == 1) return;
-  parallel_for(K, cost / 256, [&](int64_t begin, int64_t end) {
+  parallel_for(K, cost * kAddingShare, [&](int64_t begin, int64_t end) {
     for (int k = int(begin); k < end; ++k) {
       copy_run(out[k], partial(0, k), cut.inner);
       for (int64_t chunk = 1; chunk < cut.chunks; ++chunk)
         map_run(cut.inner, [](Vec<T> a, Vec<T> b) { return a + b; }, out[k], out[k], partial(chunk, k));
     }
   });
+}
+
+template <class T, int K, class Add>
+void sum_rows(const RowChunks& cut, double cost, T* const (&out)[K], const Add& add) {
+  with_room([&](Room& room) { return room.take<T>(K * cut.arrays() * cut.chunks * cut.inner); },
+            [&](T* work) { sum_rows(cut, cost, out, work, add); });
 }
 
 }  // namespace

@@ -15,12 +15,11 @@ inline bool side_by_side(const Pool& g) {
   return is;
 }
 
-// A vector of windows as in window.h, that of the output row (d, h); input (0, 0, 0) of its plane is at `plane`.
+// A vector of windows, the first of which is that of output (d, h, w); input (0, 0, 0) of its plane is at `plane`.
 template <class T>
 struct PairWindows {
   const Pool& g;
-  int64_t d, h, w, at;
-  int n;
+  int64_t d, h, w;
   const T *plane, *end;  // end of all inputs: up to there inputs beyond the row may be loaded
 
   template <class F>
@@ -42,36 +41,11 @@ struct PairWindows {
   Mask<T> first_tap(const Pool&) const { return Mask<T>{}; }
 };
 
-// f(windows) for all windows, as each_windows.
-template <class T, class F>
-void pool_windows(const Pool& g, T filler, double cost, const T* x, const F& f) {
-  if (!side_by_side(g) || 2 * g.out[2] > g.size[2]) return each_windows(g, filler, cost, x, f);
-  const int64_t image = g.size[0] * g.size[1] * g.size[2];
-  parallel_for(output_rows(g), cost, [=, &g](int64_t begin, int64_t end) {
-    each_output_row(g, begin, end, [=, &g](int64_t plane, int64_t d, int64_t h, int64_t row) FASTNN_FLAT {
-      PairWindows<T> windows = {g, d, h, 0, row, 0, x + plane * image, x + g.n * g.c * image};
-      for (int64_t left = g.out[2]; left > 0; left -= lanes<T>, windows.w += lanes<T>, windows.at += lanes<T>) {
-        windows.n = clamp_lane<T>(left);
-        f(windows);
-      }
-    });
-  });
-}
-
-// Part of a plane of dx: rows of some slices, the first of which starts at `offset`.
-struct Slab {
-  int64_t offset, slices, rows, slice;  // slice: distance of slices
-
-  Slab(const Pool& g, int64_t plane, Range d, Range h)
-      : offset(((plane * g.size[0] + d.begin) * g.size[1] + h.begin) * g.size[2]),
-        slices(d.end - d.begin),
-        rows(h.end - h.begin),
-        slice(g.size[1] * g.size[2]) {}
-};
-
-// dx of a slab under the row of outputs that starts at o. A row's tail is a vector that overlaps the one before.
+// dx of the first `slices` slices and of their first `rows` rows from `first` on, which lie under the row of outputs that
+// starts at `row`. A row's tail is a vector that overlaps the one before.
 template <class T, class Term>
-FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace& row, Slab slab, T* dx) {
+FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace& row, int64_t first, int64_t slices,
+                              int64_t rows, T* dx) {
   constexpr int64_t L = lanes<T>;
   constexpr int A = Term::arrays;
   const int64_t width = g.size[2], outputs = g.out[2], row_taps = g.kernel[2], slice_taps = g.kernel[1] * row_taps;
@@ -81,9 +55,9 @@ FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace
     term.load(o, outputs - o.w, v);
     for (int i = 0; i < A; ++i) interleave<T>(v[i], v[i], low[i], high[i]);
     const int64_t left = width - ix;
-    for (int64_t d = 0; d < slab.slices; ++d) {
+    for (int64_t d = 0; d < slices; ++d) {
       Mask<T> tap = splat<T>(d * slice_taps) + (iota<T>() & 1);
-      for (int64_t h = 0, at = slab.offset + d * slab.slice + ix; h < slab.rows;
+      for (int64_t h = 0, at = first + d * g.size[1] * width + ix; h < rows;
            ++h, at += width, tap += splat<T>(row_taps)) {
         Vec<T> in[2] = {};
         if constexpr (Term::of_inputs)
@@ -99,34 +73,49 @@ FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace
 }
 
 template <class T>
-void zero_slab(const Pool& g, Slab slab, T* dx) {
-  for (int64_t d = 0; d < slab.slices; ++d) zero_run(dx + slab.offset + d * slab.slice, slab.rows * g.size[2]);
-}
+struct PairWalk {
+  // Windows that the end of a row cuts off read beyond it.
+  static bool suits(const Pool& g) { return side_by_side(g) && 2 * g.out[2] <= g.size[2]; }
 
-// dx of all planes where windows lie side by side. Inputs beyond the last of them get 0.
-template <class T, class Term>
-void spread(const Pool& g, const Term& term, double cost, T* dx) {
-  parallel_for(output_rows(g), cost, [&](int64_t begin, int64_t end) {
-    each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t offset) FASTNN_FLAT {
-      const Range d = {od * g.stride[0], least((od + 1) * g.stride[0], g.size[0])};
-      const Range h = {oh * g.stride[1], least((oh + 1) * g.stride[1], g.size[1])};
-      spread_row(g, term, {od, oh, 0, offset}, Slab(g, plane, d, h), dx);
-      const int64_t end_d = od + 1 < g.out[0] ? d.end : g.size[0], end_h = oh + 1 < g.out[1] ? h.end : g.size[1];
-      if (end_h > h.end) zero_slab(g, Slab(g, plane, d, {h.end, end_h}), dx);
-      if (end_d > d.end) zero_slab(g, Slab(g, plane, {d.end, end_d}, {h.begin, end_h}), dx);
+  template <class Out, class F>
+  static void forward(const Pool& g, T, double cost, const T* x, const Out& y, const F& f) {
+    const int64_t image = g.size[0] * g.size[1] * g.size[2];
+    parallel_for(output_rows(g), cost, [=, &g](int64_t begin, int64_t end) {
+      each_output_row(g, begin, end, [=, &g](int64_t plane, int64_t d, int64_t h, int64_t row) FASTNN_FLAT {
+        PairWindows<T> windows = {g, d, h, 0, x + plane * image, x + g.n * g.c * image};
+        for (; windows.w < g.out[2]; windows.w += lanes<T>) {
+          Vec<T> results[Out::arrays];
+          f(windows, results);
+          y.put(row + windows.w, results, clamp_lane<T>(g.out[2] - windows.w));
+        }
+      });
     });
-  });
-}
+  }
+};
 
-// dx (n, c, size) of any windows; stride 1 or 2 along the row. ns: nanoseconds per input.
-template <class T, class Term>
-void pool_gradient(const Pool& g, const Term& term, double ns, T* dx) {
-  const double cost = double(g.n * g.c) * double(g.size[0] * g.size[1] * g.size[2]) * ns;
-  if (side_by_side(g))
-    spread(g, term, cost, dx);
-  else
-    gather(g, term, cost, dx);
-}
+// The gradient of windows that lie side by side. Inputs beyond the last of them get 0.
+template <class T>
+struct SpreadWalk {
+  static bool suits(const Pool& g) { return side_by_side(g); }
+
+  template <class Term>
+  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
+    parallel_for(output_rows(g), cost, [&](int64_t begin, int64_t end) {
+      each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t offset) FASTNN_FLAT {
+        const int64_t d = od * g.stride[0], h = oh * g.stride[1], width = g.size[2];
+        const int64_t slices = least(g.kernel[0], g.size[0] - d), rows = least(g.kernel[1], g.size[1] - h);
+        const int64_t first = ((plane * g.size[0] + d) * g.size[1] + h) * width;
+        spread_row(g, term, {od, oh, 0, offset}, first, slices, rows, dx);
+        const int64_t to_d = od + 1 < g.out[0] ? slices : g.size[0] - d,
+                      to_h = oh + 1 < g.out[1] ? rows : g.size[1] - h;
+        for (int64_t i = 0; i < to_d; ++i) {
+          const int64_t done = i < slices ? rows : 0;
+          zero_run(dx + first + (i * g.size[1] + done) * width, (to_h - done) * width);
+        }
+      });
+    });
+  }
+};
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

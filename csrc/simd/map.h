@@ -22,6 +22,18 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
   });
 }
 
+// f(past, i) for each of n items of a call that reads and writes `values` values in all; past, a std::bool_constant, says
+// whether results are stored past the caches. cost: nanoseconds of all.
+template <class T, class F>
+FASTNN_INLINE void each_item(int64_t n, double values, double cost, const F& f) {
+  with_past(goes_past<T>(values), [=](auto past) {
+    parallel_for(n, cost, [=](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) f(past, i);
+      if (past) stream_fence();
+    });
+  });
+}
+
 // y[i] = f(x0[i], x1[i], …) for i in [0, n). y may be one of the inputs: a vector is loaded whole before it is stored.
 template <class T, class F, class... Inputs>
 FASTNN_INLINE void map(int64_t n, double ns, const F& f, T* y, const Inputs*... x) {

@@ -102,24 +102,12 @@ __all__ = [
 
 # Imported when first used, because each costs time to import.
 _LAZY = {
-    "CheckpointError": "checkpoint",
-    "checkpoint": "",
-    "data": "",
-    "diagnosis": "",
+    **dict.fromkeys(("checkpoint", "data", "diagnosis", "functional", "init", "nn", "optim", "plots"), ""),
+    **dict.fromkeys(("robustness", "testing", "training"), ""),
+    **dict.fromkeys(("CheckpointError", "load_checkpoint", "save_checkpoint"), "checkpoint"),
+    **dict.fromkeys(("load_model", "save_model"), "nn.model_file"),
     "draw_graph": "autograd.drawing",
-    "functional": "",
-    "init": "",
-    "load_checkpoint": "checkpoint",
-    "load_model": "nn.model_file",
-    "nn": "",
-    "optim": "",
-    "plots": "",
-    "robustness": "",
-    "save_checkpoint": "checkpoint",
-    "save_model": "nn.model_file",
     "summary": "nn.summary",
-    "testing": "",
-    "training": "",
 }
 
 

@@ -52,6 +52,9 @@ Value: TypeAlias = "ArrayLike | Tensor"
 Constant: TypeAlias = "ArrayLike | Tensor"
 """A tensor is taken as a constant here: it doesn't make the result a tensor."""
 
+ShapeLike: TypeAlias = "Sequence[int] | Array | Tensor"
+"""A shape, or what has it."""
+
 Ints: TypeAlias = int | Sequence[int]
 """One number for all axes, or one per axis."""
 

@@ -155,6 +155,12 @@ if (_core := backend.extension()) is not None:
     _threadpoolctl.register(str(_core.__file__), lambda: get_num_threads(), _limit)
 
 
+def _integer(op: str, name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{op}: {name} must be an integer, got {type(value).__name__}")
+    return operator.index(value)
+
+
 def set_cache_limit(size: int) -> None:
     """Set how many bytes of dead arrays the compiled backend keeps for the next ones at most.
 
@@ -178,12 +184,7 @@ def set_cache_limit(size: int) -> None:
     >>> import fastnn as fnn
     >>> fnn.set_cache_limit(2**28)
     """
-    if isinstance(size, bool):
-        raise TypeError("set_cache_limit: size must be an integer, got bool")
-    try:
-        limit = operator.index(size)
-    except TypeError:
-        raise TypeError(f"set_cache_limit: size must be an integer, got {type(size).__name__}") from None
+    limit = _integer("set_cache_limit", "size", size)
     if limit < 0:
         raise ValueError(f"set_cache_limit: size must be at least 0, got {limit}")
     if (core := backend.extension()) is not None:
@@ -318,12 +319,7 @@ class set_num_threads(Applied):
     """
 
     def __init__(self, n: int) -> None:
-        if isinstance(n, bool):
-            raise TypeError("set_num_threads: n must be an integer, got bool")
-        try:
-            threads = operator.index(n)
-        except TypeError:
-            raise TypeError(f"set_num_threads: n must be an integer, got {type(n).__name__}") from None
+        threads = _integer("set_num_threads", "n", n)
         if not 1 <= threads <= _MOST:
             raise ValueError(f"set_num_threads: n must be between 1 and {_MOST}, got {threads}")
         super().__init__((threads, "set_num_threads"), lambda: (_threads, _reason), _apply_own)

@@ -28,6 +28,7 @@ _ndarray = np.ndarray
 
 # jvp(tangents) -> the tangent of the output; a tangent of None is zero
 Jvp = Callable[[Sequence[Any]], Any]
+Deliver = Callable[["TensorBase", np.ndarray], None]
 
 
 def self_adjoint(tangents: Sequence[np.ndarray | None]) -> Any:
@@ -267,12 +268,14 @@ def _add_to(before: np.ndarray, gradient: np.ndarray) -> None:
         np.add(before, gradient, out=before, casting="same_kind")
 
 
-def run_backward(
-    root: TensorBase,
-    gradient: np.ndarray,
-    retain_graph: bool,
-    deliver: Callable[[TensorBase, np.ndarray], None] = accumulate,
-) -> None:
+def _freed(node: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: the graph was freed by an earlier backward (at {node.name}); "
+        "pass retain_graph=True to the earlier call to go through it twice"
+    )
+
+
+def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, deliver: Deliver = accumulate) -> None:
     """Send ``gradient`` (shape and dtype of ``root``) down the graph, ``deliver`` it at the leaves."""
     node = root._node
     if node is None:
@@ -289,10 +292,7 @@ def run_backward(
         vjp, parents = node.vjp, node.parents
         needs: tuple[Any, ...] = node.needs
         if vjp is None:
-            raise RuntimeError(
-                f"backward: the graph was freed by an earlier backward (at {node.name}); "
-                "pass retain_graph=True to the earlier call to go through it twice"
-            )
+            raise _freed(node)
         if node.number < changes.last:
             _refuse_changed(node, vjp)
         if node.retained is not None and (retained := node.retained()) is not None:
@@ -305,9 +305,7 @@ def run_backward(
         if len(gradients) != len(parents):
             raise ValueError(f"{node.name}: the backward gave {len(gradients)} gradients for {len(parents)} inputs")
         if not retain_graph:
-            node.vjp = None
-            node.parents = ()
-            node.retained = None
+            node.vjp, node.parents, node.retained = None, (), None
         for parent, g, need in zip(parents, gradients, needs, strict=True):
             if parent is None or g is None:
                 continue

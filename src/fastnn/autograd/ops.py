@@ -1,4 +1,4 @@
-"""Arithmetic, elementwise functions and reductions of tensors; everything NumPy broadcasts, these broadcast.
+"""Arithmetic and elementwise functions of tensors; everything NumPy broadcasts, these broadcast.
 
 In each backward, ``needs`` decides what is computed. ``_fit`` sums a gradient over the axes along which its
 input was broadcast. A backward that needs no values keeps shapes only: the values may be changed meanwhile.
@@ -6,16 +6,14 @@ input was broadcast. A backward that needs no values keeps shapes only: the valu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.lib.array_utils import normalize_axis_tuple
 
 from .._types import Constant, Value
 from ..checks.arrays import unmasked
-from .core import _FLOATS, Axis, TensorBase, _as_data, is_followed, record
+from .core import _FLOATS, TensorBase, _as_data, is_followed, record
 from .graph import Jvp, self_adjoint
 from .graph import add as _sum
 from .modes import mode
@@ -368,78 +366,6 @@ def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) ->
     )  # fmt: skip
 
 
-def _axes(axis: Axis, ndim: int) -> tuple[int, ...]:
-    return tuple(range(ndim)) if axis is None else normalize_axis_tuple(axis, ndim)
-
-
-def _spread(dy: np.ndarray, shape: tuple[int, ...], axes: tuple[int, ...]) -> np.ndarray:
-    """The gradient of a reduction, repeated along the reduced axes."""
-    return np.broadcast_to(dy.reshape([1 if i in axes else n for i, n in enumerate(shape)]), shape)
-
-
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum over an axis, several axes, or everything."""
-    x_ = operand(x, "sum")
-    shape, axes = x_.shape, _axes(axis, x_.ndim)
-    return recorded(
-        "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
-        lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
-    )  # fmt: skip
-
-
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean over an axis, several axes, or everything."""
-    x_ = operand(x, "mean")
-    shape, axes = x_.shape, _axes(axis, x_.ndim)
-    count = math.prod(shape[i] for i in axes)
-    return recorded(
-        "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
-        lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
-    )  # fmt: skip
-
-
-def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
-    x_ = operand(x, "var")
-    axes = _axes(axis, x_.ndim)
-    count = math.prod(x_.shape[i] for i in axes) - ddof
-
-    scale = 2 / count if count > 0 else math.nan
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        # y = Σ(x − x̄)² / count
-        return ((x_ - x_.mean(axis=axes, keepdims=True)) * _spread(dy * scale, x_.shape, axes),)
-
-    def jvp(tangents: Sequence[Any]) -> Any:
-        # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
-        return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
-
-    return recorded("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
-
-
-def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
-    """The standard deviation, the root of `var`; its derivative is taken as 0 where it is 0."""
-    x_ = operand(x, "std")
-    axes = _axes(axis, x_.ndim)
-    count = math.prod(x_.shape[i] for i in axes) - ddof
-    y = x_.std(axis=axes, keepdims=keepdims, ddof=ddof)
-
-    def direction() -> Any:
-        # y = √(Σ(x − x̄)² / count): (x − x̄) / (count·y)
-        divisor = _spread(np.asarray(y * count), x_.shape, axes)
-        return np.divide(
-            x_ - x_.mean(axis=axes, keepdims=True), divisor, where=divisor != 0, out=np.zeros(x_.shape, divisor.dtype)
-        )
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        return (direction() * _spread(dy, x_.shape, axes),)
-
-    def jvp(tangents: Sequence[Any]) -> Any:
-        return (direction() * tangents[0]).sum(axis=axes, keepdims=keepdims)
-
-    return recorded("std", y, (x,), vjp, jvp)
-
-
 def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     """Each element, but not below ``low`` nor above ``high``, which broadcast; the derivative is 0 outside."""
     for name, bound in (("min", low), ("max", high)):
@@ -463,37 +389,3 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     return recorded(
         "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0])
     )
-
-
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-    return _extremum("max", np.max, np.argmax, x, axis, keepdims)
-
-
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-    return _extremum("min", np.min, np.argmin, x, axis, keepdims)
-
-
-def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims: bool) -> Tensor:
-    x_ = operand(x, name)
-    axes = _axes(axis, x_.ndim)
-    order = [i for i in range(x_.ndim) if i not in axes] + list(axes)
-    y = reduce(x_, axis=axes, keepdims=keepdims)
-
-    def rows_of(v: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-        """One row for each result, and where in the rows of x the results are."""
-        count = np.size(y)
-        where = locate(x_.transpose(order).reshape(count, -1), axis=1)
-        return v.transpose(order).reshape(count, -1), (np.arange(count), where)
-
-    def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
-        dx, best = rows_of(np.zeros(x_.shape, dy.dtype))
-        dx[best] = dy.reshape(-1)
-        return (dx.reshape([x_.shape[i] for i in order]).transpose(np.argsort(order)),)
-
-    def jvp(tangents: Sequence[Any]) -> Any:
-        rows, best = rows_of(tangents[0])
-        return rows[best].reshape(np.shape(y))
-
-    return recorded(name, y, (x,), vjp, jvp)

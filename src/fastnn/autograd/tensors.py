@@ -9,7 +9,7 @@ import numpy as np
 
 from .._types import Array, Constant, DTypeLike, Value
 from ..checks.arrays import unmasked
-from . import ops, shaping
+from . import ops, reductions, shaping
 from .changes import note_change
 from .core import Axis, TensorBase, _as_data, has_tangent, is_followed, raw, use_kind
 from .modes import mode
@@ -237,27 +237,27 @@ class Tensor(TensorBase):
 
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The sum over an axis, several axes, or everything."""
-        return ops.sum(self, axis, keepdims)
+        return reductions.sum(self, axis, keepdims)
 
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The mean over an axis, several axes, or everything."""
-        return ops.mean(self, axis, keepdims)
+        return reductions.mean(self, axis, keepdims)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The largest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        return ops.max(self, axis, keepdims)
+        return reductions.max(self, axis, keepdims)
 
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """The smallest element over an axis, several axes, or everything; of equal ones the first gets the gradient."""
-        return ops.min(self, axis, keepdims)
+        return reductions.min(self, axis, keepdims)
 
     def var(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The variance over an axis, several axes, or everything; the divisor is the count less ``ddof``."""
-        return ops.var(self, axis, keepdims, ddof)
+        return reductions.var(self, axis, keepdims, ddof)
 
     def std(self, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """The standard deviation, the root of `var`; where it is 0, so is the gradient."""
-        return ops.std(self, axis, keepdims, ddof)
+        return reductions.std(self, axis, keepdims, ddof)
 
     def clip(self, min: Constant | None = None, max: Constant | None = None) -> Tensor:
         """Each element, but not below ``min`` nor above ``max``; the gradient is 0 outside."""

@@ -11,14 +11,12 @@ def prelu_forward(g, x, weight):
 def prelu_backward(g, dy, x, weight):
     cdef Norm n = norm_geometry(g)
     cdef int t = floating(x)
-    cdef int64_t size = n.outer * n.channels * n.inner, partials = 0
+    cdef int64_t size = n.outer * n.channels * n.inner
     cdef void* pdy = data(dy, t, size)
     cdef void* px = data(x, t, size)
     cdef void* pw = data(weight, t, n.channels)
     dx, dweight = empty_like(x, t), empty_like(weight, t)
-    prelu_backward_workspace_c(short_call(t), n, &partials)
-    work = workspace(F64, partials)
-    prelu_backward_c(sized(t, size), n, pdy, px, pw, address(work), address(dx), address(dweight))
+    prelu_backward_c(sized(t, size), n, pdy, px, pw, address(dx), address(dweight))
     return dx, dweight
 
 def rrelu_forward(x, double lower, double upper, uint64_t key):

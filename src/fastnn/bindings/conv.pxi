@@ -19,11 +19,10 @@ cdef object product(object a, object b, bint trans_a, bint trans_b, object c):
     elements(batch, m, depth)
     elements(batch, depth, n)
     cdef void* pa = data(a, t, batch * m * depth)
-    cdef void* pb = data(b, t, batch * depth * n)
     if c is None:
         c = new_array(row + 2, shape, t)
-    cdef void* pc = writable(c, t, batch * m * n)
-    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa, pb, pc)
+    matmul_c(sized(t, batch * (m + n) * depth), batch, m, n, depth, <cbool>trans_a, <cbool>trans_b, pa,
+        data(b, t, batch * depth * n), writable(c, t, batch * m * n))
     return c
 
 def linear_forward(x, weight, bias):
@@ -40,11 +39,8 @@ def linear_forward(x, weight, bias):
     elements(n, k)
     elements(m, n)
     cdef void* px = data(x, t, m * k)
-    cdef void* pw = data(weight, t, n * k)
-    cdef void* pb = optional(bias, t, n)
     cdef object y = new_array(last + 1, shape, t)
-    cdef void* py = cnp.PyArray_DATA(<cnp.ndarray>y)
-    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, pw, pb, py)
+    linear_forward_c(sized(t, (m + n) * k), m, n, k, px, data(weight, t, n * k), optional(bias, t, n), address(y))
     return y
 
 def linear_backward_bias(dy, dbias):
@@ -54,8 +50,7 @@ def linear_backward_bias(dy, dbias):
         raise ValueError("expected dy (m, n)")
     cdef int64_t m = cnp.PyArray_DIMS(<cnp.ndarray>dy)[0], n = cnp.PyArray_DIMS(<cnp.ndarray>dy)[1]
     cdef void* pdy = data(dy, t, m * n)
-    cdef void* pdb = writable(dbias, t, n)
-    linear_backward_bias_c(sized(t, m * n), m, n, pdy, pdb)
+    linear_backward_bias_c(sized(t, m * n), m, n, pdy, writable(dbias, t, n))
 
 cdef class _ConvGeometry:
     cdef object made_from  # kept, so that no other object gets its address
@@ -129,19 +124,18 @@ cdef object convolved(object g, object x, object weight, object bias, bint trans
     cdef object y
     if transposed:
         y = image(c.n, c.c, c.size, spatial_rank(x), t)
-        conv_backward_data_c(long_call(t), c, px, pw, pb, cnp.PyArray_DATA(<cnp.ndarray>y))
+        conv_backward_data_c(long_call(t), c, px, pw, pb, address(y))
     else:
         y = image(c.n, c.k, c.out, spatial_rank(x), t)
-        conv_forward_c(long_call(t), c, px, pw, pb, cnp.PyArray_DATA(<cnp.ndarray>y))
+        conv_forward_c(long_call(t), c, px, pw, pb, address(y))
     return y
 
 def conv_backward_weight(g, dy, x, dweight):
     cdef int t = floating(dy)
     cdef Conv c = conv_geometry(g)
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
-    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
-    cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
-    conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
+    conv_backward_weight_c(long_call(t), c, pdy, data(x, t, c.n * c.c * volume(c.size)),
+        writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel)))
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
@@ -153,8 +147,7 @@ def conv_backward_bias(dy, dbias):
     c.out[0], c.out[1] = 1, 1
     c.out[2] = cnp.PyArray_SIZE(<cnp.ndarray>dy) // (c.n * c.k) if c.n * c.k else 0
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
-    cdef void* pdb = writable(dbias, t, c.k)
-    conv_backward_bias_c(long_call(t), c, pdy, pdb)
+    conv_backward_bias_c(long_call(t), c, pdy, writable(dbias, t, c.k))
 
 # Gradients, of which the caller says in ``needs`` whether to compute them. What is called here are bindings.
 

@@ -25,11 +25,6 @@ def embedding_backward(dy, index, int64_t rows, int64_t skip):
     elements(rows, width)
     cdef void* pi = data(index, I64, n)
     dweight = matrix(t, rows, width)
-    cdef int64_t size = 0, count = 0
-    cdef object sums = None, counts = None
-    if n > kManyNumbers:
-        embedding_backward_workspace_c(short_call(t), n, rows, width, &size, &count)
-        sums, counts = workspace(t, size), workspace(I64, count)
     embedding_backward_c(sized(t, (n + rows) * width), n, rows, width, skip, pi, data(dy, t, elements(n, width)),
-        address(dweight), address(sums), address(counts))
+        address(dweight))
     return dweight

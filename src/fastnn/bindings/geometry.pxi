@@ -17,10 +17,11 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t n, groups, channels, inner
     cdef struct Softmax:
         int64_t outer, n, inner
+    cdef enum RnnKind: kTanhCell, kReluCell, kLstmCell, kGruCell
     cdef struct Rnn:
         int64_t steps, batch, units
-        cbool reverse, relu
-    const int64_t kManyNumbers
+        cbool reverse
+        RnnKind cell
 
 cdef Norm norm_geometry(object g) except *:
     cdef Norm n

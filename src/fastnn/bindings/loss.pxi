@@ -3,49 +3,19 @@
 ctypedef int (*PairLoss)(Call, int64_t, double, void*, void*, void*, void*) except -1
 ctypedef int (*PairLossBackward)(Call, int64_t, double, void*, cbool, void*, void*, void*) except -1
 
-cdef enum:
-    PAIR_BLOCK = 8192  # elements that pair_loss.cpp adds to one partial sum
-
-# Where the losses of pairs go: an array, or partial sums.
-cdef class _PairSums:
-    cdef object values, work
-    cdef void* loss
-    cdef double* partial
-    cdef double only
-    cdef int64_t blocks
-    cdef int typenum
-
-    def __cinit__(self, object x, int t, int64_t n, bint each):
-        self.blocks = (n + PAIR_BLOCK - 1) // PAIR_BLOCK
-        self.typenum = t
-        self.loss, self.partial = NULL, &self.only
-        if each:
-            self.values = empty_like(x, t)
-            self.loss = address(self.values)
-        elif self.blocks > 1:
-            self.work = workspace(F64, self.blocks)
-            self.partial = <double*>address(self.work)
-
-    @cython.cdivision(True)
-    cdef object result(self, object divisor):
-        """The losses, or their sum by the divisor; None if the sum is not finite."""
-        cdef double sum = 0
-        if self.values is not None:
-            return self.values
-        if self.blocks == 1:
-            sum = self.only
-        else:
-            sum_values_c(sized(F64, self.blocks), self.blocks, <void*>self.partial, 1, &sum)
-        return number(sum / <double>divisor, self.typenum) if isfinite(sum) else None
+@cython.cdivision(True)
+cdef object mean_of_sum(double sum, double divisor, int t):
+    """None if the sum is not finite: the mean may yet be a number."""
+    return number(sum / divisor, t) if isfinite(sum) else None
 
 cdef object pair_loss(PairLoss kernel, object x, object target, double a, object divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
+    cdef double sum = 0
     cdef void* px = data(x, t, n)
-    cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    kernel(sized(t, n), n, a, px, data(target, t, n), sums.loss, sums.partial)
-    result = sums.result(divisor)
-    # Where a sum overflows, the mean may yet be a number.
+    losses = empty_like(x, t) if divisor is None else None
+    kernel(sized(t, n), n, a, px, data(target, t, n), address(losses), &sum)
+    result = losses if divisor is None else mean_of_sum(sum, divisor, t)
     return mean_loss(pair_loss(kernel, x, target, a, None), t, divisor) if result is None else result
 
 cdef object pair_loss_backward(
@@ -98,10 +68,11 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef void* px = data(x, t, n)
-    cdef _PairSums sums = _PairSums(x, t, n, divisor is None)
-    bce_with_logits_forward_c(sized(t, n), n, px, data(target, t, n), optional(weight, t, n), optional(pos_weight, t, n), sums.loss,
-        sums.partial)
-    result = sums.result(divisor)
+    cdef double sum = 0
+    losses = empty_like(x, t) if divisor is None else None
+    bce_with_logits_forward_c(sized(t, n), n, px, data(target, t, n), optional(weight, t, n), optional(pos_weight, t, n),
+        address(losses), &sum)
+    result = losses if divisor is None else mean_of_sum(sum, divisor, t)
     if result is None:
         return mean_loss(bce_with_logits_forward(x, target, weight, pos_weight, None), t, divisor)
     return result

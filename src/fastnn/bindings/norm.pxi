@@ -89,7 +89,7 @@ def layer_norm_forward(g, x, weight, bias, double eps):
 def layer_norm_backward(g, dy, x, weight, mean, rstd, needs):
     cdef int t = floating(dy)
     cdef Norm n = norm_geometry(g)
-    cdef int64_t values = n.outer * n.inner, size = 0
+    cdef int64_t values = n.outer * n.inner
     cdef void* px = data(x, t, values)
     need_x, need_weight, need_bias = needs
     mean, rstd = statistic(mean, t), statistic(rstd, t)
@@ -97,10 +97,8 @@ def layer_norm_backward(g, dy, x, weight, mean, rstd, needs):
     dweight = dbias = None
     if need_weight or need_bias:
         dweight, dbias = workspace(t, n.inner), workspace(t, n.inner)
-    layer_norm_backward_workspace_c(short_call(t), n, &size)
-    work = workspace(t, size)
     layer_norm_backward_c(sized(t, values), n, data(dy, t, values), px, optional(weight, t, n.inner),
-        data(mean, F64, n.outer), data(rstd, F64, n.outer), address(dx), address(dweight), address(dbias), address(work))
+        data(mean, F64, n.outer), data(rstd, F64, n.outer), address(dx), address(dweight), address(dbias))
     return dx, dweight if need_weight else None, dbias if need_bias else None
 
 def group_norm_forward(g, x, weight, bias, double eps):
@@ -124,10 +122,8 @@ def group_norm_backward(g, dy, x, weight, mean, rstd, needs):
     dx = empty_like(x, t) if need_x else None
     dweight = workspace(t, channels) if need_weight else None
     dbias = workspace(t, channels) if need_bias else None
-    sums = workspace(F64, 2 * n.n * channels)
     group_norm_backward_c(sized(t, size), n, data(dy, t, size), px, optional(weight, t, channels),
-        data(mean, F64, n.n * n.groups), data(rstd, F64, n.n * n.groups), address(dx), address(dweight), address(dbias),
-        address(sums))
+        data(mean, F64, n.n * n.groups), data(rstd, F64, n.n * n.groups), address(dx), address(dweight), address(dbias))
     return dx, dweight, dbias
 
 def rms_norm_forward(g, x, weight, double eps):
@@ -142,15 +138,13 @@ def rms_norm_forward(g, x, weight, double eps):
 def rms_norm_backward(g, dy, x, weight, rstd, needs):
     cdef int t = floating(dy)
     cdef Norm n = norm_geometry(g)
-    cdef int64_t values = n.outer * n.inner, size = 0
+    cdef int64_t values = n.outer * n.inner
     cdef void* px = data(x, t, values)
     need_x, need_weight = needs
     rstd = statistic(rstd, t)
     dx, dweight = empty_like(x, t) if need_x else None, workspace(t, n.inner) if need_weight else None
-    rms_norm_backward_workspace_c(short_call(t), n, &size)
-    work = workspace(t, size)
     rms_norm_backward_c(sized(t, values), n, data(dy, t, values), px, optional(weight, t, n.inner),
-        data(rstd, F64, n.outer), address(dx), address(dweight), address(work))
+        data(rstd, F64, n.outer), address(dx), address(dweight))
     return dx, dweight
 
 def local_response_norm_forward(g, x, int64_t size, double alpha, double beta, double k):

@@ -1,11 +1,11 @@
 # Recurrent layers: the kernels go through time; what needs no order is one product for all steps.
 
-cdef Rnn rnn_geometry(object x, object weight_hh, cbool reverse, cbool relu) except *:
+cdef Rnn rnn_geometry(object x, object weight_hh, RnnKind cell, cbool reverse) except *:
     """From x (steps, batch, inputs) and weight_hh (gates * units, units)."""
     cdef Rnn r
     r.steps, r.batch, r.units = extents_of(x, 3)[0], extents_of(x, 3)[1], extents_of(weight_hh, 2)[1]
     r.reverse = reverse
-    r.relu = relu
+    r.cell = cell
     if r.units < 1:
         raise ValueError("expected at least one unit")
     elements(r.steps, r.batch, 4, r.units)  # the most gates, and their weights
@@ -17,84 +17,62 @@ cdef object of_steps(int t, Rnn r, int64_t gates):
     cdef cnp.npy_intp[3] extents = [r.steps, r.batch, gates * r.units]
     return new_array(3, extents, t)
 
-cdef object rnn_work(int t, Rnn r, int64_t gates):
-    cdef int64_t size = 0
-    rnn_workspace_c(short_call(t), r, gates, &size)
-    return workspace(t, size)
+cdef tuple recurrent(RnnKind cell, int64_t n, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
+    """y, h_n, c_n, gates and the cells or candidates of a cell of n gates; None is what it does not have."""
+    cdef int t = floating(x)
+    cdef Rnn r = rnn_geometry(x, weight_hh, cell, reverse)
+    cdef int64_t state = r.batch * r.units
+    y, h_n = of_steps(t, r, 1), matrix(t, r.batch, r.units)
+    extra = of_steps(t, r, 1) if n > 1 else None
+    c_n = matrix(t, r.batch, r.units) if cell == kLstmCell else None
+    gates = linear_forward(x, weight_ih, None)
+    rnn_forward_c(long_call(t), r, writable(gates, t, n * r.steps * state), optional(h0, t, state), optional(c0, t, state),
+        data(weight_hh, t, n * r.units * r.units), optional(bias_ih, t, n * r.units), optional(bias_hh, t, n * r.units),
+        optional(lengths, I64, r.batch), address(y), address(extra), address(h_n), address(c_n))
+    return y, h_n, c_n, gates, extra
 
 def rnn_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, cbool relu, lengths, cbool reverse):
-    cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, relu)
-    cdef int64_t state = r.batch * r.units
-    y, h_n, work = of_steps(t, r, 1), matrix(t, r.batch, r.units), rnn_work(t, r, 1)
-    gates = linear_forward(x, weight_ih, None)
-    rnn_forward_c(long_call(t), r, writable(gates, t, r.steps * state), optional(h0, t, state),
-        data(weight_hh, t, r.units * r.units), optional(bias_ih, t, r.units), optional(bias_hh, t, r.units),
-        optional(lengths, I64, r.batch), address(y), address(h_n), address(work))
-    return y, h_n
+    cdef RnnKind cell = kReluCell if relu else kTanhCell
+    return recurrent(cell, 1, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)[:2]
 
 def lstm_forward(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
-    cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, False)
-    cdef int64_t state = r.batch * r.units
-    y, cells, work = of_steps(t, r, 1), of_steps(t, r, 1), rnn_work(t, r, 4)
-    h_n, c_n = matrix(t, r.batch, r.units), matrix(t, r.batch, r.units)
-    gates = linear_forward(x, weight_ih, None)
-    lstm_forward_c(long_call(t), r, writable(gates, t, 4 * r.steps * state), optional(h0, t, state),
-        optional(c0, t, state), data(weight_hh, t, 4 * r.units * r.units), optional(bias_ih, t, 4 * r.units),
-        optional(bias_hh, t, 4 * r.units), optional(lengths, I64, r.batch), address(y), address(cells), address(h_n),
-        address(c_n), address(work))
-    return y, h_n, c_n, gates, cells
+    return recurrent(kLstmCell, 4, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
 
 def gru_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
-    cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, False)
-    cdef int64_t state = r.batch * r.units
-    y, candidate, work = of_steps(t, r, 1), of_steps(t, r, 1), rnn_work(t, r, 3)
-    h_n = matrix(t, r.batch, r.units)
-    gates = linear_forward(x, weight_ih, None)
-    gru_forward_c(long_call(t), r, writable(gates, t, 3 * r.steps * state), optional(h0, t, state),
-        data(weight_hh, t, 3 * r.units * r.units), optional(bias_ih, t, 3 * r.units), optional(bias_hh, t, 3 * r.units),
-        optional(lengths, I64, r.batch), address(y), address(candidate), address(h_n), address(work))
+    y, h_n, _, gates, candidate = recurrent(
+        kGruCell, 3, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
     return y, h_n, gates, candidate
 
-def rnn_backward(dy, dh_n, x, h0, weight_ih, weight_hh, cbool relu, lengths, cbool reverse, y, needs):
+cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths,
+        cbool reverse, y, gates, extra, needs):
+    """dx, dh0, dc0 (None but of an LSTM), and what layer_gradients gives of the weights and biases."""
     cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, relu)
-    cdef int64_t state = r.batch * r.units
-    dgates, dh0, work = of_steps(t, r, 1), matrix(t, r.batch, r.units), rnn_work(t, r, 1)
-    rnn_backward_c(long_call(t), r, optional(dy, t, r.steps * state), optional(dh_n, t, state),
-        data(y, t, r.steps * state), data(weight_hh, t, r.units * r.units), optional(lengths, I64, r.batch),
-        address(dgates), address(dh0), address(work))
-    dx, *rest = layer_gradients(dgates, dgates, x, y, h0, weight_ih, lengths, reverse, needs)
+    cdef Rnn r = rnn_geometry(x, weight_hh, cell, reverse)
+    cdef int64_t state = r.batch * r.units, all = r.steps * state
+    dgates, dh0 = of_steps(t, r, n), matrix(t, r.batch, r.units)
+    drec = of_steps(t, r, n) if cell == kGruCell else dgates
+    dc0 = matrix(t, r.batch, r.units) if cell == kLstmCell else None
+    rnn_backward_c(long_call(t), r, optional(dy, t, all), optional(dh_n, t, state), optional(dc_n, t, state),
+        data(gates, t, n * all) if n > 1 else NULL, data(y, t, all), data(extra, t, all) if n > 1 else NULL,
+        optional(h0, t, state), optional(c0, t, state), data(weight_hh, t, n * r.units * r.units),
+        optional(lengths, I64, r.batch), address(dgates), address(drec), address(dh0), address(dc0))
+    dx, *rest = layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, reverse, needs)
+    return dx, dh0, dc0, *rest
+
+def rnn_backward(dy, dh_n, x, h0, weight_ih, weight_hh, cbool relu, lengths, cbool reverse, y, needs):
+    dx, dh0, _, *rest = recurrent_backward(kReluCell if relu else kTanhCell, 1, dy, dh_n, None, x, h0, None, weight_ih,
+        weight_hh, lengths, reverse, y, None, None, needs)
     return dx, dh0, *rest
 
 def lstm_backward(
         dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths, cbool reverse, y, gates, cells, needs):
-    cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, False)
-    cdef int64_t state = r.batch * r.units
-    dgates, work = of_steps(t, r, 4), rnn_work(t, r, 4)
-    dh0, dc0 = matrix(t, r.batch, r.units), matrix(t, r.batch, r.units)
-    lstm_backward_c(long_call(t), r, optional(dy, t, r.steps * state), optional(dh_n, t, state),
-        optional(dc_n, t, state), data(gates, t, 4 * r.steps * state), data(cells, t, r.steps * state),
-        optional(c0, t, state), data(weight_hh, t, 4 * r.units * r.units), optional(lengths, I64, r.batch),
-        address(dgates), address(dh0), address(dc0), address(work))
-    dx, *rest = layer_gradients(dgates, dgates, x, y, h0, weight_ih, lengths, reverse, needs)
-    return dx, dh0, dc0, *rest
+    return recurrent_backward(
+        kLstmCell, 4, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths, reverse, y, gates, cells, needs)
 
 def gru_backward(
         dy, dh_n, x, h0, weight_ih, weight_hh, lengths, cbool reverse, y, gates, candidate, needs):
-    cdef int t = floating(x)
-    cdef Rnn r = rnn_geometry(x, weight_hh, reverse, False)
-    cdef int64_t state = r.batch * r.units
-    dgates, drec, work = of_steps(t, r, 3), of_steps(t, r, 3), rnn_work(t, r, 3)
-    dh0 = matrix(t, r.batch, r.units)
-    gru_backward_c(long_call(t), r, optional(dy, t, r.steps * state), optional(dh_n, t, state),
-        data(gates, t, 3 * r.steps * state), data(candidate, t, r.steps * state), data(y, t, r.steps * state),
-        optional(h0, t, state), data(weight_hh, t, 3 * r.units * r.units), optional(lengths, I64, r.batch),
-        address(dgates), address(drec), address(dh0), address(work))
-    dx, *rest = layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, reverse, needs)
+    dx, dh0, _, *rest = recurrent_backward(
+        kGruCell, 3, dy, dh_n, None, x, h0, None, weight_ih, weight_hh, lengths, reverse, y, gates, candidate, needs)
     return dx, dh0, *rest
 
 cdef tuple layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, cbool reverse, needs):
@@ -136,10 +114,9 @@ def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, bias):
     cdef int t = floating(d)
     cdef Rnn r
     cdef const cnp.npy_intp* extents = extents_of(d, 3)
-    cdef int64_t columns = extents[2], inputs = 0 if x is None else extents_of(x, 3)[2], size = 0
+    cdef int64_t columns = extents[2], inputs = 0 if x is None else extents_of(x, 3)[2]
     r.steps, r.batch, r.units = extents[0], extents[1], 1 if y is None else extents_of(y, 3)[2]
     r.reverse = reverse
-    r.relu = False
     if x is None and y is None and not bias:
         return None, None, None
     if r.units < 1:
@@ -153,9 +130,7 @@ def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, bias):
     dweight_ih = None if x is None else matrix(t, columns, inputs)
     dweight_hh = None if y is None else matrix(t, columns, r.units)
     dbias = workspace(t, columns) if bias else None
-    rnn_weights_workspace_c(short_call(t), r, columns, inputs, &size)
-    work = workspace(t, size)
     rnn_backward_weights_c(long_call(t), r, columns, inputs, pd, optional(x, t, rows * inputs),
         optional(y, t, rows * r.units), NULL if y is None else optional(h0, t, r.batch * r.units),
-        optional(lengths, I64, r.batch), address(dweight_ih), address(dweight_hh), address(dbias), address(work))
+        optional(lengths, I64, r.batch), address(dweight_ih), address(dweight_hh), address(dbias))
     return dweight_ih, dweight_hh, dbias

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .options import DIGITS, add_columns, columns, digits
+from .options import DIGITS, add_data, columns, digits
 from .output import say, shown
 
 if TYPE_CHECKING:
@@ -14,13 +14,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 2000  # that the network is made for
 _SEEN = 256  # that go through it: it shall be quick for larger images, too
-_REVIEWED = (
-    "constant features",
-    "duplicates",
-    "shared rows",
-    "one class",
-    "labels",
-)  # which the review of the data says better
+# What the review of the data says better.
+_REVIEWED = ("constant features", "duplicates", "shared rows", "one class", "labels")
 
 
 def add(commands: Any) -> None:
@@ -33,8 +28,7 @@ def add(commands: Any) -> None:
         "columns that give the target away. Then the network that `fastnn train` would make is looked at before its first step: "
         "scale, initial loss, dead or saturated units, gradients, steps, and whether it can learn a few samples by heart.",
     )
-    check.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
-    add_columns(check)
+    add_data(check)
     check.set_defaults(run=run)
 
 

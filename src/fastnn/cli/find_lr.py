@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .options import add_columns, add_machine, add_recipe, train_command, use_machine
+from .options import add_data, add_machine, add_recipe, train_command, use_machine
 from .output import UsageError, complain, say
 from .train import data_of, training_of
 
@@ -17,8 +17,7 @@ a millionth to ten. Prints the rate, and the command that trains with it; nothin
 def add(commands: Any) -> None:
     """Describe the command."""
     find = commands.add_parser("find-lr", help="find a learning rate for `train`", description=_DESCRIPTION)
-    find.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
-    add_columns(find)
+    add_data(find)
     add_recipe(find)
     find.add_argument("--plot", metavar="FILE", help="save a picture of the loss against the rate, such as rate.png")
     add_machine(find)

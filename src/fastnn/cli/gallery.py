@@ -42,9 +42,8 @@ def default_jobs() -> int:
 def run(options: argparse.Namespace) -> None:
     """Write the gallery and say where it is."""
     use_machine(options)
-    require(
-        "sklearn.datasets", "scikit-learn", "demo", "the gallery"
-    )  # before the first picture rather than after some
+    # Before the first picture rather than after some.
+    require("sklearn.datasets", "scikit-learn", "demo", "the gallery")
     from ..gallery import ENTRIES, Entry, write_gallery
 
     def tell(entry: Entry, place: int) -> None:

@@ -43,8 +43,9 @@ def use_machine(options: argparse.Namespace) -> None:
             warn(warning.message)
 
 
-def add_columns(parser: argparse.ArgumentParser) -> None:
-    """--target and what else concerns columns of CSV files."""
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The path of the data, --target, and what else concerns columns of CSV files."""
+    parser.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
     parser.add_argument("--target", metavar="NAME", help="the column of a CSV file that is to be predicted")
     parser.add_argument(
         "--kind",
@@ -91,7 +92,7 @@ def train_command(options: argparse.Namespace, **found: Any) -> str:
 
 
 def columns(options: argparse.Namespace) -> dict[str, Any]:
-    """What `add_columns` added, as `fastnn.data.source.read_dataset` takes it."""
+    """What `add_data` added, as `fastnn.data.source.read_dataset` takes it."""
     return {name: getattr(options, name) for name in ("target", "kind", "text", "ignore", "header", "size")}
 
 

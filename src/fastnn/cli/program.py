@@ -35,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     try:
         return parser().parse_args(arguments)
-    except (
-        OSError
-    ):  # from argparse of Python 3.11.2, where its message cannot be written; that of 3.11.7 passes over it
+    # From argparse of Python 3.11.2, where its message cannot be written; that of 3.11.7 passes over it.
+    except OSError:
         give_up(sys.stdout)
         raise SystemExit(USAGE_ERROR) from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..checks import counted
-from .options import add_columns, add_machine, add_recipe, integer, train_command, use_machine
+from .options import add_data, add_machine, add_recipe, integer, train_command, use_machine
 from .output import Interrupted, complain, say
 from .train import data_of, training_of
 
@@ -33,8 +33,7 @@ _THIRD, _FEW = 3, 7  # the shares of the trials in the second and in the last ro
 def add(commands: Any) -> None:
     """Describe the command."""
     search = commands.add_parser("search", help="search the best settings for `train`", description=_DESCRIPTION)
-    search.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
-    add_columns(search)
+    add_data(search)
     add_recipe(search)
     search.add_argument(
         "--trials", type=integer(1), default=20, metavar="N", help="how many settings are tried (default: 20)"

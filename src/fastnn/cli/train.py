@@ -14,7 +14,7 @@ import fastnn
 
 from .options import (
     DIGITS,
-    add_columns,
+    add_data,
     add_machine,
     add_recipe,
     check_writable,
@@ -46,8 +46,7 @@ def add(commands: Any) -> None:
     train = commands.add_parser(
         "train", help="train on a CSV file, arrays or images, or on digits", description=_DESCRIPTION
     )
-    train.add_argument("data", metavar="PATH", help="the file or folder, or `digits`")
-    add_columns(train)
+    add_data(train)
     add_recipe(train)
     train.add_argument("--lr", type=positive, help="highest learning rate; falls along a cosine")
     train.add_argument("--weight-decay", type=not_negative, metavar="DECAY", help="of AdamW")

@@ -15,7 +15,10 @@ from .._npy import read_array
 _START = 512
 
 
-def read_arrays(path: PathLike, names: Iterable[str] | None = None) -> dict[str, NDArray[Any]]:
+Arrays = dict[str, NDArray[Any]]
+
+
+def read_arrays(path: PathLike, names: Iterable[str] | None = None, most: int | None = None) -> Arrays:
     """Arrays of a ``.npz`` file by their names; of a ``.npy`` file the only one, under the name "".
 
     Parameters
@@ -24,6 +27,8 @@ def read_arrays(path: PathLike, names: Iterable[str] | None = None) -> dict[str,
         The file, known by its first bytes.
     names : iterable of str, optional
         Which arrays to read; all by default.
+    most : int, optional
+        Bytes of the largest array that is read from a ``.npz`` file, where it may be packed in few.
 
     Returns
     -------
@@ -57,7 +62,7 @@ def read_arrays(path: PathLike, names: Iterable[str] | None = None) -> dict[str,
                 return {"": read_array(file, os.fstat(file.fileno()).st_size)}
             if start.startswith(b"PK"):
                 with zipfile.ZipFile(file) as archive:
-                    return _entries(archive, names)
+                    return _entries(archive, names, most)
         except MemoryError:
             raise ValueError(f"{name!r} holds arrays that need more memory than there is") from None
         except Exception as error:  # NumPy's header parser, zipfile and zlib raise many kinds on bad bytes
@@ -84,11 +89,13 @@ def array_names(path: PathLike) -> list[str]:
             raise ValueError(f"{name!r} is no .npz file, or is damaged: {error}") from error
 
 
-def _entries(archive: zipfile.ZipFile, names: Iterable[str] | None) -> dict[str, NDArray[Any]]:
+def _entries(archive: zipfile.ZipFile, names: Iterable[str] | None, most: int | None) -> Arrays:
     entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     arrays = {}
     for wanted in entries if names is None else names:
         info = entries[wanted]
+        if most is not None and info.file_size > most:
+            raise ValueError(f"an array of {info.file_size} bytes is too large")
         with archive.open(info) as entry:
             try:
                 arrays[wanted] = read_array(entry, info.file_size)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from .._described import described
 from .._generators import generator
 from ..checks import integer, shown
-from .samples import leaves, samples
+from .samples import leaves, mapped, samples
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -187,9 +187,8 @@ class Batches:
             # `yield from` closes it when this is closed.
             yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
         finally:
-            for part in self.arrays:
-                for array in leaves(part):
-                    _give_pages_back(array)
+            for array in leaves(self.arrays):
+                _give_pages_back(array)
 
     def rows(self, epoch: int, number: int) -> NDArray[np.intp]:
         """Which rows of the arrays a batch is made of, in their order.
@@ -212,10 +211,7 @@ class Batches:
         return part if order is None else order[part]
 
     def _batch(self, index: slice | NDArray[np.intp], epoch: int, number: int) -> Batch:
-        first, *others = (
-            tuple(_taken(array, index) for array in kept) if isinstance(kept, tuple) else _taken(kept, index)
-            for kept in self.arrays
-        )
+        first, *others = mapped(lambda array: _taken(array, index), self.arrays)
         if self.transform is not None:
             changed = self.transform(first, self._random(epoch, number + 1))
             _require_samples(self.transform, changed, len(leaves(first)[0]))
@@ -237,7 +233,7 @@ class Batches:
 
     def settings(self) -> dict[str, Any]:
         """What tells these batches from others, in plain values: sizes, options, and the key if it came from a seed."""
-        shapes = [f"{array.dtype} {array.shape[1:]}" for part in self.arrays for array in leaves(part)]
+        shapes = [f"{array.dtype} {array.shape[1:]}" for array in leaves(self.arrays)]
         return {
             "samples": self.samples,
             "arrays": shapes,

@@ -7,14 +7,12 @@ which it assumed; `read_digits` reads files into it.
 
 from __future__ import annotations
 
-import os
-import zipfile
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._npy import read_array
+from .array_file import array_names, read_arrays
 from .pictures import read_picture
 
 SIDE = 8
@@ -23,7 +21,7 @@ Ink = Literal["auto", "light", "dark"]
 
 _INK_LEVEL = 0.25  # of the contrast of ink and ground: what counts as ink when its bounding box is sought
 _LEAST_CONTRAST = 0.1  # below this, differences are taken for the grain of an empty page
-_MAX_BYTES = 1 << 30  # of an array, which may be packed in few
+_MAX_BYTES = 1 << 30
 
 
 class DigitImages(NamedTuple):
@@ -76,9 +74,7 @@ def digit_images(array: NDArray[Any], *, scale: int | None = None, ink: Ink = "a
     ((1, 1, 8, 8), 255, 1)
     """
     if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"digit_images: dtype {array.dtype} is not supported, expected boolean, integer or float pixels"
-        )
+        raise TypeError(f"digit_images: dtype {array.dtype} is not supported, expected bool, integer or float pixels")
     batch = _as_batch(array)
     batch, scale = _rescale(batch, array.dtype == bool, scale)
     if ink == "auto":
@@ -131,13 +127,10 @@ def read_digits(path: str, *, name: str | None = None, scale: int | None = None,
     (3, 1, 8, 8)
     """
     with open(path, "rb") as file:
-        start = file.read(6)
-        file.seek(0)
-        if start == b"\x93NUMPY":
-            array = _read_npy(file, path)
-        elif start.startswith(b"PK"):
-            array = _read_npz(file, path, name)
+        if file.read(6).startswith((b"\x93NUMPY", b"PK")):
+            array = _array(path, name)
         else:
+            file.seek(0)
             array, scale = read_picture(file, path), 255
     return digit_images(array, scale=scale, ink=ink)
 
@@ -206,24 +199,12 @@ def _cell_weights(start: float, length: float, pixels: int) -> NDArray[np.float6
     return np.asarray(np.clip(overlap, 0, None) * (SIDE / length))
 
 
-def _read_npy(file: IO[bytes], path: str) -> NDArray[Any]:
-    try:
-        return read_array(file, os.fstat(file.fileno()).st_size)
-    except Exception as error:  # NumPy's header parser raises many kinds on bad bytes
-        raise ValueError(f"{path!r} is not a .npy file of plain numbers ({error})") from error
-
-
-def _read_npz(file: IO[bytes], path: str, name: str | None) -> NDArray[Any]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            entries = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            info = entries.get(name or ("images" if len(entries) != 1 else next(iter(entries))))
-            if info is not None:
-                if info.file_size > _MAX_BYTES:
-                    raise ValueError(f"an array of {info.file_size} bytes is too large")
-                with archive.open(info) as entry:
-                    return read_array(entry, info.file_size)
-    except Exception as error:  # as above, and those of zipfile and zlib
-        raise ValueError(f"{path!r} is not a .npz file of plain numbers ({error})") from error
-    listed = ", ".join(list(entries)[:20]) or "no arrays"
-    raise ValueError(f"{path!r} holds {listed}; " + (f"there is no {name!r}" if name else "name the array to take"))
+def _array(path: str, name: str | None) -> NDArray[Any]:
+    """The array of a file that has this name, or the one that it must be."""
+    names = array_names(path)
+    only = names[0] if len(names) == 1 else "images"
+    chosen = only if name is None or names == [""] else name
+    if chosen not in names:
+        listed = ", ".join(names[:20]) or "no arrays"
+        raise ValueError(f"{path!r} holds {listed}; " + (f"there is no {name!r}" if name else "name the array to take"))
+    return read_arrays(path, [chosen], _MAX_BYTES)[chosen]

@@ -25,11 +25,7 @@ _AT_ONCE = 1 << 23  # distances that are held at the same time
 
 
 def fit_distribution(
-    x: ArrayLike,
-    y: ArrayLike | None = None,
-    *,
-    kind: Kind = "gaussian",
-    shrinkage: float | Literal["auto"] = "auto",
+    x: ArrayLike, y: ArrayLike | None = None, *, kind: Kind = "gaussian", shrinkage: float | Literal["auto"] = "auto"
 ) -> Distribution:
     """Estimate the distribution of data, to draw new samples from it.
 
@@ -370,9 +366,7 @@ def _log_sum(logs: Floats) -> Floats:
 def _checked(part: Any, features: int, kind: str) -> dict[str, Any]:
     if not isinstance(part, Mapping) or part.keys() != _PART:
         raise ValueError(f"Distribution: a part must have {sorted(_PART)}, got {shown(part)}")
-    points, vectors, deviations = (
-        _as_array(name, part[name], np.float64) for name in ("points", "vectors", "deviations")
-    )
+    points, vectors, deviations = (_as_array(n, part[n], np.float64) for n in ("points", "vectors", "deviations"))
     floor = real("Distribution", "floor", part["floor"], 0)
     known = len(deviations) if deviations.ndim == 1 else -1
     wrong_points = points.ndim != 2 or points.shape[1] != features or len(points) < 1

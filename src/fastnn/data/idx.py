@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._atomic import replaceable, write_atomically
 from .._files import GZIP_RATIO, PathLike, Source, grouped, is_idx, opened
-from ..checks.arrays import unmasked
+from ..checks import unmasked
 
 _DTYPES = {
     code: np.dtype(name)
@@ -24,7 +24,7 @@ _DTYPES = {
 }
 _CODES = {dtype.newbyteorder("="): code for code, dtype in _DTYPES.items()}
 _MAX_AXES = 32  # of the arrays of NumPy, at most 64
-_PIECE = 1 << 24  # bytes that are written at once
+_BLOCK = 1 << 24  # bytes that are written at once
 
 
 def read_idx(path: PathLike, mmap: bool = False) -> NDArray[Any]:
@@ -110,8 +110,8 @@ def write_idx(path: PathLike, array: ArrayLike) -> None:
 
     def write(file: IO[bytes] | gzip.GzipFile) -> None:
         file.write(header)
-        for piece in _pieces(given, _DTYPES[code]):
-            file.write(piece)
+        for block in _blocks(given, _DTYPES[code]):
+            file.write(block)
 
     def write_packed(file: IO[bytes]) -> None:
         with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
@@ -120,10 +120,10 @@ def write_idx(path: PathLike, array: ArrayLike) -> None:
     write_atomically(target, write_packed if os.fspath(path).endswith(".gz") else write)
 
 
-def _pieces(array: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[bytes]:
+def _blocks(array: NDArray[Any], dtype: np.dtype[Any]) -> Iterator[bytes]:
     if not array.size:
         return
-    rows = max(1, _PIECE * len(array) // array.nbytes)
+    rows = max(1, _BLOCK * len(array) // array.nbytes)
     for start in range(0, len(array), rows):
         yield array[start : start + rows].astype(dtype).tobytes()
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._extras import require
 from .._files import PathLike, class_order, grouped, listed, natural_order, require_folder
 from ..checks.scalars import per_axis
 from .labelled import ImageSets, LabelledImages
 from .pictures import Mode, read_picture
 
-_PARTS = {
-    "train": ("train", "training"),
-    "validation": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
+_PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 # What systems and programs leave beside pictures, next to names that begin with a dot.
 _LEFT_FOLDERS = {"__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 _LEFT_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+_DEFAULT_SIDE = 32
+_KEPT_SIDES = range(8, 65)
 
 
 def read_image(path: PathLike, size: int | tuple[int, int] | None = None, mode: Mode = "RGB") -> NDArray[np.float32]:
@@ -148,11 +148,7 @@ def read_image_folder(
 
 
 def read_image_parts(
-    path: PathLike,
-    size: int | tuple[int, int] | None = None,
-    mode: Mode = "RGB",
-    *,
-    skip_broken: bool = True,
+    path: PathLike, size: int | tuple[int, int] | None = None, mode: Mode = "RGB", *, skip_broken: bool = True
 ) -> ImageSets:
     """Read pictures that are divided into folders named train, test and perhaps val, each with a sub-folder per class.
 
@@ -353,3 +349,47 @@ class _Stack:
         assert self._images is not None
         whole = self._images[: len(self.files)]
         return whole if len(whole) == self._room else whole.copy()
+
+
+# ---- folders of one's own, of which nobody said how they are to be read ----------------------------------------------------
+
+
+def default_side(*folders: PathLike) -> int | tuple[int, int]:
+    """Height and width of the pictures in folders of classes, where all have the same and it is a usual one."""
+    image_module = require("PIL.Image", "Pillow", "images", "reading pictures")
+    sizes = set()
+    for folder in folders:
+        for path in _files_below(os.fspath(folder)):
+            with contextlib.suppress(Exception), image_module.open(path) as picture:  # the reader says what is wrong
+                sizes.add(picture.size)
+            if len(sizes) > 1:
+                return _DEFAULT_SIDE
+    width, height = sizes.pop() if sizes else (0, 0)
+    return (height, width) if height in _KEPT_SIDES and width in _KEPT_SIDES else _DEFAULT_SIDE
+
+
+def _files_below(folder: str) -> Iterable[str]:
+    for entry in os.scandir(folder):
+        if entry.is_dir() and not entry.name.startswith("."):
+            yield from (
+                file.path for file in os.scandir(entry.path) if file.is_file() and not file.name.startswith(".")
+            )
+
+
+def grey_parts(sets: ImageSets) -> ImageSets:
+    parts = {name: part for name, part in sets._asdict().items() if part is not None}
+    if not all(_is_grey(part.images) for part in parts.values()):
+        return sets
+    return ImageSets(**{name: _first_channel(part) for name, part in parts.items()})
+
+
+def one_grey(part: LabelledImages) -> LabelledImages:
+    return _first_channel(part) if _is_grey(part.images) else part
+
+
+def _is_grey(images: NDArray[Any]) -> bool:
+    return bool((images[:, :1] == images[:, 1:]).all())
+
+
+def _first_channel(part: LabelledImages) -> LabelledImages:
+    return part._replace(images=np.ascontiguousarray(part.images[:, :1]))

@@ -10,8 +10,8 @@ import numpy as np
 from ..checks import scalars
 from ..nn import FillMissing
 from ..nn.scaling import BLOCK
-from .scalers import add_moments, empty_moments, refuse_too_large
-from .transformer import Statistics, Transformer, _warn, blocks, feature_names, float_of, named
+from .moments import add_moments, empty_moments, refuse_too_large
+from .transformer import Statistics, Transformer, blocks, feature_names, float_of, named, warn
 
 Array = np.ndarray[Any, Any]
 
@@ -74,9 +74,7 @@ class Imputer(Transformer):
 
     def _check_parameters(self, op: str) -> None:
         if not isinstance(self.strategy, str) or self.strategy not in _STRATEGIES:
-            raise ValueError(
-                f"{op}: strategy must be one of {', '.join(map(repr, _STRATEGIES))}, got {self.strategy!r}"
-            )
+            raise ValueError(f"{op}: strategy must be one of {str(_STRATEGIES)[1:-1]}, got {self.strategy!r}")
         scalars.real(op, "fill_value", self.fill_value)
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -109,7 +107,7 @@ class Imputer(Transformer):
         empty = np.flatnonzero(moments["count"] == 0)
         if len(empty) and self.strategy != "constant":
             names = named(empty, shape, getattr(self, "feature_names_in_", None))
-            _warn(
+            warn(
                 f"{op}: {len(empty)} of {len(values)} features have no value, and are filled with {self.fill_value:g}: {names}"
             )
         return self

@@ -114,9 +114,7 @@ def _checked(path: PathLike, name: str, x: NDArray[Any], y: NDArray[Any] | None)
             f"{len(x)} samples"
         )
     if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ValueError(
-            f"{path!r}: the targets of {name!r} hold {np.count_nonzero(~np.isfinite(y))} that are not finite"
-        )
+        raise ValueError(f"{path!r}: the targets of {name!r} hold {(~np.isfinite(y)).sum()} that are not finite")
     return x, y.astype(np.int64) if y.dtype == bool else y
 
 

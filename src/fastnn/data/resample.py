@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import integer
-from ..checks.scalars import generator
+from ..checks import generator, integer
 from .samples import classes_of, samples, taken
 from .shares import of_classes
 

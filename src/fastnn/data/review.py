@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from .._files import PathLike, listed
 from ..checks import counted
+from .csv_columns import Columns, any_number
 from .csv_rows import read_rows
-from .csv_table import MISSING, Kind, _any_number, _Reader
+from .csv_table import MISSING, Kind
 from .source import Dataset, Part, parted, read_dataset, recognise
 
 _FEW = 5  # samples of a class, fewer than which can hardly be learnt and tested
@@ -275,7 +276,7 @@ def _of_table(
     path: PathLike, target: str | None, ignore: Sequence[str], header: bool | None
 ) -> tuple[list[str], list[str]]:
     rows = read_rows("review", path, None, "utf-8")
-    reader = _Reader("review", rows, MISSING, not _any_number(rows.rows[0]) if header is None else header)
+    reader = Columns("review", rows, MISSING, not any_number(rows.rows[0]) if header is None else header)
     facts = [
         f"{os.fspath(path)}: {counted(len(reader.lines), 'row')} of {counted(len(reader.names), 'column')}",
         *reader.notes,
@@ -295,7 +296,7 @@ def _of_table(
     return facts, findings
 
 
-def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[str]]:
+def _of_column(reader: Columns, place: int, is_target: bool) -> tuple[str, list[str]]:
     """What a column holds, and what is wrong with it."""
     name = reader.names[place]
     values = [value for value in reader.values(place) if value not in MISSING]
@@ -327,7 +328,7 @@ def _of_column(reader: _Reader, place: int, is_target: bool) -> tuple[str, list[
     )
 
 
-def values_at(reader: _Reader, place: int, row: int) -> str:
+def values_at(reader: Columns, place: int, row: int) -> str:
     """A field, shortened."""
     return reader.values(place)[row][:40]
 
@@ -342,7 +343,7 @@ def _counts(numbers: NDArray[np.float64], others: list[int], different: int, val
     return bool((there == np.round(there)).all() and there[-1] - there[0] < 2 * values)
 
 
-def _equal_columns(reader: _Reader, target: str | None) -> Iterator[str]:
+def _equal_columns(reader: Columns, target: str | None) -> Iterator[str]:
     known: dict[tuple[str, ...], str] = {}
     for place, name in enumerate(reader.names):
         twin = known.setdefault(tuple(reader.values(place)), name)

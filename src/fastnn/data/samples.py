@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks.arrays import unmasked
+from ..checks import unmasked
 
 Array = NDArray[Any]
 Part = Array | tuple[Array, ...]
@@ -16,7 +17,7 @@ Part = Array | tuple[Array, ...]
 def samples(op: str, arrays: tuple[Any, ...]) -> tuple[tuple[Part, ...], int]:
     """The arguments as arrays, and their common length. A tuple of arrays stays a tuple: it is several inputs."""
     parts = tuple(_part(op, f"array {i}", array) for i, array in enumerate(arrays))
-    shapes = [array.shape for part in parts for array in leaves(part)]
+    shapes = [array.shape for array in leaves(parts)]
     if not shapes or any(not shape or shape[0] != shapes[0][0] for shape in shapes):
         raise ValueError(f"{op}: expected arrays of one length, got shapes {shapes}")
     return parts, shapes[0][0]
@@ -28,14 +29,27 @@ def _part(op: str, name: str, given: Any) -> Part:
     return np.asarray(unmasked(op, name, given))
 
 
-def leaves(part: Part) -> tuple[Array, ...]:
-    """The arrays of an argument."""
-    return part if isinstance(part, tuple) else (part,)
+def leaves(part: Any) -> tuple[Array, ...]:
+    """The arrays of nested tuples, or the array itself."""
+    return tuple(array for each in part for array in leaves(each)) if isinstance(part, tuple) else (part,)
+
+
+def mapped(function: Callable[[Any], Any], part: Any) -> Any:
+    """What a function makes of an array, or of each array of nested tuples."""
+    return tuple(mapped(function, each) for each in part) if isinstance(part, tuple) else function(part)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Arrays of batches one after another; tuples of arrays become a tuple."""
+    if isinstance(parts[0], tuple):
+        return tuple(map(joined, zip(*parts, strict=True)))
+    return np.concatenate(parts)
 
 
 def taken(parts: tuple[Part, ...], index: slice | NDArray[np.intp]) -> tuple[Part, ...]:
     """Some samples of each array: views by a slice, copies by an array of positions."""
-    return tuple(tuple(array[index] for array in part) if isinstance(part, tuple) else part[index] for part in parts)
+    some: tuple[Part, ...] = mapped(lambda array: array[index], parts)
+    return some
 
 
 def classes_of(op: str, name: str, value: Any, n: int) -> tuple[Array, NDArray[np.intp]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterable
@@ -12,13 +11,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .._extras import require
 from .._files import PathLike, is_idx, is_text, kind_of, listed, opened
 from .cifar import cifar_files, read_cifar10_folder
-from .csv_table import Column, Kind, Table, TableSchema, read_csv
+from .csv_reader import read_csv
+from .csv_table import Column, Kind, Table, TableSchema
 from .digits import load_digits
-from .image_folder import image_parts, read_image_folder, read_image_parts
-from .labelled import ImageSets, LabelledImages
+from .image_folder import default_side, grey_parts, image_parts, one_grey, read_image_folder, read_image_parts
+from .labelled import ImageSets
 from .mnist import has_mnist, read_mnist
 from .named_arrays import read_pairs
 from .split import split
@@ -33,8 +32,6 @@ _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.1  # of what is left for training
 FEW_ROWS = 1000
 """Below this a table is too small to part with a validation part, and small enough for cross-validation."""
-_DEFAULT_SIDE = 32
-_KEPT_SIDES = range(8, 65)
 _MOST_CLASSES = 1000
 
 
@@ -220,8 +217,8 @@ def read_dataset(
     readers: dict[str, Callable[[], ImageSets]] = {
         "idx folder": lambda: read_mnist(path),
         "cifar folder": lambda: read_cifar10_folder(path),
-        "image folder": lambda: ImageSets(_one_grey(read_image_folder(path, size or default_side(path)))),
-        "parts folder": lambda: _grey_parts(read_image_parts(path, size or default_side(*image_parts(path).values()))),
+        "image folder": lambda: ImageSets(one_grey(read_image_folder(path, size or default_side(path)))),
+        "parts folder": lambda: grey_parts(read_image_parts(path, size or default_side(*image_parts(path).values()))),
     }
     if form not in readers:
         raise ValueError(f"{os.fspath(path)!r} is {_ONE_FILE[form]}; expected a CSV file, a .npz file or a folder")
@@ -307,9 +304,7 @@ def parted(data: Dataset, *, validation: bool | None = None) -> Dataset:
     if wanted and "validation" not in parts:
         parts["train"], parts["validation"] = _held_out(data, parts["train"], _VALIDATION_SHARE, notes)
     order = ("train", "validation", "test")
-    return replace(
-        data, parts={name: parts[name] for name in order if name in parts}, notes=tuple(dict.fromkeys(notes))
-    )
+    return replace(data, parts={n: parts[n] for n in order if n in parts}, notes=tuple(dict.fromkeys(notes)))
 
 
 def _held_out(data: Dataset, part: Part, share: float, notes: list[str]) -> tuple[Part, Part]:
@@ -432,47 +427,3 @@ def samples_of(name: str, x: NDArray[Any]) -> NDArray[Any]:
     if x.dtype == np.uint8 or (x.size and x.min() >= 0 and 1 < x.max() <= 255):
         images /= 255
     return images
-
-
-# ---- folders of pictures --------------------------------------------------------------------------------------------------
-
-
-def default_side(*folders: PathLike) -> int | tuple[int, int]:
-    """Height and width of the pictures in folders of classes, where all have the same and it is a usual one."""
-    image_module = require("PIL.Image", "Pillow", "images", "reading pictures")
-    sizes = set()
-    for folder in folders:
-        for path in _files_below(os.fspath(folder)):
-            with contextlib.suppress(Exception), image_module.open(path) as picture:  # the reader says what is wrong
-                sizes.add(picture.size)
-            if len(sizes) > 1:
-                return _DEFAULT_SIDE
-    width, height = sizes.pop() if sizes else (0, 0)
-    return (height, width) if height in _KEPT_SIDES and width in _KEPT_SIDES else _DEFAULT_SIDE
-
-
-def _files_below(folder: str) -> Iterable[str]:
-    for entry in os.scandir(folder):
-        if entry.is_dir() and not entry.name.startswith("."):
-            yield from (
-                file.path for file in os.scandir(entry.path) if file.is_file() and not file.name.startswith(".")
-            )
-
-
-def _grey_parts(sets: ImageSets) -> ImageSets:
-    parts = {name: part for name, part in sets._asdict().items() if part is not None}
-    if not all(_is_grey(part.images) for part in parts.values()):
-        return sets
-    return ImageSets(**{name: _first_channel(part) for name, part in parts.items()})
-
-
-def _one_grey(part: LabelledImages) -> LabelledImages:
-    return _first_channel(part) if _is_grey(part.images) else part
-
-
-def _is_grey(images: NDArray[Any]) -> bool:
-    return bool((images[:, :1] == images[:, 1:]).all())
-
-
-def _first_channel(part: LabelledImages) -> LabelledImages:
-    return part._replace(images=np.ascontiguousarray(part.images[:, :1]))

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import flag, integer, real
-from ..checks.arrays import shown
-from ..checks.scalars import generator
+from ..checks import flag, generator, integer, real, shown
 from .samples import classes_of, samples, taken
 from .shares import whole
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from ..checks.arrays import constant, shown, unmasked
+from ..checks import constant, shown, unmasked
 from ..nn import Module
 from ..nn.scaling import rows_at_a_time
 
@@ -133,9 +133,9 @@ class Transformer:
         own = getattr(self, "feature_names_in_", None)
         kind = type(self).__name__
         if names is None and own is not None:
-            _warn(f"{op}: X does not have valid feature names, but {kind} was fitted with feature names")
+            warn(f"{op}: X does not have valid feature names, but {kind} was fitted with feature names")
         elif names is not None and own is None:
-            _warn(f"{op}: X has feature names, but {kind} was fitted without feature names")
+            warn(f"{op}: X has feature names, but {kind} was fitted without feature names")
         elif names is not None and own is not None and list(names) != list(own):
             _refuse_names(op, list(names), list(own))
 
@@ -349,7 +349,8 @@ def named(indices: Array, shape: tuple[int, ...], names: Array | None) -> str:
     return ", ".join(parts) + more
 
 
-def _warn(message: str) -> None:
+def warn(message: str) -> None:
+    """Warn of what samples have."""
     # Attributed to the caller of `transform` or `fit`, who has the data.
     warnings.warn(message, UserWarning, stacklevel=_depth())
 

@@ -11,7 +11,7 @@ from ..checks import scalars
 from ..nn import Whiten
 from ..nn.scaling import in_float64
 from ..nn.whitening import from_components, turned
-from .scalers import add_moments, empty_moments
+from .moments import add_moments, empty_moments
 from .transformer import Statistics, Transformer, as_samples, blocks, feature_names, float_of, refuse_infinite
 
 Array = np.ndarray[Any, Any]

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from ..checks import integer
-from ..checks.arrays import unmasked
+from ..checks import integer, unmasked
 
 Array = NDArray[Any]
 
 
 def windows(series: ArrayLike, length: int, horizon: int = 1, stride: int = 1) -> tuple[Array, Array]:
-    """Pieces of a series and what follows each of them: inputs and targets of a forecast.
+    """Windows over a series and what follows each of them: inputs and targets of a forecast.
 
     Parameters
     ----------

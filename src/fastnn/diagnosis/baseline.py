@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from .._tables import aligned
 from ..checks import real, shown
+from ..training.arguments import checked_loss
 from ..training.constant import best_constant
 from ..training.figures import Objective, Sample
-from ..training.findings import Finding, Result, strict
+from ..training.findings import Finding, Result
 from ..training.history import History
 from .linear import Linear
 from .look import target_of
 from .losses import kind_of, losses_of_samples
-from .taken import Taken, axis_of_samples, checked_loss, named, whole
-
-Array = NDArray[Any]
+from .taken import Array, Taken, axis_of_samples, named, whole
 
 SURE = 2.0
 """Standard errors by which one loss must be below another to be called better."""
@@ -146,10 +144,6 @@ class Baseline(Result):
         rows = [head] + [[p.words, f"{p.loss:.4g} ± {p.error:.2g}", _scored(p, self.score)] for p in self.predictions]
         return "\n".join([*map(str, self.findings), *aligned(rows)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        return super().to_dict() | {"predictions": [strict(asdict(p)) for p in self.predictions]}
-
     def plot(self, ax: Any = None) -> Any:
         """Draw the losses as bars with two standard errors.
 
@@ -165,9 +159,8 @@ class Baseline(Result):
         """
         from ..plots.checks import losses
 
-        return losses(
-            {p.words: p.loss for p in self.predictions}, ax=ax, errors=[SURE * p.error for p in self.predictions]
-        )
+        errors = [SURE * p.error for p in self.predictions]
+        return losses({p.words: p.loss for p in self.predictions}, ax=ax, errors=errors)
 
 
 def _loss_of(result: Any) -> tuple[float, float]:
@@ -186,9 +179,8 @@ def _loss_of(result: Any) -> tuple[float, float]:
 
 def _nothing_finite() -> Finding:
     message = "no loss of a simple prediction is finite: there is nothing to compare with"
-    return Finding(
-        "problem", "not finite", message, math.nan, None, "IEEE 754", "look for NaN and huge numbers in the targets"
-    )
+    advice = "look for NaN and huge numbers in the targets"
+    return Finding("problem", "not finite", message, math.nan, None, "IEEE 754", advice)
 
 
 def _not_finite(parts: dict[str, Array]) -> Finding | None:
@@ -310,11 +302,11 @@ def _of_one(taken: Taken, array: Array) -> tuple[int, ...]:
 def _ordered(op: str, known: Taken, tried: Taken, loss: Any) -> tuple[Prediction, ...]:
     """The simple predictions, the best first."""
     like = _outputs_like(target_of(known), target_of(tried), loss)
-    predicted = [
+    predicted = (
         _constant(op, known, tried, loss, like),
         _linear(known, tried, loss, like),
         _persistence(known, tried, loss),
-    ]
+    )
     with named(op):
         made = [_judged(name, words, outputs, tried, loss) for name, words, outputs in filter(None, predicted)]
     return tuple(sorted(made, key=lambda prediction: (math.isnan(prediction.loss), prediction.loss)))
@@ -371,12 +363,8 @@ def _flat(taken: Taken) -> Array:
 def _persistence(known: Taken, tried: Taken, loss: Any) -> _Made | None:
     """The last value again, where windows follow each other so that this is the value before the target."""
     x, y = known.inputs[0], target_of(known)
-    if (
-        len(known.inputs) > 1
-        or y.dtype.kind != "f"
-        or x.ndim not in (2, 3)
-        or kind_of(loss) not in ("numbers", "unknown")
-    ):
+    of_numbers = y.dtype.kind == "f" and kind_of(loss) in ("numbers", "unknown")
+    if not of_numbers or len(known.inputs) > 1 or x.ndim not in (2, 3):
         return None
     features: list[Any] = [..., *((..., k) for k in range(x.shape[2] if x.ndim == 3 else 0))]
     for feature in features:

@@ -1,4 +1,4 @@
-"""What is wrong with data before anything is trained: numbers that are not finite, labels, scales, duplicates."""
+"""What is wrong with data before anything is trained: numbers that are not finite, scales, duplicates."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 
 from .. import nn
 from .._files import listed
+from ..data.samples import leaves
 from ..nn.norm import _Norm
-from ..training.figures import leaves
-from ..training.findings import LEVELS, Finding, graded
-from .look import First, Look, quoted, target_of
-from .losses import ignored_by, kind_of
-from .overfit_batch import all_weights_are_zero
-from .taken import Taken, along
-
-Array = NDArray[Any]
+from ..training.findings import Finding, graded, most_severe_first, quoted
+from .look import First, Look, target_of
+from .losses import kind_of
+from .taken import LISTED, Array, Taken, along
 
 TOO_WIDE = (5.0, 10.0, 30.0)
 """Root of the mean square of a column. Sound networks are drawn for 1; measured, raw pixels have 85."""
@@ -35,8 +32,6 @@ TARGET_TOO_LARGE = (5.0, 30.0, math.inf)
 _OF_SCALE = "LeCun et al. 1998, Efficient BackProp: inputs of mean 0 and deviation 1"
 OF_TARGET = "train on data.StandardScaler().fit(y).transform(y), and put predictions back by inverse_transform"
 """Advice where a target of large numbers is what is wrong."""
-UNEVEN = (10.0, 100.0, math.inf)
-"""Samples of the largest class over those of the smallest."""
 SHARED = (0.0, 0.01, 0.2)
 """The share of the validation part's rows that are in the training part too."""
 NATURAL = 4.0
@@ -46,8 +41,6 @@ OTHER_SCALE = (3.0, 10.0, 100.0)
 """Mean size of the validation part's numbers over that of as many samples of the training part, or the inverse."""
 _ROWS_TO_TRY = 32
 _MOST_ROWS = 200_000  # that are compared with each other
-_SUM = 1e-2  # by which probabilities may miss 1
-_LISTED = 5
 
 
 # ---- not finite --------------------------------------------------------------------------------------------------------
@@ -79,9 +72,8 @@ def not_finite_values(look: Look) -> Iterator[Finding]:
         count, among = sum(places[-1] for places in all_places), sum(len(places[1]) for places in all_places)
         message = f"{_numbers(count)} of the {name} in {among} of {look.data.total} rows, the first {value} in {where}"
         if name != "target" and _are_taken(look, look.data.parts[number].at(rows[:_ROWS_TO_TRY])):
-            yield Finding(
-                "note", "not finite", f"{message}; the model gives finite outputs for them", float(count), 0.0
-            )
+            message = f"{message}; the model gives finite outputs for them"
+            yield Finding("note", "not finite", message, float(count), 0.0)
         else:
             advice = "leave such rows out, or fill them: data.Imputer().fit(x).as_module() as the first layer"
             yield Finding("problem", "not finite", message, float(count), 0.0, advice=advice)
@@ -91,9 +83,8 @@ def _not_finite_parameters(look: Look) -> Iterator[Finding]:
     for name, parameter in look.model.named_parameters():
         if not np.isfinite(parameter.data).all():
             count = int(np.count_nonzero(~np.isfinite(parameter.data)))
-            yield Finding(
-                "problem", "not finite", f"parameter {name!r} holds {_numbers(count)}", float(count), 0.0, layer=name
-            )
+            message = f"parameter {name!r} holds {_numbers(count)}"
+            yield Finding("problem", "not finite", message, float(count), 0.0, layer=name)
 
 
 def _numbers(count: int) -> str:
@@ -124,203 +115,6 @@ def _are_taken(look: Look, some: Taken) -> bool:
     return all(np.isfinite(array).all() for array in leaves(outputs))
 
 
-# ---- labels ------------------------------------------------------------------------------------------------------------
-
-
-def labels(look: Look) -> Iterator[Finding]:
-    """Targets that the loss does not take, or takes for something else."""
-    weights = [part.weight for part in look.data.parts if part.weight is not None]
-    if weights and not any(weight.any() for weight in weights):
-        yield _wrong(*all_weights_are_zero(look.data.total))
-        return
-    outputs = None if look.run is None else look.run.outputs
-    if isinstance(look.data.target, tuple) or not isinstance(outputs, np.ndarray) or outputs.dtype.kind != "f":
-        return
-    if not outputs.ndim:  # of which the loss says that it is no output per sample
-        return
-    target, kind = target_of(look.data), kind_of(look.loss)
-    judge = {"classes": _classes, "yes or no": _probabilities, "signs": _signs, "numbers": _of_numbers}.get(kind)
-    if judge is None:
-        return
-    for number, part in enumerate(look.data.parts):
-        other = target_of(part)
-        if (other.dtype, other.ndim) != (target.dtype, target.ndim):
-            message = f"batch {number + 1} has targets of {other.dtype} {other.shape}, the first one of {target.dtype} {target.shape}"
-            yield _wrong(message, "give all batches targets of one dtype and as many axes")
-            return
-    yield from judge(look, target, np.asarray(outputs))
-
-
-def _of_all_batches(look: Look) -> Array:
-    """The targets; one after another where batches are of different shapes."""
-    if not look.data.rest:
-        return target_of(look.data)
-    return np.concatenate([target_of(part).ravel() for part in look.data.parts])
-
-
-def _wrong(message: str, advice: str, value: float | None = None, level: str = "problem") -> Finding:
-    return Finding(level, "labels", message, value, advice=advice)
-
-
-def _classes(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    classes = outputs.shape[1] if outputs.ndim > 1 else 1
-    expected = (target.shape[0], *outputs.shape[2:])
-    if target.dtype.kind not in "iu":
-        yield from _soft(look, target, outputs, expected)
-        return
-    if target.shape != expected:
-        one_hot = target.shape[1:] == outputs.shape[1:] and set(np.unique(target)) <= {0, 1}
-        what = "one-hot rows of integers" if one_hot else f"of shape {target.shape}, expected {expected}"
-        advice = "give the numbers of the classes: y.argmax(axis=1)" if one_hot else f"reshape them to {expected}"
-        yield _wrong(f"the targets are {what}; a class is one integer", advice)
-        return
-    ignored = ignored_by(look.loss)
-    every = _of_all_batches(look)
-    counted = every[every != ignored]
-    if not counted.size:
-        yield _wrong(f"all targets are {ignored}, which the loss passes over", "give some targets that count")
-        return
-    low, high = int(counted.min()), int(counted.max())
-    span = f"the targets are {low}…{high}, the network has {classes} outputs, for 0…{classes - 1}"
-    if low == 1 and high == classes:
-        yield _wrong(span, "count from 0: y - 1", float(high))
-    elif low < 0:
-        advice = f"count from 0; the loss passes over {ignored} alone (ignore_index)"
-        yield _wrong(f"{span}; the first negative one is in {_first_row(look, low)}", advice, float(low))
-    elif high >= classes:
-        advice = (
-            f"give the last layer {high + 1} outputs, or number the classes anew: np.unique(y, return_inverse=True)[1]"
-        )
-        yield _wrong(f"{span}; the first {high} is in {_first_row(look, high)}", advice, float(high))
-    else:
-        yield from _frequencies(look, counted, classes, target.ndim == 1)
-
-
-def _first_row(look: Look, value: int) -> str:
-    for number, part in enumerate(look.data.parts):
-        places = np.argwhere(target_of(part) == value)
-        if len(places):
-            return look.data.row(int(places[0, 0]), number)
-    raise AssertionError(value)
-
-
-def _frequencies(look: Look, counted: Array, classes: int, one_each: bool) -> Iterator[Finding]:
-    counts = np.bincount(counted.ravel().astype(np.int64), minlength=classes)
-    present = np.flatnonzero(counts)
-    if len(present) == 1:
-        message = f"all {len(counted)} targets are class {present[0]}: there is nothing to learn"
-        yield Finding("problem", "one class", message, 1.0, 1.0, advice="see how the data were read, sorted and split")
-        return
-    absent = np.flatnonzero(counts == 0)
-    if len(absent) and one_each:
-        what = f"{len(absent)} of {classes} outputs have no sample: {listed(absent.tolist(), _LISTED)}"
-        yield _wrong(what, "a smaller last layer would do, if they never come", float(len(absent)), "note")
-    uneven = counts[present].max() / counts[present].min()
-    grade = graded(uneven, UNEVEN)
-    if grade and one_each:
-        few, many = present[counts[present].argmin()], present[counts[present].argmax()]
-        message = f"class {many} has {counts[many]} samples, class {few} only {counts[few]}: {uneven:.3g} times as many"
-        advice = "accuracy says little then; weights of the classes or data.resample help"
-        yield Finding(LEVELS[grade], "labels", message, uneven, UNEVEN[grade - 1], advice=advice)
-    if not grade and not len(absent):
-        yield Finding(
-            "ok", "labels", f"{len(present)} classes, of {counts[present].min()} to {counts[present].max()} targets"
-        )
-
-
-def _soft(look: Look, target: Array, outputs: Array, expected: tuple[int, ...]) -> Iterator[Finding]:
-    """Probabilities of classes, or class numbers that are floats."""
-    if target.shape[1:] != outputs.shape[1:]:
-        advice = (
-            "make them integers: y.astype(np.int64)" if target.shape == expected else f"integers of shape {expected}"
-        )
-        yield _wrong(f"the targets are {target.dtype} of shape {target.shape}, where classes are integers", advice)
-        return
-    every = _of_all_batches(look)
-    low, high = float(every.min()), float(every.max())
-    if low < 0 or high > 1:
-        yield _wrong(
-            f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]",
-            "give integers for classes, or divide rows by their sum",
-            high,
-        )
-    elif not np.allclose(target.sum(axis=1), 1, atol=_SUM):
-        sums = target.sum(axis=1)
-        message = f"probabilities of a target sum to {sums.min():.3g}…{sums.max():.3g}, expected 1"
-        yield _wrong(message, "divide each row by its sum; several classes at once need a binary loss", level="warning")
-    elif np.ptp(target, axis=0).max() < 1e-12:
-        yield Finding(
-            "problem", "one class", "all targets are the same probabilities: there is nothing to learn", 1.0, 1.0
-        )
-    else:
-        yield Finding("ok", "labels", f"probabilities of {target.shape[1]} classes")
-
-
-def _shape_differs(target: Array, outputs: Array) -> Finding | None:
-    if target.shape[1:] == outputs.shape[1:]:
-        return None
-    wanted = (target.shape[0], *outputs.shape[1:])
-    message = f"outputs have shape {('N', *outputs.shape[1:])}, targets {('N', *target.shape[1:])}".replace("'N'", "N")
-    same_size = math.prod(target.shape[1:]) == math.prod(outputs.shape[1:])
-    advice = (
-        f"y.reshape({', '.join(map(str, (-1, *wanted[1:])))})" if same_size else "give the last layer as many outputs"
-    )
-    return Finding("problem", "shapes", message, advice=advice)
-
-
-def _dtype_differs(target: Array, outputs: Array) -> Finding | None:
-    if target.dtype == outputs.dtype:
-        return None
-    message = f"targets are {target.dtype}, outputs {outputs.dtype}: the loss takes one dtype"
-    return _wrong(message, f"y.astype(np.{outputs.dtype})")
-
-
-def _probabilities(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    every = _of_all_batches(look)
-    low, high = float(np.min(every)), float(np.max(every))
-    if low < 0 or high > 1:
-        advice = "number the two classes 0 and 1" if set(np.unique(every)) <= {-1, 1, 2} else "scale them into [0, 1]"
-        yield _wrong(f"the targets are {low:.4g}…{high:.4g}, where probabilities lie in [0, 1]", advice, high)
-        return
-    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
-    if found is not None:
-        yield found
-        return
-    if (np.ptp(every, axis=0) == 0).all():
-        yield Finding("problem", "one class", f"all targets are {low:.4g}: there is nothing to learn", 1.0, 1.0)
-        return
-    yield Finding("ok", "labels", f"of {low:.4g}…{high:.4g}, mean {every.mean():.3g}")
-
-
-def _signs(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    values = np.unique(_of_all_batches(look))
-    if not set(values) <= {-1, 1}:
-        advice = "2 * y - 1 makes signs of 0 and 1" if set(values) <= {0, 1} else "give -1 and 1"
-        yield _wrong(f"the targets are {values[0]:.4g}…{values[-1]:.4g}, where the hinge takes -1 and 1", advice)
-        return
-    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
-    if found is not None:
-        yield found
-    elif len(values) == 1:
-        yield Finding("problem", "one class", f"all targets are {values[0]:.4g}: there is nothing to learn", 1.0, 1.0)
-    else:
-        yield Finding("ok", "labels", f"-1 and 1, mean {target.mean():.3g}")
-
-
-def _of_numbers(look: Look, target: Array, outputs: Array) -> Iterator[Finding]:
-    found = _shape_differs(target, outputs) or _dtype_differs(target, outputs)
-    if found is not None:
-        yield found
-        return
-    every = _of_all_batches(look)
-    if np.ptp(every, axis=0).max(initial=0) == 0:
-        yield Finding(
-            "problem", "one class", f"all targets are {target.flat[0]:.4g}: there is nothing to learn", 1.0, 1.0
-        )
-        return
-    yield Finding("ok", "labels", f"mean {every.mean():.3g}, standard deviation {every.std():.3g}")
-
-
 # ---- scale -------------------------------------------------------------------------------------------------------------
 
 
@@ -330,8 +124,7 @@ def scale(look: Look) -> Iterator[Finding]:
     if not firsts:
         yield Finding("ok", "scale", "no layer with weights takes the inputs as they are")
         return
-    judged = [_judged_scale(first) for first in firsts]
-    yield max(judged, key=lambda finding: LEVELS.index(finding.level))
+    yield most_severe_first([_judged_scale(first) for first in firsts])[0]
 
 
 def scale_of_target(look: Look) -> Iterator[Finding]:
@@ -351,7 +144,7 @@ def judged_target(loss: Any, outputs: Any, target: Array) -> Iterator[Finding]:
             f"the target has mean {target.mean():.3g} and standard deviation {target.std():.3g}, outputs begin at {given:.2g}: it "
             "takes many steps to bring them there"
         )
-        yield Finding(LEVELS[grade], "scale", message, size, TARGET_TOO_LARGE[grade - 1], _OF_SCALE, OF_TARGET)
+        yield grade.finding("scale", message, _OF_SCALE, OF_TARGET)
 
 
 def _is_scaled_by(first: First) -> bool:
@@ -368,19 +161,15 @@ def _judged_scale(first: First) -> Finding:
     mean, spread = float(columns.mean(dtype=np.float64)), float(columns.std(dtype=np.float64))
     where = quoted(first.name, type(first.module).__name__)
     what = f"{where} gets numbers of {columns.min():.4g}…{columns.max():.4g}, mean {mean:.3g}, standard deviation {spread:.3g}"
-    grade = graded(large, TOO_WIDE)
-    if grade:
+    if grade := graded(large, TOO_WIDE):
         message = f"{what}; the largest column has {large:.3g}, expected about 1"
-        return Finding(
-            LEVELS[grade], "scale", message, large, TOO_WIDE[grade - 1], _OF_SCALE, _advice(columns), first.name
-        )
+        return grade.finding("scale", message, _OF_SCALE, _advice(columns), first.name)
     if large == 0:
-        return Finding("ok", "scale", f"{what}", large)
-    grade = graded(large, TOO_NARROW, below=True)
-    if grade:
+        return Finding("ok", "scale", what, large)
+    if grade := graded(large, TOO_NARROW, below=True):
         message = f"{what}; the largest column has only {large:.3g}, expected about 1"
         advice = "scale the inputs once: data.StandardScaler().fit(x)"
-        return Finding(LEVELS[grade], "scale", message, large, TOO_NARROW[grade - 1], _OF_SCALE, advice, first.name)
+        return grade.finding("scale", message, _OF_SCALE, advice, first.name)
     return _compared(columns, what, first)
 
 
@@ -389,12 +178,10 @@ def _compared(columns: Array, what: str, first: First) -> Finding:
     reach = np.abs(columns).max(axis=0)
     reach = reach[reach > 0]
     wide, narrow = np.quantile(reach, [0.9, 0.1])
-    ratio = float(wide / narrow)
-    grade = graded(ratio, TOO_DIFFERENT)
-    if grade:
+    if grade := graded(float(wide / narrow), TOO_DIFFERENT):
         message = f"{what}; columns reach from {reach.min():.3g} to {reach.max():.3g}"
         advice = "columns of small numbers hardly count: data.StandardScaler().fit(x)"
-        return Finding(LEVELS[grade], "scale", message, ratio, TOO_DIFFERENT[grade - 1], _OF_SCALE, advice, first.name)
+        return grade.finding("scale", message, _OF_SCALE, advice, first.name)
     return Finding("ok", "scale", what, float(columns.std()), TOO_WIDE[0], _OF_SCALE, layer=first.name)
 
 
@@ -432,12 +219,11 @@ def other_scale(train: Taken, other: Taken) -> Iterator[Finding]:
         if not (size > 0 and min(sizes) > 0):
             continue
         ratio = max(size / max(sizes), min(sizes) / size)
-        grade = graded(ratio, OTHER_SCALE)
-        if grade:
+        if grade := graded(ratio, OTHER_SCALE):
             relation = "large" if size > max(sizes) else "small"
             message = f"its inputs are {ratio:.3g} times as {relation} as those of the training part: mean size {size:.3g}, there {np.mean(sizes):.3g}"
             advice = "give both parts the same scaling, by the scaler that was fitted to the training part"
-            yield Finding(LEVELS[grade], "scale", message, ratio, OTHER_SCALE[grade - 1], _OF_SCALE, advice)
+            yield grade.finding("scale", message, _OF_SCALE, advice)
 
 
 def _size(array: Array) -> float:
@@ -453,22 +239,15 @@ def constant_features(look: Look) -> Iterator[Finding]:
     count = look.data.count
     arrays = [array for array in look.data.inputs if len(array) == count and count > 1]
     if arrays and all((array == array[:1]).all() for array in arrays):
-        advice = "see how the data were read"
-        yield Finding(
-            "problem",
-            "constant features",
-            f"all {count} samples are the same{look.data.only_first}",
-            1.0,
-            1.0,
-            advice=advice,
-        )
+        message, advice = f"all {count} samples are the same{look.data.only_first}", "see how the data were read"
+        yield Finding("problem", "constant features", message, 1.0, 1.0, advice=advice)
         return
     columns: list[int] = []
     for array in arrays:
         if array.ndim == 2 and array.dtype.kind == "f":
             columns += np.flatnonzero((array == array[:1]).all(axis=0)).tolist()
     if columns:
-        message = f"{len(columns)} columns are constant: {listed(columns, _LISTED)}{look.data.only_first}"
+        message = f"{len(columns)} columns are constant: {listed(columns, LISTED)}{look.data.only_first}"
         yield Finding("note", "constant features", message, float(len(columns)), 0.0, advice="they say nothing")
     else:
         yield Finding("ok", "constant features", f"none{look.data.only_first}", 0.0, 0.0)
@@ -489,12 +268,12 @@ def duplicates(look: Look) -> Iterator[Finding]:
     shared = sum(digest in known for digest in others)
     share = shared / max(len(others), 1)
     grade = graded(share, SHARED)
-    if grade > 1 and share <= NATURAL * twice / total:
-        grade = 1
+    if share <= NATURAL * twice / total:
+        grade = grade.at_most("note")
     if grade:
         message = f"{shared} of {len(others)} samples of the validation part are in the training part too"
         advice = "what is validated was learnt: split before copies are made, and by groups (data.split(groups=))"
-        yield Finding(LEVELS[grade], "shared rows", message, share, SHARED[grade - 1], advice=advice)
+        yield grade.finding("shared rows", message, advice=advice)
     else:
         yield Finding("ok", "shared rows", f"none of {len(others)} in the validation part", 0.0, 0.0)
 

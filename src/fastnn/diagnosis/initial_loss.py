@@ -12,12 +12,13 @@ from .. import functional as F
 from ..autograd import raw
 from ..checks import integer
 from ..nn import Module
+from ..training.arguments import checked_loss, checked_model
 from ..training.figures import Objective, Sample
-from ..training.findings import LEVELS, Finding, Result, graded
+from ..training.findings import Finding, Result, graded
 from .data_checks import OF_TARGET, judged_target
 from .look import HEAVY, heaviest, target_of
 from .losses import constant_loss, function_of, kind_of, seen
-from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
+from .taken import Taken, batches_of, preserving, sample, train_mode
 
 TOO_LARGE = {"numbers": (5.0, 30.0, 100.0), "": (2.0, 4.0, 8.0)}
 """Times the expected loss, of numbers and of everything else. Measured on sound networks, 30 seeds each: up to 18 times for
@@ -148,8 +149,7 @@ def initial_loss(model: Module, train: Any, loss: Any = F.cross_entropy, *, samp
 
 def compared(model: Module, taken: Taken, loss: Any) -> InitialLoss:
     """The same of samples that are taken already; draws from the model's generators, and changes its running statistics."""
-    if not model.training:
-        model.train()
+    train_mode(model)
     outputs, value = seen(model, taken, loss)
     constant = _of_equal_chances(loss, outputs, taken, constant_loss(loss, outputs, taken))
     spread = _spread_of_logits(outputs, loss)
@@ -196,9 +196,7 @@ def _judged(value: float, expected: float | None, words: str, kind: str, why: st
         advice = "a new network should know nothing: is it trained already, or is the target among the inputs?"
         return Finding("note", "initial loss", said, ratio, too_small, _SOURCE, advice)
     grade = graded(ratio, too_large)
-    if not grade:
-        return Finding("ok", "initial loss", said, ratio, too_large[0], _SOURCE)
-    return Finding(LEVELS[grade], "initial loss", said + why, ratio, too_large[grade - 1], _SOURCE, _OF_INPUTS)
+    return grade.finding("initial loss", said + why * bool(grade), _SOURCE, _OF_INPUTS if grade else "")
 
 
 def _of_logits(expected: float | None, spread: float | None) -> str:

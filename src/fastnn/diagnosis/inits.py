@@ -15,8 +15,7 @@ from .. import init
 from .._generators import generator
 from .._tables import aligned
 from ..autograd.changes import note_change
-from ..checks import integer
-from ..checks.arrays import shown
+from ..checks import integer, shown
 from ..data import Batches
 from ..nn import Module, Parameter
 from ..training.figures import Loss
@@ -63,10 +62,6 @@ class Inits(Result):
         cells = [head, *(_cells(name, self.words[name], stats) for name, stats in self.stats.items())]
         lines = aligned(cells, right=range(2, len(head)))
         return "\n".join([*lines, *(["", super().__str__()] if self.findings else [])])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        return super().to_dict() | {"stats": {name: stats.to_dict() for name, stats in self.stats.items()}}
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the outputs of the layers under each; see `fastnn.plots.inits`.

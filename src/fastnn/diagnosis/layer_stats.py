@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,8 +15,9 @@ from ..autograd.changes import note_change
 from ..checks import integer
 from ..nn import Module
 from ..optim import Optimizer
+from ..training.arguments import checked_loss, checked_model
 from ..training.figures import Loss, Objective, Sample
-from ..training.findings import Result, most_severe_first, strict
+from ..training.findings import Result, most_severe_first
 from ..training.generators import find_generators
 from ..training.layer_rules import Watched, judged, no_gradient
 from ..training.layers import LayerRow, layer_row, table
@@ -24,7 +25,7 @@ from ..training.loader import Loader
 from ..training.preserved import preserved
 from ..training.spread import Spread
 from ..training.watch import Watch
-from .taken import batches_of, checked_loss, checked_model, named
+from .taken import batches_of, named, train_mode
 
 _MOST = 1 << 16  # numbers of an output that are looked at in a batch
 _NUDGE = 1e-2  # of the size of the gradient's own, to see whether layers behind zeros get gradients later
@@ -61,11 +62,6 @@ class LayerStats(Result):
     def __str__(self) -> str:
         text = super().__str__()
         return "\n".join([*([text] if text else ["ok       layers: nothing found"]), "", table(self.rows)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        named: dict[str, Any] = strict(super().to_dict() | {"rows": [asdict(row) for row in self.rows]})
-        return named | {"output": None if self.output is None else strict(asdict(self.output))}
 
     def plot(self, what: str = "activations", axes: Any = None) -> Any:
         """Draw a histogram for each layer; see `fastnn.plots.layer_stats`.
@@ -160,8 +156,7 @@ def layer_stats(
     batches = batches_of(op, batches)
     loader = Loader("batches", batches, once=True, op=op)
     with preserved(model, optimizer, loss, *find_generators(batches)), np.errstate(all="ignore"), named(op):
-        if not model.training:
-            model.train()
+        train_mode(model)
         return _looked_at(model, loader, Objective(loss), samples, optimizer)
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .._tables import aligned
-from ..checks import integer, real, shown
-from ..checks.scalars import generator
+from ..checks import generator, integer, real, shown
 from ..data import Batches, split
-from ..training.findings import Finding, Result, strict
+from ..training.findings import Finding, Result
 from ..training.trainer import Trainer
 from .losses import losses_of_samples
-from .taken import Taken, named, whole
-
-Array = NDArray[Any]
+from .taken import Array, Taken, named, new_trainer, whole
 
 FALLS = 0.05
 """The share by which the validation loss must fall from half of the samples to all, for more of them to help."""
@@ -89,10 +85,6 @@ class LearningCurve(Result):
         ]
         return "\n".join([*map(str, self.findings), *aligned(rows)])
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        return super().to_dict() | {"points": [strict(asdict(point)) for point in self.points]}
-
     def plot(self, ax: Any = None) -> Any:
         """Draw both losses against the number of samples, with two standard errors.
 
@@ -108,11 +100,8 @@ class LearningCurve(Result):
         """
         from ..plots.checks import learning_curve
 
-        samples = [p.samples for p in self.points]
-        errors = [SURE * p.error for p in self.points]
-        return learning_curve(
-            samples, [p.training for p in self.points], [p.validation for p in self.points], errors, ax=ax
-        )
+        columns = ([p.samples, p.training, p.validation, SURE * p.error] for p in self.points)
+        return learning_curve(*zip(*columns, strict=True), ax=ax)
 
 
 def learning_curve(
@@ -188,11 +177,7 @@ def learning_curve(
     points, each = [], []
     for size in wanted:
         of_weights.bit_generator.state = weights
-        trainer = make_trainer(of_weights)
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"{op}: make_trainer must return a Trainer, got {shown(trainer)}")
-        if trainer.epoch or trainer.step:
-            raise ValueError(f"{op}: make_trainer must return a new Trainer, got {trainer!r}")
+        trainer = new_trainer(op, make_trainer(of_weights))
         passes = math.ceil(epochs * wanted[-1] / size)
         point, losses = _trained(trainer, known.at(np.sort(order[:size])), judged, passes, batch_size, key)
         points.append(point)
@@ -238,25 +223,14 @@ def _trained(
         loss = trainer.history[-1]["validation_loss"]
         if loss < best[0]:
             inside = trainer.evaluate(part.batches(512))["loss"]
-            best = loss, trainer.epoch, inside, _each(trainer, judged)
+            best = loss, trainer.epoch, inside, losses_of_samples(trainer.loss, trainer.predict(judged.given), judged)
 
-    batches = Batches(
-        *_arrays(part), batch_size=min(batch_size, part.count), shuffle=True, rng=np.random.default_rng(key)
-    )
+    size, rng = min(batch_size, part.count), np.random.default_rng(key)
+    batches = Batches(part.given, part.target, batch_size=size, shuffle=True, rng=rng)
     trainer.fit(batches, judged.batches(512), epochs=passes, callbacks=[note], progress=False)
     loss, epoch, inside, each = best
     error = 0.0 if each is None or len(each) < 2 else float(each.std(ddof=1) / math.sqrt(len(each)))
     return Point(part.count, inside, loss, error, epoch, passes), each
-
-
-def _arrays(taken: Taken) -> tuple[Any, ...]:
-    inputs = taken.inputs if len(taken.inputs) > 1 else taken.inputs[0]
-    return (inputs, taken.target)
-
-
-def _each(trainer: Trainer, judged: Taken) -> Array | None:
-    inputs = judged.inputs if len(judged.inputs) > 1 else judged.inputs[0]
-    return losses_of_samples(trainer.loss, trainer.predict(inputs), judged)
 
 
 def _verdict(points: list[Point], each: list[Array | None]) -> Finding:

@@ -8,18 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import nn
 from ..autograd import Tensor, enable_grad, raw
 from ..autograd.graph import Node
 from ..data import Batches
+from ..data.samples import leaves
 from ..nn import Module, Parameter
 from ..nn.intercept import evaluation, intercepted
-from ..training.figures import Objective, Sample, leaves, values_of
-from .taken import Taken, _transformed
-
-Array = NDArray[Any]
+from ..training.figures import Objective, Sample, values_of
+from ..training.watch import arrays_in, first
+from .taken import Array, Taken, _transformed
 
 HEAVY = 4.0
 """A gain beyond that of any usual rule: N(0, 1) weights have 5.7 with 32 inputs, 8 with 64."""
@@ -146,8 +145,8 @@ class _Watch:
         self._found = found
 
     def __call__(self, name: str, module: Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        given = next(_arrays(args), None)
-        if given is not None and _has_weights(module) and not _from_weights(args):
+        given = first(args)
+        if given is not None and _has_weights(module) and not _from_weights(given):
             self._found.first.append(First(name, module, np.asarray(raw(given))))
         try:
             return forward(*args, **kwargs)
@@ -162,21 +161,12 @@ def _has_weights(module: Module) -> bool:
     return next(module.children(), None) is None and any(isinstance(p, Parameter) for p in vars(module).values())
 
 
-def _from_weights(args: Any) -> bool:
-    first = next(_arrays(args), None)
-    return isinstance(first, Tensor) and first.requires_grad
-
-
-def _arrays(value: Any) -> Iterator[Any]:
-    if isinstance(value, tuple | list):
-        for part in value:
-            yield from _arrays(part)
-    elif isinstance(value, Tensor | np.ndarray):
-        yield value
+def _from_weights(x: Any) -> bool:
+    return isinstance(x, Tensor) and x.requires_grad
 
 
 def _shapes(args: Any) -> str:
-    return ", ".join(f"{raw(a).dtype} {a.shape}" for a in _arrays(args)) or "no array"
+    return ", ".join(f"{raw(a).dtype} {a.shape}" for a in arrays_in(args)) or "no array"
 
 
 def _operation(output: Any) -> str:
@@ -232,11 +222,6 @@ def _axis_of_units(module: Module) -> int:
     return 1 if type(module).__name__.startswith("ConvTranspose") else 0
 
 
-def quoted(name: str, kind: str) -> str:
-    """A layer in words."""
-    return f"layer {name!r} ({kind})" if name else f"the model ({kind})"
-
-
 def target_of(taken: Taken) -> Array:
     """The target, or the first of several."""
-    return np.asarray(raw(next(leaves(taken.target))))
+    return np.asarray(raw(leaves(taken.target)[0]))

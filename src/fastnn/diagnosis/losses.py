@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from ..autograd import no_grad, raw
 from ..nn import Module
 from ..training.constant import best_constant, function_and_settings
 from ..training.figures import Objective, Sample, values_of
-from ..training.metrics import NOT_COUNTED
-from .taken import Taken, axis_of_samples
-
-Array = NDArray[Any]
+from ..training.metric_arguments import NOT_COUNTED
+from .taken import Array, Taken, axis_of_samples
 
 _KINDS = {
     F.cross_entropy: "classes",

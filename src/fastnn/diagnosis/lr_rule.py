@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..training.findings import LEVELS, Finding, graded, most_severe_first
+from ..training.findings import Finding, graded, most_severe_first
 
 Floats = NDArray[np.float64]
 
@@ -159,11 +159,9 @@ def _scattered(losses: Floats, fall: float) -> list[Finding]:
     """Whether losses scatter from step to step by as much as they fall."""
     scatter = float(np.diff(losses).std()) / math.sqrt(2)
     grade = graded(scatter / fall, SCATTER)
-    if not grade:
-        return []
     message = f"losses scatter by {scatter:.3g} and fall by {fall:.3g}: the suggestion may be far off"
     advice = "Take larger batches, or more steps over fewer decades."
-    return [Finding(LEVELS[grade], "learning rate", message, scatter / fall, SCATTER[grade - 1], SOURCE, advice)]
+    return [grade.finding("learning rate", message, SOURCE, advice)] if grade else []
 
 
 def _lower(lrs: Floats) -> str:

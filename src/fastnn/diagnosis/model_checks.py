@@ -8,25 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .. import functional as F
 from .. import nn
 from .._files import listed
 from ..autograd import raw
 from ..data import Batches
+from ..data.samples import leaves
 from ..nn import Module, Parameter
-from ..training.figures import Objective, Sample, leaves, values_of
-from ..training.findings import LEVELS, Finding, graded
+from ..training.figures import Objective, Sample, values_of
+from ..training.findings import Finding, graded, quoted
 from ..training.generators import find_generators
 from ..training.preserved import preserved
 from ..training.streams import set_states, states_of
-from .look import HEAVY, Look, heaviest, named_weights, quoted, run, target_of
+from .look import HEAVY, Look, heaviest, named_weights, run, target_of
 from .losses import function_of, kind_of
 from .overfit_batch import nothing_to_train, without_dropout
-from .taken import axis_of_samples
-
-Array = NDArray[Any]
+from .taken import Array, axis_of_samples, train_mode
 
 FIRST_STEP_TOO_LARGE = (1.0, 3.0, 10.0)
 """Size of the first change over that of the weights, the median of layers. Adam's first step is its rate in every weight, so that
@@ -74,8 +72,7 @@ def single_samples(look: Look) -> Iterator[Finding]:
     if not where or look.taken.count < 2 or look.run is None or look.run.failed is not None:
         return
     with preserved(look.model):
-        if not look.model.training:
-            look.model.train()
+        train_mode(look.model)
         failed = run(look.model, look.taken.at(slice(1)), look.loss).failed
     if failed is not None and _ONE_VALUE in str(failed.error):
         message = f"{where} has 1 sample, for which {quoted(failed.name, failed.kind)} raises {_told(failed.error)}"
@@ -170,17 +167,11 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
             return "problem", f"{name} takes logarithms of probabilities, and gets {what}", "end with nn.LogSoftmax()"
     if loss is F.binary_cross_entropy_with_logits:
         if last in ("sigmoid", "softmax", "hardsigmoid"):
-            return (
-                "problem",
-                f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}",
-                f"leave the {last} out; predictions are its values afterwards",
-            )
+            message = f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}"
+            return "problem", message, f"leave the {last} out; predictions are its values afterwards"
         if _ends_with(last, "relu"):
-            return (
-                "problem",
-                f"a {last} gives the logits: none is below 0, so no class 0 can be said",
-                f"leave the {last} out",
-            )
+            message = f"a {last} gives the logits: none is below 0, so no class 0 can be said"
+            return "problem", message, f"leave the {last} out"
     if kind_of(look.loss) in ("numbers", "unknown"):
         return _of_numbers(look, given, last)
     return None
@@ -188,11 +179,9 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
 
 def _before_cross_entropy(given: Array, last: str) -> _Found | None:
     if last == "softmax" or (given.shape[1] > 1 and _sums_to_one(given)):
-        return (
-            "problem",
-            f"a softmax before cross_entropy, which takes logits: outputs are probabilities of {given.min():.3g}…{given.max():.3g}",
-            "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards",
-        )
+        outputs = f"outputs are probabilities of {given.min():.3g}…{given.max():.3g}"
+        advice = "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards"
+        return "problem", f"a softmax before cross_entropy, which takes logits: {outputs}", advice
     bounded = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
     if bounded is not None:
         low, high = bounded
@@ -218,12 +207,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     assert look.run is not None
     target = target_of(look.data)
     if kind_of(look.loss) == "unknown" and look.run.loss is not None and not math.isfinite(look.run.loss):
-        span = f"{given.min():.3g}…{given.max():.3g}"
-        return (
-            "problem",
-            f"the loss is {look.run.loss} for outputs of {span}; where it takes logarithms, outputs must be probabilities",
-            "end with a sigmoid or softmax, or use a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy",
-        )
+        found = f"the loss is {look.run.loss} for outputs of {given.min():.3g}…{given.max():.3g}"
+        logits = "a loss that takes logits: F.binary_cross_entropy_with_logits, F.cross_entropy"
+        message = f"{found}; where it takes logarithms, outputs must be probabilities"
+        return "problem", message, f"end with a sigmoid or softmax, or use {logits}"
     if target.dtype.kind != "f" or target.shape[1:] != given.shape[1:] or not np.isfinite(target).all():
         return None
     reach = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
@@ -234,12 +221,9 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
     beyond = float(np.mean((target < reach[0]) | (target > reach[1])))
     if not beyond:
         return None
-    span = f"{target.min():.3g}…{target.max():.3g}"
-    return (
-        "problem",
-        f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {beyond:.0%} of the targets lie beyond ({span})",
-        f"leave the last {last} out, or scale the targets",
-    )
+    away = f"{beyond:.0%} of the targets lie beyond ({target.min():.3g}…{target.max():.3g})"
+    message = f"a {last} gives numbers in [{reach[0]:g}, {reach[1]:g}], but {away}"
+    return "problem", message, f"leave the last {last} out, or scale the targets"
 
 
 # ---- weights -----------------------------------------------------------------------------------------------------------
@@ -248,12 +232,10 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
 def heavy_weights(look: Look) -> Iterator[Finding]:
     """Weights that make signals much larger; in recurrent layers nothing else tells, since their outputs are bounded."""
     found = heaviest(look.model)
-    grade = 0 if found is None else graded(found.gain, TOO_HEAVY)
-    if found is not None and grade:
+    if found is not None and (grade := graded(found.gain, TOO_HEAVY)):
         message = f"{found}: it makes signals {found.gain:.3g} times as large"
         advice = "draw the weights by init.he_normal, or by init.xavier_normal before tanh and in recurrent layers"
-        bound = TOO_HEAVY[grade - 1]
-        yield Finding(LEVELS[grade], "exploding", message, found.gain, bound, "He et al. 2015", advice, found.name)
+        yield grade.finding("exploding", message, "He et al. 2015", advice, found.name)
 
 
 # ---- samples -----------------------------------------------------------------------------------------------------------
@@ -400,21 +382,18 @@ def first_update(look: Look, expected: float | None) -> Iterator[Finding]:
         f"the first step at rate {rate} changes weights by {ratio:.2g} of their size (the most by {largest:.2g}: {name}), "
         f"and the loss of its batch from {before:.3g} to {after:.3g}"
     )
-    large, grade = graded(ratio, FIRST_STEP_TOO_LARGE), graded(worse, WORSE)
-    if max(large, grade):
-        bounds, value, level = (FIRST_STEP_TOO_LARGE, ratio, large) if large >= grade else (WORSE, worse, grade)
-        advice = f"a lower rate: {_lower(look, ratio)}, or see lr_range_test"
-        yield Finding(LEVELS[level], "update too large", message, value, bounds[level - 1], _OF_STEPS, advice, name)
-        return
+    large = max(graded(ratio, FIRST_STEP_TOO_LARGE), graded(worse, WORSE))  # the first where they are equal
     small = graded(ratio, FIRST_STEP_TOO_SMALL, below=True)
-    if small:
-        scheduled = " (a schedule that begins low is right so)" if look.optimizer._scheduled else ""
-        level = 1 if scheduled else small
-        advice = f"a higher rate; see lr_range_test{scheduled}"
-        bound = FIRST_STEP_TOO_SMALL[small - 1]
-        yield Finding(LEVELS[level], "update too small", message, ratio, bound, _OF_STEPS, advice, name)
-        return
-    yield Finding("ok", "update too large", message, ratio, FIRST_STEP_TOO_LARGE[0], _OF_STEPS)
+    if large:
+        advice = f"a lower rate: {_lower(look, ratio)}, or see lr_range_test"
+        yield large.finding("update too large", message, _OF_STEPS, advice, name)
+    elif small and look.optimizer._scheduled:
+        advice = "a higher rate; see lr_range_test (a schedule that begins low is right so)"
+        yield small.at_most("note").finding("update too small", message, _OF_STEPS, advice, name)
+    elif small:
+        yield small.finding("update too small", message, _OF_STEPS, "a higher rate; see lr_range_test", name)
+    else:
+        yield large.finding("update too large", message, _OF_STEPS)
 
 
 def _lower(look: Look, ratio: float) -> str:
@@ -424,8 +403,7 @@ def _lower(look: Look, ratio: float) -> str:
 
 def _stepped(look: Look) -> tuple[dict[str, float], float, float]:
     """How much each weight that has a gradient changed relative to its size, and the loss of the batch before and after."""
-    if not look.model.training:
-        look.model.train()
+    train_mode(look.model)
     objective, sample = Objective(look.loss), Sample(look.taken.at(slice(_BATCH)).batch())
     generators = find_generators(look.model)
     states = states_of(generators)

@@ -11,14 +11,15 @@ import numpy as np
 from .. import functional as F
 from .. import nn, optim
 from ..autograd import enable_grad, raw
-from ..checks import integer, real
-from ..checks.scalars import generator
+from ..checks import generator, integer, real
+from ..data.samples import leaves
 from ..nn import Module
-from ..training.figures import Objective, Sample, leaves, values_of
+from ..training.arguments import checked_loss, checked_model
+from ..training.figures import Objective, Sample, values_of
 from ..training.findings import Finding, Result
 from ..training.preserved import preserved
 from .losses import constant_loss, kind_of, least_loss, seen, share_right
-from .taken import Taken, batches_of, checked_loss, checked_model, preserving, sample
+from .taken import Array, Taken, batches_of, preserving, sample, train_mode
 
 LEARNED = 0.05
 """The share of the best constant prediction's loss at which samples count as learnt by heart: of numbers, R² of 0.95."""
@@ -62,7 +63,7 @@ class OverfitBatch(Result):
     """
 
     title: ClassVar[str] = "overfit"
-    losses: np.ndarray[Any, Any]
+    losses: Array
     aim: float
     steps: int | None
     right: float | None
@@ -185,8 +186,7 @@ def overfitted(
 
 def without_dropout(model: Module) -> None:
     """Training mode, but no dropout; layers that are frozen in a model in training mode stay so."""
-    if not model.training:
-        model.train()
+    train_mode(model)
     for module in model.modules():
         if isinstance(module, nn.Dropout | nn.RReLU):
             module.training = False
@@ -194,9 +194,9 @@ def without_dropout(model: Module) -> None:
             module.dropout = 0.0
 
 
-def _chosen(taken: Taken, samples: int, loss: Any, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+def _chosen(taken: Taken, samples: int, loss: Any, rng: np.random.Generator) -> Array:
     """Samples with different inputs, in order."""
-    target = next(leaves(taken.target))
+    target = leaves(taken.target)[0]
     if kind_of(loss) == "classes" and target.dtype.kind in "iu":
         samples = max(_LEAST_SAMPLES, samples // max(math.prod(target.shape[1:]), 1))
     known: dict[bytes, int] = {}
@@ -220,9 +220,7 @@ def _aim(model: Module, taken: Taken, few: Taken, loss: Any, share: float) -> fl
     return least + share * max(above - least, 0.0)
 
 
-def _trained(
-    model: Module, few: Taken, loss: Any, steps: int, lr: float, aim: float
-) -> tuple[np.ndarray[Any, Any], float | None]:
+def _trained(model: Module, few: Taken, loss: Any, steps: int, lr: float, aim: float) -> tuple[Array, float | None]:
     """The losses before each step, and the share of right classes in the end."""
     parameters = _trained_parameters(model, loss)
     optimizer = optim.Adam(parameters, lr=lr) if parameters else None
@@ -230,7 +228,7 @@ def _trained(
     losses = []
     right: float | None = None
     # Of sequences with a class per position some cannot be right, as after beginnings that are the same.
-    one_each = few.weight is None and next(leaves(few.target)).size == few.count
+    one_each = few.weight is None and leaves(few.target)[0].size == few.count
     for step in range(steps + 1):
         output = model(*part.inputs)
         value = objective(output, part)
@@ -245,7 +243,7 @@ def _trained(
     return np.array(losses), right
 
 
-def _hindered(model: Module, loss: Any, few: Taken, losses: np.ndarray[Any, Any]) -> Finding | None:
+def _hindered(model: Module, loss: Any, few: Taken, losses: Array) -> Finding | None:
     """What lets the test say nothing about the network."""
     level, advice, threshold = "problem", "", None
     if few.weight is not None and not few.weight.any():
@@ -264,9 +262,8 @@ def _hindered(model: Module, loss: Any, few: Taken, losses: np.ndarray[Any, Any]
         known = kind_of(loss) != "unknown"
         level, threshold = "problem" if known else "note", 0.0
         message = f"the loss is {losses[0]:.3g} before the first step, and nothing says how far below 0 it should fall"
-        advice = (
-            "this loss is never below 0 for what it should get: see outputs and targets" if known else "see its curve"
-        )
+        never = "this loss is never below 0 for what it should get: see outputs and targets"
+        advice = never if known else "see its curve"
     else:
         return None
     return Finding(level, "cannot overfit", message, float(losses[-1]), threshold, _SOURCE, advice)
@@ -289,9 +286,7 @@ def _trained_parameters(model: Module, loss: Any) -> list[Any]:
     return [parameter for parameter in parameters if parameter.requires_grad]
 
 
-def _judged(
-    losses: np.ndarray[Any, Any], aim: float, half: float, learnt: int | None, right: float | None, few: Taken
-) -> Finding:
+def _judged(losses: Array, aim: float, half: float, learnt: int | None, right: float | None, few: Taken) -> Finding:
     of = f"{few.count} samples"
     steps = len(losses) - 1
     fell = f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g} in {steps} steps, {aim:.3g} was the aim"
@@ -302,9 +297,7 @@ def _judged(
         message = f"{of} known by heart only after {learnt} steps, fewer than {SLOW} are usual"
         return Finding("note", "cannot overfit", message, learnt, SLOW, _SOURCE, advice)
     if losses[-1] <= half or _reconstructs(few):
-        advice = (
-            "slow, but on its way: noise takes long to learn, and an autoencoder whose middle is narrow need not do it"
-        )
+        advice = "slow, but on its way: noise takes long to learn, and a narrow autoencoder need not do it"
         missing = f"only {right:.0%} of the classes are right" if losses[-1] <= aim else "the loss is above its aim"
         return Finding("note", "cannot overfit", f"{of}: {missing}; {fell}", losses[-1], aim, _SOURCE, advice)
     classes = "" if right is None else f", {right:.0%} of the classes right"
@@ -312,14 +305,13 @@ def _judged(
         "is the network large enough, do gradients reach all layers, do targets belong to these inputs, and is the loss made "
         "of the outputs?"
     )
-    return Finding(
-        "problem", "cannot overfit", f"{of} are not learnt by heart: {fell}{classes}", losses[-1], aim, _SOURCE, advice
-    )
+    message = f"{of} are not learnt by heart: {fell}{classes}"
+    return Finding("problem", "cannot overfit", message, losses[-1], aim, _SOURCE, advice)
 
 
 def _reconstructs(few: Taken) -> bool:
     """Whether the target is the input, whatever its shape and scale."""
-    target = next(leaves(few.target))
+    target = leaves(few.target)[0]
     for array in few.inputs:
         if array.size == target.size > few.count and target.dtype.kind == array.dtype.kind == "f":
             both = np.corrcoef(array.ravel(), target.ravel())

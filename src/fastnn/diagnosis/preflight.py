@@ -12,21 +12,22 @@ import numpy as np
 
 from .. import functional as F
 from ..autograd import enable_grad
-from ..checks import counted, integer, shown
-from ..checks.scalars import generator
+from ..checks import counted, generator, integer, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
 from ..optim import Optimizer
+from ..training.arguments import checked_loss, checked_model
 from ..training.figures import Objective, Sample
 from ..training.findings import LEVELS, Finding, Result, most_severe_first, worst
 from ..training.not_finite import first_not_finite
 from ..training.preserved import preserved
 from . import data_checks, model_checks
 from .initial_loss import InitialLoss, compared
+from .label_checks import labels
 from .layer_stats import LayerStats, layer_stats
 from .look import Look, run
 from .overfit_batch import RATE, OverfitBatch, overfitted
-from .taken import batches_of, checked_loss, checked_model, preserving, sample, whole
+from .taken import batches_of, preserving, sample, train_mode, whole
 
 _RUN = 256  # samples that are sent through the model with somebody looking at each layer
 _OF_STATISTICS, _BATCH = 512, 128  # samples for the statistics of layers, altogether and at a time
@@ -86,14 +87,6 @@ class Report(Result):
         lines += [str(finding) for finding in self.findings if finding.level != "ok"]
         lines += [_short(finding) for finding in self.findings if finding.level == "ok"]
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them."""
-        parts = {name: getattr(self, name) for name in ("initial", "layers", "overfit")}
-        return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            **{name: None if part is None else part.to_dict() for name, part in parts.items()},
-        }
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the level of each check, and the losses: before training, expected, and learning a few samples by heart.
@@ -256,10 +249,9 @@ class _Checks:
     def _of_data(self) -> Iterator[Finding]:
         look = self._look
         with preserved(look.model):
-            if not look.model.training:
-                look.model.train()
+            train_mode(look.model)
             look.run = run(look.model, look.taken.at(slice(_RUN)), look.loss)
-        found = [*data_checks.not_finite(look), *data_checks.labels(look)]
+        found = [*data_checks.not_finite(look), *labels(look)]
         if not _is_meaningless(found):
             found += model_checks.shapes(look)
         yield from found
@@ -281,7 +273,7 @@ class _Checks:
         if ours is not None and ours.failed is None and ours.loss_error is None:
             with preserved(other.model), evaluation(other.model):
                 other.run = run(other.model, other.taken.at(slice(_RUN)), other.loss)
-            of_labels = [finding for finding in data_checks.labels(other) if finding.level == "problem"]
+            of_labels = [finding for finding in labels(other) if finding.level == "problem"]
             # Few samples may be of one class by chance.
             found += [finding for finding in of_labels if finding.word != "one class"]
             if not _is_meaningless(found):
@@ -313,8 +305,7 @@ class _Checks:
         look = self._look
         with preserved(look.model):
             part = Sample(look.taken.at(slice(_RUN)).batch())
-            if not look.model.training:
-                look.model.train()
+            train_mode(look.model)
             where = first_not_finite(look.model, Objective(look.loss), part, {})
         assert look.run is not None
         advice = "look for log, sqrt and division of what may be 0 or below, and for weights that are too large"

@@ -73,8 +73,8 @@ class Trial:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as JSON takes them."""
-        named = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: strict(value) for name, value in named.items()} | {"settings": in_words(self.settings)}
+        named: dict[str, Any] = strict(self)
+        return named | {"settings": in_words(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,8 @@ class Search(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them: ranges as they print."""
-        return {
-            "findings": [finding.to_dict() for finding in self.findings],
-            "trials": [trial.to_dict() for trial in self.trials],
-            "space": in_words(self.space),
-            "ranges": in_words(self.ranges),
-        }
+        in_plain = {"trials": [trial.to_dict() for trial in self.trials]}
+        return super().to_dict() | in_plain | {"space": in_words(self.space), "ranges": in_words(self.ranges)}
 
     def plot(self, ax: Axes | Sequence[Axes] | None = None) -> Any:
         """Draw the loss against each setting.
@@ -280,19 +276,15 @@ class _Plan:
     @classmethod
     def checked(cls, make_trainer: Any, space: Any, trials: Any, rounds: Any) -> _Plan:
         if not callable(make_trainer) or isinstance(make_trainer, Trainer):
-            raise TypeError(
-                "random_search: make_trainer must be a function of settings and a generator that makes a Trainer, got "
-                f"{shown(make_trainer)}"
-            )
+            expected = "make_trainer must be a function of settings and a generator that makes a Trainer"
+            raise TypeError(f"random_search: {expected}, got {shown(make_trainer)}")
         if not isinstance(space, Mapping) or not space:
-            raise TypeError(
-                f"random_search: space must be ranges by name, such as {{'lr': LogUniform(1e-6, 1)}}, got {shown(space)}"
-            )
+            expected = "space must be ranges by name, such as {'lr': LogUniform(1e-6, 1)}"
+            raise TypeError(f"random_search: {expected}, got {shown(space)}")
         for name, part in space.items():
             if not isinstance(part, Space):
-                raise TypeError(
-                    f"random_search: {name!r} must be a LogUniform, Uniform, IntUniform or Choice, got {shown(part)}"
-                )
+                expected = f"{name!r} must be a LogUniform, Uniform, IntUniform or Choice"
+                raise TypeError(f"random_search: {expected}, got {shown(part)}")
         return cls(dict(space), integer("random_search", "trials", trials, 1), _checked_rounds(rounds))
 
     def described(self) -> dict[str, Any]:
@@ -319,15 +311,12 @@ class _Plan:
 
 
 def _checked_rounds(rounds: Any) -> tuple[tuple[int, int], ...]:
-    expected = "random_search: rounds must be pairs of epochs and trials, such as ((1, 20), (5, 7)), got"
-    if not isinstance(rounds, Sequence) or isinstance(rounds, str) or not rounds:
-        raise TypeError(f"{expected} {shown(rounds)}")
-    if not all(isinstance(part, Sequence) and len(part) == 2 for part in rounds):
-        raise TypeError(f"{expected} {shown(rounds)}")
-    checked = [
-        (integer("random_search", "epochs", epochs, 1), integer("random_search", "trials of a round", count, 1))
-        for epochs, count in rounds
-    ]
+    some = isinstance(rounds, Sequence) and not isinstance(rounds, str) and len(rounds) > 0
+    if not some or not all(isinstance(part, Sequence) and len(part) == 2 for part in rounds):
+        example = "pairs of epochs and trials, such as ((1, 20), (5, 7))"
+        raise TypeError(f"random_search: rounds must be {example}, got {shown(rounds)}")
+    op, of_round = "random_search", "trials of a round"
+    checked = [(integer(op, "epochs", epochs, 1), integer(op, of_round, count, 1)) for epochs, count in rounds]
     if any(a[0] >= b[0] for a, b in pairwise(checked)):
         raise ValueError(f"random_search: the epochs of rounds must rise, got {[part[0] for part in checked]}")
     return tuple(checked)
@@ -335,17 +324,14 @@ def _checked_rounds(rounds: Any) -> tuple[tuple[int, int], ...]:
 
 def _parts(data: Any, validation: Any) -> tuple[Any, Any]:
     """What to train on and what to validate on."""
-    op = "random_search"
-    alone = _are_arrays(data)
-    pair = isinstance(data, tuple) and not alone
+    pair = isinstance(data, tuple) and not _are_arrays(data)
     if pair and (len(data) != 2 or validation is not None):
         raise TypeError("random_search: data must be batches or (train, validation), and validation be given once")
     train, judged = data if pair else (data, validation)
     if judged is None:
-        raise ValueError(
-            "random_search: a validation part is needed: the training loss would choose what learns by heart"
-        )
-    return batches_of(op, train), batches_of(op, judged)
+        why = "the training loss would choose what learns by heart"
+        raise ValueError(f"random_search: a validation part is needed: {why}")
+    return batches_of("random_search", train), batches_of("random_search", judged)
 
 
 def _are_arrays(data: Any) -> bool:
@@ -412,16 +398,11 @@ def _judged(plan: _Plan, trials: tuple[Trial, ...], ranges: dict[str, Space]) ->
     broken = [trial for trial in trials if math.isinf(trial.loss)]
     findings = [_broken(broken, len(trials))] if broken else []
     if len(broken) < len(trials):
-        best = trials[0].settings
-        at_ends = [(name, part, part.border(best[name])) for name, part in plan.space.items()]
-        found = [
-            _border(name, part, best[name], end, len(trials) - len(broken))
-            for name, part, end in at_ends
-            if end is not None
-        ]
-        findings += found or [
-            Finding("ok", "border", "the best values lie within what was searched", None, BORDER, SOURCE)
-        ]
+        best, finished = trials[0].settings, len(trials) - len(broken)
+        at_ends = {name: part.border(best[name]) for name, part in plan.space.items()}
+        found = [_border(name, plan.space[name], best[name], end, finished) for name, end in at_ends.items() if end]
+        within = Finding("ok", "border", "the best values lie within what was searched", None, BORDER, SOURCE)
+        findings += found or [within]
     return Search(most_severe_first(findings), trials, plan.space, ranges)
 
 

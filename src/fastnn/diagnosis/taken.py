@@ -11,18 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..autograd import raw
-from ..checks import shown
 from ..data import Batches
+from ..data.samples import joined, leaves, mapped, taken
 from ..nn import Module
 from ..optim import Optimizer
-from ..training.figures import Sample, joined, leaves
+from ..training.figures import Sample, copied
 from ..training.loader import Loader
 from ..training.preserved import preserved
+from ..training.trainer import Trainer
 
 Array = NDArray[Any]
 
 MOST_VALUES = 1 << 26
 """Of the inputs, that are looked at: of larger data, evenly spread samples."""
+LISTED = 5
+"""Classes or columns that a message names."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,12 @@ class Taken:
     @property
     def count(self) -> int:
         """Samples."""
-        return len(next(leaves(self.target)))
+        return len(leaves(self.target)[0])
+
+    @property
+    def given(self) -> Any:
+        """The inputs as a batch has them: an array, or a tuple of several."""
+        return self.inputs[0] if len(self.inputs) == 1 else self.inputs
 
     @property
     def parts(self) -> tuple[Taken, ...]:
@@ -72,7 +80,7 @@ class Taken:
         count = self.count
         return Taken(
             tuple(along(array, count, index) for array in self.inputs),
-            _each(lambda array: along(array, count, index), self.target),
+            mapped(lambda array: along(array, count, index), self.target),
             None if self.weight is None else self.weight[index],
             None if self.rows is None else self.rows[index],
         )
@@ -90,8 +98,7 @@ class Taken:
 
     def batch(self) -> Any:
         """All of them as one batch."""
-        inputs = self.inputs[0] if len(self.inputs) == 1 else self.inputs
-        return (inputs, self.target) if self.weight is None else (inputs, self.target, self.weight)
+        return (self.given, self.target) if self.weight is None else (self.given, self.target, self.weight)
 
     def row(self, number: int, part: int = 0) -> str:
         """The place of a sample in the data, or among these samples where that is not known; `part` as in `parts`."""
@@ -156,8 +163,8 @@ def sample(op: str, train: Any, count: int, part: str = "train") -> Taken:
     """
     given = batches_of(op, train)
     if not isinstance(given, Batches):
-        taken = _gathered(op, given, count, part)
-        return taken.at(np.random.default_rng(0).permutation(taken.count))
+        found = _gathered(op, given, count, part)
+        return found.at(np.random.default_rng(0).permutation(found.count))
     _some(op, part, given.samples)
     rows = np.random.default_rng(0).permutation(given.samples)[:count]
     return _transformed(op, given, _taken(op, given, rows, rows))
@@ -169,20 +176,18 @@ def _some(op: str, name: str, samples: int) -> None:
 
 
 def _taken(op: str, given: Batches, index: Any, rows: NDArray[np.intp]) -> Taken:
-    parts = [_each(lambda array: array[index], part) for part in given.arrays]
     with named(op):
-        some = Sample(tuple(parts))
+        some = Sample(taken(given.arrays, index))
     return Taken(tuple(np.asarray(raw(array)) for array in some.inputs), some.target, some.weight, rows)
 
 
-def _transformed(op: str, given: Batches, taken: Taken) -> Taken:
+def _transformed(op: str, given: Batches, some: Taken) -> Taken:
     if given.transform is None:
-        return taken
-    inputs = taken.inputs[0] if len(taken.inputs) == 1 else taken.inputs
-    batches = Batches(inputs, taken.rows, batch_size=taken.count, transform=given.transform, rng=0)
+        return some
+    batches = Batches(some.given, some.rows, batch_size=some.count, transform=given.transform, rng=0)
     with closing(batches.at(0)) as made:
         changed, _ = next(made)
-    return replace(taken, inputs=tuple(map(raw, changed)) if isinstance(changed, tuple) else (raw(changed),))
+    return replace(some, inputs=tuple(map(raw, leaves(changed))))
 
 
 def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
@@ -193,7 +198,8 @@ def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
         loader = Loader(name, given)
         with closing(loader.samples(0, 0)) as parts:
             for part in parts:
-                found.append(_kept(part))
+                part.inputs, part.target = copied(part.inputs), copied(part.target)
+                found.append(part)
                 samples += part.count
                 values += sum(np.size(raw(array)) for array in part.inputs)
                 if values >= MOST_VALUES or (count is not None and samples >= count):
@@ -201,15 +207,8 @@ def _gathered(op: str, given: Any, count: int | None, name: str) -> Taken:
     if not found:
         raise ValueError(f"{op}: {name} has no batch")
     _some(op, name, samples)
-    taken = replace(_put_together(found), counts=tuple(part.count for part in found))
-    return taken if count is None else taken.at(slice(count))
-
-
-def _kept(part: Sample) -> Sample:
-    """A copy, since who makes the next batch may use the memory again."""
-    part.inputs = tuple(np.array(raw(array)) for array in part.inputs)
-    part.target = _each(lambda array: np.array(raw(array)), part.target)
-    return part
+    whole = replace(_put_together(found), counts=tuple(part.count for part in found))
+    return whole if count is None else whole.at(slice(count))
 
 
 def _put_together(parts: list[Sample]) -> Taken:
@@ -229,10 +228,6 @@ def _put_together(parts: list[Sample]) -> Taken:
     return Taken(tuple(inputs), target, weight)
 
 
-def _each(function: Any, part: Any) -> Any:
-    return tuple(_each(function, one) for one in part) if isinstance(part, tuple) else function(part)
-
-
 def preserving(model: Module, optimizer: Optimizer | None, loss: Any, *batches: Any) -> AbstractContextManager[None]:
     """`preserved`, without a copy of data that lie in plain lists: nobody writes to them."""
     return preserved(model, optimizer, loss, *(part for part in batches if not isinstance(part, list | tuple)))
@@ -249,17 +244,16 @@ def named(op: str) -> Iterator[None]:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(text) from error
 
 
-def checked_model(op: str, model: Any) -> Module:
-    """A module, or a TypeError."""
-    if not isinstance(model, Module):
-        raise TypeError(f"{op}: model must be a Module, got {shown(model)}")
-    return model
+def new_trainer(op: str, made: Any) -> Trainer:
+    """What a function ``make_trainer`` returned, if it is a trainer that has not trained yet."""
+    if not isinstance(made, Trainer):
+        raise TypeError(f"{op}: make_trainer must return a Trainer, got {type(made).__name__}")
+    if made.epoch or made.step:
+        raise ValueError(f"{op}: make_trainer must return a new Trainer, got {made!r}")
+    return made
 
 
-def checked_loss(op: str, loss: Any) -> Any:
-    """A function of outputs and targets, or a TypeError."""
-    if isinstance(loss, type) or not callable(loss):
-        raise TypeError(
-            f"{op}: loss must be a function of output and target, such as F.cross_entropy, got {shown(loss)}"
-        )
-    return loss
+def train_mode(model: Module) -> None:
+    """Training mode; layers that are frozen in a model that is in this mode stay so."""
+    if not model.training:
+        model.train()

@@ -49,9 +49,8 @@ class TrialLog:
         self._path = None if path is None else os.fspath(path)
         self._known: dict[tuple[int, int], tuple[dict[str, Any], Outcome]] = {}
         lines = self._lines()
-        self.entropy = entropy or (
-            lines[0].get("entropy") if lines else np.random.SeedSequence().generate_state(4).tolist()
-        )
+        drawn = lines[0].get("entropy") if lines else np.random.SeedSequence().generate_state(4).tolist()
+        self.entropy = entropy or drawn
         header = {_MARK: 1, "entropy": self.entropy, **search}
         if lines:
             self._require_same(lines[0], json.loads(json.dumps(strict(header))))
@@ -67,9 +66,7 @@ class TrialLog:
         with open(self._path, "r+b") as file:
             content = file.read()
             if content[: len(_BEGINNING)] != _BEGINNING[: len(content)]:
-                raise ValueError(
-                    f"random_search: {self._path!r} is no log of a search; give another name, or remove it"
-                )
+                raise ValueError(f"random_search: {self._path!r} is no log of a search; give another one, or remove it")
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
                 file.truncate(whole)
@@ -141,27 +138,21 @@ def _difference(name: str, before: Any, now: Any) -> str:
     if isinstance(before, dict) and isinstance(now, dict):
         for key in [*before, *(key for key in now if key not in before)]:
             if key not in before or key not in now:
-                there = f"{name}.{key} "
-                return (
-                    f"{there}{shown(before[key])}, now missing"
-                    if key in before
-                    else f"{there}missing, now {shown(now[key])}"
-                )
+                was, is_now = (shown(side[key]) if key in side else "missing" for side in (before, now))
+                return f"{name}.{key} {was}, now {is_now}"
             if before[key] != now[key]:
                 return _difference(f"{name}.{key}", before[key], now[key])
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         first = next(i for i, (a, b) in enumerate(zip(before, now, strict=True)) if a != b)
         return _difference(f"{name}[{first}]", before[first], now[first])
     if isinstance(before, str) and isinstance(now, str):
-        first = next(
-            (i for i, (a, b) in enumerate(zip(before, now, strict=False)) if a != b), min(len(before), len(now))
-        )
+        first = next(i for i in range(len(before) + 1) if before[: i + 1] != now[: i + 1])
         return f"{name} {_around(before, first)!r}, now {_around(now, first)!r}"
     return f"{name} {shown(before)}, now {shown(now)}"
 
 
 def _around(text: str, place: int) -> str:
-    """A piece of a text; all of it if it is short."""
+    """What is around a place of a text; all of it if it is short."""
     if len(text) <= 2 * _AROUND:
         return text
     low, high = max(0, place - _AROUND), place + _AROUND

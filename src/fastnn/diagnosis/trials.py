@@ -19,7 +19,7 @@ from ..checks import integer
 from ..config import get_num_threads, set_num_threads
 from ..training import History, Trainer
 from ..training.loader import Loader
-from .taken import named
+from .taken import named, new_trainer
 
 
 @dataclass(frozen=True)
@@ -104,24 +104,17 @@ class _Task:
 
     def set_data(self) -> None:
         """Every training begins with the data as they were: another one before it changes nothing."""
-        for name, batches, begins in zip(
-            ("train", "validation"), (self.train, self.validation), self.begins, strict=True
-        ):
-            Loader(name, batches).load_state_dict(begins)
+        Loader("train", self.train).load_state_dict(self.begins[0])
+        Loader("validation", self.validation).load_state_dict(self.begins[1])
 
     def _made(self, job: Job) -> Trainer:
         try:
             trainer = self.make_trainer(dict(job.settings), np.random.default_rng(list(job.seed)))
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(
-                f"random_search: make_trainer refused trial {job.number}, {in_words(job.settings)}: {error}"
-            ) from error
-        if not isinstance(trainer, Trainer):
-            raise TypeError(f"random_search: make_trainer must return a Trainer, got {type(trainer).__name__}")
-        if trainer.epoch or trainer.step:
-            raise ValueError(f"random_search: make_trainer must return a new Trainer, got {trainer!r}")
-        return trainer
+            trial = f"trial {job.number}, {in_words(job.settings)}"
+            raise kind(f"random_search: make_trainer refused {trial}: {error}") from error
+        return new_trainer("random_search", trainer)
 
 
 def _outcome(job: Job, history: History) -> Outcome:
@@ -151,9 +144,8 @@ class Workers:
         asked = integer("random_search", "n_jobs", n_jobs)
         if asked == 0:
             raise ValueError("random_search: n_jobs must be at least 1, or -1 for all cores, got 0")
-        self._joblib = (
-            require("joblib", "joblib", "search", f"random_search with n_jobs={n_jobs}") if asked != 1 else None
-        )
+        purpose = f"random_search with n_jobs={n_jobs}"
+        self._joblib = None if asked == 1 else require("joblib", "joblib", "search", purpose)
         self._jobs = self._joblib.effective_n_jobs(asked) if self._joblib is not None else 1
         loaders = Loader("train", train, op="random_search"), Loader("validation", validation, op="random_search")
         self._data = [loader.settings() for loader in loaders]
@@ -201,9 +193,8 @@ class Workers:
         except (pickle.PicklingError, RuntimeError, TypeError, AttributeError) as error:
             if not _is_about_sending(error):
                 raise
-            why = (
-                str(error.__cause__ or error).strip('"\n').rpartition("\n")[2]
-            )  # a traceback from another process ends so
+            # A traceback from another process ends with what is wrong.
+            why = str(error.__cause__ or error).strip('"\n').rpartition("\n")[2]
             raise TypeError(
                 f"random_search: {described(self._task.make_trainer)} or the data can't be sent to other processes ({why}); with "
                 f"n_jobs={self._jobs}, make_trainer must be a function of a module that these can import, and hold nothing that "

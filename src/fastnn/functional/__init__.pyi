@@ -7,7 +7,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 
 from typing import Any, Literal, overload
 from collections.abc import Sequence
-from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, Value
+from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, ShapeLike, Value
 from ..autograd import Tensor
 
 __all__ = [
@@ -148,7 +148,7 @@ __all__ = [
     "tanh_backward",
 ]
 
-def adadelta_step(param: Any, grad: Constant, square_avg: Any, acc_delta: Any, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-06, weight_decay: float = 0.0, l1: float = 0.0) -> None:
+def adadelta_step(param: Array | Tensor, grad: Constant, square_avg: Array, acc_delta: Array, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-06, weight_decay: float = 0.0, l1: float = 0.0) -> None:
     """Adadelta.
 
     ``g = grad + penalties; s = rho*s + (1 - rho)*g**2; d = sqrt((D + eps) / (s + eps)) * g;
@@ -182,7 +182,7 @@ def adadelta_step(param: Any, grad: Constant, square_avg: Any, acc_delta: Any, *
     (array([-3.]), array([1.]), array([7.]))
     """
 
-def adagrad_step(param: Any, grad: Constant, square_sum: Any, *, lr: float, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
+def adagrad_step(param: Array | Tensor, grad: Constant, square_sum: Array, *, lr: float, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
     """Adagrad.
 
     ``g = grad + penalties; s = s + g**2; param -= lr * g / sqrt(s + eps)``.
@@ -215,7 +215,7 @@ def adagrad_step(param: Any, grad: Constant, square_sum: Any, *, lr: float, eps:
     (array([0.75]), array([4.]))
     """
 
-def adam_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, step: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, max_exp_avg_sq: Any = None) -> None:
+def adam_step(param: Array | Tensor, grad: Constant, exp_avg: Array, exp_avg_sq: Array, *, step: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, max_exp_avg_sq: Array | None = None) -> None:
     """Adam with bias correction.
 
     ``g = grad + penalties; m = b1*m + (1 - b1)*g; v = b2*v + (1 - b2)*g**2;
@@ -253,7 +253,7 @@ def adam_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, step
     (array([0.75]), array([0.4]), array([0.016]))
     """
 
-def adamw_step(param: Any, grad: Constant, exp_avg: Any, exp_avg_sq: Any, *, step: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.01, l1: float = 0.0, max_exp_avg_sq: Any = None) -> None:
+def adamw_step(param: Array | Tensor, grad: Constant, exp_avg: Array, exp_avg_sq: Array, *, step: int, lr: float, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-08, weight_decay: float = 0.01, l1: float = 0.0, max_exp_avg_sq: Array | None = None) -> None:
     """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step.
 
     Parameters
@@ -313,7 +313,7 @@ def adaptive_avg_pool1d(x: Value, output_size: int | Sequence[int | None] | None
     array([[[2., 4.]]])
     """
 
-def adaptive_avg_pool1d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
+def adaptive_avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool1d`.
 
     Parameters
@@ -380,7 +380,7 @@ def adaptive_avg_pool2d(x: Value, output_size: int | Sequence[int | None] | None
     array([[[[7.5]]]])
     """
 
-def adaptive_avg_pool2d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
+def adaptive_avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool2d`.
 
     Parameters
@@ -448,7 +448,7 @@ def adaptive_avg_pool3d(x: Value, output_size: int | Sequence[int | None] | None
     array([[[[[3., 4.]]]]])
     """
 
-def adaptive_avg_pool3d_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
+def adaptive_avg_pool3d_backward(dy: Constant, x_shape: ShapeLike, output_size: int | Sequence[int | None] | None) -> Array:
     """Gradient of `adaptive_avg_pool3d`.
 
     Parameters
@@ -811,7 +811,7 @@ def avg_pool1d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
     array([[[1., 4.]]])
     """
 
-def avg_pool1d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
     """Gradient of `avg_pool1d`.
 
     Parameters
@@ -886,7 +886,7 @@ def avg_pool2d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
              [10.5, 12.5]]]])
     """
 
-def avg_pool2d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
     """Gradient of `avg_pool2d`.
 
     Parameters
@@ -961,7 +961,7 @@ def avg_pool3d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
     array([[[[[6.5, 8.5]]]]])
     """
 
-def avg_pool3d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool3d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
     """Gradient of `avg_pool3d`.
 
     Parameters
@@ -994,10 +994,10 @@ def avg_pool3d_backward(dy: Constant, x_shape: Any, kernel_size: Ints, stride: I
     """
 
 @overload
-def batch_norm(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
+def batch_norm(x: ArrayLike, running_mean: Array | None, running_var: Array | None, weight: ArrayLike | None = None, bias: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
-def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
+def batch_norm(x: Value, running_mean: Array | None, running_var: Array | None, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
+def batch_norm(x: Value, running_mean: Array | None, running_var: Array | None, weight: Value | None = None, bias: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
     """Normalise each channel over the batch and space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     In training mean and var are those of ``x``, var without Bessel's correction, and the running statistics
@@ -1049,7 +1049,7 @@ def batch_norm(x: Value, running_mean: Any, running_var: Any, weight: Value | No
     (array([0.5]), array([1.25]))
     """
 
-def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Any = None, running_var: Any = None, training: bool | None = None) -> tuple[Array, Array, Array]:
+def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Array | None = None, running_var: Array | None = None, training: bool | None = None) -> tuple[Array, Array, Array]:
     """Gradients of `batch_norm`, of training where no running statistics are given.
 
     Parameters
@@ -1090,10 +1090,10 @@ def batch_norm_backward(dy: Constant, x: Constant, weight: Constant | None = Non
     """
 
 @overload
-def batch_norm_relu(x: ArrayLike, running_mean: Any, running_var: Any, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
+def batch_norm_relu(x: ArrayLike, running_mean: Array | None, running_var: Array | None, weight: ArrayLike | None = None, bias: ArrayLike | None = None, residual: ArrayLike | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
-def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
+def batch_norm_relu(x: Value, running_mean: Array | None, running_var: Array | None, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Tensor: ...
+def batch_norm_relu(x: Value, running_mean: Array | None, running_var: Array | None, weight: Value | None = None, bias: Value | None = None, residual: Value | None = None, training: bool = False, momentum: float = 0.99, eps: float = 1e-05, unbiased: bool = True) -> Value:  # type: ignore[misc]
     """``relu(batch_norm(x, …) + residual)`` in one pass over memory; the results are the same to the bit.
 
     Parameters
@@ -1123,7 +1123,7 @@ def batch_norm_relu(x: Value, running_mean: Any, running_var: Any, weight: Value
            [2.]])
     """
 
-def batch_norm_relu_backward(dy: Constant, x: Constant, y: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Any = None, running_var: Any = None, training: bool | None = None) -> tuple[Array, Array, Array, Array]:
+def batch_norm_relu_backward(dy: Constant, x: Constant, y: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Array | None = None, running_var: Array | None = None, training: bool | None = None) -> tuple[Array, Array, Array, Array]:
     """Gradients of `batch_norm_relu`: those of the norm for ``dresidual``, ``dy`` where ``y > 0``.
 
     Parameters
@@ -1500,7 +1500,7 @@ def conv3d_backward(dy: Constant, x: Constant, weight: Constant, stride: Ints = 
            [1., 2., 1.]])
     """
 
-def conv_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> tuple[int, ...]:
+def conv_output_shape(x_shape: ShapeLike, weight_shape: ShapeLike, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1) -> tuple[int, ...]:
     """Shape of the result of `conv1d`, `conv2d` or `conv3d`: ``floor((W + P - D*(F - 1) - 1) / S) + 1`` per axis.
 
     Nothing is computed and nothing allocated. The length of ``x_shape`` says which of the three it is.
@@ -1801,7 +1801,7 @@ def conv_transpose3d_backward(dy: Constant, x: Constant, weight: Constant, strid
     (array([[[[[4., 4.]]]]]), array([8.]))
     """
 
-def conv_transpose_output_shape(x_shape: Any, weight_shape: Any, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> tuple[int, ...]:
+def conv_transpose_output_shape(x_shape: ShapeLike, weight_shape: ShapeLike, stride: Ints = 1, padding: Padding = 0, output_padding: Ints = 0, groups: int = 1, dilation: Ints = 1) -> tuple[int, ...]:
     """Shape of the result of `conv_transpose1d`, `conv_transpose2d` or `conv_transpose3d`.
 
     ``(W - 1)*S - P + D*(F - 1) + output_padding + 1`` per spatial axis. Nothing is computed and nothing allocated. The
@@ -2534,7 +2534,7 @@ def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
     ((5, 2, 4), True)
     """
 
-def gru_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Any = None) -> tuple[Array, ...]:
+def gru_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
     """Gradients of `gru`.
 
     Parameters
@@ -2766,10 +2766,10 @@ def huber_loss_backward(x: Constant, target: Constant, delta: float = 1.0, reduc
     """
 
 @overload
-def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
+def instance_norm(x: ArrayLike, weight: ArrayLike | None = None, bias: ArrayLike | None = None, eps: float = 1e-05, running_mean: Array | None = None, running_var: Array | None = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Tensor: ...
-def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Value:  # type: ignore[misc]
+def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Array | None = None, running_var: Array | None = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Tensor: ...
+def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-05, running_mean: Array | None = None, running_var: Array | None = None, use_input_stats: bool = True, momentum: float = 0.99, unbiased: bool = True) -> Value:  # type: ignore[misc]
     """Normalise each sample and channel over space: ``(x - mean) / sqrt(var + eps) * weight + bias``.
 
     Running statistics, if given, change in place where those of the input are used: ``running = momentum * running +
@@ -2815,7 +2815,7 @@ def instance_norm(x: Value, weight: Value | None = None, bias: Value | None = No
             [ 1., -1.]]])
     """
 
-def instance_norm_backward(dy: Constant, x: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Any = None, running_var: Any = None, use_input_stats: bool = True) -> tuple[Array, Array, Array]:
+def instance_norm_backward(dy: Constant, x: Constant, weight: Constant | None = None, eps: float = 1e-05, mean: Constant | None = None, rstd: Constant | None = None, running_mean: Array | None = None, running_var: Array | None = None, use_input_stats: bool = True) -> tuple[Array, Array, Array]:
     """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation.
 
     Parameters
@@ -3614,7 +3614,7 @@ def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_
     ((5, 2, 4), True, True)
     """
 
-def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, dc_n: Constant | None = None, saved: Any = None) -> tuple[Array, ...]:
+def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, dc_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
     """Gradients of `lstm`.
 
     Parameters
@@ -4264,7 +4264,7 @@ def nll_loss_backward(x: Constant, target: Constant, weight: Constant | None = N
            [ 0. , -0.5]])
     """
 
-def pool_output_shape(x_shape: Any, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, dilation: Ints = 1, ceil_mode: bool = False) -> tuple[int, ...]:
+def pool_output_shape(x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, dilation: Ints = 1, ceil_mode: bool = False) -> tuple[int, ...]:
     """Shape of the result of max, average and L_p pooling of one to three dimensions.
 
     As `conv_output_shape` per spatial axis, rounded up with ``ceil_mode``, but without windows that would start behind the
@@ -4495,7 +4495,7 @@ def rms_norm_backward(dy: Constant, x: Constant, normalized_shape: Ints, weight:
     (array([[ 0.168, -0.024]]), array([0.2, 1.4]))
     """
 
-def rmsprop_step(param: Any, grad: Constant, square_avg: Any, *, lr: float, alpha: float = 0.9, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
+def rmsprop_step(param: Array | Tensor, grad: Constant, square_avg: Array, *, lr: float, alpha: float = 0.9, eps: float = 1e-08, weight_decay: float = 0.0, l1: float = 0.0, eps_inside: bool = True) -> None:
     """RMSprop.
 
     ``g = grad + penalties; s = alpha*s + (1 - alpha)*g**2; param -= lr * g / sqrt(s + eps)``.
@@ -4587,7 +4587,7 @@ def rnn(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
     (array([1., 2., 3.]), array([[3.]]))
     """
 
-def rnn_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Any = None) -> tuple[Array, ...]:
+def rnn_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, nonlinearity: Literal['tanh', 'relu'] = 'tanh', lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
     """Gradients of `rnn`.
 
     Parameters
@@ -4763,7 +4763,7 @@ def selu_backward(dy: Constant, x: Constant) -> Array:
     array([0.    , 1.0507])
     """
 
-def sgd_step(param: Any, grad: Constant, momentum_buffer: Any = None, *, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0, l1: float = 0.0) -> None:
+def sgd_step(param: Array | Tensor, grad: Constant, momentum_buffer: Array | None = None, *, lr: float, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0, l1: float = 0.0) -> None:
     """Stochastic gradient descent, with momentum or Nesterov's.
 
     ``g = grad + penalties; d = momentum * d - lr * g; param += d``, and with Nesterov's form

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import _docs, backend, checks
+from .. import backend, checks
 from .._types import Array
 from ..autograd import Tensor, record, self_adjoint
 from ..backend import guarded
+from . import _docs
 from ._op import Plan, operation
 
 _ndarray = np.ndarray

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import _docs, backend, checks
+from .. import backend, checks
 from .._types import Array
+from . import _docs
 from ._op import Plan
 
 # dx, dweight, dbias. One that the call leaves out is None, which only the caller knows: Any spares the others a question.

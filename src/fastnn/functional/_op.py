@@ -202,7 +202,7 @@ def row_of(plan: Plan) -> Row | None:
         positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *plan.constants))}
         for name in _names(vjp)[3:]:
             keep.extend(arguments if name == "*" else [positions[name]])
-    constants = tuple(plan.constants.values())
+    constants = () if vjp is None else tuple(plan.constants.values())
     return Row(plan.function, plan.arguments, plan.guard, len(results) > 1, gives, vjp, tuple(keep), constants)
 
 

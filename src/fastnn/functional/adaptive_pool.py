@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import checks
-from .._types import Array, Constant, Value
+from .._types import Array, Constant, ShapeLike, Value
 from ..checks import AdaptivePool
 from ._gradients import maxima_gradient
 from ._op import Call, Plan, Tape
@@ -101,7 +101,9 @@ adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d = ranks(
 
 
 def _adaptive_avg_pool_backward(op: Call) -> Callable[..., Any]:
-    def adaptive_avg_pool_backward(dy: Constant, x_shape: Any, output_size: int | Sequence[int | None] | None) -> Array:
+    def adaptive_avg_pool_backward(
+        dy: Constant, x_shape: ShapeLike, output_size: int | Sequence[int | None] | None
+    ) -> Array:
         """Gradient of `{op}`.
 
         Parameters

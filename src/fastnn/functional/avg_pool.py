@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import checks
-from .._types import Array, Constant, Ints, Padding, Value
+from .._types import Array, Constant, Ints, Padding, ShapeLike, Value
 from ..checks import Pool
 from ._op import Call, Plan, Tape
 from ._spatial import ranks
@@ -124,7 +124,7 @@ avg_pool1d, avg_pool2d, avg_pool3d = ranks("avg_pool{rank}d", _avg_pool, _plan, 
 def _avg_pool_backward(op: Call) -> Callable[..., Any]:
     def avg_pool_backward(
         dy: Constant,
-        x_shape: Any,
+        x_shape: ShapeLike,
         kernel_size: Ints,
         stride: Ints | None = None,
         padding: Padding = 0,

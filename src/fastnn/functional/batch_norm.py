@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import _docs, backend, checks
+from .. import backend, checks
 from .._types import Array, Constant, Value
 from ..checks import Norm
+from . import _docs
 from ._op import Plan, Tape, operation
 from ._tangents import of_affine, over_channels, per_channel, total
 
@@ -23,8 +24,8 @@ _X = (True, False, False)
 
 def batch_norm(
     x: Value,
-    running_mean: Any,
-    running_var: Any,
+    running_mean: Array | None,
+    running_var: Array | None,
     weight: Value | None = None,
     bias: Value | None = None,
     training: bool = False,
@@ -87,8 +88,8 @@ def batch_norm(
 
 def batch_norm_relu(
     x: Value,
-    running_mean: Any,
-    running_var: Any,
+    running_mean: Array | None,
+    running_var: Array | None,
     weight: Value | None = None,
     bias: Value | None = None,
     residual: Value | None = None,
@@ -299,8 +300,8 @@ def batch_norm_backward(
     eps: float = 1e-5,
     mean: Constant | None = None,
     rstd: Constant | None = None,
-    running_mean: Any = None,
-    running_var: Any = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
     training: bool | None = None,
 ) -> Gradients:
     """Gradients of `batch_norm`, of training where no running statistics are given.
@@ -362,8 +363,8 @@ def batch_norm_relu_backward(
     eps: float = 1e-5,
     mean: Constant | None = None,
     rstd: Constant | None = None,
-    running_mean: Any = None,
-    running_var: Any = None,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
     training: bool | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """Gradients of `batch_norm_relu`: those of the norm for ``dresidual``, ``dy`` where ``y > 0``.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import _docs, backend, checks
+from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
 from ..autograd import Tensor, raw, record, self_adjoint
+from . import _docs
 from ._random import key, key_again
 
 __all__ = [

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import backend, checks
-from .._types import Constant
+from .._types import Array, Constant
 from ..autograd import Tensor
 from ..autograd.changes import note_change
 
@@ -32,9 +32,9 @@ def _step_arrays(op: str, param: Any, grad: Any, **state: Any) -> Any:
 
 
 def sgd_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    momentum_buffer: Any = None,
+    momentum_buffer: Array | None = None,
     *,
     lr: float,
     momentum: float = 0.0,
@@ -119,10 +119,10 @@ def _adam(
 
 
 def adam_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    exp_avg: Any,
-    exp_avg_sq: Any,
+    exp_avg: Array,
+    exp_avg_sq: Array,
     *,
     step: int,
     lr: float,
@@ -130,7 +130,7 @@ def adam_step(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     l1: float = 0.0,
-    max_exp_avg_sq: Any = None,
+    max_exp_avg_sq: Array | None = None,
 ) -> None:
     """Adam with bias correction.
 
@@ -172,10 +172,10 @@ def adam_step(
 
 
 def adamw_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    exp_avg: Any,
-    exp_avg_sq: Any,
+    exp_avg: Array,
+    exp_avg_sq: Array,
     *,
     step: int,
     lr: float,
@@ -183,7 +183,7 @@ def adamw_step(
     eps: float = 1e-8,
     weight_decay: float = 0.01,
     l1: float = 0.0,
-    max_exp_avg_sq: Any = None,
+    max_exp_avg_sq: Array | None = None,
 ) -> None:
     """Adam with decoupled weight decay: ``param *= 1 - lr * weight_decay`` before the step.
 
@@ -210,9 +210,9 @@ def adamw_step(
 
 
 def rmsprop_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    square_avg: Any,
+    square_avg: Array,
     *,
     lr: float,
     alpha: float = 0.9,
@@ -267,9 +267,9 @@ def rmsprop_step(
 
 
 def adagrad_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    square_sum: Any,
+    square_sum: Array,
     *,
     lr: float,
     eps: float = 1e-8,
@@ -321,10 +321,10 @@ def adagrad_step(
 
 
 def adadelta_step(
-    param: Any,
+    param: Array | Tensor,
     grad: Constant,
-    square_avg: Any,
-    acc_delta: Any,
+    square_avg: Array,
+    acc_delta: Array,
     *,
     lr: float = 1.0,
     rho: float = 0.9,

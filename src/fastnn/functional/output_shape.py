@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import checks
-from .._types import Ints, Padding
+from .._types import Ints, Padding, ShapeLike
 
 __all__ = ["conv_output_shape", "conv_transpose_output_shape", "pool_output_shape"]
 
 
 def conv_output_shape(
-    x_shape: Any, weight_shape: Any, stride: Ints = 1, padding: Padding = 0, dilation: Ints = 1, groups: int = 1
+    x_shape: ShapeLike,
+    weight_shape: ShapeLike,
+    stride: Ints = 1,
+    padding: Padding = 0,
+    dilation: Ints = 1,
+    groups: int = 1,
 ) -> tuple[int, ...]:
     """Shape of the result of `conv1d`, `conv2d` or `conv3d`: ``floor((W + P - D*(F - 1) - 1) / S) + 1`` per axis.
 
@@ -48,8 +51,8 @@ def conv_output_shape(
 
 
 def conv_transpose_output_shape(
-    x_shape: Any,
-    weight_shape: Any,
+    x_shape: ShapeLike,
+    weight_shape: ShapeLike,
     stride: Ints = 1,
     padding: Padding = 0,
     output_padding: Ints = 0,
@@ -92,7 +95,7 @@ def conv_transpose_output_shape(
 
 
 def pool_output_shape(
-    x_shape: Any,
+    x_shape: ShapeLike,
     kernel_size: Ints,
     stride: Ints | None = None,
     padding: Padding = 0,

@@ -16,7 +16,5 @@ def draw_losses(figure: Any, numbers: Numbers, label: str) -> None:
     for i, (name, losses) in enumerate(numbers.items()):
         epochs = np.arange(1, len(losses) + 1)
         ax.plot(epochs, losses, color=colours_of(4)[i], linestyle=LINES[i], marker=MARKERS[i], markersize=4, label=name)
-    ax.set_yscale("log")
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(label)
+    ax.set(yscale="log", xlabel="epoch", ylabel=label)
     ax.legend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -61,9 +62,9 @@ def _saddles(studio: Studio) -> Numbers:
     }
 
 
-def _draw_surfaces(figure: Any, numbers: Numbers) -> None:
+def _draw_surfaces(figure: Any, numbers: Numbers, log: bool | None = None) -> None:
     for ax, (name, drawn) in zip(figure.subplots(1, len(numbers)), numbers.items(), strict=True):
-        draw_surface(ax, drawn)
+        draw_surface(ax, drawn, log)
         ax.set_title(name)
 
 
@@ -97,12 +98,6 @@ def _linear(x: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Surface:
     return found._replace(labels=("first weight", "second weight"))
 
 
-def _draw_scales(figure: Any, numbers: Numbers) -> None:
-    for ax, (name, drawn) in zip(figure.subplots(1, 2), numbers.items(), strict=True):
-        draw_surface(ax, drawn, log=True)
-        ax.set_title(name)
-
-
 # ---- learning rates ------------------------------------------------------------------------------------------------------
 
 
@@ -115,10 +110,6 @@ def _rates(studio: Studio) -> Numbers:
         history = train(model, data, optim.SGD(model.parameters(), lr=rate, momentum=0.9), epochs=30, rng=rng)
         found[f"rate {rate:g}"] = np.array(history["train_loss"])
     return found
-
-
-def _draw_rates(figure: Any, numbers: Numbers) -> None:
-    draw_losses(figure, numbers, "training loss (cross-entropy)")
 
 
 # ---- the loss of networks ------------------------------------------------------------------------------------------------
@@ -206,7 +197,7 @@ ENTRIES = (
         "zigzags. Once both features have the same scale the lines are nearly round, and the path goes straight to the middle.",
         "Two panels: a zigzag path over long, narrow ellipses, and a path straight to the middle of round ones.",
         _scales,
-        _draw_scales,
+        partial(_draw_surfaces, log=True),
         (8.0, 3.8),
     ),
     Entry(
@@ -218,7 +209,7 @@ ENTRIES = (
         "Line plot of the training loss against epochs at the rates 0.001, 0.01, 0.1 and 1: the smallest falls slowly, 0.1 falls "
         "fastest, 1 stays high.",
         _rates,
-        _draw_rates,
+        partial(draw_losses, label="training loss (cross-entropy)"),
     ),
     Entry(
         "loss-of-a-network",

@@ -25,14 +25,7 @@ from .studio import Studio, dense, train
 _DEEP = 6  # hidden layers
 _FEWER = 4  # of them, where each is a panel
 _WIDE = 100
-_WORDS = {
-    "fine": GREEN,
-    "vanishing": BLUE,
-    "exploding": PURPLE,
-    "saturated": YELLOW,
-    "dead": GREY,
-    "symmetric": SKY,
-}
+_WORDS = {"fine": GREEN, "vanishing": BLUE, "exploding": PURPLE, "saturated": YELLOW, "dead": GREY, "symmetric": SKY}
 _EPS = 0.15  # by which FGSM changes a pixel
 
 
@@ -56,13 +49,8 @@ def _nine(studio: Studio) -> Numbers:
         ("ReLU", {"He": init.he_normal}),
         ("batch norm, tanh", {"normal of 0.01": 0.01}),
     ):
-        compared = compare_inits(
-            inits,
-            partial(_deep, models[name], "norm" in name),
-            studio.digits.train.images,
-            studio.digits.train.labels,
-            rng=studio.rng(f"nine {name}"),
-        )
+        make, rng = partial(_deep, models[name], "norm" in name), studio.rng(f"nine {name}")
+        compared = compare_inits(inits, make, *studio.digits.train, rng=rng)
         for init_name, stats in compared.stats.items():
             rows = [row for row in stats.rows if row.role == "hidden" and row.is_activation]
             spreads = [(np.array(row.activations.bins), row.activations.edges) for row in rows]
@@ -79,8 +67,7 @@ def _draw_nine(figure: Any, numbers: Numbers) -> None:
             ax.stairs(i + 0.9 * _heights(bins), edges, baseline=i, fill=True, color=colour, alpha=0.8)
         ax.set_title(f"{name}: {found['word']}", fontsize="small")
         ax.set_yticks(range(_DEEP), [str(i + 1) for i in range(_DEEP)])
-        ax.set_ylabel("layer" if ax in axes[:, 0] else "")
-        ax.set_xlabel("output" if ax in axes[-1] else "")
+        ax.set(ylabel="layer" if ax in axes[:, 0] else "", xlabel="output" if ax in axes[-1] else "")
         low, high = {"sigmoid": (-0.02, 1.02), "ReLU": (-0.05, 1.6)}.get(name.partition(",")[0], (-1.05, 1.05))
         ax.set_xlim(low, high)
 
@@ -92,13 +79,9 @@ def _heights(bins: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _closer(studio: Studio) -> Numbers:
-    compared = compare_inits(
-        {"normal of 0.01": 0.01, "Xavier": init.xavier_normal, "normal of 1": 1.0},
-        lambda: _deep(nn.Tanh, depth=_FEWER),
-        studio.digits.train.images,
-        studio.digits.train.labels,
-        rng=studio.rng("closer"),
-    )
+    inits: dict[str, Any] = {"normal of 0.01": 0.01, "Xavier": init.xavier_normal, "normal of 1": 1.0}
+    make = partial(_deep, nn.Tanh, depth=_FEWER)
+    compared = compare_inits(inits, make, *studio.digits.train, rng=studio.rng("closer"))
     return {"rows": {name: stats.rows for name, stats in compared.stats.items()}, "words": compared.words}
 
 
@@ -118,14 +101,8 @@ def _range(studio: Studio) -> Numbers:
 
 
 def _draw_range(figure: Any, numbers: Numbers) -> None:
-    draw_range(
-        numbers["lrs"],
-        numbers["losses"],
-        numbers["smoothed"],
-        suggested=numbers["rate"],
-        usable=numbers["usable"],
-        ax=figure.subplots(),
-    )
+    curves = (numbers[name] for name in ("lrs", "losses", "smoothed"))
+    draw_range(*curves, suggested=numbers["rate"], usable=numbers["usable"], ax=figure.subplots())
 
 
 # ---- dying units ---------------------------------------------------------------------------------------------------------
@@ -153,19 +130,10 @@ def _draw_dying(figure: Any, numbers: Numbers) -> None:
         for i, (layer, seen) in enumerate(history.items()):
             steps = [each["step"] for each in seen]
             shares = [np.nan if each["dead"] is None else 100 * each["dead"] for each in seen]
-            row[2].plot(
-                steps,
-                shares,
-                color=colours[i],
-                linestyle=LINES[i],
-                marker=MARKERS[i],
-                markersize=3,
-                label=f"layer {layer}",
-            )
+            look = {"color": colours[i], "linestyle": LINES[i], "marker": MARKERS[i], "markersize": 3}
+            row[2].plot(steps, shares, **look, label=f"layer {layer}")
         row[2].set_title(f"{name}: dead units", fontsize="small")
-        row[2].set_ylim(-3, 103)
-        row[2].set_xlabel("step")
-        row[2].set_ylabel("dead units / %")
+        row[2].set(ylim=(-3, 103), xlabel="step", ylabel="dead units / %")
         row[2].legend(fontsize="small")
 
 
@@ -175,8 +143,7 @@ def _draw_dying(figure: Any, numbers: Numbers) -> None:
 def _robust(studio: Studio) -> Numbers:
     found = robustness(
         studio.cnn,
-        studio.digits.test.images,
-        studio.digits.test.labels,
+        *studio.digits.test,
         noise=(0.1, 0.2, 0.3, 0.4, 0.5),
         missing=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6),
         fgsm=(0.025, 0.05, 0.1, 0.15, 0.2, 0.3),
@@ -192,9 +159,8 @@ def _draw_robust(figure: Any, numbers: Numbers) -> None:
     axes[2].set_xlabel("change of each pixel")
     for ax in axes[1:]:
         ax.set_ylabel("")
-    for ax, corner, place in zip(
-        axes, ("lower left", "lower left", "upper right"), ((0.0, 0.12), (0.0, 0.12), (1.0, 0.76)), strict=True
-    ):
+    places = (("lower left", (0.0, 0.12)), ("lower left", (0.0, 0.12)), ("upper right", (1.0, 0.76)))
+    for ax, (corner, place) in zip(axes, places, strict=True):
         ax.legend(fontsize="x-small", loc=corner, bbox_to_anchor=place)
 
 

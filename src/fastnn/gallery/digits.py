@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import nn, optim
 from ..data import random_noise, random_shift
+from ..functional import softmax
 from ..plots.feature_maps import draw_maps, maps_of
 from ..plots.filters import draw_filters, weights_as_tiles
 from ..plots.images import images
@@ -22,12 +23,7 @@ def _hardest(studio: Studio) -> Numbers:
     """The test images whose own class is the least probable."""
     test = studio.digits.test
     scores = predict(studio.cnn, test.images).astype(np.float64)
-    logs = (
-        scores
-        - np.log(np.exp(scores - scores.max(1, keepdims=True)).sum(1, keepdims=True))
-        - scores.max(1, keepdims=True)
-    )
-    own = np.exp(logs[np.arange(len(scores)), test.labels])
+    own = softmax(scores)[np.arange(len(scores)), test.labels]
     order = np.argsort(own, kind="stable")[:_SHOWN]
     said = scores.argmax(1)
     return {
@@ -45,9 +41,8 @@ def _draw_hardest(figure: Any, numbers: Numbers) -> None:
     for truth, said, share in zip(numbers["labels"], numbers["said"], numbers["probability"], strict=True):
         words.append(f"{truth}: {100 * share:.0f} %" if truth == said else f"{truth}, not {said}")
     images(numbers["images"], words, columns=10, ax=ax)
-    ax.set_title(
-        f"the {_SHOWN} test images that are hardest for it; it names {100 * float(numbers['accuracy']):.1f} % of all right"
-    )
+    right = f"{100 * float(numbers['accuracy']):.1f} %"
+    ax.set_title(f"the {_SHOWN} test images that are hardest for it; it names {right} of all right")
 
 
 def _augmented(studio: Studio) -> Numbers:
@@ -84,18 +79,14 @@ def _draw_filters(figure: Any, numbers: Numbers) -> None:
 
 def _maps(studio: Studio) -> Numbers:
     image = studio.digits.test.images[8]
-    return {
-        "image": image,
-        "first": maps_of(studio.cnn, image, "1", sort=True),
-        "second": maps_of(studio.cnn, image, "4", sort=True),
-    }
+    first, second = (maps_of(studio.cnn, image, layer, sort=True) for layer in ("1", "4"))
+    return {"image": image, "first": first, "second": second}
 
 
 def _draw_maps(figure: Any, numbers: Numbers) -> None:
     axes = figure.subplots(1, 3, width_ratios=(1, 2.6, 3.4))
     images(numbers["image"][None], ax=axes[0])
-    axes[0].set_title("the image")
-    axes[0].set_xlabel("")
+    axes[0].set(title="the image", xlabel="")
     draw_maps(numbers["first"], axes[1])
     draw_maps(numbers["second"], axes[2])
     for ax, name in zip(axes[1:], ("first", "second"), strict=True):

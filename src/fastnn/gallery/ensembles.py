@@ -47,16 +47,13 @@ def _draw_members(figure: Any, numbers: Numbers) -> None:
     first, second, third = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     for ax, name, title in ((first, "one", "one network"), (second, "all", f"{_MEMBERS} networks together")):
         draw_regions(ax, numbers[name], numbers["samples"], legend="x-small" if ax is first else "")
-        ax.set_title(title)
-        ax.set_xlabel("feature 0")
+        ax.set(title=title, xlabel="feature 0")
     first.set_ylabel("feature 1")
     count = np.arange(1, _MEMBERS + 1)
     third.plot(count, 100 * numbers["alone"], color=BLUE, marker="o", linestyle="", label="each alone")
     third.plot(count, 100 * numbers["together"], color=ORANGE, marker="s", label="the first so many together")
     third.axhline(100 * numbers["alone"].mean(), color=GREY, linestyle="--", label="mean of those alone")
-    third.set_xlabel("network")
-    third.set_ylabel("test digits named right (%)")
-    third.set_xticks(count)
+    third.set(xlabel="network", ylabel="test digits named right (%)", xticks=count)
     third.set_ylim(third.get_ylim()[0] - 1.5, None)
     third.legend(fontsize="x-small", loc="lower right")
 

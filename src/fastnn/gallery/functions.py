@@ -19,6 +19,7 @@ _FIRST = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu")
 _REST = tuple(name for name in NAMED if name not in _FIRST)
 _DEPTH, _WIDTH = 20, 100
 _TIMES = 60
+_GRADIENT = "size of the gradient (root mean square)"
 
 
 def _curves(studio: Studio, names: tuple[str, ...]) -> Numbers:
@@ -29,9 +30,7 @@ def _draw_activations(figure: Any, numbers: Numbers) -> None:
     axes = figure.subplots(-(-len(numbers) // 3), 3, sharex=True)
     for ax, (name, drawn) in zip(axes.flat, numbers.items(), strict=True):
         draw_curves(ax, [drawn])
-        ax.set_title(name)
-        ax.set_xlabel("x" if ax in axes[-1] else "")
-        ax.set_ylabel("f(x), f′(x)" if ax in axes[:, 0] else "")
+        ax.set(title=name, xlabel="x" if ax in axes[-1] else "", ylabel="f(x), f′(x)" if ax in axes[:, 0] else "")
         ax.legend(fontsize="x-small", framealpha=0.7)
 
 
@@ -53,7 +52,7 @@ def _deep(activation: type[nn.Module], draw: Any, rng: Any, kind: str = "plain")
     blocks: list[nn.Module] = []
     for _ in range(_DEPTH):
         linear = nn.Linear(_WIDTH, _WIDTH, rng=rng)
-        linear.weight.data[...] = draw(linear.weight.shape, rng)
+        linear.weight.data[...] = draw(linear.weight.shape, rng=rng)
         if kind == "norm":
             blocks.append(nn.Sequential(linear, nn.BatchNorm1d(_WIDTH), activation()))
         elif kind == "shortcut":
@@ -80,24 +79,13 @@ def _depth(studio: Studio) -> Numbers:
     rng = studio.rng("gradients through layers")
     x = rng.normal(size=(64, _WIDTH)).astype(np.float32)
 
-    def small(shape: tuple[int, ...], generator: Any) -> Any:
-        return init.normal(shape, std=0.01, rng=generator)
-
-    def wide(shape: tuple[int, ...], generator: Any) -> Any:
-        return init.normal(shape, std=0.3, rng=generator)
-
-    def xavier(shape: tuple[int, ...], generator: Any) -> Any:
-        return init.xavier_normal(shape, rng=generator)
-
-    def he(shape: tuple[int, ...], generator: Any) -> Any:
-        return init.he_normal(shape, rng=generator)
-
+    small, wide, xavier = partial(init.normal, std=0.01), partial(init.normal, std=0.3), init.xavier_normal
     kinds = {
         "sigmoid, Xavier": _deep(nn.Sigmoid, xavier, rng),
         "tanh, normal of 0.01": _deep(nn.Tanh, small, rng),
         "tanh, Xavier": _deep(nn.Tanh, xavier, rng),
         "ReLU, normal of 0.3": _deep(nn.ReLU, wide, rng),
-        "ReLU, He": _deep(nn.ReLU, he, rng),
+        "ReLU, He": _deep(nn.ReLU, init.he_normal, rng),
         "sigmoid, batch norm": _deep(nn.Sigmoid, xavier, rng, "norm"),
         "sigmoid, shortcuts": _deep(nn.Sigmoid, xavier, rng, "shortcut"),
     }
@@ -107,9 +95,7 @@ def _depth(studio: Studio) -> Numbers:
 def _draw_depth(figure: Any, numbers: Numbers) -> None:
     ax = figure.subplots()
     _draw_lines(ax, numbers, np.arange(1, _DEPTH + 1))
-    ax.set_xlabel("layer, from the input to the output")
-    ax.set_ylabel("size of the gradient (root mean square)")
-    ax.set_xticks(range(2, _DEPTH + 1, 2))
+    ax.set(xlabel="layer, from the input to the output", ylabel=_GRADIENT, xticks=range(2, _DEPTH + 1, 2))
 
 
 def _draw_lines(ax: Any, numbers: Mapping[str, Any], x: np.ndarray[Any, Any]) -> None:
@@ -157,11 +143,8 @@ def _draw_time(figure: Any, numbers: Numbers) -> None:
     ax = figure.subplots()
     for i, (name, values) in enumerate(numbers.items()):
         ax.plot(np.arange(_TIMES)[::-1], values, color=colours_of(5)[i], linestyle=LINES[i % 4], label=name)
-    ax.set_yscale("log")
-    ax.set_ylim(1e-9, None)
+    ax.set(yscale="log", ylim=(1e-9, None), xlabel="steps before the output", ylabel=_GRADIENT)
     ax.invert_xaxis()
-    ax.set_xlabel("steps before the output")
-    ax.set_ylabel("size of the gradient (root mean square)")
     ax.legend(fontsize="small", framealpha=0.8)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,7 @@ def _draw_prepared(figure: Any, numbers: Numbers) -> None:
         ax.scatter(*points.T, s=4, color=BLUE, alpha=0.6)
         ax.set_aspect("equal")
         ax.set_title(name, fontsize="small")
-        ax.set_xlabel("component 0" if "PCA" in name else "feature 0")
-        ax.set_xlim(-6.5, 9.5)
-        ax.set_ylim(-6.5, 8)
+        ax.set(xlabel="component 0" if "PCA" in name else "feature 0", xlim=(-6.5, 9.5), ylim=(-6.5, 8))
     figure.axes[0].set_ylabel("feature 1")
 
 
@@ -74,9 +73,7 @@ def _draw_shared(figure: Any, numbers: Numbers) -> None:
     for ax, (name, shared) in zip(figure.subplots(1, 4, sharey=True), numbers.items(), strict=True):
         ax.pcolormesh(shared.astype(float), cmap=colours, vmin=0, vmax=1, edgecolors=ax.get_facecolor(), linewidth=2)
         ax.plot([2.5], [1.5], marker="o", color="#000000", markersize=7)
-        ax.set_aspect("equal")
-        ax.set_title(name)
-        ax.set_xlabel("channel")
+        ax.set(aspect="equal", title=name, xlabel="channel")
         ax.set_xticks(np.arange(_SHAPE[1]) + 0.5, range(_SHAPE[1]))
         ax.set_yticks(np.arange(_SHAPE[0]) + 0.5, range(_SHAPE[0]))
     figure.axes[0].set_ylabel("sample")
@@ -112,10 +109,6 @@ def _normed(studio: Studio) -> Numbers:
     return found
 
 
-def _draw_normed(figure: Any, numbers: Numbers) -> None:
-    draw_losses(figure, numbers, "validation loss (cross-entropy)")
-
-
 def _inside(studio: Studio) -> Numbers:
     """What enters the activations of a deep network, with badly scaled weights, without and with batch norm."""
     rng = studio.rng("inside")
@@ -144,8 +137,7 @@ def _draw_inside(figure: Any, numbers: Numbers) -> None:
         for end in (-2.1, 2.1):
             ax.axvline(end, color=GREY, linestyle="--", linewidth=1)
         ax.set_yticks(range(5), [f"layer {i + 1}" for i in range(5)])
-        ax.set_title(name)
-        ax.set_xlabel("input of tanh")
+        ax.set(title=name, xlabel="input of tanh")
 
 
 ENTRIES = (
@@ -193,6 +185,6 @@ ENTRIES = (
         "or RMS norm before each activation the same network learns at the same rate.",
         "Line plot of validation losses against epochs: those with norms fall faster than the one without.",
         _normed,
-        _draw_normed,
+        partial(draw_losses, label="validation loss (cross-entropy)"),
     ),
 )

@@ -93,14 +93,8 @@ def _fits(studio: Studio) -> Numbers:
         rng = studio.rng("fits")
         data, validation = moons(rng, count, 0.35), moons(rng, 400, 0.35)
         model = dense(rng, (2, units, units, 2), nn.ReLU if units > 6 else nn.Tanh)
-        records = train(
-            model,
-            data,
-            optim.Adam(model.parameters(), lr=0.003 if units > 6 else 0.01),
-            epochs=120,
-            rng=rng,
-            validation=validation,
-        )
+        optimizer = optim.Adam(model.parameters(), lr=0.003 if units > 6 else 0.01)
+        records = train(model, data, optimizer, epochs=120, rng=rng, validation=validation)
         kept = [{key: float(record[key]) for key in ("train_loss", "validation_loss")} for record in records]
         found[name] = {"regions": regions(model, *data), "samples": data[0], "history": kept}
     return found
@@ -111,8 +105,7 @@ def _draw_fits(figure: Any, numbers: Numbers) -> None:
     for column, (name, found) in enumerate(numbers.items()):
         above, below = axes[:, column]
         draw_regions(above, found["regions"], found["samples"], legend="x-small" if column == 0 else "")
-        above.set_title(name)
-        above.set_xlabel("feature 0")
+        above.set(title=name, xlabel="feature 0")
         draw_history(found["history"], ax=below)
         below.set_ylim(0, 1.2)
         below.legend(fontsize="x-small", framealpha=0.7)
@@ -135,19 +128,11 @@ def _draw_activations(figure: Any, numbers: Numbers) -> None:
     axes = figure.subplots(1, 4)
     for i, (name, found) in enumerate(numbers["found"].items()):
         draw_regions(axes[i], found["regions"], numbers["samples"], legend="")
-        axes[i].set_title(name)
-        axes[i].set_xlabel("feature 0")
-        axes[3].plot(
-            np.arange(1, 1 + len(found["losses"])),
-            found["losses"],
-            color=colours_of(3)[i],
-            linestyle=LINES[i],
-            label=name,
-        )
+        axes[i].set(title=name, xlabel="feature 0")
+        epochs = np.arange(1, 1 + len(found["losses"]))
+        axes[3].plot(epochs, found["losses"], color=colours_of(3)[i], linestyle=LINES[i], label=name)
     axes[0].set_ylabel("feature 1")
-    axes[3].set_yscale("log")
-    axes[3].set_xlabel("epoch")
-    axes[3].set_title("training loss")
+    axes[3].set(yscale="log", xlabel="epoch", title="training loss")
     axes[3].legend(fontsize="x-small")
 
 
@@ -189,14 +174,12 @@ def _draw_penalties(figure: Any, numbers: Numbers) -> None:
         losses, weights = numbers["losses"][name], numbers["weights"][name]
         left.plot(np.arange(1, len(losses) + 1), losses, **look)
         right.plot(np.arange(1, len(weights) + 1), np.maximum(weights, 1e-5), **look)
-    left.set_title("loss on validation data")
-    left.set_xlabel("epoch")
-    left.set_ylabel("cross-entropy")
+    left.set(title="loss on validation data", xlabel="epoch", ylabel="cross-entropy")
     left.legend(fontsize="small")
-    right.set_yscale("log")
+    right.set(
+        yscale="log", xlabel="weight, from the largest to the smallest", ylabel="absolute value (at least 0.00001)"
+    )
     right.set_title("weights of the middle layer, by size")
-    right.set_xlabel("weight, from the largest to the smallest")
-    right.set_ylabel("absolute value (at least 0.00001)")
 
 
 def _norms(studio: Studio) -> Numbers:
@@ -236,12 +219,8 @@ def _draw_norms(figure: Any, numbers: Numbers) -> None:
         ax.plot([], [], color=BLUE, label="equal loss")
         ax.plot([], [], color=ORANGE, linestyle="--", label=f"equal {name} penalty")
         ax.plot([], [], color=GREY, marker=".", label="best weights as the penalty grows")
-        ax.set_title(name)
-        ax.set_xlabel("first weight")
-        ax.set_ylabel("second weight")
-        ax.set_aspect("equal")
-        ax.set_ylim(-1.3, 1.9)
-        ax.set_xlim(-1.4, 3.2)
+        ax.set(title=name, xlabel="first weight", ylabel="second weight", aspect="equal")
+        ax.set(ylim=(-1.3, 1.9), xlim=(-1.4, 3.2))
         ax.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import init
 from ..checks.arrays import shown
+from ..init.limits import limited
 from .module import Module
 from .parameter import Parameter
 
@@ -208,7 +208,7 @@ class Construction:
             keywords["rng"] = self._rng(i, entry)
         # A layer may have been relieved of some of the arrays that it was made with.
         limit = 1024 + 2 * sum(math.prod(array["shape"]) for array in listed)
-        with init.limited(limit, blank=self._blank):
+        with limited(limit, blank=self._blank):
             module = make(**keywords)
         self._settle(i, module, entry, children)
         return module

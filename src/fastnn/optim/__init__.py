@@ -4,19 +4,10 @@ from .adagrad import Adadelta, Adagrad
 from .adam import Adam, AdamW, AMSGrad
 from .clip import clip_grad_norm, clip_grad_value
 from .optimizer import Optimizer
+from .plateau import ReduceOnPlateau
 from .rmsprop import RMSprop
-from .schedule import (
-    Cosine,
-    Exponential,
-    Linear,
-    OneCycle,
-    ReduceOnPlateau,
-    Schedule,
-    Sequence,
-    StepDecay,
-    Warmup,
-    momentum_schedule,
-)
+from .rules import Cosine, Exponential, Linear, OneCycle, Sequence, StepDecay, Warmup
+from .schedule import Schedule, momentum_schedule
 from .sgd import SGD
 
 __all__ = [

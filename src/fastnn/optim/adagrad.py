@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .. import checks
 from .. import functional as F
-from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -40,6 +36,7 @@ class Adagrad(Optimizer):
     """
 
     state_names = ("square_sum",)
+    _step = staticmethod(F.adagrad_step)
 
     def __init__(
         self,
@@ -54,22 +51,6 @@ class Adagrad(Optimizer):
     ) -> None:
         settings = {"lr": lr, "eps": eps, "eps_inside": eps_inside}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
-
-    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return super()._checked_settings(group) | {
-            "eps_inside": checks.flag("Adagrad", "eps_inside", group["eps_inside"])
-        }
-
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
-        F.adagrad_step(
-            part.data,
-            part.grad,
-            part.state["square_sum"],
-            lr=group["lr"],
-            eps=group["eps"],
-            eps_inside=group["eps_inside"],
-            **penalties,
-        )
 
 
 class Adadelta(Optimizer):
@@ -104,6 +85,7 @@ class Adadelta(Optimizer):
     """
 
     state_names = ("square_avg", "acc_delta")
+    _step = staticmethod(F.adadelta_step)
 
     def __init__(
         self,
@@ -118,18 +100,3 @@ class Adadelta(Optimizer):
     ) -> None:
         settings = {"lr": lr, "rho": rho, "eps": eps}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
-
-    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return super()._checked_settings(group) | {"rho": checks.decay("Adadelta", "rho", group["rho"])}
-
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
-        F.adadelta_step(
-            part.data,
-            part.grad,
-            part.state["square_avg"],
-            part.state["acc_delta"],
-            lr=group["lr"],
-            rho=group["rho"],
-            eps=group["eps"],
-            **penalties,
-        )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .. import checks
 from .. import functional as F
-from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -46,6 +42,7 @@ class Adam(Optimizer):
 
     state_names: tuple[str, ...] = ("exp_avg", "exp_avg_sq")
     _step = staticmethod(F.adam_step)
+    _counts_steps = True
 
     def __init__(
         self,
@@ -60,23 +57,6 @@ class Adam(Optimizer):
     ) -> None:
         settings = {"lr": lr, "betas": betas, "eps": eps}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
-
-    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return super()._checked_settings(group) | {"betas": checks.betas(self._name, group["betas"])}
-
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
-        self._step(
-            part.data,
-            part.grad,
-            part.state["exp_avg"],
-            part.state["exp_avg_sq"],
-            max_exp_avg_sq=part.state.get("max_exp_avg_sq"),
-            step=step,
-            lr=group["lr"],
-            betas=group["betas"],
-            eps=group["eps"],
-            **penalties,
-        )
 
 
 class AdamW(Adam):

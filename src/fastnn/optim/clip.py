@@ -14,7 +14,7 @@ from ..checks.scalars import FLOAT32_SMALLEST
 from .flat import runs_of
 
 _VANISHING = 2.0**-100  # a mean of powers below which some may be denormal
-_CHUNK = 1 << 16  # elements that are squared at a time; they stay in the second-level cache
+_BLOCK = 1 << 16  # elements that are squared at a time; they stay in the second-level cache
 
 
 def clip_grad_value(params: Tensor | Iterable[Tensor], clip_value: float) -> None:
@@ -116,13 +116,13 @@ def _largest(gradients: list[np.ndarray]) -> float:
 
 
 def _power_sum(g: np.ndarray, p: float, unit: float = 1.0) -> float:
-    """Sum of |g unit|^p, chunk by chunk: NumPy adds each in pairs and on one thread, so that the bits are always the same."""
+    """Sum of |g unit|^p, block by block: NumPy adds each in pairs and on one thread, so that the bits are always the same."""
     total = 0.0
-    for start in range(0, g.size, _CHUNK):
-        chunk = g[start : start + _CHUNK]
+    for start in range(0, g.size, _BLOCK):
+        block = g[start : start + _BLOCK]
         if unit != 1:
-            chunk = chunk * np.float64(unit)
-        powers = chunk * chunk if p == 2 else np.abs(chunk) ** p
+            block = block * np.float64(unit)
+        powers = block * block if p == 2 else np.abs(block) ** p
         total += float(powers.sum(dtype=np.float64 if p != 2 else None))
     return total
 

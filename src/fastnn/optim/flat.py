@@ -265,9 +265,7 @@ def check_array(what: str, array: Any) -> None:
     if not isinstance(array, (np.ndarray, np.generic)):
         raise TypeError(f"{what} must be an array, got {type(array).__name__}")
     if isinstance(array, np.ma.MaskedArray):
-        raise TypeError(
-            f"{what} must not be a masked array, whose mask would be lost; .filled(value) makes a plain one"
-        )
+        raise TypeError(f"{what} must not be a masked array, whose mask would be lost; .filled(value) makes one")
 
 
 def _decays(p: Tensor) -> bool:

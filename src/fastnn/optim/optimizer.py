@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import is_
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -17,6 +17,20 @@ from .flat import FlatBlock, Part, check_array
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 _Entry = tuple[int, dict[str, np.ndarray]]  # of a state: the steps that a parameter made, and its arrays
 _NO_PENALTIES = {"weight_decay": 0.0, "l1": 0.0}
+# What checks the settings of these names, which mean the same in every optimiser.
+_CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
+    **dict.fromkeys(("lr", "weight_decay", "l1", "eps", "momentum"), checks.rate),
+    **dict.fromkeys(("decay_all", "nesterov", "eps_inside"), checks.flag),
+    **dict.fromkeys(("alpha", "rho"), checks.decay),
+    "betas": lambda op, _, value: checks.betas(op, value),
+}
+
+
+class _Settings(NamedTuple):
+    """Those of a group, checked: all of them, and those that its optimiser has beside penalties."""
+
+    group: dict[str, Any]
+    own: dict[str, Any]
 
 
 class Optimizer:
@@ -63,6 +77,9 @@ class Optimizer:
     """
 
     state_names: tuple[str, ...] = ()
+    # A function that has a parameter for each array of the state and each setting.
+    _step: Callable[..., None]
+    _counts_steps = False  # whether that function takes ``step``, the number of the step
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -71,9 +88,10 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self._name = type(self).__name__
         self.defaults = defaults
+        self._own_settings = [key for key in defaults if key not in (*_NO_PENALTIES, "decay_all")]
         self.param_groups: list[dict[str, Any]] = []
         self._members: list[list[Tensor]] = []  # of each group, as gathered
-        self._settings: list[dict[str, Any]] = []  # of each group, as they were last checked
+        self._settings: list[_Settings] = []  # of each group, as they were last checked
         self._blocks: list[tuple[int, FlatBlock]] = []  # each with its group's number, in the groups' order
         self._steps_taken = 0  # what a schedule looks at
         self._scheduled: dict[str, Any] = {}  # what the last schedule of each setting keeps; see `Schedule`
@@ -107,7 +125,7 @@ class Optimizer:
         full = self.defaults | dict(group)
         params = self._checked_params(full, number, {id(p) for members in self._members for p in members})
         full["params"] = list(params)  # which who gave the group does not hold
-        settings = self._checked_settings(full)
+        settings = self._settled(full)
         blocks = self._blocks_of(number, params)
         self.param_groups.append(full)
         self._members.append(params)
@@ -149,7 +167,7 @@ class Optimizer:
                     "add_param_group fills in what is missing"
                 )
             members.append(self._checked_params(group, number, known))
-            settings.append(self._checked_settings(group))
+            settings.append(self._settled(group))
         for number, params in enumerate(members):
             blocks += self._blocks_of(number, params)
         before = _found(self._blocks)
@@ -187,6 +205,10 @@ class Optimizer:
             kinds.setdefault(p.dtype, []).append(p)
         return [(number, FlatBlock(self._name, of_kind, self.state_names)) for of_kind in kinds.values()]
 
+    def _settled(self, group: dict[str, Any]) -> _Settings:
+        checked = self._checked_settings(group)
+        return _Settings(checked, {key: checked[key] for key in self._own_settings})
+
     def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """A group with its settings as plain numbers, flags and tuples, which no step refuses.
 
@@ -194,13 +216,7 @@ class Optimizer:
         """
         if not self.defaults.keys() <= group.keys():
             raise ValueError(f"{self._name}: a group lacks the settings {sorted(self.defaults.keys() - group.keys())}")
-        checked = dict(group)
-        for key in ("lr", "weight_decay", "l1", "eps"):
-            if key in group:
-                checked[key] = checks.rate(self._name, key, group[key])
-        if "decay_all" in group:
-            checked["decay_all"] = checks.flag(self._name, "decay_all", group["decay_all"])
-        return checked
+        return group | {key: check(self._name, key, group[key]) for key, check in _CHECKS.items() if key in group}
 
     @property
     def lr(self) -> float:
@@ -230,21 +246,23 @@ class Optimizer:
             self._follow_groups()
         groups, settings = self.param_groups, self._settings
         for number, block in self._blocks:
-            if groups[number] != settings[number]:
-                settings[number] = self._checked_settings(groups[number])
+            if groups[number] != settings[number].group:
+                settings[number] = self._settled(groups[number])
             block.gather()
         self._steps_taken += 1
         for number, block in self._blocks:
-            group = settings[number]
+            group, own = settings[number]
             weight_decay, l1 = group["weight_decay"], group["l1"]
             penalties = {"weight_decay": weight_decay, "l1": l1} if weight_decay or l1 else _NO_PENALTIES
             apart = penalties is not _NO_PENALTIES and not group["decay_all"]
             for part, step, decays in block.advance(apart):
-                self._update(part, step, group, penalties if decays or not apart else _NO_PENALTIES)
+                self._update(part, step, own, penalties if decays or not apart else _NO_PENALTIES)
 
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
+    def _update(self, part: Part, step: int, settings: dict[str, Any], penalties: dict[str, float]) -> None:
         """Step one run of a block; ``step`` counts from 1."""
-        raise NotImplementedError
+        if self._counts_steps:
+            settings = settings | {"step": step}
+        self._step(part.data, part.grad, **part.state, **settings, **penalties)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients; the next backward makes new ones, in the same memory unless somebody kept the old ones.

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from .. import checks
 from .. import functional as F
-from .flat import Part
 from .optimizer import Optimizer, Params
 
 
@@ -44,6 +40,7 @@ class RMSprop(Optimizer):
     """
 
     state_names = ("square_avg",)
+    _step = staticmethod(F.rmsprop_step)
 
     def __init__(
         self,
@@ -59,21 +56,3 @@ class RMSprop(Optimizer):
     ) -> None:
         settings = {"lr": lr, "alpha": alpha, "eps": eps, "eps_inside": eps_inside}
         super().__init__(params, settings | {"weight_decay": weight_decay, "l1": l1, "decay_all": decay_all})
-
-    def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
-        return super()._checked_settings(group) | {
-            "alpha": checks.decay("RMSprop", "alpha", group["alpha"]),
-            "eps_inside": checks.flag("RMSprop", "eps_inside", group["eps_inside"]),
-        }
-
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
-        F.rmsprop_step(
-            part.data,
-            part.grad,
-            part.state["square_avg"],
-            lr=group["lr"],
-            alpha=group["alpha"],
-            eps=group["eps"],
-            **penalties,
-            eps_inside=group["eps_inside"],
-        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from .. import checks
 from .. import functional as F
 from .flat import Part
 from .optimizer import Optimizer, Params
@@ -47,6 +47,7 @@ class SGD(Optimizer):
     """
 
     state_names = ("momentum_buffer",)
+    _step: Callable[..., None] = staticmethod(F.sgd_step)
 
     def __init__(
         self,
@@ -64,20 +65,10 @@ class SGD(Optimizer):
 
     def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
         checked = super()._checked_settings(group)
-        checked["momentum"] = checks.rate("SGD", "momentum", group["momentum"])
-        checked["nesterov"] = checks.flag("SGD", "nesterov", group["nesterov"])
         if checked["nesterov"] and not checked["momentum"]:
             raise ValueError("SGD: nesterov needs momentum above 0")
         return checked
 
-    def _update(self, part: Part, step: int, group: dict[str, Any], penalties: dict[str, float]) -> None:
-        momentum = group["momentum"]
-        F.sgd_step(
-            part.data,
-            part.grad,
-            part.state["momentum_buffer"] if momentum else None,
-            lr=group["lr"],
-            momentum=momentum,
-            nesterov=group["nesterov"],
-            **penalties,
-        )
+    def _update(self, part: Part, step: int, settings: dict[str, Any], penalties: dict[str, float]) -> None:
+        state = part.state if settings["momentum"] else {}
+        self._step(part.data, part.grad, **state, **settings, **penalties)

@@ -99,7 +99,7 @@ def one_axes(op: str, ax: Any, size: tuple[float, float] = (6.4, 4.4)) -> Any:
     return ax
 
 
-def panels(
+def panel_axes(
     op: str, axes: Any, count: int, columns: int = 3, inches: tuple[float, float] = INCHES, least: float = 6.4
 ) -> list[Any]:
     """As many axes as panels: the given ones, or those of a new figure, row by row.

@@ -13,8 +13,7 @@ from ..autograd import Tensor, concatenate, raw, vjp
 from ..checks import real, shown
 from ..nn import Module
 from ..nn.intercept import evaluation
-from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, picture
-from ._style import panels as panels_of
+from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +123,7 @@ def activation(
     """
     curves = [curve(name, function, span) for name, function in _named(functions).items()]
     if is_several(ax):
-        axes = panels_of("activation", ax, len(curves))
+        axes = panel_axes("activation", ax, len(curves))
         for one, drawn in zip(axes, curves, strict=True):
             draw_curves(one, [drawn])
             one.set_title(drawn.name)
@@ -231,24 +230,21 @@ def _turns(slope: np.ndarray[Any, Any], first: int, last: int) -> bool:
 def draw_curves(ax: Any, curves: Sequence[Curve]) -> None:
     """One function with its derivative, or several in colours of their own."""
     colours = colours_of(len(curves))
+    several = len(curves) > 1
     for i, (drawn, colour) in enumerate(zip(curves, colours, strict=True)):
-        several = len(curves) > 1
-        name, width = (drawn.name, 2.0) if several else ("f(x)", 2.0)
-        ax.plot(drawn.x, drawn.y, color=colour, linewidth=width, label=name)
+        ax.plot(drawn.x, drawn.y, color=colour, linewidth=2.0, label=drawn.name if several else "f(x)")
         slope = drawn.slope[drawn.peak]
         label = None if several else f"f′(x), largest {slope:.3g}"
         tone = colour if several else COLOURS[1]
         ax.plot(drawn.x, drawn.slope, color=tone, linewidth=1.5, linestyle=LINES[1], label=label)
         ax.plot(drawn.x[drawn.peak], slope, color=tone, marker="o", markersize=6, linestyle="")
         _shade(ax, drawn, colour, i, several)
-    if len(curves) > 1:
+    if several:
         ax.plot([], [], color=GREY, linestyle=LINES[1], marker="o", label="derivatives, dots at the largest")
         ax.plot([], [], color=GREY, linewidth=5, alpha=0.6, label="saturated")
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     ax.axvline(0, color=GREY, linewidth=0.6, zorder=0)
-    ax.set_xlabel("x")
-    ax.set_ylabel("f(x), f′(x)")
-    ax.set_xlim(curves[0].x[0], curves[0].x[-1])
+    ax.set(xlabel="x", ylabel="f(x), f′(x)", xlim=curves[0].x[[0, -1]])
     ax.legend(fontsize="small", framealpha=0.8)
 
 

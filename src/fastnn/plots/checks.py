@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panels, picture
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, YELLOW, as_array, ink, matplotlib, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,15 +51,13 @@ def losses(
         ax.axvspan(*usual, color=GREEN, alpha=0.2, label="usual")
         ax.legend(loc="lower right")
     if known and len(known) == len(numbers) and max(known) > _WIDE * min(known):
-        ax.set_xscale("log")
-        ax.set_xlim(min(known) / 3, max(known) * 6)
+        ax.set(xscale="log", xlim=(min(known) / 3, max(known) * 6))
     else:
         ax.margins(x=0.18)
     if errors is None:
         ax.bar_label(bars, [f" {n:.3g}" if np.isfinite(n) else " not known" for n in numbers], color=ink())
     ax.set_yticks(places, list(values))
-    ax.set_ylim(-0.6, len(numbers) - 0.4)
-    ax.set_xlabel("loss")
+    ax.set(ylim=(-0.6, len(numbers) - 0.4), xlabel="loss")
     return ax
 
 
@@ -90,8 +88,7 @@ def overfit(
         ax.axvline(slow, color=GREY, linestyle=":", label=f"slow from {slow} steps on")
     ax.set_yscale("log")
     ax.xaxis.set_major_locator(matplotlib("overfit", "matplotlib.ticker").MaxNLocator("auto", integer=True))
-    ax.set_xlabel("steps")
-    ax.set_ylabel("loss")
+    ax.set(xlabel="steps", ylabel="loss")
     ax.legend()
     return ax
 
@@ -120,9 +117,7 @@ def levels(checks: Sequence[tuple[str, str]], *, ax: Axes | None = None) -> Any:
         ax.plot(at[here], places[here], marker=marker, markersize=9, linestyle="", color=colour)
     ax.set_yticks(places, list(worst))
     ax.set_xticks(range(len(order)), order)
-    ax.set_xlim(-0.4, len(order) - 0.6)
-    ax.set_ylim(-0.7, len(worst) - 0.3)
-    ax.set_xlabel("level")
+    ax.set(xlim=(-0.4, len(order) - 0.6), ylim=(-0.7, len(worst) - 0.3), xlabel="level")
     return ax
 
 
@@ -153,7 +148,7 @@ def preflight(
         The two.
     """
     words = len({word for word, _ in checks})
-    first, second = panels("preflight", axes, 2, inches=(5.0, max(3.2, 0.9 + 0.27 * words)))
+    first, second = panel_axes("preflight", axes, 2, inches=(5.0, max(3.2, 0.9 + 0.27 * words)))
     levels(checks, ax=first)
     _losses_seen(second, initial, few)
     return as_array([first, second])
@@ -207,7 +202,6 @@ def learning_curve(
         ax.set_xscale("log")
         ax.set_xticks(samples, [str(n) for n in samples])
         ax.minorticks_off()
-    ax.set_xlabel("samples for training")
-    ax.set_ylabel("loss")
+    ax.set(xlabel="samples for training", ylabel="loss")
     ax.legend()
     return ax

@@ -114,8 +114,7 @@ def decision_regions(
     one = one_axes("decision_regions", ax)
     draw_regions(one, found, np.asarray(x)[:, list(features)])
     called = [f"feature {i}" for i in features] if names is None else [str(name) for name in names]
-    one.set_xlabel(called[0])
-    one.set_ylabel(called[1])
+    one.set(xlabel=called[0], ylabel=called[1])
     return one
 
 
@@ -131,7 +130,8 @@ def regions(
     """What is predicted over the grid, and which classes there are."""
     if not callable(predict):
         raise TypeError(f"decision_regions: predict must be a Module or a function, got {shown(predict)}")
-    samples, labels = _checked(x, y)
+    samples = checked_samples("decision_regions", x, np.float64)
+    labels = checked_labels("decision_regions", y, len(samples))
     i, j = _columns(features, samples.shape[1])
     count = integer("decision_regions", "resolution", resolution, 2)
     first, second = (_axis(samples[:, k], count) for k in (i, j))
@@ -140,14 +140,8 @@ def regions(
     predicted = np.concatenate([outputs(predict, part) for part in _portions(points.astype(samples.dtype))])
     found, probability, classes = interpreted(predicted, labels)
     shape = (count, count)
-    return Regions(
-        first,
-        second,
-        found.reshape(shape),
-        None if probability is None else probability.reshape(shape),
-        classes,
-        _positions(labels, classes),
-    )
+    probability = None if probability is None else probability.reshape(shape)
+    return Regions(first, second, found.reshape(shape), probability, classes, _positions(labels, classes))
 
 
 def outputs(predict: Any, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -161,9 +155,8 @@ def outputs(predict: Any, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
             given = raw(predict(x))
     array = np.asarray(given)
     if array.ndim == 0 or len(array) != len(x):
-        raise ValueError(
-            f"decision_regions: {counted(len(x), 'sample')} {'was' if len(x) == 1 else 'were'} given, but the prediction has shape {array.shape}"
-        )
+        given = f"{counted(len(x), 'sample')} {'was' if len(x) == 1 else 'were'} given"
+        raise ValueError(f"decision_regions: {given}, but the prediction has shape {array.shape}")
     return array
 
 
@@ -227,19 +220,23 @@ def _positions(labels: np.ndarray[Any, Any], classes: tuple[Any, ...]) -> np.nda
     return np.array([at[label] for label in labels.tolist()], dtype=np.int64)
 
 
-def _checked(x: Any, y: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    samples, labels = np.asarray(raw(x)), np.asarray(raw(y))
+def checked_samples(op: str, x: Any, default: Any) -> np.ndarray[Any, Any]:
+    """Samples (N, D) of two features or more, those that are no floats in a default dtype."""
+    samples = np.asarray(raw(x))
     if samples.ndim != 2 or samples.shape[1] < 2 or not len(samples) or samples.dtype.kind not in "biuf":
-        raise ValueError(
-            f"decision_regions: x must be numbers (N, D) with at least 2 features, got {samples.dtype} of shape {samples.shape}"
-        )
-    if labels.shape != (len(samples),):
-        raise ValueError(f"decision_regions: y must be ({len(samples)},), a label per sample, got shape {labels.shape}")
-    if samples.dtype.kind != "f":
-        samples = samples.astype(np.float64)
+        found = f"{samples.dtype} of shape {samples.shape}"
+        raise ValueError(f"{op}: x must be numbers (N, D) with at least 2 features, got {found}")
     if not np.isfinite(samples).all():
-        raise ValueError("decision_regions: x holds numbers that are not finite")
-    return samples, labels
+        raise ValueError(f"{op}: x holds numbers that are not finite")
+    return samples if samples.dtype.kind == "f" else samples.astype(default)
+
+
+def checked_labels(op: str, y: Any, count: int) -> np.ndarray[Any, Any]:
+    """Labels of so many samples."""
+    labels = np.asarray(raw(y))
+    if labels.shape != (count,):
+        raise ValueError(f"{op}: y must be ({count},), a label per sample, got shape {labels.shape}")
+    return labels
 
 
 def _columns(features: Any, count: int) -> tuple[int, int]:
@@ -299,14 +296,9 @@ def draw_regions(ax: Any, found: Regions, samples: np.ndarray[Any, Any], legend:
     colours = [to_rgba(colour) for colour in colours_of(len(found.classes))]
     tones = np.array(colours)[found.labels]
     tones[..., 3] = opacity(found.probability, len(found.classes))
-    half = [np.diff(axis[:2])[0] / 2 for axis in (found.first, found.second)]
-    extent = (
-        found.first[0] - half[0],
-        found.first[-1] + half[0],
-        found.second[0] - half[1],
-        found.second[-1] + half[1],
-    )
-    ax.imshow(tones, origin="lower", extent=extent, aspect="auto", interpolation="nearest", zorder=0)
+    halves = [np.diff(axis[:2])[0] / 2 for axis in (found.first, found.second)]
+    extent = [axis[[0, -1]] + (-half, half) for axis, half in zip((found.first, found.second), halves, strict=True)]
+    ax.imshow(tones, origin="lower", extent=np.concatenate(extent), aspect="auto", interpolation="nearest", zorder=0)
     for i in range(len(found.classes)):
         inside = (found.labels == i).astype(float)
         if inside.any() and not inside.all():

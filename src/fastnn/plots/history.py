@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..checks import flag, integer, shown
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes, picture
-from ._style import panels as panels_of
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, ink, is_several, one_axes, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +101,7 @@ def history(
         raise ValueError(f"history: there is no epoch {shown(best)} to mark, expected {rows[0][0]} to {rows[-1][0]}")
     if log:
         _refuse_without_logarithms(panels)
-    axes = panels_of("history", ax, len(panels))
+    axes = panel_axes("history", ax, len(panels))
     for one, (name, series) in zip(axes, panels.items(), strict=True):
         _draw(one, name, series, marked, log and name.endswith("loss"))
     if ax is None:
@@ -204,8 +203,7 @@ def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: boo
         ax.set_yscale("log")
     if marked is not None:
         _mark(ax, series, marked)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(name)
+    ax.set(xlabel="epoch", ylabel=name)
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
     if len(series) > 1 or marked is not None:
         ax.legend()
@@ -268,7 +266,6 @@ def verdict(
     if since is not None:
         one.axvline(since, color=GREY, linestyle=":", linewidth=1, label=f"since epoch {since}")
     low, high = one.transData.inverted().transform(one.transAxes.transform([(0, 0), (0, 1 + _HEADROOM)]))[:, 1]
-    one.set_ylim(low, high)
-    one.set_title(word)
+    one.set(ylim=(low, high), title=word)
     one.legend(loc="upper center", ncols=2, fontsize="small")
     return one

@@ -168,13 +168,9 @@ def tile_axes(op: str, ax: Any, grid: Grid, beside: float = 0.0) -> Any:
     """Axes without ticks for tiles; a new figure has the shape of the whole, with so many inches beside it."""
     across, down = grid.extent
     one = one_axes(op, ax, (6.4, min(max((6.4 - beside) * down / across, 1.2) + 0.6, 9.0)))
-    one.set_aspect("equal")
-    one.set_xlim(-grid.gap / 2, across + grid.gap / 2)
-    one.set_ylim(down + grid.gap / 2, -grid.gap / 2)
-    one.set_xticks([])
-    one.set_yticks([])
-    for side in one.spines.values():
-        side.set_visible(False)
+    half = grid.gap / 2
+    one.set(aspect="equal", xlim=(-half, across + half), ylim=(down + half, -half), xticks=[], yticks=[])
+    one.spines[:].set_visible(False)
     return one
 
 
@@ -182,8 +178,7 @@ def show_tile(ax: Any, grid: Grid, i: int, picture: np.ndarray[Any, Any], **sett
     """Draw a tile in its place; the limits of the axes stay."""
     limits = ax.get_xlim(), ax.get_ylim()
     image = ax.imshow(picture, extent=grid.place(i), interpolation="nearest", **settings)
-    ax.set_xlim(limits[0])
-    ax.set_ylim(limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
     return image
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, as_array, ink, picture
-from ._style import panels as panels_of
+from ._style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, YELLOW, as_array, ink, panel_axes, picture
 from .layer_stats import draw_histogram
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def inits(
     if len(columns) != 1 or not next(iter(columns)):
         raise ValueError(f"inits: expected the same hidden layers under each initialisation, got {sorted(columns)}")
     wide = len(next(iter(columns)))
-    panels = panels_of("inits", axes, len(drawn) * wide, columns=wide, inches=(1.65, 2.1))
+    panels = panel_axes("inits", axes, len(drawn) * wide, columns=wide, inches=(1.65, 2.1))
     grid = as_array(panels).reshape(len(drawn), wide)
     for line, (name, layers) in zip(grid, drawn.items(), strict=True):
         word = (words or {}).get(name, "")

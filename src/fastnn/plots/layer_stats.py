@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks.arrays import shown
+from ..checks import shown
 from ._style import (
     BLUE,
     COLOURS,
@@ -21,9 +21,9 @@ from ._style import (
     as_array,
     is_several,
     matplotlib,
+    panel_axes,
     picture,
 )
-from ._style import panels as panels_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,7 +101,7 @@ def _at_once(rows: Iterable[Any], what: str, axes: Any) -> list[Any]:
     if not found:
         hint = ", since no optimizer= was given to diagnosis.layer_stats" if what == "updates" else ""
         raise ValueError(f"layer_stats: no layer has {what}{hint}")
-    panels = panels_of("layer_stats", axes, len(found), columns=4, inches=_INCHES)
+    panels = panel_axes("layer_stats", axes, len(found), columns=4, inches=_INCHES)
     for ax, (title, spread) in zip(panels, found, strict=True):
         draw_histogram(ax, spread, _COLOURS[what])
         ax.set_title(title, fontsize="small")
@@ -131,7 +131,7 @@ def _over_time(history: Mapping[str, Sequence[Mapping[str, Any]]], what: str, ax
     lines = {name: line for name, line in lines.items() if len(line[0])}
     if not lines:
         raise ValueError(f"layer_stats: no layer has {what}")
-    (ax,) = panels_of("layer_stats", axes, 1, inches=(6.4, 4.4))
+    (ax,) = panel_axes("layer_stats", axes, 1, inches=(6.4, 4.4))
     for number, (name, (steps, values)) in enumerate(lines.items()):
         style = LINES[number // len(COLOURS) % len(LINES)]
         marker = "." if len(steps) <= _FEW else ""
@@ -179,7 +179,7 @@ def _images(history: Mapping[str, Sequence[Mapping[str, Any]]], what: str, axes:
     if not images:
         raise ValueError(f"layer_stats: no layer has {what}")
     colours = matplotlib("layer_stats", "matplotlib.colors")
-    panels = panels_of("layer_stats", axes, len(images), columns=3)
+    panels = panel_axes("layer_stats", axes, len(images), columns=3)
     norm = colours.LogNorm(1e-4, 1)
     mesh = None
     for ax, (name, (steps, shares, (low, high))) in zip(panels, images.items(), strict=True):
@@ -187,8 +187,7 @@ def _images(history: Mapping[str, Sequence[Mapping[str, Any]]], what: str, axes:
         mesh = ax.pcolormesh(borders(steps), edges, np.maximum(shares, 1e-4), norm=norm, cmap=SEQUENTIAL)
         kind = history[name][0].get("kind")
         ax.set_title(f"{name or 'model'} ({kind})" if kind else name or "model", fontsize="medium")
-        ax.set_xlabel("step")
-        ax.set_ylabel(_LABELS[what])
+        ax.set(xlabel="step", ylabel=_LABELS[what])
         ax.yaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
     panels[0].figure.colorbar(mesh, ax=panels, label="share of the numbers", shrink=0.8)
     return panels

@@ -356,10 +356,7 @@ def draw_surface(ax: Any, found: Surface, log: bool | None = None) -> list[Drawn
     drawn = [_draw_path(ax, path, name, i, norm) for i, (name, path) in enumerate(found.paths.items())]
     bar = ax.figure.colorbar(ground, ax=ax, label="f(x, y)" if found.labels == ("x", "y") else "loss")
     bar.set_ticks(ticker.LogLocator(numticks=6) if log else ticker.MaxNLocator(6))
-    ax.set_xlabel(found.labels[0])
-    ax.set_ylabel(found.labels[1])
-    ax.set_xlim(found.first[0], found.first[-1])
-    ax.set_ylim(found.second[0], found.second[-1])
+    ax.set(xlabel=found.labels[0], ylabel=found.labels[1], xlim=found.first[[0, -1]], ylim=found.second[[0, -1]])
     if any(found.paths):
         ax.legend(fontsize="small", framealpha=0.9)
     return drawn

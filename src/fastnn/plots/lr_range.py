@@ -84,9 +84,7 @@ def lr_range(
         ax.axvline(marked, color=ORANGE, linestyle="--", label=f"suggested: {marked:.2g}")
     ax.set_xscale("log")
     bottom, top = limits(raw if average is None else average)
-    ax.set_ylim(min(bottom, limits(raw)[0]), top)
-    ax.set_xlabel("learning rate (logarithmic)")
-    ax.set_ylabel("loss of a batch")
+    ax.set(ylim=(min(bottom, limits(raw)[0]), top), xlabel="learning rate (logarithmic)", ylabel="loss of a batch")
     ax.legend()
     return ax
 

@@ -12,9 +12,8 @@ from ..autograd import no_grad, raw
 from ..checks import shown
 from ..nn import Linear, Module
 from ..nn.intercept import evaluation, intercepted
-from ._style import GREY, as_array, ink, matplotlib, picture
-from ._style import panels as panels_of
-from .decision_regions import below, draw_samples
+from ._style import GREY, as_array, ink, matplotlib, panel_axes, picture
+from .decision_regions import below, checked_labels, checked_samples, draw_samples
 from .feature_maps import layer_name
 from .weights import Plane, principal_plane
 
@@ -130,7 +129,7 @@ def plane_map(
     if frames is not None:
         return _animated(copied, x, y, layer, axes, _states(frames))
     found = map_of(copied, x, y, layer)
-    drawn = panels_of("plane_map", axes, len(found.stages), inches=_INCHES)
+    drawn = panel_axes("plane_map", axes, len(found.stages), inches=_INCHES)
     draw_map(drawn, found)
     return as_array(drawn)
 
@@ -144,9 +143,7 @@ def panels_of_map(model: Module, x: Any, layer: str | Module | None = None) -> i
 def map_of(model: Module, x: Any, y: Any, layer: Any = None, before: PlaneMap | None = None) -> PlaneMap:
     """What a network makes of samples and grid; where planes are fitted, turned to be like those of the map before."""
     samples = _samples(x)
-    labels = np.asarray(raw(y))
-    if labels.shape != (len(samples),):
-        raise ValueError(f"plane_map: y must be ({len(samples)},), a label per sample, got shape {labels.shape}")
+    labels = checked_labels("plane_map", y, len(samples))
     classes = tuple(np.unique(labels).tolist())
     truth = np.searchsorted(np.array(classes), labels)
     entering, _ = _flat(samples)
@@ -173,15 +170,11 @@ def grid_lines(points: np.ndarray[Any, Any], lines: int = _LINES, dots: int = _D
     low, high = points.min(0), points.max(0)
     margin = np.where(high > low, _MARGIN * (high - low), 1.0)
     low, high = low - margin, high + margin
-    along = [np.linspace(low[i], high[i], dots) for i in range(2)]
-    at = [np.linspace(low[i], high[i], lines) for i in range(2)]
-    upright = np.stack(
-        [np.broadcast_to(at[0][:, None], (lines, dots)), np.broadcast_to(along[1], (lines, dots))], axis=-1
-    )
-    level = np.stack(
-        [np.broadcast_to(along[0], (lines, dots)), np.broadcast_to(at[1][:, None], (lines, dots))], axis=-1
-    )
-    return np.concatenate([upright, level])
+    along = np.linspace(low, high, dots)
+    at = np.linspace(low, high, lines)[:, None]
+    upright = np.broadcast_arrays(at[..., 0], along[:, 1])
+    level = np.broadcast_arrays(along[:, 0], at[..., 1])
+    return np.concatenate([np.stack(upright, axis=-1), np.stack(level, axis=-1)])
 
 
 # ---- through the layers --------------------------------------------------------------------------------------------------
@@ -311,14 +304,11 @@ def draw_map(axes: Sequence[Any], found: PlaneMap) -> None:
         if last and found.decided is not None:
             _draw_decisions(ax, found.decided)
         draw_samples(ax, stage.points, found.truth, found.classes, legend="")
-        ax.set_xlim(low[0], high[0])
-        ax.set_ylim(low[1], high[1])
         ax.set_title(_title(stage, found.decided if last else None), fontsize="medium")
         first, second = ("feature 0", "feature 1") if stage.name == "input" else ("unit 0", "unit 1")
         if stage.share is not None:
             first, second = "first component", "second component"
-        ax.set_xlabel(first)
-        ax.set_ylabel(second)
+        ax.set(xlabel=first, ylabel=second, xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     below(axes[0], len(found.classes))
 
 
@@ -357,7 +347,7 @@ def _draw_decisions(ax: Any, decided: Decisions) -> None:
 def _animated(model: Module, x: Any, y: Any, layer: Any, axes: Any, states: list[Mapping[str, Any]]) -> Any:
     maps = maps_of_frames(model, x, y, states, layer)
     animation = matplotlib("plane_map", "matplotlib.animation")
-    drawn = panels_of("plane_map", axes, len(maps[0].stages), inches=_INCHES)
+    drawn = panel_axes("plane_map", axes, len(maps[0].stages), inches=_INCHES)
 
     def draw(number: int) -> list[Any]:
         for ax in drawn:
@@ -396,13 +386,4 @@ def _copied(model: Any) -> Module:
 
 
 def _samples(x: Any) -> np.ndarray[Any, Any]:
-    samples = np.asarray(raw(x))
-    if samples.ndim != 2 or samples.shape[1] < 2 or not len(samples) or samples.dtype.kind not in "biuf":
-        raise ValueError(
-            f"plane_map: x must be numbers (N, D) with at least 2 features, got {samples.dtype} of shape {samples.shape}"
-        )
-    if samples.dtype.kind != "f":
-        samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
-        raise ValueError("plane_map: x holds numbers that are not finite")
-    return samples
+    return checked_samples("plane_map", x, np.float32)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import shown
-from ..checks.scalars import real
-from ._style import BLUE, GREY, ORANGE, as_array, panels, picture
+from ..checks import real, shown
+from ._style import BLUE, GREY, ORANGE, as_array, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,16 +74,14 @@ def robustness(
         raise TypeError(f"robustness: curves must be a list of dictionaries, got {shown(curves)}")
     grouped = _grouped([_checked(curve) for curve in curves])
     level = None if constant is None else real("robustness", "constant", constant)
-    drawn = panels("robustness", axes, len(grouped))
+    drawn = panel_axes("robustness", axes, len(grouped))
     for ax, (kind, several) in zip(drawn, grouped.items(), strict=True):
         for curve in several:
             _draw(ax, curve, alone=len(several) == 1)
         if level is not None:
             ax.axhline(level, color=GREY, linestyle=":", linewidth=1, label="best constant")
         title, strengths = _PANELS[kind]
-        ax.set_title(title)
-        ax.set_xlabel(strengths.format(unit=unit))
-        ax.set_ylabel(f"{metric} ± 2 standard errors")
+        ax.set(title=title, xlabel=strengths.format(unit=unit), ylabel=f"{metric} ± 2 standard errors")
         if metric == "accuracy":
             ax.set_ylim(-0.02, 1.04)
         # Below, since curves may be anywhere inside.
@@ -136,14 +133,6 @@ def _draw(ax: Any, curve: Mapping[str, Any], alone: bool) -> None:
         for i, member in enumerate([] if beside else members):
             label = "its members" if i == 0 else None
             ax.plot(strengths, np.asarray(member, float), color=GREY, linewidth=0.8, label=label)
-    ax.errorbar(
-        strengths,
-        values,
-        errors,
-        color=ORANGE if beside else BLUE,
-        linestyle="--" if beside else "-",
-        marker="s" if beside else "o",
-        markersize=4,
-        capsize=3,
-        label=name,
-    )
+    colour, line, marker = (ORANGE, "--", "s") if beside else (BLUE, "-", "o")
+    look = {"color": colour, "linestyle": line, "marker": marker, "markersize": 4, "capsize": 3}
+    ax.errorbar(strengths, values, errors, **look, label=name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._style import BLUE, GREEN, GREY, ORANGE, as_array, panels, picture
+from ._style import BLUE, GREEN, GREY, ORANGE, as_array, panel_axes, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,7 +67,7 @@ def search(
         raise ValueError(f"search: {len(settings)} trials need as many losses, got {len(losses)}")
     names = list(settings[0])
     values = np.array(losses, np.float64)
-    axes = panels("search", ax, len(names), columns=2)
+    axes = panel_axes("search", ax, len(names), columns=2)
     for number, (one, name) in enumerate(zip(axes, names, strict=True)):
         given = [trial[name] for trial in settings]
         _draw(one, name, given, values, name in logarithmic, (ranges or {}).get(name))
@@ -98,8 +98,7 @@ def _draw(
         ax.set_xscale("log")
     if _spans_much(losses[finite]):
         ax.set_yscale("log")
-    ax.set_xlabel(name + (" (logarithmic)" if logarithmic and not labels else ""))
-    ax.set_ylabel("validation loss")
+    ax.set(xlabel=name + (" (logarithmic)" if logarithmic and not labels else ""), ylabel="validation loss")
 
 
 def _spans_much(losses: Floats) -> bool:

@@ -12,10 +12,10 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, log, raw, value_and_grad
-from ..checks import flag, integer, shown
-from ..checks.scalars import real
+from ..checks import flag, integer, real, shown
 from ..data.augment import per_value
 from ..data.samples import leaves, samples
+from ..training.arguments import checked_loss, checked_model
 from ..training.preserved import preserved
 
 Array = np.ndarray[Any, Any]
@@ -150,11 +150,7 @@ class Attack:
     """
 
     def __init__(self, op: str, model: Any, loss: Any) -> None:
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"{op}: model must be a Module, got {shown(model)}")
-        if isinstance(loss, type) or not callable(loss):
-            raise TypeError(f"{op}: loss must be a function of output and target, got {shown(loss)}")
-        self._op, self.model, self.loss = op, model, loss
+        self._op, self.model, self.loss = op, checked_model(op, model), checked_loss(op, loss)
         self._surrogate, self._of_probabilities = _with_gradient(model)
 
     def prepare(self) -> None:
@@ -164,12 +160,12 @@ class Attack:
 
     def signs(self, inputs: Sequence[Array], target: Any) -> Signs:
         """The signs of the gradient for some samples."""
-        real = [i for i, array in enumerate(inputs) if is_real(array)]
+        of_floats = [i for i, array in enumerate(inputs) if is_real(array)]
         seen: list[bool] = []
 
         def total(*variables: Tensor) -> Any:
             arguments: list[Any] = list(inputs)
-            for i, variable in zip(real, variables, strict=True):
+            for i, variable in zip(of_floats, variables, strict=True):
                 arguments[i] = variable
             output = self._surrogate(*arguments)
             if self._of_probabilities:
@@ -185,11 +181,11 @@ class Attack:
             # The mean of many samples has gradients that are as many times smaller, and may vanish.
             return value * float(len(target))
 
-        _, gradients = value_and_grad(total, argnums=tuple(range(len(real))))(*(inputs[i] for i in real))
+        _, gradients = value_and_grad(total, argnums=tuple(range(len(of_floats))))(*(inputs[i] for i in of_floats))
         n = len(target)
         finite, blind = np.ones(n, bool), np.ones(n, bool)
         signs: list[Array | None] = [None] * len(inputs)
-        for i, gradient in zip(real, gradients, strict=True):
+        for i, gradient in zip(of_floats, gradients, strict=True):
             flat = gradient.reshape(n, -1)
             finite &= np.isfinite(flat).all(axis=1)
             blind &= (flat == 0).all(axis=1)
@@ -223,9 +219,14 @@ def _with_gradient(model: nn.Module) -> tuple[nn.Module, bool]:
 
 def takes_logits(loss: Any) -> bool:
     """Whether a loss takes logits of classes."""
+    return is_loss(loss, F.cross_entropy, nn.CrossEntropyLoss)
+
+
+def is_loss(loss: Any, function: Any, module: type[nn.Module]) -> bool:
+    """Whether a loss is a function, a partial of it, or a module of this class."""
     while isinstance(loss, partial):
         loss = loss.func
-    return loss is F.cross_entropy or isinstance(loss, nn.CrossEntropyLoss)
+    return loss is function or isinstance(loss, module)
 
 
 def are_probabilities(output: Any) -> bool:

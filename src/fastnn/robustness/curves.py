@@ -11,17 +11,12 @@ import numpy as np
 
 from .._tables import aligned
 from ..checks import counted, shown
-from ..training.findings import Result, strict
+from ..training.findings import Result
 from .measure import SURE
 
 _FEW = 6  # members of an ensemble that are printed one by one
 
-NAMES = {
-    "noise": "noise",
-    "missing": "missing values",
-    "random signs": "random signs",
-    "fgsm": "FGSM",
-}
+NAMES = {"noise": "noise", "missing": "missing values", "random signs": "random signs", "fgsm": "FGSM"}
 """The kinds of changes, and what they are called where they are printed."""
 INPUT = "units of the input"
 """What strengths are, unless said otherwise."""
@@ -101,12 +96,6 @@ class Robustness(Result):
         head = f"{self.title} on {counted(self.samples, 'sample')}: {self.metric} ± 2 standard errors{constant}"
         unit = [] if self.unit == INPUT else [f"strengths of noise, random signs and FGSM are in {self.unit}"]
         return "\n".join([head, *map(str, self.findings), *unit, *_table(self.curves, self.metric)])
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields by name, as JSON takes them; the curves as a list of what they hold."""
-        named = super().to_dict()
-        named["curves"] = [strict(asdict(curve)) for curve in self.curves]
-        return named
 
     def plot(self, axes: Any = None) -> Any:
         """Draw the metric against strength, a panel for each kind of change; see `fastnn.plots.robustness`."""

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import shown
-from ..checks.scalars import real
+from ..checks import real, shown
 from ..data.augment import drop_values, means, per_value, random_noise
 from .attack import Bounds, is_real, moved, within
 from .curves import INPUT

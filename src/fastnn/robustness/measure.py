@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,9 @@ from .. import functional as F
 from .. import nn
 from ..checks import shown
 from ..training.constant import best_constant
-from ..training.metrics import NOT_COUNTED, accuracy, binary_accuracy, fits, r2, rmse
-from .attack import takes_logits
+from ..training.metric_arguments import NOT_COUNTED, fits
+from ..training.metrics import accuracy, binary_accuracy, r2, rmse
+from .attack import is_loss, takes_logits
 
 Array = np.ndarray[Any, Any]
 
@@ -124,9 +124,9 @@ def measure_for(op: str, loss: Any, output: Any, target: Array) -> Measure:
         return Measure("accuracy", accuracy, _right, target, one)
     if target.shape == shape and takes_logits(loss):
         return Measure("accuracy", accuracy, _right, target.argmax(axis=1), one)
-    if target.shape == shape and _is_of(loss, F.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss):
+    if target.shape == shape and is_loss(loss, F.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss):
         return Measure("accuracy", binary_accuracy, _right_sides, target, one)
-    if target.shape == shape and _is_of(loss, F.hinge_loss, nn.HingeLoss):
+    if target.shape == shape and is_loss(loss, F.hinge_loss, nn.HingeLoss):
         return Measure("accuracy", binary_accuracy, _right_sides, (target > 0).astype(output.dtype), one)
     if target.shape == shape and kind in "fiu":
         return Measure("RMSE", rmse, _squared_errors, target, one)
@@ -134,12 +134,6 @@ def measure_for(op: str, loss: Any, output: Any, target: Array) -> Measure:
         f"{op}: y must be classes of shape {(*shape[:1], *shape[2:])} or numbers of shape {shape}, as the output of the model, "
         f"got {target.dtype} of shape {target.shape}"
     )
-
-
-def _is_of(loss: Any, function: Any, module: type[nn.Module]) -> bool:
-    while isinstance(loss, partial):
-        loss = loss.func
-    return loss is function or isinstance(loss, module)
 
 
 def _right(output: Array, labels: Array) -> Array:

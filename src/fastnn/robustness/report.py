@@ -10,9 +10,9 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import no_grad
-from ..checks import counted, integer
-from ..checks.scalars import generator
-from ..training.figures import joined, values_of
+from ..checks import counted, generator, integer
+from ..data.samples import joined
+from ..training.figures import values_of
 from ..training.findings import Finding, graded, most_severe_first
 from ..training.preserved import preserved
 from .attack import (
@@ -34,6 +34,14 @@ Array = np.ndarray[Any, Any]
 
 BLIND = (0.1, 0.25, 0.5)
 """Shares of samples without any gradient, from which on FGSM says little (fastnn; those of dead units in a layer)."""
+_BLIND_ADVICE = (
+    "outputs so large that softmax is exactly 0 or 1 have no gradient, nor have units at the flat ends of their activation "
+    "(layer_stats), and rounding, argmax or detach in the model hides it"
+)
+_NO_WORSE_ADVICE = (
+    "is softmax taken twice, are units saturated (layer_stats), does an operation of the model hide its gradient? Or have a "
+    "longer step, which goes past the place where the model errs"
+)
 
 
 def robustness(
@@ -240,15 +248,10 @@ class _Judge:
         wrong = int((~self._finite).sum())
         if wrong:
             first = int(np.argmin(self._finite))
-            yield Finding(
-                "problem",
-                "not finite",
-                f"the outputs of {wrong} of {counted(len(self._finite), 'sample')} are not finite, first of sample {first}",
-                float(wrong),
-                0.0,
-                "IEEE 754",
-                "look at these rows for NaN, and at the weights; fnn.detect_anomaly names the operation",
-            )
+            of = f"{wrong} of {counted(len(self._finite), 'sample')}"
+            message = f"the outputs of {of} are not finite, first of sample {first}"
+            advice = "look at these rows for NaN, and at the weights; fnn.detect_anomaly names the operation"
+            yield Finding("problem", "not finite", message, float(wrong), 0.0, "IEEE 754", advice)
 
     def _directions(
         self, signs: _AllSigns | None, kept: dict[str, list[Figures]], strengths: Sequence[float]
@@ -259,59 +262,32 @@ class _Judge:
             yield Finding("problem", "outputs", PROBABILITIES, None, None, "foolbox#108", PROBABILITIES_ADVICE)
         unknown = int((~signs.finite).sum())
         if unknown and self._finite.all():
-            yield Finding(
-                "problem",
-                "not finite",
-                f"the gradients of {unknown} of {counted(len(signs.finite), 'sample')} are not finite",
-                float(unknown),
-                0.0,
-                "IEEE 754",
-                "fnn.detect_anomaly names the operation; FGSM left these samples as they are",
-            )
+            message = f"the gradients of {unknown} of {counted(len(signs.finite), 'sample')} are not finite"
+            advice = "fnn.detect_anomaly names the operation; FGSM left these samples as they are"
+            yield Finding("problem", "not finite", message, float(unknown), 0.0, "IEEE 754", advice)
         yield self._no_direction(signs, kept, strengths)
 
     def _no_direction(self, signs: _AllSigns, kept: dict[str, list[Figures]], strengths: Sequence[float]) -> Finding:
         """Whether FGSM is clearly worse than random signs, and if not, why."""
         on_purpose, at_random = kept["fgsm"], kept["random signs"]
-        blind = float(signs.blind.mean())
-        level = ("ok", "note", "warning", "problem")[graded(blind, BLIND)]
+        grade = graded(float(signs.blind.mean()), BLIND)
         gaps = [self._measure.worse(a.each, b.each) for a, b in zip(on_purpose[1:], at_random[1:], strict=True)]
         at = int(np.argmax([gap.size for gap in gaps]))
         seen = (
             f"FGSM of {strengths[at]:g} leaves {self._measure.words} of {on_purpose[at + 1].value:.3g}, "
             f"random signs of that size {at_random[at + 1].value:.3g}"
         )
-        if level != "ok":
-            return Finding(
-                level,
-                "no direction",
-                f"the gradient is exactly 0 for {blind:.0%} of the samples, which FGSM cannot change; {seen}",
-                blind,
-                BLIND[0],
-                "fastnn",
-                "outputs so large that softmax is exactly 0 or 1 have no gradient, nor have units at the flat ends of their "
-                "activation (layer_stats), and rounding, argmax or detach in the model hides it",
-            )
+        if grade:
+            message = f"the gradient is exactly 0 for {grade.value:.0%} of samples, which FGSM cannot change; {seen}"
+            return grade.finding("no direction", message, "fastnn", _BLIND_ADVICE)
         if any(gap.is_clear for gap in gaps):
             return Finding("ok", "no direction", seen)
-        largest = gaps[at].size
         if self._measure.worse(at_random[-1].each, self._clean.each).is_clear:
-            advice = (
-                "is softmax taken twice, are units saturated (layer_stats), does an operation of the model hide its gradient? Or "
-                "have a longer step, which goes past the place where the model errs"
-            )
-            return Finding(
-                "warning", "no direction", f"not clearly worse on purpose: {seen}", largest, 0.0, "fastnn", advice
-            )
-        return Finding(
-            "note",
-            "no direction",
-            f"no clear change, on purpose or at random: {seen}",
-            largest,
-            0.0,
-            "fastnn",
-            "larger strengths, or more samples, would tell",
-        )
+            level, message, advice = "warning", f"not clearly worse on purpose: {seen}", _NO_WORSE_ADVICE
+        else:
+            level, message = "note", f"no clear change, on purpose or at random: {seen}"
+            advice = "larger strengths, or more samples, would tell"
+        return Finding(level, "no direction", message, gaps[at].size, 0.0, "fastnn", advice)
 
 
 class _AllSigns(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a `Trainer` is made with: refused where it could not train, before anything is trained."""
+"""What a `Trainer` or a check is given: refused where it could not train, before anything is trained."""
 
 from __future__ import annotations
 
@@ -18,10 +18,18 @@ def check_parameters(model: Module, loss: Any, optimizer: Optimizer) -> None:
         raise ValueError("Trainer: the optimiser has none of the model's parameters; make it of model.parameters()")
 
 
-def checked_loss(loss: Any) -> Loss:
+def checked_model(op: str, model: Any) -> Module:
+    """A module, or a TypeError."""
+    if not isinstance(model, Module):
+        raise TypeError(f"{op}: model must be a Module, got {shown(model)}")
+    return model
+
+
+def checked_loss(op: str, loss: Any) -> Loss:
+    """A function of outputs and targets, or a TypeError."""
     if isinstance(loss, type) or not callable(loss):
         hint = f"{loss.__name__}()" if isinstance(loss, type) else "fastnn.functional.mse_loss"
-        raise TypeError(f"Trainer: loss must be a function of output and target, such as {hint}, got {shown(loss)}")
+        raise TypeError(f"{op}: loss must be a function of output and target, such as {hint}, got {shown(loss)}")
     return cast(Loss, loss)
 
 

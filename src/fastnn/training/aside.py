@@ -12,8 +12,9 @@ from ..autograd import enable_grad
 from .figures import Figures
 from .generators import find_generators
 from .loader import Loader
+from .passes import NotFinite
 from .preserved import preserved
-from .trainer import NotFinite, Trainer
+from .trainer import Trainer
 
 
 @contextmanager

@@ -53,7 +53,7 @@ class Callbacks:
         """What is to be called at an event."""
         return self._wanted[event]
 
-    def call(self, event: str, trainer: Trainer) -> None:
+    def call(self, event: str, trainer: Any) -> None:
         """Tell those who want to know."""
         for method in self._wanted[event]:
             method(trainer)

@@ -21,9 +21,8 @@ FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeE
 """What a loss of the caller's may raise when it is asked for more than the loss of a batch; that ends no training."""
 
 _OP = "best_constant"
-_LEAST = (
-    1e-30  # probability of a class that has no target: a logit of -69 is 0 to any loss, and finite on other targets
-)
+# The probability of a class that has no target: a logit of -69 is 0 to any loss, and finite on other targets.
+_LEAST = 1e-30
 _HALVINGS = 60  # of the interval in which the constant of a Huber loss lies
 
 # What modules of losses call, with these of their attributes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ import numpy as np
 from .. import functional as F
 from .. import nn
 from ..autograd import Tensor, raw
-from ..checks.arrays import shown, unmasked
+from ..checks import shown, unmasked
+from ..data.samples import joined, mapped
 from .first_targets import FirstTargets
 from .generators import find_generators
-from .metrics import NOT_COUNTED, accuracy, binary_accuracy, mae, r2, top_k
+from .metric_arguments import NOT_COUNTED
+from .metrics import accuracy, binary_accuracy, mae, r2, top_k
 
 Metric = Callable[..., float]
 Loss = Callable[..., Tensor]
@@ -102,9 +104,7 @@ class Objective:
             ) from error
         shape = np.shape(raw(each))
         if shape[:1] != (sample.count,):
-            raise ValueError(
-                f"Trainer: the loss gave shape {shape} for {sample.count} samples, expected one per sample"
-            )
+            raise ValueError(f"Trainer: the loss has shape {shape} for {sample.count} samples, expected one per sample")
         # Shares, since the sum of float32 weights may overflow. A batch that counts for nothing has loss 0.
         share = (sample.weight / (sample.amount or 1)).astype(raw(each).dtype)
         if len(shape) > 1:
@@ -173,8 +173,7 @@ class Figures:
         values = values_of(output)
         if self._metrics is None:
             self._metrics = usual_metrics(self._loss, sample.target, values)
-        # Copies, since who makes the next batch may use the memory again.
-        kept = (_copied(values), _copied(sample.target), sample.weight) if self._metrics else None
+        kept = (copied(values), copied(sample.target), sample.weight) if self._metrics else None
         self._held.append((loss, sample.amount, kept))
         if self.targets is not None:
             self.targets.hold(output, sample.target, sample.weight)
@@ -304,29 +303,14 @@ def _length(part: Any) -> int:
     return lengths.pop()
 
 
-def _copied(part: Any) -> Any:
-    return tuple(map(_copied, part)) if isinstance(part, tuple) else np.array(raw(part))
+def copied(part: Any) -> Any:
+    """Arrays of one's own: who makes the next batch may use the memory of this one again."""
+    return mapped(lambda array: np.array(raw(array)), part)
 
 
 def values_of(output: Any) -> Any:
     """The arrays of what a model gives; of a tuple the tuple of theirs."""
-    return tuple(map(values_of, output)) if isinstance(output, tuple) else raw(output)
-
-
-def joined(parts: Sequence[Any]) -> Any:
-    """Arrays of batches one after another; tuples of arrays become a tuple."""
-    if isinstance(parts[0], tuple):
-        return tuple(map(joined, zip(*parts, strict=True)))
-    return np.concatenate(parts)
-
-
-def leaves(part: Any) -> Iterator[np.ndarray]:
-    """The arrays of nested tuples."""
-    if isinstance(part, tuple):
-        for each in part:
-            yield from leaves(each)
-    else:
-        yield part
+    return mapped(raw, output)
 
 
 def _value(name: str, metric: Metric, output: Any, target: Any, weight: Any) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, ClassVar
 
 from ..checks import shown
@@ -108,7 +108,13 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, as JSON takes them: null for numbers that are not finite."""
-        return {name: strict(value) for name, value in asdict(self).items()}
+        named: dict[str, Any] = strict(self)
+        return named
+
+
+def quoted(layer: str, kind: str) -> str:
+    """A layer in words, by its name and class."""
+    return f"layer {layer!r} ({kind})" if layer else f"the model ({kind})"
 
 
 def most_severe_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -131,19 +137,49 @@ def worst(findings: Sequence[Finding]) -> str:
     return max((finding.level for finding in findings), key=LEVELS.index, default="ok")
 
 
-def graded(value: float, bounds: Sequence[float], *, below: bool = False) -> int:
-    """How many of the bounds, those of a note, a warning and a problem, a value is beyond: the index into `LEVELS`.
+class Grade(int):
+    """How many bounds a value is beyond: the place of a level in `LEVELS`.
 
-    NaN is beyond all.
+    Attributes
+    ----------
+    value : float
+        What was graded.
+    bounds : sequence of float
+        Those of a note, a warning and a problem.
+    """
+
+    value: float
+    bounds: Sequence[float]
+
+    def at_most(self, level: str) -> Grade:
+        """The same, where a value may not be worse than so."""
+        return _grade(min(self, LEVELS.index(level)), self.value, self.bounds)
+
+    def finding(self, word: str, message: str, source: str = "", advice: str = "", layer: str | None = None) -> Finding:
+        """What to say of the value: at this level, beside the bound of it, of "ok" beside that of a note."""
+        bound = self.bounds[max(self - 1, 0)]
+        return Finding(LEVELS[self], word, message, self.value, bound, source, advice, layer)
+
+
+def _grade(number: int, value: float, bounds: Sequence[float]) -> Grade:
+    grade = Grade(number)
+    grade.value, grade.bounds = value, bounds
+    return grade
+
+
+def graded(value: float, bounds: Sequence[float], *, below: bool = False) -> Grade:
+    """How many of the bounds, those of a note, a warning and a problem, a value is beyond; NaN is beyond all.
 
     >>> graded(0.3, (0.1, 0.25, 0.5)), graded(1e-7, (1e-4, 1e-5, 1e-6), below=True), graded(float("nan"), (1, 2, 3))
     (2, 3, 3)
+    >>> print(graded(0.3, (0.1, 0.25, 0.5)).finding("dead", "30 % of the units"))
+    WARNING  dead: 30 % of the units
     """
-    return sum(not (value >= bound if below else value <= bound) for bound in bounds)
+    return _grade(sum(not (value >= bound if below else value <= bound) for bound in bounds), value, bounds)
 
 
 def strict(value: Any) -> Any:
-    """A value as JSON has it: None in the place of numbers that are not finite, lists in the place of arrays and tuples.
+    """A value as JSON has it: None for numbers that are not finite, lists for arrays and tuples, dictionaries for dataclasses.
 
     >>> import numpy as np
     >>> strict({"a": (1.0, float("nan")), "b": np.arange(2), "c": np.float32(0.5)})
@@ -157,6 +193,8 @@ def strict(value: Any) -> Any:
         return {key: strict(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [strict(part) for part in value]
+    if is_dataclass(value):
+        return {field.name: strict(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
@@ -192,6 +230,5 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields by name, as JSON takes them."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        named["findings"] = [finding.to_dict() for finding in self.findings]
-        return {name: strict(value) for name, value in named.items()}
+        named: dict[str, Any] = strict(self)
+        return named

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import raw
-from ..checks.arrays import shown
+from ..checks import shown
 
 _MOST_SAMPLES = 10_000
 _MOST_OUTPUTS = 1 << 22  # numbers: a constant prediction for all of those samples is 16 MB of float32

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from .findings import LEVELS, Finding, graded
+from .findings import Finding, Grade, graded, quoted
 from .layers import LayerRow, percent, short
 from .spread import Spread
 
@@ -29,6 +29,7 @@ USUAL_INPUTS = 100
 GRADIENT_SOURCE = "healthy 0.02 to 0.1 at the start"
 TOWARDS_INPUT: Bounds = (1e-1, 1e-2, 1e-3)
 AWAY_FROM_INPUT: Bounds = (10.0, 1e2, 1e3)
+TOWARDS_SOURCE = "Glorot and Bengio 2010"
 SMALL_UPDATE: Bounds = (3e-4, 1e-4, 1e-5)
 LARGE_UPDATE: Bounds = (1e-2, 3e-2, 1e-1)
 HEALTHY_UPDATE = 1e-3
@@ -82,7 +83,7 @@ def judged(watched: Watched) -> list[Finding]:
 
 
 def _named(row: LayerRow) -> str:
-    return f"layer {row.name!r} ({row.kind})" if row.name else f"the model ({row.kind})"
+    return quoted(row.name, row.kind)
 
 
 def _others(rows: Sequence[Any]) -> str:
@@ -104,10 +105,8 @@ def _not_finite(watched: Watched) -> Iterator[Finding]:
         elif row.activations.not_finite:
             count = row.activations.not_finite
             message = f"{_named(row)} gives {count} of {row.activations.count} values that are NaN or infinite"
-        elif row.gradients is not None and row.gradients.not_finite:
-            continue  # the last such layer is where it began, below
         else:
-            continue
+            continue  # where gradients alone are not finite, the last such layer is where it began, below
         yield Finding("problem", "not finite", message, float(count), 0.0, layer=row.name, advice=_NOT_FINITE)
         return
     for row in reversed(watched.rows):
@@ -139,19 +138,19 @@ def _dead(watched: Watched) -> Iterator[Finding]:
 
     Of few samples the share is an estimate, and of very few only a whole layer counts.
     """
-    found: list[tuple[int, float, LayerRow]] = []
+    found: list[tuple[Grade, LayerRow]] = []
     for row in watched.rows:
         if row.dead is None or row.dead_share is None or (row.role != "hidden" and row.dead < row.units):
             continue
         all_of_them = row.dead == row.units and row.samples >= FEW_OF_ALL
         known = row.samples >= FEW or all_of_them
         share = _at_least(row.dead_share, row.units) if known or watched.complete else 0.0
-        level = graded(share, DEAD) if known else min(graded(share, DEAD), 1)
-        if level:
-            found.append((level, share, row))
+        grade = graded(share, DEAD) if known else graded(share, DEAD).at_most("note")
+        if grade:
+            found.append((grade, row))
     if not found:
         return
-    level, share, row = max(found, key=lambda each: each[:2])
+    grade, row = max(found, key=lambda each: (each[0], each[0].value))
     silent_units = row.dead or 0
     word = "dying" if watched.training else "dead"
     samples = "1 sample" if row.samples == 1 else f"all {row.samples} samples"
@@ -162,13 +161,12 @@ def _dead(watched: Watched) -> Iterator[Finding]:
         silent += f", about {row.by_chance:.0f} of them by chance"
     if row.samples < FEW and silent_units < row.units:
         silent += f", too few to tell: {FEW} are needed"
-    others = _others([row for _, _, row in found])
     advice = (
         "lower the learning rate (a tenth), or use LeakyReLU; dead units don't come back"
         if watched.training
         else "scale inputs to mean 0 and standard deviation 1, draw He weights, biases 0; or use LeakyReLU"
     )
-    yield Finding(LEVELS[level], word, silent + others, share, DEAD[level - 1], DEAD_SOURCE, advice, row.name)
+    yield grade.finding(word, silent + _others(found), DEAD_SOURCE, advice, row.name)
 
 
 def _at_least(share: float, units: int) -> float:
@@ -181,16 +179,11 @@ def _saturated(watched: Watched) -> Iterator[Finding]:
     found = [(graded(row.saturated or 0.0, SATURATED), row) for row in rows]
     found = [each for each in found if each[0]]
     if found:
-        level, row = max(found, key=lambda each: each[0])
-        assert row.saturated is not None
-        message = (
-            f"{_named(row)}: {percent(row.saturated)} of its outputs are at the flat ends of the function"
-            f"{_others(found)}"
-        )
+        grade, row = max(found, key=lambda each: each[0])
+        share = percent(grade.value)
+        message = f"{_named(row)}: {share} of its outputs are at the flat ends of the function{_others(found)}"
         advice = "use smaller weights (xavier_normal), scaled inputs, a batch norm before it, or ReLU"
-        yield Finding(
-            LEVELS[level], "saturated", message, row.saturated, SATURATED[level - 1], SATURATED_SOURCE, advice, row.name
-        )
+        yield grade.finding("saturated", message, SATURATED_SOURCE, advice, row.name)
 
 
 def _signal(watched: Watched) -> Iterator[Finding]:
@@ -203,25 +196,19 @@ def _signal(watched: Watched) -> Iterator[Finding]:
     base = first.activations.over_samples or 0.0
     ratios = [(row, _over(row.activations.over_samples or 0.0, base)) for row in compared[1:]]
     row, ratio = min(ratios, key=lambda each: each[1])
-    level = graded(ratio, SMALL_SIGNAL, below=True)
-    if level:
+    if grade := graded(ratio, SMALL_SIGNAL, below=True):
         now = row.activations.over_samples
         message = (
             f"the signal of {_named(row)} is {short(ratio)} of that of {_named(first)}: "
             f"from sample to sample its outputs differ by {short(now)}"
         )
         advice = "use He weights with ReLU, Xavier with tanh, no deep sigmoids; batch norm; residual blocks"
-        yield Finding(
-            LEVELS[level], "vanishing", message, ratio, SMALL_SIGNAL[level - 1], SIGNAL_SOURCE, advice, row.name
-        )
+        yield grade.finding("vanishing", message, SIGNAL_SOURCE, advice, row.name)
     row, ratio = max(ratios, key=lambda each: each[1])
-    level = graded(ratio, LARGE_SIGNAL)
-    if level:
+    if grade := graded(ratio, LARGE_SIGNAL):
         message = f"the signal of {_named(row)} is {short(ratio)} times that of {_named(first)}"
         advice = "use smaller weights (He for ReLU, Xavier for tanh) or batch norm"
-        yield Finding(
-            LEVELS[level], "exploding", message, ratio, LARGE_SIGNAL[level - 1], SIGNAL_SOURCE, advice, row.name
-        )
+        yield grade.finding("exploding", message, SIGNAL_SOURCE, advice, row.name)
 
 
 def _over(above: float, below: float) -> float:
@@ -249,24 +236,16 @@ def _gradient(watched: Watched) -> Iterator[Finding]:
         return
     scale = _wrongness(watched)
     row = min(rows, key=lambda each: each.gradient_ratio or 0.0)
-    ratio = (row.gradient_ratio or 0.0) / scale
-    level = graded(ratio, SMALL_GRADIENT, below=True)
-    if level:
+    if grade := graded((row.gradient_ratio or 0.0) / scale, SMALL_GRADIENT, below=True):
         message = f"the gradient of {_named(row)} is {short(row.gradient_ratio)} of its weights (root mean squares)"
         message += "" if scale > 0.1 else f", that of the outputs {short(scale)}"
         advice = "use He or Xavier weights, ReLU instead of sigmoid, batch norm, or residual blocks"
-        yield Finding(
-            LEVELS[level], "vanishing", message, ratio, SMALL_GRADIENT[level - 1], GRADIENT_SOURCE, advice, row.name
-        )
+        yield grade.finding("vanishing", message, GRADIENT_SOURCE, advice, row.name)
     row = max(rows, key=_large_gradient)
-    ratio = _large_gradient(row)
-    level = graded(ratio, LARGE_GRADIENT)
-    if level:
+    if grade := graded(_large_gradient(row), LARGE_GRADIENT):
         message = f"the gradient of {_named(row)} is {short(row.gradient_ratio)} times its weights (root mean squares)"
         advice = "use smaller weights (He, Xavier), scaled inputs and targets, batch norm, or clip_norm"
-        yield Finding(
-            LEVELS[level], "exploding", message, ratio, LARGE_GRADIENT[level - 1], GRADIENT_SOURCE, advice, row.name
-        )
+        yield grade.finding("exploding", message, GRADIENT_SOURCE, advice, row.name)
 
 
 def _large_gradient(row: LayerRow) -> float:
@@ -287,22 +266,14 @@ def _towards_input(watched: Watched) -> Iterator[Finding]:
     by_weights = _over(first.gradient_ratio or 0.0, last.gradient_ratio or 0.0)
     alone = _over(_gradient_size(first), _gradient_size(last))
     sizes = f"{short(_gradient_size(first))} in {_named(first)}, {short(_gradient_size(last))} in {_named(last)}"
-    ratio = max(by_weights, alone)
-    level = graded(ratio, TOWARDS_INPUT, below=True)
-    if level:
+    if grade := graded(max(by_weights, alone), TOWARDS_INPUT, below=True):
+        message = f"gradients vanish towards the input: {sizes}"
         advice = "use ReLU instead of sigmoid, He or Xavier weights, batch norm, or residual blocks"
-        yield Finding(
-            LEVELS[level], "vanishing", f"gradients vanish towards the input: {sizes}", ratio, TOWARDS_INPUT[level - 1],
-            "Glorot and Bengio 2010", advice, first.name,
-        )  # fmt: skip
-    ratio = min(by_weights, alone)
-    level = graded(ratio, AWAY_FROM_INPUT)
-    if level:
+        yield grade.finding("vanishing", message, TOWARDS_SOURCE, advice, first.name)
+    if grade := graded(min(by_weights, alone), AWAY_FROM_INPUT):
+        message = f"gradients explode towards the input: {sizes}"
         advice = "use smaller weights (He, Xavier), batch norm, or clip_norm of the Trainer"
-        yield Finding(
-            LEVELS[level], "exploding", f"gradients explode towards the input: {sizes}", ratio, AWAY_FROM_INPUT[level - 1],
-            "Glorot and Bengio 2010", advice, first.name,
-        )  # fmt: skip
+        yield grade.finding("exploding", message, TOWARDS_SOURCE, advice, first.name)
 
 
 def _gradient_size(row: LayerRow) -> float:
@@ -361,26 +332,18 @@ def updates(ratios: Mapping[str, Sequence[float]], has_fallen: bool, vouched: bo
     if not medians:
         return
     middle = median(medians.values())
-    level = graded(middle, LARGE_UPDATE)
-    if level:
+    changes = f"a step changes weights by {short(middle)} of their size"
+    if grade := graded(middle, LARGE_UPDATE):
         name = max(medians, key=lambda each: medians[each])
-        message = (
-            f"a step changes weights by {short(middle)} of their size, {name!r} by {short(medians[name])} (medians)"
-        )
+        message = f"{changes}, {name!r} by {short(medians[name])} (medians)"
         advice = f"lower the learning rate, to about {short(HEALTHY_UPDATE / middle)} of what it is"
         if vouched:
-            level, advice = 1, "steps of last layers alone may be so large while the loss falls, as it does"
-        yield Finding(
-            LEVELS[level], "update too large", message, middle, LARGE_UPDATE[level - 1], UPDATE_SOURCE, advice, name
-        )
-    level = graded(middle, SMALL_UPDATE, below=True)
-    if level and not has_fallen:
+            grade = grade.at_most("note")
+            advice = "steps of last layers alone may be so large while the loss falls, as it does"
+        yield grade.finding("update too large", message, UPDATE_SOURCE, advice, name)
+    if (grade := graded(middle, SMALL_UPDATE, below=True)) and not has_fallen:
         name = min(medians, key=lambda each: medians[each])
-        message = (
-            f"a step changes weights by {short(middle)} of their size, {name!r} by {short(medians[name])} (medians)"
-        )
+        message = f"{changes}, {name!r} by {short(medians[name])} (medians)"
         times = f"{short(HEALTHY_UPDATE / middle)} times" if middle else "very many times"
         advice = f"raise the learning rate, to about {times} what it is"
-        yield Finding(
-            LEVELS[level], "update too small", message, middle, SMALL_UPDATE[level - 1], UPDATE_SOURCE, advice, name
-        )
+        yield grade.finding("update too small", message, UPDATE_SOURCE, advice, name)

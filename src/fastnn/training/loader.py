@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Batches
+from ..data.samples import taken
 from .figures import Sample
 from .generators import find_generators
 from .streams import set_states, states_of
@@ -76,8 +77,7 @@ class Loader:
         if given.samples <= samples and not given.shuffle and given.transform is None:
             return self
         spread = slice(None, None, -(-given.samples // samples))  # a view: the data may be larger than the memory
-        parts = (tuple(a[spread] for a in part) if isinstance(part, tuple) else part[spread] for part in given.arrays)
-        return Loader("train", Batches(*parts, batch_size=given.batch_size))
+        return Loader("train", Batches(*taken(given.arrays, spread), batch_size=given.batch_size))
 
     def settings(self) -> dict[str, Any]:
         """What tells these batches from others."""

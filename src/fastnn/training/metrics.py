@@ -6,14 +6,19 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..autograd import raw
-from ..checks import integer, real, shown, unmasked
-
-Array = NDArray[Any]
-
-NOT_COUNTED = -100  # the label that the loss functions pass over, too
+from ..checks import integer, real, shown
+from .metric_arguments import (
+    Array,
+    compared,
+    highest,
+    mean,
+    mean_of_rows,
+    pair,
+    power_of_two,
+    predicted_classes,
+    scored,
+)
 
 
 def accuracy(scores: Any, labels: Any, weight: Any = None) -> float:
@@ -49,8 +54,8 @@ def accuracy(scores: Any, labels: Any, weight: Any = None) -> float:
     >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
     """
-    given, right, counts = _scored("accuracy", scores, labels, weight)
-    return _mean(_highest(given) == right, counts)
+    given, right, counts = scored("accuracy", scores, labels, weight)
+    return mean(highest(given) == right, counts)
 
 
 def binary_accuracy(scores: Any, target: Any, weight: Any = None, threshold: float = 0.0) -> float:
@@ -87,8 +92,8 @@ def binary_accuracy(scores: Any, target: Any, weight: Any = None, threshold: flo
     0.75
     """
     border = real("binary_accuracy", "threshold", threshold)
-    given, right, counts = _pair("binary_accuracy", scores, target, weight)
-    return _mean_of_rows(((given > border) == (right > 0.5)) & ~np.isnan(given), counts)
+    given, right, counts = pair("binary_accuracy", scores, target, weight)
+    return mean_of_rows(((given > border) == (right > 0.5)) & ~np.isnan(given), counts)
 
 
 def top_k(scores: Any, labels: Any, k: int = 5, weight: Any = None) -> float:
@@ -125,13 +130,13 @@ def top_k(scores: Any, labels: Any, k: int = 5, weight: Any = None) -> float:
     >>> top_k(np.array([[0.1, 0.6, 0.3], [0.7, 0.2, 0.1]]), np.array([2, 2]), k=2)
     0.5
     """
-    given, right, counts = _scored("top_k", scores, labels, weight)
+    given, right, counts = scored("top_k", scores, labels, weight)
     if not 1 <= integer("top_k", "k", k) <= given.shape[1]:
         raise ValueError(f"top_k: k must be 1 to {given.shape[1]}, the number of classes, got {shown(k)}")
     own = np.take_along_axis(given, right[:, None], axis=1)
     before = np.arange(given.shape[1]) < right[:, None]
     higher = (given > own) | ((given == own) & before)
-    return _mean((higher.sum(axis=1) < k) & ~np.isnan(given).any(axis=1), counts)
+    return mean((higher.sum(axis=1) < k) & ~np.isnan(given).any(axis=1), counts)
 
 
 def confusion(scores: Any, labels: Any, classes: int | None = None, weight: Any = None) -> Array:
@@ -170,7 +175,7 @@ def confusion(scores: Any, labels: Any, classes: int | None = None, weight: Any 
     array([[0, 1],
            [1, 1]])
     """
-    predicted, right, counts, n = _predicted("confusion", scores, labels, weight, classes)
+    predicted, right, counts, n = predicted_classes("confusion", scores, labels, weight, classes)
     known = predicted >= 0
     of_known = None if counts is None else counts[known]
     return np.bincount(right[known] * n + predicted[known], of_known, n * n).reshape(n, n)
@@ -219,7 +224,7 @@ def f1(scores: Any, labels: Any, average: str | None = "macro", weight: Any = No
     """
     if average not in ("macro", "weighted", None):
         raise ValueError(f'f1: average must be "macro", "weighted" or None, got {shown(average)}')
-    predicted, right, counts, n = _predicted("f1", scores, labels, weight, None)
+    predicted, right, counts, n = predicted_classes("f1", scores, labels, weight, None)
     known, hit = predicted >= 0, predicted == right
 
     def total(classes: Array, which: Array) -> Array:
@@ -232,7 +237,7 @@ def f1(scores: Any, labels: Any, average: str | None = "macro", weight: Any = No
     if average is None:
         return each
     occurs = occurrences > 0
-    return _mean(each[occurs], of_labels[occurs] if average == "weighted" else None)
+    return mean(each[occurs], of_labels[occurs] if average == "weighted" else None)
 
 
 def r2(output: Any, target: Any, weight: Any = None) -> float:
@@ -268,14 +273,14 @@ def r2(output: Any, target: Any, weight: Any = None) -> float:
     >>> r2(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]))
     0.5
     """
-    error, right, counts = _compared("r2", output, target, weight)
+    error, right, counts = compared("r2", output, target, weight)
     if len(right) < 2 or not right.size:
         return math.nan
     row = np.ones((len(right), 1)) if counts is None else counts[:, None]
     with np.errstate(all="ignore"):
         deviation = right - (row * right).sum(axis=0) / row.sum()
         constant = right.max(axis=0) == right.min(axis=0)  # though its mean may be rounded
-        unit = _unit(np.abs(deviation).max(axis=0))
+        unit = power_of_two(np.abs(deviation).max(axis=0))
         residual, total = ((row * np.square(part / unit)).sum(axis=0) for part in (error, deviation))
         of_constant = np.where(np.isnan(residual), np.nan, residual == 0)
         return float(np.mean(np.where(constant, of_constant, 1 - residual / total)))
@@ -312,8 +317,8 @@ def mae(output: Any, target: Any, weight: Any = None) -> float:
     >>> mae(np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 2.5]))
     0.5
     """
-    error, _, counts = _compared("mae", output, target, weight)
-    return _mean_of_rows(np.abs(error), counts)
+    error, _, counts = compared("mae", output, target, weight)
+    return mean_of_rows(np.abs(error), counts)
 
 
 def rmse(output: Any, target: Any, weight: Any = None) -> float:
@@ -347,157 +352,6 @@ def rmse(output: Any, target: Any, weight: Any = None) -> float:
     >>> rmse(np.array([1.0, 2.0]), np.array([2.0, 9.0]))
     5.0
     """
-    error, _, counts = _compared("rmse", output, target, weight)
-    unit = float(_unit(np.abs(error).max(initial=0.0)))
-    return unit * math.sqrt(_mean_of_rows(np.square(error / unit), counts))
-
-
-def fits(labels: tuple[int, ...], scores: tuple[int, ...]) -> bool:
-    """Whether labels of one shape can be the classes that scores of the other are about."""
-    return len(scores) > 1 and labels == scores[:1] + scores[2:]
-
-
-def _array(op: str, name: str, value: Any) -> Array:
-    return np.asarray(raw(unmasked(op, name, value)))
-
-
-def _refuse_unreal(op: str, name: str, array: Array) -> None:
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{op}: {name} must hold real numbers, got dtype {array.dtype}")
-
-
-def _mean(values: Array, counts: Array | None) -> float:
-    """The mean over samples; NaN of none."""
-    total = len(values) if counts is None else float(counts.sum())
-    if not total:
-        return math.nan
-    return float((values if counts is None else values * counts).sum()) / total
-
-
-def _unit(largest: Any) -> Any:
-    """A power of two near the largest of some numbers: squares of what it divides don't overflow, and no digit is lost."""
-    return np.ldexp(1.0, np.minimum(np.frexp(largest)[1], 1023))
-
-
-def _mean_of_rows(values: Array, counts: Array | None) -> float:
-    """The mean of all elements of (N, columns); NaN of none."""
-    if not values.size:
-        return math.nan
-    with np.errstate(all="ignore"):
-        return _mean(values.mean(axis=1), counts)
-
-
-def _counts(op: str, weight: Any, samples: int) -> Array | None:
-    """Weights as float64, one per sample."""
-    if weight is None:
-        return None
-    given = _array(op, "weight", weight)
-    if given.shape != (samples,):
-        raise ValueError(f"{op}: weight must have shape {(samples,)}, one per sample, got {given.shape}")
-    _refuse_unreal(op, "weight", given)
-    counts = given.astype(np.float64)
-    legal = (counts >= 0) & (counts < np.inf)
-    if not legal.all():
-        raise ValueError(f"{op}: weight must be finite and at least 0, got {counts[~legal][0]}")
-    return counts
-
-
-def _labels(op: str, labels: Any) -> Array:
-    right = _array(op, "labels", labels)
-    if right.dtype.kind not in "biu" and right.size:
-        raise TypeError(f"{op}: labels must be integers, which are classes, got dtype {right.dtype}")
-    return right
-
-
-def _counting(op: str, right: Array, weight: Any, classes: int | None) -> tuple[Array, Array | None]:
-    """Which of the flat labels count, once it is sure that those are classes, and how much."""
-    counts = _counts(op, weight, len(right))
-    if counts is not None:
-        counts = np.broadcast_to(counts.reshape(-1, *[1] * (right.ndim - 1)), right.shape).reshape(-1)
-    flat = right.reshape(-1)
-    counted = flat != NOT_COUNTED
-    wrong = counted & ((flat < 0) | (flat >= (np.inf if classes is None else classes)))
-    if wrong.any():
-        expected = "at least 0" if classes is None else f"0 to {classes - 1}"
-        raise ValueError(f"{op}: labels hold {flat[wrong][0]}, expected {expected}, or {NOT_COUNTED} for no class")
-    return (counted if counts is None else counted & (counts > 0)), counts
-
-
-def _scored(op: str, scores: Any, labels: Any, weight: Any) -> tuple[Array, Array, Array | None]:
-    """Scores (n, classes), labels (n,) and weights (n,) of all that counts."""
-    given, right = _array(op, "scores", scores), _labels(op, labels)
-    if not fits(right.shape, given.shape):
-        raise ValueError(
-            f"{op}: labels must have the shape of the scores without their axis 1, got scores {given.shape} and "
-            f"labels {right.shape}"
-        )
-    _refuse_unreal(op, "scores", given)
-    counted, counts = _counting(op, right, weight, given.shape[1])
-    rows = np.moveaxis(given, 1, -1).reshape(right.size, given.shape[1])
-    flat = right.reshape(-1).astype(np.int64)
-    if counted.all():
-        return rows, flat, counts
-    return rows[counted], flat[counted], None if counts is None else counts[counted]
-
-
-def _highest(scores: Array) -> Array:
-    """The class of each row of scores; -1 where there is none."""
-    if not scores.size:
-        return np.full(len(scores), -1)
-    highest: Array = scores.argmax(axis=1)  # of a NaN, where there is one
-    highest[np.isnan(np.take_along_axis(scores, highest[:, None], axis=1)[:, 0])] = -1
-    return highest
-
-
-def _predicted(
-    op: str, scores: Any, labels: Any, weight: Any, classes: int | None
-) -> tuple[Array, Array, Array | None, int]:
-    """Predicted classes, -1 for none, labels and weights of all that counts, and the number of classes."""
-    n = None if classes is None else integer(op, "classes", classes, 1)
-    given, right = _array(op, "scores", scores), _labels(op, labels)
-    if not (given.dtype.kind in "biu" and given.shape == right.shape and given.ndim):
-        rows, flat, counts = _scored(op, scores, right, weight)
-        predicted = _highest(rows)
-        return predicted, flat, counts, _enough(op, n, given.shape[1], predicted, flat)
-    counted, counts = _counting(op, right, weight, n)
-    flat, predicted = (part.reshape(-1)[counted].astype(np.int64) for part in (right, given))
-    if predicted.min(initial=0) < 0:
-        raise ValueError(f"{op}: predictions hold {predicted.min()}, expected at least 0")
-    least = 1 + int(max(flat.max(initial=-1), predicted.max(initial=-1)))
-    return predicted, flat, None if counts is None else counts[counted], _enough(op, n, least, predicted, flat)
-
-
-def _enough(op: str, classes: int | None, default: int, *used: Array) -> int:
-    """A number of classes that all that occur are among."""
-    if classes is None:
-        return default
-    largest = max(int(part.max(initial=-1)) for part in used)
-    if largest >= classes:
-        raise ValueError(f"{op}: class {largest} occurs, expected 0 to {classes - 1}")
-    return classes
-
-
-def _compared(op: str, output: Any, target: Any, weight: Any) -> tuple[Array, Array, Array | None]:
-    """Errors and targets as float64 (n, columns), and weights, of the samples that count."""
-    first, second, counts = _pair(op, output, target, weight)
-    with np.errstate(all="ignore"):
-        return first - second, second, counts
-
-
-def _pair(op: str, output: Any, target: Any, weight: Any) -> tuple[Array, Array, Array | None]:
-    """Outputs and targets of one shape as float64 (n, columns), and weights, of the samples that count."""
-    given, right = _array(op, "output", output), _array(op, "target", target)
-    if given.shape != right.shape or not right.ndim:
-        raise ValueError(
-            f"{op}: output and target must have one shape (N, ...), got {given.shape} and {right.shape}; "
-            "reshape says which is meant"
-        )
-    _refuse_unreal(op, "output", given)
-    _refuse_unreal(op, "target", right)
-    counts = _counts(op, weight, len(right))
-    n, columns = len(right), math.prod(right.shape[1:])
-    first, second = (array.astype(np.float64).reshape(n, columns) for array in (given, right))
-    if counts is not None and not counts.all():
-        kept = counts > 0
-        first, second, counts = first[kept], second[kept], counts[kept]
-    return first, second, counts
+    error, _, counts = compared("rmse", output, target, weight)
+    unit = float(power_of_two(np.abs(error).max(initial=0.0)))
+    return unit * math.sqrt(mean_of_rows(np.square(error / unit), counts))

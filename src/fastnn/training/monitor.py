@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import integer
-from ..checks.arrays import shown
+from ..checks import integer, shown
 from .findings import Finding, most_severe_first, strict, worst
 from .layer_rules import Watched, judged, updates
 from .layers import LayerRow, by_chance, layer_row, row_from, spread_from, table
@@ -314,16 +313,7 @@ class LayerMonitor:
 
     def to_dict(self) -> dict[str, Any]:
         """Findings, rows and history, as JSON takes them."""
-        named: dict[str, Any] = strict(
-            {
-                "every": self.every,
-                "step": self.step,
-                "findings": [finding.to_dict() for finding in self.findings],
-                "rows": [asdict(row) for row in self.rows],
-                "history": self.history,
-            }
-        )
-        return named
+        return {name: strict(getattr(self, name)) for name in ("every", "step", "findings", "rows", "history")}
 
     def plot(self, what: str = "activations", axes: Any = None) -> Any:
         """Draw layers over the course of the training; see `fastnn.plots.layer_stats`.

@@ -12,6 +12,8 @@ from ..nn import Module
 from ..nn.intercept import intercepted
 from ..optim import Optimizer
 from .figures import Objective, Sample
+from .findings import quoted
+from .watch import arrays_in
 
 
 class _Found(Exception):
@@ -92,20 +94,14 @@ def _watch(
     inputs_are_finite = all(np.isfinite(array).all() for array in _arrays((args, tuple(kwargs.values()))))
     for array in _arrays(output):
         if inputs_are_finite and not np.isfinite(array).all():
-            where = f"layer {name!r} ({type(module).__name__})" if name else f"the model ({type(module).__name__})"
+            where = quoted(name, type(module).__name__)
             raise _Found(f"{where} gives {_first(array)} from inputs that are finite")
     return output
 
 
 def _arrays(value: Any) -> Iterator[np.ndarray]:
-    """The float arrays in nested tuples and lists."""
-    if isinstance(value, tuple | list):
-        for part in value:
-            yield from _arrays(part)
-        return
-    array = raw(value)
-    if isinstance(array, np.ndarray) and array.dtype.kind in "fc":
-        yield array
+    """The float arrays among inputs or outputs."""
+    return (array for array in map(raw, arrays_in(value)) if array.dtype.kind in "fc")
 
 
 def _first(array: np.ndarray) -> str:

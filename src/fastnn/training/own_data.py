@@ -86,10 +86,7 @@ class Regressed:
         return math.isfinite(self.rmse)
 
     def __str__(self) -> str:
-        figures = [
-            f"test {errors(self.rmse, self.r2, self.total)}",
-            f"always the mean: RMSE {self.mean_rmse:.6g}",
-        ]
+        figures = [f"test {errors(self.rmse, self.r2, self.total)}", f"always the mean: RMSE {self.mean_rmse:.6g}"]
         if self.linear_rmse is not None and self.linear_r2 is not None:
             figures.append(f"least squares: {errors(self.linear_rmse, self.linear_r2)}")
         return "; ".join(figures)

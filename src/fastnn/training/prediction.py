@@ -9,11 +9,12 @@ import numpy as np
 
 from ..autograd import no_grad
 from ..checks import integer
-from ..checks.arrays import shown
 from ..data import Batches
+from ..data.samples import joined, leaves
 from ..nn import Module
 from ..nn.intercept import evaluation
-from .figures import joined, leaves, values_of
+from .arguments import checked_model
+from .figures import values_of
 
 
 def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
@@ -51,8 +52,7 @@ def predict(model: Module, x: Any, batch_size: int = 512) -> Any:
     >>> predict(model, np.ones((1000, 4), np.float32)).shape
     (1000, 3)
     """
-    if not isinstance(model, Module):
-        raise TypeError(f"predict: model must be a Module, got {shown(model)}")
+    checked_model("predict", model)
     batch_size = integer("predict", "batch_size", batch_size, 1)
     _check_input(x)
     parts = []

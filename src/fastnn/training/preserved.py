@@ -19,11 +19,11 @@ from ..nn import Module
 from ..nn.hooks import WithHooks
 from ..optim import Optimizer
 from ..optim.flat import FlatBlock
-from ..optim.schedule import _Kept, _Stepped
+from ..optim.schedule import Kept, Stepped
 from .generators import dictionary, find_generators, slots
 
 # Objects of which all attributes are put back.
-_OPENED = (Module, Tensor, Optimizer, FlatBlock, Target, _Stepped, _Kept, WithHooks)
+_OPENED = (Module, Tensor, Optimizer, FlatBlock, Target, Stepped, Kept, WithHooks)
 _MAPPINGS = (dict, OrderedDict, defaultdict)
 _SEQUENCES = (list, deque)
 # Room that an optimiser keeps for gradients. What is there counts only where a parameter has it as its gradient.

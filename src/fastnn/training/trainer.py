@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,10 @@ import numpy as np
 from .. import functional
 from .._described import described
 from .._files import grouped
-from ..autograd import enable_grad, no_grad, raw
+from ..autograd import enable_grad
 from ..checks import integer, real
 from ..nn import Module
-from ..nn.intercept import evaluation
-from ..optim import Optimizer, ReduceOnPlateau, Schedule, clip_grad_norm, clip_grad_value
+from ..optim import Optimizer, ReduceOnPlateau, Schedule
 from .arguments import (
     check_parameters,
     checked_loss,
@@ -32,26 +31,18 @@ from .callbacks import Callback, Callbacks
 from .checkpoints import Checkpoint
 from .constant import Baseline, Constant, constant_of_training
 from .display import Display
-from .figures import Figures, Loss, Metric, Objective, Sample
+from .figures import Figures, Loss, Metric, Objective
 from .history import History, Record
 from .interrupts import Interrupts
 from .loader import Loader
 from .loss_spread import LossSpread
-from .not_finite import begin_anew_where_not_finite, first_not_finite, named_parameters
-from .prediction import predict
-from .state import TrainingState, described_architecture
+from .not_finite import begin_anew_where_not_finite, first_not_finite
+from .passes import NotFinite, Passes, frozen_layers
+from .state import described_architecture
 from .streams import Streams
 
 Rule = Callable[[int], float]
 _EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
-
-
-class NotFinite(Exception):
-    """Batches whose loss or gradients are not finite, or weights that are not; then there is no batch."""
-
-    def __init__(self, what: str, samples: Sequence[Sample] = ()) -> None:
-        super().__init__(what)
-        self.samples = samples
 
 
 @dataclass
@@ -70,7 +61,7 @@ class _Run:
     interrupts: Interrupts
 
 
-class Trainer(TrainingState):
+class Trainer(Passes):
     """Trains a model, keeps the history, and goes on where it was interrupted.
 
     Parameters
@@ -168,7 +159,7 @@ class Trainer(TrainingState):
         check_parameters(model, loss, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.loss = checked_loss(loss)
+        self.loss = checked_loss("Trainer", loss)
         self.metrics = checked_metrics(metrics)
         self.clip_norm = None if clip_norm is None else real("Trainer", "clip_norm", clip_norm, 0.0, open_low=True)
         self.clip_value = None if clip_value is None else real("Trainer", "clip_value", clip_value, 0.0, open_low=True)
@@ -188,7 +179,7 @@ class Trainer(TrainingState):
         self._figures: Figures | None = None  # of the epoch that is under way
         self._weights_before: dict[str, Any] = {}  # of that epoch
         self._rates: list[float] = []  # of the last step
-        self._frozen = _frozen(model)
+        self._frozen = frozen_layers(model)
         self._streams = Streams([])
         self._callbacks = Callbacks(())
         self._train: Loader | None = None
@@ -281,9 +272,8 @@ class Trainer(TrainingState):
         if saved is not None:
             self._resume(saved, settings, made_of)
         self._hand_out_state()
-        display = Display(
-            progress, epochs, epochs * (loader.length or 0), self.epoch * (loader.length or 0) + self.position
-        )
+        length = loader.length or 0
+        display = Display(progress, epochs, epochs * length, self.epoch * length + self.position)
         evaluated = loader.for_evaluation(_EVALUATED_SAMPLES) if evaluate_train else None
         run = _Run(loader, judged, evaluated, epochs, called, saved, settings, made_of, display, Interrupts())
         try:
@@ -360,31 +350,6 @@ class Trainer(TrainingState):
                 if self._after_step(run):
                     return
 
-    def _steps(self, samples: Iterable[Sample], trained_on: Callable[[float], Any]) -> Generator[None]:
-        """The steps that batches make, one whenever the next is asked for; ``trained_on`` is told the loss of each batch."""
-        taken: list[Sample] = []  # whose gradients wait for the step
-        for number, sample in enumerate(samples, self.position):
-            self._under_way = number
-            if not taken:
-                self._begin_step()
-                self._callbacks.call("on_step_start", self)
-            taken.append(sample)
-            self._train_on(sample)
-            trained_on(self.last_loss)
-            if len(taken) == self.accumulate:
-                self._update(taken)
-                taken = []
-                yield
-        if taken:
-            self._update(taken)
-            yield
-
-    def _begin_step(self) -> None:
-        """Forget what an exception left of a step that was not made."""
-        assert self._figures is not None
-        self.optimizer.zero_grad()
-        self._figures.forget()
-
     def _after_step(self, run: _Run) -> bool:
         """Tell and save; returns whether the training is to end here."""
         for callback in run.callbacks.wanted("on_step"):
@@ -393,55 +358,6 @@ class Trainer(TrainingState):
         if every is not None and self.step % every == 0:
             self._save(run)
         return run.interrupts.asked or self.stop
-
-    def _train_on(self, sample: Sample) -> None:
-        """Loss and gradients of a batch."""
-        self._streams.at(self._batches_seen + self._under_way - self.position)
-        output = self.model(*sample.inputs)
-        loss = self._objective(output, sample)
-        self.last_loss = value = float(raw(loss))
-        if not math.isfinite(value):
-            raise NotFinite(f"the loss is {value}", [sample])
-        if self.accumulate > 1:
-            loss = loss * sample.amount
-        loss.backward()
-        assert self._figures is not None
-        self._figures.hold(output, sample, value)
-
-    def _update(self, samples: Sequence[Sample]) -> None:
-        """A step of the optimiser, from the gradients of some batches; only now they are counted."""
-        amount = sum(sample.amount for sample in samples)
-        if self.accumulate > 1 and amount:
-            for group in self.optimizer.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        parameter.grad *= parameter.dtype.type(1 / amount)
-        if self.clip_value is not None:
-            clip_grad_value(self._parameters(), self.clip_value)
-        if self.clip_norm is not None:
-            norm = clip_grad_norm(self._parameters(), self.clip_norm)
-            if not math.isfinite(norm):
-                raise NotFinite(f"the norm of the gradients is {norm}", samples)
-        self.optimizer.step()
-        self.step += 1
-        self.position += len(samples)
-        self._batches_seen += len(samples)
-        assert self._figures is not None
-        self._figures.count()
-        self._rates = [group["lr"] for group in self.optimizer.param_groups]
-        for schedule in self._schedules:
-            if not isinstance(schedule, ReduceOnPlateau):
-                schedule.step()
-
-    def _require_finite_weights(self) -> None:
-        """The last step of an epoch has no next loss that would tell before the epoch is recorded and saved."""
-        stepped = {id(parameter) for parameter in self._parameters()}
-        for name, parameter in named_parameters(self.model, self.loss):
-            if id(parameter) in stepped and not np.isfinite(parameter.data).all():
-                raise NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
-
-    def _parameters(self) -> list[Any]:
-        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def _record(self, run: _Run) -> Record | None:
         """The record of an epoch; None if Ctrl-C came meanwhile."""
@@ -475,22 +391,6 @@ class Trainer(TrainingState):
     def _recorded_rates(self) -> Record:
         several = len(self._rates) > 1
         return {f"lr_{i}" if several else "lr": float(rate) for i, rate in enumerate(self._rates)}
-
-    @contextmanager
-    def _training_modes(self) -> Iterator[None]:
-        """Training mode inside, with what is frozen left so; afterwards each layer is in the mode it was in."""
-        before = [(module, module.training) for module in self.model.modules()]
-        if self.model.training:
-            self._frozen = _frozen(self.model)
-        else:
-            self.model.train()
-            for module in self._frozen:
-                module.training = False
-        try:
-            yield
-        finally:
-            for module, mode in before:
-                module.training = mode
 
     # ---- the ends ----------------------------------------------------------------------------------------------------
 
@@ -540,73 +440,6 @@ class Trainer(TrainingState):
                 yield where
                 return
 
-    # ---- evaluation --------------------------------------------------------------------------------------------------
-
-    def evaluate(self, batches: Iterable[Any]) -> dict[str, float]:
-        """Loss and metrics of a pass in evaluation mode; afterwards each layer is in the mode it was in.
-
-        Parameters
-        ----------
-        batches : Batches or iterable of batches
-            Batches of (input, target) or (input, target, weight per sample). `Batches` are taken in the order of their
-            first pass, and not counted.
-
-        Returns
-        -------
-        dict of str to float
-            "loss", and the metrics by name.
-
-        Raises
-        ------
-        ValueError
-            If there is no batch.
-        """
-        figures = self._evaluate(Loader("batches", batches, once=True), None)
-        assert figures is not None
-        return figures
-
-    def _evaluate(
-        self, batches: Loader, interrupts: Interrupts | None, spread: LossSpread | None = None
-    ) -> dict[str, float] | None:
-        figures = Figures(self.loss, self.metrics)
-        with evaluation(self.model), no_grad(), closing(batches.samples(0, 0)) as samples:
-            for sample in samples:
-                if interrupts is not None and interrupts.asked:
-                    return None
-                output = self.model(*sample.inputs)
-                loss = float(raw(self._objective(output, sample)))
-                if spread is not None:
-                    spread.add(output, sample, loss)
-                figures.hold(output, sample, loss)
-                figures.count()
-        return figures.result()
-
-    def predict(self, x: Any, batch_size: int = 512) -> Any:
-        """`fastnn.training.predict` with this model: its outputs for inputs, in evaluation mode.
-
-        Parameters
-        ----------
-        x : array_like or tuple of arrays
-            Inputs with samples along the first axis; a tuple stands for several.
-        batch_size : int
-            How many samples are computed at a time.
-
-        Returns
-        -------
-        ndarray or tuple of ndarray
-            What the model gives, for all samples.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As `fastnn.training.predict`, which needs no trainer.
-        """
-        return predict(self.model, x, batch_size)
-
     def _save(self, run: _Run, epoch: int | None = None) -> None:
         assert run.checkpoint is not None
         run.checkpoint.save(self._state() | {"architecture": run.architecture}, run.settings, epoch)
-
-
-def _frozen(model: Module) -> list[Module]:
-    return [module for module in model.modules() if not module.training] if model.training else []

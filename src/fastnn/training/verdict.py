@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .constant import Baseline
 from .curves import curves_of
 from .findings import strict
-from .verdict_rules import ERRORS, found_in
+from .verdict_rules import Found, found_in, with_error
 
 if TYPE_CHECKING:
     from .history import History
@@ -40,7 +40,7 @@ _WIDTH = 116
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Found):
     """What a history says about the training; `History.verdict` makes it.
 
     Parameters
@@ -84,14 +84,6 @@ class Verdict:
     ('overfitting', 1)
     """
 
-    word: str
-    message: str
-    since: int | None = None
-    value: float | None = None
-    threshold: float | None = None
-    source: str = ""
-    advice: str = ""
-    also: tuple[str, ...] = ()
     epoch: int | None = None
     training_loss: float | None = None
     validation_loss: float | None = None
@@ -116,9 +108,9 @@ class Verdict:
         figures = [f"epoch {self.epoch}"]
         if self.training_loss is not None:
             of = "" if self.evaluated else " (of the batches)"
-            figures.append(f"training loss{of} {_with_error(self.training_loss, self.training_loss_se)}")
+            figures.append(f"training loss{of} {with_error(self.training_loss, self.training_loss_se)}")
         if self.validation_loss is not None:
-            figures.append(f"validation loss {_with_error(self.validation_loss, self.validation_loss_se)}")
+            figures.append(f"validation loss {with_error(self.validation_loss, self.validation_loss_se)}")
         if self.baseline is not None:
             figures.append(f"baseline ({self.baseline.words}) {self.baseline.loss:.4g}")
         return figures
@@ -148,20 +140,14 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """All but the records by name, as JSON takes it."""
-        named = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "records"}
-        named["baseline"] = None if self.baseline is None else asdict(self.baseline)
-        return {name: strict(value) for name, value in named.items()}
+        return {field.name: strict(getattr(self, field.name)) for field in fields(self) if field.name != "records"}
 
 
 def verdict_of(history: History) -> Verdict:
     """The verdict on a history: a function of that alone, which never raises."""
     curves = curves_of(history)
-    found = found_in(curves)._asdict()
+    found = dict(vars(found_in(curves)))
     judged = curves.judged()
     stopped_in_time = found["word"] == "overfitting" and history.restored == judged.get("epoch")
     found["advice"] = found["advice"] or (_RESTORED if stopped_in_time else _ADVICE.get(found["word"], ""))
     return Verdict(**found, **judged, baseline=history.baseline, records=tuple(history.records))
-
-
-def _with_error(loss: float, error: float | None) -> str:
-    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error else f"{loss:.4g}"

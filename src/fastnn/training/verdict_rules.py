@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -68,8 +68,9 @@ _FROM_ABOVE = (
 )
 
 
-class Found(NamedTuple):
-    """What a rule found; the fields are those of a verdict."""
+@dataclass(frozen=True)
+class Found:
+    """What a rule found: the part of a verdict that rules say."""
 
     word: str
     message: str
@@ -133,13 +134,13 @@ def _stands(c: Curves) -> bool:
     return len(c) > 1 and high and _movement(c) <= MOVED
 
 
-def _with_error(loss: float, error: float) -> str:
+def with_error(loss: float, error: float | None) -> str:
     """A loss with two standard errors, where they are known."""
-    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error > 0 else f"{loss:.4g}"
+    return f"{loss:.4g} (±{ERRORS * error:.2g})" if error and error > 0 else f"{loss:.4g}"
 
 
 def _shown(c: Curves, place: int) -> str:
-    return _with_error(float(c.losses[place]), float(c.errors[place]))
+    return with_error(float(c.losses[place]), float(c.errors[place]))
 
 
 # ---- the rules, each of which returns None where it does not fit -------------------------------------------------------------

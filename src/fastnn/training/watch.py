@@ -33,6 +33,7 @@ from ..nn.intercept import intercepted
 from ..nn.pool import _Pool
 from ..nn.recurrent import _Named, _Recurrent
 from ..nn.recurrent_cells import _Cell
+from .findings import quoted
 from .spread import Running
 
 Array = np.ndarray[Any, Any]
@@ -55,13 +56,7 @@ _ACTIVATIONS = {
     "rrelu": "RReLU",
     "maxout": "Maxout",
 }
-_WEIGHTED = {
-    "linear": "Linear",
-    "conv1d": "Conv1d",
-    "conv2d": "Conv2d",
-    "conv3d": "Conv3d",
-    "embedding": "Embedding",
-}
+_WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d": "Conv3d", "embedding": "Embedding"}
 # Operations behind which an output is still the output of the layer before.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
 _SAMPLES = 32  # that are looked at at least, where there are as many
@@ -213,7 +208,7 @@ class Watch:
 
     def _end(self, output: Any) -> None:
         """The outputs of the model: which layers gave them, and their gradients."""
-        pending = list(_tensors(output))
+        pending = list(arrays_in(output))
         for x in pending:
             known = self._note(x)
             known.gradients.append(self.output)
@@ -259,11 +254,7 @@ class Watch:
         if np.isfinite(output).all():
             return
         layer, module = self._open[-1] if self._open else ("", self._model)
-        place = (
-            f"in {f'layer {layer!r}' if layer else 'the model'} ({type(module).__name__})"
-            if self._open
-            else "in the loss"
-        )
+        place = f"in {quoted(layer, type(module).__name__) if self._open else 'the loss'}"
         for x in inputs:
             x_ = raw(x)
             if isinstance(x_, np.ndarray) and not np.isfinite(x_).all():
@@ -377,15 +368,16 @@ class _Known:
 
 def first(value: Any) -> Any:
     """The first array or tensor among outputs or arguments, None without one."""
-    return next(_tensors(value), None)
+    return next(arrays_in(value), None)
 
 
-def _tensors(value: Any) -> Iterator[Any]:
+def arrays_in(value: Any) -> Iterator[Any]:
+    """The arrays and tensors among outputs or arguments."""
     if isinstance(value, tuple | list):
         for part in value:
-            yield from _tensors(part)
+            yield from arrays_in(part)
     elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        yield from arrays_in(list(value.values()))
     elif isinstance(value, Tensor | np.ndarray):
         yield value
 

@@ -1,0 +1,162 @@
+"""Gated recurrent units: one layer in one direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import backend, checks
+from .._types import Array, Constant, Value
+from ..checks import Recurrent
+from ._op import Plan, Tape, operation
+from ._recurrent import ALL, layer_plan
+from .rnn_tangents import gru_tangents
+
+__all__ = ["gru", "gru_backward"]
+
+
+def gru(
+    x: Value,
+    h0: Value | None,
+    weight_ih: Value,
+    weight_hh: Value,
+    bias_ih: Value | None = None,
+    bias_hh: Value | None = None,
+    lengths: Constant | None = None,
+    reverse: bool = False,
+    *,
+    return_saved: bool = False,
+) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
+    """Gated recurrent unit.
+
+    ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
+    ``n = tanh(W_n x + b_n + r (R_n h + b'_n))`` and ``h' = (1 - z) n + z h``. The rows of weights and biases belong to
+    r, z, n, in this order.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (steps, batch, in)
+        The sequences, float32 or float64.
+    h0 : array_like or Tensor, shape (batch, units), or None
+        The initial state; None is zero.
+    weight_ih, weight_hh : array_like or Tensor, shapes (3 * units, in), (3 * units, units)
+        W and R.
+    bias_ih, bias_hh : array_like or Tensor, shape (3 * units,), optional
+        b and b'.
+    lengths, reverse, return_saved
+        As in `rnn`.
+
+    Returns
+    -------
+    output : ndarray or Tensor, shape (steps, batch, units)
+        The states of all steps.
+    h_n : ndarray or Tensor, shape (batch, units)
+        The final state.
+    saved : tuple of ndarray
+        Only with ``return_saved``.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a mixture of them.
+    ValueError
+        For shapes that don't fit, or lengths out of range.
+
+    Notes
+    -----
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), in the form of cuDNN and PyTorch,
+    where r acts on the product with R.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> rng = np.random.default_rng(0)
+    >>> x, w, r = (rng.standard_normal(shape) for shape in ((5, 2, 3), (12, 3), (12, 4)))
+    >>> output, h_n = F.gru(x, None, w, r, reverse=True)
+    >>> output.shape, bool((output[0] == h_n).all())
+    ((5, 2, 4), True)
+    """
+    return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+
+
+def _gru_plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
+    call = checks.recurrent("gru", 3, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
+    arguments, saved = (call.x, *call.states, *call[2:]), ("y", "gates", "candidate")
+    return layer_plan("gru", call, keep, arguments, ("y", "h_n"), saved, Tape(_gru_vjp, _gru_jvp))
+
+
+def _gru_vjp(
+    ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, y: Array, gates: Array, candidate: Array
+) -> Any:
+    kept = (call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate)
+    return ops.gru_backward(*dys, *kept, (needs[0], *needs[2:]))
+
+
+def _gru_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, candidate: Array) -> Any:
+    return gru_tangents(call, tangents, y, gates, candidate)
+
+
+_GRU = operation("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
+
+
+def gru_backward(
+    dy: Constant,
+    x: Constant,
+    h0: Constant | None,
+    weight_ih: Constant,
+    weight_hh: Constant,
+    bias_ih: Constant | None = None,
+    bias_hh: Constant | None = None,
+    lengths: Constant | None = None,
+    reverse: bool = False,
+    *,
+    dh_n: Constant | None = None,
+    saved: Sequence[Array] | None = None,
+) -> tuple[Array, ...]:
+    """Gradients of `gru`.
+
+    Parameters
+    ----------
+    dy : array_like, shape (steps, batch, units), or None
+        The gradient of ``output``; None is zero.
+    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+        What `gru` got.
+    dh_n : array_like, shape (batch, units), optional
+        The gradient of ``h_n``.
+    saved : tuple of ndarray, optional
+        What `gru` returned as such; without it the forward is computed again.
+
+    Returns
+    -------
+    dx, dh0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
+        Also of what was None in the forward.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gru`, and for gradients or saved arrays that don't fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> x, weights = np.ones((3, 1, 2)), (np.ones((3, 2)), np.ones((3, 1)))
+    >>> output, h_n, saved = F.gru(x, None, *weights, return_saved=True)
+    >>> dx, *_ = F.gru_backward(None, x, None, *weights, dh_n=np.ones((1, 1)), saved=saved)
+    >>> dx.shape
+    (3, 1, 2)
+    """
+    op = "gru_backward"
+    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
+    call = checks.recurrent(op, 3, x, {"h0": h0}, weights, lengths, reverse)
+    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n)
+    ops = backend.current()
+    if saved is None:
+        y, _, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
+    else:
+        y, gates, candidate = checks.recurrent_saved(op, call, saved, 1, 3, 1)
+    gradients: tuple[Array, ...] = ops.gru_backward(
+        *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate, ALL
+    )
+    return gradients
