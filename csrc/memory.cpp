@@ -7,8 +7,6 @@
 #include <cstdlib>
 #include <mutex>
 
-#include "parallel.h"
-
 namespace fastnn {
 namespace {
 
@@ -90,13 +88,6 @@ void give_block(void* block, size_t capacity) {
   head->next = free_blocks[which];
   free_blocks[which] = head;
   cached += capacity;
-}
-
-Workspace::Workspace(size_t bytes) : start(bytes <= sizeof few_ ? few_ : take_block(bytes, &capacity_)) {
-  if (!start) note_out_of_memory();
-}
-Workspace::~Workspace() {
-  if (start && start != few_) give_block(start, capacity_);
 }
 
 size_t cache_limit() {

@@ -11,19 +11,6 @@ namespace fastnn {
 void* take_block(size_t bytes, size_t* capacity);
 void give_block(void* block, size_t capacity);
 
-// Memory on a cache line for the length of a call. `start` is null where there is none, which the call then reports.
-class Workspace {
- public:
-  explicit Workspace(size_t bytes);
-  ~Workspace();
-  Workspace(const Workspace&) = delete;
-  void* start;
-
- private:
-  size_t capacity_ = 0;
-  alignas(64) char few_[512];  // a block of its own for less takes a tenth of a short call
-};
-
 // What is kept at most, and now, in bytes. Beyond the limit nothing is kept.
 size_t cache_limit();
 void set_cache_limit(size_t bytes);

@@ -210,22 +210,17 @@ void prelu_forward(Norm g, const T* x, const T* w, T* y) {
 template <class T>
 void prelu_backward(Norm g, const T* dy, const T* x, const T* w, T* dx, T* dw) {
   const Pieces pieces(g);
+  const double values = pieces.values();
   const int64_t partials = pieces.count * (pieces.rows ? g.channels : 1);
-  with_room([=](Room& room) { return room.take<double>(partials); },
-            [=](double* partial) {
-              with_past(goes_past<T>(3 * pieces.values()), [=](auto past) {
-                parallel_for(pieces.count, pieces.values() * 2 * kCopyCost, [=](int64_t begin, int64_t end) {
-                  for (int64_t i = begin; i < end; ++i) {
-                    map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
-                    sum_piece(pieces, i, dy, x, partial);
-                  }
-                  if (past) stream_fence();
-                });
-              });
-              parallel_for(g.channels, double(partials), [=](int64_t begin, int64_t end) {
-                for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
-              });
-            });
+  shared_values<double>(partials, [=](double* partial) {
+    each_item<T>(pieces.count, 3 * values, values * 2 * kCopyCost, [=](auto past, int64_t i) {
+      map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
+      sum_piece(pieces, i, dy, x, partial);
+    });
+    parallel_for(g.channels, double(partials), [=](int64_t begin, int64_t end) {
+      for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
+    });
+  });
 }
 
 // y = x > 0 ? x : slope x
@@ -245,15 +240,15 @@ template <class T>
 void maxout_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(
       g, 1, kMaxoutCost, [=](int64_t r) { y[r] = x[r * g.n + first_largest(g.n, x + r * g.n)]; },
-      [=](const Strip<T>& strip) {
-        const T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) {
+      [=](const Block<T>& block) {
+        const T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) {
           Vec<T> m[V];
           Mask<T> row[V];
-          tile_first_largest<T, V>(g.n, rows + at, strip.plan.pitch, m, row);
+          tile_first_largest<T, V>(g.n, rows + at, block.plan.pitch, m, row);
           for (int v = 0; v < V; ++v) {
             const int64_t i = at + v * lanes<T>;
-            store_part(y + strip.position + i, m[v], strip.count - i);
+            store_part(y + block.position + i, m[v], block.count - i);
           }
         });
       });
@@ -269,21 +264,21 @@ void maxout_backward(Softmax g, const T* dy, const T* x, T* dx) {
         for (int64_t c = 0; c < g.n; ++c) dx[r * g.n + c] = 0;
         dx[r * g.n + first_largest(g.n, x + r * g.n)] = dy[r];
       },
-      [=](const Strip<T>& strip) {
-        T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) {
+      [=](const Block<T>& block) {
+        T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) {
           Vec<T> m[V], d[V];
           Mask<T> row[V];
-          tile_first_largest<T, V>(g.n, rows + at, strip.plan.pitch, m, row);
+          tile_first_largest<T, V>(g.n, rows + at, block.plan.pitch, m, row);
           for (int v = 0; v < V; ++v) {
             const int64_t i = at + v * lanes<T>;
-            d[v] = load_part(dy + strip.position + i, strip.count - i);
+            d[v] = load_part(dy + block.position + i, block.count - i);
           }
           for (int64_t c = 0; c < g.n; ++c)
             for (int v = 0; v < V; ++v)
-              store(rows + at + c * strip.plan.pitch + v * lanes<T>, row[v] == Int(c) ? d[v] : Vec<T>{});
+              store(rows + at + c * block.plan.pitch + v * lanes<T>, row[v] == Int(c) ? d[v] : Vec<T>{});
         });
-        strip.store(rows, dx);
+        block.store(rows, dx);
       });
 }
 

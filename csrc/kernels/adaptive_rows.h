@@ -1,6 +1,7 @@
-// Adaptive pooling of narrow windows, with lanes across rows of outputs: of a vector's worth of them, the rows of inputs under
-// each are reduced to one with lanes along the image; these are turned, and then nothing is added or compared across the
-// lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima 1.1 ms instead of 3.5, means 0.75 instead of 9.
+// Adaptive pooling of narrow windows, with lanes across rows of outputs. The rows of inputs under a row of outputs are reduced
+// to one row, with lanes along the image. The reduced rows of a vector's worth of rows of outputs are then turned, so that
+// nothing is added or compared across the lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima take 1.1 ms instead of 3.5,
+// means 0.75 instead of 9.
 #pragma once
 #include "../simd/past.h"
 #include "pool_planes.h"
@@ -12,6 +13,8 @@ namespace {
 // beyond its columns may be read up to `end`. This gives the largest value and where it is.
 struct LargestOfRows {
   static constexpr int arrays = 2;
+  template <class T>
+  static constexpr int64_t least_rows = lanes<T> / 4;  // fewer are left to best_of_boxes
 
   template <class T>
   static FASTNN_INLINE void reduce(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* value,
@@ -37,6 +40,8 @@ struct LargestOfRows {
 // This gives the sum.
 struct SumOfRows {
   static constexpr int arrays = 1;
+  template <class T>
+  static constexpr int64_t least_rows = lanes<T>;
 
   template <class T>
   static FASTNN_INLINE void reduce(const AdaptivePool& g, const T* image, const T* end, Range d, Range h, T* sums, T*) {
@@ -83,7 +88,8 @@ struct ColumnWalk {
   static constexpr int64_t kColumns = 1024;  // turned columns stay in the second-level cache
 
   static bool suits(const AdaptivePool& g) {
-    return output_rows(g) >= L && g.size[2] <= kColumns && g.out[2] <= kColumns && g.size[2] <= 2 * L * g.out[2];
+    return output_rows(g) >= Rows::template least_rows<T> && g.size[2] <= kColumns && g.out[2] <= kColumns &&
+           g.size[2] <= 2 * L * g.out[2];
   }
 
   template <class Out, class F>
@@ -91,7 +97,7 @@ struct ColumnWalk {
     const int64_t image = plane_inputs(g);
     const auto layout = [&](Room& room) { return Tile(g, room); };
     parallel_room(output_rows(g), cost, layout, [=, &g](int64_t begin, int64_t end, const Tile& tile) {
-      zero_run(tile.columns, tile.array * Rows::arrays);  // lanes of rows that aren't there are computed with, too
+      zero_run(tile.columns, tile.array * Rows::arrays);  // computing takes the lanes of missing rows, too
       for (int64_t r = begin; r < end; r += L) {
         const int64_t n = least(L, end - r);
         Vec<T> rows = set1(T(1));

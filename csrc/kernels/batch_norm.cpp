@@ -84,7 +84,7 @@ Moments channel_moments_scaled(const Norm& g, const T* x, double m, const Epsilo
   });
 }
 
-// One pass. Deviations are taken from a pivot near the mean, that of the values so far, and moved to the first pivot p
+// One visit. Deviations are taken from a pivot near the mean, that of the values so far, and moved to the first pivot p
 // when a block is merged: sum((x - p)^2) = sum((x - q)^2) + (q - p) (2 sum(x - q) + count (q - p)).
 // copy, if not null, becomes x; fetch: each plane is fetched while the one before is read.
 template <bool fetch, class T>
@@ -220,10 +220,10 @@ void batch_norm_eval_forward(const Norm& g, bool relu, const T* x, const T* mean
   };
   with_then(relu, residual, [&](auto then) {
     if (narrow<T>(g)) {
-      return for_strips<T>(g, 1, [&](const Strip& strip) {
+      return for_column_blocks<T>(g, 1, [&](const ColumnBlock& block) {
         Lines<T> lines;
-        lines.set(strip, line_at);
-        strip_forward<T, then.value>(strip, lines, x, residual, y);
+        lines.set(block, line_at);
+        block_forward<T, then.value>(block, lines, x, residual, y);
       });
     }
     const double moved = values_of(g) * (residual ? 3 : 2);

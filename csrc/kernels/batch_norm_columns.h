@@ -1,5 +1,5 @@
 // Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel `inner` of
-// its columns. Channels are taken in strips of up to 64 vectors of columns, so that rows are read in long runs: planes by
+// its columns. Channels are taken in blocks of up to 64 vectors of columns, so that rows are read in long runs: planes by
 // themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at a time.
 #pragma once
 #include <type_traits>
@@ -12,24 +12,24 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 template <class T>
-constexpr int64_t kStripColumns = 64 * lanes<T>;
+constexpr int64_t kBlockColumns = 64 * lanes<T>;
 constexpr int64_t kBlockRows = 64;  // whose sum is made before it is added to that of other blocks
 
-struct Strip {
+struct ColumnBlock {
   int64_t rows, step, inner, first, channels;  // step from row to row; the first of its channels, and how many
   int64_t columns() const { return channels * inner; }
   int64_t start() const { return first * inner; }
 };
 
-// body(strip) for all strips of a (outer, channels, inner) array.
+// body(block) for all blocks of a (outer, channels, inner) array.
 template <class T, class Body>
-void for_strips(const Norm& g, double passes, const Body& body) {
-  const int64_t wide = kStripColumns<T> / (g.inner ? g.inner : 1);
-  const double cost = double(g.outer * g.channels * g.inner) * kNormCost * passes;
+void for_column_blocks(const Norm& g, double visits, const Body& body) {
+  const int64_t wide = kBlockColumns<T> / (g.inner ? g.inner : 1);
+  const double cost = double(g.outer * g.channels * g.inner) * kNormCost * visits;
   parallel_for((g.channels + wide - 1) / wide, cost, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       const int64_t first = s * wide, left = g.channels - first;
-      body(Strip{g.outer, g.channels * g.inner, g.inner, first, left < wide ? left : wide});
+      body(ColumnBlock{g.outer, g.channels * g.inner, g.inner, first, left < wide ? left : wide});
     }
   });
 }
@@ -41,9 +41,9 @@ struct Rows {
 
 // body(Rows<R>, row, column, size) over the vectors of rows [i0, i1): four rows or one at a time.
 template <class T, class Body>
-FASTNN_INLINE void for_tiles(const Strip& strip, int64_t i0, int64_t i1, const Body& body) {
+FASTNN_INLINE void for_tiles(const ColumnBlock& block, int64_t i0, int64_t i1, const Body& body) {
   constexpr int64_t L = lanes<T>;
-  const int64_t columns = strip.columns(), whole = columns / L * L;
+  const int64_t columns = block.columns(), whole = columns / L * L;
   const auto across = [&](auto R, int64_t i) FASTNN_FLAT {
     for (int64_t j = 0; j < whole; j += L) body(R, i, j, L);
     if (whole < columns) body(R, i, whole, columns - whole);
@@ -56,23 +56,23 @@ FASTNN_INLINE void for_tiles(const Strip& strip, int64_t i0, int64_t i1, const B
 // K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows in T, then the
 // blocks in double.
 template <class T, int K, class Term>
-FASTNN_INLINE void column_sums(const Strip& strip, double (*sums)[kStripColumns<T>], const Term& term) {
-  T block[K][kStripColumns<T>];
-  const int64_t columns = strip.columns();
+FASTNN_INLINE void column_sums(const ColumnBlock& block, double (*sums)[kBlockColumns<T>], const Term& term) {
+  T partial[K][kBlockColumns<T>];
+  const int64_t columns = block.columns();
   for (int k = 0; k < K; ++k)
     for (int64_t j = 0; j < columns; ++j) sums[k][j] = 0;
-  for (int64_t i0 = 0; i0 < strip.rows; i0 += kBlockRows) {
+  for (int64_t i0 = 0; i0 < block.rows; i0 += kBlockRows) {
     for (int k = 0; k < K; ++k)
-      for (int64_t j = 0; j < columns; ++j) block[k][j] = 0;
-    for_tiles<T>(strip, i0, i0 + kBlockRows < strip.rows ? i0 + kBlockRows : strip.rows,
+      for (int64_t j = 0; j < columns; ++j) partial[k][j] = 0;
+    for_tiles<T>(block, i0, i0 + kBlockRows < block.rows ? i0 + kBlockRows : block.rows,
                  [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
                    Vec<T> acc[K];
-                   for (int k = 0; k < K; ++k) acc[k] = load_part(block[k] + j, size);
-                   for (int r = 0; r < R.count; ++r) term(acc, strip.start() + (i + r) * strip.step + j, j, size);
-                   for (int k = 0; k < K; ++k) store_part(block[k] + j, acc[k], size);
+                   for (int k = 0; k < K; ++k) acc[k] = load_part(partial[k] + j, size);
+                   for (int r = 0; r < R.count; ++r) term(acc, block.start() + (i + r) * block.step + j, j, size);
+                   for (int k = 0; k < K; ++k) store_part(partial[k] + j, acc[k], size);
                  });
     for (int k = 0; k < K; ++k)
-      for (int64_t j = 0; j < columns; ++j) sums[k][j] += double(block[k][j]);
+      for (int64_t j = 0; j < columns; ++j) sums[k][j] += double(partial[k][j]);
   }
 }
 
@@ -90,31 +90,31 @@ inline double total_of(const double* x, int64_t n) {
   return total;
 }
 
-// sums[k] = the sum of the columns of the strip's channel k
-inline void add_channels(const Strip& strip, double* sums) {
-  if (strip.inner == 1) return;
-  for (int64_t k = 0; k < strip.channels; ++k) sums[k] = total_of(sums + k * strip.inner, strip.inner);
+// sums[k] = the sum of the columns of the block's channel k
+inline void add_channels(const ColumnBlock& block, double* sums) {
+  if (block.inner == 1) return;
+  for (int64_t k = 0; k < block.channels; ++k) sums[k] = total_of(sums + k * block.inner, block.inner);
 }
 
 // What each column needs: value(channel), repeated for the columns of the channel.
 template <class T, class F>
-FASTNN_INLINE void spread(const Strip& strip, T* columns, const F& value) {
-  for (int64_t k = 0; k < strip.channels; ++k) {
-    const T v = value(strip.first + k);
-    for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j) columns[j] = v;
+FASTNN_INLINE void spread(const ColumnBlock& block, T* columns, const F& value) {
+  for (int64_t k = 0; k < block.channels; ++k) {
+    const T v = value(block.first + k);
+    for (int64_t j = k * block.inner; j < (k + 1) * block.inner; ++j) columns[j] = v;
   }
 }
 
 template <class T>
 struct Lines {
-  T unit[kStripColumns<T>], away[kStripColumns<T>], scale[kStripColumns<T>], offset[kStripColumns<T>];
+  T unit[kBlockColumns<T>], away[kBlockColumns<T>], scale[kBlockColumns<T>], offset[kBlockColumns<T>];
 
   // line(channel) of each channel, a Standard.
   template <class F>
-  FASTNN_INLINE void set(const Strip& strip, const F& line) {
-    for (int64_t k = 0; k < strip.channels; ++k) {
-      const Standard<T> s = line(strip.first + k);
-      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
+  FASTNN_INLINE void set(const ColumnBlock& block, const F& line) {
+    for (int64_t k = 0; k < block.channels; ++k) {
+      const Standard<T> s = line(block.first + k);
+      for (int64_t j = k * block.inner; j < (k + 1) * block.inner; ++j)
         unit[j] = s.unit, away[j] = s.away, scale[j] = s.scale, offset[j] = s.offset;
     }
   }
@@ -129,11 +129,11 @@ struct Lines {
 
 // y = then(line of x)
 template <class T, Then then>
-void strip_forward(const Strip& strip, const Lines<T>& lines, const T* x, const T* residual, T* y) {
-  for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
+void block_forward(const ColumnBlock& block, const Lines<T>& lines, const T* x, const T* residual, T* y) {
+  for_tiles<T>(block, 0, block.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
     const Normal<T> line = lines.at(j, size);
     for (int r = 0; r < R.count; ++r) {
-      const int64_t at = strip.start() + (i + r) * strip.step + j;
+      const int64_t at = block.start() + (i + r) * block.step + j;
       Vec<T> u = line(load_part(x + at, size));
       if constexpr (then == kResidual) u += load_part(residual + at, size);
       store_part(y + at, then == kNothing ? u : rectified<T>(u), size);
@@ -143,19 +143,19 @@ void strip_forward(const Strip& strip, const Lines<T>& lines, const T* x, const 
 
 // The moments of channel c in double.
 template <class T>
-Moments strip_moments(const Strip& strip, const T* x, int64_t c, double m, const Epsilon& eps) {
+Moments block_moments(const ColumnBlock& block, const T* x, int64_t c, double m, const Epsilon& eps) {
   return scaled_moments(m, eps, [&](const auto& f) {
-    for (int64_t i = 0; i < strip.rows; ++i)
-      for (int64_t j = 0; j < strip.inner; ++j) f(double(x[i * strip.step + c * strip.inner + j]));
+    for (int64_t i = 0; i < block.rows; ++i)
+      for (int64_t j = 0; j < block.inner; ++j) f(double(x[i * block.step + c * block.inner + j]));
   });
 }
 
-// Some of the rows of a strip, far apart: about 8 values of each channel.
-inline Strip sample_of(Strip strip) {
-  const int64_t rows = (strip.inner + 7) / strip.inner, all = strip.rows;
-  strip.rows = rows < all ? rows : all;
-  strip.step *= all / strip.rows;
-  return strip;
+// Some of the rows of a block, far apart: about 8 values of each channel.
+inline ColumnBlock sample_of(ColumnBlock block) {
+  const int64_t rows = (block.inner + 7) / block.inner, all = block.rows;
+  block.rows = rows < all ? rows : all;
+  block.step *= all / block.rows;
+  return block;
 }
 
 // The moments of each channel from sums about what is nearly the mean of some values, which come from sums about the first
@@ -163,14 +163,14 @@ inline Strip sample_of(Strip strip) {
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = 1 / m;
-  for_strips<T>(g, 3, [&](const Strip& strip) {
-    double sums[2][kStripColumns<T>];
-    T pivot[kStripColumns<T>];
+  for_column_blocks<T>(g, 3, [&](const ColumnBlock& block) {
+    double sums[2][kBlockColumns<T>];
+    T pivot[kBlockColumns<T>];
     Lines<T> lines;
     const auto found = [&](int64_t k) {
-      return moments_about(double(pivot[k * strip.inner]), sums[0][k], sums[1][k], share, a.eps);
+      return moments_about(double(pivot[k * block.inner]), sums[0][k], sums[1][k], share, a.eps);
     };
-    const auto add = [&](const Strip& rows, auto squares) FASTNN_FLAT {
+    const auto add = [&](const ColumnBlock& rows, auto squares) FASTNN_FLAT {
       constexpr int K = squares ? 2 : 1;
       column_sums<T, K>(rows, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
         const Vec<T> d = load_part(a.x + at, size) - load_part(pivot + j, size);
@@ -179,39 +179,40 @@ void columns_train(const Norm& g, const Training<T>& a) {
       });
       for (int k = 0; k < K; ++k) add_channels(rows, sums[k]);
     };
-    const Strip sample = sample_of(strip);
-    spread(strip, pivot, [&](int64_t c) { return a.x[c * strip.inner]; });
+    const ColumnBlock sample = sample_of(block);
+    spread(block, pivot, [&](int64_t c) { return a.x[c * block.inner]; });
     add(sample, std::false_type{});
     const double part = 1 / double(sample.rows * sample.inner);
-    spread(strip, pivot, [&](int64_t c) { return T(double(a.x[c * strip.inner]) + sums[0][c - strip.first] * part); });
-    add(strip, std::true_type{});
+    spread(block, pivot, [&](int64_t c) { return T(double(a.x[c * block.inner]) + sums[0][c - block.first] * part); });
+    add(block, std::true_type{});
     bool near = true;
-    for (int64_t k = 0; k < strip.channels; ++k) {
-      T* columns = pivot + k * strip.inner;
+    for (int64_t k = 0; k < block.channels; ++k) {
+      T* columns = pivot + k * block.inner;
       const Moments moments = found(k);
       if (__builtin_expect(near_mean(double(columns[0]), moments), 1)) continue;
       near = false;
-      fill_run(columns, T(moments.mean), strip.inner);
+      fill_run(columns, T(moments.mean), block.inner);
     }
-    if (__builtin_expect(!near, 0)) add(strip, std::true_type{});
-    for (int64_t k = 0; k < strip.channels; ++k) {
-      const int64_t c = strip.first + k;
+    if (__builtin_expect(!near, 0)) add(block, std::true_type{});
+    for (int64_t k = 0; k < block.channels; ++k) {
+      const int64_t c = block.first + k;
       const Moments moments = found(k);
-      a.settle(c, in_range<T>(moments.var, a.eps) ? moments : strip_moments(strip, a.x, c, m, a.eps));
+      a.settle(c, in_range<T>(moments.var, a.eps) ? moments : block_moments(block, a.x, c, m, a.eps));
     }
-    lines.set(strip, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
-    strip_forward<T, then>(strip, lines, a.x, a.residual, a.y);
+    lines.set(block, [&](int64_t c) { return line_of(a.standard(c), a.weight, a.bias, c); });
+    block_forward<T, then>(block, lines, a.x, a.residual, a.y);
   });
 }
 
 // dx = (dz - (v * slope + level)) * k, what is subtracted in training only; by: slope, level and k of each column
 template <class T, Then then>
-void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& lines, const T (*by)[kStripColumns<T>]) {
-  for_tiles<T>(strip, 0, strip.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
+void block_backward(const ColumnBlock& block, const Gradients<T>& a, const Lines<T>& lines,
+                    const T (*by)[kBlockColumns<T>]) {
+  for_tiles<T>(block, 0, block.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
     const Normal<T> line = lines.at(j, size);
     const Vec<T> slope = load_part(by[0] + j, size), level = load_part(by[1] + j, size), k = load_part(by[2] + j, size);
     for (int r = 0; r < R.count; ++r) {
-      const int64_t at = strip.start() + (i + r) * strip.step + j;
+      const int64_t at = block.start() + (i + r) * block.step + j;
       const Vec<T> x = load_part(a.x + at, size);
       Vec<T> dz = load_part((then == kResidual ? a.dz : a.dy) + at, size);
       if constexpr (then == kRelu) dz = passed<T, then>(dz, x, a.y, at, size, line);
@@ -225,14 +226,14 @@ void strip_backward(const Strip& strip, const Gradients<T>& a, const Lines<T>& l
 template <class T, Then then>
 void columns_backward(const Norm& g, const Gradients<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = a.training ? 1 / m : 0;
-  for_strips<T>(g, 3, [&](const Strip& strip) {
-    double sums[2][kStripColumns<T>];
-    T by[3][kStripColumns<T>];
+  for_column_blocks<T>(g, 3, [&](const ColumnBlock& block) {
+    double sums[2][kBlockColumns<T>];
+    T by[3][kBlockColumns<T>];
     Lines<T> lines;
     // Only a ReLU that is made again needs y.
-    lines.set(strip,
+    lines.set(block,
               [&](int64_t c) { return then == kRelu ? line_of(a.standard(c), a.weight, a.bias, c) : a.standard(c); });
-    column_sums<T, 2>(strip, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
+    column_sums<T, 2>(block, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {
       const Normal<T> line = lines.at(j, size);
       const Vec<T> x = load_part(a.x + at, size);
       const Vec<T> dz = passed<T, then>(load_part(a.dy + at, size), x, a.y, at, size, line);
@@ -240,15 +241,15 @@ void columns_backward(const Norm& g, const Gradients<T>& a) {
       acc[0] += dz;
       acc[1] = fma(dz, line.difference(x), acc[1]);
     });
-    add_channels(strip, sums[0]), add_channels(strip, sums[1]);
-    for (int64_t k = 0; k < strip.channels; ++k) {
-      const int64_t c = strip.first + k;
-      const Standard<T> standard = then == kRelu || strip.inner == 0 ? a.standard(c) : lines.of(k * strip.inner);
+    add_channels(block, sums[0]), add_channels(block, sums[1]);
+    for (int64_t k = 0; k < block.channels; ++k) {
+      const int64_t c = block.first + k;
+      const Standard<T> standard = then == kRelu || block.inner == 0 ? a.standard(c) : lines.of(k * block.inner);
       const Slope<T> to = a.settle(c, standard, sums[0][k], sums[1][k], share);
-      for (int64_t j = k * strip.inner; j < (k + 1) * strip.inner; ++j)
+      for (int64_t j = k * block.inner; j < (k + 1) * block.inner; ++j)
         by[0][j] = to.slope, by[1][j] = to.level, by[2][j] = to.k;
     }
-    if (a.dx) strip_backward<T, then>(strip, a, lines, by);
+    if (a.dx) block_backward<T, then>(block, a, lines, by);
   });
 }
 

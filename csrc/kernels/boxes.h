@@ -1,11 +1,13 @@
-// Windows without dilation as boxes [begin, end) along each axis, of Pool and AdaptivePool alike, one output at a time:
-// for windows longer than a vector, rows of outputs shorter than one, and adaptive windows, which differ in size.
+// Windows without dilation, of Pool and AdaptivePool alike, are boxes: a range [begin, end) along each axis. Here they are gone
+// through one output at a time. That suits windows longer than a vector, rows of outputs shorter than one, and adaptive
+// windows, which differ in size.
 #pragma once
 #include <cmath>
 #include <limits>
 
 #include "../simd/copy.h"
 #include "../simd/long_sum.h"
+#include "../simd/sums.h"
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -172,13 +174,11 @@ void box_means(const G& g, Divisor by, double ns, const T* x, T* y) {
 
 template <class T>
 FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
-  int64_t i = 0;
   if (n < 8) {  // a scalar that was just stored is faster to load than a part of a vector
-    for (; i < n; ++i) x[i] += value;
+    for (int64_t i = 0; i < n; ++i) x[i] += value;
     return;
   }
-  for (; i + lanes<T> <= n; i += lanes<T>) store(x + i, load(x + i) + value);
-  if (i < n) store_n(x + i, load_n(x + i, int(n - i)) + value, int(n - i));
+  map_run(n, [=](Vec<T> v) { return v + value; }, x, x);
 }
 
 // What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over rows of

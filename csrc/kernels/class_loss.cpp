@@ -162,11 +162,11 @@ void soft_cross_entropy_forward(Softmax g, const T* x, const T* p, const T* weig
   const Mixed<T> mixed(g.n, weight, smoothing);
   for_positions<T>(
       g, 2, kCost, [=](int64_t r) { forward_row(g.n, mixed, x + r * g.n, p + r * g.n, loss + r, lse + r); },
-      [=](const Strip<T>& strip) {
-        const T *rows = strip.load(x), *wanted = strip.load(p, 1);
-        strip.for_tiles([&](auto V, int64_t at) {
-          const int64_t i = strip.position + at;
-          forward_tile<T, V>(g.n, mixed, rows + at, wanted + at, strip.plan.pitch, strip.count - at, loss + i, lse + i);
+      [=](const Block<T>& block) {
+        const T *rows = block.load(x), *wanted = block.load(p, 1);
+        block.for_tiles([&](auto V, int64_t at) {
+          const int64_t i = block.position + at;
+          forward_tile<T, V>(g.n, mixed, rows + at, wanted + at, block.plan.pitch, block.count - at, loss + i, lse + i);
         });
       });
 }
@@ -179,14 +179,14 @@ void soft_cross_entropy_backward(Softmax g, const T* dloss, const T* x, const T*
   for_positions<T>(
       g, 2, kCost,
       [=](int64_t r) { backward_row(g.n, mixed, x + r * g.n, p + r * g.n, dloss[r], lse[r], dx + r * g.n); },
-      [=](const Strip<T>& strip) {
-        T *rows = strip.load(x), *wanted = strip.load(p, 1);
-        strip.for_tiles([&](auto V, int64_t at) {
-          const int64_t i = strip.position + at;
-          backward_tile<T, V>(g.n, mixed, rows + at, wanted + at, strip.plan.pitch, strip.count - at, dloss + i,
+      [=](const Block<T>& block) {
+        T *rows = block.load(x), *wanted = block.load(p, 1);
+        block.for_tiles([&](auto V, int64_t at) {
+          const int64_t i = block.position + at;
+          backward_tile<T, V>(g.n, mixed, rows + at, wanted + at, block.plan.pitch, block.count - at, dloss + i,
                               lse + i);
         });
-        strip.store(rows, dx);
+        block.store(rows, dx);
       });
 }
 

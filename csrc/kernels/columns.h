@@ -1,31 +1,31 @@
 // Access to x (outer, n, inner) for ops over the middle axis: outer * inner positions of n values each.
 //
 // Rows: inner is 1 and n is long. A position is a contiguous row, and lanes run along it.
-// Strips: lanes run across positions. A strip of neighbouring positions is copied to scratch as n rows: gathered from
+// Blocks: lanes run across positions. A block of neighbouring positions is copied to scratch as n rows: gathered from
 // where they lie `inner` apart, or for inner = 1 transposed, so that ten classes fill whole vectors and need no sums
 // across lanes. Planes are often a power of two apart, where n of them would fight for the same few lines of a cache;
 // scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
 #pragma once
-#include "../parallel.h"
 #include "../simd/reduce.h"
 #include "../simd/strided.h"
 #include "../simd/transpose.h"
 #include "../simd/wide_sum.h"
 #include "../tune.h"
 #include "../types.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How the positions are cut into strips; decided by shape alone.
+// How the positions are cut into blocks; decided by shape alone.
 template <class T>
-struct StripPlan {
+struct BlockPlan {
   static constexpr int64_t L = lanes<T>;
   Softmax g;
-  int64_t width, pitch;  // positions in a strip; distance of its rows in scratch
-  int64_t per_outer;     // strips side by side in one outer index (inner > 1)
+  int64_t width, pitch;   // positions in a block; distance of its rows in scratch
+  int64_t per_outer = 0;  // blocks side by side in one outer index (inner > 1)
 
-  explicit StripPlan(const Softmax& geometry) : g(geometry) {
+  explicit BlockPlan(const Softmax& geometry) : g(geometry) {
     if (g.inner == 1) {
       width = pitch = 4 * L;
       return;
@@ -37,18 +37,18 @@ struct StripPlan {
     width = per_outer > 0 ? ((g.inner + per_outer - 1) / per_outer + L - 1) / L * L : most;
     pitch = width / L % 2 ? width : width + L;
   }
-  int64_t strips() const { return g.inner == 1 ? (g.outer + width - 1) / width : g.outer * per_outer; }
+  int64_t blocks() const { return g.inner == 1 ? (g.outer + width - 1) / width : g.outer * per_outer; }
   int64_t buffer_size() const { return (g.n + L - 1) / L * L * pitch; }  // room for whole squares
 };
 
 template <class T>
-struct Strip {
+struct Block {
   static constexpr int64_t L = lanes<T>;
-  const StripPlan<T>& plan;
+  const BlockPlan<T>& plan;
   int64_t position, offset, count;  // the first position's number and the place of its first value; how many
   T* memory;
 
-  Strip(const StripPlan<T>& p, int64_t index, void* scratch) : plan(p), memory(static_cast<T*>(scratch)) {
+  Block(const BlockPlan<T>& p, int64_t index, T* scratch) : plan(p), memory(scratch) {
     const Softmax& g = plan.g;
     if (g.inner == 1) {
       position = index * plan.width;
@@ -63,7 +63,7 @@ struct Strip {
     if (count > plan.width) count = plan.width;
   }
 
-  // The strip of x in scratch buffer i.
+  // The block of x in scratch buffer i.
   T* load(const T* x, int i = 0) const {
     T* rows = memory + i * plan.buffer_size();
     if (plan.g.inner == 1)
@@ -134,19 +134,18 @@ struct Strip {
   }
 };
 
-// on_row(r) for each row, or on_strip(strip) for each strip with room for `buffers` copies. ns: cost of one value.
-template <class T, class OnRow, class OnStrip>
-void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnStrip& on_strip) {
+// on_row(r) for each row, or on_block(block) for each block with room for `buffers` copies. ns: cost of one value.
+template <class T, class OnRow, class OnBlock>
+void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnBlock& on_block) {
   if (g.n == 0) return;  // nothing, at however many positions
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
   if (g.inner == 1 && g.n * buffers > kTransposedRow * lanes<T>)
     return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) on_row(r);
     });
-  const StripPlan<T> plan(g);
-  const size_t bytes = size_t(buffers) * size_t(plan.buffer_size()) * sizeof(T);
-  parallel_scratch(plan.strips(), cost, bytes, [=](int64_t begin, int64_t end, void* memory) {
-    for (int64_t i = begin; i < end; ++i) on_strip(Strip<T>(plan, i, memory));
+  const BlockPlan<T> plan(g);
+  parallel_values<T>(plan.blocks(), cost, buffers * plan.buffer_size(), [=](int64_t begin, int64_t end, T* memory) {
+    for (int64_t i = begin; i < end; ++i) on_block(Block<T>(plan, i, memory));
   });
 }
 

@@ -44,7 +44,7 @@ struct Apart {
   // A tile reads whole columns: where they are not, weights are copied to have something behind them.
   bool run() const {
     if (columns % kTileCols<T> == 0) return multiply(gradient.weights), true;
-    with_values<T>(g.k * columns + kTileCols<T>, [this](T* copy) {
+    shared_values<T>(g.k * columns + kTileCols<T>, [this](T* copy) {
       copy_run(copy, gradient.weights, g.k * columns);
       multiply(copy);
     });

@@ -106,7 +106,7 @@ struct Product {
 
   template <class F, class Pack>
   void with_packed_weights(const F& f, const Pack& pack) const {
-    with_values<T>(channels_out * depth() + kSlack, [&](T* packed) {
+    shared_values<T>(channels_out * depth() + kSlack, [&](T* packed) {
       pack(packed);
       f(packed);
     });

@@ -44,12 +44,12 @@ struct ChannelWeight {
   }
 
   bool run() const {
-    with_room([this](Room& room) { return memory(room); },
-              [this](const Memory& memory) {
-                if (shared()) pack(memory.dy);
-                product.for_each_sum(*this, group_items, product.cost(), memory);
-                add(memory.partial);
-              });
+    shared_room([this](Room& room) { return memory(room); },
+                [this](const Memory& memory) {
+                  if (shared()) pack(memory.dy);
+                  product.for_each_sum(*this, group_items, product.cost(), memory);
+                  add(memory.partial);
+                });
     return true;
   }
 

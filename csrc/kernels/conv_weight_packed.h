@@ -24,7 +24,7 @@ struct PackedWeight {
   bool run() const {
     if (!copied) return sum(product.dy), true;
     const int64_t channels = product.g.k;
-    with_values<T>(channels * line, [&](T* copy) {
+    shared_values<T>(channels * line, [&](T* copy) {
       parallel_for(channels, double(channels * line) * kTurnCost, [&](int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k)
           for (int64_t n = 0; n < images; ++n)

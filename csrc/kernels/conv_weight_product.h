@@ -47,7 +47,7 @@ struct WeightProduct {
   template <class Make>
   void add_partial_sums(int64_t sums, const Make& make) const {
     if (sums == 1) return make(dweight);
-    with_values<T>(sums * size(), [&](T* partial) {
+    shared_values<T>(sums * size(), [&](T* partial) {
       make(partial);
       add(sums, partial);
     });

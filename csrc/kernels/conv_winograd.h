@@ -115,7 +115,7 @@ struct Winograd {
     const WinogradBlock<T> unfilled{shape, block_width(kWinogradValues, depth + m, kWinogradTiles), m};
     const int64_t blocks = ceil_div(tiles, unfilled.width);
     const RowBlocks rows(m);
-    with_values<T>(product.groups * all, [&](T* u) {
+    shared_values<T>(product.groups * all, [&](T* u) {
       const double weight_cost = double(point * product.groups) * kWeightCost;
       parallel_values<T>(
           product.groups * rows.count, weight_cost, taps_size(), [&](int64_t first, int64_t last, T* taps) {
@@ -154,15 +154,15 @@ struct Winograd {
     int good = 1;
     const WinogradBlock<T> unfilled{shape, block_width(kWinogradShared, depth, INT64_MAX), kTileRows * kRowBlocks};
     const int64_t blocks = ceil_div(tiles, unfilled.width);
-    with_room([&](Room& room) { return unfilled.with_input(room); },
-              [&](WinogradBlock<T> block) {
-                zero_run(block.zeros, block.zero_size());
-                for (int64_t item = 0; item < product.groups * blocks && good; ++item) {
-                  const int64_t group = item / blocks, at = item % blocks;
-                  block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
-                  good = share_block(block, cost() / double(product.groups * blocks));
-                }
-              });
+    shared_room([&](Room& room) { return unfilled.with_input(room); },
+                [&](WinogradBlock<T> block) {
+                  zero_run(block.zeros, block.zero_size());
+                  for (int64_t item = 0; item < product.groups * blocks && good; ++item) {
+                    const int64_t group = item / blocks, at = item % blocks;
+                    block.begin(group, tiles * at / blocks, tiles * (at + 1) / blocks);
+                    good = share_block(block, cost() / double(product.groups * blocks));
+                  }
+                });
     return good;
   }
   // Whether y of the block's tiles is to be used.

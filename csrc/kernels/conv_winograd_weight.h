@@ -58,18 +58,18 @@ struct WinogradWeight {
     if (all_tiny<T>({g.n * g.k * volume(g.out), product.dy}) || all_tiny<T>({g.n * g.c * volume(g.size), product.x}))
       return false;
     int finite = 1;
-    with_room([this](Room& room) { return memory(room); },
-              [&](const Memory& memory) {
-                if (shared)
-                  for (int64_t group = 0; group < g.groups; ++group) sum_together(group, memory);
-                else
-                  product.for_each_sum(*this, 1, point_cost(lines * wide) * double(g.groups), memory);
-                parallel_for(g.k, double(sums * sum_size) * kFinishCost, [&](int64_t first, int64_t last) {
-                  for (int64_t k = first; k < last; ++k)
-                    if (!finish(k / group_out, k % group_out, memory.partial))
-                      __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+    shared_room([this](Room& room) { return memory(room); },
+                [&](const Memory& memory) {
+                  if (shared)
+                    for (int64_t group = 0; group < g.groups; ++group) sum_together(group, memory);
+                  else
+                    product.for_each_sum(*this, 1, point_cost(lines * wide) * double(g.groups), memory);
+                  parallel_for(g.k, double(sums * sum_size) * kFinishCost, [&](int64_t first, int64_t last) {
+                    for (int64_t k = first; k < last; ++k)
+                      if (!finish(k / group_out, k % group_out, memory.partial))
+                        __atomic_store_n(&finite, 0, __ATOMIC_RELAXED);
+                  });
                 });
-              });
     return finite;
   }
 

@@ -119,7 +119,7 @@ void embedding_backward(int64_t n, int64_t rows, int64_t width, int64_t skip, co
   const double cost = (double(n) + double(rows)) * double(width) * kValueCost;
   const bool many = n > kManyNumbers;
   const auto layout = [&](Room& room) { return LongRows<T>(many ? n : 0, many ? rows : 0, width, room); };
-  with_room(layout, [&](const LongRows<T>& long_rows) {
+  shared_room(layout, [&](const LongRows<T>& long_rows) {
     const int64_t found = many ? long_rows.find(n, rows, index) : 0;
     parallel_for(rows, cost, [=](int64_t begin, int64_t end) {
       zero_run(dweight + begin * width, (end - begin) * width);

@@ -1,8 +1,7 @@
-// Backward of a pooling as a gather: each input sums over the windows that hold it, in the order of the outputs, so that
-// overlapping windows need no scatter and the result doesn't depend on how rows are shared out to threads.
-//   dx[i] = sum over windows o and taps k that meet input i of a term of (o, k, x[i])
+// Backward of a pooling as a gather: each input sums the terms of the windows that hold it, in the order of the outputs. So
+// windows may overlap, and how rows are dealt to threads changes no bit. And as a scatter, where a gather would waste lanes.
 //
-// The outputs that a part of the input meets are first copied to scratch ("staged"), in rows with zeros beside them: then
+// The outputs that a block of the input meets are first copied to scratch ("staged"), in rows with zeros beside them: then
 // each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened) is done
 // once for all its taps.
 #pragma once
@@ -11,9 +10,9 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Inputs of a part, and of its rows, at most: what is staged for them stays in the first-level cache.
-constexpr int64_t kPartElements = 8192, kPartColumns = 2048;
-inline PartPlan input_plan(const Pool& g) { return {g.size, kPartElements, kPartColumns}; }
+// Inputs of a block, and of its rows, at most: what is staged for them stays in the first-level cache.
+constexpr int64_t kBlockElements = 8192, kBlockColumns = 2048;
+inline BlockPlan input_plan(const Pool& g) { return {g.size, kBlockElements, kBlockColumns}; }
 
 FASTNN_INLINE bool inside(int64_t i, int64_t size) { return uint64_t(i) < uint64_t(size); }
 
@@ -43,8 +42,8 @@ FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
   return d == 1 ? from : from % d ? -1 : from / d;
 }
 
-// The outputs over a part of the input: each of a term's arrays has a row of them for every (od, oh), vectors of zeros
-// before and behind it. Parts of the same place in their planes differ in the staged values alone.
+// The outputs over a block of the input: each of a term's arrays has a row of them for every (od, oh), vectors of zeros
+// before and behind it. Blocks of the same place in their planes differ in the staged values alone.
 template <class T, class Term>
 class Stage {
  public:
@@ -52,30 +51,30 @@ class Stage {
 
   Stage(const Pool& g, const Term& term, Room& room)
       : g_(g), term_(term), over_(input_plan(g), most_outputs(g, 0, 1) * most_outputs(g, 1, 1), room) {
-    const PartPlan plan = input_plan(g);
+    const BlockPlan plan = input_plan(g);
     const int64_t rows = most_outputs(g, 0, plan.slices) * most_outputs(g, 1, plan.rows);
     first_ = room.take<T>(Term::arrays * (rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L));
   }
 
-  void fill(int64_t plane, const ImagePart& part) {
-    if (!same(part, part_)) place(part);
+  void fill(int64_t plane, const ImageBlock& block) {
+    if (!same(block, block_)) place(block);
     T* to = first_ + L;
     for (int64_t d = d_.begin; d < d_.end; ++d)
       for (int64_t h = h_.begin; h < h_.end; ++h, to += pitch_) fill_row(plane, d, h, to);
   }
-  // The rows of outputs over each row of the part.
+  // The rows of outputs over each row of the block.
   const RowLists<T>& over() const { return over_; }
 
   int64_t array = 0;  // distance of one array from the next
 
  private:
-  void place(const ImagePart& part) {
-    part_ = part;
-    d_ = outputs_over(g_, 0, part.d), h_ = outputs_over(g_, 1, part.h), w_ = outputs_over(g_, 2, part.w);
+  void place(const ImageBlock& block) {
+    block_ = block;
+    d_ = outputs_over(g_, 0, block.d), h_ = outputs_over(g_, 1, block.h), w_ = outputs_over(g_, 2, block.w);
     pitch_ = w_.end - w_.begin + 2 * L;
     array = (d_.end - d_.begin) * (h_.end - h_.begin) * pitch_ + L;
     zero_run(first_, Term::arrays * array);
-    over_.make(part, [this](int64_t id, int64_t ih, StagedRow<T>* found) { return find_rows(id, ih, found); });
+    over_.make(block, [this](int64_t id, int64_t ih, StagedRow<T>* found) { return find_rows(id, ih, found); });
   }
   int64_t find_rows(int64_t id, int64_t ih, StagedRow<T>* found) const {
     const Range od = outputs_over(g_, 0, id), oh = outputs_over(g_, 1, ih);
@@ -102,7 +101,7 @@ class Stage {
 
   const Pool& g_;
   const Term& term_;
-  ImagePart part_ = {};
+  ImageBlock block_ = {};
   Range d_ = {}, h_ = {}, w_ = {};
   int64_t pitch_ = 0;
   RowLists<T> over_;
@@ -184,33 +183,33 @@ struct GatherWalk {
     const auto layout = [&](Room& room) { return Stage<T, Term>(g, term, room); };
     parallel_room(n, cost, layout, [&](int64_t begin, int64_t end, Stage<T, Term> stage) {
       if (g.stride[2] == 2 && kernel == 2)
-        parts<2, 2>(g, term, begin, end, stage, dx);
+        blocks<2, 2>(g, term, begin, end, stage, dx);
       else if (g.stride[2] == 2 && kernel == 3)
-        parts<2, 3>(g, term, begin, end, stage, dx);
+        blocks<2, 3>(g, term, begin, end, stage, dx);
       else if (g.stride[2] == 2)
-        parts<2, 0>(g, term, begin, end, stage, dx);
+        blocks<2, 0>(g, term, begin, end, stage, dx);
       else if (kernel == 3)
-        parts<1, 3>(g, term, begin, end, stage, dx);
+        blocks<1, 3>(g, term, begin, end, stage, dx);
       else
-        parts<1, 0>(g, term, begin, end, stage, dx);
+        blocks<1, 0>(g, term, begin, end, stage, dx);
     });
   }
 
  private:
   template <int Stride, int Kernel, class Term>
-  static void parts(const Pool& g, const Term& term, int64_t begin, int64_t end, Stage<T, Term>& stage, T* dx) {
+  static void blocks(const Pool& g, const Term& term, int64_t begin, int64_t end, Stage<T, Term>& stage, T* dx) {
     const GatherTaps<T, Stride, Kernel> taps(g);
     const int64_t last = reached(g, 2);
-    each_part(input_plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
-      const int64_t first = (plane * g.size[0] + part.d.begin) * g.size[1] + part.h.begin;
-      const int64_t rows = (part.d.end - part.d.begin) * (part.h.end - part.h.begin);
-      const int64_t w = part.w.begin, end = most(least(part.w.end, last), w);
-      if (w < end) stage.fill(plane, part);
+    each_block(input_plan(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
+      const int64_t first = (plane * g.size[0] + block.d.begin) * g.size[1] + block.h.begin;
+      const int64_t rows = (block.d.end - block.d.begin) * (block.h.end - block.h.begin);
+      const int64_t w = block.w.begin, end = most(least(block.w.end, last), w);
+      if (w < end) stage.fill(plane, block);
       const RowLists<T>& over = stage.over();
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t row = (first + i) * g.size[2];
         if (w < end) gather_row(taps, term, over.rows + i * over.most, over.counts[i], stage.array, row, w, end, dx);
-        zero_run(dx + row + end, part.w.end - end);
+        zero_run(dx + row + end, block.w.end - end);
       }
     });
   }

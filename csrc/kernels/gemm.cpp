@@ -70,18 +70,18 @@ void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool t
                       const T* b, const T* bias, T* c) {
   if (batch == 1 && !trans_a && trans_b && prefer_dot<T>(m, n, depth))
     return (depth > kLongSum ? long_dot_product<T> : dot_product<T>)(m, n, depth, a, b, bias, c);
-  with_room([=](Room& room) { return room.take<T>(batch * m * depth); },
-            [&](T* packed) {
-              if (trans_a)
-                pack_a_columns(batch, m, depth, packed,
-                               [=](int64_t entry, int64_t k, T*) { return a + (entry * depth + k) * m; });
-              else
-                pack_a(batch, m, depth, packed,
-                       [=](int64_t entry, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* panel) {
-                         turn(a + (entry * m + i0) * depth + k0, depth, rows, k1 - k0, panel, rows);
-                       });
-              packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
-            });
+  shared_room([=](Room& room) { return room.take<T>(batch * m * depth); },
+              [&](T* packed) {
+                if (trans_a)
+                  pack_a_columns(batch, m, depth, packed,
+                                 [=](int64_t entry, int64_t k, T*) { return a + (entry * depth + k) * m; });
+                else
+                  pack_a(batch, m, depth, packed,
+                         [=](int64_t entry, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* panel) {
+                           turn(a + (entry * m + i0) * depth + k0, depth, rows, k1 - k0, panel, rows);
+                         });
+                packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
+              });
 }
 
 template <class T>

@@ -1,4 +1,4 @@
-// Layer norm and group norm: statistics over a contiguous stretch of each sample.
+// Layer norm and group norm: statistics over a contiguous run of each sample.
 //   layer norm: x (outer, inner), statistics per row, weight and bias (inner)
 //   group norm: x (n, groups, channels, inner), statistics per (n, group), weight and bias (groups, channels)
 //   y = (x - mean) * rstd * weight + bias, rstd = 1 / sqrt(var + eps), var biased
@@ -11,18 +11,18 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How far ahead of the values that are written those of the next stretch, n values long, are fetched: it is gone through
+// How far ahead of the values that are written those of the next run, n values long, are fetched: it is gone through
 // more than once, so the first time would wait for the memory while nothing is written. Instance norm of 32x64x56x56
-// takes 0.83 of the time on Zen 5. Not where two stretches don't fit the second-level cache.
+// takes 0.83 of the time on Zen 5. Not where two runs don't fit the second-level cache.
 template <class T>
-int64_t next_stretch(int64_t n) {
+int64_t next_run(int64_t n) {
   return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
 }
 
 // The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a constant,
 // and once more about the mean where that was not near it.
 template <class T>
-Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
+Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   T pivot = (x[0] + x[n / 2]) / 2;
   Moments found;
   for (bool again = false;; again = true) {
@@ -46,14 +46,14 @@ Moments stretch_moments(int64_t n, double share, const T* x, const Epsilon& eps)
   });
 }
 
-// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are chunks enough of
+// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are blocks enough of
 // them for a few threads, are items of their own: then a row's sums, its dx and what it adds to the parameters' gradients
 // come from one visit. 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items, some rows
 // at a time, which are still in the third-level cache when their sums are known.
-constexpr int64_t kWholeRow = 4096, kEnoughChunks = 4, kRowsBytes = 12 << 20;
+constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4, kRowsBytes = 12 << 20;
 
 bool by_whole_rows(const Norm& g) {
-  return g.inner <= kWholeRow && RowChunks(g.outer, g.inner).chunks >= kEnoughChunks;
+  return g.inner <= kWholeRow && RowBlocks(g.outer, g.inner).blocks >= kEnoughBlocks;
 }
 
 // dx = (d - (v * slope + level)) * rstd, as in standard.h
@@ -182,7 +182,7 @@ template <class T>
 void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
                     const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
-  const int64_t ahead = next_stretch<T>(size);
+  const int64_t ahead = next_run<T>(size);
   const double values = double(items) * double(size);
   each_item<T>(items, 3 * values, values * kNormCost * 3, [=](auto past, int64_t item) {
     const Standard<T> standard(mean[item], rstd[item]);
@@ -238,13 +238,13 @@ void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight
 template <class T>
 void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean,
                         double* rstd) {
-  const int64_t ahead = next_stretch<T>(g.inner);
+  const int64_t ahead = next_run<T>(g.inner);
   const double values = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   const Epsilon epsilon(eps);
   each_item<T>(g.outer, 2 * values, values * kNormCost * 2, [=](auto past, int64_t i) {
     const T* x_i = x + i * g.inner;
     T* y_i = y + i * g.inner;
-    const Moments found = stretch_moments(g.inner, share, x_i, epsilon);
+    const Moments found = run_moments(g.inner, share, x_i, epsilon);
     mean[i] = found.mean, rstd[i] = found.rstd;
     const Normal<T> normal(Standard<T>(found.mean, found.rstd));
     if (ahead > 0)
@@ -282,10 +282,9 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
       for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
   if (!by_whole_rows(g))
-    return with_room([&](Room& room) { return room.take<RowGradient<T>>(g.outer); },
-                     [&](RowGradient<T>* rows) {
-                       sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, rows);
-                     });
+    return shared_values<RowGradient<T>>(g.outer, [&](RowGradient<T>* rows) {
+      sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, rows);
+    });
   sum_rows<T, 2>({g.outer, g.inner, g.inner}, cost * 4, {dweight, dbias},
                  [=](int64_t i, int64_t j0, int64_t n, T** to) { run(row(i), i, j0, n, to[0], to[1]); });
 }
@@ -294,11 +293,11 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
 template <class T>
 void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T* bias, double eps, T* y, double* mean,
                         double* rstd) {
-  const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_stretch<T>(size);
+  const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_run<T>(size);
   const double values = double(items) * double(size), share = 1 / double(size);
   const Epsilon epsilon(eps);
   each_item<T>(items, 2 * values, values * kNormCost * 2, [=](auto past, int64_t item) {
-    const Moments found = stretch_moments(size, share, x + item * size, epsilon);
+    const Moments found = run_moments(size, share, x + item * size, epsilon);
     mean[item] = found.mean, rstd[item] = found.rstd;
     const Standard<T> standard(found.mean, found.rstd);
     for (int64_t c = 0; c < g.channels; ++c) {
@@ -316,8 +315,8 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
 template <class T>
 void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
                          const double* rstd, T* dx, T* dweight, T* dbias) {
-  with_room([&](Room& room) { return room.take<double>(2 * g.n * g.groups * g.channels); },
-            [&](double* sums) { group_gradient(g, dy, x, weight, mean, rstd, dx, dweight, dbias, sums); });
+  shared_values<double>(2 * g.n * g.groups * g.channels,
+                        [&](double* sums) { group_gradient(g, dy, x, weight, mean, rstd, dx, dweight, dbias, sums); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -1,6 +1,6 @@
 // Local response norm: x, y (outer, channels, inner).
 //   s[c] = k + alpha / size * sum of x[j]^2 over j from c - size / 2 to c + (size - 1) / 2,  y[c] = x[c] * s[c]^-beta
-// Work goes by strips of neighbouring positions, in which the window slides over the channels.
+// Work goes by blocks of neighbouring positions, in which the window slides over the channels.
 #include "../simd/math.h"
 #define FASTNN_FAMILY "local_response_norm.inc"
 #include "integer.h"
@@ -11,8 +11,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kTapCost = 0.03, kPowerCost = 0.7;  // rough nanoseconds per element, measured on Zen 5
-constexpr int64_t kStripVectors = 16;       // a kilobyte: neighbouring rows of a window stay in the first-level cache
-constexpr int64_t kStripBytes = 64 * 1024;  // of the terms of all channels that the backward keeps
+constexpr int64_t kBlockVectors = 16;       // a kilobyte: neighbouring rows of a window stay in the first-level cache
+constexpr int64_t kBlockBytes = 64 * 1024;  // of the terms of all channels that the backward keeps
 
 struct Response {
   int64_t channels, below, above;  // the window of channel c: c - below .. c + above
@@ -50,7 +50,7 @@ FASTNN_INLINE Vec<T> response(const Response& r, const T* x, int64_t inner, int6
   return fma(sum, set1(T(r.share)), set1(T(r.k)));
 }
 
-// Which positions of a strip have sums of squares in T that overflowed, or lost digits to zero: those are computed again, one
+// Which positions of a block have sums of squares in T that overflowed, or lost digits to zero: those are computed again, one
 // value at a time.
 template <class T>
 class OutOfRange {
@@ -73,7 +73,7 @@ class OutOfRange {
   }
 
  private:
-  Mask<T> found_[kStripVectors] = {};
+  Mask<T> found_[kBlockVectors] = {};
 };
 
 // x = unit * v with a power of two for each window, so that s[c] = unit^2 * t, t = k / unit^2 + share * sum of v[j]^2
@@ -124,24 +124,22 @@ __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, con
   }
 }
 
-// What the backward keeps of the channels of a strip: terms of its sums, and three numbers each for one position out of range.
+// What the backward keeps of the channels of a block: terms of its sums, and three numbers each for one position out of range.
 template <class T>
 struct Terms {
   T* in_range;
   double* out_of_range;
-  Terms(const Norm& g, int64_t width, Room& room)
-      : in_range(room.take<T>(g.channels * width)), out_of_range(room.take<double>(3 * g.channels)) {}
 };
 
-// body(first element of channel 0, positions, layout(room)) for strips of up to `width` positions of a sample
+// body(first element of channel 0, positions, layout(room)) for blocks of up to `width` positions of a sample
 template <class Layout, class Body>
-void for_strips(const Norm& g, int64_t width, double cost, const Layout& layout, const Body& body) {
-  const int64_t strips = ceil_div(g.inner, width);
+void for_blocks(const Norm& g, int64_t width, double cost, const Layout& layout, const Body& body) {
+  const int64_t blocks = ceil_div(g.inner, width);
   const double values = double(g.outer * g.channels) * double(g.inner);
-  parallel_room(g.outer * strips, cost * values, layout, [=](int64_t begin, int64_t end, const auto& room) {
+  parallel_room(g.outer * blocks, cost * values, layout, [=](int64_t begin, int64_t end, const auto& room) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t at = i % strips * width;
-      body(i / strips * g.channels * g.inner + at, least(g.inner - at, width), room);
+      const int64_t at = i % blocks * width;
+      body(i / blocks * g.channels * g.inner + at, least(g.inner - at, width), room);
     }
   });
 }
@@ -156,7 +154,7 @@ template <class T>
 void local_response_norm_forward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* x, T* y) {
   const Response r(g, size, alpha, beta, k);
   const auto nothing = [](Room&) { return 0; };
-  for_strips(g, kStripVectors * lanes<T>, cost_per_element(g, size), nothing, [&](int64_t at, int64_t n, int) {
+  for_blocks(g, kBlockVectors * lanes<T>, cost_per_element(g, size), nothing, [&](int64_t at, int64_t n, int) {
     OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)
       for (int64_t i = 0; i < n; i += lanes<T>) {
@@ -176,11 +174,13 @@ template <class T>
 void local_response_norm_backward(const Norm& g, int64_t size, double alpha, double beta, double k, const T* dy,
                                   const T* x, T* dx) {
   const Response r(g, size, alpha, beta, k);
-  const int64_t L = lanes<T>, fit = kStripBytes / (g.channels * L * int64_t(sizeof(T)) + 1);
-  const int64_t width = L * clamp(fit, 1, kStripVectors);
+  const int64_t L = lanes<T>, fit = kBlockBytes / (g.channels * L * int64_t(sizeof(T)) + 1);
+  const int64_t width = L * clamp(fit, 1, kBlockVectors);
   const Vec<T> slope = set1(T(2 * beta * r.share));
-  const auto layout = [&](Room& room) { return Terms<T>(g, width, room); };
-  for_strips(g, width, 2 * cost_per_element(g, size), layout, [&](int64_t at, int64_t n, const Terms<T>& kept) {
+  const auto layout = [&](Room& room) {
+    return Terms<T>{room.take<T>(g.channels * width), room.take<double>(3 * g.channels)};
+  };
+  for_blocks(g, width, 2 * cost_per_element(g, size), layout, [&](int64_t at, int64_t n, const Terms<T>& kept) {
     T* const terms = kept.in_range;
     OutOfRange<T> beyond;
     for (int64_t c = 0; c < g.channels; ++c)

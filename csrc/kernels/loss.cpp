@@ -168,11 +168,11 @@ void cross_entropy_forward(Softmax g, const T* x, const int64_t* target, const T
   const Classes<T> k(g.n, weight, ignore_index, smoothing);
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { forward_row(k, x + r * g.n, target[r], loss + r, lse + r); },
-      [=](const Strip<T>& strip) {
-        const T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) {
-          const int64_t p = strip.position + at;
-          forward_tile<T, V>(k, rows + at, strip.plan.pitch, strip.count - at, target + p, loss + p, lse + p);
+      [=](const Block<T>& block) {
+        const T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) {
+          const int64_t p = block.position + at;
+          forward_tile<T, V>(k, rows + at, block.plan.pitch, block.count - at, target + p, loss + p, lse + p);
         });
       });
 }
@@ -185,13 +185,13 @@ void cross_entropy_backward(Softmax g, const T* dloss, const T* x, const int64_t
   const Classes<T> k(g.n, weight, ignore_index, smoothing);
   for_positions<T>(
       g, 1, kBackwardCost, [=](int64_t r) { backward_row(k, x + r * g.n, target[r], dloss[r], lse[r], dx + r * g.n); },
-      [=](const Strip<T>& strip) {
-        T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) {
-          const int64_t p = strip.position + at;
-          backward_tile<T, V>(k, rows + at, strip.plan.pitch, strip.count - at, target + p, dloss + p, lse + p);
+      [=](const Block<T>& block) {
+        T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) {
+          const int64_t p = block.position + at;
+          backward_tile<T, V>(k, rows + at, block.plan.pitch, block.count - at, target + p, dloss + p, lse + p);
         });
-        strip.store(rows, dx);
+        block.store(rows, dx);
       });
 }
 

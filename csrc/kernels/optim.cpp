@@ -6,6 +6,7 @@
 // minus the root (no second moment is negative), and that lane is computed from the roots. Moments so small that eps hides
 // them are no concern; they may become 0.
 #include <cmath>
+#include <limits>
 
 #include "../simd/map.h"
 #include "../simd/past.h"
@@ -20,15 +21,9 @@ namespace {
 constexpr double kSgdCost = 0.5, kAdamCost = 1.0, kRmspropCost = 0.7, kAdadeltaCost = 1.0;
 
 template <class T>
-struct Limits;
-template <>
-struct Limits<float> {
-  static constexpr double smallest = 1.17549435e-38, largest = 3.40282347e+38, epsilon = 1.1920929e-7, power = 0x1p126;
-};
-template <>
-struct Limits<double> {
-  static constexpr double smallest = 2.2250738585072014e-308, largest = 1.7976931348623157e+308,
-                          epsilon = 2.220446049250313e-16, power = 0x1p1022;
+struct Limits {
+  static constexpr double smallest = std::numeric_limits<T>::min(), largest = std::numeric_limits<T>::max(),
+                          epsilon = std::numeric_limits<T>::epsilon(), power = sizeof(T) == 4 ? 0x1p126 : 0x1p1022;
 };
 
 // A number that T may be unable to hold, as a product of two that it can: the product of three may be representable.

@@ -9,7 +9,6 @@
 #define FASTNN_FAMILY "pair_loss.inc"
 #include "integer.h"
 #include "kernels.h"
-#include "pairwise_sum.h"
 #include "room.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -22,8 +21,7 @@ template <class T, class F, class... P>
 FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* sum, const F& f, const P*... p) {
   if (loss) return map(n, ns, f, loss, p...);
   const int64_t blocks = ceil_div(n, kBlock);
-  const auto layout = [=](Room& room) { return room.take<double>(blocks); };
-  with_room(layout, [=](double* partial) {
+  shared_values<double>(blocks, [=](double* partial) {
     parallel_for(blocks, double(n) * ns, [=](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         const int64_t first = b * kBlock, size = least(n - first, kBlock);

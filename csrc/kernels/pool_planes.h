@@ -1,7 +1,7 @@
-// Pooling of narrow maps: lanes run across planes, since a row of the output would leave most of a vector empty.
+// Pooling of narrow maps: lanes run across planes, because a row of outputs would leave most of a vector empty.
 //
-// A vector's worth of planes is turned so that their values at one position lie side by side, tile[position * lanes +
-// plane]; then every tap of every window is one vector, whatever kernel, stride and padding are.
+// A vector's worth of planes is turned: the values that they have at one position lie side by side, at tile[position * lanes +
+// plane]. Then every tap of every window is one vector, whatever kernel, stride and padding are.
 #pragma once
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
@@ -33,7 +33,7 @@ inline int64_t most_taps(const AdaptivePool& g) {
   return (g.size[0] + g.out[0] - 1) * (g.size[1] + g.out[1] - 1) * (g.size[2] + g.out[2] - 1);
 }
 
-// What the outputs of a vector's worth of planes have, or of rows of outputs: `arrays` values each, turned and in order.
+// `arrays` values of each output of a vector's worth of planes (or rows of outputs), both turned and in the order of y.
 template <class T, int arrays>
 struct TurnedResults {
   static constexpr int64_t L = lanes<T>;
@@ -52,16 +52,17 @@ struct TurnedResults {
     for (int a = 0; a < arrays; ++a) results[a] = load(turned + a * array + output * L);
   }
   // y keeps those of `count` planes, the first of which begins with output `first`.
-  template <class Out>
-  void put(int64_t first, int64_t count, const Out& y) const {
-    for (int a = 0; a < arrays; ++a) turn(turned + a * array, L, outputs, count, flat + a * array, outputs);
-    for (int64_t i = 0; i < count * outputs; i += L) {
-      Vec<T> results[arrays];
-      for (int a = 0; a < arrays; ++a) results[a] = load(flat + a * array + i);
-      y.put(first + i, results, clamp_lane<T>(count * outputs - i));
+  template <class Index>
+  void put(int64_t first, int64_t count, const Outputs<T, Index>& y) const {
+    turn(turned, L, outputs, count, y.y + first, outputs);
+    if constexpr (arrays == 2) {
+      if (!y.index) return;
+      turn(turned + array, L, outputs, count, flat, outputs);
+      for (int64_t i = 0; i < count * outputs; i += L)
+        store_index_n<T>(y.index + first + i, (Mask<T>)load(flat + i), clamp_lane<T>(count * outputs - i));
     }
   }
-  // The way back: what a term of gather.h loads for each output.
+  // The way back, for a gradient: the values are those that a term loads for each output.
   template <class Term>
   void take(int64_t first, int64_t count, const Term& term) const {
     for (int64_t i = 0; i < count * outputs; i += L) {
@@ -216,7 +217,7 @@ struct PlaneWalk {
     const int64_t planes = g.n * g.c;
     const auto layout = [&](Room& room) { return PlaneTile<T, arrays>(g, room); };
     parallel_room(ceil_div(planes, L), cost, layout, [&](int64_t begin, int64_t end, const auto& tile) {
-      zero_run(tile.inputs, plane_inputs(g) * L);  // lanes of planes that aren't there are computed with, too
+      zero_run(tile.inputs, plane_inputs(g) * L);  // computing takes the lanes of missing planes, too
       zero_run(tile.results.turned, arrays * tile.results.array);
       tile.find_taps(g);
       for (int64_t i = begin; i < end; ++i) body(i * L, least(planes - i * L, L), tile);

@@ -1,6 +1,6 @@
 // The walk through the windows of a forward pass that takes any: lanes are consecutive outputs of a row.
 //
-// The inputs under a part of the output are first copied to scratch ("staged"), with what lies around the image filled and,
+// The inputs under a block of the output are first copied to scratch ("staged"), with what lies around the image filled and,
 // for a stride s along the row, sorted by their remainder modulo s: then tap k of a vector of windows is one whole load,
 // however windows overlap and wherever they lie.
 #pragma once
@@ -9,13 +9,13 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The inputs under a part of the output. Parts of the same place in their planes differ in the staged values alone.
+// The inputs under a block of the output. Blocks of the same place in their planes differ in the staged values alone.
 template <class T>
 class InputStage {
  public:
   static constexpr int64_t L = lanes<T>;
 
-  static PartPlan plan(const Pool& g) {
+  static BlockPlan plan(const Pool& g) {
     return {g.out, most(8192 / (g.stride[1] * g.stride[2]), 1), most(2048 / g.stride[2] / L, 1) * L};
   }
   InputStage(const Pool& g, T filler, Room& room)
@@ -23,19 +23,19 @@ class InputStage {
         g_(g),
         filler_(filler),
         under_(plan(g), g.kernel[0] * g.kernel[1], room) {
-    const PartPlan p = plan(g);
+    const BlockPlan p = plan(g);
     const int64_t rows = most_inputs(g, 0, p.slices) * most_inputs(g, 1, p.rows);
     first_ = room.take<T>(rows * g.stride[2] * phase_size(p.columns));
   }
 
-  void fill(const T* x, int64_t plane, const ImagePart& part) {
-    if (!same(part, part_)) place(part);
+  void fill(const T* x, int64_t plane, const ImageBlock& block) {
+    if (!same(block, block_)) place(block);
     T* to = first_;
     for (int64_t d = d_.begin; d < d_.end; ++d)
       for (int64_t h = h_.begin; h < h_.end; ++h, to += g_.stride[2] * phase)
         fill_row(x + ((plane * g_.size[0] + d) * g_.size[1] + h) * g_.size[2], to);
   }
-  // The rows of inputs under each row of the part.
+  // The rows of inputs under each row of the block.
   const RowLists<T>& under() const { return under_; }
 
   int64_t phase = 0;  // from one remainder to the next
@@ -44,17 +44,17 @@ class InputStage {
  private:
   int64_t phase_size(int64_t outputs) const { return outputs + reach(g_, 2) / g_.stride[2] + L; }
 
-  void place(const ImagePart& part) {
-    part_ = part;
-    d_ = inputs_under(g_, 0, part.d), h_ = inputs_under(g_, 1, part.h), w_ = inputs_under(g_, 2, part.w);
-    start_ = part.w.begin * g_.stride[2] - g_.pad[2];
-    phase = phase_size(part.w.end - part.w.begin);
+  void place(const ImageBlock& block) {
+    block_ = block;
+    d_ = inputs_under(g_, 0, block.d), h_ = inputs_under(g_, 1, block.h), w_ = inputs_under(g_, 2, block.w);
+    start_ = block.w.begin * g_.stride[2] - g_.pad[2];
+    phase = phase_size(block.w.end - block.w.begin);
     fill_run(first_, filler_, (d_.end - d_.begin) * (h_.end - h_.begin) * g_.stride[2] * phase);
     for (int64_t k = 0; k < g_.kernel[2]; ++k) {
       const int64_t at = k * g_.dilation[2];
       distance[k] = at % g_.stride[2] * phase + at / g_.stride[2];
     }
-    under_.make(part, [this](int64_t od, int64_t oh, StagedRow<T>* found) { return find_rows(od, oh, found); });
+    under_.make(block, [this](int64_t od, int64_t oh, StagedRow<T>* found) { return find_rows(od, oh, found); });
   }
   int64_t find_rows(int64_t od, int64_t oh, StagedRow<T>* found) const {
     const Range kd = taps_inside(g_, 0, od), kh = taps_inside(g_, 1, oh);
@@ -64,7 +64,7 @@ class InputStage {
         const int64_t id = od * g_.stride[0] - g_.pad[0] + d * g_.dilation[0] - d_.begin;
         const int64_t ih = oh * g_.stride[1] - g_.pad[1] + h * g_.dilation[1] - h_.begin;
         const T* row = first_ + (id * (h_.end - h_.begin) + ih) * g_.stride[2] * phase;
-        found[count++] = {row - part_.w.begin, (d * g_.kernel[1] + h) * g_.kernel[2]};
+        found[count++] = {row - block_.w.begin, (d * g_.kernel[1] + h) * g_.kernel[2]};
       }
     return count;
   }
@@ -91,7 +91,7 @@ class InputStage {
 
   const Pool& g_;
   T filler_;
-  ImagePart part_ = {};
+  ImageBlock block_ = {};
   Range d_ = {}, h_ = {}, w_ = {};
   int64_t start_ = 0;
   RowLists<T> under_;
@@ -137,34 +137,34 @@ struct RowWalk {
     const auto layout = [&](Room& room) { return InputStage<T>(g, filler, room); };
     parallel_room(output_rows(g), cost, layout, [&](int64_t begin, int64_t end, InputStage<T> stage) {
       if (g.stride[2] == 2 && kernel == 2)
-        parts<2, 2>(g, x, begin, end, stage, y, f);
+        blocks<2, 2>(g, x, begin, end, stage, y, f);
       else if (g.stride[2] == 2 && kernel == 3)
-        parts<2, 3>(g, x, begin, end, stage, y, f);
+        blocks<2, 3>(g, x, begin, end, stage, y, f);
       else if (g.stride[2] == 1 && kernel == 3)
-        parts<1, 3>(g, x, begin, end, stage, y, f);
+        blocks<1, 3>(g, x, begin, end, stage, y, f);
       else
-        parts<0, 0>(g, x, begin, end, stage, y, f);
+        blocks<0, 0>(g, x, begin, end, stage, y, f);
     });
   }
 
  private:
   template <int Stride, int Kernel, class Out, class F>
-  static void parts(const Pool& g, const T* x, int64_t begin, int64_t end, InputStage<T>& stage, Out y, const F& f) {
-    each_part(InputStage<T>::plan(g), begin, end, [&](int64_t plane, const ImagePart& part) {
-      stage.fill(x, plane, part);
+  static void blocks(const Pool& g, const T* x, int64_t begin, int64_t end, InputStage<T>& stage, Out y, const F& f) {
+    each_block(InputStage<T>::plan(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
+      stage.fill(x, plane, block);
       const RowLists<T>& under = stage.under();
       Windows<T, Stride, Kernel> windows = {};
       windows.phase = stage.phase, windows.kernel = g.kernel[2], windows.distance = stage.distance;
       int64_t i = 0;
-      for (int64_t d = part.d.begin; d < part.d.end; ++d)
-        for (int64_t h = part.h.begin; h < part.h.end; ++h, ++i) {
+      for (int64_t d = block.d.begin; d < block.d.end; ++d)
+        for (int64_t h = block.h.begin; h < block.h.end; ++h, ++i) {
           const int64_t row = ((plane * g.out[0] + d) * g.out[1] + h) * g.out[2];
           windows.d = d, windows.h = h, windows.rows = under.rows + i * under.most, windows.count = under.counts[i];
-          for (int64_t w = part.w.begin; w < part.w.end; w += lanes<T>) {
+          for (int64_t w = block.w.begin; w < block.w.end; w += lanes<T>) {
             Vec<T> results[Out::arrays];
             windows.w = w;
             f(windows, results);
-            y.put(row + w, results, clamp_lane<T>(part.w.end - w));
+            y.put(row + w, results, clamp_lane<T>(block.w.end - w));
           }
         }
     });

@@ -61,24 +61,13 @@ void forward_row(const RnnPlan<T>& plan, const Forward<T>& a, const T* bias_apar
   }
 }
 
-// Of `rows` rows that go through the steps together: the state and the extra array of their cells, and the state's share of
-// their preactivations.
-template <class T>
-struct ForwardScratch {
-  T *state, *extra, *rec;
-  ForwardScratch(const RnnPlan<T>& plan, int64_t rows, Room& room)
-      : state(room.take<T>(rows * plan.padded)),
-        extra(room.take<T>(rows * plan.padded)),
-        rec(room.take<T>(rows * plan.forward_pitch())) {}
-};
-
 template <class T, class Cell>
 void forward_blocks(const RnnPlan<T>& plan, const Forward<T>& a, const ForwardWeights<T>& weights, int64_t b0,
-                    int64_t b1, Team& team, const ForwardScratch<T>& scratch) {
+                    int64_t b1, Team& team, const RowScratch<T>& scratch) {
   constexpr int64_t L = lanes<T>;
   const int64_t pitch = plan.forward_pitch(), padded = plan.padded, units = plan.g.units;
   const T *packed = weights.packed, *bias = weights.bias, *bias_apart = weights.bias_apart;
-  T *state = scratch.state, *extra = scratch.extra, *rec = scratch.rec;
+  T *state = scratch.of_product, *extra = scratch.extra, *rec = scratch.product;  // rec: the state's share of gates
   team.once([&] {
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
       load_rows(plan, a.h0, first, rows, state + row * padded, L, rows * L);
@@ -112,14 +101,17 @@ void forward_blocks(const RnnPlan<T>& plan, const Forward<T>& a, const ForwardWe
 template <class T, class Cell>
 void forward(const Rnn& g, const Forward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  const auto layout = [&](Room& room) { return ForwardWeights<T>(plan, room); };
-  with_room(layout, [&](const ForwardWeights<T>& weights) {
+  const auto layout = [&](Room& room) {
+    const int64_t pitch = plan.forward_pitch();
+    return ForwardWeights<T>{room.take<T>(pitch * g.units), room.take<T>(pitch), room.take<T>(plan.padded)};
+  };
+  shared_room(layout, [&](const ForwardWeights<T>& weights) {
     pack_forward(plan, a.weight, weights.packed);
     pack_biases<Cell::apart>(plan, a.bias_ih, a.bias_hh, weights);
-    const auto run = [&](int64_t b0, int64_t b1, Team& team, const ForwardScratch<T>& scratch) {
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const RowScratch<T>& scratch) {
       forward_blocks<T, Cell>(plan, a, weights, b0, b1, team, scratch);
     };
-    run_blocks<ForwardScratch<T>>(plan, plan.cost(Cell::cost), run);
+    run_blocks(plan, plan.cost(Cell::cost), plan.padded, plan.forward_pitch(), run);
   });
 }
 
@@ -173,22 +165,12 @@ void backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64
   }
 }
 
-// Of `rows` rows: the gradients of the state's share of their preactivations, of the extra array and of the state.
-template <class T>
-struct BackwardScratch {
-  T *panel, *dextra, *dh;
-  BackwardScratch(const RnnPlan<T>& plan, int64_t rows, Room& room)
-      : panel(room.take<T>(rows * plan.gates * plan.padded)),
-        dextra(room.take<T>(rows * plan.padded)),
-        dh(room.take<T>(rows * plan.backward_pitch())) {}
-};
-
 template <class T, class Cell>
 void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1, Team& team,
-                     const BackwardScratch<T>& scratch) {
+                     const RowScratch<T>& scratch) {
   constexpr int64_t L = lanes<T>;
   const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, deep = Cell::gates * padded;
-  T *panel = scratch.panel, *dextra = scratch.dextra, *dh = scratch.dh;
+  T *panel = scratch.of_product, *dextra = scratch.extra, *dh = scratch.product;  // panel: gradients of gates
   team.once([&] {
     zero_run(dh, plan.rows(b0, b1) * pitch);
     for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
@@ -232,13 +214,12 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
 template <class T, class Cell>
 void backward(const Rnn& g, const Backward<T>& a) {
   const RnnPlan<T> plan(g, Cell::gates);
-  const auto layout = [&](Room& room) { return room.take<T>(plan.backward_pitch() * plan.gates * g.units); };
-  with_room(layout, [&](T* packed) {
+  shared_values<T>(plan.backward_pitch() * plan.gates * g.units, [&](T* packed) {
     pack_backward(plan, a.weight, packed);
-    const auto run = [&](int64_t b0, int64_t b1, Team& team, const BackwardScratch<T>& scratch) {
+    const auto run = [&](int64_t b0, int64_t b1, Team& team, const RowScratch<T>& scratch) {
       backward_blocks<T, Cell>(plan, a, packed, b0, b1, team, scratch);
     };
-    run_blocks<BackwardScratch<T>>(plan, plan.cost(Cell::cost), run);
+    run_blocks(plan, plan.cost(Cell::cost), plan.gates * plan.padded, plan.backward_pitch(), run);
   });
 }
 

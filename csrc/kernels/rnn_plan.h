@@ -56,11 +56,8 @@ struct Units {
 template <class T>
 struct ForwardWeights {
   T *packed, *bias, *bias_apart;
-  ForwardWeights(const RnnPlan<T>& plan, Room& room)
-      : packed(room.take<T>(plan.forward_pitch() * plan.g.units)),
-        bias(room.take<T>(plan.forward_pitch())),
-        bias_apart(room.take<T>(plan.padded)) {}
 };
+
 // Rough nanoseconds per weight of packing: panels are turned in the forward, and copied in the backward.
 constexpr double kTurnCost = 0.2, kPackCost = 0.1;
 
@@ -150,17 +147,27 @@ FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1
   }
 }
 
-// run(first block, last block, team, scratch) for all blocks. A single block is shared by a team if a step is long enough.
-template <class Scratch, class T, class F>
-void run_blocks(const RnnPlan<T>& plan, double cost, const F& run) {
-  const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks);
-  const auto layout = [&](Room& room) { return Scratch(plan, joint * kStateRows, room); };
+// Of the rows that go through the steps together: what the product of a step is made of, the product, and the cells' extra
+// array.
+template <class T>
+struct RowScratch {
+  T *of_product, *extra, *product;
+};
+
+// run(first block, last block, team, scratch) for all blocks; depth and pitch: values in a row that the product is made of,
+// and of the product. A single block is shared by a team if a step is long enough.
+template <class T, class F>
+void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t pitch, const F& run) {
+  const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;
+  const auto layout = [=, padded = plan.padded](Room& room) {
+    return RowScratch<T>{room.take<T>(rows * depth), room.take<T>(rows * padded), room.take<T>(rows * pitch)};
+  };
   if (count == 1 && plan.shares_steps())
     return parallel_team(plan.padded / lanes<T>, cost, room_for(layout), [&](Team& team, void* memory) {
       Room room(memory);
       run(0, 1, team, layout(room));
     });
-  parallel_room(count, cost, layout, [&](int64_t begin, int64_t end, const Scratch& scratch) {
+  parallel_room(count, cost, layout, [&](int64_t begin, int64_t end, const RowScratch<T>& scratch) {
     Team alone(0, 1, nullptr);
     for (int64_t b = begin; b < end; b += joint) run(b, least(b + joint, end), alone, scratch);
   });

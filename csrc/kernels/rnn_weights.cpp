@@ -46,14 +46,6 @@ struct Sources {
   }
 };
 
-// [x | h | 1] packed, and its product with d.
-template <class T>
-struct Scratch {
-  T *packed, *product;
-  Scratch(int64_t width, int64_t depth, int64_t columns, Room& room)
-      : packed(room.take<T>(width * depth)), product(room.take<T>(width * columns)) {}
-};
-
 constexpr double kTurnCost = 0.3;  // rough nanoseconds per value, out of cache
 
 // to (columns, rows) = the transpose of from (rows, columns)
@@ -73,8 +65,11 @@ void rnn_backward_weights(Rnn g, int64_t columns, int64_t inputs, const T* d, co
                           const int64_t* lengths, T* dweight_ih, T* dweight_hh, T* dbias) {
   const Sources<T> sources{g, inputs, x, y, h0, lengths, dbias != nullptr};
   const int64_t depth = g.steps * g.batch, m = sources.width();
-  const auto layout = [&](Room& room) { return Scratch<T>(m, depth, columns, room); };
-  with_room(layout, [&](const Scratch<T>& scratch) {
+  struct Scratch {
+    T *packed, *product;  // [x | h | 1], and its product with d
+  };
+  const auto layout = [=](Room& room) { return Scratch{room.take<T>(m * depth), room.take<T>(m * columns)}; };
+  shared_room(layout, [&](const Scratch& scratch) {
     T *packed = scratch.packed, *c = scratch.product;
     pack_a_columns(1, m, depth, packed, [&](int64_t, int64_t k, T* row) {
       sources.fill(k, row);

@@ -67,20 +67,25 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
 // 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
 constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 
-// body(layout(room)), once, with a room for all threads of the loops in it. Where there is no memory, body is not run and the call
+// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and the call
 // fails, as where a thread has none.
 template <class Layout, class Body>
-inline void with_room(const Layout& layout, const Body& body) {
+inline void shared_room(const Layout& layout, const Body& body) {
+  alignas(64) char few[512];  // to take a block for less and to give it back is a tenth of a short call
   const size_t bytes = room_for(layout);
-  const Workspace memory(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes);
-  if (!memory.start) return;
-  Room room(memory.start);
+  size_t capacity = 0;
+  void* const memory =
+      bytes <= sizeof few ? few : take_block(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes, &capacity);
+  if (!memory) return note_out_of_memory();
+  Room room(memory);
   body(layout(room));
+  if (memory != few) give_block(memory, capacity);
 }
-// The same with an array of so many values.
+
+// body(values), of which there are n.
 template <class T, class Body>
-inline void with_values(int64_t values, const Body& body) {
-  with_room([values](Room& room) { return room.take<T>(values); }, body);
+inline void shared_values(int64_t n, const Body& body) {
+  shared_room([n](Room& room) { return room.take<T>(n); }, body);
 }
 
 }  // namespace

@@ -84,16 +84,16 @@ template <class T, class Term, class Result>
 FASTNN_INLINE void backward(const Softmax& g, const T* dy, const T* y, T* dx, const Term& term, const Result& result) {
   for_positions<T>(
       g, 2, kBackwardCost, [=](int64_t r) { backward_row(g.n, dy + r * g.n, y + r * g.n, dx + r * g.n, term, result); },
-      [=](const Strip<T>& strip) {
-        T *rows = strip.load(dy, 0), *saved = strip.load(y, 1);
-        strip.for_tiles([&](auto V, int64_t column) {
+      [=](const Block<T>& block) {
+        T *rows = block.load(dy, 0), *saved = block.load(y, 1);
+        block.for_tiles([&](auto V, int64_t column) {
           T *d = rows + column, *s = saved + column;
-          const int64_t pitch = strip.plan.pitch;
+          const int64_t pitch = block.plan.pitch;
           Vec<T> sum[V];
           tile_sum<T, V>(g.n, pitch, sum, [&](int64_t at, int) { return term(load(d + at), load(s + at)); });
           tile_map<T, V>(g.n, pitch, d, [&](int64_t at, int v) { return result(load(d + at), load(s + at), sum[v]); });
         });
-        strip.store(rows, dx);
+        block.store(rows, dx);
       });
 }
 
@@ -104,10 +104,10 @@ template <class T>
 void softmax_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { softmax_row(g.n, x + r * g.n, y + r * g.n); },
-      [=](const Strip<T>& strip) {
-        T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) { softmax_tile<T, V>(g.n, rows + at, strip.plan.pitch); });
-        strip.store(rows, y);
+      [=](const Block<T>& block) {
+        T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) { softmax_tile<T, V>(g.n, rows + at, block.plan.pitch); });
+        block.store(rows, y);
       });
 }
 
@@ -124,10 +124,10 @@ template <class T>
 void log_softmax_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(
       g, 1, kForwardCost, [=](int64_t r) { log_softmax_row(g.n, x + r * g.n, y + r * g.n); },
-      [=](const Strip<T>& strip) {
-        T* rows = strip.load(x);
-        strip.for_tiles([&](auto V, int64_t at) { log_softmax_tile<T, V>(g.n, rows + at, strip.plan.pitch); });
-        strip.store(rows, y);
+      [=](const Block<T>& block) {
+        T* rows = block.load(x);
+        block.for_tiles([&](auto V, int64_t at) { log_softmax_tile<T, V>(g.n, rows + at, block.plan.pitch); });
+        block.store(rows, y);
       });
 }
 

@@ -4,13 +4,14 @@
 // is scaled by a power of two where (x - mean)^2 or rstd would leave T's range.
 #pragma once
 #include <cmath>
+#include <limits>
 
 #include "../simd/vec.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kNormCost = 0.25;  // rough nanoseconds per element and pass
+constexpr double kNormCost = 0.25;  // rough nanoseconds per element and visit
 
 // eps, and its root: that of a denormal eps, which is zero once kernels flush denormals, must be taken before.
 struct Epsilon {
@@ -21,14 +22,10 @@ struct Epsilon {
 // Beyond a deviation of `far`, or below its inverse, x is scaled by 1 / step or by step: sums of dy * (x - mean) stay in T's
 // range too. Squares that lose digits to zero count where var + eps is below near_square.
 template <class T>
-struct Range;
-template <>
-struct Range<float> {
-  static constexpr double far = 0x1p60, near_square = 0x1p-100, step = 0x1p64, largest = 0x1.fffffep127;
-};
-template <>
-struct Range<double> {
-  static constexpr double far = 0x1p500, near_square = 0x1p-900, step = 0x1p512, largest = 0x1.fffffffffffffp1023;
+struct Bounds {
+  static constexpr bool single = sizeof(T) == 4;
+  static constexpr double far = single ? 0x1p60 : 0x1p500, near_square = single ? 0x1p-100 : 0x1p-900,
+                          step = single ? 0x1p64 : 0x1p512, largest = std::numeric_limits<T>::max();
 };
 
 struct Moments {
@@ -50,7 +47,7 @@ FASTNN_INLINE bool near_mean(double pivot, const Moments& found) {
 // Whether squares in T lost nothing that counts; not so for a NaN.
 template <class T>
 FASTNN_INLINE bool in_range(double var, const Epsilon& eps) {
-  return var + eps.value >= Range<T>::near_square && var <= Range<T>::largest;
+  return var + eps.value >= Bounds<T>::near_square && var <= Bounds<T>::largest;
 }
 
 // The power of two that brings `largest` to about 1.
@@ -97,7 +94,7 @@ __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, cons
     nan = nan || v != v;
     largest = std::fabs(v) > largest ? std::fabs(v) : largest;
   });
-  if (nan || largest > Range<double>::largest) return nan ? std::nan("") : 0;
+  if (nan || largest > Bounds<double>::largest) return nan ? std::nan("") : 0;
   const double unit = unit_for(largest);
   each([&](double v) { squares += v * unit * (v * unit); });
   return 1 / std::hypot(std::sqrt(squares / double(n)) / unit, eps.root);
@@ -107,8 +104,8 @@ __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, cons
 // an infinite one they make NaN.
 template <class T>
 FASTNN_INLINE T factor_of(double factor) {
-  const bool beyond = std::fabs(factor) > Range<T>::largest && std::fabs(factor) <= Range<double>::largest;
-  return T(beyond ? std::copysign(Range<T>::largest, factor) : factor);
+  const bool beyond = std::fabs(factor) > Bounds<T>::largest && std::fabs(factor) <= Bounds<double>::largest;
+  return T(beyond ? std::copysign(Bounds<T>::largest, factor) : factor);
 }
 
 // xhat = (x * unit + away) * scale + offset; rstd = scale * unit
@@ -120,7 +117,7 @@ struct Standard {
   Standard(T unit, T away, T scale, T offset) : unit(unit), away(away), scale(scale), offset(offset) {}
   Standard(double mean, double rstd) : unit(1) {
     const double near = double(T(mean));
-    if (rstd >= 1 / Range<T>::far && rstd <= Range<T>::far && std::fabs(near) <= Range<T>::far)
+    if (rstd >= 1 / Bounds<T>::far && rstd <= Bounds<T>::far && std::fabs(near) <= Bounds<T>::far)
       away = T(-near), scale = T(rstd), offset = T((near - mean) * rstd);
     else
       set_scaled(mean, rstd);
@@ -128,9 +125,9 @@ struct Standard {
 
  private:
   __attribute__((noinline)) void set_scaled(double mean, double rstd) {
-    const bool large = rstd < 1 / Range<T>::far || std::fabs(mean) > Range<T>::far;
-    const bool tiny = rstd > Range<T>::far && std::fabs(mean) <= 1;
-    const double by = large ? 1 / Range<T>::step : tiny ? Range<T>::step : 1, near = double(T(mean));
+    const bool large = rstd < 1 / Bounds<T>::far || std::fabs(mean) > Bounds<T>::far;
+    const bool tiny = rstd > Bounds<T>::far && std::fabs(mean) <= 1;
+    const double by = large ? 1 / Bounds<T>::step : tiny ? Bounds<T>::step : 1, near = double(T(mean));
     unit = T(by), away = T(-near * by), scale = factor_of<T>(rstd / by);
     offset = near == mean ? T(0) : T((near - mean) * rstd);
   }

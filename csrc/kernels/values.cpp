@@ -1,8 +1,8 @@
 // What the values of an array x (n) are, for checks that depend on them, and the sum of losses. All in one pass that the
 // compiler makes vectors of, without a branch per value.
+#include "../simd/sums.h"
 #define FASTNN_FAMILY "values.inc"
 #include "kernels.h"
-#include "pairwise_sum.h"
 
 namespace fastnn::FASTNN_ISA {
 

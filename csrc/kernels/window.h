@@ -1,4 +1,4 @@
-// Windows of a pooling: where they lie, how an image is cut into parts, and what all walks through windows share.
+// Windows of a pooling: where they lie, how an image is cut into blocks, and what all walks through windows share.
 //
 // A walk has
 //   suits(g)                          whether it can be taken for a geometry, and pays
@@ -59,20 +59,20 @@ inline int64_t most_inputs(const Pool& g, int axis, int64_t n) {
   return least((n - 1) * g.stride[axis] + reach(g, axis) + 1, g.size[axis]);
 }
 
-// Part of an image: rows of a slice or whole slices, and columns of them.
-struct ImagePart {
+// Block of an image: rows of a slice or whole slices, and columns of them.
+struct ImageBlock {
   Range d, h, w;
 };
-FASTNN_INLINE bool same(const ImagePart& a, const ImagePart& b) {
+FASTNN_INLINE bool same(const ImageBlock& a, const ImageBlock& b) {
   return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w);
 }
 
-// How large a part is at most, by the shape of the image: in elements, rows of a slice and columns.
-struct PartPlan {
+// How large a block is at most, by the shape of the image: in elements, rows of a slice and columns.
+struct BlockPlan {
   static constexpr int64_t kMostRows = 256;
   int64_t size[3], columns, rows, slices;
 
-  PartPlan(const int64_t* image, int64_t elements, int64_t most_columns) {
+  BlockPlan(const int64_t* image, int64_t elements, int64_t most_columns) {
     for (int i = 0; i < 3; ++i) size[i] = image[i];
     columns = least(size[2], most_columns);
     rows = least(most(elements / columns, 1), kMostRows);
@@ -81,9 +81,9 @@ struct PartPlan {
   }
 };
 
-// Calls f(plane, part) for the parts that together cover the rows [begin, end) of all planes.
+// Calls f(plane, block) for the blocks that together cover the rows [begin, end) of all planes.
 template <class F>
-FASTNN_INLINE void each_part(const PartPlan& plan, int64_t begin, int64_t end, const F& f) {
+FASTNN_INLINE void each_block(const BlockPlan& plan, int64_t begin, int64_t end, const F& f) {
   const int64_t *size = plan.size, height = size[1];
   while (begin < end) {
     const int64_t slice = begin / height, plane = slice / size[0], d = slice % size[0], h = begin % height;
@@ -91,7 +91,7 @@ FASTNN_INLINE void each_part(const PartPlan& plan, int64_t begin, int64_t end, c
     const int64_t slices = whole ? least(least(plan.slices, size[0] - d), (end - begin) / height) : 1;
     const int64_t rows = whole ? height : least(least(plan.rows, height - h), end - begin);
     for (int64_t w = 0; w < size[2]; w += plan.columns)
-      f(plane, ImagePart{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, size[2])}});
+      f(plane, ImageBlock{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, size[2])}});
     begin += slices * rows;
   }
 }
@@ -123,23 +123,23 @@ struct StagedRow {
   int64_t tap;
 };
 
-// The staged rows that each row of a part meets, in order.
+// The staged rows that each row of a block meets, in order.
 template <class T>
 struct RowLists {
   int64_t most;  // in a list
   StagedRow<T>* rows;
   int64_t* counts;
 
-  RowLists(const PartPlan& plan, int64_t most, Room& room)
+  RowLists(const BlockPlan& plan, int64_t most, Room& room)
       : most(most),
         rows(room.take<StagedRow<T>>(plan.slices * plan.rows * most)),
         counts(room.take<int64_t>(plan.slices * plan.rows)) {}
   // find(d, h, list) makes the list of a row and returns its length.
   template <class F>
-  void make(const ImagePart& part, const F& find) {
+  void make(const ImageBlock& block, const F& find) {
     int64_t i = 0;
-    for (int64_t d = part.d.begin; d < part.d.end; ++d)
-      for (int64_t h = part.h.begin; h < part.h.end; ++h, ++i) counts[i] = find(d, h, rows + i * most);
+    for (int64_t d = block.d.begin; d < block.d.end; ++d)
+      for (int64_t h = block.h.begin; h < block.h.end; ++h, ++i) counts[i] = find(d, h, rows + i * most);
   }
 };
 
@@ -157,8 +157,7 @@ struct Outputs {
 
   FASTNN_INLINE void put(int64_t at, const Vec<T>* results, int n) const {
     store_n(y + at, results[0], n);
-    if constexpr (arrays == 2)
-      if (index) store_index_n<T>(index + at, (Mask<T>)results[1], n);
+    if constexpr (arrays == 2) store_index_n<T>(index + at, (Mask<T>)results[1], n);
   }
 };
 

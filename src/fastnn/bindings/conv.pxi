@@ -134,8 +134,9 @@ def conv_backward_weight(g, dy, x, dweight):
     cdef int t = floating(dy)
     cdef Conv c = conv_geometry(g)
     cdef void* pdy = data(dy, t, c.n * c.k * volume(c.out))
-    conv_backward_weight_c(long_call(t), c, pdy, data(x, t, c.n * c.c * volume(c.size)),
-        writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel)))
+    cdef void* px = data(x, t, c.n * c.c * volume(c.size))
+    cdef void* pdw = writable(dweight, t, c.k * (c.c // c.groups) * volume(c.kernel))
+    conv_backward_weight_c(long_call(t), c, pdy, px, pdw)
 
 def conv_backward_bias(dy, dbias):
     """The sum of each channel of dy (n, k, ...)."""
