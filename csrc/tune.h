@@ -67,7 +67,7 @@ constexpr int64_t kWinogradValues = 192 * 1024, kWinogradTiles = 128;
 constexpr int64_t kWinogradWeights = 1 << 20, kWinogradShared = 4 << 20;
 
 // Least estimated gain over all taps for which Winograd's way is taken, and where lanes across images is the other way.
-// Of 400 sizes on Zen 5 none from these on lost more than 4 % but one, which lost 10 %; below them many did.
+// Of 400 sizes on Zen 5 none from these on lost more than 4 % but one, which lost 10 %.
 constexpr double kWinogradGain = 1.35, kWinogradLanesGain = 2;
 
 // Terms from which on a sum is cut into runs of at most kSumRun that are added apart: a chain of additions of one float

@@ -91,7 +91,7 @@ struct LongSums : Packed<T> {
 
 // A single dense tap is a plain product: panels of x are its rows, and with channels enough copying them costs less
 // than turning results: 256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2; on one core
-// of a virtual Sapphire Rapids 1.03 to 1.8 times as fast (15 shapes, 8 or 32 images), on two 1.04 to 1.4.
+// of a virtual Sapphire Rapids 0.98 to 1.8 times as fast (15 shapes, 8 or 32 images), on two 1.04 to 1.4.
 template <class T>
 struct PackedRowsOfX : Packed<T> {
   bool suits() const {

@@ -35,7 +35,7 @@ struct ChannelWeight {
   const char* name() const { return "channels"; }
 
   // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches. A
-  // single tap gains, too: 1.1 to 1.7 from 64 channels in on (11 shapes, one core of a virtual Sapphire Rapids), but
+  // single tap gains, too: 1.08 to 1.7 from 64 channels in on (12 shapes, one core of a virtual Sapphire Rapids), but
   // 0.9 for 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
   bool suits() const {
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
