@@ -50,9 +50,6 @@ def relu_backward(dy: Constant, x: Constant) -> Array:
     return _RELU_BACKWARD(dy, x)
 
 
-_RELU, _RELU_BACKWARD = elementwise("relu", "y", given="x")
-
-
 @document(
     parameters="""\
 negative_slope : float
@@ -89,9 +86,6 @@ def leaky_relu_backward(dy: Constant, x: Constant, negative_slope: float = 0.01)
 
 def _with_slope(name: str, x: Any, negative_slope: Any) -> tuple[str, float]:
     return "leaky_relu", checks.coefficient(name, "negative_slope", negative_slope, x)
-
-
-_LEAKY_RELU, _LEAKY_RELU_BACKWARD = elementwise("leaky_relu", choose=_with_slope)
 
 
 @document(
@@ -132,9 +126,6 @@ def _with_alpha(name: str, x: Any, alpha: Any) -> tuple[str, float]:
     return "elu", checks.coefficient(name, "alpha", alpha, x)
 
 
-_ELU, _ELU_BACKWARD = elementwise("elu", choose=_with_alpha)
-
-
 @document()
 def sigmoid(x: Value) -> Value:
     """``1 / (1 + exp(-x))``, without overflow for any ``x``.
@@ -161,9 +152,6 @@ def sigmoid_backward(dy: Constant, y: Constant) -> Array:
     array([1.])
     """
     return _SIGMOID_BACKWARD(dy, y)
-
-
-_SIGMOID, _SIGMOID_BACKWARD = elementwise("sigmoid", "y")
 
 
 @document()
@@ -194,4 +182,8 @@ def tanh_backward(dy: Constant, y: Constant) -> Array:
     return _TANH_BACKWARD(dy, y)
 
 
+_RELU, _RELU_BACKWARD = elementwise("relu", "y", given="x")
+_LEAKY_RELU, _LEAKY_RELU_BACKWARD = elementwise("leaky_relu", choose=_with_slope)
+_ELU, _ELU_BACKWARD = elementwise("elu", choose=_with_alpha)
+_SIGMOID, _SIGMOID_BACKWARD = elementwise("sigmoid", "y")
 _TANH, _TANH_BACKWARD = elementwise("tanh", "y")

@@ -53,9 +53,6 @@ def selu_backward(dy: Constant, x: Constant) -> Array:
     return _SELU_BACKWARD(dy, x)
 
 
-_SELU, _SELU_BACKWARD = elementwise("selu")
-
-
 @document(
     parameters="""\
 beta : float
@@ -94,9 +91,6 @@ def softplus_backward(dy: Constant, x: Constant, beta: float = 1.0, threshold: f
 
 def _with_beta(name: str, x: Any, beta: Any, threshold: Any) -> tuple[str, float, float]:
     return "softplus", *checks.softplus(name, beta, threshold, x)
-
-
-_SOFTPLUS, _SOFTPLUS_BACKWARD = elementwise("softplus", choose=_with_beta)
 
 
 @document(
@@ -158,9 +152,6 @@ def _exact_or_not(name: str, x: Any, approximate: Any) -> tuple[str]:
     return ("gelu_tanh" if checks.gelu_tanh(name, approximate) else "gelu",)
 
 
-_GELU, _GELU_BACKWARD = elementwise("gelu", choose=_exact_or_not)
-
-
 @document()
 def silu(x: Value) -> Value:
     """``x * sigmoid(x)``, also known as swish.
@@ -187,9 +178,6 @@ def silu_backward(dy: Constant, x: Constant) -> Array:
     array([2., 4.])
     """
     return _SILU_BACKWARD(dy, x)
-
-
-_SILU, _SILU_BACKWARD = elementwise("silu")
 
 
 @document()
@@ -220,4 +208,8 @@ def hardsigmoid_backward(dy: Constant, x: Constant) -> Array:
     return _HARDSIGMOID_BACKWARD(dy, x)
 
 
+_SELU, _SELU_BACKWARD = elementwise("selu")
+_SOFTPLUS, _SOFTPLUS_BACKWARD = elementwise("softplus", choose=_with_beta)
+_GELU, _GELU_BACKWARD = elementwise("gelu", choose=_exact_or_not)
+_SILU, _SILU_BACKWARD = elementwise("silu")
 _HARDSIGMOID, _HARDSIGMOID_BACKWARD = elementwise("hardsigmoid")
