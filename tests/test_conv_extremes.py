@@ -144,3 +144,19 @@ def test_products_of_a_denormal_and_a_large_number(backend):
         rtol=1e-5,
     )
     np.testing.assert_array_equal(F.matmul(np.zeros((2, 3)), np.full((3, 2), 1e-310)), np.zeros((2, 2)))
+
+
+@needs_native
+@every_isa
+def test_depthwise_taps_that_reach_far_are_read_where_they_are(isa, native):
+    """A padded copy of what one position sees would have 50001² values."""
+    x, weight = np.full((1, 2, 1, 1), 3, np.float32), np.arange(18, dtype=np.float32).reshape(2, 1, 3, 3)
+    far = {"padding": 25000, "dilation": 25000, "groups": 2}
+    native.set_isa(isa)
+    y = F.conv2d(x, weight, **far)
+    dx, dweight, _ = F.conv2d_backward(y, x, weight, **far)
+    np.testing.assert_array_equal(y.ravel(), 3 * weight[:, 0, 1, 1])
+    np.testing.assert_array_equal(dx.ravel(), y.ravel() * weight[:, 0, 1, 1])
+    expected = np.zeros_like(weight)
+    expected[:, 0, 1, 1] = 3 * y.ravel()
+    np.testing.assert_array_equal(dweight, expected)

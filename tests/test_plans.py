@@ -13,7 +13,7 @@ import fastnn.functional as F
 from bad_input import IN_PLACE, LEGAL
 from fastnn.autograd import raw
 from fastnn.functional._op import OPS as OPERATIONS
-from fastnn.functional._op import Plan, row_of
+from fastnn.functional._op import Plan, _names, row_of
 from harness import DTYPES, evaluate, is_float, outputs_of, own, same_bits
 from op_table import OPS
 
@@ -71,6 +71,26 @@ def arguments_of(name):
     bound.apply_defaults()
     given = bound.arguments
     return [given[k].copy() if k in IN_PLACE.get(name, ()) and given[k] is not None else given[k] for k in given]
+
+
+def test_the_gradient_is_of_the_backend_that_computed(native):
+    a, w = np.ones((2, 3), f), fnn.Tensor(np.ones((4, 3), f), requires_grad=True)
+    for _ in range(3):
+        y = F.linear(a, w)
+    with fnn.use_backend("numpy"):
+        y.backward(np.ones((2, 4), f))
+    np.testing.assert_array_equal(w.grad, np.full((4, 3), 2, f))
+
+
+def test_a_residual_is_not_kept_that_its_gradient_does_not_need():
+    x, ones = fnn.Tensor(np.ones((4, 2), f), requires_grad=True), np.ones(2, f)
+    for _ in range(2):
+        residual = np.ones((4, 2), f)
+        kept = weakref.ref(residual)
+        y = F.batch_norm_relu(x, np.zeros(2, f), ones, ones, ones, residual)
+        del residual
+        assert kept() is None
+        y.sum().backward()
 
 
 # Operations that get what the public function of their name got: that of random ReLU is for evaluation, with one slope.
@@ -176,6 +196,19 @@ def test_plans_keep_no_array(name):
             assert [a() for a in arrays] == [None] * len(arrays)
 
 
+@pytest.mark.parametrize("name", PLANNED)
+def test_functions_of_tapes_are_made_once(name):
+    """Their signatures are remembered for good, so that one made for each plan would never be freed."""
+    sizes = []
+    for _ in range(3):
+        given = arguments_of(name)
+        for i in OPERATIONS[name].inputs:
+            given[i] = fnn.Tensor(given[i], requires_grad=True) if is_float(given[i]) else given[i]
+        OPERATIONS[name].checked(*given)
+        sizes.append(_names.cache_info().currsize)
+    assert sizes[0] == sizes[1] == sizes[2]
+
+
 # ---- what a plan depends on ----------------------------------------------------------------------------------------
 
 
@@ -224,6 +257,9 @@ x = np.ones(6, f)
         ((x, "mean"), (x, "sum")),
         ((x, np.ones(6, f)), (x, x)),
         ((x[:5], x[1:]), (x[:5], x[:5])),
+        ((x.reshape(2, 3),), (x.reshape(3, 2).T,)),
+        ((np.ones((2, 3, 4), f).transpose(1, 0, 2),), (np.ones((2, 4, 3), f).transpose(2, 0, 1),)),
+        ((x.reshape(2, 3).T, x[:2]), (x.reshape(2, 3).T, np.ones(2, f))),
         ((x[:3], x[3:]), (x[:4], x[2:])),
     ],
 )
@@ -245,7 +281,7 @@ def test_read_only_arrays_are_planned_apart(counted):
 
 @pytest.mark.parametrize(
     "given",
-    [(x[::2],), (x.astype(">f4"),), (x.astype(np.float16),), (fnn.Tensor(x),), (x.tolist(),), (x, np.int64(1)),
+    [(x[::2],), (np.ones((3, 4), f)[:, :2],), (x[::-1],), (np.broadcast_to(x, (2, 6)),), (x.astype(">f4"),), (x.astype(np.float16),), (fnn.Tensor(x),), (x.tolist(),), (x, np.int64(1)),
      (x, 2**70), (x, [1]), (x, (1, x)), (np.ma.masked_array(x),), (x,) * 9, (np.ones((1,) * 60, f),)],
     ids=lambda given: type(given[-1]).__name__,
 )  # fmt: skip
@@ -268,6 +304,14 @@ def test_an_array_in_another_shape_is_still_that_of_the_call(counted):
     for value in (1, -2):
         np.testing.assert_array_equal(function(np.full((2, 3), value, f)), np.full((2, 3), max(value, 0)))
     assert calls == {"plan": 1, "full": 0}
+
+
+def test_axes_in_another_order_make_another_array(counted):
+    """The plan's array is the memory of the caller's, but its elements are in another order."""
+    function, calls = counted(arguments=lambda x: (x.T,))
+    for times in range(1, 4):
+        function(np.arange(6, dtype=f).reshape(2, 3).T)
+        assert calls == {"plan": times, "full": 0}
 
 
 def test_guards_look_at_every_call(counted):

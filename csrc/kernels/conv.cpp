@@ -126,15 +126,16 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
   for_each_phase(gradient, [](const Product<T>& product) { multiply_existing(product); });
 }
 
-// The ways that the forward pass, or the phases of the data gradient, go: their names, each once, then null.
+// The ways that the forward pass, or the phases of the data gradient, go: their names, each once, at most `most`, then
+// null.
 template <class T>
-void conv_ways(const Conv& g, bool data, const char** names) {
+void conv_ways(const Conv& g, bool data, int64_t most, const char** names) {
   const char** end = names;
   const auto note = [&](const auto& way) {
     const char* const name = way.name();
     const char** at = names;
     while (at != end && *at != name) ++at;
-    if (at == end) *end++ = name;
+    if (at == end && end - names < most) *end++ = name;
     return true;
   };
   const DataGradient<T> gradient{g, nullptr, nullptr, nullptr, nullptr};

@@ -21,6 +21,14 @@ inline bool is_depthwise(int64_t channels_in, int64_t channels_out, int64_t grou
   return groups > 1 && channels_in == groups && channels_out == groups && volume(kernel) <= kLongSum;
 }
 
+// Whether the copy of what one position sees is bounded; of filters that reach farther, the product of matrices reads
+// the taps where they are. 2^24 values are 64 MB of float32, and distances in the copy fit int32_t.
+constexpr int64_t kMostPlaneCopy = 1 << 24;
+inline bool has_short_reach(Patches p) {
+  for (Axis& axis : p.axis) axis.grid = least(axis.grid, 1);
+  return PaddedLayout(p).channel_size() <= kMostPlaneCopy;
+}
+
 // The grid cut into blocks of positions whose copies fit.
 template <class T>
 GridBlocks plane_blocks(const Patches& p) {
@@ -203,7 +211,10 @@ struct Depthwise {
   const Product<T>& product;
 
   const char* name() const { return "depthwise"; }
-  bool suits() const { return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel); }
+  bool suits() const {
+    return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel) &&
+           has_short_reach(product.p);
+  }
   // Items are planes of one block of positions after the other.
   bool run() const {
     const Patches& p = product.p;

@@ -51,7 +51,7 @@ struct DepthwiseWeight {
   int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
 
   const char* name() const { return "depthwise"; }
-  bool suits() const { return is_depthwise(g.c, g.k, g.groups, g.kernel); }
+  bool suits() const { return is_depthwise(g.c, g.k, g.groups, g.kernel) && has_short_reach(product.layout.p); }
 
   bool run() const {
     const GridBlocks blocks = plane_blocks<T>(product.layout.p);

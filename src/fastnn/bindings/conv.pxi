@@ -90,9 +90,12 @@ cdef Conv read_conv(object g) except *:
         raise ValueError(f"impossible geometry {g}")
     return c
 
+cdef enum:
+    MOST_WAYS = 16
+
 cdef list way_names(object g, cbool is_double, cbool data):
-    cdef const char* names[17]
-    conv_ways_c(short_call(F64 if is_double else F32), conv_geometry(g), data, names)
+    cdef const char* names[MOST_WAYS + 1]
+    conv_ways_c(short_call(F64 if is_double else F32), conv_geometry(g), data, MOST_WAYS, names)
     found = []
     while names[len(found)] != NULL:
         found.append(names[len(found)].decode())

@@ -1,9 +1,10 @@
 # Calls of public functions with plain arrays, checked once per signature.
 #
-# The signature of a call is all that checks may look at: types, shapes, the order of axes in memory, whether arrays may be written to, which of them
-# overlap or are the same memory, and the values of the other arguments. A call that passed the checks leaves a plan: the
-# binding it came to, and that one's arguments. The next call of the same signature goes there at once. Values inside
-# arrays are no part of the signature: where checks look at them, the plan has a guard that does so in every call.
+# The signature of a call is all that checks may look at: types, shapes, the order of axes in memory, whether arrays may be
+# written to, which of them overlap or are the same memory, and the values of the other arguments. A call that passed the
+# checks leaves a plan: the binding it came to, and that one's arguments. The next call of the same signature goes there at
+# once. Values inside arrays are no part of the signature: where checks look at them, the plan has a guard that does so in
+# every call.
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
@@ -141,7 +142,9 @@ cdef int position(cnp.ndarray a, tuple given) except -2:
 
 cdef bint same_memory(cnp.ndarray a, cnp.ndarray b):
     return (cnp.PyArray_DATA(a) == cnp.PyArray_DATA(b) and cnp.PyArray_NBYTES(a) == cnp.PyArray_NBYTES(b)
-            and cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b) and cnp.PyArray_ISCARRAY_RO(a))
+            and cnp.PyArray_TYPE(a) == cnp.PyArray_TYPE(b)
+            # Axes in another order make another array of the same memory.
+            and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_ISCARRAY_RO(b))
 
 cdef _Call planned_call(object function, tuple arguments, tuple given):
     """None if an array is not one of the caller's: that of another call would not be the same."""
@@ -161,12 +164,12 @@ cdef _Call planned_call(object function, tuple arguments, tuple given):
     return call
 
 cdef class _Vjp:
-    """What the tape calls: a function of what was kept."""
-    cdef object function
+    """What the tape calls: a function of the backend that computed the output, and of what was kept."""
+    cdef object function, ops
     cdef tuple kept
 
     def __call__(self, dy, needs):
-        return self.function(native_backend, dy, needs, *self.kept)
+        return self.function(self.ops, dy, needs, *self.kept)
 
 cdef tuple chosen(tuple results, tuple positions):
     """Some of the results, or tuples of them."""
@@ -219,7 +222,7 @@ cdef class _Plan:
                 else:
                     kept.append((<tuple>result)[at] if self.several else result)
         cdef _Vjp vjp = _Vjp.__new__(_Vjp)
-        vjp.function, vjp.kept = self.vjp, tuple(kept)
+        vjp.function, vjp.ops, vjp.kept = self.vjp, native_backend, tuple(kept)
         return vjp
 
 cdef class _Plans:

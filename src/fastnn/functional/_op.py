@@ -6,8 +6,8 @@ little beside the values of arrays: types, shapes, whether arrays may be written
 other arguments. With the compiled backend a plan is therefore kept, and later calls of the same signature go from it to
 the binding at once (``bindings/plan.pxi``). The checks stay the one place that refuses and explains.
 
-Dropout and random ReLU, which take a new key in every call, and the steps of optimisers, which compute no value, have no
-plans: they check, call the backend and record by themselves.
+Dropout and random ReLU in training, which take a new key in every call, the gradients of recurrent layers, and the steps of
+optimisers, which compute no value, have no plans: they check, call the backend and record by themselves.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from .. import backend
 from ..autograd import Tensor, record, self_adjoint
@@ -32,7 +34,8 @@ class Tape(NamedTuple):
     ``vjp(ops, dy, needs, ...)`` gives one gradient or None per input of the op, ``jvp(ops, tangents, ...)`` the tangent of
     the output from one per input, None for zero. ``ops`` is the backend that computed the output. The names of further
     parameters are those of arguments of the plan's function, of its results, or of the plan's constants; ``*`` stands for
-    all arguments of the function in order. What the vjp names is kept until the backward.
+    all arguments of the function in order. What the vjp names is kept until the backward, so an array that it does not need
+    must not be named. Both are made once, not for each plan: their signatures are remembered.
     """
 
     vjp: Callable[..., Any]
@@ -42,7 +45,8 @@ class Tape(NamedTuple):
 class Plan(NamedTuple):
     """What a call comes to: a function of the backend, by its name, or another function of plain arrays; and arguments.
 
-    Arrays among ``arguments`` and ``constants`` should be the caller's own, in any shape: with others a plan is not kept.
+    Arrays among ``arguments`` should be the caller's own, in any shape: with others a plan is not kept. Nor is one with
+    arrays among the constants that its vjp takes.
     """
 
     function: str | Callable[..., Any]
@@ -51,17 +55,16 @@ class Plan(NamedTuple):
     results: tuple[str, ...] = ("y",)
     # What the caller gets of those, if not the first alone; a tuple of names stands for a tuple of them.
     gives: tuple[Any, ...] | None = None
-    outputs: int = 1  # so many of the results, the first ones, are differentiated
+    outputs: int = 1  # how many of the results, counted from the first, are differentiated
     tape: Tape | None = None
-    constants: Mapping[str, Any] = MappingProxyType(
-        {}
-    )  # what the tape's functions want to know beside arguments and results
-    # Where the checks looked at values of an array: a binding and its arguments which says True if they let it through.
+    # What the tape's functions want to know beside arguments and results.
+    constants: Mapping[str, Any] = MappingProxyType({})
+    # Where the checks read values of an array: a binding and its arguments. It gives True if the values are allowed.
     guard: tuple[Any, ...] | None = None
-    # The error where the function looks at values itself, and gives NotImplemented for those that are refused.
+    # Makes the error where the function reads values itself, and gives NotImplemented for those that are refused.
     refused: Callable[[], Exception] | None = None
-    shape: tuple[int, ...] | None = None  # of the first result, where the function gives it flat
-    lasting: bool = True  # False: the arguments depend on values of arrays, so the plan holds for this call alone
+    shape: tuple[int, ...] | None = None  # what the caller gets, where the backend gives the first result as one axis
+    lasting: bool = True  # False where arguments were computed from values inside arrays: the plan is used once
 
 
 _Planner = Callable[..., Plan]
@@ -181,7 +184,7 @@ class Row(NamedTuple):
     several: bool  # results
     gives: tuple[Any, ...] | None  # positions among the results, if not the first alone
     vjp: Callable[..., Any] | None
-    keep: tuple[int, ...]  # positions of what the vjp takes, among the arguments and, counted on, results and constants
+    keep: tuple[int, ...]  # what the vjp takes, as positions in (*arguments, *results, *constants)
     constants: tuple[Any, ...]
 
 
@@ -203,6 +206,8 @@ def row_of(plan: Plan) -> Row | None:
         for name in _names(vjp)[3:]:
             keep.extend(arguments if name == "*" else [positions[name]])
     constants = () if vjp is None else tuple(plan.constants.values())
+    if any(isinstance(c, np.ndarray) for c in constants):
+        return None
     return Row(plan.function, plan.arguments, plan.guard, len(results) > 1, gives, vjp, tuple(keep), constants)
 
 

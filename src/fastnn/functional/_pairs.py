@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,6 +51,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": (
 _ByTarget = Callable[..., Any]
 
 
+@lru_cache(None)
 def _tape_of(kernel: str, by_target: _ByTarget | None) -> Tape:
     """Of what a loss's function takes the last is the divisor of the sum, None where there is none."""
     backward = kernel + "_backward"

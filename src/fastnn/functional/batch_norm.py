@@ -197,8 +197,18 @@ def _eval_vjp(
     return ops.batch_norm_eval_backward(g, dy, x, weight, mean, var, eps, needs[:3])
 
 
-def _eval_relu_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, *arguments: Any) -> Any:
-    g, x, mean, var, weight, _, eps, *_ = arguments
+def _eval_relu_vjp(
+    ops: Any,
+    dy: Array,
+    needs: tuple[bool, ...],
+    g: Norm,
+    x: Array,
+    weight: Any,
+    mean: Array,
+    var: Array,
+    eps: float,
+    y: Array,
+) -> Any:
     dz = ops.relu_backward(dy, y)
     return *_eval_vjp(ops, dz, needs, g, x, weight, mean, var, eps), dz
 
