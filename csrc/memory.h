@@ -7,7 +7,7 @@
 
 namespace fastnn {
 
-// Memory on a cache line for at least `bytes` values, null if there is none; `capacity` is for give_block.
+// Memory of at least `bytes` bytes that starts on a cache line; null if there is none. give_block wants `capacity`.
 void* take_block(size_t bytes, size_t* capacity);
 void give_block(void* block, size_t capacity);
 

@@ -89,8 +89,8 @@ bool take_out_of_memory();
 
 namespace {
 
-// body(begin, end, scratch). Here and below it is copied: of an object of its own the compiler knows that no store to
-// an array changes it, and keeps what it holds in registers.
+// body(begin, end, scratch). Here and below the body is copied to each thread's stack: the compiler then knows that a
+// store to an array does not change the body, and keeps its members in registers.
 template <class Body>
 inline void parallel_scratch(int64_t n, double cost, size_t scratch, const Body& body) {
   run_parallel(n, cost, scratch, const_cast<Body*>(&body), [](void* context, int64_t begin, int64_t end, void* memory) {

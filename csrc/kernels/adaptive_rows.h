@@ -9,8 +9,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How the rows [d, h) of an image are reduced to one: `arrays` values for each column, in whole vectors. What the image
-// has beyond its columns may be read up to `end`. This gives the largest value and where it is.
+// Reduces the rows in the ranges d (of the depth) and h to one row: `arrays` values for each column. Vectors are read
+// whole, also past the last column, but not past `end`. Here the two are the largest value and its position.
 struct LargestOfRows {
   static constexpr int arrays = 2;
   template <class T>

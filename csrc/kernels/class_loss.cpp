@@ -102,8 +102,8 @@ void backward_tile(int64_t n, const Mixed<T>& mixed, T* x, const T* p, int64_t p
   });
 }
 
-// The hinge of class c against class t: max(0, margin - (x[t] - x[c])). The difference comes first: beside large scores
-// the margin would be lost, and an infinite one would be taken from itself.
+// The hinge of class c against class t: max(0, margin - (x[t] - x[c])). The difference of the scores comes first:
+// margin plus a large score would round the margin away.
 template <class T>
 FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
   return max(Vec<T>{}, margin - (own - x));

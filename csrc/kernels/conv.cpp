@@ -87,9 +87,8 @@ Values<T> weight_values(const Conv& g, const T* w) {
   return {g.k * (g.c / g.groups) * volume(g.kernel), w};
 }
 
-// Whether a weight times the zeros around dy may have made dx anything but what the taps that exist make it. Either has
-// to be looked through, the smaller one first: what comes of such a weight is infinite or not a number, if anything
-// comes of it.
+// Whether a weight is not finite, and dx is not either: an infinite weight times the zeros around dy gives NaN where no
+// tap exists. The smaller array is looked through first; mostly it is finite, and the other need not be looked at.
 template <class T>
 bool spoiled(Values<T> weight, Values<T> dx) {
   const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;

@@ -14,7 +14,7 @@ namespace {
 //   nobody wants; for maps much narrower than a vector. Tiles go through a buffer.
 template <class T>
 struct ColumnCut {
-  // What going through the buffer costs a tile of usual depth, as a share of its time.
+  // The time of a tile of usual depth that is stored directly, as a share of that of one that goes through the buffer.
   static constexpr double kBuffered = 0.8;
 
   const PaddedLayout& layout;

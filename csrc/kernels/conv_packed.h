@@ -83,7 +83,8 @@ struct Packed {
   }
 };
 
-// Sums of so many terms are cut into runs, which the other ways don't do.
+// Sums of so many terms are cut into runs that are added apart, to keep their digits. The other ways don't do so, hence
+// this one comes first.
 template <class T>
 struct LongSums : Packed<T> {
   bool suits() const { return this->product.depth() > kLongSum; }

@@ -1,10 +1,9 @@
-// A convolution as a product of matrices: what each way of carrying it out is given, and how a way is found. A way is a
-// struct
+// A convolution as a product of matrices: what each way of carrying it out is given, and how a way is found. A way is
 //   struct Way {
 //     const Problem& problem;           and what suits and run need to know, made from it without a look at the arrays
 //     const char* name() const;         for tests
-//     bool suits() const;               whether it can, and is likely to be the fastest of those that come after it
-//     bool run() const;                 false: the result is not to be used
+//     bool suits() const;               whether it can, and is likely to be faster than the ways behind it in the list
+//     bool run() const;                 false: the values did not allow this way, and the next that suits must run
 //   };
 // in a file of its own, and takes the memory that it wants (room.h). conv.cpp and conv_weight.cpp have the lists.
 #pragma once

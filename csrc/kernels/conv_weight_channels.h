@@ -30,7 +30,7 @@ struct ChannelWeight {
   // 64x14x14 -> 64 take 0.9 of the time.
   int64_t item_blocks = blocks == 2 ? 2 : clamp((8 + taps) / taps, 1, blocks),
           group_items = ceil_div(blocks, item_blocks);
-  int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(kItems, g.groups* group_items)), 1, g.n);
+  int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(ceil_div(kItems, g.groups), group_items)), 1, g.n);
 
   const char* name() const { return "channels"; }
 

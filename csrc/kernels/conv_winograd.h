@@ -3,8 +3,8 @@
 //   y = A^T [ sum over c of (G w[k, c] G^T) * (B^T x[c] B) ] A      x[c] 6 x 6, w 3 x 3, y 4 x 4, * element by element
 // The sums over c are products of matrices, one for each of the 36 points; lanes are tiles. A block of tiles goes
 // through all three steps while it is in the cache:
-//   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A;   U (groups, 36, blocks of rows of K, C, rows)
-//   once
+//   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A
+//   U (groups, 36, blocks of rows of K, C, rows) = G w G^T, made once
 // Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, and values much
 // smaller than others of their tile lose their digits to these: then the result is not to be used.
 #pragma once
@@ -37,8 +37,8 @@ struct Winograd {
 
  private:
   static constexpr int64_t kRowBlocks = 2;  // of a group of rows of U, at most
-  // Rough nanoseconds of a value of U, and of one of V and its evenness for each of a tile's channels; they only decide
-  // how many threads are asked.
+  // Rough nanoseconds of a value of U; of a value of V; and of looking whether the inputs of a tile are of about one
+  // size, for each channel. They only decide how many threads are asked.
   static constexpr double kWeightCost = 4, kInputCost = 10, kEvenCost = 2;
 
   bool possible() const {

@@ -1,7 +1,6 @@
 // The transforms of Winograd's F(4 x 4, 3 x 3), and of F(3 x 3, 4 x 4) at the same points. The polynomial's points are
-// 0, +-5/8,
-// +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual 0, +-1, +-2 it is 4 to 5
-// times), and every constant of A and B is exact in binary.
+// 0, +-5/8, +-3/2 and infinity: errors are 1.7 to 2.5 times those of sums in order (with the usual 0, +-1, +-2 it is 4
+// to 5 times), and every constant of A and B is exact in binary.
 #pragma once
 #include "../simd/shuffle.h"
 

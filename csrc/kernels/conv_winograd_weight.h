@@ -1,7 +1,7 @@
 // Backward-weight with 3 x 3 taps of stride 1 by Winograd's F(3 x 3, 4 x 4): a tile of 4 x 4 of dy and the 6 x 6 of x
 // under it take 36 products for each pair of channels instead of 144 (conv_winograd.h).
-//   dweight[k, c] = A^T [ sum over tiles t of (G dy[k, t] G^T) * (B^T x[c, t] B) ] A    dy 4 x 4, x 6 x 6, dweight 3 x
-//   3
+//   dweight[k, c] = A^T [ sum over tiles t of (G dy[k, t] G^T) * (B^T x[c, t] B) ] A
+//   dy 4 x 4, x 6 x 6, dweight 3 x 3
 // The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points,
 // in which lanes are input channels; blocks of tiles, cut by the shape alone, have partial sums that are added in
 // order. Of many channels there is one sum, of which threads share the transforms and then the points.
@@ -165,7 +165,7 @@ struct WinogradWeight {
 
   // Vectors of channels that the transforms consist of: those of dy, then those of x.
   int64_t vectors() const { return (rows + columns) / L; }
-  // V or D of one of them, of `count` lines of tiles.
+  // The transform of one vector of channels, for `count` lines of tiles: D of channels of dy, else V of channels of x.
   void transform(int64_t group, int64_t line, int64_t count, int64_t vector, const Transformed& to,
                  const Rows& scratch) const {
     for (int64_t i = 0; i < count; ++i) {

@@ -217,8 +217,8 @@ struct GatherWalk {
   }
 };
 
-// The other way: each output adds to the inputs of its window. Windows may overlap, so that a plane is one item.
-// Planes of fewer bytes are zeroed some at a time.
+// The reverse: each output adds to the inputs of its window. Windows may overlap, so that a plane is one item. Planes
+// of fewer bytes are zeroed several at a time.
 constexpr int64_t kZeroedBytes = 64 * 1024;
 
 // add(plane, its inputs) for each plane of dx, which is zero before.
@@ -236,7 +236,7 @@ void scatter(const G& g, double cost, T* dx, const F& add) {
   });
 }
 
-// The walk that takes any windows; a term's scatter(plane, its inputs) adds what the outputs of a plane add.
+// Takes any windows. term.scatter(plane, inputs) adds the terms of all outputs of the plane to its inputs.
 template <class T>
 struct ScatterWalk {
   template <class Term>

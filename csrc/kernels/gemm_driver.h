@@ -243,7 +243,8 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
   if (!batch || !m || !columns) return;
   const PanelItems<T> items(batch, m, columns, depth, packed_a, bias);
   if (depth > kLongSum) return long_packed_gemm(items, problem);
-  // Rows of a panel that isn't whole in C are many short runs: with several depth blocks they are kept together.
+  // The rows of a tile that does not lie in one piece in C are many short runs. Where the depth has several blocks,
+  // partial sums are therefore held in a buffer until the last block.
   const int64_t held_size = depth > kDepth<T> && m <= kHeldRows ? m * kTileCols<T> : 0;
   const auto layout = [=](Room& room) { return PanelScratch<T>(kJointPanels * held_size, 0, room); };
   parallel_room(items.all, items.cost, layout, [&](int64_t begin, int64_t end, const PanelScratch<T>& scratch) {

@@ -6,7 +6,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Columns of a row-major matrix.
+// Where a tile is written: its columns are columns of the row-major matrix c, with a bias for each.
 template <class T>
 struct MatrixOutput {
   T* c;

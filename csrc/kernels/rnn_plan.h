@@ -155,8 +155,8 @@ struct RowScratch {
   T *of_product, *extra, *product;
 };
 
-// run(first block, last block, team, scratch) for all blocks; depth and pitch: values in a row that the product is made
-// of, and of the product. A single block is shared by a team if a step is long enough.
+// run(first block, last block, team, scratch) for all blocks. depth: values in a row of the product's input; pitch: in
+// a row of its result. A single block is shared by a team if a step is long enough.
 template <class T, class F>
 void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t pitch, const F& run) {
   const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;

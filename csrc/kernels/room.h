@@ -63,15 +63,16 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
   parallel_room(n, cost, [values](Room& room) { return room.take<T>(values); }, body);
 }
 
-// Memory of 4 MB gets huge pages (memory.cpp), so rooms from half of that on are made as large: with V of 2.4 MB,
-// 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
+// The system gives huge pages to blocks of 4 MB and more (memory.cpp), so rooms of 2 to 4 MB are made 4 MB large: with
+// V of 2.4 MB, 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
 constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 
 // body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and
 // the call fails, as where a thread has none.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
-  alignas(64) char few[512];  // to take a block for less and to give it back is a tenth of a short call
+  // Small rooms are on the stack: taking a block and giving it back is a tenth of a short call's time.
+  alignas(64) char few[512];
   const size_t bytes = room_for(layout);
   size_t capacity = 0;
   void* const memory =

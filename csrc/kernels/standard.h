@@ -159,7 +159,7 @@ struct Normal {
 struct Through {
   double dot, slope, level;
 
-  // From sum(d) and sum(d * v); share: 1 / m.
+  // From sum(d) and sum(d * v) of the gradients d and the values v; share is 1 / number of values.
   template <class T>
   Through(const Standard<T>& s, double sum, double product, double share)
       : dot(double(s.scale) * product + double(s.offset) * sum),

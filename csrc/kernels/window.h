@@ -2,9 +2,8 @@
 //
 // A walk has
 //   suits(g)                          whether it can be taken for a geometry, and pays
-//   forward(g, filler, cost, x, y, f) f(windows, results) for vectors of windows; y, which is Outputs, keeps the
-//   results backward(g, term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over windows o with a tap k on
-//   input i
+//   forward(g, filler, cost, x, y, f) calls f(windows, results) for each vector of windows; y.put stores the results
+//   backward(g, term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over the windows o whose tap k is input i
 // What lies around an image counts as `filler`; cost is in nanoseconds. The list of first_that_suits says which walks
 // an op takes, and in which order.
 //
