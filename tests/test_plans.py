@@ -209,6 +209,15 @@ def test_functions_of_tapes_are_made_once(name):
     assert sizes[0] == sizes[1] == sizes[2]
 
 
+@pytest.mark.parametrize(("name", "more"), [("cross_entropy", (0.0,)), ("nll_loss", ())])
+def test_losses_of_positions_keep_a_plan(name, more, native):
+    function, op = planned(native, OPERATIONS[name])
+    for _ in range(2):
+        loss = function(np.zeros((2, 3, 4), f), np.zeros((2, 4), np.int64), None, -100, "none", *more)
+        assert loss.shape == (2, 4)
+    assert (op.plans, op.checks) == (1, 0)
+
+
 # ---- what a plan depends on ----------------------------------------------------------------------------------------
 
 

@@ -171,23 +171,12 @@ cdef class _Vjp:
     def __call__(self, dy, needs):
         return self.function(self.ops, dy, needs, *self.kept)
 
-cdef tuple chosen(tuple results, tuple positions):
-    """Some of the results, or tuples of them."""
-    cdef tuple taken = PyTuple_New(len(positions))
-    cdef int i
-    for i in range(len(positions)):
-        at = positions[i]
-        one = results[<int>at] if type(at) is int else chosen(results, at)
-        Py_INCREF(one)
-        PyTuple_SET_ITEM(taken, i, one)
-    return taken
-
 cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
     cdef _Call call, guard
     cdef bint several        # results
-    cdef tuple gives         # positions of what the caller gets of those; None for the first alone
+    cdef int gives           # how many of those the caller gets
     cdef object vjp          # None: not for calls that are differentiated
     cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
     cdef tuple constants
@@ -203,9 +192,9 @@ cdef class _Plan:
         """What the caller gets of the results."""
         if not self.several:
             return result
-        if self.gives is None:
+        if self.gives == 1:
             return (<tuple?>result)[0]
-        return chosen(<tuple?>result, self.gives)
+        return (<tuple?>result)[:self.gives]
 
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef _Vjp vjp_of(self, tuple given, object result):
@@ -319,7 +308,7 @@ cdef class _Planned:
         p = (self.taped_plans if wanted else self.plans).find(&s, key)
         if p is None:
             return self.first(&s, key, given, plain, wanted)
-        if p.gives is not None or (wanted and p.vjp is None):
+        if p.gives > 1 or (wanted and p.vjp is None):
             return self.op.checked(*given)
         result = p.run(plain)
         if result is NotImplemented:
