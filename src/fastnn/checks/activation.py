@@ -57,7 +57,7 @@ def maxout(op: str, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Shape]:
     if g.n % k:
         raise ValueError(f"{op}: k={k} must divide axis {axis} of x of shape {x.shape}")
     at = axis % x.ndim
-    pieces = k if g.n else 1  # an empty axis has pieces of any size
+    pieces = k if g.n else 1  # an empty axis can be cut into pieces of any size
     return Softmax(g.outer * (g.n // k), pieces, g.inner), x, (*x.shape[:at], g.n // k, *x.shape[at + 1 :])
 
 

@@ -157,7 +157,7 @@ def rrelu(
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return _RRELU(x, low / 2 + high / 2)
-    x_ = checks.array("rrelu", "x", raw(x))  # in C order, since slopes follow from positions
+    x_ = checks.array("rrelu", "x", raw(x))  # in C order, since an element's slope follows from its position
     bits, ops = key("rrelu", rng), backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
@@ -216,13 +216,13 @@ def rrelu_backward(
                 f"{op}: rng gives the slopes of training only; pass training=True, as the forward had, or no rng"
             )
         return _RRELU_BACKWARD(dy, x, low / 2 + high / 2)
-    x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
+    x = checks.array(op, "x", x)  # in C order, since an element's slope follows from its position
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
-    # Without a plan: there would be one for each key.
+    # No plan is kept: each key would need one of its own.
     return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))
 
 
-# In evaluation.
+# In evaluation rrelu is a leaky ReLU, whose slope is the mean of the bounds.
 _RRELU, _RRELU_BACKWARD = elementwise("rrelu", choose=lambda name, x, slope: ("leaky_relu", slope))
 
 
