@@ -92,7 +92,7 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
-    loss, lse = per_position(logits, t, positions), workspace(t, positions)
+    loss, lse = losses_of(logits, t, positions, divisor), workspace(t, positions)
     soft_cross_entropy_forward_c(sized(t, positions * s.n), s, px, data(target, t, positions * s.n),
         optional(weight, t, s.n), label_smoothing, address(loss), address(lse))
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
@@ -112,7 +112,7 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
-    loss = per_position(x, t, positions)
+    loss = losses_of(x, t, positions, divisor)
     nll_loss_forward_c(sized(t, positions), s, px, data(target, I64, positions), optional(weight, t, s.n), ignore_index,
         address(loss))
     return loss if divisor is None else mean_loss(loss, t, divisor)

@@ -46,8 +46,10 @@ cdef object mean_loss(object loss, int t, double divisor):
         sum_values_c(sized(t, n), n, p, scale, &sum)
     return number(sum / divisor / scale, t)
 
-cdef object per_position(object scores, int t, int64_t positions):
-    """Room for a number of each position of scores (n, classes, ...): the axis of the classes is left out."""
+cdef object losses_of(object scores, int t, int64_t positions, object divisor):
+    """Room for the loss of each position of scores (n, classes, ...): of shape (n, ...), or a row where they are summed."""
+    if divisor is not None:
+        return workspace(t, positions)
     cdef cnp.npy_intp extents[AXES]
     cdef int ndim = cnp.PyArray_NDIM(<cnp.ndarray>scores), i
     cdef int64_t size = 1

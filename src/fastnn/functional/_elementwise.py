@@ -106,5 +106,5 @@ def _of_y(
 ) -> tuple[Array]:
     try:
         return (getattr(ops, backward)(dy, y, *parameters),)
-    except ValueError:  # as above
+    except ValueError:  # as in _of_x
         return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
