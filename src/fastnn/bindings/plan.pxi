@@ -165,16 +165,29 @@ cdef _Call planned_call(object function, tuple arguments, tuple given):
     call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
     return call
 
+cdef class _Reverse:
+    """The function that gives the gradients of a plan's inputs, and the places of dy and needs among its arguments, or -1."""
+    cdef object function
+    cdef int dy, needs, inputs
+    cdef bint keeps_nothing  # but takes dy and needs, as the tape calls it
+
 def follow_tape(tuple kept, dy, needs):
-    """Call ``function(ops, dy, needs, *others)``; ``kept`` is (function, ops, *others)."""
-    cdef PyObject* values[KEPT_FOR_TAPE + 3]
-    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(kept)
-    if not 2 <= count <= KEPT_FOR_TAPE + 2:
-        raise ValueError(f"{count} kept")
-    values[0], values[1], values[2] = PyTuple_GET_ITEM(kept, 1), <PyObject*>dy, <PyObject*>needs
-    for i in range(2, count):
-        values[i + 1] = PyTuple_GET_ITEM(kept, i)
-    return PyObject_Vectorcall(<object>PyTuple_GET_ITEM(kept, 0), values, count + 1, NULL)
+    """The gradients; ``kept`` is the `_Reverse`, then the arguments of its function, with anything for dy and needs."""
+    cdef PyObject* values[KEPT_FOR_TAPE]
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(kept) - 1
+    cdef _Reverse reverse = <_Reverse?>kept[0]
+    if count > KEPT_FOR_TAPE or reverse.dy >= count or reverse.needs >= count:
+        raise ValueError(f"impossible arguments {kept}")
+    for i in range(count):
+        values[i] = PyTuple_GET_ITEM(kept, i + 1)
+    if reverse.dy >= 0:
+        values[reverse.dy] = <PyObject*>dy
+    if reverse.needs >= 0:
+        values[reverse.needs] = <PyObject*>needs
+    gradients = PyObject_Vectorcall(reverse.function, values, count, NULL)
+    if type(gradients) is tuple or type(gradients) is list:
+        return gradients
+    return (gradients,) if reverse.inputs == 1 else (gradients, *[None] * (reverse.inputs - 1))
 
 cdef class _Plan:
     cdef Signature signature
@@ -182,7 +195,7 @@ cdef class _Plan:
     cdef _Call call, guard
     cdef bint several        # results
     cdef int gives           # how many of those the caller gets
-    cdef object vjp          # None: not for calls that are differentiated
+    cdef _Reverse reverse    # None: not for calls that are differentiated
     cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
     cdef tuple constants
 
@@ -204,10 +217,14 @@ cdef class _Plan:
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef object vjp_of(self, tuple given, object result):
         """What the tape calls with dy and needs: the method `follow_tape` of what it keeps, which costs half of a class."""
-        cdef list kept = [self.vjp, native_backend]
+        if self.reverse.keeps_nothing:
+            return self.reverse.function
+        cdef list kept = [self.reverse]
         cdef int i, at, results = len(<tuple?>result) if self.several else 1
         for i in self.keep:
-            if i < self.call.count:
+            if i < 0:
+                kept.append(None)
+            elif i < self.call.count:
                 at = self.call.from_caller[i]
                 kept.append(self.call.arguments[i] if at < 0 else given[at])
             else:
@@ -315,7 +332,7 @@ cdef class _Planned:
         p = (self.taped_plans if wanted else self.plans).find(&s, key)
         if p is None:
             return self.first(&s, key, given, plain, wanted)
-        if wanted and p.vjp is None:
+        if wanted and p.reverse is None:
             return self.op.checked(*given)
         result = p.run(plain)
         if result is NotImplemented:
@@ -342,23 +359,33 @@ cdef class _Planned:
         """The first call of a signature: it is checked, follows the plan, and leaves it for the next one."""
         cdef _Plan p
         plan = (self.op.taped if wanted else self.op.plan)(*plain)
-        p = kept_plan(s, plain, self.row_of(plan))
+        p = kept_plan(s, plain, self.row_of(plan), len(self.inputs))
         if p is not None:
             (self.taped_plans if wanted else self.plans).add(key, p)
         return self.op.follow(plan, given, wanted)
 
-cdef _Plan kept_plan(const Signature* s, tuple given, row):
+cdef _Reverse reverse_of(vjp, tuple keep, int inputs):
+    if vjp is None:
+        return None
+    cdef _Reverse reverse = _Reverse.__new__(_Reverse)
+    reverse.function, reverse.inputs = vjp, inputs
+    reverse.keeps_nothing = keep == (-1, -2)
+    reverse.dy, reverse.needs = [keep.index(moving) if moving in keep else -1 for moving in (-1, -2)]
+    return reverse
+
+cdef _Plan kept_plan(const Signature* s, tuple given, row, int inputs):
     """What a row says, for calls of a signature; None where a call needs arrays that are not the caller's."""
     if row is None:
         return None
     cdef _Plan p = _Plan.__new__(_Plan)
     p.signature = s[0]
     p.kept = tuple([a for a in given if isinstance(a, (str, tuple))])
-    function, arguments, guard, p.several, p.gives, p.vjp, p.keep, p.constants = row
-    if any([i < 0 for i in p.keep]):
+    function, arguments, guard, p.several, p.gives, vjp, p.keep, p.constants = row
+    if any([i < -2 for i in p.keep]):
         raise ValueError(f"impossible positions {p.keep}")
     if len(p.keep) > KEPT_FOR_TAPE:
         return None
+    p.reverse = reverse_of(vjp, p.keep, inputs)
     p.call = planned_call(getattr(native_backend, function) if isinstance(function, str) else function, arguments, given)
     p.guard = None if guard is None else planned_call(globals()[guard[0]], guard[1:], given)
     return None if p.call is None or (guard is not None and p.guard is None) else p

@@ -75,14 +75,16 @@ def elementwise(
     ``saved``, x or y. Callers of the public backward give ``given``, the same by default.
     """
     choose = choose or (lambda name, x: (op,))
-    vjp = _of_x if saved == "x" else _of_y
     given = given or saved
 
     def plan(x: Any, *parameters: Any) -> Plan:
         kernel, *clean = choose(op, x, *parameters)
+        x = checks.dense(op, "x", x)
+        vjp: Any = f"{kernel}_backward"
+        if not x.flags.c_contiguous:  # and nor is y
+            vjp = _of_x if saved == "x" else _of_y
         constants = {"backward": f"{kernel}_backward", "parameters": tuple(clean)}
-        arguments = (checks.dense(op, "x", x), *clean)
-        return Plan(f"{kernel}_forward", arguments, tape=Tape(vjp, self_adjoint), constants=constants)
+        return Plan(f"{kernel}_forward", (x, *clean), tape=Tape(vjp, self_adjoint), constants=constants)
 
     def gradient_plan(dy: Any, saved: Any, *parameters: Any) -> Plan:
         name = f"{op}_backward"
@@ -92,19 +94,12 @@ def elementwise(
     return operation(op, plan, ("x",)), operation(f"{op}_backward", gradient_plan)
 
 
-def _of_x(
-    ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, backward: str, parameters: tuple[Any, ...]
-) -> tuple[Array]:
-    try:
-        return (getattr(ops, backward)(dy, x, *parameters),)
-    except ValueError:  # the binding refuses an x whose axes lie in memory in another order than those of dy
-        return (getattr(ops, backward)(dy, checks.in_c_order(x), *parameters),)
+# The gradients where the saved array is not in C order, as dy is: the binding wants both in the same order.
 
 
-def _of_y(
-    ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, backward: str, parameters: tuple[Any, ...]
-) -> tuple[Array]:
-    try:
-        return (getattr(ops, backward)(dy, y, *parameters),)
-    except ValueError:  # as in _of_x
-        return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
+def _of_x(ops: Any, dy: Array, needs: Any, x: Array, backward: str, parameters: tuple[Any, ...]) -> Any:
+    return getattr(ops, backward)(dy, checks.in_c_order(x), *parameters)
+
+
+def _of_y(ops: Any, dy: Array, needs: Any, y: Array, backward: str, parameters: tuple[Any, ...]) -> Any:
+    return getattr(ops, backward)(dy, checks.in_c_order(y), *parameters)

@@ -31,14 +31,16 @@ __all__ = ["OPS", "Call", "Op", "Plan", "Tape", "operation", "row_of"]
 class Tape(NamedTuple):
     """How a plan is differentiated, by functions that take what they need by name.
 
-    ``vjp(ops, dy, needs, ...)`` gives one gradient or None per input of the op, ``jvp(ops, tangents, ...)`` the tangent of
-    the output from one per input, None for zero. ``ops`` is the backend that computed the output. The names of further
-    parameters are those of arguments of the plan's function, of its results, or of the plan's constants; ``*`` stands for
-    all arguments of the function in order. What the vjp names is kept until the backward, so an array that it does not need
-    must not be named. Both are made once, not for each plan: their signatures are remembered.
+    ``vjp`` is a function of the backend, given by its name, or any other. It takes ``dy`` (losses call it ``dloss``, and
+    operations with several outputs ``dys``) and gives one gradient or None per input of the op, or the first one alone, as
+    an array; ``needs`` says which are wanted. ``jvp`` takes first the backend and the tangents, one per input, None for
+    zero, and gives that of the output. The names of other parameters are those of arguments of the plan's function, of its
+    results, or of the plan's constants; ``*`` stands for all arguments of the function in order, ``ops`` for the backend
+    that computed the output. What the vjp names is kept until the backward, so an array that it does not need must not be
+    named. Functions are made once, not for each plan: their signatures are remembered.
     """
 
-    vjp: Callable[..., Any]
+    vjp: str | Callable[..., Any]
     jvp: Callable[..., Any]
 
 
@@ -127,11 +129,12 @@ class Op:
             assert plan.tape is not None
             arguments = zip(_names(_function(ops, plan)), plan.arguments, strict=False)
             results = zip(plan.results, values, strict=True)
-            known = {**dict(arguments), **dict(results), **plan.constants}
-            vjp = _bound(plan.tape.vjp, ops, 3, known, plan.arguments)
+            known = {**dict(arguments), **dict(results), **plan.constants, "ops": ops, "*": plan.arguments}
+            vjp = _gradients(_bound(*_reverse(ops, plan.tape), _MOVING, known), len(inputs))
             jvp = self_adjoint
             if plan.tape.jvp is not self_adjoint:
-                jvp = _bound(plan.tape.jvp, ops, 2, known, plan.arguments)
+                names = ("ops", "tangents", *_names(plan.tape.jvp)[2:])
+                jvp = _bound(plan.tape.jvp, names, ("tangents",), known)
         outputs = [v for v in values[: plan.gives] if not isinstance(v, tuple) and v.dtype.kind == "f"]
         if vjp is None or len(outputs) == 1:
             return *(record(self.name, y, inputs, vjp, jvp) for y in outputs), *values[len(outputs) : plan.gives]
@@ -159,14 +162,44 @@ def _names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple("*" if p.kind is p.VAR_POSITIONAL else p.name for p in parameters)
 
 
+_MOVING = ("dy", "needs")  # what the reverse pass calls gradients with
+_DY = dict.fromkeys(("dloss", "dys"), "dy")  # as losses and operations with several outputs call it
+
+
+def _reverse(ops: ModuleType, tape: Tape) -> tuple[Callable[..., Any], tuple[str, ...]]:
+    """The function that gives the gradients, and the names of what it takes."""
+    function = getattr(ops, tape.vjp) if isinstance(tape.vjp, str) else tape.vjp
+    return function, tuple(_DY.get(name, name) for name in _names(function))
+
+
 def _bound(
-    function: Callable[..., Any], ops: ModuleType, leading: int, known: dict[str, Any], arguments: tuple[Any, ...]
+    function: Callable[..., Any], names: tuple[str, ...], moving: tuple[str, ...], known: dict[str, Any]
 ) -> Callable[..., Any]:
-    """A function of a tape as autograd calls it: what follows ``leading`` parameters is what is ``known`` by their names."""
+    """A function of what is ``moving`` alone; what ``function`` takes beside it is ``known``."""
     kept: list[Any] = []
-    for name in _names(function)[leading:]:
-        kept.extend(arguments if name == "*" else [known[name]])
-    return lambda *moving: function(ops, *moving, *kept)
+    places: dict[str, int] = {}
+    for name in names:
+        places[name] = len(kept)
+        kept.extend([None] if name in moving else known["*"] if name == "*" else [known[name]])
+    taken = [(i, places[name]) for i, name in enumerate(moving) if name in places]
+
+    def bound(*given: Any) -> Any:
+        arguments = kept.copy()
+        for i, place in taken:
+            arguments[place] = given[i]
+        return function(*arguments)
+
+    return bound
+
+
+def _gradients(vjp: Callable[..., Any], inputs: int) -> Callable[..., Any]:
+    """A function that always gives one gradient or None per input."""
+
+    def gradients(dy: Any, needs: tuple[bool, ...]) -> Any:
+        given = vjp(dy, needs)
+        return given if isinstance(given, (tuple, list)) else (given, *[None] * (inputs - 1))
+
+    return gradients
 
 
 class Row(NamedTuple):
@@ -178,7 +211,9 @@ class Row(NamedTuple):
     several: bool  # whether the function gives a tuple of results
     gives: int  # how many results the caller gets
     vjp: Callable[..., Any] | None
-    keep: tuple[int, ...]  # what the vjp takes, as positions in (*arguments, *results, *constants)
+    keep: tuple[
+        int, ...
+    ]  # what the vjp takes, as positions in (*arguments, *results, *constants); dy and needs: -1, -2
     constants: tuple[Any, ...]
 
 
@@ -186,16 +221,16 @@ def row_of(plan: Plan) -> Row | None:
     """What is kept of a plan; None if it holds for one call alone."""
     if not plan.lasting:
         return None
-    vjp = None
+    ops, vjp = backend.current(), None
     keep: list[int] = []
     constants: dict[str, Any] = {}
     if plan.tape is not None:
-        vjp = plan.tape.vjp
-        wanted = _names(vjp)[3:]
-        constants = {name: value for name, value in plan.constants.items() if name in wanted}
+        vjp, wanted = _reverse(ops, plan.tape)
+        constants = {name: value for name, value in {**plan.constants, "ops": ops}.items() if name in wanted}
         arguments = range(len(plan.arguments))
-        positions = dict(zip(_names(_function(backend.current(), plan)), arguments, strict=False))
+        positions = dict(zip(_names(_function(ops, plan)), arguments, strict=False))
         positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *constants))}
+        positions |= {name: -1 - i for i, name in enumerate(_MOVING)}
         for name in wanted:
             keep.extend(arguments if name == "*" else [positions[name]])
     if any(isinstance(c, np.ndarray) for c in constants.values()):

@@ -71,7 +71,7 @@ def _tape_of(kernel: str, by_target: _ByTarget | None) -> Tape:
         moved = total(*(None if t is None else slope * t for slope, t in zip(slopes, tangents, strict=True)))
         return np.asarray(moved if divisor is None else moved.sum())
 
-    return Tape(vjp, jvp)
+    return Tape(backward if by_target is None else vjp, jvp)
 
 
 def _plan(op: str, check: _Check, by_target: _ByTarget | None, x: Any, target: Any, *options: Any) -> Plan:

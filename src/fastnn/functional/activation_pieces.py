@@ -51,11 +51,7 @@ def prelu(x: Value, weight: Value) -> Value:
 
 
 def _prelu_plan(x: Any, weight: Any) -> Plan:
-    return Plan("prelu_forward", checks.prelu("prelu", x, weight), tape=Tape(_prelu_vjp, _prelu_jvp))
-
-
-def _prelu_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Array) -> Any:
-    return ops.prelu_backward(g, dy, x, weight)
+    return Plan("prelu_forward", checks.prelu("prelu", x, weight), tape=Tape("prelu_backward", _prelu_jvp))
 
 
 def _prelu_jvp(ops: Any, tangents: Any, g: Norm, x: Array, weight: Array) -> Array:
@@ -272,11 +268,7 @@ def maxout(x: Value, k: int, axis: int = 1) -> Value:
 
 
 def _maxout_plan(x: Any, k: Any, axis: Any) -> Plan:
-    return Plan("maxout_forward", checks.maxout("maxout", x, k, axis), tape=Tape(_maxout_vjp, _maxout_jvp))
-
-
-def _maxout_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, x: Array) -> tuple[Array]:
-    return (ops.maxout_backward(g, dy, x),)
+    return Plan("maxout_forward", checks.maxout("maxout", x, k, axis), tape=Tape("maxout_backward", _maxout_jvp))
 
 
 def _maxout_jvp(ops: Any, tangents: Any, g: Softmax, x: Array, y: Array) -> Array:

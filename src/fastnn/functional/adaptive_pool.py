@@ -31,11 +31,7 @@ __all__ = [
 
 def _avg_plan(op: str, rank: int, x: Any, output_size: Any) -> Plan:
     arguments = checks.adaptive_pool(op, rank, x, output_size)
-    return Plan("adaptive_avg_pool_forward", arguments, tape=Tape(_avg_vjp, _avg_jvp))
-
-
-def _avg_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: AdaptivePool) -> tuple[Array]:
-    return (ops.adaptive_avg_pool_backward(g, dy),)
+    return Plan("adaptive_avg_pool_forward", arguments, tape=Tape("adaptive_avg_pool_backward", _avg_jvp))
 
 
 def _avg_jvp(ops: Any, tangents: Any, g: AdaptivePool) -> Any:
@@ -163,15 +159,11 @@ def _max_plan(op: str, rank: int, x: Any, output_size: Any, return_indices: Any)
     return Plan("adaptive_max_pool_forward", arguments, ("y", "index"), tape=_MAX_TAPE)
 
 
-def _max_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: AdaptivePool, index: Array) -> tuple[Array]:
-    return (ops.adaptive_max_pool_backward(g, dy, index),)
-
-
 def _max_jvp(ops: Any, tangents: Any, index: Array) -> Array:
     return at(tangents[0], index)
 
 
-_MAX_TAPE = Tape(_max_vjp, _max_jvp)
+_MAX_TAPE = Tape("adaptive_max_pool_backward", _max_jvp)
 
 
 def _max_gradient_plan(op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any) -> Plan:

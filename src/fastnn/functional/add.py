@@ -46,7 +46,7 @@ def _plan(a: Any, b: Any) -> Plan:
     return Plan("add", (*checks.add("add", a, b), None), tape=Tape(_vjp, _jvp))
 
 
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...]) -> tuple[Array, Array]:
+def _vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array, Array]:
     return dy, dy
 
 

@@ -25,13 +25,7 @@ def _plan(
     op: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, *divisor: Any
 ) -> Plan:
     g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
-    return Plan("avg_pool_forward", (g, x, *checks.pool_divisor(op, *divisor)), tape=Tape(_vjp, _jvp))
-
-
-def _vjp(
-    ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, count_include_pad: bool, divisor_override: int | None
-) -> tuple[Array]:
-    return (ops.avg_pool_backward(g, dy, count_include_pad, divisor_override),)
+    return Plan("avg_pool_forward", (g, x, *checks.pool_divisor(op, *divisor)), tape=Tape("avg_pool_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, g: Pool, count_include_pad: bool, divisor_override: int | None) -> Any:

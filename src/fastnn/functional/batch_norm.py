@@ -155,16 +155,10 @@ def channel_norm_plan(
         tape = Tape(_eval_relu_vjp if relu else _eval_vjp, _eval_jvp)
         return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu), tape=tape)
     arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased, taped
-    vjp = _vjp if not relu else _relu_vjp if residual is None else _residual_vjp
+    vjp = "batch_norm_backward" if not relu else _relu_vjp if residual is None else _residual_vjp
     if not taped:  # nobody asks for mean and rstd, so the backend makes no arrays for them
         return Plan("batch_norm_train_forward", arguments)
     return Plan("batch_norm_train_forward", arguments, ("y", "mean", "rstd"), tape=Tape(vjp, _jvp))
-
-
-def _vjp(
-    ops: Any, dy: Array, needs: tuple[bool, ...], g: Norm, x: Array, weight: Array | None, mean: Array, rstd: Array
-) -> Any:
-    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, needs)
 
 
 def _relu_vjp(

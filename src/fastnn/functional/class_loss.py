@@ -62,21 +62,17 @@ def nll_loss(
 
 def _nll_loss_plan(x: Any, *arguments: Any) -> Plan:
     c = checks.nll_loss("nll_loss", x, *arguments)
-    return class_plan(c, "nll_loss_forward", _nll_arguments(c), tape=Tape(_nll_vjp, _nll_jvp))
+    return class_plan(c, "nll_loss_forward", _nll_arguments(c), tape=Tape("nll_loss_backward", _nll_jvp))
 
 
 def _nll_arguments(c: CrossEntropy) -> tuple[Any, ...]:
     return c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.divisor
 
 
-def _nll_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
-    g, *others = arguments
-    return (ops.nll_loss_backward(g, dy, *others),)
-
-
-def _nll_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
+def _nll_jvp(ops: Any, tangents: Any, y: Array, *arguments: Any) -> Array:
+    g, x, *others = arguments
     ones = np.ones(x.shape[:1] + x.shape[2:], x.dtype)
-    return over_classes(_nll_vjp(ops, ones, (True,), *arguments)[0] * tangents[0], y)
+    return over_classes(ops.nll_loss_backward(g, ones, x, *others) * tangents[0], y)
 
 
 _NLL_LOSS = operation("nll_loss", _nll_loss_plan, ("x",))
@@ -164,7 +160,7 @@ def multi_margin_loss(
 
 def _multi_margin_plan(x: Any, *arguments: Any) -> Plan:
     clean = checks.multi_margin_loss("multi_margin_loss", x, *arguments)
-    tape = Tape(_multi_margin_vjp, _multi_margin_jvp)
+    tape = Tape("multi_margin_loss_backward", _multi_margin_jvp)
     return Plan("multi_margin_loss_forward", clean, tape=tape, guard=_multi_margin_guard(*clean))
 
 
@@ -172,12 +168,8 @@ def _multi_margin_guard(x: Array, target: Array, *others: Any) -> tuple[Any, ...
     return "numbers_below", target, x.shape[1]
 
 
-def _multi_margin_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
-    return (ops.multi_margin_loss_backward(dy, *arguments),)
-
-
 def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
-    slope = _multi_margin_vjp(ops, np.ones(len(x), x.dtype), (True,), *arguments)[0]
+    slope = ops.multi_margin_loss_backward(np.ones(len(x), x.dtype), x, *arguments)
     return over_classes(slope * tangents[0], y)
 
 

@@ -17,11 +17,7 @@ __all__ = ["conv1d", "conv1d_backward", "conv2d", "conv2d_backward", "conv3d", "
 
 
 def _plan(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometry: Any) -> Plan:
-    return Plan("conv_forward", checks.conv(op, rank, x, weight, bias, *geometry), tape=Tape(_vjp, _jvp))
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Conv, x: Array, weight: Array) -> Any:
-    return ops.conv_backward(g, dy, x, weight, needs)
+    return Plan("conv_forward", checks.conv(op, rank, x, weight, bias, *geometry), tape=Tape("conv_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, g: Conv, x: Array, weight: Array, y: Array) -> Any:

@@ -24,13 +24,8 @@ __all__ = [
 
 
 def _plan(op: str, rank: int, x: Any, weight: Any, bias: Any, *geometry: Any) -> Plan:
-    return Plan(
-        "conv_transpose_forward", checks.conv_transpose(op, rank, x, weight, bias, *geometry), tape=Tape(_vjp, _jvp)
-    )
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Conv, x: Array, weight: Array) -> Any:
-    return ops.conv_transpose_backward(g, dy, x, weight, needs)
+    arguments = checks.conv_transpose(op, rank, x, weight, bias, *geometry)
+    return Plan("conv_transpose_forward", arguments, tape=Tape("conv_transpose_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, g: Conv, x: Array, weight: Array, y: Array) -> Any:

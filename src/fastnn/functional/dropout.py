@@ -90,18 +90,13 @@ def dropout(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None 
     p = checks.real("dropout", "p", p, 0.0, 1.0)
     if not checks.flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else x_
-    return _dropped("dropout", "dropout_forward", x, x_, p, key("dropout", rng))
+    forward, bits = backend.current().dropout_forward, key("dropout", rng)
+    y = forward(x_, p, bits)
+    return record("dropout", y, (x,), _dropout_vjp(forward, p, bits), self_adjoint) if isinstance(x, Tensor) else y
 
 
-def _dropped(op: str, function: str, x: Any, array: Array, *arguments: Any) -> Any:
-    """What a function of the backend gives of an array and the arguments; its gradient is the same function of dy."""
-    forward = getattr(backend.current(), function)
-    y = forward(array, *arguments)
-    return record(op, y, (x,), _same(forward, arguments), self_adjoint) if isinstance(x, Tensor) else y
-
-
-def _same(forward: Any, arguments: tuple[Any, ...]) -> Any:
-    return lambda dy, needs: (forward(dy, *arguments),)
+def _dropout_vjp(forward: Any, p: float, bits: int) -> Any:
+    return lambda dy, needs: (forward(dy, p, bits),)
 
 
 @_docs.sections(_BACKWARD, shape="", refused="")
@@ -281,7 +276,13 @@ def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> 
     p = checks.real(op, "p", p, 0.0, 1.0)
     if not checks.flag(op, "training", training) or p == 0:
         return x if isinstance(x, Tensor) else x_
-    return _dropped(op, "spatial_dropout_forward", x, x_, planes, p, key(op, rng))
+    forward, bits = backend.current().spatial_dropout_forward, key(op, rng)
+    y = forward(x_, planes, p, bits)
+    return record(op, y, (x,), _spatial_vjp(forward, planes, p, bits), self_adjoint) if isinstance(x, Tensor) else y
+
+
+def _spatial_vjp(forward: Any, planes: int, p: float, bits: int) -> Any:
+    return lambda dy, needs: (forward(dy, planes, p, bits),)
 
 
 def _spatial_backward(op: str, rank: int, dy: Any, p: float, training: bool, rng: Any) -> Array:

@@ -50,11 +50,9 @@ def _plan(index: Any, weight: Any, padding_idx: Any) -> Plan:
     index, weight, skip = checks.embedding("embedding", index, weight, padding_idx)
     constants = {"rows": len(weight), "skip": skip}
     guard = ("numbers_below", index, len(weight))
-    return Plan("embedding_forward", (index, weight), tape=Tape(_vjp, _jvp), constants=constants, guard=guard)
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], index: Array, rows: int, skip: int) -> tuple[Array]:
-    return (ops.embedding_backward(dy.reshape(index.size, dy.shape[-1]), index.reshape(-1), rows, skip),)
+    return Plan(
+        "embedding_forward", (index, weight), tape=Tape("embedding_backward", _jvp), constants=constants, guard=guard
+    )
 
 
 def _jvp(ops: Any, tangents: Any, index: Array, skip: int) -> Any:

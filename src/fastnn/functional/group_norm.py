@@ -70,12 +70,6 @@ def _tracked(
     return results
 
 
-def _group_vjp(
-    ops: Any, dy: Array, needs: Any, g: GroupNorm, x: Array, weight: Array | None, mean: Array, rstd: Array
-) -> Any:
-    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, needs)
-
-
 def _group_jvp(
     ops: Any, tangents: Any, g: GroupNorm, x: Array, weight: Array | None, eps: float, mean: Array, rstd: Array
 ) -> Any:
@@ -88,7 +82,7 @@ def _group_jvp(
     return np.broadcast_to(moved, x.shape)
 
 
-_GROUPED = Tape(_group_vjp, _group_jvp)
+_GROUPED = Tape("group_norm_backward", _group_jvp)
 
 
 _GROUP_NORM = operation("group_norm", _group_plan, ("x", "weight", "bias"))

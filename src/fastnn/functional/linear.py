@@ -54,11 +54,7 @@ def linear(x: Value, weight: Value, bias: Value | None = None) -> Value:
 
 
 def _linear_plan(x: Any, weight: Any, bias: Any) -> Plan:
-    return Plan("linear_forward", checks.linear("linear", x, weight, bias), tape=Tape(_linear_vjp, _linear_jvp))
-
-
-def _linear_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, weight: Array) -> Any:
-    return ops.linear_backward(dy, x, weight, needs)
+    return Plan("linear_forward", checks.linear("linear", x, weight, bias), tape=Tape("linear_backward", _linear_jvp))
 
 
 def _linear_jvp(ops: Any, tangents: Any, x: Array, weight: Array, y: Array) -> Any:
@@ -151,10 +147,9 @@ def matmul(a: Value, b: Value) -> Value:
 
 def _matmul_plan(a: Any, b: Any) -> Plan:
     a, b, batch = checks.matmul("matmul", a, b)
-    tape, constants = Tape(_matmul_vjp, _matmul_jvp), {"batch": batch}
     if a.ndim == b.ndim and (a.ndim == 2 or (a.ndim == 3 and len(a) == len(b))):
-        return Plan("matmul", (a, b), tape=tape, constants=constants)
-    return Plan(_product, (a, b, batch), tape=tape)
+        return Plan("matmul", (a, b), tape=Tape(_matrix_vjp, _matmul_jvp))
+    return Plan(_product, (a, b, batch), tape=Tape(_matmul_vjp, _matmul_jvp))
 
 
 def _product(a: Array, b: Array, batch: tuple[int, ...]) -> Array:
@@ -217,14 +212,16 @@ def _matmul_gradients(dy: Array, a: Array, b: Array, batch: tuple[int, ...]) -> 
 _MATMUL_BACKWARD = operation("matmul_backward", _matmul_gradient_plan)
 
 
+def _matrix_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], a: Array, b: Array) -> Any:
+    """Of two matrices, or of two stacks of as many."""
+    da = ops.matmul(dy, b, trans_b=True) if needs[0] else None
+    return da, ops.matmul(a, dy, trans_a=True) if needs[1] else None
+
+
 def _matmul_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], a: Array, b: Array, batch: tuple[int, ...]) -> Any:
     a3, b3 = _stacked(*_matrices(a, b), batch)
     dy3 = dy.reshape(*a3.shape[:-1], b3.shape[-1])
-    da = db = None
-    if needs[0]:
-        da = ops.matmul(dy3, b3, trans_b=True)
-    if needs[1]:
-        db = ops.matmul(a3, dy3, trans_a=True)
+    da, db = _matrix_vjp(ops, dy3, needs, a3, b3)
     if (da is None or da.shape == a.shape) and (db is None or db.shape == b.shape):
         return da, db
     am, bm = _matrices(a, b)

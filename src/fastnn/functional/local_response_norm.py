@@ -60,12 +60,7 @@ def local_response_norm(x: Value, size: int, alpha: float = 1e-4, beta: float = 
 
 def _plan(x: Any, *numbers: Any) -> Plan:
     arguments = checks.local_response_norm("local_response_norm", x, *numbers)
-    return Plan("local_response_norm_forward", arguments, tape=Tape(_vjp, _jvp))
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
-    g, *others = arguments
-    return (ops.local_response_norm_backward(g, dy, *others),)
+    return Plan("local_response_norm_forward", arguments, tape=Tape("local_response_norm_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, *arguments: Any) -> Array:

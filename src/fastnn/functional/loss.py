@@ -98,7 +98,7 @@ def _by_target(
 def _cross_entropy_plan(logits: Any, target: Any, *options: Any) -> Plan:
     c = checks.cross_entropy("cross_entropy", logits, target, *options)
     kernel, *arguments = _cross_entropy_arguments(c)
-    tape = Tape(_soft_vjp, _soft_jvp) if c.soft else Tape(_cross_entropy_vjp, _cross_entropy_jvp)
+    tape = Tape(_soft_vjp, _soft_jvp) if c.soft else Tape("cross_entropy_backward", _cross_entropy_jvp)
     return class_plan(c, kernel + "_forward", tuple(arguments), results=("y", "lse"), tape=tape)
 
 
@@ -107,22 +107,6 @@ def _cross_entropy_arguments(c: CrossEntropy) -> tuple[Any, ...]:
     if c.soft:
         return "soft_cross_entropy", c.geometry, c.logits, c.target, c.weight, c.label_smoothing, c.divisor
     return "cross_entropy", c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, c.divisor
-
-
-def _cross_entropy_vjp(
-    ops: Any,
-    dy: Array,
-    needs: tuple[bool, ...],
-    g: Softmax,
-    logits: Array,
-    target: Array,
-    weight: Array | None,
-    ignore_index: int,
-    label_smoothing: float,
-    lse: Array,
-    divisor: float | None,
-) -> tuple[Array, None]:
-    return ops.cross_entropy_backward(g, dy, logits, target, weight, ignore_index, label_smoothing, lse, divisor), None
 
 
 def _cross_entropy_jvp(
@@ -138,9 +122,9 @@ def _cross_entropy_jvp(
     divisor: float | None,
     y: Array,
 ) -> Array:
-    ones, needs = np.ones(lse.shape, logits.dtype), (True, False)
-    rest = target, weight, ignore_index, label_smoothing, lse, divisor
-    return over_classes(_cross_entropy_vjp(ops, ones, needs, g, logits, *rest)[0] * tangents[0], y)
+    ones = np.ones(lse.shape, logits.dtype)
+    slope = ops.cross_entropy_backward(g, ones, logits, target, weight, ignore_index, label_smoothing, lse, divisor)
+    return over_classes(slope * tangents[0], y)
 
 
 def over_classes(moved: Array, y: Array) -> Array:

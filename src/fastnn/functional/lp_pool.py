@@ -20,11 +20,7 @@ def _plan(
 ) -> Plan:
     g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
     p = checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
-    return Plan("lp_pool_forward", (g, x, p), tape=Tape(_vjp, _jvp))
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, x: Array, y: Array, p: float) -> tuple[Array]:
-    return (ops.lp_pool_backward(g, dy, x, y, p),)
+    return Plan("lp_pool_forward", (g, x, p), tape=Tape("lp_pool_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, g: Pool, x: Array, y: Array, p: float) -> Array:

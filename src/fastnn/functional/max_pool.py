@@ -28,12 +28,8 @@ def _plan(op: str, rank: int, x: Any, *arguments: Any, taped: bool = False) -> P
     g, x = checks.pool(op, rank, x, *windows)
     if checks.flag(op, "return_indices", return_indices):
         results = ("y", "positions", "index")
-        return Plan("max_pool_indices", (g, x), results, gives=2, tape=Tape(_vjp, _jvp))
-    return Plan("max_pool_forward", (g, x, taped), ("y", "index"), tape=Tape(_vjp, _jvp))
-
-
-def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, index: Array) -> tuple[Array]:
-    return (ops.max_pool_backward(g, dy, index),)
+        return Plan("max_pool_indices", (g, x), results, gives=2, tape=Tape("max_pool_backward", _jvp))
+    return Plan("max_pool_forward", (g, x, taped), ("y", "index"), tape=Tape("max_pool_backward", _jvp))
 
 
 def _jvp(ops: Any, tangents: Any, g: Pool, x: Array) -> Array:

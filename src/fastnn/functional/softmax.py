@@ -53,11 +53,7 @@ def _plan(op: str, tape: Tape, x: Any, axis: Any) -> Plan:
     return Plan(op + "_forward", checks.softmax(op, x, axis), tape=tape)
 
 
-def _softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
-    return (ops.softmax_backward(g, dy, y),)
-
-
-_SOFTMAX = operation("softmax", partial(_plan, "softmax", Tape(_softmax_vjp, self_adjoint)), ("x",))
+_SOFTMAX = operation("softmax", partial(_plan, "softmax", Tape("softmax_backward", self_adjoint)), ("x",))
 
 
 def softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
@@ -132,16 +128,14 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     return _LOG_SOFTMAX(x, axis)
 
 
-def _log_softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
-    return (ops.log_softmax_backward(g, dy, y),)
-
-
 def _log_softmax_jvp(ops: Any, tangents: Any, g: Softmax, y: Array) -> Array:
     t = tangents[0].reshape(g)
     return np.asarray(t - (np.exp(y.reshape(g)) * t).sum(axis=1, keepdims=True)).reshape(y.shape)
 
 
-_LOG_SOFTMAX = operation("log_softmax", partial(_plan, "log_softmax", Tape(_log_softmax_vjp, _log_softmax_jvp)), ("x",))
+_LOG_SOFTMAX = operation(
+    "log_softmax", partial(_plan, "log_softmax", Tape("log_softmax_backward", _log_softmax_jvp)), ("x",)
+)
 
 
 def log_softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
