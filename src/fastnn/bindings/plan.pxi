@@ -247,16 +247,19 @@ cdef bint is_of(_Plan p, const Signature* s) noexcept:
 
 # Of fastnn.autograd, which is above this module.
 cdef type tensor_type = None
-cdef object tape_mode = None, record_on_tape = None, native_backend = None
+cdef object tape_mode = None, record_on_tape = None, record_many_on_tape = None, native_backend = None
 
-def use_tape(tensor, mode, record):
-    global tensor_type, tape_mode, record_on_tape
-    tensor_type, tape_mode, record_on_tape = tensor, mode, record
+def use_tape(tensor, mode, record, record_many):
+    global tensor_type, tape_mode, record_on_tape, record_many_on_tape
+    tensor_type, tape_mode, record_on_tape, record_many_on_tape = tensor, mode, record, record_many
 
 def follow_plans(backend):
     """Keep plans and follow them, with the functions of ``backend``; None: check every call."""
     global native_backend
     native_backend = backend
+
+cdef bint is_differentiated(value) noexcept:
+    return cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(<cnp.ndarray>value) in (F32, F64)
 
 cdef object as_array(object result):
     """What a tensor holds: an array, also in the place of a NumPy scalar."""
@@ -312,16 +315,28 @@ cdef class _Planned:
         p = (self.taped_plans if wanted else self.plans).find(&s, key)
         if p is None:
             return self.first(&s, key, given, plain, wanted)
-        if p.gives > 1 or (wanted and p.vjp is None):
+        if wanted and p.vjp is None:
             return self.op.checked(*given)
         result = p.run(plain)
         if result is NotImplemented:
             return self.op.checked(*given)
         value = p.given_of(result)
-        y = record_on_tape(self.name, as_array(value), [given[i] for i in self.inputs],
-                           p.vjp_of(plain, result) if wanted else None)
+        cdef list inputs = [given[i] for i in self.inputs]
+        vjp = p.vjp_of(plain, result) if wanted else None
+        if p.gives > 1:
+            return self.several_recorded(<tuple>value, inputs, vjp)
+        y = record_on_tape(self.name, as_array(value), inputs, vjp)
         # An array, where the only tensors are constants: then as without them.
         return value if cnp.PyArray_CheckExact(y) else y
+
+    cdef tuple several_recorded(self, tuple values, list inputs, vjp):
+        """The values, of which those that are differentiated, arrays of floats, are tensors; they come first."""
+        cdef list outputs = [v for v in values if is_differentiated(v)]
+        if vjp is not None and len(outputs) > 1:
+            tensors = record_many_on_tape(self.name, outputs, inputs, vjp)
+        else:
+            tensors = [record_on_tape(self.name, y, inputs, vjp) for y in outputs]
+        return (*tensors, *values[len(outputs):])
 
     cdef object first(self, const Signature* s, int64_t key, tuple given, tuple plain, bint wanted):
         """The first call of a signature: it is checked, follows the plan, and leaves it for the next one."""

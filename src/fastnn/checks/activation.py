@@ -29,6 +29,8 @@ def gelu_tanh(op: str, approximate: Any) -> bool:
 
 def interval(op: str, low_name: str, low: Any, high_name: str, high: Any, x: Any = None) -> tuple[float, float]:
     """Two finite numbers, the first not above the second, which the type of x holds."""
+    if type(low) is float and type(high) is float and scalars.FLOAT32_SMALLEST <= low <= high <= scalars.FLOAT32_LARGEST:
+        return low, high
     low, high = scalars.coefficient(op, low_name, low, x), scalars.coefficient(op, high_name, high, x)
     if low > high:
         raise ValueError(f"{op}: {low_name}={low} must not be above {high_name}={high}")

@@ -133,8 +133,8 @@ class Op:
             if plan.tape.jvp is not self_adjoint:
                 jvp = _bound(plan.tape.jvp, ops, 2, known, plan.arguments)
         outputs = [v for v in values[: plan.gives] if not isinstance(v, tuple) and v.dtype.kind == "f"]
-        if len(outputs) == 1:
-            return record(self.name, outputs[0], inputs, vjp, jvp), *values[1 : plan.gives]
+        if vjp is None or len(outputs) == 1:
+            return *(record(self.name, y, inputs, vjp, jvp) for y in outputs), *values[len(outputs) : plan.gives]
         return *record_many(self.name, outputs, inputs, vjp, jvp), *values[len(outputs) : plan.gives]
 
 
@@ -188,19 +188,20 @@ def row_of(plan: Plan) -> Row | None:
         return None
     vjp = None
     keep: list[int] = []
-    if plan.tape is not None and plan.gives == 1:
+    constants: dict[str, Any] = {}
+    if plan.tape is not None:
         vjp = plan.tape.vjp
+        wanted = _names(vjp)[3:]
+        constants = {name: value for name, value in plan.constants.items() if name in wanted}
         arguments = range(len(plan.arguments))
         positions = dict(zip(_names(_function(backend.current(), plan)), arguments, strict=False))
-        positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *plan.constants))}
-        for name in _names(vjp)[3:]:
+        positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *constants))}
+        for name in wanted:
             keep.extend(arguments if name == "*" else [positions[name]])
-    constants = () if vjp is None else tuple(plan.constants.values())
-    if any(isinstance(c, np.ndarray) for c in constants):
+    if any(isinstance(c, np.ndarray) for c in constants.values()):
         return None
-    return Row(
-        plan.function, plan.arguments, plan.guard, len(plan.results) > 1, plan.gives, vjp, tuple(keep), constants
-    )
+    several, kept = len(plan.results) > 1, tuple(constants.values())
+    return Row(plan.function, plan.arguments, plan.guard, several, plan.gives, vjp, tuple(keep), kept)
 
 
 OPS: dict[str, Op] = {}
@@ -215,5 +216,5 @@ def operation(name: str, plan: _Planner, inputs: tuple[str, ...] = ()) -> Call:
 
 
 if _core is not None:
-    _core.use_tape(Tensor, mode, record)
+    _core.use_tape(Tensor, mode, record, record_many)
     backend._when_switched(_core.follow_plans)

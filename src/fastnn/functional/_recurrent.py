@@ -75,23 +75,24 @@ class Cell:
         op = self.name + "_backward"
         call = self._checked(op, x, states, weights, lengths, reverse)
         dys = checks.recurrent_gradients(op, call, dy, **finals)
-        ops = backend.current()
+        ops, arguments = backend.current(), _forward_arguments(call, options)
         if saved is None:
-            *_, saved = getattr(ops, self.name + "_forward")(*_forward_arguments(call, options))
+            *_, saved = getattr(ops, self.name + "_forward")(*arguments)
         else:
             saved = checks.recurrent_saved(op, call, saved, *self.saved)
-        return self._backward(ops, dys, call, options, saved, _ALL)
+        return self._backward(ops, dys, arguments, saved, _ALL)
 
     def _checked(self, op: str, x: Any, states: Any, weights: Any, lengths: Any, reverse: Any) -> Recurrent:
         named = dict(zip(self.states, states, strict=True))
         return checks.recurrent(op, self.gates, x, named, weights, lengths, reverse)
 
-    def _backward(self, ops: Any, dys: Any, call: Recurrent, options: Any, saved: Any, needs: tuple[bool, ...]) -> Any:
-        kept = (call.x, *call.states, call.weight_ih, call.weight_hh, *options, call.lengths, call.reverse, *saved)
-        return getattr(ops, self.name + "_backward")(*dys, *kept, needs)
+    def _backward(self, ops: Any, dys: Any, arguments: Any, saved: Any, needs: tuple[bool, ...]) -> Any:
+        """Of the ``arguments`` of the forward the biases are not needed."""
+        biases = 3 + len(self.states)
+        return getattr(ops, self.name + "_backward")(*dys, *arguments[:biases], *arguments[biases + 2 :], *saved, needs)
 
-    def _vjp(self, ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, options: Any, saved: Any) -> Any:
-        return self._backward(ops, dys, call, options, saved, (needs[0], *needs[1 + len(call.states) :]))
+    def _vjp(self, ops: Any, dys: Any, needs: tuple[bool, ...], saved: Any, *arguments: Any) -> Any:
+        return self._backward(ops, dys, arguments, saved, (needs[0], *needs[1 + len(self.states) :]))
 
     def _jvp(self, ops: Any, given: Any, call: Recurrent, options: Any, saved: Any) -> Any:
         return self.tangents(call, *options, given, *saved)

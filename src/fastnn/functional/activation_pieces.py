@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
-from ..autograd import raw, record, self_adjoint
+from ..autograd import Tensor, record, self_adjoint
 from ..checks import Norm, Softmax
 from ._elementwise import elementwise
 from ._op import Plan, Tape, operation
@@ -157,13 +157,20 @@ def rrelu(
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return _RRELU(x, low / 2 + high / 2)
-    x_ = checks.array("rrelu", "x", raw(x))  # in C order, since an element's slope follows from its position
-    bits, ops = key("rrelu", rng), backend.current()
+    # In C order, since an element's slope follows from its position. A generator moves only if nothing is refused.
+    if not isinstance(x, Tensor):
+        y: Array = backend.current().rrelu_forward(checks.array("rrelu", "x", x), low, high, key("rrelu", rng))
+        return y
+    return _random_rrelu(x, checks.array("rrelu", "x", x.data), low, high, key("rrelu", rng))
+
+
+def _random_rrelu(x: Tensor, array: Array, low: float, high: float, bits: int) -> Tensor:
+    ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.rrelu_backward(dy, x_, low, high, bits),)
+        return (ops.rrelu_backward(dy, array, low, high, bits),)
 
-    return record("rrelu", ops.rrelu_forward(x_, low, high, bits), (x,), vjp, self_adjoint)
+    return record("rrelu", ops.rrelu_forward(array, low, high, bits), (x,), vjp, self_adjoint)
 
 
 def rrelu_backward(
