@@ -1,9 +1,9 @@
 """What memory was changed in place, and when.
 
 An operation saves arrays for its backward, not copies of them. A change of a value is therefore noted with the addresses
-it was written to and a number from the series that nodes are counted with: whoever saved something there before, under
-whatever name (a view, `Tensor.detach`), must not use it. To record an operation costs nothing for that, and one which
-saves no values is never refused.
+it was written to and a number from the series that nodes are counted with. What an operation saved there before, under
+whatever name (a view, `Tensor.detach`), must not be used any more. It costs nothing when operations are recorded, and an
+operation that saves no values is never refused.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MAX_WORK: Any = 1000  # how much work NumPy may do to find out whether two arra
 
 
 def _owner(array: np.ndarray) -> np.ndarray | None:
-    """The array whose memory it is, which lives as long as any view; None for foreign memory.
+    """The array that owns the memory of this one and lives as long as any view of it; None for foreign memory.
 
-    No array lives as long as foreign memory: whenever `numpy.frombuffer`, `numpy.from_dlpack` or `numpy.asarray` of a
-    memoryview is called, a new one lies there, which refers to none of the others.
+    No array lives as long as foreign memory: each call of `numpy.frombuffer`, `numpy.from_dlpack` or `numpy.asarray` of a
+    memoryview makes a new array there, which refers to none of the others.
     """
     base = array.base
     while isinstance(base, np.ndarray):
@@ -38,7 +38,7 @@ def _owner(array: np.ndarray) -> np.ndarray | None:
 
 
 class _Layout(NamedTuple):
-    """Which of the bytes between its bounds an array has."""
+    """Which of the bytes between an array's bounds belong to it."""
 
     address: int
     shape: tuple[int, ...]
@@ -47,13 +47,13 @@ class _Layout(NamedTuple):
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
-        """For NumPy, which compares addresses: nobody reads what is there, if it is there still."""
+        """For NumPy, which compares addresses and reads nothing: the memory may be gone."""
         form = {"shape": self.shape, "strides": self.strides, "typestr": f"|V{self.itemsize}"}
         return {"data": (self.address, True), "version": 3, **form}
 
 
 def _layout(array: np.ndarray, low: int) -> _Layout | None:
-    """None for an array that has all bytes between its bounds, of which ``low`` is the first."""
+    """The layout of an array whose lowest byte is at ``low``; None if all bytes between its bounds belong to it."""
     if array.flags.forc:
         return None
     forward = min(array.strides) >= 0
@@ -113,12 +113,12 @@ class _Changes:
         self.start_in_child()
 
     def start_in_child(self) -> None:
-        """Have a lock of one's own in a forked process: another thread of the parent may have had the parent's."""
+        """Make a new lock in a forked process: another thread of the parent may have held the old one."""
         self._lock = threading.RLock()
         self._known: _Known | None = None
 
     def memory(self, array: np.ndarray) -> Memory:
-        """What stands for the memory of an array as long as its owner lives; for foreign memory, until a next call."""
+        """What stands for the memory of an array as long as its owner lives; for foreign memory, until the next call."""
         bounds, owner = byte_bounds(array), _owner(array)
         layout = _layout(array, bounds[0])
         key = (*bounds, layout, None if owner is None else id(owner))

@@ -47,7 +47,7 @@ class _Size(int):
 
 
 class TensorBase:
-    """An array with a history: what recording and the reverse pass know of a `Tensor`, which is the one kind there is."""
+    """An array with a history: the part of a `Tensor` that recording and the reverse pass know."""
 
     __slots__ = ("__weakref__", "_node", "_requires_grad", "_tangent", "_target", "data", "grad")
     __array_priority__ = 1000
@@ -169,7 +169,7 @@ class TensorBase:
         return f"tensor({inner}{dtype}{history})"
 
     def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What it has in a dictionary, as subclasses may, and in slots."""
+        """What a tensor has in slots and, if it is of a subclass, in a dictionary."""
         if self._node is not None:
             raise TypeError("Tensor: only leaves can be copied or pickled; use detach()")
         state: Any = object.__getstate__(self)

@@ -134,14 +134,14 @@ class Target:
     """Where an optimiser wants a parameter's gradient: ``array``, as long as the parameter's values are ``values``.
 
     The reverse pass hands it to a vjp in the place of a True in ``needs``, so that a backward of the compiled backend
-    writes there and not into an array of its own. Who does not know it takes it for True.
+    writes there and not into an array of its own. Vjps that know nothing of targets take it for True.
 
     Nothing is written where somebody else still holds the array of an earlier gradient, or a view of it: the number of
     references tells. Both arrays are therefore held by this object alone, besides the parameter, and are made such that
     their views refer to them and not to the memory they are views of themselves (`fastnn.optim.flat`).
 
-    Who is going to write to ``array`` takes it first and then counts (`_references`): of two threads that do so neither
-    takes it for free, or one.
+    A thread that wants to write to ``array`` takes a reference first and then counts them (`_references`): of two threads
+    that do so at once, at most one finds the array free.
     """
 
     __slots__ = ("array", "values")
@@ -238,7 +238,7 @@ def accumulate(leaf: TensorBase, gradient: np.ndarray) -> None:
 
 
 def _give(leaf: TensorBase, total: np.ndarray) -> None:
-    """Have an array for the gradient, with what other threads delivered meanwhile."""
+    """Make ``total`` the gradient of a leaf, after adding to it what other threads delivered meanwhile."""
     while (other := leaf.grad) is not None:
         leaf.grad = None
         _add_to(total, other)
@@ -246,7 +246,7 @@ def _give(leaf: TensorBase, total: np.ndarray) -> None:
 
 
 def _copy_for(target: Target | None, gradient: np.ndarray) -> np.ndarray:
-    """In the target's array if there is one that it fits and nobody else has.
+    """A copy of a gradient, in the target's array if there is one that it fits and that nobody else holds.
 
     A copy, because the gradient may be shared with another one or with what an operation saved.
     """

@@ -83,7 +83,7 @@ class Setting:
     def _leave_below(self, entered: list[tuple[Setting, Any]]) -> None:
         """End a block that is not the last one entered, as it happens where tasks or generators take turns.
 
-        What was outside of it is now outside of the next one, and the last one stays as it is.
+        The value before this block becomes that before the block entered after it. The attribute keeps its present value.
         """
         places = [i for i, (setting, _) in enumerate(entered) if setting is self]
         if not places:
@@ -125,9 +125,10 @@ class Setting:
         return decorated  # type: ignore[return-value]
 
     def _driven(self, body: Any) -> Generator[Any, Any, Any]:
-        """What the generator or coroutine yields; while it runs the attribute is as it left it, else the caller's.
+        """What a generator or coroutine yields. While it runs, the attribute has the value that it last had in there; while
+        the caller runs, the caller's.
 
-        The blocks that it is inside are its own, too: their order has nothing to do with that of the caller's.
+        The list of entered blocks changes with it: the order of blocks inside has nothing to do with that of the caller's.
         """
         first = True
         inside: Any = None

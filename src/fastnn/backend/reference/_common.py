@@ -84,14 +84,14 @@ def without_overflow(means: Callable[[Array], Array], x: Array) -> Array:
 
 
 def unit_for(x: Array, axes: Axes) -> Array:
-    """A power of two that brings the largest |x| over the axes to about 1; of what isn't finite, 1."""
+    """A power of two that brings the largest |x| over the axes to about 1; 1 where that is not finite."""
     largest = np.abs(x).max(axes, keepdims=True)
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 1))[1]
     return np.asarray(np.ldexp(1.0, -np.clip(exponent, -1021, 1021)))
 
 
 def targets_of(g: Softmax, target: Array, ignore_index: int) -> tuple[Array, Array]:
-    """Class indices (outer, 1, inner), 0 where ignored, and where they count."""
+    """Class indices (outer, 1, inner), 0 in the place of ignored ones; and which of them count."""
     t = target.reshape(g.outer, 1, g.inner)
     counts = t != ignore_index
     return np.where(counts, t, 0), counts
