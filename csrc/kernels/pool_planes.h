@@ -126,7 +126,7 @@ struct PlaneWindows {
 
   FASTNN_INLINE Vec<T> inputs() const { return set1(T(count)); }
   FASTNN_INLINE Mask<T> number(int32_t i) const { return Mask<T>{} + tap[i].number; }
-  FASTNN_INLINE Vec<T> values(int32_t i) const { return load(tile + tap[i].input * lanes<T>); }
+  FASTNN_INLINE Vec<T> values(int32_t i) const { return load(tile + int64_t(tap[i].input) * lanes<T>); }
   template <class F>
   FASTNN_INLINE void taps(const F& f) const {
     for (int32_t i = 0; i < count; ++i) f(number(i), values(i));

@@ -48,7 +48,7 @@ struct Divisor48 {
   explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}
   FASTNN_INLINE Reals quotient(Reals n) const {
     const Reals far = set1(0x3p51);
-    return by == 1 ? n : (fma(n, set1(inverse), set1(shift)) + far) - far;
+    return (fma(n, set1(inverse), set1(shift)) + far) - far;
   }
 };
 
