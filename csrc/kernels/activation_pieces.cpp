@@ -27,8 +27,8 @@ struct Pieces {
   int64_t per_plane, count;
 
   explicit Pieces(const Norm& geometry) : g(geometry), rows(g.inner == 1 && g.channels > 1) {
-    per_plane = (g.inner + kPlaneBlock - 1) / kPlaneBlock;
-    count = rows ? (g.outer + kRowBlock - 1) / kRowBlock : g.outer * g.channels * per_plane;
+    per_plane = ceil_div(g.inner, kPlaneBlock);
+    count = rows ? ceil_div(g.outer, kRowBlock) : g.outer * g.channels * per_plane;
   }
   double values() const { return double(g.outer) * double(g.channels) * double(g.inner); }
 };
@@ -155,7 +155,7 @@ FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t ke
   constexpr int64_t group = Philox::words;
   const Slopes<T> slopes(lower, upper);
   with_past(goes_past<T>(double(n) * (1 + sizeof...(x))) && to_aligned(y) == 0, [=](auto past) {
-    parallel_for((n + group - 1) / group, double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
+    parallel_for(ceil_div(n, group), double(n) * kRandomCost, [=](int64_t begin, int64_t end) {
       const Philox random(key);
       const int64_t full = end * group <= n ? end : n / group;
       for (int64_t g = begin; g < full; ++g) map_group<past>(random, g * group, group, slopes, f, y, x...);

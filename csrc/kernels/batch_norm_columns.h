@@ -8,6 +8,7 @@
 #include "../simd/copy.h"
 #include "../simd/sums.h"
 #include "batch_norm_channel.h"
+#include "integer.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -27,7 +28,7 @@ template <class T, class Body>
 void for_column_blocks(const Norm& g, double visits, const Body& body) {
   const int64_t wide = kBlockColumns<T> / (g.inner ? g.inner : 1);
   const double cost = double(g.outer * g.channels * g.inner) * kNormCost * visits;
-  parallel_for((g.channels + wide - 1) / wide, cost, [&](int64_t begin, int64_t end) {
+  parallel_for(ceil_div(g.channels, wide), cost, [&](int64_t begin, int64_t end) {
     for (int64_t s = begin; s < end; ++s) {
       const int64_t first = s * wide, left = g.channels - first;
       body(ColumnBlock{g.outer, g.channels * g.inner, g.inner, first, left < wide ? left : wide});
@@ -153,7 +154,7 @@ Moments block_moments(const ColumnBlock& block, const T* x, int64_t c, double m,
 
 // Some of the rows of a block, far apart: about 8 values of each channel.
 inline ColumnBlock sample_of(ColumnBlock block) {
-  const int64_t rows = (block.inner + 7) / block.inner, all = block.rows;
+  const int64_t rows = ceil_div(8, block.inner), all = block.rows;
   block.rows = rows < all ? rows : all;
   block.step *= all / block.rows;
   return block;

@@ -20,7 +20,7 @@ FASTNN_INLINE Range box(const Pool& g, int axis, int64_t o) {
 }
 FASTNN_INLINE Range box(const AdaptivePool& g, int axis, int64_t o) {
   if (g.out[axis] == 1) return {0, g.size[axis]};
-  return {o * g.size[axis] / g.out[axis], ((o + 1) * g.size[axis] + g.out[axis] - 1) / g.out[axis]};
+  return {o * g.size[axis] / g.out[axis], ceil_div((o + 1) * g.size[axis], g.out[axis])};
 }
 
 // The windows that hold input i.
@@ -33,16 +33,17 @@ FASTNN_INLINE Range boxes_over(const Pool& g, int axis, int64_t i) {
 FASTNN_INLINE Range boxes_over(const AdaptivePool& g, int axis, int64_t i) {
   if (g.out[axis] == 1) return {0, 1};
   // floor(o * size / out) <= i and i < ceil((o + 1) * size / out)
-  return {i * g.out[axis] / g.size[axis], ((i + 1) * g.out[axis] + g.size[axis] - 1) / g.size[axis]};
+  return {i * g.out[axis] / g.size[axis], ceil_div((i + 1) * g.out[axis], g.size[axis])};
 }
 
-// What an average divides by: elements that the window counts, or a number that is given (else 0).
+// What an average divides by: the given number or, if that is 0, the elements that the window counts. These include
+// those in the padding if include_pad is true.
 struct Divisor {
   bool include_pad = false;
   int64_t given = 0;
 };
 
-// Its factor along one axis.
+// The divisor of a window is the product of these for all axes.
 FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, Divisor by) {
   if (by.given) return axis == 2 ? by.given : 1;
   if (by.include_pad) {
@@ -66,7 +67,7 @@ FASTNN_INLINE void box_runs(const G& g, const T* x, Range d, Range h, Range w, c
     for (int64_t r = 0; r < rows; ++r) f(x + (i * g.size[1] + h.begin + r) * step + w.begin, length);
 }
 
-// Whether each plane is one box, without padding.
+// Whether the planes have one window each, which holds all inputs and no padding.
 template <class G>
 FASTNN_INLINE bool whole_planes(const G& g) {
   for (int axis = 0; axis < 3; ++axis) {
@@ -82,13 +83,14 @@ FASTNN_INLINE int64_t plane_count(const G& g, Divisor by) {
   return box_count(g, 0, 0, by) * box_count(g, 1, 0, by) * box_count(g, 2, 0, by);
 }
 
-constexpr double kMendCost = 1;  // nanoseconds of a look at a mean; few are made again
+constexpr double kMendCost = 1;  // nanoseconds to look at a mean; few are computed again
 
-// Means of the outputs [at, at + n) that are not finite, once more: a sum may be too large where its mean is not.
+// Computes those means of the outputs [at, at + n) again that are not finite: a sum may be too large for T where its
+// mean is not.
 template <class T, class G>
 __attribute__((noinline, cold)) void mend_means(const G& g, Divisor by, const T* x, int64_t at, int64_t n, T* y) {
   const int64_t image = g.size[0] * g.size[1] * g.size[2];
-  const double scale = sizeof(T) == 4 ? 1 : 0x1p-64;  // double holds any sum of floats
+  const double scale = sizeof(T) == 4 ? 1 : 0x1p-64;  // a double holds any sum of floats, but not of doubles
   for (int64_t o = at; o < at + n; ++o) {
     if (std::abs(y[o]) < T(INFINITY)) continue;
     const int64_t row = o / g.out[2], ow = o % g.out[2], oh = row % g.out[1], od = row / g.out[1] % g.out[0];
@@ -124,7 +126,7 @@ void walk_means(const G& g, Divisor by, double cost, const T* x, T* y, const Mea
     results[0] = mean(windows);
     if (__builtin_expect(!all_finite<T>(results[0]), 0)) __atomic_store_n(found, true, __ATOMIC_RELAXED);
   };
-  first_that_suits<Walks...>(g, [&](auto walk) { walk.forward(g, T(0), cost, x, Outputs<T>{y}, results); });
+  first_that_suits<Walks...>(g, [&](const auto& walk) { walk.forward(T(0), cost, x, Outputs<T>{y}, results); });
   if (!mend) return;
   const int64_t outputs = output_rows(g) * g.out[2];
   parallel_for(outputs, double(outputs) * kMendCost,
@@ -181,14 +183,12 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
   map_run(n, [=](Vec<T> v) { return v + value; }, x, x);
 }
 
-// What the rows of a gradient need to know of boxes, found once: each takes two divisions. Ranges of the boxes over
-// rows of inputs (axes 0 and 1) and of the inputs of boxes along the row; what the boxes of each axis count; the shares
-// of a row.
+// What each row of a gradient needs to know of boxes. It is found once, because each number takes a division or two.
 template <class T>
 struct BoxTables {
-  Range *over[2], *along;
-  int64_t* count[3];
-  T* share;
+  Range *over[2], *along;  // the boxes over each slice and each row of the image; the inputs of boxes along a row
+  int64_t* count[3];       // what boxes count along each axis
+  T* share;                // of the boxes over one row: what each input under them gets
 
   template <class G>
   BoxTables(const G& g, Room& room) {
@@ -207,8 +207,8 @@ struct BoxTables {
   }
 };
 
-// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. A row of dx gathers the
-// rows of dy over it, then spreads that row's sums along itself.
+// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. The rows of dy over a row of
+// dx are first summed to one row of shares; each of these is then added to the inputs of its box.
 template <class T, class G>
 FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, Range oh, const T* dy, T* dx) {
   T* const share = boxes.share;
@@ -224,7 +224,7 @@ FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, R
     add_to_run(dx + boxes.along[w].begin, boxes.along[w].end - boxes.along[w].begin, share[w]);
 }
 
-// The same for whole planes.
+// The same where boxes are whole planes.
 template <class T, class G>
 void spread_planes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
   const int64_t planes = g.n * g.c, inputs = g.size[0] * g.size[1] * g.size[2];

@@ -12,6 +12,7 @@
 #include "../simd/wide_sum.h"
 #include "../tune.h"
 #include "../types.h"
+#include "integer.h"
 #include "room.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -33,12 +34,12 @@ struct BlockPlan {
     const int64_t column = int64_t(sizeof(T)) * (g.n + 1), fits = kStripBytes / column;
     int64_t most = fits < kStripRowBytes / int64_t(sizeof(T)) ? fits : kStripRowBytes / int64_t(sizeof(T));
     most = most < L ? L : most / L * L;
-    per_outer = (g.inner + most - 1) / most;
-    width = per_outer > 0 ? ((g.inner + per_outer - 1) / per_outer + L - 1) / L * L : most;
+    per_outer = ceil_div(g.inner, most);
+    width = per_outer > 0 ? ceil_div(ceil_div(g.inner, per_outer), L) * L : most;
     pitch = width / L % 2 ? width : width + L;
   }
-  int64_t blocks() const { return g.inner == 1 ? (g.outer + width - 1) / width : g.outer * per_outer; }
-  int64_t buffer_size() const { return (g.n + L - 1) / L * L * pitch; }  // room for whole squares
+  int64_t blocks() const { return g.inner == 1 ? ceil_div(g.outer, width) : g.outer * per_outer; }
+  int64_t buffer_size() const { return ceil_div(g.n, L) * L * pitch; }  // room for whole squares
 };
 
 template <class T>

@@ -18,7 +18,8 @@ namespace {
 // The ways of a product: use(way) for the first that suits.
 template <class T, class Use>
 void first_way(const Product<T>& product, const Use& use) {
-  first_that_suits<LongSums, Depthwise, Winograd, Lanes, PackedRowsOfX, Channels, Direct, Packed>(product, use);
+  first_that_suits<LongSums<T>, Depthwise<T>, Winograd<T>, Lanes<T>, PackedRowsOfX<T>, Channels<T>, Direct<T>,
+                   Packed<T>>(product, use);
 }
 
 template <class T>
@@ -41,7 +42,7 @@ inline Axis phase_axis(const Conv& g, int d, int64_t phase) {
   while (first < period && first < g.kernel[d] && (phase + g.pad[d] - first * dilation) % s) ++first;
   const bool any = first < period && first < g.kernel[d];
   Axis axis = {};
-  axis.grid = (g.size[d] - phase + s - 1) / s, axis.in = g.out[d], axis.step = 1;
+  axis.grid = ceil_div(g.size[d] - phase, s), axis.in = g.out[d], axis.step = 1;
   axis.taps = any ? (g.kernel[d] - 1 - first) / period + 1 : 0;
   axis.offset = any ? (phase + g.pad[d] - first * dilation) / s : 0, axis.offset_step = -period * dilation / s;
   axis.weight = first, axis.weight_step = period;

@@ -7,6 +7,7 @@
 //   };
 // in a file of its own, and takes the memory that it wants (room.h). conv.cpp and conv_weight.cpp have the lists.
 #pragma once
+#include "choice.h"
 #include "conv_patches.h"
 #include "gemm_driver.h"
 #include "room.h"
@@ -14,19 +15,11 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// use(way) for the first of the ways that suits the problem, or the next that does where use gives false.
-template <template <class> class... Ways, class Problem, class Use>
-void first_that_suits(const Problem& problem, const Use& use) {
-  const auto done = [&use](const auto& way) { return way.suits() && use(way); };
-  (void)(done(Ways<typename Problem::Value>{problem}) || ...);
-}
-
 // y (images, channels_out, …) on the grid of p = bias + the weights times the patch matrix of x (images, channels_in,
 // …).
 //   weights (channels_out, channels_in / groups, kernel), or of a gradient (channels_in, channels_out / groups, kernel)
 template <class T>
 struct Product {
-  using Value = T;
   Patches p;
   const T *x, *weights, *bias;  // bias (channels_out) may be null
   T* y;

@@ -16,7 +16,8 @@ namespace {
 // The ways of a weight gradient: use(way) for the first that suits.
 template <class T, class Use>
 void first_way(const WeightProduct<T>& product, const Use& use) {
-  first_that_suits<DepthwiseWeight, WinogradWeight, ChannelWeight, DirectWeight, PackedWeight>(product, use);
+  first_that_suits<DepthwiseWeight<T>, WinogradWeight<T>, ChannelWeight<T>, DirectWeight<T>, PackedWeight<T>>(product,
+                                                                                                              use);
 }
 
 }  // namespace

@@ -21,7 +21,6 @@ constexpr double kAddCost = 0.2, kTurnCost = 0.3;
 
 template <class T>
 struct WeightProduct {
-  using Value = T;
   const Conv& g;
   const T *dy, *x;
   T* dweight;

@@ -127,7 +127,7 @@ struct WinogradBlock {
   static int64_t place(int64_t g, int64_t all, int64_t row) {
     return (g / kTileVectors * all + row) * kTileCols<T> + g % kTileVectors * L;
   }
-  int64_t vectors() const { return (count + L - 1) / L; }
+  int64_t vectors() const { return ceil_div(count, L); }
 
   void begin(int64_t which_group, int64_t first, int64_t last) {
     group = which_group, count = last - first, run_count = 0;

@@ -5,6 +5,7 @@
 #include "../simd/philox.h"
 #include "../simd/sums.h"
 #define FASTNN_FAMILY "dropout.inc"
+#include "integer.h"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -39,7 +40,7 @@ void dropout_forward(int64_t n, double p, uint64_t key, const T* x, T* y) {
   const uint32_t threshold = all ? 0 : uint32_t(p * 4294967296.0);
   const T scale = all ? T(0) : T(1 / (1 - p));
   with_past(goes_past<T>(2 * double(n)) && to_aligned(y) == 0, [=](auto past) {
-    parallel_for((n + group - 1) / group, double(n) * kCost, [=](int64_t begin, int64_t end) {
+    parallel_for(ceil_div(n, group), double(n) * kCost, [=](int64_t begin, int64_t end) {
       if (all) {
         for (int64_t i = begin * group; i < end * group && i < n; ++i) y[i] = 0;
         return;

@@ -1,6 +1,6 @@
-// Backward of a pooling as a gather: each input sums the terms of the windows that hold it, in the order of the
-// outputs. So windows may overlap, and how rows are dealt to threads changes no bit. And as a scatter, where a gather
-// would waste lanes.
+// The backward of a pooling as a gather: each input sums the terms of the windows that hold it, in the order of the
+// outputs. So windows may overlap, and how rows are dealt to threads changes no bit. Where a gather would waste lanes,
+// there is a scatter.
 //
 // The outputs that a block of the input meets are first copied to scratch ("staged"), in rows with zeros beside them:
 // then each tap of a vector of inputs is one whole load, and what is done to an output (a quotient, an index widened)
@@ -11,24 +11,23 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Inputs of a block, and of its rows, at most: what is staged for them stays in the first-level cache.
-constexpr int64_t kBlockElements = 8192, kBlockColumns = 2048;
-inline BlockPlan input_plan(const Pool& g) { return {g.size, kBlockElements, kBlockColumns}; }
+inline BlockLimits input_limits(const Pool& g) { return {g.size, kBlockElements, kBlockColumns}; }
 
 FASTNN_INLINE bool inside(int64_t i, int64_t size) { return uint64_t(i) < uint64_t(size); }
 
-// Outputs o of an axis with a tap k on input i: o * stride - pad + k * dilation == i.
+// The outputs from the first to the last that may have a tap on input i: for an output o and its tap k,
+// o * stride - pad + k * dilation == i.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, int64_t i) {
   const int64_t from = i + g.pad[axis], last = reach(g, axis);
   Range o = {from > last ? ceil_div(from - last, g.stride[axis]) : 0, floor_div(from, g.stride[axis]) + 1};
   o.end = least(o.end, g.out[axis]);
   return o;
 }
-// The inputs from the first on up to the last that a window reaches; beyond it there may be any number more.
+// How many inputs there are up to the last that a window reaches; any number may follow.
 inline int64_t reached(const Pool& g, int axis) {
   return most(least((g.out[axis] - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1, g.size[axis]), 0);
 }
-// Those over the inputs [begin, end), and the most there can be over n of them.
+// The outputs over the inputs [i.begin, i.end), and the most there can be over n inputs.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, Range i) {
   const Range o = {outputs_over(g, axis, i.begin).begin, outputs_over(g, axis, i.end - 1).end};
   return {o.begin, most(o.begin, o.end)};
@@ -37,24 +36,24 @@ inline int64_t most_outputs(const Pool& g, int axis, int64_t n) {
   return least((n - 1 + reach(g, axis)) / g.stride[axis] + 1, g.out[axis]);
 }
 
-// That tap, or -1 where dilation steps over i.
+// The tap of output o on input i, or -1 where dilation steps over i.
 FASTNN_INLINE int64_t tap_on(const Pool& g, int axis, int64_t i, int64_t o) {
   const int64_t from = i + g.pad[axis] - o * g.stride[axis], d = g.dilation[axis];
   return d == 1 ? from : from % d ? -1 : from / d;
 }
 
-// The outputs over a block of the input: each of a term's arrays has a row of them for every (od, oh), vectors of zeros
-// before and behind it. Blocks of the same place in their planes differ in the staged values alone.
+// The staged outputs over a block of the input: each of a term's arrays has a row for every (od, oh), with a vector of
+// zeros before it and one behind. If the next block is at the same place in another plane, only the values change.
 template <class T, class Term>
 class Stage {
  public:
   static constexpr int64_t L = lanes<T>;
 
   Stage(const Pool& g, const Term& term, Room& room)
-      : g_(g), term_(term), over_(input_plan(g), most_outputs(g, 0, 1) * most_outputs(g, 1, 1), room) {
-    const BlockPlan plan = input_plan(g);
-    const int64_t rows = most_outputs(g, 0, plan.slices) * most_outputs(g, 1, plan.rows);
-    first_ = room.take<T>(Term::arrays * (rows * (most_outputs(g, 2, plan.columns) + 2 * L) + L));
+      : g_(g), term_(term), over_(input_limits(g), most_outputs(g, 0, 1) * most_outputs(g, 1, 1), room) {
+    const BlockLimits limits = input_limits(g);
+    const int64_t rows = most_outputs(g, 0, limits.slices) * most_outputs(g, 1, limits.rows);
+    first_ = room.take<T>(Term::arrays * (rows * (most_outputs(g, 2, limits.columns) + 2 * L) + L));
   }
 
   void fill(int64_t plane, const ImageBlock& block) {
@@ -111,7 +110,7 @@ class Stage {
 
 // Which outputs a vector of inputs meets. Along the row, tap k of output o meets input i = o * stride - pad + k *
 // dilation: with stride 2, the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to taps of one parity each.
-// Stride is 1 or 2; Kernel is fixed with dilation 1, or 0: any.
+// Stride is 1 or 2; Kernel is that along the row, whose dilation is 1, or it is 0, and both may be any.
 template <class T, int Stride, int Kernel>
 struct GatherTaps {
   static constexpr int64_t width = Stride * lanes<T>;
@@ -136,7 +135,7 @@ struct GatherTaps {
     }
   }
   static FASTNN_INLINE int64_t output(int64_t i) { return (i + Stride - 1) >> (Stride - 1); }
-  // The inputs of each parity, and the inverse. What is stored past a row is cut off.
+  // load takes the inputs of each parity out of the row, store puts them back; the row has `left` inputs from x on.
   FASTNN_INLINE void load(const T* x, int64_t left, Vec<T>* in) const {
     in[0] = load_part(x, left);
     if constexpr (Stride == 1) return;
@@ -153,9 +152,9 @@ struct GatherTaps {
   }
 };
 
-// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Windows
-// reach the last of the columns or the one beside it: vectors of outputs are loaded no further than the zeros beside
-// them.
+// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Some window
+// must reach the last of the columns or one beside it: then vectors of outputs are loaded no further than the zeros
+// behind them.
 template <class T, class Taps, class Term>
 FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRow<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {
@@ -177,13 +176,15 @@ FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRo
 // dx of any windows; the stride along the row is 1 or 2.
 template <class T>
 struct GatherWalk {
-  static bool suits(const Pool& g) { return g.stride[2] <= 2; }
+  const Pool& g;
+
+  bool suits() const { return g.stride[2] <= 2; }
 
   template <class Term>
-  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
+  void backward(const Term& term, double cost, T* dx) const {
     const int64_t n = g.n * g.c * g.size[0] * g.size[1], kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-    const auto layout = [&](Room& room) { return Stage<T, Term>(g, term, room); };
-    parallel_room(n, cost, layout, [&](int64_t begin, int64_t end, Stage<T, Term> stage) {
+    const auto layout = [&, &g = g](Room& room) { return Stage<T, Term>(g, term, room); };
+    parallel_room(n, cost, layout, [&, &g = g](int64_t begin, int64_t end, Stage<T, Term> stage) {
       if (g.stride[2] == 2 && kernel == 2)
         blocks<2, 2>(g, term, begin, end, stage, dx);
       else if (g.stride[2] == 2 && kernel == 3)
@@ -202,7 +203,7 @@ struct GatherWalk {
   static void blocks(const Pool& g, const Term& term, int64_t begin, int64_t end, Stage<T, Term>& stage, T* dx) {
     const GatherTaps<T, Stride, Kernel> taps(g);
     const int64_t last = reached(g, 2);
-    each_block(input_plan(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
+    each_block(input_limits(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
       const int64_t first = (plane * g.size[0] + block.d.begin) * g.size[1] + block.h.begin;
       const int64_t rows = (block.d.end - block.d.begin) * (block.h.end - block.h.begin);
       const int64_t w = block.w.begin, end = most(least(block.w.end, last), w);
@@ -217,8 +218,8 @@ struct GatherWalk {
   }
 };
 
-// The reverse: each output adds to the inputs of its window. Windows may overlap, so that a plane is one item. Planes
-// of fewer bytes are zeroed several at a time.
+// In a scatter each output adds to the inputs of its window. Windows may overlap, so that a plane is one item. Planes
+// with fewer bytes than this are zeroed several at a time.
 constexpr int64_t kZeroedBytes = 64 * 1024;
 
 // add(plane, its inputs) for each plane of dx, which is zero before.
@@ -239,8 +240,12 @@ void scatter(const G& g, double cost, T* dx, const F& add) {
 // Takes any windows. term.scatter(plane, inputs) adds the terms of all outputs of the plane to its inputs.
 template <class T>
 struct ScatterWalk {
+  const Pool& g;
+
+  bool suits() const { return true; }
+
   template <class Term>
-  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
+  void backward(const Term& term, double cost, T* dx) const {
     scatter(g, cost, dx, [=](int64_t plane, T* inputs) { term.scatter(plane, inputs); });
   }
 };

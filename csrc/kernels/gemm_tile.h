@@ -3,6 +3,7 @@
 #include "../simd/reduce.h"
 #include "../simd/vec.h"
 #include "../tune.h"
+#include "integer.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
@@ -100,7 +101,7 @@ FASTNN_INLINE OuterTile<T, V> outer_tile_for(int rows) {
 // 13+13+13+13+12, not 14+14+14+14+8), so that no multiply-add is spent on rows that don't exist.
 struct RowBlocks {
   int64_t rows, count;
-  explicit RowBlocks(int64_t m) : rows(m), count((m + kTileRows - 1) / kTileRows) {}
+  explicit RowBlocks(int64_t m) : rows(m), count(ceil_div(m, kTileRows)) {}
   int64_t begin(int64_t block) const { return rows * block / count; }
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
 };

@@ -16,7 +16,7 @@ FASTNN_INLINE int64_t clamp(int64_t a, int64_t low, int64_t high) { return a < l
 FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
   return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
 }
-// The least number of b's that make a, which is not negative; of a negative a, some number that is not positive.
+// a / b rounded up, if a is not negative; if it is, some number that is not positive.
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : divide(a + b - 1, b); }
 
 struct Range {

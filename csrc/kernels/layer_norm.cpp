@@ -53,7 +53,7 @@ Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
 constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4, kRowsBytes = 12 << 20;
 
 bool by_whole_rows(const Norm& g) {
-  return g.inner <= kWholeRow && RowBlocks(g.outer, g.inner).blocks >= kEnoughBlocks;
+  return g.inner <= kWholeRow && SumBlocks(g.outer, g.inner).blocks >= kEnoughBlocks;
 }
 
 // dx = (d - (v * slope + level)) * rstd, as in standard.h
@@ -158,7 +158,7 @@ template <class T, class Row>
 void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<T>& a, RowGradient<T>* rows) {
   const int64_t fit = kRowsBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), step = fit < 8 ? 8 : fit;
   // A multiple of what a tile takes at once: the same columns are in one whatever a thread begins with.
-  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? (g.inner / 16 + 63) / 64 * 64 : 8192;
+  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? ceil_div(g.inner / 16, 64) * 64 : 8192;
   const bool aligned = a.dx && to_aligned(a.dx) == 0 && g.inner % lanes<T> == 0;
   zero_run(a.dweight, g.inner), zero_run(a.dbias, g.inner);
   for (int64_t r0 = 0; r0 < g.outer; r0 += step) {
@@ -168,7 +168,7 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
       for (int64_t i = r0 + begin; i < r0 + end; ++i) rows[i] = row(i);
     });
     with_past(aligned && goes_past<T>(3 * double(g.outer) * double(g.inner)), [=, &a](auto past) {
-      parallel_for((g.inner + columns - 1) / columns, part * 4, [=, &a](int64_t begin, int64_t end) {
+      parallel_for(ceil_div(g.inner, columns), part * 4, [=, &a](int64_t begin, int64_t end) {
         gradient_columns<past>(a, rows, r0, r1, begin * columns, end * columns < g.inner ? end * columns : g.inner);
         if (past) stream_fence();
       });

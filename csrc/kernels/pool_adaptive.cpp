@@ -26,7 +26,7 @@ FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v,
   position = wins ? at : position;
 }
 
-// The best value of a window and its position, lanes along the runs of the window.
+// The largest value of a window and its position, with lanes along the runs of the window.
 template <class T>
 FASTNN_INLINE void best_of_box(const AdaptivePool& g, const T* image, Range d, Range h, Range w, T* best,
                                int32_t* index) {
@@ -37,9 +37,11 @@ FASTNN_INLINE void best_of_box(const AdaptivePool& g, const T* image, Range d, R
     for (int64_t i = 0; i < n; i += lanes<T>) {
       const Vec<T> v = load_part(run + i, n - i, kLowest<T>);
       const Mask<T> at = ramp<T>(run + i - image, 1);
-      if (first) value = v, position = iota<T>() < splat<T>(n) ? at : position;
+      if (first)
+        value = v, position = iota<T>() < splat<T>(n) ? at : position;
+      else
+        take_larger<T>(value, position, v, at);
       first = false;
-      take_larger<T>(value, position, v, at);
     }
   });
   each_half<lanes<T>>([&](auto step) FASTNN_FLAT {
@@ -60,10 +62,10 @@ void best_of_boxes(const AdaptivePool& g, const T* x, T* y, int32_t* index) {
   });
 }
 
-// The results are the largest values and their positions, the first in the image of equals, which may be in a later
-// column.
+// The results are the largest values and their positions. Of equals the first in the image counts, which may be in a
+// later column, so that columns are gone through twice.
 template <class T>
-FASTNN_INLINE void first_largest(const ColumnWindows<T>& windows, Vec<T>* results) {
+constexpr auto first_largest = [](const ColumnWindows<T>& windows, Vec<T>* results) FASTNN_FLAT {
   Vec<T> largest = set1(kLowest<T>);
   Mask<T> nan = {}, first = splat<T>(INT32_MAX);
   windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { largest = max(largest, v), nan |= v != v; });
@@ -75,16 +77,13 @@ FASTNN_INLINE void first_largest(const ColumnWindows<T>& windows, Vec<T>* result
     first = at < first ? at : first;
   });
   results[0] = value, results[1] = (Vec<T>)first;
-}
+};
 
-// Of an output: its share.
+// y[o] = mean of box o  =>  each of its inputs gets a share of dy[o].
 template <class T>
 struct MeanTerm {
   static constexpr int arrays = 1;
   const T* dy;
-  FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
-    v[0] = load_part(dy + o.offset, size);
-  }
   FASTNN_INLINE void settle(Vec<T>* v, int32_t inputs) const { v[0] = v[0] / T(inputs); }
   FASTNN_INLINE Vec<T> value(const Vec<T>* v, Mask<T>, Vec<T>) const { return v[0]; }
 };
@@ -94,9 +93,9 @@ struct MeanTerm {
 // y[o] = mean of box o
 template <class T>
 void adaptive_avg_pool_forward(AdaptivePool g, const T* x, T* y) {
-  using Planes = PlaneWalk<T>;
+  using Planes = PlaneWalk<T, AdaptivePool>;
   using Columns = ColumnWalk<T, SumOfRows>;
-  if (whole_planes(g) || !(Planes::suits(g) || Columns::suits(g))) return box_means(g, Divisor{}, kCost, x, y);
+  if (whole_planes(g) || !(Planes{g}.suits() || Columns{g}.suits())) return box_means(g, Divisor{}, kCost, x, y);
   walk_means<T, Planes, Columns>(g, Divisor{}, values_of(g) * kCost, x, y, [](const auto& windows) FASTNN_FLAT {
     const bool many = windows.count > kManyTaps;
     return (many ? sum_of_taps<LongSum<T>, T>(windows) : sum_of_taps<ShortSum<T>, T>(windows)) / windows.inputs();
@@ -106,8 +105,9 @@ void adaptive_avg_pool_forward(AdaptivePool g, const T* x, T* y) {
 // y[o] = mean of box o  =>  dx += dy[o] / size of box o for its elements
 template <class T>
 void adaptive_avg_pool_backward(AdaptivePool g, const T* dy, T* dx) {
-  if (!whole_planes(g) && PlaneWalk<T>::suits(g))
-    PlaneWalk<T>::backward(g, MeanTerm<T>{dy}, values_of(g) * kCost, dx);
+  const PlaneWalk<T, AdaptivePool> planes = {g};
+  if (!whole_planes(g) && planes.suits())
+    planes.backward(MeanTerm<T>{dy}, values_of(g) * kCost, dx);
   else
     spread_boxes(g, Divisor{}, kCost, dy, dx);
 }
@@ -115,11 +115,12 @@ void adaptive_avg_pool_backward(AdaptivePool g, const T* dy, T* dx) {
 // y[o] = max of box o: the first of equals, the first NaN before all
 template <class T>
 void adaptive_max_pool_forward(AdaptivePool g, const T* x, T* y, int32_t* index) {
-  using Columns = ColumnWalk<T, LargestOfRows>;
+  const PlaneWalk<T, AdaptivePool> planes = {g};
+  const ColumnWalk<T, LargestOfRows> columns = {g};
   const Outputs<T, int32_t> to = {y, index};
   const double cost = values_of(g) * kMaxCost;
-  if (PlaneWalk<T>::suits(g)) return PlaneWalk<T>::forward(g, kLowest<T>, cost, x, to, largest_and_tap<T>(g));
-  if (Columns::suits(g)) return Columns::forward(g, kLowest<T>, cost, x, to, first_largest<T>);
+  if (planes.suits()) return planes.forward(kLowest<T>, cost, x, to, largest_and_tap<T>);
+  if (columns.suits()) return columns.forward(kLowest<T>, cost, x, to, first_largest<T>);
   best_of_boxes(g, x, y, index);
 }
 

@@ -15,7 +15,7 @@ namespace {
 // Nanoseconds per element read or written, out of cache; they only decide when a second thread is woken.
 constexpr double kCost = 0.25;
 
-// Whether what windows count is the same for all.
+// Whether all windows count the same number of elements.
 bool all_whole(const Pool& g, Divisor by) {
   const bool include_pad = by.include_pad;
   if (by.given) return true;
@@ -27,7 +27,7 @@ bool all_whole(const Pool& g, Divisor by) {
   return true;
 }
 
-// What whole windows count.
+// What a window counts of which no part is left out.
 template <class T>
 T whole_count(const Pool& g, Divisor by) {
   return T(by.given ? by.given : window_taps(g));
@@ -36,8 +36,8 @@ T whole_count(const Pool& g, Divisor by) {
 // Whether windows are so long, and rows of outputs so short, that lanes run better along the windows.
 template <class T>
 bool along_windows(const Pool& g) {
-  const int64_t L = lanes<T>, blocks = (g.out[2] + L - 1) / L;
-  return blocks * g.kernel[1] * g.kernel[2] > g.out[2] * (g.kernel[1] * ((g.kernel[2] + L - 1) / L) + 8);
+  const int64_t L = lanes<T>, blocks = ceil_div(g.out[2], L);
+  return blocks * g.kernel[1] * g.kernel[2] > g.out[2] * (g.kernel[1] * ceil_div(g.kernel[2], L) + 8);
 }
 
 // What the windows of lanes<T> outputs from ow on count along the row.
@@ -51,7 +51,7 @@ FASTNN_INLINE Vec<T> widths(const Pool& g, Divisor by, int64_t ow) {
   return max(set1(T(1)), __builtin_convertvector(width, Vec<T>));  // windows beyond the last may count nothing
 }
 
-// y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold it. Of an output: the quotient.
+// y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold it. Of an output the quotient is kept.
 template <class T>
 struct AverageTerm {
   static constexpr int arrays = 1;
@@ -103,7 +103,7 @@ void avg_pool_backward(Pool g, bool include_pad, int64_t divisor, const T* dy, T
   if (g.stride[2] > 2 || (g.out[2] == 1 && g.kernel[2] >= lanes<T>)) return spread_boxes(g, by, kCost, dy, dx);
   const AverageTerm<T> term = {g, by, all_whole(g, by), whole_count<T>(g, by), dy};
   const double cost = double(g.n * g.c) * double(g.size[0] * g.size[1] * g.size[2]) * kCost;
-  first_that_suits<SpreadWalk<T>, GatherWalk<T>>(g, [&](auto walk) { walk.backward(g, term, cost, dx); });
+  first_that_suits<SpreadWalk<T>, GatherWalk<T>>(g, [&](const auto& walk) { walk.backward(term, cost, dx); });
 }
 
 }  // namespace fastnn::FASTNN_ISA

@@ -24,8 +24,8 @@ FASTNN_INLINE Vec<T> power(Vec<T> v, double p) {
   return p == 1 ? v : p == 2 ? v * v : p == 0.5 ? sqrt(v) : exp<T>(log<T>(v) * T(p));
 }
 
-// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output: dy and y. P
-// is p where it is 1 or 2, else 0.
+// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output are loaded dy
+// and y. P is p if that is 1 or 2, else 0.
 template <class T, int P>
 struct NormTerm {
   static constexpr int arrays = 2;
@@ -62,7 +62,8 @@ struct NormTerm {
   }
 };
 
-// s * v^(1/p), for v of 0 or at least about 1. Small p make a root very large; its half is not where the product isn't.
+// s * v^(1/p), where v is 0 or at least about 1. With a small p the root may overflow where the product does not, so that
+// the root's square root is a factor twice.
 template <class T>
 FASTNN_INLINE Vec<T> scaled_root(Vec<T> scale, Vec<T> v, double p) {
   if (p >= 1) return scale * power<T>(v, 1 / p);
@@ -81,14 +82,14 @@ void lp_forward(const Pool& g, double p, double cost, const T* x, T* y) {
     windows.taps([&](Mask<T>, Vec<T> v) FASTNN_FLAT { sum.add(power<T>(abs(v) / scale, p)); });
     results[0] = scaled_root<T>(scale, sum.total(), p);
   };
-  first_that_suits<PairWalk<T>, RowWalk<T>>(g,
-                                            [&](auto walk) { walk.forward(g, T(0), cost, x, Outputs<T>{y}, norms); });
+  first_that_suits<PairWalk<T>, RowWalk<T>>(
+      g, [&](const auto& walk) { walk.forward(T(0), cost, x, Outputs<T>{y}, norms); });
 }
 
 template <class T, int P>
 void lp_backward(const Pool& g, double p, double cost, const T* dy, const T* x, const T* y, T* dx) {
   first_that_suits<SpreadWalk<T>, GatherWalk<T>, ScatterWalk<T>>(
-      g, [&](auto walk) { walk.backward(g, NormTerm<T, P>{g, dy, x, y, p}, cost, dx); });
+      g, [&](const auto& walk) { walk.backward(NormTerm<T, P>{g, dy, x, y, p}, cost, dx); });
 }
 
 // Nanoseconds of all taps.

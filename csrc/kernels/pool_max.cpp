@@ -22,19 +22,39 @@ constexpr auto largest = [](const auto& windows, Vec<T>* results) FASTNN_FLAT {
   results[0] = best;
 };
 
+// The same with the taps. If no element of a window is above -inf, its first one inside the image wins.
+template <class T>
+struct LargestAndTap {
+  FASTNN_INLINE void operator()(const PlaneWindows<T>& windows, Vec<T>* results) const {
+    largest_and_tap<T>(windows, results);
+  }
+  template <class Windows>
+  FASTNN_INLINE void operator()(const Windows& windows, Vec<T>* results) const {
+    Vec<T> best = set1(kLowest<T>);
+    Mask<T> tap = {};
+    windows.taps([&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap, v, number); });
+    if constexpr (Windows::padded) {
+      const Mask<T> none_won = best == set1(kLowest<T>);
+      if (__builtin_expect(any<T>(none_won), 0)) tap = none_won ? windows.first_tap() : tap;
+    }
+    results[0] = best, results[1] = (Vec<T>)tap;
+  }
+};
+
 template <class T, class... Walks, class Out, class F>
 void max_forward(const Pool& g, const T* x, const Out& y, const F& results) {
   const double taps = double(output_rows(g)) * double(g.out[2]) * double(window_taps(g));
-  first_that_suits<Walks...>(g, [&](auto walk) { walk.forward(g, kLowest<T>, taps * kForwardCost, x, y, results); });
+  first_that_suits<Walks...>(g,
+                             [&](const auto& walk) { walk.forward(kLowest<T>, taps * kForwardCost, x, y, results); });
 }
 
 template <class T, class Index>
 void max_forward_with_index(const Pool& g, const T* x, T* y, void* index) {
   const Outputs<T, Index> to = {y, static_cast<Index*>(index)};
-  max_forward<T, PlaneWalk<T>, PairWalk<T>, RowWalk<T>>(g, x, to, largest_and_tap<T>(g));
+  max_forward<T, PlaneWalk<T, Pool>, PairWalk<T>, RowWalk<T>>(g, x, to, LargestAndTap<T>{});
 }
 
-// dx at the taps that won += dy, for the outputs of a plane
+// dx at the taps that won += dy, for the outputs of one plane
 template <class T, class Index>
 void scatter_plane(const Pool& g, int64_t plane, const T* dy, const Index* index, T* dx) {
   const uint32_t kw = uint32_t(g.kernel[2]), kh = uint32_t(g.kernel[1]);
@@ -51,7 +71,7 @@ void scatter_plane(const Pool& g, int64_t plane, const T* dy, const Index* index
   });
 }
 
-// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output: dy, and the index as an integer as wide as T.
+// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output are loaded dy, and the index as an integer as wide as T.
 template <class T>
 struct MaxTerm {
   static constexpr int arrays = 2;
@@ -59,10 +79,11 @@ struct MaxTerm {
   const Pool& g;
   const T* dy;
   const uint8_t* index;
+  FASTNN_INLINE Mask<T> taps(int64_t o, int64_t size) const {
+    return size >= lanes<T> ? load_index<T>(index + o) : load_index_part<T>(index + o, Part<T>(0, size));
+  }
   FASTNN_INLINE void load(const OutputPlace& o, int64_t size, Vec<T>* v) const {
-    v[0] = load_part(dy + o.offset, size);
-    v[1] = (Vec<T>)(size >= lanes<T> ? load_index<T>(index + o.offset)
-                                     : load_index_part<T>(index + o.offset, Part<T>(0, size)));
+    v[0] = load_part(dy + o.offset, size), v[1] = (Vec<T>)taps(o.offset, size);
   }
   FASTNN_INLINE void settle(Vec<T>*, int32_t) const {}
   FASTNN_INLINE Vec<T> value(const Vec<T>* v, Mask<T> tap, Vec<T>) const {
@@ -78,8 +99,8 @@ bool byte_index(const Pool& g) { return window_taps(g) <= 256; }
 // y[o] = max over taps k of x[o * stride - pad + k * dilation]; the first of equals, the first NaN before all
 template <class T>
 void max_pool_forward(Pool g, const T* x, T* y, void* index) {
-  // Across planes the taps cost nothing to speak of.
-  if (!index && !PlaneWalk<T>::suits(g))
+  // If nobody wants the taps, only the walk across planes finds them: there they cost nothing to speak of.
+  if (!index && !PlaneWalk<T, Pool>{g}.suits())
     return max_forward<T, PairWalk<T>, RowWalk<T>>(g, x, Outputs<T>{y}, largest<T>);
   if (byte_index(g)) return max_forward_with_index<T, uint8_t>(g, x, y, index);
   max_forward_with_index<T, int32_t>(g, x, y, index);
@@ -90,8 +111,8 @@ template <class T>
 void max_pool_backward(Pool g, const T* dy, const void* index, T* dx) {
   const double cost = double(g.n * g.c) * double(g.size[0] * g.size[1] * g.size[2]) * kBackwardCost;
   if (byte_index(g))
-    first_that_suits<PlaneWalk<T>, SpreadWalk<T>, GatherWalk<T>, ScatterWalk<T>>(
-        g, [&](auto walk) { walk.backward(g, MaxTerm<T>{g, dy, static_cast<const uint8_t*>(index)}, cost, dx); });
+    first_that_suits<PlaneWalk<T, Pool>, SpreadWalk<T>, GatherWalk<T>, ScatterWalk<T>>(
+        g, [&](const auto& walk) { walk.backward(MaxTerm<T>{g, dy, static_cast<const uint8_t*>(index)}, cost, dx); });
   else
     scatter(g, cost, dx,
             [=, &g](int64_t plane, T* to) { scatter_plane(g, plane, dy, static_cast<const int32_t*>(index), to); });

@@ -19,7 +19,7 @@ int64_t plane_outputs(const G& g) {
   return g.out[0] * g.out[1] * g.out[2];
 }
 
-// The number of the tap of window o that meets input i of its plane; adaptive windows number them by the inputs.
+// The number of the tap of window o on input i of the plane; in adaptive windows, that of the input.
 inline int32_t tap_number(const Pool& g, const int64_t* o, const int64_t* i, int64_t) {
   int64_t tap = 0;
   for (int axis = 0; axis < 3; ++axis) tap = tap * g.kernel[axis] + i[axis] + g.pad[axis] - o[axis] * g.stride[axis];
@@ -27,31 +27,33 @@ inline int32_t tap_number(const Pool& g, const int64_t* o, const int64_t* i, int
 }
 inline int32_t tap_number(const AdaptivePool&, const int64_t*, const int64_t*, int64_t input) { return int32_t(input); }
 
-// The most inputs that all windows of a plane together have: adaptive ones share at most one with the next.
+// The most taps that all windows of a plane together have. Along an axis, an adaptive window shares at most one input
+// with the next.
 inline int64_t most_taps(const Pool& g) { return plane_outputs(g) * g.kernel[0] * g.kernel[1] * g.kernel[2]; }
 inline int64_t most_taps(const AdaptivePool& g) {
   return (g.size[0] + g.out[0] - 1) * (g.size[1] + g.out[1] - 1) * (g.size[2] + g.out[2] - 1);
 }
 
-// `arrays` values of each output of a vector's worth of planes (or rows of outputs), both turned and in the order of y.
+// `arrays` values of each output of a vector's worth of planes (or rows of outputs): turned, and the second, an index,
+// also in the order of y.
 template <class T, int arrays>
 struct TurnedResults {
   static constexpr int64_t L = lanes<T>;
   int64_t outputs, array;
-  T *turned, *flat;  // (array, output, plane), (array, plane, output)
+  T *turned, *flat;  // (array, output, plane), (plane, output)
 
   TurnedResults(int64_t outputs, Room& room)
       : outputs(outputs),
         array(outputs * L),
         turned(room.take<T>(arrays * array)),
-        flat(room.take<T>(arrays * array)) {}
+        flat(room.take<T>(arrays == 2 ? array : 0)) {}
   FASTNN_INLINE void set(int64_t output, const Vec<T>* results) const {
     for (int a = 0; a < arrays; ++a) store(turned + a * array + output * L, results[a]);
   }
   FASTNN_INLINE void get(int64_t output, Vec<T>* results) const {
     for (int a = 0; a < arrays; ++a) results[a] = load(turned + a * array + output * L);
   }
-  // y keeps those of `count` planes, the first of which begins with output `first`.
+  // Stores the results of `count` planes in y; `first` is the first output of the first plane.
   template <class Index>
   void put(int64_t first, int64_t count, const Outputs<T, Index>& y) const {
     turn(turned, L, outputs, count, y.y + first, outputs);
@@ -62,20 +64,20 @@ struct TurnedResults {
         store_index_n<T>(y.index + first + i, (Mask<T>)load(flat + i), clamp_lane<T>(count * outputs - i));
     }
   }
-  // The way back, for a gradient: the values are those that a term loads for each output.
+  // The way back, for a gradient: the values are a term's dy and, if there are two, the taps.
   template <class Term>
   void take(int64_t first, int64_t count, const Term& term) const {
-    for (int64_t i = 0; i < count * outputs; i += L) {
-      Vec<T> v[arrays];
-      term.load({0, 0, 0, first + i}, count * outputs - i, v);
-      for (int a = 0; a < arrays; ++a) store(flat + a * array + i, v[a]);
+    turn(term.dy + first, outputs, count, outputs, turned, L);
+    if constexpr (arrays == 2) {
+      for (int64_t i = 0; i < count * outputs; i += L)
+        store(flat + i, (Vec<T>)term.taps(first + i, count * outputs - i));
+      turn(flat, outputs, count, outputs, turned + array, L);
     }
-    for (int a = 0; a < arrays; ++a) turn(flat + a * array, outputs, count, outputs, turned + a * array, L);
   }
 };
 
-// A vector's worth of planes: their inputs, or the sums for these; and the taps of all windows of a plane without
-// dilation, those that lie inside the image, in order: counts[o] of them for output o.
+// Scratch for a vector's worth of planes: their inputs, or the gradients of these; what belongs to their outputs; and
+// the taps of all windows of a plane that lie inside the image, in order: counts[o] of them for output o.
 struct PlaneTap {
   int32_t number, input;
 };
@@ -115,7 +117,7 @@ struct PlaneTile {
   }
 };
 
-// A window of each of a vector's worth of planes.
+// The same window in each of a vector's worth of planes.
 template <class T>
 struct PlaneWindows {
   const T* tile;
@@ -123,59 +125,52 @@ struct PlaneWindows {
   int32_t count;
 
   FASTNN_INLINE Vec<T> inputs() const { return set1(T(count)); }
+  FASTNN_INLINE Mask<T> number(int32_t i) const { return Mask<T>{} + tap[i].number; }
+  FASTNN_INLINE Vec<T> values(int32_t i) const { return load(tile + int64_t(tap[i].input) * lanes<T>); }
   template <class F>
   FASTNN_INLINE void taps(const F& f) const {
-    for (int32_t i = 0; i < count; ++i) f(Mask<T>{} + tap[i].number, load(tile + tap[i].input * lanes<T>));
-  }
-  template <class G>
-  Mask<T> first_tap(const G&) const {
-    return Mask<T>{} + tap->number;
+    for (int32_t i = 0; i < count; ++i) f(number(i), values(i));
   }
 };
 
-// Without dilation every window has a tap inside the image.
+// Windows with dilation are no boxes, and may have no tap inside the image.
 template <class T>
 bool can_turn(const Pool& g) {
   return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1;
 }
-// Adaptive windows are at most half a vector wide. Wider ones keep lanes along the image filled, and 256 planes of
-// 32x32 to 2x2 take 1.3 to 1.8 times longer turned (Zen 5).
+// Adaptive windows may be half a vector wide. Wider ones fill vectors along the image: 256 planes of 32x32 to 2x2 take
+// 1.3 to 1.8 times as long if they are turned (Zen 5).
 template <class T>
 bool can_turn(const AdaptivePool& g) {
   return 2 * g.size[2] <= lanes<T> * g.out[2];
 }
 
-// The largest values of windows and the taps that have them: the first of equals, the first NaN before all.
+// The results are the largest values of windows and the taps that have them: the first of equals, the first NaN before
+// all.
 template <class T>
-constexpr T kLowest = -T(__builtin_inf());
-template <class T, class G>
-auto largest_and_tap(const G& g) {
-  return [&g](const auto& windows, Vec<T>* results) FASTNN_FLAT {
-    Vec<T> best = set1(kLowest<T>);
-    Mask<T> tap = {};
-    windows.taps([&](Mask<T> number, Vec<T> v) FASTNN_FLAT { take_larger<T>(best, tap, v, number); });
-    const Mask<T> none_won = best == set1(kLowest<T>);  // a window of nothing above -inf: its first element wins
-    if (__builtin_expect(any<T>(none_won), 0)) tap = none_won ? windows.first_tap(g) : tap;
-    results[0] = best, results[1] = (Vec<T>)tap;
-  };
-}
+constexpr auto largest_and_tap = [](const PlaneWindows<T>& windows, Vec<T>* results) FASTNN_FLAT {
+  Vec<T> best = windows.values(0);
+  Mask<T> tap = windows.number(0);
+  for (int32_t i = 1; i < windows.count; ++i) take_larger<T>(best, tap, windows.values(i), windows.number(i));
+  results[0] = best, results[1] = (Vec<T>)tap;
+};
 
-template <class T>
+template <class T, class G>
 struct PlaneWalk {
   static constexpr int64_t L = lanes<T>;
   // What is turned, and the list of taps, stay in the caches.
   static constexpr int64_t kInputs = 1024, kEntries = 8192;
+  const G& g;
 
-  template <class G>
-  static bool suits(const G& g) {
+  bool suits() const {
     return 2 * g.out[2] <= L && g.n * g.c >= L && plane_inputs(g) <= kInputs && most_taps(g) <= kEntries &&
            can_turn<T>(g);
   }
 
-  template <class G, class Out, class F>
-  static void forward(const G& g, T, double cost, const T* x, const Out& y, const F& f) {
+  template <class Out, class F>
+  void forward(T, double cost, const T* x, const Out& y, const F& f) const {
     const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
-    each_tile<Out::arrays>(g, cost, [=](int64_t plane, int64_t count, const auto& tile) {
+    each_tile<Out::arrays>(cost, [=](int64_t plane, int64_t count, const auto& tile) {
       turn(x + plane * inputs, inputs, count, inputs, tile.inputs, L);
       PlaneWindows<T> windows = {tile.inputs, tile.taps, 0};
       for (int64_t o = 0; o < outputs; ++o, windows.tap += windows.count) {
@@ -188,11 +183,12 @@ struct PlaneWalk {
     });
   }
 
-  // Terms here have settle(v, inputs of the window), too: it is done once to what an output has.
-  template <class G, class Term>
-  static void backward(const G& g, const Term& term, double cost, T* dx) {
+  // A term needs other functions here than load: see TurnedResults::take, and settle(v, count), which changes what an
+  // output has before its terms are computed; its window has `count` inputs.
+  template <class Term>
+  void backward(const Term& term, double cost, T* dx) const {
     const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
-    each_tile<Term::arrays>(g, cost, [=](int64_t plane, int64_t count, const auto& tile) {
+    each_tile<Term::arrays>(cost, [=](int64_t plane, int64_t count, const auto& tile) {
       T* const sum = tile.inputs;
       zero_run(sum, inputs * L);
       tile.results.take(plane * outputs, count, term);
@@ -212,12 +208,12 @@ struct PlaneWalk {
 
  private:
   // body(first plane, planes, tile) for each vector's worth of planes.
-  template <int arrays, class G, class Body>
-  static void each_tile(const G& g, double cost, const Body& body) {
+  template <int arrays, class Body>
+  void each_tile(double cost, const Body& body) const {
     const int64_t planes = g.n * g.c;
-    const auto layout = [&](Room& room) { return PlaneTile<T, arrays>(g, room); };
-    parallel_room(ceil_div(planes, L), cost, layout, [&](int64_t begin, int64_t end, const auto& tile) {
-      zero_run(tile.inputs, plane_inputs(g) * L);  // computing takes the lanes of missing planes, too
+    const auto layout = [&g = g](Room& room) { return PlaneTile<T, arrays>(g, room); };
+    parallel_room(ceil_div(planes, L), cost, layout, [&, &g = g](int64_t begin, int64_t end, const auto& tile) {
+      zero_run(tile.inputs, plane_inputs(g) * L);  // lanes without a plane are computed, too
       zero_run(tile.results.turned, arrays * tile.results.array);
       tile.find_taps(g);
       for (int64_t i = begin; i < end; ++i) body(i * L, least(planes - i * L, L), tile);

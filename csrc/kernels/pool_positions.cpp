@@ -7,16 +7,16 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kCost = 1.0;    // rough nanoseconds per output, also of the way back
-constexpr int64_t kTable = 256;  // taps that have a byte for an index
+constexpr double kCost = 1.0;    // rough nanoseconds per output, in either direction
+constexpr int64_t kTable = 256;  // windows of so many taps have bytes for indices
 
-// How far tap t = (a KH + b) KW + c is from tap 0.
+// How many elements of the image tap t = (a KH + b) KW + c is behind tap 0.
 inline int64_t distance(const Pool& g, int64_t t) {
   const int64_t c = t % g.kernel[2], b = t / g.kernel[2] % g.kernel[1], a = t / g.kernel[2] / g.kernel[1];
   return (a * g.dilation[0] * g.size[1] + b * g.dilation[1]) * g.size[2] + c * g.dilation[2];
 }
 
-// f(i, where tap 0 of output i lies) for the outputs of one plane, i counted from 0
+// f(i, position of tap 0 of output i) for the outputs of one plane, i counted from 0
 template <class F>
 inline void for_outputs(const Pool& g, const F& f) {
   int64_t i = 0;
@@ -28,30 +28,32 @@ inline void for_outputs(const Pool& g, const F& f) {
     }
 }
 
-// Integers below 2^48 as doubles: vectors of them are divided by a product, which vectors of integers are not.
+// Positions are integers below 2^48; they are divided as doubles, because processors have no division for vectors of
+// integers.
 using Reals = Vec<double>;
 using Whole = Mask<double>;
 constexpr int kBits = 48;
 
-// Of 0 <= i < 2^52; others become any number or NaN.
+// i as doubles if 0 <= i < 2^52; others become any number or NaN.
 FASTNN_INLINE Reals reals(Whole i) {
   const Reals one = set1(0x1p52);
   return (Reals)(i | (Whole)one) - one;
 }
 FASTNN_INLINE Whole whole(Reals r) { return (Whole)(r + set1(0x1p52)) & splat<double>((int64_t(1) << 52) - 1); }
 
-// Division of 0 <= n < 2^48 rounded down. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other integer, by
-// more than the product is off; near 3 2^51 doubles are the integers.
+// n / by rounded down, for 0 <= n < 2^48, as a product. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other
+// integer, by more than the product's error. Adding 3 2^51 rounds, because doubles near that number are the integers.
 struct Divisor48 {
   double by, inverse, shift;
   explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}
   FASTNN_INLINE Reals quotient(Reals n) const {
     const Reals far = set1(0x3p51);
-    return by == 1 ? n : (fma(n, set1(inverse), set1(shift)) + far) - far;
+    return (fma(n, set1(inverse), set1(shift)) + far) - far;
   }
 };
 
-// The coordinates that a window holds along an axis, at most: first to first + span. The image ends after `size`.
+// A window along an axis: its first coordinate, which may lie before the image, and how far its last one inside the
+// image is behind that.
 struct Reach {
   double first, span;
 };
@@ -65,7 +67,7 @@ inline Reach reach_of(const AdaptivePool& g, int axis, int64_t o) {
 }
 inline int64_t tap_step(const Pool& g, int axis) { return g.dilation[axis]; }
 inline int64_t tap_step(const AdaptivePool&, int) { return 1; }
-// Whether there is one slice of the image in each window, its only one.
+// Whether the image has one slice, and each window too.
 inline bool one_slice(const Pool& g) { return g.size[0] == 1 && g.kernel[0] == 1; }
 inline bool one_slice(const AdaptivePool& g) { return g.size[0] == 1; }
 
@@ -92,7 +94,7 @@ struct PositionTables {
   static constexpr int64_t L = lanes<double>;
   Divisor48 width, height, step[3];
   Reach *along_d, *along_h;
-  double *first, *span;  // along the row, of whole vectors: where there is no output, that of the first
+  double *first, *span;  // of outputs along a row, in whole vectors: behind the last output come those of the first
 
   static int64_t pitch(const G& g) { return ceil_div(g.out[2], L) * L; }
   PositionTables(const G& g, Room& room)
@@ -113,8 +115,8 @@ struct PositionTables {
   }
 };
 
-// The row of outputs (od, oh): f(ow, n, positions, taps of each axis) for vectors of n outputs. Rows of the image are
-// numbered across its slices. Without slices the tap along them is 0.
+// Calls f(ow, n, positions, taps of each axis) for the vectors of n outputs in the row of outputs (od, oh). Rows of the
+// image are numbered through all its slices. If Slices is false, there is one slice, and the tap along the axis is 0.
 template <bool Slices, class G, class F>
 FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, int64_t oh, const int64_t* positions,
                             Excess& excess, Whole& bits, const F& f) {
@@ -154,7 +156,7 @@ bool each_position(const G& g, const int64_t* positions, const F& f) {
         row_taps<true>(g, tables, od, oh, positions + at, excess, bits, row);
     });
     const bool numbers =
-        !any<double>(bits >> kBits);  // one that is negative or beyond 2^48 would make what follows from it wrong
+        !any<double>(bits >> kBits);  // of a position that is negative or beyond 2^48, the taps are wrong
     if (!numbers || !excess.none()) __atomic_store_n(all, false, __ATOMIC_RELAXED);
   });
   return legal;
@@ -166,7 +168,7 @@ bool each_position(const G& g, const int64_t* positions, const F& f) {
 template <class T>
 void max_pool_positions(Pool g, const void* index, int64_t* positions) {
   const int64_t taps = g.kernel[0] * g.kernel[1] * g.kernel[2], outputs = g.out[0] * g.out[1] * g.out[2];
-  int64_t table[kTable] = {};  // bytes may be taps that windows don't have
+  int64_t table[kTable] = {};  // callers may give bytes that are no taps
   for (int64_t t = 0; t < taps && taps <= kTable; ++t) table[t] = distance(g, t);
   parallel_for(g.n * g.c, double(g.n * g.c) * double(outputs) * kCost, [&](int64_t begin, int64_t end) {
     for (int64_t plane = begin; plane < end; ++plane) {

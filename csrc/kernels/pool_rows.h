@@ -1,31 +1,32 @@
-// The walk through the windows of a forward pass that takes any: lanes are consecutive outputs of a row.
+// The walk of a forward pass that takes any windows: lanes are consecutive outputs of a row.
 //
-// The inputs under a block of the output are first copied to scratch ("staged"), with what lies around the image filled
-// and, for a stride s along the row, sorted by their remainder modulo s: then tap k of a vector of windows is one whole
-// load, however windows overlap and wherever they lie.
+// The inputs under a block of the output are first copied to scratch ("staged"). What lies around the image is filled
+// there, and with a stride s along the row, columns are sorted by their remainder modulo s. So tap k of a vector of
+// windows is one whole load, however windows overlap and wherever they lie.
 #pragma once
 #include "window.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The inputs under a block of the output. Blocks of the same place in their planes differ in the staged values alone.
+// The staged inputs under a block of the output. If the next block is at the same place in another plane, only the
+// values of the inputs change.
 template <class T>
 class InputStage {
  public:
   static constexpr int64_t L = lanes<T>;
 
-  static BlockPlan plan(const Pool& g) {
-    return {g.out, most(8192 / (g.stride[1] * g.stride[2]), 1), most(2048 / g.stride[2] / L, 1) * L};
+  static BlockLimits limits(const Pool& g) {
+    return {g.out, most(kBlockElements / (g.stride[1] * g.stride[2]), 1), most(kBlockColumns / g.stride[2] / L, 1) * L};
   }
   InputStage(const Pool& g, T filler, Room& room)
       : distance(room.take<int64_t>(g.kernel[2])),
         g_(g),
         filler_(filler),
-        under_(plan(g), g.kernel[0] * g.kernel[1], room) {
-    const BlockPlan p = plan(g);
-    const int64_t rows = most_inputs(g, 0, p.slices) * most_inputs(g, 1, p.rows);
-    first_ = room.take<T>(rows * g.stride[2] * phase_size(p.columns));
+        under_(limits(g), g.kernel[0] * g.kernel[1], room) {
+    const BlockLimits block = limits(g);
+    const int64_t rows = most_inputs(g, 0, block.slices) * most_inputs(g, 1, block.rows);
+    first_ = room.take<T>(rows * g.stride[2] * phase_size(block.columns));
   }
 
   void fill(const T* x, int64_t plane, const ImageBlock& block) {
@@ -38,8 +39,8 @@ class InputStage {
   // The rows of inputs under each row of the block.
   const RowLists<T>& under() const { return under_; }
 
-  int64_t phase = 0;  // from one remainder to the next
-  int64_t* distance;  // of tap k along a row from tap 0
+  int64_t phase = 0;  // distance of the columns of one remainder from those of the next
+  int64_t* distance;  // of tap k of a row from its tap 0
 
  private:
   int64_t phase_size(int64_t outputs) const { return outputs + reach(g_, 2) / g_.stride[2] + L; }
@@ -74,8 +75,7 @@ class InputStage {
     if (stride == 1) return copy_run(to + first, x, n);
     const auto at = [=](int64_t i) { return to + i % stride * size + i / stride; };
     if (stride == 2) return take_apart(x, n, at(first), at(first + 1));
-    for (int64_t i = 0; i < least(stride, n); ++i)
-      gather_run(at(first + i), x + i, (n - i + stride - 1) / stride, stride);
+    for (int64_t i = 0; i < least(stride, n); ++i) gather_run(at(first + i), x + i, ceil_div(n - i, stride), stride);
   }
   // even[i] = x[2 i], odd[i] = x[2 i + 1]
   static FASTNN_INLINE void take_apart(const T* x, int64_t n, T* even, T* odd) {
@@ -98,16 +98,18 @@ class InputStage {
   T* first_;
 };
 
-// A vector of windows, the first of which is that of output (d, h, w). Stride and Kernel are those along the row, with
-// dilation 1, or 0: any.
+// A vector of windows, the first of which is that of output (d, h, w). Stride and Kernel are those along the row, whose
+// dilation is 1; or they are 0, and all three may be any.
 template <class T, int Stride, int Kernel>
 struct Windows {
+  static constexpr bool padded = true;
+  const Pool& g;
   int64_t d, h, w;
   const StagedRow<T>* rows;
-  int64_t count, phase, kernel;
+  int64_t count, phase;
   const int64_t* distance;
 
-  // Taps in rows beyond the image are left out; beside a row the values are the filler.
+  // Taps in rows outside the image are left out; taps beside a row give the filler.
   template <class F>
   FASTNN_INLINE void taps(const F& f) const {
     for (int64_t r = 0; r < count; ++r) {
@@ -117,10 +119,10 @@ struct Windows {
 #pragma GCC unroll 8
         for (int k = 0; k < Kernel; ++k) f(number + k, load(x + k % Stride * phase + k / Stride));
       else
-        for (int64_t k = 0; k < kernel; ++k) f(number + splat<T>(k), load(x + distance[k]));
+        for (int64_t k = 0; k < g.kernel[2]; ++k) f(number + splat<T>(k), load(x + distance[k]));
     }
   }
-  Mask<T> first_tap(const Pool& g) const {
+  Mask<T> first_tap() const {
     const int64_t tap = taps_inside(g, 0, d).begin * g.kernel[1] + taps_inside(g, 1, h).begin;
     Mask<T> first = splat<T>(tap * g.kernel[2]);
     for (int64_t k = 0, i = w * g.stride[2] - g.pad[2]; k < g.kernel[2] && i < 0; ++k, i += g.dilation[2])
@@ -131,11 +133,15 @@ struct Windows {
 
 template <class T>
 struct RowWalk {
+  const Pool& g;
+
+  bool suits() const { return true; }
+
   template <class Out, class F>
-  static void forward(const Pool& g, T filler, double cost, const T* x, const Out& y, const F& f) {
+  void forward(T filler, double cost, const T* x, const Out& y, const F& f) const {
     const int64_t kernel = g.dilation[2] == 1 ? g.kernel[2] : 0;
-    const auto layout = [&](Room& room) { return InputStage<T>(g, filler, room); };
-    parallel_room(output_rows(g), cost, layout, [&](int64_t begin, int64_t end, InputStage<T> stage) {
+    const auto layout = [=, &g = g](Room& room) { return InputStage<T>(g, filler, room); };
+    parallel_room(output_rows(g), cost, layout, [&, &g = g](int64_t begin, int64_t end, InputStage<T> stage) {
       if (g.stride[2] == 2 && kernel == 2)
         blocks<2, 2>(g, x, begin, end, stage, y, f);
       else if (g.stride[2] == 2 && kernel == 3)
@@ -150,21 +156,19 @@ struct RowWalk {
  private:
   template <int Stride, int Kernel, class Out, class F>
   static void blocks(const Pool& g, const T* x, int64_t begin, int64_t end, InputStage<T>& stage, Out y, const F& f) {
-    each_block(InputStage<T>::plan(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
+    each_block(InputStage<T>::limits(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
       stage.fill(x, plane, block);
       const RowLists<T>& under = stage.under();
-      Windows<T, Stride, Kernel> windows = {};
-      windows.phase = stage.phase, windows.kernel = g.kernel[2], windows.distance = stage.distance;
       int64_t i = 0;
       for (int64_t d = block.d.begin; d < block.d.end; ++d)
         for (int64_t h = block.h.begin; h < block.h.end; ++h, ++i) {
           const int64_t row = ((plane * g.out[0] + d) * g.out[1] + h) * g.out[2];
-          windows.d = d, windows.h = h, windows.rows = under.rows + i * under.most, windows.count = under.counts[i];
-          for (int64_t w = block.w.begin; w < block.w.end; w += lanes<T>) {
+          Windows<T, Stride, Kernel> windows = {
+              g, d, h, block.w.begin, under.rows + i * under.most, under.counts[i], stage.phase, stage.distance};
+          for (; windows.w < block.w.end; windows.w += lanes<T>) {
             Vec<T> results[Out::arrays];
-            windows.w = w;
             f(windows, results);
-            y.put(row + w, results, clamp_lane<T>(block.w.end - w));
+            y.put(row + windows.w, results, clamp_lane<T>(block.w.end - windows.w));
           }
         }
     });

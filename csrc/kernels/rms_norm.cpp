@@ -82,7 +82,7 @@ void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, 
     });
   if (!dweight) return;
   sum_rows<T, 1>(
-      RowBlocks(g.outer, g.inner), elements * kNormCost, {dweight}, [=](int64_t i, int64_t j0, int64_t n, T** to) {
+      SumBlocks(g.outer, g.inner), elements * kNormCost, {dweight}, [=](int64_t i, int64_t j0, int64_t n, T** to) {
         const Standard<T> standard(0, rstd[i]);
         const Vec<T> unit = set1(standard.unit), scale = set1(standard.scale);
         const int64_t at = i * g.inner + j0;

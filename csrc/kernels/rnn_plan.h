@@ -22,10 +22,10 @@ struct RnnPlan {
 
   RnnPlan(const Rnn& geometry, int64_t gate_count)
       : g(geometry), blocks(g.batch), vectors(panel_vectors(blocks.largest())), gates(gate_count) {
-    padded = (g.units + L - 1) / L * L;
+    padded = ceil_div(g.units, L) * L;
     panel = vectors * L;
-    forward_panels = (gates * padded + panel - 1) / panel;
-    backward_panels = (padded + panel - 1) / panel;
+    forward_panels = ceil_div(gates * padded, panel);
+    backward_panels = ceil_div(padded, panel);
   }
   int64_t forward_pitch() const { return forward_panels * panel; }
   int64_t backward_pitch() const { return backward_panels * panel; }

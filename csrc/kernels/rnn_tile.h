@@ -24,10 +24,10 @@ constexpr int panel_vectors(int rows) {
 
 struct StateBlocks {
   int64_t rows, count;
-  explicit StateBlocks(int64_t batch) : rows(batch), count((batch + kStateRows - 1) / kStateRows) {}
+  explicit StateBlocks(int64_t batch) : rows(batch), count(ceil_div(batch, kStateRows)) {}
   int64_t begin(int64_t block) const { return rows * block / count; }
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
-  int largest() const { return count ? int((rows + count - 1) / count) : 1; }
+  int largest() const { return count ? int(ceil_div(rows, count)) : 1; }
 };
 
 // c (ROWS x V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a whole

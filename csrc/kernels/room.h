@@ -21,7 +21,7 @@ class Room {
   // Without memory, arrays are null: a layout may not touch them.
   explicit Room(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
 
-  // n values. Every array starts on a cache line if the memory does.
+  // An array of n values. Every array starts on a cache line if the memory does.
   template <class U>
   U* take(int64_t n) {
     const size_t begin = bytes_;
@@ -44,7 +44,7 @@ size_t room_for(const Layout& layout) {
   return room.bytes();
 }
 
-// parallel_scratch: body(begin, end, layout(room)), where each thread has a room of its own.
+// A parallel loop of body(begin, end, layout(room)), where each thread has a room of its own.
 template <class Layout, class Body>
 inline void parallel_room(int64_t n, double cost, const Layout& layout, const Body& body) {
   parallel_scratch(n, cost, room_for(layout), [layout, body](int64_t begin, int64_t end, void* memory) {
@@ -57,7 +57,7 @@ template <class Of, class Body>
 inline void parallel_with(int64_t n, double cost, const Of& of, const Body& body) {
   parallel_room(n, cost, [&of](Room& room) { return of.scratch(room); }, body);
 }
-// The same with an array of so many values.
+// The same with an array of `values` values for each thread.
 template <class T, class Body>
 inline void parallel_values(int64_t n, double cost, int64_t values, const Body& body) {
   parallel_room(n, cost, [values](Room& room) { return room.take<T>(values); }, body);
@@ -67,8 +67,8 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
 // V of 2.4 MB, 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
 constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
 
-// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and
-// the call fails, as where a thread has none.
+// Runs body(layout(room)) once; the threads of all loops in it share the memory. If there is no memory, body is not run
+// and the call fails, as it does if there is none for a thread.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
   // Small rooms are on the stack: taking a block and giving it back is a tenth of a short call's time.
@@ -83,7 +83,7 @@ inline void shared_room(const Layout& layout, const Body& body) {
   if (memory != few) give_block(memory, capacity);
 }
 
-// body(values), of which there are n.
+// The same with an array of n values.
 template <class T, class Body>
 inline void shared_values(int64_t n, const Body& body) {
   shared_room([n](Room& room) { return room.take<T>(n); }, body);

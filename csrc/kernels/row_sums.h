@@ -2,6 +2,7 @@
 #pragma once
 #include "../simd/copy.h"
 #include "../simd/sums.h"
+#include "integer.h"
 #include "room.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -9,10 +10,10 @@ namespace {
 
 // Rows are added in blocks that the shape decides; blocks are added in order. In a long block some rows at a time are
 // summed by themselves, and their sums are added with what each addition rounds off kept aside.
-struct RowBlocks {
+struct SumBlocks {
   int64_t rows, inner, columns, blocks;  // columns to an item
 
-  RowBlocks(int64_t rows, int64_t inner, int64_t columns = 512)
+  SumBlocks(int64_t rows, int64_t inner, int64_t columns = 512)
       : rows(rows), inner(inner), columns(columns), blocks(rows / 128) {
     blocks = blocks < 1 ? 1 : blocks > 16 ? 16 : blocks;
   }
@@ -47,8 +48,8 @@ constexpr double kAddingShare = 1.0 / 256;
 // out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.
 // cost: nanoseconds; work: room for the arrays of all blocks.
 template <class T, int K, class Add>
-void sum_rows(const RowBlocks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
-  const int64_t column_blocks = (cut.inner + cut.columns - 1) / cut.columns;
+void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
+  const int64_t column_blocks = ceil_div(cut.inner, cut.columns);
   const auto array = [&](int64_t block, int which, int k) {
     return work + ((which * cut.blocks + block) * K + k) * cut.inner;
   };
@@ -87,7 +88,7 @@ void sum_rows(const RowBlocks& cut, double cost, T* const (&out)[K], T* work, co
 }
 
 template <class T, int K, class Add>
-void sum_rows(const RowBlocks& cut, double cost, T* const (&out)[K], const Add& add) {
+void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const Add& add) {
   shared_values<T>(K * cut.arrays() * cut.blocks * cut.inner, [&](T* work) { sum_rows(cut, cost, out, work, add); });
 }
 

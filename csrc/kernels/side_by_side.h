@@ -19,6 +19,7 @@ inline bool side_by_side(const Pool& g) {
 // A vector of windows, the first of which is that of output (d, h, w); input (0, 0, 0) of its plane is at `plane`.
 template <class T>
 struct PairWindows {
+  static constexpr bool padded = false;
   const Pool& g;
   int64_t d, h, w;
   const T *plane, *end;  // end of all inputs: up to there inputs beyond the row may be loaded
@@ -39,7 +40,6 @@ struct PairWindows {
         f(number + 1, odd);
       }
   }
-  Mask<T> first_tap(const Pool&) const { return Mask<T>{}; }
 };
 
 // dx of the first `slices` slices and of their first `rows` rows from `first` on, which lie under the row of outputs
@@ -75,13 +75,15 @@ FASTNN_INLINE void spread_row(const Pool& g, const Term& term, const OutputPlace
 
 template <class T>
 struct PairWalk {
+  const Pool& g;
+
   // Windows that the end of a row cuts off read beyond it.
-  static bool suits(const Pool& g) { return side_by_side(g) && 2 * g.out[2] <= g.size[2]; }
+  bool suits() const { return side_by_side(g) && 2 * g.out[2] <= g.size[2]; }
 
   template <class Out, class F>
-  static void forward(const Pool& g, T, double cost, const T* x, const Out& y, const F& f) {
+  void forward(T, double cost, const T* x, const Out& y, const F& f) const {
     const int64_t image = g.size[0] * g.size[1] * g.size[2];
-    parallel_for(output_rows(g), cost, [=, &g](int64_t begin, int64_t end) {
+    parallel_for(output_rows(g), cost, [=, &g = g](int64_t begin, int64_t end) {
       each_output_row(g, begin, end, [=, &g](int64_t plane, int64_t d, int64_t h, int64_t row) FASTNN_FLAT {
         PairWindows<T> windows = {g, d, h, 0, x + plane * image, x + g.n * g.c * image};
         for (; windows.w < g.out[2]; windows.w += lanes<T>) {
@@ -97,11 +99,13 @@ struct PairWalk {
 // The gradient of windows that lie side by side. Inputs beyond the last of them get 0.
 template <class T>
 struct SpreadWalk {
-  static bool suits(const Pool& g) { return side_by_side(g); }
+  const Pool& g;
+
+  bool suits() const { return side_by_side(g); }
 
   template <class Term>
-  static void backward(const Pool& g, const Term& term, double cost, T* dx) {
-    parallel_for(output_rows(g), cost, [&](int64_t begin, int64_t end) {
+  void backward(const Term& term, double cost, T* dx) const {
+    parallel_for(output_rows(g), cost, [&, &g = g](int64_t begin, int64_t end) {
       each_output_row(g, begin, end, [&](int64_t plane, int64_t od, int64_t oh, int64_t offset) FASTNN_FLAT {
         const int64_t d = od * g.stride[0], h = oh * g.stride[1], width = g.size[2];
         const int64_t slices = least(g.kernel[0], g.size[0] - d), rows = least(g.kernel[1], g.size[1] - h);

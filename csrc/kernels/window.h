@@ -1,15 +1,16 @@
 // Windows of a pooling: where they lie, how an image is cut into blocks, and what all walks through windows share.
 //
-// A walk has
-//   suits(g)                          whether it can be taken for a geometry, and pays
-//   forward(g, filler, cost, x, y, f) calls f(windows, results) for each vector of windows; y.put stores the results
-//   backward(g, term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over the windows o whose tap k is input i
-// What lies around an image counts as `filler`; cost is in nanoseconds. The list of first_that_suits says which walks
-// an op takes, and in which order.
+// A walk is made of a geometry g, and has
+//   suits()                        whether it can be taken, and is likely to be faster than the walks behind it in a list
+//   forward(filler, cost, x, y, f) calls f(windows, results) for each vector of windows; y.put stores the results
+//   backward(term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over the windows o whose tap k is input i
+// What lies around an image counts as `filler`; cost is in nanoseconds. Each op has a list of the walks that it takes,
+// of which the first that suits runs (choice.h).
 //
 // `windows` has
-//   taps(f)         f(number of the tap, values) for all taps of a vector of windows, in order
-//   first_tap(g)    for each lane the first tap inside the image
+//   taps(f)         calls f(number of the tap, values) for all taps of a vector of windows, in order
+//   padded          whether these may lie beside the image; then
+//   first_tap()     gives for each lane the first tap inside the image
 // A term has
 //   arrays, of_inputs   vectors that it needs of the outputs, and whether it depends on x
 //   load(o, size, v)    v[0 … arrays): those vectors, of `size` outputs from place o on; lanes beyond are 0
@@ -20,6 +21,7 @@
 #include "../simd/copy.h"
 #include "../simd/strided.h"
 #include "../types.h"
+#include "choice.h"
 #include "integer.h"
 #include "room.h"
 
@@ -28,7 +30,7 @@ namespace {
 
 FASTNN_INLINE bool same(Range a, Range b) { return a.begin == b.begin && a.end == b.end; }
 
-// Division of what may be negative, rounded down; by shifts for the usual strides because a divide costs 40 cycles.
+// a / b rounded down, where a may be negative. The usual b are strides of 1 and 2; a division takes 40 cycles.
 FASTNN_INLINE int64_t floor_div(int64_t a, int64_t b) {
   if (b == 1) return a;
   if (b == 2) return a >> 1;
@@ -40,15 +42,17 @@ int64_t output_rows(const G& g) {
   return g.n * g.c * g.out[0] * g.out[1];
 }
 inline int64_t window_taps(const Pool& g) { return g.kernel[0] * g.kernel[1] * g.kernel[2]; }
-constexpr int64_t kManyTaps = 64;  // more get a LongSum
-// From the first tap of a window to its last.
+constexpr int64_t kManyTaps = 64;  // windows of more taps get a LongSum
+template <class T>
+constexpr T kLowest = -T(__builtin_inf());  // what lies around an image whose maxima are taken
+// How many inputs the last tap of a window is behind its first.
 inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 
-// Taps of window o that meet the image.
+// The taps of window o that lie in the image.
 FASTNN_INLINE Range taps_inside(const Pool& g, int axis, int64_t o) {
   return inside(o * g.stride[axis] - g.pad[axis], g.dilation[axis], g.kernel[axis], g.size[axis]);
 }
-// Inputs from the first to the last that the windows [o.begin, o.end) may meet, and the most there are for n windows.
+// The inputs from the first to the last under the windows [o.begin, o.end), and the most there are under n windows.
 FASTNN_INLINE Range inputs_under(const Pool& g, int axis, Range o) {
   const int64_t first = o.begin * g.stride[axis] - g.pad[axis];
   const int64_t end = (o.end - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1;
@@ -59,7 +63,7 @@ inline int64_t most_inputs(const Pool& g, int axis, int64_t n) {
   return least((n - 1) * g.stride[axis] + reach(g, axis) + 1, g.size[axis]);
 }
 
-// Block of an image: rows of a slice or whole slices, and columns of them.
+// A block of an image: some rows of one slice, or some slices with all their rows; of these rows, some columns.
 struct ImageBlock {
   Range d, h, w;
 };
@@ -67,12 +71,14 @@ FASTNN_INLINE bool same(const ImageBlock& a, const ImageBlock& b) {
   return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w);
 }
 
-// How large a block is at most, by the shape of the image: in elements, rows of a slice and columns.
-struct BlockPlan {
+// Inputs of a block, and of its rows, at most: what is staged for them stays in the first-level cache.
+constexpr int64_t kBlockElements = 8192, kBlockColumns = 2048;
+// How many slices, rows of a slice, and columns a block has at most. The shape of the image decides, not the threads.
+struct BlockLimits {
   static constexpr int64_t kMostRows = 256;
   int64_t size[3], columns, rows, slices;
 
-  BlockPlan(const int64_t* image, int64_t elements, int64_t most_columns) {
+  BlockLimits(const int64_t* image, int64_t elements, int64_t most_columns) {
     for (int i = 0; i < 3; ++i) size[i] = image[i];
     columns = least(size[2], most_columns);
     rows = least(most(elements / columns, 1), kMostRows);
@@ -83,15 +89,15 @@ struct BlockPlan {
 
 // Calls f(plane, block) for the blocks that together cover the rows [begin, end) of all planes.
 template <class F>
-FASTNN_INLINE void each_block(const BlockPlan& plan, int64_t begin, int64_t end, const F& f) {
-  const int64_t *size = plan.size, height = size[1];
+FASTNN_INLINE void each_block(const BlockLimits& limits, int64_t begin, int64_t end, const F& f) {
+  const int64_t *size = limits.size, height = size[1];
   while (begin < end) {
     const int64_t slice = begin / height, plane = slice / size[0], d = slice % size[0], h = begin % height;
-    const bool whole = h == 0 && plan.rows == height && end - begin >= height;
-    const int64_t slices = whole ? least(least(plan.slices, size[0] - d), (end - begin) / height) : 1;
-    const int64_t rows = whole ? height : least(least(plan.rows, height - h), end - begin);
-    for (int64_t w = 0; w < size[2]; w += plan.columns)
-      f(plane, ImageBlock{{d, d + slices}, {h, h + rows}, {w, least(w + plan.columns, size[2])}});
+    const bool whole = h == 0 && limits.rows == height && end - begin >= height;
+    const int64_t slices = whole ? least(least(limits.slices, size[0] - d), (end - begin) / height) : 1;
+    const int64_t rows = whole ? height : least(least(limits.rows, height - h), end - begin);
+    for (int64_t w = 0; w < size[2]; w += limits.columns)
+      f(plane, ImageBlock{{d, d + slices}, {h, h + rows}, {w, least(w + limits.columns, size[2])}});
     begin += slices * rows;
   }
 }
@@ -115,8 +121,8 @@ FASTNN_INLINE void each_output_row(const G& g, int64_t begin, int64_t end, const
            [&](int64_t plane, int64_t d, int64_t h, int64_t r) FASTNN_FLAT { f(plane, d, h, r * g.out[2]); });
 }
 
-// A row that is staged, as seen from a row on the other side: where its element 0 would be, and the number of the first
-// tap between the two.
+// A staged row that meets a given row of a block: where element 0 of the staged row would be, and the number of the
+// first of the taps that join the two rows.
 template <class T>
 struct StagedRow {
   const T* values;
@@ -126,14 +132,14 @@ struct StagedRow {
 // The staged rows that each row of a block meets, in order.
 template <class T>
 struct RowLists {
-  int64_t most;  // in a list
+  int64_t most;  // rows in a list
   StagedRow<T>* rows;
   int64_t* counts;
 
-  RowLists(const BlockPlan& plan, int64_t most, Room& room)
+  RowLists(const BlockLimits& limits, int64_t most, Room& room)
       : most(most),
-        rows(room.take<StagedRow<T>>(plan.slices * plan.rows * most)),
-        counts(room.take<int64_t>(plan.slices * plan.rows)) {}
+        rows(room.take<StagedRow<T>>(limits.slices * limits.rows * most)),
+        counts(room.take<int64_t>(limits.slices * limits.rows)) {}
   // find(d, h, list) makes the list of a row and returns its length.
   template <class F>
   void make(const ImageBlock& block, const F& find) {
@@ -148,7 +154,8 @@ struct OutputPlace {
   int64_t d, h, w, offset;
 };
 
-// Where the results of windows go: y, and beside it the index, an integer as wide as T before it is stored, or null.
+// Where the results of windows go: values to y, and if there are two results, the second, an integer as wide as T, to
+// index.
 template <class T, class Index = void>
 struct Outputs {
   static constexpr int arrays = std::is_void_v<Index> ? 1 : 2;
@@ -160,14 +167,6 @@ struct Outputs {
     if constexpr (arrays == 2) store_index_n<T>(index + at, (Mask<T>)results[1], n);
   }
 };
-
-// run(walk) for the first of the walks that suits; the last one is not asked.
-template <class Walk, class... Others, class G, class Run>
-FASTNN_INLINE void first_that_suits(const G& g, const Run& run) {
-  if constexpr (sizeof...(Others) > 0)
-    if (!Walk::suits(g)) return first_that_suits<Others...>(g, run);
-  run(Walk{});
-}
 
 }  // namespace
 }  // namespace fastnn::FASTNN_ISA

@@ -53,7 +53,8 @@ cdef int read_windows(object g, int64_t* to, int numbers, int triples) except -1
     cdef int i
     if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != numbers + triples:
         raise ValueError(f"expected a geometry of windows, got {g!r}")
-    read_numbers(g[:numbers], to, numbers)
+    for i in range(numbers):
+        to[i] = <object>PyTuple_GET_ITEM(g, i)
     for i in range(triples):
         read_numbers(<object>PyTuple_GET_ITEM(g, numbers + i), to + numbers + 3 * i, 3)
     return 0
