@@ -25,7 +25,7 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
       for (; w + L <= W.grid; w += L)
 #pragma GCC unroll 16
         for (int i = 0; i < N; ++i) sum[i] = fma(load(row + w), load(x[i] + w), sum[i]);
-      // What lies beyond a row in the copy may be infinite.
+      // Behind a row, the copy may have infinite values, which must not be multiplied by zeros.
       const int left = int(W.grid - w);
       if (left > 0)
 #pragma GCC unroll 16
@@ -46,8 +46,8 @@ template <class T>
 struct DepthwiseWeight {
   const WeightProduct<T>& product;
   const Conv& g = product.g;
-  static constexpr int64_t kChannels = 4;  // neighbours, whose planes follow each other, in a block
-  static constexpr int64_t kItems = 16;    // where there are few channels, images are cut into several sums
+  static constexpr int64_t kChannels = 4;  // of a block: their planes follow each other in memory
+  static constexpr int64_t kItems = 16;    // are wanted: where channels are few, images are cut into several sums
   int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
 
   const char* name() const { return "depthwise"; }
