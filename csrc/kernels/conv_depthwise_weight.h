@@ -17,10 +17,10 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
   const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
   Vec<T> sum[N] = {};
   const T* x[N];
-  for (int64_t d = 0; d < D.grid; ++d)
-    for (int64_t h = 0; h < H.grid; ++h) {
-      const T* row = dy + plane.layout.p.out_place(d, h, 0);
-      for (int i = 0; i < N; ++i) x[i] = plane.row(d, h) + taps[i].distance;
+  for (int64_t d = 0; d < D.grid; ++d) {
+    const T *row = dy + plane.layout.p.out_place(d, 0, 0), *from = plane.row(d, 0);
+    for (int64_t h = 0; h < H.grid; ++h, row += W.out_size, from += plane.pitch()) {
+      for (int i = 0; i < N; ++i) x[i] = from + taps[i].distance;
       int64_t w = 0;
       for (; w + L <= W.grid; w += L)
 #pragma GCC unroll 16
@@ -31,6 +31,7 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
 #pragma GCC unroll 16
         for (int i = 0; i < N; ++i) sum[i] = fma(load_n(row + w, left), load_n(x[i] + w, left), sum[i]);
     }
+  }
   for (int i = 0; i < N; ++i) to[taps[i].weight] += double(reduce_add<T>(sum[i]));
 }
 
