@@ -40,12 +40,14 @@ constexpr int64_t kHeldRows = 512;
 
 // Rows of up to this many vectors, all that are copied counted, are turned so that lanes run across rows (columns.h).
 // Zen 5: log-softmax of 64 rows of 80 takes 1.9 us instead of 3.1, of 128 3.0 instead of 3.7, of 160 3.7 instead
-// of 3.9; softmax's backward, with two copies, of 80 1.7 instead of 1.2.
+// of 3.9; softmax's backward, with two copies, of 80 would take 1.7 instead of 1.2.
 constexpr int kTransposedRow = 8;
 
-// Scratch for a strip of neighbouring positions, in the second-level cache, and the most of it that is one row.
-constexpr int64_t kStripBytes = 128 * 1024, kStripRowBytes = 2048;
-// Direct convolution (conv_direct.h) instead of packing: rows of A times the share of columns computed in vain stay
+// Scratch for a block of neighbouring positions (columns.h), in the second-level cache, and the most of it that is one
+// row.
+constexpr int64_t kColumnBlockBytes = 128 * 1024, kColumnRowBytes = 2048;
+
+// Limits of direct convolution (conv_direct.h), else packing: rows of A times the share of columns computed in vain stay
 // below this, about what packing a vector of B costs in multiply-adds; and the padded copy of an image is at most this
 // large, three quarters of a 1 MB second-level cache.
 constexpr double kDirectWaste = 40;
@@ -55,20 +57,24 @@ constexpr int64_t kDirectCopyBytes = 768 * 1024;
 // about as much as 16 of its steps.
 constexpr int64_t kChannelDepth = 64;
 
+// Least output channels of a group for ways that suit few channels ill: about half the rows of AVX-512's tile. No
+// measurement of it is kept.
+constexpr int64_t kTileChannels = 8;
+
 // Largest copy of a block of images (conv_lanes.h): twice the second-level cache.
 constexpr int64_t kLaneCopyBytes = 2 << 20;
 
 // Largest copy of a block of channels (conv_weight_channels.h), which is read in order.
 constexpr int64_t kChannelCopyBytes = 8 << 20;
 
-// Values of V and M that a block of tiles has (conv_winograd.h), and its tiles at most; values of U from which on
-// weights are transformed some rows at a time, and then of V.
+// Values of V and M that a block of tiles has (conv_winograd.h), and its most tiles; values of U from which on weights
+// are transformed some rows at a time, and values of the V that threads share in that case.
 constexpr int64_t kWinogradValues = 192 * 1024, kWinogradTiles = 128;
 constexpr int64_t kWinogradWeights = 1 << 20, kWinogradShared = 4 << 20;
 
-// Least estimated gain over all taps for which Winograd's way is taken, and where lanes across images is the other way.
-// Of 400 sizes on Zen 5 none from these on lost more than 4 % but one, which lost 10 %.
-constexpr double kWinogradGain = 1.35, kWinogradLanesGain = 2;
+// Least estimated gain over all taps for which Winograd's way is taken, and for which it comes before lanes across
+// images. Of 400 sizes on Zen 5 that gain so much, one lost 10 %, and no other more than 4 %.
+constexpr double kWinogradGain = 1.35, kWinogradFarGain = 2;
 
 // Terms from which on a sum is cut into runs of at most kSumRun that are added apart: a chain of additions of one float
 // errs by 2e-5 for 2048 terms, by 1e-4 for 16384, by 1e-3 for 10^7, and of ones stops at 2^24. Few ordinary products

@@ -106,6 +106,8 @@ CONV2D: list[tuple[Any, ...]] = [
     ((1, 2, 90, 130), 2, (3, 3), {"groups": 2, "padding": 1, "stride": (1, 3)}),
     ((1, 2, 2, 9000), 2, (1, 3), {"groups": 2, "padding": "same"}),
     ((2, 7, 9, 33), 7, (1, 1), {"groups": 7}),
+    # A single tap from many output channels.
+    ((2, 3, 12, 11), 64, (1, 1), {}),
 ]
 
 

@@ -18,28 +18,35 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How the positions are cut into blocks; decided by shape alone.
+// How the positions are cut into blocks, which the shape alone decides.
 template <class T>
 struct BlockPlan {
   static constexpr int64_t L = lanes<T>;
   Softmax g;
+  int copies;
   int64_t width, pitch;   // positions in a block; distance of its rows in scratch
   int64_t per_outer = 0;  // blocks side by side in one outer index (inner > 1)
 
-  explicit BlockPlan(const Softmax& geometry) : g(geometry) {
+  BlockPlan(const Softmax& geometry, int copies) : g(geometry), copies(copies) {
     if (g.inner == 1) {
       width = pitch = 4 * L;
       return;
     }
-    const int64_t column = int64_t(sizeof(T)) * (g.n + 1), fits = kStripBytes / column;
-    int64_t most = fits < kStripRowBytes / int64_t(sizeof(T)) ? fits : kStripRowBytes / int64_t(sizeof(T));
-    most = most < L ? L : most / L * L;
+    const int64_t column = int64_t(sizeof(T)) * (g.n + 1), longest = kColumnRowBytes / int64_t(sizeof(T));
+    const int64_t most = clamp(kColumnBlockBytes / column / L * L, L, longest);
     per_outer = ceil_div(g.inner, most);
     width = per_outer > 0 ? ceil_div(ceil_div(g.inner, per_outer), L) * L : most;
     pitch = width / L % 2 ? width : width + L;
   }
   int64_t blocks() const { return g.inner == 1 ? ceil_div(g.outer, width) : g.outer * per_outer; }
-  int64_t buffer_size() const { return ceil_div(g.n, L) * L * pitch; }  // room for whole squares
+  // A thread's memory: copies of a block of one array, or of two, which have room for whole squares.
+  struct Scratch {
+    T* rows[2];
+  };
+  Scratch scratch(Room& room) const {
+    const int64_t size = ceil_div(g.n, L) * L * pitch;
+    return {{room.take<T>(size), room.take<T>(copies > 1 ? size : 0)}};
+  }
 };
 
 template <class T>
@@ -47,26 +54,20 @@ struct Block {
   static constexpr int64_t L = lanes<T>;
   const BlockPlan<T>& plan;
   int64_t position, offset, count;  // the first position's number and the place of its first value; how many
-  T* memory;
+  const typename BlockPlan<T>::Scratch& scratch;
 
-  Block(const BlockPlan<T>& p, int64_t index, T* scratch) : plan(p), memory(scratch) {
+  Block(const BlockPlan<T>& p, int64_t index, const typename BlockPlan<T>::Scratch& memory) : plan(p), scratch(memory) {
     const Softmax& g = plan.g;
-    if (g.inner == 1) {
-      position = index * plan.width;
-      offset = position * g.n;
-      count = g.outer - position;
-    } else {
-      const int64_t o = index / plan.per_outer, first = index % plan.per_outer * plan.width;
-      position = o * g.inner + first;
-      offset = o * g.n * g.inner + first;
-      count = g.inner - first;
-    }
-    if (count > plan.width) count = plan.width;
+    const bool turned = g.inner == 1;
+    const int64_t o = turned ? 0 : index / plan.per_outer, first = (index - o * plan.per_outer) * plan.width;
+    position = o * g.inner + first;
+    offset = turned ? first * g.n : o * g.n * g.inner + first;
+    count = least((turned ? g.outer : g.inner) - first, plan.width);
   }
 
-  // The block of x in scratch buffer i.
+  // The block of x, in copy i.
   T* load(const T* x, int i = 0) const {
-    T* rows = memory + i * plan.buffer_size();
+    T* const rows = scratch.rows[i];
     if (plan.g.inner == 1)
       for (int64_t at = 0; at < count; at += L) turn_in(x + offset + at * plan.g.n, count - at, rows + at);
     else
@@ -86,7 +87,7 @@ struct Block {
                      count - at);
   }
 
-  // f(V, at) for the columns from `at` on of each group of V vectors.
+  // Calls f(V, at) for V vectors of columns from `at` on, until all are done.
   template <class F>
   FASTNN_INLINE void for_tiles(const F& f) const {
     int64_t at = 0;
@@ -95,7 +96,7 @@ struct Block {
   }
 
  private:
-  // L rows of x to L columns of scratch and back; `size` of them exist, the others are zero.
+  // Copies L rows of x to L columns of scratch, and back; `size` of them exist, the others are zero.
   void turn_in(const T* x, int64_t size, T* rows) const {
     const int64_t n = plan.g.n;
     if (n == 2) {
@@ -135,18 +136,19 @@ struct Block {
   }
 };
 
-// on_row(r) for each row, or on_block(block) for each block with room for `buffers` copies. ns: cost of one value.
+// Calls on_row(r) for each row, or on_block(block) for each block, with room for one copy of a block or two. ns: cost of
+// a value in nanoseconds.
 template <class T, class OnRow, class OnBlock>
-void for_positions(const Softmax& g, int buffers, double ns, const OnRow& on_row, const OnBlock& on_block) {
+void for_positions(const Softmax& g, int copies, double ns, const OnRow& on_row, const OnBlock& on_block) {
   if (g.n == 0) return;  // nothing, at however many positions
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
-  if (g.inner == 1 && g.n * buffers > kTransposedRow * lanes<T>)
+  if (g.inner == 1 && g.n * copies > kTransposedRow * lanes<T>)
     return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) on_row(r);
     });
-  const BlockPlan<T> plan(g);
-  parallel_values<T>(plan.blocks(), cost, buffers * plan.buffer_size(), [=](int64_t begin, int64_t end, T* memory) {
-    for (int64_t i = begin; i < end; ++i) on_block(Block<T>(plan, i, memory));
+  const BlockPlan<T> plan(g, copies);
+  parallel_with(plan.blocks(), cost, plan, [=](int64_t begin, int64_t end, const auto& scratch) {
+    for (int64_t i = begin; i < end; ++i) on_block(Block<T>(plan, i, scratch));
   });
 }
 

@@ -18,8 +18,8 @@ namespace {
 // The ways of a product: use(way) for the first that suits.
 template <class T, class Use>
 void first_way(const Product<T>& product, const Use& use) {
-  first_that_suits<LongSums<T>, Depthwise<T>, Winograd<T>, Lanes<T>, PackedRowsOfX<T>, Channels<T>, Direct<T>,
-                   Packed<T>>(product, use);
+  first_that_suits<LongSums<T>, Depthwise<T>, WinogradByFar<T>, Lanes<T>, Winograd<T>, OneTap<T>, Channels<T>,
+                   Direct<T>, Packed<T>>(product, use);
 }
 
 template <class T>
@@ -50,50 +50,69 @@ inline Axis phase_axis(const Conv& g, int d, int64_t phase) {
   return axis;
 }
 
-// f(product) for every stride phase of dx.
-template <class T, class F>
-void for_each_phase(const DataGradient<T>& gradient, const F& f) {
-  const Conv& g = gradient.g;
-  const int64_t phases[3] = {least(g.stride[0], g.size[0]), least(g.stride[1], g.size[1]),
-                             least(g.stride[2], g.size[2])};
-  for (int64_t d = 0; d < phases[0]; ++d)
-    for (int64_t h = 0; h < phases[1]; ++h)
-      for (int64_t w = 0; w < phases[2]; ++w) {
-        Patches p = {{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}};
-        p.flatten();
-        f(Product<T>{p, gradient.dy, gradient.weights, gradient.bias, gradient.dx, g.n, g.k, g.c, g.groups, g.kernel,
-                     true, g.all_taps});
-      }
-}
-
-// Rough nanoseconds of a value that is filled.
-constexpr double kFillCost = 0.1;
-
-// dx[n, c, i] = bias[c], or 0, if there are phases without taps.
-template <class T>
-void fill_gaps(const DataGradient<T>& gradient) {
-  bool gaps = false;
-  for_each_phase(gradient, [&](const Product<T>& product) { gaps |= product.p.taps() == 0; });
-  if (!gaps) return;
-  const Conv& g = gradient.g;
-  const int64_t planes = g.n * g.c, size = volume(g.size);
-  parallel_for(planes, double(planes) * double(size) * kFillCost, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      fill_run(gradient.dx + i * size, gradient.bias ? gradient.bias[i % g.c] : T(0), size);
-  });
-}
-
 template <class T>
 Values<T> weight_values(const Conv& g, const T* w) {
   return {g.k * (g.c / g.groups) * volume(g.kernel), w};
 }
 
-// Whether a weight is not finite, and dx is not either: an infinite weight times the zeros around dy gives NaN where no
-// tap exists. The smaller array is looked through first; mostly it is finite, and the other need not be looked at.
+// Rough nanoseconds of a value that is filled.
+constexpr double kFillCost = 0.1;
+
+// The data gradient as one product for each phase of the stride.
 template <class T>
-bool spoiled(Values<T> weight, Values<T> dx) {
-  const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;
-  return !all_finite(first.count, first.at) && !all_finite(second.count, second.at);
+struct Phases {
+  const DataGradient<T>& gradient;
+  const Conv& g = gradient.g;
+
+  bool suits() const { return true; }
+  bool run() const {
+    fill_gaps();
+    for_each([](const Product<T>& product) { carry_out(product); });
+    if (spoiled()) for_each([](const Product<T>& product) { multiply_existing(product); });
+    return true;
+  }
+  // f(product) for every phase that has taps.
+  template <class F>
+  void for_each(const F& f) const {
+    for (int64_t d = 0; d < count(0); ++d)
+      for (int64_t h = 0; h < count(1); ++h)
+        for (int64_t w = 0; w < count(2); ++w) {
+          Patches p = {{phase_axis(g, 0, d), phase_axis(g, 1, h), phase_axis(g, 2, w)}};
+          p.flatten();
+          if (p.taps() > 0)
+            f(Product<T>{p, gradient.dy, gradient.weights, gradient.bias, gradient.dx, g.n, g.k, g.c, g.groups,
+                         g.kernel, true, g.all_taps});
+        }
+  }
+
+ private:
+  int64_t count(int axis) const { return least(g.stride[axis], g.size[axis]); }
+
+  // dx[n, c, i] = bias[c], or 0, if there are phases without taps.
+  void fill_gaps() const {
+    int64_t phases = 0;
+    for_each([&](const Product<T>&) { ++phases; });
+    if (phases == count(0) * count(1) * count(2)) return;
+    const int64_t planes = g.n * g.c, size = volume(g.size);
+    parallel_for(planes, double(planes) * double(size) * kFillCost, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        fill_run(gradient.dx + i * size, gradient.bias ? gradient.bias[i % g.c] : T(0), size);
+    });
+  }
+
+  // Whether a weight is not finite, and dx is not either: an infinite weight times the zeros around dy gives NaN where
+  // no tap exists. The smaller array is looked through first; mostly it is finite, and the other need not be looked at.
+  bool spoiled() const {
+    const Values<T> dx = {g.n * g.c * volume(g.size), gradient.dx}, weight = weight_values(g, gradient.weights);
+    const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;
+    return !all_finite(first.count, first.at) && !all_finite(second.count, second.at);
+  }
+};
+
+// The ways of a data gradient: use(way) for the first that suits.
+template <class T, class Use>
+void first_way(const DataGradient<T>& gradient, const Use& use) {
+  first_that_suits<Apart<T>, Phases<T>>(gradient, use);
 }
 
 }  // namespace
@@ -107,23 +126,12 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y) {
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
-// One dense product for each phase of the stride. The bias (C), added to dx, is null but in a transposed convolution,
-// whose forward this is.
+// The bias (C), added to dx, is null but in a transposed convolution, whose forward this is.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx) {
   const DataGradient<T> gradient{g, dy, w, bias, dx};
-  const Values<T> result{g.n * g.c * volume(g.size), dx}, weights = weight_values(g, w);
-  const Apart<T> apart{gradient};
-  const bool together = apart.suits();
-  if (!together) fill_gaps(gradient);
-  compute_unflushed<T>(result, {g.n * g.k * volume(g.out), dy}, weights, [&] {
-    if (together) return (void)apart.run();
-    for_each_phase(gradient, [](const Product<T>& product) {
-      if (product.p.taps() > 0) carry_out(product);
-    });
-  });
-  if (together || !spoiled(weights, result)) return;  // together, no zeros are read
-  for_each_phase(gradient, [](const Product<T>& product) { multiply_existing(product); });
+  compute_unflushed<T>({g.n * g.c * volume(g.size), dx}, {g.n * g.k * volume(g.out), dy}, weight_values(g, w),
+                       [&] { first_way(gradient, [](const auto& way) { return way.run(); }); });
 }
 
 // The ways that the forward pass, or the phases of the data gradient, go: their names, each once, at most `most`, then
@@ -132,22 +140,21 @@ template <class T>
 void conv_ways(const Conv& g, bool data, int64_t most, const char** names) {
   const char** end = names;
   const auto note = [&](const auto& way) {
-    const char* const name = way.name();
     const char** at = names;
-    while (at != end && *at != name) ++at;
-    if (at == end && end - names < most) *end++ = name;
+    while (at != end && *at != way.name()) ++at;
+    if (at == end && end - names < most) *end++ = way.name();
     return true;
   };
-  const DataGradient<T> gradient{g, nullptr, nullptr, nullptr, nullptr};
-  const Apart<T> apart{gradient};
-  if (!data)
-    first_way(forward_product<T>(g, nullptr, nullptr, nullptr, nullptr), note);
-  else if (apart.suits())
-    note(apart);
+  const auto note_all = [&note](const auto& way) {
+    if constexpr (requires { way.name(); })
+      return note(way);
+    else
+      return way.for_each([&note](const Product<T>& product) { first_way(product, note); }), true;
+  };
+  if (data)
+    first_way(DataGradient<T>{g, nullptr, nullptr, nullptr, nullptr}, note_all);
   else
-    for_each_phase(gradient, [&](const Product<T>& product) {
-      if (product.p.taps() > 0) first_way(product, note);
-    });
+    first_way(forward_product<T>(g, nullptr, nullptr, nullptr, nullptr), note);
   *end = nullptr;
 }
 

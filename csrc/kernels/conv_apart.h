@@ -1,5 +1,5 @@
-// Data gradient of a convolution whose kernel is its stride, or such a transposed convolution. Windows share no input,
-// so all phases of the stride are one product, with a column for each channel and tap of dx:
+// Data gradient of a convolution whose kernel is its stride, or the forward pass of such a transposed convolution.
+// Windows share no input, so all phases of the stride are one product, with a column for each channel and tap of dx:
 //   dx[n, c, o * stride + t] = bias[c] + sum_k dy[n, k, o] * weight[k, (c, t)]
 // Lanes run along (c, t), as the weights lie, and the rows of a tile are positions of dy where they lie. Nothing is
 // packed, and a tile's results go to dx as runs of the taps side by side.
@@ -17,9 +17,9 @@ struct DataGradient {
   T* dx;
 };
 
-// Most values of dx for each tap. On Zen 5 all phases together take, of the time they take one by one, 0.37 for a
-// transposed convolution of 1x4x5x5x5 with 2x2x2 taps, with 2x2 taps 0.56 for 8x32x14x14 and 0.8 for 1x128x14x14,
-// but 1.1 for 1x64x56x56 and 16x256x7x7, whose weights are then read a page apart.
+// Most values of dx for each tap. On Zen 5 a transposed convolution by one product takes, of the time that it takes
+// phase by phase, 0.37 for 1x4x5x5x5 with 2x2x2 taps; with 2x2 taps 0.56 for 8x32x14x14, 0.8 for 1x128x14x14, but 1.1
+// for 1x64x56x56 and 16x256x7x7, whose weights are then read a page apart.
 constexpr int64_t kApartValues = 96 * 1024;
 
 template <class T>
@@ -109,7 +109,7 @@ struct Apart {
       if (h == g.out[1]) h = 0, ++d;
     }
   }
-  // The n runs of a tile.
+  // Writes n runs of each row of a tile to dx.
   void write(const T* tile, int rows, const int64_t* position, int64_t n, const int64_t* place, T* dx) const {
     const int64_t size = g.kernel[2];
     for (int64_t r = 0; r < n; ++r)

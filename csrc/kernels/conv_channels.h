@@ -1,9 +1,9 @@
 // Convolution with lanes across output channels: a tile is a few neighbouring output positions by one or two vectors of
 // channels,
 //   y[o, k] = bias[k] + sum over patch rows r = (c, tap) of copy[o + distance(r)] * weight[r, k]
-// A value of x is broadcast from where it lies, in a padded copy (conv_layout.h) or, where nothing is padded, in x
+// A value of x is broadcast from where it lies: in a padded copy (conv_layout.h) or, where nothing is padded, in x
 // itself. So nothing is packed per image but that copy, no lane is spent on columns beyond the end of a row, and the
-// weights are packed once. Results are turned into planes some rows at a time.
+// weights are packed once. Results are turned into planes, some rows at a time.
 //   weights: for each group, for each block of kTileCols channels, (depth, channels of the block)
 #pragma once
 #include "conv_layout.h"
@@ -12,8 +12,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// to (ROWS positions x V vectors) = start + sum_r a[offset[r]] weights[r]. The first half of the positions lie side by
-// side from a0 on, the others from a1 on, which is the next row of a map at most half a tile wide.
+// to (ROWS positions x V vectors) = start + sum over r of a value of x, offset[r] behind its position, times weights[r].
+// The first half of the positions lie side by side from a0 on, the others from a1 on: these may be in the next row.
 template <class T, int ROWS, int V>
 void position_tile(int64_t depth, const T* a0, const T* a1, const int32_t* offset, const T* weights, int64_t ldw,
                    const T* start, T* to) {
@@ -64,15 +64,15 @@ struct Channels {
                     }};
   PaddedLayout layout{in_place ? product.p : blocks.block(0)};  // of the first block's copy, or of x
 
-  static constexpr int64_t kCopyValues = 144 * 1024;
-  static constexpr int64_t kResultPositions = 256;  // turned at a time, in whole rows
-  static constexpr int64_t kMaxRow = 1024;          // longest row where rows can be cut
+  static constexpr int64_t kCopyValues = 144 * 1024;  // of the copy of a block, if it has several positions
+  static constexpr int64_t kResultPositions = 256;    // whose results are turned at a time, in whole rows
+  static constexpr int64_t kMaxRow = 1024;            // of a block along the row, the only axis with several
 
   const char* name() const { return "channels"; }
 
-  // Whether there is a block of channels and a depth that repays turning results; phases of a strided gradient, which
-  // other ways write an element at a time, from one vector of channels on. Blocks of one position, or results of one
-  // row, may still be far too large for the cache; offsets are 32 bits wide.
+  // Whether there is a block of channels, and a depth that repays turning the results. For a phase of a strided
+  // gradient, which other ways write an element at a time, a vector of channels is enough. The copy of a block of one
+  // position, or the results of one row, may be far too large for the cache; offsets are 32 bits wide.
   bool suits() const {
     const int64_t m = product.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
     return m >= (product.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
@@ -102,8 +102,8 @@ struct Channels {
   }
 
   int64_t copy_size(const PaddedLayout& of) const { return product.group_in() * of.channel_size(); }
-  // Rows whose results are turned together, at most `rows`; whole vectors of positions where they can be, which are
-  // then stored whole and aligned.
+  // How many rows' results are turned together, at most `rows`. Where it is possible, these rows have whole vectors of
+  // positions, which are then stored whole and aligned.
   int64_t joint_rows(int64_t rows, int64_t width) const {
     int64_t few = lanes<T>;
     while (few > 1 && few / 2 * width % lanes<T> == 0) few /= 2;
@@ -149,7 +149,7 @@ struct Channels {
       }
     }
 
-    // The block of channels from channel k of the group on.
+    // Computes the block of channels from channel k of the group on.
     void multiply(const T* packed, int64_t k) const {
       const int64_t m = way.product.group_out(), n = least(m - k, kTileCols<T>);
       alignas(64) T start[kTileCols<T>] = {};
@@ -191,7 +191,7 @@ struct Channels {
       }
     }
 
-    // Results of rows r0..r1 (positions, ld) to n channels of y from channel k on.
+    // Writes the results of rows r0..r1 (positions, ld) to n channels of y from channel k on.
     void write(int64_t r0, int64_t r1, int64_t ld, int64_t k, int64_t n) const {
       const int64_t plane = p.out_plane(), step = p.axis[2].out_step, positions = (r1 - r0) * width();
       T* y = to + k * plane;

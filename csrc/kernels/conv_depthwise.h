@@ -2,10 +2,10 @@
 //   forward, backward-data   y[n, c, o] = bias[c] + sum_t weight[c, t] * (x[n, c] at tap t of o)
 //   backward-weight          dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o)
 //
-// Limit: bytes. As a product of matrices it has one row and would spend its time on packing. Here lanes run along the
-// rows of a zero-padded copy of a plane (conv_layout.h) that stays in the first-level cache: a tap is a load at a fixed
-// distance. Large planes go in blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product on one Zen 5
-// core.
+// Memory limits the speed. A product of matrices would have one row, and its time would go into packing. Here lanes run
+// along the rows of a zero-padded copy of a plane (conv_layout.h), which stays in the first-level cache: a tap is a load
+// at a fixed distance. Large planes are cut into blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product
+// on one Zen 5 core.
 #pragma once
 #include "conv_layout.h"
 #include "conv_product.h"
@@ -21,8 +21,9 @@ inline bool is_depthwise(int64_t channels_in, int64_t channels_out, int64_t grou
   return groups > 1 && channels_in == groups && channels_out == groups && volume(kernel) <= kLongSum;
 }
 
-// Whether the copy of what one position sees is bounded; of filters that reach farther, the product of matrices reads
-// the taps where they are. 2^24 values are 64 MB of float32, and distances in the copy fit int32_t.
+// Whether the filter's reach is bounded: of a block of one position, the copy has all inputs between the first tap and
+// the last. Filters that reach farther are left to the product of matrices, which reads the taps alone. 2^24 values are
+// 64 MB of float32, and distances in the copy fit int32_t.
 constexpr int64_t kMostPlaneCopy = 1 << 24;
 inline bool has_short_reach(Patches p) {
   for (Axis& axis : p.axis) axis.grid = least(axis.grid, 1);
@@ -41,7 +42,7 @@ GridBlocks plane_blocks(const Patches& p) {
 template <class T>
 class PlaneCopy {
  public:
-  static constexpr int64_t slack = 5 * lanes<T>;  // vectors of outputs beyond the end of a row are computed, too
+  static constexpr int64_t slack = 5 * lanes<T>;  // which whole vectors of outputs at the end of a row may read
   struct Tap {
     int32_t distance, weight;
   };
@@ -61,7 +62,8 @@ class PlaneCopy {
       taps[t] = {int32_t(layout.tap_distance(t)), int32_t(p.weight_position(t, kernel))};
   }
 
-  // What lies around the image stays zero. The next plane, which is mostly the next to be copied, is fetched meanwhile.
+  // Copies the part of a plane that exists; what lies around the image stays zero. The plane behind it, which is mostly
+  // copied next, is fetched meanwhile.
   void fill(const T* plane) {
     T* to = copy;
     for (int64_t pd = 0; pd < layout.phases[0]; ++pd)
@@ -97,7 +99,8 @@ class PlaneCopy {
   }
 };
 
-// A channel's filter: sums of R rows of V vectors of outputs whose tap at distance 0 is at x, rows `pitch` apart.
+// A channel's filter of any taps. sums() adds to the sums of R rows of V vectors of outputs, whose tap at distance 0 is
+// at `from` for the first row, and `pitch` farther for each of the next.
 template <class T>
 struct AnyTaps {
   const PlaneCopy<T>& plane;
@@ -119,7 +122,8 @@ struct AnyTaps {
   }
 };
 
-// 3x3 taps side by side: a vector that is loaded (once: `whole`) serves the taps of all rows above it.
+// The same of 3x3 taps side by side. A vector of inputs is loaded once (`whole` keeps the compiler from loading it for
+// each use) and multiplied by the taps of all the rows of outputs that see it.
 template <class T>
 struct ThreeByThree {
   int64_t pitch;
@@ -152,7 +156,7 @@ struct ThreeByThree {
   }
 };
 
-// Rows and vectors of a tile: sums, nine weights and a load fit the registers.
+// Rows and vectors of a tile. Its sums, nine weights and a loaded vector fit the registers.
 constexpr int kDepthwiseRows = FASTNN_VEC_BYTES == 64 ? 4 : 2, kDepthwiseVectors = FASTNN_VEC_BYTES == 64 ? 4 : 2;
 
 template <class T>
@@ -162,7 +166,7 @@ __attribute__((noinline)) void scatter_vector(T* to, Vec<T> v, int64_t size, int
   scatter_run(to, values, clamp(size, 0, lanes<T>), step);
 }
 
-// R rows of outputs from (d, h) on, the vectors of columns from w on.
+// Computes R rows of outputs from (d, h) on: V vectors of columns from w on.
 template <class T, int R, int V, class Filter>
 FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filter, int64_t d, int64_t h, int64_t w,
                                   T* y) {
@@ -185,7 +189,7 @@ FASTNN_INLINE void depthwise_tile(const PlaneCopy<T>& plane, const Filter& filte
     }
 }
 
-// All rows for V vectors of columns.
+// Computes V vectors of columns, from w on, of all rows.
 template <class T, int V, class Filter>
 FASTNN_INLINE void depthwise_columns(const PlaneCopy<T>& plane, const Filter& filter, int64_t w, T* y) {
   constexpr int R = kDepthwiseRows;
@@ -197,7 +201,7 @@ FASTNN_INLINE void depthwise_columns(const PlaneCopy<T>& plane, const Filter& fi
   }
 }
 
-// All columns from w on, as many vectors of them at a time as there are, up to V.
+// Computes all columns from w on, V vectors at a time, and at the end fewer.
 template <class T, int V = kDepthwiseVectors, class Filter>
 FASTNN_INLINE void depthwise_plane(const PlaneCopy<T>& plane, const Filter& filter, T* y, int64_t w = 0) {
   const int64_t width = plane.layout.p.axis[2].grid;
@@ -233,7 +237,7 @@ struct Depthwise {
   }
 
  private:
-  void plane(PlaneCopy<T>& copy, int64_t which) const {
+  FASTNN_INLINE void plane(PlaneCopy<T>& copy, int64_t which) const {
     const int64_t channel = which % product.groups;
     const T* weight = product.weights + channel * product.kernel_volume();
     const T bias = product.bias ? product.bias[channel] : T(0);

@@ -17,20 +17,21 @@ void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap*
   const Axis &D = plane.layout.p.axis[0], &H = plane.layout.p.axis[1], &W = plane.layout.p.axis[2];
   Vec<T> sum[N] = {};
   const T* x[N];
-  for (int64_t d = 0; d < D.grid; ++d)
-    for (int64_t h = 0; h < H.grid; ++h) {
-      const T* row = dy + plane.layout.p.out_place(d, h, 0);
-      for (int i = 0; i < N; ++i) x[i] = plane.row(d, h) + taps[i].distance;
+  for (int64_t d = 0; d < D.grid; ++d) {
+    const T *row = dy + plane.layout.p.out_place(d, 0, 0), *from = plane.row(d, 0);
+    for (int64_t h = 0; h < H.grid; ++h, row += W.out_size, from += plane.pitch()) {
+      for (int i = 0; i < N; ++i) x[i] = from + taps[i].distance;
       int64_t w = 0;
       for (; w + L <= W.grid; w += L)
 #pragma GCC unroll 16
         for (int i = 0; i < N; ++i) sum[i] = fma(load(row + w), load(x[i] + w), sum[i]);
-      // What lies beyond a row in the copy may be infinite.
+      // Behind a row, the copy may have infinite values, which must not be multiplied by zeros.
       const int left = int(W.grid - w);
       if (left > 0)
 #pragma GCC unroll 16
         for (int i = 0; i < N; ++i) sum[i] = fma(load_n(row + w, left), load_n(x[i] + w, left), sum[i]);
     }
+  }
   for (int i = 0; i < N; ++i) to[taps[i].weight] += double(reduce_add<T>(sum[i]));
 }
 
@@ -46,8 +47,8 @@ template <class T>
 struct DepthwiseWeight {
   const WeightProduct<T>& product;
   const Conv& g = product.g;
-  static constexpr int64_t kChannels = 4;  // neighbours, whose planes follow each other, in a block
-  static constexpr int64_t kItems = 16;    // where there are few channels, images are cut into several sums
+  static constexpr int64_t kChannels = 4;  // of a block: their planes follow each other in memory
+  static constexpr int64_t kItems = 16;    // are wanted: where channels are few, images are cut into several sums
   int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
 
   const char* name() const { return "depthwise"; }

@@ -31,7 +31,7 @@ struct DirectBlock {
   PaddedLayout layout;
   ColumnCut<T> cut{layout};
 
-  // A vector starts inside the plane and a tap inside the reach of the axis, so reads end within a plane and a vector.
+  // Values behind the copy that the last vectors of columns may read.
   static constexpr int64_t slack = kTileCols<T> + lanes<T>;
   static constexpr int64_t kItemVectors = kJointPanels * kTileVectors;
 
@@ -76,7 +76,7 @@ struct DirectBlock {
   };
   Scratch scratch(Room& room) const { return {room.take<T>(copy_size()), room.take<int32_t>(kDepth<T>)}; }
 
-  // V vectors of columns from vector q on.
+  // Multiplies by V vectors of columns from vector q on.
   template <int V>
   void vectors(const PackedRows<T>& rows, int64_t q, const Scratch& scratch, T* out) const {
     Columns<T, V> columns(scratch.offset, layout.p.out_plane());
@@ -94,7 +94,7 @@ struct DirectBlock {
     }
   }
 
-  // Columns of flat vectors that belong to the output.
+  // Where those columns of flat vectors go that belong to the output.
   template <int V>
   RunOutput<T, V * lanes<T> + 1> flat_output(int64_t begin, T* out) const {
     const Axis *D = &layout.p.axis[0], *H = &layout.p.axis[1], *W = &layout.p.axis[2];

@@ -7,7 +7,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// A product with a multiply-add at a time takes so many times as long as in tiles.
+// About so many times the time of a product in tiles; it only decides how many threads are asked.
 constexpr double kExistingCost = 10;
 
 template <class T>
@@ -15,7 +15,6 @@ void multiply_existing(const Product<T>& product) {
   const Patches& p = product.p;
   const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
   const int64_t rows = p.grid_rows(), out = product.group_out(), width = W.grid;
-  if (p.taps() == 0) return;
   // sum += the products of one channel that an output row meets
   const auto add_channel = [&](int64_t d, int64_t h, const T* x, const T* taps, T* sum) {
     for (int64_t t = 0; t < p.taps(); ++t) {

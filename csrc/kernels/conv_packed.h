@@ -83,22 +83,28 @@ struct Packed {
   }
 };
 
-// Sums of so many terms are cut into runs that are added apart, to keep their digits. The other ways don't do so, hence
-// this one comes first.
+// Sums of so many terms that packed_gemm cuts them into runs, and adds the runs in double, to keep their digits. No
+// other way does so: this one has to come first.
 template <class T>
 struct LongSums : Packed<T> {
+  const char* name() const { return "long sums"; }
   bool suits() const { return this->product.depth() > kLongSum; }
 };
 
-// A single dense tap is a plain product: panels of x are its rows, and with channels enough copying them costs less
-// than turning results: 256x14x14 -> 256 3.6 ms instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2; on one core
-// of a virtual Sapphire Rapids 0.98 to 1.8 times as fast (15 shapes, 8 or 32 images), on two 1.04 to 1.4.
+// A single dense tap is a plain product, whose panels are runs of x's own rows. With channels enough, copying these costs
+// less than turning results, as lanes across channels must: 256x14x14 -> 256 takes 3.6 ms instead of 4.1 on Zen 5,
+// 64x56x56 -> 64 4.6 instead of 6.2; on one core of a virtual Sapphire Rapids it is 0.98 to 1.8 times as fast (15
+// shapes, 8 or 32 images), on two 1.04 to 1.4.
 template <class T>
-struct PackedRowsOfX : Packed<T> {
+struct OneTap : Packed<T> {
+  // Least output channels, those of the narrowest shape above; columns, of as many panels as a thread takes together.
+  static constexpr int64_t kLeastChannels = 64, kLeastColumns = kJointPanels * kTileCols<T>;
+
+  const char* name() const { return "one tap"; }
   bool suits() const {
     const Patches& p = this->product.p;
-    return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && this->product.group_out() >= 64 &&
-           this->columns() >= 8 * kTileCols<T>;
+    return p.taps() == 1 && PaddedLayout(p).in_place() && p.dense_output() && this->columns() >= kLeastColumns &&
+           this->product.group_out() >= kLeastChannels;
   }
 };
 

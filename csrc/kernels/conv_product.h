@@ -44,7 +44,7 @@ struct Product {
   int64_t kernel_volume() const { return volume(kernel); }
   int64_t weight_count() const { return channels_out * group_in() * kernel_volume(); }
 
-  // The kernel's volume of weights between one channel of the group and another.
+  // The weights of all kernel positions from channel `in` of the group's inputs to channel `out` of its outputs.
   const T* taps_of(int64_t group, int64_t in, int64_t out) const {
     const int64_t pair = gradient ? in * group_out() + out : out * group_in() + in;
     return weights + (group * group_in() * group_out() + pair) * kernel_volume();
@@ -69,7 +69,7 @@ struct Product {
       }
   }
 
-  // f(a), a: the weights as packed_gemm wants its A.
+  // Calls f(a): the weights, packed as packed_gemm wants its A.
   template <class F>
   void with_packed_rows(const F& f) const {
     with_packed_weights(f, [this](T* packed) {
@@ -79,12 +79,12 @@ struct Product {
              });
     });
   }
-  // f(a), a: for each group, for each block of kTileCols channels, (depth, channels of the block).
+  // Calls f(a): the weights, for each group, for each block of kTileCols channels, as (depth, channels of the block).
   template <class F>
   void with_packed_columns(const F& f) const {
     with_packed_weights(f, [this](T* packed) {
       const int64_t m = group_out(), blocks = ceil_div(m, kTileCols<T>), all = depth();
-      parallel_for(groups * blocks, double(channels_out) * double(all) * kPackCost,
+      parallel_for(groups * blocks, double(channels_out) * double(all) * kPanelCost,
                    [=, this](int64_t begin, int64_t end) {
                      for (int64_t item = begin; item < end; ++item) {
                        const int64_t group = item / blocks, k = item % blocks * kTileCols<T>;
@@ -95,7 +95,7 @@ struct Product {
   }
 
  private:
-  // Tiles of two vectors may read beyond the last weights.
+  // Values behind the last weights, which tiles of two vectors may read.
   static constexpr int64_t kSlack = kTileCols<T>;
 
   template <class F, class Pack>

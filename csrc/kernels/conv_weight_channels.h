@@ -17,8 +17,14 @@ struct ChannelWeight {
   const Conv& g = product.g;
   const PaddedLayout& layout = product.layout;
 
-  // Enough items for a few threads, of at least so many pixels, beside which adding the partial sums is nothing.
+  // Items, which are enough for a few threads; and least pixels of one, beside which adding partial sums is no work.
   static constexpr int64_t kItems = 16, kSumPixels = 1024;
+  // Taps of a block of channels that are worth an item's copies: those of a 3 x 3 kernel.
+  static constexpr int64_t kItemTaps = 9;
+  // Least share of the lanes that channels must fill, which is less where rows are so narrow that the other ways would
+  // pack patches; and least pixels. No measurement of these is kept.
+  static constexpr double kLeastFill = 0.75, kLeastNarrowFill = 0.5;
+  static constexpr int64_t kLeastPixels = 64;
 
   int64_t plane = product.plane(), taps = product.taps(), group_in = product.group_in(),
           group_out = product.group_out();
@@ -26,21 +32,20 @@ struct ChannelWeight {
       group_in > lanes<T> ? kTileVectors : 1;  // in a block of channels: with one, a tile takes two taps side by side
   int64_t width = vectors * lanes<T>, blocks = ceil_div(group_in, width), columns = blocks * taps * width;
   int64_t joint_images = clamp(kDepth<T> / plane, 1, g.n);  // in a copy
-  // An item's copies are worth 9 taps of a block. Of two blocks it has both, and so dy to itself: 64x56x56 -> 64 and
-  // 64x14x14 -> 64 take 0.9 of the time.
-  int64_t item_blocks = blocks == 2 ? 2 : clamp((8 + taps) / taps, 1, blocks),
+  // Of two blocks, an item has both, and so dy to itself: 64x56x56 -> 64 and 64x14x14 -> 64 take 0.9 of the time.
+  int64_t item_blocks = blocks == 2 ? 2 : clamp(ceil_div(kItemTaps, taps), 1, blocks),
           group_items = ceil_div(blocks, item_blocks);
   int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(ceil_div(kItems, g.groups), group_items)), 1, g.n);
 
   const char* name() const { return "channels"; }
 
-  // Channels that fill their lanes; half of them where rows are so narrow that the other ways would pack patches. A
-  // single tap gains, too: 1.08 to 1.7 from 64 channels in on (12 shapes, one core of a virtual Sapphire Rapids), but
-  // 0.9 for 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
+  // Whether channels fill their lanes, and pixels are enough. A single tap gains, too: 1.08 to 1.7 from 64 channels in
+  // on (12 shapes, one core of a virtual Sapphire Rapids), but 0.9 for 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
   bool suits() const {
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
-    return (narrow ? 2 * group_in >= blocks * width : 4 * group_in >= 3 * blocks * width) && group_out >= 8 &&
-           g.n * plane >= 64 && copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
+    return double(group_in) >= (narrow ? kLeastNarrowFill : kLeastFill) * double(blocks * width) &&
+           group_out >= kTileChannels && g.n * plane >= kLeastPixels &&
+           copy_size() * int64_t(sizeof(T)) <= kChannelCopyBytes;
   }
 
   bool run() const {
@@ -55,8 +60,8 @@ struct ChannelWeight {
 
   // Whether a partial sum has so many pixels that runs of them are summed apart.
   bool long_sums() const { return ceil_div(g.n, sums) * plane > kLongSum; }
-  // Whether items share dy as it is packed: to pack it once more for each was a quarter of the time of 256x14x14 ->
-  // 256, which has 8.
+  // Whether items share a packed dy. When each of the 8 items of 256x14x14 -> 256 packed its own, packing was a
+  // quarter of the time.
   bool shared() const { return group_items > 1; }
   int64_t image_copy() const { return layout.channel_size() * width; }
   int64_t copy_size() const { return joint_images * item_blocks * image_copy() + kTileCols<T>; }
@@ -83,9 +88,9 @@ struct ChannelWeight {
             room.take<int32_t>(kDepth<T>), LanePlaces(layout, room)};
   }
 
-  // dy for all items.
+  // Packs dy for all items.
   void pack(T* dy) const {
-    parallel_for(sums * g.groups, double(g.n * g.k) * double(plane) * kTurnCost, [=, this](int64_t begin, int64_t end) {
+    parallel_for(sums * g.groups, double(g.n * g.k) * double(plane) * kMoveCost, [=, this](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
         const int64_t sum = item / g.groups, group = item % g.groups, last = g.n * (sum + 1) / sums;
         for (int64_t image = g.n * sum / sums; image < last; image += joint_images)
@@ -101,11 +106,10 @@ struct ChannelWeight {
     scratch.places.fill(layout);
     zero_run(scratch.copy, copy_size());
     const int64_t b0 = which * item_blocks, b1 = least(blocks, b0 + item_blocks);
+    const int64_t begin = b0 * taps * width, size = (b1 - b0) * taps * width;  // of a row, in these blocks
     const int64_t first = g.n * sum / sums, last = g.n * (sum + 1) / sums;
     const int64_t at = (sum * g.k + group * group_out) * columns;
-    T *out = memory.partial + at, *run = memory.runs + at;
-    const int64_t longest = run == out ? INT64_MAX : kSumRun;
-    int64_t summed = 0, runs = 0;  // pixels in the run, runs before it
+    SumOfRuns<T> s = {memory.partial + at, memory.runs + at, kSumRun};
     for (int64_t image = first; image < last; image += joint_images) {
       const int64_t count = least(last - image, joint_images);
       fill(image, count, group, b0, b1, scratch);
@@ -113,38 +117,23 @@ struct ChannelWeight {
         T* const packed = shared() ? packed_at(memory.dy, group, image) + r0 * group_out : scratch.packed;
         if (!shared()) pack_pixels(image, group, r0, r1, packed);
         place_pixels(r0, r1, scratch);
-        multiply(b0, b1, r1 - r0, packed, scratch, run, summed > 0);
-        summed += r1 - r0;
-        if (summed < longest) return;
-        add_run(b0, b1, run, runs++ > 0, out);
-        summed = 0;
+        multiply(b0, b1, r1 - r0, packed, scratch, s.run, s.terms > 0);
+        const bool ends = s.ends(r1 - r0, image + count == last && r1 == count * plane);
+        for (int64_t k = 0; ends && k < group_out; ++k) s.add(k * columns + begin, size);
+        s.advance(r1 - r0, ends);
       });
     }
-    if (run != out && summed > 0) add_run(b0, b1, run, runs > 0, out);
     if (first == last)
-      for (int64_t k = 0; k < group_out; ++k) zero_run(out + k * columns + b0 * taps * width, (b1 - b0) * taps * width);
-  }
-
-  // out (+)= run, of blocks b0 … b1 of channels
-  void add_run(int64_t b0, int64_t b1, const T* run, bool accumulate, T* out) const {
-    const int64_t begin = b0 * taps * width, size = (b1 - b0) * taps * width;
-    for (int64_t k = 0; k < group_out; ++k) {
-      T* to = out + k * columns + begin;
-      const T* from = run + k * columns + begin;
-      if (accumulate)
-        for (int64_t i = 0; i < size; i += lanes<T>) store(to + i, load(to + i) + load(from + i));
-      else
-        copy_run(to, from, size);
-    }
+      for (int64_t k = 0; k < group_out; ++k) zero_run(s.sum + k * columns + begin, size);
   }
   T* packed_at(T* dy, int64_t group, int64_t image) const { return dy + (group * g.n + image) * group_out * plane; }
-  // The pixels of joint images in blocks of at most kDepth.
+  // Calls f(r0, r1) for blocks of the pixels of joint images, of at most kDepth each.
   template <class F>
   static void for_pixels(int64_t pixels, const F& f) {
     const int64_t count = ceil_div(pixels, kDepth<T>);
     for (int64_t i = 0; i < count; ++i) f(pixels * i / count, pixels * (i + 1) / count);
   }
-  // Where pixels r0..r1 of joint images lie in the copy.
+  // Finds where pixels r0..r1 of joint images lie in the copy.
   void place_pixels(int64_t r0, int64_t r1, const Scratch& scratch) const {
     int64_t base = r0 / plane * item_blocks * image_copy(), at = r0 % plane;
     for (int64_t r = r0; r < r1; ++r) {
@@ -167,7 +156,7 @@ struct ChannelWeight {
       }
   }
 
-  // Panels of dy for pixels r0..r1 of the images, a row block after the other, as outer_tile wants its A.
+  // Packs dy at pixels r0..r1 of the images: panels, one for each row block, as outer_tile wants its A.
   void pack_pixels(int64_t image, int64_t group, int64_t r0, int64_t r1, T* packed) const {
     const RowBlocks rows(group_out);
     for (int64_t block = 0; block < rows.count; ++block) {
@@ -202,7 +191,7 @@ struct ChannelWeight {
   // dweight[k][c][t] = sum, in order, of partial[…][k][c / width][t][c % width]
   void add(const T* partial) const {
     const int64_t stride = g.k * columns;
-    parallel_for(g.k, double(sums * stride) * kTurnCost, [=, this](int64_t begin, int64_t end) {
+    parallel_for(g.k, double(sums * stride) * kMoveCost, [=, this](int64_t begin, int64_t end) {
       for (int64_t k = begin; k < end; ++k)
         for (int64_t b = 0; b < blocks; ++b)
           for (int64_t t = 0; t < taps; ++t) {

@@ -10,8 +10,8 @@ template <class T>
 struct PackedWeight {
   const WeightProduct<T>& product;
   int64_t images = product.g.n, plane = product.plane(), depth = product.depth();
-  // Large planes are read where they lie, a block of pixels within an image; of small ones dy is first copied to (K, N
-  // * plane), so that a block can run over many images.
+  // Large planes are read where they lie, and a block of pixels is within an image. If planes are small, dy is first
+  // copied to (K, N * plane), so that a block can have pixels of many images.
   bool copied = plane < kPixels / 2 && images > 1;
   // Pixels that follow each other, and their blocks.
   int64_t lines = copied ? 1 : images, line = copied ? plane * images : plane, per_line = ceil_div(line, kPixels);
@@ -25,7 +25,7 @@ struct PackedWeight {
     if (!copied) return sum(product.dy), true;
     const int64_t channels = product.g.k;
     shared_values<T>(channels * line, [&](T* copy) {
-      parallel_for(channels, double(channels * line) * kTurnCost, [&](int64_t begin, int64_t end) {
+      parallel_for(channels, double(channels * line) * kMoveCost, [&](int64_t begin, int64_t end) {
         for (int64_t k = begin; k < end; ++k)
           for (int64_t n = 0; n < images; ++n)
             copy_run(copy + (k * images + n) * plane, product.dy + (n * channels + k) * plane, plane);

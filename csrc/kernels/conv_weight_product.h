@@ -10,14 +10,33 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The rows of a dot tile are so long at most that they fit the first-level cache together.
+// Longest row of a dot tile: the rows of one fit the first-level cache together.
 constexpr int64_t kPixels = 512;
 constexpr int64_t kPatchRows = 32;  // rows of the patch matrix per item
 constexpr int64_t kMostSums = 16;
 constexpr int64_t kPartialValues = 4 << 20;  // partial sums together stay below this
-// Rough nanoseconds of a value that is added to others, and that is copied or turned; they only decide how many threads
-// are asked.
-constexpr double kAddCost = 0.2, kTurnCost = 0.3;
+// Rough nanoseconds of a value that is added to others, and of a value of dy or dweight that is copied or turned; they
+// only decide how many threads are asked.
+constexpr double kAddCost = 0.2, kMoveCost = 0.3;
+
+// A partial sum of so many terms that runs of them are summed by themselves, and then added to it. Of fewer terms, the
+// run is the sum.
+template <class T>
+struct SumOfRuns {
+  T *sum, *run;
+  int64_t longest;              // terms from which on a run ends
+  int64_t terms = 0, runs = 0;  // of the run so far; before it
+
+  // Whether the run ends after n more terms, which are the last or not.
+  bool ends(int64_t n, bool last) const { return run != sum && (last || terms + n >= longest); }
+  // `size` values, from `at` on, of a run that ends.
+  void add(int64_t at, int64_t size) const {
+    T* const to = sum + at;
+    if (runs == 0) return copy_run(to, run + at, size);
+    for (int64_t i = 0; i < size; i += lanes<T>) store(to + i, load(to + i) + load(run + at + i));
+  }
+  void advance(int64_t n, bool ended) { terms = ended ? 0 : terms + n, runs += ended; }
+};
 
 template <class T>
 struct WeightProduct {
@@ -39,7 +58,7 @@ struct WeightProduct {
   }
   const T* plane_out(int64_t image, int64_t group) const { return dy + (image * g.k + group * group_out()) * plane(); }
 
-  // As many partial sums as are wanted, but no more than together stay below kPartialValues.
+  // As many partial sums as are wanted, but so few that together they stay below kPartialValues.
   int64_t bounded_sums(int64_t wanted) const {
     return wanted * size() > kPartialValues ? clamp(kPartialValues / size(), 1, wanted) : wanted;
   }
@@ -52,7 +71,7 @@ struct WeightProduct {
       add(sums, partial);
     });
   }
-  // way.item(sum, group, block, memory, scratch) for each partial sum, group, and one of some blocks.
+  // Calls way.item(sum, group, block, memory, scratch) for each partial sum, each group, and each of so many blocks.
   template <class Way, class Memory>
   void for_each_sum(const Way& way, int64_t blocks, double cost, const Memory& memory) const {
     const int64_t groups = g.groups;

@@ -5,10 +5,9 @@
 // through all three steps while it is in the cache:
 //   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A
 //   U (groups, 36, blocks of rows of K, C, rows) = G w G^T, made once
-// Taps along the depth of a volume count as channels. What isn't finite spreads over a whole tile here, and values much
-// smaller than others of their tile lose their digits to these: then the result is not to be used.
+// Taps along the depth of a volume count as channels. A number that isn't finite spreads over a whole tile here, and
+// values much smaller than others of their tile lose digits: then the result is not to be used.
 #pragma once
-#include "conv_lanes.h"
 #include "conv_winograd_even.h"
 #include "unflushed.h"
 
@@ -23,11 +22,7 @@ struct Winograd {
 
   const char* name() const { return by_rows() ? "winograd by rows" : "winograd"; }
 
-  bool suits() const {
-    if (product.all_taps || !possible()) return false;
-    const double gain = estimated_gain();
-    return gain > kWinogradLanesGain || (gain > kWinogradGain && !Lanes<T>(product).suits());
-  }
+  bool suits() const { return gain() > kWinogradGain && gain() <= kWinogradFarGain; }
 
   bool run() const {
     const Values<T> x{product.images * product.channels_in * product.p.in_plane(), product.x};
@@ -35,10 +30,21 @@ struct Winograd {
     return by_rows() ? run_by_rows() : run_by_blocks();
   }
 
+ protected:
+  // An estimate of the time that all taps take, over the time that Winograd's way takes, or 0 if it can't be taken. In
+  // units of two multiply-adds of a vector: beside the products, a vector of tiles costs 190 for each channel in and out,
+  // and the weights cost 9 for each pair of channels. Fitted to 400 sizes on Zen 5.
+  double gain() const {
+    if (product.all_taps || !possible()) return 0;
+    const double c = double(depth), k = double(product.group_out());
+    const double vectors = double(ceil_div(tiles, lanes<T>)), outputs = double(product.images * product.p.grid());
+    return 10.1 * c * k * outputs / (2 * lanes<T>) / (vectors * (19 * c * k + 190 * (c + k)) + 9 * c * k);
+  }
+
  private:
   static constexpr int64_t kRowBlocks = 2;  // of a group of rows of U, at most
-  // Rough nanoseconds of a value of U; of a value of V; and of looking whether the inputs of a tile are of about one
-  // size, for each channel. They only decide how many threads are asked.
+  // Rough nanoseconds of a value of U, of a value of V, and of looking whether the inputs of a tile in one channel are
+  // of about one size. They only decide how many threads are asked.
   static constexpr double kWeightCost = 4, kInputCost = 10, kEvenCost = 2;
 
   bool possible() const {
@@ -49,14 +55,6 @@ struct Winograd {
     }
     return p.dense_output() && lanes<T> >= kWinogradOut && !smaller_than_taps(p.axis[1].in, p.axis[2].in) && tiles > 0;
   }
-  // Time of a convolution of all taps over this one's, in units of two multiply-adds of a vector: beside the products,
-  // a vector of tiles costs 190 for each channel in and out, and the weights 9 for each pair of channels. Fitted to 400
-  // sizes on Zen 5.
-  double estimated_gain() const {
-    const double c = double(depth), k = double(product.group_out());
-    const double vectors = double(ceil_div(tiles, lanes<T>)), outputs = double(product.images * product.p.grid());
-    return 10.1 * c * k * outputs / (2 * lanes<T>) / (vectors * (19 * c * k + 190 * (c + k)) + 9 * c * k);
-  }
   // Values from one point's U of `rows` rows to the next.
   int64_t u_point(int64_t rows) const { return rows * depth + shape.kSkew; }
   // Whether U is so large that it is made some rows at a time.
@@ -65,16 +63,16 @@ struct Winograd {
     return double(tiles) * double(product.channels_out) * double(depth) * kWinogradPoints * kMultiplyAddCost<T>;
   }
 
-  // Tiles of a block, of whose values in so many channels there is room for `room`; whole columns.
+  // Tiles of a block whose V and M, of so many channels in all, are about `room` values; whole columns of them.
   int64_t block_width(int64_t room, int64_t channels, int64_t widest) const {
     constexpr int64_t step = kTileCols<T>;
     const int64_t needed = ceil_div(tiles, step) * step;
     return clamp(room / (kWinogradPoints * channels) / step * step, step, least(needed, widest));
   }
 
-  // Values of the weights of a row block as they are, and a vector.
+  // Values of the untransformed weights of a row block, and a vector that may be read behind them.
   int64_t taps_size() const { return depth * 9 * kTileRows + lanes<T>; }
-  // U of `rows` rows from k on, by way of taps, room for these: to[point * point_size + c * rows + i]
+  // to[point * point_size + c * rows + i] = U of `rows` rows from k on. taps: room for their untransformed weights.
   void transform_weights(int64_t group, int64_t k, int rows, T* taps, T* to, int64_t point_size) const {
     const bool down = product.p.axis[1].offset_step < 0, left = product.p.axis[2].offset_step < 0;
     product.pack_panel(group, k, rows, 0, product.depth(), taps);
@@ -102,14 +100,14 @@ struct Winograd {
       }
   }
 
-  // A thread's memory: a block by itself, or the output's side of it and some rows of U.
+  // A thread's memory: a block of its own, or, where V is common to all, the output side of a block and some rows of U.
   struct BlockScratch {
     WinogradBlock<T> block;
     int32_t* offset;
     T *u = nullptr, *taps = nullptr;
   };
 
-  // Where weights are transformed once: blocks of tiles are a thread's own, U is common to all.
+  // U is made once and common to all threads, which take blocks of tiles.
   bool run_by_blocks() const {
     int good = 1;
     const int64_t m = product.group_out(), point = u_point(m), all = kWinogradPoints * point;
@@ -166,7 +164,7 @@ struct Winograd {
                 });
     return good;
   }
-  // Whether y of the block's tiles is to be used.
+  // Makes y of a block's tiles by all threads together. Says whether it is to be used.
   int share_block(const WinogradBlock<T>& block, double cost) const {
     int good = 1;
     const double inputs = double(depth * block.count);
@@ -199,6 +197,12 @@ struct Winograd {
     });
     return good;
   }
+};
+
+// Winograd's way where it gains so much that it comes before lanes across images.
+template <class T>
+struct WinogradByFar : Winograd<T> {
+  bool suits() const { return this->gain() > kWinogradFarGain; }
 };
 
 }  // namespace

@@ -21,7 +21,7 @@ FASTNN_INLINE Vec<T> larger(Vec<T> a, Vec<T> b) {
 #endif
 }
 
-// The lanes of v whose bit is set.
+// Stores the lanes of v whose bit is set.
 template <class T>
 FASTNN_INLINE void store_lanes(T* p, Vec<T> v, uint32_t bits) {
 #if FASTNN_VEC_BYTES == 64
@@ -41,7 +41,7 @@ FASTNN_INLINE void store_lanes(T* p, Vec<T> v, uint32_t bits) {
 #endif
 }
 
-// The lanes of each v whose bit is set, `next` apart.
+// Stores the lanes of each v whose bit is set, one vector `next` behind the other.
 template <class T, int N>
 FASTNN_INLINE void store_bits(T* to, int64_t next, const Vec<T> (&v)[N], uint32_t bits) {
   if (bits == (1u << lanes<T>)-1) {
@@ -86,21 +86,21 @@ struct TileStep {
   uint32_t a_bits, b_bits;
 };
 
-// A block of tiles of one group. Points lie `line`s apart; within a point, tiles go in columns as wide as a product's
-// tile: V (columns, C, kTileCols), M (columns, rows of K, kTileCols).
+// A block of tiles of one group. V and M have a matrix for each point, in which tiles go in columns as wide as a
+// product's tile: V (columns, C, kTileCols), M (columns, rows of K, kTileCols).
 template <class T>
 struct WinogradBlock {
   WinogradShape<T> shape;
   int64_t width, m_rows;  // tiles and rows of M that there is room for; width in whole columns
-  // From one point, and one row of a, b and rows, to the next.
+  // Values from one point of V, of M, and (line) from one row of a, b and rows to the next.
   int64_t depth = shape.depth(), v_point = depth * width + kSkew, m_point = m_rows * width + kSkew;
   int64_t line = width * 4 + 3 * L;
   // Of the input, which threads may share
   T *v = nullptr, *zeros = nullptr;  // a row beyond the image
   TileRun* runs = nullptr;
   TileStep* steps = nullptr;
-  // Of the output: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns), are a and b; results
-  // (4 rows, width tiles, 4 columns), rows; sizes (steps, 2, L)
+  // Of the output. a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns); rows: results (4 rows,
+  // width tiles, 4 columns); sizes (steps, 2, L): what lift collects.
   T *m = nullptr, *a = nullptr, *b = nullptr, *rows = nullptr, *sizes = nullptr;
   int64_t group = 0, count = 0, run_count = 0, step_count = 0;
 
@@ -142,7 +142,7 @@ struct WinogradBlock {
     for (int64_t r = 0; r < run_count; ++r) step_count += plan(runs[r], steps + step_count);
   }
 
-  // The rows of a run and the steps through the columns that it reads; returns their number.
+  // Finds the rows of a run and the steps through the columns that it reads; returns how many steps there are.
   int64_t plan(TileRun& run, TileStep* to) const {
     const int64_t deep = shape.p.axis[0].in, high = shape.p.axis[1].in, in = shape.p.axis[2].in;
     const int64_t plane = (run.image * shape.product.channels_in + group * shape.product.group_in()) * deep + run.d;
@@ -165,9 +165,10 @@ struct WinogradBlock {
     return run.steps;
   }
 
-  // a, b = B^T x along the height, for one channel and depth tap of a run; x, `shift` planes on, is from where the
-  // run's rows are counted. With sizes (steps, 2, L): the largest so far of |x|, of its upper and lower three rows. Not
-  // inlined: beside other loops' its addresses don't fit the registers.
+  // a, b = B^T x along the height, for one channel and depth tap of a run, whose rows are counted from x, which is the
+  // channel's beginning, `shift` planes on. with_sizes: collects in sizes (steps, 2, L) the largest |x| so far of the
+  // upper three rows and of the lower three. Not inlined, because its addresses don't fit the registers beside those of
+  // other loops.
   template <bool with_sizes>
   __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift,
                                       T* sizes) const {
@@ -203,7 +204,7 @@ struct WinogradBlock {
     else
       each([width](const T* p, int64_t from) FASTNN_FLAT { return load_n(p, int(width - from)); });
   }
-  // V of one channel from a and b: B^T along the width.
+  // Makes V of one channel from a and b, which are multiplied by B^T along the width.
   void spread(int64_t c) const {
     const int64_t point_size = v_point, next = line, count = vectors();
     for (int64_t g = 0; g < count; ++g) {
@@ -225,7 +226,7 @@ struct WinogradBlock {
     }
   }
 
-  // V of channels c0..c1, and the largest sizes among them, as `lift` collects them.
+  // Makes V of channels c0..c1, and collects the largest sizes among them (see lift).
   template <bool with_sizes>
   void transform_input(int64_t c0, int64_t c1) const {
     zero_run(a, edge_size());
@@ -255,7 +256,7 @@ struct WinogradBlock {
       });
     }
   }
-  // rows = bias + A^T M A of row `row` of M; not a number in the result if any of it isn't finite.
+  // rows = bias + A^T M A of row `row` of M. Returns a vector that has a NaN if any of these isn't finite.
   Vec<T> gather(int64_t row, T bias) const {
     const int64_t point_size = m_point, next = line, count = vectors();
     Vec<T> check = {};
@@ -289,7 +290,7 @@ struct WinogradBlock {
     return check;
   }
 
-  // rows to channel k of y.
+  // Copies rows to channel k of y.
   void write(int64_t k) const {
     const Axis &D = shape.p.axis[0], &H = shape.p.axis[1], &W = shape.p.axis[2];
     for (int64_t r = 0; r < run_count; ++r) {
@@ -316,7 +317,7 @@ struct WinogradBlock {
     }
   }
 
-  // y of channels k0..k1, which are all that M has. Whether all of it is finite.
+  // Makes y of channels k0..k1, which are all that M has. Says whether all of it is finite.
   bool transform_output(int64_t k0, int64_t k1, const T* bias) const {
     Vec<T> check = {};
     for (int64_t k = k0; k < k1; ++k) {

@@ -5,7 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Where values are so many times those beside them, errors cost these about two digits and a half of seven.
+// Where values are so many times as large as those beside them, errors cost the smaller about two and a half of their
+// seven digits.
 constexpr double kEvenSizes = 1 << 9;
 
 template <class T>
@@ -13,7 +14,7 @@ struct Evenness {
   const WinogradBlock<T>& block;
   static constexpr int64_t L = lanes<T>;
 
-  // Of all tiles, after transform_input of all channels with their sizes.
+  // Looks at all tiles, after transform_input has collected the sizes of all channels.
   bool of_transformed() const {
     for (int64_t s = 0; s < block.step_count; ++s) {
       const T* from = block.sizes + 2 * L * s;
@@ -21,7 +22,7 @@ struct Evenness {
     }
     return even_tiles(0, block.count);
   }
-  // Of the tiles of runs first..last, without transform_input.
+  // Looks at the tiles of runs first..last, and reads x to find the sizes.
   bool of_runs(int64_t first, int64_t last) const {
     zero_run(block.a, block.edge_size());
     const TileRun* const runs = block.runs;
@@ -32,7 +33,7 @@ struct Evenness {
   }
 
  private:
-  // The largest sizes in all channels of one step's columns.
+  // Places the largest sizes, among all channels, of one step's columns.
   void add_sizes(const TileRun& run, const TileStep& t) const {
     const Axis &D = block.shape.p.axis[0], &H = block.shape.p.axis[1], &W = block.shape.p.axis[2];
     const int64_t size = H.in * W.in, channels = block.shape.product.group_in();
@@ -58,14 +59,14 @@ struct Evenness {
     place_sizes(t, {larger<T>(larger<T>(size_of[0], size_of[1]), size_of[2]),
                     larger<T>(larger<T>(size_of[3], size_of[4]), size_of[5])});
   }
-  // Sizes of upper and lower rows to rows 0 and 1 of a and b, in which columns that don't exist are zeros.
+  // Stores the sizes of upper and lower rows in rows 0 and 1 of a and b, in which columns that don't exist are zeros.
   void place_sizes(const TileStep& t, const Vec<T> (&both)[2]) const {
     store_bits(block.a + t.a, block.line, both, t.a_bits);
     store_bits(block.b + t.b, block.line, both, t.b_bits);
   }
   // Whether in each of tiles first..last the largest |x| of the four quarters, 3 x 3 pixels of all channels, are within
-  // kEvenSizes of each other; quarters of zeros don't count. An output that sees one quarter alone is made of sums with
-  // the whole tile's.
+  // a factor of kEvenSizes; quarters of zeros don't count. An output may see one quarter alone, but it is made of sums
+  // of the whole tile, whose errors are relative to the largest quarter.
   bool even_tiles(int64_t first, int64_t last) const {
     const Mask<T> lane = iota<T>();
     const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };

@@ -22,10 +22,14 @@ struct WinogradWeight {
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew =
       5 * 64 / sizeof(T);                    // distances that are powers of two would meet in the cache's sets
-  static constexpr int64_t kTiles = 128;     // whose transforms are made together, about
-  static constexpr int64_t kSumTiles = 256;  // beside which adding the partial sums is little
+  static constexpr int64_t kTiles = 128;     // about so many are transformed together
+  static constexpr int64_t kSumTiles = 256;  // of a partial sum, beside which adding the partial sums is little work
   static constexpr int64_t kLongTiles = kLongSum / 4, kRunTiles = kSumRun / 4;  // a tile is worth four additions
   static constexpr int64_t kSharedValues = 5 << 20;                             // of V and D
+  // Least outputs: in all, and for each tile, which has room for 16. 200 sizes of 16 to 128 channels with as many gain 1
+  // to 3.6 times on Zen 5. Where S has more than 16 MB, it outgrows the caches, and writing and reading it costs as much
+  // as 48 tiles: outputs must pay for that as well, beside the four for each tile that pay for its 36 products.
+  static constexpr int64_t kOutputs = 128, kOutputsOfTile = 8, kOutputsOfLargeSums = 176;
   // Rough nanoseconds of a vector that is transformed, and of a value that is added to others and transformed back;
   // they only decide how many threads are asked.
   static constexpr double kTransformCost = 40, kFinishCost = 0.1;
@@ -43,16 +47,16 @@ struct WinogradWeight {
 
   const char* name() const { return shared ? "winograd together" : "winograd"; }
 
-  // From 128 outputs on, half of those that the tiles have room for: 200 sizes of 16 to 128 channels gain 1 to 3.6
-  // times on Zen 5. S, four times the size of the weight, stays below 40 MB; beyond 16 MB, where it outgrows the
-  // caches, writing and reading it costs as much as 48 tiles. A line of tiles stays in the cache.
+  // Whether the taps are 3 x 3 of stride 1, and outputs enough. S, four times the size of the weight, stays below 40 MB;
+  // a line of tiles stays in the cache.
   bool suits() const {
     for (int d = 1; d < 3; ++d)
       if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
     const int64_t outputs = g.n * volume(g.out), tiles = lines * wide;
-    const bool enough = outputs >= (sum_size > kPartialValues ? 4 * tiles + 176 : 128) && outputs >= 8 * tiles;
+    const int64_t enough = sum_size > kPartialValues ? 4 * tiles + kOutputsOfLargeSums : kOutputs;
     return !g.all_taps && g.stride[0] == 1 && !smaller_than_taps(g.size[1], g.size[2]) && group_in >= L &&
-           group_out >= 8 && enough && wide <= 4 * kTiles && sum_size <= 2 * kSharedValues;
+           group_out >= kTileChannels && outputs >= enough && outputs >= kOutputsOfTile * tiles && wide <= 4 * kTiles &&
+           sum_size <= 2 * kSharedValues;
   }
 
   bool run() const {
@@ -119,8 +123,8 @@ struct WinogradWeight {
   };
   Scratch scratch(Room& room) const { return {transformed(room), row_scratch(room), room.take<int32_t>(tiles())}; }
 
-  // One channel vector of one line of tiles: values(row, column) of `high` rows, transformed along the height by f, to
-  // edge.
+  // Transforms the values of a vector of channels under one line of tiles along the height, by f: from copy (IN rows,
+  // width), whose columns from `low` on are wanted (zeros beyond it), to edge (6 rows, count columns).
   template <int IN, class F>
   FASTNN_INLINE void lift(const T* copy, int64_t width, int64_t low, int64_t count, T* edge, const F& f) const {
     for (int64_t q = 0; q < count; ++q) {
@@ -135,7 +139,7 @@ struct WinogradWeight {
       for (int i = 0; i < 6; ++i) store(edge + (i * count + q) * L, out[i]);
     }
   }
-  // Along the width: tile t of the line to to[point * point_size + t * step].
+  // Transforms edge along the width, by f. Tile t of the line goes to to[point * point_size + t * step].
   template <int IN, class F>
   FASTNN_INLINE void spread(const T* edge, int64_t count, T* to, int64_t point_size, int64_t step, const F& f) const {
     for (int64_t t = 0; t < wide; ++t, to += step)
@@ -149,7 +153,7 @@ struct WinogradWeight {
         for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * point_size, out[j]);
       }
   }
-  // Rows top..top + high of n channels of `from`, a plane apart, to copy, channels innermost; zeros beyond the plane.
+  // Copies rows top..top + high of n channels of `from`, a plane apart, with channels innermost; zeros beyond the plane.
   void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n,
                  T* copy) const {
     const int64_t r0 = clamp(-top, 0, high), r1 = clamp(height - top, r0, high);
@@ -157,7 +161,7 @@ struct WinogradWeight {
     zero_run(copy, r0 * width * L);
     if (r1 > r0) turn(from + (top + r0) * width, plane, n, (r1 - r0) * width, copy + r0 * width * L, L);
     zero_run(copy + r1 * width * L, (high - r1) * width * L);
-    // The next line's rows: so many short runs of different planes are not foreseen by the hardware.
+    // The next line's rows are fetched: the hardware does not foresee so many short runs of different planes.
     const T* next = from + (top + high) * width;
     for (int64_t i = 0; i < n; ++i, next += plane)
       for (int64_t w = 0; w < 4 * width; w += 64 / int64_t(sizeof(T))) __builtin_prefetch(next + w, 0, 2);
@@ -165,7 +169,7 @@ struct WinogradWeight {
 
   // Vectors of channels that the transforms consist of: those of dy, then those of x.
   int64_t vectors() const { return (rows + columns) / L; }
-  // The transform of one vector of channels, for `count` lines of tiles: D of channels of dy, else V of channels of x.
+  // Transforms one vector of channels for `count` lines of tiles: to D if it is of dy, else to V.
   void transform(int64_t group, int64_t line, int64_t count, int64_t vector, const Transformed& to,
                  const Rows& scratch) const {
     for (int64_t i = 0; i < count; ++i) {
@@ -204,16 +208,16 @@ struct WinogradWeight {
     lift<6>(scratch.copy, g.size[2], -g.pad[2], 4 * wide + 2, scratch.edge, f);
     spread<6>(scratch.edge, 4 * wide + 2, to.v + column_place(column, line.tile), v_point(), kTileCols<T>, f);
   }
-  // Tile `tile` of the vector from `column` on in a point of V.
+  // Where, in a point of V, tile `tile` of the vector from `column` on lies.
   int64_t column_place(int64_t column, int64_t tile) const {
     return (column / kTileCols<T> * tiles() + tile) * kTileCols<T> + column % kTileCols<T>;
   }
 
-  // S of one point, of `count` tiles.
-  void multiply(int64_t point, int64_t count, const Transformed& from, const int32_t* offset, T* s,
-                bool accumulate) const {
+  // The sum at one point goes on with `count` tiles, which end its run or not.
+  void multiply(int64_t point, int64_t count, const Transformed& from, const int32_t* offset, const SumOfRuns<T>& s,
+                bool ends) const {
     const T *v = from.v + point * v_point(), *d = from.d + point * d_point();
-    s += point * point_size;
+    T* const run = s.run + point * point_size;
     const RowBlocks blocks(group_out);
     for_vectors(0, columns / L, [&](auto V, int64_t q) FASTNN_FLAT {
       Columns<T, V> tile(offset, columns);
@@ -221,46 +225,33 @@ struct WinogradWeight {
       for (int i = 0; i < V; ++i) {
         const int64_t column = (q + i) * L;
         tile.b[i] = v + column_place(column, 0);
-        tile.c[i] = s + column;
+        tile.c[i] = run + column;
       }
-      multiply_rows(blocks, 0, blocks.count, count, d, 1, tile, accumulate);
+      multiply_rows(blocks, 0, blocks.count, count, d, 1, tile, s.terms > 0);
     });
+    if (ends) s.add(point * point_size, group_out * columns);
   }
 
-  // A partial sum of a group, by one thread.
+  // One thread makes a partial sum of a group.
   void item(int64_t sum, int64_t group, int64_t, const Memory& memory, const Scratch& scratch) const {
     panel_offsets<T>(tiles(), scratch.offset);
     const int64_t first = lines * sum / sums, last = lines * (sum + 1) / sums;
     const int64_t at = (sum * g.groups + group) * kWinogradPoints * point_size;
-    T *s = memory.partial + at, *run = memory.runs + at;
-    int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
+    SumOfRuns<T> s = {memory.partial + at, memory.runs + at, kRunTiles};
     for (int64_t line = first; line < last; line += joint_lines) {
-      const int64_t count = least(last - line, joint_lines);
+      const int64_t count = least(last - line, joint_lines), tiles = count * wide;
       for (int64_t i = 0; i < vectors(); ++i) transform(group, line, count, i, scratch.own, scratch.rows);
+      const bool ends = s.ends(tiles, line + count == last);
       for (int64_t point = 0; point < kWinogradPoints; ++point)
-        multiply(point, count * wide, scratch.own, scratch.offset, run, summed > 0);
-      summed += count * wide;
-      if (run == s || (summed < kRunTiles && line + count < last)) continue;
-      for (int64_t point = 0; point < kWinogradPoints; ++point) add_run(point, run, runs > 0, s);
-      summed = 0, ++runs;
+        multiply(point, tiles, scratch.own, scratch.offset, s, ends);
+      s.advance(tiles, ends);
     }
   }
 
-  // s (+)= run, at one point
-  void add_run(int64_t point, const T* run, bool accumulate, T* s) const {
-    const int64_t size = group_out * columns;
-    s += point * point_size, run += point * point_size;
-    if (accumulate)
-      for (int64_t i = 0; i < size; i += L) store(s + i, load(s + i) + load(run + i));
-    else
-      copy_run(s, run, size);
-  }
-
-  // The one sum of a group, by all threads together.
+  // All threads together make the one sum of a group.
   void sum_together(int64_t group, const Memory& memory) const {
     const int64_t at = group * kWinogradPoints * point_size;
-    T *s = memory.partial + at, *run = memory.runs + at;
-    int64_t summed = 0, runs = 0;  // tiles in the run, runs before it
+    SumOfRuns<T> s = {memory.partial + at, memory.runs + at, kRunTiles};
     const int64_t blocks = ceil_div(lines, joint_lines);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t line = lines * block / blocks, count = lines * (block + 1) / blocks - line, tiles = count * wide;
@@ -269,21 +260,18 @@ struct WinogradWeight {
           [&](int64_t first, int64_t last, const Rows& scratch) {
             for (int64_t i = first; i < last; ++i) transform(group, line, count, i, memory.joint, scratch);
           });
-      const bool ends = run != s && (summed + tiles >= kRunTiles || block == blocks - 1);
+      const bool ends = s.ends(tiles, block == blocks - 1);
       parallel_values<int32_t>(kWinogradPoints, point_cost(tiles), tiles,
                                [&](int64_t first, int64_t last, int32_t* offset) {
                                  panel_offsets<T>(tiles, offset);
-                                 for (int64_t point = first; point < last; ++point) {
-                                   multiply(point, tiles, memory.joint, offset, run, summed > 0);
-                                   if (ends) add_run(point, run, runs > 0, s);
-                                 }
+                                 for (int64_t point = first; point < last; ++point)
+                                   multiply(point, tiles, memory.joint, offset, s, ends);
                                });
-      summed = ends ? 0 : summed + tiles;
-      runs += ends;
+      s.advance(tiles, ends);
     }
   }
 
-  // dweight[k] = A^T (sum of partial sums, in order) A for one row of one group. Whether all of it is finite.
+  // dweight[k] = A^T (sum of partial sums, in order) A for one row of one group. Says whether all of it is finite.
   bool finish(int64_t group, int64_t k, const T* partial) const {
     Vec<T> check = {};
     T* to = product.dweight + (group * group_out + k) * group_in * g.kernel[0] * 9;

@@ -11,8 +11,9 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds of a value that is packed, or copied by whole lines; they only decide how many threads are asked.
-constexpr double kPackCost = 0.5, kPackLineCost = 0.2;
+// Rough nanoseconds of a value of A that is packed panel by panel, or line by line; they only decide how many threads
+// are asked.
+constexpr double kPanelCost = 0.5, kLineCost = 0.2;
 
 // End of the depth block that begins at k0.
 template <class T>
@@ -20,21 +21,22 @@ FASTNN_INLINE int64_t depth_end(int64_t k0, int64_t depth) {
   return least(k0 + kDepth<T>, depth);
 }
 
-// Where the rows of a panel begin.
+// offset[k] = where row k of a panel begins, seen from the panel's first value.
 template <class T>
 void panel_offsets(int64_t count, int32_t* offset) {
   for (int64_t k = 0; k < count; ++k) offset[k] = int32_t(k * kTileCols<T>);
 }
 
-// f(V, q) for the vectors of columns from q0 to q1, as many at a time as a tile has: V of them from q on.
+// Calls f(V, q) for V vectors of columns from vector q on, until vectors q0 … q1 are done: as many at a time as a tile
+// has, and the last one by one.
 template <class F>
 FASTNN_INLINE void for_vectors(int64_t q0, int64_t q1, const F& f) {
   for (; q0 + kTileVectors <= q1; q0 += kTileVectors) f(std::integral_constant<int, kTileVectors>{}, q0);
   for (; q0 < q1; ++q0) f(std::integral_constant<int, 1>{}, q0);
 }
 
-// Row blocks first … last times the columns given. A's rows lie `apart` values from each other, and rows of A and C are
-// counted from the first block's.
+// Multiplies row blocks first … last of A by the columns given. Neighbouring rows of A lie `apart` values from each
+// other, and rows of A and C are counted from the first row of block `first`.
 template <class T, int V>
 void multiply_rows(const RowBlocks& blocks, int64_t first, int64_t last, int64_t depth, const T* a, int64_t apart,
                    const Columns<T, V>& columns, bool accumulate) {
@@ -50,7 +52,7 @@ void multiply_rows(const RowBlocks& blocks, int64_t first, int64_t last, int64_t
 template <class T, class Fill>
 void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill) {
   const RowBlocks blocks(m);
-  parallel_for(batch * blocks.count, double(batch * m) * double(depth) * kPackCost, [&](int64_t begin, int64_t end) {
+  parallel_for(batch * blocks.count, double(batch * m) * double(depth) * kPanelCost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t entry = item / blocks.count, block = item % blocks.count;
       const int64_t i0 = blocks.begin(block), rows = blocks.size(block);
@@ -62,16 +64,16 @@ void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill
   });
 }
 
-// pack_a of a matrix that lies the other way, a few of its lines at a time: a panel filled as a whole would visit every
-// line, and the next panel the same lines again. line(entry, k, room) gives A[0 … m)[k], where it lies or put into
-// room.
+// pack_a of a matrix that lies the other way: its lines, A[0 … m)[k], are packed a few at a time. To fill one panel
+// after the other would visit all lines for every panel. line(entry, k, room) gives a line where it lies, or puts it
+// into room.
 template <class T, class Line>
 void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Line& line) {
   constexpr int64_t few = 8;
   static_assert(kDepth<T> % few == 0);
   const int64_t groups = ceil_div(depth, few);
   const RowBlocks blocks(m);
-  const double cost = double(batch * m) * double(depth) * kPackLineCost;
+  const double cost = double(batch * m) * double(depth) * kLineCost;
   parallel_values<T>(batch * groups, cost, few * m, [&](int64_t begin, int64_t end, T* room) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t entry = item / groups, k = item % groups * few, k0 = k / kDepth<T> * kDepth<T>;
@@ -87,7 +89,7 @@ void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Li
   });
 }
 
-// Blocks first … last of the rows of a packed A, at depths k0 … k1.
+// Row blocks first … last of a packed A, at depths k0 … k1.
 template <class T>
 struct PackedRows {
   RowBlocks blocks;
@@ -98,7 +100,7 @@ struct PackedRows {
   int64_t begin() const { return blocks.begin(first); }
   int64_t end() const { return blocks.begin(last); }
 
-  // Rows of block `block` times the columns given, to rows of C from `row` on.
+  // Multiplies the rows of one block by the columns given. Results go to rows of C from `row` on.
   template <int V>
   FASTNN_INLINE void multiply_block(int64_t block, const Columns<T, V>& columns, int64_t row) const {
     const int64_t i0 = blocks.begin(block);
@@ -109,8 +111,8 @@ struct PackedRows {
   FASTNN_INLINE void multiply(const Columns<T, V>& columns) const {
     for (int64_t block = first; block < last; ++block) multiply_block(block, columns, blocks.begin(block));
   }
-  // As above for columns that don't lie in C as whole vectors: tiles work on a buffer that output.read(row, values) and
-  // output.write(row, values) exchange with C.
+  // Multiplies rows by columns that don't lie in C as whole vectors. Tiles work on a buffer, which
+  // output.read(row, values) fills from C, and output.write(row, values) writes to C.
   template <int V, class Output>
   void multiply_buffered(Columns<T, V> columns, const Output& output) const {
     constexpr int64_t width = V * lanes<T>;
@@ -126,8 +128,9 @@ struct PackedRows {
       for (int i = 0; i < rows; ++i) output.write(i0 + i, buffer + i * width);
     }
   }
-  // A panel of packed B: into C where it lies there whole (output.direct gives its first element), else by a buffer:
-  // `held` (all rows of the panel, kept from one depth block to the next and written out after the last), or a tile's.
+  // Multiplies rows by a panel of packed B. Results go directly into C where the panel's columns lie there side by side
+  // (output.direct then gives their first element). Else they go by way of `held`, which keeps all rows of the panel from
+  // one depth block to the next, and is written out after the last; or, where held is null, by way of a tile's buffer.
   template <class Output>
   void multiply_panel(int64_t depth, const T* panel, const int32_t* offset, T* held, const Output& output) const {
     Columns<T> columns(offset);
@@ -145,7 +148,7 @@ struct PackedRows {
   }
 };
 
-// Into how many parts the rows are cut, so that every thread has work. Each part packs the panel again.
+// Into how many parts the rows are cut, so that every thread has work: few, since each part packs the panel again.
 inline int64_t row_parts(int64_t panels, int64_t blocks) {
   const int64_t threads = num_threads();
   if (panels >= 4 * threads || panels % threads == 0) return 1;
@@ -178,7 +181,7 @@ struct PanelItems {
   }
 };
 
-// Sums of some rows of a panel in double: what multiply_buffered writes is added.
+// The output of multiply_buffered where sums are kept in double: the rows that it writes are added to them.
 template <class T>
 struct DoubleSums {
   double* total;
@@ -233,8 +236,8 @@ void long_packed_gemm(const PanelItems<T>& items, const Problem& problem) {
 }
 
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, panel) writes rows k0..k1 of B
-// for the columns of panel j (anything finite beyond the last) and problem.output(entry, j) says where they go, and by
-// start(buffer) what their sums start from: kTileCols values, or null for bias (per row, may be null).
+// for the columns of panel j (anything finite beyond the last). problem.output(entry, j) says where the results go, and
+// its start(buffer) what sums start from: kTileCols values, or null for bias (per row, may be null).
 // Threads take panels; when there are few of them, also parts of the rows. Neither changes an element's sum, which
 // runs over the depth in order.
 template <class T, class Problem>
@@ -243,8 +246,8 @@ void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const
   if (!batch || !m || !columns) return;
   const PanelItems<T> items(batch, m, columns, depth, packed_a, bias);
   if (depth > kLongSum) return long_packed_gemm(items, problem);
-  // The rows of a tile that does not lie in one piece in C are many short runs. Where the depth has several blocks,
-  // partial sums are therefore held in a buffer until the last block.
+  // A tile that does not lie in one piece in C would be read and written as many short runs in every depth block.
+  // Partial sums are therefore held in a buffer until the last block.
   const int64_t held_size = depth > kDepth<T> && m <= kHeldRows ? m * kTileCols<T> : 0;
   const auto layout = [=](Room& room) { return PanelScratch<T>(kJointPanels * held_size, 0, room); };
   parallel_room(items.all, items.cost, layout, [&](int64_t begin, int64_t end, const PanelScratch<T>& scratch) {

@@ -46,13 +46,13 @@ struct Sources {
   }
 };
 
-constexpr double kTurnCost = 0.3;  // rough nanoseconds per value, out of cache
+constexpr double kTurnBackCost = 0.3;  // rough nanoseconds per value, out of cache
 
 // to (columns, rows) = the transpose of from (rows, columns)
 template <class T>
 void turn_back(const T* from, int64_t rows, int64_t columns, T* to) {
   constexpr int64_t L = lanes<T>;
-  parallel_for(ceil_div(columns, L), double(rows) * double(columns) * kTurnCost, [=](int64_t begin, int64_t end) {
+  parallel_for(ceil_div(columns, L), double(rows) * double(columns) * kTurnBackCost, [=](int64_t begin, int64_t end) {
     const int64_t first = begin * L, last = end * L < columns ? end * L : columns;
     turn(from + first, columns, rows, last - first, to + first * rows, rows);
   });
