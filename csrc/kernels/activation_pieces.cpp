@@ -15,7 +15,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3;  // rough nanoseconds per element
+// Rough nanoseconds: of an element, and of a partial sum that is added up.
+constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3, kPartialCost = 1;
 
 // Elements of a plane, and rows of a matrix, whose slope gradients become one partial sum.
 constexpr int64_t kPlaneBlock = 16384, kRowBlock = 64;
@@ -217,7 +218,7 @@ void prelu_backward(Norm g, const T* dy, const T* x, const T* w, T* dx, T* dw) {
       map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
       sum_piece(pieces, i, dy, x, partial);
     });
-    parallel_for(g.channels, double(partials), [=](int64_t begin, int64_t end) {
+    parallel_for(g.channels, double(partials) * kPartialCost, [=](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
     });
   });

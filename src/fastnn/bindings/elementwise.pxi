@@ -1,4 +1,4 @@
-# Elementwise functions. csrc/declare.py writes the bindings of those of one array, from their rows in the lists of kernels.
+# Elementwise functions. The bindings of those of one array are in kernels.pxi, which csrc/declare.py writes.
 
 # Two parameters, of which functions need fewer; then x, y or dy, what the backward gets beside it, dx.
 ctypedef int (*Unary)(Call, int64_t, double, double, void*, void*) except -1
@@ -20,8 +20,6 @@ cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double
     dx = empty_like(dy, t)
     kernel(sized(t, n), n, a, b, pdy, ps, address(dx))
     return dx
-
-include "kernels.pxi"  # the declarations of all kernels, and these bindings
 
 def add(a, b, out):
     cdef int t = floating(a)

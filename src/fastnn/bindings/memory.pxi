@@ -249,7 +249,7 @@ cdef object matrix(int typenum, int64_t rows, int64_t columns):
     cdef cnp.npy_intp[2] extents = [rows, columns]
     return new_array(2, extents, typenum)
 
-cdef object room(object need, int typenum, int ndim, cnp.npy_intp* extents):
+cdef object gradient_array(object need, int typenum, int ndim, cnp.npy_intp* extents):
     """For the gradient of a parameter: the array that ``need`` brings along (a `Target`), or a new one."""
     array = getattr(need, "array", None)
     return new_array(ndim, extents, typenum) if array is None else array

@@ -70,7 +70,7 @@ cdef tuple channel_gradients(g, cbool training, cbool relu, dy, x, y, weight, bi
     need_x, need_weight, need_bias = needs
     mean, rstd = statistic(mean, t), statistic(rstd, t)
     dx, dresidual = empty_like(x, t) if need_x else None, None if y is None else empty_like(x, t)
-    dweight, dbias = room(need_weight, t, 1, &channels), room(need_bias, t, 1, &channels)
+    dweight, dbias = gradient_array(need_weight, t, 1, &channels), gradient_array(need_bias, t, 1, &channels)
     batch_norm_backward_c(sized(t, size), n, training, relu, data(dy, t, size), px, optional(y, t, size),
         optional(weight, t, channels), optional(bias, t, channels), data(mean, F64, channels), data(rstd, F64, channels),
         address(dx), address(dresidual), writable(dweight, t, channels), writable(dbias, t, channels))
