@@ -1,6 +1,7 @@
 # Elementwise functions. The bindings of those of one array are in kernels.pxi, which csrc/declare.py writes.
 
-# Two parameters, of which functions need fewer; then x, y or dy, what the backward gets beside it, dx.
+# Kernels take two parameters, of which most functions need fewer; then a forward takes x and y, and a backward dy, x or y as
+# the row of the function says, and dx.
 ctypedef int (*Unary)(Call, int64_t, double, double, void*, void*) except -1
 ctypedef int (*UnaryBackward)(Call, int64_t, double, double, void*, void*, void*) except -1
 

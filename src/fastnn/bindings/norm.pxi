@@ -1,19 +1,19 @@
 # Normalisation.
 
 cdef int refuse_none(int64_t values, object g) except -1:
-    """Where moments are taken."""
+    """An error where there are no values whose moments could be taken."""
     if values < 1:
         raise ValueError(f"no values to take the moments of in {g}")
     return 0
 
 cdef object statistic(object a, int t):
-    """What kernels take in double, from an array of the type of the others too."""
+    """Moments in double, as kernels take them. A caller may give them in the type of the other arrays."""
     if t == F64 or not cnp.PyArray_Check(a) or cnp.PyArray_TYPE(<cnp.ndarray>a) != t:
         return a
     return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
 
 cdef enum:
-    FEW_CHANNELS = 64  # their moments, if nobody wants them, need no arrays: two take 90 ns of a call's 700
+    FEW_CHANNELS = 64  # up to so many, moments that nobody wants are on the stack: two arrays take 90 ns of a call's 700
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
                              cbool relu=False, cbool unbiased=True, cbool moments=True):
