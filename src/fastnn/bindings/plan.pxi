@@ -8,11 +8,13 @@
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
+    object PyMethod_New(object function, object first)
 
 cdef enum:
     SIGNATURE_WORDS = 64
     SIGNATURE_ARRAYS = 8
     PLANNED_ARGUMENTS = 12
+    KEPT_FOR_TAPE = 24
     PLANS = 512                # of one function; shapes that change with every call start again beyond it
     RECENT = 64                # of them, found without the dictionary
 
@@ -163,13 +165,16 @@ cdef _Call planned_call(object function, tuple arguments, tuple given):
     call.arguments = tuple([None if cnp.PyArray_Check(a) else a for a in arguments])
     return call
 
-cdef class _Vjp:
-    """What the tape calls: a function of the backend that computed the output, and of what was kept."""
-    cdef object function, ops
-    cdef tuple kept
-
-    def __call__(self, dy, needs):
-        return self.function(self.ops, dy, needs, *self.kept)
+def follow_tape(tuple kept, dy, needs):
+    """Call ``function(ops, dy, needs, *others)``; ``kept`` is (function, ops, *others)."""
+    cdef PyObject* values[KEPT_FOR_TAPE + 3]
+    cdef Py_ssize_t i, count = PyTuple_GET_SIZE(kept)
+    if not 2 <= count <= KEPT_FOR_TAPE + 2:
+        raise ValueError(f"{count} kept")
+    values[0], values[1], values[2] = PyTuple_GET_ITEM(kept, 1), <PyObject*>dy, <PyObject*>needs
+    for i in range(2, count):
+        values[i + 1] = PyTuple_GET_ITEM(kept, i)
+    return PyObject_Vectorcall(<object>PyTuple_GET_ITEM(kept, 0), values, count + 1, NULL)
 
 cdef tuple chosen(tuple results, tuple positions):
     """Some of the results, or tuples of them."""
@@ -208,8 +213,9 @@ cdef class _Plan:
         return chosen(<tuple?>result, self.gives)
 
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
-    cdef _Vjp vjp_of(self, tuple given, object result):
-        cdef list kept = []
+    cdef object vjp_of(self, tuple given, object result):
+        """What the tape calls with dy and needs: the method `follow_tape` of what it keeps, which costs half of a class."""
+        cdef list kept = [self.vjp, native_backend]
         cdef int i, at, results = len(<tuple?>result) if self.several else 1
         for i in self.keep:
             if i < self.call.count:
@@ -221,9 +227,7 @@ cdef class _Plan:
                     kept.append(self.constants[at - results])
                 else:
                     kept.append((<tuple>result)[at] if self.several else result)
-        cdef _Vjp vjp = _Vjp.__new__(_Vjp)
-        vjp.function, vjp.ops, vjp.kept = self.vjp, native_backend, tuple(kept)
-        return vjp
+        return PyMethod_New(follow_tape, tuple(kept))
 
 cdef class _Plans:
     """The plans of one function, by signature."""
@@ -349,6 +353,8 @@ cdef _Plan kept_plan(const Signature* s, tuple given, row):
     function, arguments, guard, p.several, p.gives, p.vjp, p.keep, p.constants = row
     if any([i < 0 for i in p.keep]):
         raise ValueError(f"impossible positions {p.keep}")
+    if len(p.keep) > KEPT_FOR_TAPE:
+        return None
     p.call = planned_call(getattr(native_backend, function) if isinstance(function, str) else function, arguments, given)
     p.guard = None if guard is None else planned_call(globals()[guard[0]], guard[1:], given)
     return None if p.call is None or (guard is not None and p.guard is None) else p

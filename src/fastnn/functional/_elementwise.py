@@ -80,7 +80,7 @@ def elementwise(
 
     def plan(x: Any, *parameters: Any) -> Plan:
         kernel, *clean = choose(op, x, *parameters)
-        constants = {"kernel": kernel, "parameters": tuple(clean)}
+        constants = {"backward": f"{kernel}_backward", "parameters": tuple(clean)}
         arguments = (checks.dense(op, "x", x), *clean)
         return Plan(f"{kernel}_forward", arguments, tape=Tape(vjp, self_adjoint), constants=constants)
 
@@ -93,16 +93,18 @@ def elementwise(
 
 
 def _of_x(
-    ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, kernel: str, parameters: tuple[Any, ...]
+    ops: Any, dy: Array, needs: tuple[bool, ...], x: Array, backward: str, parameters: tuple[Any, ...]
 ) -> tuple[Array]:
-    backward = getattr(ops, f"{kernel}_backward")
     try:
-        return (backward(dy, x, *parameters),)
+        return (getattr(ops, backward)(dy, x, *parameters),)
     except ValueError:  # refused: the order of its axes is not that of dy
-        return (backward(dy, checks.in_c_order(x), *parameters),)
+        return (getattr(ops, backward)(dy, checks.in_c_order(x), *parameters),)
 
 
 def _of_y(
-    ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, kernel: str, parameters: tuple[Any, ...]
+    ops: Any, dy: Array, needs: tuple[bool, ...], y: Array, backward: str, parameters: tuple[Any, ...]
 ) -> tuple[Array]:
-    return _of_x(ops, dy, needs, y, kernel, parameters)
+    try:
+        return (getattr(ops, backward)(dy, y, *parameters),)
+    except ValueError:  # as above
+        return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)
