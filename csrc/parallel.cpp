@@ -30,8 +30,8 @@ bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && k
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as
 // when a process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results
-// must not depend on the thread. In the end the state before is put back. The flags of past exceptions are not cleared: the first
-// inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
+// must not depend on the thread. In the end the state before is put back. The flags of past exceptions are not cleared:
+// the first inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
@@ -233,8 +233,8 @@ Ask whom_to_ask(double cost, int64_t start) {
   return workers_awake() > 0 ? Ask::awake : Ask::nobody;
 }
 
-// Runs body(context, part) for the parts of a job, of which there are as many as threads. False if nothing was done, and
-// the job should rather be done on one thread. kind: the same for jobs of a kind. rest: see share_parts.
+// Runs body(context, part) for the parts of a job, of which there are as many as threads. False if nothing was done,
+// and the job should rather be done on one thread. kind: the same for jobs of a kind. rest: see share_parts.
 bool run_job(int threads, bool rest, double cost, const void* kind, void* context, PartBody body) {
   if (const Runtime* r = runtime()) {
     r->run(threads, context, body);

@@ -59,8 +59,8 @@ struct Pool {
   alignas(64) std::atomic<int> asleep{0};
   std::atomic<int> workers{0};
   std::atomic<int64_t> retry{0};  // no worker can be had before this time
-  // Of workers that sleep. Whoever wakes some subtracts them from `asleep` at once, so that the next caller doesn't count
-  // on waking the same ones.
+  // Of workers that sleep. Whoever wakes some subtracts them from `asleep` at once, so that the next caller doesn't
+  // count on waking the same ones.
   std::mutex mutex;
   std::condition_variable called;
   int calls = 0;  // that no worker has woken up for yet

@@ -18,8 +18,8 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.
 constexpr double kInverseRoot2Pi = 0.39894228040143267794;              // 1/sqrt(2 pi)
 constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqrt(2/pi)
 
-// The gradient of x s(u): dy s(u) (1 + x s(-u) slope), where slope is the derivative of u. x is finite and has u's sign.
-// far: see FallingExp.
+// The gradient of x s(u): dy s(u) (1 + x s(-u) slope), where slope is the derivative of u. x is finite and has u's
+// sign. far: see FallingExp.
 template <class T, bool far>
 FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope) {
   const FallingExp<T, far> f(below_zero(u));

@@ -1,5 +1,5 @@
-// What batch norm by planes (batch_norm.cpp) and by columns (batch_norm_columns.h) share: what is done with a value of a
-// channel, and with the statistics once they are found.
+// What batch norm by planes (batch_norm.cpp) and by columns (batch_norm_columns.h) share: what is done with a value of
+// a channel, and with the statistics once they are found.
 #pragma once
 #include "../simd/map.h"
 #include "../types.h"

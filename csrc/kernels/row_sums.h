@@ -9,8 +9,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 // How the sums over `rows` rows of `inner` values are cut. Blocks of rows, whose number the shape alone decides, are
-// summed apart, and their sums are added in order. In a long block groups of rows are summed first; the groups' sums are
-// added to the block's, and what each of these additions rounds off is kept aside.
+// summed apart, and their sums are added in order. In a long block groups of rows are summed first; the groups' sums
+// are added to the block's, and what each of these additions rounds off is kept aside.
 struct SumBlocks {
   int64_t rows, inner, columns, blocks;  // columns: of an item
 
@@ -24,19 +24,18 @@ struct SumBlocks {
   static constexpr int64_t kLongBlock = 512, kGroup = 64;  // rows
 };
 
-// Scratch for K sums: `inner` values for each sum of each block, where there are several.
+// The sums of blocks; for long blocks also the sums of a group, and what additions rounded off. Each array has K sums
+// of `inner` values for each block.
 template <class T, int K>
 struct SumScratch {
-  T *partial, *group, *rest;  // the sums of blocks; for long ones those of a group, and what additions rounded off
+  T *partial, *group, *rest;
   int64_t inner;
 
-  SumScratch(const SumBlocks& cut, Room& room)
-      : partial(room.take<T>(cut.blocks > 1 ? cut.blocks * K * cut.inner : 0)),
-        group(room.take<T>(cut.long_blocks() ? cut.blocks * K * cut.inner : 0)),
-        rest(room.take<T>(cut.long_blocks() ? cut.blocks * K * cut.inner : 0)),
-        inner(cut.inner) {}
-  // Where sum k of a block begins in such an array.
-  int64_t at(int64_t block, int k) const { return (block * K + k) * inner; }
+  SumScratch(const SumBlocks& cut, Room& room) : inner(cut.inner) {
+    const int64_t values = cut.blocks * K * inner, of_long = cut.long_blocks() ? values : 0;
+    partial = room.take<T>(cut.blocks > 1 ? values : 0), group = room.take<T>(of_long), rest = room.take<T>(of_long);
+  }
+  T* of(T* array, int64_t block, int k) const { return array + (block * K + k) * inner; }
 };
 
 // total + rest += group, exactly but for the rounding of rest (Knuth's TwoSum); group becomes zero.
@@ -65,9 +64,7 @@ constexpr double kAddingShare = 1.0 / (2 * SumBlocks::kLeastRows);
 template <class T, int K, class Add>
 void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const SumScratch<T, K>& scratch, const Add& add) {
   const int64_t column_blocks = ceil_div(cut.inner, cut.columns);
-  const auto partial = [&](int64_t block, int k) {
-    return cut.blocks > 1 ? scratch.partial + scratch.at(block, k) : out[k];
-  };
+  const auto partial = [&](int64_t b, int k) { return cut.blocks > 1 ? scratch.of(scratch.partial, b, k) : out[k]; };
   parallel_for(cut.blocks * column_blocks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t block = item / column_blocks, j0 = item % column_blocks * cut.columns;
@@ -81,7 +78,7 @@ void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const SumSc
         continue;
       }
       for (int k = 0; k < K; ++k) {
-        to[k] = scratch.group + scratch.at(block, k) + j0, rest[k] = scratch.rest + scratch.at(block, k) + j0;
+        to[k] = scratch.of(scratch.group, block, k) + j0, rest[k] = scratch.of(scratch.rest, block, k) + j0;
         zero_run(to[k], n), zero_run(rest[k], n);
       }
       for (int64_t i0 = first; i0 < last; i0 += cut.kGroup) {

@@ -11,8 +11,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds of a visit to an element. A forward visits each twice, for the statistics and for the result. So does
-// a backward, but it goes through two inputs, dy and x, which counts as a third visit.
+// Rough nanoseconds of a visit to an element. A forward visits each twice, for the statistics and for the result. So
+// does a backward, but it goes through two inputs, dy and x, which counts as a third visit.
 constexpr double kNormCost = 0.25;
 constexpr double kForwardVisits = 2, kBackwardVisits = 3;
 

@@ -7,6 +7,7 @@
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
 #define FASTNN_FAMILY "strided_copy.inc"
+#include "integer.h"
 #include "kernels.h"
 
 namespace fastnn::FASTNN_ISA {
@@ -21,7 +22,6 @@ struct Axis {
   int64_t extent, stride, to;  // strides of the array and of its copy
 };
 
-FASTNN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 FASTNN_INLINE int64_t distance(int64_t stride) { return stride < 0 ? -stride : stride; }
 
 // The axes: those of one element are left out, and neighbours that are one axis in memory are merged.
@@ -50,9 +50,9 @@ struct Axes {
   // The axis whose neighbours are nearest in memory, if it isn't the last.
   int nearer_than_last() const {
     int found = -1;
-    int64_t least = distance(axis[count - 1].stride);
+    int64_t nearest = distance(axis[count - 1].stride);
     for (int i = 0; i < count - 1; ++i)
-      if (axis[i].stride && distance(axis[i].stride) < least) found = i, least = distance(axis[i].stride);
+      if (axis[i].stride && distance(axis[i].stride) < nearest) found = i, nearest = distance(axis[i].stride);
     return found;
   }
 };
@@ -113,10 +113,10 @@ void strided_copy(int64_t count, const int64_t* extents, const int64_t* strides,
   const bool turned = nearer >= 0 && axes.axis[axes.count - 1].stride;
   const Axis last = axes.take(axes.count - 1), partner = axes.take(turned ? nearer : axes.count - 1);
   // A block is as square as the extents let it, if it is turned, and else as long.
-  int64_t rows = turned ? smaller(last.extent, kSide) : smaller(last.extent, kBlock);
-  const int64_t depth = smaller(partner.extent, kBlock / rows);
-  if (turned) rows = smaller(last.extent, depth < kSide ? kBlock / depth / kSide * kSide : rows);
-  const int64_t across = (last.extent + rows - 1) / rows, along = (partner.extent + depth - 1) / depth;
+  int64_t rows = turned ? least(last.extent, kSide) : least(last.extent, kBlock);
+  const int64_t depth = least(partner.extent, kBlock / rows);
+  if (turned) rows = least(last.extent, depth < kSide ? kBlock / depth / kSide * kSide : rows);
+  const int64_t across = ceil_div(last.extent, rows), along = ceil_div(partner.extent, depth);
   int64_t others = 1;
   for (int i = 0; i < axes.count; ++i) others *= axes.axis[i].extent;
   const double cost = double(others) * double(last.extent) * double(partner.extent) * kCost;
@@ -124,7 +124,7 @@ void strided_copy(int64_t count, const int64_t* extents, const int64_t* strides,
     Outer at(axes, begin / (along * across));
     int64_t k = begin / across % along * depth, i = begin % across * rows;
     for (int64_t block = begin; block < end; ++block) {
-      copy_block(partner, last, turned, smaller(depth, partner.extent - k), smaller(rows, last.extent - i),
+      copy_block(partner, last, turned, least(depth, partner.extent - k), least(rows, last.extent - i),
                  from + at.from + k * partner.stride + i * last.stride, to + at.to + k * partner.to + i);
       if ((i += rows) < last.extent) continue;
       i = 0;

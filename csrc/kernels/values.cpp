@@ -1,5 +1,5 @@
-// What the values of an array x (n) are, for checks that depend on them, and the sum of losses. Loops go through x once,
-// without a branch per value, so that the compiler makes vectors of them.
+// What the values of an array x (n) are, for checks that depend on them, and the sum of losses. Loops go through x
+// once, without a branch per value, so that the compiler makes vectors of them.
 #include "../simd/sums.h"
 #define FASTNN_FAMILY "values.inc"
 #include "kernels.h"

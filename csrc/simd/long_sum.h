@@ -5,8 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// A sum in each lane, of one vector after the other. Every kPart vectors make a part; what rounding loses when a part is
-// added to the sum is kept, and added in the end.
+// A sum in each lane, of one vector after the other. Every kPart vectors make a part; what rounding loses when a part
+// is added to the sum is kept, and added in the end.
 template <class T>
 class LongSum {
  public:

@@ -27,8 +27,8 @@ FASTNN_INLINE Word<T> signless(T value) {
 
 enum class Magnitude { zero, tiny, normal };
 
-// Whether all of n values are zero, or all below kTinyBits. Nothing is read behind the first vectors with a larger one, so
-// ordinary arrays cost a few nanoseconds.
+// Whether all of n values are zero, or all below kTinyBits. Nothing is read behind the first vectors with a larger one,
+// so ordinary arrays cost a few nanoseconds.
 template <class T>
 inline Magnitude magnitude(int64_t n, const T* values) {
   constexpr int64_t L = lanes<T>, step = 4 * L;
