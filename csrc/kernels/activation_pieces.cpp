@@ -9,6 +9,7 @@
 #include "../simd/sums.h"
 #include "columns.h"
 #define FASTNN_FAMILY "activation_pieces.inc"
+#include "integer.h"
 #include "kernels.h"
 #include "room.h"
 
@@ -28,8 +29,8 @@ struct Pieces {
   int64_t per_plane, count;
 
   explicit Pieces(const Norm& geometry) : g(geometry), rows(g.inner == 1 && g.channels > 1) {
-    per_plane = (g.inner + kPlaneBlock - 1) / kPlaneBlock;
-    count = rows ? (g.outer + kRowBlock - 1) / kRowBlock : g.outer * g.channels * per_plane;
+    per_plane = ceil_div(g.inner, kPlaneBlock);
+    count = rows ? ceil_div(g.outer, kRowBlock) : g.outer * g.channels * per_plane;
   }
   double values() const { return double(g.outer) * double(g.channels) * double(g.inner); }
 };
@@ -41,7 +42,7 @@ struct PlaneBlock {
   PlaneBlock(const Pieces& p, int64_t index) {
     const int64_t plane = index / p.per_plane, begin = index % p.per_plane * kPlaneBlock;
     first = plane * p.g.inner + begin;
-    size = p.g.inner - begin < kPlaneBlock ? p.g.inner - begin : kPlaneBlock;
+    size = least(p.g.inner - begin, kPlaneBlock);
     channel = plane % p.g.channels;
   }
 };
@@ -50,9 +51,7 @@ struct PlaneBlock {
 struct RowBlock {
   int64_t begin, end;
 
-  RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(begin + kRowBlock) {
-    if (end > p.g.outer) end = p.g.outer;
-  }
+  RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(least(begin + kRowBlock, p.g.outer)) {}
 };
 
 // y[i] = f(slopes, x0[i], …) over piece `index`

@@ -10,8 +10,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The shortest step that a team shares, as a share of thread_cost(): 0.8 us by default, since the two meetings in a step
-// take about 0.3 us together. That is about 50 000 multiply-adds.
+// The shortest step that a team shares, as a share of thread_cost(): 0.8 us by default, since the two meetings in a
+// step take about 0.3 us together. That is about 50 000 multiply-adds.
 constexpr double kSharedStep = 0.1;
 
 // Sizes that the packed weights and the scratch have in common. Each gate's units are filled up to whole vectors, and
@@ -26,10 +26,10 @@ struct RnnPlan {
 
   RnnPlan(const Rnn& geometry, int64_t gate_count)
       : g(geometry), blocks(g.batch), vectors(panel_vectors(blocks.largest())), gates(gate_count) {
-    padded = (g.units + L - 1) / L * L;
+    padded = ceil_div(g.units, L) * L;
     panel = vectors * L;
-    forward_panels = (gates * padded + panel - 1) / panel;
-    backward_panels = (padded + panel - 1) / panel;
+    forward_panels = ceil_div(gates * padded, panel);
+    backward_panels = ceil_div(padded, panel);
   }
   int64_t forward_pitch() const { return forward_panels * panel; }
   int64_t backward_pitch() const { return backward_panels * panel; }
@@ -49,10 +49,8 @@ struct Units {
 
   template <class T>
   Units(const RnnPlan<T>& plan, Team::Part part)
-      : begin(part.begin(plan.padded / lanes<T>) * lanes<T>), end(part.end(plan.padded / lanes<T>) * lanes<T>) {
-    if (end > plan.g.units) end = plan.g.units;
-    if (begin > end) begin = end;
-  }
+      : begin(least(part.begin(plan.padded / lanes<T>) * lanes<T>, plan.g.units)),
+        end(least(part.end(plan.padded / lanes<T>) * lanes<T>, plan.g.units)) {}
   int64_t size() const { return end - begin; }
 };
 
