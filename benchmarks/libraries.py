@@ -49,8 +49,13 @@ class Fastnn:
         return self.optim.Adam(parameters, lr=lr)
 
     def vjp(self, call: Callable[..., Any], arrays: Sequence[Any], dy: np.ndarray) -> Callable[[], Any]:
-        """The reverse pass of ``call`` alone, as the tape runs it: no sums into ``.grad``."""
-        y = call(self.F, *(None if a is None else self.fastnn.Tensor(a, requires_grad=True) for a in arrays))
+        """The reverse pass of ``call`` alone, as the tape runs it: no sums into ``.grad``.
+
+        It is that of a repeated call, which follows a kept plan as the steps of a training do.
+        """
+        leaves = [None if a is None else self.fastnn.Tensor(a, requires_grad=True) for a in arrays]
+        for _ in range(2):
+            y = call(self.F, *leaves)
         node, needs = y._node, y._node.needs
         return lambda: node.vjp(dy, needs)
 

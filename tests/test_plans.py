@@ -122,8 +122,7 @@ def test_arrays_give_what_tensors_give(op, dtype):
                 assert (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes()), sample
 
 
-# Recurrent layers have several outputs.
-RECORDED = [op for op in OPS if op.name in PLANNED and op.name not in ("rnn", "gru", "lstm")]
+RECORDED = [op for op in OPS if op.name in PLANNED]
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
@@ -143,16 +142,18 @@ def test_tensors_by_a_kept_plan_give_what_a_new_one_gives(op, dtype, native):
 def test_tensors_reach_the_plan(op, native):
     function, counted = planned(native, OPERATIONS[op.name])
     given = arguments_of(op.name)
-    if "max_pool" in op.name:
-        given[-1] = False  # with indices there are two results
     for i in counted.inputs:
         given[i] = fnn.Tensor(given[i], requires_grad=True) if is_float(given[i]) else given[i]
     for _ in range(2):
-        y = function(*given)
         wanted = [isinstance(given[i], fnn.Tensor) for i in counted.inputs]
-        assert [parent is not None for parent in y._node.parents] == wanted
+        outputs = [y for y in outputs_of(function(*given)) if isinstance(y, fnn.Tensor)]
+        for node in (y._node for y in outputs):
+            operation = node if len(outputs) == 1 else node.parents[0]  # outputs of one operation share its node
+            assert [parent is not None for parent in operation.parents] == wanted
         with fnn.no_grad():
-            assert not function(*given).requires_grad
+            results = [y for y in outputs_of(function(*given)) if isinstance(y, fnn.Tensor)]
+        assert [y.requires_grad for y in results] == [False] * len(outputs)
+        assert outputs
     assert (counted.plans, counted.checks) == (2, 0)
 
 
@@ -207,6 +208,15 @@ def test_functions_of_tapes_are_made_once(name):
         OPERATIONS[name].checked(*given)
         sizes.append(_names.cache_info().currsize)
     assert sizes[0] == sizes[1] == sizes[2]
+
+
+@pytest.mark.parametrize(("name", "more"), [("cross_entropy", (0.0,)), ("nll_loss", ())])
+def test_losses_of_positions_keep_a_plan(name, more, native):
+    function, op = planned(native, OPERATIONS[name])
+    for _ in range(2):
+        loss = function(np.zeros((2, 3, 4), f), np.zeros((2, 4), np.int64), None, -100, "none", *more)
+        assert loss.shape == (2, 4)
+    assert (op.plans, op.checks) == (1, 0)
 
 
 # ---- what a plan depends on ----------------------------------------------------------------------------------------

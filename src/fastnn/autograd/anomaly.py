@@ -27,7 +27,7 @@ def _arrays(inputs: Sequence[Any]) -> list[np.ndarray]:
 def _watch(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp, result: TensorBase) -> Vjp:
     """The vjp, which first looks whether what it may have saved is unchanged, and then at its gradients."""
     saved = [(array, _checksum(array)) for array in (*_arrays(inputs), output)]
-    # Without the frames of record and of this function.
+    # The last two frames are left out: those of record and of this function.
     where = "".join(traceback.format_stack(limit=8)[:-2])
 
     def watched(dy: np.ndarray, needs: tuple[bool, ...]) -> Sequence[Any]:

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-next_number = itertools.count().__next__  # of nodes and changes
+next_number = itertools.count().__next__  # nodes and changes are numbered in the order in which they happen
 
-_MOST_FOREIGN = 1024  # changes of foreign memory that are kept apart
-_MAX_WORK: Any = 1000  # to tell whether two arrays have a byte in common
+_MOST_FOREIGN = 1024  # how many changes of foreign memory are kept apart from each other
+_MAX_WORK: Any = 1000  # how much work NumPy may do to find out whether two arrays have a byte in common
 
 
 def _owner(array: np.ndarray) -> np.ndarray | None:
@@ -33,7 +33,7 @@ def _owner(array: np.ndarray) -> np.ndarray | None:
     base = array.base
     while isinstance(base, np.ndarray):
         array, base = base, base.base
-    ours = array.flags.owndata or type(base).__module__ == "fastnn._core"  # from where larger results get their memory
+    ours = array.flags.owndata or type(base).__module__ == "fastnn._core"  # which gives larger results their memory
     return array if ours else None
 
 
@@ -107,7 +107,7 @@ class _Changes:
     """
 
     def __init__(self) -> None:
-        self.last = -1  # the number of the last one
+        self.last = -1  # the number of the last change
         self._memories: dict[tuple[Any, ...], Memory] = {}
         self._limit = 1024
         self.start_in_child()
@@ -134,7 +134,7 @@ class _Changes:
         """Say that what is there was changed in place."""
         with self._lock:
             number = next_number()
-            # Not by max: no other code may run between the comparison and the assignment.
+            # Not by max, since no other code may run between the comparison and the assignment.
             if number > memory.number:  # noqa: PLR1730
                 memory.number = number
             if number > self.last:  # noqa: PLR1730
@@ -180,7 +180,7 @@ class _Changes:
             found = (known.low < high) & (known.high > low) & (known.number > number)
             for i in np.flatnonzero(found):
                 memory = known.memories[i]
-                # What a vjp keeps from an earlier pass may be younger than a change of what was in its place before.
+                # The memory may be that of an array that has died: its change says nothing of a younger array there.
                 if not memory.is_dead() and memory.meets(array):
                     return array
         return None

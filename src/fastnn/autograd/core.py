@@ -57,8 +57,8 @@ class TensorBase:
     grad: Array | None
     _requires_grad: bool
     _node: Node | None
-    _tangent: np.ndarray | None  # in forward mode; unset otherwise
-    _target: Target | None  # where an optimiser wants the gradient
+    _tangent: np.ndarray | None  # set in forward mode only
+    _target: Target | None  # where an optimiser wants the gradient to be written
 
     def __init__(self, array: Value, requires_grad: bool = False) -> None:
         if requires_grad is not False and not isinstance(requires_grad, (bool, np.bool_)):
@@ -407,7 +407,7 @@ def record_many(
         tangents.extend(jvp(given))
         return token
 
-    # A node for the operation, and above it one for each output, which leaves its gradient in dys.
+    # The operation gets a node, and above it each output gets one, which leaves the gradient of that output in dys.
     operation = record(name, token, inputs, all_at_once, push)
 
     def output(i: int) -> Any:
@@ -438,7 +438,7 @@ def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp
     if jvp is None:
         raise _no_forward_mode(name)
     if jvp is self_adjoint:
-        assert tangents[0] is not None  # the only input's
+        assert tangents[0] is not None  # this is the only input, and some input has a tangent
         tangent = np.asarray(vjp(tangents[0], (True,))[0])
     else:
         tangent = np.asarray(jvp(tangents))

@@ -187,7 +187,7 @@ def draw_graph(f: Callable[..., Any], *inputs: Any) -> ComputationGraph:
 
 def _graph(f: Callable[..., Any], leaves: list[Tensor], steps: list[_Step], result: Tensor) -> ComputationGraph:
     nodes: list[GraphNode] = []
-    number: dict[int, int] = {}  # of the node that a tensor is, by id
+    number: dict[int, int] = {}  # for each tensor, by its id, the number of its node
 
     def add(name: str, value: Any, key: Any = None) -> int:
         nodes.append(GraphNode(name, np.asarray(value)))
@@ -198,7 +198,7 @@ def _graph(f: Callable[..., Any], leaves: list[Tensor], steps: list[_Step], resu
     for name, leaf in zip(_names(f, len(leaves)), leaves, strict=True):
         add(name, leaf.data, leaf)
     for step in _reaching(steps, result):
-        # Bound arguments that are left out (no bias) are not part of the graph.
+        # Arguments that are None, such as a bias that there is not, are not part of the graph.
         given = [(i, x) for i, x in enumerate(step.inputs) if x is not None]
         froms = [number[id(x)] if id(x) in number else _constant(add, x) for _, x in given]
         ones = np.ones_like(step.result.data, order="C")

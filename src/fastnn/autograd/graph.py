@@ -88,7 +88,7 @@ class Node:
         self.vjp: Vjp | None = vjp
         self.shape = output.shape
         self.dtype = output.dtype
-        self.retained: weakref.ref[TensorBase] | None = None  # not the tensor, which has the node
+        self.retained: weakref.ref[TensorBase] | None = None  # a weak reference, since the tensor refers to the node
         self.targeted = targeted
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ class Underway(list[Any]):
     """Gradients that nodes of one operation hand on in a reverse pass: not saved, and younger than the nodes."""
 
 
-# What holds no values of a single operation: code, modules, and the history of a tensor.
+# Kinds of objects that hold no values of the operation itself: code, modules, and the history of tensors.
 _NOT_SAVED = (type, types.ModuleType, types.CodeType, weakref.ref, Node, Underway, str, int, float)
 
 
@@ -159,7 +159,7 @@ class Target:
         return getrefcount(self.values) <= _ALONE
 
 
-# What getrefcount says of an array that only one attribute refers to; versions of Python count their own differently.
+# What getrefcount says of an array that only one attribute refers to: versions of Python differ in what they count.
 _sample = Target(np.empty(0), np.empty(0))
 _ALONE = getrefcount(_sample.array)
 
@@ -169,7 +169,7 @@ def _references(target: Target) -> int:
     return getrefcount(array)
 
 
-_ALONE_BUT_HERE = _references(_sample)  # where a local variable refers to it, too
+_ALONE_BUT_HERE = _references(_sample)  # what it says where a local variable refers to the array, too
 
 
 def _targeted(
@@ -199,14 +199,14 @@ def add(a: Any, b: Any, out: np.ndarray | None = None) -> Any:
         try:
             return backend.current().add(a, b, out)
         except (TypeError, ValueError):
-            pass  # not of floats, or not contiguous
+            pass  # the backend refuses arrays that hold no floats or are not contiguous
     return np.add(a, b, out=out)
 
 
 def conform(gradient: np.ndarray, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> np.ndarray:
     """The gradient as a C-contiguous array of the dtype; its shape must be right already."""
     if type(gradient) is not _ndarray:
-        gradient = np.asarray(gradient)  # NumPy makes scalars of 0-d results
+        gradient = np.asarray(gradient)  # NumPy gives scalars in the place of results without axes
     if gradient.shape != shape:
         raise ValueError(
             f"{name}: the backward gave a gradient of shape {gradient.shape} for an input of shape {shape}"
@@ -282,7 +282,7 @@ def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, del
         deliver(root, gradient)
         return
     pending: dict[Node, np.ndarray] = {node: gradient}
-    owned: set[Node] = set()  # nodes whose pending gradient is an array of ours, free to be added to
+    owned: set[Node] = set()  # nodes whose pending gradient was made here, so that it may be added to in place
     heap = [(-node.number, node)]
     in_place = deliver is accumulate
     held: list[np.ndarray] = []
@@ -312,7 +312,7 @@ def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, del
             if type(parent) is not Node:
                 leaf: TensorBase = parent  # type: ignore[assignment]
                 if type(need) is Target and g is need.array and leaf.grad is None:
-                    leaf.grad = g  # written in its place; added if another thread delivered one meanwhile
+                    leaf.grad = g  # the vjp wrote it where the optimiser wants it
                 else:
                     deliver(leaf, conform(g, leaf.data.shape, leaf.data.dtype, node.name))
                 continue
@@ -328,8 +328,8 @@ def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, del
                 pending[parent] = g
                 heappush(heap, (-parent.number, parent))
             else:
-                # In place only where nobody else has the array: an operation may hand one to several inputs.
+                # Not into the array of an operation, which may hand the same one to several inputs.
                 pending[parent] = add(before, g, before if parent in owned else None)
                 owned.add(parent)
-        # What the operation saved and gave is freed before the next one allocates.
+        # Frees what this operation saved and gave, before the next one allocates.
         vjp = gradients = g = before = None  # type: ignore[assignment]

@@ -22,13 +22,13 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class _Mode(local):
-    def __init__(self) -> None:  # once in each thread
+    def __init__(self) -> None:  # Python calls it once in each thread
         self.enabled = True
-        # What is done with each recorded operation, besides: (name, output, inputs, vjp, result) -> vjp
+        # They are shown each operation that is recorded, and may replace its vjp.
         self.observers: tuple[Observer, ...] = ()
         self.forward = False  # whether tensors carry tangents
-        self.variables: tuple[TensorBase, ...] = ()  # what the running transformations differentiate by
-        # The settings that this thread is inside, by their attributes, with the values outside.
+        self.variables: tuple[TensorBase, ...] = ()  # by which the running transformations differentiate
+        # By attribute, the settings whose blocks this thread is in, each with the value that the attribute had before.
         self.entered: dict[str, list[tuple[Setting, Any]]] = {"enabled": [], "observers": []}
 
 
@@ -67,7 +67,7 @@ class Setting:
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        here = mode.__dict__  # this thread's, looked up once
+        here = mode.__dict__  # of this thread; looked up once, since each look-up costs
         outside = here[self._attribute]
         here["entered"][self._attribute].append((self, outside))
         here[self._attribute] = self._inside(outside)
@@ -104,9 +104,9 @@ class Setting:
             raise TypeError(f"{name}: cannot decorate the asynchronous generator {function!r}; use with inside it")
 
         if inspect.isgeneratorfunction(function):
-
+            # A generator function itself, since other decorators may ask whether it is one.
             @functools.wraps(function)
-            def decorated(*args: Any, **kwargs: Any) -> Any:  # a generator function, as what decorates it may ask
+            def decorated(*args: Any, **kwargs: Any) -> Any:
                 return (yield from self._driven(function(*args, **kwargs)))
 
         elif inspect.iscoroutinefunction(function):

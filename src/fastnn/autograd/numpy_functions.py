@@ -10,7 +10,7 @@ import numpy as np
 from . import ops, shaping
 from .core import TensorBase, is_followed
 
-# What has no gradient to lose: shapes, comparisons, places, text.
+# Functions of which no gradient can be lost, since they give shapes, comparisons, places or text.
 _WITHOUT_GRADIENT = {
     np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.may_share_memory, np.shares_memory, np.iscomplexobj,
     np.isrealobj, np.array_equal, np.array_equiv, np.allclose, np.isclose, np.argmax, np.argmin, np.argsort, np.argwhere,
@@ -19,7 +19,7 @@ _WITHOUT_GRADIENT = {
     np.savez, np.savez_compressed,
 }  # fmt: skip
 
-# These write to their first argument, which has one of these names.
+# Functions that write to their first argument, which is called by one of these names.
 _WRITING = {np.copyto, np.put, np.put_along_axis, np.place, np.putmask, np.fill_diagonal}
 _WRITTEN = ("dst", "a", "arr")
 

@@ -27,7 +27,7 @@ _NUMBERS = frozenset((float, int))
 _NUMPY_NUMBERS = frozenset(np.dtype(code).type for code in "fd" + np.typecodes["AllInteger"])
 
 
-recorded: Callable[..., Tensor] = record  # of a tensor, which operators and methods have always
+recorded: Callable[..., Tensor] = record  # gives a tensor, since an operator or method has one as an input
 
 
 def operand(x: Any, name: str, beside: Any = None) -> Any:

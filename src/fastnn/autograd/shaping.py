@@ -18,7 +18,7 @@ from .ops import Gradients, operand, recorded
 if TYPE_CHECKING:
     from .tensors import Tensor
 
-_FEW = 1024  # elements that NumPy's add.at has added before the numbers of rows are known
+_FEW = 1024  # so few elements NumPy's add.at adds faster than the numbers of their rows are found
 Move = Callable[[np.ndarray], np.ndarray]
 _NOT_ARRAYS = (slice, type(None), type(Ellipsis))
 _PLAIN_ITEMS = frozenset((int, slice, type(None), type(Ellipsis)))
@@ -42,7 +42,8 @@ def part(x: np.ndarray, index: Any) -> np.ndarray:
     if not _is_basic(index):
         return x
     items = index if type(index) is tuple else (index,)
-    view: np.ndarray = x[items if any(item is Ellipsis for item in items) else (*items, Ellipsis)]  # not a scalar
+    # With an Ellipsis NumPy gives a view where it would give a scalar.
+    view: np.ndarray = x[items if any(item is Ellipsis for item in items) else (*items, Ellipsis)]
     return view
 
 
@@ -66,12 +67,12 @@ def _put_back(values: np.ndarray, index: Any, shape: tuple[int, ...]) -> np.ndar
             x = backend.current().embedding_backward(table, numbers, count, -1)
         else:
             x = np.zeros(count, values.dtype)
-            np.add.at(x, numbers, table.reshape(-1))  # which NumPy is quick at along one axis
+            np.add.at(x, numbers, table.reshape(-1))  # NumPy is quick at this along one axis
         return x.reshape(shape)
     x = np.zeros(shape, values.dtype)
-    if all(array.dtype == bool for array in arrays):  # no element is taken twice
+    if all(array.dtype == bool for array in arrays):  # masks take no element twice
         x[index] = values
-    elif x.ndim > 32:  # there NumPy's (2.4) add.at crashes
+    elif x.ndim > 32:  # add.at of NumPy 2.4 crashes there
         places = np.arange(x.size).reshape(shape)[index]
         np.add.at(x.reshape(-1), places.reshape(-1), values.reshape(-1))
     else:
@@ -107,7 +108,7 @@ def _is_all(item: Any) -> bool:
 def getitem(x: Any, index: Any) -> Tensor:
     """``x[index]``, NumPy's basic and advanced indexing."""
     x_ = operand(x, "getitem")
-    shape = x_.shape  # backwards that need no values must not keep them
+    shape = x_.shape  # the backward needs no values, so it must not keep them
     index = plain_index("getitem", index)
 
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:

@@ -90,7 +90,8 @@ class Tensor(TensorBase):
     def __bool__(self) -> bool:
         return bool(self.data)
 
-    if not TYPE_CHECKING:  # for which `array * tensor` would be an array, and a list of tensors one more array_like
+    # Hidden from type checkers: they would take `array * tensor` for an array, and a list of tensors for an array_like.
+    if not TYPE_CHECKING:
 
         def __array__(self, dtype=None, copy=None):
             return np.array(self.data, dtype=dtype, copy=copy)
@@ -178,7 +179,7 @@ class Tensor(TensorBase):
             self.data[index] = value
         except ValueError as error:
             raise ValueError(f"Tensor: {error}{_why_read_only(self)}") from None
-        finally:  # an error of a number that does not fit comes after the others were written
+        finally:  # also after an error: if one number does not fit, others may have been written before
             note_change(written)
 
     def __iadd__(self, other: Value) -> Self:
@@ -323,7 +324,7 @@ def _in_place(x: Changed, other: Any, write: Callable[..., Any], operation: Call
     """An augmented assignment: ``write`` changes the memory of a leaf, ``operation`` gives a new tensor."""
     recorded = x._node is not None and mode.enabled
     if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
-        fresh: Changed = operation(x, other)  # at least a tensor
+        fresh: Changed = operation(x, other)  # a tensor, but not always of the subclass that x is of
         return fresh
     name = operation.__name__
     if is_followed(x):
@@ -334,11 +335,11 @@ def _in_place(x: Changed, other: Any, write: Callable[..., Any], operation: Call
     values = ops.operand(other, name)
     try:
         write(x.data, values, out=x.data)
-    except ValueError as error:  # of shapes
+    except ValueError as error:  # shapes don't fit
         raise ValueError(f"{name}: {error}{_why_read_only(x)}") from None
-    except TypeError as error:  # of dtypes; NumPy's own subclass takes other arguments
+    except TypeError as error:  # dtypes don't fit; NumPy's subclass of TypeError takes other arguments
         raise TypeError(f"{name}: {error}") from None
-    finally:  # errors and warnings of single results come after they were written
+    finally:  # also after an error, since NumPy raises those of single elements after it has written them
         note_change(x.data)
     return x
 

@@ -38,7 +38,7 @@ def _differentiating(name: str, leaves: Sequence[Tensor], arguments: Iterable[An
 
 def _variable(x: Any) -> Tensor:
     """What to differentiate by at the values of x. They are the caller's, so that ``f`` gets a view that it cannot change."""
-    leaf = Tensor(raw(x), requires_grad=True)  # which refuses integers
+    leaf = Tensor(raw(x), requires_grad=True)  # Tensor refuses integers
     leaf.data = view = leaf.data.view()
     view.setflags(write=False)
     return leaf

@@ -19,7 +19,7 @@ cdef object pair_loss(PairLoss kernel, object x, object target, double a, object
     return mean_loss(pair_loss(kernel, x, target, a, None), t, divisor) if result is None else result
 
 cdef object pair_loss_backward(
-        PairLossBackward kernel, object dloss, object x, object target, double a, double divisor):
+        PairLossBackward kernel, object dloss, object x, object target, double a, object divisor):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
@@ -31,37 +31,37 @@ cdef object pair_loss_backward(
 def mse_loss_forward(x, target, divisor):
     return pair_loss(mse_loss_forward_c, x, target, 0, divisor)
 
-def mse_loss_backward(dloss, x, target, double divisor=1):
+def mse_loss_backward(dloss, x, target, divisor=None):
     return pair_loss_backward(mse_loss_backward_c, dloss, x, target, 0, divisor)
 
 def l1_loss_forward(x, target, divisor):
     return pair_loss(l1_loss_forward_c, x, target, 0, divisor)
 
-def l1_loss_backward(dloss, x, target, double divisor=1):
+def l1_loss_backward(dloss, x, target, divisor=None):
     return pair_loss_backward(l1_loss_backward_c, dloss, x, target, 0, divisor)
 
 def huber_loss_forward(x, target, double delta, divisor):
     return pair_loss(huber_loss_forward_c, x, target, delta, divisor)
 
-def huber_loss_backward(dloss, x, target, double delta, double divisor=1):
+def huber_loss_backward(dloss, x, target, double delta, divisor=None):
     return pair_loss_backward(huber_loss_backward_c, dloss, x, target, delta, divisor)
 
 def hinge_loss_forward(x, target, double margin, divisor):
     return pair_loss(hinge_loss_forward_c, x, target, margin, divisor)
 
-def hinge_loss_backward(dloss, x, target, double margin, double divisor=1):
+def hinge_loss_backward(dloss, x, target, double margin, divisor=None):
     return pair_loss_backward(hinge_loss_backward_c, dloss, x, target, margin, divisor)
 
 def kl_div_forward(x, target, divisor):
     return pair_loss(kl_div_forward_c, x, target, 0, divisor)
 
-def kl_div_backward(dloss, x, target, double divisor=1):
+def kl_div_backward(dloss, x, target, divisor=None):
     return pair_loss_backward(kl_div_backward_c, dloss, x, target, 0, divisor)
 
 def kl_div_log_forward(x, target, divisor):
     return pair_loss(kl_div_log_forward_c, x, target, 0, divisor)
 
-def kl_div_log_backward(dloss, x, target, double divisor=1):
+def kl_div_log_backward(dloss, x, target, divisor=None):
     return pair_loss_backward(kl_div_log_backward_c, dloss, x, target, 0, divisor)
 
 def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
@@ -77,7 +77,7 @@ def bce_with_logits_forward(x, target, weight, pos_weight, divisor):
         return mean_loss(bce_with_logits_forward(x, target, weight, pos_weight, None), t, divisor)
     return result
 
-def bce_with_logits_backward(dloss, x, target, weight, pos_weight, double divisor=1):
+def bce_with_logits_backward(dloss, x, target, weight, pos_weight, divisor=None):
     cdef int t = floating(x)
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>x)
     cdef bint each = cnp.PyArray_SIZE(<cnp.ndarray?>dloss) != 1
@@ -92,12 +92,12 @@ def soft_cross_entropy_forward(g, logits, target, weight, double label_smoothing
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
-    loss, lse = workspace(t, positions), workspace(t, positions)
+    loss, lse = losses_of(logits, t, positions, divisor), workspace(t, positions)
     soft_cross_entropy_forward_c(sized(t, positions * s.n), s, px, data(target, t, positions * s.n),
         optional(weight, t, s.n), label_smoothing, address(loss), address(lse))
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
-def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, double divisor=1):
+def soft_cross_entropy_backward(g, dloss, logits, target, weight, double label_smoothing, lse, divisor=None):
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
@@ -112,12 +112,12 @@ def nll_loss_forward(g, x, target, weight, int64_t ignore_index, divisor=None):
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(x, t, positions * s.n)
-    loss = workspace(t, positions)
+    loss = losses_of(x, t, positions, divisor)
     nll_loss_forward_c(sized(t, positions), s, px, data(target, I64, positions), optional(weight, t, s.n), ignore_index,
         address(loss))
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
-def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, double divisor=1):
+def nll_loss_backward(g, dloss, x, target, weight, int64_t ignore_index, divisor=None):
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner
@@ -144,7 +144,7 @@ def multi_margin_loss_forward(x, target, weight, double margin, bint squared, di
         margin, squared, address(loss))
     return loss if divisor is None else mean_loss(loss, t, divisor)
 
-def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, double divisor=1):
+def multi_margin_loss_backward(dloss, x, target, weight, double margin, bint squared, divisor=None):
     cdef int t = floating(x)
     cdef int64_t rows = extents_of(x, 2)[0], n = extents_of(x, 2)[1]
     cdef void* px = data(x, t, rows * n)

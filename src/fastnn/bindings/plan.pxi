@@ -176,23 +176,12 @@ def follow_tape(tuple kept, dy, needs):
         values[i + 1] = PyTuple_GET_ITEM(kept, i)
     return PyObject_Vectorcall(<object>PyTuple_GET_ITEM(kept, 0), values, count + 1, NULL)
 
-cdef tuple chosen(tuple results, tuple positions):
-    """Some of the results, or tuples of them."""
-    cdef tuple taken = PyTuple_New(len(positions))
-    cdef int i
-    for i in range(len(positions)):
-        at = positions[i]
-        one = results[<int>at] if type(at) is int else chosen(results, at)
-        Py_INCREF(one)
-        PyTuple_SET_ITEM(taken, i, one)
-    return taken
-
 cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
     cdef _Call call, guard
     cdef bint several        # results
-    cdef tuple gives         # positions of what the caller gets of those; None for the first alone
+    cdef int gives           # how many of those the caller gets
     cdef object vjp          # None: not for calls that are differentiated
     cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
     cdef tuple constants
@@ -208,9 +197,9 @@ cdef class _Plan:
         """What the caller gets of the results."""
         if not self.several:
             return result
-        if self.gives is None:
+        if self.gives == 1:
             return (<tuple?>result)[0]
-        return chosen(<tuple?>result, self.gives)
+        return (<tuple?>result)[:self.gives]
 
     @cython.boundscheck(True)  # results may be fewer than the tape wants to keep
     cdef object vjp_of(self, tuple given, object result):
@@ -258,16 +247,19 @@ cdef bint is_of(_Plan p, const Signature* s) noexcept:
 
 # Of fastnn.autograd, which is above this module.
 cdef type tensor_type = None
-cdef object tape_mode = None, record_on_tape = None, native_backend = None
+cdef object tape_mode = None, record_on_tape = None, record_many_on_tape = None, native_backend = None
 
-def use_tape(tensor, mode, record):
-    global tensor_type, tape_mode, record_on_tape
-    tensor_type, tape_mode, record_on_tape = tensor, mode, record
+def use_tape(tensor, mode, record, record_many):
+    global tensor_type, tape_mode, record_on_tape, record_many_on_tape
+    tensor_type, tape_mode, record_on_tape, record_many_on_tape = tensor, mode, record, record_many
 
 def follow_plans(backend):
     """Keep plans and follow them, with the functions of ``backend``; None: check every call."""
     global native_backend
     native_backend = backend
+
+cdef bint is_differentiated(value) noexcept:
+    return cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(<cnp.ndarray>value) in (F32, F64)
 
 cdef object as_array(object result):
     """What a tensor holds: an array, also in the place of a NumPy scalar."""
@@ -323,16 +315,28 @@ cdef class _Planned:
         p = (self.taped_plans if wanted else self.plans).find(&s, key)
         if p is None:
             return self.first(&s, key, given, plain, wanted)
-        if p.gives is not None or (wanted and p.vjp is None):
+        if wanted and p.vjp is None:
             return self.op.checked(*given)
         result = p.run(plain)
         if result is NotImplemented:
             return self.op.checked(*given)
         value = p.given_of(result)
-        y = record_on_tape(self.name, as_array(value), [given[i] for i in self.inputs],
-                           p.vjp_of(plain, result) if wanted else None)
+        cdef list inputs = [given[i] for i in self.inputs]
+        vjp = p.vjp_of(plain, result) if wanted else None
+        if p.gives > 1:
+            return self.several_recorded(<tuple>value, inputs, vjp)
+        y = record_on_tape(self.name, as_array(value), inputs, vjp)
         # An array, where the only tensors are constants: then as without them.
         return value if cnp.PyArray_CheckExact(y) else y
+
+    cdef tuple several_recorded(self, tuple values, list inputs, vjp):
+        """The values, of which those that are differentiated, arrays of floats, are tensors; they come first."""
+        cdef list outputs = [v for v in values if is_differentiated(v)]
+        if vjp is not None and len(outputs) > 1:
+            tensors = record_many_on_tape(self.name, outputs, inputs, vjp)
+        else:
+            tensors = [record_on_tape(self.name, y, inputs, vjp) for y in outputs]
+        return (*tensors, *values[len(outputs):])
 
     cdef object first(self, const Signature* s, int64_t key, tuple given, tuple plain, bint wanted):
         """The first call of a signature: it is checked, follows the plan, and leaves it for the next one."""

@@ -77,7 +77,7 @@ def max_pool_positions(g, index):
 
 def max_pool_indices(g, x):
     y, index = max_pool_forward(g, x, True)
-    return y, index, max_pool_positions(g, index)
+    return y, max_pool_positions(g, index), index
 
 def max_pool_backward_at(g, dy, positions):
     """The gradient where a caller says which positions were the maxima; NotImplemented if one is outside its window."""
@@ -172,7 +172,7 @@ def adaptive_max_pool_forward(g, x):
 
 def adaptive_max_pool_indices(g, x):
     y, index = adaptive_max_pool_forward(g, x)
-    return y, index, cnp.PyArray_Cast(<cnp.ndarray>index, I64)
+    return y, cnp.PyArray_Cast(<cnp.ndarray>index, I64), index
 
 def adaptive_max_pool_backward(g, dy, index):
     cdef AdaptivePool p = adaptive_geometry(g)

@@ -31,17 +31,22 @@ cdef tuple recurrent(RnnKind cell, int64_t n, x, h0, c0, weight_ih, weight_hh, b
         optional(lengths, I64, r.batch), address(y), address(extra), address(h_n), address(c_n))
     return y, h_n, c_n, gates, extra
 
+# The last result of a forward is what its backward takes.
+
 def rnn_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, cbool relu, lengths, cbool reverse):
     cdef RnnKind cell = kReluCell if relu else kTanhCell
-    return recurrent(cell, 1, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)[:2]
+    y, h_n, _, _, _ = recurrent(cell, 1, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+    return y, h_n, (y,)
 
 def lstm_forward(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
-    return recurrent(kLstmCell, 4, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+    y, h_n, c_n, gates, cells = recurrent(
+        kLstmCell, 4, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+    return y, h_n, c_n, (y, gates, cells)
 
 def gru_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
     y, h_n, _, gates, candidate = recurrent(
         kGruCell, 3, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
-    return y, h_n, gates, candidate
+    return y, h_n, (y, gates, candidate)
 
 cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths,
         cbool reverse, y, gates, extra, needs):

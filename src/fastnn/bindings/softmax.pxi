@@ -37,13 +37,13 @@ def cross_entropy_forward(g, logits, target, weight, int64_t ignore_index, doubl
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner
     cdef void* px = data(logits, t, positions * s.n)
-    loss, lse = workspace(t, positions), workspace(t, positions)
+    loss, lse = losses_of(logits, t, positions, divisor), workspace(t, positions)
     cross_entropy_forward_c(sized(t, positions * s.n), s, px, data(target, I64, positions), optional(weight, t, s.n),
         ignore_index, label_smoothing, address(loss), address(lse))
     return loss if divisor is None else mean_loss(loss, t, divisor), lse
 
 def cross_entropy_backward(
-        g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse, double divisor=1):
+        g, dloss, logits, target, weight, int64_t ignore_index, double label_smoothing, lse, divisor=None):
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(logits)
     cdef int64_t positions = s.outer * s.inner

@@ -46,10 +46,27 @@ cdef object mean_loss(object loss, int t, double divisor):
         sum_values_c(sized(t, n), n, p, scale, &sum)
     return number(sum / divisor / scale, t)
 
+cdef object losses_of(object scores, int t, int64_t positions, object divisor):
+    """Array for the loss of each position of scores (n, classes, ...): of shape (n, ...), or a row where they are summed."""
+    if divisor is not None:
+        return workspace(t, positions)
+    cdef cnp.npy_intp extents[AXES]
+    cdef int ndim = cnp.PyArray_NDIM(<cnp.ndarray>scores), i
+    cdef int64_t size = 1
+    if ndim < 2:
+        raise ValueError(f"expected scores (n, classes, ...), got {ndim} axes")
+    for i in range(ndim - 1):
+        extents[i] = cnp.PyArray_DIMS(<cnp.ndarray>scores)[i + (i > 0)]
+        size *= extents[i]
+    if size != positions:
+        raise ValueError(f"expected scores of {positions} positions, got {size}")
+    return new_array(ndim - 1, extents, t)
+
 @cython.cdivision(True)
-cdef object shares(object dloss, int t, int64_t n, double divisor):
-    """dloss / divisor as n numbers; dloss has as many, or one for all."""
+cdef object shares(object dloss, int t, int64_t n, object divided_by):
+    """dloss / divided_by, or dloss where that is None, as n numbers; dloss has as many, or one for all."""
     cdef int64_t given = cnp.PyArray_SIZE(<cnp.ndarray?>dloss), i
+    cdef double divisor = 1 if divided_by is None else divided_by
     cdef void* from_ = data(dloss, t, n if given == n else 1)
     if given == n and divisor == 1:
         return dloss

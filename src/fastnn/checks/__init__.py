@@ -3,6 +3,8 @@
 A check takes what the caller passed and gives back the geometry and arrays that a kernel may use without
 looking: C-contiguous (of elementwise functions: in one order of axes), aligned, native byte order, one dtype of float32 and
 float64, consistent shapes. What cannot be made so is a ``ValueError`` or ``TypeError`` that begins with the name of the public operation.
+
+Where a docstring says *of f*, the check takes and gives back the arguments of the public function ``f``.
 """
 
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
@@ -14,6 +16,7 @@ from .loss import (
     Softmax,
     broadcast,
     cross_entropy,
+    divisor_of,
     is_soft,
     margin_of,
     margin_power,
@@ -111,6 +114,7 @@ __all__ = [
     "cross_entropy",
     "decay",
     "dense",
+    "divisor_of",
     "elementwise_backward",
     "embedding",
     "embedding_backward",

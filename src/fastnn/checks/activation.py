@@ -29,6 +29,8 @@ def gelu_tanh(op: str, approximate: Any) -> bool:
 
 def interval(op: str, low_name: str, low: Any, high_name: str, high: Any, x: Any = None) -> tuple[float, float]:
     """Two finite numbers, the first not above the second, which the type of x holds."""
+    if type(low) is float and type(high) is float and scalars.FLOAT32_SMALLEST <= low <= high <= scalars.FLOAT32_LARGEST:
+        return low, high
     low, high = scalars.coefficient(op, low_name, low, x), scalars.coefficient(op, high_name, high, x)
     if low > high:
         raise ValueError(f"{op}: {low_name}={low} must not be above {high_name}={high}")
@@ -57,7 +59,7 @@ def maxout(op: str, x: Any, k: Any, axis: Any) -> tuple[Softmax, Array, Shape]:
     if g.n % k:
         raise ValueError(f"{op}: k={k} must divide axis {axis} of x of shape {x.shape}")
     at = axis % x.ndim
-    pieces = k if g.n else 1  # an empty axis has pieces of any size
+    pieces = k if g.n else 1  # an empty axis can be cut into pieces of any size
     return Softmax(g.outer * (g.n // k), pieces, g.inner), x, (*x.shape[:at], g.n // k, *x.shape[at + 1 :])
 
 

@@ -21,7 +21,7 @@ Shape = tuple[int, ...]
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
-MAX_AXES = 64  # of a NumPy array
+MAX_AXES = 64  # NumPy's arrays have no more
 
 
 def _max_elements() -> int:
@@ -158,7 +158,9 @@ def constant(op: str, name: str, value: Any) -> Any:
 
     Functions hand over the arrays of what they differentiate by, so a tensor that comes here is a constant to them.
     """
-    as_constant = getattr(type(value), "_as_constant", None)  # of `fastnn.Tensor`, which is above this module
+    as_constant = getattr(
+        type(value), "_as_constant", None
+    )  # a method of `fastnn.Tensor`, which this module cannot import
     return value if as_constant is None else as_constant(value, op, name)
 
 
@@ -198,7 +200,7 @@ def _complete_parts(op: str, name: str, parts: Any, depth: int) -> None:
             if depth:
                 _complete_parts(op, name, part, depth - 1)
             continue
-        wanted = getattr(kind, "_wanted", None)  # of `fastnn.Tensor`, which is above this module
+        wanted = getattr(kind, "_wanted", None)  # a method of `fastnn.Tensor`, which this module cannot import
         if wanted is None:
             unmasked(op, name, part)
         elif derivative := wanted(part):
@@ -263,7 +265,7 @@ def in_place(
 ) -> Array:
     """An array that will be written to: a copy would lose the result, so it must be usable as it is.
 
-    Where it is not alone, of the ``first`` array's dtype.
+    Where there is a ``first`` array, it must have the dtype of that one.
     """
     if type(value) is _ndarray and value.flags.num & _IN_PLACE == _IN_PLACE:
         known = value.dtype is FLOAT32 or value.dtype is FLOAT64
@@ -275,7 +277,7 @@ def in_place(
 def _examined_in_place(
     op: str, name: str, value: Any, dtype: np.dtype[Any] | None, shape: Shape | None, first: str
 ) -> Array:
-    """Say why not, or unwrap a tensor or a subclass such as a memmap."""
+    """The same for a tensor or a subclass such as a memmap, and the error where an array is not usable."""
     value = constant(op, name, value)
     if not isinstance(value, _ndarray):
         raise TypeError(f"{op}: {name} is updated in place and must be an ndarray, got {type(value).__name__}")

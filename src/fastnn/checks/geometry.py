@@ -19,7 +19,7 @@ from .scalars import Padding, PerAxis
 
 Triple = tuple[int, int, int]
 
-# No longer axis, padding included, reaches a kernel, so that products of two cannot overflow 64 bits.
+# Longer axes, padding included, are refused, so that the product of two extents cannot overflow 64 bits in a kernel.
 MAX_EXTENT = 2**31 - 1
 
 
@@ -102,7 +102,7 @@ def _sides(padding: Padding, size: int, kernel: int, stride: int, dilation: int,
     if padding == "full":
         return reach, reach
     if padding == "same":
-        # out = ceil(size / stride); the odd element goes to the end.
+        # As much as makes out = ceil(size / stride); if it is odd, the end gets one element more.
         total = max((-(-size // stride) - 1) * stride + reach + 1 - size, 0)
         return total // 2, total - total // 2
     return 0, 0
@@ -280,7 +280,7 @@ def _windows_touch(size: int, axis: _Axis) -> bool:
         return False
     if low == 0 or dilation <= size:
         return True
-    # Taps further apart than the image is long can step over it: look at each window that starts before it.
+    # Taps that are further apart than the image is long can step over it, so each window that starts before it is looked at.
     before = low - stride * np.arange(min(out, -(-low // stride)), dtype=np.int64)
     first = -(-before // dilation)
     return bool(((first < kernel) & (first * dilation - before < size)).all())

@@ -25,7 +25,8 @@ class Softmax(NamedTuple):
 class CrossEntropy(NamedTuple):
     """The arguments of ``cross_entropy``, clean; ``target`` is flat, and ``all_count`` if surely none is ignored.
 
-    Where the target is probabilities (``soft``) it has the shape of the logits.
+    Where the target is probabilities (``soft``) it has the shape of the logits. The sum of the losses is divided by
+    ``divisor``, which is None where there is no sum.
     """
 
     geometry: Softmax
@@ -34,9 +35,19 @@ class CrossEntropy(NamedTuple):
     all_count: bool
     weight: Array | None
     ignore_index: int
-    reduction: str
+    divisor: float | None
     label_smoothing: float
     soft: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the loss: () of a sum, else that of the positions."""
+        return self.logits.shape[:1] + self.logits.shape[2:] if self.divisor is None else ()
+
+    @property
+    def by_values(self) -> bool:
+        """Whether the divisor depends on which classes are the targets."""
+        return not self.soft and (self.weight is not None or not self.all_count)
 
 
 @lru_cache(maxsize=1024)
@@ -64,6 +75,21 @@ def reduction_of(op: str, reduction: Any, *more: str) -> Any:
     return reduction
 
 
+def divisor_of(reduction: str, terms: float) -> float | None:
+    """What the sum of so many losses, counted or weighed, is divided by; None where there is no sum."""
+    if reduction == "none":
+        return None
+    return 1.0 if reduction == "sum" else float(terms)
+
+
+def _counting(reduction: str, target: Array, all_count: bool, weight: Array | None, ignore_index: int) -> float | None:
+    """The divisor of losses of class numbers: the sum of the weights of those that count."""
+    if reduction != "mean" or (all_count and weight is None):
+        return divisor_of(reduction, target.size)
+    counted = target if all_count else target[target != ignore_index]
+    return divisor_of(reduction, counted.size if weight is None else weight[counted].sum(dtype=np.float64))
+
+
 def _scores(op: str, name: str, value: Any) -> Array:
     x = array(op, name, value)
     if x.ndim < 2 or x.shape[1] == 0:
@@ -72,7 +98,7 @@ def _scores(op: str, name: str, value: Any) -> Array:
 
 
 def within_unit(op: str, name: str, a: Array) -> Array:
-    """Probabilities: all in [0, 1]."""
+    """Probabilities, refused if one is outside [0, 1]."""
     if a.size and not (a.min() >= 0 and a.max() <= 1):
         raise ValueError(f"{op}: {name} must be probabilities in [0, 1], got {a.min()} to {a.max()} (shape {a.shape})")
     return a
@@ -92,22 +118,20 @@ def cross_entropy(
     reduction = reduction_of(op, reduction)
     ignore_index = scalars.integer(op, "ignore_index", ignore_index)
     soft = is_soft(target)
-    wanted: tuple[Array, bool]
+    all_count = True
     if soft:
         _refuse_float_classes(op, target, shape)
-        wanted = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape, "logits")), True
+        target = within_unit(op, "target", operand(op, "target", target, logits.dtype, shape, "logits"))
     else:
-        wanted = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index, logits.dtype)
-    return CrossEntropy(
-        _softmax_geometry(op, shape, 1),
-        logits,
-        *wanted,
-        optional(op, "weight", weight, logits.dtype, shape[1:2], "logits"),
-        ignore_index,
-        reduction,
-        scalars.real(op, "label_smoothing", label_smoothing, 0.0, 1.0),
-        soft,
-    )
+        target, all_count = class_targets(op, target, shape[:1] + shape[2:], shape[1], ignore_index, logits.dtype)
+    weight = optional(op, "weight", weight, logits.dtype, shape[1:2], "logits")
+    smoothing = scalars.real(op, "label_smoothing", label_smoothing, 0.0, 1.0)
+    g = _softmax_geometry(op, shape, 1)
+    if soft:
+        divisor = divisor_of(reduction, g.outer * g.inner)
+    else:
+        divisor = _counting(reduction, target, all_count, weight, ignore_index)
+    return CrossEntropy(g, logits, target, all_count, weight, ignore_index, divisor, smoothing, soft)
 
 
 def _refuse_float_classes(op: str, target: Any, shape: Shape) -> None:
@@ -125,28 +149,23 @@ def nll_loss(op: str, x: Any, target: Any, weight: Any, ignore_index: Any, reduc
     x = _scores(op, "x", x)
     shape = x.shape
     index = scalars.integer(op, "ignore_index", ignore_index)
-    return CrossEntropy(
-        _softmax_geometry(op, shape, 1),
-        x,
-        *class_targets(op, target, shape[:1] + shape[2:], shape[1], index),
-        optional(op, "weight", weight, x.dtype, shape[1:2]),
-        index,
-        reduction_of(op, reduction),
-        0.0,
-    )
+    target, all_count = class_targets(op, target, shape[:1] + shape[2:], shape[1], index)
+    weight = optional(op, "weight", weight, x.dtype, shape[1:2])
+    divisor = _counting(reduction_of(op, reduction), target, all_count, weight, index)
+    return CrossEntropy(_softmax_geometry(op, shape, 1), x, target, all_count, weight, index, divisor, 0.0)
 
 
 def multi_margin_loss(
     op: str, x: Any, target: Any, p: Any, margin: Any, weight: Any, reduction: Any
-) -> tuple[Array, Array, Array | None, float, bool, str]:
-    """Of ``multi_margin_loss``: x (n, classes), target (n,), p 1 or 2."""
+) -> tuple[Array, Array, Array | None, float, bool, float | None]:
+    """Of ``multi_margin_loss``: x (n, classes), target (n,), p 1 or 2. Gives whether p is 2, and the divisor last."""
     x = _scores(op, "x", x)
     if x.ndim != 2:
         raise ValueError(f"{op}: x must have shape (n, classes), got {x.shape}")
     p = margin_power(op, p)
     target, _ = class_targets(op, target, x.shape[:1], x.shape[1], None)
     weight = optional(op, "weight", weight, x.dtype, x.shape[1:])
-    return x, target, weight, margin_of(op, margin, x), p == 2, reduction_of(op, reduction)
+    return x, target, weight, margin_of(op, margin, x), p == 2, divisor_of(reduction_of(op, reduction), len(x))
 
 
 def margin_power(op: str, p: Any) -> int:
@@ -170,7 +189,7 @@ def pair(op: str, x: Any, target: Any) -> tuple[Array, Array]:
 
 
 def signs(op: str, name: str, a: Array) -> Array:
-    """All +1 or -1."""
+    """Signs, refused if one is neither +1 nor -1."""
     if not (np.abs(a) == 1).all():
         raise ValueError(f"{op}: {name} must hold 1 and -1 only, got {a[np.abs(a) != 1][0]} (shape {a.shape})")
     return a

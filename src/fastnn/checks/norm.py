@@ -60,7 +60,7 @@ def _response_geometry(op: str, x: Shape) -> Norm:
 
 @lru_cache(maxsize=1024)
 def _group_geometry(op: str, x: Shape, num_groups: int | None) -> GroupNorm:
-    """None groups are as many as channels: instance norm, which needs space to have statistics at all."""
+    """Where ``num_groups`` is None each channel is a group (instance norm), which has statistics only if there is space."""
     if len(x) < (3 if num_groups is None else 2) or 0 in x[1:]:
         raise ValueError(
             f"{op}: x must have axes (n, c, ...), {'at least one of them spatial, ' if num_groups is None else ''}"
@@ -159,7 +159,7 @@ def local_response_norm(
 def group_norm(
     op: str, x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any
 ) -> tuple[GroupNorm, Array, Array | None, Array | None, float]:
-    """Of ``group_norm`` and, with None groups, ``instance_norm``."""
+    """Of ``group_norm``, and where ``num_groups`` is None of ``instance_norm``."""
     x = array(op, "x", x)
     if num_groups is not None:
         num_groups = scalars.integer(op, "num_groups", num_groups)
@@ -229,7 +229,7 @@ def batch_norm_backward(
     running_var: Any,
     training: Any,
 ) -> tuple[Norm, Array, Array | None, float, Array, Array | None, Array | None, Array | None, Array | None]:
-    """Of ``batch_norm_backward``: the last two are the running statistics, which come out of evaluation only."""
+    """Of ``batch_norm_backward``: the last two are the running statistics, None in training."""
     x = array(op, "x", x)
     training = _said(op, running_mean, running_var, x) if training is None else scalars.flag(op, "training", training)
     g = _batch_geometry(op, x.shape, training)
@@ -245,7 +245,7 @@ def batch_norm_backward(
 
 
 def _said(op: str, running_mean: Any, running_var: Any, x: Array) -> bool:
-    """The default of training in a backward: True, but with running statistics the forward may have used either."""
+    """The default of training in a backward: True. With running statistics it must be said, since the forward had either."""
     if running_mean is not None or running_var is not None:
         raise ValueError(
             f"{op}: with running statistics, for x of shape {x.shape}, say training=False if the forward normalised with "

@@ -66,7 +66,7 @@ def conv(
 
 
 def _bias(op: str, value: Any, x: Array, channels: int) -> Array | None:
-    """Of a convolution; other libraries have stride and padding in its place."""
+    """The bias of a convolution. Other libraries have stride and padding in its place: the error says where these go here."""
     whole = (int, np.integer)
     if isinstance(value, (*whole, float, np.floating)) or (
         isinstance(value, (tuple, list)) and all(isinstance(v, whole) for v in value)
@@ -240,7 +240,8 @@ def linear(op: str, x: Any, weight: Any, bias: Any) -> tuple[Array, Array, Array
         raise ValueError(f"{op}: x of shape {shape} does not fit weight of shape {size} (out, in)")
     if not weight.size:
         raise ValueError(f"{op}: weight must not be empty, got shape {size}")
-    if x.size * size[0] > 2**31 or not x.size:  # else the result is not too large: most calls are spared the product
+    # Otherwise the result is small enough: most calls are spared the product of its extents.
+    if x.size * size[0] > 2**31 or not x.size:
         limited(op, "the result", *shape[:-1], size[0])
     return x, weight, None if bias is None else operand(op, "bias", bias, x.dtype, size[:1])
 

@@ -27,7 +27,7 @@ def _coordinates(flat: Array, extents: Triple) -> list[Array]:
     """
     _, height, width = extents
     flat = flat.astype(np.int64)
-    rows = flat // width  # by a scalar: twice as fast as divmod
+    rows = flat // width  # to divide by a scalar is twice as fast as divmod
     slices = rows // height
     return [slices, rows - slices * height, flat - rows * width]
 

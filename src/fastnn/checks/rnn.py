@@ -25,7 +25,7 @@ class Recurrent(NamedTuple):
 
     @property
     def output_shape(self) -> Shape:
-        """Of the states of all steps."""
+        """The shape of the output: the states of all steps."""
         return (*self.x.shape[:2], self.weight_hh.shape[1])
 
 

@@ -17,7 +17,7 @@ from .arrays import FLOAT32, FLOAT64, shown
 Padding = int | str | tuple[int, ...] | tuple[tuple[int, int], ...]
 PerAxis = int | tuple[int, ...]
 
-SMALLEST, LARGEST = -(2**63), 2**63 - 1  # what 64 bits hold
+SMALLEST, LARGEST = -(2**63), 2**63 - 1  # of the integers that 64 bits hold
 
 # The normal numbers of float32: neither flushed to 0 in a kernel nor infinite there.
 FLOAT32_SMALLEST, FLOAT32_LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
@@ -110,7 +110,7 @@ def flag(op: str, name: str, value: Any) -> bool:
     raise TypeError(f"{op}: {name} must be True or False, got {shown(value)}")
 
 
-ALL = (True, True, True)  # gradients: dx, dweight and dbias
+ALL = (True, True, True)  # which gradients are wanted: dx, dweight and dbias
 
 
 def needs(op: str, value: Any) -> tuple[bool, bool, bool]:
@@ -198,7 +198,7 @@ def _side_pair(op: str, whole: Any, entry: Any) -> tuple[int, int]:
 
 def generator(op: str, rng: Any) -> np.random.Generator:
     """A generator from what `numpy.random.default_rng` takes; lists are looked into, as NumPy follows cyclic ones."""
-    random = np.random  # imported by NumPy when first used, which takes longer than importing this package
+    random = np.random  # NumPy imports it at its first use, which takes longer than to import fastnn
     if isinstance(rng, (tuple, list)):
         rng = [integer(op, "rng", v, 0, None) for v in rng]
     elif isinstance(rng, np.ndarray):

@@ -16,7 +16,7 @@ def sections(text: str, **words: str) -> Callable[[Documented], Documented]:
 
     def document(documented: Documented) -> Documented:
         doc = documented.__doc__
-        if doc:  # python -OO has none
+        if doc:  # python -OO removes it
             head, examples = doc.split("Examples\n", 1)
             indent = head[head.rindex("\n") + 1 :]
             op = documented.__name__.removesuffix("_backward")

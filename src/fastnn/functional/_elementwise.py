@@ -56,7 +56,7 @@ def document(parameters: str = "", errors: str = "") -> Callable[[_docs.Document
 def document_gradient(
     saved: str = "x", parameters: str = "", errors: str = ""
 ) -> Callable[[_docs.Documented], _docs.Documented]:
-    """The same for their backwards, which get ``saved``: ``x``, or ``y``, the output."""
+    """The sections that their backwards have in common; a backward gets ``saved``: ``x``, or ``y``, the output."""
     what = "what `{op}` got" if saved == "x" else "the output"
     parameters = f"{parameters} : float\n    What `{{op}}` got.\n" if parameters else ""
     text = _BACKWARD.replace("{what}", what).replace("{parameters}", parameters)
@@ -97,7 +97,7 @@ def _of_x(
 ) -> tuple[Array]:
     try:
         return (getattr(ops, backward)(dy, x, *parameters),)
-    except ValueError:  # refused: the order of its axes is not that of dy
+    except ValueError:  # the binding refuses an x whose axes lie in memory in another order than those of dy
         return (getattr(ops, backward)(dy, checks.in_c_order(x), *parameters),)
 
 
@@ -106,5 +106,5 @@ def _of_y(
 ) -> tuple[Array]:
     try:
         return (getattr(ops, backward)(dy, y, *parameters),)
-    except ValueError:  # as above
+    except ValueError:  # as in _of_x
         return (getattr(ops, backward)(dy, checks.in_c_order(y), *parameters),)

@@ -12,9 +12,12 @@ from .._types import Array
 from . import _docs
 from ._op import Plan
 
-# dx, dweight, dbias. One that the call leaves out is None, which only the caller knows: Any spares the others a question.
+# The gradients of x, weight and bias. One that the caller did not want is None; because of Any, type checkers don't ask a
+# caller who wanted it whether it is None.
 _Gradient = Array | Any
 Gradients = tuple[_Gradient, _Gradient, _Gradient]
+# The gradients of functions that always give all three.
+AllGradients = tuple[Array, Array, Array]
 
 _LOSS = """
 Parameters
@@ -49,20 +52,36 @@ for _one in _ONES.values():
 
 
 def given(dloss: Array | None, x: Array) -> Array:
-    """The gradient of a loss of ``x``: where none is given, one number for all elements."""
+    """``dloss``, or where the caller gave none a 1 in the dtype of ``x``, which holds for all elements."""
     return _ONES[x.dtype] if dloss is None else dloss
 
 
-def maxima_gradient(
-    op: str, backward: str, g: Any, dy: Array, x: Array, indices: Array | None, find: Callable[..., Any]
-) -> Plan:
-    """The plan of the gradient of a max pooling, ``backward`` of the backend, from the checked arguments.
+def loss_gradient(function: str, dloss: Array | None, others: tuple[Any, ...], guard: tuple[Any, ...] | None) -> Plan:
+    """The plan of a loss's gradient: the backend's ``function`` takes ``dloss``, then ``others``, of which x is the first."""
+    if dloss is None:
+        return Plan(_of_ones, (function, *others), guard=guard)
+    return Plan(function, (dloss, *others), guard=guard)
 
-    Without ``indices`` ``find(ops, g, x)`` says what the backend's ``backward`` takes for them, else ``backward + "_at"``
-    takes the indices, and gives NotImplemented if one of them lies outside its window.
+
+def _of_ones(function: str, x: Array, *others: Any) -> Array:
+    return getattr(backend.current(), function)(given(None, x), x, *others)
+
+
+def maxima_gradient(
+    op: str, backward: str, check: Callable[..., Any], find: Callable[..., Any], dy: Any, x: Any, indices: Any
+) -> Plan:
+    """The plan of the gradient of a max pooling, ``backward`` of the backend.
+
+    ``check(dy, x)`` gives the geometry and dy. Without ``indices`` ``find(ops, g, x)`` says what the backend's ``backward``
+    takes for them, else ``backward + "_at"`` takes the indices, and gives NotImplemented if one lies outside its window.
     """
     if indices is None:
+        x = checks.array(op, "x", x)
+    g, dy = check(dy, x)
+    if indices is None:
+        checks.same_dtype(op, "x", x, dy.dtype, "dy")
         return Plan(_found_again, (backward, find, g, dy, x))
+    indices = checks.pool_indices(op, dy.shape, indices)
     return Plan(backward + "_at", (g, dy, indices), refused=lambda: checks.outside_window(op, g, indices))
 
 

@@ -51,20 +51,20 @@ class Plan(NamedTuple):
 
     function: str | Callable[..., Any]
     arguments: tuple[Any, ...]
-    # Names of what the function gives, as its tape calls them; a tuple where there are several.
+    # Names of what the function gives, as its tape calls them: with several names it gives a tuple.
     results: tuple[str, ...] = ("y",)
-    # What the caller gets of those, if not the first alone; a tuple of names stands for a tuple of them.
-    gives: tuple[Any, ...] | None = None
-    outputs: int = 1  # how many of the results, counted from the first, are differentiated
+    # How many of the results the caller gets, counted from the first. Those that are arrays of floats are differentiated;
+    # they come before indices and tuples, which are not.
+    gives: int = 1
     tape: Tape | None = None
-    # What the tape's functions want to know beside arguments and results.
+    # By name, what the tape's functions take that is neither an argument nor a result.
     constants: Mapping[str, Any] = MappingProxyType({})
-    # Where the checks read values of an array: a binding and its arguments. It gives True if the values are allowed.
+    # A binding and its arguments, where the checks read values of an array: a later call, with other values, follows the
+    # plan if the binding gives True.
     guard: tuple[Any, ...] | None = None
-    # Makes the error where the function reads values itself, and gives NotImplemented for those that are refused.
+    # Makes the error, where the function itself reads values: it gives NotImplemented if it refuses them.
     refused: Callable[[], Exception] | None = None
-    shape: tuple[int, ...] | None = None  # what the caller gets, where the backend gives the first result as one axis
-    lasting: bool = True  # False where arguments were computed from values inside arrays: the plan is used once
+    lasting: bool = True  # False where the checks computed arguments from values of arrays: the plan holds for one call
 
 
 _Planner = Callable[..., Plan]
@@ -94,7 +94,7 @@ class Op:
         OPS[name] = self
 
     def checked(self, *given: Any) -> Any:
-        """What a call with these arguments gives, by a plan of its own."""
+        """What a call with these arguments gives, by a plan that is made for it."""
         plain = list(given)
         followed = False
         for i in self.inputs:
@@ -112,36 +112,30 @@ class Op:
             assert plan.refused is not None
             raise plan.refused()
         values = result if len(plan.results) > 1 else (result,)
-        if plan.shape is not None:
-            values = (values[0].reshape(plan.shape), *values[1:])
-        named = dict(zip(plan.results, values, strict=True))
         inputs = [given[i] for i in self.inputs]
-        recorded = named
         if any(isinstance(x, Tensor) for x in inputs):
-            recorded = named | self._recorded(ops, plan, named, inputs, followed)
-        if plan.gives is None:
-            return recorded[plan.results[0]]
-        return tuple(recorded[n] if isinstance(n, str) else tuple(named[each] for each in n) for n in plan.gives)
+            values = self._recorded(ops, plan, values, inputs, followed)
+        return values[0] if plan.gives == 1 else values[: plan.gives]
 
     def _recorded(
-        self, ops: ModuleType, plan: Plan, named: dict[str, Any], inputs: list[Any], followed: bool
-    ) -> dict[str, Any]:
-        """The differentiated results as tensors, with a history where one is due."""
-        names = plan.results[: plan.outputs]
-        outputs = [named[n] for n in names]
+        self, ops: ModuleType, plan: Plan, values: tuple[Any, ...], inputs: list[Any], followed: bool
+    ) -> tuple[Any, ...]:
+        """The results that the caller gets, of which differentiated ones are tensors, with a history where one is due."""
         vjp: Any = None
         jvp: Any = None
         if followed:
             assert plan.tape is not None
             arguments = zip(_names(_function(ops, plan)), plan.arguments, strict=False)
-            known = {**dict(arguments), **named, **plan.constants}
+            results = zip(plan.results, values, strict=True)
+            known = {**dict(arguments), **dict(results), **plan.constants}
             vjp = _bound(plan.tape.vjp, ops, 3, known, plan.arguments)
             jvp = self_adjoint
             if plan.tape.jvp is not self_adjoint:
                 jvp = _bound(plan.tape.jvp, ops, 2, known, plan.arguments)
-        if plan.outputs == 1:
-            return {names[0]: record(self.name, outputs[0], inputs, vjp, jvp)}
-        return dict(zip(names, record_many(self.name, outputs, inputs, vjp, jvp), strict=True))
+        outputs = [v for v in values[: plan.gives] if not isinstance(v, tuple) and v.dtype.kind == "f"]
+        if vjp is None or len(outputs) == 1:
+            return *(record(self.name, y, inputs, vjp, jvp) for y in outputs), *values[len(outputs) : plan.gives]
+        return *record_many(self.name, outputs, inputs, vjp, jvp), *values[len(outputs) : plan.gives]
 
 
 def _function(ops: ModuleType, plan: Plan) -> Callable[..., Any]:
@@ -149,7 +143,7 @@ def _function(ops: ModuleType, plan: Plan) -> Callable[..., Any]:
 
 
 def _parameters(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of a planner's parameters, positional ones, of which a partial one has some already, and keywords."""
+    """The names of a planner's positional parameters, without those that a partial function fills, and of its keywords."""
     bound = 0
     if isinstance(function, functools.partial):
         function, bound = function.func, len(function.args)
@@ -160,7 +154,7 @@ def _parameters(function: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @functools.lru_cache(None)
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The names of a function's parameters; ``*`` for those that it takes as they come."""
+    """The names of a function's parameters; ``*`` stands for a parameter ``*arguments``."""
     parameters = inspect.signature(function).parameters.values()
     return tuple("*" if p.kind is p.VAR_POSITIONAL else p.name for p in parameters)
 
@@ -168,7 +162,7 @@ def _names(function: Callable[..., Any]) -> tuple[str, ...]:
 def _bound(
     function: Callable[..., Any], ops: ModuleType, leading: int, known: dict[str, Any], arguments: tuple[Any, ...]
 ) -> Callable[..., Any]:
-    """A function of a tape as autograd calls it, with what it names, which comes behind ``leading`` parameters."""
+    """A function of a tape as autograd calls it: what follows ``leading`` parameters is what is ``known`` by their names."""
     kept: list[Any] = []
     for name in _names(function)[leading:]:
         kept.extend(arguments if name == "*" else [known[name]])
@@ -181,34 +175,33 @@ class Row(NamedTuple):
     function: str | Callable[..., Any]
     arguments: tuple[Any, ...]
     guard: tuple[Any, ...] | None
-    several: bool  # results
-    gives: tuple[Any, ...] | None  # positions among the results, if not the first alone
+    several: bool  # whether the function gives a tuple of results
+    gives: int  # how many results the caller gets
     vjp: Callable[..., Any] | None
     keep: tuple[int, ...]  # what the vjp takes, as positions in (*arguments, *results, *constants)
     constants: tuple[Any, ...]
 
 
 def row_of(plan: Plan) -> Row | None:
-    """What is kept of a plan, or None: this one holds for its call alone, or is too rare to be worth it."""
-    if not plan.lasting or plan.shape is not None:
+    """What is kept of a plan; None if it holds for one call alone."""
+    if not plan.lasting:
         return None
-    results = {name: i for i, name in enumerate(plan.results)}
-    gives = None
-    if plan.gives is not None:
-        gives = tuple(results[n] if isinstance(n, str) else tuple(results[each] for each in n) for n in plan.gives)
     vjp = None
     keep: list[int] = []
-    if plan.tape is not None and plan.outputs == 1 and gives is None:
+    constants: dict[str, Any] = {}
+    if plan.tape is not None:
         vjp = plan.tape.vjp
+        wanted = _names(vjp)[3:]
+        constants = {name: value for name, value in plan.constants.items() if name in wanted}
         arguments = range(len(plan.arguments))
         positions = dict(zip(_names(_function(backend.current(), plan)), arguments, strict=False))
-        positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *plan.constants))}
-        for name in _names(vjp)[3:]:
+        positions |= {name: len(arguments) + i for i, name in enumerate((*plan.results, *constants))}
+        for name in wanted:
             keep.extend(arguments if name == "*" else [positions[name]])
-    constants = () if vjp is None else tuple(plan.constants.values())
-    if any(isinstance(c, np.ndarray) for c in constants):
+    if any(isinstance(c, np.ndarray) for c in constants.values()):
         return None
-    return Row(plan.function, plan.arguments, plan.guard, len(results) > 1, gives, vjp, tuple(keep), constants)
+    several, kept = len(plan.results) > 1, tuple(constants.values())
+    return Row(plan.function, plan.arguments, plan.guard, several, plan.gives, vjp, tuple(keep), kept)
 
 
 OPS: dict[str, Op] = {}
@@ -217,11 +210,11 @@ Call = Callable[..., Any]
 
 
 def operation(name: str, plan: _Planner, inputs: tuple[str, ...] = ()) -> Call:
-    """What a public function calls: `Op.checked`, or where there is the extension what knows the plans of earlier calls."""
+    """What a public function calls: `Op.checked`, or with the extension an object that keeps the plans of earlier calls."""
     op = Op(name, plan, inputs)
     return op.checked if _core is None else _core.planned(op, row_of)
 
 
 if _core is not None:
-    _core.use_tape(Tensor, mode, record)
+    _core.use_tape(Tensor, mode, record, record_many)
     backend._when_switched(_core.follow_plans)

@@ -8,28 +8,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import backend, checks
+from .. import checks
 from .._types import Array
 from ..backend.reference._common import shares
-from ._gradients import given
+from ._gradients import loss_gradient
 from ._op import Call, Plan, Tape, operation
 from ._tangents import total
 
-
-def _divisor(reduction: str, x: Array) -> float:
-    """What each loss is divided by."""
-    if reduction == "batchmean":
-        return float(x.shape[0])
-    return float(x.size) if reduction == "mean" else 1.0
-
-
-def _sum_divisor(reduction: str, x: Array) -> float | None:
-    """What the sum of the losses is divided by; None where there is no sum."""
-    return None if reduction == "none" else _divisor(reduction, x)
+# Of kernels that take only some values as targets: the binding that looks at the values, and its further arguments.
+_UNIT = ("values_within", 0.0, 1.0)
+_VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": ("values_are_signs",), "kl_div": _UNIT}
 
 
 class Checked(NamedTuple):
-    """The arguments of a loss, clean."""
+    """The arguments of a loss, after its check."""
 
     kernel: str
     x: Array
@@ -37,33 +29,38 @@ class Checked(NamedTuple):
     parameters: tuple[Any, ...]
     reduction: str
 
+    @property
+    def divisor(self) -> float | None:
+        """What the sum of the losses is divided by; None where there is no sum."""
+        return checks.divisor_of(self.reduction, len(self.x) if self.reduction == "batchmean" else self.x.size)
 
-# A loss's check: (the name of the public function, its arguments)
+    @property
+    def guard(self) -> tuple[Any, ...] | None:
+        """The guard of a plan (see `Plan`), where not all values are allowed as targets."""
+        look = _VALUES.get(self.kernel)
+        return None if look is None else (look[0], self.target, *look[1:])
+
+
+# The check of a loss takes the name of the public function, and its arguments.
 _Check = Callable[..., Checked]
 
 
-# What the targets of a kernel must be besides: a predicate of the bindings and its arguments.
-_UNIT = ("values_within", 0.0, 1.0)
-_VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": ("values_are_signs",), "kl_div": _UNIT}
-
-
-# dl/dtarget of each pair: (backend, kernel, x, target, *parameters)
+# The derivative of each loss by its target, from (backend, kernel, x, target, *parameters).
 _ByTarget = Callable[..., Any]
 
 
 @lru_cache(None)
 def _tape_of(kernel: str, by_target: _ByTarget | None) -> Tape:
-    """Of what a loss's function takes the last is the divisor of the sum, None where there is none."""
+    """The derivatives of the loss that ``kernel`` computes; the last argument of its functions is the divisor."""
     backward = kernel + "_backward"
 
     def vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array | None, ...]:
-        *kept, divisor = arguments
-        divisor = 1.0 if divisor is None else divisor
-        dx = getattr(ops, backward)(dy, *kept, divisor) if needs[0] else None
+        dx = getattr(ops, backward)(dy, *arguments) if needs[0] else None
         if by_target is None:
             return (dx,)
         if not needs[1]:
             return dx, None
+        *kept, divisor = arguments
         with np.errstate(all="ignore"):
             return dx, np.asarray(shares(dy, divisor) * by_target(ops, kernel, *kept))
 
@@ -78,28 +75,16 @@ def _tape_of(kernel: str, by_target: _ByTarget | None) -> Tape:
 
 
 def _plan(op: str, check: _Check, by_target: _ByTarget | None, x: Any, target: Any, *options: Any) -> Plan:
-    kernel, x, target, parameters, reduction = check(op, x, target, *options)
-    arguments = (x, target, *parameters, _sum_divisor(reduction, x))
-    return Plan(kernel + "_forward", arguments, tape=_tape_of(kernel, by_target), guard=_guard(kernel, target))
-
-
-def _guard(kernel: str, target: Array) -> tuple[Any, ...] | None:
-    values = _VALUES.get(kernel)
-    return None if values is None else (values[0], target, *values[1:])
-
-
-def _gradient(function: str, dloss: Array | None, x: Array, *others: Any) -> Array:
-    return getattr(backend.current(), function)(given(dloss, x), x, *others)
+    c = check(op, x, target, *options)
+    arguments = (c.x, c.target, *c.parameters, c.divisor)
+    return Plan(c.kernel + "_forward", arguments, tape=_tape_of(c.kernel, by_target), guard=c.guard)
 
 
 def _gradient_plan(op: str, check: _Check, *arguments: Any) -> Plan:
     *of_loss, dloss = arguments
-    kernel, x, target, parameters, reduction = check(op, *of_loss)
-    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape if reduction == "none" else ())
-    function, clean = kernel + "_backward", (x, target, *parameters, _divisor(reduction, x))
-    if dloss is None:
-        return Plan(_gradient, (function, None, *clean), guard=_guard(kernel, target))
-    return Plan(function, (dloss, *clean), guard=_guard(kernel, target))
+    c = check(op, *of_loss)
+    dloss = checks.optional(op, "dloss", dloss, c.x.dtype, c.x.shape if c.divisor is None else ())
+    return loss_gradient(c.kernel + "_backward", dloss, (c.x, c.target, *c.parameters, c.divisor), c.guard)
 
 
 def pair(name: str, check: _Check, by_target: _ByTarget | None = None) -> tuple[Call, Call]:

@@ -2,31 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .. import checks
+from .. import backend, checks
+from .._types import Array
 from ..checks import Recurrent
 from ._op import Plan, Tape
 
-ALL = (True,) * 5
+_ALL = (True,) * 5
 
 
-def layer_plan(
-    op: str,
-    call: Recurrent,
-    keep: Any,
-    arguments: tuple[Any, ...],
-    outputs: tuple[str, ...],
-    saved: tuple[str, ...],
-    tape: Tape,
-) -> Plan:
-    """Of a layer that gives the ``outputs``, and with ``keep`` a tuple of what the backward takes."""
-    return Plan(
-        op + "_forward",
-        arguments,
-        (*outputs, *saved[1:]),  # y is among the outputs
-        gives=(*outputs, saved) if checks.flag(op, "return_saved", keep) else outputs,
-        outputs=len(outputs),
-        tape=tape,
-        constants={"call": call},
-    )
+class Cell:
+    """A kind of recurrent layer: its plan, its tape, and its public backward.
+
+    Parameters
+    ----------
+    name : str
+        That of the public function, and of its kernels.
+    gates : int
+        How many blocks of rows the weights have.
+    states : tuple of str
+        The names of the initial states; there is a final state for each.
+    saved : tuple of int
+        What the forward leaves for the backward: the extents of these arrays, in units.
+    tangents : callable
+        ``tangents(call, *options, given, *saved)`` gives those of the output and of the final states, from one per input.
+        ``options`` are what the kernels take besides the arguments that all layers have.
+    """
+
+    def __init__(
+        self, name: str, gates: int, states: tuple[str, ...], saved: tuple[int, ...], tangents: Callable[..., Any]
+    ) -> None:
+        self.name, self.gates, self.states, self.saved, self.tangents = name, gates, states, saved, tangents
+        self.tape = Tape(self._vjp, self._jvp)
+
+    def plan(
+        self,
+        x: Any,
+        states: Sequence[Any],
+        weights: Sequence[Any],
+        lengths: Any,
+        reverse: Any,
+        keep: Any,
+        *options: Any,
+    ) -> Plan:
+        """The plan of a call, which gives the output, the final states, and with ``keep`` what the backward takes."""
+        call = self._checked(self.name, x, states, weights, lengths, reverse)
+        outputs = ("y", "h_n", "c_n")[: 1 + len(states)]
+        return Plan(
+            self.name + "_forward",
+            _forward_arguments(call, options),
+            (*outputs, "saved"),
+            gives=len(outputs) + checks.flag(self.name, "return_saved", keep),
+            tape=self.tape,
+            constants={"call": call, "options": options},
+        )
+
+    def gradients(
+        self,
+        dy: Any,
+        x: Any,
+        states: Sequence[Any],
+        weights: Sequence[Any],
+        lengths: Any,
+        reverse: Any,
+        finals: dict[str, Any],
+        saved: Any,
+        *options: Any,
+    ) -> tuple[Array, ...]:
+        """What the public backward gives; ``finals`` are the gradients of the final states, by name."""
+        op = self.name + "_backward"
+        call = self._checked(op, x, states, weights, lengths, reverse)
+        dys = checks.recurrent_gradients(op, call, dy, **finals)
+        ops, arguments = backend.current(), _forward_arguments(call, options)
+        if saved is None:
+            *_, saved = getattr(ops, self.name + "_forward")(*arguments)
+        else:
+            saved = checks.recurrent_saved(op, call, saved, *self.saved)
+        return self._backward(ops, dys, arguments, saved, _ALL)
+
+    def _checked(self, op: str, x: Any, states: Any, weights: Any, lengths: Any, reverse: Any) -> Recurrent:
+        named = dict(zip(self.states, states, strict=True))
+        return checks.recurrent(op, self.gates, x, named, weights, lengths, reverse)
+
+    def _backward(self, ops: Any, dys: Any, arguments: Any, saved: Any, needs: tuple[bool, ...]) -> Any:
+        """Of the ``arguments`` of the forward the biases are not needed."""
+        biases = 3 + len(self.states)
+        return getattr(ops, self.name + "_backward")(*dys, *arguments[:biases], *arguments[biases + 2 :], *saved, needs)
+
+    def _vjp(self, ops: Any, dys: Any, needs: tuple[bool, ...], saved: Any, *arguments: Any) -> Any:
+        return self._backward(ops, dys, arguments, saved, (needs[0], *needs[1 + len(self.states) :]))
+
+    def _jvp(self, ops: Any, given: Any, call: Recurrent, options: Any, saved: Any) -> Any:
+        return self.tangents(call, *options, given, *saved)
+
+
+def _forward_arguments(call: Recurrent, options: tuple[Any, ...]) -> tuple[Any, ...]:
+    weights = call.weight_ih, call.weight_hh, call.bias_ih, call.bias_hh
+    return call.x, *call.states, *weights, *options, call.lengths, call.reverse

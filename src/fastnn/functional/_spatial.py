@@ -30,7 +30,7 @@ def ranks(
         op = name.format(rank=rank)
         function = define(operation(op, partial(plan, op, rank), inputs))
         function.__name__ = function.__qualname__ = op
-        if function.__doc__:  # python -OO has none
+        if function.__doc__:  # python -OO removes it
             function.__doc__ = _worded(function.__doc__, op, rank)
         return function
 

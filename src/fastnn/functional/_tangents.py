@@ -16,6 +16,10 @@ from ..checks import Norm, Pool
 
 Tangents = Sequence[Array | None]
 
+# The Jacobian of the normalised x by x is symmetric, so that a norm's backward, asked for the gradient of x alone, takes the
+# tangent of x to that of the normalised x.
+OF_X = (True, False, False)
+
 
 def total(*terms: Array | None) -> Any:
     """The sum of the terms that are not None, of which there is at least one."""
@@ -25,6 +29,12 @@ def total(*terms: Array | None) -> Any:
 def axes_of(normalized_shape: Any) -> int:
     """How many axes a normalized_shape has."""
     return len(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else 1
+
+
+def in_shape(gradients: Sequence[Any], shape: tuple[int, ...]) -> Any:
+    """The gradient of x, and those of weight and bias in ``shape``: backends give these with one axis."""
+    dx, *others = gradients
+    return dx, *(None if d is None else d.reshape(shape) for d in others)
 
 
 def of_products(
@@ -40,11 +50,11 @@ def of_products(
 
 
 def of_affine(tangents: Tangents, normalised: Callable[[Array], Array], xhat: Callable[[], Array], weight: Any) -> Any:
-    """``y = xhat * weight + bias``: from the tangents of x, weight and bias, in shapes that broadcast.
+    """``y = xhat * weight + bias``: from the tangents of x, weight and, if there is one, bias, in shapes that broadcast.
 
     ``normalised`` maps the tangent of x to that of xhat; ``weight`` may be None.
     """
-    tx, tw, tb = tangents
+    tx, tw, tb = (*tangents, None)[:3]
     moved = None if tx is None else normalised(tx)
     if moved is not None and weight is not None:
         moved = moved * weight
@@ -52,7 +62,7 @@ def of_affine(tangents: Tangents, normalised: Callable[[Array], Array], xhat: Ca
 
 
 def at(tangent: Array, positions: Array) -> Array:
-    """The elements at flat positions of each plane; both are (n, c, spatial axes)."""
+    """The elements of a tangent at the positions, which count through each plane; both are (n, c, spatial axes)."""
     planes = tangent.shape[:2]
     flat = tangent.reshape(*planes, math.prod(tangent.shape[2:]))
     taken = np.take_along_axis(flat, positions.reshape(*planes, math.prod(positions.shape[2:])), 2)
@@ -85,10 +95,10 @@ def of_local_response_norm(g: Norm, tangent: Array, x: Array, size: int, alpha: 
 
 
 def per_channel(v: Array | None, x: Array) -> Any:
-    """One value per channel, to broadcast with x (n, c, ...)."""
+    """One value per channel, in a shape that broadcasts with x (n, c, ...)."""
     return None if v is None else v.reshape(-1, *(1,) * (x.ndim - 2))
 
 
 def over_channels(tangents: Any, x: Array) -> Any:
-    """Tangents of x, weight and bias, the latter to broadcast with x."""
+    """Tangents of x, weight and bias, those of weight and bias in a shape that broadcasts with x."""
     return tangents[0], per_channel(tangents[1], x), per_channel(tangents[2], x)

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
-from ..autograd import raw, record, self_adjoint
+from ..autograd import Tensor, record, self_adjoint
 from ..checks import Norm, Softmax
 from ._elementwise import elementwise
 from ._op import Plan, Tape, operation
@@ -157,13 +157,20 @@ def rrelu(
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return _RRELU(x, low / 2 + high / 2)
-    x_ = checks.array("rrelu", "x", raw(x))  # in C order, since slopes follow from positions
-    bits, ops = key("rrelu", rng), backend.current()
+    # In C order, since an element's slope follows from its position. A generator moves only if nothing is refused.
+    if not isinstance(x, Tensor):
+        y: Array = backend.current().rrelu_forward(checks.array("rrelu", "x", x), low, high, key("rrelu", rng))
+        return y
+    return _random_rrelu(x, checks.array("rrelu", "x", x.data), low, high, key("rrelu", rng))
+
+
+def _random_rrelu(x: Tensor, array: Array, low: float, high: float, bits: int) -> Tensor:
+    ops = backend.current()
 
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.rrelu_backward(dy, x_, low, high, bits),)
+        return (ops.rrelu_backward(dy, array, low, high, bits),)
 
-    return record("rrelu", ops.rrelu_forward(x_, low, high, bits), (x,), vjp, self_adjoint)
+    return record("rrelu", ops.rrelu_forward(array, low, high, bits), (x,), vjp, self_adjoint)
 
 
 def rrelu_backward(
@@ -216,13 +223,13 @@ def rrelu_backward(
                 f"{op}: rng gives the slopes of training only; pass training=True, as the forward had, or no rng"
             )
         return _RRELU_BACKWARD(dy, x, low / 2 + high / 2)
-    x = checks.array(op, "x", x)  # in C order, since slopes follow from positions
+    x = checks.array(op, "x", x)  # in C order, since an element's slope follows from its position
     dy = checks.operand(op, "dy", dy, x.dtype, x.shape, "x")
-    # Without a plan: there would be one for each key.
+    # No plan is kept: each key would need one of its own.
     return backend.current().rrelu_backward(dy, x, low, high, key_again(op, rng))
 
 
-# In evaluation.
+# In evaluation rrelu is a leaky ReLU, whose slope is the mean of the bounds.
 _RRELU, _RRELU_BACKWARD = elementwise("rrelu", choose=lambda name, x, slope: ("leaky_relu", slope))
 
 

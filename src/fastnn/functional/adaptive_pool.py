@@ -158,8 +158,8 @@ adaptive_avg_pool1d_backward, adaptive_avg_pool2d_backward, adaptive_avg_pool3d_
 def _max_plan(op: str, rank: int, x: Any, output_size: Any, return_indices: Any) -> Plan:
     arguments = checks.adaptive_pool(op, rank, x, output_size)
     if checks.flag(op, "return_indices", return_indices):
-        results = ("y", "index", "positions")
-        return Plan("adaptive_max_pool_indices", arguments, results, gives=("y", "positions"), tape=_MAX_TAPE)
+        results = ("y", "positions", "index")
+        return Plan("adaptive_max_pool_indices", arguments, results, gives=2, tape=_MAX_TAPE)
     return Plan("adaptive_max_pool_forward", arguments, ("y", "index"), tape=_MAX_TAPE)
 
 
@@ -175,14 +175,10 @@ _MAX_TAPE = Tape(_max_vjp, _max_jvp)
 
 
 def _max_gradient_plan(op: str, rank: int, dy: Any, x: Any, output_size: Any, indices: Any) -> Plan:
-    if indices is None:
-        x = checks.array(op, "x", x)
-    g, dy = checks.adaptive_pool_backward(op, rank, dy, x, output_size)
-    if indices is not None:
-        indices = checks.pool_indices(op, dy.shape, indices)
-    else:
-        checks.same_dtype(op, "x", x, dy.dtype, "dy")
-    return maxima_gradient(op, "adaptive_max_pool_backward", g, dy, x, indices, _positions)
+    def check(dy: Any, x: Any) -> Any:
+        return checks.adaptive_pool_backward(op, rank, dy, x, output_size)
+
+    return maxima_gradient(op, "adaptive_max_pool_backward", check, _positions, dy, x, indices)
 
 
 def _positions(ops: Any, g: AdaptivePool, x: Array) -> Array:

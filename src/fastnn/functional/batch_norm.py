@@ -9,17 +9,13 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Value
-from ..checks import Norm
+from ..checks import ALL, Norm
 from . import _docs
+from ._gradients import AllGradients
 from ._op import Plan, Tape, operation
-from ._tangents import of_affine, over_channels, per_channel, total
+from ._tangents import OF_X, of_affine, over_channels, per_channel, total
 
 __all__ = ["batch_norm", "batch_norm_backward", "batch_norm_relu", "batch_norm_relu_backward"]
-
-Gradients = tuple[Array, Array, Array]
-
-_ALL = (True, True, True)
-_X = (True, False, False)
 
 
 def batch_norm(
@@ -148,7 +144,7 @@ def channel_norm_plan(
     *,
     taped: bool = False,
 ) -> Plan:
-    """``batch_norm``, ``batch_norm_relu``, and ``instance_norm`` with given statistics, by the name ``op``."""
+    """The plan of ``op``: ``batch_norm``, ``batch_norm_relu``, or ``instance_norm`` with running statistics."""
     relu = op == "batch_norm_relu"
     g, x, mean, var, weight, bias, training, momentum, eps, unbiased, residual = checks.batch_norm(
         op, x, running_mean, running_var, weight, bias, training, momentum, eps, unbiased, residual
@@ -160,7 +156,7 @@ def channel_norm_plan(
         return Plan("batch_norm_eval_forward", (g, x, mean, var, weight, bias, eps, residual, relu), tape=tape)
     arguments = g, x, weight, bias, mean, var, momentum, eps, residual, relu, unbiased, taped
     vjp = _vjp if not relu else _relu_vjp if residual is None else _residual_vjp
-    if not taped:  # the moments, which nobody asks for, get no arrays
+    if not taped:  # nobody asks for mean and rstd, so the backend makes no arrays for them
         return Plan("batch_norm_train_forward", arguments)
     return Plan("batch_norm_train_forward", arguments, ("y", "mean", "rstd"), tape=Tape(vjp, _jvp))
 
@@ -226,7 +222,7 @@ def _jvp(
     y: Array,
 ) -> Any:
     def normalised(t: Array) -> Any:
-        return ops.batch_norm_backward(g, t, x, None, mean, rstd, _X)[0]
+        return ops.batch_norm_backward(g, t, x, None, mean, rstd, OF_X)[0]
 
     def xhat() -> Any:
         return ops.batch_norm_train_forward(g, x, None, None, None, None, 0.0, eps)[0]
@@ -247,7 +243,7 @@ def _eval_jvp(
     y: Array,
 ) -> Any:
     def normalised(t: Array) -> Any:
-        return ops.batch_norm_eval_backward(g, t, x, None, mean, var, eps, _X)[0]
+        return ops.batch_norm_eval_backward(g, t, x, None, mean, var, eps, OF_X)[0]
 
     def xhat() -> Any:
         return ops.batch_norm_eval_forward(g, x, mean, var, None, None, eps)
@@ -258,7 +254,7 @@ def _eval_jvp(
 def _moved(
     ops: Any, tangents: Any, normalised: Any, xhat: Any, x: Array, weight: Array | None, relu: bool, y: Array
 ) -> Any:
-    """The tangent of the norm, its sum with a residual, and ReLU."""
+    """The tangent of the output: of the norm, to which a residual may be added and ReLU applied."""
     *of_norm, tr = (*tangents, None)[:4]
     moved = None
     if any(t is not None for t in of_norm):
@@ -313,7 +309,7 @@ def batch_norm_backward(
     running_mean: Array | None = None,
     running_var: Array | None = None,
     training: bool | None = None,
-) -> Gradients:
+) -> AllGradients:
     """Gradients of `batch_norm`, of training where no running statistics are given.
 
     Examples
@@ -338,14 +334,14 @@ def batch_gradients(
     rstd: Array | None,
     running_mean: Array | None,
     running_var: Array | None,
-) -> Gradients:
-    """What `fastnn.checks.batch_norm_backward` gives, made gradients of x, weight and bias."""
+) -> AllGradients:
+    """The gradients of x, weight and bias, from what `fastnn.checks.batch_norm_backward` gives."""
     ops = backend.current()
     if running_mean is not None:
-        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, _ALL)
+        return ops.batch_norm_eval_backward(g, dy, x, weight, running_mean, running_var, eps, ALL)
     if mean is None:
         mean, rstd = _statistics(ops, g, x, eps)
-    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
+    return ops.batch_norm_backward(g, dy, x, weight, mean, rstd, ALL)
 
 
 def _statistics(ops: Any, g: Norm, x: Array, eps: float) -> tuple[Array, Array]:
@@ -405,10 +401,10 @@ def _relu_gradients(
     ops = backend.current()
     if running[0] is not None:
         dz = ops.relu_backward(dy, y)
-        return *ops.batch_norm_eval_backward(g, dz, x, weight, *running, eps, _ALL), dz
+        return *ops.batch_norm_eval_backward(g, dz, x, weight, *running, eps, ALL), dz
     if mean is None:
         mean, rstd = _statistics(ops, g, x, eps)
-    return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, (*_ALL, True))
+    return ops.batch_norm_relu_backward(g, dy, x, y, weight, None, mean, rstd, (*ALL, True))
 
 
 _BATCH_NORM_RELU_BACKWARD = operation("batch_norm_relu_backward", _relu_gradient_plan)

@@ -8,10 +8,10 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Reduction, Value
-from ..checks import CrossEntropy
-from ._gradients import document_loss, given
+from ..checks import CrossEntropy, Softmax
+from ._gradients import document_loss, given, loss_gradient
 from ._op import Plan, Tape, operation
-from .loss import class_gradient, class_plan, over_classes, total_of
+from .loss import class_gradient, class_plan, over_classes
 
 __all__ = ["multi_margin_loss", "multi_margin_loss_backward", "nll_loss", "nll_loss_backward"]
 
@@ -62,17 +62,21 @@ def nll_loss(
 
 def _nll_loss_plan(x: Any, *arguments: Any) -> Plan:
     c = checks.nll_loss("nll_loss", x, *arguments)
-    return class_plan(c, "nll_loss_forward", (), ("y",), Tape(_nll_vjp, _nll_jvp))
+    return class_plan(c, "nll_loss_forward", _nll_arguments(c), tape=Tape(_nll_vjp, _nll_jvp))
 
 
-def _nll_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], total: float, *arguments: Any) -> tuple[Array]:
-    g, *of_loss, _ = arguments
-    return (ops.nll_loss_backward(g, dy, *of_loss, total),)
+def _nll_arguments(c: CrossEntropy) -> tuple[Any, ...]:
+    return c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.divisor
 
 
-def _nll_jvp(ops: Any, tangents: Any, y: Array, x: Array, total: float, *arguments: Any) -> Array:
+def _nll_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
+    g, *others = arguments
+    return (ops.nll_loss_backward(g, dy, *others),)
+
+
+def _nll_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
     ones = np.ones(x.shape[:1] + x.shape[2:], x.dtype)
-    return over_classes(_nll_vjp(ops, ones, (True,), total, *arguments)[0] * tangents[0], y)
+    return over_classes(_nll_vjp(ops, ones, (True,), *arguments)[0] * tangents[0], y)
 
 
 _NLL_LOSS = operation("nll_loss", _nll_loss_plan, ("x",))
@@ -100,14 +104,11 @@ def nll_loss_backward(
     return _NLL_LOSS_BACKWARD(x, target, weight, ignore_index, reduction, dloss)
 
 
-def _nll_gradient(dloss: Array | None, *checked: Any) -> Array:
-    c = CrossEntropy(*checked)
-    return backend.current().nll_loss_backward(
-        c.geometry, given(dloss, c.logits), c.logits, c.target, c.weight, c.ignore_index, total_of(c)
-    )
+def _nll_gradient(dloss: Array | None, g: Softmax, x: Array, *others: Any) -> Array:
+    return backend.current().nll_loss_backward(g, given(dloss, x), x, *others)
 
 
-_NLL_LOSS_BACKWARD = class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_gradient)
+_NLL_LOSS_BACKWARD = class_gradient("nll_loss_backward", "x", checks.nll_loss, _nll_arguments, _nll_gradient)
 
 
 def multi_margin_loss(
@@ -162,19 +163,17 @@ def multi_margin_loss(
 
 
 def _multi_margin_plan(x: Any, *arguments: Any) -> Plan:
-    x, target, *more, reduction = checks.multi_margin_loss("multi_margin_loss", x, *arguments)
-    clean = (x, target, *more, _rows_divisor(reduction, len(x)))
+    clean = checks.multi_margin_loss("multi_margin_loss", x, *arguments)
     tape = Tape(_multi_margin_vjp, _multi_margin_jvp)
-    return Plan("multi_margin_loss_forward", clean, tape=tape, guard=("numbers_below", target, x.shape[1]))
+    return Plan("multi_margin_loss_forward", clean, tape=tape, guard=_multi_margin_guard(*clean))
 
 
-def _rows_divisor(reduction: str, rows: int) -> float | None:
-    return None if reduction == "none" else float(rows) if reduction == "mean" else 1.0
+def _multi_margin_guard(x: Array, target: Array, *others: Any) -> tuple[Any, ...]:
+    return "numbers_below", target, x.shape[1]
 
 
 def _multi_margin_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], *arguments: Any) -> tuple[Array]:
-    *of_loss, divisor = arguments
-    return (ops.multi_margin_loss_backward(dy, *of_loss, 1.0 if divisor is None else divisor),)
+    return (ops.multi_margin_loss_backward(dy, *arguments),)
 
 
 def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
@@ -213,16 +212,10 @@ def multi_margin_loss_backward(
 def _multi_margin_gradient_plan(*arguments: Any) -> Plan:
     op = "multi_margin_loss_backward"
     *of_loss, dloss = arguments
-    x, target, *clean, reduction = checks.multi_margin_loss(op, *of_loss)
-    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape[:1] if reduction == "none" else ())
-    divisor = _rows_divisor(reduction, len(x))
-    checked = (dloss, 1.0 if divisor is None else divisor, x, target, *clean)
-    return Plan(_multi_margin_gradient, checked, guard=("numbers_below", target, x.shape[1]))
-
-
-def _multi_margin_gradient(dloss: Array | None, divisor: float, x: Array, *clean: Any) -> Array:
-    ops = backend.current()
-    return ops.multi_margin_loss_backward(given(dloss, x), x, *clean, divisor)
+    clean = checks.multi_margin_loss(op, *of_loss)
+    x, *_, divisor = clean
+    dloss = checks.optional(op, "dloss", dloss, x.dtype, x.shape[:1] if divisor is None else ())
+    return loss_gradient(op, dloss, clean, _multi_margin_guard(*clean))
 
 
 _MULTI_MARGIN_LOSS_BACKWARD = operation("multi_margin_loss_backward", _multi_margin_gradient_plan)

@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import backend, checks
 from .._types import Array, Constant, Rng, Value
-from ..autograd import Tensor, raw, record, self_adjoint
+from ..autograd import Tensor, record, self_adjoint
 from . import _docs
 from ._random import key, key_again
 
@@ -86,17 +86,22 @@ def dropout(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None 
     >>> np.unique(y).round(3), bool(abs(y.mean() - 1) < 0.1)
     (array([0.   , 1.333]), True)
     """
-    x_ = checks.array("dropout", "x", raw(x))
-    p_ = checks.real("dropout", "p", p, 0.0, 1.0)
-    if not checks.flag("dropout", "training", training) or p_ == 0:
+    x_ = checks.array("dropout", "x", x.data if isinstance(x, Tensor) else x)
+    p = checks.real("dropout", "p", p, 0.0, 1.0)
+    if not checks.flag("dropout", "training", training) or p == 0:
         return x if isinstance(x, Tensor) else x_
-    bits = key("dropout", rng)
-    ops = backend.current()
+    return _dropped("dropout", "dropout_forward", x, x_, p, key("dropout", rng))
 
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.dropout_forward(dy, p_, bits),)
 
-    return record("dropout", ops.dropout_forward(x_, p_, bits), (x,), vjp, self_adjoint)
+def _dropped(op: str, function: str, x: Any, array: Array, *arguments: Any) -> Any:
+    """What a function of the backend gives of an array and the arguments; its gradient is the same function of dy."""
+    forward = getattr(backend.current(), function)
+    y = forward(array, *arguments)
+    return record(op, y, (x,), _same(forward, arguments), self_adjoint) if isinstance(x, Tensor) else y
+
+
+def _same(forward: Any, arguments: tuple[Any, ...]) -> Any:
+    return lambda dy, needs: (forward(dy, *arguments),)
 
 
 @_docs.sections(_BACKWARD, shape="", refused="")
@@ -271,18 +276,12 @@ def dropout3d_backward(dy: Constant, p: float = 0.5, training: bool = True, *, r
 
 
 def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> Any:
-    x_ = checks.array(op, "x", raw(x))
+    x_ = checks.array(op, "x", x.data if isinstance(x, Tensor) else x)
     planes = checks.planes(op, rank, x_)
-    p_ = checks.real(op, "p", p, 0.0, 1.0)
-    if not checks.flag(op, "training", training) or p_ == 0:
+    p = checks.real(op, "p", p, 0.0, 1.0)
+    if not checks.flag(op, "training", training) or p == 0:
         return x if isinstance(x, Tensor) else x_
-    bits = key(op, rng)
-    ops = backend.current()
-
-    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
-        return (ops.spatial_dropout_forward(dy, planes, p_, bits),)
-
-    return record(op, ops.spatial_dropout_forward(x_, planes, p_, bits), (x,), vjp, self_adjoint)
+    return _dropped(op, "spatial_dropout_forward", x, x_, planes, p, key(op, rng))
 
 
 def _spatial_backward(op: str, rank: int, dy: Any, p: float, training: bool, rng: Any) -> Array:

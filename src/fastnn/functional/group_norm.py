@@ -8,21 +8,13 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Value
-from ..checks import GroupNorm, Norm
+from ..checks import ALL, GroupNorm, Norm
+from ._gradients import AllGradients
 from ._op import Plan, Tape, operation
-from ._tangents import of_affine, over_channels, per_channel
+from ._tangents import OF_X, of_affine, over_channels, per_channel
 from .batch_norm import batch_gradients, channel_norm_plan
 
 __all__ = ["group_norm", "group_norm_backward", "instance_norm", "instance_norm_backward"]
-
-
-Gradients = tuple[Array, Array, Array]
-
-
-_ALL = (True, True, True)
-
-
-_X = (True, False, False)
 
 
 def _group_plan(x: Any, num_groups: Any, weight: Any, bias: Any, eps: Any) -> Plan:
@@ -66,7 +58,7 @@ def _tracked(
     momentum: float,
     unbiased: bool,
 ) -> tuple[Array, Array, Array]:
-    """The norm of each sample's channels, and in place the mean over samples of what batch norm makes of each."""
+    """The norm of each sample's channels. Running statistics become the mean of those that each sample alone would give."""
     ops = backend.current()
     results: tuple[Array, Array, Array] = ops.group_norm_forward(g, x, weight, bias, eps)
     if g.n:
@@ -87,13 +79,13 @@ def _group_vjp(
 def _group_jvp(
     ops: Any, tangents: Any, g: GroupNorm, x: Array, weight: Array | None, eps: float, mean: Array, rstd: Array
 ) -> Any:
-    def normalised(t: Array) -> Any:
-        return ops.group_norm_backward(g, t, x, None, mean, rstd, _X)[0]
-
-    def xhat() -> Any:
-        return ops.group_norm_forward(g, x, None, None, eps)[0]
-
-    return np.broadcast_to(of_affine(over_channels(tangents, x), normalised, xhat, per_channel(weight, x)), x.shape)
+    moved = of_affine(
+        over_channels(tangents, x),
+        lambda t: ops.group_norm_backward(g, t, x, None, mean, rstd, OF_X)[0],
+        lambda: ops.group_norm_forward(g, x, None, None, eps)[0],
+        per_channel(weight, x),
+    )
+    return np.broadcast_to(moved, x.shape)
 
 
 _GROUPED = Tape(_group_vjp, _group_jvp)
@@ -141,11 +133,11 @@ def _instance_gradient_plan(
 
 def _group_gradients(
     g: GroupNorm, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
-) -> Gradients:
+) -> AllGradients:
     ops = backend.current()
     if mean is None:
         _, mean, rstd = ops.group_norm_forward(g, x, None, None, eps)
-    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, _ALL)
+    return ops.group_norm_backward(g, dy, x, weight, mean, rstd, ALL)
 
 
 _GROUP_NORM_BACKWARD = operation("group_norm_backward", _group_gradient_plan)
@@ -200,7 +192,7 @@ def group_norm_backward(
     eps: float = 1e-5,
     mean: Constant | None = None,
     rstd: Constant | None = None,
-) -> Gradients:
+) -> AllGradients:
     """Gradients of `group_norm`.
 
     Parameters
@@ -300,7 +292,7 @@ def instance_norm_backward(
     running_mean: Array | None = None,
     running_var: Array | None = None,
     use_input_stats: bool = True,
-) -> Gradients:
+) -> AllGradients:
     """Gradients of `instance_norm`: those of `group_norm` with c groups, or of `batch_norm` in evaluation.
 
     Parameters

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backend, checks
 from .._types import Array, Constant, Value
-from ..checks import Recurrent
-from ._op import Plan, Tape, operation
-from ._recurrent import ALL, layer_plan
+from ._op import Plan, operation
+from ._recurrent import Cell
 from .rnn_tangents import gru_tangents
 
 __all__ = ["gru", "gru_backward"]
@@ -80,24 +78,14 @@ def gru(
     return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
-def _gru_plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
-    call = checks.recurrent("gru", 3, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
-    arguments, saved = (call.x, *call.states, *call[2:]), ("y", "gates", "candidate")
-    return layer_plan("gru", call, keep, arguments, ("y", "h_n"), saved, Tape(_gru_vjp, _gru_jvp))
+_CELL = Cell("gru", 3, ("h0",), (1, 3, 1), gru_tangents)
 
 
-def _gru_vjp(
-    ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, y: Array, gates: Array, candidate: Array
-) -> Any:
-    kept = (call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate)
-    return ops.gru_backward(*dys, *kept, (needs[0], *needs[2:]))
+def _plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
+    return _CELL.plan(x, (h0,), (wi, wh, bi, bh), lengths, reverse, keep)
 
 
-def _gru_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, candidate: Array) -> Any:
-    return gru_tangents(call, tangents, y, gates, candidate)
-
-
-_GRU = operation("gru", _gru_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
+_GRU = operation("gru", _plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def gru_backward(
@@ -147,16 +135,5 @@ def gru_backward(
     >>> dx.shape
     (3, 1, 2)
     """
-    op = "gru_backward"
-    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
-    call = checks.recurrent(op, 3, x, {"h0": h0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n)
-    ops = backend.current()
-    if saved is None:
-        y, _, gates, candidate = ops.gru_forward(call.x, *call.states, *call[2:])
-    else:
-        y, gates, candidate = checks.recurrent_saved(op, call, saved, 1, 3, 1)
-    gradients: tuple[Array, ...] = ops.gru_backward(
-        *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, candidate, ALL
-    )
-    return gradients
+    weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh), {"dh_n": dh_n}
+    return _CELL.gradients(dy, x, (h0,), weights, lengths, reverse, finals, saved)

@@ -8,20 +8,12 @@ import numpy as np
 
 from .. import backend, checks
 from .._types import Array, Constant, Ints, Value
-from ..checks import Norm
+from ..checks import ALL, Norm
+from ._gradients import AllGradients
 from ._op import Plan, Tape, operation
-from ._tangents import axes_of, of_affine
+from ._tangents import OF_X, axes_of, in_shape, of_affine
 
 __all__ = ["layer_norm", "layer_norm_backward"]
-
-
-Gradients = tuple[Array, Array, Array]
-
-
-_ALL = (True, True, True)
-
-
-_X = (True, False, False)
 
 
 def layer_norm(
@@ -81,8 +73,7 @@ def _layer_vjp(
     rstd: Array,
     shape: tuple[int, ...],
 ) -> Any:
-    dx, dweight, dbias = ops.layer_norm_backward(g, dy, x, weight, mean, rstd, needs)
-    return dx, *(None if d is None else d.reshape(shape) for d in (dweight, dbias))
+    return in_shape(ops.layer_norm_backward(g, dy, x, weight, mean, rstd, needs), shape)
 
 
 def _layer_jvp(
@@ -96,13 +87,12 @@ def _layer_jvp(
     rstd: Array,
     shape: tuple[int, ...],
 ) -> Any:
-    def normalised(t: Array) -> Any:
-        return ops.layer_norm_backward(g, t, x, None, mean, rstd, _X)[0]
-
-    def xhat() -> Any:
-        return ops.layer_norm_forward(g, x, None, None, eps)[0]
-
-    moved = of_affine(tangents, normalised, xhat, None if weight is None else weight.reshape(shape))
+    moved = of_affine(
+        tangents,
+        lambda t: ops.layer_norm_backward(g, t, x, None, mean, rstd, OF_X)[0],
+        lambda: ops.layer_norm_forward(g, x, None, None, eps)[0],
+        None if weight is None else weight.reshape(shape),
+    )
     return np.broadcast_to(moved, x.shape)
 
 
@@ -117,7 +107,7 @@ def layer_norm_backward(
     eps: float = 1e-5,
     mean: Constant | None = None,
     rstd: Constant | None = None,
-) -> Gradients:
+) -> AllGradients:
     """Gradients of `layer_norm`.
 
     Parameters
@@ -160,12 +150,12 @@ def _layer_gradient_plan(dy: Any, x: Any, normalized_shape: Any, weight: Any, ep
 
 def _layer_gradients(
     g: Norm, lead: int, x: Array, weight: Array | None, eps: float, dy: Array, mean: Array | None, rstd: Array | None
-) -> Gradients:
+) -> AllGradients:
     ops = backend.current()
     if mean is None or rstd is None:
         _, mean, rstd = ops.layer_norm_forward(g, x, None, None, eps)
-    dx, dweight, dbias = ops.layer_norm_backward(g, dy, x, weight, mean.reshape(-1), rstd.reshape(-1), _ALL)
-    return dx, dweight.reshape(x.shape[lead:]), dbias.reshape(x.shape[lead:])
+    gradients = ops.layer_norm_backward(g, dy, x, weight, mean.reshape(-1), rstd.reshape(-1), ALL)
+    return in_shape(gradients, x.shape[lead:])
 
 
 _LAYER_NORM_BACKWARD = operation("layer_norm_backward", _layer_gradient_plan)

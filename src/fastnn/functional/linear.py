@@ -236,12 +236,12 @@ def _matmul_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], a: Array, b: Array
 
 
 def _matrices(a: Array, b: Array) -> tuple[Array, Array]:
-    """Both with rows and columns: a vector on the left is a row, on the right a column."""
+    """Two operands as matrices: a vector on the left becomes a row, one on the right a column."""
     return a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b
 
 
 def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
-    """Both as (count, rows, columns); or both as matrices where b is one, all of a's rows below each other."""
+    """Two operands as (count, rows, columns). If b is a matrix, both are matrices: a with all its rows below each other."""
     if b.ndim == 2:
         return a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b
     count = math.prod(batch)
@@ -250,7 +250,7 @@ def _stacked(a: Array, b: Array, batch: tuple[int, ...]) -> tuple[Array, Array]:
 
 
 def _summed(gradient: Array, shape: tuple[int, ...]) -> Array:
-    """The gradient of an operand of this shape from that of the operand broadcast: summed where it was repeated."""
+    """The gradient of an operand of this shape, from that of the broadcast operand: summed over what was repeated."""
     new = gradient.ndim - len(shape)
     repeated = [i + new for i, extent in enumerate(shape) if extent == 1 and gradient.shape[i + new] != 1]
     return np.asarray(gradient.sum(axis=(*range(new), *repeated))).reshape(shape)

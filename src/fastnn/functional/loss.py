@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -78,27 +77,36 @@ def cross_entropy(
 
 
 def _by_target(
-    ops: Any, dloss: Array, g: Softmax, logits: Array, weight: Array | None, label_smoothing: float, total: float
+    ops: Any,
+    dloss: Array,
+    g: Softmax,
+    logits: Array,
+    weight: Array | None,
+    label_smoothing: float,
+    divisor: float | None,
 ) -> Array:
-    """The gradient of the probabilities, ``-(1 - s) * w * log_softmax(logits) * dloss / total``; 0 where w is 0."""
+    """The gradient of the probabilities, ``-(1 - s) * w * log_softmax(logits) * dloss / divisor``; 0 where w is 0."""
     nll = -ops.log_softmax_forward(g, logits).reshape(g)
     with np.errstate(all="ignore"):
         w = np.ones(1, nll.dtype) if weight is None else weight
         slope = weighted((1 - label_smoothing) * w.reshape(1, -1, 1), nll)
-        each = np.broadcast_to(shares(dloss, total).reshape(-1), g.outer * g.inner)
+        each = np.broadcast_to(shares(dloss, divisor).reshape(-1), g.outer * g.inner)
         gradient: Array = slope * each.reshape(g.outer, 1, g.inner)
         return gradient.reshape(logits.shape)
 
 
 def _cross_entropy_plan(logits: Any, target: Any, *options: Any) -> Plan:
     c = checks.cross_entropy("cross_entropy", logits, target, *options)
+    kernel, *arguments = _cross_entropy_arguments(c)
+    tape = Tape(_soft_vjp, _soft_jvp) if c.soft else Tape(_cross_entropy_vjp, _cross_entropy_jvp)
+    return class_plan(c, kernel + "_forward", tuple(arguments), results=("y", "lse"), tape=tape)
+
+
+def _cross_entropy_arguments(c: CrossEntropy) -> tuple[Any, ...]:
+    """The name of the kernel, and what its forward takes."""
     if c.soft:
-        arguments = (c.geometry, c.logits, c.target, c.weight, c.label_smoothing, _divisor(c))
-        guard = ("values_within", c.target, 0.0, 1.0)
-        tape = Tape(_soft_vjp, _soft_jvp)
-        return Plan("soft_cross_entropy_forward", arguments, ("y", "lse"), tape=tape, guard=guard, shape=_shape(c))
-    tape = Tape(_cross_entropy_vjp, _cross_entropy_jvp)
-    return class_plan(c, "cross_entropy_forward", (c.label_smoothing,), ("y", "lse"), tape)
+        return "soft_cross_entropy", c.geometry, c.logits, c.target, c.weight, c.label_smoothing, c.divisor
+    return "cross_entropy", c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, c.divisor
 
 
 def _cross_entropy_vjp(
@@ -112,9 +120,9 @@ def _cross_entropy_vjp(
     ignore_index: int,
     label_smoothing: float,
     lse: Array,
-    total: float,
+    divisor: float | None,
 ) -> tuple[Array, None]:
-    return ops.cross_entropy_backward(g, dy, logits, target, weight, ignore_index, label_smoothing, lse, total), None
+    return ops.cross_entropy_backward(g, dy, logits, target, weight, ignore_index, label_smoothing, lse, divisor), None
 
 
 def _cross_entropy_jvp(
@@ -127,16 +135,16 @@ def _cross_entropy_jvp(
     ignore_index: int,
     label_smoothing: float,
     lse: Array,
-    total: float,
+    divisor: float | None,
     y: Array,
 ) -> Array:
     ones, needs = np.ones(lse.shape, logits.dtype), (True, False)
-    rest = target, weight, ignore_index, label_smoothing, lse, total
+    rest = target, weight, ignore_index, label_smoothing, lse, divisor
     return over_classes(_cross_entropy_vjp(ops, ones, needs, g, logits, *rest)[0] * tangents[0], y)
 
 
 def over_classes(moved: Array, y: Array) -> Array:
-    """The tangent of losses y, or of their sum, from those of every score on its own."""
+    """The tangent of the losses y, or of their sum, from the share that each score has in it."""
     losses = moved.sum(axis=1)
     return np.asarray(losses if y.shape else losses.sum())
 
@@ -145,12 +153,11 @@ def _soft_vjp(
     ops: Any, dy: Array, needs: tuple[bool, ...], lse: Array, *arguments: Any
 ) -> tuple[Array | None, Array | None]:
     g, logits, target, weight, label_smoothing, divisor = arguments
-    total = 1.0 if divisor is None else divisor
     by_logits = by_target = None
     if needs[0]:
-        by_logits = ops.soft_cross_entropy_backward(g, dy, logits, target, weight, label_smoothing, lse, total)
+        by_logits = ops.soft_cross_entropy_backward(g, dy, logits, target, weight, label_smoothing, lse, divisor)
     if needs[1]:
-        by_target = _by_target(ops, dy, g, logits, weight, label_smoothing, total)
+        by_target = _by_target(ops, dy, g, logits, weight, label_smoothing, divisor)
     return by_logits, by_target
 
 
@@ -164,61 +171,10 @@ def _soft_jvp(ops: Any, tangents: Any, y: Array, logits: Array, lse: Array, *arg
 _CROSS_ENTROPY = operation("cross_entropy", _cross_entropy_plan, ("logits", "target"))
 
 
-def class_plan(c: CrossEntropy, function: str, more: tuple[Any, ...], results: tuple[str, ...], tape: Tape) -> Plan:
-    """Of a loss of class numbers; where some are ignored or weighted, what the sum is divided by depends on them."""
-    total = total_of(c)
-    divisor = None if c.reduction == "none" else total
-    return Plan(
-        function,
-        (c.geometry, c.logits, c.target, c.weight, c.ignore_index, *more, divisor),
-        results,
-        tape=tape,
-        constants={"total": total},
-        guard=("numbers_below", c.target, c.geometry.n),
-        shape=_shape(c),
-        lasting=c.weight is None and c.all_count and not 0 <= c.ignore_index < c.geometry.n,
-    )
-
-
-def _shape(c: CrossEntropy) -> tuple[int, ...] | None:
-    """The shape of losses, which backends give flat; None where it is the same."""
-    return c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" and c.logits.ndim != 2 else None
-
-
-def _forward(ops: ModuleType, c: CrossEntropy, divisor: float | None) -> tuple[Array, Array]:
-    """The losses, flat, or their sum by a divisor; and the logarithms of the sums, flat."""
-    if c.soft:
-        return ops.soft_cross_entropy_forward(c.geometry, c.logits, c.target, c.weight, c.label_smoothing, divisor)
-    return ops.cross_entropy_forward(
-        c.geometry, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, divisor
-    )
-
-
-def _divisor(c: CrossEntropy) -> float | None:
-    """What the sum of the losses is divided by; None where there is no sum."""
-    return None if c.reduction == "none" else total_of(c)
-
-
-def total_of(c: CrossEntropy) -> float:
-    """What each loss is divided by."""
-    if c.reduction != "mean":
-        return 1.0
-    if c.soft:
-        return float(c.geometry.outer * c.geometry.inner)
-    if c.weight is None and c.all_count:
-        return float(c.target.size)
-    target = c.target if c.all_count else c.target[c.target != c.ignore_index]
-    return float(target.size if c.weight is None else c.weight[target].sum(dtype=np.float64))
-
-
-def _gradient(ops: ModuleType, c: CrossEntropy, dloss: Array, total: float, lse: Array) -> Array:
-    if c.soft:
-        return ops.soft_cross_entropy_backward(
-            c.geometry, dloss, c.logits, c.target, c.weight, c.label_smoothing, lse, total
-        )
-    return ops.cross_entropy_backward(
-        c.geometry, dloss, c.logits, c.target, c.weight, c.ignore_index, c.label_smoothing, lse, total
-    )
+def class_plan(c: CrossEntropy, function: str | Callable[..., Any], arguments: tuple[Any, ...], **columns: Any) -> Plan:
+    """The plan of a loss of classes or of its gradient; where the divisor depends on the targets, it holds for one call."""
+    guard = ("values_within", c.target, 0.0, 1.0) if c.soft else ("numbers_below", c.target, c.geometry.n)
+    return Plan(function, arguments, guard=guard, lasting=not c.by_values, **columns)
 
 
 @document_loss(
@@ -247,27 +203,32 @@ def cross_entropy_backward(
     return _CROSS_ENTROPY_BACKWARD(logits, target, weight, ignore_index, reduction, label_smoothing, dloss)
 
 
-def class_gradient(op: str, name: str, check: Callable[..., CrossEntropy], compute: Callable[..., Array]) -> Call:
-    """The gradient of a loss of class numbers, whose scores are called ``name``: ``compute(dloss, *checked)``."""
+def class_gradient(
+    op: str,
+    name: str,
+    check: Callable[..., CrossEntropy],
+    arguments_of: Callable[[CrossEntropy], tuple[Any, ...]],
+    compute: Callable[..., Array],
+) -> Call:
+    """The gradient of a loss of classes, whose scores are called ``name``: ``compute(dloss, *arguments_of(checked))``."""
 
     def plan(*arguments: Any) -> Plan:
         *of_loss, dloss = arguments
         c = check(op, *of_loss)
-        shape = c.logits.shape[:1] + c.logits.shape[2:] if c.reduction == "none" else ()
-        dloss = checks.optional(op, "dloss", dloss, c.logits.dtype, shape, name)
-        if c.soft:
-            return Plan(compute, (dloss, *c), guard=("values_within", c.target, 0.0, 1.0))
-        lasting = c.weight is None and c.all_count and not 0 <= c.ignore_index < c.geometry.n
-        return Plan(compute, (dloss, *c), guard=("numbers_below", c.target, c.geometry.n), lasting=lasting)
+        dloss = checks.optional(op, "dloss", dloss, c.logits.dtype, c.shape, name)
+        return class_plan(c, compute, (dloss, *arguments_of(c)))
 
     return operation(op, plan)
 
 
-def _gradient_again(dloss: Array | None, *checked: Any) -> Array:
-    """Of cross-entropy, without what the forward leaves."""
-    c, ops = CrossEntropy(*checked), backend.current()
-    _, lse = _forward(ops, c, None)
-    return _gradient(ops, c, given(dloss, c.logits), total_of(c), lse)
+def _gradient_again(dloss: Array | None, kernel: str, g: Softmax, logits: Array, *others: Any) -> Array:
+    """The gradient of cross-entropy. The public backward gets no ``lse`` from a forward, so that one computes it again."""
+    ops = backend.current()
+    *kept, divisor = others
+    _, lse = getattr(ops, kernel + "_forward")(g, logits, *kept, None)
+    return getattr(ops, kernel + "_backward")(g, given(dloss, logits), logits, *kept, lse, divisor)
 
 
-_CROSS_ENTROPY_BACKWARD = class_gradient("cross_entropy_backward", "logits", checks.cross_entropy, _gradient_again)
+_CROSS_ENTROPY_BACKWARD = class_gradient(
+    "cross_entropy_backward", "logits", checks.cross_entropy, _cross_entropy_arguments, _gradient_again
+)

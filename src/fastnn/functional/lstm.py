@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .. import backend, checks
 from .._types import Array, Constant, Value
-from ..checks import Recurrent
-from ._op import Plan, Tape, operation
-from ._recurrent import ALL, layer_plan
+from ._op import Plan, operation
+from ._recurrent import Cell
 from .rnn_tangents import lstm_tangents
 
 __all__ = ["lstm", "lstm_backward"]
@@ -79,26 +77,14 @@ def lstm(
     return _LSTM(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
 
 
-def _lstm_plan(
-    x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any
-) -> Plan:
-    call = checks.recurrent("lstm", 4, x, {"h0": h0, "c0": c0}, (wi, wh, bi, bh), lengths, reverse)
-    arguments, outputs, saved = (call.x, *call.states, *call[2:]), ("y", "h_n", "c_n"), ("y", "gates", "cells")
-    return layer_plan("lstm", call, keep, arguments, outputs, saved, Tape(_lstm_vjp, _lstm_jvp))
+_CELL = Cell("lstm", 4, ("h0", "c0"), (1, 4, 1), lstm_tangents)
 
 
-def _lstm_vjp(
-    ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, y: Array, gates: Array, cells: Array
-) -> Any:
-    kept = (call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells)
-    return ops.lstm_backward(*dys, *kept, (needs[0], *needs[3:]))
+def _plan(x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
+    return _CELL.plan(x, (h0, c0), (wi, wh, bi, bh), lengths, reverse, keep)
 
 
-def _lstm_jvp(ops: Any, tangents: Any, call: Recurrent, y: Array, gates: Array, cells: Array) -> Any:
-    return lstm_tangents(call, tangents, y, gates, cells)
-
-
-_LSTM = operation("lstm", _lstm_plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
+_LSTM = operation("lstm", _plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
 
 
 def lstm_backward(
@@ -150,16 +136,5 @@ def lstm_backward(
     >>> dx.shape
     (3, 1, 2)
     """
-    op = "lstm_backward"
-    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
-    call = checks.recurrent(op, 4, x, {"h0": h0, "c0": c0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n, dc_n=dc_n)
-    ops = backend.current()
-    if saved is None:
-        y, _, _, gates, cells = ops.lstm_forward(call.x, *call.states, *call[2:])
-    else:
-        y, gates, cells = checks.recurrent_saved(op, call, saved, 1, 4, 1)
-    gradients: tuple[Array, ...] = ops.lstm_backward(
-        *dys, call.x, *call.states, *call[2:4], call.lengths, call.reverse, y, gates, cells, ALL
-    )
-    return gradients
+    weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh), {"dh_n": dh_n, "dc_n": dc_n}
+    return _CELL.gradients(dy, x, (h0, c0), weights, lengths, reverse, finals, saved)

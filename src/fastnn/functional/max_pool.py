@@ -27,8 +27,8 @@ def _plan(op: str, rank: int, x: Any, *arguments: Any, taped: bool = False) -> P
     *windows, return_indices = arguments
     g, x = checks.pool(op, rank, x, *windows)
     if checks.flag(op, "return_indices", return_indices):
-        results = ("y", "index", "positions")
-        return Plan("max_pool_indices", (g, x), results, gives=("y", "positions"), tape=Tape(_vjp, _jvp))
+        results = ("y", "positions", "index")
+        return Plan("max_pool_indices", (g, x), results, gives=2, tape=Tape(_vjp, _jvp))
     return Plan("max_pool_forward", (g, x, taped), ("y", "index"), tape=Tape(_vjp, _jvp))
 
 
@@ -37,19 +37,16 @@ def _vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Pool, index: Array) ->
 
 
 def _jvp(ops: Any, tangents: Any, g: Pool, x: Array) -> Array:
-    return at(tangents[0], ops.max_pool_indices(g, x)[2])
+    return at(tangents[0], ops.max_pool_indices(g, x)[1])
 
 
 def _gradient_plan(op: str, rank: int, dy: Any, x: Any, *arguments: Any) -> Plan:
     *windows, indices = arguments
-    if indices is None:
-        x = checks.array(op, "x", x)
-    g, dy = checks.pool_backward(op, rank, dy, x, *windows)
-    if indices is not None:
-        indices = checks.pool_indices(op, dy.shape, indices)
-    else:
-        checks.same_dtype(op, "x", x, dy.dtype, "dy")
-    return maxima_gradient(op, "max_pool_backward", g, dy, x, indices, _taps)
+
+    def check(dy: Any, x: Any) -> Any:
+        return checks.pool_backward(op, rank, dy, x, *windows)
+
+    return maxima_gradient(op, "max_pool_backward", check, _taps, dy, x, indices)
 
 
 def _taps(ops: Any, g: Pool, x: Array) -> Array:

@@ -24,11 +24,11 @@ __all__ = [
 
 
 def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
-    """Of a loss of the difference: -dl/dx."""
+    """The derivative by the target of a loss of x - target: minus that by x."""
     return -getattr(ops, kernel + "_backward")(given(None, x), x, *others)
 
 
-# Of losses of the difference of the two, either of which may be differentiated.
+# What the docstrings of losses of x - target share; these are differentiated by both.
 _DIFFERENCE = """
 Parameters
 ----------

@@ -6,9 +6,9 @@ from typing import Any
 
 from .. import backend, checks
 from .._types import Array, Constant, Ints, Value
-from ..checks import Norm
+from ..checks import ALL, Norm
 from ._op import Plan, Tape, operation
-from ._tangents import axes_of, of_affine
+from ._tangents import OF_X, axes_of, in_shape, of_affine
 
 __all__ = ["rms_norm", "rms_norm_backward"]
 
@@ -64,20 +64,18 @@ def _plan(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Plan:
 def _vjp(
     ops: Any, dy: Array, needs: Any, g: Norm, x: Array, weight: Array | None, rstd: Array, shape: tuple[int, ...]
 ) -> Any:
-    dx, dweight = ops.rms_norm_backward(g, dy, x, weight, rstd, needs)
-    return dx, None if dweight is None else dweight.reshape(shape)
+    return in_shape(ops.rms_norm_backward(g, dy, x, weight, rstd, needs), shape)
 
 
 def _jvp(
     ops: Any, tangents: Any, g: Norm, x: Array, weight: Array | None, eps: float, rstd: Array, shape: tuple[int, ...]
 ) -> Any:
-    def normalised(t: Array) -> Any:  # the Jacobian of xhat is symmetric
-        return ops.rms_norm_backward(g, t, x, None, rstd, (True, False))[0]
-
-    def xhat() -> Any:
-        return ops.rms_norm_forward(g, x, None, eps)[0]
-
-    return of_affine((*tangents, None), normalised, xhat, None if weight is None else weight.reshape(shape))
+    return of_affine(
+        tangents,
+        lambda t: ops.rms_norm_backward(g, t, x, None, rstd, OF_X[:2])[0],
+        lambda: ops.rms_norm_forward(g, x, None, eps)[0],
+        None if weight is None else weight.reshape(shape),
+    )
 
 
 _FORWARD = operation("rms_norm", _plan, ("x", "weight"))
@@ -137,8 +135,7 @@ def _gradients(
 ) -> tuple[Array, Array]:
     ops = backend.current()
     rstd = ops.rms_norm_forward(g, x, None, eps)[1] if rstd is None else rstd.reshape(-1)
-    dx, dweight = ops.rms_norm_backward(g, dy, x, weight, rstd, (True, True))
-    return dx, dweight.reshape(x.shape[lead:])
+    return in_shape(ops.rms_norm_backward(g, dy, x, weight, rstd, ALL[:2]), x.shape[lead:])
 
 
 _BACKWARD = operation("rms_norm_backward", _gradient_plan)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from .. import backend, checks
+from .. import checks
 from .._types import Array, Constant, Value
-from ..checks import Recurrent
-from ._op import Plan, Tape, operation
-from ._recurrent import ALL, layer_plan
+from ._op import Plan, operation
+from ._recurrent import Cell
 from .rnn_tangents import rnn_tangents
 
 __all__ = ["rnn", "rnn_backward"]
@@ -84,25 +83,16 @@ def rnn(
     return _RNN(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, nonlinearity, lengths, reverse, return_saved)
 
 
-def _rnn_plan(
+_CELL = Cell("rnn", 1, ("h0",), (1,), rnn_tangents)
+
+
+def _plan(
     x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, nonlinearity: Any, lengths: Any, reverse: Any, keep: Any
 ) -> Plan:
-    relu = _relu("rnn", nonlinearity)
-    call = checks.recurrent("rnn", 1, x, {"h0": h0}, (wi, wh, bi, bh), lengths, reverse)
-    arguments = (call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
-    return layer_plan("rnn", call, keep, arguments, ("y", "h_n"), ("y",), Tape(_rnn_vjp, _rnn_jvp))
+    return _CELL.plan(x, (h0,), (wi, wh, bi, bh), lengths, reverse, keep, _relu("rnn", nonlinearity))
 
 
-def _rnn_vjp(ops: Any, dys: Any, needs: tuple[bool, ...], call: Recurrent, relu: bool, y: Array) -> Any:
-    wanted = (needs[0], *needs[2:])
-    return ops.rnn_backward(*dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, wanted)
-
-
-def _rnn_jvp(ops: Any, tangents: Any, call: Recurrent, relu: bool, y: Array) -> Any:
-    return rnn_tangents(call, relu, tangents, y)
-
-
-_RNN = operation("rnn", _rnn_plan, ("x", "h0", "wi", "wh", "bi", "bh"))
+_RNN = operation("rnn", _plan, ("x", "h0", "wi", "wh", "bi", "bh"))
 
 
 def rnn_backward(
@@ -152,17 +142,5 @@ def rnn_backward(
     >>> dx.ravel()
     array([3., 2., 1.])
     """
-    op = "rnn_backward"
-    relu = _relu(op, nonlinearity)
-    weights = [weight_ih, weight_hh, bias_ih, bias_hh]
-    call = checks.recurrent(op, 1, x, {"h0": h0}, weights, lengths, reverse)
-    dys = checks.recurrent_gradients(op, call, dy, dh_n=dh_n)
-    ops = backend.current()
-    if saved is None:
-        y, _ = ops.rnn_forward(call.x, *call.states, *call[2:6], relu, call.lengths, call.reverse)
-    else:
-        (y,) = checks.recurrent_saved(op, call, saved, 1)
-    gradients: tuple[Array, ...] = ops.rnn_backward(
-        *dys, call.x, *call.states, *call[2:4], relu, call.lengths, call.reverse, y, ALL
-    )
-    return gradients
+    weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh), {"dh_n": dh_n}
+    return _CELL.gradients(dy, x, (h0,), weights, lengths, reverse, finals, saved, _relu("rnn_backward", nonlinearity))

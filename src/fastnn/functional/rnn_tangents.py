@@ -25,7 +25,7 @@ def _product(a: Array, weight: Array, bias: Array | None = None) -> Array:
 
 
 def _shares(call: Recurrent, tangents: Tangents, before: Array) -> tuple[Array, Array]:
-    """Tangents of the input's and of the state's share of all preactivations, for states that don't move."""
+    """Tangents of what the inputs and the states add to all preactivations, as long as the states have no tangents."""
     dx, *_, dweight_ih, dweight_hh, dbias_ih, dbias_hh = tangents
     shape = (*call.x.shape[:2], len(call.weight_ih))
     inputs, state = np.zeros(shape, call.x.dtype), np.zeros(shape, call.x.dtype)

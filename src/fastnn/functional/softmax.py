@@ -49,15 +49,15 @@ def softmax(x: Value, axis: int = -1) -> Value:
     return _SOFTMAX(x, axis)
 
 
-def _softmax_plan(x: Any, axis: Any) -> Plan:
-    return Plan("softmax_forward", checks.softmax("softmax", x, axis), tape=Tape(_softmax_vjp, self_adjoint))
+def _plan(op: str, tape: Tape, x: Any, axis: Any) -> Plan:
+    return Plan(op + "_forward", checks.softmax(op, x, axis), tape=tape)
 
 
 def _softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
     return (ops.softmax_backward(g, dy, y),)
 
 
-_SOFTMAX = operation("softmax", _softmax_plan, ("x",))
+_SOFTMAX = operation("softmax", partial(_plan, "softmax", Tape(_softmax_vjp, self_adjoint)), ("x",))
 
 
 def softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
@@ -132,12 +132,6 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     return _LOG_SOFTMAX(x, axis)
 
 
-def _log_softmax_plan(x: Any, axis: Any) -> Plan:
-    return Plan(
-        "log_softmax_forward", checks.softmax("log_softmax", x, axis), tape=Tape(_log_softmax_vjp, _log_softmax_jvp)
-    )
-
-
 def _log_softmax_vjp(ops: Any, dy: Array, needs: tuple[bool, ...], g: Softmax, y: Array) -> tuple[Array]:
     return (ops.log_softmax_backward(g, dy, y),)
 
@@ -147,7 +141,7 @@ def _log_softmax_jvp(ops: Any, tangents: Any, g: Softmax, y: Array) -> Array:
     return np.asarray(t - (np.exp(y.reshape(g)) * t).sum(axis=1, keepdims=True)).reshape(y.shape)
 
 
-_LOG_SOFTMAX = operation("log_softmax", _log_softmax_plan, ("x",))
+_LOG_SOFTMAX = operation("log_softmax", partial(_plan, "log_softmax", Tape(_log_softmax_vjp, _log_softmax_jvp)), ("x",))
 
 
 def log_softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:

@@ -16,7 +16,7 @@ from .flat import FlatBlock, Part, check_array
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
 _Entry = tuple[int, dict[str, np.ndarray]]  # of a state: the steps that a parameter made, and its arrays
-_NO_PENALTIES = {"weight_decay": 0.0, "l1": 0.0}
+_PENALTIES = ("weight_decay", "l1")
 # What checks the settings of these names, which mean the same in every optimiser.
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     **dict.fromkeys(("lr", "weight_decay", "l1", "eps", "momentum"), checks.rate),
@@ -27,10 +27,12 @@ _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
 
 
 class _Settings(NamedTuple):
-    """Those of a group, checked: all of them, and those that its optimiser has beside penalties."""
+    """Those of a group, checked: all of them, and those that its step function takes, with penalties and without."""
 
     group: dict[str, Any]
-    own: dict[str, Any]
+    penalised: dict[str, Any]
+    plain: dict[str, Any]
+    apart: bool  # whether there are penalties, which some parameters are free of
 
 
 class Optimizer:
@@ -88,7 +90,6 @@ class Optimizer:
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self._name = type(self).__name__
         self.defaults = defaults
-        self._own_settings = [key for key in defaults if key not in (*_NO_PENALTIES, "decay_all")]
         self.param_groups: list[dict[str, Any]] = []
         self._members: list[list[Tensor]] = []  # of each group, as gathered
         self._settings: list[_Settings] = []  # of each group, as they were last checked
@@ -207,7 +208,10 @@ class Optimizer:
 
     def _settled(self, group: dict[str, Any]) -> _Settings:
         checked = self._checked_settings(group)
-        return _Settings(checked, {key: checked[key] for key in self._own_settings})
+        penalised = {key: checked[key] for key in self.defaults if key != "decay_all"}
+        plain = {key: value for key, value in penalised.items() if key not in _PENALTIES}
+        penalties = any(penalised[key] for key in _PENALTIES)
+        return _Settings(checked, penalised, plain, penalties and not checked["decay_all"])
 
     def _checked_settings(self, group: dict[str, Any]) -> dict[str, Any]:
         """A group with its settings as plain numbers, flags and tuples, which no step refuses.
@@ -251,18 +255,16 @@ class Optimizer:
             block.gather()
         self._steps_taken += 1
         for number, block in self._blocks:
-            group, own = settings[number]
-            weight_decay, l1 = group["weight_decay"], group["l1"]
-            penalties = {"weight_decay": weight_decay, "l1": l1} if weight_decay or l1 else _NO_PENALTIES
-            apart = penalties is not _NO_PENALTIES and not group["decay_all"]
+            _, penalised, plain, apart = settings[number]
             for part, step, decays in block.advance(apart):
-                self._update(part, step, own, penalties if decays or not apart else _NO_PENALTIES)
+                self._update(part, step, penalised if decays or not apart else plain)
 
-    def _update(self, part: Part, step: int, settings: dict[str, Any], penalties: dict[str, float]) -> None:
+    def _update(self, part: Part, step: int, settings: dict[str, Any]) -> None:
         """Step one run of a block; ``step`` counts from 1."""
         if self._counts_steps:
-            settings = settings | {"step": step}
-        self._step(part.data, part.grad, **part.state, **settings, **penalties)
+            self._step(part.data, part.grad, **part.state, **settings, step=step)
+        else:
+            self._step(part.data, part.grad, **part.state, **settings)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients; the next backward makes new ones, in the same memory unless somebody kept the old ones.

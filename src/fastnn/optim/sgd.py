@@ -69,6 +69,6 @@ class SGD(Optimizer):
             raise ValueError("SGD: nesterov needs momentum above 0")
         return checked
 
-    def _update(self, part: Part, step: int, settings: dict[str, Any], penalties: dict[str, float]) -> None:
+    def _update(self, part: Part, step: int, settings: dict[str, Any]) -> None:
         state = part.state if settings["momentum"] else {}
-        self._step(part.data, part.grad, **state, **settings, **penalties)
+        self._step(part.data, part.grad, **state, **settings)

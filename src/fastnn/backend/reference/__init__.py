@@ -27,7 +27,7 @@ from .rms_norm import *
 from .rnn import *
 from .softmax import *
 
-# What these modules define; those with an underscore are what they share.
+# The backend is all that these modules define; modules with an underscore hold what they share.
 __all__ = [
     name
     for name, value in sorted(globals().items())

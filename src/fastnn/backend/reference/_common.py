@@ -26,8 +26,8 @@ def times_exp(a: Array, x: Array, b: Array | float = 1.0) -> Array:
     return np.asarray(a * half * (b * half))
 
 
-# Terms from which on a sum is cut into runs of SUM_RUN, whose own sums are added in double: a chain of 10^7 additions in float32
-# keeps three digits.
+# A sum of more than LONG_SUM terms is cut into runs of SUM_RUN terms, whose sums are added in double: of a chain of 10^7
+# additions in float32 only three digits are right.
 LONG_SUM, SUM_RUN = 16 * 1024, 1024
 
 
@@ -43,15 +43,15 @@ def product(a: Array, b: Array) -> Array:
     return np.asarray(total, a.dtype)
 
 
-def shares(dloss: Array, divisor: float) -> Array:
-    """dloss / divisor, in the type of dloss."""
-    return np.asarray(dloss / np.float64(divisor), dloss.dtype)
+def shares(dloss: Array, divisor: float | None) -> Array:
+    """dloss / divisor, in the type of dloss; dloss itself where the losses were not summed, so that there is no divisor."""
+    return dloss if divisor is None else np.asarray(dloss / np.float64(divisor), dloss.dtype)
 
 
 def reduced(loss: Array, divisor: float | None) -> Array:
-    """All losses in a row, or their sum by a divisor, a NumPy scalar, also where the sum alone overflows."""
+    """Each loss, or where there is a divisor their sum by it, a NumPy scalar, also where the sum alone overflows."""
     if divisor is None:
-        return loss.reshape(-1)
+        return np.asarray(loss)
     scale, total = 1.0, loss.sum(dtype=np.float64)
     if not np.isfinite(total):
         scale = 2.0**-80
@@ -63,6 +63,11 @@ def weighted(w: Array, v: Array) -> Array:
     """w * v, but 0 where w is 0 and v infinite: what has no weight costs nothing, and 0 * log(0) is 0. NaN stays NaN."""
     y: Array = w * v
     return np.where((w == 0) & np.isinf(v), y.dtype.type(0), y)
+
+
+def per_position(loss: Array, scores: Array) -> Array:
+    """Losses of scores (n, classes, ...), one per position, in the shape without the classes."""
+    return loss.reshape(scores.shape[:1] + scores.shape[2:])
 
 
 def row_sums(a: Array) -> Array:
@@ -97,7 +102,7 @@ def class_weights(g: Softmax, weight: Array | None, like: Array) -> Array:
     return w[None, :, None]
 
 
-def each_share(g: Softmax, dloss: Array, divisor: float) -> Array:
+def each_share(g: Softmax, dloss: Array, divisor: float | None) -> Array:
     """dloss / divisor of every position, (outer, 1, inner); dloss has one number per position, or one for all."""
     return np.broadcast_to(shares(dloss, divisor).reshape(-1), g.outer * g.inner).reshape(g.outer, 1, g.inner)
 

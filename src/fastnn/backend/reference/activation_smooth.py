@@ -9,11 +9,11 @@ import numpy as np
 from ._common import Array, quiet, times_exp
 from .activation import sigmoid_forward
 
-# Klambauer et al. 2017: mean 0 and variance 1 are a fixed point
+# Klambauer et al. 2017: with these, layers keep a mean of 0 and a variance of 1.
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 _GELU_RATE, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
-# Beyond these the functions are at their limits; a product of infinity and 0 would be NaN.
+# Inputs are cut at these limits, beyond which the functions don't change: a product of infinity and 0 would be NaN.
 _GELU_LIMIT, _GELU_TANH_LIMIT, _SILU_LIMIT = 40, 30, 2000
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
@@ -47,7 +47,7 @@ def softplus_forward(x: Array, beta: float, threshold: float) -> Array:
     """y = log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold."""
     z = beta * x
     soft = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
-    tiny = times_exp(np.asarray(1 / beta, x.dtype), np.minimum(z, 0))  # where log(1 + a) is a
+    tiny = times_exp(np.asarray(1 / beta, x.dtype), np.minimum(z, 0))  # used where a is so small that log(1 + a) is a
     return np.where(z > threshold, x, np.where(z < -40, tiny, soft))
 
 

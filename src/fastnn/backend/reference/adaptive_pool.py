@@ -72,9 +72,9 @@ def adaptive_max_pool_forward(g: AdaptivePool, x: Array) -> tuple[Array, Array]:
 
 
 def adaptive_max_pool_indices(g: AdaptivePool, x: Array) -> tuple[Array, Array, Array]:
-    """y, the positions that the backward takes, and these as int64 for the caller."""
+    """y, the positions that gave it as int64, for the caller, and as the backward takes them."""
     y, index = adaptive_max_pool_forward(g, x)
-    return y, index, index.astype(np.int64)
+    return y, index.astype(np.int64), index
 
 
 @quiet

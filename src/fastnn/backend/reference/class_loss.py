@@ -1,6 +1,6 @@
 """Losses of rows of scores x (outer, n, inner): cross-entropy of probabilities, negative log-likelihood, hinge.
 
-The losses are flat, or where there is a divisor their sum by it, of shape ().
+The losses stand in the shape of the positions, (n, ...), or where there is a divisor their sum by it is given, of shape ().
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from ._common import (
     Array,
     class_weights,
     each_share,
+    per_position,
     quiet,
     reduced,
     row_sums,
@@ -36,12 +37,12 @@ def soft_cross_entropy_forward(
     label_smoothing: float,
     divisor: float | None = None,
 ) -> tuple[Array, Array]:
-    """loss = sum over c of q[c] * (lse - x[c]), and lse = log(sum of exp(x)), both (outer * inner,)."""
+    """loss = sum over c of q[c] * (lse - x[c]), (n, ...), and lse = log(sum of exp(x)), (outer * inner,)."""
     x: Array = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
     log_sum = np.log(row_sums(np.exp(x - top)))
     loss = row_sums(weighted(_mixed(g, target, weight, label_smoothing), log_sum - (x - top)))
-    return reduced(loss, divisor), (top + log_sum).reshape(-1)
+    return reduced(per_position(loss, logits), divisor), (top + log_sum).reshape(-1)
 
 
 @quiet
@@ -53,7 +54,7 @@ def soft_cross_entropy_backward(
     weight: Array | None,
     label_smoothing: float,
     lse: Array,
-    divisor: float = 1,
+    divisor: float | None = None,
 ) -> Array:
     """dx = dloss / divisor * (softmax(x) * sum of q - q)."""
     q = _mixed(g, target, weight, label_smoothing)
@@ -71,7 +72,7 @@ def nll_loss_forward(
     x3: Array = x.reshape(g)
     t, counts = targets_of(g, target, ignore_index)
     loss = np.take_along_axis(weighted(class_weights(g, weight, x3), -x3), t, 1)
-    return reduced(np.where(counts, loss, x.dtype.type(0)), divisor)
+    return reduced(per_position(np.where(counts, loss, x.dtype.type(0)), x), divisor)
 
 
 @quiet
@@ -82,7 +83,7 @@ def nll_loss_backward(
     target: Array,
     weight: Array | None,
     ignore_index: int,
-    divisor: float = 1,
+    divisor: float | None = None,
 ) -> Array:
     """dx = -w[t] * dloss / divisor at t, else 0."""
     t, counts = targets_of(g, target, ignore_index)
@@ -121,7 +122,7 @@ def multi_margin_loss_backward(
     weight: Array | None,
     margin: float,
     squared: bool,
-    divisor: float = 1,
+    divisor: float | None = None,
 ) -> Array:
     """dx[c] = dloss / divisor * w[t] / n * (1 where h > 0, or 2 h), NaN where h is, and dx[t] = minus the sum of those."""
     h = _hinges(x, target, margin)

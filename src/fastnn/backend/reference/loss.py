@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...checks import Softmax
-from ._common import Array, class_weights, each_share, quiet, reduced, row_sums, targets_of, weighted
+from ._common import Array, class_weights, each_share, per_position, quiet, reduced, row_sums, targets_of, weighted
 
 
 @quiet
@@ -23,7 +23,7 @@ def cross_entropy_forward(
     label_smoothing: float,
     divisor: float | None = None,
 ) -> tuple[Array, Array]:
-    """loss (outer * inner,) as in the head of this file, or their sum by a divisor; and lse (outer * inner,)."""
+    """The losses (n, ...) as in the head of this file, or their sum by a divisor; and lse (outer * inner,)."""
     x = logits.reshape(g)
     top = x.max(axis=1, keepdims=True)
     log_sum = np.log(row_sums(np.exp(x - top)))
@@ -34,7 +34,8 @@ def cross_entropy_forward(
     loss = np.take_along_axis(weighted((1 - label_smoothing) * w, nll), t, 1)
     if label_smoothing:
         loss = loss + label_smoothing / g.n * row_sums(weighted(w, nll))
-    return reduced(np.where(counts, loss, x.dtype.type(0)), divisor), (top + log_sum).reshape(-1)
+    loss = per_position(np.where(counts, loss, x.dtype.type(0)), logits)
+    return reduced(loss, divisor), (top + log_sum).reshape(-1)
 
 
 @quiet
@@ -47,7 +48,7 @@ def cross_entropy_backward(
     ignore_index: int,
     label_smoothing: float,
     lse: Array,
-    divisor: float = 1,
+    divisor: float | None = None,
 ) -> Array:
     """loss = sum over c of q[c] * (lse - x[c]), q = (1 - s) * w[t] at t plus s / n * w everywhere.
 

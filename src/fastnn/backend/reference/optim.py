@@ -14,7 +14,8 @@ import numpy as np
 
 from ._common import Array, quiet
 
-_ADAGRAD_STEPS = 2**20  # over which what is lost of sums of tiny squares may add up
+# Adagrad adds up the squares of all steps: eps hides what is lost of tiny ones only if it hides that of so many steps.
+_ADAGRAD_STEPS = 2**20
 
 
 def _times(factor: float, array: Array) -> Array:

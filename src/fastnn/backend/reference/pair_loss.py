@@ -11,11 +11,7 @@ from ._common import Array, quiet, reduced, shares, weighted
 from .activation import sigmoid_forward
 
 
-def _result(loss: Array, divisor: float | None) -> Array:
-    return np.asarray(loss) if divisor is None else reduced(loss, divisor)
-
-
-def _gradient(dloss: Array, slope: Array, divisor: float) -> Array:
+def _gradient(dloss: Array, slope: Array, divisor: float | None) -> Array:
     dloss = shares(dloss, divisor)
     return np.asarray((dloss if dloss.size == 1 else dloss.reshape(slope.shape)) * slope).reshape(slope.shape)
 
@@ -23,11 +19,11 @@ def _gradient(dloss: Array, slope: Array, divisor: float) -> Array:
 @quiet
 def mse_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = (x - t)^2."""
-    return _result((x - target) ** 2, divisor)
+    return reduced((x - target) ** 2, divisor)
 
 
 @quiet
-def mse_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
+def mse_loss_backward(dloss: Array, x: Array, target: Array, divisor: float | None = None) -> Array:
     """dl/dx = 2 (x - t)."""
     return _gradient(dloss, 2 * (x - target), divisor)
 
@@ -35,11 +31,11 @@ def mse_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1)
 @quiet
 def l1_loss_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = |x - t|."""
-    return _result(np.abs(x - target), divisor)
+    return reduced(np.abs(x - target), divisor)
 
 
 @quiet
-def l1_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
+def l1_loss_backward(dloss: Array, x: Array, target: Array, divisor: float | None = None) -> Array:
     """dl/dx = sign(x - t)."""
     return _gradient(dloss, np.sign(x - target), divisor)
 
@@ -48,11 +44,11 @@ def l1_loss_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) 
 def huber_loss_forward(x: Array, target: Array, delta: float, divisor: float | None) -> Array:
     """l = d^2 / 2 where |d| <= delta, else delta * (|d| - delta / 2), d = x - t."""
     d = np.abs(x - target)
-    return _result(np.where(d > delta, delta * (d - delta / 2), d * d / 2), divisor)
+    return reduced(np.where(d > delta, delta * (d - delta / 2), d * d / 2), divisor)
 
 
 @quiet
-def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float, divisor: float = 1) -> Array:
+def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float, divisor: float | None = None) -> Array:
     """dl/dx = x - t, cut at ±delta."""
     return _gradient(dloss, np.clip(x - target, -delta, delta), divisor)
 
@@ -60,11 +56,11 @@ def huber_loss_backward(dloss: Array, x: Array, target: Array, delta: float, div
 @quiet
 def hinge_loss_forward(x: Array, target: Array, margin: float, divisor: float | None) -> Array:
     """l = max(0, margin - t * x)."""
-    return _result(np.maximum(0, margin - target * x), divisor)
+    return reduced(np.maximum(0, margin - target * x), divisor)
 
 
 @quiet
-def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float, divisor: float = 1) -> Array:
+def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float, divisor: float | None = None) -> Array:
     """dl/dx = -t where margin - t * x > 0, else 0, and NaN where that is."""
     h = np.maximum(0, margin - target * x)
     return _gradient(dloss, np.where(h > 0, -target, h), divisor)
@@ -74,11 +70,11 @@ def hinge_loss_backward(dloss: Array, x: Array, target: Array, margin: float, di
 def kl_div_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = t * (log t - x), 0 where t is 0; x is a logarithm."""
     entropy = np.where(target == 0, x.dtype.type(0), target * np.log(target))
-    return _result(entropy - weighted(target, x), divisor)
+    return reduced(entropy - weighted(target, x), divisor)
 
 
 @quiet
-def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
+def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float | None = None) -> Array:
     """dl/dx = -t."""
     return _gradient(dloss, -target, divisor)
 
@@ -86,13 +82,13 @@ def kl_div_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -
 @quiet
 def kl_div_log_forward(x: Array, target: Array, divisor: float | None) -> Array:
     """l = exp(t) * (t - x), both logarithms; 0 where exp(t) is, unless x is NaN."""
-    root = np.exp(target / 2)  # e^t may be denormal, and have few digits, where the product is not
+    root = np.exp(target / 2)  # e^t itself may be denormal, and so have few digits, where the product is not
     nothing = (root < np.finfo(x.dtype).tiny) & ~np.isnan(x)
-    return _result(np.where(nothing, x.dtype.type(0), root * (root * (target - x))), divisor)
+    return reduced(np.where(nothing, x.dtype.type(0), root * (root * (target - x))), divisor)
 
 
 @quiet
-def kl_div_log_backward(dloss: Array, x: Array, target: Array, divisor: float = 1) -> Array:
+def kl_div_log_backward(dloss: Array, x: Array, target: Array, divisor: float | None = None) -> Array:
     """dl/dx = -exp(t)."""
     return _gradient(dloss, -np.exp(target), divisor)
 
@@ -109,7 +105,7 @@ def bce_with_logits_forward(
     w, p = _or_one(weight, x), _or_one(pos_weight, x)
     off, on, soft = 1 - target, p * target, np.log1p(np.exp(-np.abs(x)))
     loss = weighted(np.where(x > 0, off, on), np.abs(x)) + (off + on) * soft
-    return _result(weighted(w, loss).astype(x.dtype), divisor)
+    return reduced(weighted(w, loss).astype(x.dtype), divisor)
 
 
 @quiet
@@ -119,7 +115,7 @@ def bce_with_logits_backward(
     target: Array,
     weight: Array | None,
     pos_weight: Array | None,
-    divisor: float = 1,
+    divisor: float | None = None,
 ) -> Array:
     """dl/dx = w * ((1 - t) * sigmoid(x) - p * t * sigmoid(-x))."""
     w, p = _or_one(weight, x), _or_one(pos_weight, x)

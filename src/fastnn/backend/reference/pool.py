@@ -36,11 +36,11 @@ def max_pool_forward(g: Pool, x: Array, with_index: bool) -> tuple[Array, Array 
     return y, index.astype(dtype).reshape(y.shape)
 
 
-def max_pool_indices(g: Pool, x: Array) -> tuple[Array, Array | None, Array]:
-    """y, the taps that gave it, and their flat positions in the image, int64."""
+def max_pool_indices(g: Pool, x: Array) -> tuple[Array, Array, Array]:
+    """y, the flat positions in the image that gave it, int64, and the taps there."""
     y, index = max_pool_forward(g, x, True)
     assert index is not None
-    return y, index, pool_positions(g, index)
+    return y, pool_positions(g, index), index
 
 
 @quiet
@@ -114,7 +114,7 @@ def lp_pool_forward(g: Pool, x: Array, p: float) -> Array:
     total = np.zeros(scale.shape)
     for _, outputs, inputs in windows(g):
         total[outputs] += np.abs(x5[inputs] / scale[outputs]) ** p
-    half = total ** (0.5 / p)  # a root may be too large where its product with s is not
+    half = total ** (0.5 / p)  # the whole root may overflow where its product with s does not
     return (scale * half * half).astype(x.dtype).reshape(_shape(g, x))
 
 

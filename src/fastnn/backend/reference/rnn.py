@@ -1,7 +1,8 @@
 """Recurrent layers: x (steps, batch, inputs), states (batch, units), weights (gates * units, …) with gates below each other.
 
 Row n ends after lengths[n] steps, which may be none (all of them where lengths is None): later outputs are 0 and the state
-stays. In reverse a row begins at its last step. A state, bias or incoming gradient of None is zero.
+stays. In reverse a row begins at its last step. A state, bias or incoming gradient of None is zero. The last result of a
+forward, ``saved``, is what its backward takes.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from ...checks import existing, existing_steps, states_before
 from ._common import Array, product, quiet
 
+Saved = tuple[Array, ...]
 LayerNeeds = tuple[bool, ...]
 LayerGradients = tuple[Array | None, ...]
 
@@ -44,7 +46,7 @@ def _layer_gradients(
     flat, flat_rec = (d.reshape(-1, d.shape[2]) for d in (dgates, drec))
     dx = product(dgates, weight_ih) if needs[0] else None
     if dx is not None and lengths is not None:
-        dx = np.where(existing(len(x), lengths), dx, dx.dtype.type(0))  # a weight may be infinite
+        dx = np.where(existing(len(x), lengths), dx, dx.dtype.type(0))  # 0 times an infinite weight is NaN
     return (
         dx,
         np.ascontiguousarray(product(flat.T, x.reshape(-1, x.shape[2]))) if needs[1] else None,
@@ -59,7 +61,7 @@ def _total(dy: Array | None, t: int, dh: Array) -> Array:
     return dh if dy is None else dh + dy[t]
 
 
-# ---- the plain cell -----------------------------------------------------------------------------------------------
+# ---- plain cell ---------------------------------------------------------------------------------------------------
 
 
 @quiet
@@ -73,8 +75,8 @@ def rnn_forward(
     relu: bool,
     lengths: Array | None,
     reverse: bool,
-) -> tuple[Array, Array]:
-    """h' = tanh(W x + b + R h + b'), or max(0, …) -> y (steps, batch, units), h_n (batch, units)."""
+) -> tuple[Array, Array, Saved]:
+    """h' = tanh(W x + b + R h + b'), or max(0, …) -> y (steps, batch, units), h_n (batch, units), saved (y,)."""
     units = weight_hh.shape[1]
     y = np.zeros((*x.shape[:2], units), x.dtype)
     h, inputs = _initial(h0, x, units), _share(x, weight_ih, bias_ih)
@@ -83,7 +85,7 @@ def rnn_forward(
         new = np.maximum(a, 0) if relu else np.tanh(a)
         y[t] = np.where(exists, new, 0)
         h = np.where(exists, new, h)
-    return y, h.copy()
+    return y, h.copy(), (y,)
 
 
 @quiet
@@ -128,10 +130,10 @@ def lstm_forward(
     bias_hh: Array | None,
     lengths: Array | None,
     reverse: bool,
-) -> tuple[Array, Array, Array, Array, Array]:
+) -> tuple[Array, Array, Array, Saved]:
     """c' = f c + i g, h' = o tanh(c'), with i, f, g, o = sigmoid, sigmoid, tanh, sigmoid of W x + b + R h + b'.
 
-    -> y (steps, batch, units), h_n and c_n (batch, units), and for the backward the gates and cell states of all steps
+    -> y (steps, batch, units), h_n and c_n (batch, units), saved (y, gates, cell states), of all steps
     """
     units = weight_hh.shape[1]
     y, cells = (np.zeros((*x.shape[:2], units), x.dtype) for _ in range(2))
@@ -145,7 +147,7 @@ def lstm_forward(
         gates[t] = np.where(exists, np.concatenate([i, f, g, o], axis=1), 0)
         y[t], cells[t] = np.where(exists, new_h, 0), np.where(exists, new_c, 0)
         h, c = np.where(exists, new_h, h), np.where(exists, new_c, c)
-    return y, h.copy(), c.copy(), gates, cells
+    return y, h.copy(), c.copy(), (y, gates, cells)
 
 
 @quiet
@@ -202,10 +204,10 @@ def gru_forward(
     bias_hh: Array | None,
     lengths: Array | None,
     reverse: bool,
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[Array, Array, Saved]:
     """h' = (1 - z) n + z h, with r, z = sigmoid(W x + b + R h + b') and n = tanh(W_n x + b_n + r m), m = R_n h + b'_n.
 
-    -> y (steps, batch, units), h_n (batch, units), and for the backward the gates r, z, n and m of all steps
+    -> y (steps, batch, units), h_n (batch, units), saved (y, gates r, z, n, and m), of all steps
     """
     units = weight_hh.shape[1]
     y, candidate = (np.zeros((*x.shape[:2], units), x.dtype) for _ in range(2))
@@ -220,7 +222,7 @@ def gru_forward(
         gates[t] = np.where(exists, np.concatenate([r, z, n], axis=1), 0)
         y[t], candidate[t] = np.where(exists, new, 0), np.where(exists, m, 0)
         h = np.where(exists, new, h)
-    return y, h.copy(), gates, candidate
+    return y, h.copy(), (y, gates, candidate)
 
 
 @quiet
