@@ -10,6 +10,8 @@ namespace fastnn {
 // Memory of at least `bytes` bytes that starts on a cache line; null if there is none. give_block wants `capacity`.
 void* take_block(size_t bytes, size_t* capacity);
 void give_block(void* block, size_t capacity);
+// The same for a kernel's scratch, which is made larger where that gets it huge pages.
+void* take_scratch(size_t bytes, size_t* capacity);
 
 // What is kept at most, and now, in bytes. Beyond the limit nothing is kept.
 size_t cache_limit();

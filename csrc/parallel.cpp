@@ -14,14 +14,15 @@
 namespace fastnn {
 namespace {
 
-// To hand work to a thread that spins costs about 2 microseconds; it must save more.
+// Nanoseconds that a further thread must save. To hand work to one that spins costs about 2 microseconds.
 std::atomic<double> cost_per_thread{8000};
 
 std::atomic<int> thread_limit{1};
 std::atomic<const Runtime*> other_runtime{nullptr};  // than the pool
 thread_local bool out_of_memory = false;
 thread_local bool keeps_denormals = false;  // KeepDenormals lives on this thread
-// Whether any thread's may be true. To find a thread's own takes a function call each time, 5 ns of a call of 140.
+// Whether out_of_memory, or keeps_denormals, may be true on any thread; looked at first, because to find a thread's own
+// variable takes a function call, 5 ns of a call of 140.
 std::atomic<bool> ran_out_of_memory{false};
 std::atomic<int> keepers{0};
 
@@ -29,8 +30,8 @@ bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && k
 
 // Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as
 // when a process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results
-// must not depend on the thread. The state before is put back. The flags of past exceptions are not cleared: the first
-// inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
+// must not depend on the thread. In the end the state before is put back. The flags of past exceptions are not cleared:
+// the first inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
@@ -131,9 +132,9 @@ int Team::next_part() {
     began_ = true;
     if (take(rank_)) return rank_;
   }
-  // The others are about as fast: to look at their parts at once would only take the lines they write from them. Then a
-  // thread that is missing costs a microsecond or two once. Who waits for a part that somebody is at makes room before
-  // long.
+  // The other threads are about as fast, so this one is patient before it looks at their parts: a look takes the cache
+  // lines that they write from them. A thread that is missing costs a microsecond or two in its first step, and nothing
+  // in the next ones. While a part is in somebody's hands, relax() soon lets other threads have the processor.
   const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
   for (unsigned spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
     if (spins == kPatience) {
@@ -155,22 +156,24 @@ int Team::next_part() {
 namespace {
 
 // To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for
-// a long job, and for one that soon follows another. The units are the price of a thread, so that tests, which set it
-// to 0, have all threads at work; 1 is 8 microseconds.
+// a long job, and for one that soon follows another. A job is long from kLong times cost_per_thread on, 96 microseconds
+// by default; tests set that to 0, and so have all threads at work.
 constexpr double kLong = 12, kVeryLong = 250;
 constexpr int64_t kSoon = 200'000;  // nanoseconds
 std::atomic<int64_t> last_job{0};
 
 // Jobs that came back late, because a part was begun by a thread that another program then kept from its processor, are
-// followed by some on one thread: 1, 3, 7 … up to 63 of them, very long ones apart. A thread that had to wake up first
+// followed by some on one thread: 1, 3, 7 … up to kMostAlone of them, but for very long ones. A job was late if it was
+// waited for longer than kLate, and for a larger share of its time than kLateShare: a thread that had to wake up first
 // is waited for half the time at most.
-constexpr int64_t kLate = 50'000;  // nanoseconds
+constexpr double kLate = 50'000, kLateShare = 0.6;  // kLate: nanoseconds
+constexpr int kMostAlone = 63;
 std::atomic<int> jobs_alone{0}, last_alone{0};
 
 void judge_job(int64_t waited, int64_t took) {
-  const bool late = waited > std::max(kLate, took * 3 / 5);
+  const bool late = double(waited) > std::max(kLate, double(took) * kLateShare);
   if (!late && last_alone.load(std::memory_order_relaxed) == 0) return;
-  const int alone = late ? std::min(2 * last_alone.load(std::memory_order_relaxed) + 1, 63) : 0;
+  const int alone = late ? std::min(2 * last_alone.load(std::memory_order_relaxed) + 1, kMostAlone) : 0;
   last_alone.store(alone, std::memory_order_relaxed);
   jobs_alone.store(alone, std::memory_order_relaxed);
 }
@@ -230,8 +233,8 @@ Ask whom_to_ask(double cost, int64_t start) {
   return workers_awake() > 0 ? Ask::awake : Ask::nobody;
 }
 
-// body(context, part) for the parts of a job, of which there are as many as threads. False if it should rather be done
-// on one thread. kind: what jobs of this kind have in common. rest: see share_parts.
+// Runs body(context, part) for the parts of a job, of which there are as many as threads. False if nothing was done,
+// and the job should rather be done on one thread. kind: the same for jobs of a kind. rest: see share_parts.
 bool run_job(int threads, bool rest, double cost, const void* kind, void* context, PartBody body) {
   if (const Runtime* r = runtime()) {
     r->run(threads, context, body);
@@ -248,7 +251,7 @@ bool run_job(int threads, bool rest, double cost, const void* kind, void* contex
   return true;
 }
 
-// f, a job that could have had several threads, on this one.
+// Runs f, a job that could have had several threads, on this one.
 template <class F>
 void run_alone(const void* kind, double cost, const F& f) {
   const int64_t start = now();

@@ -56,17 +56,18 @@ class Team {
   int rank_;
   Board* board_;
   int64_t step_ = 0, taken_over_ = 0;
-  bool began_ = false,
-       alone_ = false;  // own part of this step looked at; another thread was missing in the step before
+  bool began_ = false;  // this step: this thread has looked at its own part
+  bool alone_ = false;  // another thread was missing in the step before
 };
 using TeamBody = void (*)(void* context, Team& team, void* scratch);
 
-// body once on every thread of a team, whose size depends on cost as above and is at most n. They share the scratch.
+// Runs body once on every thread of a team, whose size depends on cost as above and is at most n. The threads share the
+// scratch.
 void run_team(int64_t n, double cost, size_t scratch, void* context, TeamBody body);
 // Parts of steps that teams of several threads have done so far in this process, for tests.
 int64_t team_parts();
 
-// While one lives, bodies that this thread has run keep denormals.
+// While an object of this class lives, the bodies of loops that its thread starts keep denormals.
 class KeepDenormals {
  public:
   KeepDenormals();
@@ -84,7 +85,7 @@ double thread_cost();
 void set_thread_cost(double ns);
 // Says that this thread's call had no memory for its scratch, and so did nothing.
 void note_out_of_memory();
-// True once after that.
+// Whether this thread's call said so; asking takes it back.
 bool take_out_of_memory();
 
 namespace {

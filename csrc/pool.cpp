@@ -19,8 +19,7 @@ constexpr int64_t kAwake = 400'000;         // nanoseconds
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
 constexpr int kJobs = 8;                    // callers at the same time; any more work alone
 constexpr int kMostWorkers = kMostParts - 1;
-constexpr int kWakes =
-    2;  // workers that one thread wakes; each takes it 5 microseconds, so those that are woken wake the next
+constexpr int kWakes = 2;  // workers that a thread wakes, 5 microseconds each; those that are woken wake the next
 constexpr int64_t kRetry = 1'000'000'000;  // nanoseconds, after the system had no thread to give
 
 // The state of a job in one word, so that a part is taken, or found to be nobody's any more, in one step:
@@ -60,11 +59,11 @@ struct Pool {
   alignas(64) std::atomic<int> asleep{0};
   std::atomic<int> workers{0};
   std::atomic<int64_t> retry{0};  // no worker can be had before this time
-  // Of those that sleep. Whoever wakes some takes them off their number at once, so that the next caller wakes no more
-  // of them.
+  // Of workers that sleep. Whoever wakes some subtracts them from `asleep` at once, so that the next caller doesn't
+  // count on waking the same ones.
   std::mutex mutex;
   std::condition_variable called;
-  int calls = 0;  // not yet followed
+  int calls = 0;  // that no worker has woken up for yet
   int more = 0;   // workers that those that wake up should wake
 };
 
@@ -108,7 +107,7 @@ bool open(const Pool& p) {
   return std::any_of(p.jobs, p.jobs + kJobs, [](const Job& job) { return State{job.state.load()}.open(); });
 }
 
-// So many workers, or as many as sleep. The caller holds the lock.
+// Wakes so many workers, or all that sleep. The caller holds the lock.
 void wake(Pool& p, int workers) {
   const int all = std::min(workers, p.asleep.load());
   if (all <= 0) return;
@@ -118,7 +117,7 @@ void wake(Pool& p, int workers) {
   for (int i = 0; i < some; ++i) p.called.notify_one();
 }
 
-// Until somebody calls; not at all if the bell was rung since it was heard last.
+// Sleeps until somebody calls; not at all if the bell was rung since this worker heard it last.
 void sleep(Pool& p, uint32_t heard) {
   std::unique_lock lock(p.mutex);
   p.asleep.fetch_add(1);  // before it looks at the bell: a caller rings before it looks who sleeps
@@ -174,11 +173,11 @@ bool start_worker(Pool& p) {
   return started;
 }
 
-// As many as can be had.
+// Starts workers until there are as many as wanted, or until the system gives no more threads.
 void start_workers(Pool& p, int wanted) {
   std::lock_guard lock(starting);
-  sigset_t blocked,
-      before;  // signals are for the threads of the program, but for those that tell of a thread's own faults
+  // Signals are for the threads of the program, but for those that tell of a thread's own faults.
+  sigset_t blocked, before;
   sigfillset(&blocked);
   for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
   pthread_sigmask(SIG_SETMASK, &blocked, &before);
@@ -205,7 +204,7 @@ Job* own_job(Pool& p) {
   return nullptr;
 }
 
-// From now on nobody begins a part. How many were left.
+// Lets nobody begin a part any more. Returns how many parts were left.
 int close(Job& job) {
   State s{job.state.load()};
   while (!job.state.compare_exchange_weak(s.word, s.word + uint64_t(s.parts() - s.next()) * State::kPart)) {
@@ -213,11 +212,11 @@ int close(Job& job) {
   return s.parts() - s.next();
 }
 
-// Until so many parts are done by others; how long that took, beyond a moment.
+// Waits until others have done so many parts. Returns how long that took after the first kSpins turns.
 int64_t wait_for(const Job& job, int parts) {
   const auto done = [&] { return job.done.load(std::memory_order_acquire) == parts; };
   unsigned spins = 0;
-  for (; spins < 200; relax(spins))
+  for (; spins < kSpins; relax(spins))
     if (done()) return 0;
   const int64_t start = now();
   while (!done()) relax(spins);
@@ -229,7 +228,7 @@ struct Sharing {
   ~Sharing() { sharing = false; }
 };
 
-// Nobody may hold this lock when a child is made, which would never get it.
+// Nobody may hold this lock when a child is made: no thread of the child would ever release it.
 [[maybe_unused]] const int fork_handler = pthread_atfork([] { starting.lock(); }, [] { starting.unlock(); },
                                                          [] {
                                                            starting.unlock();

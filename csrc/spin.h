@@ -22,12 +22,15 @@ inline void pause() {
 #endif
 }
 
-// One turn of a loop that waits; spins counts its turns. The first 200 take 2 to 10 microseconds, longer than it takes
-// to cut a job. After them other threads may have the processor every 16 turns, since the one that is waited for may be
-// among them.
+// Turns of a loop that waits for which it keeps the processor: they take 2 to 10 microseconds, longer than it takes to
+// cut a job.
+constexpr unsigned kSpins = 200;
+
+// One turn of a loop that waits; spins counts its turns. After kSpins other threads may have the processor every 16
+// turns, since the one that is waited for may be among them.
 inline void relax(unsigned& spins) {
   pause();
-  if (++spins > 200 && spins % 16 == 0) sched_yield();
+  if (++spins > kSpins && spins % 16 == 0) sched_yield();
 }
 
 }  // namespace fastnn

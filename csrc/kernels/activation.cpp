@@ -2,7 +2,7 @@
 //   forward:  x (n) -> y (n)
 //   backward: dy (n), x (n), or y (n) where the derivative is a function of y -> dx (n)
 // A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on.
-// Only ReLU's dx is dy there, as in the kernels that it is fused with.
+// Only ReLU's dx is dy where x is NaN, as in the kernels that ReLU is fused with.
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation.inc"
@@ -27,12 +27,13 @@ void elu_forward(int64_t n, T a, T, const T* x, T* y) {
 // y = x > 0 ? x : a * (e^x - 1)  =>  dx = x > 0 ? dy : dy * a * e^x
 template <class T>
 void elu_backward(int64_t n, T a, T, const T* dy, const T* x, T* dx) {
-  // Far down, a small a comes first and a large one last: then a product of some factors is no smaller than the result.
+  // Where e^x is below the normal numbers, a small a is multiplied first and a large one last: then no product on the
+  // way is smaller than the result.
   const bool small = a < 1 && a > -1;
   const T first = small ? a : T(1), last = small ? T(1) : a;
-  // From here on a e^x is a normal number. An odd a has all lanes computed with care.
+  // From `near` on a e^x is a normal number. For an a of unusual size all lanes are computed the careful way.
   const double size = std::fabs(double(a));
-  const double shift = size == 1 ? 0 : std::log(size);  // the usual a spares small arrays the logarithm
+  const double shift = size == 1 ? 0 : std::log(size);  // a = 1, the usual, spares small arrays the logarithm
   const T near = size > 1e-20 && size < 1e20 ? T(MathConstants<T>::near_first - shift) : T(__builtin_inf());
   map(
       n, kExpCost,

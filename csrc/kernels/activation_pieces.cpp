@@ -9,13 +9,15 @@
 #include "../simd/sums.h"
 #include "columns.h"
 #define FASTNN_FAMILY "activation_pieces.inc"
+#include "integer.h"
 #include "kernels.h"
 #include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3;  // rough nanoseconds per element
+// Rough nanoseconds: of an element, and of a partial sum that is added up.
+constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3, kPartialCost = 1;
 
 // Elements of a plane, and rows of a matrix, whose slope gradients become one partial sum.
 constexpr int64_t kPlaneBlock = 16384, kRowBlock = 64;
@@ -40,7 +42,7 @@ struct PlaneBlock {
   PlaneBlock(const Pieces& p, int64_t index) {
     const int64_t plane = index / p.per_plane, begin = index % p.per_plane * kPlaneBlock;
     first = plane * p.g.inner + begin;
-    size = p.g.inner - begin < kPlaneBlock ? p.g.inner - begin : kPlaneBlock;
+    size = least(p.g.inner - begin, kPlaneBlock);
     channel = plane % p.g.channels;
   }
 };
@@ -49,9 +51,7 @@ struct PlaneBlock {
 struct RowBlock {
   int64_t begin, end;
 
-  RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(begin + kRowBlock) {
-    if (end > p.g.outer) end = p.g.outer;
-  }
+  RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(least(begin + kRowBlock, p.g.outer)) {}
 };
 
 // y[i] = f(slopes, x0[i], …) over piece `index`
@@ -217,7 +217,7 @@ void prelu_backward(Norm g, const T* dy, const T* x, const T* w, T* dx, T* dw) {
       map_piece<past>(pieces, i, w, sloped_backward<T>, dx, dy, x);
       sum_piece(pieces, i, dy, x, partial);
     });
-    parallel_for(g.channels, double(partials), [=](int64_t begin, int64_t end) {
+    parallel_for(g.channels, double(partials) * kPartialCost, [=](int64_t begin, int64_t end) {
       for (int64_t c = begin; c < end; ++c) sum_partials(pieces, c, partial, dw);
     });
   });

@@ -18,8 +18,8 @@ constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.
 constexpr double kInverseRoot2Pi = 0.39894228040143267794;              // 1/sqrt(2 pi)
 constexpr double kGeluRate = 1.5957691216057307117, kCubic = 0.044715;  // 2 sqrt(2/pi)
 
-// dy s(u) (1 + x s(-u) slope) for the finite x of the sign of u: the derivative of x s(u), slope that of u. far: see
-// FallingExp.
+// The gradient of x s(u): dy s(u) (1 + x s(-u) slope), where slope is the derivative of u. x is finite and has u's
+// sign. far: see FallingExp.
 template <class T, bool far>
 FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope) {
   const FallingExp<T, far> f(below_zero(u));
@@ -30,7 +30,7 @@ FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope)
   return negative ? f.times_rest(dx) : dx;
 }
 
-// x within ±limit, beyond which s(-|x|) is 0: 0 times infinity would be NaN. The cube of 30 stays finite.
+// x cut off at ±limit, beyond which s(-|x|) is 0: 0 times an infinite x would be NaN. The cube of kGeluLimit is finite.
 template <class T>
 FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
   return min(set1(limit), max(set1(-limit), x));

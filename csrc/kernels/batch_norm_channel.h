@@ -1,4 +1,5 @@
-// What both ways through a batch norm share: what is done with a value of a channel, and the end of its statistics.
+// What batch norm by planes (batch_norm.cpp) and by columns (batch_norm_columns.h) share: what is done with a value of
+// a channel, and with the statistics once they are found.
 #pragma once
 #include "../simd/map.h"
 #include "../types.h"
@@ -15,7 +16,7 @@ struct Follows {
   static constexpr Then value = then;
 };
 
-// f(Follows<…>), so that loops are compiled for each.
+// f(Follows<…>), so that loops are compiled for each case.
 template <class F>
 void with_then(bool relu, bool residual, const F& f) {
   if (!relu) return f(Follows<kNothing>{});
@@ -28,7 +29,7 @@ FASTNN_INLINE Vec<T> rectified(Vec<T> v) {
   return v < Vec<T>{} ? Vec<T>{} : v;
 }
 
-// dz: what is left of dy where y, found in memory behind a residual and otherwise `line` of x, was not cut off.
+// dz: dy where the ReLU let y pass, and 0 where it cut y off. Behind a residual y is in memory, else it is `line` of x.
 template <class T, Then then>
 FASTNN_INLINE Vec<T> passed(Vec<T> dy, Vec<T> x, const T* y, int64_t at, int64_t size, const Normal<T>& line) {
   if constexpr (then == kNothing) return dy;
@@ -67,7 +68,7 @@ struct Training {
   }
 };
 
-// dx = (dz - (v * slope + level)) * k; the weight, which is in k, is the same for all that share a mean.
+// dx = (dz - (v * slope + level)) * k; the weight is in k, since all values that share a mean share it, too.
 template <class T>
 struct Slope {
   T k, slope, level;

@@ -15,7 +15,9 @@ namespace {
 
 template <class T>
 constexpr int64_t kBlockColumns = 64 * lanes<T>;
-constexpr int64_t kBlockRows = 64;  // whose sum is made before it is added to that of other blocks
+constexpr int64_t kBlockRows = 64;    // rows whose sum is made in T before it is added, in double, to that of others
+constexpr int64_t kSampleValues = 8;  // of each channel, whose mean is a pivot near that of all
+constexpr double kColumnsVisits = 3;  // of a forward in training, the sample's included, and of a backward
 
 struct ColumnBlock {
   int64_t rows, step, inner, first, channels;  // step from row to row; the first of its channels, and how many
@@ -23,7 +25,7 @@ struct ColumnBlock {
   int64_t start() const { return first * inner; }
 };
 
-// body(block) for all blocks of a (outer, channels, inner) array.
+// body(block) for all blocks of a (outer, channels, inner) array, whose elements are visited so many times.
 template <class T, class Body>
 void for_column_blocks(const Norm& g, double visits, const Body& body) {
   const int64_t wide = kBlockColumns<T> / (g.inner ? g.inner : 1);
@@ -152,21 +154,21 @@ Moments block_moments(const ColumnBlock& block, const T* x, int64_t c, double m,
   });
 }
 
-// Some of the rows of a block, far apart: about 8 values of each channel.
+// Some of the rows of a block, far apart: about kSampleValues values of each channel.
 inline ColumnBlock sample_of(ColumnBlock block) {
-  const int64_t rows = ceil_div(8, block.inner), all = block.rows;
+  const int64_t rows = ceil_div(kSampleValues, block.inner), all = block.rows;
   block.rows = rows < all ? rows : all;
   block.step *= all / block.rows;
   return block;
 }
 
-// The moments of each channel from sums about what is nearly the mean of some values, which come from sums about the
-// first one, as zero for a constant. Where that was not near the mean of a channel, once more, for it about the mean
-// itself.
+// The moments of each channel come from sums about a pivot near its mean: nearly the mean of a sample, which comes from
+// sums about the first value, and so is exact for a constant. Where a pivot was not near the mean of its channel, the
+// sums are made once more, for that channel about the mean that was found.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = 1 / m;
-  for_column_blocks<T>(g, 3, [&](const ColumnBlock& block) {
+  for_column_blocks<T>(g, kColumnsVisits, [&](const ColumnBlock& block) {
     double sums[2][kBlockColumns<T>];
     T pivot[kBlockColumns<T>];
     Lines<T> lines;
@@ -207,7 +209,7 @@ void columns_train(const Norm& g, const Training<T>& a) {
   });
 }
 
-// dx = (dz - (v * slope + level)) * k, what is subtracted in training only; by: slope, level and k of each column
+// dx = (dz - (v * slope + level)) * k, or dz * k where statistics were given; by: slope, level and k of each column
 template <class T, Then then>
 void block_backward(const ColumnBlock& block, const Gradients<T>& a, const Lines<T>& lines,
                     const T (*by)[kBlockColumns<T>]) {
@@ -229,11 +231,11 @@ void block_backward(const ColumnBlock& block, const Gradients<T>& a, const Lines
 template <class T, Then then>
 void columns_backward(const Norm& g, const Gradients<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = a.training ? 1 / m : 0;
-  for_column_blocks<T>(g, 3, [&](const ColumnBlock& block) {
+  for_column_blocks<T>(g, kColumnsVisits, [&](const ColumnBlock& block) {
     double sums[2][kBlockColumns<T>];
     T by[3][kBlockColumns<T>];
     Lines<T> lines;
-    // Only a ReLU that is made again needs y.
+    // Only where a ReLU is computed again are weight and bias needed.
     lines.set(block,
               [&](int64_t c) { return then == kRelu ? line_of(a.standard(c), a.weight, a.bias, c) : a.standard(c); });
     column_sums<T, 2>(block, sums, [&](Vec<T>* acc, int64_t at, int64_t j, int64_t size) FASTNN_FLAT {

@@ -43,7 +43,7 @@ inline void add_rows(int64_t n, int64_t width, int64_t begin, int64_t end, int64
 template <class T>
 struct LongRows {
   int64_t *place, *row, *added;  // place[r] is -1 - i for row[i] = r, and 0 or more for other rows that occur
-  T* sums;                       // of the run of each that is being added, of which added[i] terms are there
+  T* sums;                       // for each of these rows the sum of its last run; added[i] says how many terms it has
 
   LongRows(int64_t n, int64_t rows, int64_t width, Room& room)
       : place(room.take<int64_t>(rows)),
@@ -51,7 +51,7 @@ struct LongRows {
         added(room.take<int64_t>(n / kRun)),
         sums(room.take<T>(n / kRun * width)) {}
 
-  // Returns how many they are.
+  // Finds the rows, and returns how many there are.
   int64_t find(int64_t n, int64_t rows, const int64_t* index) const {
     const auto each = [=](const auto& f) {
       for (int64_t i = 0; i < n; ++i)

@@ -16,8 +16,8 @@ struct LanePlaces {
       : in(room.take<int32_t>(l.p.in_plane())), from(room.take<int32_t>(l.p.grid())) {}
   void fill(const PaddedLayout& l) const {
     const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
-    // The first row has the columns' share until its own turn, the last: divisions for every place took a fifth of the
-    // time of conv_transpose3d's weight gradient.
+    // The first row of `in` holds the columns' share of all places until it is filled itself, as the last one: to
+    // divide for every place took a fifth of the time of conv_transpose3d's weight gradient.
     for (int64_t w = 0; w < W.in; ++w) in[w] = int32_t(l.axis_place(2, w));
     for (int64_t d = D.in - 1; d >= 0; --d)
       for (int64_t h = H.in - 1; h >= 0; --h) {

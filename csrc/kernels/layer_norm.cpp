@@ -11,12 +11,15 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How far ahead of the values that are written those of the next run, n values long, are fetched: it is gone through
-// more than once, so the first time would wait for the memory while nothing is written. Instance norm of 32x64x56x56
-// takes 0.83 of the time on Zen 5. Not where two runs don't fit the second-level cache.
+// How far ahead of the values that are written those of the next run, n values long, are fetched: each run is gone
+// through more than once, and the first time would wait for memory while nothing is written. Instance norm of
+// 32x64x56x56 takes 0.83 of the time on Zen 5. Nothing is fetched ahead where a run has more than kFetchedBytes: two
+// runs have to fit the second-level cache, 1 MB on Zen 5, beside the results that are written.
+constexpr int64_t kFetchedBytes = 256 * 1024;
+
 template <class T>
 int64_t next_run(int64_t n) {
-  return n * int64_t(sizeof(T)) <= 256 * 1024 ? n : 0;
+  return n * int64_t(sizeof(T)) <= kFetchedBytes ? n : 0;
 }
 
 // The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a
@@ -46,14 +49,25 @@ Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   });
 }
 
-// How the gradients of a layer norm's parameters are summed. Rows of up to kWholeRow values, if there are blocks enough
-// of them for a few threads, are items of their own: then a row's sums, its dx and what it adds to the parameters'
-// gradients come from one visit. 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items,
-// some rows at a time, which are still in the third-level cache when their sums are known.
-constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4, kRowsBytes = 12 << 20;
+// How the gradients of a layer norm's parameters are summed. Where rows have up to kWholeRow values, and make blocks
+// enough for a few threads, whole rows are visited once, for a row's sums, its dx and what it adds to the parameters'
+// gradients: 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items.
+constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4;
 
 bool by_whole_rows(const Norm& g) {
   return g.inner <= kWholeRow && SumBlocks(g.outer, g.inner).blocks >= kEnoughBlocks;
+}
+
+// By columns, rows are taken in groups, first for their sums and then for the gradients: dy and x of a group, up to
+// kGroupBytes, are still in the third-level cache the second time (32 MB on Zen 5).
+constexpr int64_t kGroupBytes = 12 << 20;
+constexpr int64_t kRowsTogether = 8;  // for which a tile of the parameters' gradients stays in registers
+
+// Columns of an item: a sixteenth, so that there are items for some threads, within limits. They are a multiple of what
+// a tile takes at once: a column is in the same tile whatever item a thread begins with. No measurement set these.
+constexpr int64_t kColumnBlocks = 16, kLeastColumns = 64, kMostColumns = 8192;
+int64_t columns_of_item(int64_t inner) {
+  return clamp(ceil_div(inner / kColumnBlocks, kLeastColumns) * kLeastColumns, kLeastColumns, kMostColumns);
 }
 
 // dx = (d - (v * slope + level)) * rstd, as in standard.h
@@ -99,6 +113,9 @@ void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x,
   if (i < n) body(i, n - i);
 }
 
+// Visits of a backward that makes the parameters' gradients, too; by columns the sums of rows are a loop before it.
+constexpr double kParameterVisits = 4, kSumVisits = 2;
+
 // The arrays of a backward; dx and weight may be null.
 template <class T>
 struct RowArrays {
@@ -143,9 +160,9 @@ template <bool past, class T>
 void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t r0, int64_t r1, int64_t j0,
                       int64_t j1) {
   constexpr int V = FASTNN_VEC_BYTES == 64 ? 4 : 2;
-  constexpr int64_t L = lanes<T>, kTogether = 8;
-  for (int64_t i = r0; i < r1; i += kTogether) {
-    const int64_t end = i + kTogether < r1 ? i + kTogether : r1;
+  constexpr int64_t L = lanes<T>;
+  for (int64_t i = r0; i < r1; i += kRowsTogether) {
+    const int64_t end = least(i + kRowsTogether, r1);
     int64_t j = j0;
     for (; j + V * L <= j1; j += V * L) gradient_tile<past, V>(a, rows, i, end, j, V * L);
     for (; j + L <= j1; j += L) gradient_tile<past, 1>(a, rows, i, end, j, L);
@@ -156,25 +173,26 @@ void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t
 // Sums over rows by blocks of columns; row(i) finds the numbers of a row.
 template <class T, class Row>
 void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<T>& a, RowGradient<T>* rows) {
-  const int64_t fit = kRowsBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), step = fit < 8 ? 8 : fit;
-  // A multiple of what a tile takes at once: the same columns are in one whatever a thread begins with.
-  const int64_t columns = g.inner < 16 * 64 ? 64 : g.inner < 16 * 8192 ? ceil_div(g.inner / 16, 64) * 64 : 8192;
+  const int64_t step = most(kGroupBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), kRowsTogether);
+  const int64_t columns = columns_of_item(g.inner);
   const bool aligned = a.dx && to_aligned(a.dx) == 0 && g.inner % lanes<T> == 0;
   zero_run(a.dweight, g.inner), zero_run(a.dbias, g.inner);
   for (int64_t r0 = 0; r0 < g.outer; r0 += step) {
-    const int64_t r1 = g.outer - r0 < step ? g.outer : r0 + step;
+    const int64_t r1 = least(r0 + step, g.outer);
     const double part = cost * double(r1 - r0) / double(g.outer + 1);
-    parallel_for(r1 - r0, part * 2, [=](int64_t begin, int64_t end) {
+    parallel_for(r1 - r0, part * kSumVisits, [=](int64_t begin, int64_t end) {
       for (int64_t i = r0 + begin; i < r0 + end; ++i) rows[i] = row(i);
     });
     with_past(aligned && goes_past<T>(3 * double(g.outer) * double(g.inner)), [=, &a](auto past) {
-      parallel_for(ceil_div(g.inner, columns), part * 4, [=, &a](int64_t begin, int64_t end) {
-        gradient_columns<past>(a, rows, r0, r1, begin * columns, end * columns < g.inner ? end * columns : g.inner);
+      parallel_for(ceil_div(g.inner, columns), part * kParameterVisits, [=, &a](int64_t begin, int64_t end) {
+        gradient_columns<past>(a, rows, r0, r1, begin * columns, least(end * columns, g.inner));
         if (past) stream_fence();
       });
     });
   }
 }
+
+constexpr double kPlaneSumCost = 1;  // rough nanoseconds of adding a plane's sums to those of its channel
 
 // dx of the groups; sums (n, groups, channels, 2) get sum(dy) and sum(dy * xhat) of each plane, of which dweight and
 // dbias are made.
@@ -184,7 +202,7 @@ void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, channels = g.groups * g.channels;
   const int64_t ahead = next_run<T>(size);
   const double values = double(items) * double(size);
-  each_item<T>(items, 3 * values, values * kNormCost * 3, [=](auto past, int64_t item) {
+  each_item<T>(items, 3 * values, values * kNormCost * kBackwardVisits, [=](auto past, int64_t item) {
     const Standard<T> standard(mean[item], rstd[item]);
     const Normal<T> normal(standard);
     const int64_t group = item % g.groups * g.channels;
@@ -218,7 +236,8 @@ void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight
       map_run_fetching<past>(g.inner, fetch, gradient, dx + at, dy + at, x + at);
     }
   });
-  parallel_for(dweight || dbias ? channels : 0, double(g.n * channels), [=](int64_t begin, int64_t end) {
+  const double cost = double(g.n * channels) * kPlaneSumCost;
+  parallel_for(dweight || dbias ? channels : 0, cost, [=](int64_t begin, int64_t end) {
     for (int64_t channel = begin; channel < end; ++channel) {
       double dw = 0, db = 0;
       for (int64_t n = 0; n < g.n; ++n) {
@@ -241,7 +260,7 @@ void layer_norm_forward(const Norm& g, const T* x, const T* weight, const T* bia
   const int64_t ahead = next_run<T>(g.inner);
   const double values = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   const Epsilon epsilon(eps);
-  each_item<T>(g.outer, 2 * values, values * kNormCost * 2, [=](auto past, int64_t i) {
+  each_item<T>(g.outer, 2 * values, values * kNormCost * kForwardVisits, [=](auto past, int64_t i) {
     const T* x_i = x + i * g.inner;
     T* y_i = y + i * g.inner;
     const Moments found = run_moments(g.inner, share, x_i, epsilon);
@@ -278,14 +297,14 @@ void layer_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight
     gradient_run(n, r, dy + at, x + at, weight ? weight + j0 : nullptr, dx ? dx + at : nullptr, dw, db);
   };
   if (!dweight)
-    return parallel_for(g.outer, cost * 3, [=](int64_t begin, int64_t end) {
+    return parallel_for(g.outer, cost * kBackwardVisits, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) run(row(i), i, 0, g.inner, nullptr, nullptr);
     });
   if (!by_whole_rows(g))
     return shared_values<RowGradient<T>>(g.outer, [&](RowGradient<T>* rows) {
       sum_by_columns(g, cost, row, RowArrays<T>{g.inner, dy, x, weight, dx, dweight, dbias}, rows);
     });
-  sum_rows<T, 2>({g.outer, g.inner, g.inner}, cost * 4, {dweight, dbias},
+  sum_rows<T, 2>({g.outer, g.inner, g.inner}, cost * kParameterVisits, {dweight, dbias},
                  [=](int64_t i, int64_t j0, int64_t n, T** to) { run(row(i), i, j0, n, to[0], to[1]); });
 }
 
@@ -296,7 +315,7 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
   const int64_t size = g.channels * g.inner, items = g.n * g.groups, ahead = next_run<T>(size);
   const double values = double(items) * double(size), share = 1 / double(size);
   const Epsilon epsilon(eps);
-  each_item<T>(items, 2 * values, values * kNormCost * 2, [=](auto past, int64_t item) {
+  each_item<T>(items, 2 * values, values * kNormCost * kForwardVisits, [=](auto past, int64_t item) {
     const Moments found = run_moments(size, share, x + item * size, epsilon);
     mean[item] = found.mean, rstd[item] = found.rstd;
     const Standard<T> standard(found.mean, found.rstd);

@@ -33,7 +33,7 @@ struct Response {
   }
 };
 
-// f(first, last) of the channels in reach of c.
+// The first and the last of the channels in reach of c.
 FASTNN_INLINE int64_t first_channel(int64_t c, int64_t below) { return c > below ? c - below : 0; }
 FASTNN_INLINE int64_t last_channel(int64_t c, int64_t above, int64_t channels) {
   return above < channels - c ? c + above : channels - 1;
@@ -105,11 +105,19 @@ __attribute__((noinline)) void forward_at(const Response& r, int64_t inner, cons
   }
 }
 
-// dx at one position, by the formula of the backward; work: three numbers of each channel
+// Scratch of the backward: t[j] of all channels at the positions of a block. And for one position that is out of range,
+// of each channel: t[j], the unit that it is in, and dy[c] * s[c]^-beta.
+template <class T>
+struct Terms {
+  T* in_range;
+  double *exact, *units, *through;
+};
+
+// dx at one position, by the formula of the backward.
 template <class T>
 __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, const T* dy, const T* x, T* dx,
-                                           double* work) {
-  double *terms = work, *units = work + r.channels, *through = work + 2 * r.channels;
+                                           const Terms<T>& kept) {
+  double *terms = kept.exact, *units = kept.units, *through = kept.through;
   for (int64_t c = 0; c < r.channels; ++c) {
     const Window w = window_at(r, x, inner, c);
     through[c] = double(dy[c * inner]) * std::pow(w.t, -r.beta) * std::pow(w.unit, -2 * r.beta);
@@ -123,14 +131,6 @@ __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, con
     dx[c * inner] = T(through[c] - 2 * r.beta * r.share * sum);
   }
 }
-
-// What the backward keeps of the channels of a block: terms of its sums, and three numbers each for one position out of
-// range.
-template <class T>
-struct Terms {
-  T* in_range;
-  double* out_of_range;
-};
 
 // body(first element of channel 0, positions, layout(room)) for blocks of up to `width` positions of a sample
 template <class Layout, class Body>
@@ -179,7 +179,8 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
   const int64_t width = L * clamp(fit, 1, kBlockVectors);
   const Vec<T> slope = set1(T(2 * beta * r.share));
   const auto layout = [&](Room& room) {
-    return Terms<T>{room.take<T>(g.channels * width), room.take<double>(3 * g.channels)};
+    const auto each_channel = [&] { return room.take<double>(g.channels); };
+    return Terms<T>{room.take<T>(g.channels * width), each_channel(), each_channel(), each_channel()};
   };
   for_blocks(g, width, 2 * cost_per_element(g, size), layout, [&](int64_t at, int64_t n, const Terms<T>& kept) {
     T* const terms = kept.in_range;
@@ -200,8 +201,7 @@ void local_response_norm_backward(const Norm& g, int64_t size, double alpha, dou
           sum += load(terms + j * width + i);
         store_part(dx + here, load_part(dx + here, n - i) - slope * load_part(x + here, n - i) * sum, n - i);
       }
-    beyond.each(n,
-                [&](int64_t i) { backward_at(r, g.inner, dy + at + i, x + at + i, dx + at + i, kept.out_of_range); });
+    beyond.each(n, [&](int64_t i) { backward_at(r, g.inner, dy + at + i, x + at + i, dx + at + i, kept); });
   });
 }
 

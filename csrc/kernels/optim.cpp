@@ -45,13 +45,15 @@ struct Factor {
   FASTNN_INLINE Vec<T> times_plus(Vec<T> x, Vec<T> y) const { return plain ? fma(x, set1(first), y) : times(x) + y; }
 };
 
-// What is kept of a state. Near 1 in two parts, since T would round 0.99999999 to 1.
+// What is kept of a state: from kNearOne on in two parts, since T would round 0.99999999 to 1. Below, what T rounds off
+// is less than 2^-25 / 0.002 of what is not kept, 1.5e-5 for floats.
+constexpr double kNearOne = 0.998;
 template <class T>
 struct Share {
   T high, low;
 
   explicit Share(double share) : high(T(share)), low(0) {
-    if (share > 0.998 && share < 1) low = T(share - double(high));
+    if (share > kNearOne && share < 1) low = T(share - double(high));
   }
   FASTNN_INLINE Vec<T> times_plus(Vec<T> state, Vec<T> y) const {
     if (low != 0) y = fma(state, set1(low), y);
@@ -109,7 +111,7 @@ struct Moment {
     smallest = T(hidden ? 0 : Limits<T>::smallest / Limits<T>::epsilon);
   }
   FASTNN_INLINE Vec<T> next(Vec<T> s, Vec<T> g) const { return keep.times_plus(s, g * share * g); }
-  // Where next() is not to be used.
+  // The lanes in which next() is not to be used: the array holds a root, or T cannot hold the moment to full accuracy.
   FASTNN_INLINE Mask<T> odd(Vec<T> s, Vec<T> g, Vec<T> after) const {
     const auto zero = (s == Vec<T>{}) & (g == Vec<T>{});
     return ~(zero | ((s >= Vec<T>{}) & (after >= smallest) & (after <= T(Limits<T>::largest))));
@@ -118,7 +120,7 @@ struct Moment {
     return hypotenuse<T>(root(s) * root_keep, abs(g) * root_share);
   }
   static FASTNN_INLINE Vec<T> root(Vec<T> s) { return s < Vec<T>{} ? -s : sqrt(s); }
-  // What the array holds for a root.
+  // What the array holds for the moment that has this root.
   static FASTNN_INLINE Vec<T> stored(Vec<T> root) {
     const Vec<T> square = root * root;
     const auto beyond = (square < T(Limits<T>::smallest)) | (square > T(Limits<T>::largest));
@@ -233,7 +235,7 @@ void rmsprop_step(int64_t n, T* p, const T* g, T* square_avg, double lr, double 
 template <class T>
 void adagrad_step(int64_t n, T* p, const T* g, T* sum, double lr, double eps, double weight_decay, double l1,
                   bool eps_inside) {
-  constexpr double steps = 1 << 20;  // over which what is lost may add up
+  constexpr double steps = 1 << 20;  // a million, over which squares that are flushed to zero may add up
   const Epsilon<T> e(eps, eps_inside);
   root_step<T>(n, p, g, sum, lr, Moment<T>(1, 1, e.hides(1 / steps)), e, weight_decay, l1);
 }

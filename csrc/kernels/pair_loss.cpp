@@ -15,7 +15,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kCopyCost = 0.2, kExpCost = 0.8;  // rough nanoseconds per element
-constexpr int64_t kBlock = 8192;
+constexpr int64_t kBlock = 8192;                   // values of a block of a sum, two of those of BlockSums
 
 template <class T, class F, class... P>
 FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* sum, const F& f, const P*... p) {

@@ -49,7 +49,7 @@ template <class T>
 void rms_norm_forward(const Norm& g, const T* x, const T* weight, double eps, T* y, double* rstd) {
   const double values = double(g.outer) * double(g.inner);
   const Epsilon epsilon(eps);
-  each_item<T>(g.outer, 2 * values, values * kNormCost * 2, [=](auto past, int64_t i) {
+  each_item<T>(g.outer, 2 * values, values * kNormCost * kForwardVisits, [=](auto past, int64_t i) {
     const T* x_i = x + i * g.inner;
     T* y_i = y + i * g.inner;
     rstd[i] = inverse_root(g.inner, x_i, epsilon);
@@ -70,7 +70,7 @@ template <class T>
 void rms_norm_backward(const Norm& g, const T* dy, const T* x, const T* weight, const double* rstd, T* dx, T* dweight) {
   const double elements = double(g.outer) * double(g.inner), share = 1 / double(g.inner);
   if (dx)
-    parallel_for(g.outer, elements * kNormCost * 3, [=](int64_t begin, int64_t end) {
+    parallel_for(g.outer, elements * kNormCost * kBackwardVisits, [=](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         const Standard<T> standard(0, rstd[i]);
         const int64_t at = i * g.inner;

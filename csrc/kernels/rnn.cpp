@@ -1,5 +1,5 @@
 // Recurrent layers, one direction of one layer per call: the loop over time. The products that need no order, with the
-// inputs and for the gradients of the weights, are made for all steps at once outside (backend/native/rnn.py).
+// inputs and for the gradients of the weights, are made for all steps at once outside (bindings/rnn.pxi).
 //   gates (steps, batch, G units): in, the input's share W x of the preactivations; out, what the backward needs
 //   weight R (G units, units), biases (G units); h0, c0, h_n, c_n (batch, units); y, cells, candidate (steps, batch,
 //   units)
@@ -27,7 +27,7 @@ struct Backward {
   T *dgates, *drec, *dh0, *dc0;
 };
 
-// Row i of the block at time t; `rec` holds its share of the state in the preactivations.
+// Row i of the block at time t; `rec` holds its state's share of the preactivations.
 template <class T, class Cell>
 void forward_row(const RnnPlan<T>& plan, const Forward<T>& a, const T* bias_apart, int64_t n, int64_t t, int i,
                  int rows, const T* rec, T* state, T* extra, Units range) {
@@ -191,9 +191,9 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
       for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
           T* c = dh + row * pitch + p * plan.panel;
-          // Of a row that has ended the product is zero, or not a number where a weight isn't finite: its gradient
-          // stays.
-          alignas(64) T ended[kStateRows * 8 * L];
+          // The gradient of a sequence that has ended stays: the product would add zero to it, or NaN where a weight
+          // isn't finite.
+          alignas(64) T ended[kStateRows * kWidestPanel * L];
           const auto each_ended = [&](const auto& f) {
             for (int i = 0; a.lengths && i < rows; ++i)
               if (plan.time(step) >= a.lengths[first + i]) f(ended + i * plan.panel, c + i * pitch);

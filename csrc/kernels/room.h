@@ -63,20 +63,15 @@ inline void parallel_values(int64_t n, double cost, int64_t values, const Body& 
   parallel_room(n, cost, [values](Room& room) { return room.take<T>(values); }, body);
 }
 
-// The system gives huge pages to blocks of 4 MB and more (memory.cpp), so rooms of 2 to 4 MB are made 4 MB large: with
-// V of 2.4 MB, 4x512x7x7 -> 512 takes 0.88 of the time (conv_winograd.h; one core of a virtual Sapphire Rapids).
-constexpr size_t kLargeRoom = 2 << 20, kHugeRoom = 4 << 20;
-
-// Runs body(layout(room)) once; the threads of all loops in it share the memory. If there is no memory, body is not run
-// and the call fails, as it does if there is none for a thread.
+// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and
+// the call fails, as where a thread has none.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
   // Small rooms are on the stack: taking a block and giving it back is a tenth of a short call's time.
   alignas(64) char few[512];
   const size_t bytes = room_for(layout);
   size_t capacity = 0;
-  void* const memory =
-      bytes <= sizeof few ? few : take_block(bytes >= kLargeRoom && bytes < kHugeRoom ? kHugeRoom : bytes, &capacity);
+  void* const memory = bytes <= sizeof few ? few : take_scratch(bytes, &capacity);
   if (!memory) return note_out_of_memory();
   Room room(memory);
   body(layout(room));

@@ -8,20 +8,34 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rows are added in blocks that the shape decides; blocks are added in order. In a long block some rows at a time are
-// summed by themselves, and their sums are added with what each addition rounds off kept aside.
+// How the sums over `rows` rows of `inner` values are cut. Blocks of rows, whose number the shape alone decides, are
+// summed apart, and their sums are added in order. In a long block groups of rows are summed first; the groups' sums
+// are added to the block's, and what each of these additions rounds off is kept aside.
 struct SumBlocks {
-  int64_t rows, inner, columns, blocks;  // columns to an item
+  int64_t rows, inner, columns, blocks;  // columns: of an item
 
-  SumBlocks(int64_t rows, int64_t inner, int64_t columns = 512)
-      : rows(rows), inner(inner), columns(columns), blocks(rows / 128) {
-    blocks = blocks < 1 ? 1 : blocks > 16 ? 16 : blocks;
-  }
+  SumBlocks(int64_t rows, int64_t inner, int64_t columns = kColumns)
+      : rows(rows), inner(inner), columns(columns), blocks(clamp(rows / kLeastRows, 1, kMostBlocks)) {}
   bool long_blocks() const { return rows > blocks * kLongBlock; }
-  // Arrays of `inner` values that each block needs for a sum.
-  int arrays() const { return blocks == 1 ? 0 : long_blocks() ? 3 : 1; }
 
-  static constexpr int64_t kLongBlock = 512, kTogether = 64;  // rows
+  // Set by no measurement: blocks are enough for the threads of most machines, and adding them up is little beside
+  // summing their rows. An item's sums of floats, 2 KB, stay in the first-level cache.
+  static constexpr int64_t kLeastRows = 128, kMostBlocks = 16, kColumns = 512;
+  static constexpr int64_t kLongBlock = 512, kGroup = 64;  // rows
+};
+
+// The sums of blocks; for long blocks also the sums of a group, and what additions rounded off. Each array has K sums
+// of `inner` values for each block.
+template <class T, int K>
+struct SumScratch {
+  T *partial, *group, *rest;
+  int64_t inner;
+
+  SumScratch(const SumBlocks& cut, Room& room) : inner(cut.inner) {
+    const int64_t values = cut.blocks * K * inner, of_long = cut.long_blocks() ? values : 0;
+    partial = room.take<T>(cut.blocks > 1 ? values : 0), group = room.take<T>(of_long), rest = room.take<T>(of_long);
+  }
+  T* of(T* array, int64_t block, int k) const { return array + (block * K + k) * inner; }
 };
 
 // total + rest += group, exactly but for the rounding of rest (Knuth's TwoSum); group becomes zero.
@@ -41,25 +55,22 @@ void settle_total(int64_t n, T* total, const T* rest) {
   map_run(n, [](Vec<T> a, Vec<T> b) { return a - a == Vec<T>{} ? a + b : a; }, total, total, rest);
 }
 
-// Adding up the blocks takes this share of the whole: a block has at least 128 rows, each of which takes about twice
-// that.
-constexpr double kAddingShare = 1.0 / 256;
+// Adding up the blocks takes this share of the time of the whole: a block has kLeastRows rows at least, and to sum one
+// takes about twice as long as to add the sums of a block.
+constexpr double kAddingShare = 1.0 / (2 * SumBlocks::kLeastRows);
 
 // out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.
-// cost: nanoseconds; work: room for the arrays of all blocks.
+// cost: nanoseconds.
 template <class T, int K, class Add>
-void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], T* work, const Add& add) {
+void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const SumScratch<T, K>& scratch, const Add& add) {
   const int64_t column_blocks = ceil_div(cut.inner, cut.columns);
-  const auto array = [&](int64_t block, int which, int k) {
-    return work + ((which * cut.blocks + block) * K + k) * cut.inner;
-  };
-  const auto partial = [&](int64_t block, int k) { return cut.blocks > 1 ? array(block, 0, k) : out[k]; };
+  const auto partial = [&](int64_t b, int k) { return cut.blocks > 1 ? scratch.of(scratch.partial, b, k) : out[k]; };
   parallel_for(cut.blocks * column_blocks, cost, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t block = item / column_blocks, j0 = item % column_blocks * cut.columns;
-      const int64_t n = cut.inner - j0 < cut.columns ? cut.inner - j0 : cut.columns;
+      const int64_t n = least(cut.inner - j0, cut.columns);
       const int64_t first = cut.rows * block / cut.blocks, last = cut.rows * (block + 1) / cut.blocks;
-      T* to[K];
+      T *to[K], *rest[K];
       for (int k = 0; k < K; ++k) zero_run(partial(block, k) + j0, n);
       if (!cut.long_blocks()) {
         for (int k = 0; k < K; ++k) to[k] = partial(block, k) + j0;
@@ -67,14 +78,14 @@ void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], T* work, co
         continue;
       }
       for (int k = 0; k < K; ++k) {
-        to[k] = array(block, 1, k) + j0;
-        zero_run(to[k], n), zero_run(array(block, 2, k) + j0, n);
+        to[k] = scratch.of(scratch.group, block, k) + j0, rest[k] = scratch.of(scratch.rest, block, k) + j0;
+        zero_run(to[k], n), zero_run(rest[k], n);
       }
-      for (int64_t i0 = first; i0 < last; i0 += cut.kTogether) {
-        for (int64_t i = i0; i < last && i < i0 + cut.kTogether; ++i) add(i, j0, n, to);
-        for (int k = 0; k < K; ++k) add_group(n, partial(block, k) + j0, array(block, 2, k) + j0, to[k]);
+      for (int64_t i0 = first; i0 < last; i0 += cut.kGroup) {
+        for (int64_t i = i0; i < least(i0 + cut.kGroup, last); ++i) add(i, j0, n, to);
+        for (int k = 0; k < K; ++k) add_group(n, partial(block, k) + j0, rest[k], to[k]);
       }
-      for (int k = 0; k < K; ++k) settle_total(n, partial(block, k) + j0, array(block, 2, k) + j0);
+      for (int k = 0; k < K; ++k) settle_total(n, partial(block, k) + j0, rest[k]);
     }
   });
   if (cut.blocks == 1) return;
@@ -89,7 +100,8 @@ void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], T* work, co
 
 template <class T, int K, class Add>
 void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const Add& add) {
-  shared_values<T>(K * cut.arrays() * cut.blocks * cut.inner, [&](T* work) { sum_rows(cut, cost, out, work, add); });
+  shared_room([&](Room& room) { return SumScratch<T, K>(cut, room); },
+              [&](const SumScratch<T, K>& scratch) { sum_rows(cut, cost, out, scratch, add); });
 }
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// rough nanoseconds per value
+// Rough nanoseconds per value.
 constexpr double kForwardCost = 0.8, kBackwardCost = 0.4;
 
 // Lanes beyond a row are loaded as -infinity: e^-infinity = 0 adds nothing to the sum.
@@ -20,7 +20,7 @@ FASTNN_INLINE Vec<T> load_low(const T* p, int64_t size) {
   return load_part(p, size, -T(__builtin_inf()));
 }
 
-// The last, short vector stays in a register: a masked load behind the store of its lanes would wait for it.
+// The last, short vector stays in a register: a masked load would wait for the store of the same lanes just before it.
 template <class T>
 void softmax_row(int64_t n, const T* x, T* y) {
   constexpr int64_t L = lanes<T>;

@@ -24,7 +24,7 @@ struct Axis {
 
 FASTNN_INLINE int64_t distance(int64_t stride) { return stride < 0 ? -stride : stride; }
 
-// The axes without those of one element, and with those merged that are one in memory.
+// The axes: those of one element are left out, and neighbours that are one axis in memory are merged.
 struct Axes {
   Axis axis[kMostAxes];
   int count = 0;
@@ -50,9 +50,9 @@ struct Axes {
   // The axis whose neighbours are nearest in memory, if it isn't the last.
   int nearer_than_last() const {
     int found = -1;
-    int64_t least = distance(axis[count - 1].stride);
+    int64_t nearest = distance(axis[count - 1].stride);
     for (int i = 0; i < count - 1; ++i)
-      if (axis[i].stride && distance(axis[i].stride) < least) found = i, least = distance(axis[i].stride);
+      if (axis[i].stride && distance(axis[i].stride) < nearest) found = i, nearest = distance(axis[i].stride);
     return found;
   }
 };
@@ -82,7 +82,7 @@ void copy_block(const Axis& partner, const Axis& last, bool turned, int64_t dept
   for (int64_t k = 0; k < depth; ++k) copy_row(to + k * partner.to, from + k * partner.stride, rows, last.stride);
 }
 
-// What is left of the axes beside the two, one index after the other.
+// Goes through the other axes, one index after the other.
 struct Outer {
   const Axes& axes;
   int64_t index[kMostAxes], from = 0, to = 0;

@@ -1,5 +1,5 @@
-// What the values of an array x (n) are, for checks that depend on them, and the sum of losses. All in one pass that
-// the compiler makes vectors of, without a branch per value.
+// What the values of an array x (n) are, for checks that depend on them, and the sum of losses. Loops go through x
+// once, without a branch per value, so that the compiler makes vectors of them.
 #include "../simd/sums.h"
 #define FASTNN_FAMILY "values.inc"
 #include "kernels.h"
@@ -12,7 +12,7 @@ void sum_values(int64_t n, const T* x, double scale, double* sum) {
   *sum = pairwise_sum(n, x, scale);
 }
 
-// all low <= x[i] <= high; NaN is not
+// yes: low <= x[i] <= high for all i; not so for a NaN
 template <class T>
 void values_within(int64_t n, T low, T high, const T* x, bool* yes) {
   int outside = 0;
@@ -20,7 +20,7 @@ void values_within(int64_t n, T low, T high, const T* x, bool* yes) {
   *yes = !outside;
 }
 
-// all x[i] = 1 or -1
+// yes: x[i] is 1 or -1 for all i
 template <class T>
 void values_are_signs(int64_t n, const T* x, bool* yes) {
   int others = 0;
@@ -28,7 +28,7 @@ void values_are_signs(int64_t n, const T* x, bool* yes) {
   *yes = !others;
 }
 
-// all 0 <= x[i] < end
+// yes: 0 <= x[i] < end for all i
 template <class T>
 void numbers_below(int64_t n, int64_t end, const int64_t* x, bool* yes) {
   int others = 0;

@@ -5,8 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// In each lane, of one vector after the other: every few are a part, and of the sum of parts what rounding lost is
-// kept.
+// A sum in each lane, of one vector after the other. Every kPart vectors make a part; what rounding loses when a part
+// is added to the sum is kept, and added in the end.
 template <class T>
 class LongSum {
  public:
@@ -44,8 +44,8 @@ class ShortSum {
   Vec<T> sum_ = {};
 };
 
-// Of contiguous runs, in lanes of 64 bytes whatever the length of a vector is: the order depends on the lengths of the
-// runs alone. Every few thousand elements are a part, and parts are added in double.
+// The sum of contiguous runs, in rows of lanes of 64 bytes whatever the length of a vector is: the order of additions
+// depends on the lengths of the runs alone. Every few thousand elements make a part, and parts are added in double.
 template <class T>
 class RunSum {
  public:
@@ -56,7 +56,7 @@ class RunSum {
       fold();
     }
     add_short(x, n);
-    room_ -= (n + 4 * kWide - 1) & -(4 * kWide);  // what one lane adds is counted
+    room_ -= (n + 4 * kWide - 1) & -(4 * kWide);  // counted as if all lanes had added as much as the first
   }
   FASTNN_INLINE double total() const { return total_ + double(part()); }
 

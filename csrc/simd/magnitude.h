@@ -27,8 +27,8 @@ FASTNN_INLINE Word<T> signless(T value) {
 
 enum class Magnitude { zero, tiny, normal };
 
-// Whether all of n values are zero, or all below kTiny. Nothing is read behind the first vectors with a larger one, so
-// ordinary arrays cost a few nanoseconds.
+// Whether all of n values are zero, or all below kTinyBits. Nothing is read behind the first vectors with a larger one,
+// so ordinary arrays cost a few nanoseconds.
 template <class T>
 inline Magnitude magnitude(int64_t n, const T* values) {
   constexpr int64_t L = lanes<T>, step = 4 * L;
@@ -37,7 +37,7 @@ inline Magnitude magnitude(int64_t n, const T* values) {
   for (int64_t i = 0; i < n; i += step) {
 #pragma GCC unroll 4
     for (int64_t v = 0; v < 4; ++v) seen |= (Mask<T>)load_part(values + i + v * L, n - i - v * L) & bits;
-    if (any<T>(seen >= tiny)) return Magnitude::normal;  // kTiny is one bit, so an "or" reaches it as the values do
+    if (any<T>(seen >= tiny)) return Magnitude::normal;  // kTinyBits is one bit, so an "or" reaches it as the values do
   }
   return any<T>(seen != Mask<T>{}) ? Magnitude::tiny : Magnitude::zero;
 }

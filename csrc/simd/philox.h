@@ -33,10 +33,11 @@ FASTNN_INLINE U64 xor3(U64 a, U64 b, U64 c) {
 #endif
 }
 
-// Made where it is used: to copy its keys into a loop's closure costs a call on few elements a twentieth of its time.
+// The generator of a key. A loop's body makes its own: to copy the keys into the body would cost a call on few elements
+// a twentieth of its time.
 struct Philox {
-  // Four vectors each: half the registers of AVX-512. With AVX2 some are spilled, and yet 0.87 of the time of two
-  // chains.
+  // How many vectors of blocks go through the rounds side by side. Each takes four registers, all of them half those of
+  // AVX-512. With AVX2 some are spilled, and yet it takes 0.87 of the time of two chains.
   static constexpr int chains = 4;
   static constexpr int L = lanes<double>, words = chains * 4 * L;  // in one call
   static constexpr int rounds = 10;
@@ -51,8 +52,8 @@ struct Philox {
   // blocks go through the rounds side by side: 1.6 times as fast with four on Zen 5.
   FASTNN_INLINE void generate(uint64_t first, U32 (&out)[2 * chains]) const {
     constexpr auto all = std::make_integer_sequence<int, L>{};
-    // Out of the sight of the compiler, which would keep vectors of all keys around a loop: 40 ns of 450 for 500
-    // numbers.
+    // The compiler must not see where these pointers come from, or it keeps vectors of all keys around a loop: 40 ns of
+    // 450 for 500 numbers.
     const uint64_t *k0 = key0, *k1 = key1;
     asm("" : "+r"(k0), "+r"(k1));
     const U64 m0 = U64{} + 0xD2511F53u, m1 = U64{} + 0xCD9E8D57u;

@@ -31,7 +31,7 @@ FASTNN_INLINE T reduce_row(Vec<T>* v) {
   return reduce_add<T>(v[0]);
 }
 
-// fetch: what is 4 KB further on is fetched.
+// K sums. fetch: while values are added, those kFetchAhead bytes further on are fetched.
 template <class T, int K, bool fetch = false>
 class BlockSums {
  public:
@@ -44,7 +44,7 @@ class BlockSums {
       f(acc, load_part(p + at, size)...);
     });
   }
-  // The same for one array, the missing lanes as `fill`.
+  // The same for one array; the missing lanes are loaded as `fill`.
   template <class F>
   FASTNN_INLINE void add_filled(int64_t n, T fill, const F& f, const T* p) {
     add_by(n, [&](Vec<T>* acc, int64_t at, int64_t size) FASTNN_FLAT {

@@ -23,8 +23,8 @@ FASTNN_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
   }
 }
 
-// One square of it: n <= lanes rows, size <= lanes deep; DEEP and WIDE say that there are as many as lanes. Rows that
-// don't exist are the last one again, so that nothing but the two tails branches.
+// Turns one square: n <= lanes rows, size <= lanes deep; WIDE says that n, DEEP that size is the number of lanes. The
+// last row is read again for rows that don't exist, so that nothing but the two tails branches.
 template <class T, bool DEEP, bool WIDE>
 FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T* to, int64_t ldto) {
   constexpr int L = lanes<T>;

@@ -169,7 +169,7 @@ FASTNN_INLINE void store_part(T* p, Vec<T> v, int64_t size) {
     store_n(p, v, int(size));
 }
 
-// v, where the lanes from `size` on count for nothing.
+// v with zero in the lanes from `size` on.
 template <class T>
 FASTNN_INLINE Vec<T> within(Vec<T> v, int64_t size) {
   using Int = typename VecTraits<T>::Int;
@@ -304,7 +304,7 @@ FASTNN_INLINE bool any(Mask<T> m) {
 #endif
 }
 
-// Whether every lane is at least `least`; none is that is NaN.
+// Whether every lane is at least `least`; a NaN is not.
 template <class T>
 FASTNN_INLINE bool all_from(Vec<T> v, T least) {
   constexpr bool single = sizeof(T) == 4;

@@ -22,6 +22,7 @@ cnp.import_array()
 include "bindings/memory.pxi"
 include "bindings/geometry.pxi"
 include "bindings/elementwise.pxi"
+include "kernels.pxi"  # by csrc/declare.py: the declarations of all kernels, and bindings of elementwise functions
 include "bindings/settings.pxi"
 include "bindings/plan.pxi"
 include "bindings/values.pxi"

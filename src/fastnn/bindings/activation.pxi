@@ -36,7 +36,7 @@ def rrelu_backward(dy, x, double lower, double upper, uint64_t key):
     return dx
 
 def maxout_forward(g, x, tuple shape not None):
-    """Of this shape, which has as many elements as there are positions."""
+    """The result has this shape, with as many elements as there are positions."""
     cdef Softmax s = scores_geometry(g)
     cdef int t = floating(x)
     cdef int64_t positions = s.outer * s.inner

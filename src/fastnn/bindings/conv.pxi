@@ -168,7 +168,8 @@ def conv_transpose_backward(g, dy, x, weight, needs):
 cdef object weight_gradient(object g, object dy, object x, object weight, object need):
     if not need:
         return None
-    dweight = room(need, floating(weight), cnp.PyArray_NDIM(<cnp.ndarray>weight), cnp.PyArray_DIMS(<cnp.ndarray>weight))
+    cdef int ndim = cnp.PyArray_NDIM(<cnp.ndarray>weight)
+    dweight = gradient_array(need, floating(weight), ndim, cnp.PyArray_DIMS(<cnp.ndarray>weight))
     conv_backward_weight(g, dy, x, dweight)
     return dweight
 
@@ -176,7 +177,7 @@ cdef object bias_gradient(object dy, object need):
     if not need:
         return None
     cdef cnp.npy_intp channels = dy.shape[1]
-    dbias = room(need, floating(dy), 1, &channels)
+    dbias = gradient_array(need, floating(dy), 1, &channels)
     conv_backward_bias(dy, dbias)
     return dbias
 
@@ -190,9 +191,9 @@ def linear_backward(dy, x, weight, needs):
     dx = matmul(dy, weight) if need_x else None
     dweight = dbias = None
     if need_weight:
-        dweight = room(need_weight, floating(weight), 2, extents)
+        dweight = gradient_array(need_weight, floating(weight), 2, extents)
         matmul_into(dy, x, True, False, dweight)
     if need_bias:
-        dbias = room(need_bias, floating(weight), 1, extents)
+        dbias = gradient_array(need_bias, floating(weight), 1, extents)
         linear_backward_bias(dy, dbias)
     return dx, dweight, dbias

@@ -1,6 +1,7 @@
-# Elementwise functions. csrc/declare.py writes the bindings of those of one array, from their rows in the lists of kernels.
+# Elementwise functions. The bindings of those of one array are in kernels.pxi, which csrc/declare.py writes.
 
-# Two parameters, of which functions need fewer; then x, y or dy, what the backward gets beside it, dx.
+# Kernels take two parameters, of which most functions need fewer; then a forward takes x and y, and a backward dy, x or y as
+# the row of the function says, and dx.
 ctypedef int (*Unary)(Call, int64_t, double, double, void*, void*) except -1
 ctypedef int (*UnaryBackward)(Call, int64_t, double, double, void*, void*, void*) except -1
 
@@ -20,8 +21,6 @@ cdef object unary_backward(UnaryBackward kernel, object dy, object saved, double
     dx = empty_like(dy, t)
     kernel(sized(t, n), n, a, b, pdy, ps, address(dx))
     return dx
-
-include "kernels.pxi"  # the declarations of all kernels, and these bindings
 
 def add(a, b, out):
     cdef int t = floating(a)

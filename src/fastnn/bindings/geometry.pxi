@@ -39,7 +39,7 @@ cdef Softmax softmax_geometry(object g) except *:
     return s
 
 cdef Softmax scores_geometry(object g) except *:
-    """Of positions that have something each."""
+    """The same where every position must have values, since the largest is looked for, or a class is one of them."""
     cdef Softmax s = softmax_geometry(g)
     if s.n < 1:
         raise ValueError(f"nothing at the positions of {g}")
@@ -49,7 +49,7 @@ cdef int64_t volume(const int64_t* axes) noexcept nogil:
     return axes[0] * axes[1] * axes[2]
 
 cdef int read_windows(object g, int64_t* to, int numbers, int triples) except -1:
-    """Numbers, and behind them numbers of each spatial axis: the members of a geometry, in order."""
+    """Read the members of a geometry, in order: numbers, and then triples of numbers, one of each spatial axis."""
     cdef int i
     if not isinstance(g, tuple) or PyTuple_GET_SIZE(g) != numbers + triples:
         raise ValueError(f"expected a geometry of windows, got {g!r}")
@@ -96,7 +96,7 @@ cdef enum:
     GEOMETRIES = 4096
 
 cdef int remember(dict geometries, object g, object known) except -1:
-    if isinstance(g, tuple):  # others could change
+    if isinstance(g, tuple):  # an object of another type could change
         if len(geometries) >= GEOMETRIES:
             geometries.clear()
         geometries[<size_t><void*>g] = known

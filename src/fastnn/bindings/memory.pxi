@@ -65,7 +65,7 @@ cdef bint is_dense(cnp.ndarray a) noexcept:
     return found == (<uint64_t>1 << ndim) - 1 if ndim < 64 else found + 1 == 0
 
 cdef inline void* dense(object a, int typenum, int64_t size) except NULL:
-    """As data, of an array whose axes may be in any order."""
+    """As `data`, for an array whose axes may be in any order."""
     if cnp.PyArray_Check(a) and not cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) and is_dense(<cnp.ndarray>a):
         return turned_data(<cnp.ndarray>a, typenum, size)
     return data(a, typenum, size)
@@ -76,7 +76,7 @@ cdef void* turned_data(cnp.ndarray a, int typenum, int64_t size) except NULL:
     return cnp.PyArray_DATA(a)
 
 cdef inline void* beside(object a, object first, int typenum, int64_t size) except NULL:
-    """As dense, of an array whose elements lie in the order of those of the first, which is dense."""
+    """As `dense`, for an array whose elements must lie in the same order as those of ``first``, which is dense."""
     if cnp.PyArray_Check(a) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>a) and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray>first):
         return data(a, typenum, size)
     cdef void* p = dense(a, typenum, size)
@@ -94,7 +94,7 @@ cdef int same_strides(cnp.ndarray a, cnp.ndarray b) except -1:
     return 0
 
 cdef inline void* address(object a) noexcept:
-    """Of an array that was just made, or NULL for None."""
+    """The address of an array that was just made, or NULL for None."""
     return NULL if a is None else cnp.PyArray_DATA(<cnp.ndarray>a)
 
 cdef void* optional(object a, int typenum, int64_t size) except? NULL:
@@ -124,7 +124,7 @@ cdef bint plausible(const int64_t* extents, int count) noexcept:
     return product <= <double>(<int64_t>1 << 48)
 
 cdef inline int64_t elements(int64_t a, int64_t b, int64_t c=1, int64_t d=1) except -1:
-    """Of an array of these extents."""
+    """How many elements an array of these extents has."""
     if <uint64_t>(a | b | c | d) < 4096:  # small ones, of which a small call has several products to look at
         return a * b * c * d
     return many_elements(a, b, c, d)
@@ -137,7 +137,7 @@ cdef int64_t many_elements(int64_t a, int64_t b, int64_t c, int64_t d) except -1
     return a * b * c * d
 
 cdef int read_numbers(object values, int64_t* to, int count) except -1:
-    """From a tuple of as many."""
+    """Copy numbers from a tuple, which must have as many."""
     cdef int i
     if not isinstance(values, tuple) or PyTuple_GET_SIZE(values) != count:
         raise ValueError(f"expected a tuple of {count} numbers, got {values!r}")
@@ -146,14 +146,14 @@ cdef int read_numbers(object values, int64_t* to, int count) except -1:
     return 0
 
 cdef int read_extents(object values, int64_t* to, int count) except -1:
-    """As numbers, which are extents of one array."""
+    """The same for numbers that must be possible as extents of one array."""
     read_numbers(values, to, count)
     if not plausible(to, count):
         raise ValueError(f"impossible geometry {values}")
     return 0
 
 cdef const cnp.npy_intp* extents_of(object a, int ndim) except NULL:
-    """Of an array of so many axes."""
+    """The extents of an array, which must have so many axes."""
     if not cnp.PyArray_Check(a) or cnp.PyArray_NDIM(<cnp.ndarray>a) != ndim:
         raise ValueError(f"expected an array of {ndim} axes, got {type(a).__name__} of shape {getattr(a, 'shape', None)}")
     return cnp.PyArray_DIMS(<cnp.ndarray>a)
@@ -218,7 +218,7 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum, cnp.npy_intp* s
     return array
 
 cdef object empty_like(object x, int typenum):
-    """Of the shape, and the strides, of an array that is dense."""
+    """Uninitialised array of the shape and the strides of another, which is dense."""
     cdef cnp.ndarray a = <cnp.ndarray>x
     if cnp.PyArray_IS_C_CONTIGUOUS(a):
         return new_array(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), typenum)
@@ -249,7 +249,7 @@ cdef object matrix(int typenum, int64_t rows, int64_t columns):
     cdef cnp.npy_intp[2] extents = [rows, columns]
     return new_array(2, extents, typenum)
 
-cdef object room(object need, int typenum, int ndim, cnp.npy_intp* extents):
-    """For the gradient of a parameter: the array that ``need`` brings along (a `Target`), or a new one."""
+cdef object gradient_array(object need, int typenum, int ndim, cnp.npy_intp* extents):
+    """What the gradient of a parameter is written to: the array that ``need`` brings along (a `Target`), or a new one."""
     array = getattr(need, "array", None)
     return new_array(ndim, extents, typenum) if array is None else array

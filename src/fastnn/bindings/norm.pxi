@@ -1,19 +1,19 @@
 # Normalisation.
 
 cdef int refuse_none(int64_t values, object g) except -1:
-    """Where moments are taken."""
+    """An error where there are no values whose moments could be taken."""
     if values < 1:
         raise ValueError(f"no values to take the moments of in {g}")
     return 0
 
 cdef object statistic(object a, int t):
-    """What kernels take in double, from an array of the type of the others too."""
+    """Moments in double, as kernels take them. A caller may give them in the type of the other arrays."""
     if t == F64 or not cnp.PyArray_Check(a) or cnp.PyArray_TYPE(<cnp.ndarray>a) != t:
         return a
     return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
 
 cdef enum:
-    FEW_CHANNELS = 64  # their moments, if nobody wants them, need no arrays: two take 90 ns of a call's 700
+    FEW_CHANNELS = 64  # up to so many, moments that nobody wants are on the stack: two arrays take 90 ns of a call's 700
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
                              cbool relu=False, cbool unbiased=True, cbool moments=True):
@@ -70,7 +70,7 @@ cdef tuple channel_gradients(g, cbool training, cbool relu, dy, x, y, weight, bi
     need_x, need_weight, need_bias = needs
     mean, rstd = statistic(mean, t), statistic(rstd, t)
     dx, dresidual = empty_like(x, t) if need_x else None, None if y is None else empty_like(x, t)
-    dweight, dbias = room(need_weight, t, 1, &channels), room(need_bias, t, 1, &channels)
+    dweight, dbias = gradient_array(need_weight, t, 1, &channels), gradient_array(need_bias, t, 1, &channels)
     batch_norm_backward_c(sized(t, size), n, training, relu, data(dy, t, size), px, optional(y, t, size),
         optional(weight, t, channels), optional(bias, t, channels), data(mean, F64, channels), data(rstd, F64, channels),
         address(dx), address(dresidual), writable(dweight, t, channels), writable(dbias, t, channels))

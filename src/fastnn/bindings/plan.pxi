@@ -103,7 +103,7 @@ cdef bint sign_all(Signature* s, tuple values) noexcept:
     return True
 
 cdef int64_t hashed(const Signature* s) noexcept:
-    """In two chains, so that a product need not wait for each one before."""
+    """The hash of a signature, in two chains of products, so that not each product waits for the one before."""
     cdef uint64_t even = s.count, odd = 1
     cdef int i
     for i in range(0, s.count - 1, 2):

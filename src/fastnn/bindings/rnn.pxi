@@ -13,7 +13,7 @@ cdef Rnn rnn_geometry(object x, object weight_hh, RnnKind cell, cbool reverse) e
     return r
 
 cdef object of_steps(int t, Rnn r, int64_t gates):
-    """Room for numbers of each step: the states are those of one gate."""
+    """Uninitialised array of the gates of all steps; with one gate, of as many states."""
     cdef cnp.npy_intp[3] extents = [r.steps, r.batch, gates * r.units]
     return new_array(3, extents, t)
 
@@ -101,7 +101,7 @@ cdef tuple layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, cbool rev
     return dx, dweight_ih, dweight_hh, dbias_ih if need_bias_ih else None, dbias_hh if need_bias_hh else None
 
 cdef int clear_missing(object dx, object lengths) except -1:
-    """The rows of steps that a sequence does not have: a weight may be infinite, and 0 times it no number."""
+    """Zero the rows of steps that a sequence does not have: there dx is 0 times the weights, NaN if one is infinite."""
     cdef const cnp.npy_intp* extents = extents_of(dx, 3)
     cdef const int64_t* ends = <const int64_t*>data(lengths, I64, extents[1])
     cdef size_t bytes = extents[2] * cnp.PyArray_ITEMSIZE(<cnp.ndarray>dx)

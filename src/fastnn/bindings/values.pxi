@@ -27,7 +27,7 @@ cdef extern from "numpy/arrayobject.h":
     object numpy_scalar "PyArray_Scalar"(void* data, cnp.dtype type, object base)
 
 cdef object number(double value, int t):
-    """As a NumPy scalar, as its own functions give: ``total += loss`` changes an array wherever else it is held."""
+    """A NumPy scalar, which NumPy's functions give, too: ``total += loss`` would change an array for all who hold it."""
     cdef float single = <float>value
     cdef void* p = <void*>&value if t == F64 else <void*>&single
     return numpy_scalar(p, cnp.PyArray_DescrFromType(t), None)
@@ -36,7 +36,7 @@ cdef double SMALLER = 2.0 ** -80  # times it, no sum of less than 2^80 numbers o
 
 @cython.cdivision(True)
 cdef object mean_loss(object loss, int t, double divisor):
-    """Their sum by ``divisor``, also where the sum alone overflows."""
+    """The sum of losses divided by ``divisor``, also where the sum itself overflows."""
     cdef int64_t n = cnp.PyArray_SIZE(<cnp.ndarray>loss)
     cdef void* p = address(loss)
     cdef double sum = 0, scale = 1
@@ -47,7 +47,7 @@ cdef object mean_loss(object loss, int t, double divisor):
     return number(sum / divisor / scale, t)
 
 cdef object losses_of(object scores, int t, int64_t positions, object divisor):
-    """Room for the loss of each position of scores (n, classes, ...): of shape (n, ...), or a row where they are summed."""
+    """Array for the loss of each position of scores (n, classes, ...): of shape (n, ...), or a row where they are summed."""
     if divisor is not None:
         return workspace(t, positions)
     cdef cnp.npy_intp extents[AXES]
@@ -64,7 +64,7 @@ cdef object losses_of(object scores, int t, int64_t positions, object divisor):
 
 @cython.cdivision(True)
 cdef object shares(object dloss, int t, int64_t n, object divided_by):
-    """dloss / divided_by, or dloss where that is None: n numbers, of as many or of one."""
+    """dloss / divided_by, or dloss where that is None, as n numbers; dloss has as many, or one for all."""
     cdef int64_t given = cnp.PyArray_SIZE(<cnp.ndarray?>dloss), i
     cdef double divisor = 1 if divided_by is None else divided_by
     cdef void* from_ = data(dloss, t, n if given == n else 1)
