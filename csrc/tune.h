@@ -47,9 +47,9 @@ constexpr int kTransposedRow = 8;
 // row.
 constexpr int64_t kColumnBlockBytes = 128 * 1024, kColumnRowBytes = 2048;
 
-// Limits of direct convolution (conv_direct.h), else packing: rows of A times the share of columns computed in vain stay
-// below this, about what packing a vector of B costs in multiply-adds; and the padded copy of an image is at most this
-// large, three quarters of a 1 MB second-level cache.
+// Limits of direct convolution (conv_direct.h), else packing: rows of A times the share of columns computed in vain
+// stay below this, about what packing a vector of B costs in multiply-adds; and the padded copy of an image is at most
+// this large, three quarters of a 1 MB second-level cache.
 constexpr double kDirectWaste = 40;
 constexpr int64_t kDirectCopyBytes = 768 * 1024;
 

@@ -10,8 +10,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 // reduce makes one row of the rows in the ranges d (of slices) and h (of each slice's rows): `arrays` values for each
-// column. Vectors are read whole, also past the last column, but not past `end`. Here the values are two, the largest of
-// the column and its position.
+// column. Vectors are read whole, also past the last column, but not past `end`. Here the values are two, the largest
+// of the column and its position.
 struct LargestOfRows {
   static constexpr int arrays = 2;
   template <class T>

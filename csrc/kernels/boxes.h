@@ -207,8 +207,8 @@ struct BoxTables {
   }
 };
 
-// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. The rows of dy over a row of
-// dx are first summed to one row of shares; each of these is then added to the inputs of its box.
+// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. The rows of dy over a row
+// of dx are first summed to one row of shares; each of these is then added to the inputs of its box.
 template <class T, class G>
 FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, Range oh, const T* dy, T* dx) {
   T* const share = boxes.share;

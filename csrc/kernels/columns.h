@@ -136,8 +136,8 @@ struct Block {
   }
 };
 
-// Calls on_row(r) for each row, or on_block(block) for each block, with room for one copy of a block or two. ns: cost of
-// a value in nanoseconds.
+// Calls on_row(r) for each row, or on_block(block) for each block, with room for one copy of a block or two. ns: cost
+// of a value in nanoseconds.
 template <class T, class OnRow, class OnBlock>
 void for_positions(const Softmax& g, int copies, double ns, const OnRow& on_row, const OnBlock& on_block) {
   if (g.n == 0) return;  // nothing, at however many positions

@@ -12,8 +12,9 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// to (ROWS positions x V vectors) = start + sum over r of a value of x, offset[r] behind its position, times weights[r].
-// The first half of the positions lie side by side from a0 on, the others from a1 on: these may be in the next row.
+// to (ROWS positions x V vectors) = start + sum over r of a value of x, offset[r] behind its position, times
+// weights[r]. The first half of the positions lie side by side from a0 on, the others from a1 on: these may be in the
+// next row.
 template <class T, int ROWS, int V>
 void position_tile(int64_t depth, const T* a0, const T* a1, const int32_t* offset, const T* weights, int64_t ldw,
                    const T* start, T* to) {

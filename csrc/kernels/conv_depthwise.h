@@ -3,9 +3,9 @@
 //   backward-weight          dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o)
 //
 // Memory limits the speed. A product of matrices would have one row, and its time would go into packing. Here lanes run
-// along the rows of a zero-padded copy of a plane (conv_layout.h), which stays in the first-level cache: a tap is a load
-// at a fixed distance. Large planes are cut into blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the product
-// on one Zen 5 core.
+// along the rows of a zero-padded copy of a plane (conv_layout.h), which stays in the first-level cache: a tap is a
+// load at a fixed distance. Large planes are cut into blocks. 32x64x56x56 with 3x3 taps takes 2.7 times less than the
+// product on one Zen 5 core.
 #pragma once
 #include "conv_layout.h"
 #include "conv_product.h"

@@ -26,8 +26,8 @@ struct Lanes {
   // 32x8x8 -> 32 1.8; but 32x14x14 -> 64 0.7, and where the copy outgrows the second-level cache, 256x7x7 -> 256 0.9. A
   // single tap would use the copy once: 256x14x14 -> 512 with 1x1 taps and stride 2 takes 1.4 times less with lanes
   // across channels. A phase of a strided gradient would be written an element at a time: 32x16x16 -> 64 with stride 2
-  // took 4 times as long. Maps of 5 to 8 columns with 16 outputs or more gain, on one core of a virtual Sapphire Rapids,
-  // 1.7 to 2.0 in four shapes (32x1x8x8, 64x3x8x8, 32x32x6x6 among them) and 0.9 to 1.3 in the others.
+  // took 4 times as long. Maps of 5 to 8 columns with 16 outputs or more gain, on one core of a virtual Sapphire
+  // Rapids, 1.7 to 2.0 in four shapes (32x1x8x8, 64x3x8x8, 32x32x6x6 among them) and 0.9 to 1.3 in the others.
   bool suits() const {
     const int64_t width = product.p.axis[2].grid, over = product.images % lanes<T>;
     const bool narrow = 2 * width <= lanes<T> && width > 0, full = over == 0 || over * 4 >= lanes<T> * 3;

@@ -91,9 +91,9 @@ struct LongSums : Packed<T> {
   bool suits() const { return this->product.depth() > kLongSum; }
 };
 
-// A single dense tap is a plain product, whose panels are runs of x's own rows. With channels enough, copying these costs
-// less than turning results, as lanes across channels must: 256x14x14 -> 256 takes 3.6 ms instead of 4.1 on Zen 5,
-// 64x56x56 -> 64 4.6 instead of 6.2; on one core of a virtual Sapphire Rapids it is 0.98 to 1.8 times as fast (15
+// A single dense tap is a plain product, whose panels are runs of x's own rows. With channels enough, copying these
+// costs less than turning results, as lanes across channels must: 256x14x14 -> 256 takes 3.6 ms instead of 4.1 on Zen
+// 5, 64x56x56 -> 64 4.6 instead of 6.2; on one core of a virtual Sapphire Rapids it is 0.98 to 1.8 times as fast (15
 // shapes, 8 or 32 images), on two 1.04 to 1.4.
 template <class T>
 struct OneTap : Packed<T> {

@@ -25,8 +25,8 @@ struct DirectWeight {
   const char* name() const { return "direct"; }
 
   // To begin a run costs a tile about as much as two of its steps. So rows of few vectors are better packed, unless few
-  // output channels share the packing. On one core this way takes, of the time of the packed one, 0.85 for 3x32x32 -> 64,
-  // 0.8 for 3x224x224 -> 64 with 7x7 taps of stride 2, 0.92 for 16x32x32 -> 16; but 1.3 for 64x56x56 -> 64, 1.8 for
+  // output channels share the packing. On one core this way takes, of the time of the packed one, 0.85 for 3x32x32 ->
+  // 64, 0.8 for 3x224x224 -> 64 with 7x7 taps of stride 2, 0.92 for 16x32x32 -> 16; but 1.3 for 64x56x56 -> 64, 1.8 for
   // 128x28x28 -> 128.
   bool suits() const {
     const int64_t width = layout.p.axis[2].grid;

@@ -32,8 +32,8 @@ struct Winograd {
 
  protected:
   // An estimate of the time that all taps take, over the time that Winograd's way takes, or 0 if it can't be taken. In
-  // units of two multiply-adds of a vector: beside the products, a vector of tiles costs 190 for each channel in and out,
-  // and the weights cost 9 for each pair of channels. Fitted to 400 sizes on Zen 5.
+  // units of two multiply-adds of a vector: beside the products, a vector of tiles costs 190 for each channel in and
+  // out, and the weights cost 9 for each pair of channels. Fitted to 400 sizes on Zen 5.
   double gain() const {
     if (product.all_taps || !possible()) return 0;
     const double c = double(depth), k = double(product.group_out());

@@ -26,9 +26,9 @@ struct WinogradWeight {
   static constexpr int64_t kSumTiles = 256;  // of a partial sum, beside which adding the partial sums is little work
   static constexpr int64_t kLongTiles = kLongSum / 4, kRunTiles = kSumRun / 4;  // a tile is worth four additions
   static constexpr int64_t kSharedValues = 5 << 20;                             // of V and D
-  // Least outputs: in all, and for each tile, which has room for 16. 200 sizes of 16 to 128 channels with as many gain 1
-  // to 3.6 times on Zen 5. Where S has more than 16 MB, it outgrows the caches, and writing and reading it costs as much
-  // as 48 tiles: outputs must pay for that as well, beside the four for each tile that pay for its 36 products.
+  // Least outputs: in all, and for each tile, which has room for 16. 200 sizes of 16 to 128 channels with as many gain
+  // 1 to 3.6 times on Zen 5. Where S has more than 16 MB, it outgrows the caches, and writing and reading it costs as
+  // much as 48 tiles: outputs must pay for that as well, beside the four for each tile that pay for its 36 products.
   static constexpr int64_t kOutputs = 128, kOutputsOfTile = 8, kOutputsOfLargeSums = 176;
   // Rough nanoseconds of a vector that is transformed, and of a value that is added to others and transformed back;
   // they only decide how many threads are asked.
@@ -47,8 +47,8 @@ struct WinogradWeight {
 
   const char* name() const { return shared ? "winograd together" : "winograd"; }
 
-  // Whether the taps are 3 x 3 of stride 1, and outputs enough. S, four times the size of the weight, stays below 40 MB;
-  // a line of tiles stays in the cache.
+  // Whether the taps are 3 x 3 of stride 1, and outputs enough. S, four times the size of the weight, stays below 40
+  // MB; a line of tiles stays in the cache.
   bool suits() const {
     for (int d = 1; d < 3; ++d)
       if (g.kernel[d] != 3 || g.stride[d] != 1 || g.dilation[d] != 1) return false;
@@ -153,7 +153,8 @@ struct WinogradWeight {
         for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * point_size, out[j]);
       }
   }
-  // Copies rows top..top + high of n channels of `from`, a plane apart, with channels innermost; zeros beyond the plane.
+  // Copies rows top..top + high of n channels of `from`, a plane apart, with channels innermost; zeros beyond the
+  // plane.
   void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n,
                  T* copy) const {
     const int64_t r0 = clamp(-top, 0, high), r1 = clamp(height - top, r0, high);

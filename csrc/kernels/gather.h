@@ -152,9 +152,9 @@ struct GatherTaps {
   }
 };
 
-// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Some window
-// must reach the last of the columns or one beside it: then vectors of outputs are loaded no further than the zeros
-// behind them.
+// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Some
+// window must reach the last of the columns or one beside it: then vectors of outputs are loaded no further than the
+// zeros behind them.
 template <class T, class Taps, class Term>
 FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRow<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {

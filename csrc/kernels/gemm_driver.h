@@ -129,8 +129,9 @@ struct PackedRows {
     }
   }
   // Multiplies rows by a panel of packed B. Results go directly into C where the panel's columns lie there side by side
-  // (output.direct then gives their first element). Else they go by way of `held`, which keeps all rows of the panel from
-  // one depth block to the next, and is written out after the last; or, where held is null, by way of a tile's buffer.
+  // (output.direct then gives their first element). Else they go by way of `held`, which keeps all rows of the panel
+  // from one depth block to the next, and is written out after the last; or, where held is null, by way of a tile's
+  // buffer.
   template <class Output>
   void multiply_panel(int64_t depth, const T* panel, const int32_t* offset, T* held, const Output& output) const {
     Columns<T> columns(offset);

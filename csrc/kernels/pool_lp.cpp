@@ -62,8 +62,8 @@ struct NormTerm {
   }
 };
 
-// s * v^(1/p), where v is 0 or at least about 1. With a small p the root may overflow where the product does not, so that
-// the root's square root is a factor twice.
+// s * v^(1/p), where v is 0 or at least about 1. With a small p the root may overflow where the product does not, so
+// that the root's square root is a factor twice.
 template <class T>
 FASTNN_INLINE Vec<T> scaled_root(Vec<T> scale, Vec<T> v, double p) {
   if (p >= 1) return scale * power<T>(v, 1 / p);

@@ -71,7 +71,8 @@ void scatter_plane(const Pool& g, int64_t plane, const T* dy, const Index* index
   });
 }
 
-// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output are loaded dy, and the index as an integer as wide as T.
+// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output are loaded dy, and the index as an integer as wide as
+// T.
 template <class T>
 struct MaxTerm {
   static constexpr int arrays = 2;

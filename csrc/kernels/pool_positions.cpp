@@ -41,8 +41,9 @@ FASTNN_INLINE Reals reals(Whole i) {
 }
 FASTNN_INLINE Whole whole(Reals r) { return (Whole)(r + set1(0x1p52)) & splat<double>((int64_t(1) << 52) - 1); }
 
-// n / by rounded down, for 0 <= n < 2^48, as a product. (n + 1/2) / by - 1/2 is nearer to the quotient than to any other
-// integer, by more than the product's error. Adding 3 2^51 rounds, because doubles near that number are the integers.
+// n / by rounded down, for 0 <= n < 2^48, as a product. (n + 1/2) / by - 1/2 is nearer to the quotient than to any
+// other integer, by more than the product's error. Adding 3 2^51 rounds, because doubles near that number are the
+// integers.
 struct Divisor48 {
   double by, inverse, shift;
   explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}

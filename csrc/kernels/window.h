@@ -1,7 +1,7 @@
 // Windows of a pooling: where they lie, how an image is cut into blocks, and what all walks through windows share.
 //
 // A walk is made of a geometry g, and has
-//   suits()                        whether it can be taken, and is likely to be faster than the walks behind it in a list
+//   suits()                        whether it can be taken, and is likely to be faster than the walks behind it
 //   forward(filler, cost, x, y, f) calls f(windows, results) for each vector of windows; y.put stores the results
 //   backward(term, cost, dx)       dx[i] = sum of a term of (o, k, x[i]) over the windows o whose tap k is input i
 // What lies around an image counts as `filler`; cost is in nanoseconds. Each op has a list of the walks that it takes,
