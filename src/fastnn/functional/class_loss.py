@@ -168,8 +168,9 @@ def _multi_margin_guard(x: Array, target: Array, *others: Any) -> tuple[Any, ...
     return "numbers_below", target, x.shape[1]
 
 
-def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, x: Array, *arguments: Any) -> Array:
-    slope = ops.multi_margin_loss_backward(np.ones(len(x), x.dtype), x, *arguments)
+def _multi_margin_jvp(ops: Any, tangents: Any, y: Array, *arguments: Any) -> Array:
+    x = arguments[0]
+    slope = ops.multi_margin_loss_backward(np.ones(len(x), x.dtype), *arguments)
     return over_classes(slope * tangents[0], y)
 
 
