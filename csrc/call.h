@@ -15,7 +15,7 @@ namespace fastnn {
 
 // Elements: with fewer, a call is less work than it costs to let other Python threads in (37 ns on Zen 5, more if they
 // want to).
-constexpr int64_t kKeepGil = 512;
+constexpr int64_t kReleaseGil = 512;
 
 struct Call {
   bool is_double;
@@ -43,7 +43,7 @@ inline auto argument(A a) {
 // A failure is taken note of and taken back within one call, so that it is neither lost nor left to a later one.
 template <class F>
 inline int run(int64_t size, const F& kernel) {
-  PyThreadState* const state = size >= kKeepGil ? PyEval_SaveThread() : nullptr;
+  PyThreadState* const state = size >= kReleaseGil ? PyEval_SaveThread() : nullptr;
   kernel();
   if (state) PyEval_RestoreThread(state);
   if (!take_out_of_memory()) return 0;

@@ -115,7 +115,8 @@ void gelu_forward(int64_t n, T, T, const T* x, T* y) {
       y, x);
 }
 
-// y = x Phi(x)  =>  dx = dy * (Phi(x) + x e^(-x^2/2) / sqrt(2 pi)), which at x and -x adds to dy
+// y = x Phi(x)  =>  dx = dy * (Phi(x) + x e^(-x^2/2) / sqrt(2 pi))
+// The values of dx at x and at -x sum to dy: the one at -|x| is computed, and where x > 0 dx is dy minus it.
 template <class T>
 void gelu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
   map(

@@ -219,7 +219,8 @@ struct Depthwise {
     return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel) &&
            has_short_reach(product.p);
   }
-  // Items are planes of one block of positions after the other.
+  // An item is one block of positions of one plane. Those of a block follow each other, because the layout of the copy
+  // is that of the block.
   bool run() const {
     const Patches& p = product.p;
     const GridBlocks blocks = plane_blocks<T>(p);

@@ -15,9 +15,10 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// y (images, channels_out, …) on the grid of p = bias + the weights times the patch matrix of x (images, channels_in,
-// …).
-//   weights (channels_out, channels_in / groups, kernel), or of a gradient (channels_in, channels_out / groups, kernel)
+// At each position of the grid of p: y = bias + weights times the patch matrix of x.
+//   x (images, channels_in, …)  y (images, channels_out, …)  weights (channels_out, channels_in / groups, kernel)
+// In a data gradient, x is dy, y is dx, and the weights lie as the forward pass has them: (channels_in, channels_out /
+// groups, kernel).
 template <class T>
 struct Product {
   Patches p;

@@ -95,12 +95,13 @@ struct WinogradBlock {
   // Values from one point of V, of M, and (line) from one row of a, b and rows to the next.
   int64_t depth = shape.depth(), v_point = depth * width + kSkew, m_point = m_rows * width + kSkew;
   int64_t line = width * 4 + 3 * L;
-  // Of the input, which threads may share
+  // Arrays of the input's side, which threads may share.
   T *v = nullptr, *zeros = nullptr;  // a row beyond the image
   TileRun* runs = nullptr;
   TileStep* steps = nullptr;
-  // Of the output. a, b: columns 0..3 and 4..7 of each tile, (6 rows, width tiles, 4 columns); rows: results (4 rows,
-  // width tiles, 4 columns); sizes (steps, 2, L): what lift collects.
+  // Arrays of the output's side. m: the products. a, b: of each tile of a row of products, which is 6 x 6, columns
+  // 0..3, and 4..5 with two unused ones behind, (6 rows, width tiles, 4 columns). rows: results (4 rows, width tiles, 4
+  // columns). sizes (steps, 2, L): of each step the largest magnitudes that the transform `lift` meets.
   T *m = nullptr, *a = nullptr, *b = nullptr, *rows = nullptr, *sizes = nullptr;
   int64_t group = 0, count = 0, run_count = 0, step_count = 0;
 

@@ -123,8 +123,8 @@ struct WinogradWeight {
   };
   Scratch scratch(Room& room) const { return {transformed(room), row_scratch(room), room.take<int32_t>(tiles())}; }
 
-  // Transforms the values of a vector of channels under one line of tiles along the height, by f: from copy (IN rows,
-  // width), whose columns from `low` on are wanted (zeros beyond it), to edge (6 rows, count columns).
+  // Transforms, by f and along the height, the values of a vector of channels under one line of tiles: from copy (IN
+  // rows, width) to edge (6 rows, count columns). Column 0 of edge is column `low` of the copy, beside which are zeros.
   template <int IN, class F>
   FASTNN_INLINE void lift(const T* copy, int64_t width, int64_t low, int64_t count, T* edge, const F& f) const {
     for (int64_t q = 0; q < count; ++q) {
@@ -168,7 +168,7 @@ struct WinogradWeight {
       for (int64_t w = 0; w < 4 * width; w += 64 / int64_t(sizeof(T))) __builtin_prefetch(next + w, 0, 2);
   }
 
-  // Vectors of channels that the transforms consist of: those of dy, then those of x.
+  // Number of vectors of channels to be transformed: those of dy, then those of x.
   int64_t vectors() const { return (rows + columns) / L; }
   // Transforms one vector of channels for `count` lines of tiles: to D if it is of dy, else to V.
   void transform(int64_t group, int64_t line, int64_t count, int64_t vector, const Transformed& to,

@@ -65,9 +65,9 @@ FASTNN_INLINE Few<T, N> every_second(const T* from) {
                  [](int i) { return 2 * i + first; });
 }
 
-// even[i] = from[2 i] and, unless it is null, odd[i] = from[2 i + 1]. What is left at the end is a vector that
-// overlaps, or one of half as many: a masked load waits for the stores before it on some processors (20 ns on Zen 5),
-// which is more than the row of a small map takes.
+// even[i] = from[2 i] and, unless odd is null, odd[i] = from[2 i + 1]. What is left at the end is done by a vector that
+// overlaps the one before, or by vectors of half as many lanes: a masked load waits for the stores before it on some
+// processors (20 ns on Zen 5), which is more than the row of a small map takes.
 template <class T, int N = lanes<T>>
 FASTNN_INLINE void split_run(T* even, T* odd, const T* from, int64_t n) {
   if constexpr (N == 1) {

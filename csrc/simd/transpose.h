@@ -1,4 +1,4 @@
-// A square of lanes x lanes values turned in registers.
+// A square of lanes x lanes values, transposed in registers.
 #pragma once
 #include "shuffle.h"
 #include "vec.h"

@@ -104,7 +104,7 @@ class Setting:
             raise TypeError(f"{name}: cannot decorate the asynchronous generator {function!r}; use with inside it")
 
         if inspect.isgeneratorfunction(function):
-            # A generator function itself, since other decorators may ask whether it is one.
+            # What wraps a generator function must be one too, since other decorators may ask.
             @functools.wraps(function)
             def decorated(*args: Any, **kwargs: Any) -> Any:
                 return (yield from self._driven(function(*args, **kwargs)))

@@ -9,14 +9,15 @@ cdef extern from "call.h" namespace "fastnn":
     cdef struct Call:
         cbool is_double
         int64_t size
-    const int64_t kKeepGil
+    const int64_t kReleaseGil
 
-# The first argument of every kernel. The call releases the GIL if so many elements are worth it, always, or never.
+# The first argument of every function of fastnn::call: the type of the elements, and their number. From kReleaseGil
+# elements on the call releases the GIL: sized() gives the number as it is, long_call() always releases, short_call() never.
 cdef inline Call sized(int typenum, int64_t size) noexcept:
     return Call(typenum == F64, size)
 
 cdef inline Call long_call(int typenum) noexcept:
-    return Call(typenum == F64, kKeepGil)
+    return Call(typenum == F64, kReleaseGil)
 
 cdef inline Call short_call(int typenum) noexcept:
     return Call(typenum == F64, 0)

@@ -329,7 +329,7 @@ def _taken(array: Array, index: slice | NDArray[np.intp]) -> Array:
         return array[index].copy()
     if _mapping(array) is None:
         return array[index]  # an index array copies
-    # From a file in the order in which it lies there, so that a page is read once.
+    # A mapped array is read in the order of its file, so that each page is read once.
     by_place = np.argsort(index)
     taken = np.empty((len(index), *array.shape[1:]), array.dtype)
     taken[by_place] = array[index[by_place]]

@@ -58,10 +58,11 @@ def layer_norm(
 def _layer_plan(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Plan:
     arguments = checks.layer_norm("layer_norm", x, normalized_shape, weight, bias, eps)
     shape = arguments[1].shape[arguments[1].ndim - axes_of(normalized_shape) :]
-    tape = Tape(_layer_vjp, _layer_jvp)
+    tape = Tape("layer_norm_backward" if len(shape) == 1 else _layer_vjp, _layer_jvp)
     return Plan("layer_norm_forward", arguments, ("y", "mean", "rstd"), tape=tape, constants={"shape": shape})
 
 
+# Of several axes.
 def _layer_vjp(
     ops: Any,
     dy: Array,

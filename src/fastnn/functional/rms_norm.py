@@ -57,10 +57,12 @@ def rms_norm(x: Value, normalized_shape: Ints, weight: Value | None = None, eps:
 
 def _plan(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Plan:
     g, x, w, eps = checks.rms_norm("rms_norm", x, normalized_shape, weight, eps)
-    constants = {"shape": x.shape[x.ndim - axes_of(normalized_shape) :]}
-    return Plan("rms_norm_forward", (g, x, w, eps), ("y", "rstd"), tape=Tape(_vjp, _jvp), constants=constants)
+    shape = x.shape[x.ndim - axes_of(normalized_shape) :]
+    tape = Tape("rms_norm_backward" if len(shape) == 1 else _vjp, _jvp)
+    return Plan("rms_norm_forward", (g, x, w, eps), ("y", "rstd"), tape=tape, constants={"shape": shape})
 
 
+# Of several axes.
 def _vjp(
     ops: Any, dy: Array, needs: Any, g: Norm, x: Array, weight: Array | None, rstd: Array, shape: tuple[int, ...]
 ) -> Any:
