@@ -22,8 +22,8 @@ inline void pause() {
 #endif
 }
 
-// Turns of a loop that waits for which it keeps the processor: they take 2 to 10 microseconds, longer than it takes to
-// cut a job.
+// A loop that waits keeps the processor for this many turns; then it lets other threads have it. The turns take 2 to 10
+// microseconds, longer than it takes to cut a job into parts, so that a wait for that mostly ends in them.
 constexpr unsigned kSpins = 200;
 
 // One turn of a loop that waits; spins counts its turns. After kSpins other threads may have the processor every 16

@@ -43,8 +43,8 @@ constexpr int64_t kHeldRows = 512;
 // of 3.9; softmax's backward, with two copies, of 80 would take 1.7 instead of 1.2.
 constexpr int kTransposedRow = 8;
 
-// Scratch for a block of neighbouring positions (columns.h), in the second-level cache, and the most of it that is one
-// row.
+// Bytes of the scratch for a block of neighbouring positions (columns.h), which stays in the second-level cache; and
+// the most bytes that one row of the block may take.
 constexpr int64_t kColumnBlockBytes = 128 * 1024, kColumnRowBytes = 2048;
 
 // Limits of direct convolution (conv_direct.h), else packing: rows of A times the share of columns computed in vain
@@ -67,8 +67,9 @@ constexpr int64_t kLaneCopyBytes = 2 << 20;
 // Largest copy of a block of channels (conv_weight_channels.h), which is read in order.
 constexpr int64_t kChannelCopyBytes = 8 << 20;
 
-// Values of V and M that a block of tiles has (conv_winograd.h), and its most tiles; values of U from which on weights
-// are transformed some rows at a time, and values of the V that threads share in that case.
+// Limits of Winograd's way (conv_winograd.h). V and M of a block of tiles have kWinogradValues values together, about,
+// and a block has at most kWinogradTiles tiles. Where U has kWinogradWeights values or more, weights are transformed
+// some rows at a time, and the V that threads then share has kWinogradShared values, about.
 constexpr int64_t kWinogradValues = 192 * 1024, kWinogradTiles = 128;
 constexpr int64_t kWinogradWeights = 1 << 20, kWinogradShared = 4 << 20;
 

@@ -31,7 +31,8 @@ void elu_backward(int64_t n, T a, T, const T* dy, const T* x, T* dx) {
   // way is smaller than the result.
   const bool small = a < 1 && a > -1;
   const T first = small ? a : T(1), last = small ? T(1) : a;
-  // From `near` on a e^x is a normal number. For an a of unusual size all lanes are computed the careful way.
+  // From x = `near` on, the product a * e^x is a normal number. If |a| is not between 1e-20 and 1e20, `near` is
+  // infinite: then all lanes are computed by the careful way, `far`.
   const double size = std::fabs(double(a));
   const double shift = size == 1 ? 0 : std::log(size);  // a = 1, the usual, spares small arrays the logarithm
   const T near = size > 1e-20 && size < 1e20 ? T(MathConstants<T>::near_first - shift) : T(__builtin_inf());

@@ -85,7 +85,8 @@ FASTNN_INLINE Vec<T> slope_term(Vec<T> d, Vec<T> v) {
   return v > Vec<T>{} ? Vec<T>{} : d * v;
 }
 
-// The slopes' partial sums of a piece: one of a plane's block, one per channel of a block of rows.
+// The partial sums of the slopes' gradients for one piece. A piece that is a block of a plane has one sum; a piece that
+// is a block of rows has one sum per channel.
 template <class T>
 void sum_piece(const Pieces& p, int64_t index, const T* dy, const T* x, double* partial) {
   if (!p.rows) {
@@ -135,7 +136,8 @@ struct Slopes {
   }
 };
 
-// Elements at, …, at + size - 1 of one call to the generator: y[i] = f(slope, x0[i], …)
+// y[i] = f(slope, x0[i], …) for the `size` elements from number `at` on. The random slopes of all of them come from one
+// call to the generator.
 template <bool past, class T, class F, class... P>
 FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t size, Slopes<T> slopes, const F& f, T* y,
                              const P*... x) {

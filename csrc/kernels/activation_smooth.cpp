@@ -30,7 +30,8 @@ FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope)
   return negative ? f.times_rest(dx) : dx;
 }
 
-// x cut off at ±limit, beyond which s(-|x|) is 0: 0 times an infinite x would be NaN. The cube of kGeluLimit is finite.
+// x, cut off at ±limit, beyond which the sigmoid of -|x| is 0: 0 times an infinite x would be NaN. GELU also takes the
+// cube of x, which kGeluLimit keeps finite.
 template <class T>
 FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
   return min(set1(limit), max(set1(-limit), x));

@@ -74,7 +74,8 @@ struct Slope {
   T k, slope, level;
 };
 
-// The arrays of a backward; y only behind a residual, whose gradient dz is.
+// The arrays of a backward pass. y is set only where the forward pass added a residual, and dz is the gradient of that
+// residual.
 template <class T>
 struct Gradients {
   bool training;

@@ -1,10 +1,11 @@
-// Losses of rows of scores besides cross-entropy of class numbers (loss.cpp). x is (outer, n, inner), a position one
-// row.
+// Losses of rows of scores, other than cross-entropy of class numbers (loss.cpp). x is (outer, n, inner); each
+// position (outer, inner) has one row of n scores.
 //   cross-entropy of probabilities p (outer, n, inner): loss, lse (outer, inner);  dloss, x, p, lse -> dx
 //   negative log-likelihood of class numbers t (outer, inner): x holds logarithms
 //   multi-class hinge of class numbers t (outer), inner = 1
-// Class weights w (n) may be null. What has no weight or probability adds nothing, even where its loss is infinite.
-// A class number out of range can't come from a checked call; nothing is read or written there.
+// Class weights w (n) may be null: then all are 1. A class whose weight or probability is 0 adds nothing, even where
+// its loss is infinite. A checked call never has a class number out of range; if one comes anyway, the kernels read
+// and write nothing at that number.
 #include "../simd/math.h"
 #include "columns.h"
 #include "weighted.h"
@@ -14,7 +15,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds: of a value of cross-entropy, of a gathered position, of a value that is zeroed, and of a hinge's.
+// Rough nanoseconds: of a value of a cross-entropy, of a position that is gathered, of a value that is set to zero, and
+// of a value of a hinge loss, forward and backward.
 constexpr double kCost = 1.0, kGatherCost = 2.0, kZeroCost = 0.1, kHingeCost = 0.3, kHingeBackwardCost = 0.4;
 constexpr int64_t kClearedAtOnce = 4096;  // values: rows are short, and stay in the first cache until they are set
 

@@ -9,7 +9,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The data gradient of a convolution, or a transposed convolution.
+// The arrays of a convolution's data gradient; or of a transposed convolution's forward pass, which is the same
+// computation, with a bias.
 template <class T>
 struct DataGradient {
   const Conv& g;

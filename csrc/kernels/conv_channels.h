@@ -71,9 +71,11 @@ struct Channels {
 
   const char* name() const { return "channels"; }
 
-  // Whether there is a block of channels, and a depth that repays turning the results. For a phase of a strided
-  // gradient, which other ways write an element at a time, a vector of channels is enough. The copy of a block of one
-  // position, or the results of one row, may be far too large for the cache; offsets are 32 bits wide.
+  // Whether a group has at least a block of output channels, which fill three quarters of the lanes of their vectors,
+  // and a depth that repays transposing the results. For a phase of a strided gradient, which other ways write an
+  // element at a time, one vector of channels is enough. This way does not suit where even the copy for a block of one
+  // position, or the results of one row, would be far too large for the cache; nor where offsets into x, read in place,
+  // would not fit into 32 bits.
   bool suits() const {
     const int64_t m = product.group_out(), filled = ceil_div(m, lanes<T>) * lanes<T>;
     return m >= (product.p.dense_output() ? kTileCols<T> : lanes<T>) && 4 * m >= 3 * filled &&
@@ -163,7 +165,7 @@ struct Channels {
     int64_t width() const { return p.axis[2].grid; }
     const T* row(int64_t r) const { return from + way.layout.row_place(r); }
 
-    // start: what sums of n channels start from.
+    // `start` has the number that the sums of each of the n output channels from k on start from.
     template <int V>
     void multiply_vectors(const T* weights, const T* start, int64_t k, int64_t n) const {
       const int64_t depth = way.product.depth(), rows = p.grid_rows(), w = width(), runs = ceil_div(w, kTileRows);

@@ -30,7 +30,7 @@ inline bool has_short_reach(Patches p) {
   return PaddedLayout(p).channel_size() <= kMostPlaneCopy;
 }
 
-// The grid cut into blocks of positions whose copies fit.
+// Cuts the grid into blocks of positions, so that the copy of the input under a block has at most kPlaneCopyBytes.
 template <class T>
 GridBlocks plane_blocks(const Patches& p) {
   return GridBlocks(p, 0, 2, [](const Patches& block) {

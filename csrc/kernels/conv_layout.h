@@ -131,8 +131,8 @@ struct PaddedLayout {
     });
   }
 
-  // Both phases of a stride of 2 at once: a row of 4x32x8x14x14 -> 16 with taps of 2x2x2 took three times as long in
-  // two.
+  // Fills both phases of a stride of 2 in one pass: for 4x32x8x14x14 -> 16 with taps of 2x2x2, a row took three times
+  // as long in two passes.
   template <class T>
   void fill_halves(const T* plane, int64_t pd, int64_t ph, T* copy) const {
     // Odd columns begin one position earlier where the first even one is outside.

@@ -165,9 +165,9 @@ FASTNN_INLINE void copy_patch_run(const PatchRun& run, const T* x, int64_t plane
   }
 }
 
-// Rows k0..k1 of the patch matrix (row = channel * taps + tap) for the columns of the grid runs, to out (row stride
-// ld); there is room for three patch runs for each of them. x points at channel 0 of image 0. Tap by tap: where a tap's
-// row comes from is the same for every channel.
+// Writes rows k0 to k1 - 1 of the patch matrix (row = channel * taps + tap) to `out`, whose rows are ld apart. The
+// columns are the positions of the grid runs. `runs` has room for three patch runs for each grid run. x points at
+// channel 0 of image 0. The work goes tap by tap, because a tap's row comes from the same places in every channel.
 template <class T>
 void pack_patches(const Patches& p, const T* x, int64_t image_stride, const GridRun* grid, int64_t grid_count,
                   PatchRun* runs, int64_t k0, int64_t k1, T* out, int64_t ld) {

@@ -17,9 +17,11 @@ struct ChannelWeight {
   const Conv& g = product.g;
   const PaddedLayout& layout = product.layout;
 
-  // Items, which are enough for a few threads; and least pixels of one, beside which adding partial sums is no work.
+  // The work is cut into about kItems items, enough for a few threads. An item has at least kSumPixels pixels: beside
+  // the work on these, to add its partial sums costs next to nothing.
   static constexpr int64_t kItems = 16, kSumPixels = 1024;
-  // Taps of a block of channels that are worth an item's copies: those of a 3 x 3 kernel.
+  // The least number of taps with which a block of channels repays the copies that an item makes: that of a 3 x 3
+  // kernel.
   static constexpr int64_t kItemTaps = 9;
   // Least share of the lanes that channels must fill, which is less where rows are so narrow that the other ways would
   // pack patches; and least pixels. No measurement of these is kept.

@@ -13,7 +13,9 @@ struct PackedWeight {
   // Large planes are read where they lie, and a block of pixels is within an image. If planes are small, dy is first
   // copied to (K, N * plane), so that a block can have pixels of many images.
   bool copied = plane < kPixels / 2 && images > 1;
-  // Pixels that follow each other, and their blocks.
+  // A line is a run of pixels that blocks are cut from: the pixels of all images if they are copied, else those of one
+  // image. Each of the `lines` lines has `line` pixels and `per_line` blocks, of at most `block_columns` pixels. The
+  // blocks are added up to `sums` partial sums.
   int64_t lines = copied ? 1 : images, line = copied ? plane * images : plane, per_line = ceil_div(line, kPixels);
   int64_t block_columns = ceil_div(line, per_line),
           sums = product.bounded_sums(clamp(lines * per_line / 2, 1, kMostSums));

@@ -5,8 +5,9 @@
 // through all three steps while it is in the cache:
 //   V (36, C, tiles) = B^T x B,  M (36, K, tiles) = U V,  y = A^T M A
 //   U (groups, 36, blocks of rows of K, C, rows) = G w G^T, made once
-// Taps along the depth of a volume count as channels. A number that isn't finite spreads over a whole tile here, and
-// values much smaller than others of their tile lose digits: then the result is not to be used.
+// Taps along the depth of a volume count as channels. A number that isn't finite would spread over a whole tile, and
+// values much smaller than others of their tile would lose digits. run() finds both; it then gives false, and the next
+// way of the list computes the convolution.
 #pragma once
 #include "conv_winograd_even.h"
 #include "unflushed.h"
@@ -63,7 +64,9 @@ struct Winograd {
     return double(tiles) * double(product.channels_out) * double(depth) * kWinogradPoints * kMultiplyAddCost<T>;
   }
 
-  // Tiles of a block whose V and M, of so many channels in all, are about `room` values; whole columns of them.
+  // How many tiles a block has if its V and M, which have `channels` channels together, are to take about `room`
+  // values. The number is a multiple of kTileCols where `widest` is one, and at most `widest` and the number of tiles
+  // that there are, rounded up to whole columns.
   int64_t block_width(int64_t room, int64_t channels, int64_t widest) const {
     constexpr int64_t step = kTileCols<T>;
     const int64_t needed = ceil_div(tiles, step) * step;
@@ -147,8 +150,9 @@ struct Winograd {
     return good;
   }
 
-  // Of many channels U is larger than the input: V is common to all, and a thread transforms the weights of some rows,
-  // which stay in its cache, multiplies all tiles by them and transforms the result.
+  // With many channels U, the transformed weights, is larger than the input. Then V is made once for all threads. A
+  // thread transforms the weights of some rows, which stay in its cache, multiplies all tiles by them and transforms
+  // the results.
   bool run_by_rows() const {
     int good = 1;
     const WinogradBlock<T> unfilled{shape, block_width(kWinogradShared, depth, INT64_MAX), kTileRows * kRowBlocks};

@@ -66,16 +66,16 @@ struct WinogradShape {
   int64_t tiles_high() const { return ceil_div(p.axis[1].grid, kWinogradOut); }
   int64_t tiles_wide() const { return ceil_div(p.axis[2].grid, kWinogradOut); }
   int64_t tiles() const { return product.images * p.axis[0].grid * tiles_high() * tiles_wide(); }
-  // Input position of the first tap of output 0.
+  // The lowest input position along axis d that a tap of output 0 reads: that of the last tap if offsets fall.
   int64_t low(int d) const {
     const Axis& a = p.axis[d];
     return a.offset_step < 0 ? a.offset + (a.taps - 1) * a.offset_step : a.offset;
   }
 };
 
-// Some tiles that lie side by side in a row of tiles: `size` from column `column` on, the block's from `tile` on. The
-// six rows of x under them, in the group's first channel at depth d, begin `row` behind the beginning of x; a negative
-// number stands for zeros.
+// Tiles that lie side by side in a row of tiles: `size` tiles, of which the first is in column `column` of that row,
+// and is tile `tile` of the block. They lie over six rows of x, which are loaded in `steps` steps each: row i begins
+// row[i] values behind the beginning of x, in the group's first channel at depth d; a negative row[i] stands for zeros.
 struct TileRun {
   int64_t tile, size, image, d, h, column, steps, row[6];
 };

@@ -11,7 +11,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds: of an element, and where whole planes are dropped of a plane and of an element.
+// Rough costs in nanoseconds: kCost of an element; where whole planes are dropped, kPlaneCost of a plane and kCopyCost
+// of an element.
 constexpr double kCost = 0.6, kPlaneCost = 10, kCopyCost = 0.15;
 
 // Elements [begin, begin + size) of one call to the generator; size < Philox::words only at the end of the array.

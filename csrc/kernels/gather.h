@@ -152,9 +152,9 @@ struct GatherTaps {
   }
 };
 
-// dx of the columns [begin, end) of a row of inputs, which starts at `offset`, under `rows` rows of outputs. Some
-// window must reach the last of the columns or one beside it: then vectors of outputs are loaded no further than the
-// zeros behind them.
+// Computes dx of the columns [begin, end) of the row of inputs that starts at `offset`, from the `rows` rows of outputs
+// whose windows reach it. Some window must reach the last of these columns or one beside it: then vectors of outputs
+// are loaded no further than the zeros behind their rows.
 template <class T, class Taps, class Term>
 FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRow<T>* over, int64_t rows, int64_t array,
                               int64_t offset, int64_t begin, int64_t end, T* dx) {
@@ -222,7 +222,7 @@ struct GatherWalk {
 // with fewer bytes than this are zeroed several at a time.
 constexpr int64_t kZeroedBytes = 64 * 1024;
 
-// add(plane, its inputs) for each plane of dx, which is zero before.
+// Sets each plane of dx to zero, and then calls add(plane, the plane's values in dx).
 template <class T, class G, class F>
 void scatter(const G& g, double cost, T* dx, const F& add) {
   const int64_t inputs = g.size[0] * g.size[1] * g.size[2];

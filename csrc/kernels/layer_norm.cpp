@@ -113,7 +113,8 @@ void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x,
   if (i < n) body(i, n - i);
 }
 
-// Visits of a backward that makes the parameters' gradients, too; by columns the sums of rows are a loop before it.
+// How often a backward pass that also makes the parameters' gradients visits each element. By columns a loop before it
+// makes the sums of the rows, with kSumVisits visits.
 constexpr double kParameterVisits = 4, kSumVisits = 2;
 
 // The arrays of a backward; dx and weight may be null.

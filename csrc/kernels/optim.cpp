@@ -134,7 +134,7 @@ inline double correction(double beta, int64_t t) { return -std::expm1(double(t) 
 }  // namespace
 
 // d = momentum d - lr g;  p = p + d, or with Nesterov p = p + momentum d - lr g.
-// Without momentum d (then null): p = p - lr g
+// If there is no momentum, d is null and p = p - lr g.
 template <class T>
 void sgd_step(int64_t n, T* p, const T* g, T* d, double lr, double momentum, bool nesterov, double weight_decay,
               double l1) {

@@ -11,7 +11,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Nanoseconds per tap and per input, out of cache; they only decide when a second thread is woken.
+// Nanoseconds per tap (forward) and per input (backward), with arrays that are too large for the caches. They only
+// decide when a second thread is woken.
 constexpr double kForwardCost = 0.3, kBackwardCost = 0.4;
 
 // The largest values of windows, without the taps.

@@ -34,8 +34,9 @@ inline int64_t most_taps(const AdaptivePool& g) {
   return (g.size[0] + g.out[0] - 1) * (g.size[1] + g.out[1] - 1) * (g.size[2] + g.out[2] - 1);
 }
 
-// `arrays` values of each output of a vector's worth of planes (or rows of outputs): turned, and the second, an index,
-// also in the order of y.
+// The results for a vector's worth of planes (or of rows of outputs). Each output has `arrays` results. `turned` holds
+// them all, transposed: the lanes of a vector are the planes. If there are two, the second is the index of a tap;
+// `flat` holds it once more, in the order of y.
 template <class T, int arrays>
 struct TurnedResults {
   static constexpr int64_t L = lanes<T>;
@@ -64,7 +65,8 @@ struct TurnedResults {
         store_index_n<T>(y.index + first + i, (Mask<T>)load(flat + i), clamp_lane<T>(count * outputs - i));
     }
   }
-  // The way back, for a gradient: the values are a term's dy and, if there are two, the taps.
+  // The reverse of storing, for a gradient: reads the dy of `term` and transposes it to `turned`, and does the same
+  // with the taps of `term` if `arrays` is 2.
   template <class Term>
   void take(int64_t first, int64_t count, const Term& term) const {
     turn(term.dy + first, outputs, count, outputs, turned, L);

@@ -116,7 +116,8 @@ void forward(const Rnn& g, const Forward<T>& a) {
   });
 }
 
-// The row's gradients at time t: from dh and dextra (carried) and dy to dgates, and to the panel for the product.
+// Computes the gradients of the gates of sample n at time t, from dy and from dh and dextra, which come from time t +
+// 1. It writes them to dgates, and to row i of the panel for the product that follows.
 template <class T, class Cell>
 void backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64_t t, int i, int rows, T* panel, T* dh,
                   T* dextra, Units range) {

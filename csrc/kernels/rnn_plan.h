@@ -140,7 +140,7 @@ void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_
       store_part(to + (first + i) * units + u, load(from + i * row_pitch + u / L * vector_pitch), units - u);
 }
 
-// f(block, rows, first row, rows of the earlier ones) for blocks b0..b1.
+// Calls f(rows of the block, its first row, how many rows behind the first one of b0 that is) for the blocks b0..b1.
 template <class T, class F>
 FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1, const F& f) {
   for (int64_t b = b0; b < b1; ++b) {

@@ -34,8 +34,9 @@ struct StateBlocks {
   int largest() const { return count ? int(ceil_div(rows, count)) : 1; }
 };
 
-// c (ROWS x V vectors) = start + a b. The depth is `segments` times `units`; in a every segment begins at a whole
-// vector, in b (depth, V vectors) there are no gaps. start is c itself, or one row for all (pitch 0).
+// c (ROWS x V vectors) = start + `a` times `b`. The depth is `segments` times `units`. In `a` each segment begins at a
+// whole vector; in `b` (depth, V vectors) segments follow each other without gaps. `start` is c itself, or one row that
+// all rows of c start from (start_pitch 0).
 template <class T, int ROWS, int V>
 void panel_product(int64_t segments, int64_t units, const T* a, const T* b, const T* start, int64_t start_pitch, T* c,
                    int64_t pitch) {

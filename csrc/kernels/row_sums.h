@@ -24,8 +24,8 @@ struct SumBlocks {
   static constexpr int64_t kLongBlock = 512, kGroup = 64;  // rows
 };
 
-// The sums of blocks; for long blocks also the sums of a group, and what additions rounded off. Each array has K sums
-// of `inner` values for each block.
+// The sums of the blocks; for long blocks also the sums of the group of rows at hand, and what additions rounded off.
+// Each array has K sums for each block, and each sum is a row of `inner` values.
 template <class T, int K>
 struct SumScratch {
   T *partial, *group, *rest;

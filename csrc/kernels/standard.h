@@ -144,7 +144,7 @@ FASTNN_INLINE Standard<T> with_affine(Standard<T> s, double weight, double bias)
   return s;
 }
 
-// The same for vectors of values that share their statistics, or of columns.
+// A Standard for vectors: of values that share their statistics, or of a column with its own in each lane.
 template <class T>
 struct Normal {
   Vec<T> unit, away, scale, offset;

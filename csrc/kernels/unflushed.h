@@ -12,7 +12,7 @@ struct Values {
   const T* at;
 };
 
-// Whether the largest of them is so small, and not zero, that transforms of them would meet denormals.
+// Whether the largest of the values v is so small, and not zero, that transforms of v would meet denormals.
 template <class T>
 inline bool all_tiny(Values<T> v) {
   return v.count > 0 && signless(*v.at) < kTinyBits<T> && magnitude(v.count, v.at) == Magnitude::tiny;

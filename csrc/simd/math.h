@@ -36,7 +36,8 @@ struct MathConstants<float> {
   static constexpr float exp_poly[] = {0.5f, 0.16666543f, 0.04166628f, 0.008366611f, 0.0013946497f};
   // (2 atanh(s) - 2 s) / s^3 in s^2 on s^2 <= 0.0295: 2 atanh(s) to 2^-30 of itself
   static constexpr float log_poly[] = {0.66666776f, 0.39977497f, 0.29873073f};
-  // (a + k) Phi(-a) e^(a^2/2) in t = (a - k) / (a + k) on 0 <= a <= 13.2: to 2^-27.0 of itself
+  // (a + k) Phi(-a) e^(a^2/2), where k is tail_centre, as a polynomial in t = (a - k) / (a + k) on 0 <= a <= 13.2: to
+  // 2^-27.0 of itself
   static constexpr float tail_centre = 4.0f, tail_max = 19.0f;  // beyond tail_max e^(-a^2/2) is below 2^-252
   static constexpr int32_t upper_half = ~0xfff;                 // leaves 12 bits, whose square is exact
   static constexpr float tail_poly[] = {0.75528514f,    -0.6078966f,   0.38713688f,   -0.18652278f,   0.060404547f,
@@ -132,9 +133,9 @@ FASTNN_INLINE Vec<T> power_of_two(Vec<T> n) {
   return (Vec<T>)((Bits<T>)(n + (C::round + T(C::bias))) << C::mantissa);
 }
 
-// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is none,
-// and (a * e) * rest is then right. 0 where e^x is below 2^-252 (double: 2^-2044). Unless `far` this is for x from
-// near_first on, where rest is 1 and costs nothing; x is anything, but then so is e.
+// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is not,
+// and (a * e) * rest is then right. The result is 0 where e^x is below 2^-252 (double: 2^-2044). Without `far` the
+// result is right for x from near_first on alone, where rest is 1 and costs nothing; for a smaller x, e is any number.
 template <class T, bool far>
 struct FallingExp {
   Vec<T> e, rest;
@@ -184,7 +185,7 @@ FASTNN_INLINE Vec<T> times_sigmoid(Vec<T> a, Vec<T> x) {
   return (x < Vec<T>{} ? f.times_rest(a * f.e) : a) / (f.e + T(1));
 }
 
-// e^x - 1 for x from expm1_min to expm1_max, right near 0 too. At most 2.3 ulp.
+// e^x - 1 for x from expm1_min to expm1_max. The error is at most 2.3 ulp, also where x is close to 0.
 template <class T>
 FASTNN_INLINE Vec<T> expm1_within(Vec<T> x) {
   using C = MathConstants<T>;

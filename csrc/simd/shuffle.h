@@ -1,5 +1,5 @@
-// Lanes of vectors in another order. Where each lane comes from is a constant, which both GCC and Clang want to know
-// when they compile: a function without state, called for every lane.
+// Puts the lanes of vectors into another order. Both GCC and Clang must know when they compile from where each lane
+// comes: callers therefore give the order as a function without state, which is called once for every lane.
 #pragma once
 #include <utility>
 

@@ -8,13 +8,15 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The widest register there is, a row of lanes, in vectors of this instruction set.
+// A row is as many lanes as fill the widest register of any instruction set, 64 bytes: kRowLanes lanes of T, which are
+// kRowVectors vectors of this instruction set.
 template <class T>
 constexpr int kRowLanes = 64 / sizeof(T);
 constexpr int kRowVectors = 64 / FASTNN_VEC_BYTES;
 constexpr int kRowsInFlight = 4;  // of partial sums, which hide the latency of an addition
 
-// f(v, at, size) for the vectors of a row from `begin` on, v their number; size may be negative, or larger than a
+// Calls f(v, at, rest) for each vector v = 0, 1, … of a row that begins at element `begin`. `at` is the vector's first
+// element, and `rest` is how many of the `size` elements are left from there: it may be negative, or larger than a
 // vector.
 template <class T, class F>
 FASTNN_INLINE void for_row(int64_t begin, int64_t size, const F& f) {

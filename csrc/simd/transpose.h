@@ -23,8 +23,9 @@ FASTNN_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
   }
 }
 
-// Turns one square: n <= lanes rows, size <= lanes deep; WIDE says that n, DEEP that size is the number of lanes. The
-// last row is read again for rows that don't exist, so that nothing but the two tails branches.
+// Transposes one square: n <= lanes rows of size <= lanes elements. WIDE says that n, DEEP that size is the number of
+// lanes. Where there are fewer rows than lanes, the last one is loaded again in the place of those that are missing:
+// only squares that are not whole have branches.
 template <class T, bool DEEP, bool WIDE>
 FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T* to, int64_t ldto) {
   constexpr int L = lanes<T>;

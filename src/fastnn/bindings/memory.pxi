@@ -113,8 +113,9 @@ cdef void* optional_writable(object a, int typenum, int64_t size) except? NULL:
 cdef enum:
     AXES = 64                        # of an array, at most: NPY_MAXDIMS
 
-# Sizes that follow from numbers, as kernels compute them: none is negative, and no product overflows. No memory holds 2^48
-# elements; an empty extent counts as one, so that products of some extents are bounded, too.
+# Whether sizes that a caller gave as numbers, not by arrays, are possible: none is negative, and their product is below
+# 2^48, more elements than any memory holds, so that it does not overflow. An extent of 0 counts as 1, so that the
+# product of some of the extents is bounded, too.
 cdef bint plausible(const int64_t* extents, int count) noexcept:
     cdef double product = 1
     cdef int i

@@ -26,7 +26,7 @@ from .layer_stats import LayerStats, layer_stats
 
 Init = float | Callable[..., Any]
 
-# The word for an initialisation by the word of its most severe finding, from a warning on.
+# The word for an initialisation, by the word of its most severe finding. Findings below a warning count for nothing.
 _WORDS = {
     "vanishing": "vanishing",
     "exploding": "exploding",

@@ -153,7 +153,8 @@ def rrelu(
     low, high = checks.interval("rrelu", "lower", lower, "upper", upper, x)
     if not checks.flag("rrelu", "training", training):
         return _RRELU(x, low / 2 + high / 2)
-    # In C order, since an element's slope follows from its position. A generator moves only if nothing is refused.
+    # The array is taken in C order, since an element's slope follows from its position. The key is drawn after all
+    # checks, so that a generator moves on only if nothing is refused.
     if not isinstance(x, Tensor):
         y: Array = backend.current().rrelu_forward(checks.array("rrelu", "x", x), low, high, key("rrelu", rng))
         return y

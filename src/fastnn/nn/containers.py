@@ -160,7 +160,7 @@ class ModuleDict(Module, MutableMapping[str, Module]):
     def __len__(self) -> int:
         return sum(1 for _ in self.children())
 
-    # As of every module: a mapping would compare its entries.
+    # Equal only to itself, like every module: the equality of a mapping would compare the entries.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 

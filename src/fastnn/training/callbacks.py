@@ -21,7 +21,7 @@ EVENTS = (
 )  # fmt: skip
 Callback = Callable[["Trainer"], Any] | Any
 
-# How good a figure is, by the last word of its name.
+# Whether smaller or larger values of a figure are better, by the last word of its name.
 _SMALLER_IS_BETTER = ("loss", "error", "mae", "mse", "rmse")
 _LARGER_IS_BETTER = ("accuracy", "r2", "f1", "precision", "recall", "auc")
 
