@@ -1,4 +1,4 @@
-// How the bindings call kernels, every one of them through here.
+// The bindings call kernels through this header alone.
 //
 // call::name(how, arguments…) runs the kernel of the active table without the GIL, and gives 0, or -1 with a
 // MemoryError set if a thread had no memory for its scratch. Arguments of type void* become pointers to whatever the
@@ -13,8 +13,8 @@
 
 namespace fastnn {
 
-// Elements: with fewer, a call is less work than it costs to let other Python threads in (37 ns on Zen 5, more if they
-// want to).
+// Calls that go through at least this many elements release the GIL. With fewer, a call is less work than it costs to
+// let other Python threads in (37 ns on Zen 5, more if there are threads that want to run).
 constexpr int64_t kReleaseGil = 512;
 
 struct Call {
@@ -40,7 +40,8 @@ inline auto argument(A a) {
     return a;
 }
 
-// A failure is taken note of and taken back within one call, so that it is neither lost nor left to a later one.
+// A kernel notes that it had no memory; this function asks for the note and clears it within the same call, so that a
+// failure is neither lost nor reported by a later call.
 template <class F>
 inline int run(int64_t size, const F& kernel) {
   PyThreadState* const state = size >= kReleaseGil ? PyEval_SaveThread() : nullptr;

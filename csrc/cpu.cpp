@@ -11,7 +11,7 @@ namespace fastnn {
 namespace {
 
 #if defined(__x86_64__)
-// The largest of the caches that a leaf of CPUID lists: 4 of Intel's, 0x8000001D of AMD's processors.
+// Bytes of the largest cache that a leaf of CPUID lists: leaf 4 on Intel's processors, 0x8000001D on AMD's.
 int64_t largest_cache(unsigned leaf) {
   int64_t largest = 0;
   unsigned a, b, c, d;

@@ -7,8 +7,8 @@ namespace fastnn {
 // True if every feature that the kernels of `isa` were compiled for can be used here.
 bool cpu_runs(const char* isa);
 
-// Bytes of the largest cache; where they are not known, more than any array has. Tests set few, so that small arrays
-// are stored past the caches.
+// The size of the largest cache in bytes; where it is not known, a number larger than any array. Tests set a small
+// size, so that small arrays, too, are stored past the caches.
 int64_t last_level_cache();
 void set_last_level_cache(int64_t bytes);
 

@@ -14,8 +14,8 @@ constexpr size_t kLine = 64;
 constexpr int kSteps = 8;  // sizes per power of two: at most an eighth is wasted
 constexpr int kClasses = 64 * kSteps;
 // Blocks of this many bytes and more ask for huge pages: the first use of 26 MB takes 2.4 instead of 11.3 ms on Zen 5.
-// Scratch of kLargeScratch and more is made so large: with V of 2.4 MB (conv_winograd.h), a convolution of 4x512x7x7
-// with 512 filters takes 0.88 of the time (one core of a virtual Sapphire Rapids).
+// Scratch of kLargeScratch and more is made kHuge bytes large: with V of 2.4 MB (conv_winograd.h), a convolution of
+// 4x512x7x7 with 512 filters takes 0.88 of the time (one core of a virtual Sapphire Rapids).
 constexpr size_t kHuge = 4 << 20, kLargeScratch = 2 << 20;
 
 struct Free {
@@ -77,7 +77,7 @@ void* take_block(size_t bytes, size_t* capacity) {
     }
   }
   if (void* block = new_block(size)) return block;
-  empty_cache();  // what is kept may be what is missing
+  empty_cache();  // the blocks that are kept may be what the system lacks
   return new_block(size);
 }
 
@@ -90,7 +90,7 @@ void give_block(void* block, size_t capacity) {
   round_up(capacity, &which);
   const std::lock_guard<std::mutex> lock(mutex);
   if (capacity > limit) return std::free(block);
-  if (cached + capacity > limit) drop_all();  // sizes that are no longer asked for have to make room
+  if (cached + capacity > limit) drop_all();  // some may be of sizes that nobody asks for any more
   Free* const head = static_cast<Free*>(block);
   head->next = free_blocks[which];
   free_blocks[which] = head;

@@ -13,15 +13,15 @@ namespace {
 
 std::atomic<bool> team_lost{false};  // this process is a forked child, where OpenMP's threads are missing
 
-// Below its start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it: then it is obeyed. To ask
-// comes before the handler below is registered: LLVM's runtime then registers its own first, which must run first in a
-// child.
+// omp_get_max_threads() is below this start-up value only if somebody (threadpoolctl, omp_set_num_threads) lowered it:
+// then it is obeyed. It is asked here before the handler below is registered, because LLVM's runtime then registers its
+// own handler first, which must run first in a child.
 const int initial_threads = omp_get_max_threads();
 
 // libgomp's threads don't survive a fork, and its next region in the child would wait for them for ever. Whether they
-// were started is not known: another library that shares libgomp may have done so. Hence this is for every child, from
-// the moment this file is loaded. LLVM's runtime (16) begins anew in a child when it is first asked for something; a
-// child that never does so could not end.
+// were started is not known: another library that shares libgomp may have started them. Hence every child, from the
+// moment this file is loaded, does without a team. LLVM's runtime (16) begins anew in a child when it is first asked
+// for something; a child that never asks it could not end, so the handler asks.
 [[maybe_unused]] const int fork_handler = pthread_atfork(nullptr, nullptr, [] {
   team_lost.store(true);
   omp_get_max_threads();

@@ -14,24 +14,26 @@
 namespace fastnn {
 namespace {
 
-// Nanoseconds that a further thread must save. To hand work to one that spins costs about 2 microseconds.
+// Nanoseconds of work that each further thread must take over. To hand work to a thread that spins costs about 2
+// microseconds.
 std::atomic<double> cost_per_thread{8000};
 
 std::atomic<int> thread_limit{1};
-std::atomic<const Runtime*> other_runtime{nullptr};  // than the pool
+std::atomic<const Runtime*> other_runtime{nullptr};  // used instead of the pool
 thread_local bool out_of_memory = false;
-thread_local bool keeps_denormals = false;  // KeepDenormals lives on this thread
-// Whether out_of_memory, or keeps_denormals, may be true on any thread; looked at first, because to find a thread's own
-// variable takes a function call, 5 ns of a call of 140.
+thread_local bool keeps_denormals = false;  // whether a KeepDenormals lives on this thread
+// These say whether out_of_memory, or keeps_denormals, may be true on any thread. They are looked at first, because to
+// find a thread's own variable takes a function call: 5 ns of a call of 140.
 std::atomic<bool> ran_out_of_memory{false};
 std::atomic<int> keepers{0};
 
 bool keep_denormals() { return keepers.load(std::memory_order_relaxed) != 0 && keeps_denormals; }
 
-// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All else is as
-// when a process begins, round to nearest and no traps, whatever the caller or whoever made a worker has set: results
-// must not depend on the thread. In the end the state before is put back. The flags of past exceptions are not cleared:
-// the first inexact result after that takes 40 ns longer (Sapphire Rapids), a twentieth of a small convolution.
+// Denormal operands cost ~150 cycles each on x86; kernels treat them as zero, unless told to keep them. All other
+// settings are those with which a process begins (round to nearest, no traps), whatever the caller, or the thread that
+// started a worker, has set: results must not depend on the thread. The destructor puts the former state back. The
+// flags of past exceptions are not cleared, since the first inexact result after that would take 40 ns longer (Sapphire
+// Rapids), a twentieth of a small convolution.
 class FloatingPoint {
  public:
 #if defined(__x86_64__)
@@ -91,7 +93,7 @@ int threads_for(int64_t n, double cost) {
   return int(std::max<int64_t>(1, most));
 }
 
-// Memory of this thread, or null and a note that there is none.
+// Sets `memory` to scratch of this thread. If there is none to be had, notes that and gives false.
 bool get_scratch(size_t bytes, void** memory) {
   *memory = thread_scratch(bytes);
   if (bytes && !*memory) note_out_of_memory();
@@ -111,13 +113,14 @@ std::atomic<int64_t> parts_of_teams{0};
 
 }  // namespace
 
-// Steps and parts done are counted and never reset, so that a thread that comes late finds all it missed done.
+// The counts of steps and of parts that are done are never reset, so that a thread that comes late finds that the steps
+// it missed are done.
 struct Team::Board {
   struct alignas(64) Count {
     std::atomic<int64_t> value{0};
   };
-  Count done;                 // parts, of all steps
-  Count steps[kLargestTeam];  // of each part, taken
+  Count done;                 // how many parts, in all steps together
+  Count steps[kLargestTeam];  // for each part, in how many steps it was taken
 };
 
 bool Team::take(int part) {
@@ -132,9 +135,10 @@ int Team::next_part() {
     began_ = true;
     if (take(rank_)) return rank_;
   }
-  // The other threads are about as fast, so this one is patient before it looks at their parts: a look takes the cache
-  // lines that they write from them. A thread that is missing costs a microsecond or two in its first step, and nothing
-  // in the next ones. While a part is in somebody's hands, relax() soon lets other threads have the processor.
+  // The other threads are about as fast, so this one is patient before it looks at their parts: a look takes away from
+  // them the cache lines that they write. A missing thread costs a microsecond or two in the first step that it misses,
+  // and nothing in the next ones. While another thread is doing a part, relax() soon lets other threads have the
+  // processor.
   const auto done = [this] { return board_->done.value.load(std::memory_order_acquire) >= (step_ + 1) * size; };
   for (unsigned spins = alone_ ? kPatience : 0; !done(); relax(spins)) {
     if (spins == kPatience) {
@@ -156,16 +160,16 @@ int Team::next_part() {
 namespace {
 
 // To wake a thread takes the caller about 5 microseconds, and the thread is there after 50 to 100. That is worth it for
-// a long job, and for one that soon follows another. A job is long from kLong times cost_per_thread on, 96 microseconds
-// by default; tests set that to 0, and so have all threads at work.
+// a long job, and for a job that begins less than kSoon after another. A job is long from kLong times cost_per_thread
+// on, 96 microseconds by default; tests set cost_per_thread to 0, so that every job is long and all threads are woken.
 constexpr double kLong = 12, kVeryLong = 250;
 constexpr int64_t kSoon = 200'000;  // nanoseconds
 std::atomic<int64_t> last_job{0};
 
-// Jobs that came back late, because a part was begun by a thread that another program then kept from its processor, are
-// followed by some on one thread: 1, 3, 7 … up to kMostAlone of them, but for very long ones. A job was late if it was
-// waited for longer than kLate, and for a larger share of its time than kLateShare: a thread that had to wake up first
-// is waited for half the time at most.
+// A job ends late if another program takes the processor from a thread that has begun a part. After a late job some
+// jobs are done on one thread: 1 job, and if the next shared job is late, too, 3, then 7 … up to kMostAlone; very long
+// jobs are excepted. A job was late if the caller waited for other threads longer than kLate, and for a larger share of
+// the job's time than kLateShare: for a thread that had to wake up first it waits half the time at most.
 constexpr double kLate = 50'000, kLateShare = 0.6;  // kLate: nanoseconds
 constexpr int kMostAlone = 63;
 std::atomic<int> jobs_alone{0}, last_alone{0};
@@ -212,7 +216,7 @@ class Experience {
   };
   static constexpr size_t kEntries = 128;
   static constexpr double kLargest = 16;
-  mutable Entry entries_[kEntries];  // kinds that share one take turns
+  mutable Entry entries_[kEntries];  // kinds with the same entry replace each other
 
   Entry& entry_of(const void* kind) const { return entries_[reinterpret_cast<uintptr_t>(kind) / 16 % kEntries]; }
 };
@@ -233,8 +237,9 @@ Ask whom_to_ask(double cost, int64_t start) {
   return workers_awake() > 0 ? Ask::awake : Ask::nobody;
 }
 
-// Runs body(context, part) for the parts of a job, of which there are as many as threads. False if nothing was done,
-// and the job should rather be done on one thread. kind: the same for jobs of a kind. rest: see share_parts.
+// Runs body(context, part) for the parts of a job, of which there are as many as threads. Gives false if nothing was
+// done, since the job should rather be done on one thread. kind: a pointer that all jobs of a kind have in common; see
+// Experience. rest: see share_parts.
 bool run_job(int threads, bool rest, double cost, const void* kind, void* context, PartBody body) {
   if (const Runtime* r = runtime()) {
     r->run(threads, context, body);

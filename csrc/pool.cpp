@@ -14,10 +14,11 @@
 namespace fastnn {
 namespace {
 
-// A worker that has had nothing to do for so long sleeps: long enough to be there for the next call of a network.
+// A worker goes to sleep when it has had nothing to do for this long, so that it is still awake for the next call of a
+// network.
 constexpr int64_t kAwake = 400'000;         // nanoseconds
 constexpr size_t kStack = size_t(4) << 20;  // bytes; some systems give a thread 128 kB
-constexpr int kJobs = 8;                    // callers at the same time; any more work alone
+constexpr int kJobs = 8;                    // callers at the same time; further callers work alone
 constexpr int kMostWorkers = kMostParts - 1;
 constexpr int kWakes = 2;  // workers that a thread wakes, 5 microseconds each; those that are woken wake the next
 constexpr int64_t kRetry = 1'000'000'000;  // nanoseconds, after the system had no thread to give
@@ -43,8 +44,8 @@ struct State {
 };
 static_assert(kMostParts < 512 && kMostWorkers < 256);
 
-// What a caller offers. Jobs live as long as the process, so that a worker that comes late may look at one.
-// What a worker needs to begin is on one cache line.
+// The work that a caller offers. Jobs live as long as the process, so that a worker that comes late may look at one.
+// The members that a worker needs to begin are on one cache line.
 struct alignas(64) Job {
   std::atomic<uint64_t> state{0};
   PartBody body = nullptr;
@@ -59,20 +60,21 @@ struct Pool {
   alignas(64) std::atomic<int> asleep{0};
   std::atomic<int> workers{0};
   std::atomic<int64_t> retry{0};  // no worker can be had before this time
-  // Of workers that sleep. Whoever wakes some subtracts them from `asleep` at once, so that the next caller doesn't
-  // count on waking the same ones.
+  // By these, workers sleep and are woken. Whoever wakes workers subtracts them from `asleep` at once, so that the next
+  // caller doesn't count on waking the same ones.
   std::mutex mutex;
   std::condition_variable called;
-  int calls = 0;  // that no worker has woken up for yet
-  int more = 0;   // workers that those that wake up should wake
+  int calls = 0;  // notifications for which no worker has woken up yet
+  int more = 0;   // how many further workers the next one that wakes up should wake
 };
 
-// Never destroyed: workers look at it until the process has ended. A forked child, which has none of them, begins anew.
+// The pool is never destroyed: workers look at it until the process has ended. A forked child, which has no workers,
+// makes a new pool.
 std::atomic<Pool*> current{nullptr};
 std::mutex starting;
 thread_local bool sharing = false;
 
-// Null if there is no memory for one.
+// The pool, which the first call makes; null if there is no memory for it.
 Pool* pool() {
   if (Pool* p = current.load(std::memory_order_acquire)) return p;
   std::lock_guard lock(starting);
@@ -80,7 +82,7 @@ Pool* pool() {
   return current.load(std::memory_order_relaxed);
 }
 
-// The next part of this generation, or -1.
+// Takes the next part of the job, or gives -1 if no part is left or the job is of another generation by now.
 int take(Job& job, uint64_t generation) {
   State s{job.state.load(std::memory_order_acquire)};
   while (s.generation() == generation && s.open())
@@ -88,7 +90,7 @@ int take(Job& job, uint64_t generation) {
   return -1;
 }
 
-// Join a job and work until no part is left. False if there was none.
+// Joins a job and works until no part is left. False if the job had no part or no seat left.
 bool help(Job& job) {
   State s{job.state.load(std::memory_order_acquire)};
   do
@@ -107,7 +109,7 @@ bool open(const Pool& p) {
   return std::any_of(p.jobs, p.jobs + kJobs, [](const Job& job) { return State{job.state.load()}.open(); });
 }
 
-// Wakes so many workers, or all that sleep. The caller holds the lock.
+// Wakes the given number of workers, or all that sleep if there are fewer. The caller holds the lock.
 void wake(Pool& p, int workers) {
   const int all = std::min(workers, p.asleep.load());
   if (all <= 0) return;
@@ -176,7 +178,7 @@ bool start_worker(Pool& p) {
 // Starts workers until there are as many as wanted, or until the system gives no more threads.
 void start_workers(Pool& p, int wanted) {
   std::lock_guard lock(starting);
-  // Signals are for the threads of the program, but for those that tell of a thread's own faults.
+  // Workers block signals, which are for the threads of the program, except those that tell of a thread's own faults.
   sigset_t blocked, before;
   sigfillset(&blocked);
   for (int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&blocked, fault);
@@ -212,7 +214,7 @@ int close(Job& job) {
   return s.parts() - s.next();
 }
 
-// Waits until others have done so many parts. Returns how long that took after the first kSpins turns.
+// Waits until other threads have done `parts` parts. Returns the nanoseconds that it took after the first kSpins turns.
 int64_t wait_for(const Job& job, int parts) {
   const auto done = [&] { return job.done.load(std::memory_order_acquire) == parts; };
   unsigned spins = 0;

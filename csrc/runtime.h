@@ -10,11 +10,11 @@ struct Runtime {
   const char* name;
   // Threads that may be used now: 1 where there are no others, as in a child that was forked.
   int (*most_threads)();
-  // body once for each part below threads. Returns when all are done.
+  // Calls body once for each part 0 … threads - 1. Returns when all are done.
   void (*run)(int threads, void* context, PartBody body);
 };
 
-// It must live as long as the process.
+// Chooses the runtime, which must live as long as the process.
 void set_runtime(const Runtime* runtime);
 const char* runtime_name();
 

@@ -22,12 +22,12 @@ inline void pause() {
 #endif
 }
 
-// A loop that waits keeps the processor for this many turns; then it lets other threads have it. The turns take 2 to 10
-// microseconds, longer than it takes to cut a job into parts, so that a wait for that mostly ends in them.
+// A loop that waits keeps the processor for this many turns; then it lets other threads have it. These turns take 2 to
+// 10 microseconds. To cut a job into parts takes less, so that a wait for the cut mostly ends within these turns.
 constexpr unsigned kSpins = 200;
 
-// One turn of a loop that waits; spins counts its turns. After kSpins other threads may have the processor every 16
-// turns, since the one that is waited for may be among them.
+// One turn of a loop that waits; `spins` counts its turns. After kSpins turns, every 16th turn offers the processor to
+// other threads, since the thread that the loop waits for may be among them.
 inline void relax(unsigned& spins) {
   pause();
   if (++spins > kSpins && spins % 16 == 0) sched_yield();

@@ -27,14 +27,14 @@ void elu_forward(int64_t n, T a, T, const T* x, T* y) {
 // y = x > 0 ? x : a * (e^x - 1)  =>  dx = x > 0 ? dy : dy * a * e^x
 template <class T>
 void elu_backward(int64_t n, T a, T, const T* dy, const T* x, T* dx) {
-  // Where e^x is below the normal numbers, a small a is multiplied first and a large one last: then no product on the
-  // way is smaller than the result.
+  // Where e^x is below the smallest normal number, the product dy * a * e^x begins with `a` if |a| is small and ends
+  // with it if it is large: then no product on the way is smaller than the result.
   const bool small = a < 1 && a > -1;
   const T first = small ? a : T(1), last = small ? T(1) : a;
   // From x = `near` on, the product a * e^x is a normal number. If |a| is not between 1e-20 and 1e20, `near` is
   // infinite: then all lanes are computed by the careful way, `far`.
   const double size = std::fabs(double(a));
-  const double shift = size == 1 ? 0 : std::log(size);  // a = 1, the usual, spares small arrays the logarithm
+  const double shift = size == 1 ? 0 : std::log(size);  // |a| is mostly 1, which spares small arrays a logarithm
   const T near = size > 1e-20 && size < 1e20 ? T(MathConstants<T>::near_first - shift) : T(__builtin_inf());
   map(
       n, kExpCost,

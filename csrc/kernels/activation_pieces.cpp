@@ -16,13 +16,14 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds: of an element, and of a partial sum that is added up.
+// Rough nanoseconds per element, and (kPartialCost) per partial sum that is added up.
 constexpr double kCopyCost = 0.15, kRandomCost = 0.6, kMaxoutCost = 0.3, kPartialCost = 1;
 
-// Elements of a plane, and rows of a matrix, whose slope gradients become one partial sum.
+// How many elements of a plane, or rows of a matrix, add to one partial sum of the slopes' gradients.
 constexpr int64_t kPlaneBlock = 16384, kRowBlock = 64;
 
-// x cut into contiguous pieces: planes of one channel, in blocks; or for inner = 1 rows over all channels.
+// x is cut into contiguous pieces. A piece is a block of a plane, which belongs to one channel; or, where inner is 1
+// and planes are single values, a block of rows, which have all channels.
 struct Pieces {
   Norm g;
   bool rows;
@@ -54,7 +55,7 @@ struct RowBlock {
   RowBlock(const Pieces& p, int64_t index) : begin(index * kRowBlock), end(least(begin + kRowBlock, p.g.outer)) {}
 };
 
-// y[i] = f(slopes, x0[i], …) over piece `index`
+// Computes y[i] = f(slopes, x0[i], …) for the elements i of piece `index`.
 template <bool past, class T, class F, class... P>
 FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F& f, T* y, const P*... x) {
   if (!p.rows) {
@@ -73,7 +74,7 @@ FASTNN_INLINE void map_piece(const Pieces& p, int64_t index, const T* w, const F
       store_part(y + r * c + i, f(load_part(w + i, c - i), load_part(x + r * c + i, c - i)...), c - i);
 }
 
-// y = x > 0 ? x : slope x, and dx; NaN where x is
+// y = x > 0 ? x : slope x, and the dx that belongs to it. Both are NaN where x is NaN.
 template <class T>
 constexpr auto sloped = [](Vec<T> slope, Vec<T> v) { return v > Vec<T>{} ? v : v * slope; };
 template <class T>
@@ -106,7 +107,7 @@ void sum_piece(const Pieces& p, int64_t index, const T* dy, const T* x, double* 
   }
 }
 
-// The partial sums of a channel, in order.
+// Adds up the partial sums of a channel, in order.
 template <class T>
 void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw) {
   const int64_t c = p.g.channels;
@@ -119,8 +120,8 @@ void sum_partials(const Pieces& p, int64_t channel, const double* partial, T* dw
   dw[channel] = T(sum);
 }
 
-// lower + span u for the whole numbers u below 2^24. span u may be too large for T where the slope is not: a fused
-// multiply-add does not mind, and the portable kernels compute half of such a slope.
+// The slopes lower + span * u, for whole numbers u below 2^24. The product span * u may be too large for T where the
+// slope is not. A fused multiply-add does not mind; the portable kernels compute half of such a slope and double it.
 template <class T>
 struct Slopes {
   static constexpr bool fused = FASTNN_VEC_BYTES > 16;
@@ -136,8 +137,8 @@ struct Slopes {
   }
 };
 
-// y[i] = f(slope, x0[i], …) for the `size` elements from number `at` on. The random slopes of all of them come from one
-// call to the generator.
+// Computes y[i] = f(slope, x0[i], …) for the `size` elements from number `at` on. The random slopes of all of them come
+// from one call to the generator.
 template <bool past, class T, class F, class... P>
 FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t size, Slopes<T> slopes, const F& f, T* y,
                              const P*... x) {
@@ -151,7 +152,8 @@ FASTNN_INLINE void map_group(const Philox& random, int64_t at, int64_t size, Slo
   }
 }
 
-// y[i] = f(slope, x0[i], …), slope = lower + (upper - lower) u for the uniform number u of element i
+// Computes y[i] = f(slope, x0[i], …) with slope = lower + (upper - lower) u, where u is element i's random number,
+// uniform between 0 and 1.
 template <class T, class F, class... P>
 FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t key, const F& f, T* y, const P*... x) {
   constexpr int64_t group = Philox::words;
@@ -167,7 +169,8 @@ FASTNN_INLINE void map_random(int64_t n, double lower, double upper, uint64_t ke
   });
 }
 
-// Whether v takes the place of the largest value m so far: the first of equals stays, and the first NaN.
+// Whether v takes the place of m, the largest value so far. A NaN counts as larger than all numbers; of equal values,
+// and of several NaN, the first stays.
 template <class V>
 FASTNN_INLINE auto beats(V v, V m) {
   return (v > m) | ((v != v) & (m == m));
@@ -182,7 +185,7 @@ int64_t first_largest(int64_t n, const T* x) {
   return best;
 }
 
-// The largest of each of V vectors of columns, and the row it is in.
+// Finds the largest value of each column, and the number of the row that it is in, for V vectors of columns.
 template <class T, int V>
 FASTNN_INLINE void tile_first_largest(int64_t n, const T* rows, int64_t pitch, Vec<T> (&m)[V], Mask<T> (&row)[V]) {
   using Int = typename VecTraits<T>::Int;
@@ -237,7 +240,7 @@ void rrelu_backward(int64_t n, double lower, double upper, uint64_t key, const T
   map_random(n, lower, upper, key, sloped_backward<T>, dx, dy, x);
 }
 
-// y = max_c x[c], NaN if any is
+// y = max_c x[c], NaN if any x[c] is
 template <class T>
 void maxout_forward(Softmax g, const T* x, T* y) {
   for_positions<T>(

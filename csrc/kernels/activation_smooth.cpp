@@ -25,7 +25,7 @@ FASTNN_INLINE Vec<T> gated_backward(Vec<T> dy, Vec<T> x, Vec<T> u, Vec<T> slope)
   const FallingExp<T, far> f(below_zero(u));
   const auto negative = u < Vec<T>{};
   const Vec<T> large = T(1) / (f.e + T(1)), little = f.e * large;
-  const Vec<T> up = negative ? little : large, down = negative ? large : little;  // s(u) and s(-u), without the rest
+  const Vec<T> up = negative ? little : large, down = negative ? large : little;  // s(u), s(-u) without factor f.rest
   const Vec<T> dx = dy * (up * fma(x, down * slope, set1(T(1))));
   return negative ? f.times_rest(dx) : dx;
 }
@@ -38,7 +38,7 @@ FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
 }
 constexpr double kSiluLimit = 2000, kGeluLimit = 30;
 
-// u of the tanh form of GELU
+// u = 2 sqrt(2/pi) (x + 0.044715 x^3), of the tanh form of GELU
 template <class T>
 FASTNN_INLINE Vec<T> bent(Vec<T> x) {
   return x * fma(x * x, set1(T(kGeluRate * kCubic)), set1(T(kGeluRate)));
@@ -70,8 +70,9 @@ void selu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
       dx, dy, x);
 }
 
-// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x; as (max(z, 0) + log(1 + e^-|z|)) / beta, and e^z / beta far
-// down, where the logarithm is e^z
+// y = z > threshold ? x : log(1 + e^z) / beta, z = beta x
+// The second case is computed as (max(z, 0) + log(1 + e^-|z|)) / beta, and far below zero, where the logarithm is e^z,
+// as e^z / beta.
 template <class T>
 void softplus_forward(int64_t n, T beta, T threshold, const T* x, T* y) {
   const T inverse = 1 / beta;

@@ -1,6 +1,6 @@
 // Adaptive pooling of narrow windows, with lanes across rows of outputs. The rows of inputs under a row of outputs are
 // reduced to one row, with lanes along the image. The reduced rows of a vector's worth of rows of outputs are then
-// turned, so that nothing is added or compared across the lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima
+// transposed, so that nothing is added or compared across the lanes of a vector. 32x64x56x56 to 7x7 on Zen 5: maxima
 // take 1.1 ms instead of 3.5, means 0.75 instead of 9.
 #pragma once
 #include "../simd/past.h"
@@ -9,9 +9,9 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// reduce makes one row of the rows in the ranges d (of slices) and h (of each slice's rows): `arrays` values for each
-// column. Vectors are read whole, also past the last column, but not past `end`. Here the values are two, the largest
-// of the column and its position.
+// reduce() combines the rows in the ranges d (of slices) and h (of each slice's rows) into one row, which has `arrays`
+// values for each column. It reads whole vectors, also past the last column, but not past `end`. LargestOfRows gives
+// two values for each column: the largest value and its position.
 struct LargestOfRows {
   static constexpr int arrays = 2;
   template <class T>
@@ -38,7 +38,7 @@ struct LargestOfRows {
   }
 };
 
-// Here the value is one, the sum of the column.
+// SumOfRows gives one value for each column, its sum.
 struct SumOfRows {
   static constexpr int arrays = 1;
   template <class T>
@@ -69,13 +69,13 @@ struct SumOfRows {
   }
 };
 
-// The windows of one column of outputs, in a vector's worth of rows of outputs. A tap is a column of a row that reduce
-// made.
+// The windows of one column of outputs, in a vector's worth of rows of outputs. A tap is a column of a row that
+// reduce() made.
 template <class T>
 struct ColumnWindows {
   const T *value, *position;  // (column, row of outputs)
   int64_t count;
-  Vec<T> rows;  // of each window
+  Vec<T> rows;  // how many rows of inputs each window has
 
   FASTNN_INLINE Vec<T> inputs() const { return rows * T(count); }
   template <class F>
@@ -87,7 +87,7 @@ struct ColumnWindows {
 template <class T, class Rows>
 struct ColumnWalk {
   static constexpr int64_t L = lanes<T>;
-  static constexpr int64_t kColumns = 1024;  // turned columns stay in the second-level cache
+  static constexpr int64_t kColumns = 1024;  // so few that transposed columns stay in the second-level cache
   const AdaptivePool& g;
 
   bool suits() const {

@@ -1,9 +1,9 @@
 // Batch norm. x, y (outer, channels, inner); weight, bias, mean, rstd, running statistics (channels).
 //   mean = sum(x) / m, var = sum((x - mean)^2) / m over outer and inner, m = outer * inner, rstd = 1 / sqrt(var + eps)
-//   y = (x - mean) * rstd * weight + bias, or of that and a residual (outer, channels, inner)
-//   y = max(0, (x - mean) * rstd * weight + bias + residual)
+//   y = (x - mean) * rstd * weight + bias
+//   with ReLU: y = max(0, (x - mean) * rstd * weight + bias + residual), residual (outer, channels, inner) or none
 // A channel's planes are gone through twice, the second time while they are in the cache; planes of a few vectors
-// are columns of a matrix (batch_norm_columns.h).
+// are treated as columns of a matrix (batch_norm_columns.h).
 #include "batch_norm_columns.h"
 #define FASTNN_FAMILY "batch_norm.inc"
 #include "kernels.h"
@@ -13,24 +13,25 @@ namespace {
 
 constexpr int64_t kBlock = 4096;  // values that are summed in T before they are merged in double
 
-// Planes of up to so many vectors are columns of a matrix. On Zen 5, with 16 floats in a vector, that takes 0.6 of the
-// time for 128×64×8×8 and 32×512×7×7, but would take 1.3 for 128×32×16×16.
+// Planes of up to kNarrowVectors vectors are treated as columns of a matrix. On Zen 5, with 16 floats in a vector, that
+// takes 0.6 of the time for 128×64×8×8 and 32×512×7×7, but would take 1.3 for 128×32×16×16.
 constexpr int64_t kNarrowVectors = 8;
 template <class T>
 FASTNN_INLINE bool narrow(const Norm& g) {
   return g.inner <= kNarrowVectors * lanes<T>;
 }
 
-// Planes of more bytes are copied to y while their statistics are taken, and y is finished in place, unless y is stored
-// past the caches: to fetch y's lines takes no time beside reading x. On Zen 5 32×64×56×56 takes 1.6 instead of 2.0 ms;
-// planes of 4 KB gain nothing.
+// Planes of more than kCopiedPlane bytes are copied to y while their statistics are taken, and y is then finished in
+// place: to fetch y's lines takes no time beside reading x. (It is not done if y is stored past the caches.) On Zen 5
+// 32×64×56×56 takes 1.6 instead of 2.0 ms; planes of 4 KB gain nothing.
 constexpr int64_t kCopiedPlane = 8192;
 
 double values_of(const Norm& g) { return double(g.outer) * double(g.channels) * double(g.inner); }
 
 constexpr int kParts = kRowsInFlight * kRowVectors;  // partial sums, as in sums.h
 
-// f(u, at, size) for the vectors of [begin, end), size < lanes only for the last ones; u: which of the partial sums.
+// Calls f(u, at, size) for the vectors of [begin, end): `u` says which of the kParts partial sums the vector adds to,
+// and `at` is its first element. `size`, the number of elements left, is below lanes only for the last vectors.
 template <class T, class F>
 FASTNN_INLINE void for_run(int64_t begin, int64_t end, const F& f) {
   constexpr int64_t R = kRowLanes<T>;
@@ -45,7 +46,8 @@ FASTNN_INLINE void for_run(int64_t begin, int64_t end, const F& f) {
     });
 }
 
-// block(f) for each block of a channel's planes, of about kBlock values; f as in for_run.
+// Calls block(count, sweep) for each block of a channel's planes, of about kBlock values. `count` is their number,
+// and sweep(f) calls f for them as for_run does.
 template <class T, class Block>
 FASTNN_INLINE void for_blocks(const Norm& g, const Block& block) {
   const int64_t step = g.channels * g.inner, planes = g.inner < kBlock ? kBlock / g.inner : 1;
@@ -67,7 +69,7 @@ FASTNN_INLINE double merged(Vec<T>* acc) {
   return double(reduce_row<T>(acc));
 }
 
-// What is nearly the mean of the first block of values; the value itself where all are the same.
+// Returns nearly the mean of the n values x, a channel's first block; where all are the same, exactly that value.
 template <class T>
 T first_pivot(int64_t n, const T* x) {
   Vec<T> acc[kParts] = {};
@@ -86,9 +88,10 @@ Moments channel_moments_scaled(const Norm& g, const T* x, double m, const Epsilo
   });
 }
 
-// One visit. Deviations are taken from a pivot near the mean, that of the values so far, and moved to the first pivot p
-// when a block is merged: sum((x - p)^2) = sum((x - q)^2) + (q - p) (2 sum(x - q) + count (q - p)).
-// copy, if not null, becomes x; fetch: each plane is fetched while the one before is read.
+// The moments of a channel, in one visit to its values. The deviations of a block are taken from a pivot q near the
+// mean, which is the mean of the values so far. When the block is merged, its sums are moved to the first pivot p:
+//   sum((x - p)^2) = sum((x - q)^2) + (q - p) (2 sum(x - q) + count (q - p))
+// If `copy` is not null, x is copied to it. With `fetch`, each plane is fetched while the one before is read.
 template <bool fetch, class T>
 Moments channel_moments(const Norm& g, const T* x, T* copy, double m, const Epsilon& eps) {
   const int64_t step = g.channels * g.inner;
@@ -115,7 +118,7 @@ Moments channel_moments(const Norm& g, const T* x, T* copy, double m, const Epsi
   return in_range<T>(found.var, eps) ? found : channel_moments_scaled(g, x, m, eps);
 }
 
-// One plane; fetch(i) is called before the vector at i of the plane.
+// Computes y of one plane, which begins at `at`; calls fetch(i) before it reads the vector at element i of the plane.
 template <class T, Then then, bool past, class Fetch>
 FASTNN_INLINE void plane_forward(int64_t at, int64_t inner, const Fetch& fetch, const Normal<T>& line, const T* x,
                                  const T* residual, T* y) {
@@ -147,9 +150,9 @@ FASTNN_INLINE void channel_train(const Norm& g, const Training<T>& a, int64_t c)
   }
 }
 
-// The sums of dz and of dz * v, v as in standard.h. Where a residual was added after the norm, dz is its gradient and
-// is stored, too. If the arrays are larger than the caches (`past`), a plane is fetched while the one before is read:
-// 1.2 instead of 1.6 ms for 32×64×56×56 on Zen 5.
+// Adds dz and dz * v, summed over a channel, to `sum` and `product`; v is as in standard.h. Where a residual was added
+// after the norm, dz is its gradient and is stored, too. If the arrays are larger than the caches (`past`), a plane is
+// fetched while the one before is read: 1.2 instead of 1.6 ms for 32×64×56×56 on Zen 5.
 template <class T, Then then, bool past>
 void channel_sums(const Norm& g, const Gradients<T>& a, int64_t first, const Normal<T>& line, double* sum,
                   double* product) {
@@ -177,7 +180,7 @@ FASTNN_INLINE void plane_backward(int64_t begin, int64_t inner, const Gradients<
   const T* dy = then == kResidual ? a.dz : a.dy;
   const auto gradient = [=, training = a.training](Vec<T> dz, Vec<T> x) {
     if constexpr (then == kRelu) dz = line(x) <= Vec<T>{} ? Vec<T>{} : dz;
-    // Given statistics leave no term in x: zero times its NaN would be one.
+    // With given statistics dx has no term in x. It is left out, because zero times a NaN in x would be NaN.
     const Vec<T> through = training ? fma(line.difference(x), slope, level) : Vec<T>{};
     return (dz - through) * k;
   };
@@ -244,8 +247,8 @@ void batch_norm_eval_forward(const Norm& g, bool relu, const T* x, const T* mean
 //   =>  dbias = sum(dy), dweight = sum(dy * (x - mean)) * rstd
 //       given:    dx = dy * rstd * weight
 //       training: dx = rstd * weight * (dy - dbias / m - (x - mean) * rstd * dweight / m)
-// With ReLU, dz = y <= 0 ? 0 : dy takes the place of dy. Without a residual, whose gradient dz is, it is made twice
-// from x, and y is not read.
+// With ReLU, dz = y <= 0 ? 0 : dy takes the place of dy. If there was a residual, dz is its gradient and is stored.
+// Otherwise dz is computed twice, with the sign of y computed from x, and y is not read.
 template <class T>
 void batch_norm_backward(const Norm& g, bool training, bool relu, const T* dy, const T* x, const T* y, const T* weight,
                          const T* bias, const double* mean, const double* rstd, T* dx, T* dz, T* dweight, T* dbias) {

@@ -16,7 +16,7 @@ struct Follows {
   static constexpr Then value = then;
 };
 
-// f(Follows<…>), so that loops are compiled for each case.
+// Calls f(Follows<…>{}) for the case at hand, so that loops are compiled for each case.
 template <class F>
 void with_then(bool relu, bool residual, const F& f) {
   if (!relu) return f(Follows<kNothing>{});
@@ -29,7 +29,8 @@ FASTNN_INLINE Vec<T> rectified(Vec<T> v) {
   return v < Vec<T>{} ? Vec<T>{} : v;
 }
 
-// dz: dy where the ReLU let y pass, and 0 where it cut y off. Behind a residual y is in memory, else it is `line` of x.
+// Returns dz: dy where the ReLU let y pass, and 0 where it cut y off. If a residual was added, y is read from memory;
+// otherwise it is computed again, as line(x).
 template <class T, Then then>
 FASTNN_INLINE Vec<T> passed(Vec<T> dy, Vec<T> x, const T* y, int64_t at, int64_t size, const Normal<T>& line) {
   if constexpr (then == kNothing) return dy;
@@ -42,7 +43,7 @@ FASTNN_INLINE double value_or(const T* p, int64_t i, double otherwise) {
   return p ? double(p[i]) : otherwise;
 }
 
-// y of channel c: xhat * weight + bias
+// The line that makes y of x in channel c: xhat * weight + bias
 template <class T>
 FASTNN_INLINE Standard<T> line_of(const Standard<T>& s, const T* weight, const T* bias, int64_t c) {
   return with_affine(s, value_or(weight, c, 1), value_or(bias, c, 0));
@@ -59,7 +60,7 @@ struct Training {
   double *mean, *rstd;
 
   Standard<T> standard(int64_t c) const { return {mean[c], rstd[c]}; }
-  // r = momentum * r + (1 - momentum) * batch
+  // Stores the statistics of channel c, and updates the running ones: r = momentum * r + (1 - momentum) * batch.
   void settle(int64_t c, const Moments& found) const {
     mean[c] = found.mean;
     rstd[c] = found.rstd;
@@ -84,7 +85,8 @@ struct Gradients {
   T *dx, *dz, *dweight, *dbias;
 
   Standard<T> standard(int64_t c) const { return {mean[c], rstd[c]}; }
-  // From the channel's sums of dz and of dz * v, v as in standard.h; share: 1 / m in training, else 0.
+  // Stores dbias and dweight of channel c, and returns the numbers that its dx needs. `sum` and `product` are the
+  // channel's sums of dz and of dz * v, v as in standard.h; `share` is 1 / m in training, else 0.
   Slope<T> settle(int64_t c, const Standard<T>& s, double sum, double product, double share) const {
     const Through through(s, sum, product, share);
     dbias[c] = T(sum);

@@ -1,7 +1,7 @@
-// Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel `inner`
-// of its columns. Channels are taken in blocks of up to 64 vectors of columns, so that rows are read in long runs:
-// planes by themselves are far apart, often by a power of two, and would meet in few sets of the cache. Four rows go at
-// a time.
+// Batch norm where a channel's plane is a few vectors or one value: x is a matrix of outer rows, and a channel has
+// `inner` of its columns. Channels are taken in blocks of up to 64 vectors of columns, so that rows are read in long
+// runs: planes by themselves are far apart, often by a power of two, and would compete for few sets of the cache. Four
+// rows are read at a time.
 #pragma once
 #include <type_traits>
 
@@ -15,17 +15,17 @@ namespace {
 
 template <class T>
 constexpr int64_t kBlockColumns = 64 * lanes<T>;
-constexpr int64_t kBlockRows = 64;    // rows whose sum is made in T before it is added, in double, to that of others
-constexpr int64_t kSampleValues = 8;  // of each channel, whose mean is a pivot near that of all
-constexpr double kColumnsVisits = 3;  // of a forward in training, the sample's included, and of a backward
+constexpr int64_t kBlockRows = 64;    // rows that are summed in T; the sums of such blocks are added in double
+constexpr int64_t kSampleValues = 8;  // values of each channel, whose mean is the pivot, near the mean of all
+constexpr double kColumnsVisits = 3;  // visits to an element in a forward of training, with the sample, or a backward
 
 struct ColumnBlock {
-  int64_t rows, step, inner, first, channels;  // step from row to row; the first of its channels, and how many
+  int64_t rows, step, inner, first, channels;  // step from row to row; the block's first channel, how many it has
   int64_t columns() const { return channels * inner; }
   int64_t start() const { return first * inner; }
 };
 
-// body(block) for all blocks of a (outer, channels, inner) array, whose elements are visited so many times.
+// Calls body(block) for all blocks of an (outer, channels, inner) array; body visits each element `visits` times.
 template <class T, class Body>
 void for_column_blocks(const Norm& g, double visits, const Body& body) {
   const int64_t wide = kBlockColumns<T> / (g.inner ? g.inner : 1);
@@ -43,7 +43,7 @@ struct Rows {
   static constexpr int count = R;
 };
 
-// body(Rows<R>, row, column, size) over the vectors of rows [i0, i1): four rows or one at a time.
+// Calls body(Rows<R>, row, column, size) for the vectors of rows [i0, i1), R = 4 rows at a time, then R = 1.
 template <class T, class Body>
 FASTNN_INLINE void for_tiles(const ColumnBlock& block, int64_t i0, int64_t i1, const Body& body) {
   constexpr int64_t L = lanes<T>;
@@ -57,8 +57,8 @@ FASTNN_INLINE void for_tiles(const ColumnBlock& block, int64_t i0, int64_t i1, c
   for (; i < i1; ++i) across(Rows<1>{}, i);
 }
 
-// K sums per column: term(acc, at, column, size) adds those of one row, which begin at x + at. Blocks of rows in T,
-// then the blocks in double.
+// Computes K sums per column. term(acc, at, column, size) adds to acc what one row has in a vector of columns, whose
+// values begin at x + at. The rows of a block are summed in T, and the blocks' sums in double.
 template <class T, int K, class Term>
 FASTNN_INLINE void column_sums(const ColumnBlock& block, double (*sums)[kBlockColumns<T>], const Term& term) {
   T partial[K][kBlockColumns<T>];
@@ -100,7 +100,7 @@ inline void add_channels(const ColumnBlock& block, double* sums) {
   for (int64_t k = 0; k < block.channels; ++k) sums[k] = total_of(sums + k * block.inner, block.inner);
 }
 
-// What each column needs: value(channel), repeated for the columns of the channel.
+// Sets columns[j] to value(channel) for all columns j of each channel.
 template <class T, class F>
 FASTNN_INLINE void spread(const ColumnBlock& block, T* columns, const F& value) {
   for (int64_t k = 0; k < block.channels; ++k) {
@@ -113,7 +113,7 @@ template <class T>
 struct Lines {
   T unit[kBlockColumns<T>], away[kBlockColumns<T>], scale[kBlockColumns<T>], offset[kBlockColumns<T>];
 
-  // line(channel) of each channel, a Standard.
+  // Sets the columns of each channel to line(channel), a Standard.
   template <class F>
   FASTNN_INLINE void set(const ColumnBlock& block, const F& line) {
     for (int64_t k = 0; k < block.channels; ++k) {
@@ -131,7 +131,7 @@ struct Lines {
   }
 };
 
-// y = then(line of x)
+// Computes y = then(line(x)): the norm, and what follows it.
 template <class T, Then then>
 void block_forward(const ColumnBlock& block, const Lines<T>& lines, const T* x, const T* residual, T* y) {
   for_tiles<T>(block, 0, block.rows, [&](auto R, int64_t i, int64_t j, int64_t size) FASTNN_FLAT {
@@ -162,9 +162,10 @@ inline ColumnBlock sample_of(ColumnBlock block) {
   return block;
 }
 
-// The moments of each channel come from sums about a pivot near its mean: nearly the mean of a sample, which comes from
-// sums about the first value, and so is exact for a constant. Where a pivot was not near the mean of its channel, the
-// sums are made once more, for that channel about the mean that was found.
+// A channel's moments come from sums about a pivot near its mean. The pivot is nearly the mean of a sample of the
+// channel. That mean comes from sums about the channel's first value, and so is exact where all values are the same.
+// Where a pivot was not near the mean of its channel, the sums are made once more, with the mean that was found as the
+// pivot of that channel.
 template <class T, Then then>
 void columns_train(const Norm& g, const Training<T>& a) {
   const double m = double(g.outer) * double(g.inner), share = 1 / m;
@@ -221,7 +222,7 @@ void block_backward(const ColumnBlock& block, const Gradients<T>& a, const Lines
       const Vec<T> x = load_part(a.x + at, size);
       Vec<T> dz = load_part((then == kResidual ? a.dz : a.dy) + at, size);
       if constexpr (then == kRelu) dz = passed<T, then>(dz, x, a.y, at, size, line);
-      // Given statistics leave no term in x: zero times its NaN would be one.
+      // With given statistics dx has no term in x. It is left out, because zero times a NaN in x would be NaN.
       const Vec<T> through = a.training ? fma(line.difference(x), slope, level) : Vec<T>{};
       store_part(a.dx + at, (dz - through) * k, size);
     }

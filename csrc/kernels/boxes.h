@@ -43,7 +43,7 @@ struct Divisor {
   int64_t given = 0;
 };
 
-// The divisor of a window is the product of these for all axes.
+// The divisor of a window is the product of its box_count() for all three axes.
 FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, Divisor by) {
   if (by.given) return axis == 2 ? by.given : 1;
   if (by.include_pad) {
@@ -118,7 +118,8 @@ FASTNN_INLINE bool all_finite(Vec<T> v) {
 #endif
 }
 
-// y = mean(windows) for all windows by the first of the walks that suits.
+// Computes y = mean(windows) for all windows, by the first of the walks that suits. Means that are not finite are then
+// computed again by mend_means().
 template <class T, class... Walks, class G, class Mean>
 void walk_means(const G& g, Divisor by, double cost, const T* x, T* y, const Mean& mean) {
   bool mend = false, *const found = &mend;
@@ -155,7 +156,7 @@ void plane_means(const G& g, Divisor by, double ns, const T* x, T* y) {
   });
 }
 
-// y[o] = sum of box o / what it counts
+// y[o] = sum of box o / its divisor
 template <class T, class G>
 void box_means(const G& g, Divisor by, double ns, const T* x, T* y) {
   if (whole_planes(g)) return plane_means(g, by, ns, x, y);
@@ -187,8 +188,8 @@ FASTNN_INLINE void add_to_run(T* x, int64_t n, T value) {
 template <class T>
 struct BoxTables {
   Range *over[2], *along;  // the boxes over each slice and each row of the image; the inputs of boxes along a row
-  int64_t* count[3];       // what boxes count along each axis
-  T* share;                // of the boxes over one row: what each input under them gets
+  int64_t* count[3];       // the box_count() of the boxes along each axis
+  T* share;                // for each of the boxes over one row, what every input under it gets
 
   template <class G>
   BoxTables(const G& g, Room& room) {
@@ -207,8 +208,8 @@ struct BoxTables {
   }
 };
 
-// y[o] = sum of box o / count  =>  dx = sum over the boxes o that hold it of dy[o] / count. The rows of dy over a row
-// of dx are first summed to one row of shares; each of these is then added to the inputs of its box.
+// y[o] = sum of box o / count  =>  dx = sum of dy[o] / count over the boxes o that hold the input. The rows of dy over
+// a row of dx are first summed to one row of shares; each share is then added to the inputs of its box.
 template <class T, class G>
 FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, Range oh, const T* dy, T* dx) {
   T* const share = boxes.share;
@@ -224,7 +225,7 @@ FASTNN_INLINE void spread_row(const G& g, const BoxTables<T>& boxes, Range od, R
     add_to_run(dx + boxes.along[w].begin, boxes.along[w].end - boxes.along[w].begin, share[w]);
 }
 
-// The same where boxes are whole planes.
+// Computes dx where each box is a whole plane: all inputs of plane p get dy[p] / count.
 template <class T, class G>
 void spread_planes(const G& g, Divisor by, double ns, const T* dy, T* dx) {
   const int64_t planes = g.n * g.c, inputs = g.size[0] * g.size[1] * g.size[2];

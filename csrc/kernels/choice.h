@@ -5,8 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// use(implementation) for the first whose suits() is true, or, where use gives false, for the next such one. Each is
-// made of the problem when its turn comes.
+// Makes one implementation after the other from the problem, and calls use(implementation) for the first whose suits()
+// is true. Where `use` returns false, the next implementation that suits is tried.
 template <class... Implementations, class Problem, class Use>
 void first_that_suits(const Problem& problem, const Use& use) {
   const auto done = [&use](const auto& implementation) {

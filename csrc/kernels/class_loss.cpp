@@ -18,9 +18,11 @@ namespace {
 // Rough nanoseconds: of a value of a cross-entropy, of a position that is gathered, of a value that is set to zero, and
 // of a value of a hinge loss, forward and backward.
 constexpr double kCost = 1.0, kGatherCost = 2.0, kZeroCost = 0.1, kHingeCost = 0.3, kHingeBackwardCost = 0.4;
-constexpr int64_t kClearedAtOnce = 4096;  // values: rows are short, and stay in the first cache until they are set
+// Values of dx that are zeroed at once, several short rows together. They stay in the first-level cache until the few
+// among them that are not zero are set.
+constexpr int64_t kClearedAtOnce = 4096;
 
-// q[c] = w[c] ((1 - s) p[c] + s/n)
+// q[c] = w[c] ((1 - s) p[c] + s/n), where s is the smoothing
 template <class T>
 struct Mixed {
   const T* weight;
@@ -111,14 +113,14 @@ FASTNN_INLINE Vec<T> hinge(Vec<T> x, T own, T margin) {
   return max(Vec<T>{}, margin - (own - x));
 }
 
-// The sum over all classes but t. The vector that t is in comes from a copy where t costs nothing, chosen without a
-// branch: it would be mispredicted in every row.
+// The sum of the terms of all classes but t. The vector that holds x[t] comes from a copy in which class t costs
+// nothing. The copy is chosen without a branch, which would be mispredicted in every row.
 template <class T, class Term>
 FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term& term) {
   if (n == 1) return T(0);
   using Int = typename VecTraits<T>::Int;
   constexpr T infinity = T(__builtin_inf());
-  const T own = x[t], free = own > -infinity ? -infinity : T(0);  // own of -inf or NaN decides the sum
+  const T own = x[t], free = own > -infinity ? -infinity : T(0);  // else all terms are infinite or NaN
   const int64_t at = t / lanes<T> * lanes<T>;
   alignas(64) T copy[lanes<T>];
   store(copy, iota<T>() == Mask<T>{} + Int(t - at) ? set1(free) : load_part(x + at, n - at));
@@ -129,7 +131,7 @@ FASTNN_INLINE T hinge_sum(int64_t n, const T* x, int64_t t, T margin, const Term
   });
 }
 
-// A sum that overflows is made again of terms that are divided by n before.
+// The sum of the terms, divided by n. If it overflows, it is made again of `share`, terms that are divided by n first.
 template <class T, class Term, class Share>
 FASTNN_INLINE T hinge_mean(int64_t n, const T* x, int64_t t, T margin, const Term& term, const Share& share) {
   const T mean = hinge_sum(n, x, t, margin, term) / T(n);

@@ -1,10 +1,11 @@
 // Access to x (outer, n, inner) for ops over the middle axis: outer * inner positions of n values each.
 //
 // Rows: inner is 1 and n is long. A position is a contiguous row, and lanes run along it.
-// Blocks: lanes run across positions. A block of neighbouring positions is copied to scratch as n rows: gathered from
-// where they lie `inner` apart, or for inner = 1 transposed, so that ten classes fill whole vectors and need no sums
-// across lanes. Planes are often a power of two apart, where n of them would fight for the same few lines of a cache;
-// scratch rows lie an odd number of vectors apart, and each visit to a plane takes up to two kilobytes.
+// Blocks: lanes run across positions. A block of neighbouring positions is copied to scratch as n rows.
+//   inner = 1: the block is transposed, so that ten classes fill whole vectors and need no sums across lanes.
+//   inner > 1: each row is copied from one plane of `inner` values. Planes are often a power of two apart, where n of
+//   them would fight for the same few lines of a cache. So scratch rows lie an odd number of vectors apart, and each
+//   visit to a plane takes up to two kilobytes of it.
 #pragma once
 #include "../simd/reduce.h"
 #include "../simd/strided.h"
@@ -39,7 +40,8 @@ struct BlockPlan {
     pitch = width / L % 2 ? width : width + L;
   }
   int64_t blocks() const { return g.inner == 1 ? ceil_div(g.outer, width) : g.outer * per_outer; }
-  // A thread's memory: copies of a block of one array, or of two, which have room for whole squares.
+  // A thread's memory: a copy of a block of each of one or two arrays. A copy has a multiple of L rows, because whole
+  // squares of L x L values are transposed into it.
   struct Scratch {
     T* rows[2];
   };
@@ -53,7 +55,7 @@ template <class T>
 struct Block {
   static constexpr int64_t L = lanes<T>;
   const BlockPlan<T>& plan;
-  int64_t position, offset, count;  // the first position's number and the place of its first value; how many
+  int64_t position, offset, count;  // number of the first position; place of its first value; number of positions
   const typename BlockPlan<T>::Scratch& scratch;
 
   Block(const BlockPlan<T>& p, int64_t index, const typename BlockPlan<T>::Scratch& memory) : plan(p), scratch(memory) {
@@ -65,7 +67,7 @@ struct Block {
     count = least((turned ? g.outer : g.inner) - first, plan.width);
   }
 
-  // The block of x, in copy i.
+  // Copies the block of x to copy i of the scratch, and returns that.
   T* load(const T* x, int i = 0) const {
     T* const rows = scratch.rows[i];
     if (plan.g.inner == 1)
@@ -96,7 +98,8 @@ struct Block {
   }
 
  private:
-  // Copies L rows of x to L columns of scratch, and back; `size` of them exist, the others are zero.
+  // turn_in transposes L rows of x into L columns of scratch, and turn_out transposes them back. `size` of the rows
+  // exist; the columns of the others are zero.
   void turn_in(const T* x, int64_t size, T* rows) const {
     const int64_t n = plan.g.n;
     if (n == 2) {
@@ -136,11 +139,11 @@ struct Block {
   }
 };
 
-// Calls on_row(r) for each row, or on_block(block) for each block, with room for one copy of a block or two. ns: cost
-// of a value in nanoseconds.
+// Goes through all positions: calls on_row(r) for each where they are rows, else on_block(block) for each block of
+// them. A block has scratch for `copies` copies of it, 1 or 2. ns: cost of a value in nanoseconds.
 template <class T, class OnRow, class OnBlock>
 void for_positions(const Softmax& g, int copies, double ns, const OnRow& on_row, const OnBlock& on_block) {
-  if (g.n == 0) return;  // nothing, at however many positions
+  if (g.n == 0) return;  // there are no values, however many positions there are
   const double cost = double(g.outer) * double(g.n) * double(g.inner) * ns;
   if (g.inner == 1 && g.n * copies > kTransposedRow * lanes<T>)
     return parallel_for(g.outer, cost, [=](int64_t begin, int64_t end) {
@@ -152,7 +155,7 @@ void for_positions(const Softmax& g, int copies, double ns, const OnRow& on_row,
   });
 }
 
-// Largest of n values. (A NaN may be passed over; its difference from any maximum is a NaN again.)
+// Largest of n values. A NaN may be passed over, which does no harm: its difference from any maximum is a NaN again.
 template <class T>
 FASTNN_INLINE T row_max(int64_t n, const T* x) {
   constexpr int L = lanes<T>;
@@ -168,8 +171,9 @@ FASTNN_INLINE T row_max(int64_t n, const T* x) {
   return largest[0];
 }
 
-// Sum of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Up to 64 vectors are added in T, in
-// two chains, and the sums of such blocks in double, where they neither lose digits nor, of floats, overflow.
+// Sum of all lanes of the vectors term(i, size) for i = 0, L, …; lanes beyond size must be zero. Blocks of up to 64
+// vectors are added in T, in two chains. The sums of the blocks are added in double, where they lose no digits and,
+// where T is float, do not overflow.
 template <class T, class Term>
 FASTNN_INLINE T row_sum(int64_t n, const Term& term) {
   constexpr int64_t L = lanes<T>, block = 64 * L;
@@ -189,7 +193,8 @@ FASTNN_INLINE T row_sum(int64_t n, const Term& term) {
   return T(sum.total());
 }
 
-// The same for V vectors of columns in n rows of scratch: term(at, v), at the index of vector v in its row.
+// tile_max and tile_sum do for each column what row_max and row_sum do for a row: for V vectors of columns in n rows of
+// scratch. Terms are term(at, v), where `at` is the index in scratch of vector v of a row.
 template <class T, int V>
 FASTNN_INLINE void tile_max(int64_t n, const T* rows, int64_t pitch, Vec<T> (&m)[V]) {
 #pragma GCC unroll 4
@@ -218,7 +223,7 @@ FASTNN_INLINE void tile_sum(int64_t n, int64_t pitch, Vec<T> (&sum)[V], const Te
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[v] = total[v].lanes_rounded();
 }
-// rows = f(at, v)
+// Stores f(at, v) as vector v of each row; `at` is its index in scratch.
 template <class T, int V, class F>
 FASTNN_INLINE void tile_map(int64_t n, int64_t pitch, T* rows, const F& f) {
   for (int64_t c = 0; c < n; ++c)

@@ -15,7 +15,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The ways of a product: use(way) for the first that suits.
+// Calls use(way) for the first way of a product that suits (choice.h).
 template <class T, class Use>
 void first_way(const Product<T>& product, const Use& use) {
   first_that_suits<LongSums<T>, Depthwise<T>, WinogradByFar<T>, Lanes<T>, Winograd<T>, OneTap<T>, Channels<T>,
@@ -34,7 +34,8 @@ Product<T> forward_product(const Conv& g, const T* x, const T* w, const T* bias,
 
 inline int64_t gcd(int64_t a, int64_t b) { return b ? gcd(b, a % b) : a; }
 
-// Taps of dx positions phase, phase + stride, …: those r with (phase + pad - r * dilation) divisible by the stride,
+// The axis for the positions phase, phase + stride, … of dx. Their taps are those r for which
+// phase + pad - r * dilation is divisible by the stride:
 //   dx[i] gets weight[r] * dy[(i + pad - r * dilation) / stride].
 inline Axis phase_axis(const Conv& g, int d, int64_t phase) {
   const int64_t s = g.stride[d], dilation = g.dilation[d], period = s / gcd(s, dilation);
@@ -55,7 +56,7 @@ Values<T> weight_values(const Conv& g, const T* w) {
   return {g.k * (g.c / g.groups) * volume(g.kernel), w};
 }
 
-// Rough nanoseconds of a value of dx that no tap reaches, and that is only set to the bias or 0.
+// Rough nanoseconds to set a value of dx to the bias or 0.
 constexpr double kFillCost = 0.1;
 
 // The data gradient as one product for each phase of the stride.
@@ -71,7 +72,7 @@ struct Phases {
     if (spoiled()) for_each([](const Product<T>& product) { multiply_existing(product); });
     return true;
   }
-  // f(product) for every phase that has taps.
+  // Calls f(product) for every phase that has taps.
   template <class F>
   void for_each(const F& f) const {
     for (int64_t d = 0; d < count(0); ++d)
@@ -88,7 +89,8 @@ struct Phases {
  private:
   int64_t count(int axis) const { return least(g.stride[axis], g.size[axis]); }
 
-  // dx[n, c, i] = bias[c], or 0, if there are phases without taps.
+  // If there are phases without taps, sets all of dx to the bias, or 0: dx[n, c, i] = bias[c]. The products overwrite
+  // the phases that have taps.
   void fill_gaps() const {
     int64_t phases = 0;
     for_each([&](const Product<T>&) { ++phases; });
@@ -100,8 +102,9 @@ struct Phases {
     });
   }
 
-  // Whether a weight is not finite, and dx is not either: an infinite weight times the zeros around dy gives NaN where
-  // no tap exists. The smaller array is looked through first; mostly it is finite, and the other need not be looked at.
+  // Whether both the weights and dx have numbers that are not finite: an infinite weight times the zeros around dy
+  // gives NaN where no tap exists. The smaller array is looked through first; mostly it is finite, and the other need
+  // not be looked at.
   bool spoiled() const {
     const Values<T> dx = {g.n * g.c * volume(g.size), gradient.dx}, weight = weight_values(g, gradient.weights);
     const Values<T> first = dx.count < weight.count ? dx : weight, second = dx.count < weight.count ? weight : dx;
@@ -109,7 +112,7 @@ struct Phases {
   }
 };
 
-// The ways of a data gradient: use(way) for the first that suits.
+// Calls use(way) for the first way of a data gradient that suits (choice.h).
 template <class T, class Use>
 void first_way(const DataGradient<T>& gradient, const Use& use) {
   first_that_suits<Apart<T>, Phases<T>>(gradient, use);
@@ -126,7 +129,7 @@ void conv_forward(const Conv& g, const T* x, const T* w, const T* bias, T* y) {
 
 // y[n, k, o] = sum weight[k, c, t] * x[n, c, o * stride + t * dilation - pad]
 //   =>  dx[n, c, i] = sum_{k, t: o = (i + pad - t * dilation) / stride whole} weight[k, c, t] * dy[n, k, o]
-// The bias (C), added to dx, is null but in a transposed convolution, whose forward this is.
+// The bias (C) is added to dx. It is null except in a transposed convolution, whose forward pass this computes.
 template <class T>
 void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T* dx) {
   const DataGradient<T> gradient{g, dy, w, bias, dx};
@@ -134,8 +137,8 @@ void conv_backward_data(const Conv& g, const T* dy, const T* w, const T* bias, T
                        [&] { first_way(gradient, [](const auto& way) { return way.run(); }); });
 }
 
-// The ways that the forward pass, or the phases of the data gradient, go: their names, each once, at most `most`, then
-// null.
+// Writes the names of the ways that the forward pass takes, or if `data`, the phases of the data gradient: each name
+// once, at most `most` names, and then a null.
 template <class T>
 void conv_ways(const Conv& g, bool data, int64_t most, const char** names) {
   const char** end = names;

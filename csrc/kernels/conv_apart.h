@@ -1,8 +1,8 @@
 // Data gradient of a convolution whose kernel is its stride, or the forward pass of such a transposed convolution.
 // Windows share no input, so all phases of the stride are one product, with a column for each channel and tap of dx:
 //   dx[n, c, o * stride + t] = bias[c] + sum_k dy[n, k, o] * weight[k, (c, t)]
-// Lanes run along (c, t), as the weights lie, and the rows of a tile are positions of dy where they lie. Nothing is
-// packed, and a tile's results go to dx as runs of the taps side by side.
+// Lanes run along (c, t), in which order the weights lie in memory. The rows of a tile are positions of dy, which are
+// read where they lie. Nothing is packed, and a tile's results go to dx as runs of taps that lie side by side.
 #pragma once
 #include "conv_depthwise.h"
 
@@ -18,9 +18,9 @@ struct DataGradient {
   T* dx;
 };
 
-// Most values of dx for each tap. On Zen 5 a transposed convolution by one product takes, of the time that it takes
-// phase by phase, 0.37 for 1x4x5x5x5 with 2x2x2 taps; with 2x2 taps 0.56 for 8x32x14x14, 0.8 for 1x128x14x14, but 1.1
-// for 1x64x56x56 and 16x256x7x7, whose weights are then read a page apart.
+// This way is taken for at most so many values of dx for each tap. On Zen 5 a transposed convolution as one product
+// takes the following share of its time phase by phase: 0.37 for 1x4x5x5x5 with 2x2x2 taps; with 2x2 taps 0.56 for
+// 8x32x14x14, 0.8 for 1x128x14x14, but 1.1 for 1x64x56x56 and 16x256x7x7, whose weights are then read a page apart.
 constexpr int64_t kApartValues = 96 * 1024;
 
 template <class T>
@@ -42,7 +42,8 @@ struct Apart {
            kTileCols<T> % g.kernel[2] == 0 && values > 0 && values <= kApartValues * volume(g.kernel) &&
            g.k * columns <= INT32_MAX;
   }
-  // A tile reads whole columns: where they are not, weights are copied to have something behind them.
+  // A tile reads kTileCols columns at a time. Where `columns` is not a multiple of that, the weights are copied, so
+  // that there is memory behind them to be read.
   bool run() const {
     if (columns % kTileCols<T> == 0) return multiply(gradient.weights), true;
     shared_values<T>(g.k * columns + kTileCols<T>, [this](T* copy) {
@@ -54,9 +55,9 @@ struct Apart {
 
   // A thread's memory.
   struct Scratch {
-    int64_t* place;   // where each run of a group's columns begins in dx, seen from its position
+    int64_t* place;   // where in dx each run of a group's columns begins, seen from the place of its position
     T* start;         // the bias of each column
-    int32_t* offset;  // of the weights' rows
+    int32_t* offset;  // where each row of a group's weights begins
   };
   Scratch scratch(Room& room) const {
     return {room.take<int64_t>(runs), room.take<T>(g.groups * columns + kTileCols<T>), room.take<int32_t>(k_group)};
@@ -72,7 +73,7 @@ struct Apart {
     for (int64_t k = 0; k < k_group; ++k) scratch.offset[k] = int32_t(k * columns);
   }
 
-  // Items are blocks of positions of a group of an image.
+  // An item is one block of positions of one group of one image.
   void multiply(const T* weights) const {
     const RowBlocks blocks(plane);
     const double cost = double(g.n * g.k * plane) * double(columns) * kMultiplyAddCost<T>;

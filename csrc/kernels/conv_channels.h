@@ -3,7 +3,7 @@
 //   y[o, k] = bias[k] + sum over patch rows r = (c, tap) of copy[o + distance(r)] * weight[r, k]
 // A value of x is broadcast from where it lies: in a padded copy (conv_layout.h) or, where nothing is padded, in x
 // itself. So nothing is packed per image but that copy, no lane is spent on columns beyond the end of a row, and the
-// weights are packed once. Results are turned into planes, some rows at a time.
+// weights are packed once. Results are transposed into the planes of y, some rows at a time.
 //   weights: for each group, for each block of kTileCols channels, (depth, channels of the block)
 #pragma once
 #include "conv_layout.h"
@@ -12,9 +12,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// to (ROWS positions x V vectors) = start + sum over r of a value of x, offset[r] behind its position, times
-// weights[r]. The first half of the positions lie side by side from a0 on, the others from a1 on: these may be in the
-// next row.
+// to (ROWS positions x V vectors) = start + sum over r of x[position + offset[r]] * weights[r]. The first half of the
+// positions lie side by side from a0 on. The others lie side by side from a1 on, which may be in the next row.
 template <class T, int ROWS, int V>
 void position_tile(int64_t depth, const T* a0, const T* a1, const int32_t* offset, const T* weights, int64_t ldw,
                    const T* start, T* to) {
@@ -65,9 +64,9 @@ struct Channels {
                     }};
   PaddedLayout layout{in_place ? product.p : blocks.block(0)};  // of the first block's copy, or of x
 
-  static constexpr int64_t kCopyValues = 144 * 1024;  // of the copy of a block, if it has several positions
-  static constexpr int64_t kResultPositions = 256;    // whose results are turned at a time, in whole rows
-  static constexpr int64_t kMaxRow = 1024;            // of a block along the row, the only axis with several
+  static constexpr int64_t kCopyValues = 144 * 1024;  // most values of the copy of a block of several positions
+  static constexpr int64_t kResultPositions = 256;    // most positions transposed together, if these are several rows
+  static constexpr int64_t kMaxRow = 1024;            // longest block where the grid is a single row
 
   const char* name() const { return "channels"; }
 
@@ -83,7 +82,8 @@ struct Channels {
            result_size() <= 16 * kResultPositions * kTileCols<T>;
   }
 
-  // Items are blocks of positions of groups of images, and where threads would idle, parts of the blocks of channels.
+  // An item is one block of positions of one group of one image. Where threads would idle, it has only a part of the
+  // blocks of channels.
   bool run() const {
     const int64_t grid_blocks = blocks.all(), channel_blocks = ceil_div(product.group_out(), kTileCols<T>);
     const int64_t outer = product.images * product.groups * grid_blocks, parts = row_parts(outer, channel_blocks);
@@ -105,8 +105,8 @@ struct Channels {
   }
 
   int64_t copy_size(const PaddedLayout& of) const { return product.group_in() * of.channel_size(); }
-  // How many rows' results are turned together, at most `rows`. Where it is possible, these rows have whole vectors of
-  // positions, which are then stored whole and aligned.
+  // How many rows have their results transposed together, at most `rows`. Where it is possible, these rows have whole
+  // vectors of positions, which are then stored whole and aligned.
   int64_t joint_rows(int64_t rows, int64_t width) const {
     int64_t few = lanes<T>;
     while (few > 1 && few / 2 * width % lanes<T> == 0) few /= 2;
@@ -131,8 +131,8 @@ struct Channels {
     const Scratch& scratch;
     Patches p;
     int64_t group;
-    const T* from;  // tap 0 of position 0
-    T* to;          // channel 0
+    const T* from;  // what tap 0 of position 0 reads
+    T* to;          // where channel 0 of the group goes
 
     Block(const Channels& way, int64_t image, int64_t group, int64_t which, const Scratch& scratch, bool fresh)
         : way(way),

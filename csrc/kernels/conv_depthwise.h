@@ -13,7 +13,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-constexpr int64_t kPlaneCopyBytes = 32 * 1024;  // of a block of a plane: the first-level cache
+constexpr int64_t kPlaneCopyBytes = 32 * 1024;  // most bytes of a block's copy: the first-level cache
 constexpr double kPlaneCost = 0.2;              // rough nanoseconds of an output beside its multiply-adds
 
 // Kernels with so many taps that their products have to be added apart (tune.h) are left to the product of matrices.
@@ -21,9 +21,9 @@ inline bool is_depthwise(int64_t channels_in, int64_t channels_out, int64_t grou
   return groups > 1 && channels_in == groups && channels_out == groups && volume(kernel) <= kLongSum;
 }
 
-// Whether the filter's reach is bounded: of a block of one position, the copy has all inputs between the first tap and
-// the last. Filters that reach farther are left to the product of matrices, which reads the taps alone. 2^24 values are
-// 64 MB of float32, and distances in the copy fit int32_t.
+// Whether the copy for a block of one position has at most kMostPlaneCopy values. It has all inputs between the first
+// tap and the last. Filters that reach farther are left to the product of matrices, which reads the taps alone. 2^24
+// values are 64 MB of float32, and distances in the copy fit int32_t.
 constexpr int64_t kMostPlaneCopy = 1 << 24;
 inline bool has_short_reach(Patches p) {
   for (Axis& axis : p.axis) axis.grid = least(axis.grid, 1);
@@ -42,7 +42,7 @@ GridBlocks plane_blocks(const Patches& p) {
 template <class T>
 class PlaneCopy {
  public:
-  static constexpr int64_t slack = 5 * lanes<T>;  // which whole vectors of outputs at the end of a row may read
+  static constexpr int64_t slack = 5 * lanes<T>;  // values behind the copy that a row's last vectors may read
   struct Tap {
     int32_t distance, weight;
   };
@@ -62,8 +62,8 @@ class PlaneCopy {
       taps[t] = {int32_t(layout.tap_distance(t)), int32_t(p.weight_position(t, kernel))};
   }
 
-  // Copies the part of a plane that exists; what lies around the image stays zero. The plane behind it, which is mostly
-  // copied next, is fetched meanwhile.
+  // Copies the block of a plane, as far as it lies in the image; the copy of what lies around the image stays zero. The
+  // next plane in memory, which is mostly copied next, is prefetched meanwhile.
   void fill(const T* plane) {
     T* to = copy;
     for (int64_t pd = 0; pd < layout.phases[0]; ++pd)
@@ -99,8 +99,8 @@ class PlaneCopy {
   }
 };
 
-// A channel's filter of any taps. sums() adds to the sums of R rows of V vectors of outputs, whose tap at distance 0 is
-// at `from` for the first row, and `pitch` farther for each of the next.
+// A channel's filter of any taps. sums() adds the taps' products to the sums of R rows of V vectors of outputs. A tap
+// at distance 0 would read at `from` for the first row, and `pitch` values farther for each of the next.
 template <class T>
 struct AnyTaps {
   const PlaneCopy<T>& plane;
@@ -122,8 +122,8 @@ struct AnyTaps {
   }
 };
 
-// The same of 3x3 taps side by side. A vector of inputs is loaded once (`whole` keeps the compiler from loading it for
-// each use) and multiplied by the taps of all the rows of outputs that see it.
+// A channel's filter of 3x3 taps side by side; sums() is as in AnyTaps. A vector of inputs is loaded once (`whole`
+// keeps the compiler from loading it for each use) and multiplied by the taps of all the rows of outputs that see it.
 template <class T>
 struct ThreeByThree {
   int64_t pitch;
@@ -219,8 +219,8 @@ struct Depthwise {
     return is_depthwise(product.channels_in, product.channels_out, product.groups, product.kernel) &&
            has_short_reach(product.p);
   }
-  // An item is one block of positions of one plane. Those of a block follow each other, because the layout of the copy
-  // is that of the block.
+  // An item is one block of positions of one plane. Items of the same block, one plane after the other, follow each
+  // other, because the block decides the layout of the copy, which is then made once for them.
   bool run() const {
     const Patches& p = product.p;
     const GridBlocks blocks = plane_blocks<T>(p);

@@ -1,7 +1,7 @@
 // Weight gradient of a depthwise convolution: dweight[c, t] = sum_{n, o} dy[n, c, o] * (x[n, c] at tap t of o).
 //
-// Lanes run along rows of dy; some taps at a time keep a vector of partial sums each, over a block of a plane. Blocks
-// and images are added in order, in double.
+// Lanes run along rows of dy. A few taps at a time are summed over a block of a plane, each in a vector of partial
+// sums. The sums of blocks and images are added in order, in double.
 #pragma once
 #include "../simd/reduce.h"
 #include "conv_depthwise.h"
@@ -10,7 +10,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Sums of N taps over the block's rows: to[tap.weight] += …; dy is a plane.
+// Adds the sums of N taps over the block's rows: to[tap.weight] += …. dy points to a plane.
 template <class T, int N>
 void depthwise_taps(const PlaneCopy<T>& plane, const typename PlaneCopy<T>::Tap* taps, const T* dy, double* to) {
   constexpr int64_t L = lanes<T>;
@@ -47,8 +47,8 @@ template <class T>
 struct DepthwiseWeight {
   const WeightProduct<T>& product;
   const Conv& g = product.g;
-  static constexpr int64_t kChannels = 4;  // of a block: their planes follow each other in memory
-  static constexpr int64_t kItems = 16;    // are wanted: where channels are few, images are cut into several sums
+  static constexpr int64_t kChannels = 4;  // channels of a block: their planes follow each other in memory
+  static constexpr int64_t kItems = 16;    // wanted items: where channels are few, images are cut into several sums
   int64_t channel_blocks = ceil_div(g.c, kChannels), sums = clamp(kItems / channel_blocks, 1, g.n);
 
   const char* name() const { return "depthwise"; }

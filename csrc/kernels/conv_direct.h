@@ -1,6 +1,6 @@
 // Direct convolution: columns of B are read where they lie in a padded copy of the image (conv_layout.h). A volume
 // whose padded copy would be too large for the cache is gone through in blocks of its first axis that fit: 4x32x8x28x28
-// -> 32 with 3x3x3 taps, which goes by Winograd now, took 15.4 ms on one core, packed 22.
+// -> 32 with 3x3x3 taps took 15.4 ms this way on one core, and 22 packed (it goes by Winograd's way now).
 #pragma once
 #include "conv_layout.h"
 #include "conv_packed.h"
@@ -9,9 +9,9 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 // How the output columns of an image are cut into vectors.
-//   by rows: each vector lies in one row of the grid, the last of a row is short, all are stored where they belong;
-//   flat: vectors follow each other through the rows of the copy, across their ends, where they compute columns that
-//   nobody wants; for maps much narrower than a vector. Tiles go through a buffer.
+//   by rows: each vector lies in one row of the grid. The last of a row is short, and all are stored where they belong.
+//   flat: vectors follow each other through the rows of the copy and across the rows' ends, where they compute columns
+//   that nobody wants. So tiles go through a buffer. This is for maps much narrower than a vector.
 template <class T>
 struct ColumnCut {
   // The time of a tile of usual depth that is stored directly, as a share of that of one that goes through the buffer.
@@ -31,7 +31,7 @@ struct DirectBlock {
   PaddedLayout layout;
   ColumnCut<T> cut{layout};
 
-  // Values behind the copy that the last vectors of columns may read.
+  // How many values behind the copy the last vectors of columns may read.
   static constexpr int64_t slack = kTileCols<T> + lanes<T>;
   static constexpr int64_t kItemVectors = kJointPanels * kTileVectors;
 
@@ -43,7 +43,8 @@ struct DirectBlock {
     return product.depth() > 0 && waste <= kDirectWaste && copy_size() * int64_t(sizeof(T)) <= kDirectCopyBytes;
   }
 
-  // Items are some vectors of one group of one image. A thread makes the copy when it comes to a new image.
+  // An item is some vectors of columns of one group of one image. A thread makes the copy when it comes to a new group
+  // or image.
   void multiply(const T* packed_a) const {
     const int64_t m = product.group_out(), depth = product.depth(), per_image = ceil_div(cut.vectors, kItemVectors);
     const int64_t items = product.images * product.groups * per_image;
@@ -76,7 +77,7 @@ struct DirectBlock {
   };
   Scratch scratch(Room& room) const { return {room.take<T>(copy_size()), room.take<int32_t>(kDepth<T>)}; }
 
-  // Multiplies by V vectors of columns from vector q on.
+  // Multiplies `rows` by V vectors of columns from vector q on.
   template <int V>
   void vectors(const PackedRows<T>& rows, int64_t q, const Scratch& scratch, T* out) const {
     Columns<T, V> columns(scratch.offset, layout.p.out_plane());
@@ -94,7 +95,7 @@ struct DirectBlock {
     }
   }
 
-  // Where those columns of flat vectors go that belong to the output.
+  // Finds where the columns of V flat vectors go, as far as they belong to the output.
   template <int V>
   RunOutput<T, V * lanes<T> + 1> flat_output(int64_t begin, T* out) const {
     const Axis *D = &layout.p.axis[0], *H = &layout.p.axis[1], *W = &layout.p.axis[2];

@@ -1,13 +1,14 @@
-// Convolution over the taps that exist alone. The other ways read zeros where a tap lies outside of the image, and an
-// infinite weight times such a zero is not a number. Here no such product is made, at a fraction of their speed; it is
-// for weights that aren't finite.
+// Convolution over the taps inside the image alone. The other ways read zeros where a tap lies outside of the image,
+// and an infinite weight times such a zero is not a number. Here no such product is made, at a fraction of the other
+// ways' speed; this is for weights that aren't finite.
 #pragma once
 #include "conv_product.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// About so many times the time of a product in tiles; it only decides how many threads are asked.
+// This takes about so many times as long as a product in tiles. The number only decides how many threads are asked to
+// help.
 constexpr double kExistingCost = 10;
 
 template <class T>
@@ -15,7 +16,7 @@ void multiply_existing(const Product<T>& product) {
   const Patches& p = product.p;
   const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
   const int64_t rows = p.grid_rows(), out = product.group_out(), width = W.grid;
-  // sum += the products of one channel that an output row meets
+  // Adds to `sum`, an output row, the products of its taps in one input channel.
   const auto add_channel = [&](int64_t d, int64_t h, const T* x, const T* taps, T* sum) {
     for (int64_t t = 0; t < p.taps(); ++t) {
       const int64_t at_d = d * D.step + D.offset + t / W.taps / H.taps * D.offset_step;

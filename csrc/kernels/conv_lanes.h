@@ -16,18 +16,19 @@ struct Lanes {
   const Product<T>& product;
   PaddedLayout layout{product.p};
 
-  // Values of the output that a thread makes before it turns them: a quarter of a second-level cache.
+  // How many values of the output a thread computes before it transposes them: a quarter of a second-level cache.
   static constexpr int64_t kResultValues = 64 * 1024;
 
   const char* name() const { return "lanes"; }
 
-  // Whether the rows of the maps are short, and images and output channels enough to fill tiles. On one core the packed
-  // or direct way takes, of the time of this one, forward: 16x4x4 -> 32 2.6, 1x8x8 -> 16 1.9, 64x8x8 -> 64 1.5,
-  // 32x8x8 -> 32 1.8; but 32x14x14 -> 64 0.7, and where the copy outgrows the second-level cache, 256x7x7 -> 256 0.9. A
-  // single tap would use the copy once: 256x14x14 -> 512 with 1x1 taps and stride 2 takes 1.4 times less with lanes
-  // across channels. A phase of a strided gradient would be written an element at a time: 32x16x16 -> 64 with stride 2
-  // took 4 times as long. Maps of 5 to 8 columns with 16 outputs or more gain, on one core of a virtual Sapphire
-  // Rapids, 1.7 to 2.0 in four shapes (32x1x8x8, 64x3x8x8, 32x32x6x6 among them) and 0.9 to 1.3 in the others.
+  // Whether the rows of the maps are short, and images and output channels enough to fill tiles. On one core, in the
+  // forward pass, the packed or direct way takes the following multiple of the time of this one: 2.6 for 16x4x4 -> 32,
+  // 1.9 for 1x8x8 -> 16, 1.5 for 64x8x8 -> 64, 1.8 for 32x8x8 -> 32; but 0.7 for 32x14x14 -> 64, and where the copy
+  // outgrows the second-level cache, 0.9 for 256x7x7 -> 256. A single tap would use the copy once: 256x14x14 -> 512
+  // with 1x1 taps and stride 2 takes 1.4 times less with lanes across channels. A phase of a strided gradient would be
+  // written an element at a time: 32x16x16 -> 64 with stride 2 took 4 times as long. Maps of 5 to 8 columns with 16
+  // outputs or more get faster, on one core of a virtual Sapphire Rapids, by factors of 1.7 to 2.0 in four shapes
+  // (32x1x8x8, 64x3x8x8, 32x32x6x6 among them) and of 0.9 to 1.3 in the others.
   bool suits() const {
     const int64_t width = product.p.axis[2].grid, over = product.images % lanes<T>;
     const bool narrow = 2 * width <= lanes<T> && width > 0, full = over == 0 || over * 4 >= lanes<T> * 3;
@@ -41,7 +42,7 @@ struct Lanes {
   }
 
   int64_t copy_size(int vectors) const { return product.group_in() * layout.channel_size() * vectors * lanes<T>; }
-  // Positions whose `rows` rows of output are made before they are turned.
+  // For how many positions `rows` rows of output are computed before they are transposed.
   int64_t joint_positions(int64_t rows, int vectors) const {
     return clamp(kResultValues / (rows * vectors * lanes<T>) / lanes<T> * lanes<T>, lanes<T>, product.p.grid());
   }
@@ -57,12 +58,12 @@ struct Lanes {
     return {room.take<T>(copy_size(kTileVectors)), room.take<T>(results), room.take<int32_t>(kDepth<T>),
             LanePlaces(layout, room)};
   }
-  // Some images of a group, of which there are `count`.
+  // The channels of one group in `count` images, from image `first` on.
   struct Images {
     int64_t first, count, group;
   };
 
-  // Items are blocks of images of a group, and where threads would idle, parts of the rows.
+  // An item is a block of images of one group. Where threads would idle, it has only a part of the rows.
   void multiply(const T* packed_a) const {
     const int64_t m = product.group_out(), groups = product.groups;
     const RowBlocks blocks(m);
@@ -71,7 +72,7 @@ struct Lanes {
     parallel_with(
         image_blocks * groups * parts, product.cost(), *this, [&](int64_t begin, int64_t end, const Scratch& scratch) {
           scratch.places.fill(layout);
-          int64_t have = -1, clean = 0;  // the block in the copy, and its vectors
+          int64_t have = -1, clean = 0;  // which block is in the copy; how many vectors it was zeroed for
           for (int64_t item = begin; item < end; ++item) {
             const int64_t part = item % parts, which = item / parts, group = which % groups;
             const int64_t image = which / groups * kTileCols<T>;

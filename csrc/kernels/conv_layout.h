@@ -22,7 +22,7 @@ struct PaddedLayout {
       const int64_t reach = (a.taps - 1) * a.offset_step;  // of the last tap, relative to the first
       low[d] = a.offset + (reach < 0 ? reach : 0);
       extent[d] = a.grid + (reach < 0 ? -reach : reach) / a.step;
-      phases[d] = reach == 0 ? 1 : a.step;  // of a single tap, the other phases would be copied for nobody
+      phases[d] = reach == 0 ? 1 : a.step;  // a single tap reads only one phase
     }
   }
   // Whether the copy would be the image itself.
@@ -34,7 +34,8 @@ struct PaddedLayout {
   int64_t phase_size() const { return extent[0] * extent[1] * extent[2]; }
   int64_t channel_size() const { return phase_size() * phases[0] * phases[1] * phases[2]; }
 
-  // Distances of patch rows k0..k1 (row = channel * taps + tap); Int is int32_t or int64_t.
+  // Sets offset[k - k0] to the distance of patch row k (= channel * taps + tap), for the rows k0..k1. Int is int32_t or
+  // int64_t.
   template <class Int>
   void row_offsets(int64_t k0, int64_t k1, Int* offset) const {
     const int64_t taps = p.taps(), stride = channel_size();
@@ -73,7 +74,7 @@ struct PaddedLayout {
     return (d * extent[1] + r - d * p.axis[1].grid) * extent[2];
   }
 
-  // Copy of `channels` planes of x; the slack behind it is zeroed.
+  // Copies `channels` planes of x, and zeroes the `slack` values behind the copy.
   template <class T>
   void fill(const T* x, int64_t channels, T* copy, int64_t slack) const {
     for (int64_t c = 0; c < channels; ++c)
@@ -103,7 +104,8 @@ struct PaddedLayout {
   }
   static int64_t divide_by_step(int64_t reach, int64_t step) { return step == 1 ? reach : divide(reach, step); }
 
-  // f(to, row) for the rows of a phase; row is where input column low[2] would be, or null outside of the image.
+  // Calls f(to, row) for the rows of a phase. `to` is the row's place in the copy; `row` is where input column low[2]
+  // would be, or null if the row lies outside of the image.
   template <class T, class F>
   void for_each_row(const T* plane, int64_t pd, int64_t ph, T* to, const F& f) const {
     const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];

@@ -5,7 +5,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Columns of a tile as runs of the planes of y: rows are channels, `plane` apart. At most N runs.
+// Where the results of a tile go: its columns are at most N runs in a plane of y, and its rows are channels, whose
+// planes lie `plane` values apart.
 template <class T, int N>
 struct RunOutput {
   struct Run {
@@ -36,7 +37,7 @@ struct RunOutput {
 // What packed_gemm writes to.
 template <class T>
 struct PanelOutput : RunOutput<T, kTileCols<T>> {
-  bool whole = false;  // whether the columns are one run of vectors
+  bool whole = false;  // whether the columns are whole vectors that lie side by side in y
 
   using RunOutput<T, kTileCols<T>>::RunOutput;
   const T* start(T*) const { return nullptr; }  // a bias is per channel, so per row
@@ -92,12 +93,13 @@ struct LongSums : Packed<T> {
 };
 
 // A single dense tap is a plain product, whose panels are runs of x's own rows. With channels enough, copying these
-// costs less than turning results, as lanes across channels must: 256x14x14 -> 256 takes 3.6 ms instead of 4.1 on Zen
-// 5, 64x56x56 -> 64 4.6 instead of 6.2; on one core of a virtual Sapphire Rapids it is 0.98 to 1.8 times as fast (15
-// shapes, 8 or 32 images), on two 1.04 to 1.4.
+// costs less than transposing the results, as the way with lanes across channels must: 256x14x14 -> 256 takes 3.6 ms
+// instead of 4.1 on Zen 5, 64x56x56 -> 64 4.6 instead of 6.2; on one core of a virtual Sapphire Rapids it is 0.98 to
+// 1.8 times as fast (15 shapes, 8 or 32 images), on two 1.04 to 1.4.
 template <class T>
 struct OneTap : Packed<T> {
-  // Least output channels, those of the narrowest shape above; columns, of as many panels as a thread takes together.
+  // The least number of output channels is that of the narrowest shape above; the least number of columns is that of
+  // the panels that a thread takes together.
   static constexpr int64_t kLeastChannels = 64, kLeastColumns = kJointPanels * kTileCols<T>;
 
   const char* name() const { return "one tap"; }

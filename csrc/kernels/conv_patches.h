@@ -29,14 +29,15 @@ struct Patches {
   int64_t in_plane() const { return axis[0].in * axis[1].in * axis[2].in; }
   int64_t out_plane() const { return axis[0].out_size * axis[1].out_size * axis[2].out_size; }
 
-  // Pointwise and dense: the plane is one row, whose columns are then contiguous from end to end.
+  // If the convolution is pointwise and dense, makes the plane one row, whose columns are then contiguous from end to
+  // end.
   void flatten() {
     for (const Axis& a : axis)
       if (a.taps != 1 || a.offset || a.step != 1 || a.grid != a.in || a.out_step != 1 || a.grid != a.out_size) return;
     const int64_t size = in_plane();
     for (int d = 0; d < 3; ++d) axis[d].grid = axis[d].in = axis[d].out_size = d == 2 ? size : 1;
   }
-  // Positions begin … begin + size of axis d.
+  // These patches at the grid positions begin … begin + size of axis d alone.
   Patches block(int d, int64_t begin, int64_t size) const {
     Patches part = *this;
     Axis& a = part.axis[d];
@@ -54,7 +55,7 @@ struct Patches {
     const int64_t row = (D.out_begin + d * D.out_step) * H.out_size + H.out_begin + h * H.out_step;
     return row * W.out_size + W.out_begin + w * W.out_step;
   }
-  // The same of the first position of grid row r.
+  // Where the first position of grid row r lies in a plane of the output.
   FASTNN_INLINE int64_t row_place(int64_t r) const {
     const int64_t d = divide(r, axis[1].grid);
     return out_place(d, r - d * axis[1].grid, 0);
@@ -67,8 +68,8 @@ struct Patches {
   }
 };
 
-// A grid cut into blocks of positions along the axes first … last, which are halved, the slowest one first, until
-// `fits` agrees to the first block or one position is left.
+// A grid cut into blocks of positions along the axes first … last. A block's size along these is halved, along the
+// slowest axis first, until fits(first block) is true or one position is left.
 struct GridBlocks {
   Patches p;
   int64_t size[3], count[3] = {1, 1, 1};
@@ -96,7 +97,7 @@ struct GridRun {
   int64_t image, d, h, w;  // where the first one lies
 };
 
-// Splits columns j0..j1 of the patch matrix into grid rows; returns how many (at most j1 - j0).
+// Splits columns j0..j1 of the patch matrix into runs within one grid row; returns how many runs (at most j1 - j0).
 inline int64_t grid_runs(const Patches& p, int64_t j0, int64_t j1, GridRun* runs) {
   const int64_t width = p.axis[2].grid, height = p.axis[1].grid, plane = p.grid();
   int64_t image = divide(j0, plane), rest = j0 - image * plane;
@@ -118,8 +119,8 @@ struct PatchRun {
   int64_t column, size, source;
 };
 
-// One tap's row for all grid runs: the part of each inside the image, and zeros around it. Returns how many runs these
-// are.
+// Cuts one tap's row into patch runs: of each grid run, the part inside the image, and the zeros around it. Returns how
+// many patch runs there are.
 inline int64_t patch_runs(const Patches& p, const int64_t* offset, int64_t image_stride, const GridRun* grid,
                           int64_t grid_count, PatchRun* runs) {
   const Axis &D = p.axis[0], &H = p.axis[1], &W = p.axis[2];
@@ -138,8 +139,9 @@ inline int64_t patch_runs(const Patches& p, const int64_t* offset, int64_t image
   return count;
 }
 
-// One run for `channels` channels: to + c * to_stride from x + c * plane. A column of vectors at a time, because the
-// runs are short (a grid row) and the channels many: everything but the two addresses stays as it is.
+// Copies one run in each of `channels` channels: channel c begins at x + c * plane, its copy at to + c * to_stride. One
+// vector of the run is copied in all channels before the next vector, because the runs are short (a grid row) and the
+// channels many, and from channel to channel only the two addresses change.
 template <class T>
 FASTNN_INLINE void copy_patch_run(const PatchRun& run, const T* x, int64_t plane, int64_t step, int64_t channels, T* to,
                                   int64_t to_stride) {
@@ -149,7 +151,7 @@ FASTNN_INLINE void copy_patch_run(const PatchRun& run, const T* x, int64_t plane
     for (int64_t c = 0; c < channels; ++c) gather_run(to + c * to_stride, from + c * plane, run.size, step);
     return;
   }
-  // Fetching the panel after the next takes 64x56x56 -> 64 to 0.8 of the time.
+  // With the panel after the next prefetched, 64x56x56 -> 64 takes 0.8 of the time.
   constexpr int64_t ahead = 4 * lanes<T>;
   for (int64_t i = 0; i < run.size; i += lanes<T>) {
     const int n = int(least(run.size - i, lanes<T>));
@@ -189,7 +191,7 @@ void pack_patches(const Patches& p, const T* x, int64_t image_stride, const Grid
       }
 }
 
-// The grid of the outputs over the input: forward and backward-weight.
+// The patches of the input on the grid of the outputs, which forward and backward-weight take.
 inline Patches output_patches(const Conv& g) {
   Patches p;
   for (int d = 0; d < 3; ++d)

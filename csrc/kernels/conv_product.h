@@ -62,7 +62,8 @@ struct Product {
       for (int64_t c = 0; c < group_in(); ++c) turn(taps_of(group, c, k), all, n, all, to + c * all * n, n);
       return;
     }
-    // The channels out of one channel in lie close together in memory, so that is the outer loop.
+    // The weights from one input channel to all output channels lie close together in memory, so the outer loop goes
+    // over the input channels.
     for (int64_t c = r0 / taps; c * taps < r1; ++c)
       for (int64_t t = most(r0 - c * taps, 0); t < taps && c * taps + t < r1; ++t, to += n) {
         const T* from = taps_of(group, c, k) + p.weight_position(t, kernel);
@@ -70,7 +71,7 @@ struct Product {
       }
   }
 
-  // Calls f(a): the weights, packed as packed_gemm wants its A.
+  // Calls f(packed) with the weights, packed as packed_gemm wants its A.
   template <class F>
   void with_packed_rows(const F& f) const {
     with_packed_weights(f, [this](T* packed) {
@@ -80,7 +81,8 @@ struct Product {
              });
     });
   }
-  // Calls f(a): the weights, for each group, for each block of kTileCols channels, as (depth, channels of the block).
+  // Calls f(packed) with the weights, packed for each group, for each block of kTileCols channels, as (depth, channels
+  // of the block).
   template <class F>
   void with_packed_columns(const F& f) const {
     with_packed_weights(f, [this](T* packed) {
@@ -96,7 +98,7 @@ struct Product {
   }
 
  private:
-  // Values behind the last weights, which tiles of two vectors may read.
+  // How many values behind the last weights tiles of two vectors may read.
   static constexpr int64_t kSlack = kTileCols<T>;
 
   template <class F, class Pack>

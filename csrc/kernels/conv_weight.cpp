@@ -13,7 +13,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The ways of a weight gradient: use(way) for the first that suits.
+// Calls use(way) for the first way of a weight gradient that suits (choice.h).
 template <class T, class Use>
 void first_way(const WeightProduct<T>& product, const Use& use) {
   first_that_suits<DepthwiseWeight<T>, WinogradWeight<T>, ChannelWeight<T>, DirectWeight<T>, PackedWeight<T>>(product,
@@ -32,7 +32,8 @@ void conv_backward_weight(const Conv& g, const T* dy, const T* x, T* dweight) {
                        [&] { first_way(product, [](const auto& way) { return way.run(); }); });
 }
 
-// y[n, k, o] = bias[k] + …  =>  dbias[k] = sum_{n, o} dy[n, k, o], planes summed in T, then over images in double
+// y[n, k, o] = bias[k] + …  =>  dbias[k] = sum_{n, o} dy[n, k, o]
+// Blocks of a plane are summed in T, and their sums, of all images, are added in double.
 template <class T>
 void conv_backward_bias(const Conv& g, const T* dy, T* dbias) {
   const int64_t plane = volume(g.out);
@@ -48,7 +49,7 @@ void conv_backward_bias(const Conv& g, const T* dy, T* dbias) {
   });
 }
 
-// The way that conv_backward_weight goes.
+// Sets *name to the name of the way that conv_backward_weight takes.
 template <class T>
 void conv_weight_way(const Conv& g, const char** name) {
   const WeightProduct<T> product{g, nullptr, nullptr, nullptr};

@@ -2,8 +2,8 @@
 //   dweight[k, c, t] = sum over pixels r of dy[k, r] * x[c, r shifted by t]
 // With channels innermost, a pixel's row of B for tap t is a vector or two of the copy
 //   copy: (images, phases of D, H, W, positions of D, H, W, channels of the block)
-// at a distance that t alone decides, and the tiles are those of the forward pass: no sum across lanes, as dot products
-// need for each element.
+// at a distance that t alone decides. The tiles are those of the forward pass, which need no sum across lanes; dot
+// products would need one for each element.
 #pragma once
 #include "conv_weight_product.h"
 #include "lane_copy.h"
@@ -23,26 +23,28 @@ struct ChannelWeight {
   // The least number of taps with which a block of channels repays the copies that an item makes: that of a 3 x 3
   // kernel.
   static constexpr int64_t kItemTaps = 9;
-  // Least share of the lanes that channels must fill, which is less where rows are so narrow that the other ways would
-  // pack patches; and least pixels. No measurement of these is kept.
+  // The least share of the lanes that channels must fill, which is smaller where rows are so narrow that the other ways
+  // would pack patches; and the least number of pixels. No measurement of these is kept.
   static constexpr double kLeastFill = 0.75, kLeastNarrowFill = 0.5;
   static constexpr int64_t kLeastPixels = 64;
 
   int64_t plane = product.plane(), taps = product.taps(), group_in = product.group_in(),
           group_out = product.group_out();
   int vectors =
-      group_in > lanes<T> ? kTileVectors : 1;  // in a block of channels: with one, a tile takes two taps side by side
+      group_in > lanes<T> ? kTileVectors : 1;  // in a block of channels; with 1, a tile takes two taps side by side
   int64_t width = vectors * lanes<T>, blocks = ceil_div(group_in, width), columns = blocks * taps * width;
-  int64_t joint_images = clamp(kDepth<T> / plane, 1, g.n);  // in a copy
-  // Of two blocks, an item has both, and so dy to itself: 64x56x56 -> 64 and 64x14x14 -> 64 take 0.9 of the time.
+  int64_t joint_images = clamp(kDepth<T> / plane, 1, g.n);  // images in one copy
+  // Where there are two blocks, one item has both, so that no two items need the same dy: 64x56x56 -> 64 and
+  // 64x14x14 -> 64 take 0.9 of the time.
   int64_t item_blocks = blocks == 2 ? 2 : clamp(ceil_div(kItemTaps, taps), 1, blocks),
           group_items = ceil_div(blocks, item_blocks);
   int64_t sums = clamp(least(g.n * plane / kSumPixels, ceil_div(ceil_div(kItems, g.groups), group_items)), 1, g.n);
 
   const char* name() const { return "channels"; }
 
-  // Whether channels fill their lanes, and pixels are enough. A single tap gains, too: 1.08 to 1.7 from 64 channels in
-  // on (12 shapes, one core of a virtual Sapphire Rapids), but 0.9 for 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
+  // Whether channels fill their lanes, and there are enough pixels. A single tap gets faster this way, too: by factors
+  // of 1.08 to 1.7 from 64 input channels on (12 shapes, one core of a virtual Sapphire Rapids), but of 0.9 for
+  // 32x28x28 -> 32 and 0.7 for 16x32x32 -> 32.
   bool suits() const {
     const bool narrow = 2 * layout.p.axis[2].grid < lanes<T>;
     return double(group_in) >= (narrow ? kLeastNarrowFill : kLeastFill) * double(blocks * width) &&
@@ -71,7 +73,7 @@ struct ChannelWeight {
   // Memory of all threads.
   struct Memory {
     T *partial,
-        *runs;  // (sums, K, blocks of channels, taps, channels of a block); where sums are long, the same of a run
+        *runs;  // (sums, K, blocks of channels, taps, channels of a block); runs: where sums are long, current runs
     T* dy;      // (groups, N, K/groups x plane) as pack_pixels lays it out, where items share it
   };
   Memory memory(Room& room) const {
@@ -103,12 +105,12 @@ struct ChannelWeight {
     });
   }
 
-  // partial[sum][k of the group][some blocks] = sum over some images
+  // Computes partial[sum][k of the group][some blocks], which is a sum over some images.
   void item(int64_t sum, int64_t group, int64_t which, const Memory& memory, const Scratch& scratch) const {
     scratch.places.fill(layout);
     zero_run(scratch.copy, copy_size());
     const int64_t b0 = which * item_blocks, b1 = least(blocks, b0 + item_blocks);
-    const int64_t begin = b0 * taps * width, size = (b1 - b0) * taps * width;  // of a row, in these blocks
+    const int64_t begin = b0 * taps * width, size = (b1 - b0) * taps * width;  // these blocks' part of a row
     const int64_t first = g.n * sum / sums, last = g.n * (sum + 1) / sums;
     const int64_t at = (sum * g.k + group * group_out) * columns;
     SumOfRuns<T> s = {memory.partial + at, memory.runs + at, kSumRun};

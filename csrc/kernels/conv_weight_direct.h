@@ -11,9 +11,9 @@ struct DirectWeight {
   const WeightProduct<T>& product;
   const PaddedLayout& layout = product.layout;
 
-  static constexpr int64_t kCopyValues = 32 * 1024;    // of the copies of joint images, if several fit
+  static constexpr int64_t kCopyValues = 32 * 1024;    // most values of the copies of several joint images
   static constexpr int64_t kJointRows = 64;            // output rows that several joint images may have together
-  static constexpr int64_t kSumPixels = 16 * kPixels;  // at least, of a partial sum
+  static constexpr int64_t kSumPixels = 16 * kPixels;  // least pixels of one of several partial sums
   static constexpr int64_t slack = 2 * lanes<T>;
 
   // Output rows of an image; channels of a copy, images copied together.
@@ -25,9 +25,9 @@ struct DirectWeight {
   const char* name() const { return "direct"; }
 
   // To begin a run costs a tile about as much as two of its steps. So rows of few vectors are better packed, unless few
-  // output channels share the packing. On one core this way takes, of the time of the packed one, 0.85 for 3x32x32 ->
-  // 64, 0.8 for 3x224x224 -> 64 with 7x7 taps of stride 2, 0.92 for 16x32x32 -> 16; but 1.3 for 64x56x56 -> 64, 1.8 for
-  // 128x28x28 -> 128.
+  // output channels share the packing. On one core this way takes the following share of the packed way's time: 0.85
+  // for 3x32x32 -> 64, 0.8 for 3x224x224 -> 64 with 7x7 taps of stride 2, 0.92 for 16x32x32 -> 16; but 1.3 for
+  // 64x56x56 -> 64, 1.8 for 128x28x28 -> 128.
   bool suits() const {
     const int64_t width = layout.p.axis[2].grid;
     const bool worthwhile = product.depth() <= 64 || product.group_out() <= 16 || width >= 6 * lanes<T>;
@@ -47,7 +47,7 @@ struct DirectWeight {
   // A thread's memory.
   struct Scratch {
     int64_t *from_dy, *from_copy,
-        *offset;  // where output rows of joint images begin in dy and in their copies; patch rows
+        *offset;  // where output rows of joint images begin in dy, and in the copies; where patch rows begin
     T* copy;
   };
   Scratch scratch(Room& room) const {
@@ -55,7 +55,7 @@ struct DirectWeight {
             room.take<int64_t>(channels * product.taps()), room.take<T>(joint_images * copy_size())};
   }
 
-  // out[sum][k of the group][taps of a block of channels] = sum over some images
+  // Computes out[sum][k of the group][taps of a block of channels], which is a sum over some images.
   void item(int64_t sum, int64_t group, int64_t block, T* out, const Scratch& scratch) const {
     const Conv& g = product.g;
     const int64_t c0 = block * channels, count = least(product.group_in() - c0, channels);

@@ -36,7 +36,7 @@ struct PackedWeight {
     });
     return true;
   }
-  // dy (K, N * plane) if it is a copy, else (N, K, plane)
+  // Computes the result from dy, which is (K, N * plane) if it is a copy, else (N, K, plane).
   void sum(const T* dy) const {
     product.add_partial_sums(sums, [&](T* out) {
       product.for_each_sum(*this, ceil_div(depth, kPatchRows), product.cost(), Memory{dy, out});
@@ -57,7 +57,7 @@ struct PackedWeight {
     return {room.take<GridRun>(kPixels), room.take<PatchRun>(3 * kPixels), room.take<T>(kPixels * kPatchRows)};
   }
 
-  // out[sum][k of the group][rows of the row block] = sum over some blocks of pixels
+  // Computes out[sum][k of the group][rows of the row block], which is a sum over some blocks of pixels.
   void item(int64_t sum, int64_t group, int64_t row_block, const Memory& memory, const Scratch& scratch) const {
     const Conv& g = product.g;
     const Patches& p = product.layout.p;

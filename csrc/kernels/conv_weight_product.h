@@ -10,26 +10,26 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Longest row of a dot tile: the rows of one fit the first-level cache together.
+// Most pixels in a row of a dot tile: all rows of a tile fit the first-level cache together.
 constexpr int64_t kPixels = 512;
 constexpr int64_t kPatchRows = 32;  // rows of the patch matrix per item
 constexpr int64_t kMostSums = 16;
-constexpr int64_t kPartialValues = 4 << 20;  // partial sums together stay below this
-// Rough nanoseconds of a value that is added to others, and of a value of dy or dweight that is copied or turned; they
-// only decide how many threads are asked.
+constexpr int64_t kPartialValues = 4 << 20;  // the partial sums together have at most so many values
+// Rough nanoseconds to add a value to a sum, and to copy or transpose a value of dy or dweight; they only decide how
+// many threads are asked to help.
 constexpr double kAddCost = 0.2, kMoveCost = 0.3;
 
-// A partial sum of so many terms that runs of them are summed by themselves, and then added to it. Of fewer terms, the
-// run is the sum.
+// A partial sum. Where it has many terms, runs of these are summed by themselves, in `run`, and then added to `sum`.
+// Where it has fewer, `run` is `sum`.
 template <class T>
 struct SumOfRuns {
   T *sum, *run;
-  int64_t longest;              // terms from which on a run ends
-  int64_t terms = 0, runs = 0;  // of the run so far; before it
+  int64_t longest;              // a run ends when it has this many terms
+  int64_t terms = 0, runs = 0;  // terms of the current run so far; runs that have ended
 
-  // Whether the run ends after n more terms, which are the last or not.
+  // Whether the run ends after n more terms; `last` says whether these are the last of the sum.
   bool ends(int64_t n, bool last) const { return run != sum && (last || terms + n >= longest); }
-  // `size` values, from `at` on, of a run that ends.
+  // Adds `size` values, from `at` on, of a run that ends to the sum.
   void add(int64_t at, int64_t size) const {
     T* const to = sum + at;
     if (runs == 0) return copy_run(to, run + at, size);
@@ -62,7 +62,8 @@ struct WeightProduct {
   int64_t bounded_sums(int64_t wanted) const {
     return wanted * size() > kPartialValues ? clamp(kPartialValues / size(), 1, wanted) : wanted;
   }
-  // make(out) makes the partial sums out (sums, K, depth), which are then added. A single one is the result.
+  // Calls make(out), which computes the partial sums out (sums, K, depth), and then adds these. A single one is the
+  // result itself.
   template <class Make>
   void add_partial_sums(int64_t sums, const Make& make) const {
     if (sums == 1) return make(dweight);
@@ -71,7 +72,7 @@ struct WeightProduct {
       add(sums, partial);
     });
   }
-  // Calls way.item(sum, group, block, memory, scratch) for each partial sum, each group, and each of so many blocks.
+  // Calls way.item(sum, group, block, memory, scratch) for each partial sum, each group, and each of `blocks` blocks.
   template <class Way, class Memory>
   void for_each_sum(const Way& way, int64_t blocks, double cost, const Memory& memory) const {
     const int64_t groups = g.groups;

@@ -32,9 +32,10 @@ struct Winograd {
   }
 
  protected:
-  // An estimate of the time that all taps take, over the time that Winograd's way takes, or 0 if it can't be taken. In
-  // units of two multiply-adds of a vector: beside the products, a vector of tiles costs 190 for each channel in and
-  // out, and the weights cost 9 for each pair of channels. Fitted to 400 sizes on Zen 5.
+  // An estimate of the time that all taps take, divided by the time that Winograd's way takes; 0 if this way can't be
+  // taken. The unit of costs is two multiply-adds of a vector: beside the products, a vector of tiles costs 190 for
+  // each channel in and out, and the weights cost 9 for each pair of channels. The numbers are fitted to 400 sizes on
+  // Zen 5.
   double gain() const {
     if (product.all_taps || !possible()) return 0;
     const double c = double(depth), k = double(product.group_out());
@@ -43,7 +44,7 @@ struct Winograd {
   }
 
  private:
-  static constexpr int64_t kRowBlocks = 2;  // of a group of rows of U, at most
+  static constexpr int64_t kRowBlocks = 2;  // most row blocks of U that an item has
   // Rough nanoseconds of a value of U, of a value of V, and of looking whether the inputs of a tile in one channel are
   // of about one size. They only decide how many threads are asked.
   static constexpr double kWeightCost = 4, kInputCost = 10, kEvenCost = 2;
@@ -56,7 +57,7 @@ struct Winograd {
     }
     return p.dense_output() && lanes<T> >= kWinogradOut && !smaller_than_taps(p.axis[1].in, p.axis[2].in) && tiles > 0;
   }
-  // Values from one point's U of `rows` rows to the next.
+  // How many values lie from the beginning of one point's U, of `rows` rows, to that of the next point's.
   int64_t u_point(int64_t rows) const { return rows * depth + shape.kSkew; }
   // Whether U is so large that it is made some rows at a time.
   bool by_rows() const { return kWinogradPoints * u_point(product.group_out()) > kWinogradWeights; }
@@ -73,7 +74,7 @@ struct Winograd {
     return clamp(room / (kWinogradPoints * channels) / step * step, step, least(needed, widest));
   }
 
-  // Values of the untransformed weights of a row block, and a vector that may be read behind them.
+  // How many values the untransformed weights of a row block have, and a vector that may be read behind them.
   int64_t taps_size() const { return depth * 9 * kTileRows + lanes<T>; }
   // to[point * point_size + c * rows + i] = U of `rows` rows from k on. taps: room for their untransformed weights.
   void transform_weights(int64_t group, int64_t k, int rows, T* taps, T* to, int64_t point_size) const {
@@ -168,7 +169,8 @@ struct Winograd {
                 });
     return good;
   }
-  // Makes y of a block's tiles by all threads together. Says whether it is to be used.
+  // Computes y of a block's tiles by all threads together. Returns whether this y may be used: not if the inputs are of
+  // uneven sizes, or a result isn't finite.
   int share_block(const WinogradBlock<T>& block, double cost) const {
     int good = 1;
     const double inputs = double(depth * block.count);

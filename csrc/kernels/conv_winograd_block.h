@@ -58,8 +58,8 @@ struct WinogradShape {
   const Product<T>& product;
   const Patches& p = product.p;
 
-  // Values between one point's matrix and the next beyond their size: distances of a power of two would put all points'
-  // in one set of the cache.
+  // How many values lie between the end of one point's matrix and the next one: at distances of a power of two, the
+  // matrices of all points would fall into one set of the cache.
   static constexpr int64_t kSkew = 5 * 64 / sizeof(T);
 
   int64_t depth() const { return product.group_in() * p.axis[0].taps; }
@@ -80,7 +80,8 @@ struct TileRun {
   int64_t tile, size, image, d, h, column, steps, row[6];
 };
 
-// A vector of a row of x: loaded from column `from` on, the lanes a_bits go to a, b_bits to b.
+// A step loads a vector of a row of x, from column `from` on. Its lanes whose bit is set in a_bits go to the block's
+// array `a`, from index `a` of a row on; those whose bit is set in b_bits go to `b`, from index `b` on.
 struct TileStep {
   int32_t from, a, b;
   uint32_t a_bits, b_bits;
@@ -91,23 +92,27 @@ struct TileStep {
 template <class T>
 struct WinogradBlock {
   WinogradShape<T> shape;
-  int64_t width, m_rows;  // tiles and rows of M that there is room for; width in whole columns
-  // Values from one point of V, of M, and (line) from one row of a, b and rows to the next.
+  int64_t width, m_rows;  // how many tiles, in whole columns, and rows of M there is room for
+  // Distances, in values, from one point to the next in V and in M, and (line) from one row of `a`, `b` or `rows` to
+  // the next.
   int64_t depth = shape.depth(), v_point = depth * width + kSkew, m_point = m_rows * width + kSkew;
   int64_t line = width * 4 + 3 * L;
   // Arrays of the input's side, which threads may share.
-  T *v = nullptr, *zeros = nullptr;  // a row beyond the image
+  T *v = nullptr, *zeros = nullptr;  // zeros: a row beyond the image
   TileRun* runs = nullptr;
   TileStep* steps = nullptr;
-  // Arrays of the output's side. m: the products. a, b: of each tile of a row of products, which is 6 x 6, columns
-  // 0..3, and 4..5 with two unused ones behind, (6 rows, width tiles, 4 columns). rows: results (4 rows, width tiles, 4
-  // columns). sizes (steps, 2, L): of each step the largest magnitudes that the transform `lift` meets.
+  // Arrays of the output's side.
+  // m: the products.
+  // a, b (6 rows, width tiles, 4 columns): the 6 x 6 values of each tile in one channel, transformed along the height:
+  // `a` has their columns 0..3, and `b` their columns 4..5 with two unused ones behind.
+  // rows (4 rows, width tiles, 4 columns): the results of one channel.
+  // sizes (steps, 2, L): of each step the largest magnitudes that the transform `lift` meets.
   T *m = nullptr, *a = nullptr, *b = nullptr, *rows = nullptr, *sizes = nullptr;
   int64_t group = 0, count = 0, run_count = 0, step_count = 0;
 
   static constexpr int64_t L = lanes<T>, kSkew = WinogradShape<T>::kSkew;
 
-  // The same block with arrays of one side.
+  // This block with the arrays of the input's side, or of the output's, taken from the room.
   WinogradBlock with_input(Room& room) const {
     WinogradBlock block = *this;
     block.v = room.take<T>(kWinogradPoints * v_point), block.zeros = room.take<T>(zero_size());
@@ -124,7 +129,7 @@ struct WinogradBlock {
   int64_t zero_size() const { return shape.p.axis[2].in + L; }
   int64_t most_steps() const { return width * 4 / L + 3 * width; }
   int64_t edge_size() const { return 2 * (6 * line + L); }  // of a and b together
-  // Vector g of row `row` of a point that has `all` rows.
+  // Where vector g of row `row` lies in the matrix of a point, which has `all` rows.
   static int64_t place(int64_t g, int64_t all, int64_t row) {
     return (g / kTileVectors * all + row) * kTileCols<T> + g % kTileVectors * L;
   }
@@ -155,7 +160,7 @@ struct WinogradBlock {
     const int64_t first = clamp(start, 0, in), last = clamp(start + 4 * run.size + 2, first, in);
     const int64_t begin = first - start, end = last - start;  // columns of the run that exist
     for (int64_t w = first; w < last; w += L) {
-      const int64_t from = clamp(w, 0, in > L ? in - L : 0), at = from - start;  // column in the run of lane 0
+      const int64_t from = clamp(w, 0, in > L ? in - L : 0), at = from - start;  // which column of the run is in lane 0
       const auto bits = [&](int64_t lo, int64_t hi) {
         const uint32_t below_hi = (1u << clamp(hi - at, 0, L)) - 1, below_lo = (1u << clamp(lo - at, 0, L)) - 1;
         return below_hi & ~below_lo;
@@ -166,10 +171,10 @@ struct WinogradBlock {
     return run.steps;
   }
 
-  // a, b = B^T x along the height, for one channel and depth tap of a run, whose rows are counted from x, which is the
-  // channel's beginning, `shift` planes on. with_sizes: collects in sizes (steps, 2, L) the largest |x| so far of the
-  // upper three rows and of the lower three. Not inlined, because its addresses don't fit the registers beside those of
-  // other loops.
+  // a, b = B^T x along the height, for one run, and one channel and depth tap: x points to the channel's beginning,
+  // moved on by the `shift` planes of the tap, and run.row counts from there. with_sizes: collects in sizes (steps, 2,
+  // L) the largest |x| so far of the upper three rows and of the lower three. lift is not inlined, because its
+  // addresses don't fit the registers beside those of other loops.
   template <bool with_sizes>
   __attribute__((noinline)) void lift(const TileRun& run, const TileStep* step, const T* x, int64_t shift,
                                       T* sizes) const {
@@ -243,7 +248,7 @@ struct WinogradBlock {
     }
   }
 
-  // M = U V at each point, for blocks of rows first..last; u: U of the first.
+  // M = U V at each point, for the row blocks first..last. u points to the U of block `first`.
   void multiply(const RowBlocks& blocks, int64_t first, int64_t last, const T* u, int64_t u_point,
                 const int32_t* offset) const {
     for (int64_t point = 0; point < kWinogradPoints; ++point, u += u_point) {
@@ -257,7 +262,7 @@ struct WinogradBlock {
       });
     }
   }
-  // rows = bias + A^T M A of row `row` of M. Returns a vector that has a NaN if any of these isn't finite.
+  // rows = bias + A^T M A of row `row` of M. Returns a vector that has a NaN if any of these results isn't finite.
   Vec<T> gather(int64_t row, T bias) const {
     const int64_t point_size = m_point, next = line, count = vectors();
     Vec<T> check = {};
@@ -291,7 +296,7 @@ struct WinogradBlock {
     return check;
   }
 
-  // Copies rows to channel k of y.
+  // Copies the results in `rows` to channel k of y.
   void write(int64_t k) const {
     const Axis &D = shape.p.axis[0], &H = shape.p.axis[1], &W = shape.p.axis[2];
     for (int64_t r = 0; r < run_count; ++r) {
@@ -318,7 +323,7 @@ struct WinogradBlock {
     }
   }
 
-  // Makes y of channels k0..k1, which are all that M has. Says whether all of it is finite.
+  // Computes y of channels k0..k1, which are all that M has. Returns whether all of this y is finite.
   bool transform_output(int64_t k0, int64_t k1, const T* bias) const {
     Vec<T> check = {};
     for (int64_t k = k0; k < k1; ++k) {

@@ -33,7 +33,7 @@ struct Evenness {
   }
 
  private:
-  // Places the largest sizes, among all channels, of one step's columns.
+  // Finds the largest |x| among all channels in each of one step's columns, and stores it by place_sizes.
   void add_sizes(const TileRun& run, const TileStep& t) const {
     const Axis &D = block.shape.p.axis[0], &H = block.shape.p.axis[1], &W = block.shape.p.axis[2];
     const int64_t size = H.in * W.in, channels = block.shape.product.group_in();
@@ -64,9 +64,10 @@ struct Evenness {
     store_bits(block.a + t.a, block.line, both, t.a_bits);
     store_bits(block.b + t.b, block.line, both, t.b_bits);
   }
-  // Whether in each of tiles first..last the largest |x| of the four quarters, 3 x 3 pixels of all channels, are within
-  // a factor of kEvenSizes; quarters of zeros don't count. An output may see one quarter alone, but it is made of sums
-  // of the whole tile, whose errors are relative to the largest quarter.
+  // Whether in each of tiles first..last the four quarters, of 3 x 3 pixels of all channels, have even sizes: the
+  // largest |x| of one quarter is at most kEvenSizes times that of another; quarters of zeros don't count. An output
+  // may see one quarter alone, but it is made of sums of the whole tile, whose errors are relative to the largest
+  // quarter.
   bool even_tiles(int64_t first, int64_t last) const {
     const Mask<T> lane = iota<T>();
     const auto least = [](Vec<T> a, Vec<T> b) FASTNN_FLAT { return (b == T(0)) | ((a != T(0)) & (a < b)) ? a : b; };

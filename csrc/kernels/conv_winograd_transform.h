@@ -8,12 +8,13 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kWinogradOut = 4, kWinogradIn = 6, kWinogradPoints = kWinogradIn * kWinogradIn;
-// Of such an image nearly all of a tile's inputs are padding: hardly a product is saved, and errors were ten times
-// those of plain sums.
+// Whether an image is smaller than 3 x 3 taps. Nearly all of a tile's inputs are then padding: hardly a product is
+// saved, and errors were ten times those of plain sums.
 inline bool smaller_than_taps(int64_t rows, int64_t columns) { return rows < 3 || columns < 3; }
 constexpr double kPointA = 0.625, kPointB = 1.5, kA2 = kPointA * kPointA, kB2 = kPointB * kPointB;
 
-// d becomes B^T d, values of the polynomial times the product of the other points' distances.
+// d becomes B^T d: for each point, the polynomial in x whose zeros are the other finite points, with d[k] in the place
+// of x^k.
 template <class T>
 FASTNN_INLINE void winograd_input(Vec<T> (&d)[6]) {
   const Vec<T> first = fma(set1(T(kA2 * kB2)), d[0], fma(set1(T(-kA2 - kB2)), d[2], d[4]));
@@ -26,7 +27,8 @@ FASTNN_INLINE void winograd_input(Vec<T> (&d)[6]) {
   d[5] = last;
 }
 
-// u = G g, values at the points of the polynomial with the N (3 or 4) coefficients g, over that product.
+// u = G g: the values, at the points, of the polynomial with the N (3 or 4) coefficients g. The value at a finite point
+// is divided by the product of the point's distances from the other finite points.
 template <class T, int N>
 FASTNN_INLINE void winograd_values(const Vec<T> (&g)[N], Vec<T> (&u)[6]) {
   constexpr double over_a = 1 / (2 * kA2 * (kA2 - kB2)), over_b = 1 / (2 * kB2 * (kB2 - kA2));
@@ -39,7 +41,8 @@ FASTNN_INLINE void winograd_values(const Vec<T> (&g)[N], Vec<T> (&u)[6]) {
   u[5] = g[N - 1];
 }
 
-// y = A^T m, of N (3 or 4) results: y[k] = sum over points p of p^k m[p], infinity's for the last alone.
+// y = A^T m, with N (3 or 4) results: y[k] = sum over the finite points p of p^k m[p]. The m of the point at infinity
+// is added to the last result alone.
 template <class T, int N>
 FASTNN_INLINE void winograd_sums(const Vec<T> (&m)[6], Vec<T> (&y)[N]) {
   const Vec<T> even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
@@ -49,8 +52,9 @@ FASTNN_INLINE void winograd_sums(const Vec<T> (&m)[6], Vec<T> (&y)[N]) {
   if constexpr (N == 4) y[3] = fma(set1(T(kA2 * kPointA)), odd_a, fma(set1(T(kB2 * kPointB)), odd_b, m[5]));
 }
 
-// Squares of four turned within each four lanes: with tile r * L/4 + q in lane 4 q + r, that takes L tiles' columns
-// side by side in memory apart, and puts them together again.
+// Transposes a square of 4 x 4 values in each four lanes of the four vectors. This takes L tiles, whose columns lie
+// side by side in memory, apart into a vector for each column, with tile r * L/4 + q in lane 4 q + r; or it puts them
+// together again.
 template <class T>
 FASTNN_INLINE void turn_fours(Vec<T> (&v)[4]) {
   if constexpr (lanes<T> >= 4) {

@@ -4,7 +4,8 @@
 //   dy 4 x 4, x 6 x 6, dweight 3 x 3
 // The points and B are the forward pass's. The sums over tiles are products of matrices, one for each of the 36 points,
 // in which lanes are input channels; blocks of tiles, cut by the shape alone, have partial sums that are added in
-// order. Of many channels there is one sum, of which threads share the transforms and then the points.
+// order. Where there are many channels, there is one sum; threads divide its transforms, and then its points, among
+// them.
 //   D (36, tiles, K) = G dy G^T,  V (36, columns, tiles, kTileCols) = B^T x B,  S (sums, 36, K, C) = D^T V
 #pragma once
 #include "conv_weight_product.h"
@@ -21,17 +22,18 @@ struct WinogradWeight {
 
   static constexpr int64_t L = lanes<T>;
   static constexpr int64_t kSkew =
-      5 * 64 / sizeof(T);                    // distances that are powers of two would meet in the cache's sets
+      5 * 64 / sizeof(T);                    // a power of two apart, all points would meet in one set of the cache
   static constexpr int64_t kTiles = 128;     // about so many are transformed together
-  static constexpr int64_t kSumTiles = 256;  // of a partial sum, beside which adding the partial sums is little work
+  static constexpr int64_t kSumTiles = 256;  // tiles of a partial sum: adding it is little work beside them
   static constexpr int64_t kLongTiles = kLongSum / 4, kRunTiles = kSumRun / 4;  // a tile is worth four additions
-  static constexpr int64_t kSharedValues = 5 << 20;                             // of V and D
-  // Least outputs: in all, and for each tile, which has room for 16. 200 sizes of 16 to 128 channels with as many gain
-  // 1 to 3.6 times on Zen 5. Where S has more than 16 MB, it outgrows the caches, and writing and reading it costs as
-  // much as 48 tiles: outputs must pay for that as well, beside the four for each tile that pay for its 36 products.
+  static constexpr int64_t kSharedValues = 5 << 20;                             // of V and D together
+  // The least number of outputs in all, and for each tile, which has room for 16. 200 sizes of 16 to 128 channels with
+  // as many outputs get faster by factors of 1 to 3.6 on Zen 5. Where S has more than 16 MB, it outgrows the caches,
+  // and writing and reading it costs as much as 48 tiles: outputs must pay for that as well, beside the four for each
+  // tile that pay for its 36 products.
   static constexpr int64_t kOutputs = 128, kOutputsOfTile = 8, kOutputsOfLargeSums = 176;
-  // Rough nanoseconds of a vector that is transformed, and of a value that is added to others and transformed back;
-  // they only decide how many threads are asked.
+  // Rough nanoseconds to transform a vector, and to add a value of a partial sum and transform it back; they only
+  // decide how many threads are asked to help.
   static constexpr double kTransformCost = 40, kFinishCost = 0.1;
 
   int64_t group_in = product.group_in(), group_out = product.group_out();
@@ -41,7 +43,7 @@ struct WinogradWeight {
   bool shared = sum_size > kPartialValues / 4;  // whether threads share V and D
   int64_t joint_lines =
       clamp((shared ? kSharedValues / (kWinogradPoints * (columns + rows)) : kTiles) / wide, 1, lines);
-  // None of several sums is empty.
+  // There are at most as many sums as lines of tiles, so that none of several sums is empty.
   int64_t most_sums = least(least(kPartialValues / sum_size, kMostSums), lines);
   int64_t sums = shared ? 1 : clamp(lines * wide / kSumTiles, 1, most_sums);
 
@@ -100,8 +102,8 @@ struct WinogradWeight {
   }
   // Memory of all threads.
   struct Memory {
-    T *partial, *runs;  // (sums, groups, 36, K, columns); where sums are long, the same of a run
-    Transformed joint;  // where threads share it
+    T *partial, *runs;  // (sums, groups, 36, K, columns); runs: where sums are long, current runs
+    Transformed joint;  // V and D, where threads share them
   };
   Memory memory(Room& room) const {
     T* const partial = room.take<T>(sums * sum_size);
@@ -153,8 +155,8 @@ struct WinogradWeight {
         for (int j = 0; j < 6; ++j) store(to + (i * 6 + j) * point_size, out[j]);
       }
   }
-  // Copies rows top..top + high of n channels of `from`, a plane apart, with channels innermost; zeros beyond the
-  // plane.
+  // Copies rows top..top + high of n channels, whose planes lie `plane` values apart from `from` on, with channels
+  // innermost. Rows beyond a plane become zeros.
   void turn_rows(const T* from, int64_t height, int64_t width, int64_t plane, int64_t top, int64_t high, int64_t n,
                  T* copy) const {
     const int64_t r0 = clamp(-top, 0, high), r1 = clamp(height - top, r0, high);
@@ -214,7 +216,7 @@ struct WinogradWeight {
     return (column / kTileCols<T> * tiles() + tile) * kTileCols<T> + column % kTileCols<T>;
   }
 
-  // The sum at one point goes on with `count` tiles, which end its run or not.
+  // Adds the products of `count` tiles to the sum at one point. `ends` says whether a run of the sum ends with them.
   void multiply(int64_t point, int64_t count, const Transformed& from, const int32_t* offset, const SumOfRuns<T>& s,
                 bool ends) const {
     const T *v = from.v + point * v_point(), *d = from.d + point * d_point();

@@ -1,5 +1,6 @@
-// Inverted dropout of x (n) with a counter-based generator: element i is kept by word i of the Philox stream of `key`,
-// so the mask is the same for every thread count, instruction set and backend, and the backward pass needs no mask.
+// Inverted dropout of x (n) with a counter-based generator. Word i of the Philox stream of `key` decides whether
+// element i is kept, so the mask is the same for every thread count, instruction set and backend, and no mask need be
+// stored for the backward pass.
 // Spatial dropout keeps or drops whole planes of x (n, inner) likewise.
 #include "../simd/copy.h"
 #include "../simd/philox.h"
@@ -15,7 +16,8 @@ namespace {
 // of an element.
 constexpr double kCost = 0.6, kPlaneCost = 10, kCopyCost = 0.15;
 
-// Elements [begin, begin + size) of one call to the generator; size < Philox::words only at the end of the array.
+// Computes y of the elements [begin, begin + size), for which one call to the generator is enough. `size` is below
+// Philox::words only at the end of the array.
 template <bool past, class T>
 FASTNN_INLINE void drop(const Philox& random, int64_t begin, int64_t size, uint32_t threshold, T scale, const T* x,
                         T* y) {

@@ -23,11 +23,11 @@ FASTNN_INLINE Range outputs_over(const Pool& g, int axis, int64_t i) {
   o.end = least(o.end, g.out[axis]);
   return o;
 }
-// How many inputs there are up to the last that a window reaches; any number may follow.
+// How many inputs there are up to and including the last that a window reaches. Inputs behind it are in no window.
 inline int64_t reached(const Pool& g, int axis) {
   return most(least((g.out[axis] - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1, g.size[axis]), 0);
 }
-// The outputs over the inputs [i.begin, i.end), and the most there can be over n inputs.
+// The outputs over the inputs [i.begin, i.end); and, below, how many outputs there can be at most over n inputs.
 FASTNN_INLINE Range outputs_over(const Pool& g, int axis, Range i) {
   const Range o = {outputs_over(g, axis, i.begin).begin, outputs_over(g, axis, i.end - 1).end};
   return {o.begin, most(o.begin, o.end)};
@@ -110,7 +110,8 @@ class Stage {
 
 // Which outputs a vector of inputs meets. Along the row, tap k of output o meets input i = o * stride - pad + k *
 // dilation: with stride 2, the inputs i, i + 2, … and i + 1, i + 3, … (i even) belong to taps of one parity each.
-// Stride is 1 or 2; Kernel is that along the row, whose dilation is 1, or it is 0, and both may be any.
+// Stride is 1 or 2. Kernel is the kernel's size along the row, where the dilation is then 1; or Kernel is 0, and both
+// may be any.
 template <class T, int Stride, int Kernel>
 struct GatherTaps {
   static constexpr int64_t width = Stride * lanes<T>;
@@ -119,7 +120,8 @@ struct GatherTaps {
   explicit FASTNN_INLINE GatherTaps(const Pool& g)
       : pad(g.pad[2]), kernel(g.kernel[2]), dilation(g.dilation[2]), out(g.out[2]), odd(g.pad[2] & 1) {}
 
-  // f(k, parity, first output) for the taps that meet one of the inputs from ix on; ix is a multiple of the stride.
+  // Calls f(k, parity, first output) for the taps k that meet one of the `width` inputs from ix on; ix is a multiple of
+  // the stride.
   template <class F>
   FASTNN_INLINE void each(int64_t ix, const F& f) const {
     const int64_t half = ix / Stride;
@@ -173,7 +175,7 @@ FASTNN_INLINE void gather_row(const Taps& taps, const Term& term, const StagedRo
   }
 }
 
-// dx of any windows; the stride along the row is 1 or 2.
+// Computes dx for any windows whose stride along the row is 1 or 2.
 template <class T>
 struct GatherWalk {
   const Pool& g;
@@ -218,8 +220,8 @@ struct GatherWalk {
   }
 };
 
-// In a scatter each output adds to the inputs of its window. Windows may overlap, so that a plane is one item. Planes
-// with fewer bytes than this are zeroed several at a time.
+// In a scatter each output adds to the inputs of its window. Windows may overlap, so a whole plane is one item: no two
+// threads add to the same input. Planes with fewer than kZeroedBytes are zeroed several at a time.
 constexpr int64_t kZeroedBytes = 64 * 1024;
 
 // Sets each plane of dx to zero, and then calls add(plane, the plane's values in dx).

@@ -8,10 +8,10 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kDotGroup = 4 * kDotCols;  // columns of C, so rows of B, to an item
-constexpr double kSumCost = 0.2;         // rough nanoseconds of a value that is added to others
+constexpr double kSumCost = 0.2;         // rough nanoseconds to add a value to a sum
 
-// C (m x n) = A B^T with both operands contiguous along the depth: no packing; each element's sum runs over the whole
-// depth at once.
+// C (m x n) = A B^T + bias. Both operands are contiguous along the depth, so that nothing is packed, and each element's
+// sum runs over the whole depth at once.
 template <class T>
 void dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* b, const T* bias, T* c) {
   const int64_t items = ceil_div(n, kDotGroup);
@@ -56,10 +56,10 @@ void long_dot_product(int64_t m, int64_t n, int64_t depth, const T* a, const T* 
   });
 }
 
-// Whether packing B into panels costs more than the dot tiles' reductions and heavier traffic. Zen 5, n = 32 to 512:
-// both are equal at about 32 rows for a depth of 256 or more and 128 columns, at half as many for half the depth, at
-// twice as many for half the columns; with vectors of 16 bytes at twice as many. Where most of a panel would be
-// padding, dot tiles always win (10 columns: 2.5 times).
+// Whether packing B into panels costs more than what dot tiles have instead: sums across lanes, and heavier memory
+// traffic. On Zen 5, n = 32 to 512, both take equally long at about 32 rows for a depth of 256 or more and 128 columns,
+// at half as many rows for half the depth, and at twice as many for half the columns; with vectors of 16 bytes at twice
+// as many. Where most of a panel would be padding, dot tiles always win (10 columns: 2.5 times).
 template <class T>
 bool prefer_dot(int64_t m, int64_t n, int64_t depth) {
   constexpr int64_t rows = FASTNN_VEC_BYTES == 16 ? 32 : 14;
@@ -107,8 +107,8 @@ void linear_forward(int64_t m, int64_t n, int64_t k, const T* x, const T* weight
   multiply<T>(1, m, n, k, false, true, x, weight, bias, y);
 }
 
-// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]: sums of 64 rows, of 64 of those, and of these in double, so
-// that errors don't grow with m
+// y = x weight^T + bias  =>  dbias[j] = sum_i dy[i][j]
+// 64 rows are added, then 64 of their sums, and then the sums of those in double, so that errors don't grow with m.
 template <class T>
 void linear_backward_bias(int64_t m, int64_t n, const T* dy, T* dbias) {
   constexpr int64_t L = lanes<T>, few = 64, many = few * few;

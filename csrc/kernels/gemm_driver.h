@@ -11,8 +11,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds of a value of A that is packed panel by panel, or line by line; they only decide how many threads
-// are asked.
+// Rough nanoseconds to pack a value of A panel by panel (pack_a), or line by line (pack_a_columns); they only decide
+// how many threads are asked to help.
 constexpr double kPanelCost = 0.5, kLineCost = 0.2;
 
 // End of the depth block that begins at k0.
@@ -46,7 +46,7 @@ void multiply_rows(const RowBlocks& blocks, int64_t first, int64_t last, int64_t
   }
 }
 
-// Packed A of each batch entry (m x depth): for each depth block, for each row block, a panel (block depth, rows).
+// Packs A (m x depth) of each batch entry: for each depth block, for each row block, a panel (block depth, rows).
 // fill(entry, i0, rows, k0, k1, panel) writes panel[(k - k0) * rows + i] = A[i0 + i][k]; one item of the parallel
 // loop is a row block of one entry.
 template <class T, class Fill>
@@ -64,9 +64,9 @@ void pack_a(int64_t batch, int64_t m, int64_t depth, T* packed, const Fill& fill
   });
 }
 
-// pack_a of a matrix that lies the other way: its lines, A[0 … m)[k], are packed a few at a time. To fill one panel
-// after the other would visit all lines for every panel. line(entry, k, room) gives a line where it lies, or puts it
-// into room.
+// pack_a of a matrix that is stored transposed, so that its lines, A[0 … m)[k], are contiguous. A few lines at a time
+// are packed into all panels: to fill one panel after the other would visit all lines for every panel. line(entry, k,
+// room) returns where a line lies, or writes it to `room` and returns that.
 template <class T, class Line>
 void pack_a_columns(int64_t batch, int64_t m, int64_t depth, T* packed, const Line& line) {
   constexpr int64_t few = 8;
@@ -156,7 +156,8 @@ inline int64_t row_parts(int64_t panels, int64_t blocks) {
   return least(blocks, 4);
 }
 
-// The items that threads take of a product: panels of each batch entry, in parts of the rows.
+// How a product is cut into items for the threads: an item is one panel of columns of one batch entry, times one part
+// of the rows.
 template <class T>
 struct PanelItems {
   RowBlocks blocks;
@@ -182,7 +183,7 @@ struct PanelItems {
   }
 };
 
-// The output of multiply_buffered where sums are kept in double: the rows that it writes are added to them.
+// The output of multiply_buffered where sums are kept in double: rows that are written to it are added to `total`.
 template <class T>
 struct DoubleSums {
   double* total;
@@ -192,8 +193,8 @@ struct DoubleSums {
   }
 };
 
-// A thread's memory for a product: a panel, and where its rows begin; all rows of C under some panels; their sums in
-// double.
+// A thread's memory for a product: a panel of B, and where its rows begin. held: the thread's rows of C under some
+// panels, from one depth block to the next. sums: sums in double of the rows of C under one panel.
 template <class T>
 struct PanelScratch {
   T* panel;
@@ -237,10 +238,11 @@ void long_packed_gemm(const PanelItems<T>& items, const Problem& problem) {
 }
 
 // For each batch entry C (m x columns) = bias + A B. problem.pack(entry, j, k0, k1, panel) writes rows k0..k1 of B
-// for the columns of panel j (anything finite beyond the last). problem.output(entry, j) says where the results go, and
-// its start(buffer) what sums start from: kTileCols values, or null for bias (per row, may be null).
-// Threads take panels; when there are few of them, also parts of the rows. Neither changes an element's sum, which
-// runs over the depth in order.
+// for the columns of panel j (beyond the last column of B, anything finite). problem.output(entry, j) says where the
+// results go. Its start(buffer) returns what sums start from: kTileCols values, or null if that is the bias (a number
+// for each row, or null).
+// Threads take panels; when there are few of them, also parts of the rows. This changes no element's sum, which runs
+// over the depth in order.
 template <class T, class Problem>
 void packed_gemm(int64_t batch, int64_t m, int64_t columns, int64_t depth, const T* packed_a, const T* bias,
                  const Problem& problem) {

@@ -26,8 +26,8 @@ struct MatrixOutput {
   void write(int64_t i, const T* row) const { copy_run(c + i * ldc, row, size); }
 };
 
-// B (depth x columns), or its transpose (columns x depth); C (m x columns) for each batch entry; bias (columns) or
-// null.
+// The problem that packed_gemm takes. For each batch entry, b has B (depth x columns) or, if `transposed`, its
+// transpose (columns x depth), and c has C (m x columns). bias (columns) may be null.
 template <class T>
 struct MatrixProblem {
   const T* b;

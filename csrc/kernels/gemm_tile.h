@@ -14,8 +14,8 @@ constexpr int64_t kTileCols = kTileVectors * lanes<T>;
 template <class T>
 constexpr int64_t kDepth = kPanelBytes / int64_t(kTileCols<T> * sizeof(T));
 
-// Where V vectors of columns of B come from and go to: vector v of row k of B is b[v] + offset[k], vector v of row i of
-// C is c[v] + i * ldc, of which the first size[v] lanes exist.
+// Where V vectors of columns of B, and those of C, lie in memory: vector v of row k of B at b[v] + offset[k], vector v
+// of row i of C at c[v] + i * ldc. The first size[v] lanes of the latter exist.
 template <class T, int V = kTileVectors>
 struct Columns {
   const int32_t* offset;
@@ -23,13 +23,13 @@ struct Columns {
   const T* b[V];
   T* c[V];
   int size[V];
-  int64_t lda = 0;           // from one depth of A to the next; 0: A is packed
-  const T* start = nullptr;  // what sums start from, V vectors for every row; null: see outer_tile
+  int64_t lda = 0;           // distance from one depth of A to the next; 0: A is packed
+  const T* start = nullptr;  // V vectors that the sums of every row start from; null: see outer_tile
 
   explicit Columns(const int32_t* offset, int64_t ldc = kTileCols<T>) : offset(offset), ldc(ldc) {
     for (int& n : size) n = lanes<T>;
   }
-  // Where all vectors come from, or go to, side by side.
+  // Say that all vectors are to be read from, or written to, places that lie side by side.
   void read(const T* from) {
     for (int v = 0; v < V; ++v) b[v] = from + v * lanes<T>;
   }
@@ -38,8 +38,8 @@ struct Columns {
   }
 };
 
-// C (ROWS x columns) = start + A B, start being C itself, or columns.start, or bias per row (0 if null); a (depth,
-// ROWS) packed.
+// C (ROWS x columns) = start + A B. start is C itself if `accumulate`, else columns.start, or where that is null the
+// bias of each row (0 if bias is null). a: A packed as (depth, ROWS), unless columns.lda says otherwise.
 template <class T, int ROWS, int V>
 void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t row, bool accumulate, const T* bias) {
   Vec<T> acc[ROWS][V];
@@ -54,7 +54,7 @@ void outer_tile(int64_t depth, const T* a, const Columns<T, V>& columns, int64_t
       acc[i][v] = accumulate      ? load_n(c[v] + i * ldc, columns.size[v])
                   : columns.start ? load(columns.start + v * lanes<T>)
                                   : set1(bias ? bias[i] : T(0));
-  // The rows after these are the next tile's, as a rule: by then they are in the cache.
+  // The next rows of C are prefetched: as a rule they are the next tile's, which then finds them in the cache.
 #pragma GCC unroll 16
   for (int i = 0; i < ROWS; ++i)
 #pragma GCC unroll 4
@@ -106,15 +106,15 @@ struct RowBlocks {
   int size(int64_t block) const { return int(begin(block + 1) - begin(block)); }
 };
 
-// Where the reduction of a dot product goes: `count` runs of `size` elements, run s beginning a[s] and b[s]
-// elements after the two rows do.
+// The elements that dot products are taken over: `count` runs of `size` elements. Run s begins a[s] elements after the
+// beginning of the row of A, and b[s] elements after that of the row of B.
 struct DotRuns {
   int64_t count, size;
   const int64_t *a, *b;
 };
 
-// c[i][j] (+)= sum over runs of a[i * lda + k] * b[offset[j] + k]: both operands contiguous along k, a vector of
-// partial sums for each element of c.
+// c[i][j] (+)= sum over runs of a[i * lda + k] * b[offset[j] + k]. Both operands are contiguous along k. Each element
+// of c has a vector of partial sums, whose lanes are added at the end.
 template <class T, int ROWS, int COLS>
 void dot_tile(const DotRuns& runs, const T* a, int64_t lda, const T* b, const int64_t* offset, T* c, int64_t ldc,
               bool accumulate) {

@@ -11,12 +11,12 @@ FASTNN_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 FASTNN_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 FASTNN_INLINE int64_t clamp(int64_t a, int64_t low, int64_t high) { return a < low ? low : a > high ? high : a; }
 
-// a / b of numbers that are not negative: a 64-bit division takes three times as long as a 32-bit one, and kernels
-// divide for every tap of every panel.
+// `a / b` of numbers that are not negative. Small ones are divided in 32 bits: a 64-bit division takes three times as
+// long, and kernels divide for every tap of every panel.
 FASTNN_INLINE int64_t divide(int64_t a, int64_t b) {
   return ((a | b) >> 32) == 0 ? int64_t(uint32_t(a) / uint32_t(b)) : a / b;
 }
-// a / b rounded up, if a is not negative; if it is, some number that is not positive.
+// `a / b` rounded up, where a >= 0. Where a < 0, some number that is not positive.
 FASTNN_INLINE int64_t ceil_div(int64_t a, int64_t b) { return b == 1 ? a : divide(a + b - 1, b); }
 
 struct Range {

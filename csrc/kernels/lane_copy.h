@@ -7,8 +7,8 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Positions of one plane: where input position i lies in a channel of the copy (-1 where no tap reads it), and from
-// where output position g of the grid reads.
+// Places for the positions of one plane: in[i] is where input position i lies in a channel of the copy (-1 where no tap
+// reads it), and from[g] is where output position g of the grid reads from.
 struct LanePlaces {
   int32_t *in, *from;
 
@@ -16,8 +16,9 @@ struct LanePlaces {
       : in(room.take<int32_t>(l.p.in_plane())), from(room.take<int32_t>(l.p.grid())) {}
   void fill(const PaddedLayout& l) const {
     const Axis &D = l.p.axis[0], &H = l.p.axis[1], &W = l.p.axis[2];
-    // The first row of `in` holds the columns' share of all places until it is filled itself, as the last one: to
-    // divide for every place took a fifth of the time of conv_transpose3d's weight gradient.
+    // A place is the sum of the shares of its slice, row and column. The columns' shares are kept in the first row of
+    // `in`, which is therefore filled last. They are computed once, because each takes a division: to divide for every
+    // place took a fifth of the time of conv_transpose3d's weight gradient.
     for (int64_t w = 0; w < W.in; ++w) in[w] = int32_t(l.axis_place(2, w));
     for (int64_t d = D.in - 1; d >= 0; --d)
       for (int64_t h = H.in - 1; h >= 0; --h) {
@@ -33,7 +34,7 @@ struct LanePlaces {
   }
 };
 
-// t[n] = `size` elements of row n; rows beyond `count` stay as they are.
+// Loads `size` elements of row n into t[n], for the rows n below `count`; other t[n] stay as they are.
 template <class T>
 FASTNN_INLINE void load_rows(const T* from, int64_t stride, int64_t count, int size, Vec<T> (&t)[lanes<T>]) {
   if (count == lanes<T> && size == lanes<T>) {
@@ -46,8 +47,8 @@ FASTNN_INLINE void load_rows(const T* from, int64_t stride, int64_t count, int s
   }
 }
 
-// copy[(c * channel_size + place[i]) * V * lanes + n] = x[n * image_stride + c * plane + i]; images that aren't there
-// are 0.
+// copy[(c * channel_size + place[i]) * V * lanes + n] = x[n * image_stride + c * plane + i]; the lanes n of images that
+// don't exist become 0.
 template <class T, int V>
 void copy_lanes(const T* x, int64_t images, int64_t image_stride, int64_t channels, int64_t plane, const int32_t* place,
                 int64_t channel_size, T* copy) {

@@ -11,10 +11,10 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// How far ahead of the values that are written those of the next run, n values long, are fetched: each run is gone
-// through more than once, and the first time would wait for memory while nothing is written. Instance norm of
-// 32x64x56x56 takes 0.83 of the time on Zen 5. Nothing is fetched ahead where a run has more than kFetchedBytes: two
-// runs have to fit the second-level cache, 1 MB on Zen 5, beside the results that are written.
+// While results of a run of n values are written, the next run, next_run() = n values ahead, is fetched. Each run is
+// gone through more than once, and the first time would wait for memory while nothing is written. Fetched like this,
+// instance norm of 32x64x56x56 takes 0.83 of the time on Zen 5. Nothing is fetched ahead where a run has more than
+// kFetchedBytes: two runs have to fit the second-level cache, 1 MB on Zen 5, beside the results that are written.
 constexpr int64_t kFetchedBytes = 256 * 1024;
 
 template <class T>
@@ -22,8 +22,9 @@ int64_t next_run(int64_t n) {
   return n * int64_t(sizeof(T)) <= kFetchedBytes ? n : 0;
 }
 
-// The moments of n values, share = 1 / n: both sums about the mean of two of them, which is the value itself of a
-// constant, and once more about the mean where that was not near it.
+// The moments of n values; `share` is 1 / n. Both sums are taken about a pivot, the mean of two of the values, which is
+// exact where all values are the same. If the pivot was not near the mean of all, the sums are taken once more, about
+// the mean that was found.
 template <class T>
 Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   T pivot = (x[0] + x[n / 2]) / 2;
@@ -49,22 +50,24 @@ Moments run_moments(int64_t n, double share, const T* x, const Epsilon& eps) {
   });
 }
 
-// How the gradients of a layer norm's parameters are summed. Where rows have up to kWholeRow values, and make blocks
-// enough for a few threads, whole rows are visited once, for a row's sums, its dx and what it adds to the parameters'
-// gradients: 4096x768 takes half the time of two visits on Zen 5. Else blocks of columns are items.
+// How the gradients of a layer norm's parameters are summed. Where rows have up to kWholeRow values, and there are
+// enough blocks of rows for a few threads, whole rows are visited once, for a row's sums, its dx and what it adds to
+// the parameters' gradients: 4096x768 takes half the time of two visits on Zen 5. Otherwise the items of the loop are
+// blocks of columns.
 constexpr int64_t kWholeRow = 4096, kEnoughBlocks = 4;
 
 bool by_whole_rows(const Norm& g) {
   return g.inner <= kWholeRow && SumBlocks(g.outer, g.inner).blocks >= kEnoughBlocks;
 }
 
-// By columns, rows are taken in groups, first for their sums and then for the gradients: dy and x of a group, up to
-// kGroupBytes, are still in the third-level cache the second time (32 MB on Zen 5).
+// With blocks of columns, rows are taken in groups, first for their sums and then for gradients: dy and x of a group,
+// up to kGroupBytes, are still in the third-level cache the second time (32 MB on Zen 5).
 constexpr int64_t kGroupBytes = 12 << 20;
-constexpr int64_t kRowsTogether = 8;  // for which a tile of the parameters' gradients stays in registers
+constexpr int64_t kRowsTogether = 8;  // rows for which a tile of the parameters' gradients stays in registers
 
-// Columns of an item: a sixteenth, so that there are items for some threads, within limits. They are a multiple of what
-// a tile takes at once: a column is in the same tile whatever item a thread begins with. No measurement set these.
+// An item has a sixteenth of the columns, so that there are items for some threads, but no fewer than kLeastColumns and
+// no more than kMostColumns. The number is a multiple of what a tile takes at once, so a column is in the same tile
+// whatever item a thread begins with. No measurement set these constants.
 constexpr int64_t kColumnBlocks = 16, kLeastColumns = 64, kMostColumns = 8192;
 int64_t columns_of_item(int64_t inner) {
   return clamp(ceil_div(inner / kColumnBlocks, kLeastColumns) * kLeastColumns, kLeastColumns, kMostColumns);
@@ -94,7 +97,8 @@ RowGradient<T> row_gradient(int64_t n, const T* dy, const T* x, const T* weight,
   return {standard, factor_of<T>(rstd), T(through.slope), T(through.level)};
 }
 
-// dx of a run of a row; dx, weight, or dweight and dbias, to which the run's part is added, may be null.
+// Computes dx of a run of a row, and adds what the run contributes to dweight and dbias. dx may be null, weight may be,
+// and dweight and dbias may both be.
 template <class T>
 void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x, const T* weight, T* dx, T* dweight,
                   T* dbias) {
@@ -113,8 +117,8 @@ void gradient_run(int64_t n, const RowGradient<T>& row, const T* dy, const T* x,
   if (i < n) body(i, n - i);
 }
 
-// How often a backward pass that also makes the parameters' gradients visits each element. By columns a loop before it
-// makes the sums of the rows, with kSumVisits visits.
+// How often a backward pass that also makes the parameters' gradients visits each element. With blocks of columns
+// another loop, which makes the sums of the rows, comes first, with kSumVisits visits.
 constexpr double kParameterVisits = 4, kSumVisits = 2;
 
 // The arrays of a backward; dx and weight may be null.
@@ -125,9 +129,10 @@ struct RowArrays {
   T *dx, *dweight, *dbias;
 };
 
-// Rows [first, end) of V vectors of columns from j on, of which `size` values exist: dx, and what the rows add to
-// dweight and dbias, which stay in registers; going row by row would load and store them for each row. That, and
-// fetching the next rows ahead, gives 3.4 instead of 5.0 ms for 32 rows of 200 704 on Zen 5.
+// Computes dx of the rows [first, end) in V vectors of columns from j on, of which `size` columns exist, and adds what
+// these rows contribute to dweight and dbias. Those sums stay in registers; going row by row would load and store them
+// for each row. That, and fetching ahead what follows in each row, gives 3.4 instead of 5.0 ms for 32 rows of 200 704
+// on Zen 5.
 template <bool past, int V, class T>
 FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t first, int64_t end,
                                  int64_t j, int64_t size) {
@@ -156,7 +161,7 @@ FASTNN_INLINE void gradient_tile(const RowArrays<T>& a, const RowGradient<T>* ro
   }
 }
 
-// Columns [j0, j1) of rows [r0, r1), a few rows at a time.
+// Does what gradient_tile does for the columns [j0, j1) of the rows [r0, r1), kRowsTogether rows at a time.
 template <bool past, class T>
 void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t r0, int64_t r1, int64_t j0,
                       int64_t j1) {
@@ -171,7 +176,7 @@ void gradient_columns(const RowArrays<T>& a, const RowGradient<T>* rows, int64_t
   }
 }
 
-// Sums over rows by blocks of columns; row(i) finds the numbers of a row.
+// Computes dx, dweight and dbias with blocks of columns as items. row(i) makes the sums of row i, as a RowGradient.
 template <class T, class Row>
 void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<T>& a, RowGradient<T>* rows) {
   const int64_t step = most(kGroupBytes / (2 * g.inner * int64_t(sizeof(T)) + 1), kRowsTogether);
@@ -195,8 +200,8 @@ void sum_by_columns(const Norm& g, double cost, const Row& row, const RowArrays<
 
 constexpr double kPlaneSumCost = 1;  // rough nanoseconds of adding a plane's sums to those of its channel
 
-// dx of the groups; sums (n, groups, channels, 2) get sum(dy) and sum(dy * xhat) of each plane, of which dweight and
-// dbias are made.
+// Computes dx of the groups. `sums` (n, groups, channels, 2) gets sum(dy) and sum(dy * xhat) of each plane, of which
+// dbias and dweight are made.
 template <class T>
 void group_gradient(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
                     const double* rstd, T* dx, T* dweight, T* dbias, double* sums) {
@@ -330,8 +335,8 @@ void group_norm_forward(const GroupNorm& g, const T* x, const T* weight, const T
   });
 }
 
-// y = xhat * weight + bias, xhat = (x - mean) * rstd  =>  as for layer norm, d = dy * weight of the channel
-// dx, dweight, dbias may be null.
+// y = xhat * weight + bias, xhat = (x - mean) * rstd  =>  dx as for layer norm, with d = dy * weight of the channel;
+// dweight and dbias are summed per channel. dx, dweight, dbias may be null.
 template <class T>
 void group_norm_backward(const GroupNorm& g, const T* dy, const T* x, const T* weight, const double* mean,
                          const double* rstd, T* dx, T* dweight, T* dbias) {

@@ -11,8 +11,10 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kTapCost = 0.03, kPowerCost = 0.7;  // rough nanoseconds per element, measured on Zen 5
-constexpr int64_t kBlockVectors = 16;       // a kilobyte: neighbouring rows of a window stay in the first-level cache
-constexpr int64_t kBlockBytes = 64 * 1024;  // of the terms of all channels that the backward keeps
+// A block has up to kBlockVectors vectors of positions, a kilobyte in each channel: the neighbouring channels of a
+// window stay in the first-level cache.
+constexpr int64_t kBlockVectors = 16;
+constexpr int64_t kBlockBytes = 64 * 1024;  // bytes of the terms that the backward keeps of a block, for all channels
 
 struct Response {
   int64_t channels, below, above;  // the window of channel c: c - below .. c + above
@@ -21,7 +23,7 @@ struct Response {
   Response(const Norm& g, int64_t size, double alpha, double beta, double k)
       : channels(g.channels), below(size / 2), above((size - 1) / 2), share(alpha / double(size)), beta(beta), k(k) {}
 
-  // s^-beta; three quarters, the usual exponent, take two square roots
+  // Returns s^-beta. Three quarters, the usual beta, takes two square roots instead of an exponential.
   template <class T>
   FASTNN_INLINE Vec<T> power(Vec<T> s) const {
     const Vec<T> one = set1(T(1));
@@ -39,7 +41,7 @@ FASTNN_INLINE int64_t last_channel(int64_t c, int64_t above, int64_t channels) {
   return above < channels - c ? c + above : channels - 1;
 }
 
-// s[c] at n <= lanes positions; x is channel 0 there
+// Returns s[c] at n <= lanes positions. x points to channel 0 of the first of these positions.
 template <class T>
 FASTNN_INLINE Vec<T> response(const Response& r, const T* x, int64_t inner, int64_t c, int64_t n) {
   Vec<T> sum = {};
@@ -61,7 +63,7 @@ class OutOfRange {
     found_[i / lanes<T>] |=
         size >= lanes<T> ? ~inside : ~inside & (iota<T>() < Mask<T>{} + typename VecTraits<T>::Int(size));
   }
-  // f(i) for each of the n positions that are out of range
+  // Calls f(i) for those of the n positions i that are out of range.
   template <class F>
   void each(int64_t n, const F& f) const {
     Mask<T> any = {};
@@ -76,7 +78,8 @@ class OutOfRange {
   Mask<T> found_[kBlockVectors] = {};
 };
 
-// x = unit * v with a power of two for each window, so that s[c] = unit^2 * t, t = k / unit^2 + share * sum of v[j]^2
+// A window whose squares are in range: x = unit * v, where `unit` is a power of two chosen for each window. Then
+// s[c] = unit^2 * t, t = k / unit^2 + share * sum of v[j]^2.
 struct Window {
   double unit, t;
 };
@@ -96,7 +99,7 @@ Window window_at(const Response& r, const T* x, int64_t inner, int64_t c) {
   return {unit, r.k / unit / unit + r.share * sum};
 }
 
-// y = x * s^-beta = v * t^-beta * unit^(1 - 2 * beta) at one position; x is channel 0 there
+// y = x * s^-beta = v * t^-beta * unit^(1 - 2 * beta) at one position; x points to channel 0 of it.
 template <class T>
 __attribute__((noinline)) void forward_at(const Response& r, int64_t inner, const T* x, T* y) {
   for (int64_t c = 0; c < r.channels; ++c) {
@@ -105,15 +108,15 @@ __attribute__((noinline)) void forward_at(const Response& r, int64_t inner, cons
   }
 }
 
-// Scratch of the backward: t[j] of all channels at the positions of a block. And for one position that is out of range,
-// of each channel: t[j], the unit that it is in, and dy[c] * s[c]^-beta.
+// Scratch of the backward. `in_range` holds t[j] of all channels at the positions of a block. The other arrays are for
+// one position that is out of range, and hold for each channel: t[j], the unit that it is in, and dy[c] * s[c]^-beta.
 template <class T>
 struct Terms {
   T* in_range;
   double *exact, *units, *through;
 };
 
-// dx at one position, by the formula of the backward.
+// Computes dx at one position in double, by the formula that stands above local_response_norm_backward.
 template <class T>
 __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, const T* dy, const T* x, T* dx,
                                            const Terms<T>& kept) {
@@ -132,7 +135,8 @@ __attribute__((noinline)) void backward_at(const Response& r, int64_t inner, con
   }
 }
 
-// body(first element of channel 0, positions, layout(room)) for blocks of up to `width` positions of a sample
+// Calls body(first element of channel 0, number of positions, layout(room)) for blocks of up to `width` positions of a
+// sample.
 template <class Layout, class Body>
 void for_blocks(const Norm& g, int64_t width, double cost, const Layout& layout, const Body& body) {
   const int64_t blocks = ceil_div(g.inner, width);

@@ -152,7 +152,7 @@ void backward_tile(const Classes<T>& k, T* rows, int64_t pitch, int64_t count, c
       return load(rows + at) - set1(k.weight_of(at / pitch)) * load(spread + v * L);
     });
   for (int64_t i = 0; i < count; ++i) {
-    if (target[i] == k.ignore)  // whatever its logits are
+    if (target[i] == k.ignore)  // dx is 0 whatever the logits are
       for (int64_t c = 0; c < k.n; ++c) rows[c * pitch + i] = 0;
     else if (k.valid(target[i]))
       rows[target[i] * pitch + i] -= hit[i];

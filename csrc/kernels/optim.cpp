@@ -26,7 +26,8 @@ struct Limits {
                           epsilon = std::numeric_limits<T>::epsilon(), power = sizeof(T) == 4 ? 0x1p126 : 0x1p1022;
 };
 
-// A number that T may be unable to hold, as a product of two that it can: the product of three may be representable.
+// A factor that T may be unable to hold, kept as a product of two numbers that T can hold: the product of x and both
+// may be representable.
 template <class T>
 struct Factor {
   T first, second;
@@ -45,8 +46,8 @@ struct Factor {
   FASTNN_INLINE Vec<T> times_plus(Vec<T> x, Vec<T> y) const { return plain ? fma(x, set1(first), y) : times(x) + y; }
 };
 
-// What is kept of a state: from kNearOne on in two parts, since T would round 0.99999999 to 1. Below, what T rounds off
-// is less than 2^-25 / 0.002 of what is not kept, 1.5e-5 for floats.
+// The share of a state that a step keeps. From kNearOne on it is held in two parts, as T would round 0.99999999 to 1.
+// Below kNearOne, what T rounds off is less than 2^-25 / 0.002 of the share that is not kept, 1.5e-5 for floats.
 constexpr double kNearOne = 0.998;
 template <class T>
 struct Share {
@@ -65,7 +66,7 @@ struct Share {
 template <class T>
 FASTNN_INLINE Vec<T> penalised(Vec<T> grad, Vec<T> p, const Factor<T>& decay, T l1) {
   if (decay.first != 0) grad = decay.times_plus(p, grad);
-  if (l1 != 0) grad += p > Vec<T>{} ? set1(l1) : p < Vec<T>{} ? set1(-l1) : p;  // 0, or NaN
+  if (l1 != 0) grad += p > Vec<T>{} ? set1(l1) : p < Vec<T>{} ? set1(-l1) : p;  // else p is 0 or NaN
   return grad;
 }
 
@@ -74,10 +75,11 @@ template <class T>
 FASTNN_INLINE Vec<T> hypotenuse(Vec<T> a, Vec<T> b) {
   const Vec<T> high = max(a, b), ratio = min(a, b) / high;
   const Vec<T> root = high * sqrt(fma(ratio, ratio, set1(T(1))));
-  return ((high > Vec<T>{}) & (high < T(__builtin_inf())) & (a == a)) ? root : a + b;  // 0, infinity and NaN
+  return ((high > Vec<T>{}) & (high < T(__builtin_inf())) & (a == a)) ? root : a + b;  // a + b: 0, infinity, NaN
 }
 
-// eps beside a second moment s: sqrt(s + eps), or sqrt(s) + eps. Never 0 where eps is not, even where T cannot hold it.
+// eps added to a second moment s: sqrt(s + eps) if `inside`, else sqrt(s) + eps. The result is never 0 if eps
+// isn't, even where T cannot hold eps.
 template <class T>
 struct Epsilon {
   bool inside;
@@ -91,9 +93,10 @@ struct Epsilon {
   FASTNN_INLINE Vec<T> with_root(Vec<T> root) const {
     return inside ? hypotenuse<T>(root, set1(least)) : max(set1(least), root + added);
   }
-  // The same to divide by, where the root is that of a moment above 0.
+  // with_root() to divide by: the root is that of a moment above 0, so the divisor isn't 0 even if eps is.
   FASTNN_INLINE Vec<T> divisor(Vec<T> root) const { return max(set1(T(Limits<T>::smallest)), with_root(root)); }
-  // Whether sums of `share` times squares make no difference where they are below the smallest normal number.
+  // Whether terms `share` * g^2 that are flushed to zero make no difference beside eps, even when they add up over the
+  // steps: then less than smallest / share is lost.
   bool hides(double share) const {
     const double lost = Limits<T>::smallest / share;
     return (inside ? lost : std::sqrt(lost)) <= eps * Limits<T>::epsilon;
@@ -156,12 +159,13 @@ void sgd_step(int64_t n, T* p, const T* g, T* d, double lr, double momentum, boo
 
 // m = m + (1 - beta1) (g - m);  v = beta2 v + (1 - beta2) g^2;
 // p = p - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
-// AMSGrad: v in the step is the largest so far (else null). Decoupled decay: p = (1 - lr wd) p before the step and not
-// in g.
+// With AMSGrad the step takes the largest v so far, which `largest` holds (null without AMSGrad). With decoupled decay
+// p = (1 - lr wd) p comes before the step, and g has no term wd p.
 template <class T>
 void adam_step(int64_t n, T* p, const T* g, T* exp_avg, T* exp_avg_sq, T* largest, int64_t t, double lr, double beta1,
                double beta2, double eps, double weight_decay, double l1, bool decoupled) {
-  // The root of the correction of v goes to the other side of the fraction, where it makes the root no larger.
+  // Numerator and denominator of the step are multiplied by sqrt(1 - beta2^t): to divide v by its correction would make
+  // the root larger.
   const double root_correction = std::sqrt(correction(beta2, t));
   const Factor<T> step(-lr / correction(beta1, t) * root_correction);
   const Factor<T> keep(decoupled ? 1 - lr * weight_decay : 1), l2(decoupled ? 0 : weight_decay);
@@ -254,7 +258,7 @@ void adadelta_step(int64_t n, T* p, const T* g, T* square_avg, T* acc_delta, dou
     const Vec<T> before = load_part(square_avg + i, size), delta_before = load_part(acc_delta + i, size);
     const Vec<T> grad = penalised<T>(load_part(g + i, size), old, decay, lasso);
     Vec<T> s = moment.next(before, grad);
-    const Vec<T> ratio = (delta_before + e.added) / (s + e.added);  // one root, unless T cannot hold it
+    const Vec<T> ratio = (delta_before + e.added) / (s + e.added);  // one root serves if T can hold the ratio
     Vec<T> delta = sqrt(ratio) * grad, deltas = moment.next(delta_before, delta);
     const auto held = (ratio >= T(Limits<T>::smallest)) & (ratio <= T(Limits<T>::largest));
     const Mask<T> odd = moment.odd(before, grad, s) | moment.odd(delta_before, delta, deltas) | ~held;

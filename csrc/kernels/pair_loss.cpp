@@ -1,5 +1,5 @@
 // Losses of pairs of elements x (n) and t (n), each a formula l(x, t) and its derivative by x.
-//   forward:  x, t -> loss (n), or where loss is null their sum
+//   forward:  x, t -> loss (n), or, where `loss` is null, the sum of the losses
 //   backward: dy (n, or 1 for all), x, t -> dx (n), dx = dy dl/dx
 // Sums are cut into blocks by n alone, so that they have the same bits on any number of threads.
 #include "../simd/map.h"
@@ -15,7 +15,7 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kCopyCost = 0.2, kExpCost = 0.8;  // rough nanoseconds per element
-constexpr int64_t kBlock = 8192;                   // values of a block of a sum, two of those of BlockSums
+constexpr int64_t kBlock = 8192;                   // values in a block of a sum: two blocks of BlockSums
 
 template <class T, class F, class... P>
 FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* sum, const F& f, const P*... p) {
@@ -25,7 +25,7 @@ FASTNN_INLINE void forward(int64_t n, double ns, T* loss, double* sum, const F& 
     parallel_for(blocks, double(n) * ns, [=](int64_t begin, int64_t end) {
       for (int64_t b = begin; b < end; ++b) {
         const int64_t first = b * kBlock, size = least(n - first, kBlock);
-        // Whole vectors, and the rest apart: a formula need not give 0 for lanes that are missing.
+        // Whole vectors and the rest are summed apart, because a formula need not give 0 for missing lanes.
         const int64_t whole = size / lanes<T> * lanes<T>;
         BlockSums<T, 1> sums;
         sums.add(whole, [&](Vec<T>* acc, auto... v) { acc[0] += f(v...); }, (p + first)...);
@@ -116,7 +116,7 @@ void hinge_loss_forward(int64_t n, T margin, const T* x, const T* t, T* loss, do
   forward(n, kCopyCost, loss, sum, [=](Vec<T> a, Vec<T> b) { return max(Vec<T>{}, margin - b * a); }, x, t);
 }
 
-// l = max(0, margin - t x)  =>  dl/dx = margin - t x > 0 ? -t : 0, and NaN where that is
+// l = max(0, margin - t x)  =>  dl/dx = margin - t x > 0 ? -t : 0, and NaN where margin - t x is NaN
 template <class T>
 void hinge_loss_backward(int64_t n, T margin, const T* dy, bool each, const T* x, const T* t, T* dx) {
   const auto f = [=](Vec<T> a, Vec<T> b) {
@@ -139,8 +139,8 @@ void kl_div_backward(int64_t n, T, const T* dy, bool each, const T* x, const T* 
   backward(n, kCopyCost, dy, each, dx, [](Vec<T>, Vec<T> b) { return -b; }, x, t);
 }
 
-// l = e^t (t - x), both logarithms; 0 where e^t is, unless x is NaN. Far down, half of t at a time, since e^t may be
-// denormal where the product is not.
+// l = e^t (t - x), where x and t are logarithms of probabilities; l is 0 where e^t is 0, unless x is NaN. For a t far
+// below zero the factor is e^(t/2), twice, since e^t may be denormal where the product is not.
 template <class T>
 void kl_div_log_forward(int64_t n, T, const T* x, const T* t, T* loss, double* sum) {
   const auto f = [](Vec<T> a, Vec<T> b) {

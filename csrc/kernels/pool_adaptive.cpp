@@ -16,7 +16,8 @@ constexpr double kCost = 0.15, kMaxCost = 0.4;
 
 double values_of(const AdaptivePool& g) { return double(g.n * g.c) * double(plane_inputs(g)); }
 
-// In each lane the larger value and its position: NaN is larger than all, and of equals the first in the image counts.
+// Keeps in each lane the larger value and its position. NaN counts as larger than all numbers; of equal values the one
+// that comes first in the image is kept.
 template <class T>
 FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v, Mask<T> at) {
   const Mask<T> is_nan = v != v, was_nan = value != value;
@@ -26,7 +27,7 @@ FASTNN_INLINE void take_first_larger(Vec<T>& value, Mask<T>& position, Vec<T> v,
   position = wins ? at : position;
 }
 
-// The largest value of a window and its position, with lanes along the runs of the window.
+// Finds the largest value of a window and its position, with lanes along the runs of the window.
 template <class T>
 FASTNN_INLINE void best_of_box(const AdaptivePool& g, const T* image, Range d, Range h, Range w, T* best,
                                int32_t* index) {
@@ -62,8 +63,8 @@ void best_of_boxes(const AdaptivePool& g, const T* x, T* y, int32_t* index) {
   });
 }
 
-// The results are the largest values and their positions. Of equals the first in the image counts, which may be in a
-// later column, so that columns are gone through twice.
+// The results are the largest values and their positions. Of equal values the one that comes first in the image counts.
+// It may be in a later column than the others, so columns are gone through twice.
 template <class T>
 constexpr auto first_largest = [](const ColumnWindows<T>& windows, Vec<T>* results) FASTNN_FLAT {
   Vec<T> largest = set1(kLowest<T>);
@@ -79,7 +80,7 @@ constexpr auto first_largest = [](const ColumnWindows<T>& windows, Vec<T>* resul
   results[0] = value, results[1] = (Vec<T>)first;
 };
 
-// y[o] = mean of box o  =>  each of its inputs gets a share of dy[o].
+// y[o] = mean of box o  =>  each input of box o gets dy[o] / number of inputs of box o.
 template <class T>
 struct MeanTerm {
   static constexpr int arrays = 1;
@@ -112,7 +113,7 @@ void adaptive_avg_pool_backward(AdaptivePool g, const T* dy, T* dx) {
     spread_boxes(g, Divisor{}, kCost, dy, dx);
 }
 
-// y[o] = max of box o: the first of equals, the first NaN before all
+// y[o] = max of box o: of equal values the first counts, and before all numbers the first NaN
 template <class T>
 void adaptive_max_pool_forward(AdaptivePool g, const T* x, T* y, int32_t* index) {
   const PlaneWalk<T, AdaptivePool> planes = {g};

@@ -1,8 +1,8 @@
 // Average pooling over windows.
 //   forward:  x (n, c, size) -> y (n, c, out)
 //   backward: dy -> dx
-// A window counts its elements inside the image, or with include_pad also those in the padding asked for; a divisor
-// above 0 stands for what all windows count.
+// The sum of a window is divided by the number of elements that the window counts: those inside the image, and with
+// include_pad also those in the padding asked for. A divisor above 0 takes the place of that number for all windows.
 #include "boxes.h"
 #define FASTNN_FAMILY "pool_avg.inc"
 #include "kernels.h"
@@ -27,7 +27,7 @@ bool all_whole(const Pool& g, Divisor by) {
   return true;
 }
 
-// What a window counts of which no part is left out.
+// How many elements a window counts if no part of it is left out; or the given divisor.
 template <class T>
 T whole_count(const Pool& g, Divisor by) {
   return T(by.given ? by.given : window_taps(g));
@@ -40,7 +40,7 @@ bool along_windows(const Pool& g) {
   return blocks * g.kernel[1] * g.kernel[2] > g.out[2] * (g.kernel[1] * ceil_div(g.kernel[2], L) + 8);
 }
 
-// What the windows of lanes<T> outputs from ow on count along the row.
+// How many elements along the row each window counts, for lanes<T> outputs from ow on.
 template <class T>
 FASTNN_INLINE Vec<T> widths(const Pool& g, Divisor by, int64_t ow) {
   const bool include_pad = by.include_pad;
@@ -51,7 +51,7 @@ FASTNN_INLINE Vec<T> widths(const Pool& g, Divisor by, int64_t ow) {
   return max(set1(T(1)), __builtin_convertvector(width, Vec<T>));  // windows beyond the last may count nothing
 }
 
-// y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold it. Of an output the quotient is kept.
+// y[o] = sum / count  =>  dx = sum of dy[o] / count over the windows o that hold the input. load() gives the quotients.
 template <class T>
 struct AverageTerm {
   static constexpr int arrays = 1;
@@ -72,7 +72,7 @@ struct AverageTerm {
   FASTNN_INLINE Vec<T> value(const Vec<T>* v, Mask<T>, Vec<T>) const { return v[0]; }
 };
 
-// Means with lanes across windows.
+// Computes the means of windows, with lanes across windows.
 template <class T, class Sum>
 void lane_means(const Pool& g, Divisor by, const T* x, T* y) {
   const bool whole = all_whole(g, by);

@@ -14,7 +14,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Nanoseconds per tap with multiplications, and with a logarithm and an exponential.
+// Nanoseconds per tap where powers are multiplications, and where each takes a logarithm and an exponential.
 constexpr double kCost = 0.4, kPowerCost = 2;
 
 // v^p for v >= 0. Its error, |p log v| roundings, grows only where the power itself vanishes beside 1 (v <= 1) or where
@@ -24,8 +24,8 @@ FASTNN_INLINE Vec<T> power(Vec<T> v, double p) {
   return p == 1 ? v : p == 2 ? v * v : p == 0.5 ? sqrt(v) : exp<T>(log<T>(v) * T(p));
 }
 
-// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. Of an output are loaded dy
-// and y. P is p if that is 1 or 2, else 0.
+// y = (sum of |x|^p)^(1/p)  =>  dx += dy * sign(x) * (|x| / y)^(p - 1), 0 where y or x is 0. load() gives dy and y of
+// outputs. P is p if that is 1 or 2, else 0.
 template <class T, int P>
 struct NormTerm {
   static constexpr int arrays = 2;
@@ -62,8 +62,8 @@ struct NormTerm {
   }
 };
 
-// s * v^(1/p), where v is 0 or at least about 1. With a small p the root may overflow where the product does not, so
-// that the root's square root is a factor twice.
+// scale * v^(1/p), where v is 0 or at least about 1. With p < 1 the root v^(1/p) may overflow where the product does
+// not; therefore `scale` is multiplied by the square root of that root, twice.
 template <class T>
 FASTNN_INLINE Vec<T> scaled_root(Vec<T> scale, Vec<T> v, double p) {
   if (p >= 1) return scale * power<T>(v, 1 / p);
@@ -92,7 +92,7 @@ void lp_backward(const Pool& g, double p, double cost, const T* dy, const T* x, 
       g, [&](const auto& walk) { walk.backward(NormTerm<T, P>{g, dy, x, y, p}, cost, dx); });
 }
 
-// Nanoseconds of all taps.
+// Nanoseconds that all taps of all windows take.
 double cost_of(const Pool& g, double p) {
   const double per_tap = p == 1 || p == 2 ? kCost : kPowerCost;
   return double(output_rows(g)) * double(g.out[2]) * double(window_taps(g)) * per_tap;
@@ -100,8 +100,8 @@ double cost_of(const Pool& g, double p) {
 
 }  // namespace
 
-// y = s * (sum of |x / s|^p)^(1/p) with s = max |x|, so that powers neither overflow nor vanish; s = 1 where that is 0
-// or infinite
+// y = s * (sum of |x / s|^p)^(1/p) with s = max |x|, so that powers neither overflow nor vanish; s = 1 where the
+// maximum is 0 or infinite
 template <class T>
 void lp_pool_forward(Pool g, double p, const T* x, T* y) {
   if (window_taps(g) > kManyTaps) return lp_forward<T, LongSum<T>>(g, p, cost_of(g, p), x, y);

@@ -23,7 +23,8 @@ constexpr auto largest = [](const auto& windows, Vec<T>* results) FASTNN_FLAT {
   results[0] = best;
 };
 
-// The same with the taps. If no element of a window is above -inf, its first one inside the image wins.
+// The largest values of windows, and the taps where they are. If no element of a window is above -inf, the window's
+// first element inside the image wins.
 template <class T>
 struct LargestAndTap {
   FASTNN_INLINE void operator()(const PlaneWindows<T>& windows, Vec<T>* results) const {
@@ -55,7 +56,7 @@ void max_forward_with_index(const Pool& g, const T* x, T* y, void* index) {
   max_forward<T, PlaneWalk<T, Pool>, PairWalk<T>, RowWalk<T>>(g, x, to, LargestAndTap<T>{});
 }
 
-// dx at the taps that won += dy, for the outputs of one plane
+// Adds dy[o] to dx at the tap that won in window o, for the outputs o of one plane.
 template <class T, class Index>
 void scatter_plane(const Pool& g, int64_t plane, const T* dy, const Index* index, T* dx) {
   const uint32_t kw = uint32_t(g.kernel[2]), kh = uint32_t(g.kernel[1]);
@@ -72,7 +73,7 @@ void scatter_plane(const Pool& g, int64_t plane, const T* dy, const Index* index
   });
 }
 
-// y[o] = x at tap index[o]  =>  dx there += dy[o]. Of an output are loaded dy, and the index as an integer as wide as
+// y[o] = x at tap index[o]  =>  dx there += dy[o]. load() gives dy of outputs, and their indices as integers as wide as
 // T.
 template <class T>
 struct MaxTerm {
@@ -98,7 +99,8 @@ bool byte_index(const Pool& g) { return window_taps(g) <= 256; }
 
 }  // namespace
 
-// y[o] = max over taps k of x[o * stride - pad + k * dilation]; the first of equals, the first NaN before all
+// y[o] = max over taps k of x[o * stride - pad + k * dilation]
+// Of equal values the first counts, and before all numbers the first NaN.
 template <class T>
 void max_pool_forward(Pool g, const T* x, T* y, void* index) {
   // If nobody wants the taps, only the walk across planes finds them: there they cost nothing to speak of.

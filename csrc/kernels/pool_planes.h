@@ -1,7 +1,7 @@
 // Pooling of narrow maps: lanes run across planes, because a row of outputs would leave most of a vector empty.
 //
-// A vector's worth of planes is turned: the values that they have at one position lie side by side, at tile[position *
-// lanes + plane]. Then every tap of every window is one vector, whatever kernel, stride and padding are.
+// A vector's worth of planes is transposed: the values that the planes have at one position lie side by side, at
+// tile[position * lanes + plane]. Then every tap of every window is one vector, for any kernel, stride and padding.
 #pragma once
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
@@ -19,7 +19,8 @@ int64_t plane_outputs(const G& g) {
   return g.out[0] * g.out[1] * g.out[2];
 }
 
-// The number of the tap of window o on input i of the plane; in adaptive windows, that of the input.
+// The number of the tap of window o that lies on input i of the plane. In adaptive windows it is the number of the
+// input in the plane.
 inline int32_t tap_number(const Pool& g, const int64_t* o, const int64_t* i, int64_t) {
   int64_t tap = 0;
   for (int axis = 0; axis < 3; ++axis) tap = tap * g.kernel[axis] + i[axis] + g.pad[axis] - o[axis] * g.stride[axis];
@@ -35,8 +36,8 @@ inline int64_t most_taps(const AdaptivePool& g) {
 }
 
 // The results for a vector's worth of planes (or of rows of outputs). Each output has `arrays` results. `turned` holds
-// them all, transposed: the lanes of a vector are the planes. If there are two, the second is the index of a tap;
-// `flat` holds it once more, in the order of y.
+// them all, transposed: the lanes of a vector are the planes. If an output has two results, the second is the index of
+// a tap, and `flat` holds these indices once more, in the order of y.
 template <class T, int arrays>
 struct TurnedResults {
   static constexpr int64_t L = lanes<T>;
@@ -78,8 +79,9 @@ struct TurnedResults {
   }
 };
 
-// Scratch for a vector's worth of planes: their inputs, or the gradients of these; what belongs to their outputs; and
-// the taps of all windows of a plane that lie inside the image, in order: counts[o] of them for output o.
+// Scratch for a vector's worth of planes: their inputs, or the gradients of their inputs; the results of their outputs,
+// or what the gradient takes from outputs; and all taps inside the image of all windows of a plane, in order. Output o
+// has counts[o] of these taps.
 struct PlaneTap {
   int32_t number, input;
 };
@@ -141,14 +143,14 @@ bool can_turn(const Pool& g) {
   return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1;
 }
 // Adaptive windows may be half a vector wide. Wider ones fill vectors along the image: 256 planes of 32x32 to 2x2 take
-// 1.3 to 1.8 times as long if they are turned (Zen 5).
+// 1.3 to 1.8 times as long if they are transposed (Zen 5).
 template <class T>
 bool can_turn(const AdaptivePool& g) {
   return 2 * g.size[2] <= lanes<T> * g.out[2];
 }
 
-// The results are the largest values of windows and the taps that have them: the first of equals, the first NaN before
-// all.
+// The results are the largest values of windows and the taps that have them. Of equal values the first counts, and
+// before all numbers the first NaN.
 template <class T>
 constexpr auto largest_and_tap = [](const PlaneWindows<T>& windows, Vec<T>* results) FASTNN_FLAT {
   Vec<T> best = windows.values(0);
@@ -160,7 +162,7 @@ constexpr auto largest_and_tap = [](const PlaneWindows<T>& windows, Vec<T>* resu
 template <class T, class G>
 struct PlaneWalk {
   static constexpr int64_t L = lanes<T>;
-  // What is turned, and the list of taps, stay in the caches.
+  // Most inputs of a plane, and most taps of all windows: transposed planes and the list of taps stay in the caches.
   static constexpr int64_t kInputs = 1024, kEntries = 8192;
   const G& g;
 
@@ -185,8 +187,8 @@ struct PlaneWalk {
     });
   }
 
-  // A term needs other functions here than load: see TurnedResults::take, and settle(v, count), which changes what an
-  // output has before its terms are computed; its window has `count` inputs.
+  // Instead of load(), a term needs here what TurnedResults::take reads, and settle(v, count). settle() may change the
+  // vectors v of an output, whose window has `count` inputs, before terms are computed from them.
   template <class Term>
   void backward(const Term& term, double cost, T* dx) const {
     const int64_t inputs = plane_inputs(g), outputs = plane_outputs(g);
@@ -209,7 +211,7 @@ struct PlaneWalk {
   }
 
  private:
-  // body(first plane, planes, tile) for each vector's worth of planes.
+  // Calls body(first plane, number of planes, tile) for each vector's worth of planes.
   template <int arrays, class Body>
   void each_tile(double cost, const Body& body) const {
     const int64_t planes = g.n * g.c;

@@ -1,5 +1,5 @@
-// Where the maxima of windows were: from taps, as max_pool_forward numbers them, to flat positions in the image, and
-// back from positions that callers give, each of which must lie in the window that it is said to be from.
+// Converts the places of the maxima of windows from taps, as max_pool_forward numbers them, to flat positions in the
+// image, and back. The positions come from callers then, and each must lie in the window that it is said to be from.
 #define FASTNN_FAMILY "pool_positions.inc"
 #include "kernels.h"
 #include "boxes.h"
@@ -8,15 +8,15 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr double kCost = 1.0;    // rough nanoseconds per output, in either direction
-constexpr int64_t kTable = 256;  // windows of so many taps have bytes for indices
+constexpr int64_t kTable = 256;  // if windows have at most so many taps, an index is a byte
 
-// How many elements of the image tap t = (a KH + b) KW + c is behind tap 0.
+// How many elements behind tap 0 the tap t = (a KH + b) KW + c lies in the image.
 inline int64_t distance(const Pool& g, int64_t t) {
   const int64_t c = t % g.kernel[2], b = t / g.kernel[2] % g.kernel[1], a = t / g.kernel[2] / g.kernel[1];
   return (a * g.dilation[0] * g.size[1] + b * g.dilation[1]) * g.size[2] + c * g.dilation[2];
 }
 
-// f(i, position of tap 0 of output i) for the outputs of one plane, i counted from 0
+// Calls f(i, position of tap 0 of output i) for the outputs i = 0, 1, … of one plane.
 template <class F>
 inline void for_outputs(const Pool& g, const F& f) {
   int64_t i = 0;
@@ -42,8 +42,8 @@ FASTNN_INLINE Reals reals(Whole i) {
 FASTNN_INLINE Whole whole(Reals r) { return (Whole)(r + set1(0x1p52)) & splat<double>((int64_t(1) << 52) - 1); }
 
 // n / by rounded down, for 0 <= n < 2^48, as a product. (n + 1/2) / by - 1/2 is nearer to the quotient than to any
-// other integer, by more than the product's error. Adding 3 2^51 rounds, because doubles near that number are the
-// integers.
+// other integer, by more than the product's error. Adding 3 * 2^51 rounds to an integer, because the doubles near that
+// number are the integers.
 struct Divisor48 {
   double by, inverse, shift;
   explicit Divisor48(int64_t d) : by(double(d)), inverse(1 / by), shift(0.5 * inverse - 0.5) {}
@@ -53,8 +53,8 @@ struct Divisor48 {
   }
 };
 
-// A window along an axis: its first coordinate, which may lie before the image, and how far its last one inside the
-// image is behind that.
+// A window along an axis: its first coordinate, which may lie before the image, and how far behind the first its last
+// coordinate inside the image lies.
 struct Reach {
   double first, span;
 };
@@ -77,7 +77,7 @@ inline bool one_slice(const AdaptivePool& g) { return g.size[0] == 1; }
 struct Excess {
   Reals least = {}, most = {};
 
-  // The number of the tap on a coordinate.
+  // Returns the number of the tap on the coordinate `at`, and notes how far `at` is outside the window or beside a tap.
   FASTNN_INLINE Reals tap(Reals at, Reals first, Reals span, const Divisor48& step) {
     const Reals from = at - first;
     least = min(least, from), most = max(most, from - span);
@@ -89,13 +89,13 @@ struct Excess {
   bool none() const { return !any<double>((least < Reals{}) | (most > Reals{})); }
 };
 
-// Windows of a pooling, and the division of a position into coordinates.
+// The windows of a pooling along each axis, and the divisors that split a position into coordinates and find its taps.
 template <class G>
 struct PositionTables {
   static constexpr int64_t L = lanes<double>;
   Divisor48 width, height, step[3];
   Reach *along_d, *along_h;
-  double *first, *span;  // of outputs along a row, in whole vectors: behind the last output come those of the first
+  double *first, *span;  // for the outputs along a row, filled up to whole vectors with those of output 0
 
   static int64_t pitch(const G& g) { return ceil_div(g.out[2], L) * L; }
   PositionTables(const G& g, Room& room)
@@ -137,8 +137,8 @@ FASTNN_INLINE void row_taps(const G& g, const PositionTables<G>& t, int64_t od, 
   }
 }
 
-// Looks through the positions (n, c, out) and has f(offset, n, positions, taps of each axis) store what is wanted of n
-// of them. False if one lies outside its window.
+// Goes through the positions (n, c, out), a vector at a time, and calls f(offset, count, positions, taps of each axis),
+// which stores what the caller wants of them. Returns false if a position lies outside its window.
 template <class G, class F>
 bool each_position(const G& g, const int64_t* positions, const F& f) {
   const int64_t rows = output_rows(g);
@@ -184,7 +184,8 @@ void max_pool_positions(Pool g, const void* index, int64_t* positions) {
   });
 }
 
-// positions (n, c, out) -> index of taps. Where one lies outside its window, legal is false and index holds anything.
+// positions (n, c, out) -> index (n, c, out) of taps. If a position lies outside its window, `legal` is set to false,
+// and index holds anything.
 template <class T>
 void max_pool_taps(Pool g, const int64_t* positions, void* index, bool* legal) {
   const double kh = double(g.kernel[1]), kw = double(g.kernel[2]);
@@ -197,7 +198,7 @@ void max_pool_taps(Pool g, const int64_t* positions, void* index, bool* legal) {
                : each_position(g, positions, taps(static_cast<int32_t*>(index)));
 }
 
-// The same for adaptive windows, whose index is the position itself.
+// Does what max_pool_taps does for adaptive windows, whose index is the position itself.
 template <class T>
 void adaptive_max_pool_index(AdaptivePool g, const int64_t* positions, int32_t* index, bool* legal) {
   *legal = each_position(g, positions, [=](int64_t i, int n, Whole at, Reals, Reals, Reals) FASTNN_FLAT {

@@ -40,7 +40,7 @@ class InputStage {
   const RowLists<T>& under() const { return under_; }
 
   int64_t phase = 0;  // distance of the columns of one remainder from those of the next
-  int64_t* distance;  // of tap k of a row from its tap 0
+  int64_t* distance;  // distance[k] is that of tap k of a row from the row's tap 0
 
  private:
   int64_t phase_size(int64_t outputs) const { return outputs + reach(g_, 2) / g_.stride[2] + L; }
@@ -98,8 +98,8 @@ class InputStage {
   T* first_;
 };
 
-// A vector of windows, the first of which is that of output (d, h, w). Stride and Kernel are those along the row, whose
-// dilation is 1; or they are 0, and all three may be any.
+// A vector of windows, the first of which is that of output (d, h, w). Stride and Kernel are the stride and the size of
+// the kernel along the row, where the dilation is then 1; or they are 0, and all three may be any.
 template <class T, int Stride, int Kernel>
 struct Windows {
   static constexpr bool padded = true;

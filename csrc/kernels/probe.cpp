@@ -1,4 +1,5 @@
-// Probes of the machine and of the splitting of work: the benchmark report's limits and the thread tests stand on them.
+// Probes of the machine and of how work is split. The benchmark report takes its limits from them, and the tests of
+// threads use them.
 #include "../simd/reduce.h"
 #define FASTNN_FAMILY "probe.inc"
 #include "kernels.h"
@@ -10,7 +11,7 @@ namespace {
 constexpr int kChains = 12;
 constexpr double kAlways = 1e12;  // nanoseconds: every thread is worth waking
 
-// steps rounds of acc = acc * a + b on each chain, nothing loaded or stored
+// Does `steps` rounds of acc = acc * a + b on each chain. Nothing is loaded or stored.
 template <class T>
 T fma_chains(int64_t steps, T start) {
   const Vec<T> a = set1(start), b = set1(T(1) - start);
@@ -35,7 +36,7 @@ void probe_fma(int64_t tasks, int64_t steps, T* out, int64_t* flops) {
   *flops = 2 * kChains * lanes<T> * steps * tasks;
 }
 
-// y (n) = x (n); with stream, y is aligned to 64 bytes
+// y (n) = x (n); with stream_stores, y must be aligned to 64 bytes
 template <class T>
 void probe_copy(int64_t n, bool stream_stores, const T* x, T* y) {
   constexpr int64_t L = lanes<T>;
@@ -51,7 +52,8 @@ void probe_copy(int64_t n, bool stream_stores, const T* x, T* y) {
   store_n(y + blocks * L, load_n(x + blocks * L, int(n - blocks * L)), int(n - blocks * L));
 }
 
-// out[i] (n) = the beginning of the range that i was handed out in, for a loop that says it costs `cost`
+// out (n): out[i] is the beginning of the range in which parallel_for handed out i, in a loop whose cost is said to be
+// `cost`.
 template <class T>
 void probe_ranges(int64_t n, double cost, T* out) {
   parallel_for(n, cost, [=](int64_t begin, int64_t end) {

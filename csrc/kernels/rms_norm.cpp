@@ -21,7 +21,7 @@ double inverse_root(int64_t n, const T* x, const Epsilon& eps) {
   });
 }
 
-// dx of a row: rstd * (d - xhat * dot / n), dot = sum(d * xhat). scaled: whether the unit of x is other than 1.
+// Computes dx of a row: rstd * (d - xhat * dot / n), dot = sum(d * xhat). `scaled` says whether standard.unit isn't 1.
 template <bool scaled, class T>
 FASTNN_INLINE void gradient_row(int64_t n, double share, const Standard<T>& standard, double rstd, const T* dy,
                                 const T* x, const T* weight, T* dx) {

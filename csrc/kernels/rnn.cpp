@@ -1,6 +1,8 @@
-// Recurrent layers, one direction of one layer per call: the loop over time. The products that need no order, with the
-// inputs and for the gradients of the weights, are made for all steps at once outside (bindings/rnn.pxi).
-//   gates (steps, batch, G units): in, the input's share W x of the preactivations; out, what the backward needs
+// Recurrent layers, one direction of one layer per call: the loop over time. The products that need no order in time,
+// those with the inputs and those that give the gradients of the weights, are made for all steps at once, outside
+// (bindings/rnn.pxi).
+//   gates (steps, batch, G units): before the call, the input's share W x of the preactivations; after it, what the
+//   backward needs
 //   weight R (G units, units), biases (G units); h0, c0, h_n, c_n (batch, units); y, cells, candidate (steps, batch,
 //   units)
 // Steps from lengths[n] on don't exist for row n: its output is 0 there and its state stays. In reverse a row begins at
@@ -27,7 +29,8 @@ struct Backward {
   T *dgates, *drec, *dh0, *dc0;
 };
 
-// Row i of the block at time t; `rec` holds its state's share of the preactivations.
+// Computes the step at time t of sample n, which is row i of the block. `rec` holds the share of the preactivations
+// that comes from the row's state.
 template <class T, class Cell>
 void forward_row(const RnnPlan<T>& plan, const Forward<T>& a, const T* bias_apart, int64_t n, int64_t t, int i,
                  int rows, const T* rec, T* state, T* extra, Units range) {
@@ -192,8 +195,8 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
       for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
           T* c = dh + row * pitch + p * plan.panel;
-          // The gradient of a sequence that has ended stays: the product would add zero to it, or NaN where a weight
-          // isn't finite.
+          // The gradient of a sequence that has ended is put back after the product, which adds zero to it, or NaN
+          // where a weight isn't finite.
           alignas(64) T ended[kStateRows * kWidestPanel * L];
           const auto each_ended = [&](const auto& f) {
             for (int i = 0; a.lengths && i < rows; ++i)
@@ -226,7 +229,7 @@ void backward(const Rnn& g, const Backward<T>& a) {
   });
 }
 
-// f(cell) for the cell of the layer.
+// Calls f with the cell of the layer.
 template <class T, class F>
 void with_cell(const Rnn& g, const F& f) {
   if (g.cell == kTanhCell) return f(RnnCell<T, false>{});

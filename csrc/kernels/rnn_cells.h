@@ -1,10 +1,12 @@
 // One step of a recurrent cell, on a vector of units.
 //
-// Forward: `gate` comes in as the input's share of the preactivations and leaves as what the backward needs, `rec` is
-// the share of the state before; h is the state, before and after. `extra` is a second array of the cell: the cell
-// state c of an LSTM, carried from step to step, or the GRU's share of the state in its candidate, only saved.
-// Backward: `gate` comes in as saved and leaves as the gradient of the preactivations, `rec` as that of the share of
-// the state; dh comes in as the gradient of the state after and leaves as what of it goes directly to the state before.
+// Forward: `gate` comes in as the input's share of the preactivations and leaves as what the backward needs; `rec` is
+// the share that comes from the state before the step; h comes in as the state before the step and leaves as the state
+// after it. `extra` is a second array of the cell: the cell state c of an LSTM, which is carried from step to step, or
+// the share of a GRU's candidate that comes from the state, which is only saved.
+// Backward: `gate` comes in as it was saved and leaves as the gradient of the preactivations; `rec` leaves as the
+// gradient of the state's share; dh comes in as the gradient of the state after the step, and leaves as the part of it
+// that goes directly to the state before the step.
 #pragma once
 #include "../simd/math.h"
 
@@ -21,13 +23,13 @@ template <class T, bool RELU>
 struct RnnCell {
   static constexpr int gates = 1;
   static constexpr bool saves = false, carries = false, apart = false;
-  static constexpr double cost = 1;  // nanoseconds per unit of the functions, roughly
+  static constexpr double cost = 1;  // of the cell's functions, in rough nanoseconds per unit
 
   static FASTNN_INLINE void forward(Vec<T>* gate, const Vec<T>* rec, Vec<T>& h, Vec<T>&) {
     const Vec<T> a = gate[0] + rec[0];
     h = RELU ? (a < Vec<T>{} ? Vec<T>{} : a) : tanh<T>(a);
   }
-  // h' = f(a)  =>  da = dh' f'(a), of which tanh' = 1 - h'^2 and relu' = h' > 0
+  // h' = f(a)  =>  da = dh' f'(a), where tanh'(a) = 1 - h'^2 and relu'(a) = h' > 0
   static FASTNN_INLINE void backward(Vec<T>* gate, Vec<T>* rec, const Past<T>& past, Vec<T>& dh, Vec<T>&) {
     gate[0] = RELU ? (past.h <= Vec<T>{} ? Vec<T>{} : dh) : dh * (T(1) - past.h * past.h);
     rec[0] = gate[0];
@@ -51,7 +53,7 @@ struct LstmCell {
     gate[0] = i, gate[1] = f, gate[2] = g, gate[3] = o;
   }
   // c' = f c + i g, h' = o tanh(c')  =>  dc' += dh' o (1 - tanh(c')^2);  do = dh' tanh(c'), di = dc' g, df = dc' c,
-  // dg = dc' i, dc = dc' f; and through sigmoid' = s (1 - s), tanh' = 1 - g^2 to the preactivations
+  // dg = dc' i, dc = dc' f. Gradients of preactivations are these times sigmoid' = s (1 - s) or tanh' = 1 - g^2.
   static FASTNN_INLINE void backward(Vec<T>* gate, Vec<T>* rec, const Past<T>& past, Vec<T>& dh, Vec<T>& dc) {
     const Vec<T> i = gate[0], f = gate[1], g = gate[2], o = gate[3], squashed = tanh<T>(past.extra);
     const Vec<T> d = fma(dh * o, T(1) - squashed * squashed, dc);

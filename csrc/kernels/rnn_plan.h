@@ -10,12 +10,12 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// The shortest step that a team shares, as a share of thread_cost(): 0.8 us by default, since the two meetings in a
-// step take about 0.3 us together. That is about 50 000 multiply-adds.
+// The shortest step that a team shares, as a fraction of thread_cost(). By default that is 0.8 us, about 50 000
+// multiply-adds, since the two meetings in a step take about 0.3 us together.
 constexpr double kSharedStep = 0.1;
 
 // Sizes that the packed weights and the scratch have in common. Each gate's units are filled up to whole vectors, and
-// those to whole panels.
+// the vectors of all gates to whole panels.
 template <class T>
 struct RnnPlan {
   static constexpr int64_t L = lanes<T>;
@@ -43,7 +43,7 @@ struct RnnPlan {
   }
 };
 
-// The units of a part of a step's cells: whole vectors.
+// The units whose cells one part of a step computes: whole vectors of them.
 struct Units {
   int64_t begin, end;
 
@@ -60,10 +60,10 @@ struct ForwardWeights {
   T *packed, *bias, *bias_apart;
 };
 
-// Rough nanoseconds per weight of packing: panels are turned in the forward, and copied in the backward.
+// Rough nanoseconds of packing per weight. The forward transposes weights into panels, the backward copies them.
 constexpr double kTurnCost = 0.2, kPackCost = 0.1;
 
-// R^T in panels: (panel, unit of the state, columns of the panel).
+// Packs R^T into panels: packed is (panel, unit of the state, columns of the panel).
 template <class T>
 void pack_forward(const RnnPlan<T>& plan, const T* weight, T* packed) {
   constexpr int64_t L = lanes<T>;
@@ -82,7 +82,7 @@ void pack_forward(const RnnPlan<T>& plan, const T* weight, T* packed) {
   });
 }
 
-// R in panels: (panel, row of R, columns of the panel).
+// Packs R into panels: packed is (panel, row of R, columns of the panel).
 template <class T>
 void pack_backward(const RnnPlan<T>& plan, const T* weight, T* packed) {
   constexpr int64_t L = lanes<T>;
@@ -108,7 +108,7 @@ void pack_bias(const RnnPlan<T>& plan, int64_t gates, const T* a, const T* b, in
     }
 }
 
-// apart: of the last gate, the input's bias is kept apart.
+// Packs the sums of both biases. With `apart`, the last gate's bias of the input is kept apart from that of the state.
 template <bool apart, class T>
 void pack_biases(const RnnPlan<T>& plan, const T* input, const T* state, const ForwardWeights<T>& to) {
   const int64_t summed = apart ? plan.gates - 1 : plan.gates, last = summed * plan.g.units;
@@ -119,7 +119,8 @@ void pack_biases(const RnnPlan<T>& plan, const T* input, const T* state, const F
   pack_bias(plan, 1, input ? input + last : none, none, plan.padded, to.bias_apart);
 }
 
-// Rows of a (batch, units) array, or zeros where it is null, into rows that are `padded` long.
+// Copies rows of a (batch, units) array, or zeros where it is null, into rows that are `padded` long; store_rows copies
+// them back.
 template <class T>
 void load_rows(const RnnPlan<T>& plan, const T* from, int64_t first, int rows, T* to, int64_t row_pitch,
                int64_t vector_pitch) {
@@ -149,15 +150,16 @@ FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1
   }
 }
 
-// Scratch for the rows that go through the steps together: what a step's product is made of, the cells' extra array,
-// and the product.
+// Scratch for the rows that go through the steps together: the input of a step's product with the weights, the cells'
+// extra array, and the result of the product.
 template <class T>
 struct RowScratch {
   T *of_product, *extra, *product;
 };
 
-// run(first block, last block, team, scratch) for all blocks. depth: values in a row of the product's input; pitch: in
-// a row of its result. A single block is shared by a team if a step is long enough.
+// Calls run(b0, b1, team, scratch) for the blocks b0..b1, until all are done. `depth` is the number of values in a
+// row of the product's input, and `pitch` that in a row of its result. If there is a single block, and a step is long
+// enough, a team shares it.
 template <class T, class F>
 void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t pitch, const F& run) {
   const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;

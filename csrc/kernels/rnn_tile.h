@@ -10,14 +10,15 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Blocks that go through the steps together, so that a panel is read once for 32 rows. At batch 32 that gained 10 % of
-// an LSTM's time, at 16 nothing (Zen 5).
+// How many blocks go through the steps together, so that a panel is read once for 32 rows. At batch 32 that gained 10 %
+// of an LSTM's time, at 16 nothing (Zen 5).
 constexpr int64_t kJointBlocks = 4;
 
 // 8 rows of 2 vectors are 16 sums, twice what hides the latency of fma; more rows would leave fewer blocks for threads.
 constexpr int kStateRows = kTileRows < 8 ? kTileRows : 8;
 
-// Sums that a tile keeps in registers where there are too few rows for that many with 2 vectors: half of the registers.
+// How many vectors of sums a tile keeps in registers where panels are wider than 2 vectors, because blocks have too few
+// rows for that many sums with 2: half of the registers.
 constexpr int kPanelSums = kTileRows >= 12 ? 16 : 8;
 constexpr int kWidestPanel = 8;  // vectors
 
@@ -78,7 +79,7 @@ FASTNN_INLINE PanelProduct<T> panel_product_rows(int rows) {
     return rows == ROWS ? panel_product<T, ROWS, V> : panel_product_rows<T, V, ROWS - 1>(rows);
 }
 
-// For blocks of `rows` rows and panels of `vectors` vectors.
+// Returns the panel_product for blocks of `rows` rows and panels of `vectors` vectors.
 template <class T>
 FASTNN_INLINE PanelProduct<T> panel_product_for(int rows, int vectors) {
   if (vectors == kWidestPanel) return panel_product_rows<T, kWidestPanel, kPanelSums / kWidestPanel>(rows);

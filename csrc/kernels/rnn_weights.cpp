@@ -1,7 +1,8 @@
 // Gradients of a recurrent layer's weights and bias: one product over all steps and rows.
 //   d (steps, batch, columns): gradients of the preactivations;  x (steps, batch, inputs);  y (steps, batch, units)
 //   a = W x + R h + b  =>  dW = d^T x,  dR = d^T h,  db = d^T 1,  h the state before each step
-// Computed turned round, [x | h | 1]^T d: the operand that has to be packed is the narrow one, and d is read once.
+// All three are computed transposed, as one product [x | h | 1]^T d: so the operand that has to be packed is the narrow
+// one, and d is read once.
 #include "gemm_matrix.h"
 #define FASTNN_FAMILY "rnn_weights.inc"
 #include "kernels.h"
@@ -37,7 +38,8 @@ struct Sources {
     if (bias) *row = 1;
   }
 
-  // Null stands for zeros; behind the end of a sequence d is zero.
+  // The state of sample n before the step at time t; null stands for zeros. Behind the end of a sequence zeros will do,
+  // since d is zero there.
   const T* state_before(int64_t t, int64_t n) const {
     const int64_t last = (lengths ? lengths[n] : g.steps) - 1;
     if (t > last) return nullptr;

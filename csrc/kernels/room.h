@@ -44,7 +44,7 @@ size_t room_for(const Layout& layout) {
   return room.bytes();
 }
 
-// A parallel loop of body(begin, end, layout(room)), where each thread has a room of its own.
+// Runs body(begin, end, layout(room)) as a parallel loop over n items, in which each thread has a room of its own.
 template <class Layout, class Body>
 inline void parallel_room(int64_t n, double cost, const Layout& layout, const Body& body) {
   parallel_scratch(n, cost, room_for(layout), [layout, body](int64_t begin, int64_t end, void* memory) {
@@ -52,19 +52,19 @@ inline void parallel_room(int64_t n, double cost, const Layout& layout, const Bo
     body(begin, end, layout(room));
   });
 }
-// The same with of.scratch(room) as the layout.
+// parallel_room with of.scratch(room) as the layout.
 template <class Of, class Body>
 inline void parallel_with(int64_t n, double cost, const Of& of, const Body& body) {
   parallel_room(n, cost, [&of](Room& room) { return of.scratch(room); }, body);
 }
-// The same with an array of `values` values for each thread.
+// parallel_room in which each thread gets one array of `values` values.
 template <class T, class Body>
 inline void parallel_values(int64_t n, double cost, int64_t values, const Body& body) {
   parallel_room(n, cost, [values](Room& room) { return room.take<T>(values); }, body);
 }
 
-// body(layout(room)), once, with memory for all threads of the loops in it. Where there is none, body is not run and
-// the call fails, as where a thread has none.
+// Calls body(layout(room)) once, with memory that all threads of the loops in `body` share. Where there is no memory,
+// body is not run and the call of the kernel fails, as it does where a thread gets no scratch.
 template <class Layout, class Body>
 inline void shared_room(const Layout& layout, const Body& body) {
   // Small rooms are on the stack: taking a block and giving it back is a tenth of a short call's time.
@@ -78,7 +78,7 @@ inline void shared_room(const Layout& layout, const Body& body) {
   if (memory != few) give_block(memory, capacity);
 }
 
-// The same with an array of n values.
+// shared_room with one array of n values.
 template <class T, class Body>
 inline void shared_values(int64_t n, const Body& body) {
   shared_room([n](Room& room) { return room.take<T>(n); }, body);

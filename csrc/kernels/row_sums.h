@@ -18,8 +18,8 @@ struct SumBlocks {
       : rows(rows), inner(inner), columns(columns), blocks(clamp(rows / kLeastRows, 1, kMostBlocks)) {}
   bool long_blocks() const { return rows > blocks * kLongBlock; }
 
-  // Set by no measurement: blocks are enough for the threads of most machines, and adding them up is little beside
-  // summing their rows. An item's sums of floats, 2 KB, stay in the first-level cache.
+  // No measurement set these constants. There are enough blocks for the threads of most machines, and adding up the
+  // blocks takes little time beside summing their rows. An item's sums of floats, 2 KB, stay in the first-level cache.
   static constexpr int64_t kLeastRows = 128, kMostBlocks = 16, kColumns = 512;
   static constexpr int64_t kLongBlock = 512, kGroup = 64;  // rows
 };
@@ -55,12 +55,12 @@ void settle_total(int64_t n, T* total, const T* rest) {
   map_run(n, [](Vec<T> a, Vec<T> b) { return a - a == Vec<T>{} ? a + b : a; }, total, total, rest);
 }
 
-// Adding up the blocks takes this share of the time of the whole: a block has kLeastRows rows at least, and to sum one
-// takes about twice as long as to add the sums of a block.
+// Adding up the blocks takes this share of the time of the whole: a block has kLeastRows rows at least, and to add one
+// of these rows takes about twice as long as to add the sums of a block.
 constexpr double kAddingShare = 1.0 / (2 * SumBlocks::kLeastRows);
 
-// out[0..K), inner values each: add(i, j0, n, to) adds what row i has in columns j0..j0+n to to[0..K), n values each.
-// cost: nanoseconds.
+// Computes the sums out[0], …, out[K - 1], of `inner` values each. add(i, j0, n, to) adds the terms of row i in the
+// columns j0..j0+n to the arrays to[0], …, to[K - 1], of n values each. `cost` is in nanoseconds.
 template <class T, int K, class Add>
 void sum_rows(const SumBlocks& cut, double cost, T* const (&out)[K], const SumScratch<T, K>& scratch, const Add& add) {
   const int64_t column_blocks = ceil_div(cut.inner, cut.columns);

@@ -1,4 +1,4 @@
-// What the norms have in common: statistics that are exact and in range, and what is made of a value with them.
+// What the norms have in common: statistics that are exact and in range, and how a value is normalised with them.
 //   xhat = (x - mean) * rstd, rstd = 1 / sqrt(var + eps), var = mean((x - mean)^2)
 // Mean and rstd are kept in double. In T the mean takes two numbers, of which the second is folded into an offset, and
 // x is scaled by a power of two where (x - mean)^2 or rstd would leave T's range.
@@ -11,19 +11,20 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Rough nanoseconds of a visit to an element. A forward visits each twice, for the statistics and for the result. So
-// does a backward, but it goes through two inputs, dy and x, which counts as a third visit.
+// Rough nanoseconds of a visit to an element. A forward visits each element twice, for the statistics and the result.
+// A backward does so, too, but reads two inputs, dy and x, which counts as a third visit.
 constexpr double kNormCost = 0.25;
 constexpr double kForwardVisits = 2, kBackwardVisits = 3;
 
-// eps, and its root: that of a denormal eps, which is zero once kernels flush denormals, must be taken before.
+// eps and its square root. The root must be taken before kernels flush denormals, since a denormal eps is zero to them
+// from then on.
 struct Epsilon {
   double value, root;
   explicit Epsilon(double eps) : value(eps), root(std::sqrt(eps)) {}
 };
 
-// Beyond a deviation of `far`, or below its inverse, x is scaled by 1 / step or by step: sums of dy * (x - mean) stay
-// in T's range too. Squares that lose digits to zero count where var + eps is below near_square.
+// x is scaled by 1 / step where its deviation is above `far`, and by step where it is below 1 / far, so that sums of
+// dy * (x - mean) stay in T's range, too. Squares that lose digits to zero matter where var + eps is below near_square.
 template <class T>
 struct Bounds {
   static constexpr bool single = sizeof(T) == 4;
@@ -47,7 +48,7 @@ FASTNN_INLINE bool near_mean(double pivot, const Moments& found) {
   return off * off <= 3 * found.var;
 }
 
-// Whether squares in T lost nothing that counts; not so for a NaN.
+// Whether sums of squares in T lost nothing that matters. False if var is NaN.
 template <class T>
 FASTNN_INLINE bool in_range(double var, const Epsilon& eps) {
   return var + eps.value >= Bounds<T>::near_square && var <= Bounds<T>::largest;
@@ -60,8 +61,9 @@ inline double unit_for(double largest) {
   return std::ldexp(1.0, -(exponent < -1021 ? -1021 : exponent > 1021 ? 1021 : exponent));
 }
 
-// The moments of any m values in double, scaled: the rare way where squares in T overflow or vanish, and for infinities
-// and NaN. each(f) calls f for every value. A variance that double cannot hold is infinite; its rstd is right.
+// The moments of any m values, computed in double from scaled values: the rare way, where squares in T overflow or
+// vanish, and for infinities and NaN. each(f) calls f for every value. A variance that double cannot hold is infinite;
+// its rstd is right.
 template <class Each>
 __attribute__((noinline)) Moments scaled_moments(double m, const Epsilon& eps, const Each& each) {
   double largest = 0, total = 0, first = 0;
@@ -88,7 +90,7 @@ __attribute__((noinline)) Moments scaled_moments(double m, const Epsilon& eps, c
   return {(origin + (near + rest)) / unit, deviation * deviation, 1 / std::hypot(deviation, eps.root)};
 }
 
-// 1 / sqrt(mean(x^2) + eps) in the same way
+// 1 / sqrt(mean(x^2) + eps) of n values, scaled and in double like scaled_moments().
 template <class Each>
 __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, const Each& each) {
   double largest = 0, squares = 0;
@@ -103,8 +105,8 @@ __attribute__((noinline)) double scaled_root(int64_t n, const Epsilon& eps, cons
   return 1 / std::hypot(std::sqrt(squares / double(n)) / unit, eps.root);
 }
 
-// A factor in T. Where that cannot hold it, all values are the same and their differences, which it multiplies, zero;
-// of an infinite one they make NaN.
+// A factor in T. If T cannot hold it, it becomes the largest number of T. All values are the same then, and their
+// differences, which the factor multiplies, are zero: times an infinite factor they would be NaN.
 template <class T>
 FASTNN_INLINE T factor_of(double factor) {
   const bool beyond = std::fabs(factor) > Bounds<T>::largest && std::fabs(factor) <= Bounds<double>::largest;
@@ -144,7 +146,7 @@ FASTNN_INLINE Standard<T> with_affine(Standard<T> s, double weight, double bias)
   return s;
 }
 
-// A Standard for vectors: of values that share their statistics, or of a column with its own in each lane.
+// A Standard for vectors. Either all lanes share their statistics, or each lane is a column with its own.
 template <class T>
 struct Normal {
   Vec<T> unit, away, scale, offset;

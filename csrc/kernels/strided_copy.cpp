@@ -14,7 +14,8 @@ namespace fastnn::FASTNN_ISA {
 namespace {
 
 constexpr int kMostAxes = 64;  // of a NumPy array
-// Elements of a block, and the least of its sides where the array is as large. Nanoseconds per element, out of cache.
+// A block has at most kBlock elements; if it is transposed, its sides are at least kSide where the array is as large.
+// kCost is in nanoseconds per element, out of cache.
 constexpr int64_t kBlock = 4096, kSide = 64;
 constexpr double kCost = 0.3;
 
@@ -40,7 +41,7 @@ struct Axes {
     int64_t to = 1;
     for (int i = count - 1; i >= 0; to *= axis[i--].extent) axis[i].to = to;
   }
-  // Takes one out; an axis of one element where there is none.
+  // Takes axis i out and returns it. If i is negative, returns an axis of one element.
   Axis take(int i) {
     if (i < 0) return {1, 0, 0};
     const Axis taken = axis[i];
@@ -82,7 +83,7 @@ void copy_block(const Axis& partner, const Axis& last, bool turned, int64_t dept
   for (int64_t k = 0; k < depth; ++k) copy_row(to + k * partner.to, from + k * partner.stride, rows, last.stride);
 }
 
-// Goes through the other axes, one index after the other.
+// Goes through the indices of the other axes, those without blocks, one after the other.
 struct Outer {
   const Axes& axes;
   int64_t index[kMostAxes], from = 0, to = 0;
@@ -112,7 +113,7 @@ void strided_copy(int64_t count, const int64_t* extents, const int64_t* strides,
   const int nearer = axes.nearer_than_last();
   const bool turned = nearer >= 0 && axes.axis[axes.count - 1].stride;
   const Axis last = axes.take(axes.count - 1), partner = axes.take(turned ? nearer : axes.count - 1);
-  // A block is as square as the extents let it, if it is turned, and else as long.
+  // A block is as square as the extents allow if it is transposed, and otherwise as long as they allow.
   int64_t rows = turned ? least(last.extent, kSide) : least(last.extent, kBlock);
   const int64_t depth = least(partner.extent, kBlock / rows);
   if (turned) rows = least(last.extent, depth < kSide ? kBlock / depth / kSide * kSide : rows);

@@ -15,7 +15,8 @@ FASTNN_INLINE T weighted(T w, T v) {
   return w == 0 && std::abs(v) == T(__builtin_inf()) ? T(0) : w * v;
 }
 
-// sum(product), a sum of terms product(w, v): with plain products first, and if that is NaN once more with weighted().
+// Returns sum(product), a sum of terms product(w, v). Plain products are tried first; if the sum is NaN, it is computed
+// once more with weighted().
 template <class T, class Sum>
 FASTNN_INLINE T weighted_sum(const Sum& sum) {
   const T quick = sum([](Vec<T> w, Vec<T> v) FASTNN_FLAT { return w * v; });

@@ -52,7 +52,8 @@ inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.
 FASTNN_INLINE Range taps_inside(const Pool& g, int axis, int64_t o) {
   return inside(o * g.stride[axis] - g.pad[axis], g.dilation[axis], g.kernel[axis], g.size[axis]);
 }
-// The inputs from the first to the last under the windows [o.begin, o.end), and the most there are under n windows.
+// The inputs from the first to the last under the windows [o.begin, o.end); and, below, how many inputs there can be at
+// most under n windows.
 FASTNN_INLINE Range inputs_under(const Pool& g, int axis, Range o) {
   const int64_t first = o.begin * g.stride[axis] - g.pad[axis];
   const int64_t end = (o.end - 1) * g.stride[axis] - g.pad[axis] + reach(g, axis) + 1;
@@ -71,7 +72,7 @@ FASTNN_INLINE bool same(const ImageBlock& a, const ImageBlock& b) {
   return same(a.d, b.d) && same(a.h, b.h) && same(a.w, b.w);
 }
 
-// Inputs of a block, and of its rows, at most: what is staged for them stays in the first-level cache.
+// Most inputs of a block, and of one of its rows: what is staged for them stays in the first-level cache.
 constexpr int64_t kBlockElements = 8192, kBlockColumns = 2048;
 // How many slices, rows of a slice, and columns a block has at most. The shape of the image decides, not the threads.
 struct BlockLimits {

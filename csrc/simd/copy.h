@@ -21,7 +21,7 @@ FASTNN_INLINE void fill_run(T* to, T value, int64_t n) {
   if (i < n) store_n(to + i, v, int(n - i));
 }
 
-// The same for a run that is part of an array of `values` values. Where the array is more than a second-level cache
+// fill_run for a run that is part of an array of `values` elements. Where the array is more than a second-level cache
 // holds, runs of two pages and more are left to `rep stos`, which doesn't read the lines first: on Zen 5 it fills 26 MB
 // at 110 to 125 instead of 57 GB/s in runs of 64 KB, and at 80 in runs of 12 KB. It takes 50 ns to begin.
 constexpr double kNearBytes = 2 << 20;
@@ -50,7 +50,7 @@ FASTNN_INLINE void zero_run(T* to, int64_t n) {
   fill_run(to, T(0), n);
 }
 
-// N values, which need not lie on a multiple of their size.
+// A vector of N elements, which in memory need not be aligned to the size of the vector.
 template <class T, int N>
 struct FewOf {
   typedef T type __attribute__((vector_size(N * sizeof(T)), aligned(sizeof(T)), may_alias));
@@ -58,7 +58,7 @@ struct FewOf {
 template <class T, int N>
 using Few = typename FewOf<T, N>::type;
 
-// Elements first, first + 2, … of the 2 N at from.
+// The elements number first, first + 2, … of the 2 N that `from` points to.
 template <class T, int N, int first>
 FASTNN_INLINE Few<T, N> every_second(const T* from) {
   return shuffle(*reinterpret_cast<const Few<T, N>*>(from), *reinterpret_cast<const Few<T, N>*>(from + N),
@@ -66,8 +66,8 @@ FASTNN_INLINE Few<T, N> every_second(const T* from) {
 }
 
 // even[i] = from[2 i] and, unless odd is null, odd[i] = from[2 i + 1]. What is left at the end is done by a vector that
-// overlaps the one before, or by vectors of half as many lanes: a masked load waits for the stores before it on some
-// processors (20 ns on Zen 5), which is more than the row of a small map takes.
+// overlaps the one before, or by vectors of half as many lanes, not by masked loads: on some processors these wait for
+// the stores before them (20 ns on Zen 5), which is more than the row of a small map takes.
 template <class T, int N = lanes<T>>
 FASTNN_INLINE void split_run(T* even, T* odd, const T* from, int64_t n) {
   if constexpr (N == 1) {
@@ -105,8 +105,8 @@ FASTNN_INLINE void store_even(T* p, Vec<T> v) {
   store(p + L, shuffle(v, load(p + L), [](int i) { return i % 2 ? L + i : L / 2 + i / 2; }));
 }
 
-// to[i * step] = from[i]. With step 2 the elements between are read and written back, so nobody else may write them
-// now.
+// to[i * step] = from[i]. With step 2 the elements between are read and written back, so no other thread may write them
+// at the same time.
 template <class T>
 FASTNN_INLINE void scatter_run(T* to, const T* from, int64_t n, int64_t step) {
   int64_t i = 0;

@@ -1,12 +1,12 @@
-// Sums of any number of values whose rounding error doesn't grow with it, at hardly more than the cost of plain ones.
+// Sums whose rounding error doesn't grow with the number of their terms; they cost hardly more than plain sums.
 #pragma once
 #include "reduce.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// A sum in each lane, of one vector after the other. Every kPart vectors make a part; what rounding loses when a part
-// is added to the sum is kept, and added in the end.
+// Adds up vectors, which makes a sum in each lane. Every kPart vectors make a part; what rounding loses when a part is
+// added to the sum is kept, and added in the end.
 template <class T>
 class LongSum {
  public:
@@ -16,7 +16,7 @@ class LongSum {
   }
   FASTNN_INLINE Vec<T> total() {
     fold();
-    return lost_ == lost_ ? sum_ + lost_ : sum_;  // of an infinite sum nothing is lost, but NaN
+    return lost_ == lost_ ? sum_ + lost_ : sum_;  // if the sum is infinite, lost_ is NaN
   }
 
  private:
@@ -33,7 +33,7 @@ class LongSum {
   int count_ = 0;
 };
 
-// The same interface for few vectors.
+// A plain sum with the interface of LongSum, for few vectors.
 template <class T>
 class ShortSum {
  public:
@@ -44,8 +44,9 @@ class ShortSum {
   Vec<T> sum_ = {};
 };
 
-// The sum of contiguous runs, in rows of lanes of 64 bytes whatever the length of a vector is: the order of additions
-// depends on the lengths of the runs alone. Every few thousand elements make a part, and parts are added in double.
+// The sum of contiguous runs. They are added in rows of 64 bytes, whatever the length of a vector is, so that the order
+// of additions depends on the lengths of the runs alone. Every few thousand elements make a part, and parts are added
+// in double.
 template <class T>
 class RunSum {
  public:

@@ -7,8 +7,9 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// body(i, size) for each vector of [0, n), i its first element; size < lanes<T> only for the last one, and a constant
-// elsewhere. ns: rough serial cost of one element in nanoseconds. past: the body stores past the caches.
+// Calls body(i, size) for each vector of [0, n), where i is the first element of the vector. `size` is lanes<T>, a
+// constant, except for the last vector, which may be shorter. ns: rough serial cost of one element in nanoseconds.
+// past: the body stores past the caches.
 template <class T, bool past = false, class Body>
 FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
   constexpr int64_t L = lanes<T>;
@@ -22,8 +23,8 @@ FASTNN_INLINE void for_vectors(int64_t n, double ns, const Body& body) {
   });
 }
 
-// f(past, i) for each of n items of a call that reads and writes `values` values in all; past, a std::bool_constant,
-// says whether results are stored past the caches. cost: nanoseconds of all.
+// Calls f(past, i) for each item i of the n items of a call that reads and writes `values` elements in all. `past`, a
+// std::bool_constant, says whether results are stored past the caches. cost: nanoseconds of all items together.
 template <class T, class F>
 FASTNN_INLINE void each_item(int64_t n, double values, double cost, const F& f) {
   with_past(goes_past<T>(values), [=](auto past) {

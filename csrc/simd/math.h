@@ -1,10 +1,10 @@
 // exp, expm1, log, log1p, tanh, sigmoid and the normal distribution on vectors of float or double.
 //
 // The accuracy stated at each function bounds the largest error found, in units of the last place. With fused
-// multiply-add (AVX-512): every float between 2^-25 and 120 in size (log: 2^-11 and 2^13), every 61st beyond, and 2^24
-// doubles, half of them spread over all bit patterns and half along the range where the function changes. The other
-// sets: every 512th float and 2^20 doubles. Kernels run with denormals flushed, so an operand or a result below the
-// smallest normal number counts as zero. A NaN stays a NaN.
+// multiply-add (AVX-512) these arguments were tried: every float between 2^-25 and 120 in size (log: 2^-11 and 2^13),
+// every 61st beyond, and 2^24 doubles, half of them spread over all bit patterns and half along the range where the
+// function changes. With the other instruction sets: every 512th float and 2^20 doubles. Kernels run with denormals
+// flushed, so an operand or a result below the smallest normal number counts as zero. A NaN stays a NaN.
 //
 // Polynomial coefficients are minimax fits (Remez exchange in 60 digits, then rounded to T).
 #pragma once
@@ -32,12 +32,12 @@ struct MathConstants<float> {
   static constexpr float expm1_min = -20.0f, expm1_max = 88.0f;
   static constexpr float tanh_max = 10.0f;
   static constexpr uint32_t sqrt_half = 0x3f3504f3;
-  // (e^r - 1 - r) / r^2 on |r| <= ln(2)/2: e^r - 1 to 2^-25.9 of itself
+  // (e^r - 1 - r) / r^2 on |r| <= ln(2)/2; the relative error of e^r - 1 is at most 2^-25.9
   static constexpr float exp_poly[] = {0.5f, 0.16666543f, 0.04166628f, 0.008366611f, 0.0013946497f};
-  // (2 atanh(s) - 2 s) / s^3 in s^2 on s^2 <= 0.0295: 2 atanh(s) to 2^-30 of itself
+  // (2 atanh(s) - 2 s) / s^3 as a polynomial in s^2 on s^2 <= 0.0295; the relative error of 2 atanh(s) is at most 2^-30
   static constexpr float log_poly[] = {0.66666776f, 0.39977497f, 0.29873073f};
-  // (a + k) Phi(-a) e^(a^2/2), where k is tail_centre, as a polynomial in t = (a - k) / (a + k) on 0 <= a <= 13.2: to
-  // 2^-27.0 of itself
+  // (a + k) Phi(-a) e^(a^2/2), where k is tail_centre, as a polynomial in t = (a - k) / (a + k) on 0 <= a <= 13.2; its
+  // relative error is at most 2^-27.0
   static constexpr float tail_centre = 4.0f, tail_max = 19.0f;  // beyond tail_max e^(-a^2/2) is below 2^-252
   static constexpr int32_t upper_half = ~0xfff;                 // leaves 12 bits, whose square is exact
   static constexpr float tail_poly[] = {0.75528514f,    -0.6078966f,   0.38713688f,   -0.18652278f,   0.060404547f,
@@ -57,16 +57,16 @@ struct MathConstants<double> {
   static constexpr double expm1_min = -40.0, expm1_max = 709.0;
   static constexpr double tanh_max = 20.0;
   static constexpr uint64_t sqrt_half = 0x3fe6a09e667f3bcd;
-  // to 2^-54.9
+  // as for float; the relative error is at most 2^-54.9
   static constexpr double exp_poly[] = {0.5000000000000006,     0.16666666666666685,   0.04166666666657588,
                                         0.00833333333331479,    0.0013888888931858356, 0.00019841269902672412,
                                         2.4801504921505714e-05, 2.755722822182951e-06, 2.762617666023941e-07,
                                         2.5114401955961647e-08};
-  // to 2^-59
+  // as for float; the relative error is at most 2^-59
   static constexpr double log_poly[] = {0.6666666666666687,  0.399999999996586,   0.28571428696492146,
                                         0.22222202714323924, 0.18183370413677408, 0.15318595926099923,
                                         0.1475377401483469};
-  // on 0 <= a <= 37.7: to 2^-56.2
+  // as for float, on 0 <= a <= 37.7; the relative error is at most 2^-56.2
   static constexpr double tail_centre = 5.0, tail_max = 54.0;
   static constexpr int64_t upper_half = ~0x7ffffff;
   static constexpr double tail_poly[] = {
@@ -103,7 +103,8 @@ FASTNN_INLINE Vec<T> expm1_reduced(Vec<T> r) {
   return fma(r * r, polynomial(r, MathConstants<T>::exp_poly), r);
 }
 
-// a e^x where that and a are normal numbers: n is added to the exponent field. Anything elsewhere, and for NaN.
+// `a` e^x, for which n is added to the exponent field. It is right where `a` and the result are normal numbers;
+// elsewhere, and for NaN, the result is any number.
 template <class T>
 FASTNN_INLINE Vec<T> exp_normal(Vec<T> x, T a = 1) {
   using C = MathConstants<T>;
@@ -126,16 +127,16 @@ FASTNN_INLINE Vec<T> exp(Vec<T> x) {
 #endif
 }
 
-// 2^n for integers n from -bias, where it is 0, to bias.
+// 2^n for integers n from -bias to bias; for n = -bias the result is 0.
 template <class T>
 FASTNN_INLINE Vec<T> power_of_two(Vec<T> n) {
   using C = MathConstants<T>;
   return (Vec<T>)((Bits<T>)(n + (C::round + T(C::bias))) << C::mantissa);
 }
 
-// e^x for x <= 0 as `e * rest`, where e is a normal number: a product a e^x may be a normal number where e^x is not,
+// e^x for x <= 0 as `e * rest`, where e is a normal number: a product `a` e^x may be a normal number where e^x is not,
 // and (a * e) * rest is then right. The result is 0 where e^x is below 2^-252 (double: 2^-2044). Without `far` the
-// result is right for x from near_first on alone, where rest is 1 and costs nothing; for a smaller x, e is any number.
+// result is right only for x >= near_first, where rest is 1 and costs nothing; for a smaller x, e is any number.
 template <class T, bool far>
 struct FallingExp {
   Vec<T> e, rest;
@@ -160,7 +161,8 @@ struct FallingExp {
   FASTNN_INLINE Vec<T> times_rest(Vec<T> a) const { return far ? a * rest : a; }
 };
 
-// y(far) in each lane, `far` a constant that is true where x, an exponent, is below `first` or NaN. That is rare.
+// Gives y(far) in each lane. `far` is a constant, and true for the lanes in which x, an exponent, is below `first` or
+// NaN. Such lanes are rare.
 template <class T, class F>
 FASTNN_INLINE Vec<T> falling(Vec<T> x, T first, const F& y) {
   const Vec<T> near = y(std::false_type{});
@@ -172,13 +174,14 @@ FASTNN_INLINE Vec<T> falling(Vec<T> x, const F& y) {
   return falling<T>(x, MathConstants<T>::near_first, y);
 }
 
-// -|x|, where NaN keeps its sign: the bits of a product of two NaN would depend on which comes first.
+// -|x|, but a NaN keeps its sign: the bits of a product of two NaN with different signs would depend on which of them
+// comes first.
 template <class V>
 FASTNN_INLINE V below_zero(V x) {
   return min(-x, x);
 }
 
-// a / (1 + e^-x), a normal number wherever its value is one. far: see FallingExp.
+// `a` / (1 + e^-x), which is computed as a normal number wherever the exact value is one. far: see FallingExp.
 template <class T, bool far>
 FASTNN_INLINE Vec<T> times_sigmoid(Vec<T> a, Vec<T> x) {
   const FallingExp<T, far> f(below_zero(x));
@@ -194,7 +197,7 @@ FASTNN_INLINE Vec<T> expm1_within(Vec<T> x) {
   const Vec<T> power = (Vec<T>)(shifted << C::mantissa);  // 2^n
   return fma(power, expm1_reduced<T>(r), power - T(1));
 }
-// The same; -1 below, and anything from 88 (double: 709) on counts as 88 (709).
+// e^x - 1 for any x: -1 below expm1_min, and an x above 88 (double: 709) counts as 88 (709).
 template <class T>
 FASTNN_INLINE Vec<T> expm1(Vec<T> x) {
   using C = MathConstants<T>;
@@ -230,7 +233,7 @@ FASTNN_INLINE Vec<T> log1p_unit(Vec<T> x) {
   return ln2_hi + (f - (h - (tail + ln2_lo)));
 }
 
-// At most 2.6 ulp; ±1 from |x| = 9.02 (double: 19.06) on, tanh(-0) = -0.
+// The hyperbolic tangent. At most 2.6 ulp; ±1 from |x| = 9.02 (double: 19.06) on, tanh(-0) = -0.
 template <class T>
 FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
   const Vec<T> a = min(set1<T>(MathConstants<T>::tanh_max), abs(x));
@@ -238,7 +241,7 @@ FASTNN_INLINE Vec<T> tanh(Vec<T> x) {
   return (Vec<T>)((Mask<T>)y | ((Mask<T>)x & (Mask<T>)sign_bit<Vec<T>>()));
 }
 
-// 1 / (1 + e^-x), to relative accuracy on both sides. At most 2.5 ulp; 0 where e^x is.
+// 1 / (1 + e^-x), with a small relative error on both sides of 0: at most 2.5 ulp. The result is 0 where exp gives 0.
 template <class T>
 FASTNN_INLINE Vec<T> sigmoid(Vec<T> x) {
   const Vec<T> e = exp<T>(-abs(x));
@@ -256,8 +259,9 @@ FASTNN_INLINE Vec<T> square_error(Vec<T> a, Vec<T> s) {
 #endif
 }
 
-// Of a = |x|: e^(-a^2/2) as bell * rest, as in FallingExp, and Phi(-a) = ratio bell rest, to relative accuracy: x
-// Phi(x) is off by at most 5.5 ulp (without fused multiply-add 6.5).
+// The tail of the normal distribution beyond a = |x|: e^(-a^2/2) is bell * rest, where `rest` is that of FallingExp,
+// and Phi(-a) is ratio * bell * rest. The relative errors are small: x Phi(x) is off by at most 5.5 ulp (without fused
+// multiply-add 6.5).
 template <class T, bool far>
 struct NormalTail {
   Vec<T> a, ratio, bell;
@@ -266,15 +270,16 @@ struct NormalTail {
   explicit FASTNN_INLINE NormalTail(Vec<T> x) : a(abs(x)), f(x * x * T(-0.5)) {
     using C = MathConstants<T>;
     bell = f.e * (T(1) - square_error<T>(a, x * x) * T(0.5));
-    // Without what a loses when the centre is added to it, the result near 0 would be off by twice as much.
+    // `lost` is what rounding takes from `a` when the centre is added to it. Without `lost` the result near 0 would be
+    // off by twice as much.
     const Vec<T> sum = a + C::tail_centre, lost = a - (sum - C::tail_centre), rough = T(1) / sum;
     const Vec<T> inverse = fma(lost * -rough, rough, rough), t = (a - C::tail_centre) * inverse;
     ratio = polynomial(t, C::tail_poly) * inverse;
   }
 };
 
-// falling() by e^(-x^2/2): y(far, b), where b is x, within ±tail_max, where Phi(-a) is 0, if `far`. Not far, ratio *
-// bell is a normal number.
+// falling() with the exponent -x^2/2: gives y(far, b). If `far` is true, b is x clamped to ±tail_max, where Phi(-|x|)
+// is 0; else b is x, and ratio * bell is a normal number.
 template <class T, class F>
 FASTNN_INLINE Vec<T> falling_tail(Vec<T> x, const F& y) {
   using C = MathConstants<T>;

@@ -10,28 +10,29 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// Bytes ahead of a load that are fetched beside such stores: two arrays at 67 instead of 55 GB/s. 2 KB are too few.
+// Beside such stores, inputs are fetched this many bytes ahead of a load: two arrays at 67 instead of 55 GB/s. 2 KB are
+// too few.
 constexpr int64_t kFetchAhead = 4096;
 
-// Whether the result of a call that reads and writes `values` values goes past the caches.
+// Whether the result of a call that reads and writes `values` elements in all is stored past the caches.
 template <class T>
 inline bool goes_past(double values) {
   return values * sizeof(T) > double(last_level_cache());
 }
 
-// How many values lie between y and its next whole vector.
+// How many elements lie between y and the next address that is aligned to a vector.
 template <class T>
 FASTNN_INLINE int64_t to_aligned(const T* y) {
   return int64_t(-reinterpret_cast<uintptr_t>(y) % FASTNN_VEC_BYTES / sizeof(T));
 }
 
-// Fetches what is read kFetchAhead further on; nothing need be there.
+// Fetches into the caches what lies kFetchAhead bytes after p; the address need not be valid.
 template <class T>
 FASTNN_INLINE void fetch_ahead(const T* p) {
   __builtin_prefetch(reinterpret_cast<const char*>(p) + kFetchAhead);
 }
 
-// f(std::true_type) or f(std::false_type), so that loops are compiled for each.
+// Calls f with `past` as a constant, std::true_type or std::false_type, so that loops are compiled for each.
 template <class F>
 FASTNN_INLINE void with_past(bool past, const F& f) {
   if (past) {
@@ -41,7 +42,8 @@ FASTNN_INLINE void with_past(bool past, const F& f) {
   f(std::false_type{});
 }
 
-// store_part, past the caches if `past`: then whole vectors are aligned, and a thread ends with stream_fence().
+// store_part, but past the caches if `past`: then whole vectors must be aligned, and each thread must call
+// stream_fence() at the end.
 template <bool past, class T>
 FASTNN_INLINE void put(T* p, Vec<T> v, int64_t size) {
   if (past && size >= lanes<T>)

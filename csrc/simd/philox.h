@@ -33,13 +33,14 @@ FASTNN_INLINE U64 xor3(U64 a, U64 b, U64 c) {
 #endif
 }
 
-// The generator of a key. A loop's body makes its own: to copy the keys into the body would cost a call on few elements
-// a twentieth of its time.
+// The generator of a key. The body of a loop makes a generator of its own: to copy one with its keys into the body
+// would cost a call on few elements a twentieth of its time.
 struct Philox {
-  // How many vectors of blocks go through the rounds side by side. Each takes four registers, all of them half those of
-  // AVX-512. With AVX2 some are spilled, and yet it takes 0.87 of the time of two chains.
+  // How many vectors of blocks go through the rounds side by side. Each takes four registers, and all four vectors take
+  // half the registers of AVX-512. With AVX2 some registers are spilled, and yet four chains take 0.87 of the time of
+  // two.
   static constexpr int chains = 4;
-  static constexpr int L = lanes<double>, words = chains * 4 * L;  // in one call
+  static constexpr int L = lanes<double>, words = chains * 4 * L;  // that one call of generate() gives
   static constexpr int rounds = 10;
   uint64_t key0[rounds], key1[rounds];
 

@@ -13,7 +13,8 @@ FASTNN_INLINE T reduce_add(Vec<T> v) {
   return v[0];
 }
 
-// Lanes i and i ^ D added: of a where bit D of i is clear, of b where it is set.
+// Lane i of the result is the sum of lanes i and i ^ D: those of `a` where bit D of i is clear, those of `b` where it
+// is set.
 template <class T, int D>
 FASTNN_INLINE Vec<T> fold(Vec<T> a, Vec<T> b) {
   constexpr int L = lanes<T>;
@@ -21,8 +22,8 @@ FASTNN_INLINE Vec<T> fold(Vec<T> a, Vec<T> b) {
          shuffle(a, b, [](int i) { return i & D ? L + (i ^ D) : i ^ D; });
 }
 
-// Halving steps for G vectors at once: a vector's lanes end up added in the same order whatever G is, and its sum
-// in lane index * lanes / G.
+// Halving steps for G vectors at once. The lanes of each vector are added in the same order whatever G is; the sum of
+// vector number i ends up in lane i * lanes / G of v[0].
 template <class T, int G, int D>
 FASTNN_INLINE void fold_all(Vec<T>* v) {
   if constexpr (D > 0) {
@@ -37,7 +38,7 @@ FASTNN_INLINE void fold_all(Vec<T>* v) {
   }
 }
 
-// out[i] = sum of the lanes of v[i], i < N; v is overwritten. A third of the work of N single sums.
+// out[i] = sum of the lanes of v[i], i < N; v is overwritten. This is a third of the work of N single sums.
 template <class T, int N>
 FASTNN_INLINE void reduce_add_many(Vec<T>* v, T* out) {
   constexpr int L = lanes<T>, G = N >= 8 && L >= 8 ? 8 : N >= 4 && L >= 4 ? 4 : N >= 2 ? 2 : 1;

@@ -12,23 +12,23 @@ template <class V, class From, int... i>
 FASTNN_INLINE V shuffle_lanes(V a, V b, From, std::integer_sequence<int, i...>) {
   return __builtin_shufflevector(a, b, From{}(i)...);
 }
-// Lane i is lane from(i) of a and b, those of b counted on from those of a.
+// Lane i of the result is lane from(i) of `a` and `b` together: the lanes of `b` are numbered on from those of `a`.
 template <class V, class From>
 FASTNN_INLINE V shuffle(V a, V b, From from) {
   return shuffle_lanes(a, b, from, std::make_integer_sequence<int, sizeof(V) / sizeof(a[0])>{});
 }
-// Lane i is lane from(i) of a.
+// Lane i of the result is lane from(i) of `a`.
 template <class V, class From>
 FASTNN_INLINE V shuffle(V a, From from) {
   return shuffle(a, a, from);
 }
 
-// Lane i is lane i ^ D.
+// Lane i of the result is lane i ^ D of `a`.
 template <int D, class V>
 FASTNN_INLINE V exchange(V a) {
   return shuffle(a, [](int i) { return i ^ D; });
 }
-// f(step) for step = n / 2, n / 4, …, 1, each a constant: the steps in which n lanes become one.
+// Calls f(step) for step = n / 2, n / 4, …, 1, each a constant: the steps in which n lanes are added up to one.
 template <int n, class F>
 FASTNN_INLINE void each_half(const F& f) {
   if constexpr (n > 1) {

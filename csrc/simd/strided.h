@@ -21,7 +21,8 @@ FASTNN_INLINE Mask<T> ramp(int64_t start, int64_t step) {
   return splat<T>(start) + splat<T>(step) * iota<T>();
 }
 
-// Some consecutive lanes of a vector, lo <= i < hi, in the form that loads want. lo and hi may be any numbers.
+// The lanes first <= i < last of a vector, in the form that loads want. first and last may be any numbers: those
+// outside of the vector are clamped.
 template <class T>
 struct Part {
   Part() = default;
@@ -82,7 +83,8 @@ FASTNN_INLINE void store_bytes(uint8_t* p, uint64_t v, int n) {
     }
 }
 
-// One byte per lane: byte i of bits is lane i. Compilers turn the conversion of such short vectors into scalar code.
+// One byte per lane: byte i of `bits` is lane i. There are intrinsics here because compilers make scalar code of the
+// conversion of such short vectors.
 template <class T>
 FASTNN_INLINE Mask<T> widen_bytes(uint64_t bits) {
 #if FASTNN_VEC_BYTES == 32
@@ -136,7 +138,7 @@ FASTNN_INLINE Mask<T> load_index_part(const uint8_t* p, const Part<T>& part) {
   return n > 0 ? widen_bytes<T>(load_bytes(p + part.begin, n) << 8 * part.begin) : Mask<T>{};
 #endif
 }
-// The first n lanes as bytes, or as 32-bit integers.
+// Stores the first n lanes as bytes, or as 32-bit integers.
 template <class T>
 FASTNN_INLINE void store_index_n(uint8_t* p, Mask<T> m, int n) {
 #if FASTNN_VEC_BYTES == 64
@@ -161,11 +163,11 @@ FASTNN_INLINE void store_index_n(int32_t* p, Mask<T> m, int n) {
 #endif
 }
 
-// Running maximum with the tap that gave it: the first of equals, the first NaN before all.
+// Updates a running maximum and the tap that gave it. Of equal values the first wins, and the first NaN wins over all.
 template <class T>
 FASTNN_INLINE void take_larger(Vec<T>& best, Mask<T>& index, Vec<T> v, Mask<T> tap) {
 #if FASTNN_VEC_BYTES == 64
-  // not (v <= best) holds when either is NaN; a NaN that leads stays.
+  // not (v <= best) is true when either is NaN; the second comparison makes a best that is NaN stay.
   if constexpr (sizeof(T) == 4) {
     __mmask16 wins = _mm512_cmp_ps_mask((__m512)v, (__m512)best, _CMP_NLE_UQ);
     wins = _mm512_mask_cmp_ps_mask(wins, (__m512)best, (__m512)best, _CMP_ORD_Q);

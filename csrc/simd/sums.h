@@ -1,6 +1,6 @@
 // Several sums over the same data, in blocks: partial sums in T, merged in double every few thousand elements. The
-// partial sums are as many for every length of registers, so the order depends on the lengths given to add() alone, and
-// instruction sets with a fused multiply-add give the same bits.
+// number of partial sums does not depend on the length of registers, so the order of additions depends on the lengths
+// given to add() alone, and all instruction sets with a fused multiply-add give the same bits.
 #pragma once
 #include "past.h"
 #include "reduce.h"
@@ -13,7 +13,7 @@ namespace {
 template <class T>
 constexpr int kRowLanes = 64 / sizeof(T);
 constexpr int kRowVectors = 64 / FASTNN_VEC_BYTES;
-constexpr int kRowsInFlight = 4;  // of partial sums, which hide the latency of an addition
+constexpr int kRowsInFlight = 4;  // rows of partial sums: several hide the latency of an addition
 
 // Calls f(v, at, rest) for each vector v = 0, 1, … of a row that begins at element `begin`. `at` is the vector's first
 // element, and `rest` is how many of the `size` elements are left from there: it may be negative, or larger than a
@@ -37,8 +37,8 @@ FASTNN_INLINE T reduce_row(Vec<T>* v) {
 template <class T, int K, bool fetch = false>
 class BlockSums {
  public:
-  // f(acc, vectors…) adds K terms of the vectors loaded from p… to acc[0..K). In the last, short vectors the missing
-  // lanes are loaded as zero; f must make them add nothing.
+  // Calls f(acc, vectors…), which adds K terms, made of the vectors loaded from p…, to acc[0..K). In the last, short
+  // vectors the missing lanes are loaded as zero; f must make them add nothing.
   template <class F, class... P>
   FASTNN_INLINE void add(int64_t n, const F& f, const P*... p) {
     add_by(n, [&](Vec<T>* acc, int64_t at, int64_t size) FASTNN_FLAT {
@@ -46,7 +46,7 @@ class BlockSums {
       f(acc, load_part(p + at, size)...);
     });
   }
-  // The same for one array; the missing lanes are loaded as `fill`.
+  // add() for one array, except that the missing lanes are loaded as `fill`.
   template <class F>
   FASTNN_INLINE void add_filled(int64_t n, T fill, const F& f, const T* p) {
     add_by(n, [&](Vec<T>* acc, int64_t at, int64_t size) FASTNN_FLAT {
@@ -106,8 +106,9 @@ class BlockSums {
   int64_t used_ = 0;
 };
 
-// f over contiguous runs, the last vector short: y[i] = f(x0[i], …). Past the caches y begins with a short store, up to
-// a whole vector, and is none of the x. fetch(i) comes before the vector at i.
+// y[i] = f(x0[i], …) over contiguous runs; the last vector may be short. With `past`, y begins with a short store, so
+// that the vectors after it are aligned, and y must be none of the x. fetch(i) is called before the vector at i is
+// loaded.
 template <bool past, class T, class Fetch, class F, class... P>
 FASTNN_INLINE void map_run_fetching(int64_t n, const Fetch& fetch, const F& f, T* y, const P*... x) {
   int64_t i = 0;
@@ -128,7 +129,7 @@ FASTNN_INLINE void map_run(int64_t n, const F& f, T* y, const P*... x) {
   map_run_fetching<past>(n, [](int64_t) {}, f, y, x...);
 }
 
-// Eight sums of every eighth value, which are added in order.
+// The sum of scale x[i] in double: eight sums of every eighth element, which are added in order in the end.
 template <class T>
 double block_sum(int64_t n, const T* x, double scale) {
   double sums[8] = {};
@@ -140,8 +141,8 @@ double block_sum(int64_t n, const T* x, double scale) {
   return sums[0];
 }
 
-// The sum of scale x[i] in double. Blocks are added in pairs, and those in pairs, and so on, so that the error grows
-// like the logarithm of n.
+// The sum of scale x[i] in double. The sums of blocks are added in pairs, the sums of pairs again in pairs, and so on,
+// so that the error grows like the logarithm of n.
 template <class T>
 double pairwise_sum(int64_t n, const T* x, double scale) {
   constexpr int64_t kBlock = 1024;

@@ -23,9 +23,9 @@ FASTNN_INLINE void transpose(Vec<T> (&v)[lanes<T>]) {
   }
 }
 
-// Transposes one square: n <= lanes rows of size <= lanes elements. WIDE says that n, DEEP that size is the number of
-// lanes. Where there are fewer rows than lanes, the last one is loaded again in the place of those that are missing:
-// only squares that are not whole have branches.
+// Transposes one square: n <= lanes rows of size <= lanes elements. WIDE says that n is the number of lanes, DEEP
+// that size is. Where there are fewer rows than lanes, the last row is loaded again in the place of each missing one.
+// Only squares that are not whole have branches.
 template <class T, bool DEEP, bool WIDE>
 FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T* to, int64_t ldto) {
   constexpr int L = lanes<T>;
@@ -46,9 +46,10 @@ FASTNN_INLINE void turn_square(const T* from, int64_t stride, int n, int size, T
     }
 }
 
-// to[k * ldto + i] = from[i * stride + k] for i < rows, k < depth: squares turned in registers, 10 times as fast as
-// element by element. A depth's tail is a square that overlaps where there is one before it: masked loads wait for the
-// stores before them (Zen 5), and packing 13 rows took twice as long.
+// to[k * ldto + i] = from[i * stride + k] for i < rows, k < depth. Squares are transposed in registers, which is 10
+// times as fast as element by element. The tail of the depth is a square that overlaps the one before it, if there is
+// one, so that no masked loads are needed: they wait for the stores before them (Zen 5), and packing 13 rows took twice
+// as long.
 template <class T>
 void turn(const T* from, int64_t stride, int64_t rows, int64_t depth, T* to, int64_t ldto) {
   constexpr int64_t L = lanes<T>;

@@ -62,8 +62,8 @@ template <class T>
 FASTNN_INLINE void store(T* p, Vec<T> v) {
   *reinterpret_cast<typename VecTraits<T>::Unaligned*>(p) = v;
 }
-// Past the caches where the hardware has such a store (no read of the line first); p is aligned to the vector.
-// stream_fence() orders these stores before what the thread does next.
+// Stores v past the caches, without reading the line first, where the hardware has such a store; p must be aligned to
+// the vector. stream_fence() orders these stores before what the thread does next.
 template <class T>
 FASTNN_INLINE void stream(T* p, Vec<T> v) {
 #if FASTNN_VEC_BYTES == 64
@@ -81,8 +81,9 @@ FASTNN_INLINE void stream_fence() {
   _mm_sfence();
 #endif
 }
-// The same vector, loaded whole: GCC turns a selection among what it loads into a masked load, and those of Zen 5 are
-// slow where the data is not in the first-level cache: dropout of 26 MB takes twice as long.
+// Gives v unchanged, and makes GCC load it whole. Otherwise GCC turns a selection among loaded elements into a masked
+// load, and masked loads are slow on Zen 5 where the data is not in the first-level cache: dropout of 26 MB takes twice
+// as long.
 template <class V>
 FASTNN_INLINE V whole(V v) {
 #if FASTNN_VEC_BYTES == 64
@@ -90,7 +91,7 @@ FASTNN_INLINE V whole(V v) {
 #endif
   return v;
 }
-// The same address, which the compiler then keeps in one register: GCC would otherwise take sums of addresses apart,
+// Gives p unchanged, and makes the compiler keep it in one register: GCC would otherwise take sums of addresses apart,
 // and put them together again before every load.
 template <class T>
 FASTNN_INLINE T* whole_address(T* p) {
@@ -101,7 +102,7 @@ template <class T>
 FASTNN_INLINE Vec<T> set1(T a) {
   return a - Vec<T>{};  // minus, not plus: -0 + 0 would lose the sign
 }
-// Lane i is T(i).
+// Lane i is the integer i.
 template <class T>
 FASTNN_INLINE Mask<T> iota() {
   Mask<T> m;
@@ -279,7 +280,8 @@ FASTNN_INLINE V abs(V a) {
 template <class T>
 FASTNN_INLINE Vec<T> unless_nan(Vec<T> y, Vec<T> x) {
 #if FASTNN_VEC_BYTES == 64
-  // Four bits for each class of numbers; of a NaN they say 1, the second operand.
+  // `quiet` has four bits for each class of numbers: they are 1 for both classes of NaN, which takes the second
+  // operand, and 0 for all others, which takes the first.
   constexpr long long quiet = 0x11;
   const __m512i choice = sizeof(T) == 4 ? _mm512_set1_epi32(quiet) : _mm512_set1_epi64(quiet);
   if constexpr (sizeof(T) == 4)

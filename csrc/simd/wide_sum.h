@@ -1,4 +1,4 @@
-// Sums of vectors in double, a sum per lane: for long series, whose rounding errors would grow in T.
+// Sums of vectors in double, a sum per lane: for long series of terms, whose rounding errors would grow in T.
 #pragma once
 #include "vec.h"
 
@@ -18,7 +18,7 @@ class WideSum {
     for (int i = 0; i < lanes<T>; ++i) part[i] = T(lane_[i]);
     return load(part);
   }
-  // Of all lanes: halves, then quarters, …
+  // The sum of all lanes, added in halves, then quarters, …; the sums of the lanes are overwritten.
   FASTNN_INLINE double total() {
     for (int half = lanes<T> / 2; half > 0; half /= 2)
       for (int i = 0; i < half; ++i) lane_[i] += lane_[i + half];

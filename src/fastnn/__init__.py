@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .nn.model_file import load_model, save_model
     from .nn.summary import summary
 
-if backend.extension() is None:  # then which backend it is has to be said, and may be an error
+if backend.extension() is None:  # then the choice of the backend, made now, may warn or fail
     backend.current()
 
 __all__ = [

@@ -41,7 +41,7 @@ def replaceable(function: str, path: PathLike, error: type[ValueError] = ValueEr
 def write_atomically(target: str, write: Callable[[IO[bytes]], None]) -> None:
     """Write through a temporary file in the same folder; ``target`` is the old file or the complete new one."""
     folder, name = os.path.split(target)
-    # By bytes, since names are limited by them: 255 with what is added.
+    # The name is cut by bytes, since these are limited: to 255, with what is added to the name.
     short = os.fsencode(name)[:100].decode(errors="ignore")
     _remove_left_over(folder, short)
     descriptor, temporary = _open_temporary(folder, short)
@@ -53,9 +53,9 @@ def write_atomically(target: str, write: Callable[[IO[bytes]], None]) -> None:
             if os.path.exists(target):
                 os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
             if os.name == "posix":
-                os.replace(temporary, target)  # while it is locked
+                os.replace(temporary, target)  # while it is locked, so that nobody removes it before as a left-over
         if os.name != "posix":
-            os.replace(temporary, target)  # open files cannot be renamed
+            os.replace(temporary, target)  # only now that it is closed: here, open files cannot be renamed
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
@@ -92,7 +92,7 @@ def _remove_left_over(folder: str, short: str) -> None:
             entry.path for entry in entries if pattern.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
         ]
     for path in found:
-        with contextlib.suppress(OSError):  # somebody else's, or gone meanwhile
+        with contextlib.suppress(OSError):  # the file is locked or somebody else's, or gone meanwhile
             descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

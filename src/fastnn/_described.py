@@ -33,7 +33,7 @@ def _in_words(value: Any) -> str:
         return f"{ends[0]}{', '.join(map(_in_words, value))}{ends[1]}"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_in_words(key)}: {_in_words(part)}' for key, part in value.items())}}}"
-    if isinstance(value, set | frozenset):  # whose order differs from process to process
+    if isinstance(value, set | frozenset):  # sorted, since a set's order differs from process to process
         return f"{{{', '.join(sorted(map(_in_words, value)))}}}"
     if hasattr(value, "__qualname__"):
         return str(value.__qualname__)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ARRAY_KINDS = "biufc"
-_MAX_HEADER = 10_000  # characters; NumPy parses the header with literal_eval
+_MAX_HEADER = 10_000  # characters; limited, since NumPy parses the header with literal_eval
 
 
 def read_array(file: IO[bytes], size: int) -> NDArray[Any]:

@@ -19,10 +19,10 @@ def _controller(module: Any, file: str, get: Callable[[], int], limit: Callable[
     """A controller as threadpoolctl 3.2 and newer take it, for the library with this file."""
 
     class Controller(module.LibController):  # type: ignore[misc]
-        user_api = "openmp"  # so that threadpool_limits(user_api="openmp") limits them, too
+        user_api = "openmp"  # so that threadpool_limits(user_api="openmp") limits fastnn's threads, too
         internal_api = "fastnn"
         filename_prefixes = (os.path.basename(file).lower(),)
-        check_symbols = ("fastnn_num_threads",)  # other packages, too, may have a library of that name
+        check_symbols = ("fastnn_num_threads",)  # tells it from libraries of that name in other packages
 
         def get_num_threads(self) -> int:
             return get()

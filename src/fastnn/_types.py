@@ -40,7 +40,7 @@ class _Nested(Protocol[_Item_co]):
     def __iter__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
     def __reversed__(self, /) -> Iterator[_Item_co | _Nested[_Item_co]]: ...
     @property
-    def index(self) -> object: ...  # which dictionaries and sets don't have
+    def index(self) -> object: ...  # dictionaries and sets don't have it, so they are not taken
 
 
 ArrayLike: TypeAlias = "_HasArray | bool | int | float | _Nested[_HasArray | bool | int | float]"

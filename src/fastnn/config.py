@@ -127,7 +127,7 @@ def default_num_threads() -> tuple[int, dict[str, int]]:
 _default, _limits = default_num_threads()
 _threads = _default
 _reason = f"the least of {_limits}"
-_unlimited = _threads, _reason  # what threadpoolctl did not set
+_unlimited = _threads, _reason  # the last setting that did not come from threadpoolctl
 _MOST = 4096
 
 

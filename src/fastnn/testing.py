@@ -201,7 +201,7 @@ def _difference(data: np.ndarray, at: tuple[int, ...], h: float, evaluate: Calla
         minus = evaluate()
     finally:
         data[at] = kept
-    # The distance really taken, after rounding of kept ± h.
+    # Divided by the distance that was really taken, since kept ± h was rounded.
     return float((plus - minus).sum() / (above - below))
 
 

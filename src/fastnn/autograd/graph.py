@@ -328,7 +328,7 @@ def run_backward(root: TensorBase, gradient: np.ndarray, retain_graph: bool, del
                 pending[parent] = g
                 heappush(heap, (-parent.number, parent))
             else:
-                # Not into the array of an operation, which may hand the same one to several inputs.
+                # Adds in place only into an array made here: an operation may have given one array to several inputs.
                 pending[parent] = add(before, g, before if parent in owned else None)
                 owned.add(parent)
         # Frees what this operation saved and gave, before the next one allocates.

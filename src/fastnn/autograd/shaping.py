@@ -18,7 +18,7 @@ from .ops import Gradients, operand, recorded
 if TYPE_CHECKING:
     from .tensors import Tensor
 
-_FEW = 1024  # so few elements NumPy's add.at adds faster than the numbers of their rows are found
+_FEW = 1024  # up to so many elements, NumPy's add.at takes less time than to find the numbers of their rows
 Move = Callable[[np.ndarray], np.ndarray]
 _NOT_ARRAYS = (slice, type(None), type(Ellipsis))
 _PLAIN_ITEMS = frozenset((int, slice, type(None), type(Ellipsis)))

@@ -22,7 +22,9 @@ _active_name = ""
 _callbacks: list[Callable[[ModuleType | None], None]] = []
 # What the import system said when the extension was asked for in vain. It is not asked again in this process.
 _failure: ImportError | None = None
-_chosen = False  # the threads that the extension uses: a failed import of fastnn is followed by another question
+# Whether the threads that the extension uses have been chosen. If that fails, so does the import of fastnn, and they
+# must be chosen at the next import, although the extension is loaded already.
+_chosen = False
 
 
 def unavailable() -> str | None:

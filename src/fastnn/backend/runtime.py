@@ -7,8 +7,9 @@ import os
 from types import ModuleType
 
 # How long an idle OpenMP thread looks for work before it sleeps: about half a millisecond with libgomp, one with LLVM's
-# libomp, enough to catch the next call of a network. libgomp's 300 000 times keep a core busy for 11 ms after every call,
-# libomp for 200 ms; where other processes want that core, an epoch of the digits took 20 times as long.
+# libomp, enough to catch the next call of a network. By default libgomp looks 300 000 times, which keeps a core busy
+# for 11 ms after every call, and libomp for 200 ms; where other processes want that core, an epoch of the digits took
+# 20 times as long.
 _PATIENCE = {"GOMP_SPINCOUNT": "20000", "KMP_BLOCKTIME": "1"}
 
 

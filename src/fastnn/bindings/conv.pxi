@@ -83,7 +83,7 @@ cdef Conv read_conv(object g) except *:
     cdef int64_t padded[3]
     for d in range(3):
         sane = sane and axis_fits(c.size[d], c.out[d], c.kernel[d], c.stride[d], c.pad[d], c.dilation[d])
-        if sane:  # all that a window looks at, or a transposed convolution adds to
+        if sane:  # the extents of all that windows look at, or that a transposed convolution adds to
             padded[d] = max(c.size[d] + c.pad[d], (c.out[d] - 1) * c.stride[d] + (c.kernel[d] - 1) * c.dilation[d] + 1)
     if not (sane and image_fits(c.n, c.c, padded) and image_fits(c.n, c.k, c.out)
             and image_fits(c.k, c.c // c.groups, c.kernel)):
@@ -153,7 +153,7 @@ def conv_backward_bias(dy, dbias):
     cdef void* pdy = data(dy, t, c.n * c.k * c.out[2])
     conv_backward_bias_c(long_call(t), c, pdy, writable(dbias, t, c.k))
 
-# Gradients, of which the caller says in ``needs`` whether to compute them. What is called here are bindings.
+# Functions that give gradients; the caller says in ``needs`` which of them to compute. They call the bindings above.
 
 def conv_backward(g, dy, x, weight, needs):
     need_x, need_weight, need_bias = needs

@@ -1,7 +1,7 @@
-# Elementwise functions. The bindings of those of one array are in kernels.pxi, which csrc/declare.py writes.
+# Elementwise functions. For functions of one array the bindings are in kernels.pxi, which csrc/declare.py writes.
 
-# Kernels take two parameters, of which most functions need fewer; then a forward takes x and y, and a backward dy, x or y as
-# the row of the function says, and dx.
+# Kernels take two parameters, though most functions need fewer. After them a forward kernel takes x and y; a backward
+# kernel takes dy, then x or y (the row of the function says which), then dx.
 ctypedef int (*Unary)(Call, int64_t, double, double, void*, void*) except -1
 ctypedef int (*UnaryBackward)(Call, int64_t, double, double, void*, void*, void*) except -1
 

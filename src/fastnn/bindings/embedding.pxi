@@ -1,4 +1,4 @@
-# Rows of a table by number.
+# Embeddings: an index gives the numbers of the rows that are taken from a table.
 
 def embedding_forward(index, weight):
     cdef int t = floating(weight), last = cnp.PyArray_NDIM(<cnp.ndarray?>index), i

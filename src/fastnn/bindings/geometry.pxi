@@ -1,4 +1,4 @@
-# Geometries, as kernels take them, and what is read of those that checks make.
+# The geometries that kernels take, which are structs, and how they are read from the tuples that checks make.
 
 cdef extern from "types.h" namespace "fastnn" nogil:
     cdef struct Conv:
@@ -59,7 +59,8 @@ cdef int read_windows(object g, int64_t* to, int numbers, int triples) except -1
         read_numbers(<object>PyTuple_GET_ITEM(g, numbers + i), to + numbers + 3 * i, 3)
     return 0
 
-# What windowed kernels compute with fits in 32 bits, and what they multiply of it in 64, as in checks/geometry.py.
+# The numbers that windowed kernels compute with must fit in 32 bits, so that products of two of them fit in 64 (see
+# MAX_EXTENT in checks/geometry.py).
 cdef bint within(int64_t a, int64_t low) noexcept nogil:
     return low <= a < <int64_t>1 << 31
 

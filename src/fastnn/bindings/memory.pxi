@@ -45,8 +45,8 @@ cdef void* data(object a, int typenum, int64_t size) except NULL:
         raise ValueError(f"expected {size} elements, got an array of shape {(<object>array).shape}")
     return cnp.PyArray_DATA(array)
 
-# Elementwise kernels also take arrays that are C-contiguous but for the order of their axes, and go through their memory; what
-# comes out has the same strides.
+# Elementwise kernels also take arrays that are C-contiguous but for the order of their axes. They go through the memory
+# of such an array from its beginning to its end, and the result has the same strides.
 
 cdef bint is_dense(cnp.ndarray a) noexcept:
     """Whether its elements fill its memory, in some order of its axes."""
@@ -127,7 +127,7 @@ cdef bint plausible(const int64_t* extents, int count) noexcept:
 
 cdef inline int64_t elements(int64_t a, int64_t b, int64_t c=1, int64_t d=1) except -1:
     """How many elements an array of these extents has."""
-    if <uint64_t>(a | b | c | d) < 4096:  # small ones, of which a small call has several products to look at
+    if <uint64_t>(a | b | c | d) < 4096:  # small extents, quickly: a small call checks several such products
         return a * b * c * d
     return many_elements(a, b, c, d)
 
@@ -193,7 +193,7 @@ cdef class _Block:
             give_block(self.start, self.capacity)
 
 cdef enum:
-    SMALL = 4096     # below this many bytes NumPy's allocation is faster than one with a second object
+    SMALL = 4096     # below this many bytes NumPy's allocation is faster than that of an array and a _Block
 
 cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum, cnp.npy_intp* strides=NULL):
     """Uninitialised array, C-contiguous or with strides that are dense. A large one starts on a cache line: full-vector
@@ -204,7 +204,7 @@ cdef object new_array(int ndim, cnp.npy_intp* dims, int typenum, cnp.npy_intp* s
     cdef int i
     for i in range(ndim):
         if dims[i] > 0 and bytes > (<int64_t>1 << 60) // dims[i]:
-            return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)  # which says that the array is too big
+            return cnp.PyArray_EMPTY(ndim, dims, typenum, 0)  # NumPy raises the error that the array is too big
         bytes *= dims[i]
     if bytes < SMALL:
         if strides == NULL:

@@ -13,7 +13,8 @@ cdef object statistic(object a, int t):
     return cnp.PyArray_Cast(<cnp.ndarray>a, F64)
 
 cdef enum:
-    FEW_CHANNELS = 64  # up to so many, moments that nobody wants are on the stack: two arrays take 90 ns of a call's 700
+    # Up to so many channels, moments that nobody wants are on the stack: two arrays take 90 ns of a call's 700.
+    FEW_CHANNELS = 64
 
 def batch_norm_train_forward(g, x, weight, bias, running_mean, running_var, double momentum, double eps, residual=None,
                              cbool relu=False, cbool unbiased=True, cbool moments=True):

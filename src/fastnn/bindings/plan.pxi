@@ -1,10 +1,10 @@
 # Calls of public functions with plain arrays, checked once per signature.
 #
 # The signature of a call is all that checks may look at: types, shapes, the order of axes in memory, whether arrays may be
-# written to, which of them overlap or are the same memory, and the values of the other arguments. A call that passed the
-# checks leaves a plan: the binding it came to, and that one's arguments. The next call of the same signature goes there at
-# once. Values inside arrays are no part of the signature: where checks look at them, the plan has a guard that does so in
-# every call.
+# written to, which of them overlap or are the same memory, and the values of the other arguments. A call that passed
+# the checks leaves a plan: the binding that it called, and the arguments that the binding got. The next call of the
+# same signature calls that binding at once. Values inside arrays are no part of the signature: where checks look at
+# them, the plan has a guard that does so in every call.
 
 cdef extern from "Python.h":
     object PyObject_Vectorcall(object function, PyObject* const* arguments, size_t count, PyObject* names)
@@ -15,8 +15,8 @@ cdef enum:
     SIGNATURE_ARRAYS = 8
     PLANNED_ARGUMENTS = 12
     KEPT_FOR_TAPE = 24
-    PLANS = 512                # of one function; shapes that change with every call start again beyond it
-    RECENT = 64                # of them, found without the dictionary
+    PLANS = 512                # of one function at most; beyond them (shapes may change with every call) all are dropped
+    RECENT = 64                # of those plans, found without the dictionary
 
 cdef enum:
     ARRAY_WORD, TURNED_WORD, INT_WORD, FLOAT_WORD, OBJECT_WORD, TUPLE_WORD
@@ -74,7 +74,8 @@ cdef bint sign(Signature* s, object value) noexcept:
         return False
     cdef int64_t* to = s.words + s.count
     if value is None or value is True or value is False or type(value) is str:
-        # A plan keeps strings, so that nothing else gets the address. The shift drops its highest byte, which is 0 for all.
+        # The address stands for the value. A plan keeps strings alive, so that no other object gets their address.
+        # The shift drops the highest byte of the address, which is always 0.
         to[0] = OBJECT_WORD | <int64_t>(<uint64_t><void*>value << 8)
         s.count += 1
         return True
@@ -169,7 +170,7 @@ cdef class _Reverse:
     """The function that gives the gradients of a plan's inputs, and the places of dy and needs among its arguments, or -1."""
     cdef object function
     cdef int dy, needs, inputs
-    cdef bint keeps_nothing  # but takes dy and needs, as the tape calls it
+    cdef bint keeps_nothing  # the function takes dy and needs alone, as the tape gives them
 
 def follow_tape(tuple kept, dy, needs):
     """The gradients; ``kept`` is the `_Reverse`, then the arguments of its function, with anything for dy and needs."""
@@ -193,10 +194,10 @@ cdef class _Plan:
     cdef Signature signature
     cdef tuple kept          # strings, and tuples that may hold one
     cdef _Call call, guard
-    cdef bint several        # results
-    cdef int gives           # how many of those the caller gets
+    cdef bint several        # whether the call gives a tuple of results
+    cdef int gives           # how many of the results the caller gets
     cdef _Reverse reverse    # None: not for calls that are differentiated
-    cdef tuple keep          # positions of what it takes, among the arguments of the call, its results, and the constants
+    cdef tuple keep          # what `reverse` takes, as positions in (*arguments, *results, *constants)
     cdef tuple constants
 
     cdef object run(self, tuple given):
@@ -238,7 +239,7 @@ cdef class _Plan:
 cdef class _Plans:
     """The plans of one function, by signature."""
     cdef dict by_key
-    cdef list recent  # the last one of each remainder of the keys
+    cdef list recent  # for each remainder key % RECENT, the plan that was used last
 
     def __init__(self):
         self.by_key, self.recent = {}, [None] * RECENT
@@ -262,7 +263,7 @@ cdef class _Plans:
 cdef bint is_of(_Plan p, const Signature* s) noexcept:
     return p.signature.count == s.count and not memcmp(p.signature.words, s.words, s.count * sizeof(int64_t))
 
-# Of fastnn.autograd, which is above this module.
+# use_tape sets these to objects of fastnn.autograd, which is above this module.
 cdef type tensor_type = None
 cdef object tape_mode = None, record_on_tape = None, record_many_on_tape = None, native_backend = None
 
@@ -343,7 +344,7 @@ cdef class _Planned:
         if p.gives > 1:
             return self.several_recorded(<tuple>value, inputs, vjp)
         y = record_on_tape(self.name, as_array(value), inputs, vjp)
-        # An array, where the only tensors are constants: then as without them.
+        # y is an array where the only tensors are constants: then the caller gets what a call without tensors gives.
         return value if cnp.PyArray_CheckExact(y) else y
 
     cdef tuple several_recorded(self, tuple values, list inputs, vjp):

@@ -4,7 +4,7 @@ cdef class _PoolGeometry:
     cdef object made_from  # kept, so that no other object gets its address
     cdef Pool pool
 
-cdef dict pool_geometries = {}  # as conv_geometries
+cdef dict pool_geometries = {}  # by the address of the tuple, as conv_geometries
 
 cdef Pool pool_geometry(object g) except *:
     """From checks.Pool."""

@@ -8,7 +8,7 @@ cdef Rnn rnn_geometry(object x, object weight_hh, RnnKind cell, cbool reverse) e
     r.cell = cell
     if r.units < 1:
         raise ValueError("expected at least one unit")
-    elements(r.steps, r.batch, 4, r.units)  # the most gates, and their weights
+    elements(r.steps, r.batch, 4, r.units)  # refuses too large arrays of gates (4 at most), and of weights
     elements(4, r.units, r.units)
     return r
 

@@ -1,4 +1,4 @@
-# What the values of arrays are, for the guards of plans and for losses; copies of arrays.
+# Functions that look at the values of arrays, for the guards of plans and for losses; and copies of arrays.
 
 def values_within(x, double low, double high):
     cdef int t = floating(x)
@@ -32,7 +32,7 @@ cdef object number(double value, int t):
     cdef void* p = <void*>&value if t == F64 else <void*>&single
     return numpy_scalar(p, cnp.PyArray_DescrFromType(t), None)
 
-cdef double SMALLER = 2.0 ** -80  # times it, no sum of less than 2^80 numbers overflows
+cdef double SMALLER = 2.0 ** -80  # no sum of less than 2^80 numbers overflows if each is multiplied by this
 
 @cython.cdivision(True)
 cdef object mean_loss(object loss, int t, double divisor):

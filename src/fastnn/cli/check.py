@@ -12,9 +12,9 @@ from .output import say, shown
 if TYPE_CHECKING:
     from ..data.source import Dataset
 
-_SAMPLES = 2000  # that the network is made for
-_SEEN = 256  # that go through it: it shall be quick for larger images, too
-# What the review of the data says better.
+_SAMPLES = 2000  # the network is made for at most so many
+_SEEN = 256  # samples that go through the network: few, so that the check is quick for larger images, too
+# Findings that are not printed, since the review of the data says them better.
 _REVIEWED = ("constant features", "duplicates", "shared rows", "one class", "labels")
 
 

@@ -42,7 +42,7 @@ def default_jobs() -> int:
 def run(options: argparse.Namespace) -> None:
     """Write the gallery and say where it is."""
     use_machine(options)
-    # Before the first picture rather than after some.
+    # A missing package is to be an error before the first picture rather than after some.
     require("sklearn.datasets", "scikit-learn", "demo", "the gallery")
     from ..gallery import ENTRIES, Entry, write_gallery
 

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     try:
         return parser().parse_args(arguments)
-    # From argparse of Python 3.11.2, where its message cannot be written; that of 3.11.7 passes over it.
+    # argparse of Python 3.11.2 raises it if its message cannot be written; that of 3.11.7 passes over it.
     except OSError:
         give_up(sys.stdout)
         raise SystemExit(USAGE_ERROR) from None

@@ -26,8 +26,8 @@ would make of the same data. All trials are trained for a few epochs, a third of
 What a trial is judged by is the validation part; of tables with less than 1000 rows a third of the training part. The test part is
 not looked at. Prints the trials and, last, the command that trains with the best settings; nothing is saved."""
 
-_SHARES = 20, 4, 1  # of the epochs, for which the trials of a round are trained
-_THIRD, _FEW = 3, 7  # the shares of the trials in the second and in the last round
+_SHARES = 20, 4, 1  # trials are trained for a 20th of the epochs in the first round, then for a 4th, then for all
+_THIRD, _FEW = 3, 7  # a 3rd of the trials is in the second round, a 7th in the last
 
 
 def add(commands: Any) -> None:

@@ -26,8 +26,8 @@ Batch = tuple[Any, ...]
 Transform = Callable[[Any, np.random.Generator], Any]
 
 _KEY_BITS = 64
-# Philox counts draws in the lower half of its counter. The upper half says what is drawn for: a pass, and in it the order (0)
-# or the transform of a batch (its number plus 1).
+# Philox counts draws in the lower half of its counter. The upper half says what the draws are for: it has the number of
+# the pass, and 0 for the order of the pass, or a batch's number plus 1 for the transform of this batch.
 _ORDER = 0
 
 
@@ -119,7 +119,7 @@ class Batches:
         self._begun = False
         self._seeded = rng is not None
         self._key = _drawn_key(rng) if self._seeded else None
-        self._key_is_for: int | None = None  # the process, where the key came from no seed
+        self._key_is_for: int | None = None  # the process that drew the key, if it came from no seed
 
     @property
     def key(self) -> tuple[int, int]:
@@ -141,7 +141,7 @@ class Batches:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Batch]:
-        if self._begun:  # and left, before its end
+        if self._begun:  # a pass was begun, and left before its end
             self.epoch, self.position = self.epoch + 1, 0
         self._begun = True
         return self._counted(self.epoch, self.position)
@@ -184,7 +184,7 @@ class Batches:
             return self._batch(self._index(order, number), epoch, number)
 
         try:
-            # `yield from` closes it when this is closed.
+            # `yield from` closes the generator `_ahead`, which ends its thread, when this generator is closed.
             yield from _ahead(batch, numbers, self.prefetch) if self.prefetch else map(batch, numbers)
         finally:
             for array in leaves(self.arrays):
@@ -294,7 +294,7 @@ def _checked_transform(transform: Any) -> Transform | None:
         raise TypeError(f"{expected}, got {shown(transform)}")
     try:
         signature = inspect.signature(transform)
-    except ValueError:  # some functions of C have none
+    except ValueError:  # some functions written in C have no signature
         return cast(Transform, transform)
     try:
         signature.bind(None, None)
@@ -328,7 +328,7 @@ def _taken(array: Array, index: slice | NDArray[np.intp]) -> Array:
     if isinstance(index, slice):
         return array[index].copy()
     if _mapping(array) is None:
-        return array[index]  # an index array copies
+        return array[index]  # indexing by an array makes a copy
     # A mapped array is read in the order of its file, so that each page is read once.
     by_place = np.argsort(index)
     taken = np.empty((len(index), *array.shape[1:]), array.dtype)

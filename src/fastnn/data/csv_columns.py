@@ -114,7 +114,7 @@ class Columns:
         except ValueError:
             return None
         together = "".join(column)
-        # Python's float takes more: infinities, NaN, underscores and digits of other scripts.
+        # Python's float takes more than the numbers of a table: infinities, NaN, underscores, digits of other scripts.
         plain = np.isfinite(numbers).all() and together.isascii() and "_" not in together
         return numbers if plain and not any_number(self._missing) else None
 

@@ -13,7 +13,8 @@ from .csv_rows import read_rows
 from .csv_table import MISSING, Column, Kind, Table, TableSchema
 
 _MOST_CATEGORIES = 1000
-_FEW = 20  # values: as many integers are taken for classes, and texts are categories even if each row has its own
+# Up to so many different integers may be classes; up to so many texts are categories even if each row has its own.
+_FEW = 20
 
 
 def read_csv(

@@ -105,9 +105,9 @@ def _widths(lines: list[str], delimiter: str) -> list[int]:
     widths: list[int] = []
     try:
         widths += (len(record) for record in reader if any(record))
-    except csv.Error:  # the real reading says what it is
+    except csv.Error:  # what is wrong is said when the whole file is read
         return []
-    # The last one may go on in lines that are not looked at.
+    # The last record may go on in lines that are not looked at.
     return widths[:-1] if len(lines) == _SNIFFED else widths
 
 

@@ -19,7 +19,7 @@ SIDE = 8
 SCALES = (1, 16, 255)
 Ink = Literal["auto", "light", "dark"]
 
-_INK_LEVEL = 0.25  # of the contrast of ink and ground: what counts as ink when its bounding box is sought
+_INK_LEVEL = 0.25  # pixels above this share of the contrast count as ink when its bounding box is sought
 _LEAST_CONTRAST = 0.1  # below this, differences are taken for the grain of an empty page
 _MAX_BYTES = 1 << 30
 

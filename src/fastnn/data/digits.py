@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._extras import require
 from .split import split
 
-# One split for every seed of a training run, so that their test accuracies can be compared.
+# The split is the same for every seed of a training, so that the test accuracies of trainings can be compared.
 _SPLIT_SEED = 0
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.1

@@ -287,7 +287,7 @@ def _fitted(rows: Floats, kind: Kind, shrinkage: float | None) -> dict[str, Any]
     # R of a QR decomposition has the covariance of the data, and fewer rows.
     half = np.linalg.qr(centred, mode="r") if n > features else centred
     _, singular, vectors = np.linalg.svd(half, full_matrices=False)
-    # A vector and its opposite are the same to the covariance, not to the samples.
+    # The sign of a vector is fixed: it makes no difference to the covariance, but to the samples that are drawn.
     vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1))
     variances = singular**2 / n
     amount = _ledoit_wolf(centred, variances) if shrinkage is None else shrinkage
@@ -310,9 +310,9 @@ def _power_of_two(x: Floats) -> float:
 
 def _ledoit_wolf(centred: Floats, variances: Floats) -> float:
     n, features = centred.shape
-    squares = (variances**2).sum()  # of the elements of the covariance
-    distance = squares - variances.sum() ** 2 / features  # from the multiple of the unit matrix
-    error = (((centred**2).sum(axis=1) ** 2).mean() - squares) / n  # expected, of the covariance
+    squares = (variances**2).sum()  # the sum of the squares of the covariance's elements
+    distance = squares - variances.sum() ** 2 / features  # its squared distance from the multiple of the unit matrix
+    error = (((centred**2).sum(axis=1) ** 2).mean() - squares) / n  # the expected squared error of the covariance
     return float(min(error / distance, 1.0)) if min(error, distance) > 0 else 0.0
 
 
@@ -327,7 +327,7 @@ def _drawn(part: Mapping[str, Any], n: int, random: np.random.Generator) -> Floa
 
 def _log_density(part: Mapping[str, Any], rows: Floats) -> Floats:
     points, vectors, floor = part["points"], part["vectors"], part["floor"]
-    others = points.shape[1] - len(vectors)  # the dimensions across the vectors, where only the floor is
+    others = points.shape[1] - len(vectors)  # dimensions orthogonal to the vectors: there the deviation is the floor
     deviations = np.append(np.hypot(part["deviations"], floor), [floor] * min(others, 1))
     if deviations.min() <= 10 * (points.shape[1] + len(vectors)) * np.finfo(float).eps * deviations.max():
         raise ValueError(

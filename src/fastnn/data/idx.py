@@ -23,7 +23,7 @@ _DTYPES = {
     for code, name in {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}.items()
 }
 _CODES = {dtype.newbyteorder("="): code for code, dtype in _DTYPES.items()}
-_MAX_AXES = 32  # of the arrays of NumPy, at most 64
+_MAX_AXES = 32  # arrays of NumPy have at most 64
 _BLOCK = 1 << 24  # bytes that are written at once
 
 

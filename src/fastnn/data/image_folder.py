@@ -19,7 +19,7 @@ from .labelled import ImageSets, LabelledImages
 from .pictures import Mode, read_picture
 
 _PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
-# What systems and programs leave beside pictures, next to names that begin with a dot.
+# Names that systems and programs leave beside pictures; they are left out, like those that begin with a dot.
 _LEFT_FOLDERS = {"__macosx", "__pycache__", "@eadir", "lost+found", "$recycle.bin", "system volume information"}
 _LEFT_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 _DEFAULT_SIDE = 32
@@ -360,7 +360,7 @@ def default_side(*folders: PathLike) -> int | tuple[int, int]:
     sizes = set()
     for folder in folders:
         for path in _files_below(os.fspath(folder)):
-            with contextlib.suppress(Exception), image_module.open(path) as picture:  # the reader says what is wrong
+            with contextlib.suppress(Exception), image_module.open(path) as picture:  # reading it says what is wrong
                 sizes.add(picture.size)
             if len(sizes) > 1:
                 return _DEFAULT_SIDE

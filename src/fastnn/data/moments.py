@@ -7,7 +7,7 @@ import numpy as np
 from ..nn.moments import Moments, without_variance
 from .transformer import Array, Statistics, named
 
-MOMENTS = ("count", "pivot", "offset", "squares")  # of a feature, as `Moments` has them
+MOMENTS = ("count", "pivot", "offset", "squares")  # the statistics of a feature, by their names in `Moments`
 
 
 def empty_moments(features: int) -> Statistics:

@@ -37,7 +37,9 @@ def read_picture(
                 if picture.width * picture.height > _MAX_PIXELS:
                     raise ValueError(f"{picture.width} x {picture.height} pixels are too many")
                 _refuse_32_bits(picture)
-                picture.load()  # a second attempt, after one that failed, would give half a picture
+                # Loaded before `_upright`, which passes over errors: after a load that failed, a second one would give
+                # half a picture.
+                picture.load()
                 coloured = _eight_bits(_upright(picture, operations)).convert("RGBA")
                 paper = image_module.new("RGBA", coloured.size, "white")
                 plain = image_module.alpha_composite(paper, coloured).convert(mode)
@@ -57,7 +59,7 @@ def _what(start: bytes) -> str:
 
 
 def _refuse_32_bits(picture: Any) -> None:
-    # Pillow has 16 bits of some formats in 32.
+    # Of some formats, here PNG and PPM, Pillow has pixels of 16 bits in 32: these are right.
     if picture.mode == "F" or (picture.mode == "I" and picture.format not in ("PNG", "PPM")):
         kind = "floats" if picture.mode == "F" else "integers"
         raise ValueError(f"pixels are {kind} of 32 bits, whose full brightness is not known; save them as .npy")

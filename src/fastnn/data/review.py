@@ -17,10 +17,10 @@ from .csv_rows import read_rows
 from .csv_table import MISSING, Kind
 from .source import Dataset, Part, parted, read_dataset, recognise
 
-_FEW = 5  # samples of a class, fewer than which can hardly be learnt and tested
-_UNEVEN = 10  # times as many samples in the largest class as in the smallest
-_MANY = 30  # classes or columns, after which no more are listed
-_LEAST_ROWS = 10  # for columns to look like counters
+_FEW = 5  # a class with fewer samples can hardly be learnt and tested
+_UNEVEN = 10  # classes are uneven if the largest has more than so many times the samples of the smallest
+_MANY = 30  # at most so many classes or columns are listed
+_LEAST_ROWS = 10  # with fewer rows, no column is said to look like a counter
 
 
 class Review(NamedTuple):
@@ -83,7 +83,7 @@ def review(
     if target is not None:
         try:
             data = parted(read_dataset(path, target=target, **options))
-        except ValueError as error:  # what the columns are like is known all the same
+        except ValueError as error:  # what is known of the columns is reported all the same
             findings.append(f"`fastnn train` refuses it: {error}")
         else:
             facts += _of_target(data)
@@ -127,7 +127,7 @@ def _of_target(data: Dataset) -> Iterator[str]:
         yield f"target {data.target}: numbers, {every.min():.6g} to {every.max():.6g}, mean {every.mean():.6g}"
         return
     counts = {name: np.bincount(y, minlength=len(data.classes)) for name, y in parts.items()}
-    if data.form == "csv":  # the split is ours
+    if data.form == "csv":  # fastnn made the split, so its parts say nothing of the data
         counts = {"all": np.sum(list(counts.values()), axis=0)}
     for i, name in enumerate(data.classes[:_MANY]):
         yield f"class {name}: " + ", ".join(
@@ -136,7 +136,7 @@ def _of_target(data: Dataset) -> Iterator[str]:
     if len(data.classes) > _MANY:
         yield f"and {counted(len(data.classes) - _MANY, 'more class', 'es')}"
     total = np.sum(list(counts.values()), axis=0)
-    if total.all():  # the classes are those that are there: the reader numbers them
+    if total.all():  # each class has samples: the reader has numbered the labels that it found
         yield from (f"note: {found}; here the classes are numbered from 0 on" for found in _labels(data.classes, total))
 
 
@@ -217,7 +217,7 @@ def _wrong_with_classes(data: Dataset) -> Iterator[str]:
         return
     labels = {name: part.y for name, part in data.parts.items() if part.y is not None}
     counts = np.bincount(np.concatenate(list(labels.values())), minlength=len(data.classes))
-    if not counts.all():  # a network has an output for a label that never comes
+    if not counts.all():  # some label never comes, and yet a network would have an output for it
         yield from _labels(data.classes, counts)
     few = [name for name, count in zip(data.classes, counts, strict=True) if 0 < count < _FEW]
     if few:

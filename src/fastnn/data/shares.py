@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_DIGITS = 9  # shares that differ by rounding errors only are equal
+_DIGITS = 9  # shares are rounded to so many, so that those that differ by rounding errors only are equal
 
 
 def whole(

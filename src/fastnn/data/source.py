@@ -26,7 +26,7 @@ Form = Literal[
     "csv", "arrays", "idx folder", "cifar folder", "image folder", "parts folder", "idx", "picture", "digits"
 ]
 
-# One split for every seed of a training, so that their tests can be compared.
+# The split is the same for every seed of a training, so that the tests of trainings can be compared.
 _SPLIT_SEED = 0
 _TEST_SHARE = 0.2
 _VALIDATION_SHARE = 0.1  # of what is left for training

@@ -16,7 +16,7 @@ from .shares import whole
 Index = NDArray[np.intp]
 Random = np.random.RandomState | np.random.Generator
 
-_SEEDS = 2**32  # of RandomState
+_SEEDS = 2**32  # RandomState takes seeds below this
 
 
 def split(
@@ -166,7 +166,7 @@ def _by_class(codes: Index, ends: Index, random: Random) -> Index:
     parts = len(ends) - 1
     start = np.zeros_like(counts)
     for part in range(parts):
-        # At least one sample of each class here, and one left for each of the later parts.
+        # This part gets at least one sample of each class, and one is left for each of the later parts.
         shares = counts * (ends[part + 1] / len(codes))
         stop = whole(shares, int(ends[part + 1]), random, start + 1, counts - (parts - 1 - part))
         for chosen, first, last in zip(members, start, stop, strict=True):
@@ -182,14 +182,14 @@ def _by_group(codes: Index, groups: Index, ends: Index, random: Random) -> Index
     if len(sizes) < parts:
         raise ValueError(f"split: there are {len(sizes)} groups, too few for {parts} parts")
     counts = np.bincount(codes)
-    lacking = np.diff(ends)[:, None] / len(codes) * counts  # of each class in each part
+    lacking = np.diff(ends)[:, None] / len(codes) * counts  # how many samples of each class each part lacks
     members = np.split(np.argsort(groups, kind="stable"), np.cumsum(sizes)[:-1])
     empty = np.ones(parts, bool)
     owner = np.empty(len(codes), np.intp)
     for dealt, group in enumerate(random.permutation(len(sizes))):
         found, many = np.unique(codes[members[group]], return_counts=True)
         need = lacking[:, found] @ (many / counts[found])
-        if len(sizes) - dealt == np.count_nonzero(empty):  # one group for each part that has none
+        if len(sizes) - dealt == np.count_nonzero(empty):  # one group is left for each part that has none
             need[~empty] = -np.inf
         part = int(np.argmax(need))
         lacking[part, found] -= many

@@ -19,7 +19,7 @@ from ..nn.scaling import rows_at_a_time
 Array = np.ndarray[Any, Any]
 Statistics = dict[str, Array]
 
-_SHOWN = 10  # names in a message
+_SHOWN = 10  # at most so many names are listed in a message
 
 
 class Transformer:
@@ -114,7 +114,7 @@ class Transformer:
         """X as an array of samples; where the object is fitted (``known``), of the shape and names that it knows."""
         x = as_samples(op, X)
         if known:
-            self._check_names(op, feature_names(X))  # first: names say more than their number
+            self._check_names(op, feature_names(X))  # first: an error with names says more than one with shapes
             self._check_shape(op, x.shape[1:])
         refuse_infinite(op, x, self._allow_nan)
         return x
@@ -351,7 +351,7 @@ def named(indices: Array, shape: tuple[int, ...], names: Array | None) -> str:
 
 def warn(message: str) -> None:
     """Warn of what samples have."""
-    # Attributed to the caller of `transform` or `fit`, who has the data.
+    # The warning is attributed to the caller of `transform` or `fit`, who has the data.
     warnings.warn(message, UserWarning, stacklevel=_depth())
 
 

@@ -274,7 +274,7 @@ def baseline(train: Any, test: Any, loss: Any = None) -> Baseline:
     shapes = [[array.shape for array in taken.inputs] for taken in (known, tried)]
     if [_of_one(known, array) for array in known.inputs] != [_of_one(tried, array) for array in tried.inputs]:
         raise ValueError(f"{op}: train and test must be alike, got inputs of shapes {shapes[0]} and {shapes[1]}")
-    with np.errstate(all="ignore"):  # of targets that are not finite
+    with np.errstate(all="ignore"):  # some targets may be NaN or infinite
         ordered = _ordered(op, known, tried, loss)
     best = ordered[0]
     finding = _not_finite({"train": y, "test": z}) or _best_of(ordered)

@@ -40,7 +40,7 @@ tables of few values or where pictures are there twice. Of pairs that a random s
 OTHER_SCALE = (3.0, 10.0, 100.0)
 """Mean size of the validation part's numbers over that of as many samples of the training part, or the inverse."""
 _ROWS_TO_TRY = 32
-_MOST_ROWS = 200_000  # that are compared with each other
+_MOST_ROWS = 200_000  # at most so many are compared with each other
 
 
 # ---- not finite --------------------------------------------------------------------------------------------------------

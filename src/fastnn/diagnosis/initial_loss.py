@@ -29,7 +29,7 @@ TOO_SMALL = {"numbers": 0.1, "": 0.5}
 _SOURCE = "CS231n, Learning: look for the correct loss at chance performance; factors measured"
 _OF_INPUTS = "scale the inputs, and draw the weights by init.he_normal or init.xavier_normal"
 _SPREAD = 1.5  # standard deviation of logits up to which ln C + var/2 says what their loss is
-_TINY = 1e-6  # an expected loss below this: there is nothing to expect
+_TINY = 1e-6  # an expected loss below this counts as 0: nothing can be compared with it
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .taken import LISTED, Array
 
 UNEVEN = (10.0, 100.0, math.inf)
 """Samples of the largest class over those of the smallest."""
-_SUM = 1e-2  # by which probabilities may miss 1
+_SUM = 1e-2  # the sum of probabilities may differ from 1 by this
 
 
 def labels(look: Look) -> Iterator[Finding]:

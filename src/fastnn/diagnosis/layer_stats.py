@@ -27,8 +27,8 @@ from ..training.spread import Spread
 from ..training.watch import Watch
 from .taken import batches_of, named, train_mode
 
-_MOST = 1 << 16  # numbers of an output that are looked at in a batch
-_NUDGE = 1e-2  # of the size of the gradient's own, to see whether layers behind zeros get gradients later
+_MOST = 1 << 16  # at most so many numbers of an output are looked at in a batch
+_NUDGE = 1e-2  # root mean square of a step along the gradient, to see whether layers behind zeros get gradients later
 _NUDGES = 3
 
 

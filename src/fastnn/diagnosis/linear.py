@@ -16,7 +16,7 @@ PENALTY = 1.0
 factor of two in how it is written, LogisticRegression."""
 _STEPS = 500
 _FLAT = 1e-5  # the largest gradient per sample at which a fit has converged
-_WORK = 1e10  # rows times the square of columns; of more rows, evenly spread ones are taken
+_WORK = 1e10  # at most so many rows times squared columns are fitted; of more rows, evenly spread ones are taken
 
 
 class Linear:
@@ -56,7 +56,7 @@ class Linear:
         self._spread[self._spread <= 1e-12 * np.abs(self._mean)] = 1.0
         design = (x - self._mean) / self._spread
         basis = None
-        if design.shape[1] > design.shape[0]:  # coefficients lie in the space of the rows
+        if design.shape[1] > design.shape[0]:  # coefficients lie in the span of the rows: a basis of it has fewer
             _, _, basis = np.linalg.svd(design, full_matrices=False)
             design = design @ basis.T
         design = np.hstack([design, np.ones((len(design), 1))])
@@ -105,7 +105,7 @@ def _least_squares(design: Array, y: Array, counts: Array) -> Array:
 
 def _logistic(design: Array, y: Array, counts: Array, one_is_right: bool) -> Array:
     penalty = _penalty(design.shape[1])
-    bound = 0.5 if one_is_right else 0.25  # of the second derivative of softmax and sigmoid
+    bound = 0.5 if one_is_right else 0.25  # an upper bound of the second derivative, with softmax or sigmoid
     inverse = np.linalg.inv(bound * design.T @ (design * counts[:, None]) + np.diag(penalty))
     probabilities: Callable[[Array], Array] = _softmax if one_is_right else _sigmoid
 
@@ -121,7 +121,7 @@ def _logistic(design: Array, y: Array, counts: Array, one_is_right: bool) -> Arr
         if np.abs(slope).max(initial=0) <= _FLAT * max(counts.sum(), 1.0):
             return ahead
         new = ahead - inverse @ slope
-        if (slope * (new - w)).sum() > 0:  # uphill
+        if (slope * (new - w)).sum() > 0:  # the step leads uphill: the momentum begins anew
             momentum = 1.0
         following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         ahead = new + (momentum - 1) / following * (new - w)

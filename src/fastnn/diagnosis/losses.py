@@ -25,7 +25,7 @@ _KINDS = {
     F.huber_loss: "numbers",
     F.kl_div: "distribution",
 }
-_LEAST = 1e-30  # of a probability, for its logarithm
+_LEAST = 1e-30  # a lower bound of probabilities, so that their logarithms are finite
 BATCH = 256
 """Samples that go through a model at a time where there is no training."""
 

@@ -163,7 +163,7 @@ def _shares(optimizer: Optimizer) -> tuple[float, ...]:
     """The rates of the groups as shares of the highest, without what a schedule makes of them."""
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     scheduled = optimizer._scheduled.get("lr")
-    if scheduled is not None:  # an absolute one gives all groups the same
+    if scheduled is not None:  # a schedule that is not relative gives all groups the same rate
         rates = list(scheduled.base) if scheduled.relative else [1.0] * len(rates)
     highest = max(rates)
     return tuple(rate / highest if highest else 1.0 for rate in rates)

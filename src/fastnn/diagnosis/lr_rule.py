@@ -100,7 +100,7 @@ def judged(lrs: Floats, losses: Floats) -> Verdict:
     if first >= end:
         return Verdict(smoothed, None, None, tuple(broke))
     if broke and has_risen(smoothed[len(finite) - 1], float(smoothed[first:end].min()), losses[0]):
-        broke = []  # it came to an end as it should, at a rate that is too high
+        broke = []  # no finding: the sweep ended as it should, at a rate that is too high
     lowest = first + int(np.argmin(smoothed[first:end]))
     start = float(losses[: first + 1].mean())
     fall = float(start - smoothed[lowest])

@@ -39,9 +39,9 @@ TOO_HEAVY = (HEAVY, 5.0, math.inf)
 _OF_STEPS = "CS231n, Babysitting: ratio of updates to weights; bounds of a first step measured"
 _BATCH = 64
 _SAMPLES_TO_MIX = 9
-_SAME = 1e-4  # of the size of outputs: kernels add in another order for other sizes
+_SAME = 1e-4  # outputs may differ by this share of their size: kernels add in another order for other sizes
 _LISTED = 3
-_ONE_VALUE = "more than one value per channel"  # what norms over a batch say where they get one
+_ONE_VALUE = "more than one value per channel"  # from the error of a norm over a batch that gets one
 
 
 # ---- shapes ------------------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def mixed_samples(look: Look) -> Iterator[Finding]:
     few = look.taken.at(slice(_samples_to_mix(look)))
     if few.count < 2 or any(axis_of_samples(array, few.count) is None for array in few.inputs):
         return
-    others = np.zeros(few.count, np.intp)  # the first sample, and copies of another one
+    others = np.zeros(few.count, np.intp)  # indices: the first sample, then copies of another one
     others[1:] = few.count - 1
     modes = ["evaluation"]
     norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in look.model.modules())
@@ -413,7 +413,7 @@ def _stepped(look: Look) -> tuple[dict[str, float], float, float]:
     loss = objective(look.model(*sample.inputs), sample)
     loss.backward()
     look.optimizer.step()
-    set_states("the model", generators, states)  # the same masks again
+    set_states("the model", generators, states)  # so that dropout draws the same masks again
     after = float(raw(objective(look.model(*sample.inputs), sample)))
     ratios = {}
     for name, p in weights.items():

@@ -30,7 +30,7 @@ SLOW = 150
 """Steps, measured: sound networks took 3 to 60, deep and small ones up to 190; those with weights of N(0, 1e-4) more, or for ever."""
 _SOURCE = "CS231n, Babysitting: overfit a tiny subset; steps measured"
 _LEAST_SAMPLES = 2
-_FOR_CONSTANT = 1024  # samples that the loss of the constant prediction is of
+_FOR_CONSTANT = 1024  # samples for which the loss of the constant prediction is computed
 RATE = 5e-3
 _TINY = 1e-6
 
@@ -190,7 +190,7 @@ def without_dropout(model: Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout | nn.RReLU):
             module.training = False
-        elif isinstance(getattr(module, "dropout", None), float):  # of recurrent layers
+        elif isinstance(getattr(module, "dropout", None), float):  # recurrent layers have it as a number
             module.dropout = 0.0
 
 
@@ -227,7 +227,8 @@ def _trained(model: Module, few: Taken, loss: Any, steps: int, lr: float, aim: f
     objective, part = Objective(loss), Sample(few.batch())
     losses = []
     right: float | None = None
-    # Of sequences with a class per position some cannot be right, as after beginnings that are the same.
+    # Classes are counted if there is one per sample: with one per position of a sequence some cannot be right, as
+    # after beginnings that are the same.
     one_each = few.weight is None and leaves(few.target)[0].size == few.count
     for step in range(steps + 1):
         output = model(*part.inputs)

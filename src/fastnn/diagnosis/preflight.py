@@ -29,12 +29,12 @@ from .look import Look, run
 from .overfit_batch import RATE, OverfitBatch, overfitted
 from .taken import batches_of, preserving, sample, train_mode, whole
 
-_RUN = 256  # samples that are sent through the model with somebody looking at each layer
+_RUN = 256  # samples that are sent through the model while each layer is looked at
 _OF_STATISTICS, _BATCH = 512, 128  # samples for the statistics of layers, altogether and at a time
 _FEW, _STEPS = 20, 300
-_LEAST = 2  # samples, below which there is nothing to compare
+_LEAST = 2  # with fewer samples there is nothing to compare
 _WIDTH = 110
-# What layers are looked at for, and the words where nothing was found.
+# What layers are checked for, and what the report says if nothing was found.
 _OF_LAYERS = (
     ("symmetric", "units of a layer differ"),
     ("dead", "units answer to some sample"),
@@ -43,11 +43,12 @@ _OF_LAYERS = (
     ("exploding", "signals and gradients stay of one size"),
     ("no gradient", "all parameters get one"),
 )
-# What makes the later checks meaningless.
+# Findings that make the later checks meaningless.
 _ENDS = ("not finite", "shapes", "labels", "one class")
-# What is no reason for a few samples not to be learnt by heart; any other problem is, and the test would only say it again.
+# Problems in spite of which a few samples can be learnt by heart. Any other problem may prevent it, and the test would
+# only say it again.
 _APART = ("shared rows", "update too large", "update too small")
-# What follows from targets that are large numbers.
+# Findings that follow from targets that are large numbers.
 _OF_LARGE_TARGETS = ("initial loss", "exploding", "update too large")
 
 
@@ -237,7 +238,7 @@ class _Checks:
         findings = [*self._as_bad_as_its_effects(findings), *findings, *self._of_batches(), *self._of_validation()]
         found = {finding.word for finding in findings if finding.level != "ok"}
         findings = [finding for finding in findings if finding.level != "ok" or finding.word not in found]
-        # Causes are looked for before their effects, and stay before them.
+        # Causes were looked for before their effects, and stay before those of the same level.
         return Report(most_severe_first(findings), self._initial, self._layers, self._overfit)
 
     def _as_bad_as_its_effects(self, findings: list[Finding]) -> Iterator[Finding]:
@@ -274,7 +275,7 @@ class _Checks:
             with preserved(other.model), evaluation(other.model):
                 other.run = run(other.model, other.taken.at(slice(_RUN)), other.loss)
             of_labels = [finding for finding in labels(other) if finding.level == "problem"]
-            # Few samples may be of one class by chance.
+            # That is no finding here, since few samples may be of one class by chance.
             found += [finding for finding in of_labels if finding.word != "one class"]
             if not _is_meaningless(found):
                 found += model_checks.of_validation(other, self._look)

@@ -427,7 +427,7 @@ def _border(name: str, space: Space, value: Any, end: str, finished: int) -> Fin
     if finished < ENOUGH:
         message += f"; of fewer than {ENOUGH} trials, here {finished}, this may be chance"
         advice = f"Try at least {ENOUGH} settings. {advice}"
-    few = finished < ENOUGH or isinstance(space, IntUniform)  # of few integers, many are ends
+    few = finished < ENOUGH or isinstance(space, IntUniform)  # if there are few integers, many are at the ends
     return Finding("note" if few else "warning", "border", message, value, BORDER, SOURCE, advice)
 
 

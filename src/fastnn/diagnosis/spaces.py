@@ -14,8 +14,8 @@ from ..checks import integer, real, shown
 
 BORDER = 0.1
 """A value in this share of a range at its end is at the border. Source: cs231n, "careful with best values on border"."""
-_NARROWEST = 0.1  # of the range before: what several equal values shrink it to
-_BEYOND = 0.25  # of a range: what is added beyond the end at which the best value lies
+_NARROWEST = 0.1  # a range is narrowed to this share of it at least, even if the values in it are all equal
+_BEYOND = 0.25  # the share of a range that is added beyond the end at which the best value lies
 
 
 class _Range:

@@ -129,7 +129,7 @@ def batches_of(op: str, train: Any, batch_size: int = 32) -> Any:
     """Batches as given, or made of a pair of arrays (x, y)."""
     if not isinstance(train, tuple) or len(train) not in (2, 3):
         return train
-    if isinstance(train[1], tuple | list) and isinstance(train[0], tuple | list):  # two or three batches
+    if isinstance(train[1], tuple | list) and isinstance(train[0], tuple | list):  # two or three batches, not arrays
         return train
     with named(op):
         return Batches(*train, batch_size=batch_size)
@@ -223,7 +223,7 @@ def _put_together(parts: list[Sample]) -> Taken:
         inputs = [np.concatenate(arrays, axis) for arrays, axis in zip(given, axes, strict=True)]
         target = joined([part.target for part in parts])
         weight = None if first.weight is None else np.concatenate([part.weight for part in parts])
-    except ValueError:  # sequences of other lengths
+    except ValueError:  # such as batches of sequences of different lengths
         return apart
     return Taken(tuple(inputs), target, weight)
 

@@ -17,7 +17,7 @@ from ..training.findings import strict
 from .trials import Job, Outcome, in_words
 
 _MARK = "random_search"  # what the first line begins with, and the version of the format
-_AROUND = 20  # letters before and after the first one that differs
+_AROUND = 20  # so many letters are shown before and after the first one that differs
 _BEGINNING = f'{{"{_MARK}": 1'.encode()
 
 

@@ -84,7 +84,7 @@ class _Task:
     make_trainer: Callable[[dict[str, Any], np.random.Generator], Trainer]
     train: Any
     validation: Any
-    begins: tuple[dict[str, Any], dict[str, Any]]  # where batches and generators of the data are
+    begins: tuple[dict[str, Any], dict[str, Any]]  # the states of both parts of the data
     machine: _Machine
 
     def __call__(self, job: Job, state: dict[str, Any] | None) -> tuple[Outcome, dict[str, Any] | None]:
@@ -95,9 +95,9 @@ class _Task:
         if state is not None:
             trainer.load_state_dict(state)
         with named("random_search"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)  # it is in the outcome
+            warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)  # the outcome says it
             history = trainer.fit(self.train, self.validation, epochs=job.epochs, progress=None)
-        if history.interrupted:  # the trainer took Ctrl-C for itself
+        if history.interrupted:  # the trainer caught Ctrl-C, which must end the search, too
             raise KeyboardInterrupt
         outcome = _outcome(job, history)
         return outcome, trainer.state_dict() if job.keep and math.isfinite(outcome.loss) else None
@@ -118,7 +118,7 @@ class _Task:
 
 
 def _outcome(job: Job, history: History) -> Outcome:
-    loss = float(history[-1].get("validation_loss", math.inf))  # which an epoch that broke has not
+    loss = float(history[-1].get("validation_loss", math.inf))  # an epoch that broke has none
     return Outcome(job.number, job.epochs, loss if math.isfinite(loss) else math.inf, history.stopped)
 
 
@@ -180,20 +180,20 @@ class Workers:
             for job, state in with_states:
                 yield self._task(job, state)
             return
-        with set_num_threads(self._task.machine.threads):  # where jobs are threads of this process
+        with set_num_threads(self._task.machine.threads):  # for jobs that run as threads of this process
             yield from self._parallel(self._joblib, with_states)
 
     def _parallel(self, joblib: Any, with_states: list[Any]) -> Iterator[Any]:
         try:
             parallel = joblib.Parallel(self._jobs, return_as="generator_unordered")
-        except ValueError:  # some clusters give all results at once
+        except ValueError:  # on some clusters joblib can only give all results at once
             parallel = joblib.Parallel(self._jobs)
         try:
             yield from parallel(joblib.delayed(self._task)(*each) for each in with_states)
         except (pickle.PicklingError, RuntimeError, TypeError, AttributeError) as error:
             if not _is_about_sending(error):
                 raise
-            # A traceback from another process ends with what is wrong.
+            # The last line is taken: a traceback from another process ends with what is wrong.
             why = str(error.__cause__ or error).strip('"\n').rpartition("\n")[2]
             raise TypeError(
                 f"random_search: {described(self._task.make_trainer)} or the data can't be sent to other processes ({why}); with "

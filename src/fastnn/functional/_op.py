@@ -64,7 +64,7 @@ class Plan(NamedTuple):
     # A binding and its arguments, where the checks read values of an array: a later call, with other values, follows the
     # plan if the binding gives True.
     guard: tuple[Any, ...] | None = None
-    # Makes the error, where the function itself reads values: it gives NotImplemented if it refuses them.
+    # Makes the error for a function that reads the values itself, and gives NotImplemented if it refuses them.
     refused: Callable[[], Exception] | None = None
     lasting: bool = True  # False where the checks computed arguments from values of arrays: the plan holds for one call
 
@@ -163,7 +163,7 @@ def _names(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 _MOVING = ("dy", "needs")  # what the reverse pass calls gradients with
-_DY = dict.fromkeys(("dloss", "dys"), "dy")  # as losses and operations with several outputs call it
+_DY = dict.fromkeys(("dloss", "dys"), "dy")  # the names that losses, and operations with several outputs, have for dy
 
 
 def _reverse(ops: ModuleType, tape: Tape) -> tuple[Callable[..., Any], tuple[str, ...]]:

@@ -15,7 +15,7 @@ from ._gradients import loss_gradient
 from ._op import Call, Plan, Tape, operation
 from ._tangents import total
 
-# Of kernels that take only some values as targets: the binding that looks at the values, and its further arguments.
+# For the kernels that take only some values as targets: the binding that checks the values, and its further arguments.
 _UNIT = ("values_within", 0.0, 1.0)
 _VALUES: dict[str, tuple[Any, ...]] = {"bce_with_logits": _UNIT, "hinge_loss": ("values_are_signs",), "kl_div": _UNIT}
 

@@ -62,7 +62,7 @@ def _layer_plan(x: Any, normalized_shape: Any, weight: Any, bias: Any, eps: Any)
     return Plan("layer_norm_forward", arguments, ("y", "mean", "rstd"), tape=tape, constants={"shape": shape})
 
 
-# Of several axes.
+# The gradients where the norm is over several axes: those of weight and bias must get the shape of these axes.
 def _layer_vjp(
     ops: Any,
     dy: Array,

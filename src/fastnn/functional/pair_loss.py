@@ -28,7 +28,7 @@ def _opposite(ops: Any, kernel: str, x: Array, *others: Any) -> Any:
     return -getattr(ops, kernel + "_backward")(given(None, x), x, *others)
 
 
-# What the docstrings of losses of x - target share; these are differentiated by both.
+# What the docstrings of losses of x - target share. These losses are differentiated by x and by target.
 _DIFFERENCE = """
 Parameters
 ----------

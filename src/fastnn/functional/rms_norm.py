@@ -62,7 +62,7 @@ def _plan(x: Any, normalized_shape: Any, weight: Any, eps: Any) -> Plan:
     return Plan("rms_norm_forward", (g, x, w, eps), ("y", "rstd"), tape=tape, constants={"shape": shape})
 
 
-# Of several axes.
+# The gradients where the norm is over several axes: that of the weight must get the shape of these axes.
 def _vjp(
     ops: Any, dy: Array, needs: Any, g: Norm, x: Array, weight: Array | None, rstd: Array, shape: tuple[int, ...]
 ) -> Any:

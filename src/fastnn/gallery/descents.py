@@ -90,7 +90,7 @@ def _linear(x: np.ndarray[Any, Any], target: np.ndarray[Any, Any]) -> Surface:
         return squares - (first * with_target[0] + second * with_target[1]) * 2.0 + rest
 
     solution = np.linalg.solve(products, with_target)
-    rate = 1.0 / float(np.linalg.eigvalsh(products).sum())  # with which the slower direction is as fast as can be
+    rate = 1.0 / float(np.linalg.eigvalsh(products).sum())  # at which the slower direction is as fast as it can be
     start = solution + [-3.0, 1.5]
     path = descent(error, (float(start[0]), float(start[1])), lambda point: optim.SGD(point, lr=rate), 15)
     span = tuple((float(middle - 4), float(middle + 4)) for middle in solution)

@@ -23,7 +23,7 @@ from .entry import Entry, Numbers
 from .studio import Studio, dense, train
 
 _DEEP = 6  # hidden layers
-_FEWER = 4  # of them, where each is a panel
+_FEWER = 4  # hidden layers where each has a panel
 _WIDE = 100
 _WORDS = {"fine": GREEN, "vanishing": BLUE, "exploding": PURPLE, "saturated": YELLOW, "dead": GREY, "symmetric": SKY}
 _EPS = 0.15  # by which FGSM changes a pixel

@@ -25,9 +25,9 @@ DPI = 140
 """Dots per inch of pictures that stand still: 1120 across, sharp on a telephone."""
 _DPI_MOVING = 100
 _COLOURS = 256  # of an animation, as many as there can be
-_MILLISECONDS = 160  # of a frame
-_PAUSE = 2000  # of the last one
-_MARK = "fastnn gallery"  # by which a page of ours is known
+_MILLISECONDS = 160  # for which a frame is shown
+_PAUSE = 2000  # milliseconds for which the last frame is shown
+_MARK = "fastnn gallery"  # by which a page that fastnn wrote is known
 
 THEMES = {
     "light": {"figure.facecolor": "#ffffff", "axes.facecolor": "#ffffff", "savefig.facecolor": "#ffffff"},
@@ -103,9 +103,9 @@ def _made(folder: str, entries: Sequence[Entry], seed: int, processes: int) -> I
 
 def _begin(kernels: str) -> None:
     """What a process does first that makes entries for another."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the other one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started this one takes Ctrl-C
     backend.use_backend(kernels)
-    config.set_num_threads(1)  # the other cores have work
+    config.set_num_threads(1)  # other processes keep the other cores busy
 
 
 def _make(entry: Entry, folder: str, seed: int) -> Entry:

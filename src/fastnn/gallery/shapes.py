@@ -17,9 +17,9 @@ from .entry import Entry, Numbers
 from .studio import Studio, curves, dense, moons, spirals, train
 
 _FRAMES = 14
-_STARTS = 6  # of narrow networks, which often get stuck
+_STARTS = 6  # the best of so many is taken, since narrow networks often get stuck
 _EPOCHS = 160
-_HEIGHTS = (0.02, 0.08, 0.18, 0.32, 0.5, 0.72)  # of equal loss, evenly spaced from the best weights
+_HEIGHTS = (0.02, 0.08, 0.18, 0.32, 0.5, 0.72)  # losses whose contours are evenly spaced around the best weights
 
 
 def _best_start(

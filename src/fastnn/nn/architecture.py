@@ -28,7 +28,7 @@ from .module import Module
 from .parameter import Parameter
 
 __all__ = ["architecture", "from_architecture"]
-_HIDING = {"training", "_buffers", "_vacant"}  # attributes of every module that hide one of its class
+_HIDING = {"training", "_buffers", "_vacant"}  # attributes of a module that may hide one of its class
 
 
 def architecture(model: Module) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class _Description:
     def __init__(self) -> None:
         self.state: dict[str, Any] = {"version": VERSION, "modules": [], "arrays": [], "generators": []}
         self.names: list[str] = []
-        # The numbers of modules, arrays and generators by identity, which they keep as long as the model is there.
+        # The numbers of modules, arrays and generators by their id(), which is theirs as long as the model exists.
         self._known: dict[int, int] = {}
 
     def add(self, module: Module, name: str, above: tuple[Module, ...]) -> int:

@@ -22,7 +22,7 @@ _AXES = {2: "(N, C)", 3: "(N, C, W)", 4: "(N, C, H, W)", 5: "(N, C, D, H, W)"}
 class _ChannelNorm(_PerChannel):
     """What batch and instance norm have in common."""
 
-    _flat = False  # whether (N, C) will do where there is one spatial axis
+    _flat = False  # whether the layer of one spatial axis takes (N, C), too
     _ndims: ClassVar[tuple[int, ...]]
     running_mean: np.ndarray | None
     running_var: np.ndarray | None
@@ -273,7 +273,7 @@ class _InstanceNorm(_ChannelNorm):
         @overload
         def __call__(self, x: Tensor) -> Tensor: ...
         @overload
-        def __call__(self, x: ArrayLike) -> Tensor | Array: ...  # without affine=True, an array
+        def __call__(self, x: ArrayLike) -> Tensor | Array: ...  # an array unless affine=True
         def __call__(self, x: Value) -> Tensor | Array: ...
 
     def forward(self, x: Value) -> Tensor | Array:

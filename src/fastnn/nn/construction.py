@@ -18,9 +18,9 @@ from .parameter import Parameter
 
 VERSION = 1
 
-MAX_DEPTH = 100  # of modules within modules: Python can call them, copy them and print them
-MAX_NAMES = 250_000  # of modules and arrays, where those that are shared count under each of their names
-ELSEWHERE = {"dtype", "rng", "modules"}  # arguments that arrays, generators and modules below say
+MAX_DEPTH = 100  # levels of modules within modules: Python can call, copy and print as many
+MAX_NAMES = 250_000  # names of modules and arrays in a model; what is shared counts once for each of its names
+ELSEWHERE = {"dtype", "rng", "modules"}  # arguments that follow from the arrays, generators and modules of the state
 GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 _TYPES = {np.dtype(code).name: np.dtype(code) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["AllFloat"]}
 
@@ -189,7 +189,7 @@ class Construction:
         bits = getattr(np.random, kind)
         if rng is not None:
             return np.random.Generator(bits(int(self._weights.integers(2**63))))
-        from .._unseeded import UnseededGenerator  # imports numpy.random
+        from .._unseeded import UnseededGenerator  # here, since it imports numpy.random
 
         return UnseededGenerator(bits())
 
@@ -206,7 +206,7 @@ class Construction:
             keywords["dtype"] = next((a["dtype"] for a in listed if a["dtype"] in ("float32", "float64")), "float32")
         if "rng" in accepted:
             keywords["rng"] = self._rng(i, entry)
-        # A layer may have been relieved of some of the arrays that it was made with.
+        # The constructor may make more than is listed: arrays of the layer may have been removed after it was made.
         limit = 1024 + 2 * sum(math.prod(array["shape"]) for array in listed)
         with limited(limit, blank=self._blank):
             module = make(**keywords)

@@ -195,6 +195,7 @@ class Sequential(_Listed):
 
     def forward(self, x: Value) -> Tensor:
         """Call each module with what the one before returned; some neighbours are computed together (`fusion`)."""
-        # Arrays become tensors where a parameter is met, as in nearly every network; no annotation could tell.
+        # The first module with parameters makes a tensor of an array. Nearly every network has one, so the annotation
+        # says Tensor; none could say when the result is an array.
         y: Tensor = run([module for module in vars(self).values() if isinstance(module, Module)], x)
         return y

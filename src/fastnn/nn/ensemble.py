@@ -32,7 +32,7 @@ def _mean(values: Sequence[Array], weights: Sequence[float]) -> Array:
         for term in terms[1:]:
             total = total + term
         total = np.asarray(total / math.fsum(weights))
-    total[np.isnan(total)] = np.nan  # NaNs differ in their bits
+    total[np.isnan(total)] = np.nan  # NaNs may differ in their bits, so all become the same one
     return total
 
 
@@ -165,7 +165,7 @@ class Ensemble(Module):
         OSError
             If a file cannot be opened.
         """
-        from .model_file import load_model, load_values  # which take longer to import than this module
+        from .model_file import load_model, load_values  # here, since they take longer to import than this
 
         if isinstance(paths, (str, bytes, os.PathLike)):
             raise TypeError(f"Ensemble.from_checkpoints: paths must be several, got {shown(paths)}")
@@ -181,7 +181,7 @@ class Ensemble(Module):
             return averaged
         dtype = np.result_type(*map(raw, outputs))
         votes = _mean([_vote(raw(y)) for y in outputs], shares).astype(dtype)
-        of_tensors = any(isinstance(y, Tensor) for y in outputs)  # as of all members with parameters
+        of_tensors = any(isinstance(y, Tensor) for y in outputs)  # members with parameters give tensors
         return Tensor(votes) if of_tensors else votes  # type: ignore[return-value]
 
     def member_outputs(self, *args: Any, **kwargs: Any) -> Array:

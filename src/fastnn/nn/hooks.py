@@ -38,7 +38,7 @@ class WithHooks:
 
     def __init__(self, module: Module) -> None:
         self.hooks: dict[HookHandle, Hook] = {}
-        self._module = weakref.ref(module)  # which has this
+        self._module = weakref.ref(module)  # weak, since the module holds this object
         self.forward: Forward | None = vars(module).get("forward")
         vars(module)["forward"] = self
 

@@ -63,4 +63,4 @@ def _restored(model: Module, name: str) -> Iterator[None]:
             if value is not None:
                 vars(module)[name] = value
             if isinstance(value, WithHooks):
-                value.leave_if_empty()  # whose last hook was removed inside
+                value.leave_if_empty()  # its last hook may have been removed inside the with block

@@ -48,7 +48,8 @@ class Module:
 
     training = True
     _buffers: tuple[str, ...] = ()
-    _vacant: Mapping[str, type[Parameter | Module]] = types.MappingProxyType({})  # what a name that holds None is for
+    # For each name that holds None in the place of a parameter or a module: which of the two it is for.
+    _vacant: Mapping[str, type[Parameter | Module]] = types.MappingProxyType({})
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; every subclass has its own."""
@@ -434,4 +435,4 @@ class Module:
         return head + "".join(f"\n  {line}" for line in lines) + ("\n)" if lines else ")")
 
 
-_KINDS = (Parameter, Module)  # of attributes that are found by what they are
+_KINDS = (Parameter, Module)  # attributes are known as these by their type, buffers by their name

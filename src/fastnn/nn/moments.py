@@ -45,14 +45,14 @@ class Moments:
         shifted -= offset[:, None]
         if missing is not None:
             shifted[missing] = 0.0
-        left = shifted.sum(1) / divisor  # what the rounded mean left: with it the mean of a constant is that constant
+        left = shifted.sum(1) / divisor  # the mean's rounding error; once it is added, the mean of a constant is exact
         squares = np.square(shifted, out=shifted).sum(1) - count * left**2
         self._merge(count, offset + left, np.maximum(squares, 0.0))
 
     def _merge(self, count: Array, offset: Array, squares: Array) -> None:
         apart = offset - self.offset
         share = count / np.maximum(self.count + count, 1.0)
-        more = count > 0  # features of which nothing new came stay to the bit
+        more = count > 0  # features without new values keep their statistics to the bit
         self.squares = np.where(more, self.squares + squares + apart**2 * (self.count * share), self.squares)
         self.offset = np.where(more, np.where(self.count > 0, self.offset + apart * share, offset), self.offset)
         self.count = self.count + count

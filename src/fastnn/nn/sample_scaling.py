@@ -124,7 +124,7 @@ class _Sample:
             self._count = np.maximum(self._valid.sum(axis=1, keepdims=True), 1)
             mean = self.mean_of(v)
         self.deviation = v - mean
-        left = self.mean_of(self.deviation)  # what rounding left; without it a constant would not become 0
+        left = self.mean_of(self.deviation)  # a rounding error; unless it is subtracted, constants don't become 0
         self.deviation -= left
         variance = self.mean_of(self.deviation, self.deviation)
         constant = without_variance(variance, mean, self._count)

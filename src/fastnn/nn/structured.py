@@ -116,7 +116,7 @@ class PyramidalRNN(Module):
         y = movable("PyramidalRNN", "x", x)
         y = y.swapaxes(0, 1) if self.batch_first else y
         ends = sequence_lengths("PyramidalRNN", lengths, *y.shape[:2])
-        if ends is not None:  # an odd length has a neighbour behind its end
+        if ends is not None:  # the last step of an odd length is joined with one behind the end, which must be 0
             y = where((np.arange(len(y))[:, None] < ends)[:, :, None], y, np.zeros((), y.dtype))
         state = None
         for level in self.levels:
@@ -218,7 +218,7 @@ class StackRNN(Module):
             h = F.tanh(inputs[t] + F.linear(h, self.weight_hh) + F.linear(s[:, 0], self.weight_sh))
             s = self._moved(h, s)
             outputs.append(h)
-        return stack(outputs) if outputs else inputs, (h, s)  # the inputs of no steps are as empty
+        return stack(outputs) if outputs else inputs, (h, s)  # without steps, `inputs` is as empty
 
     def _initial(self, state: Any, batch: int) -> tuple[Any, Any]:
         shapes = (batch, self.hidden_size), (batch, self.stack_depth, self.stack_width)

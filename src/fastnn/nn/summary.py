@@ -19,12 +19,14 @@ from .module import Module
 from .parameter import Parameter
 
 Shape = tuple[int, ...]
-# Of each spatial axis: the receptive field, and the step in the input between neighbours.
+# For each spatial axis: the size of the receptive field, and its step in the input from one position to the next.
 Field = tuple[tuple[Fraction, Fraction], ...]
 
-# Two sizes of the batch: what grows from one to the other is the batch axis and the work per sample.
+# The model is run with both sizes of the batch: the axis that grows from one to the other is that of the batch, and the
+# work that is added is that of a sample.
 _BATCHES = (2, 3)
-# Operations that join positions, or give axes another meaning, even if they leave the shape as it is.
+# Operations that join positions, or give axes another meaning, even if they leave the shape as it is: so the receptive
+# field of their results does not follow from the shapes.
 _MIXING = ("conv", "pool", "linear", "matmul", "softmax", "embedding", "rnn", "lstm", "gru", "reshape", "transpose")
 
 
@@ -246,7 +248,7 @@ class _Fields:
 
     def __init__(self, inputs: list[Tensor]) -> None:
         self._known: dict[int, Field | None] = {}
-        self._kept: list[Any] = []  # so that no tensor gets the id of another
+        self._kept: list[Any] = []  # the tensors of `_known`, so that no other one gets the id of one
         for x in inputs:
             self._set(x, ((Fraction(1), Fraction(1)),) * (x.ndim - 2) if x.ndim > 2 else None)
 
@@ -278,7 +280,7 @@ class _Fields:
             mode.observers = before
 
     def _note(self, name: str, output: Any, inputs: Sequence[Any], vjp: Any, result: Any) -> Any:
-        sources = [x for x in inputs if id(x) in self._known]  # parameters come from no input
+        sources = [x for x in inputs if id(x) in self._known]  # no parameters: they don't come from an input
         if sources:
             kept = all(x.shape[2:] == output.shape[2:] for x in sources) and not any(word in name for word in _MIXING)
             self._set(result, _joined([self.of(x) for x in sources]) if kept else None)

@@ -81,7 +81,7 @@ def _fitting(name: str, value: Any, array: np.ndarray) -> np.ndarray:
 
 def converter(dtype: np.dtype[Any]) -> Callable[[np.ndarray], np.ndarray]:
     """A function that gives floating-point arrays another dtype, the same one each time for those that several share."""
-    done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # old and new, so that no other array gets the id of an old one
+    done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # keeps old arrays too, so that no other one gets their id
 
     def converted(array: np.ndarray) -> np.ndarray:
         if array.dtype.kind != "f" or array.dtype == dtype:

@@ -102,7 +102,7 @@ class Whiten(_Fixed):
         components, gains, rest, back = self.components, self.gains, self.rest, self.rotate_back
 
         def backward(d: Array) -> Array:
-            if back:  # a symmetric map
+            if back:  # then the map is symmetric, so that of the gradient is the same
                 return turned(d.reshape(len(d), -1), components, gains, rest).reshape(d.shape)
             return from_components(d * gains, components).reshape(-1, *self.shape)
 

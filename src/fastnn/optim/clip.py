@@ -13,7 +13,7 @@ from ..checks import scalars, unmasked
 from ..checks.scalars import FLOAT32_SMALLEST
 from .flat import runs_of
 
-_VANISHING = 2.0**-100  # a mean of powers below which some may be denormal
+_VANISHING = 2.0**-100  # if the mean of the powers is below this, some of them may be denormal
 _BLOCK = 1 << 16  # elements that are squared at a time; they stay in the second-level cache
 
 
@@ -89,9 +89,10 @@ def clip_grad_norm(params: Tensor | Iterable[Tensor], max_norm: float, norm_type
         norm = _norm(gradients, p)
         factor = limit / (norm + 1e-6)  # PyTorch's constant
         if not factor >= 1:
-            # By NaN each alone: the zeros between neighbours must stay zeros, or every later norm would be NaN.
+            # If the factor is NaN, each gradient is multiplied alone: the zeros between neighbours must stay zeros, or
+            # every later norm would be NaN.
             for g in [p.grad for p in given if p.grad is not None] if math.isnan(factor) else gradients:
-                if factor < FLOAT32_SMALLEST:  # in float32 it has fewer digits
+                if factor < FLOAT32_SMALLEST:  # a factor so small has fewer digits in float32
                     np.multiply(g, factor, out=g, dtype=np.float64, casting="same_kind")
                 else:
                     g *= factor

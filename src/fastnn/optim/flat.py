@@ -200,7 +200,7 @@ class FlatBlock:
                 np.copyto(target.values, data)
                 note_change(target.values)
                 p.data = target.values
-                p._target = target  # else that of another block stays, which another optimiser made, or tried to
+                p._target = target  # else it might stay that of a block that another optimiser made, or tried to make
 
     def _take_grad(self) -> None:
         given = [p.grad for p in self.params]
@@ -288,7 +288,7 @@ def runs_of(params: Sequence[Tensor]) -> Iterator[np.ndarray]:
         if p._target is None or g is not p._target.array or not isinstance(g.base, FlatArray):
             yield g
             continue
-        base: Any = g.base.base  # of this part of the flat buffer, which `_view` made
+        base: Any = g.base.base  # `g.base` is the part of the flat buffer that `_view` took; its base is the whole
         step = _ALIGNMENT // g.itemsize
         start = (g.ctypes.data - base.ctypes.data) // g.itemsize
         end = start + -(-g.size // step) * step

@@ -15,9 +15,9 @@ from ..autograd import Tensor
 from .flat import FlatBlock, Part, check_array
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]
-_Entry = tuple[int, dict[str, np.ndarray]]  # of a state: the steps that a parameter made, and its arrays
+_Entry = tuple[int, dict[str, np.ndarray]]  # a parameter's entry in a state: its count of steps, and its arrays
 _PENALTIES = ("weight_decay", "l1")
-# What checks the settings of these names, which mean the same in every optimiser.
+# The functions that check settings, by the names of these; a name means the same in every optimiser.
 _CHECKS: dict[str, Callable[[str, str, Any], Any]] = {
     **dict.fromkeys(("lr", "weight_decay", "l1", "eps", "momentum"), checks.rate),
     **dict.fromkeys(("decay_all", "nesterov", "eps_inside"), checks.flag),
@@ -32,7 +32,7 @@ class _Settings(NamedTuple):
     group: dict[str, Any]
     penalised: dict[str, Any]
     plain: dict[str, Any]
-    apart: bool  # whether there are penalties, which some parameters are free of
+    apart: bool  # whether there are penalties from which some parameters are exempt
 
 
 class Optimizer:
@@ -79,7 +79,7 @@ class Optimizer:
     """
 
     state_names: tuple[str, ...] = ()
-    # A function that has a parameter for each array of the state and each setting.
+    # The function that makes a step; it has a parameter for each array of the state and for each setting.
     _step: Callable[..., None]
     _counts_steps = False  # whether that function takes ``step``, the number of the step
 
@@ -91,10 +91,10 @@ class Optimizer:
         self._name = type(self).__name__
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
-        self._members: list[list[Tensor]] = []  # of each group, as gathered
-        self._settings: list[_Settings] = []  # of each group, as they were last checked
+        self._members: list[list[Tensor]] = []  # the parameters of each group, as last read from it
+        self._settings: list[_Settings] = []  # those of each group, as they were last checked
         self._blocks: list[tuple[int, FlatBlock]] = []  # each with its group's number, in the groups' order
-        self._steps_taken = 0  # what a schedule looks at
+        self._steps_taken = 0  # by which a schedule sees whether there was a step
         self._scheduled: dict[str, Any] = {}  # what the last schedule of each setting keeps; see `Schedule`
         for group in _as_groups(self._name, params):
             self.add_param_group(group)
@@ -125,7 +125,7 @@ class Optimizer:
             )
         full = self.defaults | dict(group)
         params = self._checked_params(full, number, {id(p) for members in self._members for p in members})
-        full["params"] = list(params)  # which who gave the group does not hold
+        full["params"] = list(params)  # a list of its own: the caller may change the one that was given
         settings = self._settled(full)
         blocks = self._blocks_of(number, params)
         self.param_groups.append(full)
@@ -277,7 +277,7 @@ class Optimizer:
         """
         for group in self.param_groups:
             params = group.get("params")
-            if type(params) is not list or not params:  # an iterator must not be used up here
+            if type(params) is not list or not params:  # an iterator becomes a list, so that it is not used up below
                 self._follow_groups()
         if set_to_none:
             for group in self.param_groups:

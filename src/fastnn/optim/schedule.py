@@ -10,7 +10,8 @@ from ..checks import scalars
 from .optimizer import Optimizer
 from .rules import Linear, Rule
 
-# In the place of a count of steps, after a state was loaded: it may be of between a step of the optimiser and the schedule's.
+# Stands for a count of steps that is not known after a state was loaded: the state may have been saved after a step of
+# the optimiser and before that of the schedule.
 UNKNOWN = -1
 
 

@@ -17,8 +17,8 @@ from ..nn import Module
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, without the two that are hard to see
-# on a white or a black ground. Lines and points that share a picture also differ in style.
+# Okabe and Ito's colours, which people with any kind of colour blindness can tell apart, without the two of them that
+# are hard to see on a white or a black ground. Lines and points that share a picture also differ in style.
 BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, YELLOW, SKY)
 LINES = ("-", "--", "-.", ":")

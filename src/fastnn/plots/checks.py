@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # From fine to bad, told apart by marker as well as by colour.
 _LEVELS = {"ok": (GREEN, "o"), "note": (BLUE, "s"), "warning": (YELLOW, "^"), "problem": (ORANGE, "X")}
-_WIDE = 50.0  # largest over smallest value, from which on a scale is logarithmic
+_WIDE = 50.0  # if the largest number is more than so many times the smallest, a scale is logarithmic
 
 
 @picture

@@ -186,7 +186,7 @@ def as_probabilities(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     rows = scores.astype(np.float64)
     if (rows >= 0).all() and np.allclose(rows.sum(1), 1, atol=1e-4):
         return rows
-    with np.errstate(invalid="ignore"):  # of infinities, which give NaN
+    with np.errstate(invalid="ignore"):  # infinite scores give NaN
         powers = np.exp(rows - rows.max(1, keepdims=True))
     return np.asarray(powers / powers.sum(1, keepdims=True))
 

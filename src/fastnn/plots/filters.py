@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BAR = 1.1  # inches for the bar of the scale
 MOST = 16
 """Filters of many inputs, and inputs of these, that are drawn; the title says so where there are more."""
-_MOST_SINGLE = 64  # filters of one input, or of red, green and blue
+_MOST_SINGLE = 64  # filters of one input, or of red, green and blue, that are drawn at most
 _TRANSPOSED = (ConvTranspose1d, ConvTranspose2d)
 
 

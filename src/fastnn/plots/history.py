@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 
-_FAR = 1000  # times the smallest loss is too much for a straight scale
-_FEW = 40  # points that are marked one by one
-_ERROR = "_loss_se"  # ends the names of standard errors
-_ERRORS = 2  # so many on both sides make a band: 95 % of normal errors
+_FAR = 1000  # if the largest number is more than so many times the smallest, the scale is logarithmic
+_FEW = 40  # the points of a curve are marked one by one if there are at most so many
+_ERROR = "_loss_se"  # the end of the names of standard errors
+_ERRORS = 2  # a band has so many standard errors on both sides: 95 % of normal errors
 _BAND = f"±{_ERRORS} standard errors"
-_HEADROOM = 0.35  # of the height, for the legend of many lines
+_HEADROOM = 0.35  # the share of the height that is added for the legend of many lines
 
 
 class _Style(NamedTuple):
@@ -197,7 +197,7 @@ def _draw(ax: Any, name: str, series: list[_Curve], marked: int | None, log: boo
         label, colour = style.label or name, style.colour or ink()
         ax.plot(epochs, values, linestyle=style.line, color=colour, marker=marker, label=label)
         if np.isfinite(band).any():
-            note = "_" if any(c.get_label() == _BAND for c in ax.collections) else _BAND  # once is enough
+            note = "_" if any(c.get_label() == _BAND for c in ax.collections) else _BAND  # in the legend once
             ax.fill_between(epochs, values - band, values + band, color=colour, alpha=0.25, linewidth=0, label=note)
     if log:
         ax.set_yscale("log")

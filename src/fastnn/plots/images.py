@@ -193,5 +193,5 @@ def write_above(ax: Any, grid: Grid, i: int, text: str) -> None:
 def add_bar(ax: Any, image: Any, label: str) -> None:
     """The scale of tiles, as high as the tiles are, and what its numbers are."""
     ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0.0, 0.04, 1.0)))
-    ax.set_anchor("W")  # what room there is, is for the bar
+    ax.set_anchor("W")  # tiles to the left, so that the bar gets all free room
     ax.set_xlabel(label)

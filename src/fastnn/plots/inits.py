@@ -21,7 +21,7 @@ _COLOURS = {
     "dead": GREY,
     "symmetric": SKY,
 }
-_MOST = 6  # columns
+_MOST = 6  # at most so many columns, one for a layer, are drawn
 
 
 @picture

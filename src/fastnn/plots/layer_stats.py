@@ -33,9 +33,9 @@ Array = np.ndarray[Any, Any]
 _COLOURS = {"activations": BLUE, "gradients": ORANGE, "weights": GREEN, "updates": PURPLE}
 _LABELS = {"activations": "output", "gradients": "gradient of the outputs", "weights": "weight", "updates": "step"}
 _INCHES = 2.7, 2.2
-_HEALTHY = 3e-4, 1e-2  # sizes of steps
-_DECADE = 10  # numbers that differ more are drawn on a logarithmic scale
-_FEW = 20  # observations that are marked one by one
+_HEALTHY = 3e-4, 1e-2  # the range of healthy steps: size of a step over size of the weights
+_DECADE = 10  # numbers that differ by a larger factor are drawn on a logarithmic scale
+_FEW = 20  # observations are marked one by one if there are at most so many
 
 
 @picture

@@ -25,8 +25,8 @@ RESOLUTION = 41
 """Points of the grid along each direction."""
 _MARGIN = 0.2  # around paths, as a share of their span
 _LEVELS = 24
-_LOGARITHMIC = 50.0  # of positive numbers, the largest by the smallest from which their logarithm is drawn
-_DECADES = 5  # that a logarithmic scale shows
+_LOGARITHMIC = 50.0  # if positive numbers differ by more than this factor, their logarithm is drawn
+_DECADES = 5  # powers of 10 that a logarithmic scale shows at most
 # Colours of the optimisers' paths. The surface below goes from blue to yellow; a dark edge sets each path off as well.
 _PATHS = ("#FFFFFF", ORANGE, SKY, PURPLE, YELLOW, "#7FFF9F")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_ABOVE, _BELOW = 0.6, 0.1  # of the fall of the loss: room above and below
+_ABOVE, _BELOW = 0.6, 0.1  # room above and below the curve, as shares of the fall of the loss
 
 
 @picture
@@ -100,7 +100,7 @@ def limits(values: Floats) -> tuple[float, float]:
         return 0.0, 1.0
     lowest = int(np.argmin(finite))
     low, high = float(finite[lowest]), float(finite[: lowest + 1].max())
-    if high == low:  # it only rose
+    if high == low:  # the loss only rose
         high = float(finite.max())
     fall = (high - low) or abs(low) or 1.0
     return low - _BELOW * fall, high + _ABOVE * fall

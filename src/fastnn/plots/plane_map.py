@@ -20,8 +20,8 @@ from .weights import Plane, principal_plane
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LINES = 13  # of the grid, in each direction
-_DOTS = 120  # of which a line of the grid is made: straight ones become curves
+_LINES = 13  # lines of the grid in each direction
+_DOTS = 120  # points of a line of the grid, so many because layers bend it
 _MARGIN = 0.15  # of the grid around the samples, as a share of their span
 _FINE = 240  # points along each axis of the panel with the decision lines
 _INCHES = 2.9, 2.7  # of a panel

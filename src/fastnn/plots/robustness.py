@@ -19,8 +19,8 @@ _PANELS = {
     "missing": ("missing values", "share of all values"),
     "fgsm": ("changes on purpose (FGSM)", "change of each value ({unit})"),
 }
-_SURE = 2.0  # standard errors
-_BESIDE = {"random signs": "fgsm"}  # kinds that are drawn beside others
+_SURE = 2.0  # so many standard errors are drawn on both sides
+_BESIDE = {"random signs": "fgsm"}  # kinds that are drawn in the panel of another kind
 
 
 @picture
@@ -84,7 +84,7 @@ def robustness(
         ax.set(title=title, xlabel=strengths.format(unit=unit), ylabel=f"{metric} ± 2 standard errors")
         if metric == "accuracy":
             ax.set_ylim(-0.02, 1.04)
-        # Below, since curves may be anywhere inside.
+        # The legend stands below the panel, since curves may be anywhere inside.
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize="small", frameon=False)
     return as_array(drawn)
 

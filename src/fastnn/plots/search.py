@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-_MUCH = 20.0  # times the smallest loss
+_MUCH = 20.0  # if the largest loss is more than so many times the smallest, a linear axis will not do
 
 
 @picture

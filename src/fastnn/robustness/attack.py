@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 Loss = Callable[..., Any]
 Bounds = tuple[float, float]
 
-_SUM = 1e-3  # by which probabilities may miss 1: those of float16 do by this much
+_SUM = 1e-3  # the sum of probabilities may differ from 1 by this: in float16 it differs by this much
 _FLOATS = (np.float32, np.float64)
 
 
@@ -178,7 +178,7 @@ class Attack:
                     f"{self._op}: the loss must be a tensor of one element that depends on x, got {_kind(value)}; a model that "
                     "computes with plain arrays has no gradient"
                 )
-            # The mean of many samples has gradients that are as many times smaller, and may vanish.
+            # Made a sum, since the gradients of a mean of n samples are n times smaller, and may vanish.
             return value * float(len(target))
 
         _, gradients = value_and_grad(total, argnums=tuple(range(len(of_floats))))(*(inputs[i] for i in of_floats))

@@ -14,7 +14,7 @@ from ..checks import counted, shown
 from ..training.findings import Result
 from .measure import SURE
 
-_FEW = 6  # members of an ensemble that are printed one by one
+_FEW = 6  # up to so many members of an ensemble are printed one by one
 
 NAMES = {"noise": "noise", "missing": "missing values", "random signs": "random signs", "fgsm": "FGSM"}
 """The kinds of changes, and what they are called where they are printed."""

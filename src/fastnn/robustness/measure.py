@@ -18,7 +18,7 @@ from .attack import is_loss, takes_logits
 
 Array = np.ndarray[Any, Any]
 
-SURE = 2.0  # standard errors
+SURE = 2.0  # a difference of more standard errors than this is sure
 _RIGHT_AND_WRONG = (0.0, 0.0, 1.0, 1.0)
 """Samples that are added for the standard error of a share: none is so sure that all samples are right (Agresti, Coull)."""
 
@@ -79,7 +79,7 @@ class Measure:
         if not self.of_numbers:
             return standard_error(np.concatenate([each, _RIGHT_AND_WRONG]))
         with np.errstate(all="ignore"):
-            return float(np.divide(standard_error(each), 2 * value))  # of the root of a mean
+            return float(np.divide(standard_error(each), 2 * value))  # the error of a root: that of the mean / (2 root)
 
     def worse(self, each: Array, other: Array) -> Gap:
         """How much worse samples are than under another change."""

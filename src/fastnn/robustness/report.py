@@ -194,7 +194,7 @@ class _Judge:
         draws.signs = signs.signs if signs else []
         curves, kept = [], {}
         for kind, levels in strengths.items():
-            times = 1 if kind == "fgsm" else repeats  # nothing is drawn there
+            times = 1 if kind == "fgsm" else repeats  # FGSM draws nothing, so it is not repeated
             kept[kind] = [self._clean] + [
                 self._figures([self._outputs(draws.change(kind, level, repeat)) for repeat in range(times)])
                 for level in levels

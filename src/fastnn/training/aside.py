@@ -79,6 +79,6 @@ def _losses_of_pass(aside: Trainer, samples: Generator[Any]) -> Generator[float]
     with closing(aside._steps(samples, lambda loss: None)) as steps:
         for _ in steps:
             loss = aside._figures.result()["loss"]
-            if not math.isnan(loss):  # of a step that counts for something
+            if not math.isnan(loss):  # NaN is that of a step whose samples count for nothing
                 yield loss
             aside._figures = Figures(aside.loss, {})

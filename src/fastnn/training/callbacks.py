@@ -187,7 +187,7 @@ class EarlyStopping:
         self.best: float | None = None
         self.best_epoch = self.waited = 0
         self._best_weights: dict[str, np.ndarray] | None = None
-        self._last_weights: dict[str, np.ndarray] | None = None  # where the best ones took their place
+        self._last_weights: dict[str, np.ndarray] | None = None  # the weights that the best ones replaced
 
     def __repr__(self) -> str:
         return (

@@ -55,7 +55,7 @@ class Checkpoint:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = _checked_path(path)
-        self._file = os.path.abspath(self.path)  # also when a callback goes to another folder
+        self._file = os.path.abspath(self.path)  # stays the same when a callback changes the working folder
         self.every = None if every is None else integer("Checkpoint", "every", every, 1)
         self.keep = integer("Checkpoint", "keep", keep, 1)
         self.extra = dict(extra or {})
@@ -92,7 +92,7 @@ class Checkpoint:
             If there is no folder for it.
         """
         writable_target(self._file)
-        if not os.path.exists(self._file):  # a link to a file that is not there yet is written through
+        if not os.path.exists(self._file):  # so too for a link to a missing file, which saving will make
             return None
         state = load_checkpoint(self._file)
         if _plain(state.get("kind")) != KIND:

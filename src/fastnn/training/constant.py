@@ -21,11 +21,12 @@ FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeE
 """What a loss of the caller's may raise when it is asked for more than the loss of a batch; that ends no training."""
 
 _OP = "best_constant"
-# The probability of a class that has no target: a logit of -69 is 0 to any loss, and finite on other targets.
+# The probability that is given to a class without targets: to any loss it is as good as 0, and yet its logit, -69,
+# gives a finite loss on other targets, where the class may come.
 _LEAST = 1e-30
-_HALVINGS = 60  # of the interval in which the constant of a Huber loss lies
+_HALVINGS = 60  # how often the interval is halved in which the constant of a Huber loss lies
 
-# What modules of losses call, with these of their attributes.
+# The function that each module of a loss calls, and the module's attributes that it gets.
 _MODULES: dict[type[nn.Module], tuple[Callable[..., Any], tuple[str, ...]]] = {
     nn.CrossEntropyLoss: (F.cross_entropy, ("weight", "ignore_index", "label_smoothing", "reduction")),
     nn.NLLLoss: (F.nll_loss, ("weight", "ignore_index", "reduction")),
@@ -185,7 +186,7 @@ def function_and_settings(loss: Any) -> tuple[Any, dict[str, Any]]:
     return (loss, {}) if callable(loss) and loss in _RULES else (None, {})
 
 
-# ---- a rule per loss: (zeros of the outputs' shape, targets, what samples count for, settings of the loss) ------------------
+# ---- a rule per loss: it gets zeros of the outputs' shape, targets, what samples count for, settings of the loss -----
 
 
 def _frequencies(

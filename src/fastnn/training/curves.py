@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 _LOSSES = ("train_loss", "training_loss", "validation_loss")
-_ZERO = 1e-20  # a baseline of nothing: all targets are the same
+_ZERO = 1e-20  # a baseline up to this counts as 0: all targets are the same
 
 
 @dataclass(frozen=True)

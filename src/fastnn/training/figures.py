@@ -26,8 +26,8 @@ Loss = Callable[..., Tensor]
 
 # Metrics whose value for a pass is the mean of those for its parts; all others are given the whole pass at once.
 _MEANS: tuple[Metric, ...] = (accuracy, binary_accuracy, top_k, mae)
-_KEPT_VALUES = 1 << 20  # so many outputs are kept before means are taken, at the least: 4 MB of float32
-_MOST_NUMBERS = 100  # per sample, under the usual R²: it needs the whole pass, and that of images is beyond the memory
+_KEPT_VALUES = 1 << 20  # outputs are kept until they are more numbers than this, 4 MB of float32; then means are taken
+_MOST_NUMBERS = 100  # per sample; for more, as in images, R² is not usual: a whole pass, which it needs, is too large
 _LOSSES_OF_NUMBERS = (F.mse_loss, F.l1_loss, F.huber_loss)
 _LOSS_MODULES_OF_NUMBERS = (nn.MSELoss, nn.L1Loss, nn.HuberLoss)
 
@@ -105,7 +105,7 @@ class Objective:
         shape = np.shape(raw(each))
         if shape[:1] != (sample.count,):
             raise ValueError(f"Trainer: the loss has shape {shape} for {sample.count} samples, expected one per sample")
-        # Shares, since the sum of float32 weights may overflow. A batch that counts for nothing has loss 0.
+        # Weights are divided by their sum first, since sums in float32 may overflow. A batch without weight has loss 0.
         share = (sample.weight / (sample.amount or 1)).astype(raw(each).dtype)
         if len(shape) > 1:
             each = each.mean(axis=tuple(range(1, len(shape))))
@@ -133,7 +133,7 @@ def _tells_each(loss: Any) -> bool:
         return hasattr(loss, "reduction") and type(loss) is getattr(nn, type(loss).__name__, None)
     try:
         return "reduction" in inspect.signature(loss).parameters and not find_generators(loss)
-    except (TypeError, ValueError):  # of a callable that does not say what it takes
+    except (TypeError, ValueError):  # the callable does not say what it takes
         return False
 
 
@@ -208,10 +208,10 @@ class Figures:
         outputs, targets, weights = self._joined()
         counted = []
         for name, metric in self._metrics.items():
-            # What sees the whole pass is no mean of parts.
+            # A metric that gets the whole pass counts once; others are means of parts, weighted by the parts' amounts.
             amount = _amount(metric, targets, weights) if _is_mean(metric) else 1.0
             counted.append((name, _value(name, metric, outputs, targets, weights) if amount else 0.0, amount))
-        for figure in counted:  # only now, since a metric may raise
+        for figure in counted:  # only now: if a metric raises an error, none is counted
             self._count(*figure)
         self._kept, self._size = [], 0
 

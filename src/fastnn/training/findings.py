@@ -185,7 +185,7 @@ def strict(value: Any) -> Any:
     >>> strict({"a": (1.0, float("nan")), "b": np.arange(2), "c": np.float32(0.5)})
     {'a': [1.0, None], 'b': [0, 1], 'c': 0.5}
     """
-    if hasattr(value, "tolist"):  # of NumPy
+    if hasattr(value, "tolist"):  # an array or a number of NumPy
         value = value.tolist()
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -10,7 +10,7 @@ from ..autograd import raw
 from ..checks import shown
 
 _MOST_SAMPLES = 10_000
-_MOST_OUTPUTS = 1 << 22  # numbers: a constant prediction for all of those samples is 16 MB of float32
+_MOST_OUTPUTS = 1 << 22  # numbers in the outputs of all samples: a constant prediction for these is 16 MB of float32
 
 Batch = tuple[np.ndarray, np.ndarray | None]
 
@@ -22,7 +22,7 @@ class FirstTargets:
     """
 
     def __init__(self) -> None:
-        self._one_output: np.ndarray | None = None  # zeros of its shape
+        self._one_output: np.ndarray | None = None  # zeros of the shape of one output
         self._held: list[Batch] = []
         self._kept: list[Batch] = []
         self._count = 0

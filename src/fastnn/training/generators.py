@@ -50,7 +50,7 @@ def find_generators(*objects: Any) -> list[Generator]:
     (2, True)
     """
     found: dict[int, Generator] = {}
-    seen: dict[int, Any] = {}  # the objects, so that their ids stay theirs
+    seen: dict[int, Any] = {}  # holds the objects, so that no other one gets the id of one
     pending = list(reversed(objects))
     while pending:
         x = pending.pop()
@@ -66,7 +66,7 @@ def find_generators(*objects: Any) -> list[Generator]:
 
 def _held(x: Any) -> Iterator[Any]:
     """What an object holds."""
-    kind = type(x)  # not isinstance, which asks objects that stand for others what they are
+    kind = type(x)  # not isinstance, which takes a proxy for the object that it stands for
     if issubclass(kind, (list, tuple, deque)):
         yield from x
     elif issubclass(kind, dict):

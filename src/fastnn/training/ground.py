@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DARK, _LIGHT = 0.25, 0.75
-_MOST = 0.9  # of the images, for their ground to be called dark or light
+_MOST = 0.9  # the ground of images is called dark or light if it is so in this share of them
 
 
 def ground_of(images: NDArray[Any]) -> str | None:

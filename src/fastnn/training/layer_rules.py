@@ -14,7 +14,7 @@ from .spread import Spread
 
 Bounds = tuple[float, float, float]
 
-# Of a note, a warning and a problem each.
+# Three bounds are those of a note, a warning and a problem.
 DEAD: Bounds = (0.10, 0.25, 0.50)
 DEAD_SOURCE = 'cs231n: "as much as 40 %"; SageMaker: 50 %; best rates ≤ 3 %'
 SATURATED: Bounds = (0.10, 0.25, 0.50)
@@ -43,7 +43,7 @@ silent for all of 60 in 1 of 20 cases (0.95^60), but for all of 20 in 1 of 3."""
 FEW_OF_ALL = 20
 """Fewer samples don't even show that a layer is dead of which no unit is ever active."""
 
-_NOT_JUDGED = ("Embedding",)  # rows of numbers that didn't come get no gradient
+_NOT_JUDGED = ("Embedding",)  # its rows for numbers that didn't come get no gradient
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _not_finite(watched: Watched) -> Iterator[Finding]:
             count = row.activations.not_finite
             message = f"{_named(row)} gives {count} of {row.activations.count} values that are NaN or infinite"
         else:
-            continue  # where gradients alone are not finite, the last such layer is where it began, below
+            continue  # if only gradients are not finite, it began at the last such layer: see the loop below
         yield Finding("problem", "not finite", message, float(count), 0.0, layer=row.name, advice=_NOT_FINITE)
         return
     for row in reversed(watched.rows):
@@ -259,7 +259,7 @@ def _towards_input(watched: Watched) -> Iterator[Finding]:
 
     Gradients of weights that are used at many places, as in convolutions, are larger; weights of layers with few inputs are.
     """
-    rows = [row for row in _weighted(watched) if row.gradient_ratio]  # of exactly 0 something else is said
+    rows = [row for row in _weighted(watched) if row.gradient_ratio]  # gradients of exactly 0 are another finding
     if len(rows) < 2:
         return
     first, last = rows[0], rows[-1]

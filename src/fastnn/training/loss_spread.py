@@ -11,7 +11,7 @@ import numpy as np
 from .constant import FAULTS, Baseline, Constant
 from .figures import Figures, Objective, Sample, usual_metrics
 
-_FEWEST = 1.5  # samples that count the same: of a single one there is no spread
+_FEWEST = 1.5  # samples, counted as if all had one weight; of fewer no error is given: a single one has no spread
 
 
 class LossSpread:
@@ -44,7 +44,7 @@ class LossSpread:
         self._constant = constant
         self._of_constant: Figures | None = None
         self._samples = 0
-        self._batches: list[tuple[np.ndarray, np.ndarray | None, float]] = []  # losses, weights, and what the loss is
+        self._batches: list[tuple[np.ndarray, np.ndarray | None, float]] = []  # losses and weights of samples, loss
         self._known = True
 
     def add(self, output: Any, sample: Sample, mean: float) -> None:
@@ -60,7 +60,7 @@ class LossSpread:
     def _losses(self, output: Any, sample: Sample) -> np.ndarray | None:
         try:
             return self._objective.of_each(output, sample)
-        except FAULTS:  # it takes no reduction="none"
+        except FAULTS:  # the loss takes no reduction="none"
             return None
 
     def _add_constant(self, constant: Constant, sample: Sample) -> None:
@@ -73,7 +73,7 @@ class LossSpread:
                 self._of_constant = Figures(self._objective.loss, accuracy)
             self._of_constant.hold(output, sample, loss)
             self._of_constant.count()
-        except FAULTS:  # outputs here may have another shape
+        except FAULTS:  # outputs of this pass may have another shape than the constant
             self._constant = None
         self._samples += sample.count
 
@@ -81,7 +81,7 @@ class LossSpread:
         """The standard error, given the mean loss; None where it is not known."""
         if not self._known or not self._batches:
             return None
-        with np.errstate(all="ignore"):  # what is not finite makes an error that is not known
+        with np.errstate(all="ignore"):  # with numbers that are not finite, the error is not known: None
             losses = np.concatenate([_scaled(*batch) for batch in self._batches])
             weights = np.concatenate([_weights(each, weight) for each, weight, _ in self._batches])
             amount, squares = float(weights.sum()), float(weights @ weights)

@@ -108,7 +108,7 @@ def highest(scores: Array) -> Array:
     """The class of each row of scores; -1 where there is none."""
     if not scores.size:
         return np.full(len(scores), -1)
-    highest: Array = scores.argmax(axis=1)  # of a NaN, where there is one
+    highest: Array = scores.argmax(axis=1)  # the place of a NaN, where there is one
     highest[np.isnan(np.take_along_axis(scores, highest[:, None], axis=1)[:, 0])] = -1
     return highest
 

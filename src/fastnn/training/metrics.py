@@ -279,7 +279,7 @@ def r2(output: Any, target: Any, weight: Any = None) -> float:
     row = np.ones((len(right), 1)) if counts is None else counts[:, None]
     with np.errstate(all="ignore"):
         deviation = right - (row * right).sum(axis=0) / row.sum()
-        constant = right.max(axis=0) == right.min(axis=0)  # though its mean may be rounded
+        constant = right.max(axis=0) == right.min(axis=0)  # not by `deviation`, whose mean may be rounded
         unit = power_of_two(np.abs(deviation).max(axis=0))
         residual, total = ((row * np.square(part / unit)).sum(axis=0) for part in (error, deviation))
         of_constant = np.where(np.isnan(residual), np.nan, residual == 0)

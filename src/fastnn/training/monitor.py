@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-_MOST = 1 << 12  # numbers of an output or parameter that are looked at
-_KEPT = 128  # observations; of more, every second one is let go
-_WINDOW = 128  # samples that say which units are dead, from the last observations
-_SIZES = 5  # how many times as often the sizes of steps are taken
+_MOST = 1 << 12  # at most so many numbers of an output or parameter are looked at
+_KEPT = 128  # so many observations are kept; when there are more, every second one is dropped
+_WINDOW = 128  # dead units are judged by the last observations, as many as have at least so many samples
+_SIZES = 5  # sizes of steps are taken so many times as often as the rest, or at each 5th step if every="epoch"
 _REMEMBERED = ("warning", "problem")
-_SEVERAL = 2  # looks that are no accident
-_LONG = 0.25  # the share of looks for which something must have been wrong to be more than a note when it has passed
-_ENDS = 5  # losses at the beginning and at the end that are compared
-_SHOT_UP = 2.0  # times the first loss: steady trainings of a last layer stayed below 1.3, those with too high a rate came to 4 and more
+_SEVERAL = 2  # what was wrong at fewer looks, and has passed, may be an accident
+_LONG = 0.25  # what has passed is more than a note if it was wrong at this share of the looks or more
+_ENDS = 5  # so many losses at the beginning are compared with as many at the end
+# A loss has shot up if it is more than so many times the first: steady trainings of a last layer stayed below 1.3,
+# those with too high a rate came to 4 and more.
+_SHOT_UP = 2.0
 
 
 class LayerMonitor:
@@ -100,16 +102,16 @@ class LayerMonitor:
         self.history: dict[str, list[dict[str, Any]]] = {}
         self.step = 0
         self._output: Spread | None = None
-        self._stride = 1  # of the observations every how-many-th one is kept
+        self._stride = 1  # every `_stride`-th observation is kept
         self._seen = 0
-        # Of the last observations: how many samples, and for how many of them each unit is active.
+        # For each of a layer's last observations: its number of samples, and for how many of them each unit is active.
         self._active: dict[str, list[list[Any]]] = {}
         self._sizes: dict[str, list[float]] = {}
         self._losses: list[float] = []
         self._size_stride = 1
         self._stopped: str | None = None
         self._begun_at_zero: list[str] = []
-        # By word: at how many looks it was above a note, the first and the last step of these, and what was said there.
+        # By a finding's word: how many looks found it above a note, their first and last step, the finding at the last.
         self._past: dict[str, tuple[int, int, int, Finding]] = {}
 
     def __repr__(self) -> str:
@@ -218,7 +220,7 @@ class LayerMonitor:
 
     def _remember(self) -> None:
         """Keep what is wrong at this look, for when it has passed."""
-        for finding in reversed(most_severe_first(self._present())):  # so that the worst of a word is kept
+        for finding in reversed(most_severe_first(self._present())):  # of findings with one word, the worst is kept
             if finding.level in _REMEMBERED:
                 count, first, last, _ = self._past.get(finding.word, (0, self.step, 0, finding))
                 self._past[finding.word] = (count + (last != self.step), first, self.step, finding)
@@ -231,7 +233,7 @@ class LayerMonitor:
         seen.append([samples, active])
         while sum(each[0] for each in seen[1:]) >= _WINDOW:
             del seen[0]
-        late = seen[-(self._seen // 2 + 1) :]  # what has died was alive at the beginning
+        late = seen[-(self._seen // 2 + 1) :]  # without the early ones, at which units that died were alive
         together = sum(each[1] for each in late)
         dead = int(np.count_nonzero(together == 0))
         return replace(row, samples=sum(each[0] for each in late), dead=dead, by_chance=by_chance(together))
@@ -378,7 +380,7 @@ class LayerMonitor:
         other = LayerMonitor(self.every)
         try:
             other._take(json.loads(found.tobytes().decode()))
-            str(other)  # which goes through all of it
+            str(other)  # goes through all of the state, and so finds what is damaged
             same = np.array_equal(other.state_dict()["seen"], found)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise ValueError(f"LayerMonitor: the state is damaged: {error}") from error

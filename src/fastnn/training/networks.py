@@ -11,8 +11,8 @@ from .. import nn
 from .._generators import generator
 
 _WIDTHS = (32, 64, 128)
-_STEM = 16  # channels of the first layer of larger images, before they are halved
-_SMALL_SIDE = 16  # of images that need no stem
+_STEM = 16  # channels of the stem: a first convolution for larger images, before their sides are halved
+_SMALL_SIDE = 16  # images up to this side need no stem
 _LAST_SIDE = 4
 
 

@@ -28,7 +28,7 @@ from .recipe import Recipe, model_for, recipes_for, scale_of
 from .trainer import Trainer
 
 _EVALUATION_BATCH = 512
-_SAVED_EVERY = 500  # steps: long epochs should not be lost
+_SAVED_EVERY = 500  # steps: it is saved within long epochs, so that these are not lost
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Passes(TrainingState):
 
     def _steps(self, samples: Iterable[Sample], trained_on: Callable[[float], Any]) -> Generator[None]:
         """The steps that batches make, one whenever the next is asked for; ``trained_on`` is told the loss of each batch."""
-        taken: list[Sample] = []  # whose gradients wait for the step
+        taken: list[Sample] = []  # batches whose gradients wait for the step
         for number, sample in enumerate(samples, self.position):
             self._under_way = number
             if not taken:

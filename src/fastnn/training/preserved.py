@@ -95,7 +95,7 @@ class _Snapshot:
     """What objects hold, and the values of the arrays among it."""
 
     def __init__(self, objects: tuple[Any, ...]) -> None:
-        self._seen: dict[int, Any] = {}  # the objects, so that their ids stay theirs
+        self._seen: dict[int, Any] = {}  # holds the objects, so that no other one gets the id of one
         self._back = ExitStack()  # calls its functions from the last to the first, also where one raises
         arrays: list[np.ndarray] = []
         with_state: list[Any] = []
@@ -105,7 +105,7 @@ class _Snapshot:
         for rng in find_generators(*objects):
             bits = rng.bit_generator
             self._back.callback(_put_back_generator, bits, copy.deepcopy(bits.state), copy.deepcopy(bits.seed_seq))
-        for x in with_state:  # these come first, since what they load may be what others have
+        for x in with_state:  # these are put back first, since loading may change what other objects hold
             self._back.callback(x.load_state_dict, copy.deepcopy(x.state_dict()))
 
     def put_back(self) -> None:
@@ -147,7 +147,7 @@ class _Snapshot:
 
 def _apart(arrays: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Arrays that have all the memory that can be written to, without those that are a part of another one."""
-    whole: dict[int, np.ndarray] = {}  # of each memory, by its owner, the largest array
+    whole: dict[int, np.ndarray] = {}  # the largest array in each memory, by the id of the memory's owner
     for array in sorted(arrays, key=lambda array: -array.nbytes):
         if not array.flags.writeable or not array.nbytes:
             continue
@@ -179,7 +179,7 @@ def _put_back_generator(bits: Any, state: Any, seeds: Any) -> None:
     if getattr(bits.seed_seq, "n_children_spawned", 0) == getattr(seeds, "n_children_spawned", 0):
         bits.state = state
     else:
-        bits.__setstate__((state, seeds))  # so that it spawns the children again that were spawned inside
+        bits.__setstate__((state, seeds))  # with the seeds: the next children are those spawned inside, again
 
 
 def _put_back_mapping(mapping: dict[Any, Any], entries: dict[Any, Any]) -> None:

@@ -17,11 +17,11 @@ from ..data.augment import Transform
 from ..data.source import FEW_ROWS, Dataset
 from .networks import image_network, table_network
 
-_PIXELS = 25_000_000  # that a training goes through, where images are neither few nor many
+_PIXELS = 25_000_000  # a training goes through so many in all, unless that is too few or too many epochs
 _EPOCHS_OF_IMAGES = (5, 30)
 _STEPS_OF_TABLES = 10_000
 _EPOCHS_OF_TABLES = (10, 60)
-_JUDGES = 200  # samples of a validation part whose loss is no accident: the best of few is not better
+_JUDGES = 200  # with fewer validation samples, the epoch with the best loss may be best by accident
 _PHOTOS = ("cifar folder", "image folder", "parts folder")
 
 
@@ -84,7 +84,7 @@ def recipes_for(data: Dataset) -> list[Recipe]:
     samples = len(train)
     if data.images:
         epochs = min(max(_PIXELS // train.size, _EPOCHS_OF_IMAGES[0]), _EPOCHS_OF_IMAGES[1])
-        batch_size = min(max(8, samples // 16), 64, samples)  # where there are few, steps are what is lacking
+        batch_size = min(max(8, samples // 16), 64, samples)  # few samples need small batches for enough steps
         return [Recipe(epochs, batch_size, 3e-3, augment=_augmentation(data))]
     batch_size = min(32 if samples < 10_000 else 256, samples)
     epochs = min(max(_STEPS_OF_TABLES * batch_size // samples, _EPOCHS_OF_TABLES[0]), _EPOCHS_OF_TABLES[1])

@@ -14,7 +14,7 @@ from .own_data import OwnTraining
 from .recipe import Recipe
 
 _FOLDS = 3
-_SEED = 0  # one choice for every seed of a training, so that their results can be compared
+_SEED = 0  # the choice is the same for every seed of a training, so that results can be compared
 
 
 def selected(data: Dataset, recipes: Sequence[Recipe]) -> tuple[Recipe, str]:
@@ -84,7 +84,7 @@ def _loss(fold: Dataset, recipe: Recipe) -> float:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "fastnn: training stopped", RuntimeWarning)
         history = training.fit(progress=False)
-    if history.interrupted:  # the trainer took Ctrl-C for itself
+    if history.interrupted:  # the trainer caught Ctrl-C, which must end the selection, too
         raise KeyboardInterrupt
     came_to_nothing = not np.isfinite(history["train_loss"]).all()
     return np.inf if came_to_nothing else training.validated()["loss"]

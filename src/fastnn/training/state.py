@@ -168,7 +168,7 @@ class TrainingState:
         self._follow_generators()
         self._streams.load_state_dict(state["generators"]["streams"])
         if figures is not None:
-            self._set_weights(before)  # to see whether they fit
+            self._set_weights(before)  # set for a moment: an error tells that they do not fit
         self._set_weights(state)
         self.optimizer.load_state_dict(state["optimizer"])
         for schedule, kept in zip(self._schedules, schedules, strict=True):
@@ -192,7 +192,7 @@ class TrainingState:
             self._callbacks.load_state_dict(waiting["callbacks"], self.model)
         if waiting["others"]:
             set_states("callbacks", self._other_generators(), waiting["others"])
-        self._waiting = None  # not before: a `fit` that was refused is called again with what fits
+        self._waiting = None  # only now: if something above is refused, the next `fit` needs the states again
 
     def _resume(self, checkpoint: Checkpoint, settings: Mapping[str, Any], made_of: Mapping[str, Any] | None) -> None:
         state = checkpoint.load(settings, made_of)
@@ -209,7 +209,7 @@ class TrainingState:
         try:
             self._take(state)
             self._hand_out_state(from_file=True)
-        except Exception as error:  # a damaged state breaks callbacks of the caller's in any way
+        except Exception as error:  # the caller's callbacks may raise anything for a damaged state
             self._take(before)
             self._hand_out_state()
             raise _does_not_fit(checkpoint.path, error) from error

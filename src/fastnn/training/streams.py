@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-# The odd number nearest to 2**128 over the golden ratio: multiples of it lie evenly among the states of PCG64, and differ in
-# their lower bits too, as NumPy's own `jumped` has it.
+# The odd number nearest to 2**128 over the golden ratio, which NumPy's own `jumped` uses, too: its multiples lie evenly
+# among the states of PCG64, and differ in their lower bits as well.
 _STRIDE = 0x9E3779B97F4A7C15F39CC0605CEDC835
 _PERIOD = 1 << 128
 

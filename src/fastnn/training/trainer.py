@@ -42,7 +42,7 @@ from .state import described_architecture
 from .streams import Streams
 
 Rule = Callable[[int], float]
-_EVALUATED_SAMPLES = 10_000  # of the training part, by evaluate_train
+_EVALUATED_SAMPLES = 10_000  # at most so many of the training part are evaluated by evaluate_train
 
 
 @dataclass
@@ -175,15 +175,15 @@ class Trainer(Passes):
         self.resumed_at: tuple[int, int] | None = None
         self.stop = self.validates = False
         self._batches_seen = 0
-        self._under_way = 0  # the number of the batch in its epoch
-        self._figures: Figures | None = None  # of the epoch that is under way
-        self._weights_before: dict[str, Any] = {}  # of that epoch
-        self._rates: list[float] = []  # of the last step
+        self._under_way = 0  # the number in its epoch of the batch that is trained on
+        self._figures: Figures | None = None  # those of the epoch that is under way
+        self._weights_before: dict[str, Any] = {}  # the weights when that epoch began
+        self._rates: list[float] = []  # the groups' rates in the last step
         self._frozen = frozen_layers(model)
         self._streams = Streams([])
         self._callbacks = Callbacks(())
         self._train: Loader | None = None
-        self._waiting: dict[str, Any] | None = None  # the parts of a state that the next fit has a place for
+        self._waiting: dict[str, Any] | None = None  # parts of a loaded state that only the next fit can take
 
     def __repr__(self) -> str:
         weights = grouped(sum(parameter.size for parameter in self.model.parameters()))
@@ -265,7 +265,7 @@ class Trainer(Passes):
         made_of = described_architecture(self.model) if saved is not None else None
         settings = self._settings(loader, called)
         if self._figures is not None and self._train is not None and self._train.batches is train:
-            loader.load_state_dict(self._train.state_dict())  # the pass that is under way is gone through again
+            loader.load_state_dict(self._train.state_dict())  # so that the pass that is under way comes again
         self._train, self._callbacks, self.validates = loader, called, judged is not None
         self._follow_generators()
         self.resumed_at = None
@@ -286,7 +286,7 @@ class Trainer(Passes):
 
     def _run(self, run: _Run) -> None:
         self.stop, self.history.stopped, self.history.interrupted, self.history.restored = False, None, False, None
-        del self.history.records[self.epoch :]  # of an epoch that went wrong and is done again
+        del self.history.records[self.epoch :]  # the record of an epoch that went wrong and is done again
         if self.resumed_at is not None and run.checkpoint is not None:
             epoch, batch = self.resumed_at
             path, done = run.checkpoint.path, self.epoch >= run.epochs
@@ -308,7 +308,7 @@ class Trainer(Passes):
         run.callbacks.call("on_fit_end", self)
         if run.checkpoint is not None and not interrupted and not went_wrong:
             self._save(run)
-        if run.interrupts.asked and not interrupted:  # when there was nothing left to end
+        if run.interrupts.asked and not interrupted:  # Ctrl-C came when there was nothing left to end
             self.history.interrupted = True
             self.history.stopped = self.history.stopped or f"interrupted after epoch {self.epoch}"
 
@@ -324,7 +324,7 @@ class Trainer(Passes):
         if record is None:  # Ctrl-C came in the validation, which is done again
             return
         self.epoch, self.position, self._figures = self.epoch + 1, 0, None
-        run.train.begin_pass()  # a state that is saved between passes is of the next one
+        run.train.begin_pass()  # a state that is saved between two passes belongs to the next one
         self.history.records.append(record)
         for schedule in self._schedules:
             if isinstance(schedule, ReduceOnPlateau):

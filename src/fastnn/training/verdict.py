@@ -34,8 +34,8 @@ _ADVICE = {
     "underfitting": "a larger network; less dropout and weight decay; better features; a schedule; and look whether a simple "
     "model does better (`diagnosis.baseline`), since noise looks the same",
 }
-_RESTORED = "more or augmented data; weight decay; dropout; a smaller network"  # where training was stopped in time
-_SINCE = ("overfitting", "underfitting")  # the others' messages have their epochs
+_RESTORED = "more or augmented data; weight decay; dropout; a smaller network"  # advice if training stopped in time
+_SINCE = ("overfitting", "underfitting")  # the messages of other verdicts name their epochs
 _WIDTH = 116
 
 

@@ -84,7 +84,7 @@ class Found:
 
 def found_in(curves: Curves) -> Found:
     """What the first rule that fits says."""
-    with np.errstate(all="ignore"):  # of losses near the largest number
+    with np.errstate(all="ignore"):  # losses near the largest number may overflow
         return next(found for found in (rule(curves) for rule in _RULES) if found is not None)
 
 

@@ -39,7 +39,7 @@ from .spread import Running
 Array = np.ndarray[Any, Any]
 Edges = tuple[float, float] | None
 
-# Operations that a model may call without a layer, by the name that the tape has for them, and the layer that they are.
+# The kind of layer that an operation is taken for where a model calls it without a layer, by its name on the tape.
 _ACTIVATIONS = {
     "relu": "ReLU",
     "batch_norm_relu": "ReLU",
@@ -57,13 +57,13 @@ _ACTIVATIONS = {
     "maxout": "Maxout",
 }
 _WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d": "Conv3d", "embedding": "Embedding"}
-# Operations behind which an output is still the output of the layer before.
+# Operations whose result still counts as the output of the layer before them.
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
-_SAMPLES = 32  # that are looked at at least, where there are as many
+_SAMPLES = 32  # at least so many samples are looked at, where there are as many
 _UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
 _SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
-# Within this share of the range from its ends a function's slope is below 5 % of its largest: the slope of sigmoid is
-# a(1 − a), that of tanh the same stretched, and that of hardsigmoid constant between the ends.
+# If an output `a` is within this share of the range from one of its ends, the slope there is below 5 % of the largest:
+# the slope of sigmoid is a(1 − a), that of tanh the same stretched, and that of hardsigmoid constant between the ends.
 _FLAT_ENDS = (1 - math.sqrt(1 - 0.05)) / 2
 _FLAT = {"Sigmoid": _FLAT_ENDS, "Hardsigmoid": 0.0, "Tanh": _FLAT_ENDS}
 
@@ -155,7 +155,7 @@ class Watch:
         self._parameters = {id(p): (name, p) for name, p in model.named_parameters()}
         self._open: list[tuple[str, Module]] = []  # the calls that are under way
         self._known: dict[int, _Known] = {}
-        self._calls: dict[str, int] = {}  # of functions in this pass, by the name of their row
+        self._calls: dict[str, int] = {}  # how often functions were called in this pass, by the name of their row
         self._back = ExitStack()
 
     def __enter__(self) -> Self:
@@ -171,7 +171,7 @@ class Watch:
     # ---- what is called ----------------------------------------------------------------------------------------------
 
     def _around(self, name: str, module: Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if not mode.enabled:  # an evaluation in between
+        if not mode.enabled:  # nothing is recorded: an evaluation in between
             return forward(*args, **kwargs)
         if not self._open:  # a pass begins
             self._known.clear()
@@ -195,7 +195,7 @@ class Watch:
         if not own and next(module.children(), None) is not None and not isinstance(module, Maxout):
             return
         known = self._of(x)
-        if known is not None and known.row is not None:  # it is the output of a layer or function inside
+        if known is not None and known.row is not None:  # a layer or function inside gave it
             return
         axes = _axes(module, raw(x), self._axes_of(given))
         row = self._row(name, type(module).__name__, axes, raw(x))
@@ -363,7 +363,7 @@ class _Known:
         self.inputs: tuple[Any, ...] = ()
         self.axes: tuple[int, int] | None = None  # of samples and of units
         self.row: Gathered | None = None
-        self.gradients: list[Running] = []  # what wants to know its gradient
+        self.gradients: list[Running] = []  # those to which its gradient is added
 
 
 def first(value: Any) -> Any:
@@ -406,7 +406,7 @@ def _is_active(values: Array) -> Array:
     """For which samples (N, units) units are above 0 anywhere; NaN counts, since a unit that became NaN is not a dead one."""
     middle = slice(values.shape[2] // 4, values.shape[2] // 4 + -(-values.shape[2] // 4))
     active: Array = ~(values[:, :, middle].max(axis=2) <= 0)
-    if values.shape[2] > 1:  # most are active in a quarter of the places already
+    if values.shape[2] > 1:  # most are active in that quarter of the places; the others are looked at everywhere
         silent = np.nonzero(~active)
         active[silent] = ~(values[silent].max(axis=1, initial=-np.inf) <= 0)
     return active

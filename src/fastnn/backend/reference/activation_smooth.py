@@ -47,7 +47,7 @@ def softplus_forward(x: Array, beta: float, threshold: float) -> Array:
     """y = log(1 + exp(beta * x)) / beta, and x itself where beta * x > threshold."""
     z = beta * x
     soft = (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta
-    tiny = times_exp(np.asarray(1 / beta, x.dtype), np.minimum(z, 0))  # used where a is so small that log(1 + a) is a
+    tiny = times_exp(np.asarray(1 / beta, x.dtype), np.minimum(z, 0))  # where log(1 + e^z) is e^z
     return np.where(z > threshold, x, np.where(z < -40, tiny, soft))
 
 

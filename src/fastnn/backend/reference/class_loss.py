@@ -108,7 +108,7 @@ def multi_margin_loss_forward(
 ) -> Array:
     """loss = w[t] / n * sum of h (or h^2) over the other classes; x (rows, n)."""
     h = _hinges(x, target, margin)
-    # Divided before they are added, so that a sum does not overflow where the mean does not.
+    # The terms are divided before they are added, so that the sum does not overflow where the mean does not.
     terms = h / x.shape[1] * h if squared else h / x.shape[1]
     loss = row_sums(terms[:, :, None]).reshape(-1)
     return reduced(loss if weight is None else weighted(weight[target], loss), divisor)

@@ -14,7 +14,8 @@ import numpy as np
 
 from ._common import Array, quiet
 
-# Adagrad adds up the squares of all steps: eps hides what is lost of tiny ones only if it hides that of so many steps.
+# Adagrad adds up the squares of all steps. Squares below the smallest number are lost; eps hides that only if it hides
+# the loss of this many steps together.
 _ADAGRAD_STEPS = 2**20
 
 
