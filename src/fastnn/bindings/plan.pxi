@@ -172,12 +172,14 @@ cdef class _Reverse:
     cdef int dy, needs, inputs
     cdef bint keeps_nothing  # the function takes dy and needs alone, as the tape gives them
 
-def follow_tape(tuple kept, dy, needs):
+def follow_tape(tuple kept not None, dy, needs):
     """The gradients; ``kept`` is the `_Reverse`, then the arguments of its function, with anything for dy and needs."""
     cdef PyObject* values[KEPT_FOR_TAPE]
     cdef Py_ssize_t i, count = PyTuple_GET_SIZE(kept) - 1
+    if count < 0 or count > KEPT_FOR_TAPE:
+        raise ValueError(f"impossible arguments {kept}")
     cdef _Reverse reverse = <_Reverse?>kept[0]
-    if count > KEPT_FOR_TAPE or reverse.dy >= count or reverse.needs >= count:
+    if reverse.dy >= count or reverse.needs >= count:
         raise ValueError(f"impossible arguments {kept}")
     for i in range(count):
         values[i] = PyTuple_GET_ITEM(kept, i + 1)
