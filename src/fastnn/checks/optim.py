@@ -20,8 +20,6 @@ class FlatArray(np.ndarray[Any, Any]):
 
 def step_arrays(op: str, param: Any, grad: Any, **state: Any) -> list[Array]:
     """Param, grad and state as flat arrays: views of what was given, but for a grad that had to be copied."""
-    if type(param) is type(grad) is FlatArray:
-        return [param, grad, *state.values()]
     param = in_place(op, "param", param)
     grad = operand(op, "grad", grad, param.dtype, param.shape, "param")
     targets = {name: in_place(op, name, a, param.dtype, param.shape, "param") for name, a in state.items()}

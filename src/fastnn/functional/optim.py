@@ -24,6 +24,8 @@ __all__ = ["adadelta_step", "adagrad_step", "adam_step", "adamw_step", "rmsprop_
 
 def _step_arrays(op: str, param: Any, grad: Any, **state: Any) -> Any:
     """The checked arrays of a step. Once no check can refuse, it is noted that a tensor's values change."""
+    if type(param) is type(grad) is checks.FlatArray:
+        return [param, grad, *state.values()]
     if not isinstance(param, Tensor):
         return checks.step_arrays(op, param, grad, **state)
     arrays = checks.step_arrays(op, param.data, grad, **state)

@@ -183,8 +183,8 @@ class Optimizer:
         groups, known = self.param_groups, self._members
         if len(groups) != len(known):
             return False
-        for group, members in zip(groups, known, strict=True):
-            params = group.get("params")
+        for i, members in enumerate(known):
+            params = groups[i].get("params")
             if type(params) is not list or len(params) != len(members) or not all(map(is_, params, members)):
                 return False
         return True
