@@ -210,7 +210,8 @@ void columns_train(const Norm& g, const Training<T>& a) {
   });
 }
 
-// dx = (dz - (v * slope + level)) * k, or dz * k where statistics were given; by: slope, level and k of each column
+// dx = (dz - (v * slope + level)) * k, v as in standard.h, or dz * k where statistics were given. by: slope, level and
+// k of each column.
 template <class T, Then then>
 void block_backward(const ColumnBlock& block, const Gradients<T>& a, const Lines<T>& lines,
                     const T (*by)[kBlockColumns<T>]) {

@@ -72,7 +72,7 @@ void forward_tile(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, int6
   }
 }
 
-// e^(x - lse) is divided by its own sum, as in loss.cpp.
+// e^(x - lse) is divided by its own sum: for large logits the rounding error of lse is a factor common to all.
 template <class T>
 void backward_row(int64_t n, const Mixed<T>& mixed, const T* x, const T* p, T dloss, T lse, T* dx) {
   const T lowest = -T(__builtin_inf());

@@ -78,7 +78,8 @@ struct Philox {
   }
 
  private:
-  // Even lanes hold the first half of the blocks and odd lanes the second, so that pairing within 128 bits is enough.
+  // Even lanes hold the first half of the blocks and odd lanes the second: to join the halves of words within 128 bits
+  // then leaves the blocks in order, and no shuffle across the vector is needed.
   template <int... i>
   static FASTNN_INLINE U64 block_numbers(std::integer_sequence<int, i...>) {
     return U64{uint64_t(i / 2 + i % 2 * (L / 2))...};

@@ -265,7 +265,7 @@ cdef class _Plans:
 cdef bint is_of(_Plan p, const Signature* s) noexcept:
     return p.signature.count == s.count and not memcmp(p.signature.words, s.words, s.count * sizeof(int64_t))
 
-# use_tape sets these to objects of fastnn.autograd, which is above this module.
+# use_tape sets these to objects of fastnn.autograd, which is above this module, and follow_plans the last one.
 cdef type tensor_type = None
 cdef object tape_mode = None, record_on_tape = None, record_many_on_tape = None, native_backend = None
 
