@@ -39,6 +39,15 @@ def python_functions(text):
             yield node.name, node.end_lineno - node.lineno + 1 - docstrings
 
 
+def test_nothing_lies_beside_the_sources():
+    kinds = {path.suffix for path in (ROOT / "csrc").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert kinds <= {".cpp", ".h", ".inc", ".py"}
+    left = [
+        name(path) for folder in ("src", "tests", "docs", "benchmarks", "tools") for path in (ROOT / folder).rglob("*")
+    ]
+    assert [path for path in left if path.endswith((".orig", ".rej", "~"))] == []
+
+
 def without_comments(text):
     """C++ of as many lines: blanks in the place of comments, texts and macros."""
     unwanted = r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])'|^[ \t]*#(?:\\\n|[^\n])*"""

@@ -204,6 +204,7 @@ struct GatherWalk {
   template <int Stride, int Kernel, class Term>
   static void blocks(const Pool& g, const Term& term, int64_t begin, int64_t end, Stage<T, Term>& stage, T* dx) {
     const GatherTaps<T, Stride, Kernel> taps(g);
+    const Term own = term;  // a copy, because a store to dx might change what is behind a reference
     const int64_t last = reached(g, 2);
     each_block(input_limits(g), begin, end, [&](int64_t plane, const ImageBlock& block) {
       const int64_t first = (plane * g.size[0] + block.d.begin) * g.size[1] + block.h.begin;
@@ -213,7 +214,7 @@ struct GatherWalk {
       const RowLists<T>& over = stage.over();
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t row = (first + i) * g.size[2];
-        if (w < end) gather_row(taps, term, over.rows + i * over.most, over.counts[i], stage.array, row, w, end, dx);
+        if (w < end) gather_row(taps, own, over.rows + i * over.most, over.counts[i], stage.array, row, w, end, dx);
         zero_run(dx + row + end, block.w.end - end);
       }
     });

@@ -158,9 +158,8 @@ def constant(op: str, name: str, value: Any) -> Any:
 
     Functions hand over the arrays of what they differentiate by, so a tensor that comes here is a constant to them.
     """
-    as_constant = getattr(
-        type(value), "_as_constant", None
-    )  # a method of `fastnn.Tensor`, which this module cannot import
+    # A method of `fastnn.Tensor`, which this module cannot import.
+    as_constant = getattr(type(value), "_as_constant", None)
     return value if as_constant is None else as_constant(value, op, name)
 
 

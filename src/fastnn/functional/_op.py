@@ -211,9 +211,8 @@ class Row(NamedTuple):
     several: bool  # whether the function gives a tuple of results
     gives: int  # how many results the caller gets
     vjp: Callable[..., Any] | None
-    keep: tuple[
-        int, ...
-    ]  # what the vjp takes, as positions in (*arguments, *results, *constants); dy and needs: -1, -2
+    # What the vjp takes, as positions in (*arguments, *results, *constants); dy is -1, and needs is -2.
+    keep: tuple[int, ...]
     constants: tuple[Any, ...]
 
 
