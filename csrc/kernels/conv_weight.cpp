@@ -15,9 +15,8 @@ namespace {
 
 // Calls use(way) for the first way of a weight gradient that suits (choice.h).
 template <class T, class Use>
-void first_way(const WeightProduct<T>& product, const Use& use) {
-  first_that_suits<DepthwiseWeight<T>, WinogradWeight<T>, ChannelWeight<T>, DirectWeight<T>, PackedWeight<T>>(product,
-                                                                                                              use);
+void first_way(const WeightProduct<T>& sum, const Use& use) {
+  first_that_suits<DepthwiseWeight<T>, WinogradWeight<T>, ChannelWeight<T>, DirectWeight<T>, PackedWeight<T>>(sum, use);
 }
 
 }  // namespace

@@ -23,7 +23,10 @@ struct Winograd {
 
   const char* name() const { return by_rows() ? "winograd by rows" : "winograd"; }
 
-  bool suits() const { return gain() > kWinogradGain && gain() <= kWinogradFarGain; }
+  bool suits() const {
+    const double found = gain();
+    return found > kWinogradGain && found <= kWinogradFarGain;
+  }
 
   bool run() const {
     const Values<T> x{product.images * product.channels_in * product.p.in_plane(), product.x};
