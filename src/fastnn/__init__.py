@@ -39,7 +39,7 @@ from .config import (
 )
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, diagnosis, functional, init, nn, optim, plots, robustness, testing, training
+    from . import checkpoint, data, diagnosis, functional, init, nn, onnx, optim, plots, robustness, testing, training
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.model_file import load_model, save_model
@@ -79,6 +79,7 @@ __all__ = [
     "minimum",
     "nn",
     "no_grad",
+    "onnx",
     "optim",
     "plots",
     "robustness",
@@ -103,7 +104,7 @@ __all__ = [
 # Imported when first used, because each costs time to import.
 _LAZY = {
     **dict.fromkeys(("checkpoint", "data", "diagnosis", "functional", "init", "nn", "optim", "plots"), ""),
-    **dict.fromkeys(("robustness", "testing", "training"), ""),
+    **dict.fromkeys(("onnx", "robustness", "testing", "training"), ""),
     **dict.fromkeys(("CheckpointError", "load_checkpoint", "save_checkpoint"), "checkpoint"),
     **dict.fromkeys(("load_model", "save_model"), "nn.model_file"),
     "draw_graph": "autograd.drawing",
