@@ -30,9 +30,6 @@ by_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=["f32", "f64"])
 
 Results = dict[str, np.ndarray]
 
-# What became of each test of this run, for the one that compares docs/features.md with it.
-OUTCOMES = pytest.StashKey[dict[str, str]]()
-
 
 def is_float(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"

@@ -67,7 +67,7 @@ def test_python_runs(code, tmp_path, monkeypatch):
 def test_the_two_commands():
     assert blocks("README.md", "sh")[:2] == [
         "pip install '.[demo]' && fastnn train digits\n",
-        "pip install '.[test]' && pytest\n",
+        "pip install '.[test]' && pytest -n auto --dist loadfile\n",
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import fastnn as fnn
 import fastnn.functional as F
-from test_features import expand
+from features import expand
 
 DOCS = Path(__file__).parents[1] / "docs"
 
