@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench_case import FLOAT, Call, Case, Work, call_case, memory_case, normal
-from fastnn.functional import activation, activation_smooth
+from fastnn.functional import activation, activation_hard, activation_smooth
 
 # ---- convolution: 2 · N · K · OH · OW · C/groups · KH · KW operations, twice that backwards -------------------------
 
@@ -213,7 +213,10 @@ def maxout(F: Any, x: Any) -> Any:
 
 # A function of one array by element needs no further mention here.
 ELEMENTWISE = [
-    name for module in (activation, activation_smooth) for name in module.__all__ if not name.endswith("_backward")
+    name
+    for module in (activation, activation_hard, activation_smooth)
+    for name in module.__all__
+    if not name.endswith("_backward")
 ]
 ACTIVATIONS = [
     *(_activation(op, table=op in ("elu", "sigmoid", "tanh", "relu")) for op in ELEMENTWISE),

@@ -271,6 +271,13 @@ ELEMENTWISE = [
     _elementwise("gelu", tolerances.gelu, {"approximate": "tanh"}),
     _elementwise("silu", tolerances.silu),
     _elementwise("hardsigmoid", tolerances.scaled),
+    _elementwise("hardswish", tolerances.hardswish),
+    _elementwise("relu6", tolerances.exact),
+    _elementwise("thresholded_relu", tolerances.exact, *({"alpha": v} for v in (0.0, -0.5, 3.0))),
+    _elementwise("celu", tolerances.celu, *({"alpha": v} for v in (0.25, 3.0, 2.0**-100, 2.0**100))),
+    _elementwise("mish", tolerances.mish),
+    _elementwise("logsigmoid", tolerances.exponential),
+    _elementwise("softsign", tolerances.scaled),
 ]  # fmt: skip
 
 

@@ -19,6 +19,13 @@ LIMITS = {
     F.gelu: ([0, INF, 0, NAN, 1e4, 0], [0.5, 1, 0, NAN, 1, 0]),
     F.silu: ([0, INF, 0, NAN, 1e4, 0], [0.5, 1, 0, NAN, 1, 0]),
     F.hardsigmoid: ([0.5, 1, 0, NAN, 1, 0], [1 / 6, 0, 0, NAN, 0, 0]),
+    F.hardswish: ([0, INF, 0, NAN, 1e4, 0], [0.5, 1, 0, NAN, 1, 0]),
+    F.relu6: ([0, 6, 0, NAN, 6, 0], [0, 0, 0, NAN, 0, 0]),
+    F.thresholded_relu: ([0, INF, 0, NAN, 1e4, 0], [0, 1, 0, NAN, 1, 0]),
+    F.celu: ([0, INF, -1, NAN, 1e4, -1], [1, 1, 0, NAN, 1, 0]),
+    F.mish: ([0, INF, 0, NAN, 1e4, 0], None),
+    F.logsigmoid: ([-np.log(2), 0, -INF, NAN, 0, -1e4], [0.5, 0, 1, NAN, 0, 1]),
+    F.softsign: ([0, 1, -1, NAN, 1e4 / 10001, -1e4 / 10001], None),
     F.elu: ([0, INF, -1, NAN, 1e4, -1], None),
     F.sigmoid: ([0.5, 1, 0, NAN, 1, 0], [0.25, 0, 0, NAN, 0, 0]),
     F.tanh: ([0, 1, -1, NAN, 1, -1], [1, 0, 0, NAN, 0, 0]),
@@ -39,7 +46,10 @@ def test_limits(f, backend, dtype):
         np.testing.assert_array_equal(x.grad, np.array(slopes, dtype))
 
 
-@pytest.mark.parametrize("name", ["gelu", "gelu tanh", "silu", "hardsigmoid", "selu", "softplus"])
+TORCH = ["gelu", "gelu tanh", "silu", "hardsigmoid", "selu", "softplus", "hardswish", "mish", "logsigmoid", "softsign"]
+
+
+@pytest.mark.parametrize("name", TORCH)
 def test_torch_s_own_formulas(name):
     """To the absolute accuracy that 1 + erf(x), 1 + tanh(x) and 1 - sigmoid(x) have."""
     torch = pytest.importorskip("torch")
@@ -116,6 +126,31 @@ def _softplus(beta, threshold=20.0):
     )
 
 
+def _celu(alpha):
+    return (
+        lambda x: F.celu(x, alpha),
+        lambda x: np.where(x > 0, x, alpha * np.expm1(np.minimum(x / WIDE(alpha), 0))),
+        lambda x: np.where(x > 0, 1, np.exp(np.minimum(x / WIDE(alpha), 0))),
+        (-alpha, INF, 0, 1),
+        lambda x: 16 + 2 * np.minimum(np.abs(x / alpha), 1e4),
+    )
+
+
+def _mish_ratio(x):
+    n = np.exp(np.clip(x, -WIDE(5000), 100))
+    return n, n * (n + 2) + 2
+
+
+def _mish(x):
+    n, q = _mish_ratio(x)
+    return x * (n * (n + 2) / q)
+
+
+def _mish_slope(x):
+    n, q = _mish_ratio(x)
+    return n * (n + 2 + 4 * np.clip(x, -5000, 100) * (n + 1) / q) / q
+
+
 def _leaky(f, slope):
     return (
         f,
@@ -171,6 +206,33 @@ EDGES = {
         (0, 1, 0, 0),
         4,
     ),
+    "hardswish": (
+        F.hardswish,
+        lambda x: x * np.clip(x + 3, 0, 6) / 6,
+        lambda x: np.where(np.abs(x) < 3, (2 * x + 3) / 6, x >= 3),
+        (0, INF, 0, 1),
+        4,
+    ),
+    "relu6": (F.relu6, lambda x: np.clip(x, 0, 6), lambda x: np.where((x > 0) & (x < 6), 1, 0), (0, 6, 0, 0), 0),
+    "thresholded_relu": (
+        F.thresholded_relu,
+        lambda x: np.where(x > 1, x, 0),
+        lambda x: np.where(x > 1, 1, 0),
+        (0, INF, 0, 1),
+        0,
+    ),
+    "celu": _celu(1.0),
+    "celu, large": _celu(2.0**100),
+    "celu, small": _celu(2.0**-100),
+    "mish": (F.mish, _mish, _mish_slope, (0, INF, 0, 1), 16),
+    "logsigmoid": (
+        F.logsigmoid,
+        lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
+        lambda x: sigmoid(-x),
+        (-INF, 0, 1, 0),
+        16,
+    ),
+    "softsign": (F.softsign, lambda x: x / (1 + np.abs(x)), lambda x: (1 + np.abs(x)) ** -2, (-1, 1, 0, 0), 4),
     "sigmoid": (F.sigmoid, sigmoid, lambda x: sigmoid(x) * sigmoid(-x), (0, 1, 0, 0), 16),
     "tanh": (F.tanh, np.tanh, lambda x: 1 - np.tanh(x) ** 2, (-1, 1, 0, 0), 16),
 }
@@ -286,6 +348,10 @@ def test_numbers_that_the_dtype_does_not_hold(backend):
         lambda x, v: F.leaky_relu_backward(x, x, v),
         lambda x, v: F.elu(x, v),
         lambda x, v: F.elu_backward(x, x, v),
+        lambda x, v: F.thresholded_relu(x, v),
+        lambda x, v: F.thresholded_relu_backward(x, x, v),
+        lambda x, v: F.celu(x, v),
+        lambda x, v: F.celu_backward(x, x, v),
         lambda x, v: F.softplus(x, v),
         lambda x, v: F.softplus_backward(x, x, v),
         lambda x, v: F.rrelu(x, -v, v),
@@ -301,5 +367,7 @@ def test_numbers_that_the_dtype_does_not_hold(backend):
             assert np.isfinite(call(x, 1e-30)).all()
         with pytest.raises(ValueError, match="1 / beta"):
             F.softplus(x, 3e38)
+        with pytest.raises(ValueError, match="celu: 1 / alpha must be"):
+            F.celu(x, 3e38)
         big = float(np.finfo(np.float32).max)
         assert np.isfinite(F.rrelu(x, -big, big, True, rng=0)).all()

@@ -152,6 +152,13 @@ ELEMENTWISE = {
     "gelu with tanh": (lambda x: F.gelu(x, "tanh"), lambda dy, x: F.gelu_backward(dy, x, "tanh")),
     "silu": (F.silu, F.silu_backward),
     "hardsigmoid": (F.hardsigmoid, F.hardsigmoid_backward),
+    "hardswish": (F.hardswish, F.hardswish_backward),
+    "relu6": (F.relu6, F.relu6_backward),
+    "thresholded_relu": (F.thresholded_relu, F.thresholded_relu_backward),
+    "celu": (F.celu, F.celu_backward),
+    "mish": (F.mish, F.mish_backward),
+    "logsigmoid": (F.logsigmoid, F.logsigmoid_backward),
+    "softsign": (F.softsign, F.softsign_backward),
     "rrelu in evaluation": (F.rrelu, F.leaky_relu_backward),
 }
 by_function = pytest.mark.parametrize("function", ELEMENTWISE)

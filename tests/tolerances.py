@@ -156,6 +156,32 @@ def silu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     return {"y": 5 * np.abs(truth["y"]), "dx": dy * s * (5 + 8 * np.abs(x) * opposite)}
 
 
+def hardswish(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """Between the bends dx = dy (2 x + 3) / 6, a sum that cancels."""
+    x, dy = _x_dy(sample)
+    return {"y": 2 * np.abs(truth["y"]), "dx": np.where(np.abs(x) < 3, 2 * dy * (np.abs(x) / 3 + 0.5), 0)}
+
+
+def mish(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """dx = dy (t + x t'), t = p / (p + 2), p = e^x (e^x + 2): p gathers twice the error of e^x and 2 roundings."""
+    x, dy = _x_dy(sample)
+    x = np.clip(x, -2000, 22)
+    n = np.exp(x)
+    q = n * (n + 2) + 2
+    return {
+        "y": 5 * np.abs(truth["y"]),
+        "dx": dy * (6 * n * (n + 2) / q + 8 * np.abs(x) * (4 * n / q) * ((n + 1) / q)),
+    }
+
+
+def celu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """z = x / alpha is rounded twice, which shifts e^z - 1 by |z| e^z roundings."""
+    x, dy = _x_dy(sample)
+    alpha = sample.options.get("alpha", 1.0)
+    z = np.clip(x / alpha, -2000, 0)
+    return {"y": 4 * np.abs(truth["y"]) + alpha * np.abs(z) * np.exp(z), "dx": dy * np.exp(z) * (4 + np.abs(z))}
+
+
 def prelu(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     """dweight is a sum of x dy over a channel."""
     x, weight = sample.arrays

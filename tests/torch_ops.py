@@ -276,6 +276,22 @@ def hardsigmoid(x: Any) -> Any:
     return tf.relu6(x + 3) / 6
 
 
+def thresholded_relu(x: Any, alpha: float = 1.0) -> Any:
+    return tf.threshold(x, alpha, 0.0)
+
+
+def mish(x: Any) -> Any:
+    # The derivative of tf.mish has 1 - tanh^2, which cancels; test_activations compares with it.
+    n = torch.exp(-torch.abs(x))
+    return torch.where(x > 0, x - x * (2 * n * n / (n * (n + 1) * 2 + 1)), x * (n * (n + 2) / (n * (n + 2) + 2)))
+
+
+def softsign(x: Any) -> Any:
+    # The derivative of tf.softsign is a difference of two nearly equal quotients where |x| is large.
+    size = 1 + torch.abs(x)
+    return torch.where(size < 2, x / size, torch.sign(x) - torch.sign(x) / size)
+
+
 def maxout(x: Any, k: int, axis: int = 1) -> Any:
     return x.unflatten(axis, (-1, k)).max(axis + 1 if axis >= 0 else axis).values
 

@@ -3,6 +3,8 @@
 //   backward: dy (n), x (n), or y (n) where the derivative is a function of y -> dx (n)
 // A NaN in x makes y and dx NaN: a comparison with it is false, and each select ends in the arm that carries it on.
 // Only ReLU's dx is dy where x is NaN, as in the kernels that ReLU is fused with.
+#include <limits>
+
 #include "../simd/map.h"
 #include "../simd/math.h"
 #define FASTNN_FAMILY "activation.inc"
@@ -44,6 +46,62 @@ void elu_backward(int64_t n, T a, T, const T* dy, const T* x, T* dx) {
           const FallingExp<T, far> f(v);
           return v > Vec<T>{} ? d : f.times_rest(d * first * (f.e * last));
         });
+      },
+      dx, dy, x);
+}
+
+// y = x > 0 ? x : a * (e^z - 1), z = x / a
+// Where |z| is so small that y rounds to x, z itself may be below the smallest normal number.
+template <class T>
+void celu_forward(int64_t n, T a, T, const T* x, T* y) {
+  constexpr T straight = -std::numeric_limits<T>::epsilon() / 4;
+  const T inverse = 1 / a;
+  map(
+      n, kExpCost,
+      [=](Vec<T> v) {
+        const Vec<T> z = v * inverse;
+        return z > straight ? v : expm1<T>(z) * a;
+      },
+      y, x);
+}
+
+// y = x > 0 ? x : a * (e^z - 1), z = x / a  =>  dx = x > 0 ? dy : dy * e^z
+template <class T>
+void celu_backward(int64_t n, T a, T, const T* dy, const T* x, T* dx) {
+  const T inverse = 1 / a;
+  map(
+      n, kExpCost,
+      [=](Vec<T> d, Vec<T> v) {
+        const Vec<T> z = v * inverse;
+        return falling<T>(z, [=](auto far) {
+          if constexpr (!far) return z > Vec<T>{} ? d : d * exp_normal<T>(z);
+          const FallingExp<T, far> f(z);
+          return f.times_rest(d * f.e);
+        });
+      },
+      dx, dy, x);
+}
+
+// y = x / (1 + |x|); the limit at infinity is that of 1e30, where y is 1 already.
+template <class T>
+void softsign_forward(int64_t n, T, T, const T* x, T* y) {
+  map(
+      n, kCopyCost,
+      [](Vec<T> v) {
+        const Vec<T> b = min(set1(T(1e30)), max(set1(T(-1e30)), v));
+        return b / (abs(b) + T(1));
+      },
+      y, x);
+}
+
+// y = x / (1 + |x|)  =>  dx = dy / (1 + |x|)^2, whose square alone may overflow
+template <class T>
+void softsign_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
+  map(
+      n, kCopyCost,
+      [](Vec<T> d, Vec<T> v) {
+        const Vec<T> size = abs(v) + T(1);
+        return d / size / size;
       },
       dx, dy, x);
 }

@@ -37,6 +37,8 @@ FASTNN_INLINE Vec<T> bounded(Vec<T> x, T limit) {
   return min(set1(limit), max(set1(-limit), x));
 }
 constexpr double kSiluLimit = 2000, kGeluLimit = 30;
+// From kMishLast on, tanh(log(1 + e^x)) is 1, and the square of e^x is still far from overflow.
+constexpr double kMishFirst = -2000, kMishLast = 22;
 
 // u = 2 sqrt(2/pi) (x + 0.044715 x^3), of the tanh form of GELU
 template <class T>
@@ -182,6 +184,58 @@ void silu_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
       [](Vec<T> d, Vec<T> v) {
         return falling<T>(below_zero(v), [=](auto far) {
           return gated_backward<T, far>(d, far ? bounded<T>(v, kSiluLimit) : v, v, set1(T(1)));
+        });
+      },
+      dx, dy, x);
+}
+
+// y = x tanh(log(1 + e^x)) = x p / (p + 2), p = e^x (e^x + 2): a sum of positive terms, so that nothing cancels
+template <class T>
+void mish_forward(int64_t n, T, T, const T* x, T* y) {
+  map(
+      n, kExpCost,
+      [](Vec<T> v) {
+        return falling<T>(v, [=](auto far) {
+          const FallingExp<T, far> f(min(set1(T(kMishLast)), v));
+          const Vec<T> p = f.e * (f.e + T(2));
+          return f.times_rest((far ? max(set1(T(kMishFirst)), v) : v) * (p / (p + T(2))));
+        });
+      },
+      y, x);
+}
+
+// y = x p / q, p = e^x (e^x + 2), q = p + 2  =>  dx = dy * (p + 4 x e^x (e^x + 1) / q) / q
+template <class T>
+void mish_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
+  map(
+      n, kExpCost,
+      [](Vec<T> d, Vec<T> v) {
+        return falling<T>(v, [=](auto far) {
+          const Vec<T> b = min(set1(T(kMishLast)), far ? max(set1(T(kMishFirst)), v) : v);
+          const FallingExp<T, far> f(b);
+          const Vec<T> q = f.e * (f.e + T(2)) + T(2);
+          const Vec<T> slope = f.e * (((f.e + T(2)) + b * T(4) * ((f.e + T(1)) / q)) / q);
+          return v >= T(kMishLast) ? d : f.times_rest(d * slope);
+        });
+      },
+      dx, dy, x);
+}
+
+// y = log(s(x)) = min(x, 0) - log(1 + e^-|x|)
+template <class T>
+void logsigmoid_forward(int64_t n, T, T, const T* x, T* y) {
+  map(n, kExpCost, [](Vec<T> v) { return min(Vec<T>{}, v) - log1p_unit<T>(exp<T>(below_zero(v))); }, y, x);
+}
+
+// y = log(s(x))  =>  dx = dy * s(-x)
+template <class T>
+void logsigmoid_backward(int64_t n, T, T, const T* dy, const T* x, T* dx) {
+  map(
+      n, kExpCost,
+      [](Vec<T> d, Vec<T> v) {
+        return falling<T>(below_zero(v), [=](auto far) {
+          const FallingExp<T, far> f(below_zero(v));
+          return (v > Vec<T>{} ? f.times_rest(d * f.e) : d) / (f.e + T(1));
         });
       },
       dx, dy, x);

@@ -7,7 +7,7 @@ float64, consistent shapes. What cannot be made so is a ``ValueError`` or ``Type
 Where a docstring says *of f*, the check takes and gives back the arguments of the public function ``f``.
 """
 
-from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus
+from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus, with_inverse
 from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool

@@ -12,12 +12,18 @@ from .loss import Softmax, softmax
 from .norm import Norm
 
 
+def with_inverse(op: str, name: str, value: Any, x: Any = None) -> float:
+    """A number above 0 which the type of x holds, as it does 1 by the number."""
+    if type(value) is float and scalars.FLOAT32_SMALLEST <= value <= 1 / scalars.FLOAT32_SMALLEST:
+        return value
+    value = scalars.normal(op, name, scalars.real(op, name, value, 0.0, open_low=True), x)
+    scalars.normal(op, f"1 / {name}", 1 / value if value > 1 else 1.0, x)
+    return float(value)
+
+
 def softplus(op: str, beta: Any, threshold: Any, x: Any = None) -> tuple[float, float]:
     """beta above 0, which the type of x holds as it does 1 / beta, and a finite threshold."""
-    if type(beta) is not float or not scalars.FLOAT32_SMALLEST <= beta <= 1 / scalars.FLOAT32_SMALLEST:
-        beta = scalars.normal(op, "beta", scalars.real(op, "beta", beta, 0.0, open_low=True), x)
-        scalars.normal(op, "1 / beta", 1 / beta if beta > 1 else 1.0, x)
-    return beta, scalars.real(op, "threshold", threshold)
+    return with_inverse(op, "beta", beta, x), scalars.real(op, "threshold", threshold)
 
 
 def gelu_tanh(op: str, approximate: Any) -> bool:

@@ -6,6 +6,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 import types
 
 from .activation import *
+from .activation_hard import *
 from .activation_pieces import *
 from .activation_smooth import *
 from .adaptive_pool import *

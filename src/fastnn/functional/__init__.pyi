@@ -41,6 +41,8 @@ __all__ = [
     "batch_norm_relu_backward",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_backward",
+    "celu",
+    "celu_backward",
     "conv1d",
     "conv1d_backward",
     "conv2d",
@@ -77,6 +79,8 @@ __all__ = [
     "gru_backward",
     "hardsigmoid",
     "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
     "hinge_loss",
     "hinge_loss_backward",
     "huber_loss",
@@ -97,6 +101,8 @@ __all__ = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
+    "logsigmoid",
+    "logsigmoid_backward",
     "lp_pool1d",
     "lp_pool1d_backward",
     "lp_pool2d",
@@ -115,6 +121,8 @@ __all__ = [
     "max_pool3d_backward",
     "maxout",
     "maxout_backward",
+    "mish",
+    "mish_backward",
     "mse_loss",
     "mse_loss_backward",
     "multi_margin_loss",
@@ -125,6 +133,8 @@ __all__ = [
     "prelu",
     "prelu_backward",
     "relu",
+    "relu6",
+    "relu6_backward",
     "relu_backward",
     "rms_norm",
     "rms_norm_backward",
@@ -144,8 +154,12 @@ __all__ = [
     "softmax_backward",
     "softplus",
     "softplus_backward",
+    "softsign",
+    "softsign_backward",
     "tanh",
     "tanh_backward",
+    "thresholded_relu",
+    "thresholded_relu_backward",
 ]
 
 def adadelta_step(param: Array | Tensor, grad: Constant, square_avg: Array, acc_delta: Array, *, lr: float = 1.0, rho: float = 0.9, eps: float = 1e-06, weight_decay: float = 0.0, l1: float = 0.0) -> None:
@@ -1234,6 +1248,71 @@ def binary_cross_entropy_with_logits_backward(x: Constant, target: Constant, wei
     >>> import fastnn.functional as F
     >>> F.binary_cross_entropy_with_logits_backward(np.array([0.0, 1e4]), np.array([1.0, 0.0]), reduction="sum")
     array([-0.5,  1. ])
+    """
+
+@overload
+def celu(x: Tensor, alpha: float = 1.0) -> Tensor: ...
+@overload
+def celu(x: ArrayLike, alpha: float = 1.0) -> Array: ...
+def celu(x: Value, alpha: float = 1.0) -> Value:  # type: ignore[misc]
+    """``x`` where ``x > 0``, else ``alpha * (exp(x / alpha) - 1)``, whose slope is continuous for every ``alpha``.
+
+    Source: Barron 2017.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    alpha : float
+        Above 0; minus the limit at minus infinity.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``alpha`` is not above 0, not finite, or the dtype does not hold ``alpha`` and ``1 / alpha``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.celu(np.array([-np.inf, 0.0, 2.0]), alpha=0.5)
+    array([-0.5,  0. ,  2. ])
+    """
+
+def celu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
+    """Gradient of `celu`: ``dy`` where ``x > 0``, else ``dy * exp(x / alpha)``.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `celu` got; of one shape and dtype.
+    alpha : float
+        What `celu` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or an ``alpha`` that `celu` refuses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.celu_backward(np.array([3.0, 3.0]), np.array([-1.0, 2.0]), alpha=0.5).round(4)
+    array([0.406, 3.   ])
     """
 
 @overload
@@ -2628,6 +2707,66 @@ def hardsigmoid_backward(dy: Constant, x: Constant) -> Array:
     """
 
 @overload
+def hardswish(x: Tensor) -> Tensor: ...
+@overload
+def hardswish(x: ArrayLike) -> Array: ...
+def hardswish(x: Value) -> Value:  # type: ignore[misc]
+    """``x * hardsigmoid(x)``: 0 where ``x <= -3``, ``x`` where ``x >= 3``, else ``x * (x + 3) / 6``.
+
+    Source: Howard et al. 2019.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hardswish(np.array([-4.0, -1.5, 0.0, 4.0]))
+    array([ 0.   , -0.375,  0.   ,  4.   ])
+    """
+
+def hardswish_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `hardswish`: 0 where ``x <= -3``, ``dy`` where ``x >= 3``, else ``dy * (2 * x + 3) / 6``.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `hardswish` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.hardswish_backward(np.array([6.0, 6.0, 6.0]), np.array([-3.0, 0.0, 3.0]))
+    array([0., 3., 6.])
+    """
+
+@overload
 def hinge_loss(x: Tensor, target: Constant, margin: float = 1.0, reduction: Reduction = 'mean') -> Tensor: ...
 @overload
 def hinge_loss(x: ArrayLike, target: Constant, margin: float = 1.0, reduction: Reduction = 'mean') -> Array: ...
@@ -3323,6 +3462,64 @@ def log_softmax_backward(dy: Constant, y: Constant, axis: int = -1) -> Array:
     >>> import fastnn.functional as F
     >>> F.log_softmax_backward(np.array([1.0, 0.0]), np.log([0.25, 0.75]))
     array([ 0.75, -0.75])
+    """
+
+@overload
+def logsigmoid(x: Tensor) -> Tensor: ...
+@overload
+def logsigmoid(x: ArrayLike) -> Array: ...
+def logsigmoid(x: Value) -> Value:  # type: ignore[misc]
+    """``log(sigmoid(x))``, without overflow for any ``x``; ``-exp(-x)`` where ``x`` is far above 0.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.logsigmoid(np.array([-1e4, 0.0, 50.0]))
+    array([-1.00000000e+04, -6.93147181e-01, -1.92874985e-22])
+    """
+
+def logsigmoid_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `logsigmoid`: ``dy * sigmoid(-x)``.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `logsigmoid` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.logsigmoid_backward(np.array([4.0, 4.0]), np.array([0.0, -1e4]))
+    array([2., 4.])
     """
 
 @overload
@@ -4050,6 +4247,66 @@ def maxout_backward(dy: Constant, x: Constant, k: int, axis: int = 1) -> Array:
     """
 
 @overload
+def mish(x: Tensor) -> Tensor: ...
+@overload
+def mish(x: ArrayLike) -> Array: ...
+def mish(x: Value) -> Value:  # type: ignore[misc]
+    """``x * tanh(log(1 + exp(x)))``, without overflow for any ``x``.
+
+    Source: Misra 2019.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.mish(np.array([-1e4, 0.0, 1.0])).round(4)
+    array([-0.    ,  0.    ,  0.8651])
+    """
+
+def mish_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `mish`: ``dy * (t + x * (1 - t**2) * sigmoid(x))`` with ``t = tanh(log(1 + exp(x)))``.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `mish` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.mish_backward(np.array([5.0, 5.0]), np.array([0.0, 1e4]))
+    array([3., 5.])
+    """
+
+@overload
 def mse_loss(x: ArrayLike, target: ArrayLike, reduction: Reduction = 'mean') -> Array: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
 def mse_loss(x: Value, target: Value, reduction: Reduction = 'mean') -> Tensor: ...
@@ -4392,6 +4649,64 @@ def relu(x: Value) -> Value:  # type: ignore[misc]
     >>> import fastnn.functional as F
     >>> F.relu(np.array([-1.0, 0.0, 2.0]))
     array([0., 0., 2.])
+    """
+
+@overload
+def relu6(x: Tensor) -> Tensor: ...
+@overload
+def relu6(x: ArrayLike) -> Array: ...
+def relu6(x: Value) -> Value:  # type: ignore[misc]
+    """``min(max(x, 0), 6)``; NaN stays NaN.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.relu6(np.array([-1.0, 2.0, 8.0]))
+    array([0., 2., 6.])
+    """
+
+def relu6_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `relu6`: ``dy`` where ``0 < x < 6``, else 0; NaN where ``x`` is NaN.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `relu6` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.relu6_backward(np.array([5.0, 5.0]), np.array([2.0, 8.0]))
+    array([5., 0.])
     """
 
 def relu_backward(dy: Constant, x: Constant) -> Array:
@@ -5042,6 +5357,64 @@ def softplus_backward(dy: Constant, x: Constant, beta: float = 1.0, threshold: f
     """
 
 @overload
+def softsign(x: Tensor) -> Tensor: ...
+@overload
+def softsign(x: ArrayLike) -> Array: ...
+def softsign(x: Value) -> Value:  # type: ignore[misc]
+    """``x / (1 + |x|)``, and ±1 at infinity.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softsign(np.array([-np.inf, -1.0, 0.0, 3.0]))
+    array([-1.  , -0.5 ,  0.  ,  0.75])
+    """
+
+def softsign_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `softsign`: ``dy / (1 + |x|)**2``.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `softsign` got; of one shape and dtype.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, or different shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softsign_backward(np.array([4.0, 4.0]), np.array([0.0, -1.0]))
+    array([4., 1.])
+    """
+
+@overload
 def tanh(x: Tensor) -> Tensor: ...
 @overload
 def tanh(x: ArrayLike) -> Array: ...
@@ -5097,4 +5470,69 @@ def tanh_backward(dy: Constant, y: Constant) -> Array:
     >>> import fastnn.functional as F
     >>> F.tanh_backward(np.array([4.0]), np.array([0.5]))
     array([3.])
+    """
+
+@overload
+def thresholded_relu(x: Tensor, alpha: float = 1.0) -> Tensor: ...
+@overload
+def thresholded_relu(x: ArrayLike, alpha: float = 1.0) -> Array: ...
+def thresholded_relu(x: Value, alpha: float = 1.0) -> Value:  # type: ignore[misc]
+    """``x`` where ``x > alpha``, else 0; NaN stays NaN.
+
+    PyTorch calls it ``threshold(x, alpha, 0)``. Source: Konda et al. 2014.
+
+    Parameters
+    ----------
+    x : array_like or Tensor
+        float32 or float64, any shape.
+    alpha : float
+        The threshold.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the shape and dtype of ``x``, and in its memory order where its axes are C-contiguous in some order, else
+        C-contiguous; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64.
+    ValueError
+        If ``alpha`` is not finite, or so large or small that the dtype does not hold it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.thresholded_relu(np.array([-1.0, 1.0, 2.0]))
+    array([0., 0., 2.])
+    """
+
+def thresholded_relu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
+    """Gradient of `thresholded_relu`: ``dy`` where ``x > alpha``, else 0; NaN where ``x`` is NaN.
+
+    Parameters
+    ----------
+    dy, x : array_like
+        The gradient of the output, and what `thresholded_relu` got; of one shape and dtype.
+    alpha : float
+        What `thresholded_relu` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, in the memory order of ``dy`` as the output of the forward is in that of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For another dtype, different shapes, or an ``alpha`` that is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.thresholded_relu_backward(np.array([5.0, 5.0]), np.array([1.0, 2.0]))
+    array([0., 5.])
     """

@@ -9,16 +9,22 @@ from .._types import Array, Constant, Value
 from ._elementwise import document, document_gradient, elementwise
 
 __all__ = [
+    "celu",
+    "celu_backward",
     "gelu",
     "gelu_backward",
-    "hardsigmoid",
-    "hardsigmoid_backward",
+    "logsigmoid",
+    "logsigmoid_backward",
+    "mish",
+    "mish_backward",
     "selu",
     "selu_backward",
     "silu",
     "silu_backward",
     "softplus",
     "softplus_backward",
+    "softsign",
+    "softsign_backward",
 ]
 
 
@@ -180,36 +186,137 @@ def silu_backward(dy: Constant, x: Constant) -> Array:
     return _SILU_BACKWARD(dy, x)
 
 
-@document()
-def hardsigmoid(x: Value) -> Value:
-    """``min(max(x + 3, 0), 6) / 6``, a sigmoid of three straight lines.
+@document(
+    parameters="""\
+alpha : float
+    Above 0; minus the limit at minus infinity.
+""",
+    errors="If ``alpha`` is not above 0, not finite, or the dtype does not hold ``alpha`` and ``1 / alpha``.",
+)
+def celu(x: Value, alpha: float = 1.0) -> Value:
+    """``x`` where ``x > 0``, else ``alpha * (exp(x / alpha) - 1)``, whose slope is continuous for every ``alpha``.
+
+    Source: Barron 2017.
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
-    array([0.  , 0.5 , 0.75, 1.  ])
+    >>> F.celu(np.array([-np.inf, 0.0, 2.0]), alpha=0.5)
+    array([-0.5,  0. ,  2. ])
     """
-    return _HARDSIGMOID(x)
+    return _CELU(x, alpha)
+
+
+@document_gradient(parameters="alpha", errors="an ``alpha`` that `celu` refuses")
+def celu_backward(dy: Constant, x: Constant, alpha: float = 1.0) -> Array:
+    """Gradient of `celu`: ``dy`` where ``x > 0``, else ``dy * exp(x / alpha)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.celu_backward(np.array([3.0, 3.0]), np.array([-1.0, 2.0]), alpha=0.5).round(4)
+    array([0.406, 3.   ])
+    """
+    return _CELU_BACKWARD(dy, x, alpha)
+
+
+def _with_alpha(name: str, x: Any, alpha: Any) -> tuple[str, float]:
+    return "celu", checks.with_inverse(name, "alpha", alpha, x)
+
+
+@document()
+def mish(x: Value) -> Value:
+    """``x * tanh(log(1 + exp(x)))``, without overflow for any ``x``.
+
+    Source: Misra 2019.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.mish(np.array([-1e4, 0.0, 1.0])).round(4)
+    array([-0.    ,  0.    ,  0.8651])
+    """
+    return _MISH(x)
 
 
 @document_gradient()
-def hardsigmoid_backward(dy: Constant, x: Constant) -> Array:
-    """Gradient of `hardsigmoid`: ``dy / 6`` where ``-3 < x < 3``, else 0; NaN where ``x`` is NaN.
+def mish_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `mish`: ``dy * (t + x * (1 - t**2) * sigmoid(x))`` with ``t = tanh(log(1 + exp(x)))``.
 
     Examples
     --------
     >>> import numpy as np
     >>> import fastnn.functional as F
-    >>> F.hardsigmoid_backward(np.array([6.0, 6.0]), np.array([0.0, 4.0]))
-    array([1., 0.])
+    >>> F.mish_backward(np.array([5.0, 5.0]), np.array([0.0, 1e4]))
+    array([3., 5.])
     """
-    return _HARDSIGMOID_BACKWARD(dy, x)
+    return _MISH_BACKWARD(dy, x)
+
+
+@document()
+def logsigmoid(x: Value) -> Value:
+    """``log(sigmoid(x))``, without overflow for any ``x``; ``-exp(-x)`` where ``x`` is far above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.logsigmoid(np.array([-1e4, 0.0, 50.0]))
+    array([-1.00000000e+04, -6.93147181e-01, -1.92874985e-22])
+    """
+    return _LOGSIGMOID(x)
+
+
+@document_gradient()
+def logsigmoid_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `logsigmoid`: ``dy * sigmoid(-x)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.logsigmoid_backward(np.array([4.0, 4.0]), np.array([0.0, -1e4]))
+    array([2., 4.])
+    """
+    return _LOGSIGMOID_BACKWARD(dy, x)
+
+
+@document()
+def softsign(x: Value) -> Value:
+    """``x / (1 + |x|)``, and ±1 at infinity.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softsign(np.array([-np.inf, -1.0, 0.0, 3.0]))
+    array([-1.  , -0.5 ,  0.  ,  0.75])
+    """
+    return _SOFTSIGN(x)
+
+
+@document_gradient()
+def softsign_backward(dy: Constant, x: Constant) -> Array:
+    """Gradient of `softsign`: ``dy / (1 + |x|)**2``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.softsign_backward(np.array([4.0, 4.0]), np.array([0.0, -1.0]))
+    array([4., 1.])
+    """
+    return _SOFTSIGN_BACKWARD(dy, x)
 
 
 _SELU, _SELU_BACKWARD = elementwise("selu")
 _SOFTPLUS, _SOFTPLUS_BACKWARD = elementwise("softplus", choose=_with_beta)
 _GELU, _GELU_BACKWARD = elementwise("gelu", choose=_exact_or_not)
 _SILU, _SILU_BACKWARD = elementwise("silu")
-_HARDSIGMOID, _HARDSIGMOID_BACKWARD = elementwise("hardsigmoid")
+_CELU, _CELU_BACKWARD = elementwise("celu", choose=_with_alpha)
+_MISH, _MISH_BACKWARD = elementwise("mish")
+_LOGSIGMOID, _LOGSIGMOID_BACKWARD = elementwise("logsigmoid")
+_SOFTSIGN, _SOFTSIGN_BACKWARD = elementwise("softsign")

@@ -1,6 +1,7 @@
 """Layers and networks: modules over `fastnn.functional`, with PyTorch's names and parameter shapes."""
 
 from .activation import *
+from .activation_hard import *
 from .adaptive_pool import *
 from .architecture import *
 from .channel_norm import *

@@ -12,7 +12,8 @@ from ..checks import scalars
 from .kinds import WithoutParameters
 
 __all__ = [
-    "ELU", "GELU", "SELU", "Hardsigmoid", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Softplus", "Tanh",
+    "CELU", "ELU", "GELU", "SELU", "LeakyReLU", "LogSigmoid", "LogSoftmax", "Mish", "ReLU", "SiLU", "Sigmoid", "Softmax",
+    "Softplus", "Softsign", "Tanh",
 ]  # fmt: skip
 
 
@@ -97,6 +98,33 @@ class ELU(WithoutParameters):
         return f"{self.alpha:g}"
 
 
+class CELU(WithoutParameters):
+    """``x`` where positive, ``alpha · (e^(x / alpha) − 1)`` elsewhere.
+
+    Parameters
+    ----------
+    alpha : float
+        Minus the limit at −∞; above 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.CELU(0.5)(np.array([-1.0, 2.0])).round(3)
+    array([-0.432,  2.   ])
+    """
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = checks.with_inverse("CELU", "alpha", alpha)
+
+    def forward(self, x: Value) -> Value:
+        """Any shape; it stays."""
+        return F.celu(x, self.alpha)
+
+    def extra_repr(self) -> str:
+        return f"{self.alpha:g}"
+
+
 class Sigmoid(_Elementwise, function=F.sigmoid):
     """``1 / (1 + e^−x)``.
 
@@ -145,15 +173,39 @@ class SiLU(_Elementwise, function=F.silu):
     """
 
 
-class Hardsigmoid(_Elementwise, function=F.hardsigmoid):
-    """``min(max(x + 3, 0), 6) / 6``.
+class Mish(_Elementwise, function=F.mish):
+    """``x · tanh(log(1 + e^x))``.
 
     Examples
     --------
     >>> import numpy as np
     >>> from fastnn import nn
-    >>> nn.Hardsigmoid()(np.array([-1.0, 2.0])).round(3)
-    array([0.333, 0.833])
+    >>> nn.Mish()(np.array([-1.0, 2.0])).round(3)
+    array([-0.303,  1.944])
+    """
+
+
+class LogSigmoid(_Elementwise, function=F.logsigmoid):
+    """``log(1 / (1 + e^−x))``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.LogSigmoid()(np.array([-1.0, 2.0])).round(3)
+    array([-1.313, -0.127])
+    """
+
+
+class Softsign(_Elementwise, function=F.softsign):
+    """``x / (1 + |x|)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import nn
+    >>> nn.Softsign()(np.array([-1.0, 3.0]))
+    array([-0.5 ,  0.75])
     """
 
 

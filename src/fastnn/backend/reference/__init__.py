@@ -7,6 +7,7 @@ It has the names, signatures and results of `fastnn.backend.native`. Arrays come
 import re
 
 from .activation import *
+from .activation_hard import *
 from .activation_pieces import *
 from .activation_smooth import *
 from .adaptive_pool import *

@@ -15,6 +15,7 @@ _GELU_RATE, _CUBIC = 2 * math.sqrt(2 / math.pi), 0.044715
 
 # Inputs are cut at these limits, beyond which the functions don't change: a product of infinity and 0 would be NaN.
 _GELU_LIMIT, _GELU_TANH_LIMIT, _SILU_LIMIT = 40, 30, 2000
+_MISH_FIRST, _MISH_LAST = -2000, 22
 
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
@@ -108,13 +109,62 @@ def silu_backward(dy: Array, x: Array) -> Array:
     return _gated_backward(dy, np.clip(x, -_SILU_LIMIT, _SILU_LIMIT), x, 1.0)
 
 
-@quiet
-def hardsigmoid_forward(x: Array) -> Array:
-    """y = min(max(x + 3, 0), 6) / 6."""
-    return np.asarray(np.clip(x + 3, 0, 6) / 6)
+def _mish_terms(x: Array) -> tuple[Array, Array, Array]:
+    """x within the limits, n = exp(x), and q = n (n + 2) + 2."""
+    b = np.clip(x, _MISH_FIRST, _MISH_LAST)
+    n = np.exp(b)
+    return b, n, n * (n + 2) + 2
 
 
 @quiet
-def hardsigmoid_backward(dy: Array, x: Array) -> Array:
-    """dx = dy / 6 where -3 < x < 3, else 0; NaN where x is NaN."""
-    return np.where((x <= -3) | (x >= 3), dy.dtype.type(0), np.where(np.isnan(x), x, dy / 6))
+def mish_forward(x: Array) -> Array:
+    """y = x * tanh(log(1 + n)) = x * n (n + 2) / q, n = exp(x), q = n (n + 2) + 2."""
+    b, n, q = _mish_terms(x)
+    return np.where(x < 0, times_exp(b, np.minimum(b, 0), (n + 2) / q), x * (n * (n + 2) / q))
+
+
+@quiet
+def mish_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * n * (n + 2 + 4 x (n + 1) / q) / q; dy itself from the limit on, where the slope is 1."""
+    b, n, q = _mish_terms(x)
+    rest = (n + 2 + 4 * b * ((n + 1) / q)) / q
+    return np.where(x >= _MISH_LAST, dy, np.where(x < 0, times_exp(dy, np.minimum(b, 0), rest), dy * (n * rest)))
+
+
+@quiet
+def celu_forward(x: Array, alpha: float) -> Array:
+    """y = x where x > 0, else alpha * (exp(z) - 1), z = x / alpha; x itself where z is so small that y rounds to it."""
+    z = x / alpha
+    return np.where(z > -np.finfo(x.dtype).eps / 4, x, alpha * np.expm1(z))
+
+
+@quiet
+def celu_backward(dy: Array, x: Array, alpha: float) -> Array:
+    """dx = dy where x > 0, else dy * exp(x / alpha)."""
+    return np.where(x > 0, dy, times_exp(dy, np.minimum(x / alpha, 0)))
+
+
+@quiet
+def logsigmoid_forward(x: Array) -> Array:
+    """y = log(sigmoid(x)) = min(x, 0) - log(1 + exp(-|x|))."""
+    return np.asarray(np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))))
+
+
+@quiet
+def logsigmoid_backward(dy: Array, x: Array) -> Array:
+    """dx = dy * sigmoid(-x)."""
+    return _times_sigmoid(dy, -x)
+
+
+@quiet
+def softsign_forward(x: Array) -> Array:
+    """y = x / (1 + |x|), with its limits at infinities."""
+    b = np.clip(x, -1e30, 1e30)
+    return np.asarray(b / (1 + np.abs(b)))
+
+
+@quiet
+def softsign_backward(dy: Array, x: Array) -> Array:
+    """dx = dy / (1 + |x|)^2, whose square alone may overflow."""
+    size = 1 + np.abs(x)
+    return np.asarray(dy / size / size)
