@@ -126,6 +126,45 @@ def test_functions_are_seen_as_layers():
     assert stats["relu"].dead == 0
 
 
+@pytest.mark.parametrize("name", ["celu", "hardswish", "logsigmoid", "mish", "relu6", "softsign", "thresholded_relu"])
+def test_activations_are_seen_by_their_functions(name):
+    class Net(Module):
+        def __init__(self):
+            self.first, self.last = nn.Linear(6, 8, rng=0), nn.Linear(8, 3, rng=2)
+
+        def forward(self, x):
+            return self.last(getattr(F, name)(self.first(x)))
+
+    row = layer_stats(Net(), data(256, 6, 3))[f"first.{name}"]
+    assert (row.kind.lower(), row.role) == (name.replace("_", ""), "hidden")
+    assert row.is_activation
+    assert getattr(nn, row.kind)
+
+
+@pytest.mark.parametrize(
+    ("layer", "flat"),
+    [
+        (nn.ReLU6, lambda y: y == 6),
+        (nn.Softsign, lambda y: (1 - np.abs(y)) ** 2 < 0.05),
+        (nn.Tanh, lambda y: 1 - y * y < 0.05),
+    ],
+)
+def test_saturated_is_where_the_slope_is_small(layer, flat):
+    net = nn.Sequential(nn.Linear(6, 8, rng=0), layer(), nn.Linear(8, 3, rng=2))
+    net[0].weight.data *= 20
+    saturated = layer_stats(net, (X, Y))["1"].saturated
+    assert saturated == pytest.approx(flat(net[1](net[0](X))).mean(), abs=1 / 320)
+    assert 0.1 < saturated < 0.9
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU, nn.ReLU6, nn.ThresholdedReLU])
+def test_units_without_output_are_dead(layer):
+    net = nn.Sequential(nn.Linear(6, 8, rng=0), layer(), nn.Linear(8, 3, rng=2))
+    net[0].bias.data[:3] = -1e3
+    net[0].bias.data[3:] = 3
+    assert layer_stats(net, data(256, 6, 3))["1"].dead == 3
+
+
 def test_what_is_computed_together_is_seen_apart():
     block = nn.Residual(nn.Sequential(nn.Linear(6, 6, rng=0), nn.BatchNorm1d(6)), activation=nn.ReLU())
     net = nn.Sequential(

@@ -18,7 +18,7 @@ def drawn(ax):
 
 
 def test_all_activations_of_the_library_are_known():
-    modules = ("activation", "activation_pieces", "activation_smooth", "softmax")
+    modules = ("activation", "activation_hard", "activation_pieces", "activation_smooth", "softmax")
     names = {n for m in modules for n in importlib.import_module(f"fastnn.functional.{m}").__all__}
     names = {name for name in names if not name.endswith("_backward")}
     assert set(NAMED) == names
@@ -29,7 +29,7 @@ def test_derivatives_are_those_of_central_differences(name):
     found = curve(name, NAMED[name], (-4.0, 4.0), 161)
     step = found.x[1] - found.x[0]
     differences = (found.y[2:] - found.y[:-2]) / (2 * step)
-    kinks = {"hardsigmoid": (-3, 3)}.get(name, (0,))
+    kinks = {"hardsigmoid": (-3, 3), "hardswish": (-3, 3), "thresholded_relu": (1,)}.get(name, (0,))
     smooth = np.all([np.abs(found.x[1:-1] - kink) > 1.5 * step for kink in kinks], axis=0)
     np.testing.assert_allclose(found.slope[1:-1][smooth], differences[smooth], atol=2e-3)
 
@@ -114,7 +114,7 @@ def test_both_backends():
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
-        (lambda: activation("rulu"), ValueError, "there is no 'rulu', only elu, gelu"),
+        (lambda: activation("rulu"), ValueError, "there is no 'rulu', only celu, elu, gelu"),
         (lambda: activation([]), ValueError, "there are no functions"),
         (lambda: activation([3]), TypeError, "a name or callable, got 3"),
         (lambda: activation(nn.ReLU), TypeError, r"ReLU is a class; give an object of it, such as nn.ReLU\(\)"),

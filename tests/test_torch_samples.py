@@ -30,6 +30,7 @@ POSITIONS = {
     "softmax": ("dim",), "log_softmax": ("dim",), "prelu": ("weight",), "gelu": ("approximate",),
     **{f"adaptive_max_pool{n}d": ("output_size", "return_indices") for n in (1, 2, 3)},
     "softplus": ("beta", "threshold"), "embedding": ("index", "padding_idx"), "sigmoid": (), "tanh": (), "hardsigmoid": (),
+    "celu": ("alpha",), "relu6": (), "hardswish": (), "logsigmoid": (), "mish": (), "softsign": (),
 }  # fmt: skip
 RENAMED = {"dim": "axis", "other": "b"}
 # What ours lack because it only repeats something else, with the values that change nothing.
@@ -53,6 +54,7 @@ NAMES = [
     *(f"adaptive_{kind}_pool{n}d" for kind in ("avg", "max") for n in (1, 2, 3)),
     "batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "local_response_norm",
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "hardsigmoid", "prelu", "sigmoid", "tanh",
+    "relu6", "hardswish", "mish", "celu", "logsigmoid", "softsign",
     "softmax", "log_softmax", "linear", "matmul", "add", "embedding",
     "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse_loss",
     "multi_margin_loss", "nll_loss",

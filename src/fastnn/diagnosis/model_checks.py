@@ -155,6 +155,17 @@ def outputs(look: Look) -> Iterator[Finding]:
 
 _Found = tuple[str, str, str]
 
+# What functions can give, by their names on the tape.
+_REACH = {
+    "sigmoid": (0.0, 1.0),
+    "hardsigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+    "relu6": (0.0, 6.0),
+    "logsigmoid": (-math.inf, 0.0),
+}
+
 
 def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | None:
     span = f"{given.min():.3g}…{given.max():.3g}"
@@ -166,10 +177,10 @@ def _of_this_loss(look: Look, given: Array, last: str, loss: Any) -> _Found | No
             what = "probabilities" if _sums_to_one(given) else f"numbers of {span}"
             return "problem", f"{name} takes logarithms of probabilities, and gets {what}", "end with nn.LogSoftmax()"
     if loss is F.binary_cross_entropy_with_logits:
-        if last in ("sigmoid", "softmax", "hardsigmoid"):
+        if last in ("sigmoid", "softmax", "hardsigmoid", "logsigmoid"):
             message = f"a {last} before binary_cross_entropy_with_logits, which makes one itself: outputs lie in {span}"
             return "problem", message, f"leave the {last} out; predictions are its values afterwards"
-        if _ends_with(last, "relu"):
+        if _ends_with(last, "relu") or last == "relu6":
             message = f"a {last} gives the logits: none is below 0, so no class 0 can be said"
             return "problem", message, f"leave the {last} out"
     if kind_of(look.loss) in ("numbers", "unknown"):
@@ -182,9 +193,8 @@ def _before_cross_entropy(given: Array, last: str) -> _Found | None:
         outputs = f"outputs are probabilities of {given.min():.3g}…{given.max():.3g}"
         advice = "leave the softmax out: cross_entropy makes one itself; predictions are F.softmax(output) afterwards"
         return "problem", f"a softmax before cross_entropy, which takes logits: {outputs}", advice
-    bounded = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
-    if bounded is not None:
-        low, high = bounded
+    low, high = _REACH.get(last, (-math.inf, math.inf))
+    if math.isfinite(high - low):
         least = math.log1p((given.shape[1] - 1) * math.exp(low - high))
         message = f"a {last} before cross_entropy: logits lie in [{low:g}, {high:g}], so that the loss cannot fall below {least:.3g}"
         return "problem", message, f"leave the {last} out"
@@ -213,7 +223,7 @@ def _of_numbers(look: Look, given: Array, last: str) -> _Found | None:
         return "problem", message, f"end with a sigmoid or softmax, or use {logits}"
     if target.dtype.kind != "f" or target.shape[1:] != given.shape[1:] or not np.isfinite(target).all():
         return None
-    reach = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "softmax": (0.0, 1.0), "tanh": (-1.0, 1.0)}.get(last)
+    reach = _REACH.get(last)
     if reach is None and _ends_with(last, "relu"):
         reach = 0.0, math.inf
     if reach is None:

@@ -16,7 +16,8 @@ from .entry import Entry, Numbers
 from .studio import Studio
 
 _FIRST = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "gelu")
-_REST = tuple(name for name in NAMED if name not in _FIRST)
+_PIECES = ("prelu", "rrelu", "thresholded_relu", "relu6", "hardsigmoid", "hardswish", "maxout")
+_REST = tuple(name for name in NAMED if name not in _FIRST + _PIECES)
 _DEPTH, _WIDTH = 20, 100
 _TIMES = 60
 _GRADIENT = "size of the gradient (root mean square)"
@@ -28,9 +29,13 @@ def _curves(studio: Studio, names: tuple[str, ...]) -> Numbers:
 
 def _draw_activations(figure: Any, numbers: Numbers) -> None:
     axes = figure.subplots(-(-len(numbers) // 3), 3, sharex=True)
-    for ax, (name, drawn) in zip(axes.flat, numbers.items(), strict=True):
+    for ax in axes.flat[len(numbers) :]:
+        ax.remove()
+    for i, (ax, (name, drawn)) in enumerate(zip(axes.flat, numbers.items(), strict=False)):
+        lowest = i + 3 >= len(numbers)
         draw_curves(ax, [drawn])
-        ax.set(title=name, xlabel="x" if ax in axes[-1] else "", ylabel="f(x), f′(x)" if ax in axes[:, 0] else "")
+        ax.set(title=name, xlabel="x" if lowest else "", ylabel="f(x), f′(x)" if ax in axes[:, 0] else "")
+        ax.tick_params(labelbottom=lowest)
         ax.legend(fontsize="x-small", framealpha=0.7)
 
 
@@ -166,13 +171,24 @@ ENTRIES = (
     Entry(
         "more-activations",
         "The other activations",
-        "PReLU is a leaky ReLU whose slope below 0 is learned (drawn with 0.25); RReLU draws that slope anew for each number in "
-        "training and takes the middle afterwards. SELU keeps mean 0 and variance 1 through many layers. Softplus is a smooth ReLU "
-        "with the sigmoid as its derivative, SiLU is x times the sigmoid, and the hard sigmoid is cheap. Maxout takes the largest of "
-        "several linear pieces, here x and −x/2. Softmax and its logarithm work on several numbers; here are those of (x, 0): the "
-        "first is the sigmoid again.",
-        "Nine panels with hard sigmoid, log-softmax, maxout, PReLU, RReLU, SELU, SiLU, softmax and softplus and their derivatives.",
+        "SELU keeps mean 0 and variance 1 through many layers; CELU is an ELU whose slope does not jump, whatever its alpha. "
+        "Softplus is a smooth ReLU with the sigmoid as its derivative, and log-sigmoid is the same turned by half a turn. SiLU is x "
+        "times the sigmoid, mish x times the tanh of softplus. Softsign is a tanh that saturates slowly. Softmax and its logarithm "
+        "work on several numbers; here are those of (x, 0): the first is the sigmoid again.",
+        "Nine panels with CELU, log-softmax, log-sigmoid, mish, SELU, SiLU, softmax, softplus and softsign and their derivatives.",
         partial(_curves, names=_REST),
+        _draw_activations,
+        (8.0, 7.0),
+    ),
+    Entry(
+        "activations-of-pieces",
+        "Activations of pieces",
+        "These need no exponential, so they are cheap. PReLU is a leaky ReLU whose slope below 0 is learned (drawn with 0.25); RReLU "
+        "draws that slope anew for each number in training and takes the middle afterwards. Thresholded ReLU is 0 up to its threshold "
+        "and jumps there. ReLU6 is cut off at 6, so that few bits hold its output. Hard sigmoid and hard swish, which is x times it, "
+        "stand in for the sigmoid and SiLU in networks for phones. Maxout takes the largest of several linear pieces, here x and −x/2.",
+        "Seven panels with PReLU, RReLU, thresholded ReLU, ReLU6, hard sigmoid, hard swish and maxout and their derivatives.",
+        partial(_curves, names=_PIECES),
         _draw_activations,
         (8.0, 7.0),
     ),

@@ -35,21 +35,28 @@ def _of_first(function: Function) -> Function:
 
 NAMED: Mapping[str, Function] = types.MappingProxyType(
     {
+        "celu": F.celu,
         "elu": F.elu,
         "gelu": F.gelu,
         "hardsigmoid": F.hardsigmoid,
+        "hardswish": F.hardswish,
         "leaky_relu": F.leaky_relu,
         "log_softmax": _of_first(F.log_softmax),
+        "logsigmoid": F.logsigmoid,
         "maxout": lambda x: F.maxout(concatenate([x[:, None], x[:, None] * -0.5], axis=1), 2)[:, 0],
+        "mish": F.mish,
         "prelu": lambda x: F.prelu(x, np.array(0.25)),
         "relu": F.relu,
+        "relu6": F.relu6,
         "rrelu": F.rrelu,
         "selu": F.selu,
         "sigmoid": F.sigmoid,
         "silu": F.silu,
         "softmax": _of_first(F.softmax),
         "softplus": F.softplus,
+        "softsign": F.softsign,
         "tanh": F.tanh,
+        "thresholded_relu": F.thresholded_relu,
     }
 )
 """All activations of `fastnn.functional` as functions of one number."""

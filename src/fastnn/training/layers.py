@@ -70,7 +70,7 @@ class LayerRow:
     gradients : Spread or None
         The gradients of each sample's loss by its outputs.
     dead : int or None
-        Units of a ReLU that are at most 0 for every sample, at every position.
+        Units of a ReLU, ReLU6 or thresholded ReLU that are at most 0 for every sample, at every position.
     by_chance : float
         How many of them would be active for further samples, as estimated from the units that are for one or two (Chao 1984).
     saturated : float or None
@@ -115,7 +115,7 @@ class LayerRow:
 
 _BENDING = (
     "ReLU", "LeakyReLU", "ELU", "SELU", "Sigmoid", "Hardsigmoid", "Tanh", "SiLU", "GELU", "Softplus", "PReLU", "RReLU",
-    "Maxout", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
+    "ReLU6", "ThresholdedReLU", "Hardswish", "CELU", "Mish", "LogSigmoid", "Softsign", "Maxout", "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
 )  # fmt: skip
 
 

@@ -52,6 +52,13 @@ _ACTIVATIONS = {
     "silu": "SiLU",
     "gelu": "GELU",
     "softplus": "Softplus",
+    "relu6": "ReLU6",
+    "thresholded_relu": "ThresholdedReLU",
+    "hardswish": "Hardswish",
+    "celu": "CELU",
+    "mish": "Mish",
+    "logsigmoid": "LogSigmoid",
+    "softsign": "Softsign",
     "prelu": "PReLU",
     "rrelu": "RReLU",
     "maxout": "Maxout",
@@ -61,11 +68,19 @@ _WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d
 _HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
 _SAMPLES = 32  # at least so many samples are looked at, where there are as many
 _UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
-_SATURABLE = {"Sigmoid": (0.0, 1.0), "Hardsigmoid": (0.0, 1.0), "Tanh": (-1.0, 1.0)}
-# If an output `a` is within this share of the range from one of its ends, the slope there is below 5 % of the largest:
-# the slope of sigmoid is a(1 − a), that of tanh the same stretched, and that of hardsigmoid constant between the ends.
-_FLAT_ENDS = (1 - math.sqrt(1 - 0.05)) / 2
-_FLAT = {"Sigmoid": _FLAT_ENDS, "Hardsigmoid": 0.0, "Tanh": _FLAT_ENDS}
+# Where a function's slope is below 5 % of the largest: at outputs up to the first number, or from the second on. The slope
+# of sigmoid is a(1 − a) for an output `a`, that of tanh the same stretched, and that of softsign (1 − |a|)²; the others'
+# slopes are constant between the ends. The 0 of ReLU6 is not an end, but half of what it is for.
+_FLAT_END = (1 - math.sqrt(1 - 0.05)) / 2
+_FLAT_SIGN = 1 - math.sqrt(0.05)
+_FLAT = {
+    "Sigmoid": (_FLAT_END, 1 - _FLAT_END),
+    "Hardsigmoid": (0.0, 1.0),
+    "Tanh": (2 * _FLAT_END - 1, 1 - 2 * _FLAT_END),
+    "Softsign": (-_FLAT_SIGN, _FLAT_SIGN),
+    "ReLU6": (-math.inf, 6.0),
+}
+_RECTIFIERS = ("ReLU", "ReLU6", "ThresholdedReLU")  # of which a unit that is 0 for all samples gets no gradient
 
 
 class Gathered:
@@ -310,12 +325,11 @@ class Watch:
         with np.errstate(all="ignore"):
             some = self._some(values)
             row.activations.add(some)
-            if row.function in _SATURABLE:
-                low, high = _SATURABLE[row.function]
-                flat = _FLAT[row.function] * (high - low)
-                flats = np.count_nonzero(some <= low + flat) + np.count_nonzero(some >= high - flat)
+            if row.function in _FLAT:
+                low, high = _FLAT[row.function]
+                flats = np.count_nonzero(some <= low) + np.count_nonzero(some >= high)
                 row.saturated = (row.saturated or 0) + int(flats)
-            if row.function == "ReLU" and values.size:
+            if row.function in _RECTIFIERS and values.size:
                 active = _is_active(values).sum(axis=0)
                 fits = row.active is not None and row.active.shape == active.shape
                 row.active = row.active + active if fits else active
