@@ -80,6 +80,9 @@ class _TorchFunctional:
     def __init__(self, torch: Any) -> None:
         self._places = (torch.nn.functional, torch)
 
+    def thresholded_relu(self, x: Any) -> Any:
+        return self._places[0].threshold(x, 1.0, 0.0)
+
     def __getattr__(self, name: str) -> Any:
         for place in self._places:
             if hasattr(place, name):

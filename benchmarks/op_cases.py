@@ -225,6 +225,8 @@ ACTIVATIONS = [
         "gelu", "tanh 32×64×56²", [IMAGE], lambda F, x: F.gelu(x, approximate="tanh"),
         bytes=(2.0 * FLOAT * prod(IMAGE), 3.0 * FLOAT * prod(IMAGE)),
     ),
+    memory_case("pixel_shuffle", "2 32×64×56²", IMAGE, prod(IMAGE), lambda F, x: F.pixel_shuffle(x, 2), saved=False),
+    memory_case("pixel_unshuffle", "2 32×64×56²", IMAGE, prod(IMAGE), lambda F, x: F.pixel_unshuffle(x, 2), saved=False),
     memory_case("prelu", "64 slopes 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (64,)),
     memory_case("prelu", "1 slope 32×64×56²", IMAGE, prod(IMAGE), lambda F, x, w: F.prelu(x, w), (1,)),
     memory_case("rrelu", "training 32×64×56²", IMAGE, prod(IMAGE), lambda F, x: F.rrelu(x, training=True)),

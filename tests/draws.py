@@ -51,6 +51,16 @@ def _maxout(d: Draw) -> Sample:
     return d.sample(d.values(*shape), k=k, axis=axis)
 
 
+def _pixel_shuffle(d: Draw) -> Sample:
+    r, (n, c, h, w) = d.pick(1, 2, 3, 4), d.shape(4, d.pick(8, 300, 2000))
+    return d.sample(d.values(n, c * r * r, h, w), upscale_factor=r)
+
+
+def _pixel_unshuffle(d: Draw) -> Sample:
+    r, (n, c, h, w) = d.pick(1, 2, 3, 4), d.shape(4, d.pick(8, 300, 2000))
+    return d.sample(d.values(n, c, h * r, w * r), downscale_factor=r)
+
+
 def _softmax(d: Draw) -> Sample:
     rank = d.int(1, 4)
     x = d.values(*d.shape(rank, d.pick(60, 3000, 20_000)), scale=d.pick(1.0, 10.0))
@@ -371,7 +381,8 @@ def _sgd_step(d: Draw) -> Sample:
 # One per row of the op table.
 DRAWS: dict[str, Callable[[Draw], Sample]] = {
     **{op.name: _elementwise(op) for op in ELEMENTWISE},
-    "add": _add, "prelu": _prelu, "rrelu": _rrelu, "maxout": _maxout, "softmax": _softmax, "log_softmax": _softmax,
+    "add": _add, "prelu": _prelu, "rrelu": _rrelu, "maxout": _maxout,
+    "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle, "softmax": _softmax, "log_softmax": _softmax,
     "dropout": _dropout(None), **{f"dropout{n}d": _dropout(n) for n in (1, 2, 3)},
     "linear": _linear, "matmul": _matmul, "embedding": _embedding,
     "rnn": _recurrent(1, 1, nonlinearity=("tanh", "relu")), "lstm": _recurrent(4, 2), "gru": _recurrent(3, 1),

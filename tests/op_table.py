@@ -342,6 +342,11 @@ OPS = [
     Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, backward=_of_x("rrelu_backward"),
        backward_name="rrelu_backward"),
     _unary("maxout", tolerances.exact, samples.maxout),
+    *(
+        Op(name, ("x",), getattr(samples, name), tolerances.exact, backward=_of_options(f"{name}_backward"),
+           backward_name=f"{name}_backward")
+        for name in ("pixel_shuffle", "pixel_unshuffle")
+    ),
     _unary("softmax", tolerances.softmax, samples_norm.softmax),
     _unary("log_softmax", tolerances.log_softmax, samples_norm.softmax),
     _loss("cross_entropy", tolerances.cross_entropy, samples_norm.cross_entropy, "logits"),

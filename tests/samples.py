@@ -100,6 +100,25 @@ def maxout() -> list[Sample]:
     return [*samples, *(Sample((v.with_specials(*s),), {"k": 3}, special=True) for s in ((13, 9), (2, 9, 7)))]
 
 
+# (lead, channels, height, width, factor) of the image with fewer pixels, its channels without factor**2
+PIXELS: list[Any] = [
+    ((), 1, 1, 1, 2), ((2,), 3, 5, 7, 2), ((1,), 1, 17, 16, 3), ((2, 2), 2, 3, 4, 4), ((3,), 2, 4, 5, 1), ((1,), 1, 1, 65, 5),
+    ((0,), 2, 3, 3, 2), ((2,), 0, 3, 3, 2), ((2,), 3, 0, 3, 2), ((1,), 5, 33, 31, 2), ((1,), 1, 2, 3, 17),
+]  # fmt: skip
+
+
+def pixel_shuffle() -> list[Sample]:
+    v = Values("pixel_shuffle")
+    samples = [Sample((v.normal(*l, c * r * r, h, w),), {"upscale_factor": r}) for l, c, h, w, r in PIXELS]
+    return [*samples, Sample((v.with_specials(2, 8, 3, 5),), {"upscale_factor": 2}, special=True)]
+
+
+def pixel_unshuffle() -> list[Sample]:
+    v = Values("pixel_unshuffle")
+    samples = [Sample((v.normal(*l, c, h * r, w * r),), {"downscale_factor": r}) for l, c, h, w, r in PIXELS]
+    return [*samples, Sample((v.with_specials(2, 2, 6, 10),), {"downscale_factor": 2}, special=True)]
+
+
 # ---- matrix products ----------------------------------------------------------------------------------------------
 
 # (m, k, n): edges of tiles and vectors, then more than one block along each axis

@@ -87,6 +87,8 @@ SINGLE = [
     *((name, (), {}, IMAGE) for name in ("ReLU6", "Hardswish", "Mish", "LogSigmoid", "Softsign")),
     ("ThresholdedReLU", (0.5,), {}, IMAGE),
     ("CELU", (0.5,), {}, IMAGE),
+    ("PixelShuffle", (2,), {}, IMAGE),
+    ("PixelUnshuffle", (1,), {}, IMAGE),
     ("LeakyReLU", (0.2,), {}, IMAGE),
     ("ELU", (0.5,), {}, IMAGE),
     ("GELU", ("tanh",), {}, IMAGE),

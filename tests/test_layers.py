@@ -138,6 +138,8 @@ LAYERS = [
     (lambda: nn.Flatten(), IMAGE, lambda m, x: x.reshape(2, 120)),
     (lambda: nn.Flatten(-3, 2), IMAGE, lambda m, x: x.reshape(2, 24, 5)),
     (lambda: nn.Identity(), IMAGE, lambda m, x: x),
+    (lambda: nn.PixelShuffle(2), IMAGE, lambda m, x: F.pixel_shuffle(x, 2)),
+    (lambda: nn.PixelUnshuffle(2), (2, 3, 4, 6), lambda m, x: F.pixel_unshuffle(x, 2)),
 ]
 
 

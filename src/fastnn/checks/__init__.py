@@ -65,6 +65,7 @@ from .ops import (
     pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
+from .pixels import Pixels, pixel_shuffle, pixel_unshuffle
 from .pool_index import outside_window, pool_indices, within_adaptive
 from .pool_index import positions as pool_positions
 from .pool_index import taps as pool_taps
@@ -89,6 +90,7 @@ __all__ = [
     "GroupNorm",
     "InstanceStatistics",
     "Norm",
+    "Pixels",
     "Pool",
     "Recurrent",
     "Softmax",
@@ -145,6 +147,8 @@ __all__ = [
     "optional",
     "outside_window",
     "pair",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "planes",
     "pool",
     "pool_backward",
@@ -174,6 +178,7 @@ __all__ = [
     "step_count",
     "unmasked",
     "unused_statistics",
+    "with_inverse",
     "within_adaptive",
     "within_unit",
 ]

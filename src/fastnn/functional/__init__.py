@@ -30,6 +30,7 @@ from .max_pool import *
 from .optim import *
 from .output_shape import *
 from .pair_loss import *
+from .pixel_shuffle import *
 from .probability_loss import *
 from .rms_norm import *
 from .rnn import *

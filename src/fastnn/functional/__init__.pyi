@@ -129,6 +129,10 @@ __all__ = [
     "multi_margin_loss_backward",
     "nll_loss",
     "nll_loss_backward",
+    "pixel_shuffle",
+    "pixel_shuffle_backward",
+    "pixel_unshuffle",
+    "pixel_unshuffle_backward",
     "pool_output_shape",
     "prelu",
     "prelu_backward",
@@ -4519,6 +4523,136 @@ def nll_loss_backward(x: Constant, target: Constant, weight: Constant | None = N
     >>> F.nll_loss_backward(np.array([[-0.5, -1.0], [-2.0, -0.25]]), np.array([0, 1]))
     array([[-0.5,  0. ],
            [ 0. , -0.5]])
+    """
+
+@overload
+def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor: ...
+@overload
+def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> Array: ...
+def pixel_shuffle(x: Value, upscale_factor: int) -> Value:  # type: ignore[misc]
+    """Channels as pixels: each ``r**2`` neighbouring channels become one that is ``r`` times as high and as wide.
+
+    ``y[..., c, h*r + i, w*r + j] = x[..., c*r**2 + i*r + j, h, w]``. Source: Shi et al. 2016.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (..., channels * r**2, height, width)
+        float32 or float64.
+    upscale_factor : int
+        ``r``, at least 1.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (..., channels, height * r, width * r)
+        Of the dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a factor that is no int.
+    ValueError
+        If ``x`` has fewer than 3 axes, the factor is below 1, or its square does not divide the channels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pixel_shuffle(np.array([[[1.0]], [[2.0]], [[3.0]], [[4.0]]]), 2)
+    array([[[1., 2.],
+            [3., 4.]]])
+    """
+
+def pixel_shuffle_backward(dy: Constant, upscale_factor: int) -> Array:
+    """Gradient of `pixel_shuffle`, which is `pixel_unshuffle`.
+
+    Parameters
+    ----------
+    dy : array_like, shape (..., channels, height * r, width * r)
+        The gradient of the output.
+    upscale_factor : int
+        What `pixel_shuffle` got.
+
+    Returns
+    -------
+    ndarray, shape (..., channels * r**2, height, width)
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `pixel_unshuffle`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pixel_shuffle_backward(np.array([[[1.0, 2.0], [3.0, 4.0]]]), 2).ravel()
+    array([1., 2., 3., 4.])
+    """
+
+@overload
+def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor: ...
+@overload
+def pixel_unshuffle(x: ArrayLike, downscale_factor: int) -> Array: ...
+def pixel_unshuffle(x: Value, downscale_factor: int) -> Value:  # type: ignore[misc]
+    """Pixels as channels: the inverse of `pixel_shuffle`.
+
+    ``y[..., c*r**2 + i*r + j, h, w] = x[..., c, h*r + i, w*r + j]``.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, shape (..., channels, height * r, width * r)
+        float32 or float64.
+    downscale_factor : int
+        ``r``, at least 1.
+
+    Returns
+    -------
+    ndarray or Tensor, shape (..., channels * r**2, height, width)
+        Of the dtype of ``x``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or a factor that is no int.
+    ValueError
+        If ``x`` has fewer than 3 axes, the factor is below 1, or does not divide height and width.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pixel_unshuffle(np.arange(8.0).reshape(1, 2, 4), 2)[0]
+    array([[0., 2.]])
+    """
+
+def pixel_unshuffle_backward(dy: Constant, downscale_factor: int) -> Array:
+    """Gradient of `pixel_unshuffle`, which is `pixel_shuffle`.
+
+    Parameters
+    ----------
+    dy : array_like, shape (..., channels * r**2, height, width)
+        The gradient of the output.
+    downscale_factor : int
+        What `pixel_unshuffle` got.
+
+    Returns
+    -------
+    ndarray, shape (..., channels, height * r, width * r)
+        The gradient of ``x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `pixel_shuffle`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pixel_unshuffle_backward(np.array([[[1.0]], [[2.0]], [[3.0]], [[4.0]]]), 2)
+    array([[[1., 2.],
+            [3., 4.]]])
     """
 
 def pool_output_shape(x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, dilation: Ints = 1, ceil_mode: bool = False) -> tuple[int, ...]:

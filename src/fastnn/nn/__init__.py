@@ -16,6 +16,7 @@ from .module import *
 from .norm import *
 from .parameter import *
 from .pieces import *
+from .pixel_shuffle import *
 from .pool import *
 from .recurrent import *
 from .recurrent_cells import *

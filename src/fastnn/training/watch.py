@@ -24,6 +24,8 @@ from ..nn import (
     Maxout,
     Module,
     Parameter,
+    PixelShuffle,
+    PixelUnshuffle,
     RMSNorm,
 )
 from ..nn.adaptive_pool import _AdaptivePool
@@ -65,9 +67,13 @@ _ACTIVATIONS = {
 }
 _WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d": "Conv3d", "embedding": "Embedding"}
 # Operations whose result still counts as the output of the layer before them.
-_HANDED_ON = ("add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack")
+_HANDED_ON = (
+    "add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack", "pixel_shuffle",
+    "pixel_unshuffle",
+)  # fmt: skip
 _SAMPLES = 32  # at least so many samples are looked at, where there are as many
-_UNTOLD = (Identity, Flatten, Dropout, _Pool, _AdaptivePool)  # layers that have nothing of their own to tell
+# Layers that have nothing of their own to tell.
+_UNTOLD = (Identity, Flatten, Dropout, PixelShuffle, PixelUnshuffle, _Pool, _AdaptivePool)
 # Where a function's slope is below 5 % of the largest: at outputs up to the first number, or from the second on. The slope
 # of sigmoid is a(1 − a) for an output `a`, that of tanh the same stretched, and that of softsign (1 − |a|)²; the others'
 # slopes are constant between the ends. The 0 of ReLU6 is not an end, but half of what it is for.
