@@ -92,7 +92,7 @@ def test_commands_exist(block, tmp_path, monkeypatch):
                 parser().parse_args(options)
             case "python", "benchmarks/report.py", *options:
                 monkeypatch.setattr(sys, "argv", ["report.py", *options])
-                assert report._chosen(report._arguments()) or "relu6" in options
+                assert report._chosen(report._arguments()) or "hardtanh" in options
             case "python", "benchmarks/numpy_networks.py", *names:
                 assert set(names) <= numpy_networks.NETWORKS.keys()
             case "python", "-m", "fastnn", *options:
@@ -138,7 +138,7 @@ def extended(tmp_path_factory):
 
 
 # What concerns one operation, and what looks for forgotten ones. tools/follow_guide.py builds and runs everything.
-ONE_OP = "relu6 or every_public or every_function or every_op or every_binding or every_kernel or functional.activation or names"
+ONE_OP = "hardtanh or every_public or every_function or every_op or every_binding or every_kernel or functional.activation or names"
 
 
 # In the files that hold such tests: to collect the others would take longer than to run these.

@@ -153,7 +153,9 @@ def test_saturated_is_where_the_slope_is_small(layer, flat):
     net = nn.Sequential(nn.Linear(6, 8, rng=0), layer(), nn.Linear(8, 3, rng=2))
     net[0].weight.data *= 5
     saturated = layer_stats(net, (X, Y))["1"].saturated
-    assert saturated == pytest.approx(flat(net[1](F.linear(X, net[0].weight.data, net[0].bias.data))).mean(), abs=1 / 320)
+    assert saturated == pytest.approx(
+        flat(net[1](F.linear(X, net[0].weight.data, net[0].bias.data))).mean(), abs=1 / 320
+    )
     assert 0.1 < saturated < 0.9
 
 

@@ -78,7 +78,7 @@ log10 square prod topk sort cat save load tanh sigmoid relu softmax functional i
 TensorDataset unsqueeze xavier_uniform_ add_ zero_ fill_ copy_ normal_ mul_ clamp_ requires_grad_ clone contiguous dim numel
 nelement LazyLinear t expand repeat repeat_interleave roll split chunk narrow unbind std norm tensor var masked_fill BCELoss
 binary_cross_entropy one_hot MultiheadAttention Transformer scaled_dot_product_attention StepLR add_module inplace
-smooth_l1_loss ModuleDict flatten pad interpolate PixelShuffle Categorical new_zeros LBFGS closure flatten_parameters compile
+smooth_l1_loss ModuleDict flatten pad interpolate Categorical new_zeros LBFGS closure flatten_parameters compile
 Dropout2d amsgrad momentum gradient grad create_graph einsum gather cumsum clamp normalize Identity exp isnan
 """
 

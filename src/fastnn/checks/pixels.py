@@ -47,5 +47,7 @@ def _image(op: str, name: str, x: Any, factor: Any) -> tuple[Array, int]:
     argument = "dy" if op.endswith("_backward") else "x"
     x = array(op, argument, x)
     if x.ndim < 3:
-        raise ValueError(f"{op}: {argument} must have at least 3 axes (..., channels, height, width), got shape {x.shape}")
+        raise ValueError(
+            f"{op}: {argument} must have at least 3 axes (..., channels, height, width), got shape {x.shape}"
+        )
     return x, scalars.integer(op, name, factor, 1)

@@ -11,6 +11,9 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor, concatenate, raw, vjp
 from ..checks import real, shown
+from ..functional import activation as _plain
+from ..functional import activation_hard as _hard
+from ..functional import activation_smooth as _smooth
 from ..nn import Module
 from ..nn.intercept import evaluation
 from ._style import COLOURS, GREY, LINES, as_array, colours_of, is_several, one_axes, panel_axes, picture
@@ -33,32 +36,20 @@ def _of_first(function: Function) -> Function:
     return lambda x: function(concatenate([x[:, None], x[:, None] * 0.0], axis=1))[:, 0]
 
 
-NAMED: Mapping[str, Function] = types.MappingProxyType(
-    {
-        "celu": F.celu,
-        "elu": F.elu,
-        "gelu": F.gelu,
-        "hardsigmoid": F.hardsigmoid,
-        "hardswish": F.hardswish,
-        "leaky_relu": F.leaky_relu,
-        "log_softmax": _of_first(F.log_softmax),
-        "logsigmoid": F.logsigmoid,
-        "maxout": lambda x: F.maxout(concatenate([x[:, None], x[:, None] * -0.5], axis=1), 2)[:, 0],
-        "mish": F.mish,
-        "prelu": lambda x: F.prelu(x, np.array(0.25)),
-        "relu": F.relu,
-        "relu6": F.relu6,
-        "rrelu": F.rrelu,
-        "selu": F.selu,
-        "sigmoid": F.sigmoid,
-        "silu": F.silu,
-        "softmax": _of_first(F.softmax),
-        "softplus": F.softplus,
-        "softsign": F.softsign,
-        "tanh": F.tanh,
-        "thresholded_relu": F.thresholded_relu,
-    }
-)
+_ELEMENTWISE = {
+    name: getattr(F, name)
+    for module in (_plain, _hard, _smooth)
+    for name in module.__all__
+    if not name.endswith("_backward")
+}
+_OTHERS: dict[str, Function] = {
+    "log_softmax": _of_first(F.log_softmax),
+    "maxout": lambda x: F.maxout(concatenate([x[:, None], x[:, None] * -0.5], axis=1), 2)[:, 0],
+    "prelu": lambda x: F.prelu(x, np.array(0.25)),
+    "rrelu": F.rrelu,
+    "softmax": _of_first(F.softmax),
+}
+NAMED: Mapping[str, Function] = types.MappingProxyType(dict(sorted((_ELEMENTWISE | _OTHERS).items())))
 """All activations of `fastnn.functional` as functions of one number."""
 
 
