@@ -106,7 +106,7 @@ FEW_CALLS: list[tuple[str, Callable[[Few], Shapes], Call]] = [
     ("prelu", lambda s: [s.image, s.image[1:2]], lambda F, x, w: F.prelu(x, w)),
     ("rrelu", lambda s: [s.rows], lambda F, x: F.rrelu(x, training=True)),
     ("maxout", lambda s: [s.rows], maxout),
-    ("pixel_shuffle", lambda s: [(s.image[0], 4 * s.image[1], *s.image[2:])], lambda F, x: F.pixel_shuffle(x, 2)),
+    ("pixel_shuffle", lambda s: [(s.image[0], 4 * -(-s.image[1] // 4), *s.image[2:])], lambda F, x: F.pixel_shuffle(x, 2)),
     ("pixel_unshuffle", lambda s: [s.image], lambda F, x: F.pixel_unshuffle(x, 2)),
     ("add", lambda s: [s.rows, s.rows], lambda F, a, b: F.add(a, b)),
     ("matmul", lambda s: [s.rows, (s.rows[1], s.rows[1])], lambda F, a, b: F.matmul(a, b)),

@@ -31,6 +31,7 @@ import samples_loss
 import samples_norm
 import samples_rnn
 import tolerances
+import tolerances_activation
 import tolerances_loss
 import tolerances_optim
 import tolerances_rnn
@@ -260,23 +261,23 @@ def _recurrent(name: str, *states: str) -> Op:
 ELEMENTWISE = [
     _elementwise("relu", tolerances.exact),
     _elementwise("leaky_relu", tolerances.scaled, *({"negative_slope": v} for v in (0.25, 0.0, -0.5, 1.0, 3.0))),
-    _elementwise("elu", tolerances.exponential, {"alpha": 0.5}, {"alpha": 2.0}),
-    _elementwise("sigmoid", tolerances.sigmoid),
-    _elementwise("tanh", tolerances.tanh),
-    _elementwise("selu", tolerances.exponential),
+    _elementwise("elu", tolerances_activation.exponential, {"alpha": 0.5}, {"alpha": 2.0}),
+    _elementwise("sigmoid", tolerances_activation.sigmoid),
+    _elementwise("tanh", tolerances_activation.tanh),
+    _elementwise("selu", tolerances_activation.exponential),
     _elementwise(
-        "softplus", tolerances.softplus, {"beta": 0.5}, {"beta": 3.0, "threshold": 1.0}, {"threshold": -2.0},
+        "softplus", tolerances_activation.softplus, {"beta": 0.5}, {"beta": 3.0, "threshold": 1.0}, {"threshold": -2.0},
         {"threshold": 100.0},
     ),
-    _elementwise("gelu", tolerances.gelu, {"approximate": "tanh"}),
-    _elementwise("silu", tolerances.silu),
+    _elementwise("gelu", tolerances_activation.gelu, {"approximate": "tanh"}),
+    _elementwise("silu", tolerances_activation.silu),
     _elementwise("hardsigmoid", tolerances.scaled),
-    _elementwise("hardswish", tolerances.hardswish),
+    _elementwise("hardswish", tolerances_activation.hardswish),
     _elementwise("relu6", tolerances.exact),
     _elementwise("thresholded_relu", tolerances.exact, *({"alpha": v} for v in (0.0, -0.5, 3.0))),
-    _elementwise("celu", tolerances.celu, *({"alpha": v} for v in (0.25, 3.0, 2.0**-100, 2.0**100))),
-    _elementwise("mish", tolerances.mish),
-    _elementwise("logsigmoid", tolerances.exponential),
+    _elementwise("celu", tolerances_activation.celu, *({"alpha": v} for v in (0.25, 3.0, 2.0**-100, 2.0**100))),
+    _elementwise("mish", tolerances_activation.mish),
+    _elementwise("logsigmoid", tolerances_activation.exponential),
     _elementwise("softsign", tolerances.scaled),
 ]  # fmt: skip
 
@@ -337,9 +338,9 @@ OPS = [
        backward=_of_x("local_response_norm_backward"), backward_name="local_response_norm_backward",
        grid=grid.local_response_norm),
     *ELEMENTWISE,
-    Op("prelu", ("x", "weight"), samples.prelu, tolerances.prelu, backward=_of_x("prelu_backward"),
+    Op("prelu", ("x", "weight"), samples.prelu, tolerances_activation.prelu, backward=_of_x("prelu_backward"),
        backward_name="prelu_backward"),
-    Op("rrelu", ("x",), samples.rrelu, tolerances.exponential, backward=_of_x("rrelu_backward"),
+    Op("rrelu", ("x",), samples.rrelu, tolerances_activation.exponential, backward=_of_x("rrelu_backward"),
        backward_name="rrelu_backward"),
     _unary("maxout", tolerances.exact, samples.maxout),
     *(

@@ -44,6 +44,20 @@ def test_extents(g, native):
                 call(a)
 
 
+PIXELS = [(), None, (1, 2, 1, 1), (1, 2, 1, 1, (4, 1, 1), (1, 3, 2)), (-1, 2, -1, 1, (4, 1, 1), (1, 2, 2)),
+          (1, -2, 1, 1, (4, 1, 1), (1, 2, 2)), (1, 2, 2, 1, (4, 1, 1), (1, 2, 2)), (2**62, 2, 1, 1, (4, 1, 1), (1, 2, 2)),
+          (1, 2, 1, 1, None, None), (1, 2, 1, 1.5, (4, 1, 1), (1, 2, 2)), (1, 0, 1, 1, (4, 1, 1), (1, 2, 2))]  # fmt: skip
+
+
+@pytest.mark.parametrize("g", PIXELS, ids=str)
+def test_pixels(g, native):
+    for a in (f(4), NONE):
+        with pytest.raises(REFUSED):
+            native.pixel_shuffle(a, g)
+    with pytest.raises(REFUSED):
+        native.pixel_unshuffle(NONE, g)
+
+
 POOL = Pool(2, 1, (1, 8, 9), (1, 4, 4), (1, 2, 3), (1, 2, 2), (0, 0, 0), (1, 1, 1), (0, 0, 0))
 WRONG_AXES = [
     {"out": (1, 4, 6)}, {"out": (1, 0, 4)}, {"out": (1, 2**40, 4)}, {"out": (1, 4)}, {"out": None},

@@ -29,8 +29,10 @@ def test_derivatives_are_those_of_central_differences(name):
     found = curve(name, NAMED[name], (-4.0, 4.0), 161)
     step = found.x[1] - found.x[0]
     differences = (found.y[2:] - found.y[:-2]) / (2 * step)
-    kinks = {"hardsigmoid": (-3, 3), "hardswish": (-3, 3), "thresholded_relu": (1,)}.get(name, (0,))
-    smooth = np.all([np.abs(found.x[1:-1] - kink) > 1.5 * step for kink in kinks], axis=0)
+    # Many bend at 0; at another bend the slope of every function here jumps by more than that of a smooth one changes.
+    away = np.abs(found.x[1:-1]) > 1.5 * step
+    smooth = away & (np.abs(found.slope[2:] - found.slope[:-2]) < 0.15)
+    assert smooth.mean() > 0.9
     np.testing.assert_allclose(found.slope[1:-1][smooth], differences[smooth], atol=2e-3)
 
 

@@ -80,6 +80,30 @@ cdef object shares(object dloss, int t, int64_t n, object divided_by):
             (<float*>to)[i] = <float>((<float*>from_)[i * step] / divisor)
     return each
 
+def pixel_shuffle(x, g):
+    planes, factor, height, width, coarse, fine = g
+    return pixels_moved(True, x, planes, factor, height, width, fine)
+
+def pixel_unshuffle(x, g):
+    planes, factor, height, width, coarse, fine = g
+    return pixels_moved(False, x, planes, factor, height, width, coarse)
+
+cdef object pixels_moved(bint to_fine, object x, object planes, object factor, object height, object width, tuple shape):
+    """In Python's integers, which do not overflow, the number of elements."""
+    if min(planes, height, width) < 0 or factor < 1:
+        raise ValueError(f"no image has {planes} planes of {height} by {width} pixels, {factor} times as many")
+    cdef int64_t n = planes * factor * factor * height * width, images = planes, times = factor
+    cdef int64_t rows = height, columns = width
+    cdef int t = floating(x)
+    cdef void* px = data(x, t, n)
+    cdef object y = new_shaped(shape, t)
+    cdef void* py = writable(y, t, n)
+    if n and to_fine:
+        pixel_shuffle_c(sized(t, n), images, times, rows, columns, px, py)
+    elif n:
+        pixel_unshuffle_c(sized(t, n), images, times, rows, columns, px, py)
+    return y
+
 def contiguous(a):
     """A C-contiguous copy of an array of any strides."""
     if not cnp.PyArray_Check(a):

@@ -16,7 +16,8 @@ class Pixels(NamedTuple):
     factor: int
     height: int
     width: int
-    shape: Shape  # of the result
+    coarse: Shape
+    fine: Shape
 
 
 def pixel_shuffle(op: str, name: str, x: Any, factor: Any) -> tuple[Array, Pixels]:
@@ -27,9 +28,9 @@ def pixel_shuffle(op: str, name: str, x: Any, factor: Any) -> tuple[Array, Pixel
         raise ValueError(
             f"{op}: {name}={factor}, squared, must divide the {channels} channels of an image of shape {x.shape}"
         )
-    shape = (*lead, channels // factor**2, height * factor, width * factor)
-    limited(op, "the result", *shape)
-    return x, Pixels(math.prod(shape[:-2]), factor, height, width, shape)
+    fine = (*lead, channels // factor**2, height * factor, width * factor)
+    limited(op, "the result", *fine)
+    return x, Pixels(math.prod(fine[:-2]), factor, height, width, x.shape, fine)
 
 
 def pixel_unshuffle(op: str, name: str, y: Any, factor: Any) -> tuple[Array, Pixels]:
@@ -38,9 +39,9 @@ def pixel_unshuffle(op: str, name: str, y: Any, factor: Any) -> tuple[Array, Pix
     *lead, channels, tall, wide = y.shape
     if tall % factor or wide % factor:
         raise ValueError(f"{op}: {name}={factor} must divide height and width of an image of shape {y.shape}")
-    shape = (*lead, channels * factor**2, tall // factor, wide // factor)
-    limited(op, "the result", *shape)
-    return y, Pixels(math.prod(y.shape[:-2]), factor, tall // factor, wide // factor, shape)
+    coarse = (*lead, channels * factor**2, tall // factor, wide // factor)
+    limited(op, "the result", *coarse)
+    return y, Pixels(math.prod(y.shape[:-2]), factor, tall // factor, wide // factor, coarse, y.shape)
 
 
 def _image(op: str, name: str, x: Any, factor: Any) -> tuple[Array, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import backend, checks
+from .. import checks
 from .._types import Array, Constant, Value
 from ..checks import Pixels
 from ._op import Plan, Tape, operation
@@ -142,53 +142,44 @@ def pixel_unshuffle_backward(dy: Constant, downscale_factor: int) -> Array:
     return _UNSHUFFLE_BACKWARD(dy, downscale_factor)
 
 
-# ---- the two copies, each of which is the gradient of the other ------------------------------------------------------
-
-
-def _shuffled(x: Array, g: Pixels) -> Array:
-    pieces = x.reshape(g.planes, g.factor, g.factor, g.height, g.width)
-    y: Array = backend.current().contiguous(pieces.transpose(0, 3, 1, 4, 2))
-    return y.reshape(g.shape)
-
-
-def _unshuffled(y: Array, g: Pixels) -> Array:
-    pieces = y.reshape(g.planes, g.height, g.factor, g.width, g.factor)
-    x: Array = backend.current().contiguous(pieces.transpose(0, 2, 4, 1, 3))
-    return x.reshape(g.shape)
-
-
 def _shuffle_plan(x: Any, upscale_factor: Any) -> Plan:
     arguments = checks.pixel_shuffle("pixel_shuffle", "upscale_factor", x, upscale_factor)
-    return Plan(_shuffled, arguments, tape=Tape(_shuffle_vjp, _shuffle_jvp))
-
-
-def _shuffle_vjp(dy: Array, needs: tuple[bool, ...], g: Pixels) -> Array:
-    return _SHUFFLE_BACKWARD(dy, g.factor)  # type: ignore[no-any-return]
-
-
-def _shuffle_jvp(ops: Any, tangents: Any, g: Pixels) -> Array:
-    return _shuffled(tangents[0], g)
-
-
-def _shuffle_gradient_plan(dy: Any, upscale_factor: Any) -> Plan:
-    return Plan(_unshuffled, checks.pixel_unshuffle("pixel_shuffle_backward", "upscale_factor", dy, upscale_factor))
+    return Plan("pixel_shuffle", arguments, tape=Tape(_shuffle_vjp, _shuffle_jvp))
 
 
 def _unshuffle_plan(x: Any, downscale_factor: Any) -> Plan:
     arguments = checks.pixel_unshuffle("pixel_unshuffle", "downscale_factor", x, downscale_factor)
-    return Plan(_unshuffled, arguments, tape=Tape(_unshuffle_vjp, _unshuffle_jvp))
+    return Plan("pixel_unshuffle", arguments, tape=Tape(_unshuffle_vjp, _unshuffle_jvp))
 
 
-def _unshuffle_vjp(dy: Array, needs: tuple[bool, ...], g: Pixels) -> Array:
-    return _UNSHUFFLE_BACKWARD(dy, g.factor)  # type: ignore[no-any-return]
-
-
-def _unshuffle_jvp(ops: Any, tangents: Any, g: Pixels) -> Array:
-    return _unshuffled(tangents[0], g)
+def _shuffle_gradient_plan(dy: Any, upscale_factor: Any) -> Plan:
+    return Plan(
+        "pixel_unshuffle", checks.pixel_unshuffle("pixel_shuffle_backward", "upscale_factor", dy, upscale_factor)
+    )
 
 
 def _unshuffle_gradient_plan(dy: Any, downscale_factor: Any) -> Plan:
-    return Plan(_shuffled, checks.pixel_shuffle("pixel_unshuffle_backward", "downscale_factor", dy, downscale_factor))
+    arguments = checks.pixel_shuffle("pixel_unshuffle_backward", "downscale_factor", dy, downscale_factor)
+    return Plan("pixel_shuffle", arguments)
+
+
+# Each of the two is linear, and the gradient of one is the other.
+
+
+def _shuffle_vjp(ops: Any, dy: Array, needs: Any, g: Pixels) -> Any:
+    return ops.pixel_unshuffle(dy, g)
+
+
+def _shuffle_jvp(ops: Any, tangents: Any, g: Pixels) -> Any:
+    return ops.pixel_shuffle(tangents[0], g)
+
+
+def _unshuffle_vjp(ops: Any, dy: Array, needs: Any, g: Pixels) -> Any:
+    return ops.pixel_shuffle(dy, g)
+
+
+def _unshuffle_jvp(ops: Any, tangents: Any, g: Pixels) -> Any:
+    return ops.pixel_unshuffle(tangents[0], g)
 
 
 _SHUFFLE = operation("pixel_shuffle", _shuffle_plan, ("x",))

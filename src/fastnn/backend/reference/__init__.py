@@ -23,6 +23,7 @@ from .loss import *
 from .norm import *
 from .optim import *
 from .pair_loss import *
+from .pixels import *
 from .pool import *
 from .rms_norm import *
 from .rnn import *
