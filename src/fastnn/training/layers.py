@@ -74,7 +74,8 @@ class LayerRow:
     by_chance : float
         How many of them would be active for further samples, as estimated from the units that are for one or two (Chao 1984).
     saturated : float or None
-        The share of outputs where sigmoid or tanh has less than 5 % of its largest slope.
+        The share of outputs where the slope of sigmoid, hard sigmoid, tanh or softsign is less than 5 % of its largest; of ReLU6,
+        the share that is cut off at 6.
     parameters : tuple of ParameterRow
         Its own.
     gradient_ratio : float or None
