@@ -109,9 +109,9 @@ def test_what_is_not_a_number_is_not_hidden():
 
 
 def test_rows_don_t_depend_on_the_batch():
-    ensemble, x = nn.Ensemble(members(9)), data()
-    whole = ensemble(x).data
-    assert all(ensemble(x[i : i + 1]).data.tobytes() == whole[i : i + 1].tobytes() for i in range(len(x)))
+    answers = [data() for _ in range(9)] + [data()[::-1] / 3]
+    whole = _saying(*answers)(0)
+    assert all(_saying(*(a[i : i + 1] for a in answers))(0).tobytes() == whole[i : i + 1].tobytes() for i in range(40))
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (1, 3), (2, 3, 4), (2, 1), (2, 3, 4, 5)])
