@@ -39,11 +39,26 @@ from .config import (
 )
 
 if TYPE_CHECKING:
-    from . import checkpoint, data, diagnosis, functional, init, nn, onnx, optim, plots, robustness, testing, training
+    from . import (
+        checkpoint,
+        data,
+        diagnosis,
+        functional,
+        init,
+        nn,
+        onnx,
+        optim,
+        plots,
+        robustness,
+        testing,
+        training,
+        weights,
+    )
     from .autograd.drawing import draw_graph
     from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
     from .nn.model_file import load_model, save_model
     from .nn.summary import summary
+    from .weights import WeightsError, load_weights, save_weights
 
 if backend.extension() is None:  # then the choice of the backend, made now, may warn or fail
     backend.current()
@@ -51,6 +66,7 @@ if backend.extension() is None:  # then the choice of the backend, made now, may
 __all__ = [
     "CheckpointError",
     "Tensor",
+    "WeightsError",
     "__version__",
     "absolute",
     "autograd",
@@ -74,6 +90,7 @@ __all__ = [
     "jvp",
     "load_checkpoint",
     "load_model",
+    "load_weights",
     "log",
     "maximum",
     "minimum",
@@ -85,6 +102,7 @@ __all__ = [
     "robustness",
     "save_checkpoint",
     "save_model",
+    "save_weights",
     "set_cache_limit",
     "set_num_threads",
     "set_winograd",
@@ -98,15 +116,17 @@ __all__ = [
     "use_backend",
     "value_and_grad",
     "vjp",
+    "weights",
     "where",
 ]
 
 # Imported when first used, because each costs time to import.
 _LAZY = {
     **dict.fromkeys(("checkpoint", "data", "diagnosis", "functional", "init", "nn", "optim", "plots"), ""),
-    **dict.fromkeys(("onnx", "robustness", "testing", "training"), ""),
+    **dict.fromkeys(("onnx", "robustness", "testing", "training", "weights"), ""),
     **dict.fromkeys(("CheckpointError", "load_checkpoint", "save_checkpoint"), "checkpoint"),
     **dict.fromkeys(("load_model", "save_model"), "nn.model_file"),
+    **dict.fromkeys(("WeightsError", "load_weights", "save_weights"), "weights"),
     "draw_graph": "autograd.drawing",
     "summary": "nn.summary",
 }

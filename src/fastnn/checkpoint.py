@@ -227,10 +227,44 @@ def load_checkpoint(path: PathLike) -> dict[str, Any]:
         try:
             return _read(file)
         except CheckpointError as error:
-            raise CheckpointError(f"load_checkpoint: {name!r} {error}") from None
-        except Exception as error:  # zipfile, zlib, json and the npy parser raise a dozen kinds on bad bytes
-            reason = f"{type(error).__name__}: {error!s:.200}"
-            raise CheckpointError(f"load_checkpoint: {name!r} is damaged ({reason})") from error
+            raise CheckpointError(f"load_checkpoint: {name!r} {error}") from error.__cause__
+
+
+Choice = Callable[[dict[str, Any], type], dict[str, Any]]
+
+
+def read_part(file: IO[bytes], choose: Choice) -> dict[str, NDArray[Any]]:
+    """Some arrays of a checkpoint, by name; no others are read.
+
+    Parameters
+    ----------
+    file : file
+        A checkpoint, open for reading in bytes.
+    choose : callable
+        Gets the state with a placeholder for each array, and the type of placeholders; gives those that are to be read.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Fresh, writable arrays.
+
+    Raises
+    ------
+    CheckpointError
+        As `load_checkpoint`, with the fault alone; also if ``choose`` raises it.
+
+    Examples
+    --------
+    >>> import io
+    >>> import numpy as np
+    >>> from fastnn.checkpoint import CheckpointError, read_part
+    >>> try:
+    ...     read_part(io.BytesIO(b"something else"), lambda state, kind: {"small": state["small"]})
+    ... except CheckpointError as error:
+    ...     print(error)
+    is not a fastnn checkpoint; it is text that begins with 'something else'
+    """
+    return _read(file, choose)
 
 
 def _encode(value: Any, path: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Any:
@@ -295,7 +329,7 @@ def _cost(header: bytes) -> int:
     return header.count(b",") + 8 * (header.count(b"[") + header.count(b"{"))
 
 
-def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> Any:
+def _decode(node: Any, take: Callable[[str], Any], depth: int = 0) -> Any:
     """Undo `_encode`, in place; `take` hands out each array once."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"has a header that is nested more than {_MAX_DEPTH} levels deep")
@@ -319,8 +353,18 @@ def _decode(node: Any, take: Callable[[str], NDArray[Any]], depth: int = 0) -> A
     return node
 
 
-def _read(file: IO[bytes]) -> dict[str, Any]:
-    size = os.fstat(file.fileno()).st_size
+def _read(file: IO[bytes], choose: Choice | None = None) -> dict[str, Any]:
+    """The state, or the arrays that ``choose`` picks from it; an error says the fault alone."""
+    try:
+        return _content(file, choose)
+    except CheckpointError:
+        raise
+    except Exception as error:  # zipfile, zlib, json and the npy parser raise a dozen kinds on bad bytes
+        raise CheckpointError(f"is damaged ({type(error).__name__}: {error!s:.200})") from error
+
+
+def _content(file: IO[bytes], choose: Choice | None) -> dict[str, Any]:
+    size = file.seek(0, os.SEEK_END)
     if not zipfile.is_zipfile(file):
         file.seek(0)
         start = file.read(512)
@@ -331,17 +375,20 @@ def _read(file: IO[bytes]) -> dict[str, Any]:
         tree = _read_header(archive, entries)
         waiting = {info.filename[: -len(".npy")]: info for info in entries.values() if info.filename != HEADER}
 
-        def take(name: str) -> NDArray[Any]:
+        def take(name: str) -> Any:
             if name not in waiting:
                 raise CheckpointError(f"lacks the array {name!r:.200}, or names it twice")
-            return _read_array(archive, waiting.pop(name))
+            info = waiting.pop(name)
+            return info if choose else _read_array(archive, info)
 
         state = _decode(tree, take)
         if waiting:
             raise CheckpointError(f"holds arrays its header does not name: {sorted(waiting)[:5]!r:.200}")
-    if not isinstance(state, dict):
-        raise CheckpointError("has a state that is not a dictionary")
-    return state
+        if not isinstance(state, dict):
+            raise CheckpointError("has a state that is not a dictionary")
+        if choose is None:
+            return state
+        return {name: _read_array(archive, info) for name, info in choose(state, zipfile.ZipInfo).items()}
 
 
 def _checked_entries(archive: zipfile.ZipFile, size: int) -> dict[str, zipfile.ZipInfo]:
