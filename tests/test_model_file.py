@@ -156,7 +156,7 @@ def _of_size(n):
         (_with(model=[1]), "'model' must be a dictionary of arrays"),
         (_with(model={"weight": 1.0}), "'model' must be a dictionary of arrays"),
         (_with(model=_without_bias()), "the architecture lists arrays of 32 bytes, but those in the file have 24"),
-        (_with(model=_without_bias() | {"b": np.ones(9)}), r"missing \['bias'\], unexpected \['b'\]"),
+        (_with(model=_without_bias() | {"b": np.ones(9)}), r"missing 'bias'; unexpected 'b'"),
         (
             _with(model=_without_bias() | {"bias": np.ones(2)}),
             "bias has dtype float64, but the architecture says float32",

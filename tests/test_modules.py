@@ -122,7 +122,7 @@ def test_a_read_only_array_is_found_before_anything_is_loaded():
     model = net()
     before = model.state_dict()
     model[3].weight.data.flags.writeable = False
-    with pytest.raises(ValueError, match=r"load_state_dict: 3\.weight is read-only"):
+    with pytest.raises(ValueError, match=r"load_state_dict: .* 3\.weight is read-only"):
         model.load_state_dict({k: v * 0 + 9 for k, v in before.items()})
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(array, before[name])

@@ -15,7 +15,9 @@ from .._types import Arguments, Computes, Output_co
 from ..autograd import Tensor
 from .hooks import Hook, HookHandle, WithHooks
 from .parameter import Parameter
-from .values import StateKeys, as_buffer, converter, load, refuse_as_buffer
+from .state_loading import StateKeys, load
+from .state_names import Rename
+from .values import as_buffer, converter, refuse_as_buffer
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -309,7 +311,9 @@ class Module:
         """Copies of all parameters and buffers by dotted name, in the order in which they were assigned."""
         return {name: array.copy() for name, array in self._state()}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> StateKeys:
+    def load_state_dict(
+        self, state: Mapping[str, Any], strict: bool = True, rename: Rename | None = None, prefix: str = ""
+    ) -> StateKeys:
         """Copy values into the existing parameters and buffers.
 
         Everything is checked before anything is changed.
@@ -317,23 +321,41 @@ class Module:
         Parameters
         ----------
         state : mapping of str to array
-            As `state_dict` returns.
+            As `state_dict` and `fastnn.load_weights` return; tensors of fastnn and of PyTorch are taken too.
         strict : bool
             Whether names missing in ``state`` or unknown here are an error.
+        rename : mapping or callable, optional
+            How names of the state become names of this module. A mapping goes from beginnings of names, whole parts between dots,
+            to what takes their place: ``{"backbone": "features", "head.fc": "classifier"}``. Of several that fit, the longest
+            counts; "" stands before every name, and in the place of a beginning it removes that. A function gets each name
+            and gives the new one, or None for what is to be left out.
+        prefix : str
+            Only names of the state that begin with it are meant, without it: "module." of a model that was wrapped for several
+            devices, "encoder." for a part of a larger model. It is taken away before names are renamed.
 
         Returns
         -------
         StateKeys
-            The names that are missing and those that were not expected.
+            The names that are missing, as this module calls them, and those that were not expected, as the state does.
 
         Raises
         ------
         ValueError
-            If names don't agree (strict), a shape differs, or an array of this module is read-only.
+            If names don't agree or a beginning in ``rename`` fits none (strict), a shape differs, or an array of this module is
+            read-only; the text tells all of them, and what may be meant. If two names become one.
         TypeError
-            If the state is no mapping, or an array not of a type that fits (float32 and float64 fit each other).
+            If the state is no mapping, ``rename`` or ``prefix`` is of another type, or arrays are of types that don't fit
+            (float32 and float64 fit each other).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import nn
+        >>> layer = nn.Linear(3, 2)
+        >>> layer.load_state_dict({"module.w": np.ones((2, 3))}, strict=False, rename={"w": "weight"}, prefix="module.")
+        StateKeys(missing=['bias'], unexpected=[])
         """
-        return load(type(self).__name__, dict(self._state()), state, strict)
+        return load(type(self).__name__, dict(self._state()), state, strict, rename, prefix)
 
     def train(self, mode: bool = True) -> Self:
         """Put this module and all below it into training mode (or evaluation mode, if ``mode`` is False)."""

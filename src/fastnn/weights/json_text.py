@@ -8,7 +8,7 @@ from typing import Any
 
 from .error import WeightsError
 
-MOST_MEMORY = 44 << 20
+_MOST_MEMORY = 44 << 20
 _MOST_BYTES = 10 << 20
 
 
@@ -23,6 +23,16 @@ def memory_of(raw: bytes, text: str) -> int:
     """
     lists, dictionaries = raw.count(b"["), raw.count(b"{")
     return len(raw) + 2 * sys.getsizeof(text) + 60 * raw.count(b",") + 72 * lists + 240 * dictionaries
+
+
+def is_readable(raw: bytes, text: str) -> bool:
+    """Whether `parse` would take the text, given as bytes and as characters.
+
+    >>> from fastnn.weights.json_text import is_readable
+    >>> is_readable(b"{}", "{}")
+    True
+    """
+    return len(raw) <= _MOST_BYTES and memory_of(raw, text) <= _MOST_MEMORY
 
 
 def require_short(what: str, count: int) -> None:
@@ -52,7 +62,7 @@ def parse(raw: bytes, what: str, whole_numbers: bool) -> Any:
     hooks: dict[str, Any] = {"parse_int": whole, "parse_float": refused} if whole_numbers else {}
     try:
         text = raw.decode()
-        if memory_of(raw, text) > MOST_MEMORY:
+        if not is_readable(raw, text):
             raise WeightsError(f"has {what} with more names, lists and numbers than are ever saved")
         return json.loads(text, object_pairs_hook=_pairs, parse_constant=refused, **hooks)
     except WeightsError:

@@ -27,7 +27,7 @@ def chosen(state: Any, key: tuple[str, ...] | None, kind: type) -> dict[str, Any
     if isinstance(state, dict) and _other(state, kind) is None:
         return state
     if not isinstance(state, dict):
-        raise WeightsError(f"holds a {_word(state, kind)}; expected weights by name")
+        raise WeightsError(f"holds {_word(state, kind)}; expected weights by name")
     candidates = [name for name, part in state.items() if _holds(part, kind)]
     if len(candidates) == 1:
         part: dict[str, Any] = state[candidates[0]]
@@ -49,12 +49,12 @@ def _at(state: Any, key: tuple[str, ...], kind: type) -> dict[str, Any]:
     part = state
     for i, name in enumerate(key):
         if not isinstance(part, dict) or name not in part:
-            there = listed(part, 10) if isinstance(part, dict) else f"a {_word(part, kind)}"
+            there = listed(part, 10) if isinstance(part, dict) else _word(part, kind)
             above = f" below {listed(key[:i])}" if i else ""
             raise WeightsError(f"has no {name!r:.100}{above}; there is {there}")
         part = part[name]
     if not isinstance(part, dict):
-        raise WeightsError(f"holds a {_word(part, kind)} under {listed(key)}; expected weights by name")
+        raise WeightsError(f"holds {_word(part, kind)} under {listed(key)}; expected weights by name")
     other = _other(part, kind)
     if other is not None:
         raise WeightsError(f"holds no weights alone under {listed(key)}: {other}")
@@ -69,9 +69,10 @@ def _other(part: dict[Any, Any], kind: type) -> str | None:
     """The first entry that is no array under a name, in words; None where all are."""
     for name, value in part.items():
         if not isinstance(name, str) or not isinstance(value, kind):
-            return f"{name!r:.100} is a {_word(value, kind)}"
+            return f"{name!r:.100} is {_word(value, kind)}"
     return None
 
 
 def _word(value: Any, kind: type) -> str:
-    return "array" if isinstance(value, kind) else type(value).__name__
+    name = "array" if isinstance(value, kind) else type(value).__name__
+    return f"an {name}" if name[0] in "aeioAEIOU" else f"a {name}"

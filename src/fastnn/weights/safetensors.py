@@ -11,7 +11,7 @@ from typing import IO, Any, NamedTuple
 from numpy.typing import NDArray
 
 from .error import WeightsError
-from .json_text import MOST_MEMORY, memory_of, parse, require_short
+from .json_text import is_readable, parse, require_short
 from .numbers import Numbers, count_of, read_bytes, stored_bytes
 
 KINDS = {
@@ -119,7 +119,7 @@ def layout(arrays: dict[str, NDArray[Any]], codes: dict[str, str]) -> tuple[byte
         header[name] = {"dtype": codes[name], "shape": list(arrays[name].shape), "data_offsets": [begin, end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":"))
     raw = text.encode()
-    if memory_of(raw, text) > MOST_MEMORY:
+    if not is_readable(raw, text):
         raise ValueError(
             f"{len(arrays)} arrays with names of {sum(map(len, arrays))} characters are too many for one file"
         )

@@ -40,7 +40,8 @@ def read(archive: Archive, key: tuple[str, ...] | None) -> dict[str, NDArray[Any
         raise WeightsError("is a zip archive of several folders, which torch.save never writes")
     if f"{root}/constants.pkl" in archive.entries:
         raise WeightsError(f"is a TorchScript archive, which holds code; {HINT}")
-    _check_version(archive, root)
+    archive.require_stored()
+    _check_small_entries(archive, root)
     tree, _ = load(archive.read(f"{root}/data.pkl", _MOST_PICKLE))
     tensors = chosen(tree, key, StoredTensor)
     _check_sizes(tensors, archive.size)
@@ -48,10 +49,17 @@ def read(archive: Archive, key: tuple[str, ...] | None) -> dict[str, NDArray[Any
     return {name: reader.array(name, tensor) for name, tensor in tensors.items()}
 
 
-def _check_version(archive: Archive, root: str) -> None:
+def _check_small_entries(archive: Archive, root: str) -> None:
+    """Compare checksums of all entries but the storages, and look for what PyTorch would refuse in them."""
+    for name in archive.entries:
+        if not name.startswith(f"{root}/data/"):
+            archive.find(name)
     version = archive.read(f"{root}/version", _MOST_SMALL)
     if not re.fullmatch(rb"[0-9]{1,3}\n?", version) or not 1 <= int(version) <= _NEWEST:
         raise WeightsError(f"has the format version {version[:20]!r}; 1 to {_NEWEST} are read")
+    alignment = f"{root}/.storage_alignment"
+    if alignment in archive.entries and not archive.read(alignment, _MOST_SMALL).strip().isdigit():
+        raise WeightsError("is damaged: its alignment is no number")
 
 
 def _check_sizes(tensors: dict[str, StoredTensor], size: int) -> None:

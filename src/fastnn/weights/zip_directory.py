@@ -15,6 +15,7 @@ from .numbers import read_bytes
 _MOST_ENTRIES = 1 << 15
 _MOST_BYTES = 6 << 20
 _PORTION = 1 << 20
+_HARMLESS = 0x808  # flags: sizes that follow the entry, too, and a name in UTF-8
 
 _END = struct.Struct("<4sHHHHIIH")
 _LOCATOR = struct.Struct("<4sIQI")
@@ -53,13 +54,19 @@ class Archive:
             raise WeightsError(f"is an archive of {count} entries; at most {_MOST_ENTRIES} are read")
         self.entries = _listed(read_bytes(file, self._directory, length).tobytes(), count)
 
+    def require_stored(self) -> None:
+        """Refuse compressed entries, which a few bytes can make large, and encrypted or patched ones."""
+        for name, entry in self.entries.items():
+            if entry.flags & ~_HARMLESS:
+                raise WeightsError(f"has the entry {name!r:.100}, which is encrypted or otherwise not as it was")
+            if entry.method or entry.packed != entry.size:
+                raise WeightsError(f"has compressed entries, such as {name!r:.100}, which torch.save never writes")
+
     def find(self, name: str) -> tuple[int, int]:
-        """Where the bytes of an entry begin, and how many there are, once its checksum has been compared."""
+        """Where the bytes of an entry that is not compressed begin, and how many there are, if its checksum is right."""
         if name not in self.entries:
             raise WeightsError(f"is damaged: it lacks the entry {name!r:.100}")
         entry = self.entries[name]
-        if entry.method or entry.packed != entry.size:
-            raise WeightsError(f"has compressed entries, such as {name!r:.100}, which torch.save never writes")
         begin = self._begin(name, entry)
         crc = 0
         for start in range(begin, begin + entry.size, _PORTION):
@@ -86,7 +93,7 @@ class Archive:
         if begin + entry.size > self._directory:
             raise WeightsError(f"is damaged: the entry {name!r:.100} reaches beyond the archive's entries")
         own = read_bytes(self.file, entry.header + _LOCAL.size, length).tobytes()
-        if magic != b"PK\x03\x04" or method != entry.method or own != name.encode() or (flags | entry.flags) & 1:
+        if magic != b"PK\x03\x04" or method != entry.method or own != name.encode() or flags & ~_HARMLESS:
             raise WeightsError(f"is damaged: the entry {name!r:.100} is not what the directory says")
         return begin
 
