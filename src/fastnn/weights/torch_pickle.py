@@ -15,7 +15,7 @@ from .error import WeightsError
 from .numbers import STORED, span, stored_bytes
 
 HINT = "in PyTorch, torch.save(model.state_dict(), path) writes what can be read"
-_MOST_MEMORY = 32 << 20
+_MOST_MEMORY = 40 << 20
 _MOST_AXES = 64
 _MOST = 1 << 63
 
@@ -370,7 +370,7 @@ def _set(machine: _Machine, items: list[Any]) -> None:
     held = machine.top(dict)
     if len(items) % 2:
         damaged("a dictionary in it has a key without a value")
-    machine.spend(60 * len(items))
+    machine.spend(40 * len(items))
     for key, value in zip(items[::2], items[1::2], strict=True):
         if type(key) is not str and not (type(key) is int and -_MOST <= key < _MOST):
             damaged(f"a dictionary in it has a key that is a {type(key).__name__}")
@@ -379,6 +379,7 @@ def _set(machine: _Machine, items: list[Any]) -> None:
         held[key] = value
 
 
+# With each instruction the bytes that what it makes may take, a place on the stack or in a dictionary included.
 _INSTRUCTIONS: dict[bytes, tuple[int, Callable[[_Machine], None]]] = {
     b"N": (16, _push(lambda machine: None)),
     b"\x88": (16, _push(lambda machine: True)),
@@ -388,12 +389,12 @@ _INSTRUCTIONS: dict[bytes, tuple[int, Callable[[_Machine], None]]] = {
     b"J": (48, _push(lambda machine: machine.number("<i"))),
     b"\x8a": (64, _push(_long)),
     b"G": (40, _push(lambda machine: machine.number(">d"))),
-    b"X": (96, _push(_text)),
-    b"c": (400, _push(_name)),
+    b"X": (80, _push(_text)),
+    b"c": (160, _push(_name)),
     b")": (16, _push(lambda machine: ())),
     b"]": (80, _push(lambda machine: [])),
     b"}": (80, _push(lambda machine: {})),
-    b"(": (48, _mark),
+    b"(": (40, _mark),
     b"t": (64, _push(lambda machine: tuple(machine.since_mark()))),
     b"\x85": (72, _push(_tuple_of(1))),
     b"\x86": (80, _push(_tuple_of(2))),
@@ -402,13 +403,13 @@ _INSTRUCTIONS: dict[bytes, tuple[int, Callable[[_Machine], None]]] = {
     b"r": (16, _remember("<I")),
     b"h": (16, _push(_recall("B"))),
     b"j": (16, _push(_recall("<I"))),
-    b"Q": (160, _push(_storage)),
-    b"R": (240, _push(_reduce)),
+    b"Q": (120, _push(_storage)),
+    b"R": (128, _push(_reduce)),
     b"b": (0, _build),
     b"a": (24, _append),
     b"e": (24, _extend),
-    b"s": (160, _set_one),
-    b"u": (160, _set_many),
+    b"s": (100, _set_one),
+    b"u": (100, _set_many),
 }
 
 
