@@ -33,6 +33,7 @@ DOCUMENTED = (
     "fastnn.robustness",
     "fastnn.testing",
     "fastnn.training",
+    "fastnn.weights",
 )
 # Takes anything.
 REFUSES_NOTHING = {"fastnn.autograd.raw"}

@@ -314,9 +314,7 @@ class Module:
     def load_state_dict(
         self, state: Mapping[str, Any], strict: bool = True, rename: Rename | None = None, prefix: str = ""
     ) -> StateKeys:
-        """Copy values into the existing parameters and buffers.
-
-        Everything is checked before anything is changed.
+        """Copy values into the existing parameters and buffers, once it is sure that all fit.
 
         Parameters
         ----------
@@ -325,13 +323,12 @@ class Module:
         strict : bool
             Whether names missing in ``state`` or unknown here are an error.
         rename : mapping or callable, optional
-            How names of the state become names of this module. A mapping goes from beginnings of names, whole parts between dots,
-            to what takes their place: ``{"backbone": "features", "head.fc": "classifier"}``. Of several that fit, the longest
-            counts; "" stands before every name, and in the place of a beginning it removes that. A function gets each name
-            and gives the new one, or None for what is to be left out.
+            A mapping from beginnings of names, whole parts between dots, to what takes their place: ``{"backbone": "features"}``.
+            The longest that fits counts; "" stands before every name, and as the new one removes the old. Or a function that
+            gets each name and gives the one in this module, or None for what is to be left out.
         prefix : str
-            Only names of the state that begin with it are meant, without it: "module." of a model that was wrapped for several
-            devices, "encoder." for a part of a larger model. It is taken away before names are renamed.
+            Only names that begin with it are meant, without it: "module." of a model that was wrapped for several devices,
+            "encoder." for a part of a larger one. It is taken away before names are renamed.
 
         Returns
         -------
@@ -341,19 +338,10 @@ class Module:
         Raises
         ------
         ValueError
-            If names don't agree or a beginning in ``rename`` fits none (strict), a shape differs, or an array of this module is
-            read-only; the text tells all of them, and what may be meant. If two names become one.
+            If names don't agree or one in ``rename`` begins none (strict), a shape differs, or an array of this module is
+            read-only: the text tells all of it, and what may be meant. If two names become one.
         TypeError
-            If the state is no mapping, ``rename`` or ``prefix`` is of another type, or arrays are of types that don't fit
-            (float32 and float64 fit each other).
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fastnn import nn
-        >>> layer = nn.Linear(3, 2)
-        >>> layer.load_state_dict({"module.w": np.ones((2, 3))}, strict=False, rename={"w": "weight"}, prefix="module.")
-        StateKeys(missing=['bias'], unexpected=[])
+            If an argument, or an array, is of a type that does not fit (float32 and float64 fit each other).
         """
         return load(type(self).__name__, dict(self._state()), state, strict, rename, prefix)
 

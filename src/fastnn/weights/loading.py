@@ -74,8 +74,8 @@ def load_weights(path: PathLike, *, key: str | tuple[str, ...] | None = None) ->
     ...     path = os.path.join(folder, "model.safetensors")
     ...     fnn.save_weights(model.state_dict(), path)
     ...     weights = fnn.load_weights(path)
-    >>> {name: array.shape for name, array in weights.items()}
-    {'weight': (2, 3), 'bias': (2,)}
+    >>> weights["weight"].shape, weights["bias"].shape
+    ((2, 3), (2,))
     >>> fnn.nn.Linear(3, 2).load_state_dict(weights)
     StateKeys(missing=[], unexpected=[])
     """
