@@ -218,15 +218,15 @@ def grouped(number: int) -> str:
 
 
 def listed(names: Iterable[object], most: int = 5) -> str:
-    """The first few of many, in quotes.
+    """The first few of many, in quotes; long ones are cut.
 
     >>> from fastnn._files import listed
     >>> listed("abcdefg", most=3)
     "'a', 'b', 'c' and 4 more"
     """
-    shown = [repr(name) for name in names]
+    shown = list(names)
     rest = len(shown) - most
-    return ", ".join(shown[:most]) + (f" and {rest} more" if rest > 0 else "")
+    return ", ".join(f"{name!r:.100}" for name in shown[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def natural_order(name: str) -> tuple[tuple[str | int, ...], str]:

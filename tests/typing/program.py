@@ -231,6 +231,9 @@ def training(folder: Path) -> None:
     assert_type(fnn.load_checkpoint(folder / "state.npz"), dict[str, Any])
     fnn.save_model(model, os.fspath(folder / "model.npz"), classes=["a", "b", "c"])
     assert_type(fnn.load_model(folder / "model.npz"), nn.Module)
+    fnn.save_weights(model.state_dict(), folder / "model.safetensors")
+    model.load_state_dict(fnn.load_weights(folder / "model.safetensors"), rename=str.lower, prefix="")
+    fnn.load_weights(os.fspath(folder / "model.npz"), key=("model",))
     assert_type(windows(np.arange(10.0), 3)[0].ndim, int)
     with fnn.use_backend("numpy"):
         assert_type(fnn.get_num_threads(), int)

@@ -99,7 +99,7 @@ def hints(missing: Mapping[str, tuple[int, ...]], unexpected: Mapping[str, tuple
         return
     for name in given[:5]:
         alike = [other for other in wanted if missing[other] == unexpected[name]]
-        yield from (f"{name!r} may be {found!r}" for found in difflib.get_close_matches(name, alike, 1))
+        yield from (f"{name!r:.100} may be {found!r:.100}" for found in difflib.get_close_matches(name, alike, 1))
 
 
 def _common(longer: list[str], shorter: list[str]) -> str:

@@ -10,6 +10,7 @@ from .error import WeightsError
 
 _MOST_MEMORY = 44 << 20
 _MOST_BYTES = 10 << 20
+_MOST_DIGITS = 20
 
 
 def memory_of(raw: bytes, text: str) -> int:
@@ -57,7 +58,7 @@ def parse(raw: bytes, what: str, whole_numbers: bool) -> Any:
         raise WeightsError(f"is damaged: {what} holds {text[:40]}, where only whole numbers belong")
 
     def whole(text: str) -> int:
-        return int(text) if text.isdigit() else refused(text)
+        return int(text) if text.isdigit() and len(text) <= _MOST_DIGITS else refused(text)
 
     hooks: dict[str, Any] = {"parse_int": whole, "parse_float": refused} if whole_numbers else {}
     try:

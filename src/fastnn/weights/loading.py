@@ -82,7 +82,7 @@ def load_weights(path: PathLike, *, key: str | tuple[str, ...] | None = None) ->
     keys = (key,) if isinstance(key, str) else key
     if keys is not None and not (isinstance(keys, tuple) and all(isinstance(part, str) for part in keys)):
         raise TypeError(f"load_weights: key must be a text or a tuple of texts, got {key!r:.100}")
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     try:
         return _read(name, keys, shards=True)
     except WeightsError as error:

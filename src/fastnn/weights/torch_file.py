@@ -65,10 +65,11 @@ def _check_small_entries(archive: Archive, root: str) -> None:
 def _check_sizes(tensors: dict[str, StoredTensor], size: int) -> None:
     """Refuse views that come to far more than there is in the file, before memory is reserved."""
     total = sum(count_of(tensor.shape) * dtype_of(tensor.kind).itemsize for tensor in tensors.values())
-    if total > _MOST_TIMES * size + _SPARE:
+    most = _MOST_TIMES * size + _SPARE
+    if total > most:
         raise WeightsError(
-            f"holds tensors that repeat what it has: {total} bytes of arrays in a file of {size} bytes. Save .unique() rows, or "
-            "the tensors before .expand()"
+            f"holds tensors that repeat what it has, to more than {most} bytes of arrays in a file of {size}; in PyTorch, save "
+            "them as they were before .expand()"
         )
 
 
