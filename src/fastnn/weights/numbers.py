@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -151,13 +150,3 @@ def _gather(
     order = (strides[axis], *strides[:axis], *strides[axis + 1 :])
     for start in range(0, len(moved), rows):
         _gather(read, moved[start : start + rows], offset + start * strides[axis], order)
-
-
-def count_of(shape: tuple[int, ...]) -> int:
-    """Elements of an array of this shape.
-
-    >>> from fastnn.weights.numbers import count_of
-    >>> count_of((2, 3)), count_of(())
-    (6, 1)
-    """
-    return math.prod(shape)

@@ -6,13 +6,14 @@ https://huggingface.co/docs/safetensors
 from __future__ import annotations
 
 import json
+import math
 from typing import IO, Any, NamedTuple
 
 from numpy.typing import NDArray
 
 from .error import WeightsError
 from .json_text import is_readable, parse, require_short
-from .numbers import Numbers, count_of, read_bytes, stored_bytes
+from .numbers import Numbers, read_bytes, stored_bytes
 
 KINDS = {
     "BOOL": "bool",
@@ -98,7 +99,7 @@ def _entry(name: str, described: Any) -> Entry:
     if not all(type(extent) is int for extent in (*shape, begin, end)):
         raise WeightsError(f"is damaged: the header of {name!r:.100} is not that of an array")
     kind = KINDS[code]
-    if count_of(tuple(shape)) * stored_bytes(kind) != end - begin:
+    if math.prod(shape) * stored_bytes(kind) != end - begin:
         raise WeightsError(
             f"is damaged: {name!r:.100} of shape {str(shape)[:100]} and dtype {code} is claimed to lie in {end - begin} bytes"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from .error import WeightsError
 from .nested import chosen
-from .numbers import PORTION, Numbers, count_of, dtype_of, span, stored_bytes
+from .numbers import PORTION, Numbers, dtype_of, span, stored_bytes
 from .torch_pickle import HINT, StoredTensor, load
 from .zip_directory import Archive
 
@@ -42,7 +43,7 @@ def read(archive: Archive, key: tuple[str, ...] | None) -> dict[str, NDArray[Any
         raise WeightsError(f"is a TorchScript archive, which holds code; {HINT}")
     archive.require_stored()
     _check_small_entries(archive, root)
-    tree, _ = load(archive.read(f"{root}/data.pkl", _MOST_PICKLE))
+    tree = load(archive.read(f"{root}/data.pkl", _MOST_PICKLE))
     tensors = chosen(tree, key, StoredTensor)
     _check_sizes(tensors, archive.size)
     reader = _Reader(archive, root)
@@ -64,7 +65,7 @@ def _check_small_entries(archive: Archive, root: str) -> None:
 
 def _check_sizes(tensors: dict[str, StoredTensor], size: int) -> None:
     """Refuse views that come to far more than there is in the file, before memory is reserved."""
-    total = sum(count_of(tensor.shape) * dtype_of(tensor.kind).itemsize for tensor in tensors.values())
+    total = sum(math.prod(tensor.shape) * dtype_of(tensor.kind).itemsize for tensor in tensors.values())
     most = _MOST_TIMES * size + _SPARE
     if total > most:
         raise WeightsError(
@@ -86,8 +87,14 @@ class _Reader:
         self._order = "<" if order == b"little" else ">"
 
     def array(self, name: str, tensor: StoredTensor) -> NDArray[Any]:
+        """The numbers of a tensor."""
+        if self._order == ">" and tensor.storage.kind == "bytes" and stored_bytes(tensor.kind) > 1:
+            # PyTorch reads them in the order of the machine that it runs on, whatever the file says.
+            raise WeightsError(
+                f"holds {name!r:.100} of {tensor.kind}, whose byte order is not sure in a big-endian file"
+            )
         numbers = Numbers(self._archive.file, self._place(tensor), tensor.kind, self._order)
-        count = count_of(tensor.shape)
+        count = math.prod(tensor.shape)
         length = span(tensor.shape, tensor.strides) if count else 0
         if length > 8 * count + PORTION:
             raise WeightsError(

@@ -413,8 +413,8 @@ _INSTRUCTIONS: dict[bytes, tuple[int, Callable[[_Machine], None]]] = {
 }
 
 
-def load(data: bytes) -> tuple[Any, dict[str, Storage]]:
-    """The object that a pickle of ``torch.save`` describes, and the storages that it refers to.
+def load(data: bytes) -> Any:
+    """The object that a pickle of ``torch.save`` describes.
 
     Raises
     ------
@@ -423,6 +423,6 @@ def load(data: bytes) -> tuple[Any, dict[str, Storage]]:
     """
     machine = _Machine(data)
     try:
-        return machine.run(), machine.storages
+        return machine.run()
     except UnicodeDecodeError:
         damaged("a text in its pickle is not UTF-8")
