@@ -36,7 +36,7 @@ struct GroupNorm {
 };
 
 // One direction of one recurrent layer; the state is (batch, units).
-enum RnnKind : int { kTanhCell, kReluCell, kLstmCell, kGruCell };
+enum RnnKind : int { kTanhCell, kReluCell, kLstmCell, kGruCell, kResetFirstGruCell };
 struct Rnn {
   int64_t steps, batch, units;
   bool reverse;

@@ -112,7 +112,9 @@ def _embedding(d: Draw) -> Sample:
     return d.sample(d.values(rows, d.size(130)), index=index, padding_idx=d.maybe(d.int(-rows, rows - 1), 0.3))
 
 
-def _recurrent(gates: int, states: int, **choices: tuple[Any, ...]) -> Callable[[Draw], Sample]:
+def _recurrent(
+    gates: int, states: int, peepholes: bool = False, **choices: tuple[Any, ...]
+) -> Callable[[Draw], Sample]:
     def draw(d: Draw) -> Sample:
         steps, batch, inputs, units = d.size(7), d.size(d.pick(3, 40)), d.size(20), d.size(d.pick(5, 40, 70))
         if d.chance(0.03):
@@ -120,10 +122,11 @@ def _recurrent(gates: int, states: int, **choices: tuple[Any, ...]) -> Callable[
         initial = [d.maybe(d.normal(batch, units), 0.7) for _ in range(states)]
         weights = [d.normal(gates * units, n, scale=n**-0.5) for n in (inputs, units)]
         biases = [d.maybe(d.normal(gates * units)) for _ in range(2)]
+        further = [d.maybe(d.normal(3 * units))] if peepholes else []
         lengths = d.rng.integers(1, steps + 1, batch).tolist() if steps and batch and d.chance(0.4) else None
         options = {name: d.pick(*values) for name, values in choices.items()}
         x = d.values(steps, batch, inputs)
-        return d.sample(x, *initial, *weights, *biases, lengths=lengths, reverse=d.chance(0.5), **options)
+        return d.sample(x, *initial, *weights, *biases, *further, lengths=lengths, reverse=d.chance(0.5), **options)
 
     return draw
 
@@ -385,7 +388,8 @@ DRAWS: dict[str, Callable[[Draw], Sample]] = {
     "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle, "softmax": _softmax, "log_softmax": _softmax,
     "dropout": _dropout(None), **{f"dropout{n}d": _dropout(n) for n in (1, 2, 3)},
     "linear": _linear, "matmul": _matmul, "embedding": _embedding,
-    "rnn": _recurrent(1, 1, nonlinearity=("tanh", "relu")), "lstm": _recurrent(4, 2), "gru": _recurrent(3, 1),
+    "rnn": _recurrent(1, 1, nonlinearity=("tanh", "relu")), "lstm": _recurrent(4, 2, peepholes=True),
+    "gru": _recurrent(3, 1, reset_after=(True, False)),
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)}, **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
     **{f"max_pool{n}d": _pool(n, dilated=True, return_indices=(False, True)) for n in (1, 2, 3)},
     **{f"avg_pool{n}d": _pool(n, count_include_pad=(False, True), divisor_override=(None, None, 3)) for n in (1, 2, 3)},

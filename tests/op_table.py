@@ -238,20 +238,26 @@ def _embedding_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
     return (F.embedding_backward(dy, options["index"], len(arrays[0]), options.get("padding_idx")),)
 
 
-def _recurrent(name: str, *states: str) -> Op:
+def _recurrent(name: str, *states: str, peepholes: bool = False) -> Op:
     """Output and final states below each other, so that every one of them gets a gradient."""
+    args = ("x", *(state + "0" for state in states), "weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+    def arguments(arrays: Any, options: Any) -> tuple[Any, Any]:
+        return arrays[: len(args)], {**options, "peepholes": arrays[-1]} if peepholes else options
 
     def call(*arrays: Any, **options: Any) -> Any:
-        output, *finals = getattr(F, name)(*arrays, **options)
+        positional, named = arguments(arrays, options)
+        output, *finals = getattr(F, name)(*positional, **named)
         return fnn.concatenate([output, *(h[None] for h in finals)])
 
     def backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
         steps = len(arrays[0])
         finals = {f"d{state}_n": d for state, d in zip(states, dy[steps:], strict=True)}
-        return getattr(F, name + "_backward")(dy[:steps], *arrays, **options, **finals)
+        positional, named = arguments(arrays, options)
+        return getattr(F, name + "_backward")(dy[:steps], *positional, **named, **finals)
 
     return Op(
-        name, ("x", *(state + "0" for state in states), "weight_ih", "weight_hh", "bias_ih", "bias_hh"),
+        name, (*args, "peepholes") if peepholes else args,
         getattr(samples_rnn, name), getattr(tolerances_rnn, name), call=call, backward=backward,
         backward_name=name + "_backward",
     )  # fmt: skip
@@ -308,7 +314,7 @@ OPS = [
        call=lambda weight, index, **options: F.embedding(index, weight, **options),
        backward=_embedding_backward, backward_name="embedding_backward"),
     _recurrent("rnn", "h"),
-    _recurrent("lstm", "h", "c"),
+    _recurrent("lstm", "h", "c", peepholes=True),
     _recurrent("gru", "h"),
     _pool("max_pool1d", tolerances.maxima, _of_indices("max_pool1d_backward"), grid.max_pool1d),
     _pool("max_pool2d", tolerances.maxima, _of_indices("max_pool2d_backward"), grid.max_pool2d),

@@ -16,13 +16,19 @@ LAYERS = [
 ]  # fmt: skip
 
 
-def _layer(v: Values, gates: int, states: int, shape: tuple[int, ...], i: int, **options: Any) -> Sample:
-    """Every third has no initial states, every fourth not all biases; weights keep the state's size."""
+def _layer(
+    v: Values, gates: int, states: int, shape: tuple[int, ...], i: int, peepholes: bool | None = None, **options: Any
+) -> Sample:
+    """Every third has no initial states, every fourth not all biases; weights keep the state's size.
+
+    ``peepholes`` says whether there are some, None that the layer takes none.
+    """
     steps, batch, inputs, units = shape
     initial = [v.normal(batch, units) if (i + j) % 3 else None for j in range(states)]
     weights = [v.normal(gates * units, n, scale=n**-0.5) for n in (inputs, units)]
     biases = [v.normal(gates * units) if i % 4 != j else None for j in (0, 2)]
-    return Sample((v.normal(steps, batch, inputs), *initial, *weights, *biases), options)
+    further = [] if peepholes is None else [v.normal(3 * units) if peepholes else None]
+    return Sample((v.normal(steps, batch, inputs), *initial, *weights, *biases, *further), options)
 
 
 def _options(v: Values, steps: int, batch: int, i: int) -> dict[str, Any]:
@@ -30,19 +36,22 @@ def _options(v: Values, steps: int, batch: int, i: int) -> dict[str, Any]:
     return {"lengths": lengths, "reverse": i // 2 % 2 == 1}
 
 
-def _recurrent(name: str, gates: int, states: int, *extra: dict[str, Any]) -> list[Sample]:
+def _recurrent(name: str, gates: int, states: int, *variants: dict[str, Any]) -> list[Sample]:
+    """Each layer in two of the variants, of which each meets sequences with and without lengths."""
     v = Values(name)
     samples = []
     for i, shape in enumerate(LAYERS):
-        for j in (i, i + 3):
-            options = _options(v, *shape[:2], j) | (extra[j % len(extra)] if extra else {})
-            samples.append(_layer(v, gates, states, shape, j, **options))
-    special = _layer(v, gates, states, (4, 5, 3, 18), 1, lengths=[4, 2, 3, 4, 1], **(extra[0] if extra else {}))
-    x = special.arrays[0]
-    assert x is not None
-    x[2, 0, 1], x[3, 1, 0], x[1, 4] = np.nan, np.nan, np.inf  # the last two behind the end
-    x[0, 2, 2] = 1e-40
-    return [*samples, Sample(special.arrays, special.options, special=True)]
+        for k in range(2):
+            options = _options(v, *shape[:2], i + 3 * k) | variants[(i // 2 + k) % len(variants)]
+            samples.append(_layer(v, gates, states, shape, i + 3 * k, **options))
+    for variant in variants:
+        special = _layer(v, gates, states, (4, 5, 3, 18), 1, lengths=[4, 2, 3, 4, 1], **variant)
+        x = special.arrays[0]
+        assert x is not None
+        x[2, 0, 1], x[3, 1, 0], x[1, 4] = np.nan, np.nan, np.inf  # the last two behind the end
+        x[0, 2, 2] = 1e-40
+        samples.append(Sample(special.arrays, special.options, special=True))
+    return samples
 
 
 def rnn() -> list[Sample]:
@@ -50,11 +59,11 @@ def rnn() -> list[Sample]:
 
 
 def lstm() -> list[Sample]:
-    return _recurrent("lstm", 4, 2)
+    return _recurrent("lstm", 4, 2, {"peepholes": False}, {"peepholes": True})
 
 
 def gru() -> list[Sample]:
-    return _recurrent("gru", 3, 1)
+    return _recurrent("gru", 3, 1, {"reset_after": True}, {"reset_after": False})
 
 
 def embedding() -> list[Sample]:

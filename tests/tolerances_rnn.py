@@ -93,9 +93,10 @@ class _Layer:
         x, *rest = sample.arrays
         assert x is not None
         self.x, (self.steps, self.batch, _) = x, x.shape
-        self.w, self.r, b, b2 = rest[states:]
+        self.w, self.r, b, b2, *peepholes = rest[states:]
         self.units = self.r.shape[1]
         rows = len(self.r)
+        self.peepholes = [None] * 3 if peepholes[:1] in ([], [None]) else np.split(peepholes[0], 3)
         self.b, self.b2 = (np.zeros(rows) if a is None else a for a in (b, b2))
         self.initial = [Rounded(np.zeros((self.batch, self.units)) if h is None else h) for h in rest[:states]]
         lengths, reverse = sample.options.get("lengths"), sample.options.get("reverse", False)
@@ -109,8 +110,13 @@ class _Layer:
     def state(self, h: Rounded) -> Rounded:
         return h @ self.r.T + self.b2
 
-    def bounds(self, outputs: list[Rounded], finals: list[Rounded], pulled: Any) -> Results:
-        """``pulled``: dgates, drec and the state before of every step, and the gradients of the initial states."""
+    def bounds(
+        self, outputs: list[Rounded], finals: list[Rounded], pulled: Any, reset: list[Rounded] | None = None
+    ) -> Results:
+        """``pulled``: dgates, drec and the state before of every step, and the gradients of the initial states.
+
+        The last gate's rows of the weights multiply ``reset``, where that is given.
+        """
         dgates, drec, before, initial = pulled
         y = np.empty((self.steps, self.batch, self.units))
         dx = np.empty_like(self.x)
@@ -123,6 +129,9 @@ class _Layer:
             x = Rounded(np.concatenate([self.x[t] for t, _ in self.order]))
             da, dr = stack(dgates), stack(drec)
             result["dweight_ih"], result["dweight_hh"] = (da.T @ x).error, (dr.T @ stack(before)).error
+            if reset is not None:
+                last = Rounded(dr.value[:, -self.units :], dr.error[:, -self.units :])
+                result["dweight_hh"][-self.units :] = (last.T @ stack(reset)).error
             result["dbias_ih"], result["dbias_hh"] = da.sum().error, dr.sum().error
         return result
 
@@ -131,6 +140,10 @@ def _pieces(layer: _Layer, truth: Results) -> tuple[Any, list[Rounded]]:
     """The gradients of the outputs in the order of the steps, and those of the final states."""
     dy = gradient_for(truth["y"].shape, np.float64)
     return [dy[t] for t, _ in layer.order], [Rounded(d) for d in dy[layer.steps :]]
+
+
+def peep(a: Rounded, peephole: Any, c: Rounded) -> Rounded:
+    return a if peephole is None else a + c * peephole
 
 
 def rnn(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
@@ -158,40 +171,48 @@ def rnn(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
 def lstm(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     layer = _Layer(sample, 2)
     h, c = layer.initial
+    p_i, p_f, p_o = layer.peepholes
     outputs, before, kept = [], [], []
     for t, exists in layer.order:
         a_i, a_f, a_g, a_o = (layer.inputs(t) + layer.state(h)).split(4)
-        i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)
+        i, f, g = sigmoid(peep(a_i, p_i, c)), sigmoid(peep(a_f, p_f, c)), tanh(a_g)
         new_c = f * c + i * g
+        o = sigmoid(peep(a_o, p_o, new_c))
         squashed = tanh(new_c)
-        kept.append((i, f, g, o, c, squashed))
+        kept.append((i, f, g, o, c, new_c, squashed))
         before.append(h)
         outputs.append(where(exists, o * squashed, 0.0))
         h, c = where(exists, o * squashed, h), where(exists, new_c, c)
     dys, (dh, dc) = _pieces(layer, truth)
-    finals, dgates = [h, c], []
-    for (_, exists), (i, f, g, o, c, squashed), dy in zip(layer.order[::-1], kept[::-1], dys[::-1], strict=True):
+    finals, dgates, dpeepholes = [h, c], [], []
+    for (_, exists), (i, f, g, o, c, new_c, squashed), dy in zip(layer.order[::-1], kept[::-1], dys[::-1], strict=True):
         d = dh + dy
-        new_dc = dc + d * o * (squashed * squashed).complement()
-        parts = [
-            new_dc * g * i * i.complement(), new_dc * c * f * f.complement(),
-            new_dc * i * (g * g).complement(), d * squashed * o * o.complement(),
-        ]  # fmt: skip
-        dgates.append(where(exists, stack(parts, 1), 0.0))
-        dh, dc = where(exists, dgates[-1] @ layer.r, dh), where(exists, new_dc * f, dc)
+        da_o = d * squashed * o * o.complement()
+        new_dc = peep(dc + d * o * (squashed * squashed).complement(), p_o, da_o)
+        da_i, da_f = new_dc * g * i * i.complement(), new_dc * c * f * f.complement()
+        dgates.append(where(exists, stack([da_i, da_f, new_dc * i * (g * g).complement(), da_o], 1), 0.0))
+        dpeepholes.append(where(exists, stack([da_i * c, da_f * c, da_o * new_c], 1), 0.0))
+        dh = where(exists, dgates[-1] @ layer.r, dh)
+        dc = where(exists, peep(peep(new_dc * f, p_i, da_i), p_f, da_f), dc)
     dgates.reverse()
-    return layer.bounds(outputs, finals, (dgates, dgates, before, [dh, dc]))
+    result = layer.bounds(outputs, finals, (dgates, dgates, before, [dh, dc]))
+    if dpeepholes:
+        result["dpeepholes"] = stack(dpeepholes).sum().error
+    return result
 
 
 def gru(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     layer = _Layer(sample, 1)
+    reset_after = sample.options.get("reset_after", True)
     (h,) = layer.initial
     outputs, before, kept = [], [], []
     for t, exists in layer.order:
         x_r, x_z, x_n = layer.inputs(t).split(3)
         h_r, h_z, m = layer.state(h).split(3)
         r, z = sigmoid(x_r + h_r), sigmoid(x_z + h_z)
-        n = tanh(x_n + r * m)
+        if not reset_after:
+            m = r * h
+        n = tanh(x_n + (r * m if reset_after else layer.state(m).split(3)[2]))
         new = n + z * (h - n)
         kept.append((r, z, n, m))
         before.append(h)
@@ -199,14 +220,20 @@ def gru(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
         h = where(exists, new, h)
     dys, (dh,) = _pieces(layer, truth)
     dgates, drec = [], []
+    r_gates, r_n = np.split(layer.r, [2 * layer.units])
     steps = list(zip(layer.order, kept, before, dys, strict=True))
     for (_, exists), (r, z, n, m), earlier, dy in reversed(steps):
         d = dh + dy
         da_n = d * z.complement() * (n * n).complement()
-        da_r, da_z = da_n * m * r * r.complement(), d * (earlier - n) * z * z.complement()
+        da_z = d * (earlier - n) * z * z.complement()
+        rec_n = da_n * r if reset_after else da_n
+        through_n = rec_n @ r_n
+        da_r = (da_n * m if reset_after else through_n * earlier) * r * r.complement()
         dgates.append(where(exists, stack([da_r, da_z, da_n], 1), 0.0))
-        drec.append(where(exists, stack([da_r, da_z, da_n * r], 1), 0.0))
-        dh = where(exists, drec[-1] @ layer.r + d * z, dh)
+        drec.append(where(exists, stack([da_r, da_z, rec_n], 1), 0.0))
+        direct = (through_n if reset_after else through_n * r) + d * z
+        dh = where(exists, stack([da_r, da_z], 1) @ r_gates + direct, dh)
     dgates.reverse()
     drec.reverse()
-    return layer.bounds(outputs, [h], (dgates, drec, before, [dh]))
+    reset = None if reset_after else [m for *_, m in kept]
+    return layer.bounds(outputs, [h], (dgates, drec, before, [dh]), reset)

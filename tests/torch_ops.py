@@ -136,12 +136,57 @@ def rnn(
     return _layer(getattr(torch, f"rnn_{nonlinearity}"), x, [h0], list(weights), lengths, reverse)
 
 
-def lstm(x: Any, h0: Any, c0: Any, *weights: Any, lengths: Any = None, reverse: bool = False) -> Any:
-    return _layer(torch.lstm, x, [h0, c0], list(weights), lengths, reverse)
+def _by_steps(
+    cell: Any, x: Any, states: list[Any], weights: list[Any], lengths: Any = None, reverse: bool = False
+) -> Any:
+    """What PyTorch has no function for, by the formula: ``cell`` gives the states after a step."""
+    w, r, *biases = weights
+    b, b2 = (x.new_zeros(len(r)) if a is None else a for a in biases)
+    states = [x.new_zeros(x.shape[1], r.shape[1]) if h is None else h for h in states]
+    ends = torch.as_tensor([len(x)] * x.shape[1] if lengths is None else lengths)
+    outputs = []
+    x = _turned(x, lengths) if reverse else x
+    for t, x_t in enumerate(x):
+        exists = (t < ends)[:, None]
+        x_t = torch.where(exists, x_t, torch.zeros_like(x_t))
+        new = cell(x_t @ w.T + b, (r, b2), *states)
+        outputs.append(torch.where(exists, new[0], torch.zeros_like(new[0])))
+        states = [torch.where(exists, after, before) for after, before in zip(new, states, strict=True)]
+    y = torch.stack(outputs) if outputs else x.new_zeros(0, *states[0].shape)
+    return torch.cat([_turned(y, lengths) if reverse else y, *(h[None] for h in states)])
 
 
-def gru(x: Any, h0: Any, *weights: Any, lengths: Any = None, reverse: bool = False) -> Any:
-    return _layer(torch.gru, x, [h0], list(weights), lengths, reverse)
+def lstm(
+    x: Any, h0: Any, c0: Any, *weights: Any, lengths: Any = None, reverse: bool = False
+) -> Any:  # fmt: skip
+    *weights, peepholes = weights
+    if peepholes is None:
+        return _layer(torch.lstm, x, [h0, c0], weights, lengths, reverse)
+    p_i, p_f, p_o = peepholes.chunk(3)
+
+    def cell(inputs: Any, state: Any, h: Any, c: Any) -> Any:
+        r, b = state
+        a_i, a_f, a_g, a_o = (inputs + h @ r.T + b).chunk(4, 1)
+        after = torch.sigmoid(a_f + p_f * c) * c + torch.sigmoid(a_i + p_i * c) * torch.tanh(a_g)
+        return torch.sigmoid(a_o + p_o * after) * torch.tanh(after), after
+
+    return _by_steps(cell, x, [h0, c0], weights, lengths, reverse)
+
+
+def gru(
+    x: Any, h0: Any, *weights: Any, reset_after: bool = True, lengths: Any = None, reverse: bool = False
+) -> Any:  # fmt: skip
+    if reset_after:
+        return _layer(torch.gru, x, [h0], list(weights), lengths, reverse)
+
+    def cell(inputs: Any, state: Any, h: Any) -> Any:
+        (r_r, r_z, r_n), (b_r, b_z, b_n) = (a.chunk(3) for a in state)
+        x_r, x_z, x_n = inputs.chunk(3, 1)
+        r, z = torch.sigmoid(x_r + h @ r_r.T + b_r), torch.sigmoid(x_z + h @ r_z.T + b_z)
+        n = torch.tanh(x_n + (r * h) @ r_n.T + b_n)
+        return ((1 - z) * n + z * h,)
+
+    return _by_steps(cell, x, [h0], list(weights), lengths, reverse)
 
 
 def _by_side(padding: Any) -> bool:

@@ -81,7 +81,8 @@ void multiply_flushed(int64_t batch, int64_t m, int64_t n, int64_t depth, bool t
                          [=](int64_t entry, int64_t i0, int64_t rows, int64_t k0, int64_t k1, T* panel) {
                            turn(a + (entry * m + i0) * depth + k0, depth, rows, k1 - k0, panel, rows);
                          });
-                packed_gemm<T>(batch, m, n, depth, packed, nullptr, MatrixProblem<T>{b, trans_b, m, n, depth, bias, c});
+                packed_gemm<T>(batch, m, n, depth, packed, nullptr,
+                               MatrixProblem<T>{b, trans_b, m, n, depth, n, bias, c});
               });
 }
 

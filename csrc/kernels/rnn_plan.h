@@ -1,4 +1,4 @@
-// How a recurrence is cut: weights packed into panels, and rows of the batch dealt to blocks.
+// How a recurrence is cut: weights packed into panels, rows of the batch dealt to blocks, and what came before a step.
 #pragma once
 #include "../simd/copy.h"
 #include "../simd/transpose.h"
@@ -31,6 +31,10 @@ struct RnnPlan {
     forward_panels = ceil_div(gates * padded, panel);
     backward_panels = ceil_div(padded, panel);
   }
+  // The panels that hold columns of the gates before `gate`, and the first one with columns of `gate`: that may be the
+  // last of the former, too.
+  int64_t panels_before(int64_t gate) const { return ceil_div(gate * padded, panel); }
+  int64_t panel_of(int64_t gate) const { return gate * padded / panel; }
   int64_t forward_pitch() const { return forward_panels * panel; }
   int64_t backward_pitch() const { return backward_panels * panel; }
   int64_t rows(int64_t b0, int64_t b1) const { return blocks.begin(b1) - blocks.begin(b0); }
@@ -141,6 +145,14 @@ void store_rows(const RnnPlan<T>& plan, const T* from, int64_t row_pitch, int64_
       store_part(to + (first + i) * units + u, load(from + i * row_pitch + u / L * vector_pitch), units - u);
 }
 
+// The state of sample n before the step at time t, which is not behind the `last` step of the sample: null stands for
+// zeros. `states` (steps, batch, units) are those after each step, `initial` (batch, units) may be null.
+template <class T>
+const T* before_step(const Rnn& g, const T* states, const T* initial, int64_t n, int64_t t, int64_t last) {
+  if (t == (g.reverse ? last : 0)) return initial ? initial + n * g.units : nullptr;
+  return states + ((g.reverse ? t + 1 : t - 1) * g.batch + n) * g.units;
+}
+
 // Calls f(rows of the block, its first row, how many rows behind the first one of b0 that is) for the blocks b0..b1.
 template <class T, class F>
 FASTNN_INLINE void for_each_block(const RnnPlan<T>& plan, int64_t b0, int64_t b1, const F& f) {
@@ -158,13 +170,13 @@ struct RowScratch {
 };
 
 // Calls run(b0, b1, team, scratch) for the blocks b0..b1, until all are done. `depth` is the number of values in a
-// row of the product's input, and `pitch` that in a row of its result. If there is a single block, and a step is long
-// enough, a team shares it.
+// row of the product's input, `extra` that of the cells' extra array, and `pitch` that of the product's result. If there
+// is a single block, and a step is long enough, a team shares it.
 template <class T, class F>
-void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t pitch, const F& run) {
+void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t extra, int64_t pitch, const F& run) {
   const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;
-  const auto layout = [=, padded = plan.padded](Room& room) {
-    return RowScratch<T>{room.take<T>(rows * depth), room.take<T>(rows * padded), room.take<T>(rows * pitch)};
+  const auto layout = [=](Room& room) {
+    return RowScratch<T>{room.take<T>(rows * depth), room.take<T>(rows * extra), room.take<T>(rows * pitch)};
   };
   if (count == 1 && plan.shares_steps())
     return parallel_team(plan.padded / lanes<T>, cost, room_for(layout), [&](Team& team, void* memory) {

@@ -17,7 +17,8 @@ cdef object of_steps(int t, Rnn r, int64_t gates):
     cdef cnp.npy_intp[3] extents = [r.steps, r.batch, gates * r.units]
     return new_array(3, extents, t)
 
-cdef tuple recurrent(RnnKind cell, int64_t n, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
+cdef tuple recurrent(RnnKind cell, int64_t n, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, peepholes, lengths,
+        cbool reverse):
     """y, h_n, c_n, gates and the cells or candidates of a cell of n gates; None is what it does not have."""
     cdef int t = floating(x)
     cdef Rnn r = rnn_geometry(x, weight_hh, cell, reverse)
@@ -28,29 +29,32 @@ cdef tuple recurrent(RnnKind cell, int64_t n, x, h0, c0, weight_ih, weight_hh, b
     gates = linear_forward(x, weight_ih, None)
     rnn_forward_c(long_call(t), r, writable(gates, t, n * r.steps * state), optional(h0, t, state), optional(c0, t, state),
         data(weight_hh, t, n * r.units * r.units), optional(bias_ih, t, n * r.units), optional(bias_hh, t, n * r.units),
-        optional(lengths, I64, r.batch), address(y), address(extra), address(h_n), address(c_n))
+        optional(peepholes, t, 3 * r.units), optional(lengths, I64, r.batch), address(y), address(extra), address(h_n),
+        address(c_n))
     return y, h_n, c_n, gates, extra
 
 # The last result of a forward is what its backward takes.
 
 def rnn_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, cbool relu, lengths, cbool reverse):
     cdef RnnKind cell = kReluCell if relu else kTanhCell
-    y, h_n, _, _, _ = recurrent(cell, 1, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+    y, h_n, _, _, _ = recurrent(cell, 1, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, None, lengths, reverse)
     return y, h_n, (y,)
 
-def lstm_forward(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
+def lstm_forward(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, peepholes, lengths, cbool reverse):
     y, h_n, c_n, gates, cells = recurrent(
-        kLstmCell, 4, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+        kLstmCell, 4, x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, peepholes, lengths, reverse)
     return y, h_n, c_n, (y, gates, cells)
 
-def gru_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, cbool reverse):
+def gru_forward(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, cbool reset_after, lengths, cbool reverse):
+    cdef RnnKind cell = kGruCell if reset_after else kResetFirstGruCell
     y, h_n, _, gates, candidate = recurrent(
-        kGruCell, 3, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse)
+        cell, 3, x, h0, None, weight_ih, weight_hh, bias_ih, bias_hh, None, lengths, reverse)
     return y, h_n, (y, gates, candidate)
 
-cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths,
-        cbool reverse, y, gates, extra, needs):
-    """dx, dh0, dc0 (None but of an LSTM), and what layer_gradients gives of the weights and biases."""
+cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, peepholes,
+        lengths, cbool reverse, y, gates, extra, needs):
+    """dx, dh0, dc0 (None but of an LSTM), and what layer_gradients gives of the weights and biases; of an LSTM the
+    gradient of the peepholes, too."""
     cdef int t = floating(x)
     cdef Rnn r = rnn_geometry(x, weight_hh, cell, reverse)
     cdef int64_t state = r.batch * r.units, all = r.steps * state
@@ -60,27 +64,36 @@ cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0
     rnn_backward_c(long_call(t), r, optional(dy, t, all), optional(dh_n, t, state), optional(dc_n, t, state),
         data(gates, t, n * all) if n > 1 else NULL, data(y, t, all), data(extra, t, all) if n > 1 else NULL,
         optional(h0, t, state), optional(c0, t, state), data(weight_hh, t, n * r.units * r.units),
-        optional(lengths, I64, r.batch), address(dgates), address(drec), address(dh0), address(dc0))
-    dx, *rest = layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, reverse, needs)
-    return dx, dh0, dc0, *rest
+        optional(peepholes, t, 3 * r.units), optional(lengths, I64, r.batch), address(dgates), address(drec),
+        address(dh0), address(dc0))
+    reset = extra if cell == kResetFirstGruCell else None
+    dx, *rest = layer_gradients(dgates, drec, x, y, reset, h0, weight_ih, lengths, reverse, needs[:5])
+    if cell != kLstmCell:
+        return dx, dh0, dc0, *rest
+    dpeepholes = workspace(t, 3 * r.units) if needs[5] else None
+    if needs[5]:
+        rnn_backward_peepholes_c(long_call(t), r, address(dgates), address(extra), optional(c0, t, state),
+            optional(lengths, I64, r.batch), address(dpeepholes))
+    return dx, dh0, dc0, *rest, dpeepholes
 
 def rnn_backward(dy, dh_n, x, h0, weight_ih, weight_hh, cbool relu, lengths, cbool reverse, y, needs):
     dx, dh0, _, *rest = recurrent_backward(kReluCell if relu else kTanhCell, 1, dy, dh_n, None, x, h0, None, weight_ih,
-        weight_hh, lengths, reverse, y, None, None, needs)
+        weight_hh, None, lengths, reverse, y, None, None, needs)
     return dx, dh0, *rest
 
 def lstm_backward(
-        dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths, cbool reverse, y, gates, cells, needs):
+        dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, peepholes, lengths, cbool reverse, y, gates, cells, needs):
     return recurrent_backward(
-        kLstmCell, 4, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, lengths, reverse, y, gates, cells, needs)
+        kLstmCell, 4, dy, dh_n, dc_n, x, h0, c0, weight_ih, weight_hh, peepholes, lengths, reverse, y, gates, cells, needs)
 
 def gru_backward(
-        dy, dh_n, x, h0, weight_ih, weight_hh, lengths, cbool reverse, y, gates, candidate, needs):
+        dy, dh_n, x, h0, weight_ih, weight_hh, cbool reset_after, lengths, cbool reverse, y, gates, candidate, needs):
+    cdef RnnKind cell = kGruCell if reset_after else kResetFirstGruCell
     dx, dh0, _, *rest = recurrent_backward(
-        kGruCell, 3, dy, dh_n, None, x, h0, None, weight_ih, weight_hh, lengths, reverse, y, gates, candidate, needs)
+        cell, 3, dy, dh_n, None, x, h0, None, weight_ih, weight_hh, None, lengths, reverse, y, gates, candidate, needs)
     return dx, dh0, *rest
 
-cdef tuple layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, cbool reverse, needs):
+cdef tuple layer_gradients(dgates, drec, x, y, reset, h0, weight_ih, lengths, cbool reverse, needs):
     """dx, dweight_ih, dweight_hh, dbias_ih, dbias_hh from the gradients of both shares of the preactivations."""
     need_x, need_weight_ih, need_weight_hh, need_bias_ih, need_bias_hh = needs
     dx = None
@@ -93,11 +106,11 @@ cdef tuple layer_gradients(dgates, drec, x, y, h0, weight_ih, lengths, cbool rev
     y = y if need_weight_hh else None
     if drec is dgates:
         one = need_bias_ih or need_bias_hh
-        dweight_ih, dweight_hh, dbias_ih = rnn_backward_weights(dgates, x, y, h0, lengths, reverse, one)
+        dweight_ih, dweight_hh, dbias_ih = rnn_backward_weights(dgates, x, y, reset, h0, lengths, reverse, one)
         dbias_hh = dbias_ih.copy() if need_bias_ih and need_bias_hh else dbias_ih
     else:
-        dweight_ih, _, dbias_ih = rnn_backward_weights(dgates, x, None, None, lengths, reverse, need_bias_ih)
-        _, dweight_hh, dbias_hh = rnn_backward_weights(drec, None, y, h0, lengths, reverse, need_bias_hh)
+        dweight_ih, _, dbias_ih = rnn_backward_weights(dgates, x, None, None, None, lengths, reverse, need_bias_ih)
+        _, dweight_hh, dbias_hh = rnn_backward_weights(drec, None, y, None, h0, lengths, reverse, need_bias_hh)
     return dx, dweight_ih, dweight_hh, dbias_ih if need_bias_ih else None, dbias_hh if need_bias_hh else None
 
 cdef int clear_missing(object dx, object lengths) except -1:
@@ -114,8 +127,9 @@ cdef int clear_missing(object dx, object lengths) except -1:
             row += bytes
     return 0
 
-def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, bias):
-    """d^T times x, times the states before each step, and times 1; None without x, y and bias."""
+def rnn_backward_weights(d, x, y, reset, h0, lengths, cbool reverse, bias):
+    """d^T times x, times the states before each step (or, for the last gate, `reset`), and times 1; None without x, y
+    and bias."""
     cdef int t = floating(d)
     cdef Rnn r
     cdef const cnp.npy_intp* extents = extents_of(d, 3)
@@ -136,6 +150,7 @@ def rnn_backward_weights(d, x, y, h0, lengths, cbool reverse, bias):
     dweight_hh = None if y is None else matrix(t, columns, r.units)
     dbias = workspace(t, columns) if bias else None
     rnn_backward_weights_c(long_call(t), r, columns, inputs, pd, optional(x, t, rows * inputs),
-        optional(y, t, rows * r.units), NULL if y is None else optional(h0, t, r.batch * r.units),
+        optional(y, t, rows * r.units), NULL if y is None else optional(reset, t, rows * r.units),
+        NULL if y is None else optional(h0, t, r.batch * r.units),
         optional(lengths, I64, r.batch), address(dweight_ih), address(dweight_hh), address(dbias))
     return dweight_ih, dweight_hh, dbias

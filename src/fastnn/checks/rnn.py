@@ -20,6 +20,7 @@ class Recurrent(NamedTuple):
     weight_hh: Array
     bias_ih: Array | None
     bias_hh: Array | None
+    peepholes: tuple[Array | None, ...]  # of layers that may have them one entry, else none
     lengths: Array | None
     reverse: bool
 
@@ -32,7 +33,10 @@ class Recurrent(NamedTuple):
 def recurrent(
     op: str, gates: int, x: Any, states: dict[str, Any], weights: Sequence[Any], lengths: Any, reverse: Any
 ) -> Recurrent:
-    """Of ``rnn``, ``gru`` and ``lstm``: x (steps, batch, in), states (batch, units), weights (gates * units, …)."""
+    """Of ``rnn``, ``gru`` and ``lstm``: x (steps, batch, in), states (batch, units), weights (gates * units, …).
+
+    ``weights`` are two matrices, two biases and, of a layer that may have them, the peepholes.
+    """
     x = array(op, "x", x)
     if x.ndim != 3 or x.shape[2] == 0:
         raise ValueError(f"{op}: x must have shape (steps, batch, in) with at least one feature, got {x.shape}")
@@ -53,6 +57,7 @@ def recurrent(
         weight_hh,
         optional(op, "bias_ih", weights[2], x.dtype, (rows,)),
         optional(op, "bias_hh", weights[3], x.dtype, (rows,)),
+        tuple(optional(op, "peepholes", p, x.dtype, (3 * units,)) for p in weights[4:]),
         ends,
         scalars.flag(op, "reverse", reverse),
     )

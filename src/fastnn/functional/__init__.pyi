@@ -2558,19 +2558,20 @@ def group_norm_backward(dy: Constant, x: Constant, num_groups: int, weight: Cons
     """
 
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, return_saved: Literal[False] = False) -> tuple[Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
+def gru(x: ArrayLike, h0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, return_saved: Literal[True] = ...) -> tuple[Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
+def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor]: ...
 @overload
-def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, tuple[Array, ...]]: ...
-def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: bool = False) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
+def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, tuple[Array, ...]]: ...
+def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, return_saved: bool = False) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
     """Gated recurrent unit.
 
     ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
     ``n = tanh(W_n x + b_n + r (R_n h + b'_n))`` and ``h' = (1 - z) n + z h``. The rows of weights and biases belong to
-    r, z, n, in this order.
+    r, z, n, in this order. With ``reset_after=False`` r acts before the product with R:
+    ``n = tanh(W_n x + b_n + R_n (r h) + b'_n)``.
 
     Parameters
     ----------
@@ -2584,6 +2585,9 @@ def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
         b and b'.
     lengths, reverse, return_saved
         As in `rnn`.
+    reset_after : bool
+        Whether r acts on the product with R, as in cuDNN and PyTorch, or on the state before it, as in the first
+        publication. ONNX calls it ``linear_before_reset``, which is 0 by default; Keras calls it ``reset_after``.
 
     Returns
     -------
@@ -2603,8 +2607,8 @@ def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
 
     Notes
     -----
-    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), in the form of cuDNN and PyTorch,
-    where r acts on the product with R.
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product.
+    Then a step has two products that need each other's results, so it takes longer.
 
     Examples
     --------
@@ -2617,14 +2621,14 @@ def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
     ((5, 2, 4), True)
     """
 
-def gru_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
+def gru_backward(dy: Constant, x: Constant, h0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, reset_after: bool = True, dh_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
     """Gradients of `gru`.
 
     Parameters
     ----------
     dy : array_like, shape (steps, batch, units), or None
         The gradient of ``output``; None is zero.
-    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, reset_after
         What `gru` got.
     dh_n : array_like, shape (batch, units), optional
         The gradient of ``h_n``.
@@ -3758,18 +3762,19 @@ def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
     """
 
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: ArrayLike | None = None, return_saved: Literal[False] = False) -> tuple[Array, Array, Array]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
+def lstm(x: ArrayLike, h0: ArrayLike | None, c0: ArrayLike | None, weight_ih: ArrayLike, weight_hh: ArrayLike, bias_ih: ArrayLike | None = None, bias_hh: ArrayLike | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: ArrayLike | None = None, return_saved: Literal[True] = ...) -> tuple[Array, Array, Array, tuple[Array, ...]]: ...  # type: ignore[overload-overlap, unused-ignore]
 @overload
-def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor, Tensor]: ...
+def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: Value | None = None, return_saved: Literal[False] = False) -> tuple[Tensor, Tensor, Tensor]: ...
 @overload
-def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, Tensor, tuple[Array, ...]]: ...
-def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, return_saved: bool = False) -> tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
+def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: Value | None = None, return_saved: Literal[True] = ...) -> tuple[Tensor, Tensor, Tensor, tuple[Array, ...]]: ...
+def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih: Value | None = None, bias_hh: Value | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: Value | None = None, return_saved: bool = False) -> tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]:  # type: ignore[misc]
     """Long short-term memory.
 
     ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
-    ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order.
+    ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order. With
+    peepholes the gates see the cell: ``P_i c`` and ``P_f c`` are added to ``a_i`` and ``a_f``, and ``P_o c'`` to ``a_o``.
 
     Parameters
     ----------
@@ -3783,6 +3788,8 @@ def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_
         b and b'.
     lengths, reverse, return_saved
         As in `rnn`.
+    peepholes : array_like or Tensor, shape (3 * units,), optional
+        P_i, P_f and P_o, in this order, one number per unit each. (ONNX has them in the order i, o, f.)
 
     Returns
     -------
@@ -3802,7 +3809,8 @@ def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_
 
     Notes
     -----
-    Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al. (2000).
+    Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al. (2000). Peepholes:
+    Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent Networks" (2002).
 
     Examples
     --------
@@ -3813,16 +3821,17 @@ def lstm(x: Value, h0: Value | None, c0: Value | None, weight_ih: Value, weight_
     >>> output, h_n, c_n = F.lstm(x, None, None, w, r, lengths=[5, 2])
     >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
     ((5, 2, 4), True, True)
+    >>> output, h_n, c_n = F.lstm(x, None, None, w, r, peepholes=rng.standard_normal(12))
     """
 
-def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, dh_n: Constant | None = None, dc_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
+def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant | None, weight_ih: Constant, weight_hh: Constant, bias_ih: Constant | None = None, bias_hh: Constant | None = None, lengths: Constant | None = None, reverse: bool = False, *, peepholes: Constant | None = None, dh_n: Constant | None = None, dc_n: Constant | None = None, saved: Sequence[Array] | None = None) -> tuple[Array, ...]:
     """Gradients of `lstm`.
 
     Parameters
     ----------
     dy : array_like, shape (steps, batch, units), or None
         The gradient of ``output``; None is zero.
-    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, peepholes
         What `lstm` got.
     dh_n, dc_n : array_like, shape (batch, units), optional
         The gradients of the final states.
@@ -3833,6 +3842,8 @@ def lstm_backward(dy: Constant, x: Constant, h0: Constant | None, c0: Constant |
     -------
     dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
         Also of what was None in the forward.
+    dpeepholes : ndarray
+        Only with ``peepholes``.
 
     Raises
     ------

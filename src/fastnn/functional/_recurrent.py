@@ -10,8 +10,6 @@ from .._types import Array
 from ..checks import Recurrent
 from ._op import Plan, Tape
 
-_ALL = (True,) * 5
-
 
 class Cell:
     """A kind of recurrent layer: its plan, its tape, and its public backward.
@@ -71,7 +69,10 @@ class Cell:
         saved: Any,
         *options: Any,
     ) -> tuple[Array, ...]:
-        """What the public backward gives; ``finals`` are the gradients of the final states, by name."""
+        """What the public backward gives: all gradients, but of peepholes only where there are some.
+
+        ``finals`` are the gradients of the final states, by name.
+        """
         op = self.name + "_backward"
         call = self._checked(op, x, states, weights, lengths, reverse)
         dys = checks.recurrent_gradients(op, call, dy, **finals)
@@ -80,7 +81,9 @@ class Cell:
             *_, saved = getattr(ops, self.name + "_forward")(*arguments)
         else:
             saved = checks.recurrent_saved(op, call, saved, *self.saved)
-        return self._backward(ops, dys, arguments, saved, _ALL)
+        given = tuple(p is not None for p in call.peepholes)
+        gradients = self._backward(ops, dys, arguments, saved, (True,) * 5 + given)
+        return tuple(g for g in gradients if g is not None)
 
     def _checked(self, op: str, x: Any, states: Any, weights: Any, lengths: Any, reverse: Any) -> Recurrent:
         named = dict(zip(self.states, states, strict=True))
@@ -99,5 +102,5 @@ class Cell:
 
 
 def _forward_arguments(call: Recurrent, options: tuple[Any, ...]) -> tuple[Any, ...]:
-    weights = call.weight_ih, call.weight_hh, call.bias_ih, call.bias_hh
+    weights = call.weight_ih, call.weight_hh, call.bias_ih, call.bias_hh, *call.peepholes
     return call.x, *call.states, *weights, *options, call.lengths, call.reverse

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .. import checks
 from .._types import Array, Constant, Value
 from ._op import Plan, operation
 from ._recurrent import Cell
@@ -23,13 +24,15 @@ def gru(
     lengths: Constant | None = None,
     reverse: bool = False,
     *,
+    reset_after: bool = True,
     return_saved: bool = False,
 ) -> tuple[Value, Value] | tuple[Value, Value, tuple[Array, ...]]:
     """Gated recurrent unit.
 
     ``r, z = sigmoid(a_r), sigmoid(a_z)`` with ``a = W x + b + R h + b'``, then
     ``n = tanh(W_n x + b_n + r (R_n h + b'_n))`` and ``h' = (1 - z) n + z h``. The rows of weights and biases belong to
-    r, z, n, in this order.
+    r, z, n, in this order. With ``reset_after=False`` r acts before the product with R:
+    ``n = tanh(W_n x + b_n + R_n (r h) + b'_n)``.
 
     Parameters
     ----------
@@ -43,6 +46,9 @@ def gru(
         b and b'.
     lengths, reverse, return_saved
         As in `rnn`.
+    reset_after : bool
+        Whether r acts on the product with R, as in cuDNN and PyTorch, or on the state before it, as in the first
+        publication. ONNX calls it ``linear_before_reset``, which is 0 by default; Keras calls it ``reset_after``.
 
     Returns
     -------
@@ -62,8 +68,8 @@ def gru(
 
     Notes
     -----
-    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), in the form of cuDNN and PyTorch,
-    where r acts on the product with R.
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product.
+    Then a step has two products that need each other's results, so it takes longer.
 
     Examples
     --------
@@ -75,14 +81,17 @@ def gru(
     >>> output.shape, bool((output[0] == h_n).all())
     ((5, 2, 4), True)
     """
-    return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _GRU(x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, reset_after, return_saved)
 
 
 _CELL = Cell("gru", 3, ("h0",), (1, 3, 1), gru_tangents)
 
 
-def _plan(x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
-    return _CELL.plan(x, (h0,), (wi, wh, bi, bh), lengths, reverse, keep)
+def _plan(
+    x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, reset_after: Any, keep: Any
+) -> Plan:
+    after = checks.flag("gru", "reset_after", reset_after)
+    return _CELL.plan(x, (h0,), (wi, wh, bi, bh), lengths, reverse, keep, after)
 
 
 _GRU = operation("gru", _plan, ("x", "h0", "wi", "wh", "bi", "bh"))
@@ -99,6 +108,7 @@ def gru_backward(
     lengths: Constant | None = None,
     reverse: bool = False,
     *,
+    reset_after: bool = True,
     dh_n: Constant | None = None,
     saved: Sequence[Array] | None = None,
 ) -> tuple[Array, ...]:
@@ -108,7 +118,7 @@ def gru_backward(
     ----------
     dy : array_like, shape (steps, batch, units), or None
         The gradient of ``output``; None is zero.
-    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+    x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, reset_after
         What `gru` got.
     dh_n : array_like, shape (batch, units), optional
         The gradient of ``h_n``.
@@ -136,4 +146,5 @@ def gru_backward(
     (3, 1, 2)
     """
     weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh), {"dh_n": dh_n}
-    return _CELL.gradients(dy, x, (h0,), weights, lengths, reverse, finals, saved)
+    after = checks.flag("gru_backward", "reset_after", reset_after)
+    return _CELL.gradients(dy, x, (h0,), weights, lengths, reverse, finals, saved, after)

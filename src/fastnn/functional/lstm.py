@@ -24,12 +24,14 @@ def lstm(
     lengths: Constant | None = None,
     reverse: bool = False,
     *,
+    peepholes: Value | None = None,
     return_saved: bool = False,
 ) -> tuple[Value, Value, Value] | tuple[Value, Value, Value, tuple[Array, ...]]:
     """Long short-term memory.
 
     ``i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)`` and ``g = tanh(a_g)`` with ``a = W x + b + R h + b'``, then
-    ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order.
+    ``c' = f c + i g`` and ``h' = o tanh(c')``. The rows of weights and biases belong to i, f, g, o, in this order. With
+    peepholes the gates see the cell: ``P_i c`` and ``P_f c`` are added to ``a_i`` and ``a_f``, and ``P_o c'`` to ``a_o``.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def lstm(
         b and b'.
     lengths, reverse, return_saved
         As in `rnn`.
+    peepholes : array_like or Tensor, shape (3 * units,), optional
+        P_i, P_f and P_o, in this order, one number per unit each. (ONNX has them in the order i, o, f.)
 
     Returns
     -------
@@ -62,7 +66,8 @@ def lstm(
 
     Notes
     -----
-    Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al. (2000).
+    Hochreiter and Schmidhuber, "Long Short-Term Memory" (1997), with the forget gate of Gers et al. (2000). Peepholes:
+    Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent Networks" (2002).
 
     Examples
     --------
@@ -73,18 +78,21 @@ def lstm(
     >>> output, h_n, c_n = F.lstm(x, None, None, w, r, lengths=[5, 2])
     >>> output.shape, bool((output[1, 1] == h_n[1]).all()), bool((output[2:, 1] == 0).all())
     ((5, 2, 4), True, True)
+    >>> output, h_n, c_n = F.lstm(x, None, None, w, r, peepholes=rng.standard_normal(12))
     """
-    return _LSTM(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, return_saved)
+    return _LSTM(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, peepholes, return_saved)
 
 
 _CELL = Cell("lstm", 4, ("h0", "c0"), (1, 4, 1), lstm_tangents)
 
 
-def _plan(x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, keep: Any) -> Plan:
-    return _CELL.plan(x, (h0, c0), (wi, wh, bi, bh), lengths, reverse, keep)
+def _plan(
+    x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: Any, peepholes: Any, keep: Any
+) -> Plan:
+    return _CELL.plan(x, (h0, c0), (wi, wh, bi, bh, peepholes), lengths, reverse, keep)
 
 
-_LSTM = operation("lstm", _plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh"))
+_LSTM = operation("lstm", _plan, ("x", "h0", "c0", "wi", "wh", "bi", "bh", "peepholes"))
 
 
 def lstm_backward(
@@ -99,6 +107,7 @@ def lstm_backward(
     lengths: Constant | None = None,
     reverse: bool = False,
     *,
+    peepholes: Constant | None = None,
     dh_n: Constant | None = None,
     dc_n: Constant | None = None,
     saved: Sequence[Array] | None = None,
@@ -109,7 +118,7 @@ def lstm_backward(
     ----------
     dy : array_like, shape (steps, batch, units), or None
         The gradient of ``output``; None is zero.
-    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse
+    x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, lengths, reverse, peepholes
         What `lstm` got.
     dh_n, dc_n : array_like, shape (batch, units), optional
         The gradients of the final states.
@@ -120,6 +129,8 @@ def lstm_backward(
     -------
     dx, dh0, dc0, dweight_ih, dweight_hh, dbias_ih, dbias_hh : ndarray
         Also of what was None in the forward.
+    dpeepholes : ndarray
+        Only with ``peepholes``.
 
     Raises
     ------
@@ -136,5 +147,5 @@ def lstm_backward(
     >>> dx.shape
     (3, 1, 2)
     """
-    weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh), {"dh_n": dh_n, "dc_n": dc_n}
+    weights, finals = (weight_ih, weight_hh, bias_ih, bias_hh, peepholes), {"dh_n": dh_n, "dc_n": dc_n}
     return _CELL.gradients(dy, x, (h0, c0), weights, lengths, reverse, finals, saved)
