@@ -254,7 +254,8 @@ def _recurrent(name: str, *states: str, peepholes: bool = False) -> Op:
         steps = len(arrays[0])
         finals = {f"d{state}_n": d for state, d in zip(states, dy[steps:], strict=True)}
         positional, named = arguments(arrays, options)
-        return getattr(F, name + "_backward")(dy[:steps], *positional, **named, **finals)
+        gradients = getattr(F, name + "_backward")(dy[:steps], *positional, **named, **finals)
+        return *gradients, *[None] * (len(arrays) - len(gradients))  # of peepholes only where there are some
 
     return Op(
         name, (*args, "peepholes") if peepholes else args,

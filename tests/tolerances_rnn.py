@@ -96,7 +96,7 @@ class _Layer:
         self.w, self.r, b, b2, *peepholes = rest[states:]
         self.units = self.r.shape[1]
         rows = len(self.r)
-        self.peepholes = [None] * 3 if peepholes[:1] in ([], [None]) else np.split(peepholes[0], 3)
+        self.peepholes = np.split(peepholes[0], 3) if peepholes and peepholes[0] is not None else [None] * 3
         self.b, self.b2 = (np.zeros(rows) if a is None else a for a in (b, b2))
         self.initial = [Rounded(np.zeros((self.batch, self.units)) if h is None else h) for h in rest[:states]]
         lengths, reverse = sample.options.get("lengths"), sample.options.get("reverse", False)
@@ -128,10 +128,10 @@ class _Layer:
         if self.steps:
             x = Rounded(np.concatenate([self.x[t] for t, _ in self.order]))
             da, dr = stack(dgates), stack(drec)
-            result["dweight_ih"], result["dweight_hh"] = (da.T @ x).error, (dr.T @ stack(before)).error
+            hidden = dr.T @ stack(before)
             if reset is not None:
-                last = Rounded(dr.value[:, -self.units :], dr.error[:, -self.units :])
-                result["dweight_hh"][-self.units :] = (last.T @ stack(reset)).error
+                hidden = stack([hidden[: -self.units], dr.T[-self.units :] @ stack(reset)])
+            result["dweight_ih"], result["dweight_hh"] = (da.T @ x).error, hidden.error
             result["dbias_ih"], result["dbias_hh"] = da.sum().error, dr.sum().error
         return result
 

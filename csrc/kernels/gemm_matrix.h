@@ -27,8 +27,8 @@ struct MatrixOutput {
 };
 
 // The problem that packed_gemm takes. For each batch entry, b has B (depth x columns) or, if `transposed`, its
-// transpose (columns x depth), and c has C (m x columns). bias (columns) may be null. Rows of b lie `pitch` values apart,
-// unless it is transposed.
+// transpose (columns x depth), and c has C (m x columns). bias (columns) may be null. Rows of b lie `pitch` values
+// apart, unless it is transposed.
 template <class T>
 struct MatrixProblem {
   const T* b;

@@ -237,6 +237,31 @@ void reset_backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n,
   }
 }
 
+// The product with the weights of the last gate, where the state was reset before it, and the second half of that step.
+template <class T, class Cell>
+void reset_backward_step(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1,
+                         Team& team, const RowScratch<T>& scratch, int64_t step) {
+  constexpr int last = Cell::gates - 1;
+  const int64_t pitch = plan.backward_pitch(), padded = plan.padded, units = plan.g.units, deep = Cell::gates * padded;
+  T *panel = scratch.of_product, *dextra = scratch.extra, *dh = scratch.product;
+  const T zeros[kWidestPanel * lanes<T>] = {};
+  team.step([&](Team::Part part) {
+    for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
+      for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
+        panel_product_for<T>(rows, plan.vectors)(1, units, panel + row * deep + last * padded * rows,
+                                                 packed + (p * Cell::gates + last) * units * plan.panel, zeros, 0,
+                                                 dextra + row * pitch + p * plan.panel, pitch);
+      });
+  });
+  team.step([&](Team::Part part) {
+    for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
+      for (int i = 0; i < rows; ++i)
+        reset_backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep,
+                                    dh + (row + i) * pitch, dextra + (row + i) * pitch, Units(plan, part));
+    });
+  });
+}
+
 template <class T, class Cell>
 void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1, Team& team,
                      const RowScratch<T>& scratch) {
@@ -258,25 +283,7 @@ void backward_blocks(const RnnPlan<T>& plan, const Backward<T>& a, const T* pack
                                 dh + (row + i) * pitch, dextra + (row + i) * pitch, Units(plan, part));
       });
     });
-    if constexpr (Cell::resets_first) {
-      constexpr int last = Cell::gates - 1;
-      const T zeros[kWidestPanel * lanes<T>] = {};
-      team.step([&](Team::Part part) {
-        for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
-          for_each_block(plan, b0, b1, [&](int rows, int64_t, int64_t row) {
-            panel_product_for<T>(rows, plan.vectors)(1, units, panel + row * deep + last * padded * rows,
-                                                     packed + (p * Cell::gates + last) * units * plan.panel, zeros, 0,
-                                                     dextra + row * pitch + p * plan.panel, pitch);
-          });
-      });
-      team.step([&](Team::Part part) {
-        for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {
-          for (int i = 0; i < rows; ++i)
-            reset_backward_row<T, Cell>(plan, a, first + i, plan.time(step), i, rows, panel + row * deep,
-                                        dh + (row + i) * pitch, dextra + (row + i) * pitch, Units(plan, part));
-        });
-      });
-    }
+    if constexpr (Cell::resets_first) reset_backward_step<T, Cell>(plan, a, packed, b0, b1, team, scratch, step);
     team.step([&](Team::Part part) {
       for (int64_t p = part.begin(plan.backward_panels); p < part.end(plan.backward_panels); ++p)
         for_each_block(plan, b0, b1, [&](int rows, int64_t first, int64_t row) {

@@ -170,8 +170,8 @@ struct RowScratch {
 };
 
 // Calls run(b0, b1, team, scratch) for the blocks b0..b1, until all are done. `depth` is the number of values in a
-// row of the product's input, `extra` that of the cells' extra array, and `pitch` that of the product's result. If there
-// is a single block, and a step is long enough, a team shares it.
+// row of the product's input, `extra` that of the cells' extra array, and `pitch` that of the product's result. If
+// there is a single block, and a step is long enough, a team shares it.
 template <class T, class F>
 void run_blocks(const RnnPlan<T>& plan, double cost, int64_t depth, int64_t extra, int64_t pitch, const F& run) {
   const int64_t count = plan.blocks.count, joint = least(count, kJointBlocks), rows = joint * kStateRows;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -51,7 +50,7 @@ class _Named(Module):
     _gates: int
     bias: bool
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, suffix: str) -> dict[str, Any]:
         """Further arguments of the function."""
         return {}
 
@@ -70,6 +69,22 @@ class _Named(Module):
     def _weights(self, suffix: str) -> list[Any]:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self, name + suffix, None) for name in names]
+
+
+class _Peepholed(_Named):
+    """What the LSTM and its cell share: peepholes, which start at 0."""
+
+    _function = staticmethod(F.lstm)
+    _gates = 4
+    peepholes: bool
+
+    def _add(self, suffix: str, inputs: int, units: int, dtype: Any, rng: Any) -> None:
+        super()._add(suffix, inputs, units, dtype, rng)
+        if self.peepholes:
+            setattr(self, "weight_peephole" + suffix, Parameter(init.zeros(3 * units, dtype=dtype)))
+
+    def _options(self, suffix: str) -> dict[str, Any]:
+        return {"peepholes": getattr(self, "weight_peephole" + suffix)} if self.peepholes else {}
 
 
 class _Recurrent(_Named):
@@ -125,7 +140,6 @@ class _Recurrent(_Named):
         elif self.batch_first:
             x = x.swapaxes(0, 1)
         initial = self._given(state, single, x.shape[1])
-        function = partial(self._function, **self._options())
         y = x
         finals: list[tuple[Any, ...]] = []
         for layer, suffixes in enumerate(self._suffixes):
@@ -134,7 +148,8 @@ class _Recurrent(_Named):
             results = []
             for turn, suffix in enumerate(suffixes):
                 own = [None if h is None else h[len(finals) + turn] for h in initial]
-                results.append(function(y, *own, *self._weights(suffix), lengths=lengths, reverse=turn == 1))
+                options = {"lengths": lengths, "reverse": turn == 1, **self._options(suffix)}
+                results.append(self._function(y, *own, *self._weights(suffix), **options))
             y = results[0][0] if len(results) == 1 else concatenate([r[0] for r in results], axis=2)
             finals += [r[1:] for r in results]
         final = tuple(stack(each) for each in zip(*finals, strict=True))
@@ -164,8 +179,9 @@ class _Recurrent(_Named):
         parts = [f"{self.input_size}, {self.hidden_size}"]
         for name, default in (
             ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0), ("bidirectional", False),
+            ("peepholes", False), ("reset_after", True),
         ):  # fmt: skip
-            if getattr(self, name) != default:
+            if getattr(self, name, default) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return ", ".join(parts)
 
@@ -242,11 +258,11 @@ class RNN(_Recurrent):
         )
         self.nonlinearity = checked_nonlinearity("RNN", nonlinearity)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, suffix: str) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
 
 
-class LSTM(_Recurrent):
+class LSTM(_Peepholed, _Recurrent):
     """Long short-term memory network (`fastnn.functional.lstm`).
 
     Parameters
@@ -254,6 +270,8 @@ class LSTM(_Recurrent):
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
         As of `RNN`. The bias of the forget gate starts at 1 (``bias_ih`` 1, ``bias_hh`` 0), so that the cell remembers
         from the beginning (Jozefowicz et al., 2015).
+    peepholes : bool
+        Whether the gates also see the cell state. (PyTorch has none.)
 
     Attributes
     ----------
@@ -261,6 +279,8 @@ class LSTM(_Recurrent):
         The rows of the gates i, f, g, o, in this order.
     weight_hh_l0, … : Parameter, (4 * hidden_size, hidden_size)
     bias_ih_l0, bias_hh_l0, … : Parameter, (4 * hidden_size,)
+    weight_peephole_l0, … : Parameter, (3 * hidden_size,)
+        Only with ``peepholes``: those of i, f, o, in this order. They start at 0.
 
     Notes
     -----
@@ -276,9 +296,26 @@ class LSTM(_Recurrent):
     ((4, 10, 16), (2, 4, 8), (2, 4, 8))
     """
 
-    _function = staticmethod(F.lstm)
-    _gates = 4
     _states = ("h", "c")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        peepholes: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
+    ) -> None:
+        self.peepholes = scalars.flag("LSTM", "peepholes", peepholes)
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
+        )
 
     if TYPE_CHECKING:
 
@@ -294,6 +331,8 @@ class GRU(_Recurrent):
     ----------
     input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype, rng
         As of `RNN`.
+    reset_after : bool
+        Whether the reset gate acts on the product with the state, as in PyTorch, or on the state before the product.
 
     Attributes
     ----------
@@ -317,6 +356,28 @@ class GRU(_Recurrent):
 
     _function = staticmethod(F.gru)
     _gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        reset_after: bool = True,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
+    ) -> None:
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, dtype=dtype, rng=rng
+        )
+        self.reset_after = scalars.flag("GRU", "reset_after", reset_after)
+
+    def _options(self, suffix: str) -> dict[str, Any]:
+        return {"reset_after": self.reset_after}
 
 
 def checked_nonlinearity(op: str, value: Any) -> str:

@@ -12,7 +12,7 @@ from .._types import DTypeLike, Rng, Value
 from ..autograd import Tensor, raw
 from ..checks import scalars
 from ..checks.arrays import shown
-from .recurrent import _Named, checked_nonlinearity, movable
+from .recurrent import _Named, _Peepholed, checked_nonlinearity, movable
 
 __all__ = ["GRUCell", "LSTMCell", "RNNCell"]
 
@@ -37,11 +37,15 @@ class _Cell(_Named):
         arrays: list[Any] = [None if a is None else movable(op, "an argument", a) for a in (x, *states)]
         if ndim == 1:
             arrays = [None if a is None else a[None] for a in arrays]
-        after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options())[1:]
+        after = self._function(arrays[0][None], *arrays[1:], *self._weights(""), **self._options(""))[1:]
         return [h[0] for h in after] if ndim == 1 else list(after)
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        for name, default in (("bias", True), ("peepholes", False), ("reset_after", True)):
+            if getattr(self, name, default) != default:
+                parts.append(f"{name}={getattr(self, name)!r}")
+        return ", ".join(parts)
 
 
 class RNNCell(_Cell):
@@ -80,7 +84,7 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
         self.nonlinearity = checked_nonlinearity("RNNCell", nonlinearity)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, suffix: str) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
 
     def forward(self, x: Value, state: Value | None = None) -> Tensor:
@@ -88,17 +92,19 @@ class RNNCell(_Cell):
         return self._step(x, [state])[0]
 
 
-class LSTMCell(_Cell):
+class LSTMCell(_Peepholed, _Cell):
     """One step of `LSTM`.
 
     Parameters
     ----------
-    input_size, hidden_size, bias, dtype, rng
+    input_size, hidden_size, bias, peepholes, dtype, rng
         As of `LSTM`.
 
     Attributes
     ----------
     weight_ih, weight_hh, bias_ih, bias_hh : Parameter
+    weight_peephole : Parameter
+        Only with ``peepholes``.
 
     Examples
     --------
@@ -109,8 +115,18 @@ class LSTMCell(_Cell):
     ((4, 8), (4, 8))
     """
 
-    _function = staticmethod(F.lstm)
-    _gates = 4
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        peepholes: bool = False,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
+    ) -> None:
+        self.peepholes = scalars.flag("LSTMCell", "peepholes", peepholes)
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
 
     def forward(self, x: Value, state: Sequence[Value] | None = None) -> tuple[Tensor, Tensor]:
         """x (batch, in), (h, c) each (batch, hidden) -> (h', c')."""
@@ -125,7 +141,7 @@ class GRUCell(_Cell):
 
     Parameters
     ----------
-    input_size, hidden_size, bias, dtype, rng
+    input_size, hidden_size, bias, reset_after, dtype, rng
         As of `GRU`.
 
     Attributes
@@ -142,6 +158,22 @@ class GRUCell(_Cell):
 
     _function = staticmethod(F.gru)
     _gates = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        reset_after: bool = True,
+        dtype: DTypeLike = np.float32,
+        rng: Rng = None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, dtype=dtype, rng=rng)
+        self.reset_after = scalars.flag("GRUCell", "reset_after", reset_after)
+
+    def _options(self, suffix: str) -> dict[str, Any]:
+        return {"reset_after": self.reset_after}
 
     def forward(self, x: Value, state: Value | None = None) -> Tensor:
         """x (batch, in), h (batch, hidden) -> h'."""
