@@ -144,6 +144,8 @@ def test_weights_of_recurrent_layers(native):
     for d, x in ((f(2, 1, 54), f(19)), (f(2, 54), f(2, 1, 9)), (f(2, 1, 54), "x"), (None, f(2, 1, 9))):
         with pytest.raises(REFUSED):
             native.rnn_backward_weights(d, x, None, None, None, None, False, True)
+    with pytest.raises(REFUSED):
+        native.rnn_backward_weights(f(2, 1, 6), None, f(2, 1, 9), f(2, 1, 9), None, None, False, False)
     huge = np.empty((0, 2**40), np.float32)
     with pytest.raises(REFUSED):
         native.rnn_forward(f(1, 0, 2), None, f(0, 2), huge, None, None, False, None, False)

@@ -1,5 +1,7 @@
 """Recurrent layers and cells: agreement with PyTorch through copied state, lengths, errors, forward mode, dropout."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -145,13 +147,24 @@ def test_relu_network():
     compare(torch, ours, theirs, [normal(6, 4, 5)], lambda x: flat(ours(x)), lambda x: flat(theirs(x)))
 
 
+# Of 7 units: the function, gates, states, further arguments.
+LAYERS = {
+    "rnn": ("rnn", 1, 1, {}),
+    "lstm": ("lstm", 4, 2, {}),
+    "lstm with peepholes": ("lstm", 4, 2, {"peepholes": normal(21, seed=9)}),
+    "gru": ("gru", 3, 1, {}),
+    "gru, reset first": ("gru", 3, 1, {"reset_after": False}),
+}
+by_layer = pytest.mark.parametrize(("name", "gates", "states", "further"), LAYERS.values(), ids=LAYERS)
+
+
 # ---- lengths ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("backend", fnn.backend.available_backends())
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(("name", "gates", "states"), [("rnn", 1, 1), ("lstm", 4, 2), ("gru", 3, 1)])
-def test_each_row_is_as_if_alone(backend, reverse, name, gates, states):
+@by_layer
+def test_each_row_is_as_if_alone(backend, reverse, name, gates, states, further):
     """And what stands behind its end is not looked at."""
     fnn.use_backend(backend)
     x, lengths = normal(6, 5, 5), [3, 6, 1, 0, 5]
@@ -160,7 +173,7 @@ def test_each_row_is_as_if_alone(backend, reverse, name, gates, states):
     padded = x.copy()
     for row, length in enumerate(lengths):
         padded[length:, row] = np.nan
-    function = getattr(F, name)
+    function = partial(getattr(F, name), **further)
     output, *finals = function(padded, *h, *weights, lengths=lengths, reverse=reverse)
     for row, length in enumerate(lengths):
         alone = function(x[:length, [row]], *(a[[row]] for a in h), *weights, reverse=reverse)
@@ -171,25 +184,22 @@ def test_each_row_is_as_if_alone(backend, reverse, name, gates, states):
     dy = np.full(output.shape, np.nan)
     for row, length in enumerate(lengths):
         dy[:length, row] = 1
-    gradients = getattr(F, name + "_backward")(dy, padded, *h, *weights, lengths=lengths, reverse=reverse)
+    gradients = getattr(F, name + "_backward")(dy, padded, *h, *weights, lengths=lengths, reverse=reverse, **further)
     assert all(np.isfinite(g).all() for g in gradients)
     for row, length in enumerate(lengths):
         assert not gradients[0][length:, row].any()
 
 
-LAYERS = [("rnn", 1, 1), ("lstm", 4, 2), ("gru", 3, 1)]
-
-
 @pytest.mark.parametrize("backend", fnn.backend.available_backends())
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(("name", "gates", "states"), LAYERS)
+@by_layer
 @pytest.mark.parametrize(("steps", "lengths"), [(0, None), (0, [0, 0, 0]), (4, [0, 4, 0])])
-def test_a_sequence_of_no_steps_keeps_its_initial_state(backend, reverse, name, gates, states, steps, lengths):
+def test_a_sequence_of_no_steps_keeps_its_initial_state(backend, reverse, name, gates, states, further, steps, lengths):
     fnn.use_backend(backend)
     x, weights = normal(steps, 3, 5), [normal(gates * 7, n) for n in (5, 7)]
     empty = np.array([True, steps == 0, True])
     h = [normal(3, 7, seed=3 + i) for i in range(states)]
-    options = {"lengths": lengths, "reverse": reverse}
+    options = {"lengths": lengths, "reverse": reverse, **further}
     output, *finals = getattr(F, name)(x, *h, *weights, **options)
     assert output.shape == (steps, 3, 7)
     assert not output[:, empty].any()
@@ -220,8 +230,10 @@ def test_layers_without_steps(kind):
 
 @pytest.mark.parametrize("backend", fnn.backend.available_backends())
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize(("name", "gates", "states"), LAYERS)
-def test_what_is_not_finite_is_not_multiplied_by_steps_that_do_not_exist(backend, reverse, name, gates, states):
+@by_layer
+def test_what_is_not_finite_is_not_multiplied_by_steps_that_do_not_exist(
+    backend, reverse, name, gates, states, further
+):
     fnn.use_backend(backend)
     lengths, dh = [2, 0, 5, 3], {f"d{n}_n": normal(4, 7, seed=8) for n in "hc"[:states]}
     x, h = normal(5, 4, 3), [normal(4, 7, seed=3 + i) for i in range(states)]
@@ -235,14 +247,13 @@ def test_what_is_not_finite_is_not_multiplied_by_steps_that_do_not_exist(backend
                 arrays[where][2, 1] = bad
             else:
                 arrays[where][3, 1] = bad
-            together = getattr(F, name + "_backward")(
-                np.ones((5, 4, 7)), *arrays, lengths=lengths, reverse=reverse, **dh
-            )
+            backward = partial(getattr(F, name + "_backward"), reverse=reverse, **further)
+            together = backward(np.ones((5, 4, 7)), *arrays, lengths=lengths, **dh)
             alone = []
             for row, n in enumerate(lengths):
                 own = [arrays[0][:n, [row]], *(a[[row]] for a in arrays[1 : 1 + states]), *arrays[1 + states :]]
                 ends = {key: d[[row]] for key, d in dh.items()}
-                alone.append(getattr(F, name + "_backward")(np.ones((n, 1, 7)), *own, reverse=reverse, **ends))
+                alone.append(backward(np.ones((n, 1, 7)), *own, **ends))
                 np.testing.assert_allclose(together[0][:n, row], alone[-1][0][:, 0], rtol=1e-9)
                 assert not together[0][n:, row].any()
                 for i in range(states):
@@ -251,26 +262,37 @@ def test_what_is_not_finite_is_not_multiplied_by_steps_that_do_not_exist(backend
                 np.testing.assert_allclose(together[i], sum(a[i] for a in alone), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
-def test_saved_arrays_spare_the_forward(name):
-    gates, states = {"rnn": (1, 1), "lstm": (4, 2), "gru": (3, 1)}[name]
+@by_layer
+def test_saved_arrays_spare_the_forward(name, gates, states, further):
+    forward, backward = (partial(getattr(F, name + end), **further) for end in ("", "_backward"))
     arguments = [normal(6, 4, 5), *[None] * states, normal(gates * 7, 5), normal(gates * 7, 7)]
-    *outputs, saved = getattr(F, name)(*arguments, return_saved=True)
-    for a, b in zip(outputs, getattr(F, name)(*arguments), strict=True):
+    *outputs, saved = forward(*arguments, return_saved=True)
+    for a, b in zip(outputs, forward(*arguments), strict=True):
         np.testing.assert_array_equal(a, b)
-    backward = getattr(F, name + "_backward")
     dy = normal(6, 4, 7)
     for a, b in zip(backward(dy, *arguments, saved=saved), backward(dy, *arguments), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
+VARIANTS = [("RNN", {}), ("LSTM", {}), ("LSTM", {"peepholes": True}), ("GRU", {}), ("GRU", {"reset_after": False})]
+by_variant = pytest.mark.parametrize(("kind", "options"), VARIANTS, ids=str)
+
+
+def drawn(kind, inputs, units, **options):
+    """A network of two layers and both directions, whose peepholes are not 0."""
+    net = getattr(nn, kind)(inputs, units, num_layers=2, bidirectional=True, dtype=np.float64, rng=0, **options)
+    state = {name: normal(*a.shape, seed=3) if "peephole" in name else a for name, a in net.state_dict().items()}
+    net.load_state_dict(state)
+    return net
+
+
 # ---- forward mode -------------------------------------------------------------------------------------------------
 
 
-@by_kind
+@by_variant
 @pytest.mark.parametrize("output", [0, 1])
-def test_forward_mode_is_the_adjoint_of_reverse_mode(kind, output):
-    net = getattr(nn, kind)(3, 4, num_layers=2, bidirectional=True, dtype=np.float64, rng=0)
+def test_forward_mode_is_the_adjoint_of_reverse_mode(kind, options, output):
+    net = drawn(kind, 3, 4, **options)
     x, dx = normal(5, 3, 3), normal(5, 3, 3, seed=1)
 
     def f(x):
@@ -292,9 +314,9 @@ class Outputs(nn.Module):
         return flat(self.net(x, lengths=[4, 2]))
 
 
-@by_kind
-def test_gradcheck_of_modules(kind):
-    net = getattr(nn, kind)(2, 3, num_layers=2, bidirectional=True, dtype=np.float64, rng=0)
+@by_variant
+def test_gradcheck_of_modules(kind, options):
+    net = drawn(kind, 2, 3, **options)
     assert gradcheck(Outputs(net), normal(4, 2, 2), max_elements=10)
 
 
@@ -314,6 +336,36 @@ def test_initial_weights():
     same, other = (nn.GRU(3, 4, rng=seed).state_dict()["weight_ih_l0"] for seed in (1, 2))
     np.testing.assert_array_equal(same, nn.GRU(3, 4, rng=1).state_dict()["weight_ih_l0"])
     assert (same != other).any()
+
+
+def test_peepholes_start_at_zero_and_change_nothing_before_they_are_trained():
+    plain, peeping = (nn.LSTM(3, 4, num_layers=2, peepholes=p, dtype=np.float64, rng=0) for p in (False, True))
+    assert not hasattr(plain, "weight_peephole_l0")
+    assert list(peeping.state_dict())[4:6] == ["weight_peephole_l0", "weight_ih_l1"]
+    assert not peeping.state_dict()["weight_peephole_l1"].any()
+    x = normal(5, 2, 3)
+    for a, b in zip(flat(plain(x)), flat(peeping(x)), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    peeping(x)[0].sum().backward()
+    for suffix in ("_l0", "_l1"):
+        assert (getattr(peeping, "weight_peephole" + suffix).grad != 0).all()
+
+
+@pytest.mark.parametrize(("kind", "options"), [("LSTM", {"peepholes": True}), ("GRU", {"reset_after": False})])
+@pytest.mark.parametrize("bias", [False, True])
+def test_cells_are_the_layers_step_by_step(kind, options, bias):
+    cell = getattr(nn, kind + "Cell")(3, 4, bias, dtype=np.float64, rng=0, **options)
+    net = getattr(nn, kind)(3, 4, bias=bias, dtype=np.float64, rng=0, **options)
+    state = {name: normal(*a.shape, seed=1) for name, a in cell.state_dict().items()}
+    cell.load_state_dict(state)
+    net.load_state_dict({name + "_l0": a for name, a in state.items()})
+    x, h = normal(5, 2, 3), None
+    output, *finals = flat(net(x))
+    for t in range(5):
+        h = cell(x[t], h)
+        np.testing.assert_allclose((h[0] if kind == "LSTM" else h).numpy(), output.numpy()[t], rtol=1e-12)
+    for a, b in zip(h if kind == "LSTM" else [h], finals, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy()[0], rtol=1e-12)
 
 
 def test_dropout_is_between_layers_and_in_training_only():
@@ -337,7 +389,9 @@ def test_no_steps_leave_the_state():
 
 def test_the_repr_shows_what_is_not_the_default():
     assert repr(nn.LSTM(3, 4, num_layers=2, batch_first=True)) == "LSTM(3, 4, num_layers=2, batch_first=True)"
+    assert repr(nn.LSTM(3, 4, peepholes=True)) == "LSTM(3, 4, peepholes=True)"
     assert repr(nn.GRUCell(3, 4, bias=False)) == "GRUCell(3, 4, bias=False)"
+    assert repr(nn.GRUCell(3, 4, reset_after=False)) == "GRUCell(3, 4, reset_after=False)"
 
 
 X = np.ones((5, 2, 3), np.float32)
@@ -355,6 +409,13 @@ REFUSED = [
     (lambda: nn.GRU(3, 4)(X, np.ones((1, 2, 4))), TypeError, "gru: h0 is float64 but x is float32"),
     (lambda: nn.GRU(3, 4)(X[..., :2]), ValueError, "gru: weight_ih must have shape"),
     (lambda: nn.GRU(3, 4)(X[0, 0]), ValueError, "GRU: x must have shape"),
+    (lambda: nn.GRU(3, 4, reset_after=1), TypeError, "GRU: reset_after must be True or False, got 1"),
+    (lambda: nn.LSTMCell(3, 4, peepholes="yes"), TypeError, "LSTMCell: peepholes must be True or False, got 'yes'"),
+    (
+        lambda: F.lstm(X, None, None, np.ones((16, 3), "f"), np.ones((16, 4), "f"), peepholes=np.ones(16, "f")),
+        ValueError,
+        r"lstm: peepholes must have shape \(12,\), got \(16,\)",
+    ),
     (lambda: nn.GRU(3, 0), ValueError, "GRU: hidden_size must be at least 1"),
     (lambda: nn.RNN(3, 4, nonlinearity="sin"), ValueError, "RNN: nonlinearity must be 'tanh' or 'relu'"),
     (lambda: nn.LSTMCell(3, 4)(X[0], X), TypeError, r"LSTMCell: the state must be a tuple \(h, c\)"),

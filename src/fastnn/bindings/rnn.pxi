@@ -72,7 +72,7 @@ cdef tuple recurrent_backward(RnnKind cell, int64_t n, dy, dh_n, dc_n, x, h0, c0
         return dx, dh0, dc0, *rest
     dpeepholes = workspace(t, 3 * r.units) if needs[5] else None
     if needs[5]:
-        rnn_backward_peepholes_c(long_call(t), r, address(dgates), address(extra), optional(c0, t, state),
+        rnn_backward_peepholes_c(long_call(t), r, address(dgates), data(extra, t, all), optional(c0, t, state),
             optional(lengths, I64, r.batch), address(dpeepholes))
     return dx, dh0, dc0, *rest, dpeepholes
 
@@ -145,6 +145,8 @@ def rnn_backward_weights(d, x, y, reset, h0, lengths, cbool reverse, bias):
     elements(rows, r.units)
     elements(columns, inputs)
     elements(columns, r.units)
+    if reset is not None and columns < r.units:
+        raise ValueError("expected the columns of a gate, at least")
     cdef void* pd = data(d, t, rows * columns)
     dweight_ih = None if x is None else matrix(t, columns, inputs)
     dweight_hh = None if y is None else matrix(t, columns, r.units)
