@@ -67,10 +67,17 @@ def test_small_work_stays_on_one_thread(native):
 
 
 @needs_native
-@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
-def test_one_row_goes_through_time_with_a_team(kind, native):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("RNN", {}), ("LSTM", {}), ("LSTM", {"peepholes": True}), ("GRU", {}), ("GRU", {"reset_after": False})],
+    ids=str,
+)
+def test_one_row_goes_through_time_with_a_team(kind, options, native):
     """And who of it computes what changes no bit; seven threads have to take over parts where there are two processors."""
-    net, x = getattr(fnn.nn, kind)(8, 130, rng=0), np.random.default_rng(1).standard_normal((9, 1, 8)).astype("f")
+    net, x = (
+        getattr(fnn.nn, kind)(8, 130, rng=0, **options),
+        np.random.default_rng(1).standard_normal((9, 1, 8)).astype("f"),
+    )
 
     def results():
         net.zero_grad()
