@@ -44,8 +44,8 @@ def _recurrent(name: str, gates: int, states: int, *variants: dict[str, Any]) ->
         for k in range(2):
             options = _options(v, *shape[:2], i + 3 * k) | variants[(i // 2 + k) % len(variants)]
             samples.append(_layer(v, gates, states, shape, i + 3 * k, **options))
-    for variant in variants:
-        special = _layer(v, gates, states, (4, 5, 3, 18), 1, lengths=[4, 2, 3, 4, 1], **variant)
+    for i, variant in enumerate(variants, 1):  # the second without the last state
+        special = _layer(v, gates, states, (4, 5, 3, 18), i, lengths=[4, 2, 3, 4, 1], **variant)
         x = special.arrays[0]
         assert x is not None
         x[2, 0, 1], x[3, 1, 0], x[1, 4] = np.nan, np.nan, np.inf  # the last two behind the end

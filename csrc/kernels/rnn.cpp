@@ -38,8 +38,8 @@ FASTNN_INLINE void load_peepholes(const T* peepholes, int64_t units, int64_t u, 
   for (int k = 0; k < 3; ++k) to[k] = load_part(peepholes + k * units + u, units - u);
 }
 
-// The first half of such a step where the state is reset before the last gate's product: the other gates, and `extra`,
-// which is what that product multiplies.
+// Computes the first half of the step where the state is reset before the last gate's product: the other gates, and
+// `extra`, which that product multiplies.
 template <class T, class Cell>
 void reset_row(const RnnPlan<T>& plan, const Forward<T>& a, int64_t n, int64_t t, int i, int rows, const T* rec,
                const T* state, T* extra, Units range) {
@@ -216,8 +216,8 @@ void backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64
   }
 }
 
-// The second half of such a step where the state was reset before the last gate's product, from dextra, the gradient of
-// what that product multiplied: the gradients of the reset gate and, in dh, of the state before.
+// Computes the second half of a backward step where the state was reset before the last gate's product: from dextra, the
+// gradient of what that product multiplied, those of the reset gate and, in dh, of the state before.
 template <class T, class Cell>
 void reset_backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64_t t, int i, int rows, T* panel,
                         T* dh, const T* dextra, Units range) {
@@ -237,7 +237,8 @@ void reset_backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n,
   }
 }
 
-// The product with the weights of the last gate, where the state was reset before it, and the second half of that step.
+// Multiplies by the weights of the last gate, where the state was reset before that product, and computes the second half
+// of the step.
 template <class T, class Cell>
 void reset_backward_step(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1,
                          Team& team, const RowScratch<T>& scratch, int64_t step) {

@@ -99,9 +99,9 @@ void add_peephole_terms(int64_t units, int64_t begin, int64_t end, const T* d, c
   constexpr int kGates[] = {0, 1, 3};  // i, f and o among i, f, g, o
   for (int k = 0; k < 3; ++k) {
     const T *gate = d + kGates[k] * units, *cell = k < 2 ? c_before : c;
-    for (int64_t u = begin; cell && u < end; u += lanes<T>) {
-      const Vec<T> sum = load_part(to + k * units + u, end - u);
-      store_part(to + k * units + u, fma(load_part(gate + u, end - u), load_part(cell + u, end - u), sum), end - u);
+    for (int64_t u = begin; u < end; u += lanes<T>) {
+      const Vec<T> sum = load_part(to + k * units + u, end - u), at = cell ? load_part(cell + u, end - u) : Vec<T>{};
+      store_part(to + k * units + u, fma(load_part(gate + u, end - u), at, sum), end - u);
     }
   }
 }

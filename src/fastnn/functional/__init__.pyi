@@ -2607,8 +2607,8 @@ def gru(x: Value, h0: Value | None, weight_ih: Value, weight_hh: Value, bias_ih:
 
     Notes
     -----
-    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product.
-    Then a step has two products that need each other's results, so it takes longer.
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product with
+    R; cuDNN and PyTorch have it after.
 
     Examples
     --------

@@ -68,8 +68,8 @@ def gru(
 
     Notes
     -----
-    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product.
-    Then a step has two products that need each other's results, so it takes longer.
+    Cho et al., "Learning Phrase Representations using RNN Encoder–Decoder" (2014), where r acts before the product with
+    R; cuDNN and PyTorch have it after.
 
     Examples
     --------
