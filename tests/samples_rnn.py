@@ -44,7 +44,7 @@ def _recurrent(name: str, gates: int, states: int, *variants: dict[str, Any]) ->
         for k in range(2):
             options = _options(v, *shape[:2], i + 3 * k) | variants[(i // 2 + k) % len(variants)]
             samples.append(_layer(v, gates, states, shape, i + 3 * k, **options))
-    for i, variant in enumerate(variants, 1):  # the second without the last state
+    for i, variant in enumerate(variants, 1):  # an LSTM has no initial cell state in the second
         special = _layer(v, gates, states, (4, 5, 3, 18), i, lengths=[4, 2, 3, 4, 1], **variant)
         x = special.arrays[0]
         assert x is not None
