@@ -216,8 +216,8 @@ void backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64
   }
 }
 
-// Computes the second half of a backward step where the state was reset before the last gate's product: from dextra, the
-// gradient of what that product multiplied, those of the reset gate and, in dh, of the state before.
+// Computes the second half of a backward step where the state was reset before the last gate's product: from dextra,
+// the gradient of what that product multiplied, those of the reset gate and, in dh, of the state before.
 template <class T, class Cell>
 void reset_backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n, int64_t t, int i, int rows, T* panel,
                         T* dh, const T* dextra, Units range) {
@@ -237,8 +237,8 @@ void reset_backward_row(const RnnPlan<T>& plan, const Backward<T>& a, int64_t n,
   }
 }
 
-// Multiplies by the weights of the last gate, where the state was reset before that product, and computes the second half
-// of the step.
+// Multiplies by the weights of the last gate, where the state was reset before that product, and computes the second
+// half of the step.
 template <class T, class Cell>
 void reset_backward_step(const RnnPlan<T>& plan, const Backward<T>& a, const T* packed, int64_t b0, int64_t b1,
                          Team& team, const RowScratch<T>& scratch, int64_t step) {
