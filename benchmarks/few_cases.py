@@ -121,6 +121,7 @@ FEW_CALLS: list[tuple[str, Callable[[Few], Shapes], Call]] = [
             ("group_norm", lambda F, x, w, b: F.group_norm(x, 5 if w.shape[0] % 2 else 2, w, b)),
         )
     ),
+    ("pad", lambda s: [s.image], lambda F, x: F.pad(x, (1, 1, 1, 1))),
     ("batch_norm_relu", lambda s: [s.image, s.image[1:2], s.image[1:2], s.image], batch_norm_relu),
     ("local_response_norm", lambda s: [s.image], response),
     *(

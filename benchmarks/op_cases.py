@@ -203,6 +203,23 @@ NORMS += [
 ]
 
 
+def _pad(label: str, x: tuple[int, ...], padding: tuple[int, ...], mode: str, **columns: Any) -> Case:
+    sides = zip(padding[-1::-2], padding[-2::-2], strict=True)
+    space = prod(n + low + high for n, (high, low) in zip(x[-len(padding) // 2 :], sides, strict=True))
+    y = prod(x[: -len(padding) // 2]) * space
+    return memory_case("pad", f"{mode} {label}", x, y, lambda F, a: F.pad(a, padding, mode), saved=False, **columns)
+
+
+PADS = [
+    _pad("1 32×64×56²", IMAGE, (1, 1, 1, 1), "constant"),
+    _pad("1 32×64×56²", IMAGE, (1, 1, 1, 1), "reflect"),
+    _pad("3 32×64×14²", (32, 64, 14, 14), (3, 3, 3, 3), "replicate"),
+    _pad("2 32×64×28²", (32, 64, 28, 28), (2, 2, 2, 2), "circular"),
+    _pad("200 64×16000", (64, 16000), (200, 200), "reflect"),
+    _pad("cropped 4 32×64×56²", IMAGE, (-4, -4, -4, -4), "constant"),
+]
+
+
 def _activation(op: str, **columns: Any) -> Case:
     return memory_case(op, "32×64×56²", IMAGE, prod(IMAGE), lambda F, x: getattr(F, op)(x), **columns)
 

@@ -35,6 +35,9 @@ struct GroupNorm {
   int64_t n, groups, channels, inner;
 };
 
+// What padding holds: a value, or elements mirrored, the outermost one, or those of the other end.
+enum PadMode : int { kConstant, kReflect, kReplicate, kCircular };
+
 // One direction of one recurrent layer; the state is (batch, units).
 enum RnnKind : int { kTanhCell, kReluCell, kLstmCell, kGruCell, kResetFirstGruCell };
 struct Rnn {

@@ -24,8 +24,8 @@ _class = np.array([0, 1, 2])
 
 _window: dict[str, Any] = {"stride": 2, "padding": 0, "ceil_mode": False}
 _max = {"kernel_size": 2, **_window, "dilation": 1}
-_avg = {"kernel_size": 2, **_window, "count_include_pad": True, "divisor_override": None}
-_lp = {"norm_type": 2.0, "kernel_size": 2, **_window}
+_avg = {"kernel_size": 2, **_window, "count_include_pad": True, "divisor_override": None, "dilation": 1}
+_lp = {"norm_type": 2.0, "kernel_size": 2, **_window, "dilation": 1}
 _conv = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 _needs = {"needs": (True, True, True)}
 _transposed = {"stride": 2, "padding": 0, "output_padding": 1, "groups": 1, "dilation": 1}
@@ -94,6 +94,8 @@ LEGAL: dict[str, dict[str, Any]] = {
     "linear_backward": {"dy": _f(3, 2), "x": _f(3, 4), "weight": _f(2, 4), **_needs},
     "matmul": {"a": _f(3, 4), "b": _f(4, 2)},
     "matmul_backward": {"dy": _f(3, 2), "a": _f(3, 4), "b": _f(4, 2)},
+    "pad": {"x": _x4, "padding": (1, 2, 0, 1), "mode": "constant", "value": 1.5},
+    "pad_backward": {"dy": _f(2, 2, 5, 7), "x_shape": _x4.shape, "padding": ((0, 0), (0, 0), (0, 1), (1, 2)), "mode": "reflect"},
     "embedding": {"index": np.array([[0, 4], [2, 2]]), "weight": _f(5, 3), "padding_idx": 1},
     "embedding_backward": {"dy": _f(2, 2, 3), "index": np.array([[0, 4], [2, 2]]), "num_embeddings": 5, "padding_idx": 1},
     "rnn": _recurrent(1, "h", nonlinearity="relu"),

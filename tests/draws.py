@@ -106,6 +106,21 @@ def _matmul(d: Draw) -> Sample:
     return d.sample(d.values(*a), d.normal(*b))
 
 
+def _pad(d: Draw) -> Sample:
+    shape, mode = d.shape(d.int(0, 4), d.pick(12, 600, 5000)), d.pick("constant", "reflect", "replicate", "circular")
+    sides = []
+    for n in shape:
+        low, high = (d.pick(0, 0, 1, 2, -1, d.int(0, 9)) if n < 600 else d.pick(0, 1, 40, -n // 3) for _ in range(2))
+        low = max(low, -n)
+        high = max(high, -n - min(low, 0))
+        if n + min(low, 0) + min(high, 0) == 0 and mode != "constant":
+            low, high = min(low, 0), min(high, 0)
+        sides.append((low, high))
+    padding = tuple(sides) if d.chance(0.5) else tuple(n for pair in reversed(sides) for n in pair)
+    options = {"value": d.pick(0.0, 1.5, -np.inf)} if mode == "constant" else {}
+    return d.sample(d.values(*shape), padding=padding, mode=mode, **options)
+
+
 def _embedding(d: Draw) -> Sample:
     rows = d.size(70)
     index = d.labels(rows, *d.shape(d.int(0, 3), d.pick(9, 300)))
@@ -203,7 +218,7 @@ def _planes(d: Draw, elements: int) -> Shape:
     return (0 if d.chance(0.03) else n), c
 
 
-def _pool(rank: int, *, dilated: bool = False, **choices: tuple[Any, ...]) -> Callable[[Draw], Sample]:
+def _pool(rank: int, **choices: tuple[Any, ...]) -> Callable[[Draw], Sample]:
     def draw(d: Draw) -> Sample:
         space = d.shape(rank, d.pick(40, 600, 3000), empty=0)
         kernel = tuple(min(17, d.pick(1, 2, 2, 3, 3, 4, 5, d.int(1, s), s)) for s in space)
@@ -212,8 +227,7 @@ def _pool(rank: int, *, dilated: bool = False, **choices: tuple[Any, ...]) -> Ca
         options["stride"] = d.pick(*strides)
         pads = (0, 0, tuple(d.int(0, k // 2) for k in kernel), tuple((d.int(0, k // 2), 0) for k in kernel))
         options["padding"] = d.pick(*pads)
-        if dilated:
-            options["dilation"] = d.pick(1, 1, 1, 2, tuple(d.int(1, 3) for _ in range(rank)))
+        options["dilation"] = d.pick(1, 1, 1, 2, tuple(d.int(1, 3) for _ in range(rank)))
         options |= {"ceil_mode": d.chance(0.3)} | {name: d.pick(*values) for name, values in choices.items()}
         return d.sample(d.values(*_planes(d, d.pick(4, 40, 80)), *space), **options)
 
@@ -387,11 +401,11 @@ DRAWS: dict[str, Callable[[Draw], Sample]] = {
     "add": _add, "prelu": _prelu, "rrelu": _rrelu, "maxout": _maxout,
     "pixel_shuffle": _pixel_shuffle, "pixel_unshuffle": _pixel_unshuffle, "softmax": _softmax, "log_softmax": _softmax,
     "dropout": _dropout(None), **{f"dropout{n}d": _dropout(n) for n in (1, 2, 3)},
-    "linear": _linear, "matmul": _matmul, "embedding": _embedding,
+    "linear": _linear, "matmul": _matmul, "pad": _pad, "embedding": _embedding,
     "rnn": _recurrent(1, 1, nonlinearity=("tanh", "relu")), "lstm": _recurrent(4, 2, peepholes=True),
     "gru": _recurrent(3, 1, reset_after=(True, False)),
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)}, **{f"conv_transpose{n}d": _conv_transpose(n) for n in (1, 2, 3)},
-    **{f"max_pool{n}d": _pool(n, dilated=True, return_indices=(False, True)) for n in (1, 2, 3)},
+    **{f"max_pool{n}d": _pool(n, return_indices=(False, True)) for n in (1, 2, 3)},
     **{f"avg_pool{n}d": _pool(n, count_include_pad=(False, True), divisor_override=(None, None, 3)) for n in (1, 2, 3)},
     **{f"lp_pool{n}d": _pool(n, norm_type=(1, 2, 2.0, 3, 1.5)) for n in (1, 2, 3)},
     **{f"adaptive_{kind}_pool{n}d": _adaptive(n) for n in (1, 2, 3) for kind in ("avg", "max")},

@@ -176,6 +176,7 @@ def avg_pool2d() -> list[Sample]:
         kernel_size=(1, 2, 3, (3, 2), 4),
         stride=(None, 1, 2, (2, 3)),
         padding=(0, 1, (1, 0)),
+        dilation=(1, 2),
         ceil_mode=(False, True),
         count_include_pad=(False, True),
     )
@@ -184,21 +185,21 @@ def avg_pool2d() -> list[Sample]:
 def avg_pool1d() -> list[Sample]:
     return _pool(
         "avg_pool1d", (2, 3, 11), kernel_size=(1, 2, 3, 5), stride=(None, 1, 2, 3), padding=(0, 1),
-        ceil_mode=(False, True), count_include_pad=(False, True),
+        dilation=(1, 2), ceil_mode=(False, True), count_include_pad=(False, True),
     )  # fmt: skip
 
 
 def avg_pool3d() -> list[Sample]:
     return _pool(
         "avg_pool3d", (1, 2, 5, 6, 7), kernel_size=(1, 2, (3, 2, 1), 3), stride=(None, 1, (2, 1, 3)),
-        padding=(0, 1, (1, 0, 0)), ceil_mode=(False, True), count_include_pad=(False, True),
+        padding=(0, 1, (1, 0, 0)), dilation=(1, (1, 2, 1)), ceil_mode=(False, True), count_include_pad=(False, True),
     )  # fmt: skip
 
 
 def lp_pool2d() -> list[Sample]:
     return _pool(
         "lp_pool2d", (2, 2, 7, 9), norm_type=(1, 2, 3, 2.5), kernel_size=(1, 2, (3, 2)), stride=(None, 1, (2, 3)),
-        ceil_mode=(False, True),
+        dilation=(1, (1, 2)), ceil_mode=(False, True),
     )  # fmt: skip
 
 

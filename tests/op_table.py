@@ -29,6 +29,7 @@ import samples
 import samples_conv
 import samples_loss
 import samples_norm
+import samples_pad
 import samples_rnn
 import tolerances
 import tolerances_activation
@@ -234,6 +235,10 @@ def _product(name: str, args: tuple[str, ...], backward: Backward, cases: Any = 
     )  # fmt: skip
 
 
+def _pad_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
+    return (F.pad_backward(dy, arrays[0].shape, **{k: v for k, v in options.items() if k != "value"}),)
+
+
 def _embedding_backward(dy: Any, y: Any, arrays: Any, options: Any) -> Any:
     return (F.embedding_backward(dy, options["index"], len(arrays[0]), options.get("padding_idx")),)
 
@@ -311,6 +316,7 @@ OPS = [
     _product("conv_transpose1d", XWB, _of_x_weight("conv_transpose1d_backward"), grid.conv_transpose1d),
     _product("conv_transpose2d", XWB, _of_x_weight("conv_transpose2d_backward"), grid.conv_transpose2d),
     _product("conv_transpose3d", XWB, _of_x_weight("conv_transpose3d_backward"), grid.conv_transpose3d),
+    Op("pad", ("x",), samples_pad.pad, tolerances.copies, backward=_pad_backward, backward_name="pad_backward"),
     Op("embedding", ("weight",), samples_rnn.embedding, tolerances.products,
        call=lambda weight, index, **options: F.embedding(index, weight, **options),
        backward=_embedding_backward, backward_name="embedding_backward"),

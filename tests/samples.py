@@ -246,12 +246,30 @@ def _avg_pool(rank: int) -> list[Sample]:
         (shape, {"kernel_size": 3, "stride": s, "padding": 1, "ceil_mode": True, "divisor_override": d})
         for s, d in ((1, 1), (2, 5), (3, 1000))
     ]
-    return _pool(f"avg_pool{rank}d", rank, extra)
+    extra += _dilated(rank)
+    extra += [(s, {**o, "count_include_pad": False}) for s, o in _dilated(rank)]
+    extra.append((shape, {"kernel_size": 2, "dilation": 2, "divisor_override": 3}))
+    large = Sample((np.full(shape, 3e38),), {"kernel_size": 2, "dilation": (1, 2, 3)[-rank:]}, special=True)
+    return [*_pool(f"avg_pool{rank}d", rank, extra), large]
+
+
+def _dilated(rank: int) -> list[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Windows with dilation, for each of the walks that take them: by the stride along the row, and the row's length."""
+    shape, small = _SHAPES[rank], (3, 5, *(4, 5, 6)[-rank:])
+    return [
+        (shape, {"kernel_size": 3, "stride": 1, "dilation": 2, "padding": 2}),
+        (shape, {"kernel_size": 2, "stride": 2, "dilation": (3, 1, 2)[-rank:], "padding": 1, "ceil_mode": True}),
+        (shape, {"kernel_size": 2, "stride": 3, "dilation": 2, "padding": ((1, 0),) * rank}),
+        (shape, {"kernel_size": (1, 2, 3)[-rank:], "stride": 5, "dilation": (1, 3, 4)[-rank:], "ceil_mode": True}),
+        (small, {"kernel_size": 2, "dilation": 3}),
+        (small, {"kernel_size": 2, "stride": 2, "dilation": 2}),
+        ((1, 2, *(1, 1, 70)[-rank:]), {"kernel_size": (1, 1, 33)[-rank:], "stride": 1, "dilation": (1, 1, 2)[-rank:]}),
+    ]
 
 
 def _lp_pool(rank: int) -> list[Sample]:
     v = Values(f"lp_pool{rank}d")
-    rows = _POOLS[rank]
+    rows = _POOLS[rank] + _dilated(rank)
     samples = [Sample((v.normal(*x),), {"norm_type": (2, 3, 1, 1.5)[i % 4], **o}) for i, (x, o) in enumerate(rows)]
     shape = (1, 2, *(4, 6, 12)[-rank:])
     zero = Sample((np.zeros(shape),), {"norm_type": 2, "kernel_size": 2}, note="zeros")

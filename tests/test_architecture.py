@@ -27,7 +27,9 @@ def _pools(rank):
     yield f"MaxPool{rank}d", (2,), {"stride": ones, "padding": pairs, "dilation": ones}, shape
     yield f"AvgPool{rank}d", (2,), {"padding": (1,) * rank, "count_include_pad": False}, shape
     yield f"AvgPool{rank}d", (3, ones, "same", True), {"divisor_override": 5}, shape
+    yield f"AvgPool{rank}d", (2,), {"dilation": ones}, shape
     yield f"LPPool{rank}d", (3, 2, ones), {"ceil_mode": True}, shape
+    yield f"LPPool{rank}d", (2, 2), {"dilation": ones}, shape
     for kind in ("Avg", "Max"):
         yield f"Adaptive{kind}Pool{rank}d", (2,), {}, shape
         yield f"Adaptive{kind}Pool{rank}d", ([3, None, 2][:rank],), {}, shape
@@ -38,6 +40,7 @@ def _convolutions(rank):
     yield f"Conv{rank}d", (4, 6, 3), {"stride": ones, "padding": (1,) * rank, "groups": 2}, shape
     yield f"Conv{rank}d", (4, 2, ones), {"padding": ((1, 0),) * rank, "bias": False, "dilation": ones}, shape
     yield f"Conv{rank}d", (4, 2, 3, 2, "same"), {}, shape
+    yield f"Conv{rank}d", (4, 2, 3), {"padding": 1, "padding_mode": "reflect"}, shape
     yield f"ConvTranspose{rank}d", (4, 6, 3, 2, 1, ones[1:] + (0,), 2), {"bias": False}, shape
     yield f"ConvTranspose{rank}d", (4, 2, ones), {"dilation": 2, "padding": ((1, 0),) * rank}, shape
 

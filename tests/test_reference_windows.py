@@ -187,7 +187,7 @@ def test_max_pool(x, kernel, stride, padding, dilation, ceil_mode, rng):
 @by_pool
 @pytest.mark.parametrize("include_pad", [False, True])
 def test_avg_pool(x, kernel, stride, padding, dilation, ceil_mode, include_pad, rng):
-    g = pool("avg_pool", x, kernel, stride, padding, 1, ceil_mode)
+    g = pool("avg_pool", x, kernel, stride, padding, dilation, ceil_mode)
     x = rng.standard_normal(x)
 
     def definition(x):
@@ -200,7 +200,8 @@ def test_avg_pool(x, kernel, stride, padding, dilation, ceil_mode, include_pad, 
                 ends = [n + p for n, p in zip(g.size, g.pad_end, strict=True)]
                 starts = [i * s - p for i, s, p in zip(o, g.stride, g.pad, strict=True)]
                 count = math.prod(
-                    sum(start + t < end for t in range(k)) for start, end, k in zip(starts, ends, g.kernel, strict=True)
+                    sum(start + t * d < end for t in range(k))
+                    for start, end, k, d in zip(starts, ends, g.kernel, g.dilation, strict=True)
                 )
             y[(n, c, *o)] = sum(inside) / count
         return y.reshape(g.n, g.c, *g.out[5 - ndim :])
@@ -215,7 +216,7 @@ def test_avg_pool(x, kernel, stride, padding, dilation, ceil_mode, include_pad, 
 @by_pool
 @pytest.mark.parametrize("p", [0.5, 1.0, 2.0, 3.5])
 def test_lp_pool(x, kernel, stride, padding, dilation, ceil_mode, p, rng):
-    g = pool("lp_pool", x, kernel, stride, padding, 1, ceil_mode)
+    g = pool("lp_pool", x, kernel, stride, padding, dilation, ceil_mode)
     x = rng.standard_normal(x)
     x[rng.random(x.shape) < 0.3] = 0
     flat = x.reshape(g.n, g.c, *g.size)

@@ -89,6 +89,13 @@ def powers(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
     return {"y": y_roundings * magnitude["y"], "dx": dx_roundings * magnitude["dx"]}
 
 
+def copies(op: Op, sample: Sample, truth: Results, eps: float) -> Results:
+    """y is made of x; dx is a sum of dy over the copies."""
+    dy = np.abs(gradient_for(truth["y"].shape, np.float64))
+    magnitude, terms = reference(op, sample, dy), reference(op, sample, np.ones_like(dy))
+    return {"dx": walk(terms["dx"]) * magnitude["dx"]}
+
+
 # ---- elementwise; `tolerances_activation` has those with exponentials and bends --------------------------------------
 
 

@@ -15,6 +15,19 @@ import torch.nn.functional as tf
 import torch.nn.utils.rnn as rnn_utils
 
 import fastnn.functional as F
+from torch_pools import (  # noqa: F401 - counterparts
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+    by_side,
+    lp_pool1d,
+    lp_pool2d,
+    lp_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+    sides_of,
+)
 
 
 def counterpart(name: str) -> Callable[..., Any]:
@@ -24,33 +37,11 @@ def counterpart(name: str) -> Callable[..., Any]:
 add = torch.add
 
 
-def _sides(padding: Any, size: Any, kernel: Any, stride: Any, dilation: Any) -> list[int]:
-    """Padding in the order of `tf.pad`: last axis first, low before high."""
-    rank = len(size)
-    stride, dilation = (v if isinstance(v, tuple) else (v,) * rank for v in (stride, dilation))
-    pads: list[int] = []
-    for axis in reversed(range(rank)):
-        reach = dilation[axis] * (kernel[axis] - 1)
-        if padding == "valid":
-            low = high = 0
-        elif padding == "full":
-            low = high = reach
-        elif padding == "same":
-            out = -(-size[axis] // stride[axis])
-            total = max((out - 1) * stride[axis] + reach + 1 - size[axis], 0)
-            low, high = total // 2, total - total // 2
-        else:
-            side = padding[axis] if isinstance(padding, tuple) else padding
-            low, high = side if isinstance(side, tuple) else (side, side)
-        pads += [low, high]
-    return pads
-
-
 def _conv(convolve: Any) -> Callable[..., Any]:
     def conv(
         x: Any, weight: Any, bias: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
     ) -> Any:
-        x = tf.pad(x, _sides(padding, x.shape[2:], weight.shape[2:], stride, dilation))
+        x = tf.pad(x, sides_of(padding, x.shape[2:], weight.shape[2:], stride, dilation))
         return convolve(x, weight, bias, stride, 0, dilation, groups)
 
     return conv
@@ -63,7 +54,7 @@ conv3d = _conv(tf.conv3d)
 
 def _conv_transpose(convolve: Any) -> Callable[..., Any]:
     def conv(x: Any, weight: Any, bias: Any, padding: Any = 0, **options: Any) -> Any:
-        if not _by_side(padding):
+        if not by_side(padding):
             return convolve(x, weight, bias, padding=padding, **options)
         y = convolve(x, weight, bias, **options)
         sides = [p if isinstance(p, tuple) else (p, p) for p in padding]
@@ -94,6 +85,20 @@ dropout, dropout1d, dropout2d, dropout3d = (
 def rrelu(x: Any, **options: Any) -> Any:
     slopes = -torch.tensor(F.rrelu(-np.ones(tuple(x.shape)), **options))
     return torch.where(x > 0, x, slopes * x)
+
+
+def pad(x: Any, padding: Any, mode: str = "constant", value: float = 0.0) -> Any:
+    """Pairs axis by axis, by NumPy's rows where the mode copies: PyTorch refuses most of these."""
+    if padding and not any(isinstance(p, tuple) for p in padding):
+        return tf.pad(x, padding, mode, value if mode == "constant" else None)
+    if mode == "constant":
+        return tf.pad(x, [n for pair in reversed(padding) for n in pair], mode, value)
+    name = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode]
+    for axis, (low, high) in enumerate(padding):
+        kept = np.arange(x.shape[axis])[max(-low, 0) : x.shape[axis] - max(-high, 0)]
+        rows = np.pad(kept, (max(low, 0), max(high, 0)), name) if max(low, high) > 0 else kept  # type: ignore[call-overload]
+        x = x.index_select(axis, torch.as_tensor(rows))
+    return x
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -187,50 +192,6 @@ def gru(
         return ((1 - z) * n + z * h,)
 
     return _by_steps(cell, x, [h0], list(weights), lengths, reverse)
-
-
-def _by_side(padding: Any) -> bool:
-    return isinstance(padding, tuple) and any(isinstance(p, tuple) for p in padding)
-
-
-def max_pool1d(x: Any, kernel_size: Any, **options: Any) -> Any:
-    return tf.max_pool1d(x, kernel_size, **options)
-
-
-def _pool(pool: Any, fill: float) -> Callable[..., Any]:
-    def padded(x: Any, kernel_size: Any, padding: Any = 0, **options: Any) -> Any:
-        if _by_side(padding):
-            x = tf.pad(x, _sides(padding, x.shape[2:], (1,) * (x.ndim - 2), 1, 1), value=fill)
-            padding = 0
-        return pool(x, kernel_size, padding=padding, **options)
-
-    return padded
-
-
-max_pool2d, max_pool3d = _pool(tf.max_pool2d, -np.inf), _pool(tf.max_pool3d, -np.inf)
-avg_pool2d, avg_pool3d = _pool(tf.avg_pool2d, 0.0), _pool(tf.avg_pool3d, 0.0)
-
-
-def avg_pool1d(x: Any, kernel_size: int, stride: Any = None, padding: int = 0, **options: Any) -> Any:
-    """As of images, whose function has a divisor."""
-    step = (1, kernel_size if stride is None else stride)
-    return avg_pool2d(x[:, :, None], (1, kernel_size), stride=step, padding=(0, padding), **options)[:, :, 0]
-
-
-def _lp_pool(average: Any) -> Callable[..., Any]:
-    def norm(x: Any, norm_type: float, kernel_size: Any, **options: Any) -> Any:
-        sums = average(x.abs() ** norm_type, kernel_size, divisor_override=1, **options)
-        return torch.where(sums > 0, sums, 1.0) ** (1 / norm_type) * (sums > 0)
-
-    return norm
-
-
-lp_pool2d, lp_pool3d = _lp_pool(avg_pool2d), _lp_pool(avg_pool3d)
-
-
-def lp_pool1d(x: Any, norm_type: float, kernel_size: int, stride: Any = None, padding: int = 0, **options: Any) -> Any:
-    step = (1, kernel_size if stride is None else stride)
-    return lp_pool2d(x[:, :, None], norm_type, (1, kernel_size), stride=step, padding=(0, padding), **options)[:, :, 0]
 
 
 def _biased(running_var: Any, old: Any, momentum: float, m: int) -> None:

@@ -30,7 +30,19 @@ _ORIGINS = {
     "typing": ("Any", "Literal", "overload"),
     "collections.abc": ("Callable", "Iterable", "Iterator", "Mapping", "Sequence"),
     "numpy.typing": ("DTypeLike",),
-    ".._types": ("Array", "ArrayLike", "Constant", "Ints", "Padding", "Reduction", "Rng", "ShapeLike", "Value"),
+    ".._types": (
+        "Array",
+        "ArrayLike",
+        "Constant",
+        "Ints",
+        "PadMode",
+        "Padding",
+        "Reduction",
+        "Rng",
+        "ShapeLike",
+        "Sides",
+        "Value",
+    ),
     "..autograd": ("Tensor",),
 }
 _KNOWN = {name for names in _ORIGINS.values() for name in names}

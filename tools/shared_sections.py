@@ -32,11 +32,13 @@ kernel_size : {ints}
     Extents of the kernel.
 """
 
-REST = """groups : int
+GROUPS = """groups : int
     Groups of channels that don't see each other; must divide both numbers of channels.
 bias : bool
     Whether to add a bias.
-dtype : dtype
+"""
+
+REST = """dtype : dtype
     float32 or float64.
 rng : optional
     Anything `numpy.random.default_rng` takes. The weights are drawn by `init.he_uniform`; biases start at 0.
@@ -45,7 +47,9 @@ rng : optional
 CONV = f"""{CHANNELS}stride, dilation : {{ints}}
     Steps between windows, and between the elements under a kernel.
 padding : {{paddings}}, or {{{{"valid", "same", "full"}}}}
-    Zeros around the {{input}}; see `fastnn.functional.conv{{rank}}d`.
+    How much is put around the {{input}}; see `fastnn.functional.conv{{rank}}d`.
+{GROUPS}padding_mode : {{{{"zeros", "reflect", "replicate", "circular"}}}}
+    What is put there: zeros, or elements of the {{input}} in one of the ways of `fastnn.functional.pad`.
 {REST}
 Attributes
 ----------
@@ -60,7 +64,7 @@ padding : {{paddings}}
     How much is cut off at the sides of the result.
 output_padding : {{ints}}
     Outputs more at the high side; below stride or dilation.
-{REST}
+{GROUPS}{REST}
 Attributes
 ----------
 weight : Parameter, (in_channels, out_channels // groups, {{kernel}})
@@ -79,6 +83,10 @@ stride : {ints}, optional
 
 CEIL_MODE = """ceil_mode : bool
     Round the output size up, as `fastnn.functional.max_pool2d` explains.
+"""
+
+STEP = """dilation : {ints}
+    Step between the elements of a window.
 """
 
 MAX = f"""
@@ -103,7 +111,7 @@ Parameters
     Whether padding counts in the divisor. What overhangs the padded {{input}} (``ceil_mode``) never does.
 divisor_override : int, optional
     What to divide the sum of every window by, instead of the number of its elements.
-
+{STEP}
 """
 
 LP = f"""
@@ -111,7 +119,7 @@ Parameters
 ----------
 norm_type : float
     The exponent p, above 0: 1 gives the sum of magnitudes, 2 the Euclidean norm.
-{WINDOW}{CEIL_MODE}
+{WINDOW}{CEIL_MODE}{STEP}
 Notes
 -----
 PyTorch leaves out the absolute value.

@@ -1,6 +1,7 @@
 // Windows without dilation, of Pool and AdaptivePool alike, are boxes: a range [begin, end) along each axis. Here they
 // are gone through one output at a time. That suits windows longer than a vector, rows of outputs shorter than one, and
-// adaptive windows, which differ in size.
+// adaptive windows, which differ in size. Of windows with dilation there is here only how many elements they count, and
+// where these lie.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -43,15 +44,15 @@ struct Divisor {
   int64_t given = 0;
 };
 
-// The divisor of a window is the product of its box_count() for all three axes.
+// The divisor of a window, with or without dilation, is the product of its box_count() for all three axes.
 FASTNN_INLINE int64_t box_count(const Pool& g, int axis, int64_t o, Divisor by) {
   if (by.given) return axis == 2 ? by.given : 1;
   if (by.include_pad) {
     const int64_t first = o * g.stride[axis] - g.pad[axis], end = g.size[axis] + g.pad_end[axis];
-    return first + g.kernel[axis] < end ? g.kernel[axis] : end - first;
+    return first + reach(g, axis) < end ? g.kernel[axis] : ceil_div(end - first, g.dilation[axis]);
   }
-  const Range b = box(g, axis, o);
-  return b.end - b.begin;
+  const Range taps = taps_inside(g, axis, o);
+  return taps.end - taps.begin;
 }
 FASTNN_INLINE int64_t box_count(const AdaptivePool& g, int axis, int64_t o, Divisor) {
   const Range b = box(g, axis, o);
@@ -65,6 +66,25 @@ FASTNN_INLINE void box_runs(const G& g, const T* x, Range d, Range h, Range w, c
   if (length == step) length *= rows, rows = 1;
   for (int64_t i = d.begin; i < d.end; ++i)
     for (int64_t r = 0; r < rows; ++r) f(x + (i * g.size[1] + h.begin + r) * step + w.begin, length);
+}
+
+// Calls f(run, its length) for the contiguous runs of elements under a window of the image at x.
+template <class T, class F>
+FASTNN_INLINE void window_runs(const AdaptivePool& g, const T* x, int64_t od, int64_t oh, int64_t ow, const F& f) {
+  box_runs(g, x, box(g, 0, od), box(g, 1, oh), box(g, 2, ow), f);
+}
+template <class T, class F>
+FASTNN_INLINE void window_runs(const Pool& g, const T* x, int64_t od, int64_t oh, int64_t ow, const F& f) {
+  if (!dilated(g)) return box_runs(g, x, box(g, 0, od), box(g, 1, oh), box(g, 2, ow), f);
+  const auto input = [&g](int axis, int64_t o, int64_t k) {
+    return o * g.stride[axis] - g.pad[axis] + k * g.dilation[axis];
+  };
+  const Range d = taps_inside(g, 0, od), h = taps_inside(g, 1, oh), w = taps_inside(g, 2, ow);
+  const int64_t together = g.dilation[2] == 1 ? w.end - w.begin : 1;
+  for (int64_t i = d.begin; i < d.end; ++i)
+    for (int64_t j = h.begin; j < h.end; ++j)
+      for (int64_t k = w.begin; k < w.end; k += together)
+        f(x + (input(0, od, i) * g.size[1] + input(1, oh, j)) * g.size[2] + input(2, ow, k), together);
 }
 
 // Whether the planes have one window each, which holds all inputs and no padding.
@@ -95,10 +115,9 @@ __attribute__((noinline, cold)) void mend_means(const G& g, Divisor by, const T*
     if (std::abs(y[o]) < T(INFINITY)) continue;
     const int64_t row = o / g.out[2], ow = o % g.out[2], oh = row % g.out[1], od = row / g.out[1] % g.out[0];
     double sum = 0;
-    box_runs(g, x + row / g.out[1] / g.out[0] * image, box(g, 0, od), box(g, 1, oh), box(g, 2, ow),
-             [&](const T* run, int64_t length) {
-               for (int64_t i = 0; i < length; ++i) sum += double(run[i]) * scale;
-             });
+    window_runs(g, x + row / g.out[1] / g.out[0] * image, od, oh, ow, [&](const T* run, int64_t length) {
+      for (int64_t i = 0; i < length; ++i) sum += double(run[i]) * scale;
+    });
     const int64_t count = box_count(g, 0, od, by) * box_count(g, 1, oh, by) * box_count(g, 2, ow, by);
     y[o] = T(sum / double(count) / scale);
   }

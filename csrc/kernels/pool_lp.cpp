@@ -52,7 +52,7 @@ struct NormTerm {
     each_output_row(g, plane * rows, (plane + 1) * rows, [=, this](int64_t, int64_t od, int64_t oh, int64_t at) {
       for (int64_t ow = 0; ow < g.out[2]; ++ow) {
         const Vec<T> outputs[2] = {set1(dy[at + ow]), set1(y[at + ow])};
-        box_runs(g, image, box(g, 0, od), box(g, 1, oh), box(g, 2, ow), [=, this](const T* run, int64_t n) {
+        window_runs(g, image, od, oh, ow, [=, this](const T* run, int64_t n) {
           T* to = dx + (run - image);
           for (int64_t i = 0; i < n; i += lanes<T>)
             store_part(to + i, load_part(to + i, n - i) + value(outputs, Mask<T>{}, load_part(run + i, n - i)), n - i);

@@ -140,7 +140,7 @@ struct PlaneWindows {
 // Windows with dilation are no boxes, and may have no tap inside the image.
 template <class T>
 bool can_turn(const Pool& g) {
-  return g.dilation[0] == 1 && g.dilation[1] == 1 && g.dilation[2] == 1;
+  return !dilated(g);
 }
 // Adaptive windows may be half a vector wide. Wider ones fill vectors along the image: 256 planes of 32x32 to 2x2 take
 // 1.3 to 1.8 times as long if they are transposed (Zen 5).

@@ -48,6 +48,8 @@ constexpr T kLowest = -T(__builtin_inf());  // what lies around an image whose m
 // How many inputs the last tap of a window is behind its first.
 inline int64_t reach(const Pool& g, int axis) { return (g.kernel[axis] - 1) * g.dilation[axis]; }
 
+inline bool dilated(const Pool& g) { return g.dilation[0] > 1 || g.dilation[1] > 1 || g.dilation[2] > 1; }
+
 // The taps of window o that lie in the image.
 FASTNN_INLINE Range taps_inside(const Pool& g, int axis, int64_t o) {
   return inside(o * g.stride[axis] - g.pad[axis], g.dilation[axis], g.kernel[axis], g.size[axis]);

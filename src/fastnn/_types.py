@@ -61,6 +61,13 @@ Ints: TypeAlias = int | Sequence[int]
 Padding: TypeAlias = int | Sequence[int | Sequence[int]] | Literal["valid", "same", "full"]
 """Zeros on all sides, per axis, or per axis a pair (low, high)."""
 
+Sides: TypeAlias = Sequence[int] | Sequence[Sequence[int]]
+"""Two ints per axis, from the last axis to the first, or a pair (before, after) for each axis in order."""
+
+PadMode: TypeAlias = Literal["constant", "reflect", "replicate", "circular"]
+
+ConvPadMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 DTypeLike: TypeAlias = "npt.DTypeLike"

@@ -17,6 +17,7 @@ cdef extern from "types.h" namespace "fastnn" nogil:
         int64_t n, groups, channels, inner
     cdef struct Softmax:
         int64_t outer, n, inner
+    cdef enum PadMode: kConstant, kReflect, kReplicate, kCircular
     cdef enum RnnKind: kTanhCell, kReluCell, kLstmCell, kGruCell, kResetFirstGruCell
     cdef struct Rnn:
         int64_t steps, batch, units

@@ -10,7 +10,7 @@ Where a docstring says *of f*, the check takes and gives back the arguments of t
 from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus, with_inverse
 from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
-from .geometry import AdaptivePool, Conv, Pool
+from .geometry import AdaptivePool, Conv, Pool, padding_sides
 from .loss import (
     CrossEntropy,
     Softmax,
@@ -65,6 +65,7 @@ from .ops import (
     pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
+from .pad import Pad, pad, pad_backward, padded_shape, padding_mode
 from .pixels import Pixels, pixel_shuffle, pixel_unshuffle
 from .pool_index import outside_window, pool_indices, within_adaptive
 from .pool_index import positions as pool_positions
@@ -90,6 +91,7 @@ __all__ = [
     "GroupNorm",
     "InstanceStatistics",
     "Norm",
+    "Pad",
     "Pixels",
     "Pool",
     "Recurrent",
@@ -146,6 +148,11 @@ __all__ = [
     "operand",
     "optional",
     "outside_window",
+    "pad",
+    "pad_backward",
+    "padded_shape",
+    "padding_mode",
+    "padding_sides",
     "pair",
     "pixel_shuffle",
     "pixel_unshuffle",

@@ -108,6 +108,14 @@ def _sides(padding: Padding, size: int, kernel: int, stride: int, dilation: int,
     return 0, 0
 
 
+def padding_sides(
+    size: Shape, kernel: PerAxis, stride: PerAxis, padding: Padding, dilation: PerAxis
+) -> tuple[tuple[int, int], ...]:
+    """(low, high) padding of each axis of images of this size."""
+    per_axis = (_tuple(v, len(size)) for v in (kernel, stride, dilation))
+    return tuple(_sides(padding, n, f, s, d, i) for i, (n, f, s, d) in enumerate(zip(size, *per_axis, strict=True)))
+
+
 def _axis(size: int, kernel: int, stride: int, dilation: int, low: int, high: int, ceil_mode: bool) -> _Axis | None:
     """One axis: out = floor((size + low + high - dilation * (kernel - 1) - 1) / stride) + 1, or None if none fits.
 

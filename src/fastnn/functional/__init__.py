@@ -29,6 +29,7 @@ from .lstm import *
 from .max_pool import *
 from .optim import *
 from .output_shape import *
+from .pad import *
 from .pair_loss import *
 from .pixel_shuffle import *
 from .probability_loss import *

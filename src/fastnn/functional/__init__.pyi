@@ -7,7 +7,7 @@ The formulas are spelled out in NumPy in ``fastnn/backend/reference``.
 
 from typing import Any, Literal, overload
 from collections.abc import Sequence
-from .._types import Array, ArrayLike, Constant, Ints, Padding, Reduction, Rng, ShapeLike, Value
+from .._types import Array, ArrayLike, Constant, Ints, PadMode, Padding, Reduction, Rng, ShapeLike, Sides, Value
 from ..autograd import Tensor
 
 __all__ = [
@@ -129,6 +129,8 @@ __all__ = [
     "multi_margin_loss_backward",
     "nll_loss",
     "nll_loss_backward",
+    "pad",
+    "pad_backward",
     "pixel_shuffle",
     "pixel_shuffle_backward",
     "pixel_unshuffle",
@@ -786,10 +788,10 @@ def add_backward(dy: Constant) -> tuple[Array, Array]:
     """
 
 @overload
-def avg_pool1d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor: ...
+def avg_pool1d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Tensor: ...
 @overload
-def avg_pool1d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array: ...
-def avg_pool1d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Value:  # type: ignore[misc]
+def avg_pool1d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array: ...
+def avg_pool1d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Mean of each window of sequences.
 
     Parameters
@@ -808,6 +810,8 @@ def avg_pool1d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
         Whether padding counts in the divisor. What overhangs the padded sequence (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int,)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -829,7 +833,7 @@ def avg_pool1d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
     array([[[1., 4.]]])
     """
 
-def avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array:
     """Gradient of `avg_pool1d`.
 
     Parameters
@@ -838,7 +842,7 @@ def avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, str
         The gradient of the output.
     x_shape : tuple of int, or ndarray
         The shape of what `avg_pool1d` got, or the array itself.
-    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
         What `avg_pool1d` got.
 
     Returns
@@ -860,10 +864,10 @@ def avg_pool1d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, str
     """
 
 @overload
-def avg_pool2d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor: ...
+def avg_pool2d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Tensor: ...
 @overload
-def avg_pool2d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array: ...
-def avg_pool2d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Value:  # type: ignore[misc]
+def avg_pool2d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array: ...
+def avg_pool2d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Mean of each window of images.
 
     Parameters
@@ -882,6 +886,8 @@ def avg_pool2d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
         Whether padding counts in the divisor. What overhangs the padded image (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int, int)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -904,7 +910,7 @@ def avg_pool2d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
              [10.5, 12.5]]]])
     """
 
-def avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array:
     """Gradient of `avg_pool2d`.
 
     Parameters
@@ -913,7 +919,7 @@ def avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, str
         The gradient of the output.
     x_shape : tuple of int, or ndarray
         The shape of what `avg_pool2d` got, or the array itself.
-    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
         What `avg_pool2d` got.
 
     Returns
@@ -936,10 +942,10 @@ def avg_pool2d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, str
     """
 
 @overload
-def avg_pool3d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Tensor: ...
+def avg_pool3d(x: Tensor, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Tensor: ...
 @overload
-def avg_pool3d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array: ...
-def avg_pool3d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Value:  # type: ignore[misc]
+def avg_pool3d(x: ArrayLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array: ...
+def avg_pool3d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Mean of each window of volumes.
 
     Parameters
@@ -958,6 +964,8 @@ def avg_pool3d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
         Whether padding counts in the divisor. What overhangs the padded volume (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int, int, int)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -979,7 +987,7 @@ def avg_pool3d(x: Value, kernel_size: Ints, stride: Ints | None = None, padding:
     array([[[[[6.5, 8.5]]]]])
     """
 
-def avg_pool3d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Array:
+def avg_pool3d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None = None, padding: Padding = 0, ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None, dilation: Ints = 1) -> Array:
     """Gradient of `avg_pool3d`.
 
     Parameters
@@ -988,7 +996,7 @@ def avg_pool3d_backward(dy: Constant, x_shape: ShapeLike, kernel_size: Ints, str
         The gradient of the output.
     x_shape : tuple of int, or ndarray
         The shape of what `avg_pool3d` got, or the array itself.
-    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
         What `avg_pool3d` got.
 
     Returns
@@ -3531,10 +3539,10 @@ def logsigmoid_backward(dy: Constant, x: Constant) -> Array:
     """
 
 @overload
-def lp_pool1d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Tensor: ...
+def lp_pool1d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Tensor: ...
 @overload
-def lp_pool1d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array: ...
-def lp_pool1d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Value:  # type: ignore[misc]
+def lp_pool1d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array: ...
+def lp_pool1d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Norm of each window of sequences: ``y = (sum of |x|**p) ** (1 / p)``.
 
     PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
@@ -3554,6 +3562,8 @@ def lp_pool1d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
         Round the output size up, as in `max_pool2d`.
     padding : int, (int,) or ((int, int),), or str
         Zeros around the sequence, in the forms of `conv2d`. Every window must hold an element of ``x``.
+    dilation : int or (int,)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -3576,7 +3586,7 @@ def lp_pool1d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
     array([[[5., 1.]]])
     """
 
-def lp_pool1d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array:
+def lp_pool1d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array:
     """Gradient of `lp_pool1d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Parameters
@@ -3585,7 +3595,7 @@ def lp_pool1d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
         The gradient of the output.
     x : array_like, shape (n, c, w)
         What `lp_pool1d` got.
-    norm_type, kernel_size, stride, ceil_mode, padding
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation
         What `lp_pool1d` got.
 
     Returns
@@ -3607,10 +3617,10 @@ def lp_pool1d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
     """
 
 @overload
-def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Tensor: ...
+def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Tensor: ...
 @overload
-def lp_pool2d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array: ...
-def lp_pool2d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Value:  # type: ignore[misc]
+def lp_pool2d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array: ...
+def lp_pool2d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Norm of each window of images: ``y = (sum of |x|**p) ** (1 / p)``.
 
     PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
@@ -3630,6 +3640,8 @@ def lp_pool2d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
         Round the output size up, as in `max_pool2d`.
     padding : int, (int, int) or ((int, int), (int, int)), or str
         Zeros around the image, in the forms of `conv2d`. Every window must hold an element of ``x``.
+    dilation : int or (int, int)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -3652,7 +3664,7 @@ def lp_pool2d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
     array([[[[5.]]]])
     """
 
-def lp_pool2d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array:
+def lp_pool2d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array:
     """Gradient of `lp_pool2d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Parameters
@@ -3661,7 +3673,7 @@ def lp_pool2d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
         The gradient of the output.
     x : array_like, shape (n, c, h, w)
         What `lp_pool2d` got.
-    norm_type, kernel_size, stride, ceil_mode, padding
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation
         What `lp_pool2d` got.
 
     Returns
@@ -3684,10 +3696,10 @@ def lp_pool2d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
     """
 
 @overload
-def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Tensor: ...
+def lp_pool3d(x: Tensor, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Tensor: ...
 @overload
-def lp_pool3d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array: ...
-def lp_pool3d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Value:  # type: ignore[misc]
+def lp_pool3d(x: ArrayLike, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array: ...
+def lp_pool3d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Value:  # type: ignore[misc]
     """Norm of each window of volumes: ``y = (sum of |x|**p) ** (1 / p)``.
 
     PyTorch leaves out the absolute value, and scales windows that overhang (``ceil_mode``) as if they were
@@ -3707,6 +3719,8 @@ def lp_pool3d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
         Round the output size up, as in `max_pool2d`.
     padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or str
         Zeros around the volume, in the forms of `conv2d`. Every window must hold an element of ``x``.
+    dilation : int or (int, int, int)
+        Step between the elements of a window; PyTorch's function has none.
 
     Returns
     -------
@@ -3729,7 +3743,7 @@ def lp_pool3d(x: Value, norm_type: float, kernel_size: Ints, stride: Ints | None
     array([[[[[5.]]]]])
     """
 
-def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0) -> Array:
+def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False, *, padding: Padding = 0, dilation: Ints = 1) -> Array:
     """Gradient of `lp_pool3d`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
     Parameters
@@ -3738,7 +3752,7 @@ def lp_pool3d_backward(dy: Constant, x: Constant, norm_type: float, kernel_size:
         The gradient of the output.
     x : array_like, shape (n, c, d, h, w)
         What `lp_pool3d` got.
-    norm_type, kernel_size, stride, ceil_mode, padding
+    norm_type, kernel_size, stride, ceil_mode, padding, dilation
         What `lp_pool3d` got.
 
     Returns
@@ -4537,6 +4551,86 @@ def nll_loss_backward(x: Constant, target: Constant, weight: Constant | None = N
     """
 
 @overload
+def pad(x: Tensor, padding: Sides, mode: PadMode = 'constant', value: float = 0.0) -> Tensor: ...
+@overload
+def pad(x: ArrayLike, padding: Sides, mode: PadMode = 'constant', value: float = 0.0) -> Array: ...
+def pad(x: Value, padding: Sides, mode: PadMode = 'constant', value: float = 0.0) -> Value:  # type: ignore[misc]
+    """Put elements before and after an array along its axes; negative amounts cut elements off.
+
+    Parameters
+    ----------
+    x : array_like or Tensor, any shape
+        float32 or float64.
+    padding : sequence of int, or of (int, int)
+        Two forms. Ints count from the last axis to the first, as in PyTorch: ``(left, right)``,
+        ``(left, right, top, bottom)``; axes in front of those are left alone. Pairs ``(before, after)`` are in the order of
+        the axes, one for each, as in `numpy.pad`. What is negative is cut off first, and what is left is padded.
+    mode : {"constant", "reflect", "replicate", "circular"}
+        What is put there: ``value``; the elements mirrored at the outermost one, which is not repeated; the outermost
+        element; or the elements of the other end. In `numpy.pad` these are called constant, reflect, edge and wrap. As
+        there, amounts may be larger than the axis: mirrored and circular elements then repeat.
+    value : float
+        What padding holds in the mode "constant"; also infinite or NaN.
+
+    Returns
+    -------
+    ndarray or Tensor
+        Of the extents ``before + size + after``; a tensor if ``x`` is one.
+
+    Raises
+    ------
+    TypeError
+        For a dtype other than float32 and float64, or padding of another form: a single int, too.
+    ValueError
+        For padding of more axes than there are, more cut off than there is, an axis without elements that a mode would
+        have to copy, or a ``value`` in other modes than "constant".
+
+    Notes
+    -----
+    PyTorch reflects by less than the axis, and takes at most the axis for a circular one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pad(np.array([[1.0, 2.0, 3.0]]), (2, 1), "reflect")
+    array([[3., 2., 1., 2., 3., 2.]])
+    >>> F.pad(np.array([[1.0, 2.0, 3.0]]), ((0, 1), (-1, 1)), value=9.0)
+    array([[2., 3., 9.],
+           [9., 9., 9.]])
+    """
+
+def pad_backward(dy: Constant, x_shape: ShapeLike, padding: Sides, mode: PadMode = 'constant') -> Array:
+    """Gradient of `pad`: of each element the sum of ``dy`` over the places that it was copied to.
+
+    Parameters
+    ----------
+    dy : array_like
+        The gradient of the output.
+    x_shape : tuple of int, or ndarray
+        The shape of what `pad` got, or the array itself.
+    padding, mode
+        What `pad` got.
+
+    Returns
+    -------
+    ndarray
+        The gradient of ``x``, 0 for what was cut off; the same bits for every number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `pad`, and if ``dy`` has not the shape of its output.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn.functional as F
+    >>> F.pad_backward(np.array([[1.0, 10.0, 100.0, 1000.0]]), (1, 2), (1, 1), "replicate")
+    array([[  11., 1100.]])
+    """
+
+@overload
 def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor: ...
 @overload
 def pixel_shuffle(x: ArrayLike, upscale_factor: int) -> Array: ...
@@ -4679,7 +4773,7 @@ def pool_output_shape(x_shape: ShapeLike, kernel_size: Ints, stride: Ints | None
         The shape of the input, with one to three spatial axes; of an array its shape is taken. Three axes are those of
         1-d pooling, so that an image (c, height, width) without its batch axis is taken for signals (n, c, width).
     kernel_size, stride, padding, dilation, ceil_mode
-        What the pooling gets, with the same defaults. Average and L_p pooling have no dilation.
+        What the pooling gets, with the same defaults.
 
     Returns
     -------

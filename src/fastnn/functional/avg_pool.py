@@ -21,10 +21,9 @@ __all__ = [
 ]
 
 
-def _plan(
-    op: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, *divisor: Any
-) -> Plan:
-    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
+def _plan(op: str, rank: int, x: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, *rest: Any) -> Plan:
+    *divisor, dilation = rest
+    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, dilation, ceil_mode)
     return Plan("avg_pool_forward", (g, x, *checks.pool_divisor(op, *divisor)), tape=Tape("avg_pool_backward", _jvp))
 
 
@@ -41,9 +40,10 @@ def _gradient_plan(
     stride: Any,
     padding: Any,
     ceil_mode: Any,
-    *divisor: Any,
+    *rest: Any,
 ) -> Plan:
-    g, dy = checks.pool_backward(op, rank, dy, x_shape, kernel_size, stride, padding, 1, ceil_mode)
+    *divisor, dilation = rest
+    g, dy = checks.pool_backward(op, rank, dy, x_shape, kernel_size, stride, padding, dilation, ceil_mode)
     return Plan("avg_pool_backward", (g, dy, *checks.pool_divisor(op, *divisor)))
 
 
@@ -56,6 +56,7 @@ def _avg_pool(op: Call) -> Callable[..., Any]:
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
+        dilation: Ints = 1,
     ) -> Value:
         """Mean of each window of {inputs}.
 
@@ -75,6 +76,8 @@ def _avg_pool(op: Call) -> Callable[..., Any]:
             Whether padding counts in the divisor. What overhangs the padded {input} (``ceil_mode``) never does.
         divisor_override : int, optional
             What to divide the sum of every window by, instead of the number of its elements.
+        dilation : {ints}
+            Step between the elements of a window; PyTorch's function has none.
 
         Returns
         -------
@@ -107,7 +110,7 @@ def _avg_pool(op: Call) -> Callable[..., Any]:
         >>> F.avg_pool3d(np.arange(16.0).reshape(1, 1, 2, 2, 4), 2)
         array([[[[[6.5, 8.5]]]]])
         """
-        return op(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return op(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation)
 
     return avg_pool
 
@@ -125,6 +128,7 @@ def _avg_pool_backward(op: Call) -> Callable[..., Any]:
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
+        dilation: Ints = 1,
     ) -> Array:
         """Gradient of `{op}`.
 
@@ -134,7 +138,7 @@ def _avg_pool_backward(op: Call) -> Callable[..., Any]:
             The gradient of the output.
         x_shape : tuple of int, or ndarray
             The shape of what `{op}` got, or the array itself.
-        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+        kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation
             What `{op}` got.
 
         Returns
@@ -168,7 +172,7 @@ def _avg_pool_backward(op: Call) -> Callable[..., Any]:
         <BLANKLINE>
                  [[0.25, 0.25]]]]])
         """
-        return op(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+        return op(dy, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, dilation)
 
     return avg_pool_backward
 

@@ -16,9 +16,17 @@ __all__ = ["lp_pool1d", "lp_pool1d_backward", "lp_pool2d", "lp_pool2d_backward",
 
 
 def _plan(
-    op: str, rank: int, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: Any, padding: Any
+    op: str,
+    rank: int,
+    x: Any,
+    norm_type: Any,
+    kernel_size: Any,
+    stride: Any,
+    ceil_mode: Any,
+    padding: Any,
+    dilation: Any,
 ) -> Plan:
-    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, 1, ceil_mode)
+    g, x = checks.pool(op, rank, x, kernel_size, stride, padding, dilation, ceil_mode)
     p = checks.real(op, "norm_type", norm_type, 0.0, open_low=True)
     return Plan("lp_pool_forward", (g, x, p), tape=Tape("lp_pool_backward", _jvp))
 
@@ -28,10 +36,19 @@ def _jvp(ops: Any, tangents: Any, g: Pool, x: Array, y: Array, p: float) -> Arra
 
 
 def _gradient_plan(
-    op: str, rank: int, dy: Any, x: Any, norm_type: Any, kernel_size: Any, stride: Any, ceil_mode: Any, padding: Any
+    op: str,
+    rank: int,
+    dy: Any,
+    x: Any,
+    norm_type: Any,
+    kernel_size: Any,
+    stride: Any,
+    ceil_mode: Any,
+    padding: Any,
+    dilation: Any,
 ) -> Plan:
     x = checks.array(op, "x", x)
-    g, dy = checks.pool_backward(op, rank, dy, x, kernel_size, stride, padding, 1, ceil_mode)
+    g, dy = checks.pool_backward(op, rank, dy, x, kernel_size, stride, padding, dilation, ceil_mode)
     checks.same_dtype(op, "x", x, dy.dtype, "dy")
     return Plan(_gradient, (g, dy, x, checks.real(op, "norm_type", norm_type, 0.0, open_low=True)))
 
@@ -50,6 +67,7 @@ def _lp_pool(op: Call) -> Callable[..., Any]:
         ceil_mode: bool = False,
         *,
         padding: Padding = 0,
+        dilation: Ints = 1,
     ) -> Value:
         """Norm of each window of {inputs}: ``y = (sum of |x|**p) ** (1 / p)``.
 
@@ -70,6 +88,8 @@ def _lp_pool(op: Call) -> Callable[..., Any]:
             Round the output size up, as in `max_pool2d`.
         padding : {paddings}, or str
             Zeros around the {input}, in the forms of `conv2d`. Every window must hold an element of ``x``.
+        dilation : {ints}
+            Step between the elements of a window; PyTorch's function has none.
 
         Returns
         -------
@@ -102,7 +122,7 @@ def _lp_pool(op: Call) -> Callable[..., Any]:
         >>> F.lp_pool3d(np.array([[[[[3.0, 0.0], [0.0, -4.0]]]]]), 2, (1, 2, 2))
         array([[[[[5.]]]]])
         """
-        return op(x, norm_type, kernel_size, stride, ceil_mode, padding)
+        return op(x, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
     return lp_pool
 
@@ -120,6 +140,7 @@ def _lp_pool_backward(op: Call) -> Callable[..., Any]:
         ceil_mode: bool = False,
         *,
         padding: Padding = 0,
+        dilation: Ints = 1,
     ) -> Array:
         """Gradient of `{op}`: ``dx += dy * sign(x) * (|x| / y) ** (p - 1)``.
 
@@ -129,7 +150,7 @@ def _lp_pool_backward(op: Call) -> Callable[..., Any]:
             The gradient of the output.
         x : array_like, shape (n, c, {size})
             What `{op}` got.
-        norm_type, kernel_size, stride, ceil_mode, padding
+        norm_type, kernel_size, stride, ceil_mode, padding, dilation
             What `{op}` got.
 
         Returns
@@ -163,7 +184,7 @@ def _lp_pool_backward(op: Call) -> Callable[..., Any]:
         array([[[[[ 3.,  0.],
                   [ 0., -4.]]]]])
         """
-        return op(dy, x, norm_type, kernel_size, stride, ceil_mode, padding)
+        return op(dy, x, norm_type, kernel_size, stride, ceil_mode, padding, dilation)
 
     return lp_pool_backward
 

@@ -114,7 +114,7 @@ def pool_output_shape(
         The shape of the input, with one to three spatial axes; of an array its shape is taken. Three axes are those of
         1-d pooling, so that an image (c, height, width) without its batch axis is taken for signals (n, c, width).
     kernel_size, stride, padding, dilation, ceil_mode
-        What the pooling gets, with the same defaults. Average and L_p pooling have no dilation.
+        What the pooling gets, with the same defaults.
 
     Returns
     -------

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from .. import functional as F
 from .. import init
-from .._types import DTypeLike, Ints, Padding, Rng, Value
+from .._types import ConvPadMode, DTypeLike, Ints, Padding, Rng, Value
 from ..autograd import Tensor
-from ..checks import scalars
+from ..checks import array, padding_sides, scalars
+from ..checks import padding_mode as check_padding_mode
 from .kinds import OfRank
 from .parameter import Parameter
 
@@ -68,7 +70,7 @@ class _Kernels(OfRank):
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"]
-        defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1}
+        defaults = {"stride": 1, "padding": 0, "output_padding": 0, "dilation": 1, "groups": 1, "padding_mode": "zeros"}
         for name, default in defaults.items():
             if getattr(self, name, default) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
@@ -88,16 +90,32 @@ class _Conv(_Kernels):
         dilation: Ints = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: ConvPadMode = "zeros",
         *,
         dtype: DTypeLike = np.float32,
         rng: Rng = None,
     ) -> None:
+        op = type(self).__name__
+        mode = check_padding_mode(op, "padding_mode", padding_mode, ("zeros", "reflect", "replicate", "circular"))
+        self.padding = scalars.padding(op, padding, self._rank)
         self._settle(in_channels, out_channels, kernel_size, stride, dilation, groups, bias, dtype, rng)
-        self.padding = scalars.padding(type(self).__name__, padding, self._rank)
+        self.padding_mode: Any = mode
 
     def forward(self, x: Value) -> Tensor:
         """x (N, in_channels, *size) -> (N, out_channels, *out)."""
-        return self._function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        padding = self.padding
+        if self.padding_mode != "zeros":
+            x, padding = self._padded(x), 0
+        return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+
+    def _padded(self, x: Value) -> Value:
+        """x with what the mode puts around it; other than images it stays as it is, and the function says what is wrong."""
+        if not isinstance(x, Tensor):
+            x = array(f"conv{self._rank}d", "x", x)
+        if x.ndim != self._rank + 2:
+            return x
+        sides = padding_sides(x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
+        return F.pad(x, ((0, 0), (0, 0), *sides), self.padding_mode)
 
     def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """The dilated kernel."""
@@ -116,11 +134,13 @@ class Conv1d(_Conv, rank=1):
     stride, dilation : int or (int,)
         Steps between windows, and between the elements under a kernel.
     padding : int, (int,) or ((int, int),), or {"valid", "same", "full"}
-        Zeros around the sequence; see `fastnn.functional.conv1d`.
+        How much is put around the sequence; see `fastnn.functional.conv1d`.
     groups : int
         Groups of channels that don't see each other; must divide both numbers of channels.
     bias : bool
         Whether to add a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What is put there: zeros, or elements of the sequence in one of the ways of `fastnn.functional.pad`.
     dtype : dtype
         float32 or float64.
     rng : optional
@@ -152,11 +172,13 @@ class Conv2d(_Conv, rank=2):
     stride, dilation : int or (int, int)
         Steps between windows, and between the elements under a kernel.
     padding : int, (int, int) or ((int, int), (int, int)), or {"valid", "same", "full"}
-        Zeros around the image; see `fastnn.functional.conv2d`.
+        How much is put around the image; see `fastnn.functional.conv2d`.
     groups : int
         Groups of channels that don't see each other; must divide both numbers of channels.
     bias : bool
         Whether to add a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What is put there: zeros, or elements of the image in one of the ways of `fastnn.functional.pad`.
     dtype : dtype
         float32 or float64.
     rng : optional
@@ -188,11 +210,13 @@ class Conv3d(_Conv, rank=3):
     stride, dilation : int or (int, int, int)
         Steps between windows, and between the elements under a kernel.
     padding : int, (int, int, int) or ((int, int), (int, int), (int, int)), or {"valid", "same", "full"}
-        Zeros around the volume; see `fastnn.functional.conv3d`.
+        How much is put around the volume; see `fastnn.functional.conv3d`.
     groups : int
         Groups of channels that don't see each other; must divide both numbers of channels.
     bias : bool
         Whether to add a bias.
+    padding_mode : {"zeros", "reflect", "replicate", "circular"}
+        What is put there: zeros, or elements of the volume in one of the ways of `fastnn.functional.pad`.
     dtype : dtype
         float32 or float64.
     rng : optional

@@ -12,23 +12,27 @@ __all__ = [
 
 
 class _Pool(WithoutParameters, OfRank):
-    def __init__(self, kernel_size: Ints, stride: Ints | None, padding: Padding, ceil_mode: bool) -> None:
+    def __init__(
+        self, kernel_size: Ints, stride: Ints | None, padding: Padding, dilation: Ints, ceil_mode: bool
+    ) -> None:
         op = type(self).__name__
         self.kernel_size = scalars.per_axis(op, "kernel_size", kernel_size, self._rank)
         self.stride = self.kernel_size if stride is None else scalars.per_axis(op, "stride", stride, self._rank)
         self.padding = scalars.padding(op, padding, self._rank)
+        self.dilation = scalars.per_axis(op, "dilation", dilation, self._rank)
         self.ceil_mode = scalars.flag(op, "ceil_mode", ceil_mode)
 
     def receptive_window(self, size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
         """The dilated window."""
-        axes = self._axes(self.kernel_size, self.stride, getattr(self, "dilation", 1))
+        axes = self._axes(self.kernel_size, self.stride, self.dilation)
         return tuple((d * (k - 1) + 1, s) for k, s, d in axes)
 
     def extra_repr(self) -> str:
         text = f"kernel_size={self.kernel_size}, stride={self.stride}"
         if self.padding:
             text += f", padding={self.padding!r}"
-        return text + (", ceil_mode=True" if self.ceil_mode else "")
+        text += ", ceil_mode=True" if self.ceil_mode else ""
+        return text + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
 class _MaxPool(_Pool):
@@ -42,15 +46,11 @@ class _MaxPool(_Pool):
         dilation: Ints = 1,
         ceil_mode: bool = False,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode)
-        self.dilation = scalars.per_axis(type(self).__name__, "dilation", dilation, self._rank)
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
 
     def forward(self, x: Value) -> Value:
         """x (N, C, *size) -> (N, C, *out)."""
         return self._function(x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
-
-    def extra_repr(self) -> str:
-        return super().extra_repr() + (f", dilation={self.dilation}" if self.dilation != 1 else "")
 
 
 class MaxPool1d(_MaxPool, rank=1):
@@ -151,8 +151,9 @@ class _AvgPool(_Pool):
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
+        dilation: Ints = 1,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, ceil_mode)
+        super().__init__(kernel_size, stride, padding, dilation, ceil_mode)
         self.count_include_pad, self.divisor_override = pool_divisor(
             type(self).__name__, count_include_pad, divisor_override
         )
@@ -167,6 +168,7 @@ class _AvgPool(_Pool):
             self.ceil_mode,
             self.count_include_pad,
             self.divisor_override,
+            self.dilation,
         )
 
     def extra_repr(self) -> str:
@@ -191,6 +193,8 @@ class AvgPool1d(_AvgPool, rank=1):
         Whether padding counts in the divisor. What overhangs the padded sequence (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int,)
+        Step between the elements of a window.
 
     Examples
     --------
@@ -218,6 +222,8 @@ class AvgPool2d(_AvgPool, rank=2):
         Whether padding counts in the divisor. What overhangs the padded image (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int, int)
+        Step between the elements of a window.
 
     Examples
     --------
@@ -245,6 +251,8 @@ class AvgPool3d(_AvgPool, rank=3):
         Whether padding counts in the divisor. What overhangs the padded volume (``ceil_mode``) never does.
     divisor_override : int, optional
         What to divide the sum of every window by, instead of the number of its elements.
+    dilation : int or (int, int, int)
+        Step between the elements of a window.
 
     Examples
     --------
@@ -259,14 +267,19 @@ class _LPPool(_Pool):
     _op = "lp_pool"
 
     def __init__(
-        self, norm_type: float, kernel_size: Ints, stride: Ints | None = None, ceil_mode: bool = False
+        self,
+        norm_type: float,
+        kernel_size: Ints,
+        stride: Ints | None = None,
+        ceil_mode: bool = False,
+        dilation: Ints = 1,
     ) -> None:
-        super().__init__(kernel_size, stride, 0, ceil_mode)
+        super().__init__(kernel_size, stride, 0, dilation, ceil_mode)
         self.norm_type = scalars.real(type(self).__name__, "norm_type", norm_type, 0.0, open_low=True)
 
     def forward(self, x: Value) -> Value:
         """x (N, C, *size) -> (N, C, *out)."""
-        return self._function(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+        return self._function(x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode, dilation=self.dilation)
 
     def extra_repr(self) -> str:
         return f"norm_type={self.norm_type:g}, " + super().extra_repr()
@@ -285,6 +298,8 @@ class LPPool1d(_LPPool, rank=1):
         Step of the window; its size by default, less makes windows overlap.
     ceil_mode : bool
         Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    dilation : int or (int,)
+        Step between the elements of a window.
 
     Notes
     -----
@@ -312,6 +327,8 @@ class LPPool2d(_LPPool, rank=2):
         Step of the window; its size by default, less makes windows overlap.
     ceil_mode : bool
         Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    dilation : int or (int, int)
+        Step between the elements of a window.
 
     Notes
     -----
@@ -339,6 +356,8 @@ class LPPool3d(_LPPool, rank=3):
         Step of the window; its size by default, less makes windows overlap.
     ceil_mode : bool
         Round the output size up, as `fastnn.functional.max_pool2d` explains.
+    dilation : int or (int, int, int)
+        Step between the elements of a window.
 
     Notes
     -----

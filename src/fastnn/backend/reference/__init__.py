@@ -22,6 +22,7 @@ from .local_response_norm import *
 from .loss import *
 from .norm import *
 from .optim import *
+from .pad import *
 from .pair_loss import *
 from .pixels import *
 from .pool import *

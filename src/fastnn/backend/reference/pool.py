@@ -62,13 +62,14 @@ def max_pool_backward_at(g: Pool, dy: Array, positions: Array) -> Any:
 def _window_sizes(g: Pool, count_include_pad: bool) -> Array:
     """Elements of each window, (*out): clipped to the image, or to the image with its padding."""
     sizes = np.ones(())
-    for size, out, kernel, stride, pad, pad_end in zip(
-        g.size, g.out, g.kernel, g.stride, g.pad, g.pad_end, strict=True
+    for size, out, kernel, stride, pad, dilation, pad_end in zip(
+        g.size, g.out, g.kernel, g.stride, g.pad, g.dilation, g.pad_end, strict=True
     ):
         low, high = (-pad, size + pad_end) if count_include_pad else (0, size)
         start = np.arange(out) * stride - pad
-        stop = np.minimum(start + kernel, high)
-        sizes = np.multiply.outer(sizes, stop - np.maximum(start, low))
+        # How many taps lie before each end: k with start + k * dilation < end.
+        before_low, before_high = (np.clip(-((start - end) // dilation), 0, kernel) for end in (low, high))
+        sizes = np.multiply.outer(sizes, before_high - before_low)
     return sizes
 
 
