@@ -193,10 +193,7 @@ def other_defaults():
             if name.startswith("_") or inspect.ismodule(here):
                 continue
             ours, others = parameters(here), parameters(there)
-            for argument in ours.keys() & others.keys() - {
-                "dtype",
-                "modules",
-            }:  # None is the same as float32; and as ()
+            for argument in ours.keys() & others.keys() - {"dtype", "modules", "value"}:  # None is as float32, (), 0
                 both = ours[argument], others[argument]
                 if inspect.Parameter.empty not in both and both[0] != both[1]:
                     yield (f"{label}.{name}", argument), both
