@@ -11,6 +11,7 @@ from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus, wi
 from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
+from .interpolate import Resample, interpolate, interpolate_backward, resampling
 from .loss import (
     CrossEntropy,
     Softmax,
@@ -93,6 +94,7 @@ __all__ = [
     "Pixels",
     "Pool",
     "Recurrent",
+    "Resample",
     "Softmax",
     "adam",
     "adaptive_output_size",
@@ -129,6 +131,8 @@ __all__ = [
     "in_c_order",
     "instance_statistics",
     "integer",
+    "interpolate",
+    "interpolate_backward",
     "interval",
     "is_soft",
     "layer_norm",
@@ -164,6 +168,7 @@ __all__ = [
     "recurrent_gradients",
     "recurrent_saved",
     "reduction_of",
+    "resampling",
     "rms_norm",
     "same_dtype",
     "seed",
