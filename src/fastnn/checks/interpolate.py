@@ -61,6 +61,7 @@ def _one_of(op: str, name: str, value: Any, choices: Any) -> str:
 def interpolation(
     op: str,
     x: Shape,
+    like: Array,
     size: Any,
     scale_factor: Any,
     mode: Any,
@@ -73,7 +74,6 @@ def interpolation(
     exclude_outside: Any,
     roi: Any,
     extrapolation_value: Any,
-    like: Any = None,
 ) -> Interpolation:
     """Of ``interpolate`` and its gradient, for images of shape x; numbers must be ones that the array ``like`` holds."""
     kind = _KINDS[_one_of(op, "mode", mode, _KINDS)]
@@ -190,7 +190,7 @@ def interpolate(op: str, x: Any, *settings: Any) -> tuple[Interpolation, Array]:
     """Of ``interpolate``: the settings, of which `resampling` makes tables."""
     x = array(op, "x", x)
     require_image(op, _rank(op, "x", x.shape), x.shape)
-    return interpolation(op, x.shape, *settings, like=x), x
+    return interpolation(op, x.shape, x, *settings), x
 
 
 def interpolate_backward(op: str, dy: Any, x_shape: Any, *settings: Any) -> tuple[Interpolation, Array, Shape]:
@@ -198,7 +198,7 @@ def interpolate_backward(op: str, dy: Any, x_shape: Any, *settings: Any) -> tupl
     dy = array(op, "dy", dy)
     x = shape_of(op, "x_shape", x_shape)
     require_image(op, _rank(op, "x_shape", x), x)
-    given = interpolation(op, x, *settings, like=dy)
+    given = interpolation(op, x, dy, *settings)
     return given, operand(op, "dy", dy, dy.dtype, (*x[:2], *given.out)), x
 
 

@@ -5,6 +5,7 @@ A table follows from sizes and settings alone and is computed in float64. That o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,19 +14,19 @@ from .arrays import Array
 
 
 class Taps(NamedTuple):
-    """Output o of an axis is the sum over k of ``weight[k, o]`` times input ``index[k, o]``."""
+    """Output o of an axis is the sum over k of ``weights[k, o]`` times input ``inputs[k, o]``."""
 
     size: int
     out: int
-    index: Array  # (k, out), int32
-    weight: Array  # (k, out), of the dtype of the images
+    inputs: Array  # (k, out), int32
+    weights: Array  # (k, out), of the dtype of the images
     empty: Array  # int32: the outputs that no input contributes to, in order; their weights are 0
 
 
 class Rule(NamedTuple):
     """How the outputs of an axis find their inputs; ONNX's Resize says what ``coordinates`` and ``rounding`` mean.
 
-    Where ``coordinates`` is "pytorch", nearest neighbours are found as PyTorch does, in the dtype of the images.
+    Where ``coordinates`` is "pytorch", nearest neighbours are PyTorch's.
     """
 
     kind: str  # "nearest", "linear" or "cubic"
@@ -59,7 +60,7 @@ class _Entries(NamedTuple):
 
 def taps(rule: Rule, axis: Axis, dtype: np.dtype[Any], transposed: bool) -> Taps:
     """The table of an axis; ``transposed``: that of the gradient, in which inputs take from outputs."""
-    entries = _nearest(rule, axis, dtype) if rule.kind == "nearest" else _weighted(rule, axis)
+    entries = _nearest(rule, axis) if rule.kind == "nearest" else _weighted(rule, axis)
     if transposed:
         return _table(axis.out, axis.size, entries.column, entries.row, entries.weight, dtype)
     return _table(axis.size, axis.out, *entries, dtype)
@@ -121,7 +122,7 @@ def _inside(rule: Rule, axis: Axis, places: Array) -> Array:
     return np.arange(axis.out)
 
 
-_ROUNDING = {
+_ROUNDING: dict[str, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "round_prefer_floor": lambda places: np.ceil(places - 0.5),
@@ -129,9 +130,9 @@ _ROUNDING = {
 }
 
 
-def _nearest(rule: Rule, axis: Axis, dtype: np.dtype[Any]) -> _Entries:
+def _nearest(rule: Rule, axis: Axis) -> _Entries:
     if rule.coordinates == "pytorch":
-        row, column = np.arange(axis.out), _pytorch_nearest(rule, axis, dtype)
+        row, column = np.arange(axis.out), _pytorch_nearest(rule, axis)
     else:
         places = _places(rule, axis)
         row = _inside(rule, axis, places)
@@ -139,14 +140,15 @@ def _nearest(rule: Rule, axis: Axis, dtype: np.dtype[Any]) -> _Entries:
     return _Entries(row, np.clip(column, 0, axis.size - 1).astype(np.int64), np.ones(len(row)))
 
 
-def _pytorch_nearest(rule: Rule, axis: Axis, dtype: np.dtype[Any]) -> Array:
-    """Rounded where PyTorch rounds (``UpSampleKernel.cpp``): next to a half, another rounding finds another neighbour."""
+def _pytorch_nearest(rule: Rule, axis: Axis) -> Array:
+    """As in PyTorch's ``UpSample.h``, in float32: next to a whole number, other roundings find other neighbours."""
     output = np.arange(axis.out)
-    step = dtype.type(1 / axis.scale) if axis.scale else dtype.type(axis.size) / dtype.type(axis.out)
+    if rule.rounding == "floor" and axis.out in (axis.size, 2 * axis.size):
+        return output * axis.size // axis.out
+    step = np.float32(1 / axis.scale) if axis.scale else np.float32(axis.size) / np.float32(axis.out)
     if rule.rounding == "floor":
-        return np.asarray(np.floor((output.astype(dtype) * step).astype(np.float32)))
-    centre = np.maximum((np.float64(step) * (output + 0.5) - 0.5).astype(dtype), 0)
-    return np.asarray(np.floor((centre + np.float64(0.5)).astype(np.float32)))
+        return np.asarray(np.floor(output.astype(np.float32) * step))
+    return np.asarray(np.floor(((output + 0.5) * np.float64(step)).astype(np.float32)))
 
 
 def _weighted(rule: Rule, axis: Axis) -> _Entries:

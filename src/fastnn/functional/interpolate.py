@@ -113,8 +113,9 @@ def interpolate(
 
     Notes
     -----
-    Formulas of the places and filters: operator Resize of the ONNX standard. PyTorch finds nearest neighbours of float32 images
-    with float32 arithmetic, and so does this function, without ``coordinates``.
+    Formulas of the places and filters: operator Resize of the ONNX standard. PyTorch finds nearest neighbours by several rules,
+    which differ where a ``scale_factor`` leaves a size as it is or doubles it, and by roundings. Without ``coordinates`` this
+    function has that of its images and of all its gradients, with places in float32.
 
     Examples
     --------
