@@ -1,4 +1,5 @@
-// Resampling: along each axis, outputs are weighted sums of a few inputs, which tables name. x (n, c, size) -> y (n, c, out)
+// Resampling: along each axis, outputs are weighted sums of a few inputs, which tables name.
+//   x (n, c, size) -> y (n, c, out)
 //
 // An item is a row of outputs. Where images become higher, rows of inputs are resampled along themselves, and then
 // combined: a thread keeps those that the next row of outputs is made of, too. Else rows are combined before, so that

@@ -11,7 +11,7 @@ from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus, wi
 from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool
-from .interpolate import Resample, interpolate, interpolate_backward, resampling
+from .interpolate import Resample, interpolate, interpolate_backward, interpolation, resampling, upsampling
 from .loss import (
     CrossEntropy,
     Softmax,
@@ -133,6 +133,7 @@ __all__ = [
     "integer",
     "interpolate",
     "interpolate_backward",
+    "interpolation",
     "interval",
     "is_soft",
     "layer_norm",
@@ -183,6 +184,7 @@ __all__ = [
     "step_count",
     "unmasked",
     "unused_statistics",
+    "upsampling",
     "with_inverse",
     "within_adaptive",
     "within_unit",

@@ -61,19 +61,19 @@ def _one_of(op: str, name: str, value: Any, choices: Any) -> str:
 def interpolation(
     op: str,
     x: Shape,
-    like: Array,
+    like: Array | None,
     size: Any,
     scale_factor: Any,
     mode: Any,
     align_corners: Any,
     recompute_scale_factor: Any,
-    antialias: Any,
-    coordinates: Any,
-    nearest_mode: Any,
-    cubic_coeff_a: Any,
-    exclude_outside: Any,
-    roi: Any,
-    extrapolation_value: Any,
+    antialias: Any = False,
+    coordinates: Any = None,
+    nearest_mode: Any = None,
+    cubic_coeff_a: Any = None,
+    exclude_outside: Any = False,
+    roi: Any = None,
+    extrapolation_value: Any = 0.0,
 ) -> Interpolation:
     """Of ``interpolate`` and its gradient, for images of shape x; numbers must be ones that the array ``like`` holds."""
     kind = _KINDS[_one_of(op, "mode", mode, _KINDS)]
@@ -96,6 +96,18 @@ def interpolation(
     rule = None if kind == "area" else Rule(kind, where, rounding, coefficient, exclude, antialias)
     keeps = coordinates is None and (kind == "linear" or antialias)
     return Interpolation(rule, out, scale, keeps, _roi(op, roi, rank, where), fill)
+
+
+def upsampling(
+    op: str, size: Any, scale_factor: Any, mode: Any, align_corners: Any, recompute_scale_factor: Any
+) -> None:
+    """Of ``Upsample``, before there are images: settings that fit some are taken."""
+    _one_of(op, "mode", mode, _KINDS)
+    axes = [len(v) for v in (size, scale_factor) if isinstance(v, (tuple, list))]
+    rank = _RANKS.get(mode, axes[0] if axes and 1 <= axes[0] <= 3 else 1)
+    scales = () if scale_factor is None else _scales(op, scale_factor, rank)
+    extent = 1 + math.ceil(1 / max(min((*scales, 1.0)), 1 / MAX_EXTENT))
+    interpolation(op, (1, 1, *(extent,) * rank), None, size, scale_factor, mode, align_corners, recompute_scale_factor)
 
 
 def _corners(op: str, mode: str, kind: str, align_corners: Any, coordinates: Any) -> bool:

@@ -95,18 +95,18 @@ def _table(size: int, out: int, row: Array, column: Array, weight: Array, dtype:
 
 
 def _places(rule: Rule, axis: Axis) -> Array:
-    """Where each output lies between the inputs, as ONNX's Resize defines it."""
+    """Where each output lies between the inputs: ONNX's formulas in its order, since a rounding can change a neighbour."""
     output = np.arange(axis.out, dtype=np.float64)
     width = axis.scale * axis.size  # may be a fraction, of which ``out`` is the whole part
     if rule.coordinates == "align_corners":
-        return np.zeros(1) if axis.out == 1 else output * ((axis.size - 1) / (width - 1))
+        return np.zeros(1) if axis.out == 1 else output * (axis.size - 1) / (width - 1)
     if rule.coordinates == "asymmetric":
         return output / axis.scale
     if rule.coordinates == "tf_crop_and_resize":
         last = axis.size - 1
         if width == 1:
             return np.full(axis.out, 0.5 * (axis.start + axis.end) * last)
-        return axis.start * last + output * ((axis.end - axis.start) * last / (width - 1))
+        return output * (axis.end - axis.start) * last / (width - 1) + axis.start * last
     if rule.coordinates == "pytorch_half_pixel" and width == 1:
         return np.zeros(axis.out)
     centre = (output + 0.5) / axis.scale - 0.5
