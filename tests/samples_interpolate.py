@@ -39,14 +39,21 @@ def _onnx(rank: int) -> list[dict[str, Any]]:
     return rows
 
 
-# Shapes of images with the sizes or scales of the output.
+# Shapes of images with the sizes or scales of the output. Where there are as many planes as lanes, kernels go across planes.
 _ROWS: dict[int, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
-    1: [((1, 1, 1), {"size": 5}), ((2, 3, 17), {"scale_factor": 2.0}), ((2, 5, 33), {"size": (8,)})],
+    1: [
+        ((1, 1, 1), {"size": 5}), ((2, 3, 17), {"scale_factor": 2.0}), ((2, 5, 33), {"size": (8,)}),
+        ((2, 17, 6), {"size": 9}),
+    ],
     2: [
         ((1, 1, 1, 1), {"size": (3, 2)}), ((0, 2, 6, 5), {"size": 4}), ((2, 3, 7, 8), {"scale_factor": 2.0}),
         ((1, 2, 17, 9), {"size": (5, 31)}), ((1, 2, 5, 33), {"scale_factor": (3.5, 0.6)}), ((1, 2, 4, 20), {"size": (4, 65)}),
+        ((3, 11, 6, 5), {"scale_factor": 2.0}), ((2, 16, 7, 4), {"size": (3, 9)}),
     ],
-    3: [((2, 2, 3, 4, 5), {"scale_factor": (2.0, 1.5, 0.5)}), ((1, 2, 5, 4, 17), {"size": (3, 8, 17)})],
+    3: [
+        ((2, 2, 3, 4, 5), {"scale_factor": (2.0, 1.5, 0.5)}), ((1, 2, 5, 4, 17), {"size": (3, 8, 17)}),
+        ((2, 9, 3, 4, 2), {"size": (4, 3, 5)}), ((1, 35, 2, 3, 4), {"scale_factor": 2.0}),
+    ],
 }  # fmt: skip
 
 
@@ -65,8 +72,8 @@ def interpolate() -> list[Sample]:
     specials = [np.nan, np.inf, -np.inf, 1e-40]
     rows = [{"mode": "nearest"}, {"mode": "bilinear"}, {"mode": "bicubic"}, {"mode": "bilinear", "antialias": True}]
     special = [
-        Sample((v.with_specials(2, 2, 7, 8, specials=specials),), {"size": size, **o}, special=True)
-        for o in rows for size in ((13, 5), (4, 21))
+        Sample((v.with_specials(2, c, 7, 8, specials=specials),), {"size": size, **o}, special=True)
+        for o in rows for c, size in ((2, (13, 5)), (2, (4, 21)), (9, (5, 11)))
     ]  # fmt: skip
     return [*_samples("interpolate", _pytorch), *special]
 

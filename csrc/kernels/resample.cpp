@@ -7,6 +7,7 @@
 #define FASTNN_FAMILY "resample.inc"
 #include "kernels.h"
 #include "resample_along.h"
+#include "resample_planes.h"
 #include "resample_rows.h"
 #include "room.h"
 
@@ -120,7 +121,11 @@ struct Resampled {
 // y[o] = sum of weight * x over the taps of o along each axis; `fill` where an axis has no taps
 template <class T>
 void resample(Resample g, double fill, const T* x, T* y) {
+  const ResampledPlanes<T> planes = {g, T(fill), x, y};
   const Resampled<T> images = {g, T(fill), x, y};
+  if (planes.suits())
+    return parallel_with(planes.blocks(), images.cost(), planes,
+                         [&](int64_t begin, int64_t end, const auto& scratch) { planes.make(begin, end, scratch); });
   parallel_with(images.rows(), images.cost(), images,
                 [&](int64_t begin, int64_t end, const auto& scratch) { images.make(begin, end, scratch); });
 }
