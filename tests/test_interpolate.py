@@ -10,11 +10,14 @@ import fastnn as fnn
 import fastnn.functional as F
 import harness
 import samples_interpolate
+import test_pool_kernels
 from fastnn import checks
+from fastnn.backend import reference
 from harness import THREADS, by_dtype, by_isa, evaluate
 from op_table import OPS
 
 OP = next(op for op in OPS if op.name == "interpolate")
+guarded = test_pool_kernels.guarded
 ONNX = samples_interpolate.interpolate_onnx()
 
 
@@ -206,6 +209,32 @@ def test_long_axes_have_no_plan(native):
     assert not given.lasting(x.shape[2:])
     assert given.lasting((4096,)) is False
     assert checks.interpolate("test", x, 2, None, "linear", None, None)[0].lasting((4096,))
+
+
+# Wide and narrow rows, few and many planes, one axis, rows that shrink to less than half.
+BESIDE_GUARDS = [
+    ((1, 2, 17, 33), (9, 40)), ((1, 2, 12, 70), (13, 140)), ((1, 40, 5, 6), (7, 9)), ((3, 9, 35), (21,)),
+    ((1, 1, 20, 70), (19, 30)), ((1, 2, 2, 9, 7), (3, 9, 11)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@by_dtype
+@by_isa
+def test_kernels_read_nothing_beyond_the_images(isa, dtype, mode, native, guarded):
+    for shape, out in BESIDE_GUARDS:
+        rng = np.random.default_rng(0)
+        x, dy = (rng.standard_normal(s).astype(dtype) for s in (shape, (*shape[:2], *out)))
+        given, _ = checks.interpolate("test", x, out, None, mode, None, None)
+        for a, transposed in ((x, False), (dy, True)):
+            g = checks.resampling("test", given, shape, x.dtype, transposed)
+            y = test_pool_kernels.every_way(native, isa, guarded, lambda ops, a, g=g: ops.resample(g, a), a)
+            roundings = sum(len(axis.inputs) + 2 for axis in g.axes)
+            magnitude = reference.resample(
+                g._replace(axes=[axis._replace(weights=np.abs(axis.weights)) for axis in g.axes]), np.abs(a)
+            )
+            error = np.abs(y - reference.resample(g, a.astype(np.float64)))
+            assert (error <= roundings * np.finfo(dtype).eps * magnitude).all(), (shape, out)
 
 
 # ---- bindings refuse tables that name other memory ------------------------------------------------------------------------

@@ -37,13 +37,17 @@ struct Resampled {
     T *combined, *kept;  // a row of inputs; rows that were resampled, each in the slot of its number modulo the slots
     int64_t* number;     // which rows these are, or -1
     Source<T>* sources;
+    Windows<T> windows;
   };
   Scratch scratch(Room& room) const {
+    const int64_t taps[2] = {g.axes[0].taps, g.axes[1].taps};
+    const int64_t resampled = g.axes[2].same ? 0 : g.n * g.c * g.out[0] * least(g.size[1], g.out[1]);
     return {room.take<T>(g.size[2]), room.take<T>(slots() * g.out[2]), room.take<int64_t>(slots()),
-            room.take<Source<T>>(g.axes[0].taps * g.axes[1].taps + g.axes[0].taps + g.axes[1].taps)};
+            room.take<Source<T>>(taps[0] * taps[1] + taps[0] + taps[1]), along().windows(resampled, room)};
   }
 
-  void make(int64_t begin, int64_t end, const Scratch& s) const {
+  void make(int64_t begin, int64_t end, Scratch s) const {
+    along().find(s.windows);
     for (int64_t i = 0; i < slots(); ++i) s.number[i] = -1;
     for (int64_t row = begin; row < end; ++row) {
       const int64_t slice = row / g.out[1], oh = row % g.out[1], od = slice % g.out[0];
@@ -68,7 +72,7 @@ struct Resampled {
     return static_cast<const T*>(g.axes[axis].weight)[k * g.out[axis] + o];
   }
   int64_t input(int axis, int64_t k, int64_t o) const { return g.axes[axis].index[k * g.out[axis] + o]; }
-  Along<T> along() const { return {g.axes[2], g.out[2]}; }
+  Along<T> along() const { return {g.axes[2], g.size[2], g.out[2]}; }
   const T* input_row(int64_t slice, int64_t k, int64_t h) const {
     const int64_t plane = slice / g.out[0], d = input(0, k, slice % g.out[0]);
     return x + ((plane * g.size[0] + d) * g.size[1] + h) * g.size[2];
@@ -85,7 +89,7 @@ struct Resampled {
     T* const row = s.kept + slot * g.out[2];
     if (s.number[slot] != number) {
       s.number[slot] = number;
-      along().row(slice_row(slice, h, s), row);
+      along().row(s.windows, slice_row(slice, h, s), row);
     }
     return row;
   }
@@ -106,7 +110,7 @@ struct Resampled {
         s.sources[count++] = {input_row(slice, i, input(1, k, oh)), weight(0, i, slice % g.out[0]) * weight(1, k, oh)};
     if (g.axes[2].same) return combine(s.sources, count, g.out[2], to);
     if (!one) combine(s.sources, count, g.size[2], s.combined);
-    along().row(one ? s.sources[0].row : s.combined, to);
+    along().row(s.windows, one ? s.sources[0].row : s.combined, to);
   }
 
   void fill_empty(int64_t od, int64_t oh, T* to) const {

@@ -1,17 +1,53 @@
 // Resampling of rows along themselves: outputs take inputs of the same row.
+//
+// Where the instruction set has them, a shuffle gives the inputs of a vector of outputs: for each tap these lie in a
+// window of two vectors, unless the row shrinks to less than half. Where the windows are is found once for many rows.
 #pragma once
+#include "../simd/copy.h"
+#include "../simd/pick.h"
 #include "../types.h"
 #include "integer.h"
+#include "room.h"
 
 namespace fastnn::FASTNN_ISA {
 namespace {
 
+// For tap k of the outputs of block b, at [k * blocks + b]: where its window starts, and its inputs, counted from there.
+template <class T>
+struct Windows {
+  int32_t* start;
+  Mask<T>* place;
+  bool fit;  // whether all inputs lie in their windows
+};
+
 template <class T>
 struct Along {
+  static constexpr int64_t L = lanes<T>;
+  static constexpr int64_t kManyRows = 8;  // as many make up for what it takes to find the windows
   const ResampleAxis& axis;
-  int64_t out;
+  int64_t size, out;
 
-  void row(const T* x, T* y) const {
+  int64_t blocks() const { return ceil_div(out, L); }
+  Windows<T> windows(int64_t rows, Room& room) const {
+    const int64_t n = kPicks<T> && rows >= kManyRows ? axis.taps * blocks() : 0;
+    return {room.take<int32_t>(n), room.take<Mask<T>>(n), n > 0};
+  }
+  void find(Windows<T>& windows) const {
+    for (int64_t i = 0; windows.fit && i < axis.taps * blocks(); ++i) {
+      const int64_t first = i % blocks() * L, n = least(L, out - first);
+      const int32_t* const index = axis.index + i / blocks() * out + first;
+      int64_t start = size, end = 0;
+      for (int64_t o = 0; o < n; ++o) start = least(start, index[o]), end = most(end, index[o] + 1);
+      start = most(least(start, size - 2 * L), 0);
+      windows.start[i] = int32_t(start);
+      windows.place[i] = Mask<T>{};
+      for (int64_t o = 0; o < n; ++o) windows.place[i][o] = index[o] - int32_t(start);
+      windows.fit = end - start <= 2 * L;
+    }
+  }
+
+  void row(const Windows<T>& windows, const T* x, T* y) const {
+    if (windows.fit) return picked(windows, x, y);
     const int32_t* const index = axis.index;
     const T* const weight = static_cast<const T*>(axis.weight);
     if (axis.copies) {
@@ -24,6 +60,33 @@ struct Along {
         for (int64_t k = 1; k < axis.taps; ++k) sum += weight[k * out + o] * x[index[k * out + o]];
         y[o] = sum;
       }
+    }
+  }
+
+ private:
+  void picked(const Windows<T>& windows, const T* x, T* y) const {
+    if (size >= 2 * L)
+      each_block(windows, y, [=](int64_t start, Mask<T> place) FASTNN_FLAT {
+        return pick<T>(load(x + start), load(x + start + L), place);
+      });
+    else
+      each_block(windows, y, [=, n = size](int64_t start, Mask<T> place) FASTNN_FLAT {
+        return pick<T>(load_part(x + start, n - start), load_part(x + start + L, n - start - L), place);
+      });
+  }
+  template <class Read>
+  FASTNN_INLINE void each_block(const Windows<T>& windows, T* y, const Read& read) const {
+    const T* const weight = static_cast<const T*>(axis.weight);
+    const int64_t n = blocks();
+    for (int64_t b = 0; b < n; ++b) {
+      const int64_t o = b * L, left = out - o;
+      Vec<T> sum = read(windows.start[b], windows.place[b]);
+      if (!axis.copies) {
+        sum *= load_part(weight + o, left);
+        for (int64_t k = 1, i = n + b; k < axis.taps; ++k, i += n)
+          sum = fma(load_part(weight + k * out + o, left), read(windows.start[i], windows.place[i]), sum);
+      }
+      store_part(y + o, sum, left);
     }
   }
 };
