@@ -205,6 +205,10 @@ def test_long_axes_have_no_plan(native):
         y = F.interpolate(x, 12000, mode="linear")
     with fnn.use_backend("numpy"):
         np.testing.assert_allclose(y, F.interpolate(x, 12000, mode="linear"), rtol=0, atol=1e-6)
+    for out in range(9001, 9012):  # tables of a few are kept
+        y = F.interpolate(x, out)
+        places = np.arange(out, dtype=np.float32) * (np.float32(9000) / np.float32(out))
+        np.testing.assert_array_equal(y, x[:, :, places.astype(int)])
     given, x = checks.interpolate("test", x, 12000, None, "linear", None, None)
     assert not given.lasting(x.shape[2:])
     assert given.lasting((4096,)) is False

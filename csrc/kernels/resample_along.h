@@ -12,7 +12,7 @@
 namespace fastnn::FASTNN_ISA {
 namespace {
 
-// For tap k of the outputs of block b, at [k * blocks + b]: where its window starts, and its inputs, counted from there.
+// For tap k of block b of outputs, at [k * blocks + b]: where its window starts, and its inputs, counted from there.
 template <class T>
 struct Windows {
   int32_t* start;

@@ -7,17 +7,26 @@ cdef class _ResampleGeometry:
     cdef int typenum  # of the weights
 
 cdef dict resample_geometries = {}  # by the address of the tuple, as conv_geometries
+cdef dict long_geometries = {}      # the same for long axes, of whose tables many would fill the memory
 
 cdef enum:
-    KEPT_EXTENTS = 1 << 13  # tables of longer axes are read in every call: many of them would fill the memory
+    SHORT_EXTENTS = 1 << 13  # the sum of extents up to which plans are kept, too (checks/interpolate.py)
+    LONG_GEOMETRIES = 8
 
 cdef _ResampleGeometry resample_geometry(object g):
     """From checks.Resample."""
-    cdef _ResampleGeometry known = resample_geometries.get(<size_t><void*>g)
+    cdef size_t address = <size_t><void*>g
+    known = resample_geometries.get(address)
+    if known is None:
+        known = long_geometries.get(address)
     if known is None:
         known = read_resample(g)
-        if sum(g[2]) + sum(g[3]) <= KEPT_EXTENTS:
+        if sum(g[2]) + sum(g[3]) <= SHORT_EXTENTS:
             remember(resample_geometries, g, known)
+        else:
+            if len(long_geometries) >= LONG_GEOMETRIES:
+                long_geometries.clear()
+            remember(long_geometries, g, known)
     return known
 
 cdef _ResampleGeometry read_resample(object g):
