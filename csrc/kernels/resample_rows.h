@@ -34,10 +34,21 @@ FASTNN_INLINE void combine_few(const Source<T>* from, int64_t n, T* y) {
   }
 }
 
+// The same for any number of sources, of which each is read for four vectors at a time.
 template <class T>
 void combine_many(const Source<T>* from, int64_t count, int64_t n, T* y) {
-  constexpr int64_t L = lanes<T>;
-  for (int64_t j = 0; j < n; j += L) {
+  constexpr int64_t L = lanes<T>, V = 4;
+  int64_t j = 0;
+  for (; j + V * L <= n; j += V * L) {
+    Vec<T> sum[V];
+    for (int v = 0; v < V; ++v) sum[v] = set1(from[0].weight) * load(from[0].row + j + v * L);
+    for (int64_t k = 1; k < count; ++k) {
+      const Vec<T> w = set1(from[k].weight);
+      for (int v = 0; v < V; ++v) sum[v] = fma(w, load(from[k].row + j + v * L), sum[v]);
+    }
+    for (int v = 0; v < V; ++v) store(y + j + v * L, sum[v]);
+  }
+  for (; j < n; j += L) {
     Vec<T> sum = set1(from[0].weight) * load_part(from[0].row + j, n - j);
     for (int64_t k = 1; k < count; ++k) sum = fma(set1(from[k].weight), load_part(from[k].row + j, n - j), sum);
     store_part(y + j, sum, n - j);
