@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bench_case import Case
 from few_cases import FEW, OVERHEAD
-from op_cases import ACTIVATIONS, CONVOLUTIONS, LOSSES, NORMS, PADS, POOLS, PRODUCTS, SWEEP
+from op_cases import ACTIVATIONS, CONVOLUTIONS, LOSSES, NORMS, PADS, POOLS, PRODUCTS, RESIZES, SWEEP
 from training_cases import EMBEDDING, OPTIMISERS, RECURRENT, TRAINING
 
 __all__ = ["CASES", "TRAINING", "Case"]
@@ -18,6 +18,7 @@ CASES = [
     *PRODUCTS,
     *POOLS,
     *PADS,
+    *RESIZES,
     *NORMS,
     *ACTIVATIONS,
     *LOSSES,

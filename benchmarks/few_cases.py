@@ -131,6 +131,7 @@ FEW_CALLS: list[tuple[str, Callable[[Few], Shapes], Call]] = [
             ("max_pool", (2,)), ("avg_pool", (2,)), ("lp_pool", (2, 2)), ("adaptive_avg_pool", (2,)), ("adaptive_max_pool", (2,)),
         )
     ),
+    ("interpolate", lambda s: [s.image], lambda F, x: F.interpolate(x, None, 2.0, "bilinear")),
     *(
         (
             f"{op}{rank}d",

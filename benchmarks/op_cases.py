@@ -159,6 +159,28 @@ POOLS = [
 ]
 
 
+def _resize(label: str, x: tuple[int, ...], out: tuple[int, ...], mode: str, **options: Any) -> Case:
+    y = prod(x[:2]) * prod(out)
+    return memory_case(
+        "interpolate", f"{mode} {label}", x, y, lambda F, x: F.interpolate(x, out, mode=mode, **options), saved=False
+    )
+
+
+RESIZES = [
+    _resize("32×64×28² → 56²", (32, 64, 28, 28), (56, 56), "nearest"),
+    _resize("32×64×28² → 56²", (32, 64, 28, 28), (56, 56), "bilinear"),
+    _resize("8×3×64² → 128²", (8, 3, 64, 64), (128, 128), "bicubic"),
+    _resize("32×256×4² → 8²", (32, 256, 4, 4), (8, 8), "nearest"),
+    _resize("32×256×7² → 14²", (32, 256, 7, 7), (14, 14), "bilinear"),
+    _resize("8×3×224² → 331²", (8, 3, 224, 224), (331, 331), "bilinear"),
+    _resize("32×64×56² → 28²", (32, 64, 56, 56), (28, 28), "bilinear"),
+    _resize("antialias 8×3×256² → 112²", (8, 3, 256, 256), (112, 112), "bilinear", antialias=True),
+    _resize("antialias 8×3×256² → 112²", (8, 3, 256, 256), (112, 112), "bicubic", antialias=True),
+    _resize("32×64×512 → 1024", (32, 64, 512), (1024,), "linear"),
+    _resize("4×16×8×14² → 16×28²", (4, 16, 8, 14, 14), (16, 28, 28), "trilinear"),
+]
+
+
 def batch_norm_relu(F: Any, x: Any, w: Any, b: Any, residual: Any) -> Any:
     if isinstance(F, ModuleType):
         return F.batch_norm_relu(x, None, None, w, b, residual, True)

@@ -25,6 +25,22 @@ struct AdaptivePool {
   int64_t size[3], out[3];
 };
 
+// Output o of an axis is the sum of weight[k][o] * input index[k][o] over k < taps.
+struct ResampleAxis {
+  int64_t taps, span;    // the inputs of an output lie in a run of at most `span`
+  const int32_t* index;  // (taps, out)
+  const void* weight;    // (taps, out), of the type of the images
+  const int32_t* empty;  // outputs without inputs, in order
+  int64_t empties;
+  bool copies, same;  // outputs are inputs; output o is input o
+};
+
+struct Resample {
+  int64_t n, c;  // x (n, c, size), y (n, c, out)
+  int64_t size[3], out[3];
+  ResampleAxis axes[3];
+};
+
 // x seen as (outer, channels, inner); batch norm reduces over outer and inner, layer norm has one channel.
 struct Norm {
   int64_t outer, channels, inner;

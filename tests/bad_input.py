@@ -33,6 +33,11 @@ _affine = {"weight": _f(2), "bias": _f(2), "eps": 1e-5}
 _statistics = {"weight": _f(2), "eps": 1e-5, "mean": None, "rstd": None}
 _running = {"running_mean": _f(2), "running_var": _f(2)}
 _response = {"size": 3, "alpha": 0.1, "beta": 0.75, "k": 1.0}
+_resize = {
+    "size": None, "scale_factor": 2.0, "mode": "cubic", "align_corners": None, "recompute_scale_factor": False,
+    "antialias": True, "coordinates": "tf_crop_and_resize", "nearest_mode": None, "cubic_coeff_a": -0.5,
+    "exclude_outside": True, "roi": (0.0, 0.0, 1.0, 1.0), "extrapolation_value": 0.5,
+}  # fmt: skip
 _entropy = {
     "logits": _f(3, 4), "target": _class, "weight": _f(4), "ignore_index": -100, "reduction": "mean",
     "label_smoothing": 0.1,
@@ -143,6 +148,8 @@ LEGAL: dict[str, dict[str, Any]] = {
     "adaptive_avg_pool2d_backward": {"dy": _f(2, 2, 2, 2), "x_shape": _x4.shape, "output_size": 2},
     "adaptive_avg_pool3d": {"x": _x5, "output_size": 2},
     "adaptive_avg_pool3d_backward": {"dy": _f(2, 2, 2, 2, 2), "x_shape": _x5.shape, "output_size": 2},
+    "interpolate": {"x": _x4, **_resize},
+    "interpolate_backward": {"dy": _f(2, 2, 8, 8), "x_shape": _x4.shape, **_resize},
     "adaptive_max_pool1d": {"x": _x3, "output_size": 2, "return_indices": False},
     "adaptive_max_pool1d_backward": {"dy": _f(2, 2, 2), "x": _x3, "output_size": 2, "indices": None},
     "adaptive_max_pool2d": {"x": _x4, "output_size": 2, "return_indices": True},

@@ -243,6 +243,29 @@ def _adaptive(rank: int) -> Callable[[Draw], Sample]:
     return draw
 
 
+def _interpolate(d: Draw) -> Sample:
+    rank = d.int(1, 3)
+    space = d.shape(rank, d.pick(40, 600, 3000), empty=0)
+    mode = d.pick("nearest", "nearest-exact", "linear", "cubic", "area")
+    options: dict[str, Any] = {"mode": mode}
+    if d.chance(0.5):
+        options["size"] = d.shape(rank, d.pick(40, 600, 3000), empty=0)
+    else:
+        options["scale_factor"] = tuple(d.pick(1.0, 2.0, 1.5, 0.5, 0.7, 3.3) if s > 2 else 2.0 for s in space)
+    if mode in ("linear", "cubic"):
+        options |= {
+            "antialias": d.chance(0.3),
+            "exclude_outside": d.chance(0.2),
+            "align_corners": d.pick(None, True, False),
+        }
+    if mode in ("nearest", "linear", "cubic") and options.get("align_corners") is None and d.chance(0.5):
+        rules = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
+        options["coordinates"] = d.pick(*rules, "tf_crop_and_resize")
+        if options["coordinates"] == "tf_crop_and_resize":
+            options["roi"] = tuple(d.pick(-0.25, 0.0, 0.3, 0.8, 1.0, 1.2) for _ in range(2 * rank))
+    return d.sample(d.values(*_planes(d, d.pick(4, 40)), *space), **options)
+
+
 # ---- norms ------------------------------------------------------------------------------------------------------------
 
 
@@ -409,6 +432,7 @@ DRAWS: dict[str, Callable[[Draw], Sample]] = {
     **{f"avg_pool{n}d": _pool(n, count_include_pad=(False, True), divisor_override=(None, None, 3)) for n in (1, 2, 3)},
     **{f"lp_pool{n}d": _pool(n, norm_type=(1, 2, 2.0, 3, 1.5)) for n in (1, 2, 3)},
     **{f"adaptive_{kind}_pool{n}d": _adaptive(n) for n in (1, 2, 3) for kind in ("avg", "max")},
+    "interpolate": _interpolate,
     "batch_norm": _batch_norm(False), "batch_norm_relu": _batch_norm(True), "layer_norm": _layer_norm,
     "rms_norm": _rms_norm, "instance_norm": _instance_norm, "group_norm": _group_norm,
     "local_response_norm": _local_response_norm,

@@ -27,12 +27,14 @@ import fastnn.functional as F
 import grid
 import samples
 import samples_conv
+import samples_interpolate
 import samples_loss
 import samples_norm
 import samples_pad
 import samples_rnn
 import tolerances
 import tolerances_activation
+import tolerances_interpolate
 import tolerances_loss
 import tolerances_optim
 import tolerances_rnn
@@ -338,6 +340,8 @@ OPS = [
     _pool("adaptive_max_pool1d", tolerances.maxima, _of_indices("adaptive_max_pool1d_backward")),
     _pool("adaptive_max_pool2d", tolerances.maxima, _of_indices("adaptive_max_pool2d_backward"), grid.adaptive_pool),
     _pool("adaptive_max_pool3d", tolerances.maxima, _of_indices("adaptive_max_pool3d_backward"), grid.adaptive_pool3d),
+    Op("interpolate", ("x",), samples_interpolate.interpolate, tolerances_interpolate.interpolate,
+       backward=_of_shape("interpolate_backward"), backward_name="interpolate_backward", grid=samples_interpolate.grid),
     _affine("batch_norm", _batch_norm_backward, call=_batch_norm, in_place=("running_mean", "running_var")),
     Op("batch_norm_relu", ("x", "weight", "bias", "residual"), samples_norm.batch_norm_relu, tolerances.batch_norm_relu,
        call=_batch_norm_relu, in_place=("running_mean", "running_var"), backward=_batch_norm_relu_backward,

@@ -96,6 +96,8 @@ SINGLE = [
     ("CELU", (0.5,), {}, IMAGE),
     ("PixelShuffle", (2,), {}, IMAGE),
     ("PixelUnshuffle", (1,), {}, IMAGE),
+    ("Upsample", (None, (2.0, 1.5), "bicubic", False), {"recompute_scale_factor": True}, IMAGE),
+    ("Upsample", ([3, 9],), {}, IMAGE),
     ("LeakyReLU", (0.2,), {}, IMAGE),
     ("ELU", (0.5,), {}, IMAGE),
     ("GELU", ("tanh",), {}, IMAGE),

@@ -55,7 +55,7 @@ NAMES = [
     "batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm", "local_response_norm",
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "hardsigmoid", "prelu", "sigmoid", "tanh",
     "relu6", "hardswish", "mish", "celu", "logsigmoid", "softsign",
-    "softmax", "log_softmax", "linear", "matmul", "add", "embedding",
+    "interpolate", "softmax", "log_softmax", "linear", "matmul", "add", "embedding",
     "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss", "mse_loss",
     "multi_margin_loss", "nll_loss",
 ]  # fmt: skip
@@ -68,8 +68,9 @@ def operators():
     wanted = {name if name in PLAIN else f"nn.functional.{name}": name for name in NAMES}
     found = {}
     for op in op_db:
-        if op.name in wanted and wanted[op.name] not in found:  # variants of one name differ in keyword arguments only
-            found[wanted[op.name]] = op
+        # Variants of one name differ in keyword arguments only; those of interpolation are its modes.
+        if op.name in wanted and (wanted[op.name] not in found or wanted[op.name] == "interpolate"):
+            found.setdefault(wanted[op.name], []).append(op)
     return found
 
 
@@ -149,10 +150,9 @@ def close(name, actual, expected, what):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_values_and_gradients(name, operators):
-    op = operators[name]
     outcomes = Counter()
-    samples = list(op.sample_inputs("cpu", torch.float64, requires_grad=True))
-    for sample in samples[:: 1 + len(samples) // 200]:  # max pooling has a thousand
+    samples = [(op, s) for op in operators[name] for s in op.sample_inputs("cpu", torch.float64, requires_grad=True)]
+    for op, sample in samples[:: 1 + len(samples) // 200]:  # max pooling has a thousand
         outcomes[compare(name, op, sample)] += 1
     unexpected = [o for o in outcomes if o not in ("right", None) and not any(re.search(r, o) for r in REFUSED)]
     assert not unexpected

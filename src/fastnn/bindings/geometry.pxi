@@ -11,6 +11,16 @@ cdef extern from "types.h" namespace "fastnn" nogil:
     cdef struct AdaptivePool:
         int64_t n, c
         int64_t[3] size, out
+    cdef struct ResampleAxis:
+        int64_t taps, span, empties
+        const int32_t* index
+        const void* weight
+        const int32_t* empty
+        cbool copies, same
+    cdef struct Resample:
+        int64_t n, c
+        int64_t[3] size, out
+        ResampleAxis[3] axes
     cdef struct Norm:
         int64_t outer, channels, inner
     cdef struct GroupNorm:

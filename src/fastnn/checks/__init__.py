@@ -11,6 +11,7 @@ from .activation import gelu_tanh, interval, maxout, planes, prelu, softplus, wi
 from .arrays import array, constant, counted, dense, in_c_order, operand, optional, same_dtype, shown, unmasked
 from .embedding import embedding, embedding_backward
 from .geometry import AdaptivePool, Conv, Pool, padding_sides
+from .interpolate import Resample, interpolate, interpolate_backward, interpolation, resampling, upsampling
 from .loss import (
     CrossEntropy,
     Softmax,
@@ -95,6 +96,7 @@ __all__ = [
     "Pixels",
     "Pool",
     "Recurrent",
+    "Resample",
     "Softmax",
     "adam",
     "adaptive_output_size",
@@ -131,6 +133,9 @@ __all__ = [
     "in_c_order",
     "instance_statistics",
     "integer",
+    "interpolate",
+    "interpolate_backward",
+    "interpolation",
     "interval",
     "is_soft",
     "layer_norm",
@@ -171,6 +176,7 @@ __all__ = [
     "recurrent_gradients",
     "recurrent_saved",
     "reduction_of",
+    "resampling",
     "rms_norm",
     "same_dtype",
     "seed",
@@ -185,6 +191,7 @@ __all__ = [
     "step_count",
     "unmasked",
     "unused_statistics",
+    "upsampling",
     "with_inverse",
     "within_adaptive",
     "within_unit",

@@ -81,7 +81,8 @@ def spatial_axes(rank: int) -> tuple[str, ...]:
     return ("d", "h", "w")[3 - rank :]
 
 
-def _image(op: str, rank: int, x: Shape) -> None:
+def require_image(op: str, rank: int, x: Shape) -> None:
+    """Refuse an x that is not (n, c, spatial axes), or is empty along another axis than n."""
     require_rank(op, "x", x, ("n", "c", *spatial_axes(rank)))
     if 0 in x[1:]:
         raise ValueError(f"{op}: only the batch may be empty, got x of shape {x}")
@@ -159,7 +160,8 @@ def _axes(
     return axes
 
 
-def _triple(values: Iterable[int]) -> Triple:
+def triple(values: Iterable[int]) -> Triple:
+    """The three spatial entries of a geometry."""
     a, b, c = values
     return a, b, c
 
@@ -169,7 +171,7 @@ def conv_geometry(
     op: str, rank: int, x: Shape, weight: Shape, stride: PerAxis, padding: Padding, dilation: PerAxis, groups: int
 ) -> Conv:
     """Geometry of x (n, c, *size) * weight (k, c // groups, *kernel)."""
-    _image(op, rank, x)
+    require_image(op, rank, x)
     require_rank(op, "weight", weight, ("k", "c // groups", *("k" + a for a in spatial_axes(rank))))
     if 0 in weight:
         raise ValueError(f"{op}: weight must not be empty, got shape {weight}")
@@ -182,8 +184,8 @@ def conv_geometry(
             f"but x of shape {x} with groups={groups} has {c // groups}"
         )
     axes = _axes(op, x, weight[2:], stride, padding, dilation)
-    size = _triple((1,) * (3 - rank) + x[2:])
-    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
+    size = triple((1,) * (3 - rank) + x[2:])
+    out, kernel, strides, dilations, low, high = (triple(v) for v in zip(*axes, strict=True))
     limited(op, "the result", n, k, *out)
     limited(op, "the padded x", n, c, *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True)))
     return Conv(n, c, k, groups, size, out, kernel, strides, low, dilations)
@@ -235,7 +237,7 @@ def conv_transpose_geometry(
 
     size = (out - 1) * stride - low - high + dilation * (kernel - 1) + output_padding + 1, weight (c, k // groups, *kernel).
     """
-    _image(op, rank, x)
+    require_image(op, rank, x)
     require_rank(op, "weight", weight, ("c", "k // groups", *("k" + a for a in spatial_axes(rank))))
     if 0 in weight:
         raise ValueError(f"{op}: weight must not be empty, got shape {weight}")
@@ -244,10 +246,10 @@ def conv_transpose_geometry(
     if weight[0] != x[1]:
         raise ValueError(f"{op}: weight of shape {weight} takes {weight[0]} channels, but x of shape {x} has {x[1]}")
     axes, extents = _transposed_axes(op, x, weight[2:], stride, padding, output_padding, dilation)
-    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
+    out, kernel, strides, dilations, low, high = (triple(v) for v in zip(*axes, strict=True))
     channels = weight[1] * groups
     limited(op, "the result before it is cropped", x[0], channels, *extents)
-    size = _triple(extent - lo - hi for extent, lo, hi in zip(extents, low, high, strict=True))
+    size = triple(extent - lo - hi for extent, lo, hi in zip(extents, low, high, strict=True))
     return Conv(x[0], channels, x[1], groups, size, out, kernel, strides, low, dilations)
 
 
@@ -263,16 +265,16 @@ def pool_geometry(
     ceil_mode: bool,
 ) -> Pool:
     """Geometry of windows over x (n, c, *size); every window holds at least one element of x."""
-    _image(op, rank, x)
+    require_image(op, rank, x)
     kernel_sizes = _tuple(kernel_size, rank)
     axes = _axes(op, x, kernel_sizes, stride, padding, dilation, ceil_mode)
-    size = _triple((1,) * (3 - rank) + x[2:])
+    size = triple((1,) * (3 - rank) + x[2:])
     for extent, axis in zip(size, axes, strict=True):
         if not _windows_touch(extent, axis):
             raise ValueError(
                 f"{op}: padding {padding!r} puts a whole window of kernel {kernel_sizes} outside x of shape {x}"
             )
-    out, kernel, strides, dilations, low, high = (_triple(v) for v in zip(*axes, strict=True))
+    out, kernel, strides, dilations, low, high = (triple(v) for v in zip(*axes, strict=True))
     limited(op, "the kernel", *kernel)
     limited(op, "the result", *x[:2], *out)
     limited(op, "the padded x", *x[:2], *(s + lo + hi for s, lo, hi in zip(size, low, high, strict=True)))
@@ -297,10 +299,10 @@ def _windows_touch(size: int, axis: _Axis) -> bool:
 @lru_cache(maxsize=1024)
 def adaptive_geometry(op: str, rank: int, x: Shape, output_size: tuple[int | None, ...]) -> AdaptivePool:
     """Geometry of `output_size` windows over x (n, c, *size); None keeps the size of x."""
-    _image(op, rank, x)
-    size = _triple((1,) * (3 - rank) + x[2:])
+    require_image(op, rank, x)
+    size = triple((1,) * (3 - rank) + x[2:])
     asked = (1,) * (3 - rank) + output_size
-    out = _triple(s if o is None else o for s, o in zip(size, asked, strict=True))
+    out = triple(s if o is None else o for s, o in zip(size, asked, strict=True))
     limited(op, "the result", *x[:2], *out)
     if math.prod(size) > MAX_EXTENT or max(out) > MAX_EXTENT:
         raise ValueError(f"{op}: the image of x {x} and the output size {output_size} must be below 2**31")

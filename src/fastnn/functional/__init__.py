@@ -20,6 +20,7 @@ from .dropout import *
 from .embedding import *
 from .group_norm import *
 from .gru import *
+from .interpolate import *
 from .layer_norm import *
 from .linear import *
 from .local_response_norm import *

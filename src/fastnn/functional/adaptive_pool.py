@@ -31,11 +31,14 @@ __all__ = [
 
 def _avg_plan(op: str, rank: int, x: Any, output_size: Any) -> Plan:
     arguments = checks.adaptive_pool(op, rank, x, output_size)
-    return Plan("adaptive_avg_pool_forward", arguments, tape=Tape("adaptive_avg_pool_backward", _avg_jvp))
+    return Plan("adaptive_avg_pool_forward", arguments, tape=AVG_TAPE)
 
 
 def _avg_jvp(ops: Any, tangents: Any, g: AdaptivePool) -> Any:
     return ops.adaptive_avg_pool_forward(g, tangents[0])
+
+
+AVG_TAPE = Tape("adaptive_avg_pool_backward", _avg_jvp)
 
 
 def _avg_gradient_plan(op: str, rank: int, *arguments: Any) -> Plan:

@@ -25,6 +25,7 @@ from .sample_scaling import *
 from .scaling import *
 from .statistics import *
 from .structured import *
+from .upsample import *
 from .whitening import *
 
 # Each module says in its own __all__ what it adds.

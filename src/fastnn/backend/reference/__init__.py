@@ -26,6 +26,7 @@ from .pad import *
 from .pair_loss import *
 from .pixels import *
 from .pool import *
+from .resample import *
 from .rms_norm import *
 from .rnn import *
 from .softmax import *
