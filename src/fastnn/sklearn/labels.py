@@ -34,9 +34,9 @@ def checked_labels(op: str, y: Any) -> Array:
     ValueError
         If they are numbers that are no classes, or several labels of several classes each.
     """
-    check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
-    if kind == "multiclass-multioutput":
+    if kind not in ("binary", "multiclass", "multilabel-indicator"):
+        check_classification_targets(y)  # raises, unless it is the following
         raise ValueError(
             f"{op}: y must have one class per sample, or an indicator matrix of 0 and 1 for several labels; got several columns "
             "of classes; sklearn.multioutput.MultiOutputClassifier makes a classifier for each column"
