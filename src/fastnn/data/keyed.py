@@ -31,4 +31,5 @@ def keyed_generator(key: tuple[int, int], counter: tuple[int, int, int, int]) ->
     >>> bool((first.random_raw(9) == second.random_raw(9)).all())
     True
     """
-    return Generator(Philox(_Key(key), counter=np.array(counter, np.uint64)))
+    words: Any = _Key(key)  # NumPy's types know only one kind of seed sequence
+    return Generator(Philox(words, counter=np.array(counter, np.uint64)))

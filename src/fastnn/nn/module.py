@@ -12,7 +12,6 @@ import numpy as np
 
 from .._calls import explain_init
 from .._types import Arguments, Computes, Output_co
-from ..autograd import Tensor
 from .hooks import Hook, HookHandle, WithHooks
 from .parameter import Parameter
 from .state_loading import StateKeys, load

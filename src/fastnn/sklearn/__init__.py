@@ -9,8 +9,8 @@ from .._extras import require
 
 require("sklearn", "scikit-learn", "sklearn", "fastnn.sklearn")
 
-from .autoencoder import Autoencoder  # noqa: E402
-from .classifier import Classifier  # noqa: E402
-from .regressor import Regressor  # noqa: E402
+from .autoencoder import Autoencoder
+from .classifier import Classifier
+from .regressor import Regressor
 
 __all__ = ["Autoencoder", "Classifier", "Regressor"]

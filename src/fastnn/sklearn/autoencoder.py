@@ -21,9 +21,111 @@ from .samples import Array, Samples, checked_weight
 
 
 class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEstimator):
-    """An autoencoder."""
+    """A network that makes a short code of samples, and the samples of the code: a transformer.
 
-    _code_shape: tuple[int, ...]
+    Parameters
+    ----------
+    model : callable, optional
+        ``model(n_inputs, n_outputs)`` makes the network, a Module; ``n_outputs`` is `n_components`. It is
+        ``nn.Sequential(encoder, decoder)``, two modules; the decoder's outputs have the shape of X.
+        ``n_inputs`` is the number of features, or of X with more axes the shape of a sample, such as (1, 8, 8). A function
+        that takes ``rng=`` gets a generator that follows from `random_state`, for layers to draw from. The network is made
+        anew by each `fit`, and gets the dtype of X. With ``n_jobs`` it has to be a function of a module, not a lambda.
+        None makes a multilayer perceptron
+        as encoder, and one with the hidden layers in reverse order as decoder; for X of two axes.
+    n_components : int
+        Numbers in a code.
+    hidden : int or iterable of int
+        Sizes of the hidden layers of that perceptron; not used with `model`.
+    activation : str or callable
+        Of its hidden layers: "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "sigmoid", "tanh", or a class of layers.
+    loss : callable, optional
+        As of `fastnn.training.Trainer`; by default the squared error.
+    optimizer : {"adam", "adamw", "sgd"} or callable
+        "sgd" has Nesterov's momentum of 0.9. A function ``optimizer(params, lr=, weight_decay=)`` makes another one, such as
+        the classes of `fastnn.optim`.
+    lr : float
+        Learning rate.
+    weight_decay : float
+        L2 penalty on weights, not on biases; of "adamw" decay.
+    schedule : optional
+        As of `fastnn.training.Trainer`: a rule of `fastnn.optim`, whose factor multiplies the rate.
+    clip_norm : float, optional
+        Gradients are scaled to at most this norm, all together.
+    epochs : int
+        How often `fit` goes through the samples.
+    batch_size : int
+        Samples per step; fewer where there are fewer.
+    shuffle : bool
+        Take another order in each epoch.
+    early_stopping : bool
+        End after `patience` epochs without a smaller loss of samples that are held out, with the weights of the best epoch.
+    validation_fraction : float, optional
+        The share of the samples that is held out of the training and evaluated after each epoch. None means 0.1 with
+        `early_stopping`, and nothing without it.
+    patience : int
+        Epochs that `early_stopping` waits.
+    metrics : mapping of str to callable, optional
+        What the history has beside the loss, as of `fastnn.training.Trainer`; nothing by default.
+    callbacks : iterable
+        As of `fastnn.training.Trainer.fit`. Each `fit` works with copies, which `callbacks_` has.
+    warm_start : bool
+        Have `fit` go on from the network that is there, with a new optimiser.
+    verbose : bool
+        Show a bar, and a line for each epoch, on stderr.
+    random_state : int, RandomState or None
+        Of the network's weights, the order of samples, and which ones are held out.
+
+    Attributes
+    ----------
+    module_ : Module
+        The network.
+    history_ : History
+        One record per epoch; ``history_["train_loss"]``.
+    verdict_ : Verdict
+        Whether the training learned, and what holds it back; it says most with samples held out.
+    loss_curve_ : list of float
+        The training loss of each epoch.
+    n_iter_ : int
+        Epochs done.
+    callbacks_ : list
+        The callbacks that were used.
+    n_features_in_ : int
+        The length of the second axis of X.
+    feature_names_in_ : ndarray of str
+        The names of its columns, where it was a table with names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        By `fit`, if a setting does not fit: arguments are kept as they are given.
+
+    Warns
+    -----
+    RuntimeWarning
+        By `fit`, if a loss is not finite; the network then has the weights of the epoch's start.
+
+    Notes
+    -----
+    Layers compute in float64 if X has that dtype, in float32 if it has float32. Nothing is scaled: put a scaler before it
+    (``make_pipeline(StandardScaler(), …)``).
+
+    Samples of weight 0 are left out. A batch's loss is ``sum(w·l) / sum(w)``.
+
+    After Ctrl-C the estimator is fitted to what was done, and KeyboardInterrupt is raised.
+
+    Fitted estimators can be pickled; `partial_fit` then goes on to the same bits.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fastnn.sklearn import Autoencoder
+    >>> X = StandardScaler().fit_transform(load_iris().data)
+    >>> coder = Autoencoder(n_components=2, lr=0.01, epochs=50, random_state=0).fit(X)
+    >>> coder.transform(X).shape, coder.inverse_transform(coder.transform(X)).shape, bool(coder.score(X) > 0.9)
+    ((150, 2), (150, 4), True)
+    """
 
     def __init__(
         self,
@@ -137,7 +239,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
 
     def _perceptron(self, shape: tuple[int, ...], n_outputs: int, rng: np.random.Generator) -> nn.Module:
         if len(shape) > 1:
-            raise ValueError(f"Autoencoder: X with samples of shape {shape} needs a model; without one X is (N, features)")
+            raise ValueError(
+                f"Autoencoder: X with samples of shape {shape} needs a model; without one X is (N, features)"
+            )
         hidden = hidden_sizes("Autoencoder", self.hidden)
         activation = activation_maker("Autoencoder", self.activation)
         encoder = perceptron((*shape, *hidden, n_outputs), activation, rng)
@@ -158,7 +262,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         return self.module_[0], self.module_[1]
 
     def _code_shape(self) -> tuple[int, ...]:
-        return np.shape(predict(self._parts()[0], np.zeros((1, *self._shape), self._dtype)))[1:]
+        shape: tuple[int, ...] = np.shape(predict(self._parts()[0], np.zeros((1, *self._shape), self._dtype)))
+        return shape[1:]
 
     @property
     def _n_features_out(self) -> int:
@@ -205,7 +310,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         decoder, expected = self._parts()[1], self._code_shape()
         codes = check_array(X, dtype=self._dtype, allow_nd=True, input_name="X")
         if codes.shape[1:] != expected:
-            raise ValueError(f"Autoencoder: X has codes of shape {codes.shape[1:]}, expected {expected} as of transform")
+            raise ValueError(
+                f"Autoencoder: X has codes of shape {codes.shape[1:]}, expected {expected} as of transform"
+            )
         samples: Array = predict(decoder, codes, AT_A_TIME)
         return samples
 

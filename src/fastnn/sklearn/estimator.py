@@ -129,7 +129,9 @@ class NetworkEstimator(BaseEstimator):
         inputs = checked[0] if others else checked
         op = type(self).__name__
         if 0 in inputs.shape:
-            raise ValueError(f"{op}: Found array with 0 feature(s) (shape={inputs.shape}) while a minimum of 1 is required.")
+            raise ValueError(
+                f"{op}: Found array with 0 feature(s) (shape={inputs.shape}) while a minimum of 1 is required."
+            )
         if known and inputs.shape[1:] != self._shape:
             raise ValueError(f"{op}: X has samples of shape {inputs.shape[1:]}, expected {self._shape} as in fit")
         return checked
@@ -158,13 +160,14 @@ class NetworkEstimator(BaseEstimator):
         return perceptron(sizes, activation_maker(op, self.activation), rng, flatten=len(shape) > 1)
 
     def _made_optimizer(self, module: nn.Module) -> optim.Optimizer:
-        make = _OPTIMIZERS.get(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
-        op = type(self).__name__
+        op, make = type(self).__name__, self.optimizer
+        if isinstance(make, str):
+            if make not in _OPTIMIZERS:
+                raise ValueError(f"{op}: optimizer must be one of {', '.join(map(repr, _OPTIMIZERS))}, got {make!r}")
+            make = _OPTIMIZERS[make]
         if not callable(make):
-            known = ", ".join(map(repr, _OPTIMIZERS))
-            raise ValueError(
-                f"{op}: optimizer must be one of {known} or a function optimizer(params, lr=…, weight_decay=…), got "
-                f"{shown(self.optimizer)}"
+            raise TypeError(
+                f"{op}: optimizer must be a name or optimizer(params, lr=…, weight_decay=…), got {shown(make)}"
             )
         made = make(module.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         if not isinstance(made, optim.Optimizer):
@@ -197,7 +200,7 @@ class NetworkEstimator(BaseEstimator):
         trainer = self._new_trainer(samples, n_outputs, of_model, None if anew else self.module_)
         trained_on, held_out = samples.counting(), None
         if share:
-            trained_on, held_out = trained_on.parted(share, of_split)
+            trained_on, held_out = trained_on.parted(op, share, of_split)
         self._train(trainer, trained_on, held_out, order, epochs, [*callbacks, *stopping])
         self._settle(trainer, samples, order, callbacks, learned)
 
@@ -270,7 +273,8 @@ class NetworkEstimator(BaseEstimator):
         self._order, self.callbacks_ = order, callbacks
         self._shape, self._dtype = samples.inputs.shape[1:], samples.inputs.dtype
         self.module_, self.history_, self.n_iter_ = trainer.model, trainer.history, trainer.epoch
-        vars(self).update(learned)
+        for name, value in learned.items():
+            setattr(self, name, value)
         if interrupted:
             raise KeyboardInterrupt
 
@@ -293,4 +297,6 @@ def _begin_pass_anew(trainer: Trainer) -> None:
     """The data of the pass that was left are gone: the next fit begins one of other data."""
     state = trainer.state_dict()
     state["generators"]["others"] = []
-    trainer.load_state_dict(state | {"position": 0, "figures": None, "weights_before": None, "data": None, "callbacks": []})
+    trainer.load_state_dict(
+        state | {"position": 0, "figures": None, "weights_before": None, "data": None, "callbacks": []}
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from ..checks import shown
 
 Array = np.ndarray[Any, Any]
 
@@ -88,5 +91,47 @@ def encoded(op: str, y: Array, labels: Labels, dtype: np.dtype[Any]) -> Array:
         return y.astype(dtype)
     unknown = np.setdiff1d(y, labels.classes)
     if len(unknown):
-        raise ValueError(f"{op}: y has the classes {unknown.tolist()}, which are not in classes_ {labels.classes.tolist()}")
+        raise ValueError(
+            f"{op}: y has the classes {unknown.tolist()}, which are not in classes_ {labels.classes.tolist()}"
+        )
     return np.searchsorted(labels.classes, y).astype(np.int64)
+
+
+def class_weights(op: str, given: Any, y: Array, labels: Labels, weight: Array) -> Array:
+    """How much each sample counts by its class.
+
+    Parameters
+    ----------
+    op : str
+        What messages begin with.
+    given : mapping or "balanced"
+        Weights by class, 1 for the others; or what has all classes count the same.
+    y : ndarray, (N,)
+        The classes of samples.
+    labels : Labels
+        Those that there are.
+    weight : ndarray, (N,)
+        How much each sample counts by itself.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is neither of them, names unknown classes, or samples have several labels.
+    """
+    if labels.several:
+        raise ValueError(f"{op}: class_weight is for one class per sample; y has several labels")
+    if isinstance(given, str) and given == "balanced":
+        codes = encoded(op, y, labels, weight.dtype)
+        amounts = np.bincount(codes, weight, len(labels.classes))
+        occurs = amounts > 0
+        of_class = np.divide(amounts.sum() / np.count_nonzero(occurs), amounts, out=np.zeros(len(occurs)), where=occurs)
+        return np.asarray(of_class[codes])
+    if not isinstance(given, Mapping):
+        raise TypeError(
+            f"{op}: class_weight must be a mapping of classes to weights, 'balanced' or None, got {shown(given)}"
+        )
+    known = labels.classes.tolist()
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise ValueError(f"{op}: class_weight names {unknown}, which are not among the classes {known}")
+    return np.array([given.get(name, 1.0) for name in known])[encoded(op, y, labels, weight.dtype)]

@@ -44,13 +44,15 @@ class Samples(NamedTuple):
         counts = self.weight > 0
         return Samples(self.inputs[counts], self.targets[counts], self.weight[counts])
 
-    def parted(self, share: float, rng: int) -> tuple[Samples, Samples]:
+    def parted(self, op: str, share: float, rng: int) -> tuple[Samples, Samples]:
         """A part to train on and one that is held out, of one sample at least.
 
         Where targets are classes, each part gets its share of each of them, if there are enough samples for that.
         """
         n = len(self.inputs)
-        held_out = max(1, round(share * n))
+        if n < 2:
+            raise ValueError(f"{op}: to hold samples out there must be two at least, got n_samples = {n}")
+        held_out = min(max(1, round(share * n)), n - 1)
         parts = split(*self.arrays(), fractions=[1 - held_out / n], stratify=self._strata(held_out), rng=rng)
         first, second = (Samples(*part, *[None] * (3 - len(part))) for part in parts)
         return first, second
@@ -74,5 +76,7 @@ def checked_weight(op: str, weight: Any, X: Array) -> Array | None:
         return None
     checked: Array = _check_sample_weight(weight, X, dtype=X.dtype)
     if (checked < 0).any() or not checked.any():
-        raise ValueError(f"{op}: sample_weight must be at least 0, and above 0 for some sample, got a least one of {checked.min()}")
+        raise ValueError(
+            f"{op}: sample_weight must be at least 0, and above 0 for some sample, got a least one of {checked.min()}"
+        )
     return checked
