@@ -86,7 +86,7 @@ def test_circles_are_found():
 
 def test_imports_of_a_module_are_found():
     found = set(imported("fastnn.nn.module", MODULES["fastnn.nn.module"]))
-    assert {"fastnn.autograd", "fastnn.nn.values", "numpy"} <= found
+    assert {"fastnn.nn.parameter", "fastnn.nn.values", "numpy"} <= found
     assert "fractions" not in found  # for type checkers alone
     assert "fastnn.nn.containers" in set(imported("fastnn.nn", MODULES["fastnn.nn"]))
     assert "fastnn._core" in set(imported("fastnn.backend", MODULES["fastnn.backend"]))

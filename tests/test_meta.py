@@ -31,6 +31,7 @@ DOCUMENTED = (
     "fastnn.diagnosis",
     "fastnn.plots",
     "fastnn.robustness",
+    "fastnn.sklearn",
     "fastnn.testing",
     "fastnn.training",
     "fastnn.weights",

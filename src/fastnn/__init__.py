@@ -120,10 +120,10 @@ __all__ = [
     "where",
 ]
 
-# Imported when first used, because each costs time to import.
+# Imported when first used, because each costs time to import. What needs another package is not in `__all__`.
 _LAZY = {
     **dict.fromkeys(("checkpoint", "data", "diagnosis", "functional", "init", "nn", "optim", "plots"), ""),
-    **dict.fromkeys(("onnx", "robustness", "testing", "training", "weights"), ""),
+    **dict.fromkeys(("onnx", "robustness", "sklearn", "testing", "training", "weights"), ""),
     **dict.fromkeys(("CheckpointError", "load_checkpoint", "save_checkpoint"), "checkpoint"),
     **dict.fromkeys(("load_model", "save_model"), "nn.model_file"),
     **dict.fromkeys(("WeightsError", "load_weights", "save_weights"), "weights"),

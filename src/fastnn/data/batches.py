@@ -124,7 +124,7 @@ class Batches:
     @property
     def key(self) -> tuple[int, int]:
         """Two numbers of 64 bits, from which all randomness follows; see above."""
-        if self._key is None or self._key_is_for not in (None, os.getpid()):
+        if self._key is None or (self._key_is_for is not None and self._key_is_for != os.getpid()):
             self._key, self._key_is_for = _drawn_key(None), os.getpid()
         return self._key
 
@@ -222,9 +222,9 @@ class Batches:
         return self._random(epoch, _ORDER).permutation(self.samples)
 
     def _random(self, epoch: int, purpose: int) -> np.random.Generator:
-        from numpy.random import Generator, Philox
+        from .keyed import keyed_generator  # which imports numpy.random, and that takes longer than importing fastnn
 
-        return Generator(Philox(key=np.array(self.key, np.uint64), counter=np.array([0, 0, purpose, epoch], np.uint64)))
+        return keyed_generator(self.key, (0, 0, purpose, epoch))
 
     @property
     def is_random(self) -> bool:
@@ -328,7 +328,8 @@ def _taken(array: Array, index: slice | NDArray[np.intp]) -> Array:
     if isinstance(index, slice):
         return array[index].copy()
     if _mapping(array) is None:
-        return array[index]  # indexing by an array makes a copy
+        # Both copy. `take` is faster, but of an array that is not contiguous it would first make one that is.
+        return array.take(index, axis=0) if array.flags.c_contiguous and array.flags.aligned else array[index]
     # A mapped array is read in the order of its file, so that each page is read once.
     by_place = np.argsort(index)
     taken = np.empty((len(index), *array.shape[1:]), array.dtype)

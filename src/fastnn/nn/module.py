@@ -12,7 +12,6 @@ import numpy as np
 
 from .._calls import explain_init
 from .._types import Arguments, Computes, Output_co
-from ..autograd import Tensor
 from .hooks import Hook, HookHandle, WithHooks
 from .parameter import Parameter
 from .state_loading import StateKeys, load
@@ -261,12 +260,12 @@ class Module:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _walk(self, prefix: str, above: tuple[Module, ...] = ()) -> Iterator[tuple[str, Module]]:
+    def _walk(self, prefix: str, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Module]]:
         """This module and all below it under every name; one that a module holds from further up is not below it."""
         yield prefix, self
-        above = (*above, self)
+        above = (*above, id(self))
         for name, child in self.named_children():
-            if not any(child is module for module in above):
+            if id(child) not in above:
                 yield from child._walk(f"{prefix}.{name}" if prefix else name, above)
 
     def _own(self, kind: type[Parameter] | None) -> Iterator[tuple[str, Any]]:
@@ -302,10 +301,13 @@ class Module:
     def _state(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every array of the state under every name it has; parameters before buffers in each module."""
         for path, module in self._walk(""):
-            for kind in (Parameter, None):
-                for name, value in module._own(kind):
-                    array = value.data if isinstance(value, Tensor) else value
-                    yield f"{path}.{name}" if path else name, array
+            before = f"{path}." if path else ""
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter):
+                    yield before + name, value.data
+            if module._buffers:
+                for name, buffer in module._own(None):
+                    yield before + name, buffer
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by dotted name, in the order in which they were assigned."""

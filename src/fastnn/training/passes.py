@@ -107,9 +107,11 @@ class Passes(TrainingState):
 
     def _require_finite_weights(self) -> None:
         """The last step of an epoch has no next loss that would tell before the epoch is recorded and saved."""
-        stepped = {id(parameter) for parameter in self._parameters()}
+        stepped = {id(parameter) for parameter in self._parameters() if not _are_finite(parameter.data)}
+        if not stepped:
+            return
         for name, parameter in named_parameters(self.model, self.loss):
-            if id(parameter) in stepped and not np.isfinite(parameter.data).all():
+            if id(parameter) in stepped:
                 raise NotFinite(f"parameter {name!r} is not finite after the epoch's last step")
 
     @contextmanager
@@ -190,6 +192,11 @@ class Passes(TrainingState):
             As `fastnn.training.predict`, which needs no trainer.
         """
         return predict(self.model, x, batch_size)
+
+
+def _are_finite(values: np.ndarray) -> bool:
+    """Whether all are finite; mostly one product tells, which is not finite either where a square overflows."""
+    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
 def frozen_layers(model: Module) -> list[Module]:
