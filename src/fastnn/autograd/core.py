@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .tensors import Tensor
 
 Axis = int | tuple[int, ...] | None
+Arguments = tuple[Any, ...] | None
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _NOT_COPIED = {"_node", "_tangent", "_target"}
@@ -255,14 +256,30 @@ def use_kind(kind: type[TensorBase]) -> None:
 
 
 @overload
-def record(name: str, output: Any, inputs: Sequence[Tensor], vjp: Vjp, jvp: Jvp | None = None) -> Tensor: ...
-@overload
-def record(name: str, output: Any, inputs: Sequence[ArrayLike | None], vjp: Vjp, jvp: Jvp | None = None) -> Array: ...
+def record(
+    name: str, output: Any, inputs: Sequence[Tensor], vjp: Vjp, jvp: Jvp | None = None, arguments: Arguments = None
+) -> Tensor: ...
 @overload
 def record(
-    name: str, output: Any, inputs: Sequence[Value | None], vjp: Vjp, jvp: Jvp | None = None
+    name: str,
+    output: Any,
+    inputs: Sequence[ArrayLike | None],
+    vjp: Vjp,
+    jvp: Jvp | None = None,
+    arguments: Arguments = None,
+) -> Array: ...
+@overload
+def record(
+    name: str,
+    output: Any,
+    inputs: Sequence[Value | None],
+    vjp: Vjp,
+    jvp: Jvp | None = None,
+    arguments: Arguments = None,
 ) -> Tensor | Array: ...
-def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None) -> Any:
+def record(
+    name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None, arguments: Arguments = None
+) -> Any:
     """Put an operation on the tape.
 
     Parameters
@@ -280,6 +297,9 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
         ``jvp(tangents)``: one array or None (zero) per input, each of its input's shape and dtype; returns the tangent
         of the output. ``self_adjoint`` where there is one input and the Jacobian is symmetric, as for every
         elementwise function.
+    arguments : tuple, optional
+        What decides the output beside the inputs. fastnn's own operations give it, so that `fastnn.onnx.save` can write
+        them; an operation without it is refused there by its name.
 
     Returns
     -------
@@ -345,7 +365,10 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
         result._node = Node(name, tuple(parents), tuple(needs), vjp, output, targeted)
         result._requires_grad = True
     if mode.forward:
-        result._tangent = _push_forward(name, output, inputs, vjp, jvp)
+        if mode.tracer is not None:
+            mode.tracer.recorded(name, (result,), inputs, arguments)
+        else:
+            result._tangent = _push_forward(name, output, inputs, vjp, jvp)
     return result
 
 
@@ -391,6 +414,10 @@ def record_many(
     >>> x.grad
     array([2., 2., 0., 0.])
     """
+    if mode.tracer is not None and any(isinstance(x, _kind) for x in inputs):
+        results: Any = tuple(map(_kind, outputs))
+        mode.tracer.recorded(name, results, inputs, None)
+        return tuple(results)
     dys = Underway([None] * len(outputs))
     token = np.zeros(())
 

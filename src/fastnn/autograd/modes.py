@@ -7,7 +7,7 @@ import inspect
 import types
 from collections.abc import Callable, Generator, Sequence
 from threading import local
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -21,12 +21,28 @@ Observer = Callable[[str, np.ndarray, Sequence[Any], Vjp, "TensorBase"], Vjp]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+class Tracer(Protocol):
+    """What follows values through a computation (`fastnn.onnx.save` has one); where it is set, ``forward`` is True too."""
+
+    def operation(self, op: Any, given: tuple[Any, ...]) -> Any:
+        """What an operation of `fastnn.functional` gives for these arguments."""
+
+    def recorded(
+        self, name: str, outputs: Sequence[TensorBase], inputs: Sequence[Any], arguments: tuple[Any, ...] | None
+    ) -> None:
+        """See an operation that was put on the tape, and its results."""
+
+    def replaced(self, x: Any) -> None:
+        """See that the values of a tensor would have been changed in place, and got a tensor of their own."""
+
+
 class _Mode(local):
     def __init__(self) -> None:  # Python calls it once in each thread
         self.enabled = True
         # They are shown each operation that is recorded, and may replace its vjp.
         self.observers: tuple[Observer, ...] = ()
-        self.forward = False  # whether tensors carry tangents
+        self.forward = False  # whether tensors carry tangents, or are traced
+        self.tracer: Tracer | None = None  # is shown each operation, with all its arguments, while a model is exported
         self.variables: tuple[TensorBase, ...] = ()  # by which the running transformations differentiate
         # By attribute, the settings whose blocks this thread is in, each with the value that the attribute had before.
         self.entered: dict[str, list[tuple[Setting, Any]]] = {"enabled": [], "observers": []}

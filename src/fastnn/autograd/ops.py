@@ -52,7 +52,17 @@ def _fit(gradient: Any, shape: tuple[int, ...]) -> Any:
     return gradient.sum(axis=(*range(extra), *stretched)).reshape(shape)
 
 
-def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Derivative, by_b: Derivative) -> Tensor:
+def _binary(
+    name: str,
+    y: Any,
+    a: Value,
+    b: Value,
+    a_: Any,
+    b_: Any,
+    by_a: Derivative,
+    by_b: Derivative,
+    arguments: tuple[Any, ...] = (),
+) -> Tensor:
     """Record an elementwise function of two; ``by_a`` and ``by_b`` multiply by the derivative by each.
 
     That of an operand without a gradient is dropped, and the values with it.
@@ -72,7 +82,7 @@ def _binary(name: str, y: Any, a: Value, b: Value, a_: Any, b_: Any, by_a: Deriv
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return _fit(by_a(dy), shape_a) if needs[0] else None, _fit(by_b(dy), shape_b) if needs[1] else None
 
-    return recorded(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None)
+    return recorded(name, y, (a, b), vjp, _jvp_of_two(y, by_a, by_b) if forward else None, arguments)
 
 
 def _jvp_of_two(y: Any, by_a: Derivative, by_b: Derivative) -> Jvp:
@@ -146,7 +156,7 @@ def power(a: Any, b: Any) -> Tensor:
 
 def negative(x: Any) -> Tensor:
     """``-x``."""
-    return recorded("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint)
+    return recorded("negative", -operand(x, "negative"), (x,), lambda dy, needs: (-dy,), self_adjoint, ())
 
 
 def exp(x: Value) -> Value:
@@ -174,7 +184,7 @@ def exp(x: Value) -> Value:
     tensor([1.        , 2.71828183])
     """
     y = np.exp(operand(x, "exp"))
-    return recorded("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint)
+    return recorded("exp", y, (x,), lambda dy, needs: (dy * y,), self_adjoint, ())
 
 
 def log(x: Value) -> Value:
@@ -204,7 +214,7 @@ def log(x: Value) -> Value:
     tensor([0.        , 0.69314718])
     """
     x_ = operand(x, "log")
-    return recorded("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint)
+    return recorded("log", np.log(x_), (x,), lambda dy, needs: (dy / x_,), self_adjoint, ())
 
 
 def sqrt(x: Value) -> Value:
@@ -234,7 +244,7 @@ def sqrt(x: Value) -> Value:
     tensor([2., 3.])
     """
     y = np.sqrt(operand(x, "sqrt"))
-    return recorded("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint)
+    return recorded("sqrt", y, (x,), lambda dy, needs: (dy / (2 * y),), self_adjoint, ())
 
 
 def absolute(x: Value) -> Value:
@@ -262,7 +272,7 @@ def absolute(x: Value) -> Value:
     tensor([1.5, 2. ])
     """
     x_ = operand(x, "absolute")
-    return recorded("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint)
+    return recorded("absolute", np.abs(x_), (x,), lambda dy, needs: (dy * np.sign(x_),), self_adjoint, ())
 
 
 def maximum(a: Value, b: Value) -> Value:
@@ -356,13 +366,15 @@ def where(condition: Constant, a: Value, b: Value) -> Value:
     """
     a_, b_ = operand(a, "where", b), operand(b, "where", a)
     mask = np.asarray(operand(condition, "where"), dtype=bool)
-    return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_)
+    return _pick("where", np.where(mask, a_, b_), mask, a, b, a_, b_, (condition,))
 
 
-def _pick(name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any) -> Tensor:
+def _pick(
+    name: str, y: Any, mask: Any, a: Value, b: Value, a_: Any, b_: Any, arguments: tuple[Any, ...] = ()
+) -> Tensor:
     return _binary(
         name, y, a, b, a_, b_,
-        lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d),
+        lambda d: np.where(mask, d, d.dtype.type(0)), lambda d: np.where(mask, d.dtype.type(0), d), arguments,
     )  # fmt: skip
 
 
@@ -387,5 +399,6 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
         return np.where(outside, d.dtype.type(0), d)
 
     return recorded(
-        "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0])
-    )
+        "clip", np.clip(x_, low, high), (x,), lambda dy, needs: (_fit(within(dy), shape),), lambda t: within(t[0]),
+        (low, high),
+    )  # fmt: skip

@@ -32,6 +32,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return recorded(
         "sum", x_.sum(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy, shape, axes),), lambda t: t[0].sum(axis=axes, keepdims=keepdims),
+        (axes, keepdims),
     )  # fmt: skip
 
 
@@ -43,6 +44,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return recorded(
         "mean", x_.mean(axis=axes, keepdims=keepdims), (x,),
         lambda dy, needs: (_spread(dy / count, shape, axes),), lambda t: t[0].mean(axis=axes, keepdims=keepdims),
+        (axes, keepdims),
     )  # fmt: skip
 
 
@@ -62,7 +64,7 @@ def var(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Ten
         # y = Σ(x − x̄)² / count, and Σ(x − x̄) = 0
         return ((x_ - x_.mean(axis=axes, keepdims=True)) * tangents[0]).sum(axis=axes, keepdims=keepdims) * scale
 
-    return recorded("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp)
+    return recorded("var", x_.var(axis=axes, keepdims=keepdims, ddof=ddof), (x,), vjp, jvp, (axes, keepdims, ddof))
 
 
 def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
@@ -85,7 +87,7 @@ def std(x: Any, axis: Axis = None, keepdims: bool = False, ddof: int = 0) -> Ten
     def jvp(tangents: Sequence[Any]) -> Any:
         return (direction() * tangents[0]).sum(axis=axes, keepdims=keepdims)
 
-    return recorded("std", y, (x,), vjp, jvp)
+    return recorded("std", y, (x,), vjp, jvp, (axes, keepdims, ddof))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -119,4 +121,4 @@ def _extremum(name: str, reduce: Any, locate: Any, x: Any, axis: Axis, keepdims:
         rows, best = rows_of(tangents[0])
         return rows[best].reshape(np.shape(y))
 
-    return recorded(name, y, (x,), vjp, jvp)
+    return recorded(name, y, (x,), vjp, jvp, (axes, keepdims))

@@ -47,9 +47,9 @@ def part(x: np.ndarray, index: Any) -> np.ndarray:
     return view
 
 
-def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move) -> Tensor:
+def _moved(name: str, x: Any, x_: np.ndarray, move: Move, back: Move, arguments: tuple[Any, ...] = ()) -> Tensor:
     """Record an operation that is linear: its tangent moves as the values do, its gradient moves ``back``."""
-    return recorded(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]))
+    return recorded(name, move(x_), (x,), lambda dy, needs: (back(dy),), lambda tangents: move(tangents[0]), arguments)
 
 
 def _or_zeros(tangent: np.ndarray | None, like: Any) -> Any:
@@ -114,7 +114,7 @@ def getitem(x: Any, index: Any) -> Tensor:
     def vjp(dy: np.ndarray, needs: tuple[bool, ...]) -> Gradients:
         return (_put_back(dy, index, shape),)
 
-    return recorded("getitem", x_[index], (x,), vjp, lambda t: t[0][index])
+    return recorded("getitem", x_[index], (x,), vjp, lambda t: t[0][index], (index,))
 
 
 def reshape(x: Any, shape: Any) -> Tensor:
@@ -133,7 +133,7 @@ def transpose(x: Any, axes: Any = None) -> Tensor:
         return dy.transpose(None if axes is None else np.argsort([axis % ndim for axis in axes]))
 
     try:
-        return _moved("transpose", x, x_, lambda v: v.transpose(axes), back)
+        return _moved("transpose", x, x_, lambda v: v.transpose(axes), back, (axes,))
     except (TypeError, ValueError) as error:
         raise type(error)(
             f"transpose: {error}: got {axes} for shape {x_.shape}; two integers, x.transpose(i, j), exchange two axes"
@@ -144,7 +144,9 @@ def swapaxes(x: Any, first: Any, second: Any, name: str = "swapaxes") -> Tensor:
     """Two axes exchanged; by the method ``name``."""
     x_ = operand(x, name)
     try:
-        return _moved(name, x, x_, lambda v: v.swapaxes(first, second), lambda dy: dy.swapaxes(first, second))
+        return _moved(
+            name, x, x_, lambda v: v.swapaxes(first, second), lambda dy: dy.swapaxes(first, second), (first, second)
+        )
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name}: {error}: got {first} and {second} for shape {x_.shape}") from None
 
@@ -153,14 +155,14 @@ def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Tensor:
     """Without axes of extent 1: all of them, or those named."""
     x_ = operand(x, "squeeze")
     before = x_.shape
-    return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(before))
+    return _moved("squeeze", x, x_, lambda v: v.squeeze(axis), lambda dy: dy.reshape(before), (axis,))
 
 
 def expand_dims(x: Any, axis: int | tuple[int, ...]) -> Tensor:
     """With new axes of extent 1 at the positions named."""
     x_ = operand(x, "expand_dims")
     before = x_.shape
-    return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(before))
+    return _moved("expand_dims", x, x_, lambda v: np.expand_dims(v, axis), lambda dy: dy.reshape(before), (axis,))
 
 
 def astype(x: Any, dtype: Any) -> Tensor:
@@ -214,7 +216,7 @@ def concatenate(tensors: Sequence[Value], axis: int = 0) -> Value:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         return np.concatenate([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
 
-    return recorded("concatenate", y, inputs, vjp, jvp)
+    return recorded("concatenate", y, inputs, vjp, jvp, (axis,))
 
 
 def stack(tensors: Sequence[Value], axis: int = 0) -> Value:
@@ -256,4 +258,4 @@ def stack(tensors: Sequence[Value], axis: int = 0) -> Value:
     def jvp(tangents: Sequence[Any]) -> np.ndarray:
         return np.stack([_or_zeros(t, array) for t, array in zip(tangents, arrays, strict=True)], axis=axis)
 
-    return recorded("stack", y, inputs, vjp, jvp)
+    return recorded("stack", y, inputs, vjp, jvp, (axis,))

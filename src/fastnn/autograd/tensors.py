@@ -325,6 +325,8 @@ def _in_place(x: Changed, other: Any, write: Callable[..., Any], operation: Call
     recorded = x._node is not None and mode.enabled
     if recorded or has_tangent(x) or (is_followed(other) and not is_followed(x)):
         fresh: Changed = operation(x, other)  # a tensor, but not always of the subclass that x is of
+        if mode.tracer is not None:
+            mode.tracer.replaced(x)
         return fresh
     name = operation.__name__
     if is_followed(x):

@@ -308,7 +308,7 @@ def jvp(
     if len(primals) != len(tangents):
         raise ValueError(f"jvp: {len(primals)} primals but {len(tangents)} tangents")
     if mode.forward:
-        raise RuntimeError("jvp: cannot be used inside another jvp")
+        raise RuntimeError("jvp: cannot be used inside another jvp, or in a model that is exported")
     arguments = [_with_tangent(x, t) for x, t in zip(primals, tangents, strict=True)]
     with _differentiating("jvp", (), primals), no_grad():
         mode.forward = True

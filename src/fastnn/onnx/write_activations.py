@@ -1,0 +1,129 @@
+"""Activations."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .graph import Graph, Name, exact, extents, result
+from .rows import refuses, writes
+from .trace import Step
+from .write_arithmetic import reduced
+
+_PLAIN = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax", "log_softmax": "LogSoftmax"}
+
+refuses(
+    "draws random numbers, since it is called with training=True; pass training=self.training",
+    "dropout", "dropout1d", "dropout2d", "dropout3d",
+)  # fmt: skip
+
+
+@writes("relu", "sigmoid", "tanh")
+def _plain(g: Graph, step: Step, x: Any) -> Name:
+    name: Name = g.node(_PLAIN[step.name], x)
+    return name
+
+
+@writes("softmax", "log_softmax")
+def _softmax(g: Graph, step: Step, x: Any, axis: int) -> Name:
+    name: Name = g.node(_PLAIN[step.name], x, axis=axis)
+    return name
+
+
+@writes("leaky_relu", "rrelu")
+def _leaky_relu(g: Graph, step: Step, x: Any, slope: float) -> Name:
+    dtype = result(step).dtype
+    if exact(slope, dtype):
+        return g.node("LeakyRelu", x, alpha=float(slope))  # type: ignore[no-any-return]
+    name: Name = g.node("PRelu", x, g.array([slope], dtype))
+    return name
+
+
+@writes("prelu")
+def _prelu(g: Graph, step: Step, x: Any, slopes: Any) -> Name:
+    count, ndim = slopes.shape[0], len(x.shape)
+    if count > 1 and ndim > 2:
+        slopes = g.reshape(slopes, [count] + [1] * (ndim - 2))
+    elif not ndim:
+        slopes = g.reshape(slopes, [])
+    name: Name = g.node("PRelu", x, slopes)
+    return name
+
+
+@writes("elu")
+def _elu(g: Graph, step: Step, x: Any, alpha: float) -> Name:
+    dtype = result(step).dtype
+    if exact(alpha, dtype):
+        return g.node("Elu", x, alpha=float(alpha))  # type: ignore[no-any-return]
+    zero = g.array(0, dtype)
+    below = g.node("Mul", g.array(alpha, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
+    name: Name = g.node("Add", g.node("Max", x, zero), below)
+    return name
+
+
+# Klambauer et al. 2017; the attributes of Selu have no more digits than float32.
+_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+
+
+@writes("selu")
+def _selu(g: Graph, step: Step, x: Any) -> Name:
+    dtype = result(step).dtype
+    if exact(_SELU_SCALE, dtype):
+        return g.node("Selu", x)  # type: ignore[no-any-return]
+    zero = g.array(0, dtype)
+    below = g.node("Mul", g.array(_SELU_ALPHA, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
+    name: Name = g.node("Mul", g.array(_SELU_SCALE, dtype), g.node("Add", g.node("Max", x, zero), below))
+    return name
+
+
+@writes("softplus")
+def _softplus(g: Graph, step: Step, x: Any, beta: float, threshold: float) -> Name:
+    """Stable for any x: max(z, 0) + log(1 + exp(-|z|)), with z = beta x."""
+    dtype = result(step).dtype
+    if beta == 1:
+        return g.node("Softplus", x)  # type: ignore[no-any-return]
+    factor = g.array(beta, dtype)
+    name: Name = g.node("Div", g.node("Softplus", g.node("Mul", x, factor)), factor)
+    return name
+
+
+@writes("gelu")
+def _gelu(g: Graph, step: Step, x: Any, approximate: str) -> Name:
+    if g.opset >= 20:
+        return g.node("Gelu", x, approximate=approximate)  # type: ignore[no-any-return]
+    dtype = result(step).dtype
+    half, one = g.array(0.5, dtype), g.array(1, dtype)
+    if approximate == "tanh":
+        cube = g.node("Mul", g.node("Mul", g.node("Mul", x, x), x), g.array(0.044715, dtype))
+        inner = g.node("Tanh", g.node("Mul", g.node("Add", x, cube), g.array(math.sqrt(2 / math.pi), dtype)))
+    else:
+        inner = g.node("Erf", g.node("Mul", x, g.array(math.sqrt(0.5), dtype)))
+    name: Name = g.node("Mul", g.node("Mul", x, half), g.node("Add", inner, one))
+    return name
+
+
+@writes("silu")
+def _silu(g: Graph, step: Step, x: Any) -> Name:
+    if g.opset >= 24:
+        return g.node("Swish", x)  # type: ignore[no-any-return]
+    name: Name = g.node("Mul", x, g.node("Sigmoid", x))
+    return name
+
+
+@writes("hardsigmoid")
+def _hardsigmoid(g: Graph, step: Step, x: Any) -> Name:
+    dtype = result(step).dtype
+    if exact(1 / 6, dtype):
+        return g.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)  # type: ignore[no-any-return]
+    clipped = g.node("Clip", g.node("Add", x, g.array(3, dtype)), g.array(0, dtype), g.array(6, dtype))
+    name: Name = g.node("Div", clipped, g.array(6, dtype))
+    return name
+
+
+@writes("maxout")
+def _maxout(g: Graph, step: Step, x: Any, k: int, axis: int) -> Name:
+    shape = extents(x)
+    axis %= len(shape)
+    # The extent that is cut in two is not that of the batch: its number of pieces is fixed.
+    pieces = [*shape[:axis], x.shape[axis] // k, k, *shape[axis + 1 :]]
+    return reduced(g, "ReduceMax", g.reshape(x, pieces), (axis + 1,), keepdims=False)
