@@ -167,7 +167,7 @@ def _random_rrelu(x: Tensor, array: Array, low: float, high: float, bits: int) -
     def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array]:
         return (ops.rrelu_backward(dy, array, low, high, bits),)
 
-    return record("rrelu", ops.rrelu_forward(array, low, high, bits), (x,), vjp, self_adjoint)
+    return record("rrelu", ops.rrelu_forward(array, low, high, bits), (x,), vjp, self_adjoint, (low, high))
 
 
 def rrelu_backward(

@@ -92,7 +92,7 @@ def dropout(x: Value, p: float = 0.5, training: bool = True, *, rng: Rng | None 
         return x if isinstance(x, Tensor) else x_
     forward, bits = backend.current().dropout_forward, key("dropout", rng)
     y = forward(x_, p, bits)
-    return record("dropout", y, (x,), _dropout_vjp(forward, p, bits), self_adjoint) if isinstance(x, Tensor) else y
+    return record("dropout", y, (x,), _dropout_vjp(forward, p, bits), self_adjoint, ()) if isinstance(x, Tensor) else y
 
 
 def _dropout_vjp(forward: Any, p: float, bits: int) -> Any:
@@ -278,7 +278,7 @@ def _spatial(op: str, rank: int, x: Any, p: float, training: bool, rng: Any) -> 
         return x if isinstance(x, Tensor) else x_
     forward, bits = backend.current().spatial_dropout_forward, key(op, rng)
     y = forward(x_, planes, p, bits)
-    return record(op, y, (x,), _spatial_vjp(forward, planes, p, bits), self_adjoint) if isinstance(x, Tensor) else y
+    return record(op, y, (x,), _spatial_vjp(forward, planes, p, bits), self_adjoint, ()) if isinstance(x, Tensor) else y
 
 
 def _spatial_vjp(forward: Any, planes: int, p: float, bits: int) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 
 from .. import functional as F
 from .._types import Array
-from ..autograd import Tensor, differentiable, no_grad, raw
+from ..autograd import Tensor, no_grad, raw, record
+from ..autograd.modes import mode
 from ..checks import real, shown
 from .containers import ModuleList
 from .intercept import evaluation
@@ -36,22 +37,19 @@ def _mean(values: Sequence[Array], weights: Sequence[float]) -> Array:
     return total
 
 
-def _mean_forward(*values: Array, weights: Sequence[float]) -> tuple[Array, Any]:
-    dtype = np.result_type(*values)
-    whole = math.fsum(weights)
-    saved = dtype, [(v.dtype, w / whole) for v, w in zip(values, weights, strict=True)], weights
-    return _mean(values, weights).astype(dtype), saved
+def _averaged(outputs: Sequence[Any], weights: Sequence[float]) -> Any:
+    """The weighted mean, recorded; each output has a share of its gradient."""
+    arrays = [raw(y) for y in outputs]
+    dtype, whole = np.result_type(*arrays), math.fsum(weights)
 
+    def vjp(dy: Array, needs: tuple[bool, ...]) -> tuple[Array, ...]:
+        return tuple((dy * (w / whole)).astype(v.dtype, copy=False) for v, w in zip(arrays, weights, strict=True))
 
-def _mean_vjp(saved: Any, dy: Array) -> tuple[Array, ...]:
-    return tuple((dy * share).astype(dtype, copy=False) for dtype, share in saved[1])
+    def jvp(tangents: Sequence[Array | None]) -> Array:
+        moved = [np.zeros_like(v) if t is None else t for t, v in zip(tangents, arrays, strict=True)]
+        return _mean(moved, weights).astype(dtype)
 
-
-def _mean_jvp(saved: Any, *tangents: Array) -> Array:
-    return _mean(tangents, saved[2]).astype(saved[0])
-
-
-_averaged = differentiable(_mean_forward, _mean_vjp, _mean_jvp, name="Ensemble")
+    return record("Ensemble", _mean(arrays, weights).astype(dtype), outputs, vjp, jvp, (tuple(weights),))
 
 
 class Ensemble(Module):
@@ -177,12 +175,17 @@ class Ensemble(Module):
         outputs = self._terms(args, kwargs)
         shares = self._shares()
         if self.average != "votes":
-            averaged: Tensor = _averaged(*outputs, weights=shares)
+            averaged: Tensor = _averaged(outputs, shares)
             return averaged
         dtype = np.result_type(*map(raw, outputs))
         votes = _mean([_vote(raw(y)) for y in outputs], shares).astype(dtype)
         of_tensors = any(isinstance(y, Tensor) for y in outputs)  # members with parameters give tensors
-        return Tensor(votes) if of_tensors else votes  # type: ignore[return-value]
+        if not of_tensors:
+            return votes  # type: ignore[return-value]
+        result = Tensor(votes)
+        if mode.tracer is not None:
+            mode.tracer.recorded("Ensemble votes", (result,), outputs, (tuple(shares),))
+        return result
 
     def member_outputs(self, *args: Any, **kwargs: Any) -> Array:
         """What is averaged, member by member: probabilities, outputs, or votes as 1 among 0s.

@@ -93,7 +93,7 @@ class StandardizeSample(_Fixed):
 
             return in_float64(forward, dtype, x_.shape[1:], x_, tangents[0])
 
-        return record("standardize_sample", self.compute(x_, dtype), (x,), vjp, jvp)
+        return record("standardize_sample", self.compute(x_, dtype), (x,), vjp, jvp, (center, scale))
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64."""

@@ -120,7 +120,11 @@ class _PerFeature(_Fixed):
         def jvp(tangents: Any) -> Any:
             return in_float64(times, dtype, x_.shape[1:], tangents[0], *others)
 
-        return record(name, self.compute(x_, dtype), (x,), vjp, jvp)
+        return record(name, self.compute(x_, dtype), (x,), vjp, jvp, self._fixed())
+
+    def _fixed(self) -> tuple[Any, ...]:
+        """What decides the output beside x."""
+        raise NotImplementedError
 
 
 def checked_shape(op: str, shape: int | Sequence[int]) -> tuple[int, ...]:
@@ -185,6 +189,9 @@ class FillMissing(_PerFeature):
             return d
 
         return self._elementwise("fill_missing", x, x_, dtype, times, x_)
+
+    def _fixed(self) -> tuple[Any, ...]:
+        return (self.values,)
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64, which are changed in place."""
@@ -252,6 +259,9 @@ class Standardize(_PerFeature):
             return change(d, scale, out=d)
 
         return self._elementwise("standardize", x, x_, dtype, times)
+
+    def _fixed(self) -> tuple[Any, ...]:
+        return self.mean, self.scale, self.inverse
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64, which are changed in place."""
@@ -357,6 +367,9 @@ class Rescale(_PerFeature):
         if self.clip:
             return self._elementwise("rescale", x, x_, dtype, within, x_)
         return self._elementwise("rescale", x, x_, dtype, enlarged if self.inverse else reduced)
+
+    def _fixed(self) -> tuple[Any, ...]:
+        return self.minimum, self.extent, self.low, self.high, self.clip, self.inverse
 
     def of_block(self, v: Array) -> Array:
         """The output for samples in float64, which are changed in place."""

@@ -112,7 +112,8 @@ class Whiten(_Fixed):
         def jvp(tangents: Any) -> Any:
             return in_float64(self._of_deviations, dtype, self._shape_out(), tangents[0])
 
-        return record("whiten", self.compute(x_, dtype), (x,), vjp, jvp)
+        fixed = self.mean, components, gains, rest, back
+        return record("whiten", self.compute(x_, dtype), (x,), vjp, jvp, fixed)
 
     def compute(self, x: Array, dtype: np.dtype[Any]) -> Array:
         """The output for an array of any real dtype, as one of ``dtype``, without a tape."""

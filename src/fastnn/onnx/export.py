@@ -19,6 +19,8 @@ from ..training.preserved import preserved
 from . import (  # noqa: F401 - their rows
     write_activations,
     write_arithmetic,
+    write_layers,
+    write_losses,
     write_norms,
     write_pools,
     write_products,

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from .graph import Graph, Name, exact, extents, result
+import numpy as np
+
+from .graph import Graph, Name, Unsayable, exact, extents, result
 from .rows import refuses, writes
 from .trace import Step
 from .write_arithmetic import reduced
 
 _PLAIN = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax", "log_softmax": "LogSoftmax"}
 
-refuses(
-    "draws random numbers, since it is called with training=True; pass training=self.training",
-    "dropout", "dropout1d", "dropout2d", "dropout3d",
-)  # fmt: skip
+_DRAWS = "draws random numbers, since it is called with training=True; pass training=self.training"
+refuses(_DRAWS, "dropout", "dropout1d", "dropout2d", "dropout3d")
 
 
 @writes("relu", "sigmoid", "tanh")
@@ -31,11 +31,13 @@ def _softmax(g: Graph, step: Step, x: Any, axis: int) -> Name:
 
 
 @writes("leaky_relu", "rrelu")
-def _leaky_relu(g: Graph, step: Step, x: Any, slope: float) -> Name:
+def _leaky_relu(g: Graph, step: Step, x: Any, slope: float, *interval: float) -> Name:
+    if interval:
+        raise Unsayable(_DRAWS)
     dtype = result(step).dtype
     if exact(slope, dtype):
         return g.node("LeakyRelu", x, alpha=float(slope))  # type: ignore[no-any-return]
-    name: Name = g.node("PRelu", x, g.array([slope], dtype))
+    name: Name = g.node("PRelu", x, g.array(slope, dtype))
     return name
 
 
@@ -78,12 +80,16 @@ def _selu(g: Graph, step: Step, x: Any) -> Name:
 
 @writes("softplus")
 def _softplus(g: Graph, step: Step, x: Any, beta: float, threshold: float) -> Name:
-    """Stable for any x: max(z, 0) + log(1 + exp(-|z|)), with z = beta x."""
     dtype = result(step).dtype
-    if beta == 1:
-        return g.node("Softplus", x)  # type: ignore[no-any-return]
     factor = g.array(beta, dtype)
-    name: Name = g.node("Div", g.node("Softplus", g.node("Mul", x, factor)), factor)
+    z = g.name(x) if beta == 1 else g.node("Mul", x, factor)
+    y = g.node("Softplus", z)
+    if beta != 1:
+        y = g.node("Div", y, factor)
+    # Above the threshold the result is x; where that is within rounding of the logarithm, runtimes need not be told.
+    if threshold > 0 and math.exp(-threshold) < threshold * float(np.finfo(dtype).eps):
+        return y  # type: ignore[no-any-return]
+    name: Name = g.node("Where", g.node("Greater", z, g.array(threshold, dtype)), x, y)
     return name
 
 

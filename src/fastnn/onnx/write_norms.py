@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Name, Unsayable, extents, result
+from .graph import Graph, Name, Unsayable, exact, extents, result
 from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced
-
-_FEW = 2  # axes of what batch norm alone can take
 
 
 def _vector(g: Graph, x: Any, count: int, value: float, dtype: Any) -> Name:
@@ -25,7 +23,9 @@ def _batch(g: Graph, step: Step, x: Any, mean: Any, var: Any, weight: Any, bias:
         raise Unsayable("normalises by the statistics of the batch, as in training; call it with training=False")
     count, dtype = x.shape[1], result(step).dtype
     scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
-    name: Name = g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=float(eps))
+    if not exact(eps, dtype):  # the attribute has the digits of float32; the rest goes to the variance
+        var = g.node("Add", var, g.array(eps - float(np.float32(eps)), dtype))
+    name: Name = g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=float(np.float32(eps)))
     return name
 
 
@@ -131,8 +131,11 @@ def _local_response_norm(g: Graph, step: Step, x: Any, size: int, alpha: float, 
         return g.node("LRN", x, size=size, alpha=float(alpha), beta=float(beta), bias=float(k))  # type: ignore[no-any-return]
     shape = extents(x)
     planes = g.reshape(g.node("Mul", x, x), [shape[0], 1, shape[1], -1] if 0 not in x.shape else [*x.shape[:1], 1, x.shape[1], 0])
-    pads = [size // 2, 0, (size - 1) // 2, 0]
-    means = g.node("AveragePool", planes, kernel_shape=[size, 1], pads=pads, count_include_pad=1)
-    energy = g.reshape(g.node("Add", g.node("Mul", means, g.array(alpha, dtype)), g.array(k, dtype)), shape)
+    # What of a window reaches beyond all channels is always 0.
+    low, high = min(size // 2, x.shape[1] - 1), min((size - 1) // 2, x.shape[1] - 1)
+    taps = low + high + 1
+    means = g.node("AveragePool", planes, kernel_shape=[taps, 1], pads=[low, 0, high, 0], count_include_pad=1)
+    weighted = g.node("Mul", means, g.array(alpha * taps / size, dtype))
+    energy = g.reshape(g.node("Add", weighted, g.array(k, dtype)), shape)
     name: Name = g.node("Div", x, g.node("Pow", energy, g.array(beta, dtype)))
     return name

@@ -18,7 +18,7 @@ from .write_products import sides, window
 
 
 def _of_pool(g: Graph, step: Step, kind: str, x: Any, outputs: int = 1, **attributes: Any) -> Any:
-    geometry, rank = step.geometry, len(x.shape) - 2
+    geometry, rank = step.geometry, len(result(step).shape) - 2
     places = window(geometry, rank)
     if kind != "MaxPool":
         del places["dilations"]

@@ -48,9 +48,11 @@ def _conv_transpose(g: Graph, step: Step, x: Any, weight: Any, bias: Any, *setti
 def window(geometry: Any, rank: int) -> dict[str, list[int]]:
     """The attributes of a window that slides over ``rank`` axes."""
     last = slice(3 - rank, 3)
+    # Of a stride that steps over nothing the geometry has 1; there it must be so long that no second window fits.
+    strides = [s if out > 1 else 1 + size for s, out, size in zip(geometry.stride, geometry.out, geometry.size, strict=True)]
     return {
         "kernel_shape": list(geometry.kernel[last]),
-        "strides": list(geometry.stride[last]),
+        "strides": strides[last],
         "dilations": list(geometry.dilation[last]),
     }
 
