@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Constant, Refused, Step, Trace, Value
+from .trace import OTHERWISE, Constant, Refused, Step, Trace, Value
 
 
 @dataclass(frozen=True)
@@ -85,17 +85,17 @@ class _Pairs:
             raise _Different(f"{what} has shape {b.shape} and not {a.shape}")
         self.partner[a] = b
         if self.sizes is not None:
-            a.batches = tuple(self._factor(f"{what} has an extent", m, n) for m, n in zip(a.shape, b.shape, strict=True))
+            a.batches = tuple(self._factor(m, n) for m, n in zip(a.shape, b.shape, strict=True))
 
-    def _factor(self, what: str, m: Any, n: Any) -> int:
-        """By which multiple of the batch size m is n in the other trace; 0 if both are the same."""
+    def _factor(self, m: Any, n: Any) -> int:
+        """Which multiple of the batch size m and n are; 0 if they are the same, `OTHERWISE` if they depend on it otherwise."""
         if m == n:
             return 0
         if self.sizes is not None and all(isinstance(x, (int, float, np.integer)) for x in (m, n)):
-            factor = int(m // self.sizes[0])
-            if factor and (m, n) == (factor * self.sizes[0], factor * self.sizes[1]):
+            factor = int(n // self.sizes[1])
+            if (m, n) == (factor * self.sizes[0], factor * self.sizes[1]):
                 return factor
-        raise _Different(f"{what} that is {_shown(n)} and not {_shown(m)}")
+        return OTHERWISE
 
     def _argument(self, what: str, a: Any, b: Any) -> Any:
         if isinstance(a, Value) or isinstance(b, Value):
@@ -118,7 +118,9 @@ class _Pairs:
             return slice(*(self._argument(what, *pair) for pair in _ends(a, b)))
         if a is b or a == b or a != a:
             return a
-        factor = self._factor(f"{what} is a number", a, b)
+        factor = self._factor(a, b)
+        if factor == OTHERWISE:
+            raise _Different(f"{what} is {_shown(b)} and not {_shown(a)}")
         return Batch(factor, a)
 
     def _constant(self, what: str, a: Constant, b: Constant) -> Constant:
@@ -134,7 +136,9 @@ class _Pairs:
         rows = [np.unique(x.array, axis=axes[0]) for x in (a, b)] if len(axes) == 1 else []
         if not rows or rows[0].shape[axes[0]] != 1 or not np.array_equal(*rows):
             raise _Different(f"{what} is an array of shape {b.shape} and not {a.shape}")
-        factor = self._factor(f"{what} has an extent", a.shape[axes[0]], b.shape[axes[0]])
+        factor = self._factor(a.shape[axes[0]], b.shape[axes[0]])
+        if factor == OTHERWISE:
+            raise _Different(f"{what} is an array of shape {b.shape} and not {a.shape}")
         return Constant(rows[0], axis=axes[0], factor=factor)
 
 

@@ -200,7 +200,7 @@ def _other_batch(
 ) -> tuple[tuple[int, int], list[np.ndarray]]:
     """Two batch sizes, the example's and another one, and an example of that."""
     size = next(array.shape[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None)
-    other = size + 1 if size > 1 else size + 2
+    other = 2 * size + 1  # also a half of it, rounded down, is another one
     batch = []
     for array, axis in zip(arrays, axes, strict=True):
         if axis is None:

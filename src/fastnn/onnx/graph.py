@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .compare import Batch
-from .trace import Constant, Step, Value
+from .trace import OTHERWISE, Constant, Step, Value
 
 Name = str
 
@@ -101,6 +101,8 @@ class Graph:
 
     def batch(self, factor: int = 1) -> Name:
         """The batch size, times a factor, as a list of one."""
+        if factor == OTHERWISE:
+            raise Unsayable("needs an extent that depends on the batch size, but is no multiple of it")
         assert self._batch is not None
         key = ("batch", factor)
         if key not in self._literals:

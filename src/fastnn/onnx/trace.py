@@ -19,6 +19,9 @@ from ..autograd.core import TensorBase
 from ..autograd.modes import mode
 
 
+OTHERWISE = -1  # of an extent that depends on the batch size, but is no multiple of it
+
+
 @dataclass(eq=False)
 class Value:
     """What the example or an operation gave."""

@@ -38,11 +38,14 @@ def _conv_transpose(g: Graph, step: Step, x: Any, weight: Any, bias: Any, *setti
     high = [_behind(geometry, i) for i in range(3 - rank, 3)]
     pads = [*geometry.pad[3 - rank :], *(max(n, 0) for n in high)]
     extra = [max(-n, 0) for n in high]
-    y: Name = g.node(
-        "ConvTranspose", x, weight, bias, group=geometry.groups, pads=pads, output_padding=extra,
-        **window(geometry, rank),
-    )  # fmt: skip
-    return y
+    places = {"group": geometry.groups, "pads": pads, **window(geometry, rank)}
+    y: Name
+    if all(n < stride for n, stride in zip(extra, places["strides"], strict=True)):
+        y = g.node("ConvTranspose", x, weight, bias, output_padding=extra, **places)
+        return y
+    # Runtimes refuse a longer output padding. Nothing but the bias comes to lie there.
+    y = g.node("Pad", g.node("ConvTranspose", x, weight, **places), g.ints(*[0] * (rank + 4), *extra), mode="constant")
+    return y if bias is None else g.node("Add", y, g.reshape(bias, [bias.shape[0]] + [1] * rank))
 
 
 def window(geometry: Any, rank: int) -> dict[str, list[int]]:
