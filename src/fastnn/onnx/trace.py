@@ -103,6 +103,9 @@ class Tracer:
         """What an operation of `fastnn.functional` gives for these arguments, as plain arrays would."""
         plain = tuple(_plain(x) for x in given)
         plan = op.plan(*plain)
+        function = plan.function if isinstance(plan.function, str) else plan.function.__name__
+        if function in _CHANGING:
+            plan = plan._replace(arguments=tuple(a.copy() if isinstance(a, np.ndarray) else a for a in plan.arguments))
         results = op.follow(plan, plain, False)
         if not any(_is_followed(x) for x in given):
             return results
@@ -111,7 +114,6 @@ class Tracer:
         outputs = [_wrapped(y) for y in (results if several else (results,))]
         values = tuple(self._follow(y) for y in outputs if not isinstance(y, tuple))
         geometry = next((a for a in plan.arguments if hasattr(a, "_fields")), None)
-        function = plan.function if isinstance(plan.function, str) else plan.function.__name__
         self.trace.steps.append(Step(op.name, resolved, values, geometry, function))
         return tuple(outputs) if several else outputs[0]
 
@@ -180,6 +182,10 @@ class Tracer:
         self._known[id(x)] = made
         self._alive.append(x)
         return made
+
+
+# Norms in training, which change running statistics; they are refused when the graph is written.
+_CHANGING = ("batch_norm_train_forward", "_tracked")
 
 
 def _plain(x: Any) -> Any:

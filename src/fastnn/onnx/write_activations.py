@@ -95,9 +95,9 @@ def _softplus(g: Graph, step: Step, x: Any, beta: float, threshold: float) -> Na
 
 @writes("gelu")
 def _gelu(g: Graph, step: Step, x: Any, approximate: str) -> Name:
-    if g.opset >= 20:
-        return g.node("Gelu", x, approximate=approximate)  # type: ignore[no-any-return]
     dtype = result(step).dtype
+    if g.opset >= 20 and dtype == np.float32:  # in float64 runtimes use constants of float32
+        return g.node("Gelu", x, approximate=approximate)  # type: ignore[no-any-return]
     half, one = g.array(0.5, dtype), g.array(1, dtype)
     if approximate == "tanh":
         cube = g.node("Mul", g.node("Mul", g.node("Mul", x, x), x), g.array(0.044715, dtype))
