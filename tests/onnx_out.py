@@ -88,7 +88,7 @@ def off(model: Any, *inputs: Any, content: bytes | None = None, **options: Any) 
     if isinstance(model, fnn.nn.Module):
         model.eval()
     with fnn.no_grad():
-        expected = flat(model(*inputs))
+        expected = flat(model(*map(fnn.Tensor, inputs)))
     return max(share(a, b) for a, b in zip(run(content, *inputs), expected, strict=True))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .._version import __version__
 from .._atomic import PathLike, replaceable, write_atomically
-from ..autograd import no_grad, raw
+from ..autograd import Tensor, no_grad, raw
 from ..checks import scalars
 from ..checks.arrays import counted, unmasked
 from ..nn import Module
@@ -167,7 +167,7 @@ def _traced(
         if isinstance(model, Module):
             model.eval()
         with no_grad():
-            model(*(array.copy() for array in arrays))  # what fails here has nothing to do with ONNX
+            model(*(Tensor(array.copy()) for array in arrays))  # what fails here has nothing to do with ONNX
         first = _run(model, arrays, names)
         with np.errstate(all="ignore"):
             require_same_values(first, _other_values(model, arrays, names))
