@@ -158,7 +158,9 @@ def test_states_and_lengths_as_inputs(kind):
 
 
 def test_networks_in_float64():
-    model = nn.Sequential(nn.Linear(5, 32, rng=0), nn.ReLU(), nn.LayerNorm(32), nn.Linear(32, 3, rng=1)).astype("float64")
+    model = nn.Sequential(nn.Linear(5, 32, rng=0), nn.ReLU(), nn.LayerNorm(32), nn.Linear(32, 3, rng=1)).astype(
+        "float64"
+    )
     x = images(4, 5).astype(np.float64)
     assert off(model, x) <= 64 * np.finfo(np.float64).eps
 

@@ -119,7 +119,10 @@ def others_fit(call, x):
 
 @pytest.mark.parametrize("name", sorted(DROPOUTS))
 def test_random_numbers_are_refused_and_what_drops_nothing_is_not(name):
-    function, x = getattr(fnn.functional, name), np.ones((2, 3, 4, 5, 6)[: 3 + max(int(name[7:8] or 1) - 1, 0)], np.float32)
+    function, x = (
+        getattr(fnn.functional, name),
+        np.ones((2, 3, 4, 5, 6)[: 3 + max(int(name[7:8] or 1) - 1, 0)], np.float32),
+    )
     with pytest.raises(fnn.onnx.OnnxError, match=f"{name} draws random numbers"):
         saved(lambda x: function(x * 2.0, 0.5, rng=0), x)
     assert np.array_equal(run(saved(lambda x: function(x * 2.0, 0.5, training=False), x), x)[0], x * 2)

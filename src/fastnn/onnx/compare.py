@@ -7,6 +7,7 @@ longer and otherwise alike.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +58,9 @@ class _Pairs:
         self.partner: dict[Value, Value] = {}  # of each value of the first trace
 
     def compare(self) -> None:
-        for a, b in zip(self.first.inputs, self.other.inputs, strict=True):
-            self._values("the input", a, b)
-        steps = zip(self.first.steps, self.other.steps, strict=False)
-        for i, (a, b) in enumerate(steps):
+        for x, y in zip(self.first.inputs, self.other.inputs, strict=True):
+            self._values("the input", x, y)
+        for i, (a, b) in enumerate(zip(self.first.steps, self.other.steps, strict=False)):
             if a.name != b.name:
                 raise _Different(f"operation {i} is {b.name} and not {a.name}")
             self._step(a, b)
@@ -116,7 +116,7 @@ class _Pairs:
             return {key: self._argument(what, a[key], b[key]) for key in a}
         if isinstance(a, slice):
             return slice(*(self._argument(what, *pair) for pair in _ends(a, b)))
-        if a is b or a == b or a != a:
+        if a is b or a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b)):
             return a
         factor = self._factor(a, b)
         if factor == OTHERWISE:
@@ -134,7 +134,7 @@ class _Pairs:
             return a
         axes = [i for i, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if m != n]
         rows = [np.unique(x.array, axis=axes[0]) for x in (a, b)] if len(axes) == 1 else []
-        if not rows or rows[0].shape[axes[0]] != 1 or not np.array_equal(*rows):
+        if not rows or rows[0].shape[axes[0]] != 1 or not np.array_equal(rows[0], rows[1]):
             raise _Different(f"{what} is an array of shape {b.shape} and not {a.shape}")
         factor = self._factor(a.shape[axes[0]], b.shape[axes[0]])
         if factor == OTHERWISE:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from .._version import __version__
 from .._atomic import PathLike, replaceable, write_atomically
+from .._version import __version__
 from ..autograd import Tensor, no_grad, raw
 from ..checks import scalars
 from ..checks.arrays import counted, unmasked
@@ -43,7 +43,7 @@ def save(
     example: Any,
     *,
     opset: int = OLDEST,
-    batch_axis: int | None | Sequence[int | None] = 0,
+    batch_axis: int | Sequence[int | None] | None = 0,
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> None:
@@ -112,7 +112,11 @@ def save(
         content = made.model().SerializeToString()
     except Refused as error:
         raise OnnxError(f"onnx.save: {error}") from error.__cause__
-    write_atomically(target, lambda file: file.write(content) and None)
+
+    def write(file: IO[bytes]) -> None:
+        file.write(content)
+
+    write_atomically(target, write)
 
 
 def _arrays(example: Any) -> list[np.ndarray]:
@@ -123,11 +127,12 @@ def _arrays(example: Any) -> list[np.ndarray]:
     arrays = []
     for i, x in enumerate(given):
         array = np.array(unmasked("onnx.save", f"example {i}", raw(x)), order="C")
+        array = array.astype(array.dtype.newbyteorder("="))
         if array.dtype.kind not in "iub" and array.dtype not in (np.float32, np.float64):
             raise TypeError(
                 f"onnx.save: example {i} must be float32, float64, integers or booleans, got dtype {array.dtype}"
             )
-        arrays.append(array.astype(array.dtype.newbyteorder("=")))
+        arrays.append(array)
     return arrays
 
 
@@ -195,9 +200,7 @@ def _other_values(model: Callable[..., Any], arrays: list[np.ndarray], names: Ma
         return _run(model, turned, names)
 
 
-def _other_batch(
-    arrays: list[np.ndarray], axes: list[int | None]
-) -> tuple[tuple[int, int], list[np.ndarray]]:
+def _other_batch(arrays: list[np.ndarray], axes: list[int | None]) -> tuple[tuple[int, int], list[np.ndarray]]:
     """Two batch sizes, the example's and another one, and an example of that."""
     size = next(array.shape[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None)
     other = 2 * size + 1  # also a half of it, rounded down, is another one
@@ -363,7 +366,9 @@ def _leaves(x: Any, path: str) -> Iterator[tuple[str, Value | Constant]]:
         for i, item in enumerate(x):
             yield from _leaves(item, f"{path or 'output'}_{i}")
     elif x is not None:
-        raise Refused(f"the model returns {type(x).__name__}, and not only tensors, arrays, and tuples and dictionaries of them")
+        raise Refused(
+            f"the model returns {type(x).__name__}, and not only tensors, arrays, and tuples and dictionaries of them"
+        )
 
 
 def _needed(trace: Trace, outputs: Sequence[Any]) -> list[Step]:

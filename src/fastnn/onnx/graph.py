@@ -54,15 +54,20 @@ class Graph:
                 self._taken.add(name)
                 return name
 
-    def node(self, kind: str, *inputs: Any, outputs: int = 1, **attributes: Any) -> Any:
-        """Add a node; its output's name, or a tuple of names. Inputs are names, values, constants or None."""
+    def node(self, kind: str, *inputs: Any, **attributes: Any) -> Name:
+        """Add a node with one output, whose name is given. Inputs are names, values, constants or None."""
+        return self.node_of_several(kind, 1, *inputs, **attributes)[0]
+
+    def node_of_several(self, kind: str, count: int, *inputs: Any, **attributes: Any) -> tuple[Name, ...]:
+        """Add a node with so many outputs, whose names are given."""
         names = [self.name(x) for x in inputs]
         while names and not names[-1]:
             names.pop()
-        results = tuple(self.fresh(kind.lower()) for _ in range(outputs))
+        results = tuple(self.fresh(kind.lower()) for _ in range(count))
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(self.onnx.helper.make_node(kind, names, list(results), name=self.fresh(f"node_{kind}"), **given))
-        return results if outputs > 1 else results[0]
+        name = self.fresh(f"node_{kind}")
+        self.nodes.append(self.onnx.helper.make_node(kind, names, list(results), name=name, **given))
+        return results
 
     def name(self, x: Any) -> Name:
         """The name of what an argument stands for, which becomes an initialiser if it is an array."""
@@ -82,7 +87,7 @@ class Graph:
             shape[x.axis] = Batch(x.factor, 0)
             return self.node("Expand", self.array(x.array), self.shape(shape))
         name = x.name or self.fresh("constant")
-        array = np.ascontiguousarray(x.array).reshape(x.array.shape)
+        array = np.ascontiguousarray(x.array, x.array.dtype.newbyteorder("=")).reshape(x.array.shape)
         self.initializers[name] = array
         return name
 
@@ -132,16 +137,14 @@ class Graph:
     def cast(self, x: Any, dtype: Any) -> Name:
         """x converted to a dtype of NumPy."""
         kind = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-        result: Name = self.node("Cast", x, to=kind)
-        return result
+        return self.node("Cast", x, to=kind)
 
     def reshape(self, x: Any, extents: Sequence[Any]) -> Name:
         """x in another shape; ``extents`` may have -1 or multiples of the batch size."""
         dynamic = [i for i, n in enumerate(extents) if isinstance(n, Batch)]
         if len(dynamic) == 1 and 0 not in extents and -1 not in extents:
             extents = [-1 if i == dynamic[0] else n for i, n in enumerate(extents)]
-        result: Name = self.node("Reshape", x, self.shape(extents), allowzero=1 if 0 in extents else None)
-        return result
+        return self.node("Reshape", x, self.shape(extents), allowzero=1 if 0 in extents else None)
 
 
 def extents(value: Value | Constant) -> list[Any]:

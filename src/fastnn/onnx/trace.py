@@ -18,7 +18,6 @@ from ..autograd import Tensor, no_grad
 from ..autograd.core import TensorBase
 from ..autograd.modes import mode
 
-
 OTHERWISE = -1  # of an extent that depends on the batch size, but is no multiple of it
 
 
@@ -252,7 +251,7 @@ class TracedTensor(Tensor):
 
     __slots__ = ()
 
-    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = map(_compared, ("lt", "le", "gt", "ge", "eq", "ne"))  # type: ignore[assignment]
+    __lt__, __le__, __gt__, __ge__, __eq__, __ne__ = map(_compared, ("lt", "le", "gt", "ge", "eq", "ne"))
     __hash__ = object.__hash__
     __bool__, __float__, __int__ = map(_number, ("__bool__", "__float__", "__int__"))
     item, tolist = map(_number, ("item", "tolist"))

@@ -20,14 +20,12 @@ refuses(_DRAWS, "dropout", "dropout1d", "dropout2d", "dropout3d")
 
 @writes("relu", "sigmoid", "tanh")
 def _plain(g: Graph, step: Step, x: Any) -> Name:
-    name: Name = g.node(_PLAIN[step.name], x)
-    return name
+    return g.node(_PLAIN[step.name], x)
 
 
 @writes("softmax", "log_softmax")
 def _softmax(g: Graph, step: Step, x: Any, axis: int) -> Name:
-    name: Name = g.node(_PLAIN[step.name], x, axis=axis)
-    return name
+    return g.node(_PLAIN[step.name], x, axis=axis)
 
 
 @writes("leaky_relu", "rrelu")
@@ -36,9 +34,8 @@ def _leaky_relu(g: Graph, step: Step, x: Any, slope: float, *interval: float) ->
         raise Unsayable(_DRAWS)
     dtype = result(step).dtype
     if exact(slope, dtype):
-        return g.node("LeakyRelu", x, alpha=float(slope))  # type: ignore[no-any-return]
-    name: Name = g.node("PRelu", x, g.array(slope, dtype))
-    return name
+        return g.node("LeakyRelu", x, alpha=float(slope))
+    return g.node("PRelu", x, g.array(slope, dtype))
 
 
 @writes("prelu")
@@ -48,19 +45,17 @@ def _prelu(g: Graph, step: Step, x: Any, slopes: Any) -> Name:
         slopes = g.reshape(slopes, [count] + [1] * (ndim - 2))
     elif not ndim:
         slopes = g.reshape(slopes, [])
-    name: Name = g.node("PRelu", x, slopes)
-    return name
+    return g.node("PRelu", x, slopes)
 
 
 @writes("elu")
 def _elu(g: Graph, step: Step, x: Any, alpha: float) -> Name:
     dtype = result(step).dtype
     if exact(alpha, dtype):
-        return g.node("Elu", x, alpha=float(alpha))  # type: ignore[no-any-return]
+        return g.node("Elu", x, alpha=float(alpha))
     zero = g.array(0, dtype)
     below = g.node("Mul", g.array(alpha, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
-    name: Name = g.node("Add", g.node("Max", x, zero), below)
-    return name
+    return g.node("Add", g.node("Max", x, zero), below)
 
 
 # Klambauer et al. 2017; the attributes of Selu have no more digits than float32.
@@ -71,11 +66,10 @@ _SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804
 def _selu(g: Graph, step: Step, x: Any) -> Name:
     dtype = result(step).dtype
     if exact(_SELU_SCALE, dtype):
-        return g.node("Selu", x)  # type: ignore[no-any-return]
+        return g.node("Selu", x)
     zero = g.array(0, dtype)
     below = g.node("Mul", g.array(_SELU_ALPHA, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
-    name: Name = g.node("Mul", g.array(_SELU_SCALE, dtype), g.node("Add", g.node("Max", x, zero), below))
-    return name
+    return g.node("Mul", g.array(_SELU_SCALE, dtype), g.node("Add", g.node("Max", x, zero), below))
 
 
 @writes("softplus")
@@ -88,42 +82,38 @@ def _softplus(g: Graph, step: Step, x: Any, beta: float, threshold: float) -> Na
         y = g.node("Div", y, factor)
     # Above the threshold the result is x; where that is within rounding of the logarithm, runtimes need not be told.
     if threshold > 0 and math.exp(-threshold) < threshold * float(np.finfo(dtype).eps):
-        return y  # type: ignore[no-any-return]
-    name: Name = g.node("Where", g.node("Greater", z, g.array(threshold, dtype)), x, y)
-    return name
+        return y
+    return g.node("Where", g.node("Greater", z, g.array(threshold, dtype)), x, y)
 
 
 @writes("gelu")
 def _gelu(g: Graph, step: Step, x: Any, approximate: str) -> Name:
     dtype = result(step).dtype
     if g.opset >= 20 and dtype == np.float32:  # in float64 runtimes use constants of float32
-        return g.node("Gelu", x, approximate=approximate)  # type: ignore[no-any-return]
+        return g.node("Gelu", x, approximate=approximate)
     half, one = g.array(0.5, dtype), g.array(1, dtype)
     if approximate == "tanh":
         cube = g.node("Mul", g.node("Mul", g.node("Mul", x, x), x), g.array(0.044715, dtype))
         inner = g.node("Tanh", g.node("Mul", g.node("Add", x, cube), g.array(math.sqrt(2 / math.pi), dtype)))
     else:
         inner = g.node("Erf", g.node("Mul", x, g.array(math.sqrt(0.5), dtype)))
-    name: Name = g.node("Mul", g.node("Mul", x, half), g.node("Add", inner, one))
-    return name
+    return g.node("Mul", g.node("Mul", x, half), g.node("Add", inner, one))
 
 
 @writes("silu")
 def _silu(g: Graph, step: Step, x: Any) -> Name:
     if g.opset >= 24:
-        return g.node("Swish", x)  # type: ignore[no-any-return]
-    name: Name = g.node("Mul", x, g.node("Sigmoid", x))
-    return name
+        return g.node("Swish", x)
+    return g.node("Mul", x, g.node("Sigmoid", x))
 
 
 @writes("hardsigmoid")
 def _hardsigmoid(g: Graph, step: Step, x: Any) -> Name:
     dtype = result(step).dtype
     if exact(1 / 6, dtype):
-        return g.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)  # type: ignore[no-any-return]
+        return g.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)
     clipped = g.node("Clip", g.node("Add", x, g.array(3, dtype)), g.array(0, dtype), g.array(6, dtype))
-    name: Name = g.node("Div", clipped, g.array(6, dtype))
-    return name
+    return g.node("Div", clipped, g.array(6, dtype))
 
 
 @writes("maxout")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .graph import Graph, Name, extents, result
 from .rows import writes
-from .trace import Step, Value
+from .trace import Step
 from .write_arithmetic import reduced
 
 _WIDE = np.dtype(np.float64)
@@ -52,9 +52,7 @@ def _rescale(
 
 
 @writes("whiten")
-def _whiten(
-    g: Graph, step: Step, x: Any, mean: Any, components: Any, gains: Any, rest: Any, rotate_back: bool
-) -> Name:
+def _whiten(g: Graph, step: Step, x: Any, mean: Any, components: Any, gains: Any, rest: Any, rotate_back: bool) -> Name:
     apart = g.node("Sub", g.operand(x, _WIDE), g.operand(mean, _WIDE))
     flat = g.reshape(apart, [extents(x)[0], math.prod(x.shape[1:])])
     matrix, gains = g.operand(components, _WIDE), g.operand(gains, _WIDE)
@@ -78,8 +76,7 @@ def _standardize_sample(g: Graph, step: Step, x: Any, center: bool, scale: bool)
 
     def mean_of(values: Name) -> Name:
         kept = g.node("Where", missing, g.array(0, _WIDE), values)
-        name: Name = g.node("Div", reduced(g, "ReduceSum", kept, (1,)), count)
-        return name
+        return g.node("Div", reduced(g, "ReduceSum", kept, (1,)), count)
 
     mean = mean_of(y)
     apart = g.node("Sub", y, mean)
@@ -97,8 +94,7 @@ def _deviation(g: Graph, variance: Name, mean: Name, count: Name) -> Name:
     error = g.node("Mul", g.node("Mul", count, mean), eps)
     bound = g.node("Add", g.node("Mul", g.node("Mul", count, eps), variance), g.node("Mul", error, error))
     constant = g.node("LessOrEqual", variance, bound)
-    name: Name = g.node("Sqrt", g.node("Where", constant, g.array(1, _WIDE), variance))
-    return name
+    return g.node("Sqrt", g.node("Where", constant, g.array(1, _WIDE), variance))
 
 
 @writes("Ensemble")
@@ -119,5 +115,4 @@ def _votes(g: Graph, step: Step, *arguments: Any) -> Name:
 
 def _mean(g: Graph, terms: Sequence[Name], shares: Sequence[float]) -> Name:
     weighted = [g.node("Mul", y, g.array(w, _WIDE)) for y, w in zip(terms, shares, strict=True)]
-    name: Name = g.node("Div", g.node("Sum", *weighted), g.array(math.fsum(shares), _WIDE))
-    return name
+    return g.node("Div", g.node("Sum", *weighted), g.array(math.fsum(shares), _WIDE))

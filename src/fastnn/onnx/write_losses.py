@@ -8,7 +8,7 @@ import numpy as np
 
 from .graph import Graph, Name, extents, result
 from .rows import writes
-from .trace import Step, Value
+from .trace import Step
 from .write_arithmetic import reduced
 from .write_shapes import numbers
 
@@ -21,20 +21,18 @@ def _total(g: Graph, losses: Name, x: Any, ndim: int, reduction: str, dtype: Any
     if reduction == "mean":
         return reduced(g, "ReduceMean", losses, axes, keepdims=False)
     total = reduced(g, "ReduceSum", losses, axes, keepdims=False)
-    return g.node("Div", total, g.operand(extents(x)[0], dtype)) if reduction == "batchmean" else total  # type: ignore[no-any-return]
+    return g.node("Div", total, g.operand(extents(x)[0], dtype)) if reduction == "batchmean" else total
 
 
 def _softplus(g: Graph, x: Any, dtype: Any) -> Name:
     """``max(x, 0) + log(1 + exp(-|x|))``, without overflow for any x."""
     small = g.node("Exp", g.node("Neg", g.node("Abs", x)))
     logarithm = g.node("Log", g.node("Add", g.array(1, dtype), small))
-    name: Name = g.node("Add", g.node("Max", x, g.array(0, dtype)), logarithm)
-    return name
+    return g.node("Add", g.node("Max", x, g.array(0, dtype)), logarithm)
 
 
 def _zero_where(g: Graph, mask: Name, y: Name, dtype: Any) -> Name:
-    name: Name = g.node("Where", mask, g.array(0, dtype), y)
-    return name
+    return g.node("Where", mask, g.array(0, dtype), y)
 
 
 @writes("mse_loss", "l1_loss", "huber_loss")
@@ -86,10 +84,7 @@ def _binary(g: Graph, step: Step, x: Any, target: Any, weight: Any, reduction: s
 
 @writes("nll_loss")
 def _nll(g: Graph, step: Step, x: Any, target: Any, weight: Any, ignore: int, reduction: str) -> Name:
-    name: Name = g.node(
-        "NegativeLogLikelihoodLoss", x, numbers(g, target), weight, ignore_index=ignore, reduction=reduction
-    )
-    return name
+    return g.node("NegativeLogLikelihoodLoss", x, numbers(g, target), weight, ignore_index=ignore, reduction=reduction)
 
 
 @writes("cross_entropy")
@@ -99,7 +94,7 @@ def _cross_entropy(
     if target.dtype.kind == "f":
         return _soft(g, step, logits, g.name(target), weight, reduction, smoothing)
     if not smoothing:
-        return g.node(  # type: ignore[no-any-return]
+        return g.node(
             "SoftmaxCrossEntropyLoss", logits, numbers(g, target), weight, ignore_index=ignore, reduction=reduction
         )
     return _smoothed(g, step, logits, numbers(g, target), weight, ignore, reduction, smoothing)
@@ -110,9 +105,7 @@ def _by_class(g: Graph, weight: Any, ndim: int) -> Name:
     return g.reshape(weight, [1, weight.shape[0], *[1] * (ndim - 2)])
 
 
-def _soft(
-    g: Graph, step: Step, logits: Any, target: Name, weight: Any, reduction: str, smoothing: float
-) -> Name:
+def _soft(g: Graph, step: Step, logits: Any, target: Name, weight: Any, reduction: str, smoothing: float) -> Name:
     """Targets are probabilities; a class that has no share costs nothing, also where its logit is -inf."""
     dtype, ndim, classes = result(step).dtype, len(logits.shape), logits.shape[1]
     share = target
@@ -131,9 +124,7 @@ def _smoothed(
 ) -> Name:
     dtype, ndim, classes = result(step).dtype, len(logits.shape), logits.shape[1]
     logp = g.node("LogSoftmax", logits, axis=1)
-    of_class = g.node(
-        "NegativeLogLikelihoodLoss", logp, target, weight, ignore_index=ignore, reduction="none"
-    )
+    of_class = g.node("NegativeLogLikelihoodLoss", logp, target, weight, ignore_index=ignore, reduction="none")
     weighted = logp if weight is None else g.node("Mul", logp, _by_class(g, weight, ndim))
     of_all = reduced(g, "ReduceSum", weighted, (1,), keepdims=False)
     ignored = g.node("Equal", target, g.array(ignore, np.int64))
@@ -151,8 +142,7 @@ def _smoothed(
         known = g.node("Where", ignored, g.array(0, np.int64), target)
         counted = _zero_where(g, ignored, g.node("Gather", weight, known, axis=0), dtype)
     sums = [reduced(g, "ReduceSum", y, axes, keepdims=False) for y in (losses, counted)]
-    name: Name = g.node("Div", *sums)
-    return name
+    return g.node("Div", *sums)
 
 
 @writes("multi_margin_loss")

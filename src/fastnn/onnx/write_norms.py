@@ -25,8 +25,7 @@ def _batch(g: Graph, step: Step, x: Any, mean: Any, var: Any, weight: Any, bias:
     scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
     if not exact(eps, dtype):  # the attribute has the digits of float32; the rest goes to the variance
         var = g.node("Add", var, g.array(eps - float(np.float32(eps)), dtype))
-    name: Name = g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=float(np.float32(eps)))
-    return name
+    return g.node("BatchNormalization", x, scale, shift, mean, var, epsilon=float(np.float32(eps)))
 
 
 @writes("batch_norm")
@@ -43,8 +42,7 @@ def _batch_norm_relu(
     momentum: Any, eps: float, unbiased: Any,
 ) -> Name:  # fmt: skip
     y = _batch(g, step, x, mean, var, weight, bias, eps)
-    name: Name = g.node("Relu", y if residual is None else g.node("Add", y, residual))
-    return name
+    return g.node("Relu", y if residual is None else g.node("Add", y, residual))
 
 
 @writes("instance_norm")
@@ -58,7 +56,7 @@ def _instance_norm(
     count, dtype = x.shape[1], result(step).dtype
     if dtype == np.float32:
         scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
-        return g.node("InstanceNormalization", x, scale, shift, epsilon=float(eps))  # type: ignore[no-any-return]
+        return g.node("InstanceNormalization", x, scale, shift, epsilon=float(eps))
     y = normalised(g, x, tuple(range(2, len(x.shape))), eps, dtype)
     return _affine(g, y, weight, bias, len(x.shape))
 
@@ -68,9 +66,7 @@ def _group_norm(g: Graph, step: Step, x: Any, groups: int, weight: Any, bias: An
     count, dtype = x.shape[1], result(step).dtype
     if g.opset >= 21 and dtype == np.float32:
         scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
-        return g.node(  # type: ignore[no-any-return]
-            "GroupNormalization", x, scale, shift, num_groups=groups, epsilon=float(eps)
-        )
+        return g.node("GroupNormalization", x, scale, shift, num_groups=groups, epsilon=float(eps))
     shape = extents(x)
     grouped = g.reshape(x, [shape[0], groups, math.prod(x.shape[1:]) // groups])
     if any(not isinstance(n, int) for n in shape[1:]):
@@ -90,8 +86,7 @@ def normalised(g: Graph, x: Any, axes: tuple[int, ...], eps: float, dtype: Any) 
     """``(x - mean) / sqrt(var + eps)`` over the axes."""
     apart = g.node("Sub", x, reduced(g, "ReduceMean", x, axes))
     variance = reduced(g, "ReduceMean", g.node("Mul", apart, apart), axes)
-    name: Name = g.node("Div", apart, g.node("Sqrt", g.node("Add", variance, g.array(eps, dtype))))
-    return name
+    return g.node("Div", apart, g.node("Sqrt", g.node("Add", variance, g.array(eps, dtype))))
 
 
 @writes("layer_norm")
@@ -101,9 +96,7 @@ def _layer_norm(g: Graph, step: Step, x: Any, shape: Any, weight: Any, bias: Any
     if dtype == np.float32:
         last = x.shape[ndim - count :]
         scale = g.array(np.ones(last), dtype) if weight is None else weight
-        return g.node(  # type: ignore[no-any-return]
-            "LayerNormalization", x, scale, bias, axis=-count, epsilon=float(eps)
-        )
+        return g.node("LayerNormalization", x, scale, bias, axis=-count, epsilon=float(eps))
     y = normalised(g, x, tuple(range(ndim - count, ndim)), eps, dtype)
     y = y if weight is None else g.node("Mul", y, weight)
     return y if bias is None else g.node("Add", y, bias)
@@ -117,9 +110,9 @@ def _rms_norm(g: Graph, step: Step, x: Any, shape: Any, weight: Any, eps: float 
     if g.opset >= 23 and dtype == np.float32:
         last = x.shape[ndim - count :]
         scale = g.array(np.ones(last), dtype) if weight is None else weight
-        return g.node("RMSNormalization", x, scale, axis=-count, epsilon=float(eps))  # type: ignore[no-any-return]
+        return g.node("RMSNormalization", x, scale, axis=-count, epsilon=float(eps))
     mean = reduced(g, "ReduceMean", g.node("Mul", x, x), tuple(range(ndim - count, ndim)))
-    y: Name = g.node("Div", x, g.node("Sqrt", g.node("Add", mean, g.array(eps, dtype))))
+    y = g.node("Div", x, g.node("Sqrt", g.node("Add", mean, g.array(eps, dtype))))
     return y if weight is None else g.node("Mul", y, weight)
 
 
@@ -128,14 +121,15 @@ def _local_response_norm(g: Graph, step: Step, x: Any, size: int, alpha: float, 
     """ONNX's windows of even size reach the other way, so these are composed."""
     dtype = result(step).dtype
     if size % 2 and len(x.shape) == 4 and dtype == np.float32:
-        return g.node("LRN", x, size=size, alpha=float(alpha), beta=float(beta), bias=float(k))  # type: ignore[no-any-return]
+        return g.node("LRN", x, size=size, alpha=float(alpha), beta=float(beta), bias=float(k))
     shape = extents(x)
-    planes = g.reshape(g.node("Mul", x, x), [shape[0], 1, shape[1], -1] if 0 not in x.shape else [*x.shape[:1], 1, x.shape[1], 0])
+    planes = g.reshape(
+        g.node("Mul", x, x), [shape[0], 1, shape[1], -1] if 0 not in x.shape else [*x.shape[:1], 1, x.shape[1], 0]
+    )
     # What of a window reaches beyond all channels is always 0.
     low, high = min(size // 2, x.shape[1] - 1), min((size - 1) // 2, x.shape[1] - 1)
     taps = low + high + 1
     means = g.node("AveragePool", planes, kernel_shape=[taps, 1], pads=[low, 0, high, 0], count_include_pad=1)
     weighted = g.node("Mul", means, g.array(alpha * taps / size, dtype))
     energy = g.reshape(g.node("Add", weighted, g.array(k, dtype)), shape)
-    name: Name = g.node("Div", x, g.node("Pow", energy, g.array(beta, dtype)))
-    return name
+    return g.node("Div", x, g.node("Pow", energy, g.array(beta, dtype)))

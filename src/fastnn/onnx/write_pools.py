@@ -17,34 +17,39 @@ from .trace import Step
 from .write_products import sides, window
 
 
-def _of_pool(g: Graph, step: Step, kind: str, x: Any, outputs: int = 1, **attributes: Any) -> Any:
+def _places(step: Step) -> dict[str, list[int]]:
+    """The windows of a pooling, and the padding that they reach into."""
     geometry, rank = step.geometry, len(result(step).shape) - 2
-    places = window(geometry, rank)
-    if kind != "MaxPool":
-        del places["dilations"]
-    return g.node(kind, x, outputs=outputs, pads=sides(geometry, rank), **places, **attributes)
+    return {"pads": sides(geometry, rank), **window(geometry, rank)}
+
+
+def _average(g: Graph, step: Step, x: Any, with_pad: bool) -> Name:
+    places = _places(step)
+    del places["dilations"]
+    return g.node("AveragePool", x, count_include_pad=int(with_pad), **places)
 
 
 @writes("max_pool1d", "max_pool2d", "max_pool3d")
 def _max_pool(g: Graph, step: Step, x: Any, *settings: Any) -> Any:
-    geometry, rank = step.geometry, len(x.shape) - 2
-    wide = any(n >= k for n, k in zip(sides(geometry, rank), geometry.kernel[3 - rank :] * 2, strict=True))
+    places = _places(step)
     several = len(step.outputs) > 1
-    if not wide:
-        made = _of_pool(g, step, "MaxPool", x, len(step.outputs))
-        return (made[0], _in_plane(g, made[1], math.prod(geometry.size))) if several else made
+    if all(n < k for n, k in zip(places["pads"], places["kernel_shape"] * 2, strict=True)):
+        return _maxima(g, step, x, places)
     if several:
         raise Unsayable("gives indices, and its padding is as wide as the kernel, which runtimes refuse")
-    low, high = sides(geometry, rank)[:rank], sides(geometry, rank)[rank:]
-    dtype = result(step).dtype
-    padded = g.node("Pad", x, g.ints(0, 0, *low, 0, 0, *high), g.array(-np.inf, dtype), mode="constant")
-    return g.node("MaxPool", padded, **window(geometry, rank))
+    pads = places.pop("pads")
+    rank = len(pads) // 2
+    lowest = g.array(-np.inf, result(step).dtype)
+    padded = g.node("Pad", x, g.ints(0, 0, *pads[:rank], 0, 0, *pads[rank:]), lowest, mode="constant")
+    return g.node("MaxPool", padded, **places)
 
 
-def _in_plane(g: Graph, indices: Name, size: int) -> Name:
-    """Places in the plane of each channel; ONNX counts through the whole tensor."""
-    name: Name = g.node("Mod", indices, g.ints(size))
-    return name
+def _maxima(g: Graph, step: Step, x: Any, places: dict[str, list[int]]) -> Any:
+    """The maxima, and where indices are wanted their places in the plane; ONNX counts through the whole tensor."""
+    if len(step.outputs) == 1:
+        return g.node("MaxPool", x, **places)
+    y, indices = g.node_of_several("MaxPool", 2, x, **places)
+    return y, g.node("Mod", indices, g.ints(math.prod(step.geometry.size)))
 
 
 @writes("avg_pool1d", "avg_pool2d", "avg_pool3d")
@@ -57,8 +62,8 @@ def _avg_pool(
     if divisor is None:
         counts = [_counts(geometry, axis, with_pad) for axis in range(3 - rank, 3)]
         if not with_pad and all(_overhang(geometry, axis) == 0 for axis in range(3 - rank, 3)):
-            return _of_pool(g, step, "AveragePool", x, count_include_pad=0)  # type: ignore[no-any-return]
-    y: Name = _of_pool(g, step, "AveragePool", x, count_include_pad=1)
+            return _average(g, step, x, with_pad=False)
+    y = _average(g, step, x, with_pad=True)
     divisors = counts[0].astype(np.float64)
     for count in counts[1:]:
         divisors = divisors[..., None] * count
@@ -66,7 +71,7 @@ def _avg_pool(
         return y
     factors = volume / divisors
     shape = () if divisor is not None else (1, 1, *factors.shape)
-    return g.node("Mul", y, g.array(factors.reshape(shape), result(step).dtype))  # type: ignore[no-any-return]
+    return g.node("Mul", y, g.array(factors.reshape(shape), result(step).dtype))
 
 
 def _counts(geometry: Any, axis: int, with_pad: bool) -> np.ndarray:
@@ -90,30 +95,26 @@ def _overhang(geometry: Any, axis: int) -> int:
 def _lp_pool(g: Graph, step: Step, x: Any, p: float, *settings: Any) -> Name:
     dtype = result(step).dtype
     if p == int(p) and dtype == np.float32:
-        return _of_pool(g, step, "LpPool", x, p=int(p))  # type: ignore[no-any-return]
+        places = _places(step)
+        del places["dilations"]
+        return g.node("LpPool", x, p=int(p), **places)
     powers = g.node("Pow", g.node("Abs", x), g.array(p, dtype))
-    means = _of_pool(g, step, "AveragePool", powers, count_include_pad=1)
-    sums = g.node("Mul", means, g.array(math.prod(step.geometry.kernel), dtype))
-    name: Name = g.node("Pow", sums, g.array(1 / p, dtype))
-    return name
+    sums = g.node("Mul", _average(g, step, powers, with_pad=True), g.array(math.prod(step.geometry.kernel), dtype))
+    return g.node("Pow", sums, g.array(1 / p, dtype))
 
 
 @writes("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def _adaptive_avg_pool(g: Graph, step: Step, x: Any, *settings: Any) -> Name:
     if all(n == 1 for n in step.geometry.out):
-        return g.node("GlobalAveragePool", x)  # type: ignore[no-any-return]
-    name: Name = g.node("AveragePool", x, **_even(step, x))
-    return name
+        return g.node("GlobalAveragePool", x)
+    return g.node("AveragePool", x, **_even(step, x))
 
 
 @writes("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _adaptive_max_pool(g: Graph, step: Step, x: Any, *settings: Any) -> Any:
-    if len(step.outputs) > 1:
-        y, indices = g.node("MaxPool", x, outputs=2, **_even(step, x))
-        return y, _in_plane(g, indices, math.prod(step.geometry.size))
-    if all(n == 1 for n in step.geometry.out):
+    if len(step.outputs) == 1 and all(n == 1 for n in step.geometry.out):
         return g.node("GlobalMaxPool", x)
-    return g.node("MaxPool", x, **_even(step, x))
+    return _maxima(g, step, x, _even(step, x))
 
 
 def _even(step: Step, x: Any) -> dict[str, list[int]]:

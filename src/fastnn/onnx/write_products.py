@@ -12,23 +12,21 @@ from .trace import Step
 @writes("linear")
 def _linear(g: Graph, step: Step, x: Any, weight: Any, bias: Any) -> Name:
     if len(x.shape) == 2:
-        return g.node("Gemm", x, weight, bias, transB=1)  # type: ignore[no-any-return]
-    y: Name = g.node("MatMul", x, g.node("Transpose", weight, perm=[1, 0]))
+        return g.node("Gemm", x, weight, bias, transB=1)
+    y = g.node("MatMul", x, g.node("Transpose", weight, perm=[1, 0]))
     return y if bias is None else g.node("Add", y, bias)
 
 
 @writes("matmul")
 def _matmul(g: Graph, step: Step, a: Any, b: Any) -> Name:
-    y: Name = g.node("MatMul", a, b)
-    return y
+    return g.node("MatMul", a, b)
 
 
 @writes("conv1d", "conv2d", "conv3d")
 def _conv(g: Graph, step: Step, x: Any, weight: Any, bias: Any, *settings: Any) -> Name:
     geometry, rank = step.geometry, len(x.shape) - 2
     pads = sides(geometry, rank)
-    y: Name = g.node("Conv", x, weight, bias, group=geometry.groups, pads=pads, **window(geometry, rank))
-    return y
+    return g.node("Conv", x, weight, bias, group=geometry.groups, pads=pads, **window(geometry, rank))
 
 
 @writes("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -39,10 +37,8 @@ def _conv_transpose(g: Graph, step: Step, x: Any, weight: Any, bias: Any, *setti
     pads = [*geometry.pad[3 - rank :], *(max(n, 0) for n in high)]
     extra = [max(-n, 0) for n in high]
     places = {"group": geometry.groups, "pads": pads, **window(geometry, rank)}
-    y: Name
     if all(n < stride for n, stride in zip(extra, places["strides"], strict=True)):
-        y = g.node("ConvTranspose", x, weight, bias, output_padding=extra, **places)
-        return y
+        return g.node("ConvTranspose", x, weight, bias, output_padding=extra, **places)
     # Runtimes refuse a longer output padding. Nothing but the bias comes to lie there.
     y = g.node("Pad", g.node("ConvTranspose", x, weight, **places), g.ints(*[0] * (rank + 4), *extra), mode="constant")
     return y if bias is None else g.node("Add", y, g.reshape(bias, [bias.shape[0]] + [1] * rank))
@@ -52,7 +48,9 @@ def window(geometry: Any, rank: int) -> dict[str, list[int]]:
     """The attributes of a window that slides over ``rank`` axes."""
     last = slice(3 - rank, 3)
     # Of a stride that steps over nothing the geometry has 1; there it must be so long that no second window fits.
-    strides = [s if out > 1 else 1 + size for s, out, size in zip(geometry.stride, geometry.out, geometry.size, strict=True)]
+    strides = [
+        s if out > 1 else 1 + size for s, out, size in zip(geometry.stride, geometry.out, geometry.size, strict=True)
+    ]
     return {
         "kernel_shape": list(geometry.kernel[last]),
         "strides": strides[last],

@@ -14,15 +14,15 @@ from .trace import Constant, Step, Value
 
 def _gates(g: Graph, weight: Any, order: Sequence[int]) -> Name:
     """Rows of the gates in ONNX's order, with an axis for the direction in front."""
-    parts = g.node("Split", weight, g.ints(*[weight.shape[0] // len(order)] * len(order)), outputs=len(order), axis=0)
+    sizes = g.ints(*[weight.shape[0] // len(order)] * len(order))
+    parts = g.node_of_several("Split", len(order), weight, sizes, axis=0)
     joined = g.node("Concat", *(parts[i] for i in order), axis=0)
-    name: Name = g.node("Unsqueeze", joined, g.ints(0))
-    return name
+    return g.node("Unsqueeze", joined, g.ints(0))
 
 
 def _ordered(g: Graph, weight: Any, order: Sequence[int]) -> Name:
     if len(order) == 1:
-        return g.node("Unsqueeze", weight, g.ints(0))  # type: ignore[no-any-return]
+        return g.node("Unsqueeze", weight, g.ints(0))
     return _gates(g, weight, order)
 
 
@@ -31,8 +31,7 @@ def _biases(g: Graph, first: Any, second: Any, order: Sequence[int], rows: int, 
         return None
     zeros = g.array(np.zeros((1, rows)), dtype)
     parts = [zeros if b is None else _ordered(g, b, order) for b in (first, second)]
-    name: Name = g.node("Concat", *parts, axis=1)
-    return name
+    return g.node("Concat", *parts, axis=1)
 
 
 def _written(
@@ -51,9 +50,9 @@ def _written(
     wi, wh, bi, bh = weights
     biases = _biases(g, bi, bh, order, wh.shape[0], result(step).dtype)
     initial = [None if h is None else g.node("Unsqueeze", h, g.ints(0)) for h in states]
-    outputs = g.node(
-        kind, x, _ordered(g, wi, order), _ordered(g, wh, order), biases, _lengths(g, lengths), *initial,
-        outputs=1 + len(states), hidden_size=wh.shape[1], direction="reverse" if reverse else "forward", **attributes,
+    outputs = g.node_of_several(
+        kind, 1 + len(states), x, _ordered(g, wi, order), _ordered(g, wh, order), biases, _lengths(g, lengths), *initial,
+        hidden_size=wh.shape[1], direction="reverse" if reverse else "forward", **attributes,
     )  # fmt: skip
     axes = (1, *[0] * len(states))
     return tuple(g.node("Squeeze", y, g.ints(axis)) for y, axis in zip(outputs, axes, strict=True))

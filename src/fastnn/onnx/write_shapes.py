@@ -29,8 +29,7 @@ def _transpose(g: Graph, step: Step, x: Any, *axes: Any) -> Name:
         order.reverse()
     else:
         order = [axis % len(order) for axis in axes[0]]
-    name: Name = g.node("Transpose", x, perm=order)
-    return name
+    return g.node("Transpose", x, perm=order)
 
 
 @writes("squeeze")
@@ -38,15 +37,13 @@ def _squeeze(g: Graph, step: Step, x: Any, axis: Any) -> Name:
     if axis is None:
         axis = tuple(i for i, n in enumerate(x.shape) if n == 1)
     axes = axis if isinstance(axis, tuple) else (axis,)
-    name: Name = g.node("Squeeze", x, g.ints(*axes)) if axes else g.node("Identity", x)
-    return name
+    return g.node("Squeeze", x, g.ints(*axes)) if axes else g.node("Identity", x)
 
 
 @writes("expand_dims")
 def _expand_dims(g: Graph, step: Step, x: Any, axis: Any) -> Name:
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    name: Name = g.node("Unsqueeze", x, g.ints(*axes)) if axes else g.node("Identity", x)
-    return name
+    return g.node("Unsqueeze", x, g.ints(*axes)) if axes else g.node("Identity", x)
 
 
 @writes("astype")
@@ -56,30 +53,26 @@ def _astype(g: Graph, step: Step, x: Any, *dtype: Any) -> Name:
 
 @writes("clone")
 def _clone(g: Graph, step: Step, x: Any) -> Name:
-    name: Name = g.node("Identity", x)
-    return name
+    return g.node("Identity", x)
 
 
 @writes("concatenate")
 def _concatenate(g: Graph, step: Step, *arguments: Any) -> Name:
     *parts, axis = arguments
     dtype = result(step).dtype
-    name: Name = g.node("Concat", *(g.operand(x, dtype) for x in parts), axis=axis)
-    return name
+    return g.node("Concat", *(g.operand(x, dtype) for x in parts), axis=axis)
 
 
 @writes("stack")
 def _stack(g: Graph, step: Step, *arguments: Any) -> Name:
     *parts, axis = arguments
     dtype, place = result(step).dtype, g.ints(axis % len(result(step).shape))
-    name: Name = g.node("Concat", *(g.node("Unsqueeze", g.operand(x, dtype), place) for x in parts), axis=axis)
-    return name
+    return g.node("Concat", *(g.node("Unsqueeze", g.operand(x, dtype), place) for x in parts), axis=axis)
 
 
 @writes("embedding")
 def _embedding(g: Graph, step: Step, index: Any, weight: Any, padding_idx: Any) -> Name:
-    name: Name = g.node("Gather", weight, numbers(g, index), axis=0)
-    return name
+    return g.node("Gather", weight, numbers(g, index), axis=0)
 
 
 def numbers(g: Graph, index: Any) -> Name:
@@ -151,8 +144,7 @@ def _sliced(g: Graph, x: Any, items: list[Any]) -> Name:
             raise Unsayable("indexes by a number that is a multiple of the batch size")
     if not axes:
         return g.name(x)
-    name: Name = g.node("Slice", x, g.shape(starts), g.shape(ends), g.ints(*axes), g.ints(*steps))
-    return name
+    return g.node("Slice", x, g.shape(starts), g.shape(ends), g.ints(*axes), g.ints(*steps))
 
 
 def _gathered(g: Graph, y: Name, x: Any, items: list[Any], axis: int) -> Name:
@@ -160,6 +152,5 @@ def _gathered(g: Graph, y: Name, x: Any, items: list[Any], axis: int) -> Name:
     if _is_mask(index):
         if isinstance(index, Value) or len(index.shape) > 1 or index.axis is not None:
             raise Unsayable("indexes by a mask, of which the number of results depends; use fastnn.where")
-        return g.node("Gather", y, g.array(np.flatnonzero(index.array)), axis=axis)  # type: ignore[no-any-return]
-    name: Name = g.node("Gather", y, numbers(g, index), axis=axis)
-    return name
+        return g.node("Gather", y, g.array(np.flatnonzero(index.array)), axis=axis)
+    return g.node("Gather", y, numbers(g, index), axis=axis)

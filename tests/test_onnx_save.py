@@ -1,0 +1,287 @@
+"""What `fastnn.onnx.save` refuses, what it leaves alone, and what stands in the file."""
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+
+import fastnn as fnn
+import fastnn.functional as F
+from fastnn import nn
+from fastnn.autograd.modes import mode
+from onnx_out import NEWEST, kinds, run, saved
+
+X = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+IMAGE = np.ones((2, 3, 7, 7), np.float32)
+
+
+def refused(model, *example, match, **options):
+    with pytest.raises(fnn.onnx.OnnxError, match=match) as caught:
+        saved(model, *example, **options)
+    assert str(caught.value).startswith("onnx.save: ")
+    assert not mode.forward
+    assert mode.tracer is None
+
+
+def test_all_that_has_no_form_is_named_at_once(tmp_path):
+    cube = fnn.differentiable(lambda x: (x**3, x), lambda x, dy: 3 * x**2 * dy, name="cube")
+
+    def model(x):
+        y = F.adaptive_max_pool2d(F.dropout(x, 0.5, rng=0), 2)
+        return cube(y), F.relu_backward(y, y)
+
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"before")
+    with pytest.raises(fnn.onnx.OnnxError) as caught:
+        fnn.onnx.save(model, path, IMAGE)
+    text = str(caught.value)
+    for words in (
+        "dropout draws random numbers", r"adaptive_max_pool2d makes (2, 2) of (7, 7)", "cube is an operation of your own",
+        "relu_backward is a gradient",
+    ):  # fmt: skip
+        assert words in text
+    assert path.read_bytes() == b"before"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_an_operation_of_ones_own_is_refused_also_under_a_known_name():
+    relu = fnn.differentiable(lambda x: (x * 5, None), lambda _, dy: 5 * dy, name="relu")
+    refused(lambda x: relu(x), X, match="relu is an operation of your own")
+    halves = fnn.differentiable(lambda x: ((x[:2], x[2:]), None), lambda _, *dys: np.concatenate(dys), name="halves")
+    refused(lambda x: halves(x)[0], X, match="halves is an operation of your own", batch_axis=None)
+
+
+def test_what_no_output_needs_is_not_written():
+    def model(x):
+        F.dropout(x, rng=0)
+        return x + 1.0
+
+    assert kinds(saved(model, X)) == ["Add"]
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (lambda x: x + np.sin(x.numpy()), "outside of tensors"),
+        (lambda x: x * float(x.numpy().max()), "outside of tensors"),
+        (lambda x: F.relu(x.numpy()) + x, "outside of tensors"),
+        (lambda x: x.reshape(-1)[: 1 + int(x.data.argmax())], "outside of tensors"),
+        (lambda x: np.tanh(x.data), "outside of tensors"),
+        (lambda x: x + x.data[0], "view of values"),
+        (lambda x: x + np.asarray(x).T.copy().T, "outside of tensors"),
+        (lambda x: x * np.mean(x), "np.mean"),
+        (lambda x: x if x.sum() > 0 else -x, "decides by a value"),
+        (lambda x: x if (x.sum() > 0) & True else -x, "decides by a value"),
+        (lambda x: x * float(x.sum()), "Python number"),
+        (lambda x: x * x.max().item(), "Python number"),
+        (lambda x: [x * 1.0 for _ in range(1 + int(x.data.argmax()))][-1], "outside of tensors|operations"),
+        (lambda x: F.relu(x) if x.data.sum() > X.sum() - 1e-3 else F.tanh(x), "operation 0 is tanh and not relu"),
+    ],
+)
+def test_what_is_computed_outside_of_tensors_is_refused(model, match):
+    refused(model, X, match=match)
+
+
+def test_assignments_in_place():
+    def assigned(x):
+        x[0] = 1.0
+        return x
+
+    refused(assigned, X, match="leaves only")
+
+    def seen_before(x):
+        y = x * 2.0
+        row = y[0]
+        y += 1.0
+        return row + y
+
+    refused(seen_before, X, match="was changed in place")
+
+
+def test_gradients_inside_a_model_are_refused():
+    refused(lambda x: fnn.jvp(lambda z: z * z, [x], [x])[0], X, match="jvp")
+    refused(lambda x: x * fnn.grad(lambda z: (z * z).sum())(x), X, match="outside of tensors|followed")
+
+
+def test_what_depends_on_the_batch():
+    refused(lambda x: x * np.arange(4.0, dtype=np.float32)[:, None], X, match="4 samples|cannot be followed")
+    refused(lambda x: x.reshape(2, 12), X, match="cannot be followed|batch")
+    refused(lambda x: x + 1.0 / len(x), X, match="9 in the place of 4 samples; pass batch_axis=None")
+    refused(lambda x: fnn.stack(list(x)).sum(0), X, match="in the place of 4 samples")
+    refused(lambda x: x[: len(x) // 2] * 1.0, X, match="in the place of 4 samples")
+    content = saved(lambda x: (x + 1.0 / len(x)).reshape(2, 12), X, batch_axis=None)
+    assert np.array_equal(run(content, X)[0], (X + np.float32(0.25)).reshape(2, 12))
+
+
+def test_indices_that_decide_how_much_there_is():
+    refused(lambda x: x[x > 0], X, match="number of results", batch_axis=None)
+    refused(lambda x: x[[0, 1], [2, 3]], X, match="several arrays")
+
+
+def test_nothing_of_the_model_changes():
+    model = nn.Sequential(nn.Linear(6, 6, rng=0), nn.BatchNorm1d(6), nn.Dropout(0.5, rng=1), nn.RReLU(rng=2))
+    model[2].eval()
+    with fnn.no_grad():
+        model(X)
+    before, generator = model.state_dict(), model[3].rng.bit_generator.state
+    arrays = [p.data for p in model.parameters()]
+    calls = []
+    with model[0].register_forward_hook(lambda module, args, output: calls.append(output.shape)):
+        example = X.copy()
+        saved(model, example)
+    assert [m.training for m in model] == [True, True, False, True]
+    assert all(np.array_equal(before[k], v) for k, v in model.state_dict().items())
+    assert all(p.data is array for p, array in zip(model.parameters(), arrays, strict=True))
+    assert model[3].rng.bit_generator.state == generator
+    assert np.array_equal(example, X)
+    assert calls
+    assert kinds(saved(model, X)) == ["Gemm", "BatchNormalization", "LeakyRelu"]
+
+
+def test_hooks_change_what_is_written():
+    model = nn.Sequential(nn.Linear(6, 3, rng=0), nn.ReLU())
+    with model[0].register_forward_hook(lambda module, args, output: output * 2.0):
+        assert kinds(saved(model, X)) == ["Gemm", "Mul", "Relu"]
+
+
+def test_a_tensor_that_a_model_keeps_is_an_ordinary_one_afterwards():
+    kept = []
+
+    def model(x):
+        kept.append(F.relu(x))
+        return kept[-1] * 2.0
+
+    saved(model, X)
+    assert all(type(x > 0) is np.ndarray or np.asarray(x > 0).dtype == bool for x in kept)
+    assert float(kept[0].sum()) >= 0
+    assert bool((kept[0] >= 0).all())
+
+
+def test_both_backends_give_the_same_file():
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(100, 2, rng=1)
+    ).eval()
+    content = saved(model, IMAGE)
+    with fnn.use_backend("numpy"):
+        assert saved(model, IMAGE) == content
+    model(IMAGE)  # plans that are kept are followed again, and are not of the traced calls
+    assert saved(model, IMAGE) == content
+
+
+def test_parameters_keep_their_names():
+    net = nn.LSTM(3, 4, bidirectional=True, rng=0)
+    graph = onnx.load_from_string(saved(net, np.ones((5, 2, 3), np.float32), batch_axis=1)).graph
+    arrays = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    for name, array in net.state_dict().items():
+        assert np.array_equal(arrays[name], array)
+    shared = nn.Linear(6, 6, rng=0)
+    graph = onnx.load_from_string(saved(nn.Sequential(shared, nn.ReLU(), shared), X)).graph
+    assert [t.name for t in graph.initializer] == ["0.weight", "0.bias"]
+
+
+class Named(nn.Module):
+    def __init__(self):
+        self.x = nn.Parameter(np.ones(6, np.float32))
+
+    def forward(self, x, other=None):
+        return {"sum": x + self.x, "both": (x * 2.0, x if other is None else other + x)}
+
+
+def test_names_of_inputs_and_outputs():
+    graph = onnx.load_from_string(saved(Named(), X, X)).graph
+    assert [i.name for i in graph.input] == ["x_0", "other"]  # "x" is the parameter
+    assert [o.name for o in graph.output] == ["sum", "both_0", "both_1"]
+    names = {"input_names": ["a", "b"], "output_names": ["u", "v", "w"]}
+    graph = onnx.load_from_string(saved(Named(), X, X, **names)).graph
+    assert [i.name for i in (*graph.input, *graph.output)] == ["a", "b", "u", "v", "w"]
+    with pytest.raises(ValueError, match="input_names must be 1 different name, got"):
+        saved(Named(), X, input_names=["a", "b"])
+
+
+def test_shapes_in_the_file():
+    content = saved(lambda x: (x, x.sum(), fnn.concatenate([x, x])), X)
+    shapes = [
+        [d.dim_param or d.dim_value for d in o.type.tensor_type.shape.dim]
+        for o in onnx.load_from_string(content).graph.output
+    ]
+    assert shapes == [["batch", 6], [], [0, 6]]
+    content = saved(lambda x, y: x + y, X, X[0], batch_axis=(0, None))
+    shapes = [
+        [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim]
+        for i in onnx.load_from_string(content).graph.input
+    ]
+    assert shapes == [["batch", 6], [6]]
+
+
+def test_versions():
+    for opset, version in ((17, 8), (21, 10), (NEWEST, 14)):
+        model = onnx.load_from_string(saved(nn.Linear(6, 2), X, opset=opset))
+        assert (model.opset_import[0].version, model.ir_version) == (opset, version)
+        assert model.producer_name == "fastnn"
+
+
+def test_newer_operators_on_request():
+    model = nn.Sequential(nn.GELU(), nn.RMSNorm(6), nn.SiLU(), nn.GroupNorm(2, 6))
+    assert kinds(saved(model, X[:, :, None] * np.ones(6, np.float32), opset=24)) == [
+        "Gelu", "RMSNormalization", "Swish", "GroupNormalization",
+    ]  # fmt: skip
+    old = kinds(saved(model, X[:, :, None] * np.ones(6, np.float32)))
+    assert {"Erf", "ReduceMean", "Sigmoid", "Reshape"} <= set(old)
+    assert not {"Gelu", "RMSNormalization", "Swish", "GroupNormalization"} & set(old)
+
+
+@pytest.mark.parametrize(
+    ("example", "options", "error", "match"),
+    [
+        ((), {}, ValueError, "got an empty tuple"),
+        (X, {"opset": 16}, ValueError, "opset"),
+        (X, {"opset": 99}, ValueError, "opset must be in 17"),
+        (X, {"opset": "17"}, TypeError, "opset"),
+        (X, {"batch_axis": 2}, ValueError, "batch_axis=2 is not an axis of an example of shape"),
+        (X, {"batch_axis": (0, 0)}, ValueError, "batch_axis has 2 entries for 1 input"),
+        ((X, X[:3]), {}, ValueError, "batches of different sizes"),
+        (X.astype(np.complex64), {}, TypeError, "example 0 must be float32"),
+        (np.array(["a"]), {}, TypeError, "example 0"),
+    ],
+)
+def test_arguments_that_do_not_fit(example, options, error, match, tmp_path):
+    with pytest.raises(error, match=f"^onnx.save: .*{match}"):
+        fnn.onnx.save(lambda *x: x[0] * 1.0, tmp_path / "m.onnx", example, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_files(tmp_path):
+    with pytest.raises(TypeError, match="model must be a Module or a function, got int"):
+        fnn.onnx.save(3, tmp_path / "m.onnx", X)
+    with pytest.raises(FileNotFoundError):
+        fnn.onnx.save(nn.ReLU(), tmp_path / "none" / "m.onnx", X)
+    with pytest.raises(ValueError, match="is a folder"):
+        fnn.onnx.save(nn.ReLU(), tmp_path, X)
+    refused(lambda x: None, X, match="returns no tensor")
+    refused(lambda x: "text", X, match="returns str")
+
+
+def test_errors_of_the_model_come_through():
+    with pytest.raises(ValueError, match="linear: x of shape"):
+        saved(nn.Linear(5, 2), X)
+
+
+def test_odd_examples():
+    for x in (X[:0], X[::-2], X[:, ::2].astype(">f4"), np.float32(2.0)):
+        batch = 0 if np.ndim(x) else None
+        assert np.array_equal(
+            run(saved(lambda x: x * 2.0, x, batch_axis=batch), np.asarray(x, np.float32))[0], np.asarray(x) * 2
+        )
+
+
+def test_onnx_is_imported_where_it_is_used():
+    program = "import sys, fastnn.onnx; fastnn.onnx.save; sys.exit('onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_without_the_package(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"onnx.save needs onnx: pip install 'fastnn\[onnx\]'"):
+        fnn.onnx.save(nn.ReLU(), tmp_path / "m.onnx", X)
