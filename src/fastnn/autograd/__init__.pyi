@@ -15,7 +15,7 @@ from .transforms import jvp as jvp
 from .modes import no_grad as no_grad
 from .core import raw as raw
 from .core import record as record
-from .core import record_many as record_many
+from .several import record_many as record_many
 from .graph import self_adjoint as self_adjoint
 from .tensors import tensor as tensor
 from .transforms import value_and_grad as value_and_grad

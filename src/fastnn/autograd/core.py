@@ -13,14 +13,14 @@ import numpy as np
 
 from .._types import Array, ArrayLike, Value
 from ..checks.arrays import shown, unmasked
-from .graph import Jvp, Node, Target, Underway, run_backward, self_adjoint
+from .graph import Jvp, Node, Target, run_backward, self_adjoint
 from .modes import Vjp, mode
 
 if TYPE_CHECKING:
     from .tensors import Tensor
 
 Axis = int | tuple[int, ...] | None
-Arguments = tuple[Any, ...] | None
+Given = tuple[Any, ...] | None
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _NOT_COPIED = {"_node", "_tangent", "_target"}
@@ -257,29 +257,17 @@ def use_kind(kind: type[TensorBase]) -> None:
 
 @overload
 def record(
-    name: str, output: Any, inputs: Sequence[Tensor], vjp: Vjp, jvp: Jvp | None = None, arguments: Arguments = None
+    name: str, output: Any, inputs: Sequence[Tensor], vjp: Vjp, jvp: Jvp | None = None, given: Given = None
 ) -> Tensor: ...
 @overload
 def record(
-    name: str,
-    output: Any,
-    inputs: Sequence[ArrayLike | None],
-    vjp: Vjp,
-    jvp: Jvp | None = None,
-    arguments: Arguments = None,
+    name: str, output: Any, inputs: Sequence[ArrayLike | None], vjp: Vjp, jvp: Jvp | None = None, given: Given = None
 ) -> Array: ...
 @overload
 def record(
-    name: str,
-    output: Any,
-    inputs: Sequence[Value | None],
-    vjp: Vjp,
-    jvp: Jvp | None = None,
-    arguments: Arguments = None,
+    name: str, output: Any, inputs: Sequence[Value | None], vjp: Vjp, jvp: Jvp | None = None, given: Given = None
 ) -> Tensor | Array: ...
-def record(
-    name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None, arguments: Arguments = None
-) -> Any:
+def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | None = None, given: Given = None) -> Any:
     """Put an operation on the tape.
 
     Parameters
@@ -297,9 +285,8 @@ def record(
         ``jvp(tangents)``: one array or None (zero) per input, each of its input's shape and dtype; returns the tangent
         of the output. ``self_adjoint`` where there is one input and the Jacobian is symmetric, as for every
         elementwise function.
-    arguments : tuple, optional
-        What decides the output beside the inputs. fastnn's own operations give it, so that `fastnn.onnx.save` can write
-        them; an operation without it is refused there by its name.
+    given : tuple, optional
+        What decides the output beside the inputs, from fastnn's own operations: `fastnn.onnx.save` refuses others.
 
     Returns
     -------
@@ -366,88 +353,14 @@ def record(
         result._requires_grad = True
     if mode.forward:
         if mode.tracer is not None:
-            mode.tracer.recorded(name, (result,), inputs, arguments)
+            mode.tracer.recorded(name, result, inputs, given)
         else:
             result._tangent = _push_forward(name, output, inputs, vjp, jvp)
     return result
 
 
-def record_many(
-    name: str, outputs: Sequence[Array], inputs: Sequence[Value | None], vjp: Any, jvp: Jvp | None = None
-) -> tuple[Tensor | Array, ...]:
-    """`record` for an operation with several outputs.
-
-    Parameters
-    ----------
-    name, inputs
-        As in `record`.
-    outputs : sequence of ndarray
-        What it computed.
-    vjp : callable
-        ``vjp(dys, needs)``, as in `record` but with a sequence of gradients, None for outputs that nothing was computed
-        from.
-    jvp : callable, optional
-        ``jvp(tangents)`` returns one tangent per output.
-
-    Returns
-    -------
-    tuple of Tensor or ndarray
-        One per output, each as from `record`.
-
-    Raises
-    ------
-    TypeError, NotImplementedError, ValueError
-        As `record`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastnn as fnn
-    >>> from fastnn.autograd import raw, record_many
-    >>> def halves(x):
-    ...     def vjp(dys, needs):
-    ...         return (np.concatenate([np.zeros(2) if dy is None else dy for dy in dys]),)
-    ...     return record_many("halves", np.split(raw(x), 2), (x,), vjp, lambda tangents: np.split(tangents[0], 2))
-    >>> x = fnn.tensor([1.0, 2.0, 3.0, 4.0], requires_grad=True)
-    >>> first, second = halves(x)
-    >>> (first * 2.0).sum().backward()
-    >>> x.grad
-    array([2., 2., 0., 0.])
-    """
-    if mode.tracer is not None and any(isinstance(x, _kind) for x in inputs):
-        results: Any = tuple(map(_kind, outputs))
-        mode.tracer.recorded(name, results, inputs, None)
-        return tuple(results)
-    dys = Underway([None] * len(outputs))
-    token = np.zeros(())
-
-    def all_at_once(_: np.ndarray, needs: tuple[bool, ...]) -> Any:
-        gradients = vjp(tuple(dys), needs)
-        dys[:] = [None] * len(outputs)
-        return gradients
-
-    tangents: list[Any] = []
-
-    def push(given: Sequence[np.ndarray | None]) -> Any:
-        if jvp is None:
-            raise _no_forward_mode(name)
-        tangents.extend(jvp(given))
-        return token
-
-    # The operation gets a node, and above it each output gets one, which leaves the gradient of that output in dys.
-    operation = record(name, token, inputs, all_at_once, push)
-
-    def output(i: int) -> Any:
-        def leave(dy: np.ndarray, needs: tuple[bool, ...]) -> tuple[np.ndarray]:
-            dys[i] = dy
-            return (token,)
-
-        return record(f"{name} output {i}", outputs[i], (operation,), leave, lambda _: tangents[i])
-
-    return tuple(output(i) for i in range(len(outputs)))
-
-
-def _no_forward_mode(name: str) -> NotImplementedError:
+def no_forward_mode(name: str) -> NotImplementedError:
+    """The error for an operation without a jvp."""
     return NotImplementedError(f"{name}: has no derivative in forward mode; give record a jvp")
 
 
@@ -463,7 +376,7 @@ def _push_forward(name: str, output: np.ndarray, inputs: Sequence[Any], vjp: Vjp
     if all(t is None for t in tangents):
         return None
     if jvp is None:
-        raise _no_forward_mode(name)
+        raise no_forward_mode(name)
     if jvp is self_adjoint:
         assert tangents[0] is not None  # this is the only input, and some input has a tangent
         tangent = np.asarray(vjp(tangents[0], (True,))[0])

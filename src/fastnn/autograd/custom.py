@@ -10,7 +10,8 @@ import numpy as np
 
 from .._types import Array, ArrayLike, Value
 from ..checks.arrays import unmasked
-from .core import TensorBase, raw, record, record_many, unboxed
+from .core import TensorBase, raw, record, unboxed
+from .several import record_many
 
 if TYPE_CHECKING:
     from .tensors import Tensor

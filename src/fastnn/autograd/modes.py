@@ -27,10 +27,11 @@ class Tracer(Protocol):
     def operation(self, op: Any, given: tuple[Any, ...]) -> Any:
         """What an operation of `fastnn.functional` gives for these arguments."""
 
-    def recorded(
-        self, name: str, outputs: Sequence[TensorBase], inputs: Sequence[Any], arguments: tuple[Any, ...] | None
-    ) -> None:
-        """See an operation that was put on the tape, and its results."""
+    def recorded(self, name: str, output: TensorBase, inputs: Sequence[Any], given: tuple[Any, ...] | None) -> None:
+        """See an operation that was put on the tape, and its result."""
+
+    def recorded_many(self, name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """See an operation of several results, and give them as tensors."""
 
     def replaced(self, x: Any) -> None:
         """See that the values of a tensor would have been changed in place, and got a tensor of their own."""

@@ -22,8 +22,9 @@ import numpy as np
 
 from .. import backend
 from ..autograd import Tensor, record, self_adjoint
-from ..autograd.core import is_followed, record_many
+from ..autograd.core import is_followed
 from ..autograd.modes import mode
+from ..autograd.several import record_many
 
 __all__ = ["OPS", "Call", "Op", "Plan", "Tape", "operation", "row_of"]
 

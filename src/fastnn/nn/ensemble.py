@@ -184,7 +184,7 @@ class Ensemble(Module):
             return votes  # type: ignore[return-value]
         result = Tensor(votes)
         if mode.tracer is not None:
-            mode.tracer.recorded("Ensemble votes", (result,), outputs, (tuple(shares),))
+            mode.tracer.recorded("Ensemble votes", result, outputs, (tuple(shares),))
         return result
 
     def member_outputs(self, *args: Any, **kwargs: Any) -> Array:

@@ -29,7 +29,7 @@ from . import (  # noqa: F401 - their rows
 )
 from ._package import OnnxError, package
 from .compare import find_batches, require_same_values
-from .graph import Graph, Unsayable
+from .graph_writer import Graph, Unsayable
 from .rows import REFUSED, ROWS
 from .trace import Constant, Refused, Step, Trace, Value, traced
 

@@ -116,13 +116,16 @@ class Tracer:
         self.trace.steps.append(Step(op.name, resolved, values, geometry, function))
         return tuple(outputs) if several else outputs[0]
 
-    def recorded(
-        self, name: str, outputs: Sequence[TensorBase], inputs: Sequence[Any], arguments: tuple[Any, ...] | None
-    ) -> None:
+    def recorded(self, name: str, output: TensorBase, inputs: Sequence[Any], given: tuple[Any, ...] | None) -> None:
         """Write down an operation that was put on the tape."""
-        resolved = self._resolved(name, (*inputs, *(arguments or ())))
-        values = tuple(self._follow(y) for y in outputs)
-        self.trace.steps.append(Step(name, resolved, values, known=arguments is not None))
+        resolved = self._resolved(name, (*inputs, *(given or ())))
+        self.trace.steps.append(Step(name, resolved, (self._follow(output),), known=given is not None))
+
+    def recorded_many(self, name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Write down an operation of several results, which are none of fastnn's own; give the results as tensors."""
+        resolved, tensors = self._resolved(name, inputs), tuple(map(Tensor, outputs))
+        self.trace.steps.append(Step(name, resolved, tuple(map(self._follow, tensors)), known=False))
+        return tensors
 
     def computed(self, name: str, result: Any, arguments: tuple[Any, ...]) -> Any:
         """Write down a comparison and the like, which gives a plain array; that is the result, as one that is followed."""
@@ -153,7 +156,7 @@ class Tracer:
             y._tangent = y.data
         return value
 
-    def _resolved(self, name: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _resolved(self, name: str, arguments: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(self._resolve(name, x) for x in arguments)
 
     def _resolve(self, name: str, x: Any) -> Any:

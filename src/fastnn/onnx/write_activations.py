@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Name, Unsayable, exact, extents, result
+from .graph_writer import Graph, Name, Unsayable, exact, extents, result
 from .rows import refuses, writes
 from .trace import Step
 from .write_arithmetic import reduced

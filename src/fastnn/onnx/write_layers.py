@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Name, extents, result
+from .graph_writer import Graph, Name, extents, result
 from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Name, Unsayable, result
+from .graph_writer import Graph, Name, Unsayable, result
 from .rows import writes
 from .trace import Step
 from .write_products import sides, window

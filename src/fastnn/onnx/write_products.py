@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graph import Graph, Name
+from .graph_writer import Graph, Name
 from .rows import writes
 from .trace import Step
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import Graph, Name, result
+from .graph_writer import Graph, Name, result
 from .rows import writes
 from .trace import Constant, Step, Value
 
