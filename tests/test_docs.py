@@ -38,7 +38,7 @@ def programs():
     for name, text in TEXTS.items():
         if name == "diagnosis.md":
             continue  # test_diagnosis_page.py looks at what it prints
-        if name in ("from_numpy.md", "from_pytorch.md", "scikit_learn.md", "training.md", "weights.md"):
+        if name in ("from_numpy.md", "from_pytorch.md", "onnx.md", "scikit_learn.md", "training.md", "weights.md"):
             # With empty lines in the place of the text, so that errors name the lines of the page.
             parts = re.split(r"(?<=^```python\n)(.*?)(?=^```$)", text, flags=re.MULTILINE | re.DOTALL)
             code = [part if i % 2 else "\n" * part.count("\n") for i, part in enumerate(parts)]
@@ -48,7 +48,7 @@ def programs():
 
 
 def run_python(code):
-    for package in re.findall(r"^(?:import|from) (torch|autograd|thinc|jax|safetensors)\b", code, re.MULTILINE):
+    for package in re.findall(r"^(?:import|from) (torch|autograd|thinc|jax|onnx|onnxruntime|safetensors)\b", code, re.MULTILINE):
         subproc.needs_package(package)
     if "load_digits" in code or "sklearn" in code:
         subproc.needs_package("sklearn")
