@@ -52,7 +52,7 @@ def run(content: bytes, *inputs: np.ndarray) -> list[np.ndarray]:
 
 
 # Groups and batches of no samples; reverse and lengths; indices of more than one axis; shapes; digits of float64.
-_WRONG_IN_REFERENCE = {"ConvTranspose", "RNN", "LSTM", "GRU", "MaxPool", "GlobalMaxPool", "Erf"}
+_WRONG_IN_REFERENCE = {"ConvTranspose", "RNN", "LSTM", "GRU", "MaxPool", "GlobalMaxPool", "Erf", "Softsign"}
 
 
 def _in_float32(content: bytes) -> bytes:

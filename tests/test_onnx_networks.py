@@ -62,19 +62,14 @@ def resnet18(width=64):
     return nn.Sequential(*stem, *blocks, *head)
 
 
-class HardSwish(nn.Module):
-    def forward(self, x):
-        return x * F.hardsigmoid(x)
-
-
 class Inverted(nn.Module):
     """A block of MobileNetV3: expansion, depthwise convolution, squeeze and excitation, projection."""
 
     def __init__(self, inputs, wide, outputs, stride, seed):
         self.stays = stride == 1 and inputs == outputs
         self.body = nn.Sequential(
-            nn.Conv2d(inputs, wide, 1, bias=False, rng=seed), nn.BatchNorm2d(wide), HardSwish(),
-            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False, rng=seed + 1), nn.BatchNorm2d(wide), HardSwish(),
+            nn.Conv2d(inputs, wide, 1, bias=False, rng=seed), nn.BatchNorm2d(wide), nn.Hardswish(),
+            nn.Conv2d(wide, wide, 3, stride, 1, groups=wide, bias=False, rng=seed + 1), nn.BatchNorm2d(wide), nn.Hardswish(),
         )  # fmt: skip
         self.down, self.up = nn.Conv2d(wide, wide // 4, 1, rng=seed + 2), nn.Conv2d(wide // 4, wide, 1, rng=seed + 3)
         self.project = nn.Sequential(nn.Conv2d(wide, outputs, 1, bias=False, rng=seed + 4), nn.BatchNorm2d(outputs))
@@ -87,7 +82,7 @@ class Inverted(nn.Module):
 
 
 def mobilenet():
-    stem = [nn.Conv2d(3, 16, 3, 2, 1, bias=False, rng=0), nn.BatchNorm2d(16), HardSwish()]
+    stem = [nn.Conv2d(3, 16, 3, 2, 1, bias=False, rng=0), nn.BatchNorm2d(16), nn.Hardswish()]
     blocks = [Inverted(16, 32, 24, 2, 10), Inverted(24, 72, 24, 1, 20), Inverted(24, 72, 40, 2, 30)]
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(40, 10, rng=9))
 

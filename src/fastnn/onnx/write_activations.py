@@ -12,13 +12,16 @@ from .rows import refuses, writes
 from .trace import Step
 from .write_arithmetic import reduced
 
-_PLAIN = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softmax": "Softmax", "log_softmax": "LogSoftmax"}
+_PLAIN = {
+    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softsign": "Softsign", "softmax": "Softmax",
+    "log_softmax": "LogSoftmax",
+}  # fmt: skip
 
 _DRAWS = "draws random numbers, since it is called with training=True; pass training=self.training"
 refuses(_DRAWS, "dropout", "dropout1d", "dropout2d", "dropout3d")
 
 
-@writes("relu", "sigmoid", "tanh")
+@writes("relu", "sigmoid", "tanh", "softsign")
 def _plain(g: Graph, step: Step, x: Any) -> Name:
     return g.node(_PLAIN[step.name], x)
 
@@ -109,11 +112,65 @@ def _silu(g: Graph, step: Step, x: Any) -> Name:
 
 @writes("hardsigmoid")
 def _hardsigmoid(g: Graph, step: Step, x: Any) -> Name:
-    dtype = result(step).dtype
-    if exact(1 / 6, dtype):
+    if exact(1 / 6, result(step).dtype):
         return g.node("HardSigmoid", x, alpha=1 / 6, beta=0.5)
-    clipped = g.node("Clip", g.node("Add", x, g.array(3, dtype)), g.array(0, dtype), g.array(6, dtype))
-    return g.node("Div", clipped, g.array(6, dtype))
+    return _hard(g, step, x)
+
+
+@writes("hardswish")
+def _hardswish(g: Graph, step: Step, x: Any) -> Name:
+    if exact(1 / 6, result(step).dtype):
+        return g.node("HardSwish", x)
+    return g.node("Mul", x, _hard(g, step, x))
+
+
+def _hard(g: Graph, step: Step, x: Any) -> Name:
+    dtype = result(step).dtype
+    return g.node("Div", _cut(g, g.node("Add", x, g.array(3, dtype)), 0, 6, dtype), g.array(6, dtype))
+
+
+@writes("relu6")
+def _relu6(g: Graph, step: Step, x: Any) -> Name:
+    return _cut(g, x, 0, 6, result(step).dtype)
+
+
+def _cut(g: Graph, x: Any, low: float, high: float, dtype: Any) -> Name:
+    return g.node("Clip", x, g.array(low, dtype), g.array(high, dtype))
+
+
+@writes("thresholded_relu")
+def _thresholded_relu(g: Graph, step: Step, x: Any, alpha: float) -> Name:
+    dtype = result(step).dtype
+    if exact(alpha, dtype):
+        return g.node("ThresholdedRelu", x, alpha=float(alpha))
+    return g.node("Where", g.node("Greater", x, g.array(alpha, dtype)), x, g.array(0, dtype))
+
+
+@writes("celu")
+def _celu(g: Graph, step: Step, x: Any, alpha: float) -> Name:
+    dtype = result(step).dtype
+    if dtype == np.float32:
+        return g.node("Celu", x, alpha=float(alpha))
+    zero, scale = g.array(0, dtype), g.array(alpha, dtype)
+    below = g.node("Elu", g.node("Div", g.node("Min", x, zero), scale), alpha=1.0)
+    return g.node("Add", g.node("Max", x, zero), g.node("Mul", scale, below))
+
+
+@writes("mish")
+def _mish(g: Graph, step: Step, x: Any) -> Name:
+    if g.opset >= 18:
+        return g.node("Mish", x)
+    return g.node("Mul", x, g.node("Tanh", g.node("Softplus", x)))
+
+
+@writes("logsigmoid")
+def _logsigmoid(g: Graph, step: Step, x: Any) -> Name:
+    """In float64, for which onnxruntime has no Softplus, ``min(x, 0) - log(1 + exp(-|x|))``, which cannot overflow."""
+    dtype = result(step).dtype
+    if dtype == np.float32:
+        return g.node("Neg", g.node("Softplus", g.node("Neg", x)))
+    small = g.node("Exp", g.node("Neg", g.node("Abs", x)))
+    return g.node("Sub", g.node("Min", x, g.array(0, dtype)), g.node("Log", g.node("Add", small, g.array(1, dtype))))
 
 
 @writes("maxout")

@@ -32,6 +32,27 @@ def _transpose(g: Graph, step: Step, x: Any, *axes: Any) -> Name:
     return g.node("Transpose", x, perm=order)
 
 
+@writes("pixel_shuffle", "pixel_unshuffle")
+def _pixel_shuffle(g: Graph, step: Step, x: Any, factor: int) -> Name:
+    """Channels in groups of factor * factor; ONNX's SpaceToDepth has another order of them."""
+    shape, out, ndim = extents(x), extents(result(step)), len(x.shape)
+    if factor == 1:
+        return g.node("Identity", x)
+    if step.name == "pixel_shuffle":
+        if ndim == 4:
+            return g.node("DepthToSpace", x, blocksize=factor, mode="CRD")
+        lead, channels = shape[:-3], out[-3]
+        split = [*lead, channels, factor, factor, *shape[-2:]]
+        order = (0, 3, 1, 4, 2)
+    else:
+        lead, channels = shape[:-3], shape[-3]
+        split = [*lead, channels, out[-2], factor, out[-1], factor]
+        order = (0, 2, 4, 1, 3)
+    first = len(lead)
+    turned = g.node("Transpose", g.reshape(x, split), perm=[*range(first), *(first + i for i in order)])
+    return g.reshape(turned, out)
+
+
 @writes("squeeze")
 def _squeeze(g: Graph, step: Step, x: Any, axis: Any) -> Name:
     if axis is None:
