@@ -48,7 +48,9 @@ def programs():
 
 
 def run_python(code):
-    for package in re.findall(r"^(?:import|from) (torch|autograd|thinc|jax|onnx|onnxruntime|safetensors)\b", code, re.MULTILINE):
+    for package in re.findall(
+        r"^(?:import|from) (torch|autograd|thinc|jax|onnx|onnxruntime|safetensors)\b", code, re.MULTILINE
+    ):
         subproc.needs_package(package)
     if "load_digits" in code or "sklearn" in code:
         subproc.needs_package("sklearn")

@@ -29,7 +29,7 @@ def test_all_that_has_no_form_is_named_at_once(tmp_path):
     cube = fnn.differentiable(lambda x: (x**3, x), lambda x, dy: 3 * x**2 * dy, name="cube")
 
     def model(x):
-        y = F.adaptive_max_pool2d(F.dropout(x, 0.5, rng=0), 2)
+        y, _ = F.adaptive_max_pool2d(F.dropout(x, 0.5, rng=0), 2, return_indices=True)
         return cube(y), F.relu_backward(y, y)
 
     path = tmp_path / "model.onnx"
@@ -38,7 +38,7 @@ def test_all_that_has_no_form_is_named_at_once(tmp_path):
         fnn.onnx.save(model, path, IMAGE)
     text = str(caught.value)
     for words in (
-        "dropout draws random numbers", r"adaptive_max_pool2d makes (2, 2) of (7, 7)", "cube is an operation of your own",
+        "dropout draws random numbers", "adaptive_max_pool2d gives indices", "cube is an operation of your own",
         "relu_backward is a gradient",
     ):  # fmt: skip
         assert words in text

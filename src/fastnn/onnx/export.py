@@ -28,13 +28,27 @@ from . import (  # noqa: F401 - their rows
     write_shapes,
 )
 from ._package import OnnxError, package
-from .compare import find_batches, require_same_values
+from .compare import Batch, find_batches, require_same_values
 from .graph_writer import Graph, Unsayable
 from .rows import REFUSED, ROWS
 from .trace import Constant, Refused, Step, Trace, Value, traced
 
 OLDEST = 17
 _LARGEST = 2**31 - 1  # bytes of a message of Protocol Buffers
+# Operations that may get multiples of the batch size, as operands, indices and extents.
+_OF_BATCH = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "maximum",
+    "minimum",
+    "where",
+    "clip",
+    "getitem",
+    "reshape",
+}
 
 
 def save(
@@ -290,7 +304,10 @@ class _Export:
         model = helper.make_model(
             made, opset_imports=imports, ir_version=version, producer_name="fastnn", producer_version=__version__
         )
-        self.onnx.checker.check_model(model, full_check=True)
+        try:
+            self.onnx.checker.check_model(model, full_check=True)
+        except (self.onnx.checker.ValidationError, self.onnx.shape_inference.InferenceError) as error:
+            raise Refused(f"ONNX's checker refuses the graph: {error}") from error
         return model
 
     def _write(self, steps: Sequence[Step]) -> None:
@@ -312,6 +329,8 @@ class _Export:
         if step.name not in ROWS:
             gradient = step.name.endswith("_backward")
             raise Unsayable(REFUSED.get(step.name, "is a gradient" if gradient else "has no operator in ONNX"))
+        if step.name not in _OF_BATCH and any(isinstance(x, Batch) for x in step.arguments):
+            raise Unsayable("gets a number that is a multiple of the batch size")
         names = ROWS[step.name](self.graph, step, *step.arguments)
         names = names if isinstance(names, tuple) else (names,)
         for value, name in zip(step.outputs, names, strict=True):

@@ -14,6 +14,7 @@ import numpy as np
 from .graph_writer import Graph, Name, Unsayable, result
 from .rows import writes
 from .trace import Step
+from .write_arithmetic import reduced
 from .write_products import sides, window
 
 
@@ -105,23 +106,61 @@ def _lp_pool(g: Graph, step: Step, x: Any, p: float, *settings: Any) -> Name:
 
 @writes("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def _adaptive_avg_pool(g: Graph, step: Step, x: Any, *settings: Any) -> Name:
-    if all(n == 1 for n in step.geometry.out):
+    return adaptive_average(g, step, x)
+
+
+def adaptive_average(g: Graph, step: Step, x: Any) -> Name:
+    """A pooling where the sizes divide; else a product with a constant matrix along each axis."""
+    pairs = _sizes(step, x)
+    if all(out == 1 for _, out in pairs):
         return g.node("GlobalAveragePool", x)
-    return g.node("AveragePool", x, **_even(step, x))
+    if all(n % out == 0 for n, out in pairs):
+        return g.node("AveragePool", x, **_even(pairs))
+    y = g.name(x)
+    for axis, (n, out) in enumerate(pairs, 2):
+        matrix = np.zeros((out, n))
+        for i, (start, end) in enumerate(_windows(n, out)):
+            matrix[i, start:end] = 1 / (end - start)
+        y = along(g, y, matrix.astype(result(step).dtype), axis, len(x.shape))
+    return y
+
+
+def along(g: Graph, y: Name, matrix: np.ndarray, axis: int, ndim: int) -> Name:
+    """The product of a matrix (out, in) with y along an axis."""
+    letters = "ncdhw"[:ndim]
+    made = letters.replace(letters[axis], "o")
+    return g.node("Einsum", y, g.array(matrix), equation=f"{letters},o{letters[axis]}->{made}")
 
 
 @writes("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _adaptive_max_pool(g: Graph, step: Step, x: Any, *settings: Any) -> Any:
-    if len(step.outputs) == 1 and all(n == 1 for n in step.geometry.out):
+    pairs = _sizes(step, x)
+    if len(step.outputs) == 1 and all(out == 1 for _, out in pairs):
         return g.node("GlobalMaxPool", x)
-    return _maxima(g, step, x, _even(step, x))
+    if all(n % out == 0 for n, out in pairs):
+        return _maxima(g, step, x, _even(pairs))
+    if len(step.outputs) > 1:
+        raise Unsayable(f"gives indices of {pairs} sizes of input and output, which do not divide each other")
+    y = g.name(x)
+    for axis, (n, out) in enumerate(pairs, 2):
+        if n == out:
+            continue
+        cuts = [g.node("Slice", y, g.ints(start), g.ints(end), g.ints(axis)) for start, end in _windows(n, out)]
+        y = g.node("Concat", *(reduced(g, "ReduceMax", cut, (axis,)) for cut in cuts), axis=axis)
+    return y
 
 
-def _even(step: Step, x: Any) -> dict[str, list[int]]:
-    """The windows where the sizes of the output divide those of the input."""
-    rank = len(x.shape) - 2
-    pairs = list(zip(step.geometry.size, step.geometry.out, strict=True))[3 - rank :]
-    if any(n % out for n, out in pairs):
-        sizes, outs = zip(*pairs, strict=True)
-        raise Unsayable(f"makes {outs} of {sizes}, which it does not divide, so that windows are of several sizes")
-    return {"kernel_shape": [n // out for n, out in pairs], "strides": [n // out for n, out in pairs]}
+def _sizes(step: Step, x: Any) -> list[tuple[int, int]]:
+    """The extents of input and output along each spatial axis."""
+    pairs = zip(step.geometry.size, step.geometry.out, strict=True)
+    return list(pairs)[5 - len(x.shape) :]
+
+
+def _even(pairs: list[tuple[int, int]]) -> dict[str, list[int]]:
+    windows = [n // out for n, out in pairs]
+    return {"kernel_shape": windows, "strides": windows}
+
+
+def _windows(n: int, out: int) -> list[tuple[int, int]]:
+    """Where the windows of adaptive pooling start and end."""
+    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
