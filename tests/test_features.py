@@ -12,7 +12,7 @@ import fastnn.functional as F
 from features import LINES, not_proved
 
 ROWS = {
-    "A": 7, "B": 6, "C": 1, "D": 6, "E": 1, "F": 1, "G": 11, "H": 4, "I": 4, "J": 7, "L": 1,
+    "A": 7, "B": 6, "C": 1, "D": 6, "E": 1, "F": 1, "G": 11, "H": 4, "I": 4, "J": 7, "L": 3,
 }  # fmt: skip
 
 
