@@ -152,6 +152,14 @@ def test_states_and_lengths_as_inputs(kind):
         assert off(model, *inputs(batch, batch), content=content) <= FAR
 
 
+@pytest.mark.parametrize("net", [nn.GRU(3, 4, reset_after=False, rng=0), nn.LSTM(3, 4, peepholes=True, rng=0)])
+def test_variants_of_cells(net):
+    with fnn.no_grad():
+        for parameter in net.parameters():
+            parameter[...] = images(*parameter.shape, seed=parameter.size)
+    assert off(net, images(6, 2, 3), batch_axis=1) <= FAR
+
+
 def test_networks_in_float64():
     model = nn.Sequential(nn.Linear(5, 32, rng=0), nn.ReLU(), nn.LayerNorm(32), nn.Linear(32, 3, rng=1)).astype(
         "float64"

@@ -44,6 +44,7 @@ def _written(
     weights: Sequence[Any],
     lengths: Any,
     reverse: bool,
+    peepholes: Name | None = None,
     **attributes: Any,
 ) -> tuple[Name, ...]:
     """The outputs: of all steps, and the final states; ONNX has an axis of directions in each."""
@@ -51,7 +52,8 @@ def _written(
     biases = _biases(g, bi, bh, order, wh.shape[0], result(step).dtype)
     initial = [None if h is None else g.node("Unsqueeze", h, g.ints(0)) for h in states]
     outputs = g.node_of_several(
-        kind, 1 + len(states), x, _ordered(g, wi, order), _ordered(g, wh, order), biases, _lengths(g, lengths), *initial,
+        kind, 1 + len(states),
+        x, _ordered(g, wi, order), _ordered(g, wh, order), biases, _lengths(g, lengths), *initial, peepholes,
         hidden_size=wh.shape[1], direction="reverse" if reverse else "forward", **attributes,
     )  # fmt: skip
     axes = (1, *[0] * len(states))
@@ -80,16 +82,22 @@ def _rnn(
 @writes("lstm")
 def _lstm(
     g: Graph, step: Step, x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: bool,
-    keep: Any,
+    peepholes: Any, keep: Any,
 ) -> tuple[Name, ...]:  # fmt: skip
-    """Gates i, f, g, o; ONNX's order is i, o, f, c."""
-    return _written(g, step, "LSTM", (0, 3, 1, 2), x, (h0, c0), (wi, wh, bi, bh), lengths, reverse)
+    """Gates i, f, g, o and peepholes i, f, o; ONNX's orders are i, o, f, c and i, o, f."""
+    return _written(
+        g, step, "LSTM", (0, 3, 1, 2), x, (h0, c0), (wi, wh, bi, bh), lengths, reverse,
+        peepholes=None if peepholes is None else _ordered(g, peepholes, (0, 2, 1)),
+    )  # fmt: skip
 
 
 @writes("gru")
 def _gru(
-    g: Graph, step: Step, x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: bool, keep: Any
-) -> tuple[Name, ...]:
+    g: Graph, step: Step, x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: bool,
+    reset_after: bool, keep: Any,
+) -> tuple[Name, ...]:  # fmt: skip
     """Gates r, z, n; ONNX's order is z, r, h."""
     weights = (wi, wh, bi, bh)
-    return _written(g, step, "GRU", (1, 0, 2), x, (h0,), weights, lengths, reverse, linear_before_reset=1)
+    return _written(
+        g, step, "GRU", (1, 0, 2), x, (h0,), weights, lengths, reverse, linear_before_reset=int(reset_after)
+    )
