@@ -140,6 +140,18 @@ def test_nothing_of_the_model_changes():
     assert kinds(saved(model, X)) == ["Gemm", "BatchNormalization", "LeakyRelu"]
 
 
+def test_modules_that_a_function_knows():
+    net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.BatchNorm1d(4), nn.Dropout(rng=1))
+    content = saved(lambda x: F.softmax(net(x)), X)
+    assert [m.training for m in net] == [True] * 3
+    assert kinds(content) == ["Gemm", "BatchNormalization", "Softmax"]
+    names = [t.name for t in onnx.load_from_string(content).graph.initializer]
+    assert names == [f"net.{name}" for name in net.state_dict() if not name.endswith("num_batches_tracked")]
+    assert kinds(saved(net.forward, X)) == ["Gemm", "BatchNormalization"]
+    listed = [net]
+    refused(lambda x: listed[0](x), X, match="call model.eval")
+
+
 def test_hooks_change_what_is_written():
     model = nn.Sequential(nn.Linear(6, 3, rng=0), nn.ReLU())
     with model[0].register_forward_hook(lambda module, args, output: output * 2.0):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
 
 import numpy as np
@@ -70,7 +70,8 @@ def save(
     Parameters
     ----------
     model : Module or callable
-        A model, or a function of tensors. Its modes, statistics, parameters and generators stay as they are.
+        A model, or a function of tensors. Modes, statistics, parameters and generators of the model, and of modules that the
+        function knows by name, stay as they are.
     path : path
         The file; one that is there is replaced when the new one is complete.
     example : array_like, or tuple of array_like
@@ -98,7 +99,7 @@ def save(
 
     Notes
     -----
-    Parameters and buffers are initialisers under the names of the state dict. `fastnn.jvp` and gradients inside a model are not
+    Parameters and buffers are initialisers under the names of the state dict, in a function behind the name of the module. `fastnn.jvp` and gradients inside a model are not
     followed. See ``docs/onnx.md`` for what becomes what.
 
     Examples
@@ -178,13 +179,14 @@ def _traced(
     model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]
 ) -> tuple[Trace, Mapping[int, str]]:
     """What the model computes, with what depends on the batch noted; the names of its state by the ids of the arrays."""
+    modules = _modules(model)
     names: dict[int, str] = {}
-    if isinstance(model, Module):
-        for name, array in model._state():
-            names.setdefault(id(array), name)
-    with preserved(model) if isinstance(model, Module) else nullcontext():
-        if isinstance(model, Module):
-            model.eval()
+    for prefix, module in modules.items():
+        for name, array in module._state():
+            names.setdefault(id(array), f"{prefix}.{name}" if prefix else name)
+    with _preserved(*modules.values()):
+        for module in modules.values():
+            module.eval()
         with no_grad():
             model(*(Tensor(array.copy()) for array in arrays))  # what fails here has nothing to do with ONNX
         first = _run(model, arrays, names)
@@ -194,6 +196,22 @@ def _traced(
                 sizes, batch = _other_batch(arrays, axes)
                 find_batches(first, _run(model, batch, names), sizes)
     return first, names
+
+
+def _modules(model: Callable[..., Any]) -> dict[str, Module]:
+    """The model, or the modules that a function knows by name."""
+    owner = model if isinstance(model, Module) else getattr(model, "__self__", None)
+    if isinstance(owner, Module):
+        return {"": owner}
+    if not inspect.isfunction(model):
+        return {}
+    variables = inspect.getclosurevars(model)
+    known = {**variables.globals, **variables.nonlocals}
+    return {name: value for name, value in known.items() if isinstance(value, Module)}
+
+
+def _preserved(*modules: Module) -> AbstractContextManager[None]:
+    return preserved(modules[0], None, *modules[1:]) if modules else nullcontext()
 
 
 def _run(model: Callable[..., Any], arrays: Sequence[np.ndarray], names: Mapping[int, str]) -> Trace:

@@ -17,7 +17,7 @@ _PLAIN = {
     "log_softmax": "LogSoftmax",
 }  # fmt: skip
 
-_DRAWS = "draws random numbers, since it is called with training=True; pass training=self.training"
+_DRAWS = "draws random numbers, since it is called with training=True; pass training=self.training, or call model.eval() before"
 refuses(_DRAWS, "dropout", "dropout1d", "dropout2d", "dropout3d")
 
 

@@ -20,7 +20,9 @@ def _vector(g: Graph, x: Any, count: int, value: float, dtype: Any) -> Name:
 
 def _batch(g: Graph, step: Step, x: Any, mean: Any, var: Any, weight: Any, bias: Any, eps: float) -> Name:
     if step.function != "batch_norm_eval_forward":
-        raise Unsayable("normalises by the statistics of the batch, as in training; call it with training=False")
+        raise Unsayable(
+            "normalises by the statistics of the batch, as in training; call model.eval() before, or pass training=False"
+        )
     count, dtype = x.shape[1], result(step).dtype
     scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
     if not exact(eps, dtype):  # the attribute has the digits of float32; the rest goes to the variance
@@ -52,7 +54,9 @@ def _instance_norm(
     if not own:
         return _batch(g, step, x, mean, var, weight, bias, eps)
     if step.function != "group_norm_forward":
-        raise Unsayable("moves running statistics, as in training; call it without them, or with use_input_stats=False")
+        raise Unsayable(
+            "moves running statistics, as in training; call model.eval() before, or pass use_input_stats=False"
+        )
     count, dtype = x.shape[1], result(step).dtype
     if dtype == np.float32:
         scale, shift = _vector(g, weight, count, 1, dtype), _vector(g, bias, count, 0, dtype)
