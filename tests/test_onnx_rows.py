@@ -20,7 +20,7 @@ from op_table import OPS
 WRITTEN = [op for op in OPS if not op.name.endswith("_step") and op.name not in REFUSED]
 DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d"}
 # What ONNX does not have: windows of several sizes, and what only training does.
-NOT_SAID = ("which do not divide", "as in training", "with training=True")
+NOT_SAID = ("which do not divide", "pads the axis of the batch", "as in training", "with training=True")
 PER_ROW = {17: 9, NEWEST: 4}  # how many samples
 
 

@@ -22,6 +22,7 @@ from . import (  # noqa: F401 - their rows
     write_layers,
     write_losses,
     write_norms,
+    write_pad,
     write_pools,
     write_products,
     write_recurrent,

@@ -26,8 +26,13 @@ def _places(step: Step) -> dict[str, list[int]]:
 
 def _average(g: Graph, step: Step, x: Any, with_pad: bool) -> Name:
     places = _places(step)
-    del places["dilations"]
-    return g.node("AveragePool", x, count_include_pad=int(with_pad), **places)
+    if all(d == 1 for d in places["dilations"]):
+        del places["dilations"]
+        return g.node("AveragePool", x, count_include_pad=int(with_pad), **places)
+    # Only newer opsets know dilations; the same is a convolution of each channel by itself.
+    channels, volume = result(step).shape[1], math.prod(places["kernel_shape"])
+    filters = np.full((channels, 1, *places["kernel_shape"]), 1 / volume, result(step).dtype)
+    return g.node("Conv", x, g.array(filters), group=channels, **places)
 
 
 @writes("max_pool1d", "max_pool2d", "max_pool3d")
@@ -55,14 +60,16 @@ def _maxima(g: Graph, step: Step, x: Any, places: dict[str, list[int]]) -> Any:
 
 @writes("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def _avg_pool(
-    g: Graph, step: Step, x: Any, size: Any, stride: Any, padding: Any, ceil: Any, with_pad: bool, divisor: Any
-) -> Name:
+    g: Graph, step: Step, x: Any, size: Any, stride: Any, padding: Any, ceil: Any, with_pad: bool, divisor: Any,
+    dilation: Any,
+) -> Name:  # fmt: skip
     geometry, rank = step.geometry, len(x.shape) - 2
     volume = math.prod(geometry.kernel)
     counts = [np.array([volume if divisor is None else divisor])]
     if divisor is None:
         counts = [_counts(geometry, axis, with_pad) for axis in range(3 - rank, 3)]
-        if not with_pad and all(_overhang(geometry, axis) == 0 for axis in range(3 - rank, 3)):
+        plain = all(_overhang(geometry, axis) == 0 for axis in range(3 - rank, 3)) and max(geometry.dilation) == 1
+        if not with_pad and plain:
             return _average(g, step, x, with_pad=False)
     y = _average(g, step, x, with_pad=True)
     divisors = counts[0].astype(np.float64)
@@ -95,7 +102,7 @@ def _overhang(geometry: Any, axis: int) -> int:
 @writes("lp_pool1d", "lp_pool2d", "lp_pool3d")
 def _lp_pool(g: Graph, step: Step, x: Any, p: float, *settings: Any) -> Name:
     dtype = result(step).dtype
-    if p == int(p) and dtype == np.float32:
+    if p == int(p) and dtype == np.float32 and max(step.geometry.dilation) == 1:
         places = _places(step)
         del places["dilations"]
         return g.node("LpPool", x, p=int(p), **places)
