@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
-
-import numpy as np
 
 from .._atomic import PathLike, replaceable, write_atomically
 from .._version import __version__
-from ..autograd import Tensor, no_grad, raw
 from ..checks import scalars
-from ..checks.arrays import counted, unmasked
-from ..nn import Module
-from ..training.preserved import preserved
+from ..checks.arrays import counted
 from . import (  # noqa: F401 - their rows
     write_activations,
     write_arithmetic,
@@ -29,10 +22,11 @@ from . import (  # noqa: F401 - their rows
     write_shapes,
 )
 from ._package import OnnxError, package
-from .compare import Batch, find_batches, require_same_values
+from .compare import Batch
 from .graph_writer import Graph, Unsayable
 from .rows import REFUSED, ROWS
-from .trace import Constant, Refused, Step, Trace, Value, traced
+from .runs import arrays_of, batch_axes, parameter_names, trace_of
+from .trace import Constant, Refused, Step, Trace, Value
 
 OLDEST = 17
 _LARGEST = 2**31 - 1  # bytes of a message of Protocol Buffers
@@ -120,11 +114,13 @@ def save(
     if version > newest:
         raise ValueError(f"onnx.save: opset must be in {OLDEST}…{newest}, the newest of the package onnx, got {opset}")
     target = replaceable("onnx.save", path)
-    arrays = _arrays(example)
-    axes = _axes(arrays, batch_axis)
+    arrays = arrays_of(example)
+    axes = batch_axes(arrays, batch_axis)
     try:
-        trace, names = _traced(model, arrays, axes)
-        made = _Export(onnx, version, trace, names, axes, input_names or _parameters(model, len(arrays)), output_names)
+        trace, names = trace_of(model, arrays, axes)
+        made = _Export(
+            onnx, version, trace, names, axes, input_names or parameter_names(model, len(arrays)), output_names
+        )
         content = made.model().SerializeToString()
     except Refused as error:
         raise OnnxError(f"onnx.save: {error}") from error.__cause__
@@ -133,132 +129,6 @@ def save(
         file.write(content)
 
     write_atomically(target, write)
-
-
-def _arrays(example: Any) -> list[np.ndarray]:
-    """The example as fresh arrays."""
-    given = example if isinstance(example, tuple) else (example,)
-    if not given:
-        raise ValueError("onnx.save: example must be an array, or a tuple of arrays, got an empty tuple")
-    arrays = []
-    for i, x in enumerate(given):
-        array = np.array(unmasked("onnx.save", f"example {i}", raw(x)), order="C")
-        array = array.astype(array.dtype.newbyteorder("="))
-        if array.dtype.kind not in "iub" and array.dtype not in (np.float32, np.float64):
-            raise TypeError(
-                f"onnx.save: example {i} must be float32, float64, integers or booleans, got dtype {array.dtype}"
-            )
-        arrays.append(array)
-    return arrays
-
-
-def _axes(arrays: list[np.ndarray], batch_axis: Any) -> list[int | None]:
-    """The axis of the samples in each input."""
-    given = list(batch_axis) if isinstance(batch_axis, (tuple, list)) else [batch_axis] * len(arrays)
-    if len(given) != len(arrays):
-        raise ValueError(f"onnx.save: batch_axis has {len(given)} entries for {counted(len(arrays), 'input')}")
-    axes: list[int | None] = []
-    sizes = set()
-    for array, axis in zip(arrays, given, strict=True):
-        if axis is not None:
-            axis = scalars.integer("onnx.save", "batch_axis", axis)
-            if not -array.ndim <= axis < array.ndim:
-                raise ValueError(f"onnx.save: batch_axis={axis} is not an axis of an example of shape {array.shape}")
-            axis %= array.ndim
-            sizes.add(array.shape[axis])
-        axes.append(axis)
-    if len(sizes) > 1:
-        shapes = ", ".join(str(array.shape) for array in arrays)
-        raise ValueError(
-            f"onnx.save: the inputs have batches of different sizes, {sorted(sizes)}, along batch_axis={batch_axis} of shapes "
-            f"{shapes}; give one batch_axis per input"
-        )
-    return axes
-
-
-def _traced(
-    model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]
-) -> tuple[Trace, Mapping[int, str]]:
-    """What the model computes, with what depends on the batch noted; the names of its state by the ids of the arrays."""
-    modules = _modules(model)
-    names: dict[int, str] = {}
-    for prefix, module in modules.items():
-        for name, array in module._state():
-            names.setdefault(id(array), f"{prefix}.{name}" if prefix else name)
-    with _preserved(*modules.values()):
-        for module in modules.values():
-            module.eval()
-        with no_grad():
-            model(*(Tensor(array.copy()) for array in arrays))  # what fails here has nothing to do with ONNX
-        first = _run(model, arrays, names)
-        with np.errstate(all="ignore"):
-            require_same_values(first, _other_values(model, arrays, names))
-            if any(axis is not None for axis in axes):
-                sizes, batch = _other_batch(arrays, axes)
-                find_batches(first, _run(model, batch, names), sizes)
-    return first, names
-
-
-def _modules(model: Callable[..., Any]) -> dict[str, Module]:
-    """The model, or the modules that a function knows by name."""
-    owner = model if isinstance(model, Module) else getattr(model, "__self__", None)
-    if isinstance(owner, Module):
-        return {"": owner}
-    if not inspect.isfunction(model):
-        return {}
-    variables = inspect.getclosurevars(model)
-    known = {**variables.globals, **variables.nonlocals}
-    return {name: value for name, value in known.items() if isinstance(value, Module)}
-
-
-def _preserved(*modules: Module) -> AbstractContextManager[None]:
-    return preserved(modules[0], None, *modules[1:]) if modules else nullcontext()
-
-
-def _run(model: Callable[..., Any], arrays: Sequence[np.ndarray], names: Mapping[int, str]) -> Trace:
-    try:
-        return traced(model, [array.copy() for array in arrays], names)
-    except Refused:
-        raise
-    except Exception as error:
-        raise Refused(f"the model cannot be followed: {type(error).__name__}: {error}") from error
-
-
-def _other_values(model: Callable[..., Any], arrays: list[np.ndarray], names: Mapping[int, str]) -> Trace:
-    """A run on other values, which the model should take if it takes the example: smaller ones in another order."""
-    turned = [np.flip(array) for array in arrays]
-    try:
-        return _run(model, [x * x.dtype.type(0.75) if x.dtype.kind == "f" else x for x in turned], names)
-    except Refused:
-        return _run(model, turned, names)
-
-
-def _other_batch(arrays: list[np.ndarray], axes: list[int | None]) -> tuple[tuple[int, int], list[np.ndarray]]:
-    """Two batch sizes, the example's and another one, and an example of that."""
-    size = next(array.shape[axis] for array, axis in zip(arrays, axes, strict=True) if axis is not None)
-    other = 2 * size + 1  # also a half of it, rounded down, is another one
-    batch = []
-    for array, axis in zip(arrays, axes, strict=True):
-        if axis is None:
-            batch.append(array)
-        elif size:
-            batch.append(array.take(np.arange(other) % size, axis))
-        else:
-            batch.append(np.zeros([other if i == axis else n for i, n in enumerate(array.shape)], array.dtype))
-    return (size, other), batch
-
-
-def _parameters(model: Callable[..., Any], count: int) -> list[str]:
-    """The names of the inputs: those of what ``forward`` takes."""
-    function = model.forward if isinstance(model, Module) else model
-    try:
-        parameters = list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError):  # some functions of other packages have no signature
-        parameters = []
-    named = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(named) >= count:
-        return named[:count]
-    return ["input"] if count == 1 else [f"input_{i}" for i in range(count)]
 
 
 class _Export:
