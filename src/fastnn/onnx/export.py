@@ -19,6 +19,7 @@ from . import (  # noqa: F401 - their rows
     write_pools,
     write_products,
     write_recurrent,
+    write_resize,
     write_shapes,
 )
 from ._package import OnnxError, package
