@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 import fastnn as fnn
 from fastnn.autograd import raw
 
-NEWEST = 28  # the newest opset that onnxruntime 1.32 runs
+NEWEST = min(28, onnx.defs.onnx_opset_version())  # 28 is the newest that onnxruntime 1.32 runs
 
 onnxruntime.set_default_logger_severity(4)
 _OPTIONS = onnxruntime.SessionOptions()
