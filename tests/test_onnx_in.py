@@ -439,3 +439,23 @@ def test_loading_takes_at_most_twice_the_memory(tmp_path):
     print(peak() - before <= 2 * 4 * 4000 * 5000 + SLACK)
     """
     assert subproc.run(code) == "True"
+
+
+def test_what_was_saved_comes_back_and_trains(tmp_path):
+    nn = fnn.nn
+    head = nn.Sequential(nn.Flatten(), nn.Linear(48, 3, rng=2))
+    net = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1, rng=0), nn.BatchNorm2d(3), nn.Hardswish(), nn.MaxPool2d(2), head)
+    x = weight(0, 4, 2, 8, 8)
+    with fnn.no_grad():
+        net(x)  # moves the running statistics
+    fnn.onnx.save(net, tmp_path / "net.onnx", x)
+    back = fnn.onnx.load(tmp_path / "net.onnx")
+    assert set(back.state_dict()) == set(net.state_dict()) - {"1.num_batches_tracked"}
+    np.testing.assert_allclose(back(x).numpy(), net.eval()(x).numpy(), rtol=1e-5, atol=1e-6)
+    net.train(), back.train()
+    ours, theirs = (F.cross_entropy(model(x), [0, 1, 2, 0]) for model in (back, net))
+    ours.backward(), theirs.backward()
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    grads = dict(back.named_parameters())
+    for name, parameter in net.named_parameters():
+        np.testing.assert_allclose(grads[name].grad, parameter.grad, rtol=1e-4, atol=1e-5)
