@@ -259,7 +259,8 @@ def mixed_samples(look: Look) -> Iterator[Finding]:
     others = np.zeros(few.count, np.intp)  # indices: the first sample, then copies of another one
     others[1:] = few.count - 1
     modes = ["evaluation"]
-    norms = any(isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) for m in look.model.modules())
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
+    norms = any(isinstance(m, kinds) or getattr(m, "uses_batch_statistics", False) for m in look.model.modules())
     if not norms:
         modes.append("training")
     for mode in modes:

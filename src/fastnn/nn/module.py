@@ -302,12 +302,10 @@ class Module:
         """Every array of the state under every name it has; parameters before buffers in each module."""
         for path, module in self._walk(""):
             before = f"{path}." if path else ""
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter):
-                    yield before + name, value.data
-            if module._buffers:
-                for name, buffer in module._own(None):
-                    yield before + name, buffer
+            for name, value in module._own(Parameter):
+                yield before + name, value.data
+            for name, buffer in module._own(None):
+                yield before + name, buffer
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and buffers by dotted name, in the order in which they were assigned."""

@@ -222,7 +222,7 @@ def _run(model: Module, shapes: list[tuple[int | str, ...]], dtypes: list[Any], 
         given = [v for v in (*args, *kwargs.values()) if isinstance(v, (Tensor, np.ndarray))]
         first = _first(output)
         fields.window(module, given, first)
-        own = [p for p in vars(module).values() if isinstance(p, Parameter)]
+        own = [p for _, p in module._own(Parameter)]
         if first is not None and (own or next(module.children(), None) is None):
             fresh = [p for p in own if id(p) not in counted]
             counted.update(map(id, fresh))
