@@ -45,6 +45,13 @@ def _convolutions(rank):
     yield f"ConvTranspose{rank}d", (4, 2, ones), {"dilation": 2, "padding": ((1, 0),) * rank}, shape
 
 
+def _pads(rank):
+    shape = _of_rank(rank)
+    for kind in ("Zero", "Reflection", "Replication", "Circular"):
+        yield f"{kind}Pad{rank}d", ([1, 0, 2, -1, 1, 1][: 2 * rank],), {}, shape
+    yield f"ConstantPad{rank}d", (1, 0.5), {}, shape
+
+
 def _norms(rank):
     shape = _of_rank(rank)
     yield f"BatchNorm{rank}d", (4, 0.1, None), {}, shape
@@ -66,7 +73,7 @@ SINGLE = [
     ("Linear", (4, 3, False), {}, SIGNAL[::-1][:2] + (4,)),
     ("Embedding", (9, 3), {}, None),
     ("Embedding", (9, 3, -2), {}, None),
-    *(case for rank in (1, 2, 3) for family in (_pools, _convolutions, _norms) for case in family(rank)),
+    *(case for rank in (1, 2, 3) for family in (_pools, _pads, _convolutions, _norms) for case in family(rank)),
     *(case for name in ("RNN", "LSTM", "GRU") for case in _recurrent(name)),
     ("RNN", (4, 3), {"nonlinearity": "relu"}, SERIES),
     ("RNNCell", (4, 3), {"nonlinearity": "relu"}, ROWS),

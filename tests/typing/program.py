@@ -167,6 +167,8 @@ def layers() -> None:
     assert_type(nn.InstanceNorm2d(1)(t), Tensor)
     assert_type(nn.LocalResponseNorm(1)(x), Array)
     assert_type(nn.Upsample(scale_factor=2)(x), Array)
+    assert_type(nn.ReflectionPad2d((1, 1, 0, 2))(x), Array)
+    assert_type(nn.ConstantPad2d(1, 0.5)(t), Tensor)
     assert_type(F.interpolate(t, 4, mode="linear"), Tensor)
     assert_type(nn.Standardize((1, 8, 8))(x), Array)
     assert_type(nn.Maxout(8, 2)(x), Tensor)

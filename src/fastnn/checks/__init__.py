@@ -66,7 +66,7 @@ from .ops import (
     pool_output_shape,
 )
 from .optim import FlatArray, adam, betas, decay, rate, step_arrays, step_count
-from .pad import Pad, pad, pad_backward, padded_shape, padding_mode
+from .pad import Pad, layer_padding, pad, pad_backward, pad_value, padded_shape, padding_mode
 from .pixels import Pixels, pixel_shuffle, pixel_unshuffle
 from .pool_index import outside_window, pool_indices, within_adaptive
 from .pool_index import positions as pool_positions
@@ -139,6 +139,7 @@ __all__ = [
     "interval",
     "is_soft",
     "layer_norm",
+    "layer_padding",
     "linear",
     "linear_backward",
     "local_response_norm",
@@ -155,6 +156,7 @@ __all__ = [
     "outside_window",
     "pad",
     "pad_backward",
+    "pad_value",
     "padded_shape",
     "padding_mode",
     "padding_sides",

@@ -54,6 +54,28 @@ def padded_shape(g: Pad) -> Shape:
     return tuple(n + low + high for n, low, high in zip(g.size, g.before, g.after, strict=True))
 
 
+def layer_padding(op: str, padding: Any, rank: int) -> Shape:
+    """Of a padding layer: two ints for each of its axes, from the last to the first."""
+    if not isinstance(padding, (tuple, list)):
+        return (scalars.integer(op, "padding", padding),) * (2 * rank)
+    if len(padding) != 2 * rank:
+        raise ValueError(f"{op}: padding must be an int or {2 * rank} ints, got {len(padding)}: {shown(padding)}")
+    return tuple(scalars.integer(op, "padding", n) for n in padding)
+
+
+def pad_value(op: str, value: Any) -> float:
+    """Any number, also an infinite one or NaN."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{op}: value must be a number, got {shown(value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number) and (isinstance(value, int) or not np.isinf(value)):
+        raise ValueError(f"{op}: value must be a number that float64 holds, got {shown(value)}")
+    return number
+
+
 def _geometry(op: str, size: Shape, padding: Any, mode: Any) -> Pad:
     mode = padding_mode(op, "mode", mode)
     sides = _sides(op, padding, len(size))
@@ -104,23 +126,12 @@ def _pairs(op: str, padding: Any, axes: int) -> list[Sides]:
 
 
 def _filler(op: str, g: Pad, value: Any, dtype: np.dtype[Any]) -> float:
-    """What padding holds: any number of the type, also an infinite one or NaN."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{op}: value must be a number, got {shown(value)}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if (math.isinf(number) and not _is_infinite(value)) or (
-        math.isfinite(number) and abs(number) > float(np.finfo(dtype).max)
-    ):
+    """What padding holds, which its type must be able to."""
+    number = pad_value(op, value)
+    if math.isfinite(number) and abs(number) > float(np.finfo(dtype).max):
         raise ValueError(f"{op}: value must be a number that {dtype} holds, got {shown(value)}")
     if g.mode != "constant" and number != 0:
         raise ValueError(
             f"{op}: value is what mode 'constant' puts in, and mode {g.mode!r} takes none, got {shown(value)}"
         )
     return number
-
-
-def _is_infinite(value: Any) -> bool:
-    return not isinstance(value, int) and bool(np.isinf(value))

@@ -14,6 +14,7 @@ from .loss import *
 from .misc import *
 from .module import *
 from .norm import *
+from .pad import *
 from .parameter import *
 from .pieces import *
 from .pixel_shuffle import *

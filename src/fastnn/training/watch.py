@@ -27,11 +27,13 @@ from ..nn import (
     PixelShuffle,
     PixelUnshuffle,
     RMSNorm,
+    Upsample,
 )
 from ..nn.adaptive_pool import _AdaptivePool
 from ..nn.channel_norm import _ChannelNorm
 from ..nn.conv import _Kernels
 from ..nn.intercept import intercepted
+from ..nn.pad import _Pad
 from ..nn.pool import _Pool
 from ..nn.recurrent import _Named, _Recurrent
 from ..nn.recurrent_cells import _Cell
@@ -69,11 +71,11 @@ _WEIGHTED = {"linear": "Linear", "conv1d": "Conv1d", "conv2d": "Conv2d", "conv3d
 # Operations whose result still counts as the output of the layer before them.
 _HANDED_ON = (
     "add", "subtract", "reshape", "squeeze", "transpose", "swapaxes", "getitem", "concatenate", "stack", "pixel_shuffle",
-    "pixel_unshuffle",
+    "pixel_unshuffle", "pad",
 )  # fmt: skip
 _SAMPLES = 32  # at least so many samples are looked at, where there are as many
 # Layers that have nothing of their own to tell.
-_UNTOLD = (Identity, Flatten, Dropout, PixelShuffle, PixelUnshuffle, _Pool, _AdaptivePool)
+_UNTOLD = (Identity, Flatten, Dropout, PixelShuffle, PixelUnshuffle, Upsample, _Pad, _Pool, _AdaptivePool)
 # Where a function's slope is below 5 % of the largest: at outputs up to the first number, or from the second on. The slope
 # of sigmoid is a(1 − a) for an output `a`, that of tanh the same stretched, and that of softsign (1 − |a|)²; the others'
 # slopes are constant between the ends. The 0 of ReLU6 is not an end, but half of what it is for.
@@ -417,7 +419,7 @@ def _axes(module: Module, x: Array, given: tuple[int, int]) -> tuple[int, int]:
         return (0 if module.batch_first or x.ndim < 3 else 1), -1
     if isinstance(module, Linear | Embedding | LayerNorm | RMSNorm | Maxout | _Cell):
         return _last(given)
-    if isinstance(module, _Kernels | _ChannelNorm | GroupNorm | LocalResponseNorm | _Pool | _AdaptivePool):
+    if isinstance(module, _Kernels | _ChannelNorm | GroupNorm | LocalResponseNorm | Upsample | _Pool | _AdaptivePool):
         return 0, 1
     return given
 
