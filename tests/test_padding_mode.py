@@ -90,6 +90,10 @@ def test_refused():
     layer = nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")
     with pytest.raises(ValueError, match=r"^conv2d: x must have 4 axes"):
         layer(np.ones((1, 4, 4), np.float32))
+    with pytest.raises(
+        ValueError, match=r"^conv2d: weight .* takes 1 channels per group, but x of shape \(1, 2, 4, 4\)"
+    ):
+        layer(np.ones((1, 2, 4, 4), np.float32))
     with pytest.raises(ValueError, match=r"^pad: mode 'reflect' has no element"):
         layer(np.ones((1, 1, 0, 4), np.float32))
 

@@ -109,10 +109,10 @@ class _Conv(_Kernels):
         return self._function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def _padded(self, x: Value) -> Value:
-        """x with what the mode puts around it; other than images it stays as it is, and the function says what is wrong."""
+        """x with what the mode puts around it; what does not fit stays as it is, and the function says what is wrong."""
         if not isinstance(x, Tensor):
             x = array(f"conv{self._rank}d", "x", x)
-        if x.ndim != self._rank + 2:
+        if x.ndim != self._rank + 2 or x.shape[1] != self.weight.shape[1] * self.groups:
             return x
         sides = padding_sides(x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
         return F.pad(x, ((0, 0), (0, 0), *sides), self.padding_mode)
