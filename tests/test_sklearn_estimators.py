@@ -1,23 +1,29 @@
 """Estimators for scikit-learn: its own checks, and its tools around them."""
 
+import functools
 import pickle
+import shutil
 import signal
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn")
+import joblib
 from sklearn import calibration, compose, datasets, ensemble, model_selection, pipeline, preprocessing
 from sklearn.base import clone
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.utils import estimator_checks
 
 import fastnn as fnn
 from fastnn import data, nn, optim
 from fastnn import functional as F
 from fastnn.sklearn import Autoencoder, Classifier, Regressor
-from sklearn_models import make_coder, make_convolution, make_dropout, make_model
+from sklearn_models import make_coder, make_convolution, make_dropout
 
 IRIS = datasets.load_iris(return_X_y=True)
 ALL = (Classifier, Regressor, Autoencoder)
@@ -34,30 +40,76 @@ def predictions(estimator, X):
     return estimator.transform(X) if isinstance(estimator, Autoencoder) else estimator.predict(X)
 
 
-@pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("settings", [{}, {"early_stopping": True}], ids=["plain", "early stopping"])
-def test_scikit_learn_s_own_checks(kind, settings):
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [(kind(lr=0.05, epochs=12), {}) for kind in ALL]
+    + [(Classifier(lr=0.05, epochs=12, early_stopping=True), WEIGHTS_AND_SPLITS)],
+    ids=["Classifier", "Regressor", "Autoencoder", "early stopping"],
+)
+def test_scikit_learn_s_own_checks(estimator, expected):
     """Of the array API no check does anything unless SCIPY_ARRAY_API is set before SciPy is imported."""
-    expected = WEIGHTS_AND_SPLITS if settings else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # checks give samples that warn
-        estimator = kind(lr=0.02, epochs=40, **settings)
         results = estimator_checks.check_estimator(estimator, on_fail=None, expected_failed_checks=expected)
     wrong = [(r["check_name"], r["exception"]) for r in results if r["status"] not in ("passed", "xfail")]
     assert [found for found in wrong if "array_api" not in found[0]] == []
     assert sum(r["status"] == "passed" for r in results) > 50
 
 
-def test_the_search_of_the_readme():
-    search = {}
-    for jobs in (1, 2):
-        pipe = pipeline.make_pipeline(preprocessing.StandardScaler(), Classifier(make_model, epochs=20, random_state=0))
-        grid = {"classifier__lr": [1e-3, 1e-2]}
-        search[jobs] = model_selection.GridSearchCV(pipe, grid, n_jobs=jobs, cv=2).fit(*IRIS)
-    assert search[1].best_params_ == search[2].best_params_ == {"classifier__lr": 1e-2}
-    scores = [found.cv_results_["mean_test_score"] for found in search.values()]
-    np.testing.assert_array_equal(*scores)
-    np.testing.assert_array_equal(search[1].predict_proba(IRIS[0]), search[2].predict_proba(IRIS[0]))
+SEARCH = """
+import numpy as np
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import models
+from fastnn import nn
+from fastnn.sklearn import Classifier, Regressor
+
+
+def make_model(n_inputs, n_outputs):
+    return nn.Sequential(nn.Linear(n_inputs, 16), nn.Tanh(), nn.Linear(16, n_outputs))
+
+
+X, y = load_iris(return_X_y=True)
+GridSearchCV(make_pipeline(StandardScaler(), Classifier(make_model, epochs=20)), {"classifier__lr": [1e-3, 1e-2]}, n_jobs=2).fit(X, y)
+
+make_model = models.make_model
+pipe = make_pipeline(StandardScaler(), Classifier(make_model, epochs=20, random_state=0))
+alone, both = (GridSearchCV(pipe, {"classifier__lr": [1e-3, 1e-2]}, n_jobs=n, cv=2).fit(X, y) for n in (1, 2))
+assert alone.best_params_ == both.best_params_ == {"classifier__lr": 1e-2}
+assert (alone.cv_results_["mean_test_score"] == both.cv_results_["mean_test_score"]).all()
+assert (alone.predict_proba(X) == both.predict_proba(X)).all()
+
+try:
+    import pandas
+except ModuleNotFoundError:
+    raise SystemExit from None
+frame = pandas.DataFrame(X, columns=list("abcd"))
+columns = make_column_transformer((StandardScaler(), ["a", "d"]), remainder="passthrough")
+pipe = make_pipeline(columns, Regressor(epochs=2, random_state=0))
+alone, both = (cross_val_score(pipe, frame, X[:, 0], cv=2, n_jobs=n, error_score="raise") for n in (1, 2))
+assert (alone == both).all()
+"""
+
+
+def test_a_search_with_two_jobs(tmp_path):
+    """In a program, whose function workers get as code, and with one of a module, which they import."""
+    (tmp_path / "search.py").write_text(SEARCH)
+    shutil.copy(Path(__file__).with_name("sklearn_models.py"), tmp_path / "models.py")
+    done = subprocess.run([sys.executable, tmp_path / "search.py"], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_file_of_joblib(tmp_path):
+    X, y = IRIS
+    pipe = pipeline.make_pipeline(data.StandardScaler(), iris()).fit(X, y)
+    joblib.dump(pipe, tmp_path / "pipe.joblib")
+    loaded = joblib.load(tmp_path / "pipe.joblib")
+    np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
+    assert loaded[-1].history_.records == pipe[-1].history_.records
 
 
 def test_in_scikit_learn_s_tools():
@@ -234,3 +286,46 @@ def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(data.MissingExtraError, match=r"pip install 'fastnn\[sklearn\]'"):
         __import__("fastnn.sklearn")
+
+
+def theirs(kind, **settings):
+    """scikit-learn's own network, that always makes the same epochs."""
+    settings = {"tol": 0.0, "shuffle": False, "random_state": 0, "activation": "tanh", **settings}
+    return kind(hidden_layer_sizes=(9,), batch_size=50, alpha=0.1, epsilon=1e-300, **settings)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize("numbers", [False, True], ids=["classes", "numbers"])
+def test_the_same_settings_make_the_steps_of_scikit_learn_s_networks(numbers, solver):
+    """From the same weights, in the same order; a penalty is theirs over the batch, by the scale of the loss."""
+    X, classes = preprocessing.scale(IRIS[0]), IRIS[1]
+    ours, kind = (Regressor, MLPRegressor) if numbers else (Classifier, MLPClassifier)
+    y = X[:, 1:3] if numbers else classes
+    first = theirs(kind, solver=solver, max_iter=1, learning_rate_init=1e-300).fit(X, y)
+    last = theirs(kind, solver=solver, max_iter=5, learning_rate_init=0.01).fit(X, y)
+
+    def model(n_inputs, n_outputs):
+        layers = nn.Linear(n_inputs, 9, dtype=float), nn.Linear(9, n_outputs, dtype=float)
+        for layer, weight, bias in zip(layers, first.coefs_, first.intercepts_, strict=True):
+            layer.load_state_dict({"weight": weight.T, "bias": bias})
+        return nn.Sequential(layers[0], nn.Tanh(), layers[1])
+
+    optimizer = functools.partial(optim.Adam, eps=1e-300) if solver == "adam" else "sgd"
+    settings = {"optimizer": optimizer, "lr": 0.01, "weight_decay": 0.1 / 50, "shuffle": False}
+    network = ours(model, epochs=5, batch_size=50, **settings).fit(X, y).module_
+    for layer, weight, bias in zip((network[0], network[2]), last.coefs_, last.intercepts_, strict=True):
+        rounding = 15 * 50 * np.finfo(float).eps  # of 15 steps, each with sums over 50 samples
+        np.testing.assert_allclose(layer.weight.data.T, weight, rtol=0, atol=rounding)
+        np.testing.assert_allclose(layer.bias.data, bias, rtol=0, atol=rounding)
+
+
+@pytest.mark.parametrize(("activation", "factor"), [("relu", 6), ("sigmoid", 2)])
+def test_first_weights_are_as_spread_as_scikit_learn_s(activation, factor):
+    estimator = Classifier(hidden=(500,), activation=activation, lr=1e-30, epochs=1, random_state=0).fit(*IRIS)
+    for number, units in ((0, 504), (2, 503)):
+        layer, bound = estimator.module_[number], (factor / units) ** 0.5
+        for parameter in layer.parameters():
+            assert np.abs(parameter.data).max() < bound
+        assert np.abs(layer.weight.data).max() > 0.99 * bound
+        assert np.unique(np.sign(layer.bias.data)).tolist() == [-1, 1]

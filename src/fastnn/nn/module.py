@@ -263,10 +263,12 @@ class Module:
     def _walk(self, prefix: str, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Module]]:
         """This module and all below it under every name; one that a module holds from further up is not below it."""
         yield prefix, self
-        above = (*above, id(self))
-        for name, child in self.named_children():
-            if id(child) not in above:
-                yield from child._walk(f"{prefix}.{name}" if prefix else name, above)
+        below = [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
+        if below:
+            above = (*above, id(self))
+            for name, child in below:
+                if id(child) not in above:
+                    yield from child._walk(f"{prefix}.{name}" if prefix else name, above)
 
     def _own(self, kind: type[Parameter] | None) -> Iterator[tuple[str, Any]]:
         """Parameters, or (None) buffers, of this module without its children."""

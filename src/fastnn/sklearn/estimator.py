@@ -232,7 +232,8 @@ class NetworkEstimator(BaseEstimator):
         if module is None:
             shape, dtype = samples.inputs.shape[1:], samples.inputs.dtype
             module = self._made_module(shape, n_outputs, dtype, np.random.default_rng(seed))
-            self._require_outputs(module, samples, n_outputs)
+            if self.model is not None:
+                self._require_outputs(module, samples, n_outputs)
         return Trainer(
             module,
             self._made_optimizer(module),

@@ -46,7 +46,7 @@ def checked_labels(op: str, y: Any) -> Array:
         )
     if kind == "multilabel-indicator":
         return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
-    return np.asarray(column_or_1d(y, warn=True))
+    return y if y.ndim == 1 else np.asarray(column_or_1d(y, warn=True))
 
 
 def labels_in(op: str, y: Array) -> Labels:
@@ -89,12 +89,12 @@ def encoded(op: str, y: Array, labels: Labels, dtype: np.dtype[Any]) -> Array:
         raise ValueError(f"{op}: y must have shape {expected}, as in the first call of fit, got {y.shape}")
     if labels.several:
         return y.astype(dtype)
-    unknown = np.setdiff1d(y, labels.classes)
-    if len(unknown):
-        raise ValueError(
-            f"{op}: y has the classes {unknown.tolist()}, which are not in classes_ {labels.classes.tolist()}"
-        )
-    return np.searchsorted(labels.classes, y).astype(np.int64)
+    codes = np.searchsorted(labels.classes, y).astype(np.int64)
+    unknown = labels.classes.take(codes, mode="clip") != y
+    if unknown.any():
+        found = np.unique(y[unknown]).tolist()
+        raise ValueError(f"{op}: y has the classes {found}, which are not in classes_ {labels.classes.tolist()}")
+    return codes
 
 
 def class_weights(op: str, given: Any, y: Array, labels: Labels, weight: Array) -> Array:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from .. import nn
+from .. import init, nn
 from ..checks import integer, shown
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -55,7 +56,10 @@ def activation_maker(op: str, activation: Any) -> Callable[[], nn.Module]:
 def perceptron(
     sizes: Iterable[int], activation: Callable[[], nn.Module], rng: np.random.Generator, *, flatten: bool = False
 ) -> nn.Sequential:
-    """Fully connected layers with an activation between each two.
+    """Fully connected layers with an activation between each two, that begin as scikit-learn's `MLPClassifier` does.
+
+    Weights and biases are uniform on ``± sqrt(6 / (inputs + outputs))`` of the layer, or with sigmoids on
+    ``± sqrt(2 / (inputs + outputs))`` (Glorot and Bengio 2010, for the weights).
 
     Parameters
     ----------
@@ -74,7 +78,16 @@ def perceptron(
         The network.
     """
     layers: list[nn.Module] = [nn.Flatten()] if flatten else []
+    factor = 2.0 if activation is nn.Sigmoid else 6.0
     for number, (before, after) in enumerate(pairwise(sizes)):
         layers += [activation()] if number else []
-        layers.append(nn.Linear(before, after, rng=rng))
+        layers.append(_linear(before, after, math.sqrt(factor / (before + after)), rng))
     return nn.Sequential(*layers)
+
+
+def _linear(before: int, after: int, bound: float, rng: np.random.Generator) -> nn.Linear:
+    """A layer whose weights and biases are uniform on ± bound."""
+    layer = nn.Linear(before, after, rng=rng)
+    for parameter in layer.parameters():
+        parameter.data[...] = init.uniform(parameter.shape, -bound, bound, rng=rng)
+    return layer

@@ -6,7 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -89,7 +89,11 @@ class Objective:
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
         self._each = _without_reduction(loss)
-        self._tells_each = _tells_each(loss)
+
+    @cached_property
+    def _tells_each(self) -> bool:
+        """Asked only where an error is wanted: to look through a function takes as long as a small step."""
+        return _tells_each(self.loss)
 
     def __call__(self, output: Any, sample: Sample) -> Tensor:
         if sample.weight is None:
