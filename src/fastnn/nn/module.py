@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
 from reprlib import recursive_repr
@@ -116,8 +115,8 @@ class Module:
         """Refuse what cannot be part of a dotted name, or would hide something of the class."""
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
-        hides = isinstance(inspect.getattr_static(type(self), name, None), (types.FunctionType, classmethod, property))
-        if hides:
+        held = next((vars(kind)[name] for kind in type(self).__mro__ if name in vars(kind)), None)
+        if isinstance(held, (types.FunctionType, classmethod, property)):
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
     def register_buffer(self, name: str, array: Any) -> None:
@@ -260,15 +259,14 @@ class Module:
         """This module and all below it, each once."""
         return (module for _, module in self.named_modules())
 
-    def _walk(self, prefix: str, above: tuple[int, ...] = ()) -> Iterator[tuple[str, Module]]:
+    def _walk(self, prefix: str, above: tuple[int, ...] = ()) -> list[tuple[str, Module]]:
         """This module and all below it under every name; one that a module holds from further up is not below it."""
-        yield prefix, self
-        below = [(name, value) for name, value in vars(self).items() if isinstance(value, Module)]
-        if below:
-            above = (*above, id(self))
-            for name, child in below:
-                if id(child) not in above:
-                    yield from child._walk(f"{prefix}.{name}" if prefix else name, above)
+        found: list[tuple[str, Module]] = [(prefix, self)]
+        above = (*above, id(self))
+        for name, child in vars(self).items():
+            if isinstance(child, Module) and id(child) not in above:
+                found += child._walk(f"{prefix}.{name}" if prefix else name, above)
+        return found
 
     def _own(self, kind: type[Parameter] | None) -> Iterator[tuple[str, Any]]:
         """Parameters, or (None) buffers, of this module without its children."""

@@ -112,6 +112,9 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
 
     Samples of weight 0 are left out. A batch's loss is ``sum(w·l) / sum(w)``.
 
+    Without `model`, weights and biases of a layer begin uniform on ``± sqrt(6 / (inputs + outputs))``, with "sigmoid" on
+    ``± sqrt(2 / (inputs + outputs))``, as in scikit-learn's `MLPRegressor`.
+
     After Ctrl-C the estimator is fitted to what was done, and KeyboardInterrupt is raised.
 
     Fitted estimators can be pickled; `partial_fit` then goes on to the same bits.

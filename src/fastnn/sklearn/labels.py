@@ -37,6 +37,8 @@ def checked_labels(op: str, y: Any) -> Array:
     ValueError
         If they are numbers that are no classes, or several labels of several classes each.
     """
+    if _are_plainly_classes(y):
+        return np.asarray(y)
     kind = type_of_target(y, input_name="y")
     if kind not in ("binary", "multiclass", "multilabel-indicator"):
         check_classification_targets(y)  # raises, unless it is the following
@@ -47,6 +49,12 @@ def checked_labels(op: str, y: Any) -> Array:
     if kind == "multilabel-indicator":
         return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     return y if y.ndim == 1 else np.asarray(column_or_1d(y, warn=True))
+
+
+def _are_plainly_classes(y: Any) -> bool:
+    """Integers of a few values are classes without a closer look, which takes as long as some steps of a small network."""
+    whole = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biu"
+    return whole and 2 * len(np.unique(y)) <= len(y)
 
 
 def labels_in(op: str, y: Array) -> Labels:
