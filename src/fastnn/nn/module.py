@@ -116,7 +116,8 @@ class Module:
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"{type(self).__name__}: {name!r} cannot be the name of a parameter, buffer or module")
         held = next((vars(kind)[name] for kind in type(self).__mro__ if name in vars(kind)), None)
-        if isinstance(held, (types.FunctionType, classmethod, property)):
+        hides = isinstance(held, (types.FunctionType, classmethod, property))
+        if hides:
             raise ValueError(f"{type(self).__name__}: {name!r} is a method, so nothing else can have that name")
 
     def register_buffer(self, name: str, array: Any) -> None:
