@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..autograd import Tensor, no_grad, raw
 from ..checks import scalars
 from ..checks.arrays import counted, unmasked
 from ..nn import Module
+from ..training.generators import dictionary, enclosed, is_of_module, named_globals, slots
 from ..training.preserved import preserved
 from .compare import find_batches, require_same_values
 from .trace import Refused, Trace, traced
@@ -64,11 +66,10 @@ def trace_of(
 ) -> tuple[Trace, Mapping[int, str]]:
     """What the model computes, with what depends on the batch noted; the names of its state by the ids of the arrays."""
     modules = _modules(model)
-    names: dict[int, str] = {}
-    for prefix, module in modules.items():
-        for name, array in module._state():
-            names.setdefault(id(array), f"{prefix}.{name}" if prefix else name)
-    with _preserved(*modules.values()):
+    names = _names_of_state(modules)
+    with preserved(
+        Module(), None, *modules.values(), model
+    ):  # a module first, as it wants one even where there is none
         for module in modules.values():
             module.eval()
         with no_grad():
@@ -82,20 +83,66 @@ def trace_of(
     return first, names
 
 
+def _names_of_state(modules: Mapping[str, Module]) -> dict[int, str]:
+    names: dict[int, str] = {}
+    used: set[str] = set()
+    for prefix, module in modules.items():
+        for name, array in module._state():
+            if id(array) not in names:
+                name = f"{prefix}.{name}" if prefix else name
+                while name in used:
+                    name += "_"
+                names[id(array)] = name
+                used.add(name)
+    return names
+
+
 def _modules(model: Callable[..., Any]) -> dict[str, Module]:
-    """The model, or the modules that a function knows by name."""
-    owner = model if isinstance(model, Module) else getattr(model, "__self__", None)
-    if isinstance(owner, Module):
-        return {"": owner}
-    if not inspect.isfunction(model):
-        return {}
-    variables = inspect.getclosurevars(model)
-    known = {**variables.globals, **variables.nonlocals}
-    return {name: value for name, value in known.items() if isinstance(value, Module)}
+    """The model, or the modules that a callable reaches by its variables, arguments and attributes, under their names there."""
+    found: dict[str, Module] = {}
+    seen: dict[int, Any] = {}  # holds the objects, so that no other one gets the id of one
+    pending: list[tuple[str, Any]] = [("", model)]
+    while pending:
+        path, x = pending.pop()
+        if id(x) in seen or isinstance(x, _NOT_ENTERED):
+            continue
+        seen[id(x)] = x
+        if isinstance(x, Module):
+            while path in found:
+                path += "_"
+            found[path] = x
+        else:
+            pending.extend((f"{path}.{name}" if path and name else name or path, y) for name, y in _held(x))
+    return found
 
 
-def _preserved(*modules: Module) -> AbstractContextManager[None]:
-    return preserved(modules[0], None, *modules[1:]) if modules else nullcontext()
+_NOT_ENTERED = (type, ModuleType, np.ndarray, Tensor, str, bytes, int, float)
+
+
+def _held(x: Any) -> Iterator[tuple[str, Any]]:
+    """What an object holds, with names; what is but another form of it has none."""
+    if isinstance(x, functools.partial):
+        yield "", x.func
+        yield from zip(map(str, range(len(x.args))), x.args, strict=True)
+        yield from x.keywords.items()
+    elif isinstance(x, (list, tuple)):
+        yield from zip(map(str, range(len(x))), x, strict=True)
+    elif isinstance(x, dict):
+        yield from ((str(key), value) for key, value in x.items())
+    elif isinstance(x, MethodType):
+        yield from (("", x.__self__), ("", x.__func__))
+    elif isinstance(x, FunctionType):
+        yield from enclosed(x)
+        for name, value in named_globals(x):
+            if not isinstance(value, FunctionType):
+                yield name, value
+            elif is_of_module(value, x):
+                yield "", value
+    else:
+        call = inspect.getattr_static(type(x), "__call__", None)
+        if isinstance(call, FunctionType):
+            yield "", call
+        yield from (slots(x) | dictionary(x)).items()
 
 
 def _run(model: Callable[..., Any], arrays: Sequence[np.ndarray], names: Mapping[int, str]) -> Trace:
