@@ -67,7 +67,7 @@ def save(
     ----------
     model : Module or callable
         A model, or a function of tensors. Modes, statistics, parameters and generators of the model, and of modules that the
-        function knows by name, stay as they are.
+        function reaches by its variables, arguments and attributes, stay as they are.
     path : path
         The file; one that is there is replaced when the new one is complete.
     example : array_like, or tuple of array_like
@@ -95,8 +95,9 @@ def save(
 
     Notes
     -----
-    Parameters and buffers are initialisers under the names of the state dict, in a function behind the name of the module. `fastnn.jvp` and gradients inside a model are not
-    followed. See ``docs/onnx.md`` for what becomes what.
+    Parameters and buffers are initialisers under the names of the state dict, in a function behind the name of the module; all other
+    arrays are ``Constant`` nodes, so that `fastnn.onnx.load` does not train them. `fastnn.jvp` and gradients inside a model are
+    not followed. See ``docs/onnx.md`` for what becomes what.
 
     Examples
     --------
@@ -177,18 +178,28 @@ class _Export:
         self._write(_needed(self.trace, self.outputs))
         self._name_outputs()
         helper, graph = self.onnx.helper, self.graph
-        size = sum(array.nbytes for array in graph.initializers.values())
+        nodes = self._live_nodes()
+        used = {name for node in nodes for name in node.input}
+        state, constants = (
+            {k: v for k, v in arrays.items() if k in used} for arrays in (graph.initializers, graph.constants)
+        )
+        size = sum(array.nbytes for array in (*state.values(), *constants.values()))
         if size > _LARGEST:
             raise Refused(f"the arrays of the model take {size} bytes; a file holds at most {_LARGEST}")
+        array_of = self.onnx.numpy_helper.from_array
         made = helper.make_graph(
-            self._live_nodes(),
+            [
+                *(
+                    helper.make_node("Constant", [], [k], name=f"node_{k}", value=array_of(v))
+                    for k, v in constants.items()
+                ),
+                *nodes,
+            ],
             "fastnn",
             [self._info(name, value) for name, value in zip(self.input_names, self.trace.inputs, strict=True)],
             [self._info(name, value) for name, value in zip(self.output_names, self.outputs, strict=True)],
+            [array_of(array, name) for name, array in state.items()],
         )
-        used = {name for node in made.node for name in node.input}
-        arrays = ((name, array) for name, array in graph.initializers.items() if name in used)
-        made.initializer.extend(self.onnx.numpy_helper.from_array(array, name) for name, array in arrays)
         imports = [helper.make_opsetid("", graph.opset)]
         version = helper.find_min_ir_version_for(imports)
         model = helper.make_model(

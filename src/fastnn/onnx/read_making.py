@@ -15,6 +15,7 @@ from ._table import integers, number, op
 def _constant(*, run: Any, value: Any = None, value_float: Any = None, value_floats: Any = None, value_int: Any = None,
               value_ints: Any = None) -> Any:  # fmt: skip
     if value is not None:
+        run.give(value.nbytes)  # which the file holds
         return run.floats(value)
     if value_float is not None or value_floats is not None:
         return np.array(value_floats if value_float is None else value_float, run.dtype(1))
