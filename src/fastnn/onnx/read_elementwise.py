@@ -13,6 +13,7 @@ from ..autograd import absolute, differentiable, exp, log, maximum, minimum, raw
 from ..autograd import ops as tape
 from ..autograd.core import is_followed
 from ._table import F, choice, is_float, number, op, summed, text
+from .read_shapes import converted
 
 
 def _shaped(function: Callable[[Any, Any], Any], op_name: str) -> None:
@@ -36,10 +37,9 @@ def _divide(a: Any, b: Any) -> Any:
 def _power(a: Any, b: Any) -> Any:
     if not is_float(a):
         return np.power(a, raw(b)).astype(a.dtype)
-    dtype = raw(a).dtype
     if np.ndim(raw(b)) == 0 and not is_followed(b):
         return tape.power(a, float(number(b)))
-    return tape.power(a, b if is_float(b) else b.astype(dtype))
+    return tape.power(a, converted(b, raw(a).dtype))
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {

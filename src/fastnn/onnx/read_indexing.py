@@ -117,7 +117,9 @@ def _scatter_nd(x: Any, indices: Any, updates: Any, /, *, reduction: Any = "none
 
 @op("NonZero")
 def _nonzero(x: Any, /) -> Any:
-    return np.array(np.nonzero(np.atleast_1d(raw(x))), np.int64)
+    x = raw(x)
+    places = np.array(np.nonzero(np.atleast_1d(x)), np.int64)
+    return places[: x.ndim]  # of a scalar no row is left
 
 
 @op("Compress")

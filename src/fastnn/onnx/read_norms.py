@@ -93,7 +93,11 @@ def _group_norm(
 
 @op("LRN")
 def _lrn(x: Any, /, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
-    return F.local_response_norm(x, size, alpha, beta, bias)
+    if size % 2:
+        return F.local_response_norm(x, size, alpha, beta, bias)
+    # ONNX's windows of even size reach one channel further up, fastnn's one further down.
+    turned = (slice(None), slice(None, None, -1))
+    return shaping.getitem(F.local_response_norm(shaping.getitem(x, turned), size, alpha, beta, bias), turned)
 
 
 @op("MeanVarianceNormalization")

@@ -193,8 +193,8 @@ def _no_such_type(*, to: int, **attributes: Any) -> str | None:
 
 @op("Cast", refuse=_no_such_type)
 def _cast(x: Any, /, *, run: Any, to: int, saturate: int = 1, round_mode: Any = "up") -> Any:
-    if to in HALVES and is_float(x):
-        return tape.astype(_rounded(x, to=to), run.dtype(to))
+    if to in HALVES:
+        x = _rounded(x if is_float(x) else converted(x, np.dtype(np.float64)), to=to)
     return converted(x, run.dtype(to))
 
 
