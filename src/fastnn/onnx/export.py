@@ -25,9 +25,9 @@ from . import (  # noqa: F401 - their rows
 from ._package import OnnxError, package
 from .compare import Batch
 from .graph_writer import Graph, Unsayable
-from .rows import REFUSED, ROWS
-from .runs import arrays_of, batch_axes, parameter_names, trace_of
+from .runs import batch_axes, example_arrays, parameter_names, trace_of
 from .trace import Constant, Refused, Step, Trace, Value
+from .write_table import REFUSED, ROWS
 
 OLDEST = 17
 _LARGEST = 2**31 - 1  # bytes of a message of Protocol Buffers
@@ -116,7 +116,7 @@ def save(
     if version > newest:
         raise ValueError(f"onnx.save: opset must be in {OLDEST}…{newest}, the newest of the package onnx, got {opset}")
     target = replaceable("onnx.save", path)
-    arrays = arrays_of(example)
+    arrays = example_arrays(example)
     axes = batch_axes(arrays, batch_axis)
     try:
         trace, names = trace_of(model, arrays, axes)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import differentiable, raw, shaping
-from ._table import axis_of, is_float, op, text
+from .read_table import axis_of, is_float, op, text
 
 _COMBINE: dict[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 

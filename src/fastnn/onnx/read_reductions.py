@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import absolute, differentiable, exp, log, raw, sqrt
 from ..autograd import ops as tape
 from ..autograd import reductions as sums
-from ._table import F, axes_of, axis_of, integers, is_float, op
+from .read_table import F, axes_of, axis_of, integers, is_float, op
 
 
 def _reduction(name: str, reduce: Callable[[Any, tuple[int, ...], bool], Any]) -> None:

@@ -20,7 +20,7 @@ from .compare import find_batches, require_same_values
 from .trace import Refused, Trace, traced
 
 
-def arrays_of(example: Any) -> list[np.ndarray]:
+def example_arrays(example: Any) -> list[np.ndarray]:
     """The example as fresh arrays."""
     given = example if isinstance(example, tuple) else (example,)
     if not given:

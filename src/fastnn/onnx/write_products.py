@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .graph_writer import Graph, Name
-from .rows import writes
 from .trace import Step
+from .write_table import writes
 
 
 @writes("linear")

@@ -8,8 +8,8 @@ import numpy as np
 
 from .compare import Batch
 from .graph_writer import Graph, Name, Unsayable, extents, result
-from .rows import writes
 from .trace import Constant, Step, Value
+from .write_table import writes
 
 _END = np.iinfo(np.int64).max
 
