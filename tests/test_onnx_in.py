@@ -365,6 +365,10 @@ def test_what_was_saved_comes_back_and_trains(tmp_path):
         np.testing.assert_allclose(grads[name].grad, parameter.grad, rtol=1e-4, atol=1e-5)
 
 
+WHITE = fnn.data.Whitening().fit(weight(1, 9, 128)).as_module()
+SCALED = fnn.data.StandardScaler().fit(weight(2, 9, 128)).as_module(inverse=True)
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -376,6 +380,7 @@ def test_what_was_saved_comes_back_and_trains(tmp_path):
         lambda x: F.leaky_relu(x.astype(np.float64), 0.01),
         lambda x: x * np.arange(8, dtype=np.float32),
         fnn.nn.BatchNorm2d(2, affine=False).eval(),
+        lambda x: SCALED(WHITE(x.reshape(len(x), -1))),
     ],
 )
 def test_what_was_no_parameter_is_none_when_it_comes_back(tmp_path, function):

@@ -1,4 +1,4 @@
-"""The graph that is written: nodes, initialisers, constants, names, and what the version of the operators allows."""
+"""The graph that is written: nodes, arrays, names, and what the version of the operators allows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ class Graph:
     def __init__(self, onnx: Any, opset: int, taken: Iterable[str]) -> None:
         self.onnx, self.opset = onnx, opset
         self.nodes: list[Any] = []
-        self.initializers: dict[Name, np.ndarray] = {}  # the state of the model
-        self.constants: dict[Name, np.ndarray] = {}  # which whoever reads the file should not train
+        self.arrays: dict[Name, np.ndarray] = {}
         self.names: dict[Value | Constant, Name] = {}
         self._taken = set(taken)
         self._numbers: dict[str, int] = {}
@@ -71,7 +70,7 @@ class Graph:
         return results
 
     def name(self, x: Any) -> Name:
-        """The name of what an argument stands for, which becomes an initialiser or a constant if it is an array."""
+        """The name of what an argument stands for, which the file holds if it is an array."""
         if x is None or isinstance(x, str):
             return x or ""
         if isinstance(x, Batch):
@@ -90,7 +89,7 @@ class Graph:
         array = np.ascontiguousarray(x.array, x.array.dtype.newbyteorder("=")).reshape(x.array.shape)
         if not x.name:
             return self.array(array)
-        self.initializers[x.name] = array
+        self.arrays[x.name] = array
         return x.name
 
     def array(self, values: Any, dtype: Any = None) -> Name:
@@ -99,7 +98,7 @@ class Graph:
         key = array.dtype.str, array.shape, array.tobytes()
         if key not in self._literals:
             name = self._literals[key] = self.fresh("constant")
-            self.constants[name] = array
+            self.arrays[name] = array
         return self._literals[key]
 
     def ints(self, *values: int) -> Name:

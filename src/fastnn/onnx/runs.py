@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,12 +61,11 @@ def batch_axes(arrays: list[np.ndarray], batch_axis: Any) -> list[int | None]:
     return axes
 
 
-def trace_of(
-    model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]
-) -> tuple[Trace, Mapping[int, str]]:
-    """What the model computes, with what depends on the batch noted; the names of its state by the ids of the arrays."""
+def trace_of(model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]) -> tuple[Trace, State]:
+    """What the model computes, with what depends on the batch noted, and its state."""
     modules = _modules(model)
-    names = _names_of_state(modules)
+    state = _state_of(modules)
+    names = state.names
     with preserved(
         Module(), None, *modules.values(), model
     ):  # a module first, as it wants one even where there is none
@@ -80,10 +79,17 @@ def trace_of(
             if any(axis is not None for axis in axes):
                 sizes, batch = _other_batch(arrays, axes)
                 find_batches(first, _run(model, batch, names), sizes)
-    return first, names
+    return first, state
 
 
-def _names_of_state(modules: Mapping[str, Module]) -> dict[int, str]:
+class State(NamedTuple):
+    """The arrays of a model: their names by id, and the names of those that are parameters."""
+
+    names: dict[int, str]
+    parameters: set[str]
+
+
+def _state_of(modules: Mapping[str, Module]) -> State:
     names: dict[int, str] = {}
     used: set[str] = set()
     for prefix, module in modules.items():
@@ -94,7 +100,8 @@ def _names_of_state(modules: Mapping[str, Module]) -> dict[int, str]:
                     name += "_"
                 names[id(array)] = name
                 used.add(name)
-    return names
+    parameters = (p for module in modules.values() for p in module.parameters())
+    return State(names, {names[id(p.data)] for p in parameters})
 
 
 def _modules(model: Callable[..., Any]) -> dict[str, Module]:
