@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
@@ -111,10 +112,10 @@ def _modules(model: Callable[..., Any]) -> dict[str, Module]:
     pending: list[tuple[str, Any]] = [("", model)]
     while pending:
         path, x = pending.pop()
-        if id(x) in seen or isinstance(x, _NOT_ENTERED):
+        if id(x) in seen or issubclass(type(x), _NOT_ENTERED):
             continue
         seen[id(x)] = x
-        if isinstance(x, Module):
+        if issubclass(type(x), Module):
             while path in found:
                 path += "_"
             found[path] = x
@@ -123,22 +124,23 @@ def _modules(model: Callable[..., Any]) -> dict[str, Module]:
     return found
 
 
-_NOT_ENTERED = (type, ModuleType, np.ndarray, Tensor, str, bytes, int, float)
+_NOT_ENTERED = (type, ModuleType, np.ndarray, Tensor, str, bytes, int, float, *weakref.ProxyTypes)
 
 
 def _held(x: Any) -> Iterator[tuple[str, Any]]:
     """What an object holds, with names; what is but another form of it has none."""
-    if isinstance(x, functools.partial):
+    kind = type(x)  # not isinstance, which takes a proxy for the object that it stands for
+    if issubclass(kind, functools.partial):
         yield "", x.func
         yield from zip(map(str, range(len(x.args))), x.args, strict=True)
         yield from x.keywords.items()
-    elif isinstance(x, (list, tuple)):
+    elif issubclass(kind, (list, tuple)):
         yield from zip(map(str, range(len(x))), x, strict=True)
-    elif isinstance(x, dict):
+    elif issubclass(kind, dict):
         yield from ((str(key), value) for key, value in x.items())
-    elif isinstance(x, MethodType):
+    elif issubclass(kind, MethodType):
         yield from (("", x.__self__), ("", x.__func__))
-    elif isinstance(x, FunctionType):
+    elif issubclass(kind, FunctionType):
         yield from enclosed(x)
         for name, value in named_globals(x):
             if not isinstance(value, FunctionType):
@@ -146,7 +148,7 @@ def _held(x: Any) -> Iterator[tuple[str, Any]]:
             elif is_of_module(value, x):
                 yield "", value
     else:
-        call = inspect.getattr_static(type(x), "__call__", None)
+        call = inspect.getattr_static(kind, "__call__", None)
         if isinstance(call, FunctionType):
             yield "", call
         yield from (slots(x) | dictionary(x)).items()
