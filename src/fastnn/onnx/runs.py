@@ -128,7 +128,7 @@ _NOT_ENTERED = (type, ModuleType, np.ndarray, Tensor, str, bytes, int, float, *w
 
 
 def _held(x: Any) -> Iterator[tuple[str, Any]]:
-    """What an object holds, with names; what is but another form of it has none."""
+    """What an object holds, each with its name in there; the name is empty for the function behind a partial or a method."""
     kind = type(x)  # not isinstance, which takes a proxy for the object that it stands for
     if issubclass(kind, functools.partial):
         yield "", x.func
