@@ -11,8 +11,8 @@ from onnx.backend.test.loader import load_model_tests
 from onnx.backend.test.runner import Runner
 
 import fastnn as fnn
-from fastnn.onnx._run import DTYPES
-from fastnn.onnx._table import OPS
+from fastnn.onnx.read_call import DTYPES
+from fastnn.onnx.read_table import OPS
 
 # They expect the random numbers of one implementation.
 RANDOM = re.compile("test_training_dropout(?!.*zero_ratio)")

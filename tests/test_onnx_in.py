@@ -363,3 +363,29 @@ def test_what_was_saved_comes_back_and_trains(tmp_path):
     grads = dict(back.named_parameters())
     for name, parameter in net.named_parameters():
         np.testing.assert_allclose(grads[name].grad, parameter.grad, rtol=1e-4, atol=1e-5)
+
+
+WHITE = fnn.data.Whitening().fit(weight(1, 9, 128)).as_module()
+SCALED = fnn.data.StandardScaler().fit(weight(2, 9, 128)).as_module(inverse=True)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+        lambda x: F.avg_pool2d(x, 2, 1, dilation=2),
+        lambda x: F.interpolate(x, size=(7, 5), mode="bicubic", antialias=True),
+        lambda x: F.layer_norm(x, (8,)),
+        lambda x: F.leaky_relu(x.astype(np.float64), 0.01),
+        lambda x: x * np.arange(8, dtype=np.float32),
+        fnn.nn.BatchNorm2d(2, affine=False).eval(),
+        lambda x: SCALED(WHITE(x.reshape(len(x), -1))),
+    ],
+)
+def test_what_was_no_parameter_is_none_when_it_comes_back(tmp_path, function):
+    x = weight(0, 4, 2, 8, 8)
+    fnn.onnx.save(function, tmp_path / "net.onnx", x)
+    back = fnn.onnx.load(tmp_path / "net.onnx")
+    assert not list(back.parameters())
+    np.testing.assert_allclose(back(x).numpy(), np.asarray(function(fnn.tensor(x)).numpy()), rtol=1e-5, atol=1e-6)

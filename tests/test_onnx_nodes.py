@@ -8,7 +8,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 import fastnn as fnn
 import onnx_nodes
-from fastnn.onnx._table import OPS
+from fastnn.onnx.read_table import OPS
 from fastnn.testing import gradcheck
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"

@@ -12,7 +12,7 @@ import harness
 from fastnn.autograd import raw
 from fastnn.functional._op import OPS as OPERATIONS
 from fastnn.onnx import export  # noqa: F401 - its import fills the table
-from fastnn.onnx.rows import REFUSED, ROWS
+from fastnn.onnx.write_table import REFUSED, ROWS
 from harness import by_dtype, outputs_of
 from onnx_out import NEWEST, run, saved
 from op_table import OPS

@@ -1,5 +1,7 @@
 """What `fastnn.onnx.save` refuses, what it leaves alone, and what stands in the file."""
 
+import copy
+import functools
 import subprocess
 import sys
 
@@ -148,8 +150,80 @@ def test_modules_that_a_function_knows():
     names = [t.name for t in onnx.load_from_string(content).graph.initializer]
     assert names == [f"net.{name}" for name in net.state_dict() if not name.endswith("num_batches_tracked")]
     assert kinds(saved(net.forward, X)) == ["Gemm", "BatchNormalization"]
-    listed = [net]
-    refused(lambda x: listed[0](x), X, match="call model.eval")
+
+
+class Holder:
+    def __init__(self, net):
+        self.net = net
+
+    def __call__(self, x):
+        return self.net(x)
+
+    def run(self, x):
+        return self.net(x)
+
+
+@pytest.mark.parametrize("kind", ["partial", "list", "dictionary", "callable", "method", "function"])
+def test_modules_that_a_callable_reaches_train_on_as_before(kind):
+    net = nn.Sequential(nn.Linear(6, 4, rng=0), nn.BatchNorm1d(4), nn.Dropout(rng=1))
+    inner = functools.partial(net)
+    listed, named = [net], {"net": net}
+    model, prefix = {
+        "partial": (inner, ""), "list": (lambda x: listed[0](x), "listed.0."), "dictionary": (lambda x: named["net"](x), "named.net."),
+        "callable": (Holder(net), "net."), "method": (Holder(net).run, "net."), "function": (lambda x: F.relu(inner(x)), "inner."),
+    }[kind]  # fmt: skip
+    before, generator = copy.deepcopy(net.state_dict()), copy.deepcopy(net[2].rng.bit_generator.state)
+    names = [t.name for t in onnx.load_from_string(saved(model, X)).graph.initializer]
+    assert names == [prefix + name for name in before if not name.endswith("num_batches_tracked")]
+    assert [m.training for m in net] == [True] * 3
+    assert net[2].rng.bit_generator.state == generator
+    assert all(np.array_equal(before[name], array) for name, array in net.state_dict().items())
+
+
+def test_state_of_one_name_in_two_modules():
+    first, second = nn.Linear(6, 6, rng=0), nn.Linear(6, 6, rng=1)
+
+    def inside(net):
+        return lambda x: net(x)
+
+    layers = inside(first), inside(second)
+    content = saved(lambda x: layers[1](layers[0](x)), X)
+    assert len({t.name for t in onnx.load_from_string(content).graph.initializer}) == 4
+    np.testing.assert_allclose(run(content, X)[0], second(first(X)).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_generators_go_on_as_before():
+    rng = np.random.default_rng(0)
+    before = copy.deepcopy(rng.bit_generator.state)
+    refused(lambda x: F.dropout(x, 0.5, rng=rng), X, match="draws random numbers")
+    assert rng.bit_generator.state == before
+
+
+def test_saving_inside_a_transformation_is_refused():
+    def model(x):
+        saved(nn.ReLU(), X)
+        return x * 2.0
+
+    with pytest.raises(fnn.onnx.OnnxError, match="inside jvp"):
+        fnn.jvp(model, (X,), (X,))
+    refused(model, X, match="a model that is exported")
+    with fnn.no_grad():
+        assert kinds(saved(nn.ReLU(), X)) == ["Relu"]
+        assert not fnn.autograd.is_grad_enabled()
+
+
+@pytest.mark.parametrize("choice", [[True, False, True], [True, True, True], [], [2, 0]])
+def test_lists_as_indices(choice):
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(run(saved(lambda x: x[:, choice], x), x)[0], x[:, choice])
+
+
+@pytest.mark.parametrize(("size", "padding"), [(1, 3), (3, 2), (2, 8)])
+def test_one_window_in_wide_padding(size, padding):
+    x, weight = np.ones((2, 3, size, size), np.float32), np.ones((4, 3, 1, 1), np.float32)
+    y = F.conv2d(x, weight, None, 2 * padding + size, padding)
+    content = saved(lambda x: F.conv2d(x, weight, None, 2 * padding + size, padding), x)
+    np.testing.assert_array_equal(run(content, x)[0], y)
 
 
 def test_hooks_change_what_is_written():

@@ -14,6 +14,7 @@ from ..autograd import raw
 from ._package import OnnxError
 from .load import NEWEST, load
 from .model import OnnxModel
+from .read_call import HALVES
 
 __all__ = ["Backend", "Prepared"]
 
@@ -36,8 +37,7 @@ class Prepared(BackendRep):
 
 
 def _declared(y: Any, code: int) -> np.ndarray:
-    halves = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    return np.asarray(y, helper.tensor_dtype_to_np_dtype(code) if code in halves else None)
+    return np.asarray(y, helper.tensor_dtype_to_np_dtype(code) if code in HALVES else None)
 
 
 class Backend(_Base):

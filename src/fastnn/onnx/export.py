@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+import numpy as np
+
 from .._atomic import PathLike, replaceable, write_atomically
 from .._version import __version__
 from ..checks import scalars
@@ -25,9 +27,9 @@ from . import (  # noqa: F401 - their rows
 from ._package import OnnxError, package
 from .compare import Batch
 from .graph_writer import Graph, Unsayable
-from .rows import REFUSED, ROWS
-from .runs import arrays_of, batch_axes, parameter_names, trace_of
+from .runs import State, batch_axes, example_arrays, parameter_names, trace_of
 from .trace import Constant, Refused, Step, Trace, Value
+from .write_table import REFUSED, ROWS
 
 OLDEST = 17
 _LARGEST = 2**31 - 1  # bytes of a message of Protocol Buffers
@@ -67,7 +69,7 @@ def save(
     ----------
     model : Module or callable
         A model, or a function of tensors. Modes, statistics, parameters and generators of the model, and of modules that the
-        function knows by name, stay as they are.
+        function reaches by its variables, arguments and attributes, stay as they are.
     path : path
         The file; one that is there is replaced when the new one is complete.
     example : array_like, or tuple of array_like
@@ -95,8 +97,9 @@ def save(
 
     Notes
     -----
-    Parameters and buffers are initialisers under the names of the state dict, in a function behind the name of the module. `fastnn.jvp` and gradients inside a model are not
-    followed. See ``docs/onnx.md`` for what becomes what.
+    Parameters, and running statistics of batch norm, are initialisers under the names of the state dict, in a function behind
+    the name of the module; all other arrays are ``Constant`` nodes, so that `fastnn.onnx.load` does not train them. `fastnn.jvp` and gradients inside a model are
+    not followed. See ``docs/onnx.md`` for what becomes what.
 
     Examples
     --------
@@ -115,12 +118,12 @@ def save(
     if version > newest:
         raise ValueError(f"onnx.save: opset must be in {OLDEST}…{newest}, the newest of the package onnx, got {opset}")
     target = replaceable("onnx.save", path)
-    arrays = arrays_of(example)
+    arrays = example_arrays(example)
     axes = batch_axes(arrays, batch_axis)
     try:
-        trace, names = trace_of(model, arrays, axes)
+        trace, state = trace_of(model, arrays, axes)
         made = _Export(
-            onnx, version, trace, names, axes, input_names or parameter_names(model, len(arrays)), output_names
+            onnx, version, trace, state, axes, input_names or parameter_names(model, len(arrays)), output_names
         )
         content = made.model().SerializeToString()
     except Refused as error:
@@ -140,12 +143,12 @@ class _Export:
         onnx: Any,
         opset: int,
         trace: Trace,
-        state: Mapping[int, str],
+        state: State,
         axes: list[int | None],
         input_names: Sequence[str],
         output_names: Sequence[str] | None,
     ) -> None:
-        self.onnx, self.trace = onnx, trace
+        self.onnx, self.trace, self.parameters = onnx, trace, state.parameters
         found = dict(_leaves(trace.outputs, ""))
         if not found:
             raise Refused("the model returns no tensor")
@@ -155,9 +158,9 @@ class _Export:
             default = [f"output_{i}" for i in range(len(found))]
         self.input_names = _names("input_names", input_names, len(trace.inputs))
         self.output_names = _names("output_names", output_names or default, len(self.outputs))
-        taken = [*self.input_names, *self.output_names, *state.values()]
+        taken = [*self.input_names, *self.output_names, *state.names.values()]
         self.graph = Graph(onnx, opset, taken)
-        self._apart(set(state.values()))
+        self._apart(set(state.names.values()))
         for name, value, axis in zip(self.input_names, trace.inputs, axes, strict=True):
             self.graph.names[value] = name
             if axis is not None:
@@ -177,18 +180,23 @@ class _Export:
         self._write(_needed(self.trace, self.outputs))
         self._name_outputs()
         helper, graph = self.onnx.helper, self.graph
-        size = sum(array.nbytes for array in graph.initializers.values())
+        nodes = self._live_nodes()
+        initializers, constants = self._arrays(nodes)
+        size = sum(array.nbytes for array in (*initializers.values(), *constants.values()))
         if size > _LARGEST:
             raise Refused(f"the arrays of the model take {size} bytes; a file holds at most {_LARGEST}")
+        array_of = self.onnx.numpy_helper.from_array
+        fixed = [
+            helper.make_node("Constant", [], [name], name=graph.fresh("node_Constant"), value=array_of(array))
+            for name, array in constants.items()
+        ]
         made = helper.make_graph(
-            self._live_nodes(),
+            [*fixed, *nodes],
             "fastnn",
             [self._info(name, value) for name, value in zip(self.input_names, self.trace.inputs, strict=True)],
             [self._info(name, value) for name, value in zip(self.output_names, self.outputs, strict=True)],
+            [array_of(array, name) for name, array in initializers.items()],
         )
-        used = {name for node in made.node for name in node.input}
-        arrays = ((name, array) for name, array in graph.initializers.items() if name in used)
-        made.initializer.extend(self.onnx.numpy_helper.from_array(array, name) for name, array in arrays)
         imports = [helper.make_opsetid("", graph.opset)]
         version = helper.find_min_ir_version_for(imports)
         model = helper.make_model(
@@ -199,6 +207,19 @@ class _Export:
         except (self.onnx.checker.ValidationError, self.onnx.shape_inference.InferenceError) as error:
             raise Refused(f"ONNX's checker refuses the graph: {error}") from error
         return model
+
+    def _arrays(self, nodes: Sequence[Any]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The arrays that nodes take: parameters and statistics of batch norm, and others, which nothing should train."""
+        trained = set(self.parameters)
+        for node in nodes:
+            if node.op_type == "BatchNormalization":
+                trained.update(node.input[3:])
+        used = {name for node in nodes for name in node.input}
+        arrays = {name: array for name, array in self.graph.arrays.items() if name in used}
+        return (
+            {name: array for name, array in arrays.items() if name in trained},
+            {name: array for name, array in arrays.items() if name not in trained},
+        )
 
     def _write(self, steps: Sequence[Step]) -> None:
         """Add the nodes of all steps, or say what has none."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ._package import OnnxError
-from ._run import DTYPES
-from ._table import OPS, Op
+from .read_call import DTYPES
+from .read_table import OPS, Op
 from .reader import Source, Unreadable, array_of, attributes_of, type_name
 
 
@@ -18,7 +18,7 @@ class Step(NamedTuple):
 
     op_type: str
     inputs: tuple[str, ...]  # "" for one that is left out
-    outputs: tuple[str, ...]
+    outputs: tuple[str, ...]  # "" for one that nobody needs
     attributes: dict[str, Any]
     label: str
     done: tuple[str, ...]  # values that no later step needs

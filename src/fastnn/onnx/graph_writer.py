@@ -1,4 +1,4 @@
-"""The graph that is written: nodes, initialisers, names, and what the version of the operators allows."""
+"""The graph that is written: nodes, arrays, names, and what the version of the operators allows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Graph:
     def __init__(self, onnx: Any, opset: int, taken: Iterable[str]) -> None:
         self.onnx, self.opset = onnx, opset
         self.nodes: list[Any] = []
-        self.initializers: dict[Name, np.ndarray] = {}
+        self.arrays: dict[Name, np.ndarray] = {}
         self.names: dict[Value | Constant, Name] = {}
         self._taken = set(taken)
         self._numbers: dict[str, int] = {}
@@ -70,7 +70,7 @@ class Graph:
         return results
 
     def name(self, x: Any) -> Name:
-        """The name of what an argument stands for, which becomes an initialiser if it is an array."""
+        """The name of what an argument stands for, which the file holds if it is an array."""
         if x is None or isinstance(x, str):
             return x or ""
         if isinstance(x, Batch):
@@ -86,18 +86,19 @@ class Graph:
             shape: list[Any] = list(x.shape)
             shape[x.axis] = Batch(x.factor, 0)
             return self.node("Expand", self.array(x.array), self.shape(shape))
-        name = x.name or self.fresh("constant")
         array = np.ascontiguousarray(x.array, x.array.dtype.newbyteorder("=")).reshape(x.array.shape)
-        self.initializers[name] = array
-        return name
+        if not x.name:
+            return self.array(array)
+        self.arrays[x.name] = array
+        return x.name
 
     def array(self, values: Any, dtype: Any = None) -> Name:
-        """An initialiser with these values, once for equal ones."""
+        """A constant with these values, once for equal ones."""
         array = np.asarray(values, dtype)
         key = array.dtype.str, array.shape, array.tobytes()
         if key not in self._literals:
             name = self._literals[key] = self.fresh("constant")
-            self.initializers[name] = array
+            self.arrays[name] = array
         return self._literals[key]
 
     def ints(self, *values: int) -> Name:

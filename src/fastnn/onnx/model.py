@@ -12,9 +12,9 @@ from ..autograd import Tensor, raw
 from ..checks.arrays import unmasked
 from ..nn import Module, Parameter
 from ._package import OnnxError
-from ._run import Run
-from ._table import OPS
 from .graph import Graph, Slot
+from .read_call import Run
+from .read_table import OPS
 from .reader import type_name
 
 __all__ = ["OnnxModel"]
@@ -110,6 +110,8 @@ class OnnxModel(Module):
             try:
                 result = row.compute(*[values[name] if name else None for name in step.inputs], **options)
                 for name, value in zip(step.outputs, result if isinstance(result, tuple) else (result,), strict=True):
+                    if not name:
+                        continue
                     values[name] = value = value if isinstance(value, (np.ndarray, Tensor)) else np.asarray(value)
                     run.hold(name, raw(value).nbytes)
             except OnnxError:

@@ -9,17 +9,11 @@ import numpy as np
 
 from ..autograd import concatenate, raw, shaping, stack, where
 from ..autograd import ops as tape
-from ._run import DTYPES
-from ._table import F, op
+from .read_call import refuse_type
+from .read_table import F, op
 
 
-def _no_such_type(*, softmax_precision: int | None = None, **attributes: Any) -> str | None:
-    if softmax_precision is None or softmax_precision in DTYPES:
-        return None
-    return f"softmax_precision={softmax_precision} is not supported"
-
-
-@op("Attention", outputs=4, refuse=_no_such_type)
+@op("Attention", outputs=4, refuse=refuse_type("softmax_precision"))
 def _attention(
     q: Any, k: Any, v: Any, mask: Any = None, past_key: Any = None, past_value: Any = None, lengths: Any = None, /, *, run: Any,
     count: int, is_causal: int = 0, kv_num_heads: int | None = None, left_window_size: int = -1, q_num_heads: int | None = None,

@@ -12,7 +12,9 @@ import numpy as np
 from ..autograd import absolute, differentiable, exp, log, maximum, minimum, raw, sqrt, where
 from ..autograd import ops as tape
 from ..autograd.core import is_followed
-from ._table import F, choice, is_float, number, op, summed, text
+from ..backend.reference.activation_smooth import SELU_ALPHA, SELU_SCALE
+from .read_shapes import converted
+from .read_table import F, choice, is_float, number, op, summed, text
 
 
 def _shaped(function: Callable[[Any, Any], Any], op_name: str) -> None:
@@ -36,10 +38,9 @@ def _divide(a: Any, b: Any) -> Any:
 def _power(a: Any, b: Any) -> Any:
     if not is_float(a):
         return np.power(a, raw(b)).astype(a.dtype)
-    dtype = raw(a).dtype
     if np.ndim(raw(b)) == 0 and not is_followed(b):
         return tape.power(a, float(number(b)))
-    return tape.power(a, b if is_float(b) else b.astype(dtype))
+    return tape.power(a, converted(b, raw(a).dtype))
 
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
@@ -239,12 +240,9 @@ def _celu(x: Any, /, *, alpha: float = 1.0) -> Any:
     return F.celu(x, alpha)
 
 
-_ALPHA, _GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
-
-
 @op("Selu")
-def _selu(x: Any, /, *, alpha: float = _ALPHA, gamma: float = _GAMMA) -> Any:
-    if math.isclose(alpha, _ALPHA, rel_tol=1e-6) and math.isclose(gamma, _GAMMA, rel_tol=1e-6):
+def _selu(x: Any, /, *, alpha: float = SELU_ALPHA, gamma: float = SELU_SCALE) -> Any:
+    if math.isclose(alpha, SELU_ALPHA, rel_tol=1e-6) and math.isclose(gamma, SELU_SCALE, rel_tol=1e-6):
         return F.selu(x)
     return tape.multiply(F.elu(x, alpha), gamma)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..autograd import ops as tape
 from ..autograd import raw, shaping
-from ._table import op, text
+from .read_table import op, text
 
 _MODES = {"linear": "linear", "bilinear": "linear", "nearest": "nearest", "cubic": "cubic", "bicubic": "cubic"}
 _A = -0.75  # of the cubic filter

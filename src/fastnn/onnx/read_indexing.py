@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import differentiable, raw, shaping
-from ._table import axis_of, is_float, op, text
+from .read_table import axis_of, is_float, op, text
 
 _COMBINE: dict[str, Any] = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 
@@ -117,7 +117,9 @@ def _scatter_nd(x: Any, indices: Any, updates: Any, /, *, reduction: Any = "none
 
 @op("NonZero")
 def _nonzero(x: Any, /) -> Any:
-    return np.array(np.nonzero(np.atleast_1d(raw(x))), np.int64)
+    x = raw(x)
+    places = np.array(np.nonzero(np.atleast_1d(x)), np.int64)
+    return places[: x.ndim]  # of a scalar no row is left
 
 
 @op("Compress")

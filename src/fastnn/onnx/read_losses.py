@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import raw
-from ._table import F, op, text
+from .read_table import F, op, text
 
 _NO_CLASS = -(1 << 62)
 

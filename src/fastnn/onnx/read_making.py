@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from ..autograd import raw
-from ._run import DTYPES
-from ._table import integers, number, op
+from .read_call import refuse_type
+from .read_table import integers, number, op
 
 
 @op("Constant")
 def _constant(*, run: Any, value: Any = None, value_float: Any = None, value_floats: Any = None, value_int: Any = None,
               value_ints: Any = None) -> Any:  # fmt: skip
     if value is not None:
+        run.give(value.nbytes)  # which the file holds
         return run.floats(value)
     if value_float is not None or value_floats is not None:
         return np.array(value_floats if value_float is None else value_float, run.dtype(1))
@@ -55,11 +56,7 @@ def _size(x: Any, /) -> Any:
     return np.array(x.size if isinstance(x, np.ndarray) else raw(x).size, np.int64)
 
 
-def _no_such_type(*, dtype: int | None = None, **attributes: Any) -> str | None:
-    return None if dtype is None or dtype in DTYPES else f"data type {dtype} is not supported"
-
-
-@op("EyeLike", refuse=_no_such_type)
+@op("EyeLike", refuse=refuse_type("dtype"))
 def _eye_like(x: Any, /, *, run: Any, dtype: int | None = None, k: int = 0) -> Any:
     return np.eye(x.shape[0], x.shape[1], k, dtype=raw(x).dtype if dtype is None else run.dtype(dtype))
 

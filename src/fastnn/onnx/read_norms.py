@@ -9,7 +9,8 @@ import numpy as np
 from ..autograd import ops as tape
 from ..autograd import raw, shaping, sqrt
 from ..autograd import reductions as sums
-from ._table import F, axes_of, axis_of, number, op
+from .read_call import DTYPES
+from .read_table import F, axes_of, axis_of, number, op
 
 
 @op("BatchNormalization", outputs=3)
@@ -34,7 +35,9 @@ def _instance_norm(x: Any, scale: Any, bias: Any, /, *, epsilon: float = 1e-5) -
 
 def _stash(*, stash_type: int = 1, **attributes: Any) -> str | None:
     """Statistics are computed in the dtype of the values, or better."""
-    return None if stash_type in (1, 10, 11, 16) else f"stash_type={stash_type} is not supported"
+    return (
+        None if stash_type in DTYPES and DTYPES[stash_type].kind == "f" else f"stash_type={stash_type} is not supported"
+    )
 
 
 @op("LayerNormalization", outputs=3, refuse=_stash)
@@ -85,15 +88,16 @@ def _group_norm(
     channels = x.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise ValueError(f"{channels} channels in {num_groups} groups")
-    if scale.shape != (channels,):  # below opset 21 a number for each group
-        each = np.repeat(np.arange(num_groups), channels // num_groups)
-        scale, bias = shaping.getitem(scale, each), shaping.getitem(bias, each)
     return F.group_norm(x, num_groups, scale, bias, epsilon)
 
 
 @op("LRN")
 def _lrn(x: Any, /, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
-    return F.local_response_norm(x, size, alpha, beta, bias)
+    if size % 2:
+        return F.local_response_norm(x, size, alpha, beta, bias)
+    # ONNX's windows of even size reach one channel further up, fastnn's one further down.
+    turned = (slice(None), slice(None, None, -1))
+    return shaping.getitem(F.local_response_norm(shaping.getitem(x, turned), size, alpha, beta, bias), turned)
 
 
 @op("MeanVarianceNormalization")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..autograd import differentiable, raw, shaping
 from ..autograd import ops as tape
-from ._table import F, is_float, op, text
+from .read_table import F, is_float, op, text
 
 
 @op("MatMul")

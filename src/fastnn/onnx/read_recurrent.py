@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..autograd import shaping, stack
-from ._table import F, integers, op, text
+from .conventions import GATES, PEEPHOLES
+from .read_table import F, integers, op, text
 
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 
@@ -50,11 +51,9 @@ def _plain(activations: Any = None, direction: Any = "forward", clip: Any = None
 
 
 class _Layer:
-    """The inputs of a recurrent node, cut into directions; ``order`` says which of ONNX's blocks of rows are fastnn's gates."""
+    """The inputs of a recurrent node, cut into directions, with rows in the order of fastnn's gates."""
 
-    def __init__(
-        self, inputs: Sequence[Any], hidden_size: int | None, direction: Any, layout: int, order: Sequence[int]
-    ) -> None:
+    def __init__(self, kind: str, inputs: Sequence[Any], hidden_size: int | None, direction: Any, layout: int) -> None:
         x, self.weight, self.recurrent, self.bias, lengths, *self.states = inputs
         self.layout = layout
         self.x = shaping.swapaxes(x, 0, 1) if layout else x
@@ -64,8 +63,8 @@ class _Layer:
             raise ValueError(f"hidden_size={hidden_size}, but R has shape {self.recurrent.shape}")
         if len(self.reverse) != self.weight.shape[0] or len(self.reverse) != self.recurrent.shape[0]:
             raise ValueError(f"{len(self.reverse)} directions for weights of shape {self.weight.shape}")
-        self.gates = len(order)
-        self.rows = np.concatenate([np.arange(self.units) + i * self.units for i in order])
+        self.gates = len(GATES[kind])
+        self.rows = _rows(GATES[kind], self.units)
         self.lengths = None if lengths is None else np.array(integers(lengths))
 
     def part(self, d: int) -> tuple[Any, ...]:
@@ -80,13 +79,12 @@ class _Layer:
         return (*states, *matrices, *biases)
 
     def peepholes(self, weights: Any, d: int) -> Any:
-        """Those of a direction, in the order i f o; ONNX's is i o f."""
+        """Those of a direction."""
         if weights is None:
             return None
         if weights.shape != (len(self.reverse), 3 * self.units):
             raise ValueError(f"P has shape {weights.shape}")
-        rows = np.arange(3 * self.units).reshape(3, -1)[[0, 2, 1]].reshape(-1)
-        return shaping.getitem(weights, (d, rows))
+        return shaping.getitem(weights, (d, _rows(PEEPHOLES, self.units)))
 
     def joined(self, outputs: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
         """Outputs (steps, directions, batch, units) and final states (directions, batch, units); batch first with layout 1."""
@@ -96,13 +94,18 @@ class _Layer:
         return y, *finals
 
 
+def _rows(order: Sequence[int], units: int) -> np.ndarray:
+    """Where ONNX has the rows of fastnn's blocks."""
+    return np.arange(len(order) * units).reshape(-1, units)[np.argsort(order)].reshape(-1)
+
+
 @op("RNN", outputs=2, refuse=_plain)
 def _rnn(
     x: Any, w: Any, r: Any, b: Any = None, lengths: Any = None, initial_h: Any = None, /, *, count: int,
     activation_alpha: Any = None, activation_beta: Any = None, activations: Any = None, clip: Any = None,
     direction: Any = "forward", hidden_size: int | None = None, layout: int = 0,
 ) -> Any:  # fmt: skip
-    layer = _Layer((x, w, r, b, lengths, initial_h), hidden_size, direction, layout, (0,))
+    layer = _Layer("RNN", (x, w, r, b, lengths, initial_h), hidden_size, direction, layout)
     kinds = _names(activations) or ["tanh"] * len(layer.reverse)
     outputs = []
     for d, (kind, reverse) in enumerate(zip(kinds, layer.reverse, strict=True)):
@@ -121,9 +124,7 @@ def _lstm(
     /, *, count: int, activation_alpha: Any = None, activation_beta: Any = None, activations: Any = None, clip: Any = None,
     direction: Any = "forward", hidden_size: int | None = None, input_forget: int = 0, layout: int = 0,
 ) -> Any:  # fmt: skip
-    layer = _Layer(
-        (x, w, r, b, lengths, initial_h, initial_c), hidden_size, direction, layout, (0, 2, 3, 1)
-    )  # of i o f c
+    layer = _Layer("LSTM", (x, w, r, b, lengths, initial_h, initial_c), hidden_size, direction, layout)
     outputs = [
         F.lstm(layer.x, *layer.part(d), layer.lengths, reverse, peepholes=layer.peepholes(peepholes, d))
         for d, reverse in enumerate(layer.reverse)
@@ -137,7 +138,7 @@ def _gru(
     activation_alpha: Any = None, activation_beta: Any = None, activations: Any = None, clip: Any = None,
     direction: Any = "forward", hidden_size: int | None = None, layout: int = 0, linear_before_reset: int = 0,
 ) -> Any:  # fmt: skip
-    layer = _Layer((x, w, r, b, lengths, initial_h), hidden_size, direction, layout, (1, 0, 2))  # of z r h
+    layer = _Layer("GRU", (x, w, r, b, lengths, initial_h), hidden_size, direction, layout)
     outputs = [
         F.gru(layer.x, *layer.part(d), layer.lengths, reverse, reset_after=bool(linear_before_reset))
         for d, reverse in enumerate(layer.reverse)

@@ -10,7 +10,7 @@ import numpy as np
 from ..autograd import absolute, differentiable, exp, log, raw, sqrt
 from ..autograd import ops as tape
 from ..autograd import reductions as sums
-from ._table import F, axes_of, axis_of, integers, is_float, op
+from .read_table import F, axes_of, axis_of, integers, is_float, op
 
 
 def _reduction(name: str, reduce: Callable[[Any, tuple[int, ...], bool], Any]) -> None:
@@ -87,6 +87,19 @@ _PRODUCT = differentiable(
 )
 
 
+def _of_integers_too(
+    reduce: Callable[[Any, tuple[int, ...], bool], Any],
+) -> Callable[[Any, tuple[int, ...], bool], Any]:
+    """A reduction of floats, that of integers computed in float64 and cut off."""
+
+    def compute(x: Any, axes: tuple[int, ...], keep: bool) -> Any:
+        if is_float(x):
+            return reduce(x, axes, keep)
+        return np.asarray(reduce(x.astype(np.float64), axes, keep)).astype(x.dtype)
+
+    return compute
+
+
 def _log_sum_exp(x: Any, axes: tuple[int, ...], keep: bool) -> Any:
     top = np.max(raw(x), axis=axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, raw(x).dtype.type(0))
@@ -101,9 +114,9 @@ _reduction("ReduceMin", _extreme(sums.min, np.min))
 _reduction("ReduceProd", lambda x, axes, keep: _PRODUCT(x, axes=axes, keep=keep))
 _reduction("ReduceSumSquare", lambda x, axes, keep: _sum(tape.multiply(x, x), axes, keep))
 _reduction("ReduceL1", lambda x, axes, keep: _sum(absolute(x), axes, keep))
-_reduction("ReduceL2", lambda x, axes, keep: sqrt(_sum(tape.multiply(x, x), axes, keep)))
-_reduction("ReduceLogSum", lambda x, axes, keep: log(_sum(x, axes, keep)))
-_reduction("ReduceLogSumExp", _log_sum_exp)
+_reduction("ReduceL2", _of_integers_too(lambda x, axes, keep: sqrt(sums.sum(tape.multiply(x, x), axes, keep))))
+_reduction("ReduceLogSum", _of_integers_too(lambda x, axes, keep: log(sums.sum(x, axes, keep))))
+_reduction("ReduceLogSumExp", _of_integers_too(_log_sum_exp))
 
 
 @op("Softmax")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import raw, shaping
-from ._table import F, axes_of, integers, is_float, op, text
+from .read_table import F, axes_of, integers, is_float, op, text
 
 _CROP = "tf_crop_and_resize"
 

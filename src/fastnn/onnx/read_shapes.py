@@ -10,8 +10,9 @@ import numpy as np
 
 from ..autograd import concatenate, differentiable, raw, where
 from ..autograd import shaping as tape
-from ._run import DTYPES, HALVES
-from ._table import F, axes_of, axis_of, choice, integers, is_float, op, summed
+from .conventions import PAD_MODES
+from .read_call import HALVES, refuse_type
+from .read_table import F, axes_of, axis_of, choice, integers, is_float, op, summed
 
 
 @op("Reshape")
@@ -153,12 +154,7 @@ def _space_to_depth(x: Any, /, *, blocksize: int, mode: Any = "DCR") -> Any:
     return tape.reshape(y, (n, c * b * b, h // b, w // b))
 
 
-_MODES = {
-    "constant": "constant",
-    "reflect": "reflect",
-    "edge": "replicate",
-    "wrap": "circular",
-}  # and their names in F.pad
+_MODES = {theirs: ours for ours, theirs in PAD_MODES.items()}
 
 
 @op("Pad")
@@ -187,14 +183,10 @@ def padded(x: Any, pairs: Sequence[tuple[int, int]], mode: str, value: Any = Non
     return np.pad(x[cut], widths, mode, **options)  # type: ignore[call-overload]
 
 
-def _no_such_type(*, to: int, **attributes: Any) -> str | None:
-    return None if to in DTYPES else f"data type {to} is not supported"
-
-
-@op("Cast", refuse=_no_such_type)
+@op("Cast", refuse=refuse_type("to"))
 def _cast(x: Any, /, *, run: Any, to: int, saturate: int = 1, round_mode: Any = "up") -> Any:
-    if to in HALVES and is_float(x):
-        return tape.astype(_rounded(x, to=to), run.dtype(to))
+    if to in HALVES:
+        x = _rounded(x if is_float(x) else converted(x, np.dtype(np.float64)), to=to)
     return converted(x, run.dtype(to))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from ..autograd import ops as tape
 from ..autograd import raw, shaping
 from ..autograd import reductions as sums
-from ._table import F, is_float, op, text
 from .read_shapes import padded
+from .read_table import F, is_float, op, text
 
 Pairs = tuple[tuple[int, int], ...]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from .._files import kind_of
 from ._package import OnnxError, package
-from ._run import DTYPES
+from .read_call import DTYPES, HALVES
 
 PathLike = str | os.PathLike[str]
 _FIELDS = {1: "float_data", 11: "double_data", 7: "int64_data", 12: "uint64_data", 13: "uint64_data"}
@@ -84,7 +84,7 @@ def array_of(tensor: Any, source: Source) -> np.ndarray:
         raise OnnxError(f"{name} has a negative extent: {shape}")
     if tensor.HasField("segment"):
         raise OnnxError(f"{name} is one of several segments, which is not supported")
-    stored = np.dtype("<u2") if tensor.data_type in (10, 16) else dtype.newbyteorder("<")
+    stored = np.dtype("<u2") if tensor.data_type in HALVES else dtype.newbyteorder("<")
     count = math.prod(shape)
     if tensor.data_location == _EXTERNAL:
         values = _external(tensor, name, source, stored, count)

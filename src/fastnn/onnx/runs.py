@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,12 +15,13 @@ from ..autograd import Tensor, no_grad, raw
 from ..checks import scalars
 from ..checks.arrays import counted, unmasked
 from ..nn import Module
+from ..training.generators import dictionary, enclosed, is_of_module, named_globals, slots
 from ..training.preserved import preserved
 from .compare import find_batches, require_same_values
 from .trace import Refused, Trace, traced
 
 
-def arrays_of(example: Any) -> list[np.ndarray]:
+def example_arrays(example: Any) -> list[np.ndarray]:
     """The example as fresh arrays."""
     given = example if isinstance(example, tuple) else (example,)
     if not given:
@@ -59,16 +62,14 @@ def batch_axes(arrays: list[np.ndarray], batch_axis: Any) -> list[int | None]:
     return axes
 
 
-def trace_of(
-    model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]
-) -> tuple[Trace, Mapping[int, str]]:
-    """What the model computes, with what depends on the batch noted; the names of its state by the ids of the arrays."""
+def trace_of(model: Callable[..., Any], arrays: list[np.ndarray], axes: list[int | None]) -> tuple[Trace, State]:
+    """What the model computes, with what depends on the batch noted, and its state."""
     modules = _modules(model)
-    names: dict[int, str] = {}
-    for prefix, module in modules.items():
-        for name, array in module._state():
-            names.setdefault(id(array), f"{prefix}.{name}" if prefix else name)
-    with _preserved(*modules.values()):
+    state = _state_of(modules)
+    names = state.names
+    with preserved(
+        Module(), None, *modules.values(), model
+    ):  # a module first, as it wants one even where there is none
         for module in modules.values():
             module.eval()
         with no_grad():
@@ -79,23 +80,78 @@ def trace_of(
             if any(axis is not None for axis in axes):
                 sizes, batch = _other_batch(arrays, axes)
                 find_batches(first, _run(model, batch, names), sizes)
-    return first, names
+    return first, state
+
+
+class State(NamedTuple):
+    """The arrays of a model: their names by id, and the names of those that are parameters."""
+
+    names: dict[int, str]
+    parameters: set[str]
+
+
+def _state_of(modules: Mapping[str, Module]) -> State:
+    names: dict[int, str] = {}
+    used: set[str] = set()
+    for prefix, module in modules.items():
+        for name, array in module._state():
+            if id(array) not in names:
+                name = f"{prefix}.{name}" if prefix else name
+                while name in used:
+                    name += "_"
+                names[id(array)] = name
+                used.add(name)
+    parameters = (p for module in modules.values() for p in module.parameters())
+    return State(names, {names[id(p.data)] for p in parameters})
 
 
 def _modules(model: Callable[..., Any]) -> dict[str, Module]:
-    """The model, or the modules that a function knows by name."""
-    owner = model if isinstance(model, Module) else getattr(model, "__self__", None)
-    if isinstance(owner, Module):
-        return {"": owner}
-    if not inspect.isfunction(model):
-        return {}
-    variables = inspect.getclosurevars(model)
-    known = {**variables.globals, **variables.nonlocals}
-    return {name: value for name, value in known.items() if isinstance(value, Module)}
+    """The model, or the modules that a callable reaches by its variables, arguments and attributes, under their names there."""
+    found: dict[str, Module] = {}
+    seen: dict[int, Any] = {}  # holds the objects, so that no other one gets the id of one
+    pending: list[tuple[str, Any]] = [("", model)]
+    while pending:
+        path, x = pending.pop()
+        if id(x) in seen or issubclass(type(x), _NOT_ENTERED):
+            continue
+        seen[id(x)] = x
+        if issubclass(type(x), Module):
+            while path in found:
+                path += "_"
+            found[path] = x
+        else:
+            pending.extend((f"{path}.{name}" if path and name else name or path, y) for name, y in _held(x))
+    return found
 
 
-def _preserved(*modules: Module) -> AbstractContextManager[None]:
-    return preserved(modules[0], None, *modules[1:]) if modules else nullcontext()
+_NOT_ENTERED = (type, ModuleType, np.ndarray, Tensor, str, bytes, int, float, *weakref.ProxyTypes)
+
+
+def _held(x: Any) -> Iterator[tuple[str, Any]]:
+    """What an object holds, each with its name in there; the name is empty for the function behind a partial or a method."""
+    kind = type(x)  # not isinstance, which takes a proxy for the object that it stands for
+    if issubclass(kind, functools.partial):
+        yield "", x.func
+        yield from zip(map(str, range(len(x.args))), x.args, strict=True)
+        yield from x.keywords.items()
+    elif issubclass(kind, (list, tuple)):
+        yield from zip(map(str, range(len(x))), x, strict=True)
+    elif issubclass(kind, dict):
+        yield from ((str(key), value) for key, value in x.items())
+    elif issubclass(kind, MethodType):
+        yield from (("", x.__self__), ("", x.__func__))
+    elif issubclass(kind, FunctionType):
+        yield from enclosed(x)
+        for name, value in named_globals(x):
+            if not isinstance(value, FunctionType):
+                yield name, value
+            elif is_of_module(value, x):
+                yield "", value
+    else:
+        call = inspect.getattr_static(kind, "__call__", None)
+        if isinstance(call, FunctionType):
+            yield "", call
+        yield from (slots(x) | dictionary(x)).items()
 
 
 def _run(model: Callable[..., Any], arrays: Sequence[np.ndarray], names: Mapping[int, str]) -> Trace:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.reference.activation_smooth import SELU_ALPHA, SELU_SCALE
 from .graph_writer import Graph, Name, Unsayable, exact, extents, result
-from .rows import refuses, writes
 from .trace import Step
 from .write_arithmetic import reduced
+from .write_table import refuses, writes
 
 _PLAIN = {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softsign": "Softsign", "softmax": "Softmax",
@@ -61,18 +62,14 @@ def _elu(g: Graph, step: Step, x: Any, alpha: float) -> Name:
     return g.node("Add", g.node("Max", x, zero), below)
 
 
-# Klambauer et al. 2017; the attributes of Selu have no more digits than float32.
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
-
-
 @writes("selu")
 def _selu(g: Graph, step: Step, x: Any) -> Name:
     dtype = result(step).dtype
-    if exact(_SELU_SCALE, dtype):
+    if exact(SELU_SCALE, dtype):
         return g.node("Selu", x)
     zero = g.array(0, dtype)
-    below = g.node("Mul", g.array(_SELU_ALPHA, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
-    return g.node("Mul", g.array(_SELU_SCALE, dtype), g.node("Add", g.node("Max", x, zero), below))
+    below = g.node("Mul", g.array(SELU_ALPHA, dtype), g.node("Elu", g.node("Min", x, zero), alpha=1.0))
+    return g.node("Mul", g.array(SELU_SCALE, dtype), g.node("Add", g.node("Max", x, zero), below))
 
 
 @writes("softplus")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .graph_writer import Graph, Name, extents, result
-from .rows import writes
 from .trace import Constant, Step, Value
+from .write_table import writes
 
 _ARITHMETIC = {
     "add": "Add", "subtract": "Sub", "multiply": "Mul", "divide": "Div", "power": "Pow", "maximum": "Max",

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .graph_writer import Graph, Name, extents, result
-from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced
+from .write_table import writes
 
 _WIDE = np.dtype(np.float64)
 

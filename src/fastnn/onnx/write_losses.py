@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from .graph_writer import Graph, Name, extents, result
-from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced
 from .write_shapes import numbers
+from .write_table import writes
 
 
 def _total(g: Graph, losses: Name, x: Any, ndim: int, reduction: str, dtype: Any) -> Name:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from .graph_writer import Graph, Name, Unsayable, exact, extents, result
-from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced
+from .write_table import writes
 
 
 def _vector(g: Graph, x: Any, count: int, value: float, dtype: Any) -> Name:

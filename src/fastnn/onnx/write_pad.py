@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from .conventions import PAD_MODES
 from .graph_writer import Graph, Name, Unsayable, result
-from .rows import writes
 from .trace import Step, Value
-
-_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}  # of np.pad
+from .write_table import writes
 
 
 @writes("pad")
@@ -26,7 +25,7 @@ def _pad(g: Graph, step: Step, x: Any, padding: Any, mode: str, value: float) ->
         if isinstance(x, Value) and x.batches[axis]:
             raise Unsayable(f"pads the axis of the batch in mode {mode!r}")
         kept = np.arange(n)[max(-low, 0) : n - max(-high, 0)]
-        taken = np.pad(kept, (max(low, 0), max(high, 0)), _MODES[mode])  # type: ignore[call-overload]
+        taken = np.pad(kept, (max(low, 0), max(high, 0)), PAD_MODES[mode])  # type: ignore[call-overload]
         y = g.node("Gather", y, g.array(taken, np.int64), axis=axis)
     return y if y != g.name(x) else g.node("Identity", x)
 

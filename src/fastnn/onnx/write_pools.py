@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from .graph_writer import Graph, Name, Unsayable, result
-from .rows import writes
 from .trace import Step
 from .write_arithmetic import reduced
 from .write_products import sides, window
+from .write_table import writes
 
 
 def _places(step: Step) -> dict[str, list[int]]:

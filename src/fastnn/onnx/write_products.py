@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .graph_writer import Graph, Name
-from .rows import writes
 from .trace import Step
+from .write_table import writes
 
 
 @writes("linear")
@@ -48,9 +48,8 @@ def window(geometry: Any, rank: int) -> dict[str, list[int]]:
     """The attributes of a window that slides over ``rank`` axes."""
     last = slice(3 - rank, 3)
     # Of a stride that steps over nothing the geometry has 1; there it must be so long that no second window fits.
-    strides = [
-        s if out > 1 else 1 + size for s, out, size in zip(geometry.stride, geometry.out, geometry.size, strict=True)
-    ]
+    axes = zip(geometry.stride, geometry.out, geometry.size, geometry.pad, strict=True)
+    strides = [s if out > 1 else 1 + size + pad for s, out, size, pad in axes]
     return {
         "kernel_shape": list(geometry.kernel[last]),
         "strides": strides[last],

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .conventions import GATES, PEEPHOLES
 from .graph_writer import Graph, Name, result
-from .rows import writes
 from .trace import Constant, Step, Value
+from .write_table import writes
 
 
 def _gates(g: Graph, weight: Any, order: Sequence[int]) -> Name:
@@ -38,7 +39,6 @@ def _written(
     g: Graph,
     step: Step,
     kind: str,
-    order: Sequence[int],
     x: Any,
     states: Sequence[Any],
     weights: Sequence[Any],
@@ -49,6 +49,7 @@ def _written(
 ) -> tuple[Name, ...]:
     """The outputs: of all steps, and the final states; ONNX has an axis of directions in each."""
     wi, wh, bi, bh = weights
+    order = GATES[kind]
     biases = _biases(g, bi, bh, order, wh.shape[0], result(step).dtype)
     initial = [None if h is None else g.node("Unsqueeze", h, g.ints(0)) for h in states]
     outputs = g.node_of_several(
@@ -75,7 +76,7 @@ def _rnn(
 ) -> tuple[Name, ...]:  # fmt: skip
     function = {"tanh": "Tanh", "relu": "Relu"}[nonlinearity]
     return _written(
-        g, step, "RNN", (0,), x, (h0,), (wi, wh, bi, bh), lengths, reverse, activations=[function]
+        g, step, "RNN", x, (h0,), (wi, wh, bi, bh), lengths, reverse, activations=[function]
     )  # fmt: skip
 
 
@@ -84,10 +85,9 @@ def _lstm(
     g: Graph, step: Step, x: Any, h0: Any, c0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: bool,
     peepholes: Any, keep: Any,
 ) -> tuple[Name, ...]:  # fmt: skip
-    """Gates i, f, g, o and peepholes i, f, o; ONNX's orders are i, o, f, c and i, o, f."""
     return _written(
-        g, step, "LSTM", (0, 3, 1, 2), x, (h0, c0), (wi, wh, bi, bh), lengths, reverse,
-        peepholes=None if peepholes is None else _ordered(g, peepholes, (0, 2, 1)),
+        g, step, "LSTM", x, (h0, c0), (wi, wh, bi, bh), lengths, reverse,
+        peepholes=None if peepholes is None else _ordered(g, peepholes, PEEPHOLES),
     )  # fmt: skip
 
 
@@ -96,8 +96,5 @@ def _gru(
     g: Graph, step: Step, x: Any, h0: Any, wi: Any, wh: Any, bi: Any, bh: Any, lengths: Any, reverse: bool,
     reset_after: bool, keep: Any,
 ) -> tuple[Name, ...]:  # fmt: skip
-    """Gates r, z, n; ONNX's order is z, r, h."""
     weights = (wi, wh, bi, bh)
-    return _written(
-        g, step, "GRU", (1, 0, 2), x, (h0,), weights, lengths, reverse, linear_before_reset=int(reset_after)
-    )
+    return _written(g, step, "GRU", x, (h0,), weights, lengths, reverse, linear_before_reset=int(reset_after))

@@ -8,9 +8,9 @@ import numpy as np
 
 from .. import checks
 from .graph_writer import Graph, Name, exact, extents, result
-from .rows import writes
 from .trace import Step
 from .write_pools import adaptive_average, along
+from .write_table import writes
 
 
 @writes("interpolate")

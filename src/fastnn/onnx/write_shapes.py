@@ -8,8 +8,8 @@ import numpy as np
 
 from .compare import Batch
 from .graph_writer import Graph, Name, Unsayable, extents, result
-from .rows import writes
 from .trace import Constant, Step, Value
+from .write_table import writes
 
 _END = np.iinfo(np.int64).max
 
@@ -105,11 +105,12 @@ def numbers(g: Graph, index: Any) -> Name:
 
 @writes("getitem")
 def _getitem(g: Graph, step: Step, x: Any, index: Any) -> Name:
-    items = _complete(index if isinstance(index, tuple) else (index,), len(x.shape))
+    items = [_array(item) for item in (index if isinstance(index, tuple) else (index,))]
+    items = _complete(items, len(x.shape))
     if any(isinstance(item, (bool, np.bool_)) for item in items):
         raise Unsayable("indexes by True or False, of which the number of results depends")
     y = _sliced(g, x, [item for item in items if item is not None])
-    found = [i for i, item in enumerate(items) if isinstance(item, (Value, Constant, list))]
+    found = [i for i, item in enumerate(items) if isinstance(item, (Value, Constant))]
     if len(found) > 1:
         raise Unsayable("indexes by several arrays at once")
     # Numbers take their axes away, beside an array they count as one more array.
@@ -129,7 +130,12 @@ def _getitem(g: Graph, step: Step, x: Any, index: Any) -> Name:
     return y if y != g.name(x) else g.node("Identity", x)
 
 
-def _complete(items: tuple[Any, ...], ndim: int) -> list[Any]:
+def _array(item: Any) -> Any:
+    """An item of an index, where a list stands for an array."""
+    return Constant(np.array(item, None if item else np.int64)) if isinstance(item, list) else item
+
+
+def _complete(items: list[Any], ndim: int) -> list[Any]:
     """An item for each axis, and None for new ones: with slices for what an Ellipsis stands for, and for what is left out."""
     used = sum(item is not None and item is not Ellipsis for item in items)
     used += sum(len(item.shape) - 1 for item in items if _is_mask(item))

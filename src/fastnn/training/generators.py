@@ -105,18 +105,35 @@ def dictionary(x: Any) -> dict[str, Any]:
 
 
 def _held_by_function(function: FunctionType) -> Iterator[Any]:
-    for cell in function.__closure__ or ():
+    yield from (value for _, value in enclosed(function))
+    for _, value in named_globals(function):
+        if isinstance(value, Generator) or is_of_module(value, function):
+            yield value
+
+
+def enclosed(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """What a function has from the functions around it, and its defaults, with names."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            yield cell.cell_contents
+            yield name, cell.cell_contents
         except ValueError:  # nothing was assigned
             continue
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
+    count = function.__code__.co_argcount
+    defaults = function.__defaults__ or ()
+    yield from zip(function.__code__.co_varnames[count - len(defaults) : count], defaults, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
+def named_globals(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """The global variables that a function's code names, and their values."""
     for name in _names(function.__code__):
-        value = function.__globals__.get(name)
-        ours = isinstance(value, FunctionType) and value.__globals__ is function.__globals__
-        if ours or isinstance(value, Generator):
-            yield value
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+def is_of_module(x: Any, function: FunctionType) -> bool:
+    """Whether x is a function of the module that another function is of."""
+    return isinstance(x, FunctionType) and x.__globals__ is function.__globals__
 
 
 def _names(code: CodeType) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,16 @@ DTYPES: dict[int, np.dtype[Any]] = {
 # network does not reach, or so many bytes.
 GROWTH = 1024
 LEAST = 1 << 24
+
+
+def refuse_type(attribute: str) -> Callable[..., str | None]:
+    """What says why a node is not computed whose attribute names a data type that is not in the table."""
+
+    def refuse(**attributes: Any) -> str | None:
+        code = attributes.get(attribute)
+        return None if code is None or code in DTYPES else f"{attribute}: data type {code} is not supported"
+
+    return refuse
 
 
 class Run:
