@@ -33,6 +33,8 @@ FUNCTIONS = {
         (x > 0) * (x < 1), (x > 0) + (x < -1), np.maximum(x > 1, x < 0), np.minimum(x > 0, x < 1), (x > 0) == (x < 1),
         (x > 0) != (x > 1),
     ),
+    "where of constants": lambda x: fnn.where(x > 0, np.float32(2), np.float32(-1)).mean(1) + fnn.where(x[:, 0] > 0, 1.0, 0.0),
+    "functions of masks": lambda x: fnn.exp((x > 0).astype(x.dtype)) + fnn.maximum((x > 1).astype(x.dtype), 0.5),
     "places compared": lambda x: x * (x.argmax(2) >= 2)[..., None] + (x.argmax(1) - 1 == 0)[:, None] * x,
     "mask from constants": lambda x: fnn.where(np.arange(5) > 2, x, 0.0) + fnn.where([True, False, True, True, False], x, 1.0),
     "sums": lambda x: x.sum() + x.sum(0) + x.sum((1, 2), keepdims=True) + x.mean(-1, keepdims=True) + x.sum(()),

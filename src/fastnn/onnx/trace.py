@@ -121,6 +121,10 @@ class Tracer:
         resolved = self._resolved(name, (*inputs, *(given or ())))
         self.trace.steps.append(Step(name, resolved, (self._follow(output),), known=given is not None))
 
+    def of_arrays(self, name: str, output: Any, arguments: tuple[Any, ...]) -> Any:
+        """Write down an operation of arrays where one is the result of a comparison, or places."""
+        return self.computed(name, output, arguments) if any(map(_is_followed, arguments)) else output
+
     def recorded_many(self, name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
         """Write down an operation of several results, which are none of fastnn's own; give the results as tensors."""
         resolved, tensors = self._resolved(name, inputs), tuple(map(Tensor, outputs))
