@@ -248,6 +248,10 @@ def test_wrong_inputs_are_refused():
     [
         (b"", "no graph, so not an ONNX model; it is empty"),
         (b"PK\x03\x04" + bytes(300), "it is a .* archive|it is a zip"),
+        (
+            b"PK\x03\x04" + bytes(22) + b"\x0b\x00\x00\x00m1/data.pkl" + bytes(300),
+            "it is a file of torch.save; fastnn.load_w",
+        ),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "it is a PNG picture"),
     ],
 )
