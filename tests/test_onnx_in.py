@@ -239,7 +239,7 @@ def test_wrong_inputs_are_refused():
         net(x, x)
     with pytest.raises(ValueError, match=r"'x' has shape \(None, 2, 8, 8\) in the file, got \(2, 8, 8\)"):
         net(x[0])
-    with pytest.raises(TypeError, match="'x' is FLOAT, here float32, got int64"):
+    with pytest.raises(TypeError, match=r"'x' is FLOAT, here float32, got int64; pass x\.astype\(np\.float32\)"):
         net(x.astype(np.int64))
 
 
@@ -248,6 +248,10 @@ def test_wrong_inputs_are_refused():
     [
         (b"", "no graph, so not an ONNX model; it is empty"),
         (b"PK\x03\x04" + bytes(300), "it is a .* archive|it is a zip"),
+        (
+            b"PK\x03\x04" + bytes(22) + b"\x0b\x00\x00\x00m1/data.pkl" + bytes(300),
+            "it is a file of torch.save; fastnn.load_w",
+        ),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "it is a PNG picture"),
     ],
 )
@@ -295,6 +299,47 @@ def test_older_opsets_are_converted(opset):
     p = fnn.onnx.load(newer)(x)
     np.testing.assert_array_equal(net(x).numpy(), F.softmax(p.mean((2, 3)), 1).numpy())
     assert set(net.state_dict()) == set(arrays)
+
+
+@pytest.mark.parametrize(("op", "opset"), [("Upsample", 9), ("Resize", 10)])
+@pytest.mark.parametrize(("mode", "factor"), [("linear", 2.0), ("nearest", 1.5)])
+def test_old_enlargements_have_no_offset(op, opset, mode, factor):
+    nodes, arrays = [node(op, "x scales", "y", mode=mode)], {"scales": np.float32([1, 1, 1, factor])}
+    made = model(nodes, arrays, {"x": (FLOAT, [1, 1, 1, 4])}, {"y": ANY}, opset=opset)
+    x = np.float32([0, 1, 4, 9])
+    places = np.arange(4 * factor) / factor
+    expected = np.interp(places, np.arange(4), x) if mode == "linear" else x[places.astype(int)]
+    found = fnn.onnx.load(made)(x.reshape(1, 1, 1, 4)).numpy()
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [9, 13])
+def test_old_batch_norm_trains_where_it_has_more_outputs(opset):
+    arrays = {"w": 1 + weight(0, 4), "b": weight(1, 4), "m": weight(2, 4), "v": 1 + weight(3, 4) ** 2}
+    outputs = {"y": (FLOAT, ["n", 4])}
+
+    def made(names, opset, wanted=outputs, **attributes):
+        nodes = [node("BatchNormalization", "x w b m v", names, **attributes)]
+        return model(nodes, arrays, {"x": (FLOAT, ["n", 4])}, wanted, opset=opset)
+
+    old = fnn.onnx.load(made("y mean var dead1 dead2", opset))
+    new = fnn.onnx.load(made("y mean var", 14, training_mode=1))
+    assert old.training
+    x = weight(4, 6, 4)
+    np.testing.assert_array_equal(old(x).numpy(), new(x).numpy())
+    for name, array in new.state_dict().items():
+        np.testing.assert_array_equal(old.state_dict()[name], array)
+    assert not np.array_equal(old.state_dict()["m"], arrays["m"])
+    with pytest.raises(fnn.onnx.OnnxError, match=r"\(BatchNormalization\): 5 outputs"):
+        fnn.onnx.load(made("y mean var saved more", opset, outputs | {"saved": ANY}))
+
+
+def test_the_error_names_a_batch_that_the_file_does_not_hold_for():
+    nodes = [node("Reshape", "x shape", "y")]
+    net = fnn.onnx.load(model(nodes, {"shape": np.int64([2, 2, 2])}, {"x": (FLOAT, [2, 4])}, {"y": ANY}))
+    assert net(np.ones((2, 4), np.float32)).shape == (2, 2, 2)
+    with pytest.raises(fnn.onnx.OnnxError, match=r"\(Reshape\): .*'x' has 2 as its first extent in the file, here 3"):
+        net(np.ones((3, 4), np.float32))
 
 
 def test_functions_of_the_model_are_put_in_their_place():

@@ -86,6 +86,61 @@ def test_what_is_computed_outside_of_tensors_is_refused(model, match):
     refused(model, X, match=match)
 
 
+@pytest.mark.parametrize("fill", [0, 1])
+@pytest.mark.parametrize(
+    ("model", "dtype"),
+    [
+        (lambda x: x * (1 + np.abs(x.numpy()).max()), np.float32),
+        (lambda x: x - x.numpy().mean(), np.float64),
+        (lambda x: x * float((x.numpy() > 0.5).sum()), np.float32),
+        (lambda i: F.embedding(i, np.eye(2)) * float(np.asarray(i.data).sum()), np.int64),
+        (lambda m: fnn.where(m, 1.0, fnn.tensor(0.0)) * float(np.asarray(m.data).sum()), np.bool_),
+    ],
+)
+def test_examples_of_equal_values_hide_nothing(model, dtype, fill):
+    refused(model, np.full((4, 6), fill, dtype), match="outside of tensors")
+
+
+@pytest.mark.parametrize("what", [np.max, np.sum])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_])
+def test_another_order_of_the_example_is_not_enough(what, dtype):
+    example = np.array([[1, 0], [3, 2], [0, 0]]).astype(dtype)
+    refused(
+        lambda i: fnn.where(i == 1, fnn.tensor(1.0), float(what(np.asarray(i.data), axis=None))),
+        example,
+        match="outside",
+    )
+
+
+def test_values_that_the_model_refuses_are_not_needed():
+    """The lengths of the example are the longest already, and its numbers the only ones that are taken."""
+
+    class Steps(nn.Module):
+        def __init__(self):
+            self.rnn = nn.RNN(2, 3, rng=0)
+
+        def forward(self, x, lengths):
+            if x.data.min() < 0 or x.data.max() > 1:
+                raise ValueError("x must be shares")
+            return self.rnn(x, lengths=lengths)[0]
+
+    inputs = np.ones((3, 4, 2), np.float32), np.full(4, 3)
+    content = saved(Steps(), *inputs, batch_axis=(1, 0))
+    assert run(content, *inputs)[0].shape == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        lambda x: x * np.cumsum(x > 0, 1),
+        lambda x: x * (x > 0).any(1)[:, None],
+        lambda x: x * np.square(x.argmax(1, True)),
+    ],
+)
+def test_other_functions_of_masks_and_places_are_refused(model):
+    refused(model, X, match="takes an array that NumPy computed of a comparison or of places")
+
+
 def test_assignments_in_place():
     def assigned(x):
         x[0] = 1.0

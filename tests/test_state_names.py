@@ -108,6 +108,11 @@ def test_all_that_does_not_fit_is_told_at_once_and_nothing_is_changed():
     [
         (other_values("module."), {}, "prefix='module.' would fit them"),
         (other_values("a.b."), {"prefix": "a."}, "prefix='b.' would fit them"),
+        (
+            other_values("module."),
+            {"prefix": "modul."},
+            "no name begins with prefix='modul.'; prefix='module.' would fit them",
+        ),
         (other_values(), {"rename": {"feature": "features"}}, "rename begins no name with 'feature'"),
         ({"weight": np.ones((4, 3)), "bias": np.ones(4)}, {}, "missing 'features.weight'"),
     ],
@@ -145,6 +150,37 @@ def test_long_lists_are_cut():
 def test_arguments_of_other_types(options, words):
     with pytest.raises(TypeError, match=f"^load_state_dict: .*{words}"):
         net().load_state_dict(other_values(), **options)
+
+
+def test_the_hint_for_a_part_of_another_shape_works():
+    state = other_values() | {"head.weight": np.ones((3, 4)), "head.bias": np.ones(3)}
+    model, before = net(), net().state_dict()
+    with pytest.raises(ValueError, match=r"head\.bias has shape \(3,\)") as caught:
+        model.load_state_dict(state, strict=False)
+    strict, _, code = str(caught.value).rpartition("to keep what the module has there: ")[2].partition(", rename=")
+    assert strict == "strict=False"
+    keys = model.load_state_dict(state, strict=False, rename=eval(code))
+    assert keys == (["head.weight", "head.bias"], [])
+    for name, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, before[name] + (not name.startswith("head")))
+
+
+def test_the_hint_is_not_given_where_most_differs():
+    with pytest.raises(ValueError, match="has shape") as caught:
+        net().load_state_dict({name: np.ones((1, 7)) for name in net().state_dict()})
+    assert "to keep" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_counts_may_come_as_whole_floats(dtype):
+    model = net()
+    model.load_state_dict({name: array.astype(dtype) for name, array in other_values().items()})
+    count = model.state_dict()["norm.num_batches_tracked"]
+    assert (count, count.dtype) == (1, np.int64)
+    for other in (1.5, np.nan, np.inf):
+        with pytest.raises(TypeError, match="num_batches_tracked has dtype float"):
+            model.load_state_dict(other_values() | {"norm.num_batches_tracked": dtype(other)})
+    assert model.state_dict()["norm.num_batches_tracked"] == 1
 
 
 def test_names_that_are_no_texts_are_unexpected():

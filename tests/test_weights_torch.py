@@ -191,3 +191,13 @@ def test_other_formats_of_torch_are_refused(path):
             archive.writestr(name, b"")
     with pytest.raises(fnn.WeightsError, match=f"TorchScript.*{re.escape(SAVED)}"):
         fnn.load_weights(path)
+
+
+def test_tensors_that_numpy_does_not_take_are_loaded():
+    """Parameters that record gradients, and bfloat16."""
+    theirs, mine = torch.nn.Linear(3, 2), nn.Linear(3, 2)
+    mine.load_state_dict(dict(theirs.named_parameters()))
+    check(mine.state_dict(), theirs.state_dict())
+    halves = {name: tensor.bfloat16() for name, tensor in theirs.state_dict().items()}
+    mine.load_state_dict(halves)
+    check(mine.state_dict(), halves)

@@ -93,6 +93,8 @@ def _archive(start: bytes) -> str:
         return "an .npz file of NumPy arrays, for numpy.load"
     if first.startswith((b"[Content_Types]", b"xl/", b"_rels/")):
         return "an Excel or Word document; save it as CSV"
+    if first.endswith(b"/data.pkl"):
+        return "a file of torch.save; fastnn.load_weights reads weights from it"
     return "a zip archive; unpack it first"
 
 

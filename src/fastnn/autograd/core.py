@@ -337,7 +337,8 @@ def record(name: str, output: Any, inputs: Sequence[Any], vjp: Vjp, jvp: Jvp | N
         needs.append(need)
         parents.append(parent)
     if not tensors:
-        return output
+        tracer = mode.tracer
+        return output if tracer is None or given is None else tracer.of_arrays(name, output, (*inputs, *given))
     if type(output) is not np.ndarray:
         output = np.asarray(unmasked(name, "the result", output))
     result = _new(kind)

@@ -30,6 +30,9 @@ class Tracer(Protocol):
     def recorded(self, name: str, output: TensorBase, inputs: Sequence[Any], given: tuple[Any, ...] | None) -> None:
         """See an operation that was put on the tape, and its result."""
 
+    def of_arrays(self, name: str, output: Any, arguments: tuple[Any, ...]) -> Any:
+        """See an operation without tensors among its arguments, and give its result as an array that is followed."""
+
     def recorded_many(self, name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
         """See an operation of several results, and give them as tensors."""
 

@@ -41,7 +41,8 @@ class Renaming:
             self._function = rename or self._renamed
         else:
             raise TypeError(f"load_state_dict: rename must be a mapping or a function, got {type(rename).__name__}")
-        self._prefix = prefix
+        self.prefix = prefix
+        self.prefix_unused = bool(prefix)
         self._used: set[str] = set()
 
     def names(self, state: Iterable[Any]) -> dict[Any, Any]:
@@ -59,10 +60,11 @@ class Renaming:
         for name in state:
             if not isinstance(name, str):
                 new = name
-            elif not name.startswith(self._prefix):
+            elif not name.startswith(self.prefix):
                 continue
             else:
-                new = self._function(name.removeprefix(self._prefix))
+                self.prefix_unused = False
+                new = self._function(name.removeprefix(self.prefix))
             if new is None:
                 continue
             if isinstance(name, str) and not isinstance(new, str):

@@ -82,7 +82,10 @@ class _Pairs:
         if len(a.shape) != len(b.shape) or a.dtype != b.dtype:
             raise _Different(f"{what} has shape {b.shape}, {b.dtype}, and not {a.shape}, {a.dtype}")
         if self.sizes is None and a.shape != b.shape:
-            raise _Different(f"{what} has shape {b.shape} and not {a.shape}")
+            raise Refused(
+                f"{what} has shape {a.shape}, and {b.shape} when the input has other values: a graph cannot follow what decides "
+                "by values about the number of results; use fastnn.where"
+            )
         self.partner[a] = b
         if self.sizes is not None:
             a.batches = tuple(self._factor(m, n) for m, n in zip(a.shape, b.shape, strict=True))

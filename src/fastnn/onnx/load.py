@@ -109,8 +109,16 @@ def _current(source: Source) -> Source:
     version = max(versions.values())
     if not 1 <= version <= NEWEST:
         raise OnnxError(f"{source.name}: opset {version} is not known, {NEWEST} is the newest that is")
-    if version >= OLDEST and not len(source.proto.functions):
-        return source
+    if version < OLDEST or len(source.proto.functions):
+        source = _converted(source, version)
+    if version < 11:
+        _keep_old_coordinates(source.proto.graph)
+    if version < 14:
+        _mark_training(source.proto)
+    return source
+
+
+def _converted(source: Source, version: int) -> Source:
     onnx = package("load")
     from onnx import inliner, version_converter
 
@@ -126,6 +134,36 @@ def _current(source: Source) -> Source:
         raise OnnxError(f"{source.name}: opset {version} cannot be converted to {OLDEST}: {error}") from None
     assert isinstance(proto, onnx.ModelProto)
     return source._replace(proto=proto)
+
+
+def _keep_old_coordinates(graph: Any) -> None:
+    """`Upsample` and the first `Resize` scale coordinates without an offset; the converter leaves the new default there."""
+    from onnx import helper
+
+    for node in graph.node:
+        if node.op_type == "Resize":
+            attributes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            node.attribute.extend(helper.make_attribute(name, value) for name, value in attributes.items())
+
+
+def _mark_training(proto: Any) -> None:
+    """Before opset 14 a batch norm is in training mode where it has several outputs; since then an attribute says so.
+
+    No other op that is read differs between opsets 13 and 14 in more than attributes that were added. The last two of the five
+    outputs are statistics of the batch, which opset 14 does not give.
+    """
+    from onnx import helper
+
+    used = {name for node in proto.graph.node for name in node.input} | {value.name for value in proto.graph.output}
+    trains = [n for n in proto.graph.node if n.op_type == "BatchNormalization" and len(n.output) > 1]
+    if not trains or not all(used.isdisjoint(node.output[3:]) for node in trains):
+        return
+    for node in trains:
+        del node.output[3:]
+        node.attribute.append(helper.make_attribute("training_mode", 1))
+    for entry in proto.opset_import:
+        if entry.domain in ("", "ai.onnx"):
+            entry.version = 14
 
 
 def _skeleton(source: Source, arrays: dict[str, np.ndarray]) -> Any:

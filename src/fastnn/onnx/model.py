@@ -95,8 +95,14 @@ class OnnxModel(Module):
         for slot, value in zip(self._inputs, inputs, strict=True):
             values[slot.name] = taken = _taken(slot, value, run)
             run.give(raw(taken).nbytes)
-        with np.errstate(all="ignore"):
-            self._compute(values, run)
+        try:
+            with np.errstate(all="ignore"):
+                self._compute(values, run)
+        except OnnxError as error:
+            other = [*_other_batches(self._inputs, inputs)]
+            if not other:
+                raise
+            raise OnnxError(f"{error}; {', '.join(other)}: perhaps the file holds for this batch only") from error
         results = tuple(_result(values[name]) for name in self.output_names)
         return results[0] if len(results) == 1 else results
 
@@ -127,6 +133,13 @@ class OnnxModel(Module):
         return f"{inputs} -> {outputs}; {len(self._steps)} node{'s' * (len(self._steps) != 1)}"
 
 
+def _other_batches(slots: tuple[Slot, ...], inputs: tuple[Any, ...]) -> Iterator[str]:
+    """The inputs whose first extent is another one than the file says."""
+    for slot, value in zip(slots, inputs, strict=True):
+        if slot.shape and slot.shape[0] not in (None, len(value)):
+            yield f"{slot.name!r} has {slot.shape[0]} as its first extent in the file, here {len(value)}"
+
+
 def _taken(slot: Slot, value: Any, run: Run) -> Any:
     """A value for an input of the graph, refused where it has another dtype or shape than the file says."""
     wanted = run.dtype(slot.code)
@@ -136,7 +149,9 @@ def _taken(slot: Slot, value: Any, run: Run) -> Any:
     fits = array.dtype == wanted if wanted.kind in "fb" else np.can_cast(array.dtype, wanted, "same_kind")
     if not fits:
         what = f"{type_name(slot.code)}, here {wanted}" if wanted.name.upper() != type_name(slot.code) else str(wanted)
-        raise TypeError(f"OnnxModel: the input {slot.name!r} is {what}, got {array.dtype}")
+        raise TypeError(
+            f"OnnxModel: the input {slot.name!r} is {what}, got {array.dtype}; pass {slot.name}.astype(np.{wanted})"
+        )
     if slot.shape is not None:
         fits = len(slot.shape) == array.ndim
         if not fits or any(n not in (None, m) for n, m in zip(slot.shape[1:], array.shape[1:], strict=True)):

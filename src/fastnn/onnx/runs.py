@@ -164,12 +164,38 @@ def _run(model: Callable[..., Any], arrays: Sequence[np.ndarray], names: Mapping
 
 
 def _other_values(model: Callable[..., Any], arrays: list[np.ndarray], names: Mapping[int, str]) -> Trace:
-    """A run on other values, which the model should take if it takes the example: smaller ones in another order."""
-    turned = [np.flip(array) for array in arrays]
-    try:
-        return _run(model, [x * x.dtype.type(0.75) if x.dtype.kind == "f" else x for x in turned], names)
-    except Refused:
-        return _run(model, turned, names)
+    """A run on other values: the first that the model takes, of those that are the farthest from the example's on."""
+    refused = None
+    for floats in (_waves, lambda turned: turned * turned.dtype.type(0.75), lambda turned: turned):
+        for step in (1, -1, 0):
+            try:
+                return _run(model, [_other(array, floats, step) for array in arrays], names)
+            except Refused as error:
+                refused = error
+    raise refused or AssertionError
+
+
+def _other(array: np.ndarray, floats: Callable[[np.ndarray], np.ndarray], step: int) -> np.ndarray:
+    """The values in another order and with other sums, integers between the same bounds unless all are alike."""
+    turned = np.flip(array)
+    if array.dtype.kind == "f":
+        turned = floats(turned)
+    elif array.dtype.kind == "b":
+        turned = np.full_like(array, not array.any()) if step > 0 else ~turned if step else turned
+    elif step and array.size:
+        least, one = array.min(), array.dtype.type(1)
+        if least < array.max():
+            turned = np.where(turned > least, turned - one, turned)
+        else:
+            turned = turned + one if step > 0 else turned - one
+    return np.asarray(turned, array.dtype)
+
+
+def _waves(array: np.ndarray) -> np.ndarray:
+    """Numbers of both signs and about the same size."""
+    finite = np.abs(array[np.isfinite(array)])
+    size = finite.max(initial=0) or 1
+    return np.asarray(array * 0.75 + size * np.sin(1.0 + np.arange(array.size)).reshape(array.shape), array.dtype)
 
 
 def _other_batch(arrays: list[np.ndarray], axes: list[int | None]) -> tuple[tuple[int, int], list[np.ndarray]]:

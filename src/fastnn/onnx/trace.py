@@ -121,6 +121,10 @@ class Tracer:
         resolved = self._resolved(name, (*inputs, *(given or ())))
         self.trace.steps.append(Step(name, resolved, (self._follow(output),), known=given is not None))
 
+    def of_arrays(self, name: str, output: Any, arguments: tuple[Any, ...]) -> Any:
+        """Write down an operation of arrays where one is the result of a comparison, or places."""
+        return self.computed(name, output, arguments) if any(map(_is_followed, arguments)) else output
+
     def recorded_many(self, name: str, outputs: Sequence[np.ndarray], inputs: Sequence[Any]) -> tuple[Any, ...]:
         """Write down an operation of several results, which are none of fastnn's own; give the results as tensors."""
         resolved, tensors = self._resolved(name, inputs), tuple(map(Tensor, outputs))
@@ -175,6 +179,11 @@ class Tracer:
 
     def _constant(self, name: str, x: np.ndarray) -> Constant:
         state = self._names.get(id(x), "")
+        if isinstance(x, TracedArray) and not any(np.may_share_memory(x, array) for array in self._values):
+            raise Refused(
+                f"{name}: takes an array that NumPy computed of a comparison or of places, by another function than arithmetic, "
+                "astype, reshape, sum, mean and indexing"
+            )
         if not state and any(np.may_share_memory(x, array) for array in self._values):
             raise Refused(
                 f"{name}: takes a view of values that were computed from the input, made outside of tensors; index and "
@@ -264,19 +273,59 @@ class TracedTensor(Tensor):
 _LOGIC = {
     np.bitwise_and: "and", np.logical_and: "and", np.bitwise_or: "or", np.logical_or: "or",
     np.bitwise_xor: "xor", np.logical_xor: "xor", np.invert: "not", np.logical_not: "not",
+    np.multiply: "and", np.minimum: "and", np.add: "or", np.maximum: "or", np.not_equal: "xor", np.equal: "eq",
 }  # fmt: skip
 
 
+_ARITHMETIC = {
+    np.equal: "eq", np.not_equal: "ne", np.less: "lt", np.less_equal: "le", np.greater: "gt", np.greater_equal: "ge",
+    np.add: "add", np.subtract: "subtract", np.multiply: "multiply", np.true_divide: "divide", np.maximum: "maximum",
+    np.minimum: "minimum",
+}  # fmt: skip
+
+
+def _total(name: str) -> Callable[..., Any]:
+    plain = getattr(np.ndarray, name)
+
+    def total(self: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
+        result = plain(self.view(np.ndarray), axis, dtype, _plain(out), keepdims)
+        if mode.tracer is None or dtype is not None or out is not None:
+            return result.view(TracedArray) if type(result) is np.ndarray else result
+        axes = range(self.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        return _tracer().computed(name, result, (self, tuple(i % self.ndim for i in axes), keepdims))
+
+    return total
+
+
 class TracedArray(np.ndarray):
-    """The result of a comparison, or places: a plain array whose logic and conversions are written down."""
+    """The result of a comparison, or places: a plain array whose use in common operations of NumPy is written down.
+
+    What NumPy makes of it otherwise is of this class, too, and known to no tracer, so that no operation takes it.
+    """
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        plain = [x.view(np.ndarray) if isinstance(x, TracedArray) else x for x in inputs]
+        plain = [_plain(x) for x in inputs]
+        if "out" in options:
+            options["out"] = tuple(map(_plain, options["out"]))
         result = getattr(ufunc, method)(*plain, **options)
-        logic = method == "__call__" and not options and all(np.asarray(x).dtype == bool for x in plain)
-        if mode.tracer is None or not logic or ufunc not in _LOGIC:
+        if mode.tracer is None:
             return result
-        return _tracer().computed(_LOGIC[ufunc], result, inputs)
+        names = _LOGIC if all(np.asarray(x).dtype == bool for x in plain) else _ARITHMETIC
+        name = names.get(ufunc)
+        if name is None or method != "__call__" or options:
+            return result.view(TracedArray) if type(result) is np.ndarray else result
+        return _tracer().computed(name, result, inputs)
+
+    def __getitem__(self, index: Any) -> Any:
+        result = self.view(np.ndarray)[_plain(index)]
+        return result if mode.tracer is None else _tracer().computed("getitem", result, (self, index))
+
+    sum, mean = map(_total, ("sum", "mean"))
+
+    def reshape(self, *shape: Any, **named: Any) -> Any:
+        """In another shape."""
+        result = self.view(np.ndarray).reshape(*shape, **named)
+        return result if mode.tracer is None else _tracer().computed("reshape", result, (self, *shape))
 
     def astype(self, dtype: Any, *options: Any, **named: Any) -> Any:
         """In another dtype."""
