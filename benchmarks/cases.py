@@ -30,3 +30,5 @@ CASES = [
     *SWEEP,
     *FEW,
 ]
+# Two builds of fastnn may have different cases, so that places in the list say nothing to the other one.
+BY_NAME = {str(case): case for case in CASES}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench_case import FLOAT, Call, Case, Work, call_case, memory_case, normal
-from fastnn.functional import activation, activation_hard, activation_smooth
+import fastnn.functional
 
 # ---- convolution: 2 · N · K · OH · OW · C/groups · KH · KW operations, twice that backwards -------------------------
 
@@ -250,11 +250,12 @@ def maxout(F: Any, x: Any) -> Any:
     return F.maxout(x, 2) if isinstance(F, ModuleType) else x.unflatten(1, (-1, 2)).max(2).values
 
 
-# A function of one array by element needs no further mention here.
+# A function of one array by element needs no further mention here. Another build, with which this one is compared, may have
+# fewer of these modules.
 ELEMENTWISE = [
     name
-    for module in (activation, activation_hard, activation_smooth)
-    for name in module.__all__
+    for module in ("activation", "activation_hard", "activation_smooth")
+    for name in getattr(getattr(fastnn.functional, module, None), "__all__", ())
     if not name.endswith("_backward")
 ]
 ACTIVATIONS = [

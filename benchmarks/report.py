@@ -127,9 +127,8 @@ class Session:
             if name in compared
         )
 
-    def measure(self, index: int) -> list[Row]:
+    def measure(self, case: cases.Case) -> list[Row]:
         """All directions of a case, the contenders in turn."""
-        case = cases.CASES[index]
         contenders = {
             name: contender
             for name, contender in self._contenders.items()
@@ -139,14 +138,14 @@ class Session:
         try:
             for processes, library in contenders.values():
                 for process in processes:
-                    process.ask("build", library, index)
+                    process.ask("build", library, str(case))
             for what in case.directions:
                 row = Row(case, what, {name: [] for name in contenders})
                 for n in range(self._rounds):
                     for name, (processes, library) in contenders.items():
                         time.sleep(SETTLE)
                         process = processes[n % len(processes)]
-                        row.times[name] += process.ask("time", library, index, what, self._seconds / self._rounds)
+                        row.times[name] += process.ask("time", library, str(case), what, self._seconds / self._rounds)
                 rows.append(row)
         finally:
             for process in self._processes():
@@ -283,24 +282,24 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(options: argparse.Namespace) -> list[int]:
+def _chosen(options: argparse.Namespace) -> list[cases.Case]:
     return [
-        i
-        for i, case in enumerate(cases.CASES)
+        case
+        for case in cases.CASES
         if re.search(options.rows, str(case), re.IGNORECASE)
         and (options.rows or case.table or (options.all and not case.sweep))
     ]
 
 
-def _measured(session: Session, chosen: list[int], out: Printer, numpy: bool, failed: list[str]) -> list[Row]:
+def _measured(session: Session, chosen: list[cases.Case], out: Printer, numpy: bool, failed: list[str]) -> list[Row]:
     """The rows of the chosen cases, printed one by one; names of cases that failed are added to ``failed``."""
     measured = []
-    for index in chosen:
+    for case in chosen:
         try:
-            rows = session.measure(index)
+            rows = session.measure(case)
         except RuntimeError as error:
-            failed.append(str(cases.CASES[index]))
-            print(f"{cases.CASES[index]} failed: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+            failed.append(str(case))
+            print(f"{case} failed: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
             continue
         for row in rows:
             out.row(cells(row, session, numpy))

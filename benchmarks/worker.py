@@ -56,22 +56,24 @@ class _Worker:
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._libraries: dict[str, Any] = {}
-        self._works: dict[tuple[str, int], Any] = {}
+        self._works: dict[tuple[str, str], Any] = {}
 
     def _library(self, name: str) -> Any:
         if name not in self._libraries:
             self._libraries[name] = make_library(name, self._threads)
         return self._libraries[name]
 
-    def build(self, name: str, index: int) -> None:
+    def build(self, name: str, case: str) -> None:
         import cases
 
-        self._works[name, index] = cases.CASES[index].build(self._library(name))
+        if case not in cases.BY_NAME:
+            raise LookupError(f"{self.build_of()} has no such function")
+        self._works[name, case] = cases.BY_NAME[case].build(self._library(name))
 
-    def time(self, name: str, index: int, what: str, seconds: float) -> list[float]:
+    def time(self, name: str, case: str, what: str, seconds: float) -> list[float]:
         if name in ("native", "numpy"):
             self._library(name).fastnn.use_backend(name)
-        return _times(getattr(self._works[name, index], what), seconds)
+        return _times(getattr(self._works[name, case], what), seconds)
 
     def drop(self) -> None:
         self._works.clear()

@@ -8,6 +8,7 @@ import pytest
 import cases
 import fastnn
 import report
+import worker
 
 HERE = Path(fastnn.__file__).parent
 native = pytest.mark.skipif(
@@ -52,3 +53,15 @@ def test_comparing_a_build_with_itself_is_refused(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(HERE.parent))
     with pytest.raises(SystemExit, match="is the build in use"):
         report.main()
+
+
+@native
+def test_cases_are_found_by_their_names():
+    """Builds that are compared may have different functions, and so different lists."""
+    assert len(cases.BY_NAME) == len(cases.CASES)
+    served = worker._Worker(threads=1)
+    last = str(cases.CASES[-1])
+    served.build("native", last)
+    assert [case for _, case in served._works] == [last]
+    with pytest.raises(LookupError, match="no such function"):
+        served.build("native", "of_the_future few 8")
