@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bench_case import FLOAT, Call, Case, Work, call_case, memory_case, normal
 import fastnn.functional
+from bench_case import FLOAT, Call, Case, Work, call_case, memory_case, normal
 
 # ---- convolution: 2 · N · K · OH · OW · C/groups · KH · KW operations, twice that backwards -------------------------
 
