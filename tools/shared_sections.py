@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shared_sections_init import BY_FAN_IN, FILLED, NORMAL, ORTHOGONAL, SLOPE, UNIFORM, XAVIER
+from shared_sections_sklearn import AUTOENCODER, CLASSIFIER, REGRESSOR
 
 ADAM = """
 Parameters
@@ -315,6 +316,23 @@ def _rank(rank: int) -> dict[str, str]:
     }
 
 
+PAD = """
+Parameters
+----------
+padding : int or {sides}
+    How much is put on each side, or ``({names})``. What is negative is cut off.
+{more}"""
+_SIDES = (
+    {"sides": "(int, int)", "names": "left, right"},
+    {"sides": "(int, int, int, int)", "names": "left, right, top, bottom"},
+    {"sides": "tuple of 6 ints", "names": "left, right, top, bottom, front, back"},
+)
+
+
+def _pads(name: str, more: str = "") -> dict[str, str]:
+    return {f"{name}{rank}d": PAD.format(**sides, more=more) for rank, sides in enumerate(_SIDES, 1)}
+
+
 def _ranks(template: str, name: str) -> dict[str, str]:
     return {f"{name}{rank}d": template.format(**_rank(rank)) for rank in (1, 2, 3)}
 
@@ -360,12 +378,22 @@ SHARED: dict[str, dict[str, str]] = {
         **_ranks(AVG, "AvgPool"),
         **_ranks(LP, "LPPool"),
     },
+    "nn/pad.py": {
+        **_pads("ConstantPad", "value : float\n    What is put there; also infinite or NaN.\n"),
+        **_pads("ZeroPad"),
+        **_pads("ReflectionPad"),
+        **_pads("ReplicationPad"),
+        **_pads("CircularPad"),
+    },
     "nn/scaling.py": {
         "Standardize": FIXED.format(more=_BACK),
         "Rescale": FIXED.format(more=""),
     },
     "nn/sample_scaling.py": {"StandardizeSample": FIXED.format(more=_OF_SAMPLE)},
     "nn/whitening.py": {"Whiten": FIXED.format(more="")},
+    "sklearn/classifier.py": {"Classifier": CLASSIFIER},
+    "sklearn/regressor.py": {"Regressor": REGRESSOR},
+    "sklearn/autoencoder.py": {"Autoencoder": AUTOENCODER},
     "optim/adam.py": dict.fromkeys(("Adam", "AdamW", "AMSGrad"), ADAM),
     "training/metrics.py": {
         "r2": NUMBERS.format(value=_R2),

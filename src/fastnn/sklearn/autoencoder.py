@@ -31,8 +31,8 @@ class Autoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, NetworkEsti
         ``n_inputs`` is the number of features, or of X with more axes the shape of a sample, such as (1, 8, 8). A function
         that takes ``rng=`` gets a generator that follows from `random_state`, for layers to draw from. The network is made
         anew by each `fit`, and gets the dtype of X. With ``n_jobs`` it has to be a function of a module, not a lambda.
-        None makes a multilayer perceptron
-        as encoder, and one with the hidden layers in reverse order as decoder; for X of two axes.
+        None makes a multilayer perceptron as encoder, and one with the
+        hidden layers in reverse order as decoder; for X of two axes.
     n_components : int
         Numbers in a code.
     hidden : int or iterable of int
