@@ -10,6 +10,7 @@ namespace {
 // Costs are in nanoseconds: of an element, out of cache, and of a row.
 constexpr double kCost = 0.2, kRowCost = 10;
 constexpr int kMostAxes = 64;  // of a NumPy array
+
 // Of `size` elements, `kept` ones from `begin` on are left; before and after these others are added.
 struct PadAxis {
   int64_t size, begin, kept, before, after;

@@ -17,11 +17,15 @@ namespace {
 // Nanoseconds per tap of an output; they only decide when a second thread is woken.
 constexpr double kCost = 0.1;
 
+// Whether output o of an axis has no taps; `axis.empty` lists such outputs in order.
 inline bool is_empty(const ResampleAxis& axis, int64_t o) {
-  int64_t low = 0, high = axis.empties;
+  int64_t low = 0, high = axis.empties;  // the first listed output that is not below o lies in [low, high]
   while (low < high) {
     const int64_t middle = (low + high) / 2;
-    (axis.empty[middle] < o ? low : high) = axis.empty[middle] < o ? middle + 1 : middle;
+    if (axis.empty[middle] < o)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low < axis.empties && axis.empty[low] == o;
 }
