@@ -4,6 +4,7 @@ import signal
 import sys
 import warnings
 
+import hypothesis
 import pytest
 
 with warnings.catch_warnings():
@@ -18,6 +19,10 @@ from harness import NATIVE
 
 if NATIVE:
     from fastnn import _core
+
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # on a busy machine an example may take any time
+hypothesis.settings.load_profile("untimed")
 
 
 class Proofs:
